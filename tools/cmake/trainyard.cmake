@@ -1,0 +1,78 @@
+# Flags, third-party libraries (each has one home folder) and the functions of CMakeLists.txt.
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json url)
+find_package(Protobuf REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(SECP256K1 REQUIRED IMPORTED_TARGET libsecp256k1)
+find_library(LEVELDB_LIBRARY leveldb REQUIRED)
+find_library(GMP_LIBRARY gmp REQUIRED)
+
+add_library(trainyard_flags INTERFACE)
+target_include_directories(trainyard_flags INTERFACE ${CMAKE_SOURCE_DIR})
+# -ffp-contract=off: training gives the same bits only if no product and sum are fused behind our back.
+target_compile_options(trainyard_flags INTERFACE -Wall -Wextra -Wshadow -Werror -ffp-contract=off
+  -fno-math-errno -fvisibility=hidden)
+target_link_libraries(trainyard_flags INTERFACE Threads::Threads)
+if(TRAINYARD_SANITIZE)
+  target_compile_options(trainyard_flags INTERFACE -fsanitize=${TRAINYARD_SANITIZE}
+    -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(trainyard_flags INTERFACE -fsanitize=${TRAINYARD_SANITIZE})
+endif()
+if(TRAINYARD_FUZZ)
+  target_compile_options(trainyard_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD)
+  target_link_options(trainyard_flags INTERFACE -fuse-ld=mold)
+endif()
+string(REGEX MATCH "fast-math|ffp-contract=(on|fast)|Ofast" unsafe_float "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_RELEASE}")
+if(unsafe_float)
+  message(FATAL_ERROR "'${unsafe_float}' changes the bits of training and is refused; remove it from CMAKE_CXX_FLAGS")
+endif()
+
+# trainyard_library(<folder> DEPS <folders>): all sources below <folder> as trainyard_<folder> ('/' becomes
+# '_'); its own CMakeLists.txt, where there is one, adds third-party libraries and per-file flags.
+function(trainyard_library folder)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  string(REPLACE "/" "_" name trainyard_${folder})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    set(scope PUBLIC)
+    target_link_libraries(${name} PRIVATE trainyard_flags)
+  else()
+    add_library(${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(${name} ${scope} ${CMAKE_SOURCE_DIR})
+  foreach(dep ${ARG_DEPS})
+    string(REPLACE "/" "_" dep trainyard_${dep})
+    target_link_libraries(${name} ${scope} ${dep})
+  endforeach()
+  if(sources AND EXISTS ${CMAKE_SOURCE_DIR}/${folder}/CMakeLists.txt)
+    include(${CMAKE_SOURCE_DIR}/${folder}/CMakeLists.txt)
+  endif()
+endfunction()
+
+# trainyard_cuda(cuda DEPS ...): the CUDA back end where a toolkit is found, else the same library
+# without device code, which reports that there is no device.
+function(trainyard_cuda folder)
+  trainyard_library(${folder} ${ARGN})
+endfunction()
+
+# trainyard_test(<name> SOURCES ... LINK ...): a GoogleTest program whose tests ctest lists one by one.
+function(trainyard_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} trainyard_flags GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${ARG_LABELS}")
+endfunction()
