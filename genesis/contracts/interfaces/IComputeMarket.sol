@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @title Funded training jobs: post, take, commit, audit, settle
+/// @notice The state machine of docs/spec/audits.md. Money is held in the contract and pulled with `withdraw`.
+/// Deadlines are block numbers; a call is in time while block.number <= deadline.
+interface IComputeMarket {
+    enum JobState { None, Open, Active, Draining, Closed }
+    enum Outcome { None, Complete, Cancelled, Expired }
+    /// Committed: waits for its seed. L0: three auditors replay drawn units. L1: a larger committee replays it all.
+    /// Accepted: audited and payable. Final: paid. Void: proven wrong.
+    enum SegmentState { None, Committed, L0, L1, Accepted, Final, Void }
+    enum Verdict { None, Match, Mismatch }
+
+    struct JobSpec {
+        bytes32 program;         // blob id of the program's canonical encoding
+        bytes32 programId;       // sha256 of the canonical encoding
+        bytes32 data;            // blob id of the data set
+        bytes32 clientSeed;      // part of runSeed
+        uint32 segments;         // segments in the run, 1..65536
+        uint32 stepsPerSegment;  // n
+        uint32 microBatches;     // M units in a step
+        uint64 segmentBlocks;    // blocks a provider has for one segment (T_seg)
+        uint64 deadline;         // unix time after which the rest is refunded
+        uint256 pricePerSegment; // wei paid for an accepted segment, before the fee
+        uint256 auditFee;        // wei paid to each auditor of a segment that answered
+        address provider;        // zero: any registered provider; else only this one
+        string licence;          // SPDX expression of the model
+    }
+
+    struct Job {
+        address client;
+        address provider;        // current assignee or zero
+        JobState state;
+        Outcome outcome;
+        uint32 tip;              // segments committed and not void: the next index to commit
+        uint32 finalSegments;    // prefix that is Final
+        uint32 attempt;          // grows with every void
+        uint64 segmentDeadline;  // block
+        bytes32 tipRoot;         // state root that the next segment starts from; zero before segment 0
+        uint256 escrow;          // wei
+        bytes32 runSeed;
+        uint256 modelToken;      // token id + 1, or 0
+    }
+
+    struct Segment {
+        SegmentState state;
+        address provider;
+        uint32 attempt;
+        uint32 lossBits;         // binary32 bits of the last step's loss
+        bytes32 first;           // state root S_first
+        bytes32 last;            // state root S_last
+        bytes32 stepsRoot;
+        bytes32 root;            // segRoot
+        bytes32 stateBlob;       // blob id of S_last
+        bytes32 bundleBlob;      // what L0 auditors need; zero until served
+        uint64 committedAt;      // block
+        uint64 seedEpoch;        // epoch e whose R_end(e+2) seeds the draw
+        uint64 phaseDeadline;    // block
+        uint8 round;             // 0, 1, … substitutes' rounds within L0; one round in L1
+    }
+
+    /// One audited unit as the provider opens it. Byte rules: docs/spec/audits.md, section 2.
+    struct UnitOpening {
+        uint32 t;                // global step
+        uint32 j;                // micro-batch
+        uint32 unitLossBits;
+        bytes32 unitGradRoot;
+        bytes32[] unitPath;      // siblings of the unit leaf under unitsRoot (M leaves)
+        bytes32 gradRoot;
+        uint32 normBits;
+        uint32 lossBits;
+        uint8 nonfinite;
+        bytes32[] stepPath;      // siblings of the tuple's leaf under stepsRoot (2n + 1 leaves)
+    }
+
+    event JobPosted(uint256 indexed jobId, address indexed client, address indexed provider, JobSpec spec);
+    event JobTaken(uint256 indexed jobId, address indexed provider, uint256 bond);
+    event JobReopened(uint256 indexed jobId, string reason);
+    event JobClosed(uint256 indexed jobId, Outcome outcome, uint256 refund, uint256 modelToken);
+    event SegmentCommitted(uint256 indexed jobId, uint32 indexed seg, address indexed provider, bytes32 root, bytes32 last, uint32 lossBits);
+    event AuditOpened(uint256 indexed jobId, uint32 indexed seg, SegmentState level, uint8 round, address[] auditors, bytes32 seed);
+    event BundleServed(uint256 indexed jobId, uint32 indexed seg, bytes32 bundleBlob);
+    event AnswerCommitted(uint256 indexed jobId, uint32 indexed seg, address indexed auditor, bytes32 commitment);
+    event AnswerRevealed(uint256 indexed jobId, uint32 indexed seg, address indexed auditor, Verdict verdict);
+    event SegmentOpened(uint256 indexed jobId, uint32 indexed seg, uint256 units);
+    event SegmentAccepted(uint256 indexed jobId, uint32 indexed seg, bool audited);
+    event SegmentFinal(uint256 indexed jobId, uint32 indexed seg, uint256 paid, uint256 feeBurned);
+    event SegmentVoid(uint256 indexed jobId, uint32 indexed seg, address indexed provider, uint256 slashed);
+    event AuditorFined(uint256 indexed jobId, uint32 indexed seg, address indexed auditor, uint256 amount, string reason);
+
+    // --- client
+    /// Escrow sent must be at least segments * (pricePerSegment + auditors * auditFee); the rest is returned as credit.
+    function post(JobSpec calldata spec) external payable returns (uint256 jobId);
+    /// Open: refunds and closes. Active: stops at the next commit or segment deadline.
+    function cancel(uint256 jobId) external;
+
+    // --- provider
+    function take(uint256 jobId) external;
+    function commit(uint256 jobId, uint32 seg, bytes32 first, bytes32 last, bytes32 stepsRoot, uint32 lossBits, bytes32 stateBlob) external;
+    function serve(uint256 jobId, uint32 seg, bytes32 bundleBlob) external;
+    function open(uint256 jobId, uint32 seg, UnitOpening[] calldata openings) external;
+    function release(uint256 jobId) external;
+
+    // --- auditor
+    /// c = keccak256(abi.encode(jobId, seg, attempt, level, round, msg.sender, verdict, answers, salt))
+    function commitAnswer(uint256 jobId, uint32 seg, bytes32 c) external;
+    /// L0 answers: the unit leaves in draw order. L1 answers: one digest over all unit leaves of the segment.
+    function revealAnswer(uint256 jobId, uint32 seg, Verdict verdict, bytes32[] calldata answers, bytes32 salt) external;
+
+    // --- anyone
+    function openAudit(uint256 jobId, uint32 seg) external;
+    /// Moves a segment on when its phase is complete or its deadline has passed; reverts with NotYet otherwise.
+    function advance(uint256 jobId, uint32 seg) external;
+    /// Pays the next accepted segment(s) of the prefix, at most `max`.
+    function finalize(uint256 jobId, uint32 max) external;
+    function evict(uint256 jobId) external;   // assignee missed its segment deadline
+    function expire(uint256 jobId) external;  // job deadline has passed
+    function close(uint256 jobId) external;   // Draining and nothing pending: mints the token, refunds the rest
+    function withdraw() external;
+
+    // --- views
+    function jobCount() external view returns (uint256);
+    function job(uint256 jobId) external view returns (Job memory);
+    function spec(uint256 jobId) external view returns (JobSpec memory);
+    function segment(uint256 jobId, uint32 seg) external view returns (Segment memory);
+    function auditors(uint256 jobId, uint32 seg) external view returns (address[] memory);
+    /// The (t, j) that an auditor of the current L0 round replays, in draw order.
+    function unitsOf(uint256 jobId, uint32 seg, address auditor) external view returns (uint32[] memory t, uint32[] memory j);
+    /// The seed from which the auditor's state tiles follow (docs/spec/audits.md, section 4).
+    function tileSeed(uint256 jobId, uint32 seg, address auditor) external view returns (bytes32);
+    function answerOf(uint256 jobId, uint32 seg, address auditor) external view returns (bytes32 commitment, Verdict verdict, bytes32[] memory answers);
+    function bond(uint256 jobId) external view returns (uint256);
+    function credit(address who) external view returns (uint256);
+}
