@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# All tests: release build, then the unit tests under ASan and UBSan, then the CUDA compile. Called by `./yard test`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+JOBS=${JOBS:-$(nproc)}
+export CTEST_OUTPUT_ON_FAILURE=1
+passed=0 failed=0 skipped=0 broken=""
+say() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
+
+# build PRESET [CMAKE OPTIONS]
+build() {
+    local preset=$1
+    shift
+    mkdir -p build
+    cmake --preset "$preset" "$@" >"build/$preset.configure.log" 2>&1 || { cat "build/$preset.configure.log"; return 1; }
+    cmake --build --preset "$preset" -j "$JOBS" | tail -n 3
+}
+
+# run_tests PRESET [CTEST OPTIONS]: adds up what ctest counted.
+run_tests() {
+    local preset=$1 log="build/$1.ctest.log" total bad
+    shift
+    ctest --preset "$preset" -j "$JOBS" "$@" 2>&1 | tee "$log" | grep -Ev '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test.*Passed)' || true
+    total=$(sed -n 's/.*% tests passed, [0-9]* tests failed out of \([0-9]*\).*/\1/p' "$log" | tail -1)
+    bad=$(sed -n 's/.*% tests passed, \([0-9]*\) tests failed out of .*/\1/p' "$log" | tail -1)
+    local skip
+    skip=$(grep -c '\*\*\*Skipped' "$log" || true)
+    [ -n "$total" ] || { broken="$broken $preset"; return 0; }
+    passed=$((passed + total - bad - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
+}
+
+say "release: build"
+build release -DTRAINYARD_TESTS=ON
+say "release: tests"
+run_tests release
+
+if [ "${YARD_QUICK:-}" != 1 ]; then
+    say "asan: build of the unit tests"
+    build asan
+    say "asan: tests"
+    run_tests asan -L unit
+fi
+
+say "done"
+[ -z "$broken" ] || { echo "no result from:$broken"; failed=$((failed + 1)); }
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
