@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The genesis file: geth's JSON shape with `config.trainyard`, and the first block that it gives.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/block.hpp"
+#include "core/keys.hpp"
+#include "core/result.hpp"
+#include "node/config/error.hpp"
+#include "state/view.hpp"
+
+namespace trainyard::node::config {
+
+struct GenesisAccount {
+    Uint256 balance;
+    uint64_t nonce = 0;
+    Bytes code;
+    std::map<Uint256, Uint256> storage;
+    bool operator==(const GenesisAccount&) const = default;
+};
+
+struct GenesisValidator {
+    Address address;  ///< operator account: stakes, answers audits, receives tips
+    PublicKey consensus_key, vrf_key, p2p_key;
+    Uint256 stake_wei;
+    std::string endpoint;  ///< "host:port" of its peer-to-peer listener
+    bool operator==(const GenesisValidator&) const = default;
+};
+
+struct Genesis {
+    uint64_t chain_id = 0;
+    uint64_t timestamp = 0;
+    uint64_t gas_limit = 0;
+    Uint256 base_fee_wei;
+    Bytes extra_data;
+    uint64_t epoch_length = 0;
+    uint64_t cutoff = 0;
+    uint64_t block_interval_ms = 0;
+    uint64_t delta_ms = 0;
+    std::vector<GenesisValidator> validators;
+    std::map<Address, GenesisAccount> alloc;
+    Hash block_hash;  ///< as written in the file; zero when it names none
+    bool operator==(const Genesis&) const = default;
+};
+
+/// Strict: unknown keys, wrong types and repeated accounts are refused. At most 64 MiB of text.
+[[nodiscard]] Result<Genesis, ConfigError> parse_genesis(std::string_view json);
+/// Sorted keys, two spaces; parse_genesis reads it back to the same value.
+[[nodiscard]] std::string write_genesis(const Genesis& genesis);
+
+/// The allocation as a diff over the empty world.
+[[nodiscard]] state::StateDiff genesis_state(const Genesis& genesis);
+/// Block 0; its state root is computed from the allocation.
+[[nodiscard]] Block genesis_block(const Genesis& genesis);
+/// keccak of block 0's header; error `mismatch` if the file names another.
+[[nodiscard]] Result<Hash, ConfigError> check_genesis(const Genesis& genesis);
+
+}  // namespace trainyard::node::config

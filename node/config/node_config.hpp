@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settings of a node and how their sources are layered: flags over environment over file over defaults.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.hpp"
+#include "node/config/error.hpp"
+
+namespace trainyard::node::config {
+
+struct NodeConfig {
+    std::string datadir = "trainyard-data";
+    std::string genesis;               ///< path of a built genesis file
+    std::string keys;                  ///< folder of validator keystores; empty: follow without voting
+    std::string http_addr = "127.0.0.1";
+    uint16_t http_port = 8545;         ///< HTTP and WebSocket
+    std::vector<std::string> http_cors;    ///< allowed origins, "*" for all
+    std::vector<std::string> http_vhosts{"localhost"};
+    std::string p2p_addr = "0.0.0.0";
+    uint16_t p2p_port = 30303;
+    std::vector<std::string> p2p_peers;    ///< "<public key hex>@host:port", added to the genesis list
+    std::string log_level = "info";        ///< trace debug info warn error
+    bool log_json = false;
+    bool verifier = true;                  ///< a validator answers audits
+    uint32_t verifier_memory_mb = 8192;
+    uint32_t verifier_timeout_s = 600;
+    uint32_t verifier_threads = 1;
+    uint32_t blob_quota_gb = 100;
+};
+
+/// One setting: its key path in the file gives the flag `--http.port` and the variable
+/// TRAINYARD_HTTP_PORT.
+struct Setting {
+    std::string key;
+    std::string help;
+    bool is_flag = false;   ///< a flag without a value means true
+    bool is_list = false;   ///< values add up, separated by commas
+    std::function<bool(NodeConfig&, std::string_view)> set;  ///< false: not a valid value
+    std::function<std::string(const NodeConfig&)> get;
+};
+
+[[nodiscard]] const std::vector<Setting>& settings();
+[[nodiscard]] std::string variable_of(const Setting& setting);  ///< "TRAINYARD_HTTP_PORT"
+
+/// Lays the settings of a TOML text over `config`. Errors name `file` with the line.
+[[nodiscard]] Result<Done, ConfigError> apply_toml(NodeConfig& config, std::string_view text,
+                                                   std::string_view file);
+/// `lookup` gives the value of an environment variable; nullopt when unset.
+[[nodiscard]] Result<Done, ConfigError> apply_environment(
+    NodeConfig& config,
+    const std::function<std::optional<std::string>(const std::string&)>& lookup);
+/// One `key = value` from the command line.
+[[nodiscard]] Result<Done, ConfigError> apply_setting(NodeConfig& config, std::string_view key,
+                                                      std::string_view value,
+                                                      std::string_view where);
+/// The effective settings as a TOML text that reads back to the same settings.
+[[nodiscard]] std::string write_toml(const NodeConfig& config);
+
+}  // namespace trainyard::node::config
