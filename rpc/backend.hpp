@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the RPC methods need from a node: blocks, state, execution, the pool, blobs and its own
+// condition.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/block.hpp"
+#include "core/bytes.hpp"
+#include "core/hash.hpp"
+#include "core/keys.hpp"
+#include "core/result.hpp"
+#include "core/tx.hpp"
+#include "core/uint256.hpp"
+
+namespace trainyard::rpc {
+
+/// A block with all that its execution gave. The four lists run in parallel.
+struct FullBlock {
+    Hash hash;
+    Block block;
+    uint64_t size_bytes = 0;  ///< of the block's RLP
+    std::vector<Hash> tx_hashes;
+    std::vector<Address> senders;
+    std::vector<Receipt> receipts;
+};
+using BlockPtr = std::shared_ptr<const FullBlock>;
+
+/// Fills in the hashes and the size. Precondition: one sender and one receipt for each transaction.
+[[nodiscard]] BlockPtr make_full_block(Block block, std::vector<Address> senders,
+                                       std::vector<Receipt> receipts);
+
+/// `latest` = `safe` = the certified head; `pending` is `latest` except for nonces.
+enum class Tag { earliest, latest, safe, finalized, pending };
+
+struct BlockByHash {
+    Hash hash;
+    bool require_canonical = false;  ///< EIP-1898
+    bool operator==(const BlockByHash&) const = default;
+};
+using BlockId = std::variant<Tag, uint64_t, BlockByHash>;
+
+struct TxPlace {
+    BlockPtr block;
+    size_t index = 0;
+};
+
+struct PooledTx {
+    Tx tx;
+    Hash hash;
+    Address sender;
+};
+
+/// `pending` can go into the next block, `queued` waits for an earlier nonce; both by sender and
+/// nonce.
+struct PoolContent {
+    std::map<Address, std::map<uint64_t, PooledTx>> pending;
+    std::map<Address, std::map<uint64_t, PooledTx>> queued;
+};
+struct PoolStatus {
+    uint64_t pending = 0;
+    uint64_t queued = 0;
+};
+
+/// Why a transaction was not taken, in the words that clients parse (docs/spec/rpc.md, section 3).
+struct Refusal {
+    std::string message;
+};
+
+struct AccountInfo {
+    uint64_t nonce = 0;
+    Uint256 balance;
+    Hash code_hash = kEmptyCodeHash;
+    Hash storage_root = kEmptyTrieRoot;
+};
+
+struct StorageProof {
+    Uint256 slot;
+    Uint256 value;
+    std::vector<Bytes> nodes;  ///< RLP, from the root down
+};
+struct AccountProof {
+    AccountInfo account;  ///< the empty account where there is none
+    std::vector<Bytes> nodes;
+    std::vector<StorageProof> storage;  ///< in the order of the slots asked for
+};
+
+/// eth_call and its kin: what is absent takes the default that geth documents.
+struct CallRequest {
+    std::optional<Address> from, to;
+    std::optional<uint64_t> gas, nonce;
+    std::optional<Uint256> gas_price, max_fee_per_gas, max_priority_fee_per_gas;
+    std::optional<Uint256> max_fee_per_blob_gas;
+    Uint256 value;
+    Bytes data;
+    std::vector<AccessTuple> access_list;
+    std::vector<Authorization> authorizations;
+    std::vector<Hash> blob_hashes;
+    bool has_access_list = false;  ///< distinguishes an empty list from none
+};
+
+struct AccountOverride {
+    std::optional<uint64_t> nonce;
+    std::optional<Uint256> balance;
+    std::optional<Bytes> code;
+    std::optional<std::map<Uint256, Uint256>> state;  ///< replaces all storage
+    std::map<Uint256, Uint256> state_diff;            ///< replaces single slots
+};
+struct BlockOverrides {
+    std::optional<uint64_t> number, time, gas_limit;
+    std::optional<Address> fee_recipient;
+    std::optional<Hash> prev_randao;
+    std::optional<Uint256> base_fee_per_gas;
+};
+struct Overrides {
+    std::map<Address, AccountOverride> accounts;
+    BlockOverrides block;
+};
+
+struct CallOutcome {
+    enum class Status { success, reverted, failed };
+    Status status = Status::success;
+    Bytes output;  ///< return data, or the data of the revert
+    uint64_t gas_used = 0;
+    std::vector<Log> logs;
+    std::string error;  ///< geth's words when failed: "out of gas", "invalid opcode: INVALID", …
+};
+
+struct CallError {
+    enum class Kind {
+        unknown_block,
+        state_unavailable,      ///< pruned, or of a block that never executed here
+        invalid_tx,             ///< refused before execution; message in geth's words
+        gas_exceeds_allowance,  ///< estimates only: not even the cap or the balance suffices
+        reverted,               ///< estimates only; data holds the revert data
+        failed,                 ///< estimates only: execution fails at any gas; message says how
+        unsupported,
+    };
+    Kind kind = Kind::unknown_block;
+    std::string message;
+    Bytes data;
+};
+
+struct AccessListOutcome {
+    std::vector<AccessTuple> access_list;
+    uint64_t gas_used = 0;
+    std::string error;  ///< empty when the call succeeds with this list
+};
+
+enum class StateError { unknown_block, unavailable };
+
+enum class BlobError {
+    not_found,  ///< neither here nor at a peer that answered in time
+    too_large,  ///< above the limit for one blob
+    quota,      ///< the store is full
+    io,
+    out_of_range,
+};
+struct BlobInfo {
+    Hash id;
+    uint64_t size_bytes = 0;
+};
+
+/// Takes one blob in pieces; nothing is stored unless `finish` succeeds.
+class BlobWriter {
+public:
+    virtual ~BlobWriter() = default;
+    [[nodiscard]] virtual Result<Done, BlobError> append(BytesView piece) = 0;
+    [[nodiscard]] virtual Result<BlobInfo, BlobError> finish() = 0;
+};
+
+struct SyncStatus {
+    uint64_t starting_block = 0, current_block = 0, highest_block = 0;
+};
+
+struct PeerInfo {
+    std::string id;       ///< P2P public key in hexadecimal
+    std::string address;  ///< host:port
+    bool inbound = false;
+    uint64_t finalised_height = 0;
+};
+
+struct ValidatorInfo {
+    Address operator_address;
+    PublicKey consensus_key, vrf_key, p2p_key;
+    Uint256 stake_wei;
+    bool connected = false;
+    bool is_self = false;
+};
+
+struct NodeStatus {
+    uint64_t epoch = 0, view = 0;
+    std::string role;      ///< "validator" or "observer"
+    std::string verifier;  ///< what checks training here: "cuda <device>", "cpu avx512", "none", …
+    uint64_t uptime_s = 0;
+    std::string halted;  ///< why the node stands still; empty when it does not
+};
+
+/// Thread-safe: the methods are called from several pool threads at once, and may take as long as a
+/// disk read or one EVM execution. Blocks and states once handed out never change.
+class Backend {
+public:
+    virtual ~Backend() = default;
+
+    [[nodiscard]] virtual uint64_t chain_id() const = 0;
+    [[nodiscard]] virtual std::string client_version()
+        const = 0;  ///< "trainyard/v0.1.0/linux-amd64/gcc12"
+    [[nodiscard]] virtual NodeStatus node_status() const = 0;
+    [[nodiscard]] virtual std::optional<SyncStatus> syncing() const = 0;  ///< nullopt: in step
+    [[nodiscard]] virtual std::vector<PeerInfo> peers() const = 0;
+    [[nodiscard]] virtual std::vector<ValidatorInfo> validators() const = 0;
+    /// "osaka", …: the revision of the block after the head, for eth_config.
+    [[nodiscard]] virtual std::string revision() const = 0;
+
+    // --- blocks
+    /// nullptr: unknown, not canonical though required to be, or not executed here.
+    [[nodiscard]] virtual BlockPtr block(const BlockId& id) const = 0;
+    /// A canonical header without its body, for scans over long ranges.
+    [[nodiscard]] virtual std::optional<Header> header(uint64_t number) const = 0;
+    [[nodiscard]] virtual std::optional<TxPlace> find_tx(const Hash& hash) const = 0;
+    /// The base fee of the child of `header` (EIP-1559).
+    [[nodiscard]] virtual Uint256 next_base_fee(const Header& header) const = 0;
+
+    // --- state after the block with this hash
+    [[nodiscard]] virtual Result<std::optional<AccountInfo>, StateError> account(
+        const Hash& block_hash, const Address& address) const = 0;
+    [[nodiscard]] virtual Result<Uint256, StateError> storage(const Hash& block_hash,
+                                                              const Address& address,
+                                                              const Uint256& slot) const = 0;
+    [[nodiscard]] virtual Result<Bytes, StateError> code(const Hash& block_hash,
+                                                         const Address& address) const = 0;
+    [[nodiscard]] virtual Result<AccountProof, StateError> proof(
+        const Hash& block_hash, const Address& address,
+        const std::vector<Uint256>& slots) const = 0;
+
+    // --- execution on top of that state; nothing is kept
+    [[nodiscard]] virtual Result<CallOutcome, CallError> call(const Hash& block_hash,
+                                                              const CallRequest& request,
+                                                              const Overrides& overrides) const = 0;
+    /// The least gas limit with which the call succeeds.
+    [[nodiscard]] virtual Result<uint64_t, CallError> estimate_gas(
+        const Hash& block_hash, const CallRequest& request, const Overrides& overrides) const = 0;
+    [[nodiscard]] virtual Result<AccessListOutcome, CallError> create_access_list(
+        const Hash& block_hash, const CallRequest& request) const = 0;
+
+    // --- pool
+    /// Takes a signed transaction into the pool and spreads it.
+    [[nodiscard]] virtual Result<Hash, Refusal> submit(const Tx& tx) = 0;
+    [[nodiscard]] virtual std::optional<PooledTx> pooled_tx(const Hash& hash) const = 0;
+    [[nodiscard]] virtual PoolContent pool_content() const = 0;
+    [[nodiscard]] virtual PoolStatus pool_status() const = 0;
+    /// The nonce after the account's consecutive pending transactions.
+    [[nodiscard]] virtual uint64_t pending_nonce(const Address& address) const = 0;
+
+    // --- blobs; ids are those of docs/spec/wire.md
+    [[nodiscard]] virtual Result<std::unique_ptr<BlobWriter>, BlobError> begin_blob() = 0;
+    /// The blob if it is stored here. `fetch` asks peers for an absent one and waits, within
+    /// limits.
+    [[nodiscard]] virtual Result<BlobInfo, BlobError> blob_info(const Hash& id, bool fetch) = 0;
+    /// At most `length` bytes from `offset` of a blob stored here; shorter only at its end.
+    [[nodiscard]] virtual Result<Bytes, BlobError> read_blob(const Hash& id, uint64_t offset,
+                                                             uint64_t length) const = 0;
+};
+
+}  // namespace trainyard::rpc

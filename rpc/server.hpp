@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The JSON-RPC server without its sockets: request text in, response text out, events in, pushes
+// out.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rpc/backend.hpp"
+
+namespace trainyard::rpc {
+
+/// One WebSocket connection as the server sees it. `push` must not block; it may drop the
+/// connection.
+class Session {
+public:
+    virtual ~Session() = default;
+    virtual void push(std::shared_ptr<const std::string> message) = 0;
+};
+
+/// Limits follow geth's defaults where clients rely on them (docs/spec/rpc.md, section 4).
+struct Options {
+    std::function<uint64_t()> now_ms;  ///< any monotonic clock; ends idle filters
+    uint64_t request_bytes_max = 5ull << 20;
+    uint64_t response_bytes_max = 25ull << 20;  ///< of a whole batch
+    uint64_t batch_items_max = 1000;
+    uint64_t log_blocks_max = 100'000;  ///< blocks in one range of eth_getLogs
+    uint64_t log_results_max = 20'000;
+    uint64_t filters_max = 10'000;
+    uint64_t filter_backlog_max = 20'000;  ///< changes kept for one filter; more ends the filter
+    uint64_t filter_idle_ms = 300'000;
+    uint64_t subscriptions_per_session_max = 1000;
+    uint64_t call_gas_max = 50'000'000;
+    uint64_t blob_hex_bytes_max = 2ull << 20;  ///< yard_putBlob; larger blobs go to PUT /blob
+    uint64_t sync_wait_ms = 20'000;            ///< eth_sendRawTransactionSync: default,
+    uint64_t sync_wait_ms_max = 60'000;        ///< longest,
+    uint64_t sync_waits_max = 4;               ///< and how many may hold a thread at once
+};
+
+class Service;  // the state behind the methods, rpc/service.hpp
+
+/// Thread-safe. Calls run on the caller's thread and may block as long as the backend does.
+class Server {
+public:
+    /// `backend` must outlive the server.
+    Server(Backend& backend, Options options);
+    ~Server();
+
+    /// Answers one body: a request, a notification or a batch. Empty: nothing is to be sent.
+    /// `session` is null over plain HTTP, where eth_subscribe is refused.
+    [[nodiscard]] std::string handle(std::string_view body,
+                                     const std::shared_ptr<Session>& session);
+
+    /// Ends the session's subscriptions.
+    void close(const Session& session);
+
+    /// The canonical chain changed: `removed` from the old head down, then `added` upwards.
+    void on_head(const std::vector<BlockPtr>& removed, const std::vector<BlockPtr>& added);
+    /// A transaction became pending.
+    void on_pending_tx(const PooledTx& tx);
+    /// The node fell behind (a status) or caught up (nullopt).
+    void on_syncing(const std::optional<SyncStatus>& status);
+    /// Wakes every waiting call; no new one waits.
+    void stop();
+
+private:
+    std::unique_ptr<Service> service_;
+};
+
+}  // namespace trainyard::rpc
