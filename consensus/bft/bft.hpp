@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vote machine: Simplex as step(input) -> effects, without clock, network, disk or thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "consensus/beacon/beacon.hpp"
+#include "consensus/bft/messages.hpp"
+#include "consensus/staking/validator_set.hpp"
+
+namespace trainyard::consensus::bft {
+
+/// Times in milliseconds; docs/spec/consensus.md, section 2 says where each is used.
+struct Params {
+    ChainIdentity chain;
+    Epoch epoch;
+    std::optional<ValidatorIndex> self;  ///< absent: follow without voting
+    uint64_t delta_ms = 400;             ///< bound on one network hop
+    uint64_t execute_ms = 400;           ///< E: bound on rebuilding and executing one block
+    uint64_t block_interval_ms = 1000;   ///< a leader proposes no sooner after the block before
+    uint64_t mini_epoch_length = 256;
+    uint64_t skip_after_views = 16;  ///< silence that makes a leader's view time out at once
+};
+
+/// This validator's keys. The same digest gives the same signature.
+class Signer {
+public:
+    struct VrfOutput {
+        vrf::Proof proof;
+        Hash beta;
+    };
+    virtual ~Signer() = default;
+    [[nodiscard]] virtual CompactSig sign(const Hash& digest) = 0;
+    [[nodiscard]] virtual VrfOutput prove(BytesView alpha) = 0;
+};
+
+/// Pure checks that the machine needs done at once; the simulator hands in cheaper ones.
+class Checks {
+public:
+    virtual ~Checks() = default;
+    [[nodiscard]] virtual bool verify(const PublicKey& key, const Hash& digest,
+                                      const CompactSig& signature) const = 0;
+    [[nodiscard]] virtual std::optional<Hash> verify_vrf(const PublicKey& key, BytesView alpha,
+                                                         const vrf::Proof& proof) const = 0;
+    /// The cheap half of validity: the body decodes and has the header's transactions root, and the
+    /// header may follow `parent`. No execution. Parent hash, number, seal and beacon are checked
+    /// by the machine itself.
+    [[nodiscard]] virtual bool is_plausible(const Header& parent, const Header& header,
+                                            BytesView body) const = 0;
+};
+
+/// The signatures of core/keys.hpp; a node derives from it and adds is_plausible.
+class RealChecks : public Checks {
+public:
+    [[nodiscard]] bool verify(const PublicKey& key, const Hash& digest,
+                              const CompactSig& signature) const override;
+    [[nodiscard]] std::optional<Hash> verify_vrf(const PublicKey& key, BytesView alpha,
+                                                 const vrf::Proof& proof) const override;
+};
+
+/// Signs with secret keys held in memory.
+class KeySigner : public Signer {
+public:
+    /// Precondition: both keys are valid.
+    KeySigner(const SecretKey& consensus_key, const SecretKey& vrf_key);
+    [[nodiscard]] CompactSig sign(const Hash& digest) override;
+    [[nodiscard]] VrfOutput prove(BytesView alpha) override;
+
+private:
+    SecretKey consensus_key_, vrf_key_;
+    PublicKey vrf_public_;
+};
+
+/// A block that is final, with what the machine needs to go on from it.
+struct FinalPoint {
+    Header header;
+    Hash hash;
+    BeaconTrail beacon;
+    CertPtr certificate;  ///< FINALIZATION of this block; null at genesis or where a descendant's
+                          ///< made it final
+};
+
+/// What the disk still knew. Records may come in any order; unknown or old ones are skipped.
+struct Recovered {
+    FinalPoint final;
+    std::vector<Bytes> records;  ///< the bytes of every Persist that survived
+};
+
+// ---- inputs ----
+
+/// The first input, once.
+struct Start {};
+struct Received {
+    ValidatorIndex from =
+        kNoValidator;  ///< the authenticated peer; kNoValidator if it is none of the set
+    Message message;
+};
+/// A connection to a validator came up.
+struct PeerConnected {
+    ValidatorIndex peer = 0;
+};
+enum class TimerKind : uint8_t { lead, advance, retry, pace };
+struct TimerId {
+    TimerKind kind = TimerKind::lead;
+    View view;
+    auto operator<=>(const TimerId&) const = default;
+};
+struct Timeout {
+    TimerId id;
+};
+/// The answer to Build; null if the node cannot build. extra_data and prev_randao must be the ones
+/// asked for.
+struct BuiltBlock {
+    View view;
+    BlockPtr block;  ///< already executed here
+};
+enum class Verdict : uint8_t {
+    valid,        ///< executed, all roots equal
+    invalid,      ///< deterministic: every honest node says so
+    unavailable,  ///< not known yet, for example a disk error; asked again with the next retry
+};
+/// The answer to Execute.
+struct BlockVerdict {
+    Hash block;
+    Verdict verdict = Verdict::unavailable;
+};
+/// The node fetched and executed final blocks by itself (answer to Behind, or state sync).
+struct Synced {
+    FinalPoint final;
+};
+
+using Input =
+    std::variant<Start, Received, PeerConnected, Timeout, BuiltBlock, BlockVerdict, Synced>;
+
+// ---- effects, to be carried out in order ----
+
+/// Store `record`. With `sync` it must be durable before any later Send or Broadcast leaves.
+struct Persist {
+    View view;  ///< key for Forget
+    Bytes record;
+    bool sync = true;
+};
+/// Records of views below this may be deleted, after the Finalized before it is durable.
+struct Forget {
+    View below;
+};
+struct Send {
+    ValidatorIndex to = 0;
+    Message message;
+};
+/// To every other validator.
+struct Broadcast {
+    Message message;
+};
+/// Timers of older views may be dropped; a stale Timeout does no harm.
+struct SetTimer {
+    TimerId id;
+    uint64_t after_ms = 0;
+};
+/// Build and execute a block on `parent`; answer with BuiltBlock.
+struct Build {
+    View view;
+    Header parent;
+    Hash parent_hash;
+    Bytes extra_data;
+    Hash prev_randao;
+};
+/// Execute on the state of its parent, which is final or was executed before; answer with
+/// BlockVerdict.
+struct Execute {
+    BlockPtr block;
+};
+/// Notarized and executed: the `latest` block.
+struct Certified {
+    BlockPtr block;
+    CertPtr notarization;
+};
+/// Final. Comes once for each height, in order, and always after the block was executed.
+struct Finalized {
+    BlockPtr block;
+    CertPtr certificate;  ///< FINALIZATION of this block or of a descendant
+};
+/// A peer asks for a block that is not among the unfinished ones: answer from the chain store with
+/// BlockMessage.
+struct ServeBlock {
+    ValidatorIndex to = 0;
+    Hash hash;
+};
+/// Too far behind to walk back block by block: sync final blocks up to this one, then give Synced.
+struct Behind {
+    CertPtr finalization;
+    BlockPtr block;
+    ValidatorIndex peer = kNoValidator;  ///< who has them
+};
+enum class Offence : uint8_t { two_notarize, two_finalize, nullify_and_finalize };
+/// Proof that `first.signer` broke a rule (spec, rule 11).
+struct Evidence {
+    Offence offence = Offence::two_notarize;
+    Vote first, second;
+};
+/// A quorum made final what this node finds invalid: a bug here or there. Stop and call for help.
+struct Diverged {
+    BlockPtr block;
+    CertPtr certificate;
+};
+
+using Effect = std::variant<Persist, Forget, Send, Broadcast, SetTimer, Build, Execute, Certified,
+                            Finalized, ServeBlock, Behind, Evidence, Diverged>;
+
+/// Where the machine stands, for status pages and tests.
+struct Standing {
+    View view;
+    ValidatorIndex leader = kNoValidator;
+    View final_view;
+    Height final_height;
+    Hash final_hash;
+    View certified_view;
+    Height certified_height;
+    Hash certified_hash;
+};
+
+class Machine;
+
+/// One validator's (or follower's) side of the protocol.
+///
+/// Safety needs of the caller: effects are carried out in order, and a Persist with sync is durable
+/// before the next Send or Broadcast. Everything else (loss, delay, repeats, crashes) costs time
+/// only.
+class Bft {
+public:
+    /// `signer` is null for a follower; it and `checks` outlive the machine.
+    Bft(const Params& params, ValidatorSet validators, Recovered recovered, Signer* signer,
+        const Checks& checks);
+    ~Bft();
+    Bft(Bft&&) noexcept;
+    Bft& operator=(Bft&&) noexcept;
+
+    [[nodiscard]] std::vector<Effect> step(const Input& input);
+
+    [[nodiscard]] Standing standing() const;
+    /// An unfinished block (proposed or certified, not yet final), or null.
+    [[nodiscard]] BlockPtr find_block(const Hash& hash) const;
+
+private:
+    std::unique_ptr<Machine> machine_;
+};
+
+}  // namespace trainyard::consensus::bft
