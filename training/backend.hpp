@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operators of training behind one seam: reference, fast CPU paths and CUDA give the same bits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/result.hpp"
+
+namespace trainyard::training {
+
+/// How products are computed; the numbers stand in encoded programs.
+enum class Recipe : uint8_t {
+    rmp1 = 1,  ///< all products int8 x int8 -> int32, docs/spec/numerics.md
+    fp32 = 2,  ///< products in float32, for comparison only; never accepted for pay
+};
+
+enum class BackendError {
+    out_of_memory,
+    device_failed,  ///< the backend is of no further use; fall back to the reference
+};
+
+/// y (n x o) = x (n x i) * w (i x o).
+struct LinearShape {
+    uint32_t n = 0;
+    uint32_t i = 0;
+    uint32_t o = 0;
+};
+
+/// b sequences of t positions, h heads of hd columns; D = h * hd, N = b * t.
+struct AttentionShape {
+    uint32_t b = 0;
+    uint32_t h = 0;
+    uint32_t t = 0;
+    uint32_t hd = 0;
+};
+
+/// b sequences of t positions, d columns, v rows of the embedding table.
+struct EmbeddingShape {
+    uint32_t b = 0;
+    uint32_t t = 0;
+    uint32_t d = 0;
+    uint32_t v = 0;
+};
+
+struct MatrixShape {
+    uint32_t rows = 0;
+    uint32_t cols = 0;
+};
+
+/// Which Philox words round a gradient: docs/spec/numerics.md, section 4.
+struct Noise {
+    uint32_t seed = 0;
+    uint32_t step = 0;
+    uint32_t tensor = 0;
+};
+
+struct AttentionNoise {
+    uint32_t seed = 0;
+    uint32_t step = 0;
+    uint32_t tensor_do = 0;
+    uint32_t tensor_ds = 0;
+};
+
+/// The scalars of one AdamW step, computed once on the host (engine.hpp, adamw_scalars).
+struct AdamwScalars {
+    float lr = 0, clip = 1, b1 = 0, b2 = 0, o1 = 0, o2 = 0, ic1 = 0, ic2 = 0, eps = 0;
+};
+
+struct BackendStatus {
+    bool nonfinite = false;
+};
+
+struct AttentionGradInputs {
+    const float* d_out = nullptr;  ///< N x D, incoming gradient
+    const float* out = nullptr;    ///< N x D, result of the forward pass
+    const float* stats = nullptr;  ///< (b*h*t) x 2, from the forward pass
+    const float* qkv = nullptr;    ///< N x 3D
+};
+
+struct RmsNormGradInputs {
+    const float* dy = nullptr;     ///< rows x cols
+    const float* x = nullptr;      ///< rows x cols
+    const float* r = nullptr;      ///< rows, from the forward pass
+    const float* g = nullptr;      ///< cols
+    const float* dx_in = nullptr;  ///< rows x cols gradient by other paths; nullptr means +0
+};
+
+struct LinearGradInputs {
+    const float* dy = nullptr;  ///< n x o
+    const float* x = nullptr;   ///< n x i
+    const float* w = nullptr;   ///< i x o
+};
+
+struct AdamwTensors {
+    float* w = nullptr;
+    float* m = nullptr;
+    float* v = nullptr;
+    const float* g = nullptr;
+};
+
+/// Every pointer of an operator is memory of this backend from `allocate` (row-major, 64-byte
+/// aligned; host memory too where `is_host` is true). Outputs do not overlap inputs except where a
+/// comment says "in place". Calls may run asynchronously, in order. Quantising a group that holds
+/// an Inf or NaN, and check_finite, raise a flag which `finish` reports; after it the values are
+/// without meaning. Each operator equals training/reference bit for bit: docs/spec/numerics.md.
+class Backend {
+public:
+    virtual ~Backend() = default;
+    [[nodiscard]] virtual std::string name() const = 0;
+    [[nodiscard]] virtual Recipe recipe() const = 0;
+    [[nodiscard]] virtual bool is_host() const = 0;
+
+    /// Zero-filled; nullptr when there is no room. Released by `release` only.
+    [[nodiscard]] virtual void* allocate(size_t bytes) = 0;
+    virtual void release(void* memory) = 0;
+    virtual void upload(void* to, const void* from_host, size_t bytes) = 0;
+    virtual void download(void* to_host, const void* from, size_t bytes) = 0;  ///< waits
+    virtual void fill_zero(float* x, size_t count) = 0;
+    /// Waits for all calls; the status since the previous `finish`, or the first error.
+    [[nodiscard]] virtual Result<BackendStatus, BackendError> finish() = 0;
+
+    /// x[n][i] = e[tokens[n]][i] + pos[n mod t][i]; tokens[n] < v was checked by the caller.
+    virtual void embedding(float* x, const uint32_t* tokens, const float* e, const float* pos,
+                           EmbeddingShape s) = 0;
+    /// de (v x d) and dpos (t x d) from d (N x d): plain sums in order of n, from +0.
+    /// dpos has `t` rows; both are overwritten.
+    virtual void embedding_grad(float* de, float* dpos, const uint32_t* tokens, const float* d,
+                                EmbeddingShape s) = 0;
+
+    virtual void rms_norm(float* y, float* r, const float* x, const float* g, MatrixShape s) = 0;
+    /// dx may be dx_in (in place).
+    virtual void rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in,
+                               MatrixShape s) = 0;
+
+    virtual void linear(float* y, const float* x, const float* w, LinearShape s) = 0;
+    /// dx (n x i) and dw (i x o).
+    virtual void linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
+                             Noise noise) = 0;
+
+    /// out: N x D. stats: (b*h*t) x 2, row (b*H+h)*T+i holds the maximum m and is = 1 / sum.
+    virtual void attention(float* out, float* stats, const float* qkv, AttentionShape s) = 0;
+    virtual void attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
+                                AttentionNoise noise) = 0;
+
+    virtual void add(float* y, const float* a, const float* b, size_t count) = 0;  ///< in place
+    virtual void gelu(float* y, const float* u, size_t count) = 0;
+    /// du = da * gelu'(u); du may be da (in place).
+    virtual void gelu_grad(float* du, const float* da, const float* u, size_t count) = 0;
+
+    /// losses: one per row of z.
+    virtual void cross_entropy(float* losses, const float* z, const uint32_t* targets,
+                               MatrixShape s) = 0;
+    /// dz = (p - onehot) * inv_n.
+    virtual void cross_entropy_grad(float* dz, const float* z, const uint32_t* targets,
+                                    MatrixShape s, float inv_n) = 0;
+
+    /// out[0] = fixed-order sum of x; of squares of x.
+    virtual void sum(float* out, const float* x, size_t count) = 0;
+    virtual void sum_squares(float* out, const float* x, size_t count) = 0;
+    virtual void check_finite(const float* x, size_t count) = 0;
+    /// One AdamW update of one tensor; wd is +0 for tensors without decay. In place on w, m, v.
+    virtual void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s,
+                       float wd) = 0;
+};
+
+/// The plain operators of training/reference, one thread; recipe rmp-1.
+[[nodiscard]] std::unique_ptr<Backend> make_reference_backend();
+/// The reference with float32 products in fixed order, for comparison runs.
+[[nodiscard]] std::unique_ptr<Backend> make_fp32_backend();
+
+enum class CpuPath { best, scalar, avx2, avx512 };
+
+struct CpuOptions {
+    CpuPath path = CpuPath::best;
+    unsigned threads = 1;  ///< 1..256
+};
+
+/// True if this machine has the instructions of `path`.
+[[nodiscard]] bool cpu_has(CpuPath path);
+/// The fast CPU backend; a path that the machine lacks falls back to the best it has.
+[[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(CpuOptions options);
+
+}  // namespace trainyard::training

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs a program: initial state, micro-batches, updates, held-out loss and sampling, on any
+// backend.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "training/backend.hpp"
+#include "training/plan.hpp"
+#include "training/program.hpp"
+#include "training/tensor.hpp"
+
+namespace trainyard::training {
+
+/// Everything the next step depends on besides the program and the data.
+struct ModelState {
+    std::vector<Tensor> w, m, v;  ///< one tensor per parameter, in program order
+    uint32_t p1_bits = 0x3f800000, p2_bits = 0x3f800000;  ///< b1^step and b2^step
+    uint64_t step = 0;
+    uint64_t cursor = 0;  ///< records consumed: step * M * B
+    Hash run_seed;
+};
+
+enum class EngineError {
+    bad_program,   ///< validate_program says what
+    wrong_recipe,  ///< the backend computes another recipe
+    wrong_shape,   ///< state, gradients or data do not fit the program
+    bad_token,     ///< a token beyond the vocabulary
+    out_of_memory,
+    device_failed,
+    diverged,  ///< Inf or NaN: the program itself fails at this step
+};
+[[nodiscard]] std::string_view to_text(EngineError error);
+
+/// The Philox seed of a run: first four bytes of the run seed, little-endian.
+[[nodiscard]] uint32_t philox_seed(const Hash& run_seed);
+/// The Philox step word of micro-batch j of step t: t * M + j modulo 2^32.
+[[nodiscard]] uint32_t noise_step(const Program& program, uint64_t t, uint32_t j);
+
+/// w from the seed, m = v = +0: docs/spec/training.md, section 5.
+[[nodiscard]] ModelState make_initial_state(const Program& program, const Hash& run_seed);
+[[nodiscard]] bool state_fits(const Program& program, const ModelState& state);
+
+/// Numbers of the records that micro-batch (t, j) trains on: docs/spec/training.md, section 4.
+[[nodiscard]] std::vector<uint64_t> batch_records(const Program& program, const Hash& run_seed,
+                                                  uint64_t t, uint32_t j);
+
+struct Batch {
+    std::vector<uint32_t> tokens, targets;  ///< B x T each
+};
+[[nodiscard]] Result<Batch, EngineError> make_batch(const Program& program, BytesView data,
+                                                    const std::vector<uint64_t>& records);
+
+struct MicroBatchResult {
+    uint32_t loss_bits = 0;         ///< 7fc00000 if nonfinite
+    std::vector<Tensor> gradients;  ///< in parameter order; all +0 if nonfinite
+    bool nonfinite = false;
+};
+
+/// One program bound to one backend, with the planned memory. Not thread-safe.
+class Engine {
+public:
+    [[nodiscard]] static Result<Engine, EngineError> make(const Program& program, Backend& backend);
+    Engine(Engine&&) noexcept;
+    Engine& operator=(Engine&&) noexcept;
+    ~Engine();
+
+    [[nodiscard]] const Program& program() const;
+    [[nodiscard]] Backend& backend() const;
+
+    /// The weights that the following calls use.
+    [[nodiscard]] Result<Done, EngineError> load_weights(const std::vector<Tensor>& w);
+    /// Forward and backward of one micro-batch with the loaded weights.
+    [[nodiscard]] Result<MicroBatchResult, EngineError> run_batch(const Batch& batch, uint32_t seed,
+                                                                  uint32_t step_word);
+    /// Forward only: the mean loss of a batch.
+    [[nodiscard]] Result<uint32_t, EngineError> forward_loss(const Batch& batch);
+
+private:
+    struct Impl;
+    explicit Engine(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+/// Micro-batch j of step t with the weights loaded into the engine.
+[[nodiscard]] Result<MicroBatchResult, EngineError> run_micro_batch(Engine& engine, BytesView data,
+                                                                    const Hash& run_seed,
+                                                                    uint64_t t, uint32_t j);
+
+/// Pairwise sum of a list by the fixed binary tree over its index: (0,1), (2,3), ...; an odd last
+/// one goes up unchanged. Adds gradients one at a time, keeping one partial sum per level.
+class TreeSum {
+public:
+    void push(std::vector<Tensor> item);
+    [[nodiscard]] std::vector<Tensor> take();
+
+private:
+    struct Partial {
+        uint32_t level;
+        std::vector<Tensor> sum;
+    };
+    std::vector<Partial> partials_;
+};
+
+struct UpdateResult {
+    uint32_t norm_bits = 0;
+    bool nonfinite = false;  ///< then the state is unchanged
+};
+
+/// One AdamW step with the summed gradients; step, cursor, p1 and p2 move on.
+[[nodiscard]] Result<UpdateResult, EngineError> apply_update(const Program& program,
+                                                             Backend& backend, ModelState& state,
+                                                             const std::vector<Tensor>& gradients);
+
+/// The scalars of the update that leads from step `t` to t + 1, and p1, p2 after it.
+struct UpdateScalars {
+    AdamwScalars adamw;
+    uint32_t p1_bits = 0, p2_bits = 0;
+};
+[[nodiscard]] UpdateScalars update_scalars(const Program& program, uint64_t t, uint32_t p1_bits,
+                                           uint32_t p2_bits, uint32_t norm_bits);
+
+struct StepResult {
+    uint32_t loss_bits = 0;                ///< tree sum of the losses / float(M)
+    std::vector<uint32_t> unit_loss_bits;  ///< per micro-batch
+    std::vector<Hash> unit_grad_roots;
+    std::vector<Tensor> gradients;  ///< summed, before the clip
+    Hash grad_root;
+    uint32_t norm_bits = 0;
+    bool nonfinite = false;
+};
+
+/// A whole step on `state`: all micro-batches, sum, update. Error `diverged` leaves it unchanged.
+[[nodiscard]] Result<StepResult, EngineError> run_step(Engine& engine, ModelState& state,
+                                                       BytesView data);
+
+/// Mean loss over the held-out records; bits of a binary32.
+[[nodiscard]] Result<uint32_t, EngineError> evaluate_held_out(Engine& engine,
+                                                              const std::vector<Tensor>& w,
+                                                              BytesView data);
+
+struct SampleOptions {
+    uint32_t count = 200;      ///< bytes to generate
+    float temperature = 0.8F;  ///< 0 takes the most likely byte
+    uint32_t seed = 0;
+};
+/// Continues `prompt`; the same bytes on every machine.
+[[nodiscard]] Result<Bytes, EngineError> sample(const Program& program, Backend& backend,
+                                                const std::vector<Tensor>& w, BytesView prompt,
+                                                const SampleOptions& options);
+
+}  // namespace trainyard::training

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The planner: memory and work of a program, known before anything runs.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "training/program.hpp"
+
+namespace trainyard::training {
+
+/// Where each value of a graph lives. Offsets are in bytes and multiples of 64.
+struct Layout {
+    static constexpr uint64_t kOutside =
+        ~0ull;                      ///< inputs, parameters, gradients: not in the arena
+    std::vector<uint64_t> offsets;  ///< one per value
+    uint64_t arena_bytes = 0;
+};
+
+/// Lays out the activations of `nodes` [first, last) so that values alive together never overlap;
+/// an operator that may work in place does when its input dies there. `keep` values stay alive.
+[[nodiscard]] Layout layout_arena(const Graph& graph, size_t node_count,
+                                  const std::vector<uint32_t>& keep);
+
+struct Plan {
+    uint64_t parameter_count = 0;
+    uint64_t state_bytes = 0;           ///< w, m and v
+    uint64_t gradient_bytes = 0;        ///< one set
+    uint64_t arena_bytes = 0;           ///< activations of one micro-batch
+    uint64_t macs_per_micro_batch = 0;  ///< int8 multiply-adds, forward and backward
+    uint64_t macs_per_step = 0;
+    uint64_t macs_total = 0;
+    uint64_t tokens_per_step = 0;
+};
+
+[[nodiscard]] Result<Plan, ProgramFault> plan(const Program& program);
+
+}  // namespace trainyard::training

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commitments over segments of steps: units, step tuples, openings and the provider's log.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "training/engine.hpp"
+#include "training/state_root.hpp"
+
+namespace trainyard::training {
+
+/// What micro-batch j of step t yields; its leaf is secret until auditors have committed.
+struct Unit {
+    uint32_t loss_bits = 0;
+    Hash grad_root;
+    bool operator==(const Unit&) const = default;
+};
+
+/// What step t yields; its leaf binds the units, the summed gradients and the clip norm.
+struct StepTuple {
+    Hash units_root;
+    Hash grad_root;
+    uint32_t norm_bits = 0;
+    uint32_t loss_bits = 0;
+    uint8_t nonfinite = 0;
+    bool operator==(const StepTuple&) const = default;
+};
+
+/// SHA-256(10 | t u32 | j u32 | loss_bits u32 | grad_root 32).
+[[nodiscard]] Hash unit_leaf(uint32_t t, uint32_t j, const Unit& unit);
+/// SHA-256(11 | t u32 | units_root 32 | grad_root 32 | norm_bits u32 | loss_bits u32 | nonfinite
+/// u8).
+[[nodiscard]] Hash step_leaf(uint32_t t, const StepTuple& tuple);
+/// SHA-256(12 | i u32 | value 32): leaf i of the sequence S_0, x_0, S_1, x_1, ..., S_n.
+[[nodiscard]] Hash sequence_leaf(uint32_t i, const Hash& value);
+[[nodiscard]] Hash units_root(uint32_t t, const std::vector<Unit>& units);
+
+/// Everything that the commitment of a segment is made of; small enough to keep for each segment.
+struct SegmentRecord {
+    uint32_t first_step = 0;
+    std::vector<Hash> state_roots;         ///< n + 1
+    std::vector<StepTuple> tuples;         ///< n
+    std::vector<std::vector<Unit>> units;  ///< n x M
+    [[nodiscard]] uint32_t steps() const { return static_cast<uint32_t>(tuples.size()); }
+    bool operator==(const SegmentRecord&) const = default;
+};
+
+/// What stands on the chain.
+struct SegmentClaim {
+    uint32_t first_step = 0;
+    uint32_t steps = 0;
+    Hash first_root;
+    Hash last_root;
+    Hash steps_root;
+    bool operator==(const SegmentClaim&) const = default;
+};
+
+[[nodiscard]] Hash steps_root(uint32_t first_step, const std::vector<Hash>& state_roots,
+                              const std::vector<StepTuple>& tuples);
+[[nodiscard]] SegmentClaim claim_of(const SegmentRecord& record);
+/// SHA-256 over all unit leaves in order: the answer of a full replay.
+[[nodiscard]] Hash replay_digest(const SegmentRecord& record);
+/// Mean loss of the last step of the segment, as bits.
+[[nodiscard]] uint32_t last_loss_bits(const SegmentRecord& record);
+
+[[nodiscard]] Bytes encode_record(const SegmentRecord& record);
+[[nodiscard]] Result<SegmentRecord, StateError> decode_record(const Program& program,
+                                                              BytesView encoded);
+
+struct UnitOpening {
+    uint32_t t = 0, j = 0;
+    Unit unit;
+    std::vector<Hash> unit_path;  ///< from the unit leaf to units_root
+    StepTuple tuple;
+    std::vector<Hash> step_path;  ///< from leaf 2 * (t - first) + 1 to steps_root
+};
+/// Preconditions: t and j lie inside the record.
+[[nodiscard]] UnitOpening open_unit(const SegmentRecord& record, uint32_t t, uint32_t j);
+/// True if the opening leads to the claim's steps_root; `micro_batches` is the program's M.
+[[nodiscard]] bool verify_unit_opening(const SegmentClaim& claim, uint32_t micro_batches,
+                                       const UnitOpening& opening);
+
+/// The provider's memory of one segment: enough to regenerate every S_t without training again.
+struct SegmentLog {
+    SegmentRecord record;
+    ModelState first;                                   ///< S_first
+    std::vector<std::vector<Tensor>> summed_gradients;  ///< per step, before the clip
+};
+
+/// Test-only faults of a cheating provider. It says so wherever it is switched on.
+enum class Fault : uint8_t {
+    none,
+    skip_steps,       ///< every second step: no training, the state is carried over, values made up
+    reuse_gradients,  ///< every second step: the gradients of the step before are used again
+    zero_gradients,   ///< every second step: gradients of zero, an honest update on them
+};
+
+struct SegmentOptions {
+    uint32_t steps = 0;
+    Fault fault = Fault::none;
+    std::function<void(const ModelState&, const StepResult&)> on_step;  ///< may be empty
+};
+
+/// Trains `steps` steps from `state`, which moves to S_last. Error `diverged`: see state.step.
+[[nodiscard]] Result<SegmentLog, EngineError> run_segment(Engine& engine, ModelState& state,
+                                                          BytesView data,
+                                                          const SegmentOptions& options);
+
+/// S_t of a segment, by elementwise updates alone. Precondition: first <= t <= first + n.
+[[nodiscard]] Result<ModelState, EngineError> regenerate_state(const Program& program,
+                                                               Backend& backend,
+                                                               const SegmentLog& log, uint32_t t);
+
+struct ReplayResult {
+    Hash last_root;
+    Hash steps_root;
+    Hash digest;  ///< replay_digest
+};
+/// Full replay for the second committee. `first` moves to S_last.
+[[nodiscard]] Result<ReplayResult, EngineError> replay_segment(Engine& engine, BytesView data,
+                                                               ModelState& first, uint32_t steps);
+
+}  // namespace trainyard::training

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Merkle roots of tensors, gradients and whole states: docs/spec/numerics.md, section 16.
+#pragma once
+
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "training/engine.hpp"
+
+namespace trainyard::training {
+
+inline constexpr uint32_t kTileSide = 32;        ///< a matrix tile is 32 x 32 elements
+inline constexpr uint32_t kTileElements = 1024;  ///< and a vector tile 1,024
+inline constexpr size_t kTileBytes = 4096;
+
+[[nodiscard]] uint32_t tile_count(Shape shape);
+/// Tile `index` (tile-major), zero-padded, 1,024 elements.
+[[nodiscard]] std::vector<float> read_tile(const Tensor& tensor, uint32_t index);
+/// SHA-256(00 | 4,096 bytes little-endian).
+[[nodiscard]] Hash tile_leaf(const std::vector<float>& tile);
+[[nodiscard]] std::vector<Hash> tile_leaves(const Tensor& tensor);
+/// SHA-256(02 | dtype 01 | rank u8 | dims u32 each | root over the tile leaves).
+[[nodiscard]] Hash tensor_leaf(Shape shape, const Hash& tile_root);
+[[nodiscard]] Hash tensor_leaf(const Tensor& tensor);
+
+/// Merkle root over the leaves of gradient tensors in parameter order.
+[[nodiscard]] Hash grad_root(const std::vector<Tensor>& gradients);
+
+/// SHA-256(03 | step u64 | p1 u32 | p2 u32 | cursor u64 | run seed 32 | program id 32).
+struct ScalarLeaf {
+    uint64_t step = 0;
+    uint32_t p1_bits = 0, p2_bits = 0;
+    uint64_t cursor = 0;
+    Hash run_seed;
+    Hash program;
+};
+[[nodiscard]] Hash scalar_leaf(const ScalarLeaf& scalars);
+
+/// Leaves in order: w of every parameter, m of every parameter, v of every parameter, scalars.
+[[nodiscard]] std::vector<Hash> state_leaves(const ModelState& state, const Hash& program);
+[[nodiscard]] Hash state_root(const ModelState& state, const Hash& program);
+
+/// A whole state as bytes: docs/spec/training.md, section 7. Bounded by the program; strict.
+enum class StateError { truncated, wrong_program, wrong_shape, leftover, wrong_root };
+[[nodiscard]] Bytes encode_state(const ModelState& state, const Hash& program);
+[[nodiscard]] Result<ModelState, StateError> decode_state(const Program& program, BytesView blob);
+
+}  // namespace trainyard::training
