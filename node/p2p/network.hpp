@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// Authenticated connections to other nodes: send, broadcast, ask and answer.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/keys.hpp"
+#include "core/result.hpp"
+#include "node/p2p/kinds.hpp"
+#include "node/runtime/log.hpp"
+#include "node/runtime/runtime.hpp"
+
+namespace trainyard::p2p {
+
+/// A peer is its P2P identity key, proven inside the TLS handshake.
+using PeerId = PublicKey;
+
+/// The eight hex digits by which people tell peers apart.
+[[nodiscard]] std::string short_name(const PeerId& peer);
+
+struct Endpoint {
+    std::string host;
+    uint16_t port = 0;
+    bool operator==(const Endpoint&) const = default;
+};
+
+/// "host:port" or "[v6]:port"; nullopt on anything else.
+[[nodiscard]] std::optional<Endpoint> endpoint_from(std::string_view text);
+[[nodiscard]] std::string to_string(const Endpoint& endpoint);
+
+struct StaticPeer {
+    Endpoint endpoint;
+    PeerId id;
+    bool operator==(const StaticPeer&) const = default;
+};
+
+/// "<66 hex digits of the key>@host:port"; nullopt on anything else.
+[[nodiscard]] std::optional<StaticPeer> static_peer_from(std::string_view text);
+
+enum class NetError : uint8_t {
+    bad_listen_address,
+    port_in_use,
+    bad_identity_key,
+    tls,  ///< OpenSSL could not make the certificate or context
+};
+
+struct NetFailure {
+    NetError error;
+    std::string detail;  ///< what, where, and what to do
+};
+
+enum class RequestError : uint8_t {
+    not_connected,  ///< no such peer now, or it went away before the answer
+    timed_out,
+    throttled,    ///< the peer asks us to slow down
+    unsupported,  ///< the peer does not serve this kind, or has not what was asked for
+    queue_full,   ///< our own queue to it, or our table of requests
+};
+
+using Answer = Result<Bytes, RequestError>;
+using OnAnswer = std::function<void(Answer)>;
+
+/// Answers one request, once, from any thread. Dropped without use it answers `unsupported`.
+class Responder {
+public:
+    void answer(Bytes payload) const;
+    void refuse() const;  ///< we do not have it
+
+    struct Impl;
+    explicit Responder(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+private:
+    std::shared_ptr<Impl> impl_;
+};
+
+using OnMessage = std::function<void(const PeerId&, Bytes)>;
+using OnRequest = std::function<void(const PeerId&, Bytes, Responder)>;
+
+struct PeerEvent {
+    PeerId peer;
+    bool is_up = false;
+    std::string reason;  ///< why it went down
+};
+using OnPeer = std::function<void(const PeerEvent&)>;
+
+/// What people and `status` see of one connection.
+struct PeerInfo {
+    PeerId id;
+    Endpoint endpoint;
+    std::string agent;
+    bool is_connected = false;
+    bool is_configured = false;  ///< from the static list
+    bool is_inbound = false;
+    uint64_t connected_ms = 0;  ///< length of this connection
+    uint64_t round_trip_ms = 0;
+    uint64_t bytes_sent = 0;
+    uint64_t bytes_received = 0;
+    uint64_t messages_dropped = 0;  ///< by our queues and their buckets
+    int score = 0;                  ///< 100 is spotless; at 0 the peer is banned
+    std::string last_problem;
+};
+
+struct LaneRate {
+    uint64_t bytes_per_second;
+    uint64_t burst_bytes;
+};
+
+struct NetworkOptions {
+    Endpoint listen{"127.0.0.1", 0};  ///< port 0: any free one
+    SecretKey identity;               ///< the P2P key, used for nothing else
+    Hash genesis;                     ///< names the chain; others are refused
+    std::vector<StaticPeer> peers;    ///< dialled until connected; own entry is ignored
+    std::string agent = "trainyard";  ///< at most 64 bytes
+    size_t inbound_max = 64;          ///< connections from peers that are not configured
+    size_t handshakes_max = 64;
+    std::array<size_t, kLanes> queue_bytes_max{1u << 20, 16u << 20, 8u << 20, 4u << 20, 32u << 20};
+    std::array<LaneRate, kLanes> rates{{{4u << 20, 8u << 20},
+                                        {16u << 20, 32u << 20},
+                                        {16u << 20, 32u << 20},
+                                        {4u << 20, 8u << 20},
+                                        {128u << 20, 128u << 20}}};
+    runtime::Duration handshake_timeout{5'000};
+    runtime::Duration ping_interval{5'000};
+    runtime::Duration idle_timeout{20'000};  ///< no byte received, or none of ours accepted
+    runtime::Duration backoff_min{250};
+    runtime::Duration backoff_max{15'000};
+    runtime::Duration ban_time{600'000};  ///< of a configured peer: a tenth
+};
+
+/// A node's connections. Every member may be called from any thread; handlers run on the strand
+/// they were registered with and must be registered before `start`. Nothing here waits for a peer:
+/// what cannot be queued is dropped and counted, the oldest first.
+class Network {
+public:
+    Network(runtime::Runtime& runtime, NetworkOptions options, const runtime::Logger& logger);
+    ~Network();
+    Network(const Network&) = delete;
+    Network& operator=(const Network&) = delete;
+
+    /// Messages of a kind that is not a request. Kinds nobody registered are ignored.
+    void on(Kind kind, const runtime::Strand& strand, OnMessage handler);
+    /// Requests of a kind; answer through the Responder.
+    void on_request(Kind kind, const runtime::Strand& strand, OnRequest handler);
+    /// Peers coming and going, in order.
+    void on_peer(const runtime::Strand& strand, OnPeer handler);
+
+    /// Listens, and begins to dial the static peers.
+    [[nodiscard]] Result<Done, NetFailure> start();
+    void stop();
+
+    [[nodiscard]] const PeerId& id() const;
+    [[nodiscard]] uint16_t port() const;  ///< after `start`: the port that listens
+
+    void send(const PeerId& to, Kind kind, Bytes payload);
+    void broadcast(Kind kind, Bytes payload);
+    /// Asks one peer; `on_answer` is called exactly once on `strand` unless the network is stopped
+    /// first.
+    void request(const PeerId& to, Kind kind, Bytes payload, runtime::Duration timeout,
+                 const runtime::Strand& strand, OnAnswer on_answer);
+
+    /// Takes `points` of 100 from a peer's score, which regains one each second.
+    void punish(const PeerId& peer, int points, std::string_view reason);
+
+    [[nodiscard]] std::vector<PeerInfo> peers()
+        const;  ///< by id; also configured ones that are away
+    [[nodiscard]] std::vector<PeerId> connected() const;  ///< by id
+    [[nodiscard]] bool is_connected(const PeerId& peer) const;
+
+private:
+    struct Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace trainyard::p2p
