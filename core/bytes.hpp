@@ -27,6 +27,8 @@ struct FixedBytes {
     static constexpr size_t size() { return N; }
     [[nodiscard]] uint8_t* data() { return bytes.data(); }
     [[nodiscard]] const uint8_t* data() const { return bytes.data(); }
+    [[nodiscard]] auto begin() { return bytes.begin(); }
+    [[nodiscard]] auto end() { return bytes.end(); }
     [[nodiscard]] auto begin() const { return bytes.begin(); }
     [[nodiscard]] auto end() const { return bytes.end(); }
     uint8_t& operator[](size_t i) { return bytes[i]; }

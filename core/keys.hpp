@@ -22,6 +22,7 @@ struct RecoverableSig {
 
 [[nodiscard]] bool is_valid_secret(const SecretKey& key);
 [[nodiscard]] std::optional<PublicKey> public_key(const SecretKey& key);
+/// The zero address where the key is no point of the curve.
 [[nodiscard]] Address address_of(const PublicKey& key);
 [[nodiscard]] std::optional<Address> address_of(const SecretKey& key);
 

@@ -91,7 +91,9 @@ std::array<uint64_t, 8> full_product(const Uint256& a, const Uint256& b) {
     return r;
 }
 
-Uint256 from_limbs(const uint64_t* p) { return {p[3], p[2], p[1], p[0]}; }
+Uint256 from_limbs(const uint64_t* p) {
+    return {p[3], p[2], p[1], p[0]};
+}
 
 }  // namespace
 
@@ -132,7 +134,9 @@ Hash to_hash(const Uint256& v) {
     return h;
 }
 
-Uint256 from_hash(const Hash& h) { return from_be(h.bytes); }
+Uint256 from_hash(const Hash& h) {
+    return from_be(h.bytes);
+}
 
 Uint256 from_be(BytesView bytes) {
     ASSERT(bytes.size() <= 32);
@@ -179,7 +183,8 @@ std::optional<Uint256> parse_uint256(std::string_view text) {
         if (hex && c >= 'A' && c <= 'F') digit = c - 'A' + 10;
         if (digit < 0) return std::nullopt;
         const auto scaled = checked_mul(v, hex ? 16 : 10);
-        const auto next = scaled ? checked_add(*scaled, static_cast<uint64_t>(digit)) : std::nullopt;
+        const auto next =
+            scaled ? checked_add(*scaled, static_cast<uint64_t>(digit)) : std::nullopt;
         if (!next) return std::nullopt;
         v = *next;
     }
