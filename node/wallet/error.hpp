@@ -13,11 +13,11 @@ enum class WalletErrorCode {
     io,           ///< a file cannot be read or written
     unreachable,  ///< the node does not answer
     timeout,
-    rpc,          ///< the node answered with an error
-    reverted,     ///< the contract refused
+    rpc,       ///< the node answered with an error
+    reverted,  ///< the contract refused
     not_found,
     too_large,
-    too_late,     ///< the chain moved on without it
+    too_late,  ///< the chain moved on without it
 };
 
 struct WalletError {

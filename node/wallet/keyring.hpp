@@ -18,8 +18,8 @@ struct ValidatorKeys {
     bool operator==(const ValidatorKeys&) const = default;
 };
 
-/// Makes four random keys and writes account.json, consensus.json, vrf.json, p2p.json and `password`
-/// (all readable by the owner only). `light`: a cheap scrypt cost, for test networks.
+/// Makes four random keys and writes account.json, consensus.json, vrf.json, p2p.json and
+/// `password` (all readable by the owner only). `light`: a cheap scrypt cost, for test networks.
 [[nodiscard]] Result<ValidatorKeys, WalletError> create_validator_keys(const std::string& folder,
                                                                        bool light);
 [[nodiscard]] Result<ValidatorKeys, WalletError> load_validator_keys(const std::string& folder);

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node's JSON-RPC as typed calls: state, transactions, receipts, logs and blobs.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/block.hpp"
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "core/uint256.hpp"
+#include "node/wallet/error.hpp"
+
+namespace trainyard::node::wallet {
+
+template <class T>
+using Answer = Result<T, WalletError>;
+
+struct TxReceipt {
+    Hash tx;
+    uint64_t block = 0;
+    bool success = false;
+    uint64_t gas_used = 0;
+    Uint256 gas_price_wei;  ///< effective
+    std::optional<Address> created;
+    std::vector<Log> logs;
+};
+
+struct PlacedLog {
+    Log log;
+    uint64_t block = 0;
+    Hash tx;
+};
+
+struct LogQuery {
+    uint64_t from_block = 0, to_block = 0;
+    Address address;
+    std::vector<std::optional<Hash>> topics;
+};
+
+struct BlockSummary {
+    uint64_t number = 0;
+    Hash hash, state_root;
+    uint64_t timestamp = 0;
+    Uint256 base_fee_wei;
+};
+
+struct CallSpec {
+    std::optional<Address> from;
+    std::optional<Address> to;
+    Uint256 value;
+    Bytes data;
+};
+
+/// Thread-safe. Every call errs with unreachable, timeout or malformed besides what it names.
+class EthClient {
+public:
+    [[nodiscard]] static Answer<std::unique_ptr<EthClient>> open(std::string_view url);
+    ~EthClient();
+
+    [[nodiscard]] Answer<uint64_t> chain_id();
+    [[nodiscard]] Answer<uint64_t> block_number();
+    /// `tag`: "latest", "finalized" or a quantity.
+    [[nodiscard]] Answer<BlockSummary> block(std::string_view tag);
+    [[nodiscard]] Answer<Uint256> balance(const Address& who);
+    /// Counting transactions that wait in the pool.
+    [[nodiscard]] Answer<uint64_t> next_nonce(const Address& who);
+    [[nodiscard]] Answer<Uint256> priority_fee();
+    /// Error reverted: text tells the reason, `eth_call` at the latest block.
+    [[nodiscard]] Answer<Bytes> call(const CallSpec& call);
+    [[nodiscard]] Answer<uint64_t> estimate_gas(const CallSpec& call);
+    /// The hash; rpc errors carry the node's words.
+    [[nodiscard]] Answer<Hash> send_raw(BytesView signed_tx);
+    [[nodiscard]] Answer<std::optional<TxReceipt>> receipt(const Hash& tx);
+    [[nodiscard]] Answer<std::vector<PlacedLog>> logs(const LogQuery& query);
+
+    /// Stores a blob at the node and gives its id (PUT /blob).
+    [[nodiscard]] Answer<Hash> put_blob(BytesView content);
+    /// The blob's bytes, fetched from peers by the node if need be. Errors: not_found, too_large.
+    [[nodiscard]] Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max);
+
+    /// Any method; `params` and the answer are JSON texts.
+    [[nodiscard]] Answer<std::string> raw(std::string_view method, std::string_view params);
+    [[nodiscard]] std::string url() const;
+
+private:
+    struct Impl;
+    explicit EthClient(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+/// What a revert says: Error(string), Panic(uint256), or a custom error by the name that
+/// market.hpp knows; else its bytes.
+[[nodiscard]] std::string revert_text(BytesView data);
+
+}  // namespace trainyard::node::wallet

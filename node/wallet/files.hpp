@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole files in and out, bounded, and written so that a crash leaves the old or the new one.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "node/wallet/error.hpp"
+
+namespace trainyard::node::wallet {
+
+[[nodiscard]] Result<Bytes, WalletError> read_file(const std::string& path, size_t size_bytes_max);
+[[nodiscard]] Result<std::string, WalletError> read_text(const std::string& path,
+                                                         size_t size_bytes_max);
+
+enum class FileMode { shared, owner_only };
+
+/// Writes beside the target, syncs, renames, syncs the folder.
+[[nodiscard]] Result<Done, WalletError> write_file(const std::string& path, BytesView content,
+                                                   FileMode mode = FileMode::shared);
+[[nodiscard]] Result<Done, WalletError> write_text(const std::string& path,
+                                                   std::string_view content,
+                                                   FileMode mode = FileMode::shared);
+/// Makes the folder and its parents; fine when it exists.
+[[nodiscard]] Result<Done, WalletError> make_folder(const std::string& path);
+[[nodiscard]] bool file_exists(const std::string& path);
+/// Removes a file; fine when it is not there.
+void remove_file(const std::string& path);
+/// Names of the entries of a folder, sorted; empty when there is no such folder.
+[[nodiscard]] std::vector<std::string> list_folder(const std::string& path);
+
+}  // namespace trainyard::node::wallet

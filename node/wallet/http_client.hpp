@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// A synchronous HTTP/1.1 client with timeouts over one kept-alive connection.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "node/wallet/error.hpp"
+
+namespace trainyard::node::wallet {
+
+struct HttpUrl {
+    std::string host;
+    std::string port;
+    std::string path;  ///< begins with '/'
+};
+/// "http://host:port/path"; port 80 and path "/" are implied. Errors: malformed, unsupported
+/// (https).
+[[nodiscard]] Result<HttpUrl, WalletError> parse_http_url(std::string_view url);
+
+struct HttpRequest {
+    std::string method = "POST";
+    std::string path = "/";
+    std::string content_type = "application/json";
+    Bytes body;
+    uint32_t timeout_ms = 10'000;
+    uint64_t answer_bytes_max = 64u << 20;
+};
+struct HttpAnswer {
+    unsigned status = 0;
+    Bytes body;
+};
+
+/// Thread-safe; requests wait for one another. A connection that the server closed while idle is
+/// opened again once.
+class HttpClient {
+public:
+    explicit HttpClient(HttpUrl url);
+    ~HttpClient();
+    HttpClient(const HttpClient&) = delete;
+    HttpClient& operator=(const HttpClient&) = delete;
+
+    /// Errors: unreachable, timeout, too_large, malformed.
+    [[nodiscard]] Result<HttpAnswer, WalletError> send(const HttpRequest& request);
+    [[nodiscard]] std::string text() const;  ///< "http://host:port"
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trainyard::node::wallet
