@@ -88,8 +88,9 @@ public:
     /// Runs `job` on the pool, then `then` on `strand`.
     void offload(Job job, const Strand& strand, Job then);
 
-    /// `stop` is called when the node shall end, in reverse order of registration, one after
-    /// another, on a pool thread; it may block for a short time (flush, close).
+    /// `stop` is called when the node shall end, the last registered first, one after another, on
+    /// the thread that joins; the I/O threads still run then, so it may wait a short time (flush,
+    /// close).
     void on_stop(Job stop);
 
     /// SIGINT and SIGTERM ask for a stop; a second one ends the process at once with status 130.
