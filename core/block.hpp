@@ -31,12 +31,12 @@ struct Header {
     Bytes extra_data;        ///< on our chains: the consensus seal, see consensus/bft/seal.hpp
     Hash prev_randao;        ///< mixHash; on our chains the beacon R_h
     FixedBytes<8> nonce;
-    std::optional<Uint256> base_fee_per_gas;         ///< EIP-1559
-    std::optional<Hash> withdrawals_root;            ///< EIP-4895
-    std::optional<uint64_t> blob_gas_used;           ///< EIP-4844
-    std::optional<uint64_t> excess_blob_gas;         ///< EIP-4844
-    std::optional<Hash> parent_beacon_block_root;    ///< EIP-4788
-    std::optional<Hash> requests_hash;               ///< EIP-7685
+    std::optional<Uint256> base_fee_per_gas;       ///< EIP-1559
+    std::optional<Hash> withdrawals_root;          ///< EIP-4895
+    std::optional<uint64_t> blob_gas_used;         ///< EIP-4844
+    std::optional<uint64_t> excess_blob_gas;       ///< EIP-4844
+    std::optional<Hash> parent_beacon_block_root;  ///< EIP-4788
+    std::optional<Hash> requests_hash;             ///< EIP-7685
     bool operator==(const Header&) const = default;
 };
 
@@ -51,8 +51,8 @@ struct Withdrawal {
 struct Block {
     Header header;
     std::vector<Tx> txs;
-    std::vector<Header> ommers;                             ///< always empty on our chains
-    std::optional<std::vector<Withdrawal>> withdrawals;     ///< present from Shanghai on
+    std::vector<Header> ommers;                          ///< always empty on our chains
+    std::optional<std::vector<Withdrawal>> withdrawals;  ///< present from Shanghai on
     bool operator==(const Block&) const = default;
 };
 

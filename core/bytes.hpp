@@ -39,7 +39,7 @@ struct FixedBytes {
     auto operator<=>(const FixedBytes&) const = default;
 };
 
-using Hash = FixedBytes<32, struct HashTag>;        ///< keccak or SHA-256 digest, storage slot, root
+using Hash = FixedBytes<32, struct HashTag>;        ///< keccak or SHA-256 digest, slot, root
 using Address = FixedBytes<20, struct AddressTag>;  ///< last 20 bytes of keccak(public key)
 
 /// Copies `from` into a fixed value; nullopt unless the length is exactly that of `T`.
@@ -57,7 +57,9 @@ inline BytesView as_bytes(std::string_view text) {
 inline std::string_view as_text(BytesView bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-inline void append(Bytes& to, BytesView from) { to.insert(to.end(), from.begin(), from.end()); }
+inline void append(Bytes& to, BytesView from) {
+    to.insert(to.end(), from.begin(), from.end());
+}
 
 /// Lower-case hexadecimal, without and with the prefix 0x.
 [[nodiscard]] std::string to_hex(BytesView bytes);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// secp256k1 keys: recoverable ECDSA for transactions and votes, ECDH, and the RFC 9381 VRF over the curve.
+// secp256k1 keys: recoverable ECDSA for transactions and votes, ECDH, and the RFC 9381 VRF.
 #pragma once
 
 #include <optional>
@@ -38,7 +38,7 @@ struct RecoverableSig {
 [[nodiscard]] std::optional<Hash> ecdh_x(const SecretKey& key, const PublicKey& other);
 
 namespace vrf {
-/// RFC 9381 ECVRF with suite ECVRF-SECP256K1-SHA256-TAI (suite string 0xFE): gamma 33 | c 16 | s 32.
+/// RFC 9381 ECVRF with suite ECVRF-SECP256K1-SHA256-TAI (0xFE): gamma 33 | c 16 | s 32.
 using Proof = FixedBytes<81, struct VrfProofTag>;
 
 [[nodiscard]] Proof prove(const SecretKey& key, BytesView alpha);

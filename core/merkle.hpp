@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Binary SHA-256 Merkle trees: leaf = H(00 | data), node = H(01 | left | right), an odd last node moves up.
+// Binary SHA-256 Merkle trees: leaf H(00 | data), node H(01 | left | right), an odd last moves up.
 #pragma once
 
 #include <vector>
@@ -12,13 +12,14 @@ namespace trainyard::merkle {
 [[nodiscard]] Hash leaf(BytesView data);
 [[nodiscard]] Hash node(const Hash& left, const Hash& right);
 
-/// Root over hashes that already are leaves. One leaf is its own root; no leaves give the zero hash.
+/// Root over hashes that already are leaves. One leaf is its own root; none give the zero hash.
 [[nodiscard]] Hash root(std::vector<Hash> leaves);
 
 /// Siblings from leaf `index` up to the root. A level at which the node moves up unpaired has none.
 [[nodiscard]] std::vector<Hash> path(const std::vector<Hash>& leaves, size_t index);
 
-/// True if `leaf_hash` is leaf `index` of `count` under `root`, with exactly the siblings that shape has.
+/// True if `leaf_hash` is leaf `index` of `count` under `root`, with exactly the siblings that
+/// shape has.
 [[nodiscard]] bool verify(const Hash& root, const Hash& leaf_hash, size_t index, size_t count,
                           const std::vector<Hash>& siblings);
 

@@ -41,8 +41,8 @@ public:
 
     Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
     template <class G>
-        requires std::is_constructible_v<E, G>
-    Result(Unexpected<G> e) : state_(std::in_place_index<1>, std::move(e).error()) {}
+    requires std::is_constructible_v<E, G> Result(Unexpected<G> e)
+        : state_(std::in_place_index<1>, std::move(e).error()) {}
 
     [[nodiscard]] bool has_value() const { return state_.index() == 0; }
     explicit operator bool() const { return has_value(); }

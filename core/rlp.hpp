@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recursive length prefix, strict: only the canonical form of a value decodes (Yellow Paper, appendix B).
+// Recursive length prefix, strict: only the canonical form decodes (Yellow Paper, appendix B).
 #pragma once
 
 #include <optional>
@@ -12,13 +12,13 @@
 namespace trainyard::rlp {
 
 enum class Error {
-    truncated,        ///< the length runs past the end
-    not_canonical,    ///< a longer form than needed, or a leading zero in a number
-    wrong_kind,       ///< a list where a string is due, or the reverse
-    too_long,         ///< a number or fixed value of another size
-    leftover,         ///< bytes after the value
-    too_deep,         ///< lists nested deeper than kDepthMax
-    bad_value,        ///< RLP, but no value of the type that is due here
+    truncated,      ///< the length runs past the end
+    not_canonical,  ///< a longer form than needed, or a leading zero in a number
+    wrong_kind,     ///< a list where a string is due, or the reverse
+    too_long,       ///< a number or fixed value of another size
+    leftover,       ///< bytes after the value
+    too_deep,       ///< lists nested deeper than kDepthMax
+    bad_value,      ///< RLP, but no value of the type that is due here
 };
 
 inline constexpr size_t kDepthMax = 64;

@@ -56,10 +56,10 @@ struct Tx {
 };
 
 enum class TxError {
-    malformed,         ///< not canonical RLP, or a field of the wrong kind or size
-    unknown_type,      ///< a type byte that is none of 0..4
-    bad_signature,     ///< r, s or parity out of range, high s (EIP-2), or no such point
-    wrong_chain,       ///< v of a legacy transaction that fits no 64-bit chain id
+    malformed,      ///< not canonical RLP, or a field of the wrong kind or size
+    unknown_type,   ///< a type byte that is none of 0..4
+    bad_signature,  ///< r, s or parity out of range, high s (EIP-2), or no such point
+    wrong_chain,    ///< v of a legacy transaction that fits no 64-bit chain id
 };
 
 /// Decodes the EIP-2718 envelope (as in eth_sendRawTransaction and in blocks).

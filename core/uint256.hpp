@@ -123,8 +123,12 @@ struct DivResult {
 
 /// Division by zero gives zero and zero, as DIV and MOD do.
 [[nodiscard]] DivResult divmod(const Uint256& a, const Uint256& b);
-inline Uint256 operator/(const Uint256& a, const Uint256& b) { return divmod(a, b).quotient; }
-inline Uint256 operator%(const Uint256& a, const Uint256& b) { return divmod(a, b).remainder; }
+inline Uint256 operator/(const Uint256& a, const Uint256& b) {
+    return divmod(a, b).quotient;
+}
+inline Uint256 operator%(const Uint256& a, const Uint256& b) {
+    return divmod(a, b).remainder;
+}
 
 /// (a + b) mod m and (a * b) mod m without losing the high half; zero if m is zero.
 [[nodiscard]] Uint256 addmod(const Uint256& a, const Uint256& b, const Uint256& m);
@@ -140,10 +144,10 @@ inline Uint256 operator%(const Uint256& a, const Uint256& b) { return divmod(a, 
 }
 [[nodiscard]] std::optional<Uint256> checked_mul(const Uint256& a, const Uint256& b);
 
-[[nodiscard]] Hash to_hash(const Uint256& v);           ///< 32 bytes big-endian
+[[nodiscard]] Hash to_hash(const Uint256& v);  ///< 32 bytes big-endian
 [[nodiscard]] Uint256 from_hash(const Hash& h);
-[[nodiscard]] Uint256 from_be(BytesView bytes);         ///< at most 32 bytes, big-endian
-[[nodiscard]] Bytes to_be_trimmed(const Uint256& v);    ///< without leading zeros; zero is empty
+[[nodiscard]] Uint256 from_be(BytesView bytes);       ///< at most 32 bytes, big-endian
+[[nodiscard]] Bytes to_be_trimmed(const Uint256& v);  ///< without leading zeros; zero is empty
 
 [[nodiscard]] std::string to_decimal(const Uint256& v);
 [[nodiscard]] std::string to_quantity(const Uint256& v);  ///< "0x0", "0x1f": JSON-RPC quantity

@@ -38,10 +38,13 @@ class Kv {
 public:
     virtual ~Kv() = default;
     [[nodiscard]] virtual std::optional<Bytes> get(BytesView key) const = 0;
-    [[nodiscard]] virtual Result<Done, KvError> write(const Batch& batch, Durability durability) = 0;
+    [[nodiscard]] virtual Result<Done, KvError> write(const Batch& batch,
+                                                      Durability durability) = 0;
     /// Calls `visit(key, value)` in key order for keys with this prefix until it returns false.
     virtual void scan(BytesView prefix,
                       const std::function<bool(BytesView key, BytesView value)>& visit) const = 0;
+    /// The first read that failed; such a read answered "absent". Stays set.
+    [[nodiscard]] virtual std::optional<KvError> read_failure() const { return std::nullopt; }
 };
 
 [[nodiscard]] std::unique_ptr<Kv> make_memory_kv();

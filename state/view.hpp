@@ -32,15 +32,16 @@ struct AccountChange {
     uint64_t nonce = 0;
     Uint256 balance;
     Hash code_hash = kEmptyCodeHash;
-    bool storage_cleared = false;            ///< all earlier slots are gone, `storage` is what remains
-    std::map<Uint256, Uint256> storage;      ///< slot -> new value, zero erases
+    bool storage_cleared = false;        ///< all earlier slots are gone, `storage` is what remains
+    std::map<Uint256, Uint256> storage;  ///< slot -> new value, zero erases
     bool operator==(const AccountChange&) const = default;
 };
 
 /// Everything that one block (or transaction) changed, in address order.
 struct StateDiff {
-    std::map<Address, std::optional<AccountChange>> accounts;  ///< nullopt: deleted with its storage
-    std::map<Hash, Bytes> codes;                               ///< new code by hash
+    /// nullopt: deleted with its storage
+    std::map<Address, std::optional<AccountChange>> accounts;
+    std::map<Hash, Bytes> codes;  ///< new code by hash
     bool operator==(const StateDiff&) const = default;
 };
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// A store that forgets at exit, for tests, simulations and throw-away chains.
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+
+#include "state/kv.hpp"
+
+namespace trainyard::state {
+namespace {
+
+class MemoryKv final : public Kv {
+public:
+    std::optional<Bytes> get(BytesView key) const override {
+        const std::shared_lock lock(mutex_);
+        const auto at = records_.find(Bytes(key.begin(), key.end()));
+        return at == records_.end() ? std::nullopt : std::optional(at->second);
+    }
+
+    Result<Done, KvError> write(const Batch& batch, Durability) override {
+        const std::unique_lock lock(mutex_);
+        for (const auto& [key, value] : batch.entries) {
+            if (value)
+                records_.insert_or_assign(key, *value);
+            else
+                records_.erase(key);
+        }
+        return Done{};
+    }
+
+    void scan(BytesView prefix,
+              const std::function<bool(BytesView, BytesView)>& visit) const override {
+        const std::shared_lock lock(mutex_);
+        const Bytes from(prefix.begin(), prefix.end());
+        for (auto at = records_.lower_bound(from); at != records_.end(); ++at) {
+            const Bytes& key = at->first;
+            if (key.size() < from.size() || !std::equal(from.begin(), from.end(), key.begin()))
+                return;
+            if (!visit(key, at->second)) return;
+        }
+    }
+
+private:
+    mutable std::shared_mutex mutex_;
+    std::map<Bytes, Bytes> records_;
+};
+
+}  // namespace
+
+void Batch::put(BytesView key, BytesView value) {
+    entries.push_back({{key.begin(), key.end()}, Bytes(value.begin(), value.end())});
+}
+
+void Batch::erase(BytesView key) {
+    entries.push_back({{key.begin(), key.end()}, std::nullopt});
+}
+
+std::unique_ptr<Kv> make_memory_kv() {
+    return std::make_unique<MemoryKv>();
+}
+
+}  // namespace trainyard::state

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Merkle-Patricia tries (Yellow Paper, appendix D) over content-addressed nodes: roots, updates,
+// proofs.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/hash.hpp"
+#include "core/result.hpp"
+#include "state/view.hpp"
+
+namespace trainyard::state {
+
+/// Trie nodes and contract codes by their Keccak-256; one space, since equal hash means equal
+/// bytes.
+using NodeMap = std::map<Hash, Bytes>;
+
+struct TrieError {
+    enum class Kind {
+        missing_node,  ///< a hash is referred to and nobody has its node
+        bad_node,      ///< a node is no canonical trie node
+    };
+    Kind kind;
+    Hash node;  ///< which; the zero hash for a node embedded in another
+    bool operator==(const TrieError&) const = default;
+};
+[[nodiscard]] std::string to_text(const TrieError& error);
+
+/// Where nodes come from. Safe to read from all threads.
+class NodeSource {
+public:
+    virtual ~NodeSource() = default;
+    [[nodiscard]] virtual std::optional<Bytes> node(const Hash& hash) const = 0;
+    /// Told of errors that a reader with no error channel of its own met (see TrieView).
+    virtual void report(const TrieError&) const {}
+};
+
+/// No nodes: what lies below the empty trie.
+class NoNodes final : public NodeSource {
+public:
+    [[nodiscard]] std::optional<Bytes> node(const Hash&) const override { return std::nullopt; }
+};
+
+/// The nodes of a map on top of those of `parent`. Both must outlive this.
+class LayeredNodes final : public NodeSource {
+public:
+    LayeredNodes(const NodeSource& parent, const NodeMap& map) : parent_(parent), map_(map) {}
+    [[nodiscard]] std::optional<Bytes> node(const Hash& hash) const override;
+    void report(const TrieError& error) const override { parent_.report(error); }
+
+private:
+    const NodeSource& parent_;
+    const NodeMap& map_;
+};
+
+/// One trie in memory: the nodes touched are loaded, all others stay hashes.
+class Trie {
+public:
+    Trie(const NodeSource& nodes, const Hash& root);
+    ~Trie();
+    Trie(Trie&&) noexcept;
+    Trie& operator=(Trie&&) noexcept;
+
+    /// An empty value erases the key.
+    [[nodiscard]] Result<Done, TrieError> put(BytesView key, BytesView value);
+    /// Hashes what has changed, adds the new nodes to `out` and returns the root.
+    [[nodiscard]] Hash commit(NodeMap& out);
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+/// The value under `key`, or nullopt if the trie shows that there is none. With `proof`, appends
+/// the nodes on the way from the root, as eth_getProof lists them (embedded nodes lie in their
+/// parents).
+[[nodiscard]] Result<std::optional<Bytes>, TrieError> lookup(const NodeSource& nodes,
+                                                             const Hash& root, BytesView key,
+                                                             std::vector<Bytes>* proof = nullptr);
+
+/// What a proof from anybody shows about `key`: its value, its absence, or nothing (an error).
+[[nodiscard]] Result<std::optional<Bytes>, TrieError> verify_proof(const Hash& root, BytesView key,
+                                                                   const std::vector<Bytes>& proof);
+
+/// The root over rlp(index) -> item: transactions, receipts, withdrawals of a block.
+[[nodiscard]] Hash ordered_root(const std::vector<Bytes>& items);
+
+/// An account as the trie stores it: rlp([nonce, balance, storage root, code hash]).
+[[nodiscard]] Bytes encode_account(const Account& account);
+[[nodiscard]] std::optional<Account> decode_account(BytesView encoded);
+
+struct StateUpdate {
+    Hash root;
+    NodeMap new_nodes;                      ///< nodes and codes that `diff` brings into being
+    std::map<Address, Hash> storage_roots;  ///< of every account that `diff` changes and keeps
+};
+
+/// The world at `parent_root` changed by `diff`. Pure; work grows with the diff, not with the
+/// world.
+[[nodiscard]] Result<StateUpdate, TrieError> state_root(const Hash& parent_root,
+                                                        const StateDiff& diff,
+                                                        const NodeSource& nodes);
+
+/// The world at any root whose nodes there are. A read that meets a missing or broken node gives
+/// "absent" and tells `nodes.report`: whoever acts on the result asks there first.
+class TrieView final : public StateView {
+public:
+    TrieView(const NodeSource& nodes, const Hash& root) : nodes_(&nodes), root_(root) {}
+    [[nodiscard]] std::optional<Account> account(const Address& address) const override;
+    [[nodiscard]] Uint256 storage(const Address& address, const Uint256& slot) const override;
+    [[nodiscard]] Bytes code(const Hash& code_hash) const override;
+    [[nodiscard]] const Hash& root() const { return root_; }
+
+private:
+    const NodeSource* nodes_;
+    Hash root_;
+};
+
+struct StorageProof {
+    Uint256 slot, value;
+    std::vector<Bytes> nodes;
+};
+struct AccountProof {
+    std::optional<Account> account;
+    std::vector<Bytes> nodes;
+    std::vector<StorageProof> storage;  ///< in the order asked for
+};
+
+/// What eth_getProof answers.
+[[nodiscard]] Result<AccountProof, TrieError> prove_account(const NodeSource& nodes,
+                                                            const Hash& root,
+                                                            const Address& address,
+                                                            const std::vector<Uint256>& slots);
+
+}  // namespace trainyard::state

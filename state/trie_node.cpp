@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Strict reading of trie nodes, since proofs come from anybody.
+#include "state/trie_node.hpp"
+
+#include "core/rlp.hpp"
+
+namespace trainyard::state {
+namespace {
+
+constexpr size_t kEmbeddedMax = 31;  ///< a node of 32 bytes or more is referred to by its hash
+constexpr uint8_t kOdd = 1, kLeaf = 2;
+
+/// One reference; false if it is neither absent, nor a hash, nor a short node.
+bool read_child(rlp::Reader& in, ParsedNode& node) {
+    const bool embedded = in.next_is_list();
+    const auto reference = in.raw();
+    if (!reference) return false;
+    if (embedded ? reference->size() > kEmbeddedMax
+                 : reference->size() != 1 && !hash_in(*reference))
+        return false;
+    const bool absent = !embedded && reference->size() == 1;
+    if (absent && reference->front() != 0x80) return false;
+    node.children.push_back(absent ? BytesView{} : *reference);
+    return true;
+}
+
+bool read_path(BytesView encoded, ParsedNode& node) {
+    if (encoded.empty() || (encoded[0] >> 4) > (kOdd | kLeaf)) return false;
+    const uint8_t flags = encoded[0] >> 4;
+    node.is_leaf = (flags & kLeaf) != 0;
+    if ((flags & kOdd) != 0)
+        node.path.push_back(encoded[0] & 15);
+    else if ((encoded[0] & 15) != 0)
+        return false;
+    append(node.path, to_nibbles(encoded.subspan(1)));
+    return true;
+}
+
+bool read_short(rlp::Reader& in, ParsedNode& node) {
+    const auto path = in.bytes();
+    if (!path || !read_path(*path, node)) return false;
+    if (!node.is_leaf)
+        return !node.path.empty() && read_child(in, node) && !node.children[0].empty();
+    const auto value = in.bytes();
+    if (!value || value->empty()) return false;
+    node.value = *value;
+    return true;
+}
+
+bool read_branch(rlp::Reader& in, ParsedNode& node) {
+    node.children.reserve(16);
+    for (int i = 0; i < 16; ++i)
+        if (!read_child(in, node)) return false;
+    const auto value = in.bytes();
+    if (!value) return false;
+    node.value = *value;
+    return true;
+}
+
+size_t count_items(rlp::Reader in) {
+    size_t count = 0;
+    while (!in.at_end() && count <= 17 && in.raw()) ++count;
+    return count;
+}
+
+}  // namespace
+
+std::optional<ParsedNode> parse_node(BytesView rlp) {
+    rlp::Reader outer(rlp);
+    auto in = outer.list();
+    if (!in || !outer.at_end()) return std::nullopt;
+    ParsedNode node;
+    const bool is_short = count_items(*in) == 2;
+    const bool good = is_short ? read_short(*in, node) : read_branch(*in, node);
+    if (!good || !in->at_end()) return std::nullopt;
+    return node;
+}
+
+std::optional<Hash> hash_in(BytesView reference) {
+    if (reference.size() != 33 || reference[0] != 0xa0) return std::nullopt;
+    return fixed_from<Hash>(reference.subspan(1));
+}
+
+Bytes to_nibbles(BytesView key) {
+    Bytes nibbles;
+    nibbles.reserve(2 * key.size());
+    for (const uint8_t b : key) {
+        nibbles.push_back(b >> 4);
+        nibbles.push_back(b & 15);
+    }
+    return nibbles;
+}
+
+Bytes encode_path(BytesView nibbles, bool is_leaf) {
+    const bool odd = nibbles.size() % 2 != 0;
+    uint8_t first = static_cast<uint8_t>((is_leaf ? kLeaf : 0) | (odd ? kOdd : 0)) << 4;
+    if (odd) first |= nibbles[0];
+    Bytes out{first};
+    for (size_t i = odd ? 1 : 0; i < nibbles.size(); i += 2)
+        out.push_back(static_cast<uint8_t>(nibbles[i] << 4 | nibbles[i + 1]));
+    return out;
+}
+
+}  // namespace trainyard::state

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a node remembers of the final chain: blocks, receipts, certificates and the state, in one
+// store.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "core/block.hpp"
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "state/kv.hpp"
+#include "state/trie.hpp"
+#include "state/view.hpp"
+
+namespace trainyard::state {
+
+/// A fault of the store, in words for the person who runs the node.
+struct StoreError {
+    enum class Kind {
+        missing,       ///< a record that another one refers to is not there
+        malformed,     ///< a record does not decode, or contradicts another
+        wrong_format,  ///< written by another version of the program
+        wrong_parent,  ///< a block that does not follow the head
+        refused,       ///< the key-value store did not read or write
+    };
+    Kind kind;
+    std::string what, where, what_to_do;
+};
+[[nodiscard]] std::string to_text(const StoreError& error);
+[[nodiscard]] std::string_view to_text(KvError error);
+
+struct Head {
+    Hash hash;
+    Header header;
+};
+
+struct TxLocation {
+    uint64_t block_number = 0;
+    uint32_t index = 0;
+    bool operator==(const TxLocation&) const = default;
+};
+
+/// One final block with everything that follows from it.
+struct Commit {
+    const Block& block;
+    const std::vector<Receipt>& receipts;
+    const StateDiff& diff;
+    const StateUpdate& update;     ///< state_root of the diff on the parent's root
+    BytesView certificate;         ///< what makes the block final; empty for genesis
+    const Batch* extra = nullptr;  ///< records of others, written in the same batch
+};
+
+/// One thread commits; all threads may read meanwhile.
+class World {
+public:
+    /// Recovers the head, and checks that what it refers to is there. `kv` must outlive the world.
+    [[nodiscard]] static Result<std::unique_ptr<World>, StoreError> open(Kv& kv);
+    ~World();
+
+    /// nullopt before genesis is committed.
+    [[nodiscard]] std::optional<Head> head() const;
+
+    /// Appends a block in one synced batch: after a crash all of it is there or nothing. The first
+    /// block may have any number (genesis: 0); each later one must follow the head.
+    [[nodiscard]] Result<Done, StoreError> commit_block(const Commit& commit);
+
+    [[nodiscard]] std::optional<Header> header_by_number(uint64_t number) const;
+    [[nodiscard]] std::optional<Block> block_by_number(uint64_t number) const;
+    [[nodiscard]] std::optional<Block> block_by_hash(const Hash& hash) const;
+    [[nodiscard]] std::optional<uint64_t> number_of_hash(const Hash& hash) const;
+    [[nodiscard]] std::optional<std::vector<Receipt>> receipts(uint64_t number) const;
+    [[nodiscard]] std::optional<TxLocation> tx_location(const Hash& tx_hash) const;
+    [[nodiscard]] std::optional<Bytes> certificate(uint64_t number) const;
+
+    /// Nodes and codes of all final states.
+    [[nodiscard]] const NodeSource& nodes() const;
+    /// The last committed state from flat records: fast, and it moves with each commit, so only the
+    /// committing thread may use it.
+    [[nodiscard]] const StateView& flat() const;
+    /// Any final state; nullopt where its root is unknown. Safe beside commits.
+    [[nodiscard]] std::optional<TrieView> view_at(const Hash& state_root) const;
+
+    /// The first fault that a read met. Reads then answer "absent", so nobody may act on what was
+    /// read (vote, build, answer) without asking here afterwards.
+    [[nodiscard]] std::optional<StoreError> damage() const;
+
+private:
+    struct Impl;
+    explicit World(Kv& kv);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trainyard::state

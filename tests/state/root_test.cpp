@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Diffs, views and the roots of worlds: a view at a root reads what the diffs wrote.
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "state/trie.hpp"
+
+namespace trainyard::state {
+namespace {
+
+Address address_at(uint8_t i) {
+    Address address;
+    address.bytes.fill(i);
+    return address;
+}
+
+AccountChange rich(uint64_t balance) {
+    AccountChange change;
+    change.balance = balance;
+    return change;
+}
+
+StateDiff random_diff(std::mt19937& random) {
+    StateDiff diff;
+    for (int i = 0; i < 4; ++i) {
+        auto& change = diff.accounts[address_at(uint8_t(random() % 8))];
+        change.reset();
+        if (random() % 4 == 0) continue;
+        change = rich(random());
+        change->nonce = random() % 3;
+        change->storage_cleared = random() % 5 == 0;
+        for (int j = 0; j < 5; ++j) change->storage[random() % 10] = random() % 3;
+    }
+    const Bytes code(1 + random() % 5, uint8_t(random()));
+    diff.codes[keccak256(code)] = code;
+    return diff;
+}
+
+/// A deleted account that comes back has none of its old slots, and says so.
+StateDiff made_consistent(StateDiff diff, const StateView& before) {
+    for (auto& [address, change] : diff.accounts)
+        if (change && !before.account(address)) change->storage_cleared = true;
+    return diff;
+}
+
+void expect_same(const StateView& a, const StateView& b) {
+    for (uint8_t i = 0; i < 8; ++i) {
+        auto left = a.account(address_at(i)), right = b.account(address_at(i));
+        ASSERT_EQ(left.has_value(), right.has_value()) << int{i};
+        if (left) {
+            EXPECT_EQ(left->balance, right->balance);
+            EXPECT_EQ(left->nonce, right->nonce);
+        }
+        for (uint64_t slot = 0; slot < 10; ++slot)
+            ASSERT_EQ(a.storage(address_at(i), slot), b.storage(address_at(i), slot))
+                << int{i} << " " << slot;
+    }
+}
+
+TEST(state_root, many_small_diffs_equal_one_merged_diff) {
+    const NoNodes none;
+    std::mt19937 random(11);
+    for (int run = 0; run < 50; ++run) {
+        NodeMap nodes;
+        const LayeredNodes source(none, nodes);
+        Hash root = kEmptyTrieRoot;
+        StateDiff all;
+        const TrieView empty(none, kEmptyTrieRoot);
+        for (int block = 0; block < 12; ++block) {
+            const TrieView before(source, root);
+            const StateDiff diff = made_consistent(random_diff(random), before);
+            const auto update = state_root(root, diff, source);
+            ASSERT_TRUE(update);
+            for (const auto& [hash, node] : update->new_nodes) nodes.emplace(hash, node);
+            const TrieView after(source, update->root);
+            expect_same(after, OverlayView(before, diff));
+            all = merge(std::move(all), diff);
+            expect_same(after, OverlayView(empty, all));
+            for (const auto& [address, storage] : update->storage_roots)
+                EXPECT_EQ(after.account(address)->storage_root, storage);
+            for (const auto& [hash, code] : diff.codes) EXPECT_EQ(after.code(hash), code);
+            root = update->root;
+        }
+        const auto at_once = state_root(kEmptyTrieRoot, all, none);
+        ASSERT_TRUE(at_once);
+        EXPECT_EQ(at_once->root, root) << run;
+    }
+}
+
+TEST(state_root, deleting_everything_gives_the_empty_root) {
+    const NoNodes none;
+    StateDiff born, gone;
+    for (uint8_t i = 0; i < 40; ++i) {
+        born.accounts[address_at(i)] = rich(i);
+        gone.accounts[address_at(i)] = std::nullopt;
+    }
+    const auto first = state_root(kEmptyTrieRoot, born, none);
+    ASSERT_TRUE(first);
+    const LayeredNodes source(none, first->new_nodes);
+    EXPECT_EQ(state_root(first->root, gone, source)->root, kEmptyTrieRoot);
+}
+
+TEST(overlay_view, an_account_born_again_has_none_of_its_old_slots) {
+    StateDiff first, second, third;
+    first.accounts[address_at(1)] = rich(5);
+    first.accounts[address_at(1)]->storage = {{1, 10}, {2, 20}};
+    second.accounts[address_at(1)] = std::nullopt;
+    third.accounts[address_at(1)] = rich(6);
+    third.accounts[address_at(1)]->storage = {{2, 21}};
+    const StateDiff later = merge(second, third);
+    EXPECT_TRUE(later.accounts.at(address_at(1))->storage_cleared);
+    const NoNodes none;
+    const TrieView empty(none, kEmptyTrieRoot);
+    const OverlayView before(empty, first), after(before, later);
+    EXPECT_EQ(before.storage(address_at(1), 1), 10);
+    EXPECT_EQ(after.storage(address_at(1), 1), 0);
+    EXPECT_EQ(after.storage(address_at(1), 2), 21);
+    EXPECT_EQ(merge(first, later), merge(merge(first, second), third));
+}
+
+TEST(prove_account, shows_accounts_slots_and_their_absence) {
+    const NoNodes none;
+    StateDiff diff;
+    for (uint8_t i = 0; i < 30; ++i) {
+        diff.accounts[address_at(i)] = rich(i + 1);
+        for (uint64_t slot = 0; slot < 20; ++slot)
+            diff.accounts[address_at(i)]->storage[slot] = slot;
+    }
+    const auto update = state_root(kEmptyTrieRoot, diff, none);
+    ASSERT_TRUE(update);
+    const LayeredNodes source(none, update->new_nodes);
+    const auto proof = prove_account(source, update->root, address_at(3), {0, 7, 99});
+    ASSERT_TRUE(proof);
+    const auto shown = verify_proof(update->root, keccak256(address_at(3)), proof->nodes);
+    ASSERT_TRUE(shown && *shown);
+    EXPECT_EQ(decode_account(**shown), proof->account);
+    EXPECT_EQ(proof->account->balance, 4);
+    const std::vector<uint64_t> expected{0, 7, 0};
+    for (size_t i = 0; i < expected.size(); ++i) {
+        const StorageProof& slot = proof->storage[i];
+        EXPECT_EQ(slot.value, expected[i]);
+        const auto value =
+            verify_proof(proof->account->storage_root, keccak256(to_hash(slot.slot)), slot.nodes);
+        ASSERT_TRUE(value);
+        EXPECT_EQ(value->has_value(), expected[i] != 0);
+    }
+    const auto absent = prove_account(source, update->root, address_at(200), {1});
+    ASSERT_TRUE(absent);
+    EXPECT_FALSE(absent->account);
+    EXPECT_FALSE(absent->nodes.empty());
+    EXPECT_EQ(absent->storage[0].value, 0);
+}
+
+TEST(trie_view, reports_what_it_could_not_read) {
+    struct Deaf final : NodeSource {
+        mutable int reports = 0;
+        std::optional<Bytes> node(const Hash&) const override { return std::nullopt; }
+        void report(const TrieError&) const override { ++reports; }
+    } nodes;
+    const TrieView view(nodes, keccak256(as_bytes("gone")));
+    EXPECT_EQ(view.account(address_at(1)), std::nullopt);
+    EXPECT_EQ(view.storage(address_at(1), 1), 0);
+    EXPECT_EQ(view.code(keccak256(as_bytes("code"))), Bytes{});
+    EXPECT_EQ(nodes.reports, 3);
+}
+
+TEST(account, rejects_records_of_other_shapes) {
+    const Bytes good = encode_account({1, 2, kEmptyCodeHash, kEmptyTrieRoot});
+    EXPECT_TRUE(decode_account(good));
+    for (size_t n = 0; n < good.size(); ++n) EXPECT_FALSE(decode_account(BytesView(good).first(n)));
+    Bytes longer = good;
+    longer.push_back(0);
+    EXPECT_FALSE(decode_account(longer));
+}
+
+}  // namespace
+}  // namespace trainyard::state
