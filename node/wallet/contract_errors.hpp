@@ -6,8 +6,26 @@
 
 namespace trainyard::node::wallet {
 
-inline constexpr std::string_view kContractErrors[] = {
-    "NotYet()",
+struct ContractError {
+    std::string_view signature;
+    std::string_view words;
+};
+
+inline constexpr ContractError kContractErrors[] = {
+    {"NotAllowed()", "the caller has no such role here"},
+    {"WrongState()", "the job or segment is not in a state for this call"},
+    {"NotYet()", "a deadline or a seed is still ahead"},
+    {"TooLate()", "a deadline has passed"},
+    {"NothingToDo()", "nothing to do"},
+    {"BadValue(string)", "a wrong value"},
+    {"NotEnoughStake(uint256,uint256)", "not enough free stake in the provider registry"},
+    {"NotRegistered()", "not registered as a provider; run `trainyard provider register` first"},
+    {"NotMarket()", "only the market may call this"},
+    {"NotValidator()", "only a validator may call this"},
+    {"NotPayer()", "only the one who paid for the model may call this"},
+    {"QueueFull()", "too many withdrawals wait already"},
+    {"NotSystem()", "only the protocol may call this"},
+    {"BadInput()", "malformed input"},
 };
 
 }  // namespace trainyard::node::wallet

@@ -106,10 +106,16 @@ std::string revert_text(BytesView payload) {
     }
     if (selector == abi_selector("Panic(uint256)") && arguments.size() == 32)
         return "execution reverted: " + panic_text(from_be(arguments).low());
-    for (const auto signature : kContractErrors) {
-        if (selector != abi_selector(signature)) continue;
-        std::string text = "execution reverted: " + std::string(signature);
-        if (!arguments.empty()) text += " with " + to_hex0x(arguments);
+    for (const auto& known : kContractErrors) {
+        if (selector != abi_selector(known.signature)) continue;
+        std::string text = std::string(known.words) + " (" +
+                           std::string(known.signature.substr(0, known.signature.find('('))) + ")";
+        const auto type = parse_abi_type(known.signature.substr(known.signature.find('(')));
+        const auto value = abi_decode(*type, arguments);
+        if (value)
+            for (const auto& item : value->items)
+                text += " " + (item.bytes.empty() ? to_decimal(item.number)
+                                                  : std::string(as_text(item.bytes)));
         return text;
     }
     return "execution reverted with " +

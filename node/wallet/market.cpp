@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+// The market behind a node's RPC: one line per call of the contracts.
+#include "node/wallet/market.hpp"
+
+#include "core/assert.hpp"
+#include "core/hash.hpp"
+#include "node/wallet/market_abi.hpp"
+#include "node/wallet/tx_sender.hpp"
+
+namespace trainyard::node::wallet {
+namespace {
+
+AbiValue number(uint64_t value) {
+    return AbiValue::of(Uint256(value));
+}
+
+WalletError unreadable(std::string_view what) {
+    return {WalletErrorCode::malformed,
+            "the contract's answer to " + std::string(what) +
+                " is not of the right form; is this a trainyard chain?"};
+}
+
+/// A view call: signature, arguments, and the type of what it returns.
+struct ViewCall {
+    Address contract;
+    std::string_view signature;
+    std::vector<AbiValue> arguments;
+    std::string returns;
+};
+
+Answer<AbiValue> ask(EthClient& client, const ViewCall& view) {
+    const auto output =
+        client.call({{}, view.contract, {}, call_data(view.signature, view.arguments)});
+    if (!output) return unexpected(output.error());
+    const auto type = parse_abi_type(view.returns);
+    ASSERT(type.has_value());
+    auto value = abi_decode(*type, *output);
+    if (!value) return unexpected(unreadable(view.signature));
+    return std::move(*value);
+}
+
+std::string in_parentheses(std::string_view type) {
+    return "(" + std::string(type) + ")";
+}
+
+class RpcMarket final : public MarketApi {
+public:
+    RpcMarket(std::unique_ptr<EthClient> client, const SecretKey& key)
+        : client_(std::move(client)), sender_(*client_, key) {}
+
+    Address self() const override { return sender_.address(); }
+    Answer<uint64_t> block_number() override { return client_->block_number(); }
+
+    Answer<uint64_t> job_count() override {
+        return read<uint64_t>({kMarket, "jobCount()", {}, "(uint256)"},
+                              [](const AbiValue& v) { return v[0].u64(); });
+    }
+    Answer<Job> job(uint64_t id) override {
+        return read<Job>({kMarket, "job(uint256)", {number(id)}, in_parentheses(kJobType)},
+                         [](const AbiValue& v) { return job_from(v[0]); });
+    }
+    Answer<JobSpec> spec(uint64_t id) override {
+        return read<JobSpec>({kMarket, "spec(uint256)", {number(id)}, in_parentheses(kJobSpecType)},
+                             [](const AbiValue& v) { return job_spec_from(v[0]); });
+    }
+    Answer<Segment> segment(uint64_t id, uint32_t seg) override {
+        return read<Segment>({kMarket,
+                              "segment(uint256,uint32)",
+                              {number(id), number(seg)},
+                              in_parentheses(kSegmentType)},
+                             [](const AbiValue& v) { return segment_from(v[0]); });
+    }
+    Answer<std::vector<Address>> auditors(uint64_t id, uint32_t seg) override {
+        return read<std::vector<Address>>(
+            {kMarket, "auditors(uint256,uint32)", {number(id), number(seg)}, "(address[])"},
+            [](const AbiValue& v) {
+                std::vector<Address> out;
+                for (const auto& item : v[0].items) out.push_back(item.address());
+                return out;
+            });
+    }
+    Answer<std::vector<UnitDrawing>> units_of(uint64_t id, uint32_t seg,
+                                              const Address& auditor) override {
+        return units({kMarket,
+                      "unitsOf(uint256,uint32,address)",
+                      {number(id), number(seg), AbiValue::of(auditor)},
+                      "(uint32[],uint32[])"});
+    }
+    Answer<std::vector<UnitDrawing>> units_to_open(uint64_t id, uint32_t seg) override {
+        return units({kMarket,
+                      "unitsToOpen(uint256,uint32)",
+                      {number(id), number(seg)},
+                      "(uint32[],uint32[])"});
+    }
+    Answer<Phase> phase(uint64_t id, uint32_t seg) override {
+        return read<Phase>({kMarket, "phase(uint256,uint32)", {number(id), number(seg)}, "(uint8)"},
+                           [](const AbiValue& v) {
+                               return v[0].u64() <= 5 ? static_cast<Phase>(v[0].u64())
+                                                      : Phase::none;
+                           });
+    }
+    Answer<Hash> tile_seed(uint64_t id, uint32_t seg, const Address& auditor) override {
+        return read<Hash>({kMarket,
+                           "tileSeed(uint256,uint32,address)",
+                           {number(id), number(seg), AbiValue::of(auditor)},
+                           "(bytes32)"},
+                          [](const AbiValue& v) { return v[0].hash(); });
+    }
+    Answer<AnswerState> answer_of(uint64_t id, uint32_t seg, const Address& auditor) override {
+        return read<AnswerState>({kMarket,
+                                  "answerOf(uint256,uint32,address)",
+                                  {number(id), number(seg), AbiValue::of(auditor)},
+                                  "(bytes32,uint8,bytes32[])"},
+                                 [](const AbiValue& v) {
+                                     const auto raw = v[1].u64();
+                                     return AnswerState{v[0].hash(), raw <= 2
+                                                                         ? static_cast<Verdict>(raw)
+                                                                         : Verdict::none};
+                                 });
+    }
+    Answer<Uint256> bond(uint64_t id) override {
+        return amount({kMarket, "bond(uint256)", {number(id)}, "(uint256)"});
+    }
+    Answer<Uint256> quote(const JobSpec& spec) override {
+        static const std::string signature = "quote" + in_parentheses(kJobSpecType);
+        return amount({kMarket, signature, {to_abi(spec)}, "(uint256)"});
+    }
+    Answer<ProviderRecord> provider(const Address& who) override {
+        return read<ProviderRecord>(
+            {kProviders, "provider(address)", {AbiValue::of(who)}, in_parentheses(kProviderType)},
+            [](const AbiValue& v) {
+                const auto& p = v[0];
+                ProviderRecord out;
+                out.registered = !p[7].number.is_zero();
+                out.name = std::string(as_text(p[0].bytes));
+                out.stake_wei = p[3].number;
+                out.free_wei = checked_sub(p[3].number, p[4].number).value_or(Uint256{});
+                return out;
+            });
+    }
+    Answer<Uint256> stake_minimum() override {
+        return amount({kProviders, "minStake()", {}, "(uint256)"});
+    }
+    Answer<Uint256> credit(const Address& who) override {
+        return amount({kMarket, "credit(address)", {AbiValue::of(who)}, "(uint256)"});
+    }
+    Answer<Uint256> balance(const Address& who) override { return client_->balance(who); }
+
+    Answer<TxReceipt> post(const JobSpec& spec, const Uint256& escrow_wei) override {
+        static const std::string signature = "post" + in_parentheses(kJobSpecType);
+        return sender_.send({kMarket, escrow_wei, call_data(signature, {to_abi(spec)})});
+    }
+    Answer<TxReceipt> cancel(uint64_t id) override { return send("cancel(uint256)", {number(id)}); }
+    Answer<TxReceipt> take(uint64_t id) override { return send("take(uint256)", {number(id)}); }
+    Answer<TxReceipt> commit(uint64_t id, const Commitment& c) override {
+        return send("commit(uint256,uint32,bytes32,bytes32,bytes32,uint32,bytes32)",
+                    {number(id), number(c.seg), AbiValue::of(c.first), AbiValue::of(c.last),
+                     AbiValue::of(c.steps_root), number(c.loss_bits), AbiValue::of(c.state_blob)});
+    }
+    Answer<TxReceipt> serve(uint64_t id, uint32_t seg, const Hash& bundle_blob) override {
+        return send("serve(uint256,uint32,bytes32)",
+                    {number(id), number(seg), AbiValue::of(bundle_blob)});
+    }
+    Answer<TxReceipt> open(uint64_t id, uint32_t seg,
+                           const std::vector<UnitOpening>& openings) override {
+        static const std::string signature =
+            "open(uint256,uint32," + std::string(kUnitOpeningType) + "[])";
+        AbiValue list;
+        for (const auto& opening : openings) list.items.push_back(to_abi(opening));
+        return send(signature, {number(id), number(seg), std::move(list)});
+    }
+    Answer<TxReceipt> commit_answer(uint64_t id, uint32_t seg, const Hash& c) override {
+        return send("commitAnswer(uint256,uint32,bytes32)",
+                    {number(id), number(seg), AbiValue::of(c)});
+    }
+    Answer<TxReceipt> reveal_answer(uint64_t id, uint32_t seg, const RevealedAnswer& a) override {
+        return send("revealAnswer(uint256,uint32,uint8,bytes32[],bytes32)",
+                    {number(id), number(seg), number(static_cast<uint64_t>(a.verdict)),
+                     to_abi(a.answers), AbiValue::of(a.salt)});
+    }
+    Answer<TxReceipt> register_provider(std::string_view name, std::string_view endpoint,
+                                        const Uint256& stake_wei) override {
+        return sender_.send({kProviders, stake_wei,
+                             call_data("register(string,string,string)",
+                                       {AbiValue::of(name), AbiValue::of(endpoint),
+                                        AbiValue::of(std::string_view("cpu"))})});
+    }
+    Answer<TxReceipt> add_stake(const Uint256& stake_wei) override {
+        return sender_.send({kProviders, stake_wei, call_data("addStake()", {})});
+    }
+    Answer<TxReceipt> withdraw() override { return send("withdraw()", {}); }
+
+    Answer<TxReceipt> nudge(Nudge what, uint64_t id, uint32_t seg) override {
+        return sender_.send({kMarket, {}, nudge_data(what, id, seg)});
+    }
+    Answer<bool> can_nudge(Nudge what, uint64_t id, uint32_t seg) override {
+        const auto output = client_->call({self(), kMarket, {}, nudge_data(what, id, seg)});
+        if (output) return true;
+        if (output.error().code == WalletErrorCode::reverted) return false;
+        return unexpected(output.error());
+    }
+
+    Answer<Hash> put_blob(BytesView content) override { return client_->put_blob(content); }
+    Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max) override {
+        return client_->get_blob(id, size_bytes_max);
+    }
+
+private:
+    template <class T, class F>
+    Answer<T> read(const ViewCall& view, F convert) {
+        const auto value = ask(*client_, view);
+        if (!value) return unexpected(value.error());
+        return convert(*value);
+    }
+    Answer<Uint256> amount(const ViewCall& view) {
+        return read<Uint256>(view, [](const AbiValue& v) { return v[0].number; });
+    }
+    Answer<std::vector<UnitDrawing>> units(const ViewCall& view) {
+        const auto value = ask(*client_, view);
+        if (!value) return unexpected(value.error());
+        const auto &t = (*value)[0].items, &j = (*value)[1].items;
+        if (t.size() != j.size()) return unexpected(unreadable(view.signature));
+        std::vector<UnitDrawing> out;
+        for (size_t i = 0; i < t.size(); ++i) out.push_back({t[i].u32(), j[i].u32()});
+        return out;
+    }
+    Answer<TxReceipt> send(std::string_view signature, std::vector<AbiValue> arguments) {
+        return sender_.send({kMarket, {}, call_data(signature, std::move(arguments))});
+    }
+    Bytes nudge_data(Nudge what, uint64_t id, uint32_t seg) const {
+        switch (what) {
+            case Nudge::open_audit:
+                return call_data("openAudit(uint256,uint32)", {number(id), number(seg)});
+            case Nudge::advance:
+                return call_data("advance(uint256,uint32)", {number(id), number(seg)});
+            case Nudge::finalize:
+                return call_data("finalize(uint256,uint32)", {number(id), number(16)});
+            case Nudge::evict:
+                return call_data("evict(uint256)", {number(id)});
+            case Nudge::expire:
+                return call_data("expire(uint256)", {number(id)});
+            case Nudge::close:
+                return call_data("close(uint256)", {number(id)});
+            case Nudge::free_bond:
+                return call_data("freeBond(uint256,address)",
+                                 {number(id), AbiValue::of(sender_.address())});
+        }
+        return {};
+    }
+
+    std::unique_ptr<EthClient> client_;
+    TxSender sender_;
+};
+
+/// Which events index a segment and an account after the job, and where their names come from.
+struct EventShape {
+    std::string_view name;
+    std::string_view types;
+    bool has_segment;
+    bool has_account;
+};
+constexpr EventShape kEvents[] = {
+    {"JobPosted",
+     "(uint256,address,address,(bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,"
+     "uint64,uint256,uint256,address,string))",
+     false, true},
+    {"JobTaken", "(uint256,address,uint256)", false, true},
+    {"JobReopened", "(uint256,string)", false, false},
+    {"JobClosed", "(uint256,uint8,uint256,uint256)", false, false},
+    {"JobCancelled", "(uint256)", false, false},
+    {"SegmentCommitted", "(uint256,uint32,address,bytes32,bytes32,uint32)", true, true},
+    {"AuditOpened", "(uint256,uint32,uint8,uint8,address[],bytes32)", true, false},
+    {"BundleServed", "(uint256,uint32,bytes32)", true, false},
+    {"AnswerCommitted", "(uint256,uint32,address,bytes32)", true, true},
+    {"AnswerRevealed", "(uint256,uint32,address,uint8)", true, true},
+    {"SegmentOpened", "(uint256,uint32,uint256)", true, false},
+    {"SegmentAccepted", "(uint256,uint32,bool)", true, false},
+    {"SegmentFinal", "(uint256,uint32,uint256,uint256)", true, false},
+    {"SegmentVoid", "(uint256,uint32,address,uint256)", true, true},
+    {"ProviderFined", "(uint256,address,uint256)", false, true},
+    {"BondFreed", "(uint256,address,uint256)", false, true},
+    {"AuditorFined", "(uint256,uint32,address,uint256,string)", true, true},
+};
+
+Hash topic_of(const EventShape& shape) {
+    return keccak256(as_bytes(std::string(shape.name) + std::string(shape.types)));
+}
+
+}  // namespace
+
+std::string_view to_text(JobState state) {
+    constexpr std::string_view names[] = {"none", "open", "active", "draining", "closed"};
+    return names[static_cast<size_t>(state)];
+}
+std::string_view to_text(Outcome outcome) {
+    constexpr std::string_view names[] = {"none", "complete", "cancelled", "expired"};
+    return names[static_cast<size_t>(outcome)];
+}
+std::string_view to_text(SegmentState state) {
+    constexpr std::string_view names[] = {"none",     "committed", "audit", "second audit",
+                                          "accepted", "final",     "void"};
+    return names[static_cast<size_t>(state)];
+}
+
+Answer<std::unique_ptr<MarketApi>> open_market(std::string_view url, const SecretKey& key) {
+    auto client = EthClient::open(url);
+    if (!client) return unexpected(client.error());
+    return std::unique_ptr<MarketApi>(new RpcMarket(std::move(*client), key));
+}
+
+Answer<ModelRecord> model_record(EthClient& client, const Uint256& token) {
+    const auto value =
+        ask(client,
+            {kModels, "record(uint256)", {AbiValue::of(token)}, in_parentheses(kModelRecordType)});
+    if (!value) return unexpected(value.error());
+    return model_record_from((*value)[0]);
+}
+
+Answer<Address> model_owner(EthClient& client, const Uint256& token) {
+    const auto value =
+        ask(client, {kModels, "ownerOf(uint256)", {AbiValue::of(token)}, "(address)"});
+    if (!value) return unexpected(value.error());
+    return (*value)[0].address();
+}
+
+Answer<std::vector<Address>> validator_accounts(EthClient& client) {
+    const auto value =
+        ask(client, {kStaking, "validators()", {}, "((address,bytes,bytes,bytes,uint256)[])"});
+    if (!value) return unexpected(value.error());
+    std::vector<Address> out;
+    for (const auto& item : (*value)[0].items) out.push_back(item[0].address());
+    return out;
+}
+
+std::optional<MarketEvent> read_event(const PlacedLog& placed) {
+    const auto& log = placed.log;
+    if (log.address != kMarket || log.topics.size() < 2) return std::nullopt;
+    for (const auto& shape : kEvents) {
+        if (log.topics[0] != topic_of(shape)) continue;
+        const size_t wanted = 2 + size_t{shape.has_segment} + size_t{shape.has_account};
+        if (log.topics.size() < wanted) return std::nullopt;
+        MarketEvent out;
+        out.name = std::string(shape.name);
+        out.job = from_hash(log.topics[1]).low();
+        size_t next = 2;
+        if (shape.has_segment) out.seg = static_cast<uint32_t>(from_hash(log.topics[next++]).low());
+        if (shape.has_account) out.who = AbiValue::of(from_hash(log.topics[next])).address();
+        out.data = log.data;
+        out.block = placed.block;
+        out.tx = placed.tx;
+        return out;
+    }
+    return std::nullopt;
+}
+
+Answer<std::vector<MarketEvent>> events_of_job(EthClient& client, uint64_t id, uint64_t from_block,
+                                               uint64_t to_block) {
+    const auto logs =
+        client.logs({from_block, to_block, kMarket, {std::nullopt, to_hash(Uint256(id))}});
+    if (!logs) return unexpected(logs.error());
+    std::vector<MarketEvent> out;
+    for (const auto& log : *logs)
+        if (auto event = read_event(log)) out.push_back(std::move(*event));
+    return out;
+}
+
+}  // namespace trainyard::node::wallet

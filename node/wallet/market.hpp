@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// The compute market and the provider registry as typed calls: genesis/contracts/interfaces.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/uint256.hpp"
+#include "node/wallet/eth_client.hpp"
+
+namespace trainyard::node::wallet {
+
+/// System contracts stand at fixed addresses: docs/spec/genesis.md.
+[[nodiscard]] constexpr Address system_address(uint16_t number) {
+    Address out;
+    out.bytes[18] = static_cast<uint8_t>(number >> 8);
+    out.bytes[19] = static_cast<uint8_t>(number);
+    return out;
+}
+inline constexpr Address kBeacon = system_address(0x0b00);
+inline constexpr Address kStaking = system_address(0x0b01);
+inline constexpr Address kProviders = system_address(0x0b02);
+inline constexpr Address kMarket = system_address(0x0b03);
+inline constexpr Address kModels = system_address(0x0b04);
+
+enum class JobState : uint8_t { none, open, active, draining, closed };
+enum class Outcome : uint8_t { none, complete, cancelled, expired };
+enum class SegmentState : uint8_t { none, committed, l0, l1, accepted, final_, void_ };
+enum class Verdict : uint8_t { none, match, mismatch };
+/// What an audit waits for: the bundle, commitments, reveals, the provider's openings.
+enum class Phase : uint8_t { none, serve, commit, reveal, open, done };
+[[nodiscard]] std::string_view to_text(JobState state);
+[[nodiscard]] std::string_view to_text(Outcome outcome);
+[[nodiscard]] std::string_view to_text(SegmentState state);
+
+struct JobSpec {
+    Hash program, program_id, data, client_seed;
+    uint32_t segments = 0, steps_per_segment = 0, micro_batches = 0;
+    uint64_t segment_blocks = 0;
+    uint64_t deadline_s = 0;  ///< unix time
+    Uint256 price_wei, audit_fee_wei;
+    Address provider;  ///< zero: any
+    std::string licence;
+    bool operator==(const JobSpec&) const = default;
+};
+
+struct Job {
+    Address client, provider;
+    JobState state = JobState::none;
+    Outcome outcome = Outcome::none;
+    uint32_t tip = 0, final_segments = 0, attempt = 0;
+    uint64_t segment_deadline = 0;  ///< block
+    Hash tip_root;
+    Uint256 escrow_wei;
+    Hash run_seed;
+    Uint256 model_token;  ///< token id + 1, or zero
+    bool operator==(const Job&) const = default;
+};
+
+struct Segment {
+    SegmentState state = SegmentState::none;
+    Address provider;
+    uint32_t attempt = 0, loss_bits = 0;
+    Hash first, last, steps_root, root, state_blob, bundle_blob;
+    uint64_t committed_at = 0, seed_epoch = 0, phase_deadline = 0;
+    uint8_t round = 0;
+    bool operator==(const Segment&) const = default;
+};
+
+struct UnitDrawing {
+    uint32_t t = 0, j = 0;
+    bool operator==(const UnitDrawing&) const = default;
+};
+
+/// The wire form of an opening; training/segment.hpp has the meaning.
+struct UnitOpening {
+    uint32_t t = 0, j = 0, unit_loss_bits = 0;
+    Hash unit_grad_root;
+    std::vector<Hash> unit_path;
+    Hash grad_root;
+    uint32_t norm_bits = 0, loss_bits = 0;
+    uint8_t nonfinite = 0;
+    std::vector<Hash> step_path;
+    bool operator==(const UnitOpening&) const = default;
+};
+
+struct Commitment {
+    uint32_t seg = 0;
+    Hash first, last, steps_root;
+    uint32_t loss_bits = 0;
+    Hash state_blob;
+};
+
+struct AnswerState {
+    Hash commitment;  ///< zero: not committed yet
+    Verdict verdict = Verdict::none;
+    bool operator==(const AnswerState&) const = default;
+};
+
+/// What an auditor binds itself to; keccak256(abi.encode(...)) as in IComputeMarket.commitAnswer.
+struct AnswerPreimage {
+    Uint256 job;
+    uint32_t seg = 0, attempt = 0;
+    SegmentState level = SegmentState::l0;
+    uint8_t round = 0;
+    Address auditor;
+    Verdict verdict = Verdict::none;
+    std::vector<Hash> answers;
+    Hash salt;
+};
+[[nodiscard]] Hash answer_commitment(const AnswerPreimage& preimage);
+
+struct RevealedAnswer {
+    Verdict verdict = Verdict::none;
+    std::vector<Hash> answers;
+    Hash salt;
+};
+
+struct ProviderRecord {
+    bool registered = false;
+    std::string name;
+    Uint256 stake_wei;  ///< with what is reserved
+    Uint256 free_wei;   ///< what further bonds may reserve
+};
+
+/// The chain as jobs see it: reads at the latest block, and calls that send a transaction and wait
+/// for its receipt. A fake of it stands in tests for a whole network.
+class MarketApi {
+public:
+    virtual ~MarketApi() = default;
+    [[nodiscard]] virtual Address self() const = 0;
+    [[nodiscard]] virtual Answer<uint64_t> block_number() = 0;
+
+    [[nodiscard]] virtual Answer<uint64_t> job_count() = 0;
+    [[nodiscard]] virtual Answer<Job> job(uint64_t id) = 0;
+    [[nodiscard]] virtual Answer<JobSpec> spec(uint64_t id) = 0;
+    [[nodiscard]] virtual Answer<Segment> segment(uint64_t id, uint32_t seg) = 0;
+    [[nodiscard]] virtual Answer<std::vector<Address>> auditors(uint64_t id, uint32_t seg) = 0;
+    [[nodiscard]] virtual Answer<std::vector<UnitDrawing>> units_of(uint64_t id, uint32_t seg,
+                                                                    const Address& auditor) = 0;
+    [[nodiscard]] virtual Answer<Hash> tile_seed(uint64_t id, uint32_t seg,
+                                                 const Address& auditor) = 0;
+    /// What `open` must show: the units of all auditors that answered at level 0.
+    [[nodiscard]] virtual Answer<std::vector<UnitDrawing>> units_to_open(uint64_t id,
+                                                                         uint32_t seg) = 0;
+    [[nodiscard]] virtual Answer<Phase> phase(uint64_t id, uint32_t seg) = 0;
+    [[nodiscard]] virtual Answer<AnswerState> answer_of(uint64_t id, uint32_t seg,
+                                                        const Address& auditor) = 0;
+    /// What `take` would reserve, in wei.
+    [[nodiscard]] virtual Answer<Uint256> bond(uint64_t id) = 0;
+    /// Wei to send with `post`; what is not spent is refunded.
+    [[nodiscard]] virtual Answer<Uint256> quote(const JobSpec& spec) = 0;
+    [[nodiscard]] virtual Answer<ProviderRecord> provider(const Address& who) = 0;
+    [[nodiscard]] virtual Answer<Uint256> stake_minimum() = 0;  ///< to join as a provider
+    [[nodiscard]] virtual Answer<Uint256> credit(const Address& who) = 0;
+    [[nodiscard]] virtual Answer<Uint256> balance(const Address& who) = 0;
+
+    virtual Answer<TxReceipt> post(const JobSpec& spec, const Uint256& escrow_wei) = 0;
+    virtual Answer<TxReceipt> cancel(uint64_t id) = 0;
+    virtual Answer<TxReceipt> take(uint64_t id) = 0;
+    virtual Answer<TxReceipt> commit(uint64_t id, const Commitment& commitment) = 0;
+    virtual Answer<TxReceipt> serve(uint64_t id, uint32_t seg, const Hash& bundle_blob) = 0;
+    virtual Answer<TxReceipt> open(uint64_t id, uint32_t seg,
+                                   const std::vector<UnitOpening>& openings) = 0;
+    virtual Answer<TxReceipt> commit_answer(uint64_t id, uint32_t seg, const Hash& commitment) = 0;
+    virtual Answer<TxReceipt> reveal_answer(uint64_t id, uint32_t seg,
+                                            const RevealedAnswer& answer) = 0;
+    virtual Answer<TxReceipt> register_provider(std::string_view name, std::string_view endpoint,
+                                                const Uint256& stake_wei) = 0;
+    virtual Answer<TxReceipt> add_stake(const Uint256& stake_wei) = 0;
+    virtual Answer<TxReceipt> withdraw() = 0;
+
+    /// Calls that anyone may make. Error reverted when the time has not come.
+    /// free_bond concerns this account's own bond.
+    enum class Nudge : uint8_t { open_audit, advance, finalize, evict, expire, close, free_bond };
+    virtual Answer<TxReceipt> nudge(Nudge what, uint64_t id, uint32_t seg) = 0;
+    /// True if the nudge would succeed at the latest block; sends nothing.
+    [[nodiscard]] virtual Answer<bool> can_nudge(Nudge what, uint64_t id, uint32_t seg) = 0;
+
+    [[nodiscard]] virtual Answer<Hash> put_blob(BytesView content) = 0;
+    [[nodiscard]] virtual Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max) = 0;
+};
+
+/// The real one: a node's RPC and an account's key.
+[[nodiscard]] Answer<std::unique_ptr<MarketApi>> open_market(std::string_view url,
+                                                             const SecretKey& key);
+
+struct ModelRecord {
+    uint64_t job = 0;
+    Hash program, program_id, data_root, state_root, state_blob, segments_root;
+    uint32_t segments = 0, loss_bits = 0;
+    std::vector<Address> providers;
+    std::string licence;
+};
+[[nodiscard]] Answer<ModelRecord> model_record(EthClient& client, const Uint256& token);
+[[nodiscard]] Answer<Address> model_owner(EthClient& client, const Uint256& token);
+/// Operators of the validators, in the order of the staking contract.
+[[nodiscard]] Answer<std::vector<Address>> validator_accounts(EthClient& client);
+
+/// Events of the market, decoded; `job` and `seg` are the indexed arguments.
+struct MarketEvent {
+    std::string name;  ///< "SegmentVoid"
+    uint64_t job = 0;
+    std::optional<uint32_t> seg;
+    std::optional<Address> who;  ///< provider or auditor, where the event indexes one
+    Bytes data;                  ///< the other arguments, ABI-encoded
+    uint64_t block = 0;
+    Hash tx;
+};
+[[nodiscard]] std::optional<MarketEvent> read_event(const PlacedLog& log);
+[[nodiscard]] Answer<std::vector<MarketEvent>> events_of_job(EthClient& client, uint64_t id,
+                                                             uint64_t from_block,
+                                                             uint64_t to_block);
+
+}  // namespace trainyard::node::wallet
