@@ -21,10 +21,11 @@ enum class Kind : uint8_t {
     pong = 4,
     refused = 5,  ///< the answer to any request that is not served: throttled or unsupported
     status = 8,
-    bft_vote = 16,         ///< NOTARIZE, FINALIZE or NULLIFY of one validator
-    bft_certificate = 17,  ///< a certificate, also the answer to bft_get_certificate
+    bft_vote = 16,  ///< NOTARIZE, FINALIZE or NULLIFY of one validator
+    bft_certificate = 17,
     bft_proposal = 18,
-    bft_get_certificate = 19,
+    bft_ask = 19,    ///< the vote machine asks for a certificate or block, or says where it stands
+    bft_block = 20,  ///< an unfinished block that a peer asked for
     tx = 24,
     get_block = 32,  ///< one block by hash
     block = 33,
@@ -62,9 +63,9 @@ inline constexpr std::array kKinds{
     KindRow{Kind::status, "status", Lane::votes, 256},
     KindRow{Kind::bft_vote, "bft_vote", Lane::votes, 256},
     KindRow{Kind::bft_certificate, "bft_certificate", Lane::votes, 16u << 10},
-    KindRow{Kind::bft_proposal, "bft_proposal", Lane::proposals, 2u << 20},
-    KindRow{Kind::bft_get_certificate, "bft_get_certificate", Lane::repair, 256,
-            Kind::bft_certificate, 16u << 10},
+    KindRow{Kind::bft_proposal, "bft_proposal", Lane::proposals, 9u << 18},
+    KindRow{Kind::bft_ask, "bft_ask", Lane::repair, 256},
+    KindRow{Kind::bft_block, "bft_block", Lane::repair, 9u << 18},
     KindRow{Kind::tx, "tx", Lane::txs, 128u << 10},
     KindRow{Kind::get_block, "get_block", Lane::repair, 64, Kind::block, 64u << 10},
     KindRow{Kind::block, "block", Lane::repair, 3u << 20},

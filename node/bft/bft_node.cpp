@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shell around the vote machine.
+#include "node/bft/bft_node.hpp"
+
+#include <deque>
+#include <map>
+#include <mutex>
+
+#include "node/bft/journal.hpp"
+#include "node/bft/wire.hpp"
+
+namespace trainyard::node::bft {
+namespace cb = consensus::bft;
+namespace {
+
+/// Inputs that wait for the strand; a flood of messages beyond this is dropped, votes come again.
+constexpr size_t kInputsMax = 4096;
+
+/// The machine's checks: real signatures, and the chain's cheap half of validity.
+class NodeChecks final : public cb::RealChecks {
+public:
+    explicit NodeChecks(const chain::Chain& chain) : chain_(chain) {}
+    [[nodiscard]] bool is_plausible(const Header& parent, const Header& header,
+                                    BytesView body) const override {
+        return chain_.is_plausible(parent, header, body);
+    }
+
+private:
+    const chain::Chain& chain_;
+};
+
+cb::Verdict machine_verdict(chain::Verdict verdict) {
+    switch (verdict) {
+        case chain::Verdict::valid: return cb::Verdict::valid;
+        case chain::Verdict::invalid: return cb::Verdict::invalid;
+        case chain::Verdict::unavailable: return cb::Verdict::unavailable;
+    }
+    return cb::Verdict::unavailable;
+}
+
+}  // namespace
+
+struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
+    Impl(Parts p, Options o)
+        : parts(std::move(p)), options(std::move(o)), strand(parts.runtime.make_strand()),
+          checks(parts.chain), journal(parts.votes), clock(parts.runtime.clock()) {}
+
+    Parts parts;
+    Options options;
+    runtime::Strand strand;
+    NodeChecks checks;
+    Journal journal;
+    const runtime::Clock& clock;
+    std::unique_ptr<cb::Bft> machine;
+    std::map<cb::TimerId, runtime::Timer> timers;
+    std::deque<cb::Input> inputs;
+    bool busy = false;
+
+    mutable std::mutex mutex;  // guards what other threads read
+    cb::Standing standing;
+    std::string halted;
+
+    // --- inputs
+
+    void give(cb::Input input) {
+        if (inputs.size() >= kInputsMax) return;
+        inputs.push_back(std::move(input));
+        drain();
+    }
+
+    void drain() {
+        if (busy || machine == nullptr) return;
+        busy = true;
+        while (!inputs.empty() && !is_halted()) {
+            const cb::Input next = std::move(inputs.front());
+            inputs.pop_front();
+            for (const cb::Effect& effect : machine->step(next)) {
+                std::visit([this](const auto& e) { carry_out(e); }, effect);
+                if (is_halted()) break;
+            }
+        }
+        busy = false;
+        const std::lock_guard lock(mutex);
+        standing = machine->standing();
+    }
+
+    void post(cb::Input input) {
+        strand.post([self = shared_from_this(), in = std::move(input)]() mutable {
+            self->give(std::move(in));
+        });
+    }
+
+    void on_bytes(p2p::Kind kind, const p2p::PeerId& peer, const Bytes& payload) {
+        auto message = cb::decode_message(payload);
+        if (!message || !may_carry(kind, *message)) {
+            const auto why = message ? "message under a wrong kind" : cb::to_text(message.error());
+            parts.network.punish(peer, 25, why);
+            return;
+        }
+        const auto from = parts.chain.validators().find_p2p_key(peer);
+        give(cb::Received{from.value_or(cb::Received{}.from), std::move(*message)});
+    }
+
+    void on_peer(const p2p::PeerEvent& event) {
+        const auto index = parts.chain.validators().find_p2p_key(event.peer);
+        if (event.is_up && index) give(cb::PeerConnected{*index});
+    }
+
+    bool is_halted() const {
+        const std::lock_guard lock(mutex);
+        return !halted.empty();
+    }
+
+    void halt(const std::string& why) {
+        {
+            const std::lock_guard lock(mutex);
+            if (!halted.empty()) return;
+            halted = why;
+        }
+        parts.log.error("the node stands still", {{"why", why}});
+        if (options.on_halt) options.on_halt(why);
+    }
+
+    // --- effects
+
+    void carry_out(const cb::Persist& e) {
+        if (!journal.append(e.view, e.record, e.sync))
+            halt("the vote journal cannot be written: check the disk, then start the node again");
+    }
+    void carry_out(const cb::Forget& e) {
+        if (!journal.forget(e.below)) parts.log.warn("old votes could not be deleted");
+    }
+    void carry_out(const cb::Send& e) {
+        const auto& peer = parts.chain.validators().at(e.to).p2p_key;
+        parts.network.send(peer, kind_of(e.message), cb::encode_message(e.message));
+    }
+    void carry_out(const cb::Broadcast& e) {
+        parts.network.broadcast(kind_of(e.message), cb::encode_message(e.message));
+    }
+    void carry_out(const cb::SetTimer& e) {
+        const View oldest = oldest_live_view();
+        std::erase_if(timers, [&](const auto& entry) { return entry.first.view < oldest; });
+        auto [it, is_new] = timers.try_emplace(e.id, strand);
+        it->second.start(runtime::Duration(e.after_ms), [self = shared_from_this(), id = e.id] {
+            self->give(cb::Timeout{id});
+        });
+    }
+    View oldest_live_view() const {
+        const View view = machine->standing().view;
+        return view.value > 2 ? view - 2 : View{};
+    }
+
+    void carry_out(const cb::Build& e) {
+        const chain::BuildRequest request{
+            .parent = e.parent,
+            .parent_hash = e.parent_hash,
+            .extra_data = e.extra_data,
+            .prev_randao = e.prev_randao,
+            .beneficiary = options.beneficiary,
+            .now_s = clock.wall_ms() / 1000,
+        };
+        parts.runtime.offload([self = shared_from_this(), request, view = e.view] {
+            auto& p = self->parts;
+            const auto source = p.pool.best(request.parent_hash);
+            self->post(cb::BuiltBlock{view, p.chain.build(request, source)});
+        });
+    }
+    void carry_out(const cb::Execute& e) {
+        parts.runtime.offload([self = shared_from_this(), block = e.block] {
+            const auto verdict = machine_verdict(self->parts.chain.execute(*block));
+            if (verdict == cb::Verdict::invalid)
+                self->parts.log.warn("refused a block", {{"height", block->header.number},
+                                                         {"hash", block->hash}});
+            self->post(cb::BlockVerdict{block->hash, verdict});
+        });
+    }
+    void carry_out(const cb::Certified& e) { parts.chain.certify(e.block->hash); }
+    void carry_out(const cb::Finalized& e) {
+        const auto done = parts.chain.finalise(e.block->hash, *e.certificate);
+        if (!done) halt(done.error().what);
+    }
+    void carry_out(const cb::ServeBlock& e) {
+        const auto block = parts.chain.final_block(e.hash);
+        if (block != nullptr) carry_out(cb::Send{e.to, cb::BlockMessage{block}});
+    }
+    void carry_out(const cb::Behind& e) {
+        parts.log.info("behind the others, catching up", {{"to", e.block->header.number}});
+        if (options.on_behind) options.on_behind(e);
+    }
+    void carry_out(const cb::Evidence& e) {
+        const auto& who = parts.chain.validators().at(e.first.signer);
+        parts.log.warn("a validator broke a voting rule",
+                       {{"validator", who.address}, {"view", e.first.view.value}});
+    }
+    void carry_out(const cb::Diverged& e) {
+        halt("a quorum made block " + to_hex0x(e.block->hash.bytes) +
+             " final, which is invalid here: stop, keep the data folder, and report it");
+    }
+};
+
+BftNode::BftNode(Parts parts, Options options)
+    : impl_(std::make_shared<Impl>(std::move(parts), std::move(options))) {}
+BftNode::~BftNode() = default;
+
+void BftNode::attach() {
+    for (const p2p::Kind kind : kBftKinds) {
+        impl_->parts.network.on(kind, impl_->strand,
+                                [impl = impl_, kind](const p2p::PeerId& peer, Bytes payload) {
+                                    impl->on_bytes(kind, peer, payload);
+                                });
+    }
+    impl_->parts.network.on_peer(impl_->strand, [impl = impl_](const p2p::PeerEvent& event) {
+        impl->on_peer(event);
+    });
+}
+
+void BftNode::start() {
+    impl_->strand.post([impl = impl_] {
+        cb::Recovered recovered{impl->parts.chain.final_point(), impl->journal.load()};
+        impl->machine = std::make_unique<cb::Bft>(impl->options.params, impl->parts.chain.validators(),
+                                                  std::move(recovered), impl->options.signer,
+                                                  impl->checks);
+        impl->inputs.push_front(cb::Start{});
+        impl->drain();
+    });
+}
+
+void BftNode::synced() {
+    impl_->post(cb::Synced{impl_->parts.chain.final_point()});
+}
+
+cb::Standing BftNode::standing() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->standing;
+}
+
+std::string BftNode::halted() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->halted;
+}
+
+}  // namespace trainyard::node::bft

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the vote machine: messages, timers and verdicts go in, effects are carried out in order.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "consensus/bft/bft.hpp"
+#include "node/chain/chain.hpp"
+#include "node/mempool/mempool.hpp"
+#include "node/p2p/network.hpp"
+#include "node/runtime/log.hpp"
+#include "node/runtime/runtime.hpp"
+#include "state/kv.hpp"
+
+namespace trainyard::node::bft {
+
+/// The machine lives on one strand. Blocks are built and executed on the pool.
+class BftNode {
+public:
+    struct Parts {
+        runtime::Runtime& runtime;
+        p2p::Network& network;
+        chain::Chain& chain;
+        mempool::Mempool& pool;
+        state::Kv& votes;  ///< a store of its own: nothing else delays a vote's fsync
+        runtime::Logger log;
+    };
+    struct Options {
+        consensus::bft::Params params;
+        consensus::bft::Signer* signer = nullptr;  ///< null: follow without voting
+        Address beneficiary;
+        /// Asks the node to sync final blocks up to a block that is final elsewhere.
+        std::function<void(const consensus::bft::Behind&)> on_behind;
+        /// The chain cannot go on here: a disk that refuses, or a divergence.
+        std::function<void(const std::string& why)> on_halt;
+    };
+
+    BftNode(Parts parts, Options options);
+    ~BftNode();
+    BftNode(const BftNode&) = delete;
+    BftNode& operator=(const BftNode&) = delete;
+
+    /// Registers the handlers; before Network::start.
+    void attach();
+    /// Recovers the machine from the store and the journal and starts it; once.
+    void start();
+    /// The chain was brought forward by sync; from any thread.
+    void synced();
+    /// From any thread.
+    [[nodiscard]] consensus::bft::Standing standing() const;
+    [[nodiscard]] std::string halted() const;
+
+private:
+    struct Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace trainyard::node::bft

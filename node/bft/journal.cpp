@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Journal over a key-value store.
+#include "node/bft/journal.hpp"
+
+namespace trainyard::node::bft {
+namespace {
+
+constexpr std::string_view kPrefix = "vote";
+constexpr size_t kKeySize = kPrefix.size() + 16;
+
+void append_be(Bytes& to, uint64_t value) {
+    for (int shift = 56; shift >= 0; shift -= 8) to.push_back(static_cast<uint8_t>(value >> shift));
+}
+
+uint64_t load_be(const uint8_t* from) {
+    uint64_t value = 0;
+    for (int i = 0; i < 8; ++i) value = value << 8 | from[i];
+    return value;
+}
+
+Bytes key_of(View view, uint64_t sequence) {
+    Bytes key;
+    append(key, as_bytes(kPrefix));
+    append_be(key, view.value);
+    append_be(key, sequence);
+    return key;
+}
+
+}  // namespace
+
+Journal::Journal(state::Kv& kv) : kv_(kv) {
+    kv_.scan(as_bytes(kPrefix), [this](BytesView key, BytesView) {
+        if (key.size() == kKeySize) next_ = std::max(next_, load_be(&key[kKeySize - 8]) + 1);
+        return true;
+    });
+}
+
+std::vector<Bytes> Journal::load() const {
+    std::vector<Bytes> records;
+    kv_.scan(as_bytes(kPrefix), [&](BytesView key, BytesView value) {
+        if (key.size() == kKeySize) records.emplace_back(value.begin(), value.end());
+        return true;
+    });
+    return records;
+}
+
+Result<Done, state::KvError> Journal::append(View view, BytesView record, bool sync) {
+    state::Batch batch;
+    batch.put(key_of(view, next_++), record);
+    return kv_.write(batch, sync ? state::Durability::synced : state::Durability::buffered);
+}
+
+Result<Done, state::KvError> Journal::forget(View below) {
+    state::Batch batch;
+    kv_.scan(as_bytes(kPrefix), [&](BytesView key, BytesView) {
+        if (key.size() != kKeySize) return true;
+        if (load_be(&key[kPrefix.size()]) >= below.value) return false;
+        batch.erase(key);
+        return true;
+    });
+    if (batch.entries.empty()) return Done{};
+    return kv_.write(batch, state::Durability::buffered);
+}
+
+}  // namespace trainyard::node::bft

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening, finality and reads of the ledger; execution is in execute.cpp.
+#include "node/chain/chain.hpp"
+
+#include <algorithm>
+
+#include "node/chain/body.hpp"
+#include "node/chain/impl.hpp"
+
+namespace trainyard::node::chain {
+namespace {
+
+ChainError store_error(const state::StoreError& error) { return {state::to_text(error)}; }
+
+Result<Done, ChainError> write_genesis(state::World& world, const config::Genesis& genesis) {
+    const Block block = config::genesis_block(genesis);
+    const auto diff = config::genesis_state(genesis);
+    const auto update = state::state_root(kEmptyTrieRoot, diff, state::NoNodes());
+    if (!update) return unexpected(ChainError{state::to_text(update.error())});
+    const std::vector<Receipt> none;
+    const auto done = world.commit_block({block, none, diff, *update, {}, nullptr});
+    if (!done) return unexpected(store_error(done.error()));
+    return Done{};
+}
+
+}  // namespace
+
+std::optional<Bytes> BranchNodes::node(const Hash& hash) const {
+    for (auto it = branch_.rbegin(); it != branch_.rend(); ++it) {
+        const auto& nodes = (*it)->update.new_nodes;
+        if (const auto found = nodes.find(hash); found != nodes.end()) return found->second;
+    }
+    return world_.nodes().node(hash);
+}
+
+std::optional<Branch> Chain::Impl::branch_to(const Hash& hash) const {
+    {
+        const std::lock_guard lock(mutex);
+        Branch branch{tree.final_block(), tree.branch(hash)};
+        if (branch.tip()->hash == hash) return branch;
+    }
+    auto block = store.by_hash(hash);
+    if (block == nullptr) return std::nullopt;
+    return Branch{std::move(block), {}};
+}
+
+std::shared_ptr<const BranchView> Chain::Impl::view_of(const Branch& branch) const {
+    auto nodes = std::make_shared<const BranchNodes>(*world, branch.above);
+    return std::make_shared<const BranchView>(std::move(nodes),
+                                              branch.tip()->block.header.state_root);
+}
+
+Result<Done, ChainError> Chain::Impl::commit_one(const ChainBlockPtr& block,
+                                                 BytesView certificate) {
+    const auto done = world->commit_block(
+        {block->block, block->receipts, block->diff, block->update, certificate, nullptr});
+    if (!done) return unexpected(store_error(done.error()));
+    store.remember(block);
+    bool moved = false;
+    {
+        const std::lock_guard lock(mutex);
+        tree.advance(block);
+        if (tree.find(latest) == nullptr) {
+            latest = block->hash;
+            moved = true;
+        }
+    }
+    if (moved && listener.on_latest) listener.on_latest(block);
+    if (listener.on_final) listener.on_final(block);
+    return Done{};
+}
+
+Result<Done, ChainError> Chain::Impl::finalise_branch(
+    const Hash& hash, const consensus::bft::Certificate& certificate) {
+    std::vector<ChainBlockPtr> path;
+    {
+        const std::lock_guard lock(mutex);
+        path = tree.branch(hash);
+    }
+    if (path.empty()) {
+        if (world->number_of_hash(hash)) return Done{};
+        return unexpected(ChainError{"block " + to_hex0x(hash.bytes) +
+                                     " shall become final and was never executed here"});
+    }
+    const Bytes bytes = consensus::bft::encode_certificate(certificate);
+    for (const auto& block : path) {
+        if (auto done = commit_one(block, bytes); !done) return done;
+    }
+    return Done{};
+}
+
+Chain::Chain(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Chain::~Chain() = default;
+
+Result<std::unique_ptr<Chain>, ChainError> Chain::open(state::Kv& kv, Options options) {
+    const auto genesis_hash = config::check_genesis(options.genesis);
+    if (!genesis_hash) return unexpected(ChainError{genesis_hash.error().text()});
+    auto world = state::World::open(kv);
+    if (!world) return unexpected(store_error(world.error()));
+    if (!(*world)->head()) {
+        if (auto done = write_genesis(**world, options.genesis); !done)
+            return unexpected(done.error());
+    }
+    const auto first = (*world)->header_by_number(0);
+    if (!first || hash_header(*first) != *genesis_hash)
+        return unexpected(ChainError{"the data folder holds another chain (its block 0 is not " +
+                                     to_hex0x(genesis_hash->bytes) +
+                                     "): use another --datadir, or the genesis file it began with"});
+    auto impl = std::make_unique<Impl>(std::move(options), std::move(*world));
+    impl->genesis_hash = *genesis_hash;
+    auto head = impl->store.by_number(impl->world->head()->header.number);
+    if (head == nullptr) {
+        const auto damage = impl->world->damage();
+        return unexpected(ChainError{damage ? state::to_text(*damage) : "the head block is gone"});
+    }
+    impl->latest = head->hash;
+    impl->tree.set_final(std::move(head));
+    return std::unique_ptr<Chain>(new Chain(std::move(impl)));
+}
+
+const consensus::ChainConfig& Chain::config() const { return impl_->options.config; }
+const consensus::ValidatorSet& Chain::validators() const { return impl_->options.validators; }
+const Hash& Chain::genesis_hash() const { return impl_->genesis_hash; }
+void Chain::listen(Listener listener) { impl_->listener = std::move(listener); }
+
+// --- finality
+
+void Chain::certify(const Hash& hash) {
+    ChainBlockPtr block;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        block = impl_->tree.find(hash);
+        if (block == nullptr || impl_->latest == hash) return;
+        impl_->latest = hash;
+    }
+    if (impl_->listener.on_latest) impl_->listener.on_latest(block);
+}
+
+Result<Done, ChainError> Chain::finalise(const Hash& hash,
+                                         const consensus::bft::Certificate& certificate) {
+    const std::lock_guard lock(impl_->commit_mutex);
+    return impl_->finalise_branch(hash, certificate);
+}
+
+consensus::bft::FinalPoint Chain::final_point() const {
+    const auto block = finalised();
+    const auto& world = *impl_->world;
+    auto trail = consensus::BeaconTrail::at(
+        config().epoch_length, Height{block->height()}, [&](Height height) {
+            const auto header = world.header_by_number(height.value);
+            return header ? header->prev_randao : Hash{};
+        });
+    consensus::bft::CertPtr own;
+    const auto bytes = world.certificate(block->height());
+    if (bytes && !bytes->empty()) {
+        auto certificate = consensus::bft::decode_certificate(*bytes);
+        if (certificate && certificate->block == block->hash)
+            own = std::make_shared<consensus::bft::Certificate>(std::move(*certificate));
+    }
+    return {block->block.header, block->hash, std::move(trail), std::move(own)};
+}
+
+consensus::bft::BlockPtr Chain::final_block(const Hash& hash) const {
+    const auto block = impl_->world->block_by_hash(hash);
+    return block ? consensus::bft::make_block(block->header, encode_body(*block)) : nullptr;
+}
+
+std::optional<Chain::FinalBytes> Chain::final_bytes(uint64_t height) const {
+    const auto block = impl_->world->block_by_number(height);
+    auto certificate = impl_->world->certificate(height);
+    if (!block || !certificate) return std::nullopt;
+    return FinalBytes{encode_block(*block), std::move(*certificate)};
+}
+
+// --- reads
+
+ChainBlockPtr Chain::latest() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->tree.find(impl_->latest);
+}
+
+ChainBlockPtr Chain::finalised() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->tree.final_block();
+}
+
+ChainBlockPtr Chain::by_hash(const Hash& hash) const {
+    const auto branch = impl_->branch_to(hash);
+    return branch ? branch->tip() : nullptr;
+}
+
+ChainBlockPtr Chain::by_number(uint64_t number) const {
+    {
+        const std::lock_guard lock(impl_->mutex);
+        const auto& final = impl_->tree.final_block();
+        if (number == final->height()) return final;
+        if (number > final->height()) {
+            const auto above = impl_->tree.branch(impl_->latest);
+            const uint64_t index = number - final->height() - 1;
+            return index < above.size() ? above[index] : nullptr;
+        }
+    }
+    return impl_->store.by_number(number);
+}
+
+bool Chain::is_canonical(const ChainBlock& block) const {
+    const auto other = by_number(block.height());
+    return other != nullptr && other->hash == block.hash;
+}
+
+std::optional<Chain::TxPlace> Chain::find_tx(const Hash& hash) const {
+    std::vector<ChainBlockPtr> above;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        above = impl_->tree.branch(impl_->latest);
+    }
+    for (const auto& block : above) {
+        const auto& txs = block->block.txs;
+        for (size_t i = 0; i < txs.size(); ++i)
+            if (hash_tx(txs[i]) == hash) return TxPlace{block, i};
+    }
+    const auto place = impl_->world->tx_location(hash);
+    auto block = place ? impl_->store.by_number(place->block_number) : nullptr;
+    if (block == nullptr || place->index >= block->block.txs.size()) return std::nullopt;
+    return TxPlace{std::move(block), place->index};
+}
+
+std::shared_ptr<const state::StateView> Chain::view(const Hash& block_hash) const {
+    const auto branch = impl_->branch_to(block_hash);
+    return branch ? impl_->view_of(*branch) : nullptr;
+}
+
+std::shared_ptr<const state::NodeSource> Chain::nodes(const Hash& block_hash) const {
+    const auto branch = impl_->branch_to(block_hash);
+    return branch ? impl_->view_of(*branch)->nodes() : nullptr;
+}
+
+std::optional<Hash> Chain::ancestor_hash(const Hash& block, uint64_t number) const {
+    const auto branch = impl_->branch_to(block);
+    if (!branch || number > branch->tip()->height()) return std::nullopt;
+    const uint64_t base = branch->base->height();
+    if (number > base) return branch->above[number - base - 1]->hash;
+    if (number == base) return branch->base->hash;
+    const auto header = impl_->world->header_by_number(number);
+    return header ? std::optional(hash_header(*header)) : std::nullopt;
+}
+
+}  // namespace trainyard::node::chain

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ledger as a node sees it: final blocks in the store, and above them the tree of executed ones.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "consensus/bft/bft.hpp"
+#include "consensus/params.hpp"
+#include "consensus/staking/validator_set.hpp"
+#include "core/block.hpp"
+#include "core/result.hpp"
+#include "node/config/genesis.hpp"
+#include "state/kv.hpp"
+#include "state/view.hpp"
+#include "state/world.hpp"
+
+namespace trainyard::node::chain {
+
+/// One executed block with everything its execution gave; never changes.
+struct ChainBlock {
+    Block block;
+    Hash hash;
+    std::vector<Address> senders;
+    std::vector<Receipt> receipts;
+    state::StateDiff diff;
+    state::StateUpdate update;  ///< root and trie nodes that this block adds
+    [[nodiscard]] uint64_t height() const { return block.header.number; }
+};
+using ChainBlockPtr = std::shared_ptr<const ChainBlock>;
+
+struct ChainError {
+    std::string what;  ///< what is wrong, where, and what to do
+};
+
+enum class Verdict : uint8_t { valid, invalid, unavailable };
+
+/// A transaction that may go into a block, with its sender.
+struct Candidate {
+    Tx tx;
+    Address sender;
+};
+/// Gives the next candidate of a build, best first; nullopt when there are no more.
+using CandidateSource = std::function<std::optional<Candidate>()>;
+
+struct BuildRequest {
+    Header parent;
+    Hash parent_hash;
+    Bytes extra_data;
+    Hash prev_randao;
+    Address beneficiary;
+    uint64_t now_s = 0;  ///< seconds since 1970
+};
+
+/// Thread-safe. Executions run on the caller's thread and in parallel; what becomes final is
+/// written in one synced batch.
+class Chain {
+public:
+    struct Options {
+        consensus::ChainConfig config;
+        config::Genesis genesis;
+        consensus::ValidatorSet validators;
+    };
+    /// Opens the store, or writes the genesis into an empty one.
+    [[nodiscard]] static Result<std::unique_ptr<Chain>, ChainError> open(state::Kv& kv,
+                                                                        Options options);
+    ~Chain();
+
+    [[nodiscard]] const consensus::ChainConfig& config() const;
+    [[nodiscard]] const consensus::ValidatorSet& validators() const;
+    [[nodiscard]] const Hash& genesis_hash() const;
+
+    // --- for the vote machine
+    [[nodiscard]] bool is_plausible(const Header& parent, const Header& header,
+                                    BytesView body) const;
+    [[nodiscard]] Verdict execute(const consensus::bft::BlockData& block);
+    /// Null if the parent is unknown here.
+    [[nodiscard]] consensus::bft::BlockPtr build(const BuildRequest& request,
+                                                 const CandidateSource& candidates);
+    /// Makes an executed block the `latest` one.
+    void certify(const Hash& hash);
+    /// Makes an executed block final; one that is final already is passed over.
+    [[nodiscard]] Result<Done, ChainError> finalise(const Hash& hash,
+                                                    const consensus::bft::Certificate& certificate);
+    [[nodiscard]] consensus::bft::FinalPoint final_point() const;
+    /// A final block as the machine sends it to a peer, or null.
+    [[nodiscard]] consensus::bft::BlockPtr final_block(const Hash& hash) const;
+
+    // --- for catching up
+    struct FinalBytes {
+        Bytes block;
+        Bytes certificate;
+    };
+    [[nodiscard]] std::optional<FinalBytes> final_bytes(uint64_t height) const;
+    /// Takes the next final block. Its certificate may be a descendant's: then the block waits until
+    /// one comes that certifies itself. Errors say why the sender is at fault.
+    [[nodiscard]] Result<Done, ChainError> apply_final(BytesView block, BytesView certificate);
+
+    // --- reads; blocks and views once handed out never change
+    [[nodiscard]] ChainBlockPtr latest() const;
+    [[nodiscard]] ChainBlockPtr finalised() const;
+    [[nodiscard]] ChainBlockPtr by_hash(const Hash& hash) const;  ///< canonical or in the tree
+    [[nodiscard]] ChainBlockPtr by_number(uint64_t number) const;  ///< on the branch of `latest`
+    [[nodiscard]] bool is_canonical(const ChainBlock& block) const;
+    struct TxPlace {
+        ChainBlockPtr block;
+        size_t index = 0;
+    };
+    [[nodiscard]] std::optional<TxPlace> find_tx(const Hash& hash) const;
+    /// The state after a block; null if it is unknown here.
+    [[nodiscard]] std::shared_ptr<const state::StateView> view(const Hash& block_hash) const;
+    /// The trie below a block's state root, for proofs; null if it is unknown here.
+    [[nodiscard]] std::shared_ptr<const state::NodeSource> nodes(const Hash& block_hash) const;
+    /// Hash of the ancestor of `block` with this number (BLOCKHASH), for its 256 latest ones.
+    [[nodiscard]] std::optional<Hash> ancestor_hash(const Hash& block, uint64_t number) const;
+
+    // --- events, called on the thread that caused them, outside any lock
+    struct Listener {
+        std::function<void(const ChainBlockPtr&)> on_latest;
+        std::function<void(const ChainBlockPtr&)> on_final;
+    };
+    /// Precondition: nothing runs yet.
+    void listen(Listener listener);
+
+private:
+    struct Impl;
+    explicit Chain(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trainyard::node::chain
