@@ -45,14 +45,16 @@ public:
                                       const CompactSig& signature) const = 0;
     [[nodiscard]] virtual std::optional<Hash> verify_vrf(const PublicKey& key, BytesView alpha,
                                                          const vrf::Proof& proof) const = 0;
-    /// The cheap half of validity: the body decodes and has the header's transactions root, and the
-    /// header may follow `parent`. No execution. Parent hash, number, seal and beacon are checked
-    /// by the machine itself.
+    /// The body decodes and is the one that the header commits to (its transactions root).
+    [[nodiscard]] virtual bool is_body_of(const Header& header, BytesView body) const = 0;
+    /// The cheap half of validity: the header may follow `parent`, and the body (it passed
+    /// is_body_of) looks right. No execution. Parent hash, number, seal and beacon are the
+    /// machine's to check.
     [[nodiscard]] virtual bool is_plausible(const Header& parent, const Header& header,
                                             BytesView body) const = 0;
 };
 
-/// The signatures of core/keys.hpp; a node derives from it and adds is_plausible.
+/// The signatures of core/keys.hpp; a node derives from it and adds the rules about blocks.
 class RealChecks : public Checks {
 public:
     [[nodiscard]] bool verify(const PublicKey& key, const Hash& digest,
@@ -137,7 +139,8 @@ using Input =
 
 // ---- effects, to be carried out in order ----
 
-/// Store `record`. With `sync` it must be durable before any later Send or Broadcast leaves.
+/// Store `record`. With `sync` this and every earlier record must be durable before any later Send
+/// or Broadcast leaves.
 struct Persist {
     View view;  ///< key for Forget
     Bytes record;

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Growing and pruning of the tree of blocks that are not final.
+#include "consensus/bft/block_tree.hpp"
+
+#include <algorithm>
+
+#include "core/assert.hpp"
+
+namespace trainyard::consensus::bft {
+
+TreeBlock tree_block_of(const FinalPoint& point) {
+    const auto seal = decode_seal(point.header.extra_data);
+    // Genesis has no seal and stands for view 0.
+    const View view = point.header.number == 0 || !seal ? View{0} : seal->view;
+    auto data = std::make_shared<BlockData>();
+    data->header = point.header;
+    data->hash = point.hash;
+    return {.block = std::move(data),
+            .view = view,
+            .beacon = point.beacon,
+            .execution = Execution::valid,
+            .certificate = point.certificate};
+}
+
+BlockTree::BlockTree(const FinalPoint& root) : root_(root.hash) {
+    blocks_.emplace(root.hash, tree_block_of(root));
+}
+
+const TreeBlock* BlockTree::find(const Hash& hash) const {
+    const auto it = blocks_.find(hash);
+    return it == blocks_.end() ? nullptr : &it->second;
+}
+
+TreeBlock* BlockTree::find(const Hash& hash) {
+    const auto it = blocks_.find(hash);
+    return it == blocks_.end() ? nullptr : &it->second;
+}
+
+TreeBlock* BlockTree::insert(const BlockPtr& block, const ValidatorSet& set) {
+    const auto* parent = find(block->header.parent_hash);
+    const auto seal = decode_seal(block->header.extra_data);
+    if (!parent || !seal) return nullptr;
+    if (block->header.number != parent->block->header.number + 1) return nullptr;
+    if (seal->parent_view != parent->view || seal->view <= parent->view) return nullptr;
+    TreeBlock added{.block = block,
+                    .view = seal->view,
+                    .leader = leader_of(set, parent->beacon.next_seed(), seal->view),
+                    .beacon = parent->beacon.extended(block->header.prev_randao),
+                    .execution = Execution::unasked,
+                    .certificate = nullptr};
+    if (parent->execution == Execution::invalid) added.execution = Execution::invalid;
+    return &blocks_.emplace(block->hash, std::move(added)).first->second;
+}
+
+void BlockTree::set_execution(const Hash& hash, Execution execution) {
+    auto* found = find(hash);
+    if (!found) return;
+    found->execution = execution;
+    if (execution != Execution::invalid) return;
+    for (auto& [child, entry] : blocks_)
+        if (child != hash && descends_from(child, hash)) entry.execution = Execution::invalid;
+}
+
+std::vector<Hash> BlockTree::executable() const {
+    std::vector<Hash> out;
+    for (const auto& [hash, entry] : blocks_) {
+        if (entry.execution != Execution::unasked) continue;
+        const auto* parent = find(entry.block->header.parent_hash);
+        if (parent && parent->execution == Execution::valid) out.push_back(hash);
+    }
+    return out;
+}
+
+std::vector<BlockPtr> BlockTree::path_to(const Hash& hash) const {
+    std::vector<BlockPtr> out;
+    for (Hash at = hash; at != root_;) {
+        const auto* entry = find(at);
+        if (!entry) return {};
+        out.push_back(entry->block);
+        at = entry->block->header.parent_hash;
+    }
+    std::reverse(out.begin(), out.end());
+    return out;
+}
+
+void BlockTree::advance_root(const Hash& hash) {
+    ASSERT(find(hash) != nullptr);
+    std::vector<Hash> doomed;
+    for (const auto& [other, entry] : blocks_)
+        if (!descends_from(other, hash)) doomed.push_back(other);
+    for (const auto& other : doomed) blocks_.erase(other);
+    root_ = hash;
+}
+
+void BlockTree::replace_root(const FinalPoint& root) {
+    auto* known = find(root.hash);
+    if (!known) {
+        blocks_.clear();
+        blocks_.emplace(root.hash, tree_block_of(root));
+        root_ = root.hash;
+        return;
+    }
+    known->execution = Execution::valid;
+    if (root.certificate) known->certificate = root.certificate;
+    advance_root(root.hash);
+}
+
+bool BlockTree::descends_from(const Hash& hash, const Hash& ancestor) const {
+    const auto* target = find(ancestor);
+    for (Hash at = hash; target;) {
+        if (at == ancestor) return true;
+        const auto* entry = find(at);
+        if (!entry || entry->block->header.number <= target->block->header.number) return false;
+        at = entry->block->header.parent_hash;
+    }
+    return false;
+}
+
+}  // namespace trainyard::consensus::bft

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The blocks above the last final one: how they hang together and what execution said.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "consensus/bft/bft.hpp"
+
+namespace trainyard::consensus::bft {
+
+enum class Execution : uint8_t { unasked, running, unavailable, valid, invalid };
+
+struct TreeBlock {
+    BlockPtr block;  ///< the root's body may be absent
+    View view;
+    ValidatorIndex leader = kNoValidator;
+    BeaconTrail beacon;  ///< with this block's beacon as its tip
+    Execution execution = Execution::unasked;
+    CertPtr certificate;  ///< shows that it is notarized or final, once certified here
+};
+
+/// Invariant: every block but the root has its parent in the tree; a valid block has a valid
+/// parent.
+class BlockTree {
+public:
+    explicit BlockTree(const FinalPoint& root);
+
+    [[nodiscard]] const TreeBlock& root() const { return blocks_.at(root_); }
+    [[nodiscard]] const TreeBlock* find(const Hash& hash) const;
+    [[nodiscard]] TreeBlock* find(const Hash& hash);
+    [[nodiscard]] const std::map<Hash, TreeBlock>& all() const { return blocks_; }
+
+    /// Adds a block whose parent is in the tree; its header must follow the parent's by number.
+    /// Returns nullptr if it does not fit.
+    TreeBlock* insert(const BlockPtr& block, const ValidatorSet& set);
+    /// A verdict; the descendants of an invalid block become invalid too.
+    void set_execution(const Hash& hash, Execution execution);
+    /// Blocks that can be executed now: not asked for yet, parent valid.
+    [[nodiscard]] std::vector<Hash> executable() const;
+    /// From the root's child to `hash`; empty if it does not descend from the root.
+    [[nodiscard]] std::vector<BlockPtr> path_to(const Hash& hash) const;
+    /// Makes a descendant the root and drops everything that does not descend from it.
+    void advance_root(const Hash& hash);
+    /// Starts over from a final block that came from elsewhere; keeps its descendants if it is
+    /// known.
+    void replace_root(const FinalPoint& root);
+
+private:
+    [[nodiscard]] bool descends_from(const Hash& hash, const Hash& ancestor) const;
+
+    std::map<Hash, TreeBlock> blocks_;
+    Hash root_;
+};
+
+/// The root of a tree for a final point.
+[[nodiscard]] TreeBlock tree_block_of(const FinalPoint& point);
+
+}  // namespace trainyard::consensus::bft

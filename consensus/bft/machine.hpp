@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state and the inner steps of the vote machine; bft.hpp is its public face.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "consensus/bft/bft.hpp"
+#include "consensus/bft/block_tree.hpp"
+#include "consensus/bft/view_book.hpp"
+
+namespace trainyard::consensus::bft {
+
+inline constexpr uint64_t kViewsAheadMax = 32;     ///< votes further ahead are dropped
+inline constexpr size_t kProposalsPerViewMax = 3;  ///< the expected leader's has its place besides
+inline constexpr uint64_t kProposalViewsKept = 4;  ///< before and after the current view
+inline constexpr uint64_t kWalkBackMax = 64;       ///< blocks fetched one by one before Behind
+inline constexpr size_t kOrphansMax = 4 * kWalkBackMax;
+inline constexpr unsigned kAnswersPerRetryMax = 32;  ///< repair requests answered to one peer
+
+/// Rules 1 to 12 of docs/spec/consensus.md. Each input changes what is known; settle() then draws
+/// every conclusion that has become possible, in a fixed order, until there is none.
+class Machine {
+public:
+    Machine(const Params& params, ValidatorSet validators, Recovered recovered, Signer* signer,
+            const Checks& checks);
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+
+    [[nodiscard]] std::vector<Effect> step(const Input& input);
+    [[nodiscard]] Standing standing() const;
+    [[nodiscard]] BlockPtr find_block(const Hash& hash) const;
+
+private:
+    // machine.cpp: inputs, views and timers
+    void on(const Start& input);
+    void on(const Received& input);
+    void on(const PeerConnected& input);
+    void on(const Timeout& input);
+    void on(const BuiltBlock& input);
+    void on(const BlockVerdict& input);
+    void on(const Synced& input);
+    void enter(View view, bool after_success);
+    void arm_timers(bool after_success);
+    [[nodiscard]] uint64_t scaled_delta_ms() const;
+    [[nodiscard]] bool is_long_silent(ValidatorIndex leader) const;
+    [[nodiscard]] ValidatorIndex current_leader() const;
+    [[nodiscard]] const TreeBlock& tip() const;
+    void settle();
+    void emit(Effect effect) { out_.push_back(std::move(effect)); }
+    void persist(View view, const Message& record, bool sync);
+
+    // machine_votes.cpp: votes and certificates
+    void on_message(ValidatorIndex from, const Vote& vote);
+    void on_message(ValidatorIndex from, const Cert& message);
+    [[nodiscard]] bool may_vote() const { return signer_ != nullptr && params_.self.has_value(); }
+    [[nodiscard]] bool has_cast(VoteKind kind, View view) const;
+    void cast(VoteKind kind, View view, const Hash& block, bool tell);
+    void nullify();
+    void take_vote(const Vote& vote);
+    void take_certificate(ValidatorIndex from, const CertPtr& certificate);
+    void act_on_certificate(ValidatorIndex from, const CertPtr& certificate);
+    [[nodiscard]] bool is_signed_right(const Vote& vote) const;
+    [[nodiscard]] bool is_signed_right(const Certificate& certificate) const;
+    void report(const std::vector<Evidence>& evidence);
+    void note_activity(ValidatorIndex who, View view);
+
+    // machine_blocks.cpp: proposals, execution, certifying, finality
+    void on_message(ValidatorIndex from, const Propose& message);
+    void store_proposal(ValidatorIndex from, const Propose& message, const Seal& seal);
+    [[nodiscard]] bool connect_blocks();
+    enum class Connecting { known, added, waiting, hopeless };
+    [[nodiscard]] Connecting connect_block(const CertPtr& certificate);
+    void start_executions();
+    [[nodiscard]] bool certify_ready();
+    void certified(View view, const Hash& hash);
+    [[nodiscard]] bool finalize_ready();
+    void forget_finalized();
+    [[nodiscard]] bool notarize_ready();
+    enum class Reading { wait, drop, invalid, good };
+    [[nodiscard]] Reading read_proposal(PendingProposal& proposal);
+    [[nodiscard]] Reading read_ancestry(const PendingProposal& proposal, const TreeBlock& parent);
+    [[nodiscard]] bool follows_rules(const PendingProposal& proposal,
+                                     const TreeBlock& parent) const;
+    void start_pace(View view);
+    void notarize(const PendingProposal& proposal);
+    [[nodiscard]] bool propose_ready();
+    void request_build(const TreeBlock& parent);
+    [[nodiscard]] bool is_as_requested(const BlockData& block) const;
+    [[nodiscard]] std::vector<CertPtr> justify(const TreeBlock& parent, View view) const;
+    [[nodiscard]] BlockPtr find_body(const Hash& hash) const;
+
+    // machine_repair.cpp: retries, catch-up, requests of others, recovery
+    void on_message(ValidatorIndex from, const GetCert& message);
+    void on_message(ValidatorIndex from, const GetBlock& message);
+    void on_message(ValidatorIndex from, const BlockMessage& message);
+    void on_message(ValidatorIndex from, const Status& message);
+    void retry();
+    void resend_votes();
+    void want(const Hash& hash, ValidatorIndex from, const CertPtr& source);
+    [[nodiscard]] ValidatorIndex some_signer(const Certificate& certificate) const;
+    void walk_back(const BlockPtr& orphan, const CertPtr& source);
+    void request_views(View first, ValidatorIndex peer);
+    [[nodiscard]] bool may_answer(ValidatorIndex peer);
+    [[nodiscard]] bool is_peer(ValidatorIndex index) const;
+    [[nodiscard]] ValidatorIndex some_peer() const;
+    [[nodiscard]] Status own_status() const;
+    [[nodiscard]] CertPtr entry_certificate() const;
+    void help(ValidatorIndex peer, const Status& theirs);
+    void recover(const std::vector<Bytes>& records);
+    void recover_votes_and_certificates(const std::vector<Message>& records);
+    void recover_blocks(const std::vector<Message>& records);
+
+    struct Requested {
+        View view;
+        Hash parent;
+        Bytes extra_data;
+        Hash prev_randao;
+    };
+    struct Wanted {
+        CertPtr source;  ///< whoever signed it has the block
+        ValidatorIndex asked = kNoValidator;
+    };
+
+    const Params params_;
+    const ValidatorSet set_;
+    Signer* const signer_;
+    const Checks& checks_;
+
+    View view_{1};
+    BlockTree tree_;
+    ViewBook book_;
+    Hash tip_;                            ///< certified block of the highest view, or the root
+    std::map<View, CertPtr> open_;        ///< notarized or final, not certified here yet
+    CertPtr final_target_;                ///< the highest FINALIZATION above the root
+    View highest_notarized_;              ///< for rule 12
+    std::optional<Requested> requested_;  ///< the Build of this view
+    std::optional<View> paced_view_;      ///< a leader of this view waits for its pace timer
+
+    std::map<Hash, BlockPtr> orphans_;  ///< fetched, parent not in the tree yet
+    std::map<Hash, Wanted> wanted_;
+    std::vector<View> last_seen_;    ///< by validator, for rule 1
+    std::vector<unsigned> answers_;  ///< by peer, since the last retry
+    std::set<View> asked_views_;     ///< GET_CERT sent since the last retry
+    uint64_t rotation_ = 0;          ///< which peer is asked next
+    bool diverged_ = false;
+    View behind_view_;  ///< the FINALIZATION that Behind was last reported for
+
+    std::vector<Effect> out_;
+};
+
+}  // namespace trainyard::consensus::bft

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// Proposals and blocks: reading, notarizing, certifying, finalizing, proposing (rules 2 to 4 and
+// 7).
+#include <algorithm>
+
+#include "consensus/bft/machine.hpp"
+#include "core/assert.hpp"
+
+namespace trainyard::consensus::bft {
+
+void Machine::on_message(ValidatorIndex from, const Propose& message) {
+    if (!message.block || message.leader >= set_.size()) return;
+    const auto seal = decode_seal(message.block->header.extra_data);
+    if (!seal || seal->epoch != params_.epoch || seal->view <= tree_.root().view) return;
+    if (seal->view > view_ + kProposalViewsKept || seal->view + kProposalViewsKept < view_) return;
+    if (message.justification.size() > kJustificationMax) return;
+    const Vote vote{VoteKind::notarize,  seal->epoch,    seal->view,
+                    message.block->hash, message.leader, message.signature};
+    if (!book_.holds(vote) && !is_signed_right(vote)) return;
+    const bool body_fits = checks_.is_body_of(message.block->header, message.block->body);
+    // A wrong body is the leader's fault only if it came from the leader: the signature does not
+    // cover it.
+    if (!body_fits && from != message.leader) return;
+    take_vote(vote);
+    for (const auto& certificate : message.justification) take_certificate(from, certificate);
+    if (body_fits) return store_proposal(from, message, *seal);
+    if (seal->view == view_ && message.leader == current_leader()) nullify();
+}
+
+void Machine::store_proposal(ValidatorIndex from, const Propose& message, const Seal& seal) {
+    if (seal.view + kProposalViewsKept < view_) return;
+    auto& proposals = book_.open(seal.view).proposals;
+    const bool expected = message.leader == leader_of(set_, tip().beacon.next_seed(), seal.view);
+    if (!expected && proposals.size() >= kProposalsPerViewMax) return;
+    proposals.try_emplace(message.leader, PendingProposal{message, seal, from});
+}
+
+BlockPtr Machine::find_body(const Hash& hash) const {
+    if (const auto* entry = tree_.find(hash)) return entry->block;
+    if (const auto it = orphans_.find(hash); it != orphans_.end()) return it->second;
+    for (const auto& [view, record] : book_.all())
+        for (const auto& [leader, proposal] : record.proposals)
+            if (proposal.message.block->hash == hash) return proposal.message.block;
+    return nullptr;
+}
+
+bool Machine::connect_blocks() {
+    bool changed = false;
+    for (auto it = open_.begin(); it != open_.end();) {
+        const auto outcome = connect_block(it->second);
+        changed = changed || outcome == Connecting::added;
+        it = outcome == Connecting::hopeless ? open_.erase(it) : std::next(it);
+    }
+    if (!final_target_) return changed;
+    const auto outcome = connect_block(final_target_);
+    if (outcome == Connecting::hopeless) {
+        diverged_ = true;
+        emit(Diverged{find_body(final_target_->block), final_target_});
+    }
+    return changed || outcome == Connecting::added;
+}
+
+/// Brings the block of a certificate and its ancestors into the tree as far as their bodies are
+/// here.
+Machine::Connecting Machine::connect_block(const CertPtr& certificate) {
+    if (tree_.find(certificate->block)) return Connecting::known;
+    BlockPtr at = find_body(certificate->block);
+    if (!at) {
+        want(certificate->block, kNoValidator, certificate);
+        return Connecting::waiting;
+    }
+    std::vector<BlockPtr> chain{at};
+    while (!tree_.find(at->header.parent_hash)) {
+        if (at->header.number <= tree_.root().block->header.number + 1) return Connecting::hopeless;
+        const BlockPtr parent = find_body(at->header.parent_hash);
+        if (!parent) {
+            walk_back(at, certificate);
+            return Connecting::waiting;
+        }
+        at = parent;
+        chain.push_back(at);
+    }
+    for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
+        if (!tree_.insert(*it, set_)) return Connecting::hopeless;
+        orphans_.erase((*it)->hash);
+    }
+    return Connecting::added;
+}
+
+void Machine::start_executions() {
+    for (const auto& hash : tree_.executable()) {
+        tree_.set_execution(hash, Execution::running);
+        emit(Execute{tree_.find(hash)->block});
+    }
+}
+
+bool Machine::certify_ready() {
+    std::vector<std::pair<View, Hash>> good, bad;
+    for (auto it = open_.begin(); it != open_.end();) {
+        auto* entry = tree_.find(it->second->block);
+        const auto execution = entry ? entry->execution : Execution::unasked;
+        if (execution != Execution::valid && execution != Execution::invalid) {
+            ++it;
+            continue;
+        }
+        auto& list = execution == Execution::valid ? good : bad;
+        list.emplace_back(it->first, it->second->block);
+        if (execution == Execution::valid) {
+            entry->certificate = it->second;
+            emit(Certified{entry->block, it->second});
+        }
+        it = open_.erase(it);
+    }
+    for (const auto& [view, hash] : good) certified(view, hash);
+    for (const auto& [view, hash] : bad)
+        if (view == view_) nullify();
+    return !good.empty() || !bad.empty();
+}
+
+void Machine::certified(View view, const Hash& hash) {
+    if (view > tip().view) tip_ = hash;
+    if (view < view_) return;
+    const ValidatorIndex leader = tree_.find(hash)->leader;
+    const auto& offenders = book_.open(view).offenders;
+    const bool equivocated = offenders.count({leader, Offence::two_notarize}) > 0;
+    if (may_vote() && !equivocated && !has_cast(VoteKind::nullify, view) &&
+        !has_cast(VoteKind::finalize, view))
+        cast(VoteKind::finalize, view, hash, true);
+    enter(view + 1, true);
+}
+
+bool Machine::finalize_ready() {
+    if (!final_target_) return false;
+    const CertPtr target = final_target_;
+    auto* entry = tree_.find(target->block);
+    if (!entry) return false;
+    const auto path = tree_.path_to(target->block);
+    if (entry->execution == Execution::invalid || path.empty()) {
+        diverged_ = true;
+        emit(Diverged{entry->block, target});
+        return false;
+    }
+    if (entry->execution != Execution::valid) return false;
+    for (const auto& block : path) emit(Finalized{block, target});
+    entry->certificate = target;
+    tree_.advance_root(target->block);
+    forget_finalized();
+    return true;
+}
+
+/// Drops what the new root makes needless, and looks again at what was above an old one.
+void Machine::forget_finalized() {
+    const auto& root = tree_.root();
+    book_.forget_below(root.view + 1);
+    open_.erase(open_.begin(), open_.upper_bound(root.view));
+    if (final_target_ && final_target_->view <= root.view) final_target_.reset();
+    for (auto it = orphans_.begin(); it != orphans_.end();) {
+        const bool old = it->second->header.number <= root.block->header.number;
+        it = old ? orphans_.erase(it) : std::next(it);
+    }
+    wanted_.clear();
+    if (tip().view <= root.view) tip_ = root.block->hash;
+    highest_notarized_ = std::max(highest_notarized_, root.view);
+    for (const auto& [view, record] : book_.all()) {
+        const CertPtr certificate = record.block_certificate();
+        const auto* entry = certificate ? tree_.find(certificate->block) : nullptr;
+        if (certificate && !(entry && entry->certificate)) open_.emplace(view, certificate);
+    }
+    emit(Forget{root.view + 1});
+    enter(root.view + 1, true);
+}
+
+bool Machine::notarize_ready() {
+    if (!may_vote() || has_cast(VoteKind::notarize, view_)) return false;
+    if (has_cast(VoteKind::nullify, view_) || has_cast(VoteKind::finalize, view_)) return false;
+    auto* record = book_.find(view_);
+    if (!record) return false;
+    for (auto it = record->proposals.begin(); it != record->proposals.end();) {
+        switch (read_proposal(it->second)) {
+            case Reading::wait:
+                ++it;
+                continue;
+            case Reading::drop:
+                it = record->proposals.erase(it);
+                continue;
+            case Reading::invalid:
+                nullify();
+                return true;
+            case Reading::good:
+                notarize(it->second);
+                return true;
+        }
+    }
+    return false;
+}
+
+Machine::Reading Machine::read_proposal(PendingProposal& proposal) {
+    const auto& header = proposal.message.block->header;
+    const auto* parent = tree_.find(header.parent_hash);
+    if (!parent) {
+        if (header.number <= tree_.root().block->header.number) return Reading::drop;
+        request_views(proposal.seal.parent_view, proposal.message.leader);
+        return Reading::wait;
+    }
+    if (!proposal.examined) {
+        const auto leader = leader_of(set_, parent->beacon.next_seed(), proposal.seal.view);
+        if (leader != proposal.message.leader) return Reading::drop;
+        if (!follows_rules(proposal, *parent)) return Reading::invalid;
+        proposal.examined = true;
+    }
+    return read_ancestry(proposal, *parent);
+}
+
+/// Rule 3: the parent is certified here, and every view between was nullified.
+Machine::Reading Machine::read_ancestry(const PendingProposal& proposal, const TreeBlock& parent) {
+    if (parent.execution == Execution::invalid) return Reading::invalid;
+    if (parent.execution != Execution::valid) return Reading::wait;
+    const bool is_root = parent.block->hash == tree_.root().block->hash;
+    if (!is_root && !parent.certificate) {
+        request_views(parent.view, proposal.message.leader);
+        return Reading::wait;
+    }
+    if (const auto gap = book_.first_gap(parent.view, proposal.seal.view)) {
+        request_views(*gap, proposal.message.leader);
+        return Reading::wait;
+    }
+    return Reading::good;
+}
+
+bool Machine::follows_rules(const PendingProposal& proposal, const TreeBlock& parent) const {
+    const auto& header = proposal.message.block->header;
+    const auto& seal = proposal.seal;
+    if (seal.parent_view != parent.view || seal.view <= parent.view) return false;
+    if (header.number != parent.block->header.number + 1) return false;
+    const Bytes alpha = beacon_alpha(params_.chain.chain_id, params_.chain.genesis_hash,
+                                     {header.number}, parent.beacon.tip());
+    const auto beta =
+        checks_.verify_vrf(set_.at(proposal.message.leader).vrf_key, alpha, seal.vrf_proof);
+    if (!beta || header.prev_randao != next_beacon(parent.beacon.tip(), *beta)) return false;
+    return checks_.is_plausible(parent.block->header, header, proposal.message.block->body);
+}
+
+void Machine::notarize(const PendingProposal& proposal) {
+    const BlockPtr block = proposal.message.block;
+    if (!tree_.find(block->hash)) tree_.insert(block, set_);
+    ASSERT(tree_.find(block->hash));
+    // With the vote, so that whoever voted can give the block after a restart.
+    persist(view_, BlockMessage{block}, false);
+    start_pace(view_ + 1);
+    cast(VoteKind::notarize, view_, block->hash, true);
+}
+
+void Machine::start_pace(View view) {
+    if (params_.block_interval_ms == 0) return;
+    paced_view_ = view;
+    emit(SetTimer{{TimerKind::pace, view}, params_.block_interval_ms});
+}
+
+bool Machine::propose_ready() {
+    if (!may_vote() || requested_ || paced_view_ == view_) return false;
+    if (current_leader() != *params_.self) return false;
+    for (const auto kind : {VoteKind::notarize, VoteKind::nullify, VoteKind::finalize})
+        if (has_cast(kind, view_)) return false;
+    const auto& parent = tip();
+    if (const auto gap = book_.first_gap(parent.view, view_)) {
+        request_views(*gap, some_peer());
+        return false;
+    }
+    request_build(parent);
+    return true;
+}
+
+void Machine::request_build(const TreeBlock& parent) {
+    const auto& header = parent.block->header;
+    const Bytes alpha = beacon_alpha(params_.chain.chain_id, params_.chain.genesis_hash,
+                                     {header.number + 1}, parent.beacon.tip());
+    const auto output = signer_->prove(alpha);
+    const Seal seal{params_.epoch, view_, parent.view, output.proof};
+    requested_ = Requested{view_, parent.block->hash, encode_seal(seal),
+                           next_beacon(parent.beacon.tip(), output.beta)};
+    emit(Build{.view = view_,
+               .parent = header,
+               .parent_hash = parent.block->hash,
+               .extra_data = requested_->extra_data,
+               .prev_randao = requested_->prev_randao});
+}
+
+bool Machine::is_as_requested(const BlockData& block) const {
+    const auto& header = block.header;
+    return header.parent_hash == requested_->parent &&
+           header.extra_data == requested_->extra_data &&
+           header.prev_randao == requested_->prev_randao;
+}
+
+/// The parent's certificate, and the newest nullifications of the views between.
+std::vector<CertPtr> Machine::justify(const TreeBlock& parent, View view) const {
+    std::vector<CertPtr> out;
+    if (parent.certificate) out.push_back(parent.certificate);
+    const uint64_t between = view - parent.view - 1;
+    const uint64_t count = std::min<uint64_t>(between, kNullificationsPerProposalMax);
+    for (uint64_t back = 1; back <= count; ++back)
+        if (const auto* record = book_.find(view - back))
+            if (const auto& held = record->certificate(VoteKind::nullify)) out.push_back(held);
+    return out;
+}
+
+}  // namespace trainyard::consensus::bft

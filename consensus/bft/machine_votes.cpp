@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Votes and certificates: taking, casting, counting (rules 4 to 9 and 11).
+#include "consensus/bft/machine.hpp"
+#include "core/assert.hpp"
+
+namespace trainyard::consensus::bft {
+
+void Machine::on_message(ValidatorIndex from, const Vote& vote) {
+    if (vote.epoch != params_.epoch || vote.signer >= set_.size()) return;
+    if (vote.kind == VoteKind::nullify && !vote.block.is_zero()) return;
+    if (vote.view <= tree_.root().view) return;
+    if (vote.view > view_ + kViewsAheadMax) {
+        // Too far ahead to count. Saying where we stand makes the sender help.
+        if (may_answer(from)) emit(Send{from, own_status()});
+        return;
+    }
+    if (book_.holds(vote) || !is_signed_right(vote)) return;
+    take_vote(vote);
+}
+
+void Machine::on_message(ValidatorIndex from, const Cert& message) {
+    take_certificate(from, message.certificate);
+}
+
+bool Machine::has_cast(VoteKind kind, View view) const {
+    if (!params_.self) return false;
+    const auto* record = book_.find(view);
+    return record && record->vote(kind, *params_.self);
+}
+
+void Machine::cast(VoteKind kind, View view, const Hash& block, bool tell) {
+    ASSERT(may_vote() && !has_cast(kind, view));
+    Vote vote{kind, params_.epoch, view, block, *params_.self, {}};
+    vote.signature = signer_->sign(vote_digest(params_.chain, vote));
+    persist(view, vote, true);
+    if (tell) emit(Broadcast{vote});
+    take_vote(vote);
+}
+
+void Machine::nullify() {
+    if (!may_vote() || has_cast(VoteKind::finalize, view_) || has_cast(VoteKind::nullify, view_))
+        return;
+    cast(VoteKind::nullify, view_, Hash{}, true);
+}
+
+void Machine::take_vote(const Vote& vote) {
+    note_activity(vote.signer, vote.view);
+    const auto recorded = book_.record(vote);
+    report(recorded.evidence);
+    if (!recorded.is_new) return;
+    if (auto certificate = book_.form_certificate(vote.kind, vote.view, vote.block))
+        act_on_certificate(kNoValidator, certificate);
+    const bool gives_up = vote.kind == VoteKind::nullify && vote.view == view_;
+    if (gives_up && vote.signer == current_leader()) nullify();
+}
+
+void Machine::take_certificate(ValidatorIndex from, const CertPtr& certificate) {
+    if (certificate->epoch != params_.epoch || certificate->view <= tree_.root().view) return;
+    const auto* record = book_.find(certificate->view);
+    if (record && record->certificate(certificate->kind)) return;
+    if (!is_well_formed(*certificate, set_) || !is_signed_right(*certificate)) return;
+    for (const auto& vote : votes_of(*certificate)) {
+        note_activity(vote.signer, vote.view);
+        report(book_.record(vote).evidence);
+    }
+    act_on_certificate(from, certificate);
+}
+
+void Machine::act_on_certificate(ValidatorIndex from, const CertPtr& certificate) {
+    const View view = certificate->view;
+    auto& record = book_.open(view);
+    record.certificates[static_cast<size_t>(certificate->kind) - 1] = certificate;
+    persist(view, Cert{certificate}, false);
+    if (certificate->kind == VoteKind::nullify) {
+        if (view >= view_) enter(view + 1, false);
+        return;
+    }
+    highest_notarized_ = std::max(highest_notarized_, view);
+    if (!tree_.find(certificate->block) || !tree_.find(certificate->block)->certificate)
+        open_.emplace(view, certificate);
+    if (!find_body(certificate->block)) want(certificate->block, from, certificate);
+    if (certificate->kind != VoteKind::finalize) return;
+    if (!final_target_ || view > final_target_->view) final_target_ = certificate;
+    if (view >= view_) enter(view + 1, true);
+}
+
+bool Machine::is_signed_right(const Vote& vote) const {
+    return checks_.verify(set_.at(vote.signer).consensus_key, vote_digest(params_.chain, vote),
+                          vote.signature);
+}
+
+bool Machine::is_signed_right(const Certificate& certificate) const {
+    const Hash digest = vote_digest(params_.chain, certificate.kind, certificate.epoch,
+                                    certificate.view, certificate.block);
+    for (const auto& vote : votes_of(certificate)) {
+        if (book_.holds(vote)) continue;
+        if (!checks_.verify(set_.at(vote.signer).consensus_key, digest, vote.signature))
+            return false;
+    }
+    return true;
+}
+
+void Machine::report(const std::vector<Evidence>& evidence) {
+    for (const auto& e : evidence) emit(e);
+}
+
+void Machine::note_activity(ValidatorIndex who, View view) {
+    last_seen_[who] = std::max(last_seen_[who], std::min(view, view_));
+}
+
+}  // namespace trainyard::consensus::bft
