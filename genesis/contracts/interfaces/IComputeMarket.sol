@@ -1,16 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @title Funded training jobs: post, take, commit, audit, settle
-/// @notice The state machine of docs/spec/audits.md. Money is held in the contract and pulled with `withdraw`.
-/// Deadlines are block numbers; a call is in time while block.number <= deadline.
-interface IComputeMarket {
+/// @title Types, events and errors of the market
+interface IMarketTypes {
     enum JobState { None, Open, Active, Draining, Closed }
     enum Outcome { None, Complete, Cancelled, Expired }
     /// Committed: waits for its seed. L0: three auditors replay drawn units. L1: a larger committee replays it all.
     /// Accepted: audited and payable. Final: paid. Void: proven wrong.
     enum SegmentState { None, Committed, L0, L1, Accepted, Final, Void }
     enum Verdict { None, Match, Mismatch }
+    /// What an audit waits for: the provider's bundle, the auditors' commitments, their reveals, the provider's openings.
+    enum Phase { None, Serve, Commit, Reveal, Open, Done }
+
+    /// Set once in genesis. Shares are in 1/10,000; factors of auditors' fines multiply the audit fee.
+    struct Params {
+        uint8 k0;                // auditors at level 0
+        uint8 k1;                // auditors at level 1, at most
+        uint8 units;             // drawn per auditor
+        uint8 tiles;             // state tiles per auditor; read by auditors, not by the contract
+        uint8 substRounds;       // rounds of substitutes
+        uint8 bondFactor;        // bond = factor * pricePerSegment
+        uint16 feeBps;           // of a segment's price, burned
+        uint16 bountyBps;        // of a slashed bond, to the auditors that raised and confirmed
+        uint16 lateBps;          // of a segment's price, when evicted; half of it when released
+        uint16 missFactor;       // silent auditor
+        uint16 deviationFactor;  // auditor that level 1 contradicts
+        uint32 maxInFlight;      // committed segments that are not Final
+        uint64 serveBlocks;
+        uint64 commitBlocks;
+        uint64 commitBlocksL1;   // plus twice the job's segmentBlocks
+        uint64 revealBlocks;
+        uint64 openBlocks;
+        uint64 windowBlocks;     // between Accepted and Final
+        uint64 minSegmentBlocks;
+        uint64 maxSegmentBlocks;
+        uint256 minPriceWei;     // per segment
+    }
 
     struct JobSpec {
         bytes32 program;         // blob id of the program's canonical encoding
@@ -87,10 +112,26 @@ interface IComputeMarket {
     event SegmentAccepted(uint256 indexed jobId, uint32 indexed seg, bool audited);
     event SegmentFinal(uint256 indexed jobId, uint32 indexed seg, uint256 paid, uint256 feeBurned);
     event SegmentVoid(uint256 indexed jobId, uint32 indexed seg, address indexed provider, uint256 slashed);
+    event ProviderFined(uint256 indexed jobId, address indexed provider, uint256 amount);
+    event BondFreed(uint256 indexed jobId, address indexed provider, uint256 amount);
+    event JobCancelled(uint256 indexed jobId);
+    event Withdrawn(address indexed who, uint256 amount);
     event AuditorFined(uint256 indexed jobId, uint32 indexed seg, address indexed auditor, uint256 amount, string reason);
 
+    error NotAllowed();            // the caller has no such role here
+    error WrongState();            // the job or segment is not in a state for this call
+    error NotYet();                // a deadline or a seed is still ahead
+    error TooLate();               // a deadline has passed
+    error NothingToDo();
+    error BadValue(string what);   // the argument or field that is wrong
+}
+
+/// @title Funded training jobs: post, take, commit, audit, settle
+/// @notice The state machine of docs/spec/audits.md. Money is held in the contract and pulled with `withdraw`.
+/// Deadlines are block numbers; a call is in time while block.number <= deadline.
+interface IComputeMarket is IMarketTypes {
     // --- client
-    /// Escrow sent must be at least segments * (pricePerSegment + auditors * auditFee); the rest is returned as credit.
+    /// Escrow sent must be at least quote(spec); the rest is returned as credit.
     function post(JobSpec calldata spec) external payable returns (uint256 jobId);
     /// Open: refunds and closes. Active: stops at the next commit or segment deadline.
     function cancel(uint256 jobId) external;
@@ -117,6 +158,7 @@ interface IComputeMarket {
     function evict(uint256 jobId) external;   // assignee missed its segment deadline
     function expire(uint256 jobId) external;  // job deadline has passed
     function close(uint256 jobId) external;   // Draining and nothing pending: mints the token, refunds the rest
+    function freeBond(uint256 jobId, address provider) external;  // of a provider whose segments all are Final or Void
     function withdraw() external;
 
     // --- views
@@ -130,6 +172,14 @@ interface IComputeMarket {
     /// The seed from which the auditor's state tiles follow (docs/spec/audits.md, section 4).
     function tileSeed(uint256 jobId, uint32 seg, address auditor) external view returns (bytes32);
     function answerOf(uint256 jobId, uint32 seg, address auditor) external view returns (bytes32 commitment, Verdict verdict, bytes32[] memory answers);
+    /// Unit (t, j) of every opening that `open` expects, in order: all auditors that answered at level 0.
+    function unitsToOpen(uint256 jobId, uint32 seg) external view returns (uint32[] memory t, uint32[] memory j);
+    function phase(uint256 jobId, uint32 seg) external view returns (Phase);
+    function params() external view returns (Params memory);
+    /// Wei to send with post: segments * (pricePerSegment + (k0 + k1) * auditFee). What is not spent is refunded.
+    function quote(JobSpec calldata spec) external view returns (uint256);
+    /// Wei that whoever takes the job must have free in the ProviderRegistry.
     function bond(uint256 jobId) external view returns (uint256);
+    function bondOf(uint256 jobId, address provider) external view returns (uint256 amount, bool slashed);
     function credit(address who) external view returns (uint256);
 }

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IAuditRules} from "../interfaces/IAuditRules.sol";
+import {MarketBase} from "./MarketBase.sol";
+import {MarketDraws} from "./MarketDraws.sol";
+
+/// @title Audits of committed segments: docs/spec/audits.md, sections 3 to 5
+/// @notice Level 0: Serve, Commit, Reveal, again with substitutes for the silent, then Open. Level 1: Commit, Reveal. A
+/// phase ends when everyone has acted or its deadline has passed; then anyone may call `advance`. This is the second half
+/// of ComputeMarket's code, which calls it by delegatecall: the storage is the market's. On its own it holds nothing.
+contract MarketAudits is MarketDraws {
+    constructor(Parts memory parts, Params memory params_) MarketBase(parts, params_) {}
+
+    function openAudit(uint256 jobId, uint32 seg) public {
+        (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
+        require(s.state == SegmentState.Committed, WrongState());
+        a.seed = beacon.seed(s.seedEpoch + 2);
+        require(a.seed != 0, NotYet());
+        s.state = SegmentState.L0;
+        if (!_startRound(jobId, seg, s, a, _params.k0)) _accept(jobId, seg, s, a, false);
+    }
+
+    function serve(uint256 jobId, uint32 seg, bytes32 bundleBlob) external {
+        (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
+        require(msg.sender == s.provider, NotAllowed());
+        require(a.phase == Phase.Serve, WrongState());
+        require(!_isOver(s), TooLate());
+        require(bundleBlob != 0, BadValue("bundle"));
+        s.bundleBlob = bundleBlob;
+        emit BundleServed(jobId, seg, bundleBlob);
+        _setPhase(s, a, Phase.Commit, _params.commitBlocks);
+    }
+
+    function commitAnswer(uint256 jobId, uint32 seg, bytes32 c) external {
+        (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
+        Auditor storage me = _me(a);
+        require(a.phase == Phase.Commit && me.commitment == 0, WrongState());
+        require(!_isOver(s), TooLate());
+        require(c != 0, BadValue("commitment"));
+        me.commitment = c;
+        a.committed++;
+        emit AnswerCommitted(jobId, seg, msg.sender, c);
+        if (a.committed == a.list.length - a.start) _setPhase(s, a, Phase.Reveal, _params.revealBlocks);
+    }
+
+    function revealAnswer(uint256 jobId, uint32 seg, Verdict verdict, bytes32[] calldata answers, bytes32 salt) external {
+        (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
+        Auditor storage me = _me(a);
+        require(a.phase == Phase.Reveal && me.verdict == Verdict.None, WrongState());
+        require(!_isOver(s), TooLate());
+        _checkAnswers(jobId, s.state, verdict, answers.length);
+        bytes32 c = keccak256(abi.encode(jobId, seg, s.attempt, s.state, s.round, msg.sender, verdict, answers, salt));
+        require(c == me.commitment, BadValue("commitment"));
+        (me.verdict, me.answers) = (verdict, answers);
+        a.revealed++;
+        emit AnswerRevealed(jobId, seg, msg.sender, verdict);
+        if (s.state == SegmentState.L0) {
+            a.answered++;
+            if (verdict == Verdict.Mismatch) (me.raised, a.raised) = (true, true);
+        }
+        if (a.revealed == a.committed) _endReveal(jobId, seg, s, a);
+    }
+
+    function open(uint256 jobId, uint32 seg, UnitOpening[] calldata openings) external {
+        (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
+        require(msg.sender == s.provider, NotAllowed());
+        require(a.phase == Phase.Open, WrongState());
+        require(!_isOver(s), TooLate());
+        uint256[] memory drawn = _drawnUnits(jobId, seg);
+        bytes32[] memory leaves = rules.checkOpenings(msg.data[4:], drawn, _shape(jobId, seg, s));
+        _compare(a, leaves);
+        emit SegmentOpened(jobId, seg, openings.length);
+        if (a.raised) _startLevel1(jobId, seg, s, a);
+        else _accept(jobId, seg, s, a, true);
+    }
+
+    function advance(uint256 jobId, uint32 seg) external {
+        (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
+        if (s.state == SegmentState.Committed) return openAudit(jobId, seg);
+        require(s.state == SegmentState.L0 || s.state == SegmentState.L1, WrongState());
+        require(_isOver(s), NotYet());
+        if (a.phase == Phase.Serve || a.phase == Phase.Open) {
+            a.providerFailed = true;
+            _startLevel1(jobId, seg, s, a);
+        } else if (a.phase == Phase.Commit && a.committed > 0) {
+            _setPhase(s, a, Phase.Reveal, _params.revealBlocks);
+        } else {
+            _endReveal(jobId, seg, s, a);
+        }
+    }
+
+    // --- rounds
+
+    /// Draws `count` more auditors for level 0; false if there are none.
+    function _startRound(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 count) internal returns (bool) {
+        address[] memory order = _draw(jobId, seg, s, a, a.drawn + count);
+        if (order.length <= a.drawn) return false;
+        _seat(a, s, order, a.drawn);
+        a.drawn = uint8(order.length);
+        s.bundleBlob = 0;
+        _setPhase(s, a, Phase.Serve, _params.serveBlocks);
+        emit AuditOpened(jobId, seg, s.state, s.round, _round(a), a.seed);
+        return true;
+    }
+
+    function _startLevel1(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        (s.state, s.round) = (SegmentState.L1, 0);
+        _seat(a, s, _draw(jobId, seg, s, a, _params.k1), 0);
+        // Replaying the whole segment takes as long as training it; the client chose that time.
+        _setPhase(s, a, Phase.Commit, _params.commitBlocksL1 + 2 * _specs[jobId].segmentBlocks);
+        emit AuditOpened(jobId, seg, s.state, s.round, _round(a), a.seed);
+    }
+
+    function _seat(Audit storage a, Segment storage s, address[] memory order, uint256 from) internal {
+        (a.start, a.committed, a.revealed) = (uint8(a.list.length), 0, 0);
+        for (uint256 i = from; i < order.length; i++) {
+            Auditor storage auditor = a.list.push();
+            (auditor.who, auditor.level, auditor.round, auditor.k) = (order[i], s.state, s.round, uint8(i - from));
+        }
+    }
+
+    function _endReveal(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        uint256 missing = _fineSilent(jobId, seg, a);
+        if (s.state == SegmentState.L1) return _decide(jobId, seg, s, a);
+        if (a.raised) return _startLevel1(jobId, seg, s, a);
+        if (missing > 0 && s.round < _params.substRounds) {
+            s.round++;
+            if (_startRound(jobId, seg, s, a, missing)) return;
+        }
+        if (a.answered == 0) _accept(jobId, seg, s, a, false);
+        else _setPhase(s, a, Phase.Open, _params.openBlocks);
+    }
+
+    function _fineSilent(uint256 jobId, uint32 seg, Audit storage a) internal returns (uint256 missing) {
+        uint256 amount = uint256(_params.missFactor) * _specs[jobId].auditFee;
+        for (uint256 i = a.start; i < a.list.length; i++) {
+            if (a.list[i].verdict != Verdict.None) continue;
+            missing++;
+            a.list[i].unpaid = true;
+            _fine(jobId, seg, a.list[i].who, amount, address(0), "silent");
+        }
+    }
+
+    // --- level 1
+
+    /// The pair (verdict, digest) with the most stake decides if it holds more than half of what answered. Without such a
+    /// pair nobody is slashed: the segment is void, or accepted unaudited when the provider did its part and no auditor did.
+    function _decide(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        (uint256 best, bool decided, bool any) = _majority(s, a);
+        if (!decided) {
+            if (any || a.providerFailed) _void(jobId, seg, s, a, best, false);
+            else _accept(jobId, seg, s, a, false);
+            return;
+        }
+        bool isMatch = a.list[best].verdict == Verdict.Match;
+        _fineMinority(jobId, seg, s, a, best, isMatch ? s.provider : address(0));
+        if (!isMatch) return _void(jobId, seg, s, a, best, true);
+        _fineDeviators(jobId, seg, s, a);
+        _accept(jobId, seg, s, a, true);
+    }
+
+    function _majority(Segment storage s, Audit storage a) internal view returns (uint256 best, bool decided, bool any) {
+        uint256 total = 0;
+        uint256 most = 0;
+        for (uint256 i = a.start; i < a.list.length; i++) {
+            if (a.list[i].verdict == Verdict.None) continue;
+            any = true;
+            total += staking.weightAt(a.list[i].who, s.seedEpoch);
+            uint256 sum = 0;
+            for (uint256 k = a.start; k < a.list.length; k++) {
+                if (_agrees(a, i, k)) sum += staking.weightAt(a.list[k].who, s.seedEpoch);
+            }
+            if (sum > most) (best, most) = (i, sum);
+        }
+        decided = most * 2 > total;
+    }
+
+    function _agrees(Audit storage a, uint256 i, uint256 k) internal view returns (bool) {
+        return a.list[i].verdict == a.list[k].verdict && a.list[i].answers[0] == a.list[k].answers[0];
+    }
+
+    function _fineMinority(uint256 jobId, uint32 seg, Segment storage, Audit storage a, uint256 best, address half) internal {
+        uint256 amount = uint256(_params.deviationFactor) * _specs[jobId].auditFee;
+        for (uint256 i = a.start; i < a.list.length; i++) {
+            if (a.list[i].verdict == Verdict.None || _agrees(a, i, best)) continue;
+            a.list[i].unpaid = true;
+            _fine(jobId, seg, a.list[i].who, amount, half, "minority");
+        }
+    }
+
+    /// The segment is right, so a level 0 auditor that raised an alarm was wrong. One that gave no answers said only that the
+    /// bundle was missing or malformed; that cannot be judged here and costs it just its fee.
+    function _fineDeviators(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        uint256 amount = uint256(_params.deviationFactor) * _specs[jobId].auditFee;
+        for (uint256 i = 0; i < a.start; i++) {
+            if (!a.list[i].raised) continue;
+            a.list[i].unpaid = true;
+            if (a.list[i].answers.length > 0) _fine(jobId, seg, a.list[i].who, amount, s.provider, "deviation");
+        }
+    }
+
+    // --- ends
+
+    function _accept(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, bool audited) internal {
+        s.state = SegmentState.Accepted;
+        _setPhase(s, a, Phase.Done, _params.windowBlocks);
+        emit SegmentAccepted(jobId, seg, audited);
+    }
+
+    /// The job goes back to the state before `seg`; later segments are void with it, because the tip is below them.
+    function _void(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 best, bool isFraud) internal {
+        Job storage j = _jobs[jobId];
+        s.state = SegmentState.Void;
+        a.phase = Phase.Done;
+        _voidAt[jobId][j.attempt] = seg;
+        j.attempt++;
+        j.tip = seg;
+        j.tipRoot = seg == 0 ? bytes32(0) : s.first;
+        uint256 slashed = isFraud ? _slash(jobId, s.provider, a, best) : 0;
+        emit SegmentVoid(jobId, seg, s.provider, slashed);
+        if (j.state == JobState.Draining && j.outcome != Outcome.Complete) return;
+        _reopen(jobId, isFraud ? "fraud" : "undecided");
+    }
+
+    /// The whole bond goes: a share to those who raised the alarm or confirmed it, the rest is burned.
+    function _slash(uint256 jobId, address provider, Audit storage a, uint256 best) internal returns (uint256 amount) {
+        Bond storage b = _bonds[jobId][provider];
+        amount = b.amount;
+        b.amount = 0;
+        b.slashed = true;
+        registry.slash(provider, amount);
+        uint256 winners = 0;
+        for (uint256 i = 0; i < a.list.length; i++) if (_isWinner(a, i, best)) winners++;
+        uint256 share = amount * _params.bountyBps / ONE / winners;
+        for (uint256 i = 0; i < a.list.length; i++) if (_isWinner(a, i, best)) _credit(a.list[i].who, share);
+        _burn(amount - share * winners);
+    }
+
+    function _isWinner(Audit storage a, uint256 i, uint256 best) internal view returns (bool) {
+        if (a.list[i].verdict == Verdict.None) return false;
+        return i < a.start ? a.list[i].raised : _agrees(a, i, best);
+    }
+
+    // --- draws
+
+    function _draw(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 count) internal view returns (address[] memory) {
+        bytes32 seed = keccak256(abi.encode(TAG_AUDIT, a.seed, jobId, seg, s.attempt));
+        return staking.draw(seed, s.seedEpoch, s.provider, _jobs[jobId].client, count);
+    }
+
+    function _compare(Audit storage a, bytes32[] memory leaves) internal {
+        uint256 next = 0;
+        for (uint256 i = 0; i < a.list.length; i++) {
+            Auditor storage auditor = a.list[i];
+            for (uint256 u = 0; u < auditor.answers.length; u++) {
+                if (leaves[next++] != auditor.answers[u]) (auditor.raised, a.raised) = (true, true);
+            }
+        }
+    }
+
+    function _shape(uint256 jobId, uint32 seg, Segment storage s) internal view returns (IAuditRules.Shape memory) {
+        JobSpec storage j = _specs[jobId];
+        uint256 steps = j.stepsPerSegment;
+        return IAuditRules.Shape(seg * steps, steps, j.microBatches, s.stepsRoot, s.lossBits);
+    }
+
+    /// Level 0: every drawn unit, or nothing with a Mismatch that claims a missing or malformed bundle. Level 1: one digest.
+    function _checkAnswers(uint256 jobId, SegmentState level, Verdict verdict, uint256 count) internal view {
+        require(verdict != Verdict.None, BadValue("verdict"));
+        bool fits = level == SegmentState.L1
+            ? count == 1
+            : count == _unitCount(jobId) || (count == 0 && verdict == Verdict.Mismatch);
+        require(fits, BadValue("answers"));
+    }
+
+    // --- seats
+
+    function _me(Audit storage a) internal view returns (Auditor storage) {
+        for (uint256 i = a.start; i < a.list.length; i++) if (a.list[i].who == msg.sender) return a.list[i];
+        revert NotAllowed();
+    }
+}

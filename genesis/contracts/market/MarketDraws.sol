@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {MarketBase} from "./MarketBase.sol";
+
+/// @title Who audits what: the part of the audits that views need as well
+abstract contract MarketDraws is MarketBase {
+    /// What one auditor of level 0 replays: indexes into the segment's n·M units.
+    function _unitIndexes(uint256 jobId, uint32 seg, Auditor storage who) internal view returns (uint256[] memory) {
+        Segment storage s = _segments[jobId][seg];
+        bytes32 seed = _audits[jobId][seg][s.attempt].seed;
+        bytes memory prefix = abi.encode(TAG_UNIT, seed, jobId, seg, s.attempt, who.round, who.k);
+        return rules.drawUnits(prefix, _unitCount(jobId), _unitsAll(jobId));
+    }
+
+    /// The units of all auditors that answered at level 0, in the order in which they were seated.
+    function _drawnUnits(uint256 jobId, uint32 seg) internal view returns (uint256[] memory drawn) {
+        Audit storage a = _audits[jobId][seg][_segments[jobId][seg].attempt];
+        drawn = new uint256[](a.answered * _unitCount(jobId));
+        uint256 next = 0;
+        for (uint256 i = 0; i < a.list.length; i++) {
+            if (a.list[i].verdict == Verdict.None || a.list[i].level != SegmentState.L0) continue;
+            uint256[] memory own = _unitIndexes(jobId, seg, a.list[i]);
+            for (uint256 u = 0; u < own.length; u++) drawn[next++] = own[u];
+        }
+    }
+
+    /// Indexes into n·M as global step and micro-batch.
+    function _split(uint256 jobId, uint32 seg, uint256[] memory drawn) internal view returns (uint32[] memory t, uint32[] memory j) {
+        uint256 m = _specs[jobId].microBatches;
+        uint256 firstStep = uint256(seg) * _specs[jobId].stepsPerSegment;
+        (t, j) = (new uint32[](drawn.length), new uint32[](drawn.length));
+        for (uint256 i = 0; i < drawn.length; i++) (t[i], j[i]) = (uint32(firstStep + drawn[i] / m), uint32(drawn[i] % m));
+    }
+
+    function _unitsAll(uint256 jobId) internal view returns (uint256) {
+        return uint256(_specs[jobId].stepsPerSegment) * _specs[jobId].microBatches;
+    }
+
+    function _unitCount(uint256 jobId) internal view returns (uint256) {
+        uint256 all = _unitsAll(jobId);
+        return _params.units < all ? _params.units : all;
+    }
+
+    function _round(Audit storage a) internal view returns (address[] memory who) {
+        who = new address[](a.list.length - a.start);
+        for (uint256 i = 0; i < who.length; i++) who[i] = a.list[a.start + i].who;
+    }
+}
