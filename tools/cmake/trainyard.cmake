@@ -14,8 +14,8 @@ find_library(GMP_LIBRARY gmp REQUIRED)
 add_library(trainyard_flags INTERFACE)
 target_include_directories(trainyard_flags INTERFACE ${CMAKE_SOURCE_DIR})
 # -ffp-contract=off: training gives the same bits only if no product and sum are fused behind our back.
-target_compile_options(trainyard_flags INTERFACE -Wall -Wextra -Wshadow -Werror -ffp-contract=off
-  -fno-math-errno -fvisibility=hidden)
+target_compile_options(trainyard_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Werror;-ffp-contract=off;-fno-math-errno;-fvisibility=hidden>)
 target_link_libraries(trainyard_flags INTERFACE Threads::Threads)
 if(TRAINYARD_SANITIZE)
   target_compile_options(trainyard_flags INTERFACE -fsanitize=${TRAINYARD_SANITIZE}
@@ -37,6 +37,28 @@ string(REGEX MATCH "fast-math|ffp-contract=(on|fast)|Ofast" unsafe_float "${CMAK
 if(unsafe_float)
   message(FATAL_ERROR "'${unsafe_float}' changes the bits of training and is refused; remove it from CMAKE_CXX_FLAGS")
 endif()
+
+# CUDA is optional: AUTO takes a toolkit where there is one, ON insists, OFF does without.
+set(TRAINYARD_CUDA_ARCHITECTURES "80;90;120" CACHE STRING "CUDA architectures to compile for")
+set(TRAINYARD_HAS_CUDA OFF)
+if(NOT TRAINYARD_CUDA STREQUAL "OFF")
+  if(NOT CMAKE_CUDA_COMPILER AND EXISTS /usr/local/cuda/bin/nvcc)
+    set(CMAKE_CUDA_COMPILER /usr/local/cuda/bin/nvcc)
+  endif()
+  set(CMAKE_CUDA_ARCHITECTURES ${TRAINYARD_CUDA_ARCHITECTURES})
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    find_package(CUDAToolkit)
+    set(CMAKE_CUDA_STANDARD 20)
+    set(TRAINYARD_HAS_CUDA ${CUDAToolkit_FOUND})
+  endif()
+  if(NOT TRAINYARD_HAS_CUDA AND TRAINYARD_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "TRAINYARD_CUDA=ON, but no CUDA toolkit was found; set CMAKE_CUDA_COMPILER to nvcc, or use TRAINYARD_CUDA=OFF")
+  endif()
+endif()
+message(STATUS "CUDA back end: ${TRAINYARD_HAS_CUDA}")
 
 # trainyard_library(<folder> DEPS <folders>): all sources below <folder> as trainyard_<folder> ('/' becomes
 # '_'); its own CMakeLists.txt, where there is one, adds third-party libraries and per-file flags.
@@ -67,6 +89,16 @@ endfunction()
 # without device code, which reports that there is no device.
 function(trainyard_cuda folder)
   trainyard_library(${folder} ${ARGN})
+  string(REPLACE "/" "_" name trainyard_${folder})
+  file(GLOB_RECURSE kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cu)
+  if(TRAINYARD_HAS_CUDA AND kernels)
+    target_sources(${name} PRIVATE ${kernels})
+    # The bits of training allow no contraction, no flush to zero and no approximate division or root.
+    target_compile_options(${name} PRIVATE
+      $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;-ftz=false;-prec-div=true;-prec-sqrt=true;-Xcompiler=-ffp-contract=off>)
+    target_compile_definitions(${name} PRIVATE TRAINYARD_HAS_CUDA=1)
+    target_link_libraries(${name} PRIVATE CUDA::cudart_static)
+  endif()
 endfunction()
 
 # trainyard_test(<name> SOURCES ... LINK ...): a GoogleTest program whose tests ctest lists one by one.
