@@ -33,7 +33,8 @@ contract Beacon is IBeacon {
         emit SeedSet(epoch, value);
     }
 
+    /// Epoch e covers heights e * L + 1 to (e + 1) * L; the last `cutoff` blocks count for the next one.
     function epochOf(uint256 height) external view returns (uint256) {
-        return (height + cutoff) / epochLength;
+        return (height - 1 + cutoff) / epochLength;
     }
 }
