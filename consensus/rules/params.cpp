@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lookups in the fork schedule, and Ethereum's choice of the flags.
+#include "consensus/params.hpp"
+
+#include <utility>
+
+namespace trainyard::consensus {
+
+const ForkAt& ChainConfig::fork_at(uint64_t number, uint64_t timestamp) const {
+    static const ForkAt kFirst;
+    const ForkAt* found = &kFirst;
+    for (const auto& fork : forks)
+        if (number >= fork.number && timestamp >= fork.timestamp) found = &fork;
+    return *found;
+}
+
+ChainConfig ethereum_config(uint64_t chain_id, std::vector<ForkAt> forks) {
+    ChainConfig config;
+    config.chain_id = chain_id;
+    config.forks = std::move(forks);
+    config.equal_timestamps = false;
+    config.beacon_contract = false;
+    config.blob_txs = true;
+    config.execution_requests = true;
+    config.withdrawals = true;
+    config.extra_data_size_max = 32;
+    return config;
+}
+
+BlobSchedule ethereum_blobs(vm::Revision revision) {
+    if (vm::is_at_least(revision, vm::Revision::prague)) return {6, 9, 5007716};
+    if (revision == vm::Revision::cancun) return {3, 6, 3338477};
+    return {};
+}
+
+}  // namespace trainyard::consensus

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What execution is told about the block it runs in.
+#pragma once
+
+#include <functional>
+
+#include "consensus/params.hpp"
+#include "core/block.hpp"
+#include "core/bytes.hpp"
+#include "core/uint256.hpp"
+#include "vm/tracer.hpp"
+
+namespace trainyard::consensus {
+
+/// Hashes of blocks on this branch by number; asked only for the last 256. Zero if unknown.
+using BlockHashes = std::function<Hash(uint64_t number)>;
+
+struct BlockEnv {
+    uint64_t number = 0;
+    uint64_t timestamp = 0;
+    uint64_t gas_limit = 0;
+    Address beneficiary;
+    Uint256 base_fee;
+    Uint256 prev_randao;  ///< the difficulty before the Merge
+    Uint256 blob_base_fee = 1;
+};
+
+/// References must outlive the execution.
+struct ExecutionContext {
+    const ChainConfig& config;
+    BlockEnv env;
+    BlockHashes hashes;
+    vm::Tracer* tracer = nullptr;
+
+    [[nodiscard]] const ForkAt& fork() const { return config.fork_at(env.number, env.timestamp); }
+    [[nodiscard]] const vm::Rules& rules() const { return vm::rules_of(fork().revision); }
+};
+
+/// The environment that a header describes.
+[[nodiscard]] BlockEnv env_of(const Header& header, const ChainConfig& config);
+
+/// The environment of a block on top of `parent`, as eth_call on "pending" sees it.
+[[nodiscard]] BlockEnv env_after(const Header& parent, uint64_t timestamp,
+                                 const ChainConfig& config);
+
+}  // namespace trainyard::consensus

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// The journal: reads through to the view, undo, the end of a transaction, and the diff of a block.
+#include "consensus/transition/world.hpp"
+
+#include "core/assert.hpp"
+#include "core/hash.hpp"
+
+namespace trainyard::consensus {
+namespace {
+
+constexpr size_t kDelegationSize = 23;  // ef 01 00 | address (EIP-7702)
+
+const std::shared_ptr<const vm::Code>& no_code() {
+    static const auto kNone = std::make_shared<const vm::Code>(BytesView());
+    return kNone;
+}
+
+state::AccountChange make_change(const AccountEntry& a) {
+    state::AccountChange change;
+    change.nonce = a.nonce;
+    change.balance = a.balance;
+    change.code_hash = a.code_hash;
+    change.storage_cleared = a.storage_cleared && a.base.has_value();
+    for (const auto& slot : a.slots)
+        if (slot.current != slot.committed) change.storage[slot.key] = slot.current;
+    return change;
+}
+
+bool is_changed(const AccountEntry& a, const state::AccountChange& change) {
+    return !a.base || a.base->nonce != a.nonce || a.base->balance != a.balance ||
+           a.base->code_hash != a.code_hash || change.storage_cleared || !change.storage.empty();
+}
+
+}  // namespace
+
+size_t SlotHasher::operator()(const Uint256& v) const {
+    uint64_t h = 0x9e3779b97f4a7c15;
+    for (const uint64_t limb : v.limbs) {
+        const auto wide = static_cast<unsigned __int128>(h ^ limb) * 0xd6e8feb86659fd93;
+        h = static_cast<uint64_t>(wide) ^ static_cast<uint64_t>(wide >> 64);
+    }
+    return h;
+}
+
+AccountEntry& World::account(const Address& address) {
+    auto [it, is_new] = index_.try_emplace(address, nullptr);
+    if (!is_new) return *it->second;
+    AccountEntry& a = accounts_.emplace_back();
+    it->second = &a;
+    a.address = address;
+    a.base = view_.account(address);
+    if (a.base) {
+        a.exists = true;
+        a.nonce = a.base->nonce;
+        a.balance = a.base->balance;
+        a.code_hash = a.base->code_hash;
+    }
+    return a;
+}
+
+const std::shared_ptr<const vm::Code>& World::code_of(AccountEntry& a) {
+    if (a.code_hash == kEmptyCodeHash) return no_code();
+    if (a.code) return a.code;
+    const auto it = new_codes_.find(a.code_hash);
+    a.code = it != new_codes_.end() ? it->second
+                                    : std::make_shared<const vm::Code>(view_.code(a.code_hash));
+    return a.code;
+}
+
+std::optional<Address> World::delegate_of(AccountEntry& a) {
+    if (a.code_hash == kEmptyCodeHash) return std::nullopt;
+    const BytesView code = code_of(a)->bytes();
+    if (code.size() != kDelegationSize || code[0] != 0xef || code[1] != 0x01 || code[2] != 0x00)
+        return std::nullopt;
+    return fixed_from<Address>(code.subspan(3));
+}
+
+Slot& World::slot(AccountEntry& a, const Uint256& key) {
+    auto [it, is_new] = a.slot_index.try_emplace(key, nullptr);
+    if (is_new) {
+        Slot& s = a.slots.emplace_back();
+        it->second = &s;
+        s.key = key;
+        if (a.base && !a.storage_cleared) s.committed = view_.storage(a.address, key);
+        s.current = s.committed;
+    }
+    Slot& s = *it->second;
+    if (s.seen_in != tx_) {
+        s.seen_in = tx_;
+        s.original = s.current;
+    }
+    return s;
+}
+
+bool World::has_storage(const AccountEntry& a) const {
+    return a.base && !a.storage_cleared && a.base->storage_root != kEmptyTrieRoot;
+}
+
+void World::change_word(Uint256& word, const Uint256& value) {
+    if (word == value) return;
+    Change change{Change::Kind::word, {}, word};
+    change.word = &word;
+    journal_.push_back(change);
+    word = value;
+}
+
+void World::change_number(uint64_t& number, uint64_t value) {
+    if (number == value) return;
+    Change change{Change::Kind::number, {}, number};
+    change.number = &number;
+    journal_.push_back(change);
+    number = value;
+}
+
+void World::change_flag(bool& flag, bool value) {
+    if (flag == value) return;
+    Change change{Change::Kind::flag, {}, flag ? 1 : 0};
+    change.flag = &flag;
+    journal_.push_back(change);
+    flag = value;
+}
+
+void World::touch(AccountEntry& a) {
+    if (a.touched_in != tx_) touched_.push_back(&a);
+    change_number(a.touched_in, tx_);
+    change_flag(a.exists, true);
+}
+
+void World::set_balance(AccountEntry& a, const Uint256& value) {
+    touch(a);
+    change_word(a.balance, value);
+}
+
+void World::set_nonce(AccountEntry& a, uint64_t value) {
+    touch(a);
+    change_number(a.nonce, value);
+}
+
+void World::set_code(AccountEntry& a, Bytes code) {
+    touch(a);
+    Change change{Change::Kind::code, {}, from_hash(a.code_hash)};
+    change.account = &a;
+    journal_.push_back(change);
+    a.code = nullptr;
+    a.code_hash = kEmptyCodeHash;
+    if (code.empty()) return;
+    a.code_hash = keccak256(code);
+    a.code = std::make_shared<const vm::Code>(code);
+    new_codes_.try_emplace(a.code_hash, a.code);
+}
+
+void World::set_slot(AccountEntry& a, Slot& slot, const Uint256& value) {
+    touch(a);
+    change_word(slot.current, value);
+}
+
+void World::mark_created(AccountEntry& a) {
+    touch(a);
+    change_number(a.created_in, tx_);
+}
+
+void World::mark_destructed(AccountEntry& a) {
+    touch(a);
+    change_number(a.destructed_in, tx_);
+}
+
+vm::Access World::warm(AccountEntry& a) {
+    if (a.warm_in == tx_) return vm::Access::warm;
+    change_number(a.warm_in, tx_);
+    return vm::Access::cold;
+}
+
+vm::Access World::warm(Slot& slot) {
+    if (slot.warm_in == tx_) return vm::Access::warm;
+    change_number(slot.warm_in, tx_);
+    return vm::Access::cold;
+}
+
+Uint256& World::transient(const Address& address, const Uint256& slot) {
+    return transient_[{address, slot}];
+}
+
+void World::set_transient(const Address& address, const Uint256& slot, const Uint256& value) {
+    change_word(transient(address, slot), value);
+}
+
+void World::roll_back(const Snapshot& to) {
+    while (journal_.size() > to.changes) {
+        const Change& change = journal_.back();
+        switch (change.kind) {
+            case Change::Kind::word:
+                *change.word = change.old;
+                break;
+            case Change::Kind::number:
+                *change.number = change.old.low();
+                break;
+            case Change::Kind::flag:
+                *change.flag = change.old.low() != 0;
+                break;
+            case Change::Kind::code:
+                change.account->code_hash = to_hash(change.old);
+                change.account->code = nullptr;
+                break;
+        }
+        journal_.pop_back();
+    }
+    logs_.resize(to.logs);
+}
+
+void World::erase(AccountEntry& a) {
+    a.exists = false;
+    a.storage_cleared = true;
+    a.nonce = 0;
+    a.balance = 0;
+    a.code_hash = kEmptyCodeHash;
+    a.code = nullptr;
+    a.slot_index.clear();
+    a.slots.clear();
+}
+
+std::vector<Log> World::end_transaction() {
+    for (AccountEntry* a : touched_) {
+        const bool destructed = a->destructed_in == tx_;
+        const bool vanishes =
+            rules_.empty_accounts_vanish && a->touched_in == tx_ && a->exists && a->is_empty();
+        if (destructed || vanishes) erase(*a);
+    }
+    touched_.clear();
+    journal_.clear();
+    transient_.clear();
+    ++tx_;
+    return std::exchange(logs_, {});
+}
+
+state::StateDiff World::diff() const {
+    ASSERT(journal_.empty());
+    state::StateDiff diff;
+    for (const auto& a : accounts_) {
+        if (!a.exists) {
+            if (a.base) diff.accounts[a.address] = std::nullopt;
+            continue;
+        }
+        auto change = make_change(a);
+        if (!is_changed(a, change)) continue;
+        const auto code = new_codes_.find(a.code_hash);
+        if (code != new_codes_.end()) {
+            const BytesView bytes = code->second->bytes();
+            diff.codes[a.code_hash] = Bytes(bytes.begin(), bytes.end());
+        }
+        diff.accounts[a.address] = std::move(change);
+    }
+    return diff;
+}
+
+}  // namespace trainyard::consensus

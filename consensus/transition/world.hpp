@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The world while it is changed: accounts read through from a view, every change in a journal that
+// can be rolled back.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "core/block.hpp"
+#include "core/bytes.hpp"
+#include "core/uint256.hpp"
+#include "state/view.hpp"
+#include "vm/code.hpp"
+#include "vm/host.hpp"
+#include "vm/revision.hpp"
+
+namespace trainyard::consensus {
+
+/// Spreads all four limbs, so that chosen slots do not share a bucket. Lookups only.
+struct SlotHasher {
+    size_t operator()(const Uint256& v) const;
+};
+
+/// One storage slot in three times: in the view, at the start of the transaction, now.
+struct Slot {
+    Uint256 key;
+    Uint256 committed, original, current;
+    uint64_t seen_in = 0;  ///< transaction for which `original` holds
+    uint64_t warm_in = 0;  ///< transaction in which the slot is warm
+};
+
+/// One account, now. "in" numbers name the transaction in which something holds; 0 is none.
+struct AccountEntry {
+    Address address;
+    std::optional<state::Account> base;  ///< in the view
+    bool exists = false;
+    bool storage_cleared = false;  ///< the view's slots are gone
+    uint64_t nonce = 0;
+    Uint256 balance;
+    Hash code_hash = kEmptyCodeHash;
+    std::shared_ptr<const vm::Code> code;  ///< loaded when first needed
+    uint64_t warm_in = 0, touched_in = 0, created_in = 0, destructed_in = 0;
+    std::deque<Slot> slots;  ///< in the order of first use
+    std::unordered_map<Uint256, Slot*, SlotHasher> slot_index;
+
+    [[nodiscard]] bool is_empty() const {
+        return nonce == 0 && balance.is_zero() && code_hash == kEmptyCodeHash;
+    }
+};
+
+/// A block's worth of changes over a view. References to entries stay valid. The view must outlive
+/// it.
+class World {
+public:
+    World(const state::StateView& view, const vm::Rules& rules) : view_(view), rules_(rules) {}
+
+    [[nodiscard]] AccountEntry& account(const Address& address);
+    /// From EIP-161 on an empty account does not count.
+    [[nodiscard]] bool exists(const AccountEntry& a) const {
+        return a.exists && !(rules_.empty_accounts_vanish && a.is_empty());
+    }
+    [[nodiscard]] const std::shared_ptr<const vm::Code>& code_of(AccountEntry& a);
+    /// Where the account's code sends calls (EIP-7702).
+    [[nodiscard]] std::optional<Address> delegate_of(AccountEntry& a);
+    [[nodiscard]] Slot& slot(AccountEntry& a, const Uint256& key);
+    /// EIP-7610: storage left from before counts as a collision.
+    [[nodiscard]] bool has_storage(const AccountEntry& a) const;
+
+    // Changes; all can be rolled back.
+    void touch(AccountEntry& a);
+    void set_balance(AccountEntry& a, const Uint256& value);
+    void add_balance(AccountEntry& a, const Uint256& value) { set_balance(a, a.balance + value); }
+    void set_nonce(AccountEntry& a, uint64_t value);
+    void set_code(AccountEntry& a, Bytes code);
+    void set_slot(AccountEntry& a, Slot& slot, const Uint256& value);
+    void mark_created(AccountEntry& a);
+    void mark_destructed(AccountEntry& a);
+    vm::Access warm(AccountEntry& a);
+    vm::Access warm(Slot& slot);
+    [[nodiscard]] Uint256& transient(const Address& address, const Uint256& slot);
+    void set_transient(const Address& address, const Uint256& slot, const Uint256& value);
+    void log(Log entry) { logs_.push_back(std::move(entry)); }
+
+    [[nodiscard]] bool is_created_now(const AccountEntry& a) const { return a.created_in == tx_; }
+    [[nodiscard]] bool is_destructed_now(const AccountEntry& a) const {
+        return a.destructed_in == tx_;
+    }
+
+    struct Snapshot {
+        size_t changes, logs;
+    };
+    [[nodiscard]] Snapshot snapshot() const { return {journal_.size(), logs_.size()}; }
+    void roll_back(const Snapshot& to);
+
+    /// Deletes what the transaction destroyed or left empty, forgets warmth and transient storage.
+    /// Gives its logs.
+    std::vector<Log> end_transaction();
+    /// Everything that differs from the view. Call between transactions.
+    [[nodiscard]] state::StateDiff diff() const;
+
+private:
+    /// How to undo one change: put an old value back where it was.
+    struct Change {
+        enum class Kind : uint8_t { word, number, flag, code };
+        Kind kind;
+        union {
+            Uint256* word;
+            uint64_t* number;
+            bool* flag;
+            AccountEntry* account;
+        };
+        Uint256 old;
+    };
+    struct TransientKey {
+        Address address;
+        Uint256 slot;
+        bool operator==(const TransientKey&) const = default;
+    };
+    struct TransientHasher {
+        size_t operator()(const TransientKey& key) const {
+            return SlotHasher()(key.slot) ^ FixedBytesHasher()(key.address);
+        }
+    };
+
+    void change_word(Uint256& word, const Uint256& value);
+    void change_number(uint64_t& number, uint64_t value);
+    void change_flag(bool& flag, bool value);
+    void erase(AccountEntry& a);
+
+    const state::StateView& view_;
+    const vm::Rules& rules_;
+    uint64_t tx_ = 1;
+    std::deque<AccountEntry> accounts_;  ///< in the order of first use
+    std::unordered_map<Address, AccountEntry*, FixedBytesHasher> index_;
+    std::unordered_map<Hash, std::shared_ptr<const vm::Code>, FixedBytesHasher> new_codes_;
+    std::unordered_map<TransientKey, Uint256, TransientHasher> transient_;
+    std::vector<AccountEntry*> touched_;
+    std::vector<Change> journal_;
+    std::vector<Log> logs_;
+};
+
+}  // namespace trainyard::consensus

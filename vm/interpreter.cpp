@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop of the interpreter: checks that the tables give, then one case per instruction.
+#include "vm/interpreter.hpp"
+
+#include <utility>
+
+#include "core/assert.hpp"
+#include "vm/arithmetic.hpp"
+#include "vm/instructions.hpp"
+#include "vm/opcodes.hpp"
+
+namespace trainyard::vm {
+namespace {
+
+struct Ending {
+    int64_t gas;
+    Status status;
+};
+
+Status explain(const Instruction& instruction, uint8_t opcode, int height) {
+    if (opcode == op::invalid) return Status::invalid_instruction;
+    if (!instruction.is_defined()) return Status::undefined_instruction;
+    return height < instruction.stack_min ? Status::stack_underflow : Status::stack_overflow;
+}
+
+[[gnu::always_inline]] inline Uint256 push_data(const uint8_t* pc, unsigned count) {
+    return load_word(pc + 1) >> (256 - 8 * count);
+}
+
+/// The words that depend on nothing but the message and the transaction.
+Uint256 environment(Machine& m, uint8_t opcode) {
+    const TxContext& tx = m.host.tx_context();
+    switch (opcode) {
+        case op::address:
+            return address_word(m.message.recipient);
+        case op::origin:
+            return address_word(tx.origin);
+        case op::caller:
+            return address_word(m.message.sender);
+        case op::callvalue:
+            return m.message.value;
+        case op::calldatasize:
+            return m.message.input.size();
+        case op::codesize:
+            return m.code.size();
+        case op::gasprice:
+            return tx.gas_price;
+        case op::returndatasize:
+            return m.return_data.size();
+        case op::coinbase:
+            return address_word(tx.coinbase);
+        case op::timestamp:
+            return tx.timestamp;
+        case op::number:
+            return tx.number;
+        case op::prevrandao:
+            return tx.prev_randao;
+        case op::gaslimit:
+            return tx.gas_limit;
+        case op::chainid:
+            return tx.chain_id;
+        case op::selfbalance:
+            return m.host.balance(m.message.recipient);
+        case op::basefee:
+            return tx.base_fee;
+        case op::blobbasefee:
+            return tx.blob_base_fee;
+    }
+    ASSERT(false);
+    return {};
+}
+
+/// Invariant at the top of the loop: `top` points at the top word (stack[-1] if there is none),
+/// `gas` >= 0.
+template <bool kTraced>
+Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tracer* tracer) {
+    const uint8_t* const code = m.code.begin();
+    const uint8_t* pc = code;
+    Uint256* top = stack - 1;
+    int64_t gas = m.message.gas;
+    for (;;) {
+        const uint8_t opcode = *pc;
+        const Instruction instruction = table[opcode];
+        const int height = static_cast<int>(top - stack) + 1;
+        if constexpr (kTraced)
+            tracer->on_step({static_cast<uint64_t>(pc - code),
+                             opcode,
+                             m.message.depth,
+                             gas,
+                             m.refund,
+                             {stack, static_cast<size_t>(height)},
+                             m.memory.view(),
+                             m.return_data,
+                             m.message});
+        if (static_cast<unsigned>(height - instruction.stack_min) >
+            static_cast<unsigned>(instruction.stack_span)) [[unlikely]]
+            return {gas, explain(instruction, opcode, height)};
+        gas -= instruction.gas;
+        if (gas < 0) [[unlikely]]
+            return {gas, Status::out_of_gas};
+        Step step{gas};
+        switch (opcode) {
+            case op::stop:
+                return {gas, Status::success};
+            case op::add:
+                top[-1] += top[0];
+                break;
+            case op::mul:
+                top[-1] *= top[0];
+                break;
+            case op::sub:
+                top[-1] = top[0] - top[-1];
+                break;
+            case op::div:
+                top[-1] = top[0] / top[-1];
+                break;
+            case op::sdiv:
+                top[-1] = sdiv(top[0], top[-1]);
+                break;
+            case op::mod:
+                top[-1] = top[0] % top[-1];
+                break;
+            case op::smod:
+                top[-1] = smod(top[0], top[-1]);
+                break;
+            case op::addmod:
+                top[-2] = addmod(top[0], top[-1], top[-2]);
+                break;
+            case op::mulmod:
+                top[-2] = mulmod(top[0], top[-1], top[-2]);
+                break;
+            case op::exp:
+                step = do_exp(m, top, gas);
+                break;
+            case op::signextend:
+                top[-1] = sign_extend(top[0], top[-1]);
+                break;
+            case op::lt:
+                top[-1] = top[0] < top[-1] ? 1 : 0;
+                break;
+            case op::gt:
+                top[-1] = top[-1] < top[0] ? 1 : 0;
+                break;
+            case op::slt:
+                top[-1] = signed_less(top[0], top[-1]) ? 1 : 0;
+                break;
+            case op::sgt:
+                top[-1] = signed_less(top[-1], top[0]) ? 1 : 0;
+                break;
+            case op::eq:
+                top[-1] = top[0] == top[-1] ? 1 : 0;
+                break;
+            case op::iszero:
+                top[0] = top[0].is_zero() ? 1 : 0;
+                break;
+            case op::and_:
+                top[-1] = top[0] & top[-1];
+                break;
+            case op::or_:
+                top[-1] = top[0] | top[-1];
+                break;
+            case op::xor_:
+                top[-1] = top[0] ^ top[-1];
+                break;
+            case op::not_:
+                top[0] = ~top[0];
+                break;
+            case op::byte:
+                top[-1] = byte_of(top[0], top[-1]);
+                break;
+            case op::shl:
+                top[-1] = top[-1] << shift_amount(top[0]);
+                break;
+            case op::shr:
+                top[-1] = top[-1] >> shift_amount(top[0]);
+                break;
+            case op::sar:
+                top[-1] = arithmetic_shift_right(top[-1], shift_amount(top[0]));
+                break;
+            case op::clz:
+                top[0] = static_cast<uint64_t>(256 - top[0].bit_length());
+                break;
+            case op::keccak256:
+                step = do_keccak256(m, top, gas);
+                break;
+            case op::address:
+            case op::origin:
+            case op::caller:
+            case op::callvalue:
+            case op::calldatasize:
+            case op::codesize:
+            case op::gasprice:
+            case op::returndatasize:
+            case op::coinbase:
+            case op::timestamp:
+            case op::number:
+            case op::prevrandao:
+            case op::gaslimit:
+            case op::chainid:
+            case op::selfbalance:
+            case op::basefee:
+            case op::blobbasefee:
+                top[1] = environment(m, opcode);
+                break;
+            case op::balance:
+                step = do_balance(m, top, gas);
+                break;
+            case op::calldataload:
+                step = do_calldataload(m, top, gas);
+                break;
+            case op::calldatacopy:
+                step = do_calldatacopy(m, top, gas);
+                break;
+            case op::codecopy:
+                step = do_codecopy(m, top, gas);
+                break;
+            case op::extcodesize:
+                step = do_extcodesize(m, top, gas);
+                break;
+            case op::extcodecopy:
+                step = do_extcodecopy(m, top, gas);
+                break;
+            case op::returndatacopy:
+                step = do_returndatacopy(m, top, gas);
+                break;
+            case op::extcodehash:
+                step = do_extcodehash(m, top, gas);
+                break;
+            case op::blockhash:
+                step = do_blockhash(m, top, gas);
+                break;
+            case op::blobhash:
+                step = do_blobhash(m, top, gas);
+                break;
+            case op::pop:
+                break;
+            case op::mload:
+                step.gas = touch_memory(m, top[0], 32, gas);
+                if (step.gas >= 0) top[0] = load_word(m.memory.data() + top[0].low());
+                break;
+            case op::mstore:
+                step.gas = touch_memory(m, top[0], 32, gas);
+                if (step.gas >= 0) store_word(m.memory.data() + top[0].low(), top[-1]);
+                break;
+            case op::mstore8:
+                step.gas = touch_memory(m, top[0], 1, gas);
+                if (step.gas >= 0)
+                    m.memory.data()[top[0].low()] = static_cast<uint8_t>(top[-1].low());
+                break;
+            case op::sload:
+                step = do_sload(m, top, gas);
+                break;
+            case op::sstore:
+                step = do_sstore(m, top, gas);
+                break;
+            case op::jumpi:
+                if (top[-1].is_zero()) break;
+                [[fallthrough]];
+            case op::jump:
+                if (!top[0].fits_u64() || !m.code.is_jump_target(top[0].low()))
+                    return {gas, Status::bad_jump};
+                pc = code + top[0].low();
+                top += instruction.stack_change;
+                continue;
+            case op::pc:
+                top[1] = static_cast<uint64_t>(pc - code);
+                break;
+            case op::msize:
+                top[1] = m.memory.size();
+                break;
+            case op::gas:
+                top[1] = static_cast<uint64_t>(gas);
+                break;
+            case op::jumpdest:
+                break;
+            case op::tload:
+                step = do_tload(m, top, gas);
+                break;
+            case op::tstore:
+                step = do_tstore(m, top, gas);
+                break;
+            case op::mcopy:
+                step = do_mcopy(m, top, gas);
+                break;
+            case op::push0:
+                top[1] = 0;
+                break;
+            case op::push1:
+                top[1] = pc[1];
+                pc += 1;
+                break;
+            case op::push2:
+                top[1] = static_cast<uint64_t>(pc[1]) << 8 | pc[2];
+                pc += 2;
+                break;
+            case op::push32:
+                top[1] = load_word(pc + 1);
+                pc += 32;
+                break;
+            case op::log0:
+            case op::log1:
+            case op::log2:
+            case op::log3:
+            case op::log4:
+                step = do_log(m, top, gas, opcode - op::log0);
+                break;
+            case op::create:
+                step = do_create(m, top, gas, CallKind::create);
+                break;
+            case op::create2:
+                step = do_create(m, top, gas, CallKind::create2);
+                break;
+            case op::call:
+            case op::callcode:
+            case op::delegatecall:
+            case op::staticcall:
+                step = do_call(m, top, gas, opcode);
+                break;
+            case op::return_:
+                step = do_return(m, top, gas, Status::success);
+                goto last;
+            case op::revert:
+                step = do_return(m, top, gas, Status::revert);
+                goto last;
+            case op::selfdestruct:
+                step = do_selfdestruct(m, top, gas);
+                goto last;
+            default:
+                if (opcode >= op::swap1) {
+                    std::swap(top[0], top[-(opcode - op::swap1 + 1)]);
+                } else if (opcode >= op::dup1) {
+                    top[1] = top[-(opcode - op::dup1)];
+                } else {
+                    const unsigned count = opcode - op::push1 + 1u;
+                    top[1] = push_data(pc, count);
+                    pc += count;
+                }
+        }
+        if (step.status != Status::success) [[unlikely]]
+            return {step.gas, step.status};
+        gas = step.gas;
+        if (gas < 0) [[unlikely]]
+            return {gas, Status::out_of_gas};
+        top += instruction.stack_change;
+        ++pc;
+        continue;
+    last:
+        return {step.gas, step.gas < 0 ? Status::out_of_gas : step.status};
+    }
+}
+
+}  // namespace
+
+Interpreter::Frame& Interpreter::frame_at(int depth) {
+    ASSERT(depth >= 0 && depth <= kDepthMax);
+    const auto index = static_cast<size_t>(depth);
+    if (frames_.size() <= index) frames_.resize(index + 1);
+    if (!frames_[index]) {
+        frames_[index] = std::make_unique<Frame>();
+        frames_[index]->stack.reset(new Uint256[kStackSizeMax + 1]);
+    }
+    return *frames_[index];
+}
+
+CallResult Interpreter::run(Host& host, const Message& message, const Code& code) {
+    Frame& frame = frame_at(message.depth);
+    frame.memory.clear();
+    Machine m{host, rules_of(revision_), message, code, frame.memory, 0, {}, 0, 0};
+    const InstructionTable& table = instructions_of(revision_);
+    // One word below the stack keeps `top` of an empty stack inside the array.
+    Uint256* const stack = frame.stack.get() + 1;
+    const Ending ending = tracer_ != nullptr ? loop<true>(m, stack, table, tracer_)
+                                             : loop<false>(m, stack, table, nullptr);
+    CallResult result;
+    result.status = ending.status;
+    const bool keeps_gas = ending.status == Status::success || ending.status == Status::revert;
+    if (!keeps_gas && tracer_ != nullptr) tracer_->on_fault(ending.status);
+    if (keeps_gas) result.gas_left = ending.gas;
+    if (ending.status == Status::success) result.gas_refund = m.refund;
+    if (keeps_gas && m.output_size > 0) {
+        const uint8_t* const from = frame.memory.data() + m.output_offset;
+        result.output.assign(from, from + m.output_size);
+    }
+    frame.memory.release_if_large();
+    return result;
+}
+
+}  // namespace trainyard::vm

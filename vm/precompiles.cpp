@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of precompiles (Yellow Paper appendix E and the EIPs named) and the short ones
+// themselves.
+#include "vm/precompiles.hpp"
+
+#include <array>
+
+#include "core/assert.hpp"
+#include "core/hash.hpp"
+#include "core/keys.hpp"
+#include "vm/arithmetic.hpp"
+#include "vm/machine.hpp"
+
+namespace trainyard::vm {
+namespace {
+
+using precompile::Output;
+
+int64_t ecrecover_gas(BytesView, const Rules&) {
+    return 3000;
+}
+int64_t sha256_gas(BytesView input, const Rules&) {
+    return 60 + 12 * words_of(input.size());
+}
+int64_t ripemd160_gas(BytesView input, const Rules&) {
+    return 600 + 120 * words_of(input.size());
+}
+int64_t identity_gas(BytesView input, const Rules&) {
+    return 15 + 3 * words_of(input.size());
+}
+
+/// hash 32 | v 32 (27 or 28) | r 32 | s 32 -> address, or nothing if there is no such signer.
+Output run_ecrecover(BytesView input, const Rules&) {
+    std::array<uint8_t, 128> padded{};
+    std::copy_n(input.begin(), std::min<size_t>(input.size(), padded.size()), padded.begin());
+    const Uint256 v = load_word(&padded[32]);
+    if (v != Uint256(27) && v != Uint256(28)) return Bytes();
+    Hash digest;
+    RecoverableSig sig;
+    std::copy_n(&padded[0], 32, digest.data());
+    std::copy_n(&padded[64], 64, sig.rs.data());
+    sig.y_parity = static_cast<uint8_t>(v.low() - 27);
+    const auto signer = recover(digest, sig);
+    if (!signer) return Bytes();
+    Bytes out(12);
+    append(out, signer->bytes);
+    return out;
+}
+
+Output run_sha256(BytesView input, const Rules&) {
+    const Hash h = sha256(input);
+    return Bytes(h.begin(), h.end());
+}
+
+Output run_ripemd160(BytesView input, const Rules&) {
+    Bytes out(12);
+    append(out, ripemd160(input).bytes);
+    return out;
+}
+
+Output run_identity(BytesView input, const Rules&) {
+    return Bytes(input.begin(), input.end());
+}
+
+struct Precompile {
+    uint16_t number;  ///< the address
+    Revision since;
+    int64_t (*gas)(BytesView input, const Rules& rules);
+    Output (*run)(BytesView input, const Rules& rules);
+};
+
+constexpr Precompile kPrecompiles[] = {
+    {0x01, Revision::frontier, ecrecover_gas, run_ecrecover},
+    {0x02, Revision::frontier, sha256_gas, run_sha256},
+    {0x03, Revision::frontier, ripemd160_gas, run_ripemd160},
+    {0x04, Revision::frontier, identity_gas, run_identity},
+    {0x05, Revision::byzantium, precompile::modexp_gas, precompile::modexp},   // EIP-198
+    {0x09, Revision::istanbul, precompile::blake2f_gas, precompile::blake2f},  // EIP-152
+};
+
+const Precompile* find(const Address& address, Revision revision) {
+    for (size_t i = 0; i < 18; ++i)
+        if (address[i] != 0) return nullptr;
+    const unsigned number = address[18] << 8 | address[19];
+    for (const auto& row : kPrecompiles)
+        if (row.number == number && is_at_least(revision, row.since)) return &row;
+    return nullptr;
+}
+
+std::array<std::vector<Address>, kRevisionCount> make_lists() {
+    std::array<std::vector<Address>, kRevisionCount> lists;
+    for (size_t r = 0; r < kRevisionCount; ++r) {
+        for (const auto& row : kPrecompiles) {
+            if (!is_at_least(static_cast<Revision>(r), row.since)) continue;
+            Address address;
+            address[18] = static_cast<uint8_t>(row.number >> 8);
+            address[19] = static_cast<uint8_t>(row.number);
+            lists[r].push_back(address);
+        }
+    }
+    return lists;
+}
+
+}  // namespace
+
+bool is_precompile(const Address& address, Revision revision) {
+    return find(address, revision) != nullptr;
+}
+
+const std::vector<Address>& precompiles_of(Revision revision) {
+    static const auto kLists = make_lists();
+    return kLists[static_cast<size_t>(revision)];
+}
+
+CallResult run_precompile(const Address& address, Revision revision, BytesView input, int64_t gas) {
+    const Precompile* row = find(address, revision);
+    ASSERT(row != nullptr);
+    const Rules& rules = rules_of(revision);
+    CallResult result;
+    const int64_t cost = row->gas(input, rules);
+    if (cost > gas) {
+        result.status = Status::out_of_gas;
+        return result;
+    }
+    auto output = row->run(input, rules);
+    if (!output) {
+        result.status = Status::precompile_failure;
+        return result;
+    }
+    result.gas_left = gas - cost;
+    result.output = std::move(*output);
+    return result;
+}
+
+}  // namespace trainyard::vm
