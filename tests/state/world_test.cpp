@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+// The block store: what a commit writes, what a restart finds, and what it says of a damaged store.
+#include "state/world.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "tests/state/temporary_folder.hpp"
+
+namespace trainyard::state {
+namespace {
+
+Address address_at(uint8_t i) {
+    Address address;
+    address.bytes.fill(i);
+    return address;
+}
+
+struct Made {
+    Block block;
+    std::vector<Receipt> receipts;
+    StateDiff diff;
+    StateUpdate update;
+};
+
+/// Commits blocks that each pay account `number` and write one slot of account 1.
+class Chain {
+public:
+    explicit Chain(World& world) : world_(world) {}
+
+    Made make_next(uint64_t balance) const {
+        const auto head = world_.head();
+        Made made;
+        Header& header = made.block.header;
+        header.number = head ? head->header.number + 1 : 0;
+        header.parent_hash = head ? head->hash : Hash{};
+        header.withdrawals_root = kEmptyTrieRoot;
+        header.base_fee_per_gas = 7;
+        made.block.withdrawals.emplace();
+        const auto low = static_cast<uint8_t>(header.number);
+        auto& paid = made.diff.accounts[address_at(low)].emplace();
+        paid.balance = balance;
+        paid.code_hash = keccak256(as_bytes("code"));
+        made.diff.codes[paid.code_hash] = {as_bytes("code").begin(), as_bytes("code").end()};
+        auto& slots = made.diff.accounts[address_at(200)].emplace();
+        slots.storage[header.number] = header.number + 1;
+        Tx tx;
+        tx.nonce = header.number;
+        tx.r = tx.s = 1;
+        made.block.txs.push_back(tx);
+        tx.type = TxType::dynamic_fee;
+        tx.chain_id = 1;
+        made.block.txs.push_back(tx);
+        made.receipts.resize(2);
+        made.receipts[1].type = TxType::dynamic_fee;
+        made.receipts[1].success = true;
+        made.receipts[1].logs = {{address_at(3), {kEmptyCodeHash}, {1, 2}}};
+        const Hash parent_root = head ? head->header.state_root : kEmptyTrieRoot;
+        made.update = *state_root(parent_root, made.diff, world_.nodes());
+        header.state_root = made.update.root;
+        return made;
+    }
+    Result<Done, StoreError> commit(const Made& made) {
+        const Bytes certificate{9, static_cast<uint8_t>(made.block.header.number)};
+        return world_.commit_block(
+            {made.block, made.receipts, made.diff, made.update, certificate});
+    }
+    Made grow() {
+        Made made = make_next(100);
+        EXPECT_TRUE(commit(made));
+        return made;
+    }
+
+private:
+    World& world_;
+};
+
+TEST(world, is_empty_before_genesis) {
+    const auto kv = make_memory_kv();
+    const auto world = World::open(*kv);
+    ASSERT_TRUE(world);
+    EXPECT_FALSE((*world)->head());
+    EXPECT_EQ((*world)->block_by_number(0), std::nullopt);
+    EXPECT_TRUE((*world)->view_at(kEmptyTrieRoot));
+}
+
+TEST(world, reads_back_all_of_a_commit_also_after_opening_again) {
+    const auto kv = make_memory_kv();
+    std::vector<Made> made;
+    {
+        const auto world = World::open(*kv);
+        Chain chain(**world);
+        for (int i = 0; i < 5; ++i) made.push_back(chain.grow());
+    }
+    const auto opened = World::open(*kv);
+    ASSERT_TRUE(opened);
+    const World& world = **opened;
+    ASSERT_TRUE(world.head());
+    EXPECT_EQ(world.head()->header, made[4].block.header);
+    EXPECT_EQ(world.head()->hash, hash_header(made[4].block.header));
+    for (uint64_t n = 0; n < 5; ++n) {
+        const Block& block = made[n].block;
+        const Hash hash = hash_header(block.header);
+        EXPECT_EQ(world.block_by_number(n), block);
+        EXPECT_EQ(world.header_by_number(n), block.header);
+        EXPECT_EQ(world.block_by_hash(hash), block);
+        EXPECT_EQ(world.number_of_hash(hash), n);
+        EXPECT_EQ(world.receipts(n), made[n].receipts);
+        EXPECT_EQ(world.certificate(n), (Bytes{9, static_cast<uint8_t>(n)}));
+        for (uint32_t i = 0; i < 2; ++i)
+            EXPECT_EQ(world.tx_location(hash_tx(block.txs[i])), (TxLocation{n, i}));
+    }
+    EXPECT_EQ(world.block_by_number(5), std::nullopt);
+    EXPECT_EQ(world.tx_location({}), std::nullopt);
+    EXPECT_FALSE(world.damage());
+}
+
+TEST(world, flat_state_equals_the_trie_and_old_roots_stay_readable) {
+    const auto kv = make_memory_kv();
+    const auto world = World::open(*kv);
+    Chain chain(**world);
+    const Made first = chain.grow(), second = chain.grow();
+    const auto before = (*world)->view_at(first.block.header.state_root);
+    const auto now = (*world)->view_at(second.block.header.state_root);
+    const StateView& flat = (*world)->flat();
+    ASSERT_TRUE(before && now);
+    EXPECT_FALSE((*world)->view_at(keccak256({})));
+    for (const uint8_t i : {0, 1, 2, 200})
+        EXPECT_EQ(flat.account(address_at(i)), now->account(address_at(i)));
+    EXPECT_FALSE(before->account(address_at(1)));
+    EXPECT_EQ(flat.storage(address_at(200), 1), 2);
+    EXPECT_EQ(now->storage(address_at(200), 1), 2);
+    EXPECT_EQ(before->storage(address_at(200), 1), 0);
+    EXPECT_EQ(as_text(flat.code(keccak256(as_bytes("code")))), "code");
+}
+
+TEST(world, a_deleted_account_leaves_no_slots_behind) {
+    const auto kv = make_memory_kv();
+    const auto world = World::open(*kv);
+    Chain chain(**world);
+    chain.grow();
+    Made made = chain.make_next(1);
+    made.diff.accounts[address_at(200)] = std::nullopt;
+    made.update = *state_root((*world)->head()->header.state_root, made.diff, (*world)->nodes());
+    made.block.header.state_root = made.update.root;
+    ASSERT_TRUE(chain.commit(made));
+    EXPECT_EQ((*world)->flat().storage(address_at(200), 0), 0);
+    EXPECT_FALSE((*world)->flat().account(address_at(200)));
+}
+
+TEST(world, rejects_a_block_that_does_not_follow_the_head) {
+    const auto kv = make_memory_kv();
+    const auto world = World::open(*kv);
+    Chain chain(**world);
+    chain.grow();
+    Made gap = chain.make_next(1), orphan = gap;
+    ++gap.block.header.number;
+    orphan.block.header.parent_hash = {};
+    EXPECT_EQ(chain.commit(gap).error().kind, StoreError::Kind::wrong_parent);
+    EXPECT_EQ(chain.commit(orphan).error().kind, StoreError::Kind::wrong_parent);
+    EXPECT_EQ((*world)->head()->header.number, 0u);
+}
+
+TEST(world, says_what_is_missing_where_and_what_to_do) {
+    // Every record of the head block in turn; accounts and slots are checked when read.
+    for (const char table : {'h', 'b', 'H', 'r', 'n'}) {
+        for (const bool erase : {true, false}) {
+            const auto kv = make_memory_kv();
+            Hash root;
+            {
+                const auto world = World::open(*kv);
+                root = Chain(**world).grow().block.header.state_root;
+            }
+            Batch batch;
+            kv->scan(as_bytes({&table, 1}), [&](BytesView key, BytesView) {
+                if (erase)
+                    batch.erase(key);
+                else
+                    batch.put(key, as_bytes("garbage"));
+                return true;
+            });
+            ASSERT_FALSE(batch.entries.empty());
+            ASSERT_TRUE(kv->write(batch, Durability::synced));
+            const auto opened = World::open(*kv);
+            ASSERT_FALSE(opened) << table;
+            EXPECT_FALSE(opened.error().what.empty());
+            EXPECT_NE(opened.error().where.find("block 0"), std::string::npos);
+            EXPECT_NE(to_text(opened.error()).find("synchronise again"), std::string::npos);
+        }
+    }
+}
+
+TEST(world, rejects_a_store_of_another_format_and_one_without_its_head) {
+    const auto kv = make_memory_kv();
+    {
+        const auto world = World::open(*kv);
+        Chain(**world).grow();
+    }
+    Batch batch;
+    batch.put(as_bytes("mhead"), rlp::Writer()
+                                     .begin_list()
+                                     .number(uint64_t{2})
+                                     .number(uint64_t{0})
+                                     .fixed(Hash{})
+                                     .end_list()
+                                     .take());
+    ASSERT_TRUE(kv->write(batch, Durability::synced));
+    EXPECT_EQ(World::open(*kv).error().kind, StoreError::Kind::wrong_format);
+    batch.erase(as_bytes("mhead"));
+    ASSERT_TRUE(kv->write(batch, Durability::synced));
+    EXPECT_EQ(World::open(*kv).error().kind, StoreError::Kind::missing);
+}
+
+TEST(world, a_fault_met_while_reading_is_kept_and_stops_commits) {
+    const auto kv = make_memory_kv();
+    const auto world = World::open(*kv);
+    Chain chain(**world);
+    chain.grow();
+    Made next = chain.make_next(1);
+    Batch batch;
+    kv->scan(as_bytes("a"), [&](BytesView key, BytesView) {
+        batch.put(key, as_bytes("garbage"));
+        return true;
+    });
+    ASSERT_TRUE(kv->write(batch, Durability::synced));
+    EXPECT_FALSE((*world)->flat().account(address_at(200)));
+    ASSERT_TRUE((*world)->damage());
+    EXPECT_EQ((*world)->damage()->kind, StoreError::Kind::malformed);
+    EXPECT_FALSE(chain.commit(next));
+}
+
+TEST(world, a_torn_commit_leaves_the_block_before_it) {
+    const TemporaryFolder folder;
+    std::vector<Made> made;
+    for (int i = 0; i < 3; ++i) {
+        auto kv = open_leveldb(folder.path());
+        ASSERT_TRUE(kv);
+        const auto world = World::open(**kv);
+        ASSERT_TRUE(world);
+        made.push_back(Chain(**world).grow());
+    }
+    for (const auto& file : std::filesystem::directory_iterator(folder.path()))
+        if (file.path().extension() == ".log" && file.file_size() > 50)
+            std::filesystem::resize_file(file, file.file_size() - 50);
+    auto kv = open_leveldb(folder.path());
+    ASSERT_TRUE(kv);
+    const auto world = World::open(**kv);
+    ASSERT_TRUE(world);
+    EXPECT_EQ((*world)->head()->header, made[1].block.header);
+    EXPECT_EQ((*world)->flat().storage(address_at(200), 2), 0);
+    EXPECT_TRUE(Chain(**world).commit(made[2]));
+}
+
+TEST(world, a_store_with_flipped_bytes_is_reported) {
+    const TemporaryFolder folder;
+    {
+        auto kv = open_leveldb(folder.path());
+        const auto world = World::open(**kv);
+        Chain chain(**world);
+        for (int i = 0; i < 300; ++i) chain.grow();
+    }
+    { ASSERT_TRUE(open_leveldb(folder.path())); }  // moves the log into tables
+    int flipped = 0;
+    for (const auto& file : std::filesystem::directory_iterator(folder.path())) {
+        if (file.path().extension() != ".ldb") continue;
+        std::fstream data(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+        for (size_t at = 1000; at < file.file_size() / 2; at += 500, ++flipped) {
+            data.seekp(static_cast<std::streamoff>(at));
+            data.put('\x5a');
+        }
+    }
+    ASSERT_GT(flipped, 0);
+    auto kv = open_leveldb(folder.path());
+    if (!kv) {
+        EXPECT_EQ(kv.error(), KvError::corrupt);
+        return;
+    }
+    const auto world = World::open(**kv);
+    if (!world) {
+        EXPECT_EQ(world.error().kind, StoreError::Kind::refused);
+        return;
+    }
+    for (uint64_t n = 0; n < 300; ++n) (void)(*world)->block_by_number(n);
+    ASSERT_TRUE((*world)->damage());
+    EXPECT_EQ((*world)->damage()->kind, StoreError::Kind::refused);
+}
+
+}  // namespace
+}  // namespace trainyard::state
