@@ -158,7 +158,7 @@ contract Staking is IStaking {
     }
 
     function _note(Account storage account) internal {
-        account.weights.push(uint48(block.number / beacon.epochLength()), _weight(account.stake));
+        account.weights.push(uint48((block.number - 1) / beacon.epochLength()), _weight(account.stake));
     }
 
     function _weight(uint256 stake) internal pure returns (uint208) {
