@@ -12,6 +12,7 @@
 #include "consensus/bft/bft.hpp"
 #include "consensus/params.hpp"
 #include "consensus/staking/validator_set.hpp"
+#include "consensus/transition/block.hpp"
 #include "core/block.hpp"
 #include "core/result.hpp"
 #include "node/config/genesis.hpp"
@@ -39,13 +40,8 @@ struct ChainError {
 
 enum class Verdict : uint8_t { valid, invalid, unavailable };
 
-/// A transaction that may go into a block, with its sender.
-struct Candidate {
-    Tx tx;
-    Address sender;
-};
 /// Gives the next candidate of a build, best first; nullopt when there are no more.
-using CandidateSource = std::function<std::optional<Candidate>()>;
+using CandidateSource = std::function<std::optional<consensus::Candidate>()>;
 
 struct BuildRequest {
     Header parent;

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Executing blocks of others, building own ones, and taking final ones while catching up.
+#include <algorithm>
+
+#include "consensus/bft/verify.hpp"
+#include "consensus/rules/block.hpp"
+#include "node/chain/body.hpp"
+#include "node/chain/impl.hpp"
+
+namespace trainyard::node::chain {
+namespace {
+
+namespace cb = consensus::bft;
+
+/// Final blocks that may wait for one that carries its own certificate.
+constexpr size_t kWaitingMax = 1024;
+
+consensus::BlockHashes hashes_on(const state::World& world, const Branch& branch) {
+    return [&world, branch](uint64_t number) {
+        const uint64_t base = branch.base->height();
+        if (number > base)
+            return number - base <= branch.above.size() ? branch.above[number - base - 1]->hash
+                                                        : Hash{};
+        if (number == base) return branch.base->hash;
+        const auto header = world.header_by_number(number);
+        return header ? hash_header(*header) : Hash{};
+    };
+}
+
+ChainBlockPtr make_chain_block(Block block, consensus::BlockOutcome outcome,
+                               state::StateUpdate update) {
+    auto made = std::make_shared<ChainBlock>();
+    made->hash = hash_header(block.header);
+    made->block = std::move(block);
+    made->senders = std::move(outcome.senders);
+    made->receipts = std::move(outcome.receipts);
+    made->diff = std::move(outcome.diff);
+    made->update = std::move(update);
+    return made;
+}
+
+/// No rule of execution: refuses what cannot be a proof of the certificate's kind.
+bool certifies(const cb::Certificate& certificate, const Hash& hash) {
+    return certificate.kind == cb::VoteKind::finalize && certificate.block == hash;
+}
+
+}  // namespace
+
+Verdict Chain::Impl::run(const Header& header, BytesView body) {
+    const auto parent = branch_to(header.parent_hash);
+    if (!parent) return Verdict::unavailable;
+    auto block = join_body(header, body);
+    if (!block) return Verdict::invalid;
+    const auto view = view_of(*parent);
+    auto outcome = consensus::apply_block(*view, parent->tip()->block.header, *block,
+                                          hashes_on(*world, *parent), options.config);
+    if (world->damage()) return Verdict::unavailable;
+    if (!outcome) return Verdict::invalid;
+    auto update = state::state_root(parent->tip()->block.header.state_root, outcome->diff,
+                                    *view->nodes());
+    if (!update) return Verdict::unavailable;
+    if (update->root != header.state_root) return Verdict::invalid;
+    const auto made = make_chain_block(std::move(*block), std::move(*outcome), std::move(*update));
+    const std::lock_guard lock(mutex);
+    return tree.insert(made) ? Verdict::valid : Verdict::unavailable;
+}
+
+bool Chain::is_plausible(const Header& parent, const Header& header, BytesView body) const {
+    if (!consensus::check_header(header, parent, config())) return false;
+    const auto block = join_body(header, body);
+    return block && consensus::check_body(*block, config()).has_value();
+}
+
+Verdict Chain::execute(const cb::BlockData& block) {
+    {
+        const std::lock_guard lock(impl_->mutex);
+        if (impl_->tree.find(block.hash) != nullptr) return Verdict::valid;
+    }
+    return impl_->run(block.header, block.body);
+}
+
+cb::BlockPtr Chain::build(const BuildRequest& request, const CandidateSource& candidates) {
+    const auto parent = impl_->branch_to(request.parent_hash);
+    if (!parent) return nullptr;
+    const auto view = impl_->view_of(*parent);
+    const consensus::HeaderChoice choice{request.beneficiary, request.now_s, request.prev_randao,
+                                         request.extra_data};
+    const consensus::BuildInput input{
+        .parent = request.parent,
+        .header = consensus::make_header(request.parent, choice, config()),
+        .hashes = hashes_on(*impl_->world, *parent),
+        .config = config(),
+        .next = candidates,
+        .is_time_up = {},
+    };
+    auto built = consensus::build_block(*view, input);
+    if (!built || impl_->world->damage()) return nullptr;
+    auto update =
+        state::state_root(request.parent.state_root, built->outcome.diff, *view->nodes());
+    if (!update) return nullptr;
+    built->block.header.state_root = update->root;
+    const auto made = make_chain_block(std::move(built->block), std::move(built->outcome),
+                                       std::move(*update));
+    {
+        const std::lock_guard lock(impl_->mutex);
+        if (!impl_->tree.insert(made)) return nullptr;
+    }
+    return cb::make_block(made->block.header, encode_body(made->block));
+}
+
+Result<Done, ChainError> Chain::apply_final(BytesView block_bytes, BytesView certificate_bytes) {
+    const std::lock_guard lock(impl_->commit_mutex);
+    const auto block = decode_block(block_bytes);
+    const auto certificate = cb::decode_certificate(certificate_bytes);
+    if (!block || !certificate) return unexpected(ChainError{"a final block does not decode"});
+    auto& waiting = impl_->waiting;
+    const auto base = finalised();
+    if (!waiting.empty() && waiting.front().header.parent_hash != base->hash) waiting.clear();
+    const Hash& parent = waiting.empty() ? base->hash : waiting.back().hash;
+    if (block->header.number <= base->height()) return Done{};
+    if (block->header.parent_hash != parent || waiting.size() >= kWaitingMax) {
+        waiting.clear();
+        return unexpected(ChainError{"a final block does not follow the one before"});
+    }
+    const Hash hash = hash_header(block->header);
+    waiting.push_back({hash, encode_body(*block), block->header});
+    if (!certifies(*certificate, hash)) return Done{};
+    const auto batch = std::move(waiting);
+    waiting.clear();
+    class SyncChecks final : public cb::RealChecks {
+        [[nodiscard]] bool is_plausible(const Header&, const Header&, BytesView) const override {
+            return true;  // execution follows at once and checks all of it
+        }
+    };
+    if (!cb::verify_certificate(*certificate, validators(), impl_->identity(), SyncChecks()))
+        return unexpected(ChainError{"a finality certificate is not signed by a quorum"});
+    for (const auto& next : batch) {
+        const bool known = by_hash(next.hash) != nullptr;
+        if (!known && impl_->run(next.header, next.body) != Verdict::valid)
+            return unexpected(ChainError{"block " + to_hex0x(next.hash.bytes) +
+                                         " is final elsewhere and invalid here"});
+    }
+    return impl_->finalise_branch(hash, *certificate);
+}
+
+}  // namespace trainyard::node::chain
