@@ -37,6 +37,7 @@ struct Genesis {
     uint64_t gas_limit = 0;
     Uint256 base_fee_wei;
     Bytes extra_data;
+    Hash prev_randao;  ///< "mixHash": the seed of the chain's randomness
     uint64_t epoch_length = 0;
     uint64_t cutoff = 0;
     uint64_t block_interval_ms = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settings of a node and how their sources are layered: flags over environment over file over defaults.
+// Settings of a node and how their sources are layered: flags over environment over file over
+// defaults.
 #pragma once
 
 #include <functional>
@@ -15,18 +16,19 @@ namespace trainyard::node::config {
 
 struct NodeConfig {
     std::string datadir = "trainyard-data";
-    std::string genesis;               ///< path of a built genesis file
-    std::string keys;                  ///< folder of validator keystores; empty: follow without voting
+    std::string genesis;  ///< path of a built genesis file
+    std::string keys;     ///< folder of validator keystores; empty: follow without voting
     std::string http_addr = "127.0.0.1";
-    uint16_t http_port = 8545;         ///< HTTP and WebSocket
-    std::vector<std::string> http_cors;    ///< allowed origins, "*" for all
+    uint16_t http_port = 8545;           ///< HTTP and WebSocket
+    std::vector<std::string> http_cors;  ///< allowed origins, "*" for all
     std::vector<std::string> http_vhosts{"localhost"};
     std::string p2p_addr = "0.0.0.0";
     uint16_t p2p_port = 30303;
-    std::vector<std::string> p2p_peers;    ///< "<public key hex>@host:port", added to the genesis list
-    std::string log_level = "info";        ///< trace debug info warn error
+    std::vector<std::string>
+        p2p_peers;                   ///< "<public key hex>@host:port", added to the genesis list
+    std::string log_level = "info";  ///< trace debug info warn error
     bool log_json = false;
-    bool verifier = true;                  ///< a validator answers audits
+    bool verifier = true;  ///< a validator answers audits
     uint32_t verifier_memory_mb = 8192;
     uint32_t verifier_timeout_s = 600;
     uint32_t verifier_threads = 1;
@@ -38,8 +40,8 @@ struct NodeConfig {
 struct Setting {
     std::string key;
     std::string help;
-    bool is_flag = false;   ///< a flag without a value means true
-    bool is_list = false;   ///< values add up, separated by commas
+    bool is_flag = false;                                    ///< a flag without a value means true
+    bool is_list = false;                                    ///< values add up, separated by commas
     std::function<bool(NodeConfig&, std::string_view)> set;  ///< false: not a valid value
     std::function<std::string(const NodeConfig&)> get;
 };

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of settings: each source writes through the same row.
+#include "node/config/node_config.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace trainyard::node::config {
+namespace {
+
+using Text = std::string NodeConfig::*;
+using List = std::vector<std::string> NodeConfig::*;
+using Flag = bool NodeConfig::*;
+
+Setting text(std::string key, Text field, std::string help) {
+    Setting s{std::move(key), std::move(help), false, false, {}, {}};
+    s.set = [field](NodeConfig& c, std::string_view v) {
+        c.*field = std::string(v);
+        return true;
+    };
+    s.get = [field](const NodeConfig& c) { return c.*field; };
+    return s;
+}
+
+template <class T>
+Setting number(std::string key, T NodeConfig::*field, T least, std::string help) {
+    Setting s{std::move(key), std::move(help), false, false, {}, {}};
+    s.set = [field, least](NodeConfig& c, std::string_view v) {
+        T value{};
+        const auto [end, error] = std::from_chars(v.data(), v.data() + v.size(), value);
+        if (error != std::errc{} || end != v.data() + v.size() || value < least) return false;
+        c.*field = value;
+        return true;
+    };
+    s.get = [field](const NodeConfig& c) { return std::to_string(c.*field); };
+    return s;
+}
+
+Setting flag(std::string key, Flag field, std::string help) {
+    Setting s{std::move(key), std::move(help), true, false, {}, {}};
+    s.set = [field](NodeConfig& c, std::string_view v) {
+        if (v != "true" && v != "false" && v != "1" && v != "0") return false;
+        c.*field = v == "true" || v == "1";
+        return true;
+    };
+    s.get = [field](const NodeConfig& c) { return std::string(c.*field ? "true" : "false"); };
+    return s;
+}
+
+Setting list(std::string key, List field, std::string help) {
+    Setting s{std::move(key), std::move(help), false, true, {}, {}};
+    s.set = [field](NodeConfig& c, std::string_view v) {
+        (c.*field).clear();
+        while (!v.empty()) {
+            const auto comma = std::min(v.find(','), v.size());
+            if (comma == 0) return false;
+            (c.*field).emplace_back(v.substr(0, comma));
+            v.remove_prefix(std::min(comma + 1, v.size()));
+        }
+        return true;
+    };
+    s.get = [field](const NodeConfig& c) {
+        std::string out;
+        for (const auto& item : c.*field) out += (out.empty() ? "" : ",") + item;
+        return out;
+    };
+    return s;
+}
+
+Setting level(std::string key) {
+    Setting s = text(std::move(key), &NodeConfig::log_level,
+                     "what is logged: debug, info, warn, error or off");
+    s.set = [](NodeConfig& c, std::string_view v) {
+        constexpr std::string_view known[] = {"debug", "info", "warn", "error", "off"};
+        if (std::find(std::begin(known), std::end(known), v) == std::end(known)) return false;
+        c.log_level = std::string(v);
+        return true;
+    };
+    return s;
+}
+
+std::vector<Setting> make_settings() {
+    using C = NodeConfig;
+    return {
+        text("datadir", &C::datadir, "folder of the chain's data"),
+        text("genesis", &C::genesis, "genesis file of the chain"),
+        text("keys", &C::keys,
+             "folder of a validator's keystores; without it the node only follows"),
+        text("http.addr", &C::http_addr, "address for JSON-RPC over HTTP and WebSocket"),
+        number<uint16_t>("http.port", &C::http_port, 0, "port for JSON-RPC; 0 chooses a free one"),
+        list("http.corsdomain", &C::http_cors, "origins of web pages that may call, * for all"),
+        list("http.vhosts", &C::http_vhosts, "host names that requests may use, * for all"),
+        text("p2p.addr", &C::p2p_addr, "address for peers"),
+        number<uint16_t>("p2p.port", &C::p2p_port, 0, "port for peers; 0 chooses a free one"),
+        list("p2p.peers", &C::p2p_peers, "further peers, each <public key>@host:port"),
+        level("log.level"),
+        flag("log.json", &C::log_json, "log JSON lines"),
+        flag("verifier.enabled", &C::verifier, "answer audits as a validator"),
+        number<uint32_t>("verifier.memory-mb", &C::verifier_memory_mb, 64,
+                         "memory limit of the verifier process in MiB"),
+        number<uint32_t>("verifier.timeout-s", &C::verifier_timeout_s, 1,
+                         "time limit of one audit in seconds"),
+        number<uint32_t>("verifier.threads", &C::verifier_threads, 1, "threads of the verifier"),
+        number<uint32_t>("blobs.quota-gb", &C::blob_quota_gb, 1, "disk space for blobs in GB"),
+    };
+}
+
+}  // namespace
+
+const std::vector<Setting>& settings() {
+    static const std::vector<Setting> all = make_settings();
+    return all;
+}
+
+std::string variable_of(const Setting& setting) {
+    std::string out = "TRAINYARD_";
+    for (const char c : setting.key) {
+        const bool separator = c == '.' || c == '-';
+        out += separator ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    }
+    return out;
+}
+
+Result<Done, ConfigError> apply_setting(NodeConfig& config, std::string_view key,
+                                        std::string_view value, std::string_view where) {
+    for (const auto& setting : settings()) {
+        if (setting.key != key) continue;
+        NodeConfig changed = config;
+        if (!setting.set(changed, value))
+            return unexpected(
+                ConfigError{ConfigErrorCode::bad_value, std::string(where),
+                            "'" + std::string(value) + "' is no value for '" + setting.key + "'",
+                            setting.help});
+        config = std::move(changed);
+        return Done{};
+    }
+    std::vector<std::string> names;
+    for (const auto& setting : settings()) names.push_back(setting.key);
+    const auto near = nearest_name(std::string(key), names.data(), names.size());
+    return unexpected(ConfigError{ConfigErrorCode::unknown_key, std::string(where),
+                                  "unknown key '" + std::string(key) + "'",
+                                  near.empty() ? "`trainyard node --help` lists the settings"
+                                               : "did you mean '" + near + "'?"});
+}
+
+Result<Done, ConfigError> apply_environment(
+    NodeConfig& config,
+    const std::function<std::optional<std::string>(const std::string&)>& lookup) {
+    for (const auto& setting : settings()) {
+        const auto name = variable_of(setting);
+        const auto value = lookup(name);
+        if (!value) continue;
+        auto done = apply_setting(config, setting.key, *value, name);
+        if (!done) return done;
+    }
+    return Done{};
+}
+
+}  // namespace trainyard::node::config
