@@ -215,8 +215,6 @@ public:
     [[nodiscard]] virtual std::optional<SyncStatus> syncing() const = 0;  ///< nullopt: in step
     [[nodiscard]] virtual std::vector<PeerInfo> peers() const = 0;
     [[nodiscard]] virtual std::vector<ValidatorInfo> validators() const = 0;
-    /// "osaka", …: the revision of the block after the head, for eth_config.
-    [[nodiscard]] virtual std::string revision() const = 0;
 
     // --- blocks
     /// nullptr: unknown, not canonical though required to be, or not executed here.
@@ -226,6 +224,8 @@ public:
     [[nodiscard]] virtual std::optional<TxPlace> find_tx(const Hash& hash) const = 0;
     /// The base fee of the child of `header` (EIP-1559).
     [[nodiscard]] virtual Uint256 next_base_fee(const Header& header) const = 0;
+    /// The price of blob gas in the block itself (EIP-4844); zero before that fork.
+    [[nodiscard]] virtual Uint256 blob_base_fee(const Header& header) const = 0;
 
     // --- state after the block with this hash
     [[nodiscard]] virtual Result<std::optional<AccountInfo>, StateError> account(

@@ -25,6 +25,7 @@ public:
 /// Limits follow geth's defaults where clients rely on them (docs/spec/rpc.md, section 4).
 struct Options {
     std::function<uint64_t()> now_ms;  ///< any monotonic clock; ends idle filters
+    Hash id_seed;  ///< random per start: makes the ids of filters and subscriptions hard to guess
     uint64_t request_bytes_max = 5ull << 20;
     uint64_t response_bytes_max = 25ull << 20;  ///< of a whole batch
     uint64_t batch_items_max = 1000;
@@ -51,7 +52,8 @@ public:
     ~Server();
 
     /// Answers one body: a request, a notification or a batch. Empty: nothing is to be sent.
-    /// `session` is null over plain HTTP, where eth_subscribe is refused.
+    /// `session` is null over plain HTTP, where eth_subscribe is refused; with one the answer goes
+    /// to its `push` and the result is empty.
     [[nodiscard]] std::string handle(std::string_view body,
                                      const std::shared_ptr<Session>& session);
 

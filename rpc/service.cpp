@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events to filters, subscribers and waiting calls.
+#include "rpc/service.hpp"
+
+#include <chrono>
+
+namespace trainyard::rpc {
+
+Service::Service(Backend& backend, Options options)
+    : backend_(backend),
+      options_(std::move(options)),
+      filters_(options_),
+      subscriptions_(options_) {}
+
+void Service::on_head(const std::vector<BlockPtr>& removed, const std::vector<BlockPtr>& added) {
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& block : removed) {
+            filters_.on_block(*block, true);
+            subscriptions_.on_block(*block, true);
+        }
+        for (const auto& block : added) {
+            filters_.on_block(*block, false);
+            subscriptions_.on_block(*block, false);
+        }
+        ++heads_;
+    }
+    head_changed_.notify_all();
+}
+
+void Service::on_pending_tx(const PooledTx& tx) {
+    const std::lock_guard lock(mutex_);
+    filters_.on_pending_tx(tx.hash);
+    subscriptions_.on_pending_tx(tx);
+}
+
+void Service::on_syncing(const std::optional<SyncStatus>& status) {
+    const std::lock_guard lock(mutex_);
+    subscriptions_.on_syncing(status);
+}
+
+void Service::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopped_ = true;
+    }
+    head_changed_.notify_all();
+}
+
+std::optional<TxPlace> Service::wait_for_tx(const Hash& hash, uint64_t timeout_ms) {
+    std::unique_lock lock(mutex_);
+    if (waits_ >= options_.sync_waits_max) return std::nullopt;
+    ++waits_;
+    std::optional<TxPlace> place;
+    uint64_t left_ms = timeout_ms;
+    while (!stopped_) {
+        const uint64_t seen = heads_;
+        lock.unlock();
+        place = backend_.find_tx(hash);
+        lock.lock();
+        if (place || left_ms == 0) break;
+        // Waiting in slices keeps the sum of waits, which needs no clock, near the timeout.
+        const uint64_t slice_ms = std::min<uint64_t>(left_ms, 50);
+        if (!head_changed_.wait_for(lock, std::chrono::milliseconds(slice_ms),
+                                    [&] { return stopped_ || heads_ != seen; }))
+            left_ms -= slice_ms;
+    }
+    --waits_;
+    return place;
+}
+
+}  // namespace trainyard::rpc

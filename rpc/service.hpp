@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state behind the methods: filters, subscriptions and calls that wait for a block.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+
+#include "rpc/filters.hpp"
+#include "rpc/server.hpp"
+#include "rpc/subscriptions.hpp"
+
+namespace trainyard::rpc {
+
+/// Thread-safe.
+class Service {
+public:
+    Service(Backend& backend, Options options);
+
+    [[nodiscard]] Backend& backend() { return backend_; }
+    [[nodiscard]] const Options& options() const { return options_; }
+
+    /// Runs `use` with the filters, or the subscriptions, under the lock.
+    template <class Use>
+    auto with_filters(Use use) {
+        const std::lock_guard lock(mutex_);
+        return use(filters_);
+    }
+    template <class Use>
+    auto with_subscriptions(Use use) {
+        const std::lock_guard lock(mutex_);
+        return use(subscriptions_);
+    }
+
+    void on_head(const std::vector<BlockPtr>& removed, const std::vector<BlockPtr>& added);
+    void on_pending_tx(const PooledTx& tx);
+    void on_syncing(const std::optional<SyncStatus>& status);
+    void stop();
+
+    /// Waits until `hash` is in a block, for at most `timeout_ms`; nullopt when it is not by then,
+    /// or when sync_waits_max calls wait already.
+    [[nodiscard]] std::optional<TxPlace> wait_for_tx(const Hash& hash, uint64_t timeout_ms);
+
+private:
+    Backend& backend_;
+    const Options options_;
+    std::mutex mutex_;
+    std::condition_variable head_changed_;
+    uint64_t heads_ = 0;
+    uint64_t waits_ = 0;
+    bool stopped_ = false;
+    Filters filters_;
+    Subscriptions subscriptions_;
+};
+
+}  // namespace trainyard::rpc

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// txpool_*: what waits for a block.
+#include "rpc/encode.hpp"
+#include "rpc/method.hpp"
+
+namespace trainyard::rpc {
+
+namespace {
+
+using BySender = std::map<Address, std::map<uint64_t, PooledTx>>;
+
+void write_queue(JsonWriter& out, const std::map<uint64_t, PooledTx>& queue) {
+    out.begin_object();
+    for (const auto& [nonce, tx] : queue) {
+        out.key(std::to_string(nonce));
+        write_pooled_tx(out, tx);
+    }
+    out.end_object();
+}
+
+void write_senders(JsonWriter& out, const BySender& senders) {
+    out.begin_object();
+    for (const auto& [sender, queue] : senders) {
+        out.key(to_hex0x(sender.bytes));
+        write_queue(out, queue);
+    }
+    out.end_object();
+}
+
+void write_queue_of(JsonWriter& out, const BySender& senders, const Address& who) {
+    const auto found = senders.find(who);
+    write_queue(out, found == senders.end() ? std::map<uint64_t, PooledTx>{} : found->second);
+}
+
+Outcome status(Call& call) {
+    const auto counts = call.backend.pool_status();
+    call.out.begin_object().key("pending").quantity(counts.pending);
+    call.out.key("queued").quantity(counts.queued).end_object();
+    return Done{};
+}
+
+Outcome content(Call& call) {
+    const auto pool = call.backend.pool_content();
+    call.out.begin_object().key("pending");
+    write_senders(call.out, pool.pending);
+    call.out.key("queued");
+    write_senders(call.out, pool.queued);
+    call.out.end_object();
+    return Done{};
+}
+
+Outcome content_from(Call& call) {
+    const auto pool = call.backend.pool_content();
+    const auto& who = call.args.at<Address>(0);
+    call.out.begin_object().key("pending");
+    write_queue_of(call.out, pool.pending, who);
+    call.out.key("queued");
+    write_queue_of(call.out, pool.queued, who);
+    call.out.end_object();
+    return Done{};
+}
+
+constexpr Method kMethods[] = {
+    {"txpool_status", status, {}, Shape::object, false, "how many transactions wait"},
+    {"txpool_content", content, {}, Shape::object, false, "all transactions that wait"},
+    {"txpool_contentFrom",
+     content_from,
+     {{{"address", Kind::address, true}}},
+     Shape::object,
+     false,
+     "the waiting transactions of one sender"},
+};
+
+}  // namespace
+
+std::span<const Method> txpool_methods() {
+    return kMethods;
+}
+
+}  // namespace trainyard::rpc
