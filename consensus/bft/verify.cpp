@@ -9,12 +9,12 @@
 namespace trainyard::consensus::bft {
 
 bool verify_certificate(const Certificate& certificate, const ValidatorSet& set,
-                        const ChainIdentity& chain, const Checks& checks) {
+                        const ChainIdentity& chain) {
     if (!is_well_formed(certificate, set)) return false;
     const auto votes = votes_of(certificate);
     return std::all_of(votes.begin(), votes.end(), [&](const Vote& vote) {
-        return checks.verify(set.at(vote.signer).consensus_key, vote_digest(chain, vote),
-                             vote.signature);
+        return trainyard::verify(set.at(vote.signer).consensus_key, vote_digest(chain, vote),
+                                 vote.signature);
     });
 }
 

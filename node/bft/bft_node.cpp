@@ -20,6 +20,9 @@ constexpr size_t kInputsMax = 4096;
 class NodeChecks final : public cb::RealChecks {
 public:
     explicit NodeChecks(const chain::Chain& chain) : chain_(chain) {}
+    [[nodiscard]] bool is_body_of(const Header& header, BytesView body) const override {
+        return chain_.is_body_of(header, body);
+    }
     [[nodiscard]] bool is_plausible(const Header& parent, const Header& header,
                                     BytesView body) const override {
         return chain_.is_plausible(parent, header, body);

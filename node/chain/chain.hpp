@@ -71,6 +71,7 @@ public:
     [[nodiscard]] const Hash& genesis_hash() const;
 
     // --- for the vote machine
+    [[nodiscard]] bool is_body_of(const Header& header, BytesView body) const;
     [[nodiscard]] bool is_plausible(const Header& parent, const Header& header,
                                     BytesView body) const;
     [[nodiscard]] Verdict execute(const consensus::bft::BlockData& block);

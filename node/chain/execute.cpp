@@ -65,6 +65,11 @@ Verdict Chain::Impl::run(const Header& header, BytesView body) {
     return tree.insert(made) ? Verdict::valid : Verdict::unavailable;
 }
 
+bool Chain::is_body_of(const Header& header, BytesView body) const {
+    const auto block = join_body(header, body);
+    return block && consensus::transactions_root(block->txs) == header.transactions_root;
+}
+
 bool Chain::is_plausible(const Header& parent, const Header& header, BytesView body) const {
     if (!consensus::check_header(header, parent, config())) return false;
     const auto block = join_body(header, body);
@@ -127,12 +132,7 @@ Result<Done, ChainError> Chain::apply_final(BytesView block_bytes, BytesView cer
     if (!certifies(*certificate, hash)) return Done{};
     const auto batch = std::move(waiting);
     waiting.clear();
-    class SyncChecks final : public cb::RealChecks {
-        [[nodiscard]] bool is_plausible(const Header&, const Header&, BytesView) const override {
-            return true;  // execution follows at once and checks all of it
-        }
-    };
-    if (!cb::verify_certificate(*certificate, validators(), impl_->identity(), SyncChecks()))
+    if (!cb::verify_certificate(*certificate, validators(), impl_->identity()))
         return unexpected(ChainError{"a finality certificate is not signed by a quorum"});
     for (const auto& next : batch) {
         const bool known = by_hash(next.hash) != nullptr;
