@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop over transactions that applying and building share.
+#include "consensus/transition/block.hpp"
+
+#include <algorithm>
+
+#include "consensus/transition/system.hpp"
+#include "core/hash.hpp"
+
+namespace trainyard::consensus {
+namespace {
+
+BlockInvalid fault(BlockFault what) {
+    return {what, 0, {}};
+}
+
+/// A block in execution: the world, the machine over it, and what has come out so far.
+struct Execution {
+    ExecutionContext context;
+    World world;
+    Evm evm;
+    BlockOutcome outcome;
+
+    Execution(const state::StateView& view, const Header& header, const BlockHashes& hashes,
+              const ChainConfig& config)
+        : context{config, env_of(header, config), hashes},
+          world(view, context.rules()),
+          evm(world, context) {}
+    Execution(const Execution&) = delete;
+    Execution& operator=(const Execution&) = delete;
+};
+
+/// Executes one transaction if it is valid and fits into what is left of the block.
+Result<Done, TxInvalid> add_transaction(Execution& e, const Tx& tx, const Address& sender) {
+    BlockOutcome& out = e.outcome;
+    if (auto ok = check_transaction(e.world, e.context, tx, sender); !ok) return ok;
+    if (tx.gas_limit > e.context.env.gas_limit - out.gas_used)
+        return unexpected(TxInvalid::gas_above_block_limit);
+    const uint64_t blob_gas = tx.blob_hashes.size() * kBlobGas;
+    if (out.blob_gas_used + blob_gas > e.context.fork().blobs.max * kBlobGas)
+        return unexpected(TxInvalid::blob_too_many);
+    TxOutcome done = run_transaction(e.evm, tx, sender);
+    out.gas_used += done.gas_used;
+    out.blob_gas_used += blob_gas;
+    done.receipt.cumulative_gas_used = out.gas_used;
+    for (size_t i = 0; i < Bloom::size(); ++i) out.bloom[i] |= done.receipt.bloom[i];
+    out.receipts.push_back(std::move(done.receipt));
+    out.senders.push_back(sender);
+    return Done{};
+}
+
+Result<Done, BlockInvalid> finish(Execution& e,
+                                  const std::optional<std::vector<Withdrawal>>& withdrawals) {
+    if (withdrawals) apply_withdrawals(e.world, *withdrawals);
+    if (e.context.rules().requests) {
+        const auto hash = collect_requests(e.evm, e.outcome.receipts);
+        if (!hash) return unexpected(fault(hash.error()));
+        e.outcome.requests_hash = *hash;
+    }
+    e.outcome.receipts_root = receipts_root(e.outcome.receipts);
+    e.outcome.diff = e.world.diff();
+    return Done{};
+}
+
+Result<Done, BlockInvalid> add_all(Execution& e, const std::vector<Tx>& txs) {
+    for (size_t i = 0; i < txs.size(); ++i) {
+        const auto fail = [i](TxInvalid error) {
+            return unexpected(BlockInvalid{BlockFault::bad_transaction, i, error});
+        };
+        const auto sender = recover_sender(txs[i]);
+        if (!sender) return fail(TxInvalid::bad_signature);
+        if (const auto added = add_transaction(e, txs[i], *sender); !added)
+            return fail(added.error());
+    }
+    return Done{};
+}
+
+Result<Done, BlockInvalid> compare(const BlockOutcome& outcome, const Header& header) {
+    if (outcome.gas_used != header.gas_used) return unexpected(fault(BlockFault::bad_gas_used));
+    if (outcome.receipts_root != header.receipts_root)
+        return unexpected(fault(BlockFault::bad_receipts_root));
+    if (outcome.bloom != header.logs_bloom) return unexpected(fault(BlockFault::bad_bloom));
+    if (outcome.requests_hash != header.requests_hash)
+        return unexpected(fault(BlockFault::bad_requests));
+    return Done{};
+}
+
+void complete_header(Block& block, const BlockOutcome& outcome) {
+    Header& header = block.header;
+    header.transactions_root = transactions_root(block.txs);
+    header.receipts_root = outcome.receipts_root;
+    header.logs_bloom = outcome.bloom;
+    header.gas_used = outcome.gas_used;
+    header.requests_hash = outcome.requests_hash;
+    if (header.blob_gas_used) header.blob_gas_used = outcome.blob_gas_used;
+}
+
+}  // namespace
+
+Result<BlockOutcome, BlockInvalid> apply_block(const state::StateView& parent_state,
+                                               const Header& parent, const Block& block,
+                                               const BlockHashes& hashes,
+                                               const ChainConfig& config) {
+    if (auto ok = check_header(block.header, parent, config); !ok) return unexpected(ok.error());
+    if (auto ok = check_body(block, config); !ok) return unexpected(ok.error());
+    Execution e(parent_state, block.header, hashes, config);
+    if (auto begun = begin_block(e.evm, block.header, parent); !begun)
+        return unexpected(fault(begun.error()));
+    if (auto added = add_all(e, block.txs); !added) return unexpected(added.error());
+    if (auto done = finish(e, block.withdrawals); !done) return unexpected(done.error());
+    if (auto same = compare(e.outcome, block.header); !same) return unexpected(same.error());
+    return std::move(e.outcome);
+}
+
+Header make_header(const Header& parent, const HeaderChoice& choice, const ChainConfig& config) {
+    Header header;
+    header.parent_hash = hash_header(parent);
+    header.ommers_hash = kEmptyListHash;
+    header.beneficiary = choice.beneficiary;
+    header.number = parent.number + 1;
+    header.gas_limit = next_gas_limit(parent.gas_limit, config.gas_limit);
+    header.timestamp =
+        std::max(choice.timestamp, parent.timestamp + (config.equal_timestamps ? 0 : 1));
+    header.extra_data = choice.extra_data;
+    header.prev_randao = choice.prev_randao;
+    const auto& rules = vm::rules_of(config.revision_at(header.number, header.timestamp));
+    if (rules.fee_market) header.base_fee_per_gas = next_base_fee(parent, header.timestamp, config);
+    if (rules.withdrawals) header.withdrawals_root = kEmptyTrieRoot;
+    if (rules.blob_tx) {
+        header.blob_gas_used = 0;
+        header.excess_blob_gas = next_excess_blob_gas(parent, header.timestamp, config);
+    }
+    if (rules.beacon_root_contract) header.parent_beacon_block_root = Hash{};
+    return header;
+}
+
+Result<BuiltBlock, BlockInvalid> build_block(const state::StateView& parent_state,
+                                             const BuildInput& input) {
+    constexpr uint64_t kTxGasLeast = 21000;
+    BuiltBlock built;
+    built.block.header = input.header;
+    const auto& rules =
+        vm::rules_of(input.config.revision_at(input.header.number, input.header.timestamp));
+    if (rules.withdrawals) built.block.withdrawals.emplace();
+    Execution e(parent_state, input.header, input.hashes, input.config);
+    if (auto begun = begin_block(e.evm, input.header, input.parent); !begun)
+        return unexpected(fault(begun.error()));
+    uint64_t size = 0;
+    while (e.context.env.gas_limit - e.outcome.gas_used >= kTxGasLeast) {
+        if (input.is_time_up && input.is_time_up()) break;
+        auto candidate = input.next ? input.next() : std::nullopt;
+        if (!candidate) break;
+        const uint64_t tx_size = encode_tx(candidate->tx).size();
+        // Half of the cap leaves room for the header and the prefixes.
+        if (rules.block_size_is_capped && size + tx_size > kBlockSizeMax / 2) continue;
+        const auto added = add_transaction(e, candidate->tx, candidate->sender);
+        if (!added) {
+            built.skipped.push_back({hash_tx(candidate->tx), added.error()});
+            continue;
+        }
+        size += tx_size;
+        built.block.txs.push_back(std::move(candidate->tx));
+    }
+    if (auto done = finish(e, built.block.withdrawals); !done) return unexpected(done.error());
+    built.outcome = std::move(e.outcome);
+    complete_header(built.block, built.outcome);
+    return built;
+}
+
+}  // namespace trainyard::consensus

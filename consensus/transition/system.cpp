@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// System calls and the list of requests.
+#include "consensus/transition/system.hpp"
+
+#include "consensus/transition/block.hpp"
+#include "core/hash.hpp"
+#include "vm/arithmetic.hpp"
+
+namespace trainyard::consensus {
+namespace {
+
+/// keccak256("DepositEvent(bytes,bytes,bytes,bytes,bytes)"), EIP-6110.
+constexpr std::string_view kDepositTopic =
+    "649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5";
+
+/// nullopt where there is no such contract.
+std::optional<vm::CallResult> call_system(Evm& evm, const Address& to, BytesView input) {
+    World& world = evm.world();
+    if (world.account(to).code_hash == kEmptyCodeHash) return std::nullopt;
+    evm.begin(kSystemAddress, 0);
+    vm::Message message;
+    message.gas = kSystemCallGas;
+    message.sender = kSystemAddress;
+    message.recipient = to;
+    message.code_address = to;
+    message.input = input;
+    auto result = evm.call(message);
+    world.end_transaction();
+    return result;
+}
+
+Bytes beacon_input(uint64_t number, const Hash& parent_randao, uint64_t epoch_length) {
+    const Hash epoch = to_hash(Uint256((number - 1) / epoch_length - 1));
+    Bytes input(epoch.begin(), epoch.end());
+    append(input, parent_randao.bytes);
+    return input;
+}
+
+/// One field of a deposit's data: head word at `head`, then length and bytes. Empty unless as
+/// expected.
+BytesView deposit_field(BytesView data, size_t head, uint64_t offset, uint64_t size) {
+    if (vm::load_word(data.data() + head) != Uint256(offset)) return {};
+    if (vm::load_word(data.data() + offset) != Uint256(size)) return {};
+    return data.subspan(offset + 32, size);
+}
+
+/// public key 48 | withdrawal credentials 32 | amount 8 | signature 96 | index 8
+bool append_deposit(Bytes& to, BytesView data) {
+    constexpr size_t kDataSize = 576;
+    constexpr uint64_t kOffsets[] = {160, 256, 320, 384, 512}, kSizes[] = {48, 32, 8, 96, 8};
+    if (data.size() != kDataSize) return false;
+    for (size_t i = 0; i < 5; ++i) {
+        const BytesView field = deposit_field(data, 32 * i, kOffsets[i], kSizes[i]);
+        if (field.empty()) return false;
+        append(to, field);
+    }
+    return true;
+}
+
+Result<Bytes, BlockFault> deposits_of(const Evm& evm, const std::vector<Receipt>& receipts) {
+    const auto topic = *fixed_from_hex<Hash>(kDepositTopic);
+    Bytes deposits;
+    for (const auto& receipt : receipts)
+        for (const auto& log : receipt.logs) {
+            if (log.address != evm.context().config.deposit_contract) continue;
+            if (log.topics.empty() || log.topics[0] != topic) continue;
+            if (!append_deposit(deposits, log.data)) return unexpected(BlockFault::bad_requests);
+        }
+    return deposits;
+}
+
+Result<Bytes, BlockFault> ask_contract(Evm& evm, const Address& contract) {
+    auto result = call_system(evm, contract, {});
+    if (!result || result->status != vm::Status::success)
+        return unexpected(BlockFault::system_call_failed);
+    return std::move(result->output);
+}
+
+void hash_request(Sha256& list, uint8_t type, const Bytes& data) {
+    if (data.empty()) return;
+    Sha256 item;
+    item.update(BytesView(&type, 1)).update(data);
+    list.update(item.finish().bytes);
+}
+
+}  // namespace
+
+bool tells_beacon(uint64_t number, const ChainConfig& config) {
+    return config.beacon_contract && number > 1 && (number - 1) % config.epoch_length == 0;
+}
+
+Result<Done, BlockFault> begin_block(Evm& evm, const Header& header, const Header& parent) {
+    const auto& config = evm.context().config;
+    if (evm.rules().beacon_root_contract && header.parent_beacon_block_root)
+        (void)call_system(evm, address::kBeaconRoots, header.parent_beacon_block_root->bytes);
+    if (evm.rules().history_contract)
+        (void)call_system(evm, address::kHistory, header.parent_hash.bytes);
+    if (!tells_beacon(header.number, config)) return Done{};
+    const auto told = call_system(
+        evm, kBeaconAddress, beacon_input(header.number, parent.prev_randao, config.epoch_length));
+    if (told && told->status != vm::Status::success)
+        return unexpected(BlockFault::system_call_failed);
+    return Done{};
+}
+
+void apply_withdrawals(World& world, const std::vector<Withdrawal>& withdrawals) {
+    constexpr uint64_t kWeiPerGwei = 1'000'000'000;
+    for (const auto& w : withdrawals)
+        world.add_balance(world.account(w.address), Uint256(w.amount_gwei) * kWeiPerGwei);
+    world.end_transaction();
+}
+
+Result<Hash, BlockFault> collect_requests(Evm& evm, const std::vector<Receipt>& receipts) {
+    Sha256 list;
+    if (!evm.context().config.execution_requests) return list.finish();
+    const auto deposits = deposits_of(evm, receipts);
+    if (!deposits) return unexpected(deposits.error());
+    const auto withdrawals = ask_contract(evm, address::kWithdrawalRequests);
+    if (!withdrawals) return unexpected(withdrawals.error());
+    const auto consolidations = ask_contract(evm, address::kConsolidationRequests);
+    if (!consolidations) return unexpected(consolidations.error());
+    hash_request(list, 0, *deposits);
+    hash_request(list, 1, *withdrawals);
+    hash_request(list, 2, *consolidations);
+    return list.finish();
+}
+
+}  // namespace trainyard::consensus

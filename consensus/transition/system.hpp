@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the protocol itself does at both ends of a block: calls of system contracts, withdrawals,
+// requests.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "consensus/rules/block.hpp"
+#include "consensus/transition/evm.hpp"
+#include "core/block.hpp"
+#include "core/result.hpp"
+
+namespace trainyard::consensus {
+
+/// EIP-4788, EIP-2935 and, on our chains, the Beacon contract. Errors: system_call_failed.
+[[nodiscard]] Result<Done, BlockFault> begin_block(Evm& evm, const Header& header,
+                                                   const Header& parent);
+
+/// EIP-4895: credits withdrawals, in gwei.
+void apply_withdrawals(World& world, const std::vector<Withdrawal>& withdrawals);
+
+/// EIP-7685: the hash over deposits (EIP-6110), withdrawal (EIP-7002) and consolidation requests
+/// (EIP-7251). Errors: system_call_failed, bad_requests (a deposit log of another shape).
+[[nodiscard]] Result<Hash, BlockFault> collect_requests(Evm& evm,
+                                                        const std::vector<Receipt>& receipts);
+
+}  // namespace trainyard::consensus
