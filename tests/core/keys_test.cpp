@@ -107,6 +107,38 @@ TEST(vrf, proves_verifies_and_is_the_same_every_time) {
     EXPECT_TRUE(vrf::verify(*public_key(key_of(9)), {}, vrf::prove(key_of(9), {})));
 }
 
+TEST(vrf, gives_the_proofs_of_a_separate_implementation) {
+    // Computed by a Python program written from RFC 9381 on plain integers, which also reproduces
+    // the P-256 example of the RFC (appendix B.1, "sample") when given that curve and suite.
+    struct Known {
+        std::string_view alpha, proof, beta;
+    };
+    const Known known[] = {
+        {"sample",
+         "0338ec99b5d0f94ebcc2c704c04af3de8b4289df8798e5fb9f920d7f5d77ac03d7"
+         "718b9677d1c9348649ac2ec4f7ecbe51"
+         "9b30dd10c4eb5efc21dd5944709f2f3b7e97a25f6f095334593502d05103bc5b",
+         "d466c22e14dc3b7fd169668dd3ee9ac6351429a24aebc5e8af61a0f0de89b65a"},
+        {"test",
+         "020ead2dc62f604a6ae2003b6c3012cf7ce2988dedf7606110e66edd5bb7f4b17b"
+         "ec303fd0bff5bfdff67ff6e4b6d4775d"
+         "9efbe999f4d2467b61ab58659b6385c1a6c55fe84d1bb56c70152856a641364f",
+         "20b81616f3a3a4c51986e61f3b8e8e80d84f7fa0e05933bd0317150a5a250c09"},
+        {"",
+         "03ea3a3f2fadddc36eb70d8c81797a92621cbaaecfd03cbf5916a990073181a29a"
+         "8be98ee0c5eaa88c3040325b123ea1d9"
+         "c4e99d19296d337aeaaec94549387700801cfc3320dc17995c8e31d10af6f690",
+         "dcc8f9f13ecef09eab19c58beddf5d1e644eb072af29e6139b7ec89786b4153f"},
+    };
+    const auto key = *fixed_from_hex<SecretKey>(
+        "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721");
+    for (const Known& k : known) {
+        const vrf::Proof proof = vrf::prove(key, as_bytes(k.alpha));
+        EXPECT_EQ(to_hex(proof), k.proof);
+        EXPECT_EQ(to_hex(vrf::verify(*public_key(key), as_bytes(k.alpha), proof).value()), k.beta);
+    }
+}
+
 TEST(vrf, rejects_every_flipped_bit_of_the_proof) {
     const SecretKey key = key_of(42);
     const vrf::Proof proof = vrf::prove(key, as_bytes("alpha"));
