@@ -26,12 +26,12 @@ struct AuditDraws {
 };
 
 struct DrawCounts {
-    uint32_t steps = 2;           ///< private steps
+    uint32_t steps = 2;           ///< different steps, fewer if the segment is shorter
     uint32_t units_per_step = 2;  ///< of each drawn step
     uint32_t tiles = 4;
 };
 /// Draws from a seed, uniformly and without repetition inside a step: docs/spec/training.md,
-/// section 8. `shared` draws the steps from `shared_seed` first, then the private ones from `seed`.
+/// section 8.
 [[nodiscard]] AuditDraws make_draws(const Program& program, const SegmentClaim& claim,
                                     const Hash& seed, const DrawCounts& counts);
 

@@ -102,8 +102,8 @@ struct AdamwTensors {
     const float* g = nullptr;
 };
 
-/// Every pointer of an operator is memory of this backend from `allocate` (row-major, 64-byte
-/// aligned; host memory too where `is_host` is true). Outputs do not overlap inputs except where a
+/// Every pointer of an operator is memory of this backend from `allocate`, or any host memory where
+/// `is_host` is true; row-major. Outputs do not overlap inputs except where a
 /// comment says "in place". Calls may run asynchronously, in order. Quantising a group that holds
 /// an Inf or NaN, and check_finite, raise a flag which `finish` reports; after it the values are
 /// without meaning. Each operator equals training/reference bit for bit: docs/spec/numerics.md.

@@ -78,6 +78,8 @@ public:
                                                                   uint32_t step_word);
     /// Forward only: the mean loss of a batch.
     [[nodiscard]] Result<uint32_t, EngineError> forward_loss(const Batch& batch);
+    /// Forward only: the logits, one row per position.
+    [[nodiscard]] Result<Tensor, EngineError> forward_logits(const Batch& batch);
 
 private:
     struct Impl;

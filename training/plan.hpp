@@ -17,10 +17,12 @@ struct Layout {
     uint64_t arena_bytes = 0;
 };
 
-/// Lays out the activations of `nodes` [first, last) so that values alive together never overlap;
-/// an operator that may work in place does when its input dies there. `keep` values stay alive.
+/// Lays out what the first `node_count` nodes produce so that values alive together never overlap;
+/// an operator that may work in place does when its input dies there. Values of `keep` live to the
+/// end; those of `outside` have memory elsewhere.
 [[nodiscard]] Layout layout_arena(const Graph& graph, size_t node_count,
-                                  const std::vector<uint32_t>& keep);
+                                  const std::vector<uint32_t>& keep,
+                                  const std::vector<uint32_t>& outside);
 
 struct Plan {
     uint64_t parameter_count = 0;

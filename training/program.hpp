@@ -149,6 +149,10 @@ struct ProgramFault {
 [[nodiscard]] Hash program_id(const Program& program);
 [[nodiscard]] std::string to_text(const ProgramFault& fault);
 
+/// Records of the data set, and those among them that may be trained on (numbers 0, 1, ...).
+[[nodiscard]] uint64_t total_records(const Program& program);
+[[nodiscard]] uint64_t training_records(const Program& program);
+
 /// The forward graph with all shapes, for `sequences` sequences of `positions` positions each.
 [[nodiscard]] Result<Graph, ProgramFault> forward_graph(const Program& program, uint32_t sequences,
                                                         uint32_t positions);

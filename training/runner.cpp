@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// One case per operator: from values and attributes to the call of the seam.
+#include "training/runner.hpp"
+
+namespace trainyard::training {
+
+namespace {
+MatrixShape matrix(const Shape& s) {
+    return {s.rows, s.cols};
+}
+}  // namespace
+
+GraphRunner::GraphRunner(Backend& backend, Graph graph, size_t node_count,
+                         std::vector<uint32_t> keep, const std::vector<uint32_t>& outside)
+    : backend_(backend), graph_(std::move(graph)) {
+    const Layout layout = layout_arena(graph_, node_count, keep, outside);
+    arena_ = BackendMemory(backend, layout.arena_bytes);
+    at_.assign(graph_.values.size(), nullptr);
+    if (!arena_.ok()) return;
+    for (size_t v = 0; v < at_.size(); ++v)
+        if (layout.offsets[v] != Layout::kOutside)
+            at_[v] = static_cast<uint8_t*>(arena_.data()) + layout.offsets[v];
+}
+
+EmbeddingShape GraphRunner::embedding_shape(uint32_t tokens, uint32_t d, uint32_t v) const {
+    const Shape batch = shape(tokens);
+    return {batch.rows, batch.cols, d, v};
+}
+
+void GraphRunner::run(size_t first, size_t last, const RunContext& context) {
+    for (size_t i = first; i < last; ++i) {
+        const Node& node = graph_.nodes[i];
+        const OpInfo* info = find_op(node.op);
+        ASSERT(info != nullptr);
+        if (info->forward)
+            run_forward(node);
+        else
+            run_backward(node, context);
+    }
+}
+
+void GraphRunner::run_forward(const Node& n) {
+    const Shape x = shape(n.inputs[0]);
+    const Shape y = shape(n.outputs[0]);
+    switch (n.op) {
+        case Op::embedding:
+            return backend_.embedding(
+                out(n, 0), words(n.inputs[0]), in(n, 1), in(n, 2),
+                embedding_shape(n.inputs[0], y.cols, shape(n.inputs[1]).rows));
+        case Op::rms_norm:
+            return backend_.rms_norm(out(n, 0), out(n, 1), in(n, 0), in(n, 1), matrix(x));
+        case Op::linear:
+            return backend_.linear(out(n, 0), in(n, 0), in(n, 1), {x.rows, x.cols, y.cols});
+        case Op::attention:
+            return backend_.attention(out(n, 0), out(n, 1), in(n, 0),
+                                      attention_shape(graph_, n.inputs[0], n.attributes[0]));
+        case Op::add:
+            return backend_.add(out(n, 0), in(n, 0), in(n, 1), y.count());
+        case Op::gelu:
+            return backend_.gelu(out(n, 0), in(n, 0), y.count());
+        case Op::cross_entropy:
+            return backend_.cross_entropy(out(n, 0), in(n, 0), words(n.inputs[1]), matrix(x));
+        default:
+            ASSERT(false);
+    }
+}
+
+void GraphRunner::run_backward(const Node& n, const RunContext& c) {
+    const Shape first = shape(n.inputs[0]);
+    switch (n.op) {
+        case Op::embedding_grad:
+            return backend_.embedding_grad(
+                out(n, 0), out(n, 1), words(n.inputs[1]), in(n, 0),
+                embedding_shape(n.inputs[1], first.cols, shape(n.outputs[0]).rows));
+        case Op::rms_norm_grad:
+            return backend_.rms_norm_grad(
+                out(n, 0), out(n, 1),
+                {in(n, 0), in(n, 1), in(n, 2), in(n, 3), n.inputs.size() == 5 ? in(n, 4) : nullptr},
+                matrix(first));
+        case Op::linear_grad: {
+            const Shape x = shape(n.inputs[1]);
+            return backend_.linear_grad(out(n, 0), out(n, 1), {in(n, 0), in(n, 1), in(n, 2)},
+                                        {x.rows, x.cols, first.cols},
+                                        {c.seed, c.step_word, n.attributes[0]});
+        }
+        case Op::attention_grad:
+            return backend_.attention_grad(out(n, 0), {in(n, 0), in(n, 1), in(n, 2), in(n, 3)},
+                                           attention_shape(graph_, n.inputs[3], n.attributes[0]),
+                                           {c.seed, c.step_word, n.attributes[1], n.attributes[2]});
+        case Op::gelu_grad:
+            return backend_.gelu_grad(out(n, 0), in(n, 0), in(n, 1), first.count());
+        case Op::cross_entropy_grad:
+            return backend_.cross_entropy_grad(out(n, 0), in(n, 0), words(n.inputs[1]),
+                                               matrix(first), c.inv_n);
+        default:
+            ASSERT(false);
+    }
+}
+
+}  // namespace trainyard::training

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the nodes of one graph on one backend, with the graph's own arena.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "training/engine.hpp"
+#include "training/graph.hpp"
+
+namespace trainyard::training {
+
+/// Memory of a backend, released with its owner. The backend must outlive it.
+class BackendMemory {
+public:
+    BackendMemory() = default;
+    BackendMemory(Backend& backend, size_t bytes)
+        : backend_(&backend), data_(backend.allocate(bytes)) {}
+    BackendMemory(BackendMemory&& other) noexcept { swap(other); }
+    BackendMemory& operator=(BackendMemory&& other) noexcept { return swap(other), *this; }
+    ~BackendMemory() {
+        if (data_ != nullptr) backend_->release(data_);
+    }
+    [[nodiscard]] bool ok() const { return data_ != nullptr; }
+    [[nodiscard]] void* data() const { return data_; }
+    [[nodiscard]] float* floats() const { return static_cast<float*>(data_); }
+
+private:
+    void swap(BackendMemory& other) {
+        std::swap(backend_, other.backend_);
+        std::swap(data_, other.data_);
+    }
+    Backend* backend_ = nullptr;
+    void* data_ = nullptr;
+};
+
+struct RunContext {
+    uint32_t seed = 0;
+    uint32_t step_word = 0;
+    float inv_n = 1.0F;
+};
+
+/// Values outside the arena (tokens, targets, parameters, their gradients) are bound by the caller.
+class GraphRunner {
+public:
+    /// Plans the first `node_count` nodes; `ok` is false when there is no memory.
+    GraphRunner(Backend& backend, Graph graph, size_t node_count, std::vector<uint32_t> keep,
+                const std::vector<uint32_t>& outside);
+    [[nodiscard]] bool ok() const { return arena_.ok(); }
+    void bind(uint32_t value, void* memory) { at_[value] = memory; }
+    void run(size_t first, size_t last, const RunContext& context);
+    [[nodiscard]] const Graph& graph() const { return graph_; }
+    [[nodiscard]] float* floats(uint32_t value) const { return static_cast<float*>(at_[value]); }
+
+private:
+    void run_forward(const Node& node);
+    void run_backward(const Node& node, const RunContext& context);
+    [[nodiscard]] float* in(const Node& node, size_t i) const { return floats(node.inputs[i]); }
+    [[nodiscard]] float* out(const Node& node, size_t i) const { return floats(node.outputs[i]); }
+    [[nodiscard]] const uint32_t* words(uint32_t value) const {
+        return static_cast<const uint32_t*>(at_[value]);
+    }
+    [[nodiscard]] const Shape& shape(uint32_t value) const { return graph_.values[value].shape; }
+    [[nodiscard]] EmbeddingShape embedding_shape(uint32_t tokens, uint32_t d, uint32_t v) const;
+
+    Backend& backend_;
+    Graph graph_;
+    BackendMemory arena_;
+    std::vector<void*> at_;
+};
+
+}  // namespace trainyard::training

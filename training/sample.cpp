@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Generates bytes from a model, one forward pass per byte.
+#include <algorithm>
+
+#include "training/engine.hpp"
+#include "training/numerics/float_mode.hpp"
+#include "training/numerics/functions.hpp"
+#include "training/numerics/philox.hpp"
+#include "training/runner.hpp"
+
+namespace trainyard::training {
+
+namespace {
+
+uint32_t most_likely(const std::vector<float>& z) {
+    return static_cast<uint32_t>(std::max_element(z.begin(), z.end()) - z.begin());
+}
+
+/// Draws from softmax(z / temperature) by a running sum in order of the classes.
+uint32_t draw(const std::vector<float>& z, float temperature, uint32_t word) {
+    const float max = *std::max_element(z.begin(), z.end());
+    std::vector<float> running;
+    float sum = 0.0F;
+    for (const float x : z) {
+        sum = sum + exp((x - max) / temperature);
+        running.push_back(sum);
+    }
+    const float at = static_cast<float>(word >> 8) * 0x1p-24F * sum;
+    const auto it = std::upper_bound(running.begin(), running.end(), at);
+    return static_cast<uint32_t>(
+        std::min<ptrdiff_t>(it - running.begin(), static_cast<ptrdiff_t>(z.size()) - 1));
+}
+
+/// A forward pass over one sequence with the program's weights.
+class Sampler {
+public:
+    Sampler(const Program& program, Backend& backend, Graph graph)
+        : backend_(backend),
+          length_(program.data.sequence),
+          logits_(graph.nodes.back().inputs[0]),
+          nodes_(graph.nodes.size() - 1),
+          runner_(backend, std::move(graph), nodes_, {logits_}, {}),
+          tokens_(backend, length_ * sizeof(uint32_t)) {
+        if (tokens_.ok()) runner_.bind(kTokensValue, tokens_.data());
+    }
+
+    bool load(const std::vector<Tensor>& w) {
+        if (!runner_.ok() || !tokens_.ok()) return false;
+        for (size_t k = 0; k < w.size(); ++k) {
+            const size_t bytes = w[k].data.size() * sizeof(float);
+            weights_.emplace_back(backend_, bytes);
+            if (!weights_.back().ok()) return false;
+            backend_.upload(weights_.back().data(), w[k].data.data(), bytes);
+            runner_.bind(kFirstParameterValue + static_cast<uint32_t>(k), weights_.back().data());
+        }
+        return true;
+    }
+
+    /// Logits after the last byte of `text`; later rows hold padding, which no earlier row sees.
+    Result<std::vector<float>, EngineError> next(BytesView text) {
+        const BytesView seen = text.last(std::min<size_t>(text.size(), length_));
+        std::vector<uint32_t> tokens(length_, 0);
+        std::copy(seen.begin(), seen.end(), tokens.begin());
+        backend_.upload(tokens_.data(), tokens.data(), tokens.size() * sizeof(uint32_t));
+        runner_.run(0, nodes_, {});
+        const size_t classes = runner_.graph().values[logits_].shape.cols;
+        std::vector<float> z(classes);
+        backend_.download(z.data(), runner_.floats(logits_) + (seen.size() - 1) * classes,
+                          classes * sizeof(float));
+        auto status = backend_.finish();
+        if (!status) return unexpected(EngineError::device_failed);
+        if (status->nonfinite) return unexpected(EngineError::diverged);
+        return z;
+    }
+
+private:
+    Backend& backend_;
+    size_t length_;
+    uint32_t logits_;
+    size_t nodes_;
+    GraphRunner runner_;
+    BackendMemory tokens_;
+    std::vector<BackendMemory> weights_;
+};
+
+bool weights_fit(const Program& program, const std::vector<Tensor>& w) {
+    if (w.size() != program.parameters.size()) return false;
+    for (size_t k = 0; k < w.size(); ++k)
+        if (w[k].shape != program.parameters[k].shape || w[k].data.size() != w[k].shape.count())
+            return false;
+    return true;
+}
+
+}  // namespace
+
+Result<Bytes, EngineError> sample(const Program& program, Backend& backend,
+                                  const std::vector<Tensor>& w, BytesView prompt,
+                                  const SampleOptions& options) {
+    if (program.recipe != backend.recipe()) return unexpected(EngineError::wrong_recipe);
+    if (!validate_program(program)) return unexpected(EngineError::bad_program);
+    auto graph = forward_graph(program, 1, program.data.sequence);
+    if (!graph) return unexpected(EngineError::bad_program);
+    if (!weights_fit(program, w)) return unexpected(EngineError::wrong_shape);
+    Sampler sampler(program, backend, std::move(*graph));
+    if (!sampler.load(w)) return unexpected(EngineError::out_of_memory);
+    const FloatModeGuard mode;
+    Bytes text(prompt.begin(), prompt.end());
+    if (text.empty()) text.push_back('\n');
+    for (const Node& node : program.nodes)
+        if (node.op == Op::embedding) {
+            const uint32_t rows = w[node.inputs[1] - kFirstParameterValue].shape.rows;
+            for (const uint8_t byte : text)
+                if (byte >= rows) return unexpected(EngineError::bad_token);
+        }
+    const size_t start = text.size();
+    for (uint32_t i = 0; i < options.count; ++i) {
+        auto z = sampler.next(text);
+        if (!z) return unexpected(z.error());
+        z->resize(std::min<size_t>(z->size(), 256));
+        const uint32_t word = philox({i, 0, 0, 0}, options.seed, kPhiloxSample)[0];
+        text.push_back(static_cast<uint8_t>(
+            options.temperature > 0.0F ? draw(*z, options.temperature, word) : most_likely(*z)));
+    }
+    return Bytes(text.begin() + static_cast<ptrdiff_t>(start), text.end());
+}
+
+}  // namespace trainyard::training

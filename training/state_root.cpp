@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tiles, leaves and roots of tensors and states.
+#include "training/state_root.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/hash.hpp"
+#include "core/merkle.hpp"
+
+namespace trainyard::training {
+
+static_assert(std::endian::native == std::endian::little,
+              "tiles are hashed as they lie in memory; a big-endian machine must swap first");
+
+namespace {
+
+constexpr uint8_t kTensorTag = 0x02;
+constexpr uint8_t kScalarTag = 0x03;
+constexpr uint8_t kFloat32 = 0x01;
+
+uint32_t tiles_across(Shape shape) {
+    return (shape.cols + kTileSide - 1) / kTileSide;
+}
+
+/// Copies tile `index` to 1,024 zeroed elements.
+void copy_tile(float* to, const Tensor& tensor, uint32_t index) {
+    const Shape& s = tensor.shape;
+    if (s.rank == 1) {
+        const size_t from = size_t{index} * kTileElements;
+        const size_t n = std::min<size_t>(kTileElements, s.cols - from);
+        std::memcpy(to, tensor.data.data() + from, n * sizeof(float));
+        return;
+    }
+    const uint32_t row0 = index / tiles_across(s) * kTileSide;
+    const uint32_t col0 = index % tiles_across(s) * kTileSide;
+    const uint32_t rows = std::min(kTileSide, s.rows - row0);
+    const uint32_t cols = std::min(kTileSide, s.cols - col0);
+    for (uint32_t r = 0; r < rows; ++r)
+        std::memcpy(to + size_t{r} * kTileSide,
+                    tensor.data.data() + size_t{row0 + r} * s.cols + col0, cols * sizeof(float));
+}
+
+Hash leaf_of(const float* tile) {
+    return merkle::leaf({reinterpret_cast<const uint8_t*>(tile), kTileBytes});
+}
+
+void append_leaves(std::vector<Hash>& to, const std::vector<Tensor>& tensors) {
+    for (const Tensor& tensor : tensors) to.push_back(tensor_leaf(tensor));
+}
+
+}  // namespace
+
+uint32_t tile_count(Shape shape) {
+    if (shape.rank == 1) return (shape.cols + kTileElements - 1) / kTileElements;
+    return (shape.rows + kTileSide - 1) / kTileSide * tiles_across(shape);
+}
+
+std::vector<float> read_tile(const Tensor& tensor, uint32_t index) {
+    ASSERT(index < tile_count(tensor.shape));
+    std::vector<float> tile(kTileElements, 0.0F);
+    copy_tile(tile.data(), tensor, index);
+    return tile;
+}
+
+Hash tile_leaf(const std::vector<float>& tile) {
+    ASSERT(tile.size() == kTileElements);
+    return leaf_of(tile.data());
+}
+
+std::vector<Hash> tile_leaves(const Tensor& tensor) {
+    std::vector<Hash> leaves(tile_count(tensor.shape));
+    float tile[kTileElements];
+    for (uint32_t i = 0; i < leaves.size(); ++i) {
+        std::memset(tile, 0, sizeof(tile));
+        copy_tile(tile, tensor, i);
+        leaves[i] = leaf_of(tile);
+    }
+    return leaves;
+}
+
+Hash tensor_leaf(Shape shape, const Hash& tile_root) {
+    Bytes bytes{kTensorTag, kFloat32, shape.rank};
+    if (shape.rank == 2) append_le(bytes, shape.rows);
+    append_le(bytes, shape.cols);
+    append(bytes, tile_root.bytes);
+    return sha256(bytes);
+}
+
+Hash tensor_leaf(const Tensor& tensor) {
+    return tensor_leaf(tensor.shape, merkle::root(tile_leaves(tensor)));
+}
+
+Hash grad_root(const std::vector<Tensor>& gradients) {
+    std::vector<Hash> leaves;
+    append_leaves(leaves, gradients);
+    return merkle::root(std::move(leaves));
+}
+
+Hash scalar_leaf(const ScalarLeaf& s) {
+    Bytes bytes{kScalarTag};
+    append_le(bytes, s.step);
+    append_le(bytes, s.p1_bits);
+    append_le(bytes, s.p2_bits);
+    append_le(bytes, s.cursor);
+    append(bytes, s.run_seed.bytes);
+    append(bytes, s.program.bytes);
+    return sha256(bytes);
+}
+
+std::vector<Hash> state_leaves(const ModelState& state, const Hash& program) {
+    std::vector<Hash> leaves;
+    append_leaves(leaves, state.w);
+    append_leaves(leaves, state.m);
+    append_leaves(leaves, state.v);
+    leaves.push_back(scalar_leaf(
+        {state.step, state.p1_bits, state.p2_bits, state.cursor, state.run_seed, program}));
+    return leaves;
+}
+
+Hash state_root(const ModelState& state, const Hash& program) {
+    return merkle::root(state_leaves(state, program));
+}
+
+}  // namespace trainyard::training

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole step: micro-batches, the fixed tree that sums them, the clipped AdamW update.
+#include <cmath>
+
+#include "training/engine.hpp"
+#include "training/numerics/float_mode.hpp"
+#include "training/numerics/functions.hpp"
+#include "training/runner.hpp"
+#include "training/state_root.hpp"
+#include "training/update.hpp"
+
+namespace trainyard::training {
+
+namespace {
+
+void add_into(std::vector<Tensor>& to, const std::vector<Tensor>& from) {
+    for (size_t k = 0; k < to.size(); ++k)
+        for (size_t i = 0; i < to[k].data.size(); ++i)
+            to[k].data[i] = to[k].data[i] + from[k].data[i];
+}
+
+/// A host tensor as memory of the backend: itself on a host backend, else a copy.
+class Mirror {
+public:
+    Mirror(Backend& backend, float* host, size_t count, bool write_back)
+        : backend_(backend), host_(host), bytes_(count * sizeof(float)), write_back_(write_back) {
+        if (backend.is_host()) return;
+        copy_ = BackendMemory(backend, bytes_);
+        if (copy_.ok()) backend.upload(copy_.data(), host, bytes_);
+    }
+    [[nodiscard]] bool ok() const { return backend_.is_host() || copy_.ok(); }
+    [[nodiscard]] float* data() const { return backend_.is_host() ? host_ : copy_.floats(); }
+    void finish() {
+        if (write_back_ && copy_.ok()) backend_.download(host_, copy_.data(), bytes_);
+    }
+
+private:
+    Backend& backend_;
+    float* host_;
+    size_t bytes_;
+    bool write_back_;
+    BackendMemory copy_;
+};
+
+/// sqrt of the sum of squares, added tensor by tensor in order.
+Result<float, EngineError> global_norm(Backend& backend, const std::vector<Tensor>& gradients) {
+    BackendMemory scalar(backend, sizeof(float));
+    if (!scalar.ok()) return unexpected(EngineError::out_of_memory);
+    float total = 0.0F;
+    for (const Tensor& g : gradients) {
+        const Mirror mirror(backend, const_cast<float*>(g.data.data()), g.data.size(), false);
+        if (!mirror.ok()) return unexpected(EngineError::out_of_memory);
+        backend.sum_squares(scalar.floats(), mirror.data(), g.data.size());
+        float part = 0.0F;
+        backend.download(&part, scalar.data(), sizeof(float));
+        total = total + part;
+    }
+    return std::sqrt(total);
+}
+
+Result<Done, EngineError> update_tensor(Backend& backend, ModelState& state, size_t k,
+                                        const Tensor& gradient, const AdamwScalars& scalars,
+                                        float wd) {
+    const size_t count = gradient.data.size();
+    Mirror w(backend, state.w[k].data.data(), count, true);
+    Mirror m(backend, state.m[k].data.data(), count, true);
+    Mirror v(backend, state.v[k].data.data(), count, true);
+    const Mirror g(backend, const_cast<float*>(gradient.data.data()), count, false);
+    if (!w.ok() || !m.ok() || !v.ok() || !g.ok()) return unexpected(EngineError::out_of_memory);
+    backend.adamw({w.data(), m.data(), v.data(), g.data()}, count, scalars, wd);
+    w.finish();
+    m.finish();
+    v.finish();
+    return Done{};
+}
+
+}  // namespace
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+    if (a.shape != b.shape || a.data.size() != b.data.size()) return false;
+    for (size_t i = 0; i < a.data.size(); ++i)
+        if (bits_of(a.data[i]) != bits_of(b.data[i])) return false;
+    return true;
+}
+
+void TreeSum::push(std::vector<Tensor> item) {
+    const FloatModeGuard mode;
+    Partial next{0, std::move(item)};
+    while (!partials_.empty() && partials_.back().level == next.level) {
+        Partial left = std::move(partials_.back());
+        partials_.pop_back();
+        add_into(left.sum, next.sum);
+        next = {left.level + 1, std::move(left.sum)};
+    }
+    partials_.push_back(std::move(next));
+}
+
+std::vector<Tensor> TreeSum::take() {
+    const FloatModeGuard mode;
+    if (partials_.empty()) return {};
+    std::vector<Tensor> sum = std::move(partials_.back().sum);
+    partials_.pop_back();
+    while (!partials_.empty()) {
+        std::vector<Tensor> left = std::move(partials_.back().sum);
+        partials_.pop_back();
+        add_into(left, sum);
+        sum = std::move(left);
+    }
+    return sum;
+}
+
+UpdateScalars update_scalars(const Program& program, uint64_t t, uint32_t p1_bits, uint32_t p2_bits,
+                             uint32_t norm_bits) {
+    const FloatModeGuard mode;
+    const Optimiser& o = program.optimiser;
+    UpdateScalars out;
+    AdamwScalars& s = out.adamw;
+    s.b1 = as_float(o.b1_bits);
+    s.b2 = as_float(o.b2_bits);
+    s.eps = as_float(o.eps_bits);
+    s.lr = as_float(o.lr_bits[t]);
+    const float norm = as_float(norm_bits);
+    s.clip = norm > 1.0F ? 1.0F / norm : 1.0F;
+    const float p1 = as_float(p1_bits) * s.b1, p2 = as_float(p2_bits) * s.b2;
+    s.ic1 = 1.0F / (1.0F - p1);
+    s.ic2 = 1.0F / (1.0F - p2);
+    s.o1 = 1.0F - s.b1;
+    s.o2 = 1.0F - s.b2;
+    out.p1_bits = bits_of(p1);
+    out.p2_bits = bits_of(p2);
+    return out;
+}
+
+float decay_of(const Program& program, size_t parameter) {
+    return program.parameters[parameter].decay ? as_float(program.optimiser.decay_bits) : 0.0F;
+}
+
+Result<Done, EngineError> update_with(const Program& program, Backend& backend, ModelState& state,
+                                      const std::vector<Tensor>& gradients, uint32_t norm_bits) {
+    const UpdateScalars scalars =
+        update_scalars(program, state.step, state.p1_bits, state.p2_bits, norm_bits);
+    for (size_t k = 0; k < gradients.size(); ++k) {
+        auto done =
+            update_tensor(backend, state, k, gradients[k], scalars.adamw, decay_of(program, k));
+        if (!done) return done;
+    }
+    auto status = backend.finish();
+    if (!status) return unexpected(EngineError::device_failed);
+    state.p1_bits = scalars.p1_bits;
+    state.p2_bits = scalars.p2_bits;
+    state.step += 1;
+    state.cursor += uint64_t{program.run.micro_batches} * program.run.sequences;
+    return Done{};
+}
+
+Result<UpdateResult, EngineError> apply_update(const Program& program, Backend& backend,
+                                               ModelState& state,
+                                               const std::vector<Tensor>& gradients) {
+    if (!state_fits(program, state) || gradients.size() != program.parameters.size() ||
+        state.step >= program.run.steps)
+        return unexpected(EngineError::wrong_shape);
+    for (size_t k = 0; k < gradients.size(); ++k)
+        if (gradients[k].shape != program.parameters[k].shape ||
+            gradients[k].data.size() != gradients[k].shape.count())
+            return unexpected(EngineError::wrong_shape);
+    const FloatModeGuard mode;
+    auto norm = global_norm(backend, gradients);
+    if (!norm) return unexpected(norm.error());
+    UpdateResult out{bits_of(*norm), is_nonfinite(*norm)};
+    if (out.nonfinite) return out;
+    auto done = update_with(program, backend, state, gradients, out.norm_bits);
+    if (!done) return unexpected(done.error());
+    return out;
+}
+
+uint32_t mean_of_losses(const std::vector<uint32_t>& loss_bits) {
+    const FloatModeGuard mode;
+    TreeSum tree;
+    for (const uint32_t bits : loss_bits) tree.push({Tensor{Shape::vector(1), {as_float(bits)}}});
+    return bits_of(tree.take()[0].data[0] / static_cast<float>(loss_bits.size()));
+}
+
+Result<StepResult, EngineError> run_step(Engine& engine, ModelState& state, BytesView data) {
+    const Program& program = engine.program();
+    if (!state_fits(program, state) || state.step >= program.run.steps)
+        return unexpected(EngineError::wrong_shape);
+    auto loaded = engine.load_weights(state.w);
+    if (!loaded) return unexpected(loaded.error());
+    StepResult out;
+    TreeSum tree;
+    for (uint32_t j = 0; j < program.run.micro_batches; ++j) {
+        auto unit = run_micro_batch(engine, data, state.run_seed, state.step, j);
+        if (!unit) return unexpected(unit.error());
+        if (unit->nonfinite) return unexpected(EngineError::diverged);
+        out.unit_loss_bits.push_back(unit->loss_bits);
+        out.unit_grad_roots.push_back(grad_root(unit->gradients));
+        tree.push(std::move(unit->gradients));
+    }
+    out.gradients = tree.take();
+    out.grad_root =
+        program.run.micro_batches == 1 ? out.unit_grad_roots[0] : grad_root(out.gradients);
+    out.loss_bits = mean_of_losses(out.unit_loss_bits);
+    auto update = apply_update(program, engine.backend(), state, out.gradients);
+    if (!update) return unexpected(update.error());
+    if (update->nonfinite) return unexpected(EngineError::diverged);
+    out.norm_bits = update->norm_bits;
+    return out;
+}
+
+Result<uint32_t, EngineError> evaluate_held_out(Engine& engine, const std::vector<Tensor>& w,
+                                                BytesView data) {
+    const Program& program = engine.program();
+    const uint32_t sequences = program.run.sequences;
+    const uint64_t total = total_records(program);
+    if (program.data.held_out == 0) return unexpected(EngineError::wrong_shape);
+    auto loaded = engine.load_weights(w);
+    if (!loaded) return unexpected(loaded.error());
+    std::vector<uint32_t> losses;
+    for (uint64_t r = total - program.data.held_out; r < total; r += sequences) {
+        std::vector<uint64_t> records;
+        for (uint32_t b = 0; b < sequences; ++b) records.push_back(r + b);
+        auto batch = make_batch(program, data, records);
+        if (!batch) return unexpected(batch.error());
+        auto loss = engine.forward_loss(*batch);
+        if (!loss) return loss;
+        losses.push_back(*loss);
+    }
+    return mean_of_losses(losses);
+}
+
+}  // namespace trainyard::training
