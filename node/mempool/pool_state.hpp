@@ -112,7 +112,6 @@ private:
     [[nodiscard]] Check check(const Tx& tx, const consensus::SenderState& state) const;
     [[nodiscard]] Check check_place(const Pooled& tx, const Account& account) const;
     [[nodiscard]] Check make_room(const Pooled& tx);
-    [[nodiscard]] Uint256 tip_of(const Pooled& tx) const;
     void insert(Account& account, const PooledPtr& tx);
     void erase(const PooledPtr& tx);
     void refresh(const Address& who, const consensus::SenderState& state,

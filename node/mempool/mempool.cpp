@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pool behind its lock: signatures, accounts at the head, gossip memory.
+#include "node/mempool/mempool.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <unordered_set>
+
+#include "consensus/rules/block.hpp"
+#include "core/assert.hpp"
+
+namespace trainyard::node::mempool {
+
+using consensus::SenderState;
+
+namespace {
+
+constexpr size_t kDelegationSize = 23;  // EIP-7702: ef0100 and an address
+
+bool is_delegation(const Bytes& code) {
+    return code.size() == kDelegationSize && code[0] == 0xef && code[1] == 0x01 && code[2] == 0x00;
+}
+
+SenderState sender_at(const state::StateView& view, const Address& who) {
+    const auto account = view.account(who);
+    if (!account) return {};
+    const bool has_code =
+        account->code_hash != kEmptyCodeHash && !is_delegation(view.code(account->code_hash));
+    return {account->nonce, account->balance, has_code};
+}
+
+HeadEnv env_after(const Header& head, const consensus::ChainConfig& config) {
+    return {config.fork_at(head.number + 1, head.timestamp),
+            consensus::next_base_fee(head, head.timestamp, config), head.gas_limit};
+}
+
+/// The latest hashes seen, forgotten in the order of arrival.
+class Recent {
+public:
+    explicit Recent(size_t max) : max_(max) {}
+    void add(const Hash& hash) {
+        if (!set_.insert(hash).second) return;
+        order_.push_back(hash);
+        if (order_.size() <= max_) return;
+        set_.erase(order_.front());
+        order_.pop_front();
+    }
+    [[nodiscard]] bool has(const Hash& hash) const { return set_.count(hash) != 0; }
+
+private:
+    const size_t max_;
+    std::unordered_set<Hash, FixedBytesHasher> set_;
+    std::deque<Hash> order_;
+};
+
+}  // namespace
+
+struct Mempool::Impl {
+    const chain::Chain& chain;
+    mutable std::mutex mutex;
+    PoolState state;
+    Recent known;
+    chain::ChainBlockPtr head;
+    std::shared_ptr<const state::StateView> view;  ///< of `head`
+    std::function<void(const PooledPtr&)> callback;
+
+    Impl(const chain::Chain& c, const Options& options)
+        : chain(c), state(c.config(), options.limits), known(options.known_max) {
+        const auto pending = move_to(c.latest());
+        ASSERT(pending.empty());
+    }
+
+    void tell(const std::vector<PooledPtr>& txs) const {
+        if (!callback) return;
+        for (const auto& tx : txs) callback(tx);
+    }
+
+    /// With the lock held.
+    std::vector<PooledPtr> move_to(const chain::ChainBlockPtr& block) {
+        auto fresh = chain.view(block->hash);
+        if (!fresh) return {};
+        const bool follows = head && block->block.header.parent_hash == head->hash;
+        std::vector<Address> touched;
+        for (const auto& [who, change] : block->diff.accounts) touched.push_back(who);
+        head = block;
+        view = std::move(fresh);
+        return state.on_head(
+            env_after(block->block.header, chain.config()),
+            [this](const Address& who) { return sender_at(*view, who); },
+            follows ? &touched : nullptr);
+    }
+};
+
+Mempool::Mempool(const chain::Chain& chain, Options options)
+    : impl_(std::make_unique<Impl>(chain, options)) {}
+
+Mempool::~Mempool() = default;
+
+void Mempool::on_pending(std::function<void(const PooledPtr&)> callback) {
+    impl_->callback = std::move(callback);
+}
+
+Result<PooledPtr, PoolRefusal> Mempool::submit(const Tx& tx) {
+    const Hash hash = hash_tx(tx);
+    if (find(hash)) return Unexpected(PoolRefusal{PoolError::already_known, {}, {}});
+    const auto sender = recover_sender(tx);
+    std::vector<PooledPtr> now_pending;
+    PooledPtr added;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        impl_->known.add(hash);
+        if (!sender)
+            return Unexpected(
+                PoolRefusal{PoolError::invalid, consensus::TxInvalid::bad_signature, {}});
+        auto result = impl_->state.add(tx, hash, *sender, sender_at(*impl_->view, *sender));
+        if (!result) return Unexpected(std::move(result).error());
+        added = result->tx;
+        now_pending = std::move(result->now_pending);
+    }
+    impl_->tell(now_pending);
+    return added;
+}
+
+bool Mempool::is_known(const Hash& hash) const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->known.has(hash);
+}
+
+void Mempool::on_head(const chain::ChainBlockPtr& head) {
+    std::vector<PooledPtr> now_pending;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        now_pending = impl_->move_to(head);
+    }
+    impl_->tell(now_pending);
+}
+
+chain::CandidateSource Mempool::best(const Hash& parent) const {
+    const auto block = impl_->chain.by_hash(parent);
+    if (!block) return [] { return std::optional<consensus::Candidate>(); };
+    const auto env = env_after(block->block.header, impl_->chain.config());
+    std::vector<PooledPtr> txs;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        // Twice the limit, since a gas limit says more than a transaction uses.
+        txs = impl_->state.best(env.base_fee, 2 * env.gas_limit);
+    }
+    return
+        [txs = std::move(txs), next = size_t{0}]() mutable -> std::optional<consensus::Candidate> {
+            if (next == txs.size()) return std::nullopt;
+            const auto& tx = *txs[next++];
+            return consensus::Candidate{tx.tx, tx.sender};
+        };
+}
+
+PooledPtr Mempool::find(const Hash& hash) const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->state.find(hash);
+}
+
+uint64_t Mempool::pending_nonce(const Address& who) const {
+    const std::lock_guard lock(impl_->mutex);
+    if (const auto nonce = impl_->state.pending_nonce(who)) return *nonce;
+    const auto account = impl_->view->account(who);
+    return account ? account->nonce : 0;
+}
+
+Mempool::Counts Mempool::counts() const {
+    const std::lock_guard lock(impl_->mutex);
+    const uint64_t pending = impl_->state.pending_count();
+    return {pending, impl_->state.size() - pending};
+}
+
+std::vector<Mempool::Entry> Mempool::content() const {
+    std::vector<Entry> out;
+    const std::lock_guard lock(impl_->mutex);
+    impl_->state.visit([&](const Pooled& tx, bool pending) {
+        out.push_back({impl_->state.find(tx.hash), pending});
+    });
+    return out;
+}
+
+}  // namespace trainyard::node::mempool
