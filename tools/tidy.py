@@ -27,12 +27,12 @@ LAYERS = {
 # Inside node/ each subsystem is a folder of its own with its own edges (CMakeLists.txt says the same).
 NODE_LAYERS = {
     "runtime": [], "config": [], "blobs": [], "wallet": ["config"], "chain": ["config"],
-    "mempool": ["chain"], "p2p": ["runtime"], "bft": ["runtime", "chain", "mempool", "p2p"],
+    "mempool": ["chain"], "backend": ["chain", "mempool"], "p2p": ["runtime"], "bft": ["runtime", "chain", "mempool", "p2p"],
     "sync": ["runtime", "chain", "p2p", "blobs"],
     "http": ["runtime", "chain", "mempool", "blobs", "config"],
     "verify": ["runtime", "wallet"], "provider": ["wallet", "runtime"],
     "cli": ["runtime", "config", "blobs", "wallet", "chain", "mempool", "p2p", "bft", "sync", "http",
-            "verify", "provider"],
+            "backend", "verify", "provider"],
 }
 # Third-party header prefix -> the only folders that may include it.
 HOMES = {

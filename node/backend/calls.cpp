@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// eth_call, eth_estimateGas and eth_createAccessList on the state after a block.
+#include "node/backend/node_backend.hpp"
+
+namespace trainyard::node::backend {
+namespace {
+
+using Kind = rpc::CallError::Kind;
+
+consensus::CallRequest request_of(const rpc::CallRequest& r) {
+    consensus::CallRequest out;
+    out.from = r.from.value_or(Address{});
+    out.to = r.to;
+    out.gas = r.gas;
+    out.max_fee_per_gas = r.max_fee_per_gas.value_or(r.gas_price.value_or(Uint256()));
+    out.max_priority_fee_per_gas =
+        r.max_priority_fee_per_gas.value_or(r.gas_price.value_or(Uint256()));
+    out.value = r.value;
+    out.data = r.data;
+    out.access_list = r.access_list;
+    out.authorizations = r.authorizations;
+    return out;
+}
+
+rpc::CallOutcome outcome_of(consensus::CallOutcome&& o) {
+    using Status = rpc::CallOutcome::Status;
+    rpc::CallOutcome out;
+    out.status = o.status == vm::Status::success  ? Status::success
+                 : o.status == vm::Status::revert ? Status::reverted
+                                                  : Status::failed;
+    out.output = std::move(o.output);
+    out.gas_used = o.gas_used;
+    out.logs = std::move(o.logs);
+    if (out.status == Status::failed) out.error = vm::to_text(o.status);
+    return out;
+}
+
+rpc::CallError refused(consensus::TxInvalid why) {
+    return {Kind::invalid_tx, std::string(consensus::to_text(why)), {}};
+}
+
+rpc::CallError error_of(const consensus::EstimateError& e) {
+    switch (e.kind) {
+        case consensus::EstimateError::Kind::refused: return refused(*e.tx_error);
+        case consensus::EstimateError::Kind::gas_exceeds_allowance:
+            return {Kind::gas_exceeds_allowance,
+                    "gas required exceeds allowance (" + std::to_string(e.allowance) + ")",
+                    {}};
+        case consensus::EstimateError::Kind::reverted: return {Kind::reverted, {}, e.output};
+        case consensus::EstimateError::Kind::failed:
+            return {Kind::failed, std::string(vm::to_text(e.status)), {}};
+    }
+    return {Kind::failed, {}, {}};
+}
+
+/// State overrides as a diff over `view`.
+state::StateDiff diff_of(const state::StateView& view, const rpc::Overrides& overrides) {
+    state::StateDiff diff;
+    for (const auto& [address, change] : overrides.accounts) {
+        const auto before = view.account(address).value_or(state::Account{});
+        state::AccountChange after;
+        after.nonce = change.nonce.value_or(before.nonce);
+        after.balance = change.balance.value_or(before.balance);
+        after.code_hash = before.code_hash;
+        if (change.code) {
+            after.code_hash = keccak256(*change.code);
+            diff.codes[after.code_hash] = *change.code;
+        }
+        after.storage_cleared = change.state.has_value();
+        after.storage = change.state.value_or(change.state_diff);
+        diff.accounts[address] = std::move(after);
+    }
+    return diff;
+}
+
+void apply(const rpc::BlockOverrides& overrides, consensus::BlockEnv& env) {
+    env.number = overrides.number.value_or(env.number);
+    env.timestamp = overrides.time.value_or(env.timestamp);
+    env.gas_limit = overrides.gas_limit.value_or(env.gas_limit);
+    env.beneficiary = overrides.fee_recipient.value_or(env.beneficiary);
+    env.base_fee = overrides.base_fee_per_gas.value_or(env.base_fee);
+    if (overrides.prev_randao) env.prev_randao = from_hash(*overrides.prev_randao);
+}
+
+}  // namespace
+
+struct NodeBackend::Scene {
+    Scene(std::shared_ptr<const state::StateView> b, state::StateDiff d,
+          consensus::ExecutionContext c)
+        : base(std::move(b)), diff(std::move(d)), view(*base, diff), context(std::move(c)) {}
+    std::shared_ptr<const state::StateView> base;
+    state::StateDiff diff;
+    state::OverlayView view;
+    consensus::ExecutionContext context;
+};
+
+Result<std::unique_ptr<NodeBackend::Scene>, rpc::CallError> NodeBackend::scene(
+    const Hash& block_hash, const rpc::Overrides& overrides) const {
+    const auto block = parts_.chain.by_hash(block_hash);
+    auto view = parts_.chain.view(block_hash);
+    if (block == nullptr || view == nullptr)
+        return unexpected(rpc::CallError{Kind::unknown_block, "header not found", {}});
+    auto env = consensus::env_of(block->block.header, parts_.chain.config());
+    apply(overrides.block, env);
+    auto hashes = [&chain = parts_.chain, block_hash](uint64_t number) {
+        return chain.ancestor_hash(block_hash, number).value_or(Hash{});
+    };
+    consensus::ExecutionContext context{parts_.chain.config(), env, std::move(hashes), nullptr};
+    auto diff = diff_of(*view, overrides);
+    return std::make_unique<Scene>(std::move(view), std::move(diff), std::move(context));
+}
+
+Result<rpc::CallOutcome, rpc::CallError> NodeBackend::call(const Hash& block_hash,
+                                                           const rpc::CallRequest& request,
+                                                           const rpc::Overrides& overrides) const {
+    const auto on = scene(block_hash, overrides);
+    if (!on) return unexpected(on.error());
+    auto done = consensus::simulate_call((*on)->view, (*on)->context, request_of(request));
+    if (!done) return unexpected(refused(done.error()));
+    return outcome_of(std::move(*done));
+}
+
+Result<uint64_t, rpc::CallError> NodeBackend::estimate_gas(const Hash& block_hash,
+                                                           const rpc::CallRequest& request,
+                                                           const rpc::Overrides& overrides) const {
+    const auto on = scene(block_hash, overrides);
+    if (!on) return unexpected(on.error());
+    const auto gas = consensus::estimate_gas((*on)->view, (*on)->context, request_of(request));
+    if (!gas) return unexpected(error_of(gas.error()));
+    return *gas;
+}
+
+Result<rpc::AccessListOutcome, rpc::CallError> NodeBackend::create_access_list(
+    const Hash& block_hash, const rpc::CallRequest& request) const {
+    const auto on = scene(block_hash, {});
+    if (!on) return unexpected(on.error());
+    auto made = consensus::create_access_list((*on)->view, (*on)->context, request_of(request));
+    if (!made) return unexpected(refused(made.error()));
+    rpc::AccessListOutcome out{std::move(made->access_list), made->outcome.gas_used, {}};
+    if (made->outcome.status != vm::Status::success)
+        out.error = made->outcome.status == vm::Status::revert
+                        ? "execution reverted"
+                        : std::string(vm::to_text(made->outcome.status));
+    return out;
+}
+
+}  // namespace trainyard::node::backend

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node behind JSON-RPC: answers rpc::Backend from the chain, the pool, the blobs and the network.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <mutex>
+#include <unordered_map>
+
+#include "consensus/transition/context.hpp"
+#include "consensus/transition/simulate.hpp"
+#include "node/chain/chain.hpp"
+#include "node/mempool/mempool.hpp"
+#include "rpc/backend.hpp"
+
+namespace trainyard::node::backend {
+
+/// What the node knows about itself; all callable from any thread.
+struct Condition {
+    std::function<rpc::NodeStatus()> status;
+    std::function<std::optional<rpc::SyncStatus>()> syncing;
+    std::function<std::vector<rpc::PeerInfo>()> peers;
+    std::function<bool(const PublicKey&)> is_connected;
+};
+
+/// The blob store as RPC sees it.
+class Blobs {
+public:
+    virtual ~Blobs() = default;
+    [[nodiscard]] virtual Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin() = 0;
+    [[nodiscard]] virtual Result<rpc::BlobInfo, rpc::BlobError> info(const Hash& id,
+                                                                     bool fetch) = 0;
+    [[nodiscard]] virtual Result<Bytes, rpc::BlobError> read(const Hash& id, uint64_t offset,
+                                                             uint64_t length) const = 0;
+};
+
+class NodeBackend final : public rpc::Backend {
+public:
+    struct Parts {
+        const chain::Chain& chain;
+        mempool::Mempool& pool;
+        Blobs& blobs;
+        Condition condition;
+        std::function<uint64_t()> now_s;
+        std::optional<Address> self;  ///< this validator
+        std::string version;
+    };
+    explicit NodeBackend(Parts parts) : parts_(std::move(parts)) {}
+
+    [[nodiscard]] uint64_t chain_id() const override;
+    [[nodiscard]] std::string client_version() const override { return parts_.version; }
+    [[nodiscard]] rpc::NodeStatus node_status() const override { return parts_.condition.status(); }
+    [[nodiscard]] std::optional<rpc::SyncStatus> syncing() const override {
+        return parts_.condition.syncing();
+    }
+    [[nodiscard]] std::vector<rpc::PeerInfo> peers() const override {
+        return parts_.condition.peers();
+    }
+    [[nodiscard]] std::vector<rpc::ValidatorInfo> validators() const override;
+
+    [[nodiscard]] rpc::BlockPtr block(const rpc::BlockId& id) const override;
+    [[nodiscard]] std::optional<Header> header(uint64_t number) const override;
+    [[nodiscard]] std::optional<rpc::TxPlace> find_tx(const Hash& hash) const override;
+    [[nodiscard]] Uint256 next_base_fee(const Header& header) const override;
+    [[nodiscard]] Uint256 blob_base_fee(const Header& header) const override;
+
+    [[nodiscard]] Result<std::optional<rpc::AccountInfo>, rpc::StateError> account(
+        const Hash& block_hash, const Address& address) const override;
+    [[nodiscard]] Result<Uint256, rpc::StateError> storage(const Hash& block_hash,
+                                                           const Address& address,
+                                                           const Uint256& slot) const override;
+    [[nodiscard]] Result<Bytes, rpc::StateError> code(const Hash& block_hash,
+                                                      const Address& address) const override;
+    [[nodiscard]] Result<rpc::AccountProof, rpc::StateError> proof(
+        const Hash& block_hash, const Address& address,
+        const std::vector<Uint256>& slots) const override;
+
+    [[nodiscard]] Result<rpc::CallOutcome, rpc::CallError> call(
+        const Hash& block_hash, const rpc::CallRequest& request,
+        const rpc::Overrides& overrides) const override;
+    [[nodiscard]] Result<uint64_t, rpc::CallError> estimate_gas(
+        const Hash& block_hash, const rpc::CallRequest& request,
+        const rpc::Overrides& overrides) const override;
+    [[nodiscard]] Result<rpc::AccessListOutcome, rpc::CallError> create_access_list(
+        const Hash& block_hash, const rpc::CallRequest& request) const override;
+
+    [[nodiscard]] Result<Hash, rpc::Refusal> submit(const Tx& tx) override;
+    [[nodiscard]] std::optional<rpc::PooledTx> pooled_tx(const Hash& hash) const override;
+    [[nodiscard]] rpc::PoolContent pool_content() const override;
+    [[nodiscard]] rpc::PoolStatus pool_status() const override;
+    [[nodiscard]] uint64_t pending_nonce(const Address& address) const override {
+        return parts_.pool.pending_nonce(address);
+    }
+
+    [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin_blob() override {
+        return parts_.blobs.begin();
+    }
+    [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> blob_info(const Hash& id,
+                                                                  bool fetch) override {
+        return parts_.blobs.info(id, fetch);
+    }
+    [[nodiscard]] Result<Bytes, rpc::BlobError> read_blob(const Hash& id, uint64_t offset,
+                                                          uint64_t length) const override {
+        return parts_.blobs.read(id, offset, length);
+    }
+
+    /// The block as RPC shows it; the latest conversions are kept.
+    [[nodiscard]] rpc::BlockPtr full(const chain::ChainBlockPtr& block) const;
+
+private:
+    struct Scene;  ///< a state with overrides and the block environment on top of it
+    [[nodiscard]] Result<std::unique_ptr<Scene>, rpc::CallError> scene(
+        const Hash& block_hash, const rpc::Overrides& overrides) const;
+
+    Parts parts_;
+    mutable std::mutex mutex_;
+    mutable std::list<rpc::BlockPtr> recent_;  ///< newest first
+};
+
+}  // namespace trainyard::node::backend
