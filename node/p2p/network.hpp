@@ -171,8 +171,9 @@ public:
     [[nodiscard]] std::vector<PeerId> connected() const;  ///< by id
     [[nodiscard]] bool is_connected(const PeerId& peer) const;
 
-private:
     struct Impl;
+
+private:
     std::shared_ptr<Impl> impl_;
 };
 

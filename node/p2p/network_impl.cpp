@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Messages, requests and answers between sessions and handlers.
+#include "node/p2p/network_impl.hpp"
+
+#include "core/assert.hpp"
+
+namespace trainyard::p2p {
+
+namespace {
+
+constexpr size_t kPendingMax = 8192;
+constexpr size_t kBacklogMessagesMax = 8192;
+constexpr size_t kBacklogBytesMax = 64u << 20;
+constexpr uint64_t kCostPerMessage = 64;
+constexpr runtime::Duration kRefreshTime{500};
+constexpr uint8_t kRefusedThrottled = 1;
+constexpr uint8_t kRefusedUnsupported = 2;
+
+bool is_answer(const Message& message) {
+    return message.request_id != 0 && !find_kind(message.kind)->is_request();
+}
+
+NetworkOptions with_bounded_agent(NetworkOptions options) {
+    options.agent.resize(std::min(options.agent.size(), kAgentBytesMax));
+    return options;
+}
+
+}  // namespace
+
+Network::Impl::Impl(runtime::Runtime& runtime_in, NetworkOptions options_in,
+                    const runtime::Logger& logger)
+    : runtime(runtime_in),
+      options(with_bounded_agent(std::move(options_in))),
+      log(logger.named("p2p")),
+      strand(runtime.make_strand()),
+      self(public_key(options.identity).value_or(PublicKey{})),
+      acceptor(runtime.io()),
+      resolver(runtime.io()),
+      refresh_timer(strand),
+      random(std::random_device{}()),
+      instance((static_cast<uint64_t>(std::random_device{}()) << 32) | std::random_device{}()) {
+    for (const StaticPeer& peer : options.peers) {
+        if (peer.id == self) continue;
+        dials.try_emplace(peer.id, peer, strand);
+        PeerInfo info;
+        info.id = peer.id;
+        info.endpoint = peer.endpoint;
+        info.is_configured = true;
+        info.score = Scores::kSpotless;
+        infos[peer.id] = info;
+    }
+}
+
+void Network::Impl::on_message(const SessionPtr& session, Message message) {
+    if (is_stopped) return;
+    if (is_answer(message)) return on_answer_frame(session, std::move(message));
+    const KindRow& row = *find_kind(message.kind);
+    const uint64_t cost = kCostPerMessage + message.payload.size() + row.answer_cost;
+    const bool has_budget = session->take_tokens(row.lane, cost);
+    if (!has_budget && !row.is_request()) return;
+    const auto found = handlers.find(message.kind);
+    if (row.is_request() && (!has_budget || found == handlers.end())) {
+        Responder::Impl(weak_from_this(), session->peer(), message.request_id, row.answer)
+            .refuse(has_budget ? RequestError::unsupported : RequestError::throttled);
+        return;
+    }
+    if (found != handlers.end()) hand_to(found->second, session->peer(), std::move(message));
+}
+
+void Network::Impl::on_answer_frame(const SessionPtr& session, Message message) {
+    const auto found = pending.find(message.request_id);
+    if (found == pending.end() || found->second.peer != session->peer()) return;  // came too late
+    if (message.kind == found->second.answer) {
+        return settle(message.request_id, std::move(message.payload));
+    }
+    if (message.kind != Kind::refused) return punish(session->peer(), 20, "answer of another kind");
+    const bool throttled = message.payload == Bytes{kRefusedThrottled};
+    settle(message.request_id,
+           unexpected(throttled ? RequestError::throttled : RequestError::unsupported));
+}
+
+void Network::Impl::hand_to(const std::shared_ptr<Handler>& handler, const PeerId& peer,
+                            Message message) {
+    std::shared_ptr<Responder::Impl> responder;
+    if (handler->on_request) {
+        responder = std::make_shared<Responder::Impl>(weak_from_this(), peer, message.request_id,
+                                                      find_kind(message.kind)->answer);
+    }
+    Backlog& backlog = handler->backlog;
+    const size_t bytes = message.payload.size();
+    if (backlog.messages >= kBacklogMessagesMax || backlog.bytes + bytes > kBacklogBytesMax) {
+        log.warn("handler too slow, message dropped", {{"kind", find_kind(message.kind)->name}});
+        if (responder) responder->refuse(RequestError::throttled);
+        return;
+    }
+    ++backlog.messages;
+    backlog.bytes += bytes;
+    handler->strand.post([me = shared_from_this(), handler, peer, responder, bytes,
+                          payload = std::move(message.payload)]() mutable {
+        if (!me->is_stopped && responder) {
+            handler->on_request(peer, std::move(payload), Responder(std::move(responder)));
+        } else if (!me->is_stopped) {
+            handler->on_message(peer, std::move(payload));
+        }
+        --handler->backlog.messages;
+        handler->backlog.bytes -= bytes;
+    });
+}
+
+void Network::Impl::send(const PeerId& to, Lane lane, Frame frame) {
+    const auto found = sessions.find(to);
+    if (found != sessions.end()) found->second->send(lane, std::move(frame));
+}
+
+void Network::Impl::request(const PeerId& to, Kind kind, const Bytes& payload,
+                            runtime::Duration timeout, const runtime::Strand& on,
+                            OnAnswer on_answer) {
+    const auto fail = [&](RequestError error) {
+        on.post([on_answer, error] { on_answer(unexpected(error)); });
+    };
+    if (sessions.count(to) == 0) return fail(RequestError::not_connected);
+    if (pending.size() >= kPendingMax) return fail(RequestError::queue_full);
+    const KindRow& row = *find_kind(kind);
+    const uint64_t id = ++last_request_id;
+    auto [at, is_new] = pending.try_emplace(
+        id, Pending{to, row.answer, on, std::move(on_answer), runtime::Timer(strand)});
+    ASSERT(is_new);
+    at->second.timer.start(timeout, [me = weak_from_this(), id] {
+        if (const auto impl = me.lock()) impl->settle(id, unexpected(RequestError::timed_out));
+    });
+    send(to, row.lane, encode_frame(kind, id, payload));
+}
+
+void Network::Impl::settle(uint64_t request_id, Answer answer) {
+    const auto found = pending.find(request_id);
+    if (found == pending.end()) return;
+    found->second.timer.cancel();
+    found->second.strand.post([me = shared_from_this(), answer = std::move(answer),
+                               on_answer = std::move(found->second.on_answer)]() mutable {
+        if (!me->is_stopped) on_answer(std::move(answer));
+    });
+    pending.erase(found);
+}
+
+void Network::Impl::punish(const PeerId& peer, int points, const std::string& reason) {
+    auto ban_ms = static_cast<uint64_t>(options.ban_time.count());
+    if (is_configured(peer)) ban_ms /= 10;
+    note_problem(peer, reason);
+    log.warn("peer misbehaved", {{"peer", short_name(peer)}, {"points", points}, {"why", reason}});
+    if (!scores.punish(peer, points, reason, ban_ms, now_ms())) return;
+    log.warn("peer banned",
+             {{"peer", short_name(peer)}, {"seconds", ban_ms / 1000}, {"why", reason}});
+    const auto found = sessions.find(peer);
+    if (found != sessions.end()) SessionPtr(found->second)->leave("banned: " + reason);
+}
+
+void Network::Impl::announce(const PeerEvent& event) {
+    for (const auto& [on, handler] : peer_handlers) {
+        on.post([me = shared_from_this(), handler = handler, event] {
+            if (!me->is_stopped) handler(event);
+        });
+    }
+}
+
+void Network::Impl::note_problem(const PeerId& peer, const std::string& reason) {
+    const std::lock_guard lock(infos_mutex);
+    const auto found = infos.find(peer);
+    if (found != infos.end()) found->second.last_problem = reason;
+}
+
+void Network::Impl::refresh() {
+    {
+        const std::lock_guard lock(infos_mutex);
+        for (auto& [peer, info] : infos) {
+            const auto found = sessions.find(peer);
+            if (found != sessions.end()) found->second->describe(info);
+            info.score = scores.ban(peer, now_ms()) ? 0 : scores.score(peer, now_ms());
+        }
+    }
+    refresh_timer.start(kRefreshTime, [me = weak_from_this()] {
+        if (const auto impl = me.lock()) impl->refresh();
+    });
+}
+
+void Responder::Impl::answer(const Bytes& payload) {
+    if (payload.size() > find_kind(answer_kind)->payload_max) {
+        return refuse(RequestError::unsupported);
+    }
+    if (!is_used.exchange(true)) reply(answer_kind, payload);
+}
+
+void Responder::Impl::refuse(RequestError why) {
+    if (is_used.exchange(true)) return;
+    const bool throttled = why == RequestError::throttled;
+    reply(Kind::refused, {throttled ? kRefusedThrottled : kRefusedUnsupported});
+}
+
+void Responder::Impl::reply(Kind kind, const Bytes& payload) {
+    const auto impl = network.lock();
+    if (!impl || impl->is_stopped) return;
+    const Lane lane = find_kind(answer_kind)->lane;
+    impl->strand.post([impl, to = peer, lane, frame = encode_frame(kind, request_id, payload)] {
+        impl->send(to, lane, frame);
+    });
+}
+
+void Responder::answer(Bytes payload) const {
+    impl_->answer(payload);
+}
+void Responder::refuse() const {
+    impl_->refuse(RequestError::unsupported);
+}
+
+}  // namespace trainyard::p2p

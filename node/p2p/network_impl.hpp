@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state of a network behind its public face; all of it but what is marked lives on one strand.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <random>
+#include <set>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "node/p2p/network.hpp"
+#include "node/p2p/peer_rules.hpp"
+#include "node/p2p/session.hpp"
+#include "node/p2p/tls.hpp"
+
+namespace trainyard::p2p {
+
+struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Network::Impl> {
+    using Tcp = boost::asio::ip::tcp;
+    using SessionPtr = std::shared_ptr<Session>;
+    using Error = boost::system::error_code;
+
+    // What one kind's handler has not handled yet; counted by the strand here, discounted by its
+    // strand.
+    struct Backlog {
+        std::atomic<size_t> messages{0};
+        std::atomic<size_t> bytes{0};
+    };
+    struct Handler {
+        runtime::Strand strand;
+        OnMessage on_message;
+        OnRequest on_request;
+        Backlog backlog;
+    };
+    struct Dial {
+        explicit Dial(StaticPeer p, const runtime::Strand& strand)
+            : peer(std::move(p)), timer(strand) {}
+        StaticPeer peer;
+        runtime::Timer timer;
+        unsigned failures = 0;
+        bool is_busy = false;  // between the start of an attempt and the end of what it gave
+    };
+    struct Pending {
+        PeerId peer;
+        Kind answer;
+        runtime::Strand strand;
+        OnAnswer on_answer;
+        runtime::Timer timer;
+    };
+
+    Impl(runtime::Runtime& runtime_in, NetworkOptions options_in, const runtime::Logger& logger);
+
+    // network_listen.cpp: connections begin and end
+    Result<Done, NetFailure> start();
+    void stop();
+    void accept();
+    void adopt(Tcp::socket socket, std::optional<PeerId> expected, Endpoint remote);
+    void dial(const PeerId& peer);
+    void connect(Dial& to, const Tcp::resolver::results_type& addresses);
+    void dial_failed(const PeerId& peer, const std::string& reason);
+    void dial_later(const PeerId& peer);
+    void on_ready(const SessionPtr& session) override;
+    std::optional<std::string> objection(const Session& session);
+    void on_closed(const SessionPtr& session, const Ending& ending) override;
+    void came_up(const SessionPtr& session);
+    void went_down(const PeerId& peer, const std::string& reason);
+
+    // network_impl.cpp: messages
+    void on_message(const SessionPtr& session, Message message) override;
+    void on_answer_frame(const SessionPtr& session, Message message);
+    void hand_to(const std::shared_ptr<Handler>& handler, const PeerId& peer, Message message);
+    void send(const PeerId& to, Lane lane, Frame frame);
+    void request(const PeerId& to, Kind kind, const Bytes& payload, runtime::Duration timeout,
+                 const runtime::Strand& on, OnAnswer on_answer);
+    void settle(uint64_t request_id, Answer answer);
+    void punish(const PeerId& peer, int points, const std::string& reason);
+
+    // What people see.
+    void announce(const PeerEvent& event);
+    void note_problem(const PeerId& peer, const std::string& reason);
+    void refresh();
+
+    [[nodiscard]] uint64_t now_ms() const { return runtime.clock().steady_ms(); }
+    [[nodiscard]] bool is_configured(const PeerId& peer) const { return dials.count(peer) != 0; }
+
+    runtime::Runtime& runtime;
+    const NetworkOptions options;
+    const runtime::Logger log;
+    const runtime::Strand strand;
+    const PeerId self;
+    std::shared_ptr<const TlsContext> tls;
+    Tcp::acceptor acceptor;
+    Tcp::resolver resolver;
+    runtime::Timer refresh_timer;
+    std::mt19937_64 random;
+    const uint64_t instance;
+    uint64_t last_request_id = 0;
+    Scores scores;
+    std::set<SessionPtr> greeting;          // not ready yet
+    std::map<PeerId, SessionPtr> sessions;  // ready, one for each peer
+    std::map<PeerId, Dial> dials;           // one for each configured peer
+    std::map<uint64_t, Pending> pending;
+    std::map<Kind, std::shared_ptr<Handler>> handlers;              // fixed before start
+    std::vector<std::pair<runtime::Strand, OnPeer>> peer_handlers;  // fixed before start
+
+    // Any thread.
+    std::atomic<uint16_t> port{0};
+    std::atomic<bool> is_stopped{false};
+    mutable std::mutex infos_mutex;
+    std::map<PeerId, PeerInfo> infos;  // connected and configured peers
+};
+
+struct Responder::Impl {
+    Impl(std::weak_ptr<Network::Impl> network_in, const PeerId& peer_in, uint64_t id, Kind kind)
+        : network(std::move(network_in)), peer(peer_in), request_id(id), answer_kind(kind) {}
+    ~Impl() { refuse(RequestError::unsupported); }
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    void answer(const Bytes& payload);
+    void refuse(RequestError why);
+    void reply(Kind kind, const Bytes& payload);
+
+    const std::weak_ptr<Network::Impl> network;
+    const PeerId peer;
+    const uint64_t request_id;
+    const Kind answer_kind;
+    std::atomic<bool> is_used{false};
+};
+
+}  // namespace trainyard::p2p

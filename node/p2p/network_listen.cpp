@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// How connections begin and end: listening, dialling, duplicates, limits and bans.
+#include <algorithm>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/bind_executor.hpp>
+
+#include "node/p2p/network_impl.hpp"
+#include "node/runtime/asio.hpp"
+
+namespace trainyard::p2p {
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr runtime::Duration kAcceptPause{100};
+constexpr int kMalformedPoints = 100;
+
+Endpoint endpoint_of(const asio::ip::tcp::socket& socket) {
+    boost::system::error_code error;
+    const auto remote = socket.remote_endpoint(error);
+    return error ? Endpoint{} : Endpoint{remote.address().to_string(), remote.port()};
+}
+
+}  // namespace
+
+Result<Done, NetFailure> Network::Impl::start() {
+    if (!is_valid_secret(options.identity)) {
+        return unexpected(NetFailure{NetError::bad_identity_key, "the P2P key is not a valid key"});
+    }
+    tls = TlsContext::make(
+        [this](BytesView key) { return identity_extension(options.identity, key); },
+        protocol_name(options.genesis));
+    if (!tls) return unexpected(NetFailure{NetError::tls, "OpenSSL made no certificate"});
+    Error error;
+    const auto address = asio::ip::make_address(options.listen.host, error);
+    if (error) {
+        return unexpected(NetFailure{NetError::bad_listen_address,
+                                     "'" + options.listen.host + "' is not an IP address"});
+    }
+    const Tcp::endpoint at(address, options.listen.port);
+    acceptor.open(at.protocol(), error);
+    if (!error) acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor.bind(at, error);
+    if (!error) acceptor.listen(Tcp::acceptor::max_listen_connections, error);
+    if (error) {
+        Error ignored;
+        acceptor.close(ignored);
+        return unexpected(NetFailure{NetError::port_in_use,
+                                     "cannot listen on " + to_string(options.listen) + ": " +
+                                         error.message() + "; another node may be running there"});
+    }
+    port = acceptor.local_endpoint(error).port();
+    log.info("listening", {{"address", to_string(Endpoint{options.listen.host, port})},
+                           {"id", to_hex(self.bytes)}});
+    strand.post([me = shared_from_this()] {
+        me->refresh();
+        me->accept();
+        for (auto& [peer, dial] : me->dials) {
+            // The smaller key goes first; mostly there is then one connection and not two.
+            const auto delay = me->self < peer ? runtime::Duration(0) : me->options.backoff_min;
+            dial.timer.start(delay, [impl = me, id = peer] { impl->dial(id); });
+        }
+    });
+    return Done{};
+}
+
+void Network::Impl::stop() {
+    if (is_stopped.exchange(true)) return;
+    strand.post([me = shared_from_this()] {
+        Error ignored;
+        me->acceptor.close(ignored);
+        me->refresh_timer.cancel();
+        me->dials.clear();
+        me->pending.clear();
+        for (const SessionPtr& session : std::set(me->greeting)) session->close("stopping");
+        for (const auto& [peer, session] : std::map(me->sessions)) session->leave("node stops");
+        me->sessions.clear();
+    });
+}
+
+void Network::Impl::accept() {
+    if (is_stopped) return;
+    const asio::any_io_executor executor = strand.impl()->executor;
+    acceptor.async_accept(
+        executor,
+        asio::bind_executor(strand.impl()->executor, [me = shared_from_this()](const Error& error,
+                                                                               Tcp::socket socket) {
+            if (me->is_stopped) return;
+            if (error) {
+                // Out of file descriptors, mostly: waiting is all that helps.
+                me->log.warn("cannot accept", {{"why", error.message()}});
+                auto pause = std::make_shared<runtime::Timer>(me->strand);
+                return pause->start(kAcceptPause, [me, pause] { me->accept(); });
+            }
+            if (me->greeting.size() < me->options.handshakes_max) {
+                const Endpoint remote = endpoint_of(socket);
+                me->adopt(std::move(socket), std::nullopt, remote);
+            }
+            me->accept();
+        }));
+}
+
+void Network::Impl::adopt(Tcp::socket socket, std::optional<PeerId> expected, Endpoint remote) {
+    const auto session = std::make_shared<Session>(Session::Setup{
+        .socket = std::move(socket),
+        .tls = tls,
+        .owner = weak_from_this(),
+        .strand = strand,
+        .clock = runtime.clock(),
+        .options = options,
+        .hello = {options.genesis, instance, port, options.agent},
+        .remote = std::move(remote),
+        .expected = std::move(expected),
+    });
+    greeting.insert(session);
+    session->start();
+}
+
+void Network::Impl::dial(const PeerId& peer) {
+    const auto found = dials.find(peer);
+    if (is_stopped || found == dials.end()) return;
+    Dial& to = found->second;
+    if (to.is_busy || sessions.count(peer) != 0) return;
+    if (const auto ban = scores.ban(peer, now_ms())) {
+        return to.timer.start(runtime::Duration(ban->left_ms + 1), [this, peer] { dial(peer); });
+    }
+    to.is_busy = true;
+    const Endpoint& endpoint = to.peer.endpoint;
+    resolver.async_resolve(
+        endpoint.host, std::to_string(endpoint.port), Tcp::resolver::numeric_service,
+        asio::bind_executor(strand.impl()->executor,
+                            [me = shared_from_this(), peer](
+                                const Error& error, const Tcp::resolver::results_type& addresses) {
+                                const auto again = me->dials.find(peer);
+                                if (me->is_stopped || again == me->dials.end()) return;
+                                if (error) return me->dial_failed(peer, error.message());
+                                me->connect(again->second, addresses);
+                            }));
+}
+
+void Network::Impl::connect(Dial& to, const Tcp::resolver::results_type& addresses) {
+    const PeerId peer = to.peer.id;
+    const auto socket = std::make_shared<Tcp::socket>(strand.impl()->executor);
+    to.timer.start(options.handshake_timeout, [socket] {
+        Error ignored;
+        socket->close(ignored);
+    });
+    asio::async_connect(
+        *socket, addresses,
+        [me = shared_from_this(), peer, socket](const Error& error, const Tcp::endpoint&) {
+            const auto again = me->dials.find(peer);
+            if (me->is_stopped || again == me->dials.end()) return;
+            again->second.timer.cancel();
+            if (error) return me->dial_failed(peer, error.message());
+            me->adopt(std::move(*socket), peer, again->second.peer.endpoint);
+        });
+}
+
+void Network::Impl::dial_failed(const PeerId& peer, const std::string& reason) {
+    Dial& to = dials.at(peer);
+    to.is_busy = false;
+    note_problem(peer, reason);
+    const auto level = to.failures == 0 ? runtime::LogLevel::info : runtime::LogLevel::debug;
+    log.log(
+        level, "peer not reached, trying again",
+        {{"peer", short_name(peer)}, {"address", to_string(to.peer.endpoint)}, {"why", reason}});
+    dial_later(peer);
+}
+
+void Network::Impl::dial_later(const PeerId& peer) {
+    const auto found = dials.find(peer);
+    if (is_stopped || found == dials.end()) return;
+    if (found->second.is_busy || sessions.count(peer) != 0) return;
+    const auto delay = backoff(options, found->second.failures++, random());
+    found->second.timer.start(delay, [this, peer] { dial(peer); });
+}
+
+// Why a peer whose hello has come may not stay, if so.
+std::optional<std::string> Network::Impl::objection(const Session& session) {
+    const PeerId& peer = session.peer();
+    if (peer == self) return "that is this node itself";
+    if (const auto ban = scores.ban(peer, now_ms())) return "banned: " + ban->reason;
+    if (is_configured(peer) || sessions.count(peer) != 0) return std::nullopt;
+    const auto strangers = std::count_if(sessions.begin(), sessions.end(), [&](const auto& entry) {
+        return !is_configured(entry.first);
+    });
+    if (static_cast<size_t>(strangers) >= options.inbound_max) return "too many connections";
+    return std::nullopt;
+}
+
+void Network::Impl::on_ready(const SessionPtr& session) {
+    greeting.erase(session);
+    if (is_stopped) return session->close("stopping");
+    if (auto why = objection(*session)) return session->leave(*why);
+    const auto found = sessions.find(session->peer());
+    if (found == sessions.end()) return came_up(session);
+    const SessionPtr older = found->second;
+    if (!newer_link_wins(self, session->peer(), older->link(), session->link())) {
+        return session->leave("duplicate connection");
+    }
+    found->second = session;
+    session->take_unsent_of(*older);
+    older->leave("duplicate connection");
+}
+
+void Network::Impl::came_up(const SessionPtr& session) {
+    const PeerId peer = session->peer();
+    sessions[peer] = session;
+    {
+        const std::lock_guard lock(infos_mutex);
+        PeerInfo& info = infos[peer];
+        session->describe(info);
+        info.is_connected = true;
+        info.is_configured = is_configured(peer);
+        info.score = scores.score(peer, now_ms());
+        info.last_problem.clear();
+        log.info("peer connected", {{"peer", short_name(peer)},
+                                    {"address", to_string(info.endpoint)},
+                                    {"direction", info.is_inbound ? "in" : "out"},
+                                    {"agent", info.agent}});
+    }
+    announce({peer, true, ""});
+}
+
+void Network::Impl::on_closed(const SessionPtr& session, const Ending& ending) {
+    greeting.erase(session);
+    if (is_stopped) return;
+    const PeerId peer = session->peer();
+    if (ending.is_offence && peer != PeerId{}) punish(peer, kMalformedPoints, ending.reason);
+    const auto found = sessions.find(peer);
+    const bool was_up = found != sessions.end() && found->second == session;
+    if (was_up) {
+        sessions.erase(found);
+        went_down(peer, ending.reason);
+    }
+    const auto& expected = session->expected();
+    const auto dialled = expected ? dials.find(*expected) : dials.end();
+    if (dialled != dials.end()) {
+        dialled->second.is_busy = false;
+        if (!was_up && sessions.count(*expected) == 0) {
+            return dial_failed(*expected, ending.reason);
+        }
+    }
+    dial_later(expected.value_or(peer));
+}
+
+void Network::Impl::went_down(const PeerId& peer, const std::string& reason) {
+    log.info("peer left", {{"peer", short_name(peer)}, {"why", reason}});
+    {
+        const std::lock_guard lock(infos_mutex);
+        const auto found = infos.find(peer);
+        const bool lasted =
+            found->second.connected_ms > static_cast<uint64_t>(options.backoff_max.count());
+        if (is_configured(peer)) {
+            if (lasted) dials.at(peer).failures = 0;
+            found->second.is_connected = false;
+            found->second.last_problem = reason;
+        } else {
+            infos.erase(found);
+        }
+    }
+    std::vector<uint64_t> lost;
+    for (const auto& [id, request] : pending) {
+        if (request.peer == peer) lost.push_back(id);
+    }
+    for (const uint64_t id : lost) settle(id, unexpected(RequestError::not_connected));
+    announce({peer, false, reason});
+}
+
+}  // namespace trainyard::p2p

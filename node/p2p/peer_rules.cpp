@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Duplicate connections, backoff, scores and bans; and the texts that name peers and endpoints.
+#include "node/p2p/peer_rules.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace trainyard::p2p {
+
+namespace {
+
+constexpr uint64_t kPointRegainedEveryMs = 1000;
+constexpr unsigned kDoublingsMax = 20;
+
+std::optional<uint16_t> port_from(std::string_view text) {
+    uint16_t port = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return port;
+}
+
+}  // namespace
+
+std::string short_name(const PeerId& peer) {
+    return to_hex(BytesView(peer.bytes).subspan(1, 4));  // byte 0 is only the sign of y
+}
+
+std::optional<Endpoint> endpoint_from(std::string_view text) {
+    const size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return std::nullopt;
+    const auto port = port_from(text.substr(colon + 1));
+    std::string_view host = text.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+        host = host.substr(1, host.size() - 2);
+    } else if (host.find(':') != std::string_view::npos) {
+        return std::nullopt;
+    }
+    if (!port || host.empty()) return std::nullopt;
+    return Endpoint{std::string(host), *port};
+}
+
+std::string to_string(const Endpoint& endpoint) {
+    const bool is_v6 = endpoint.host.find(':') != std::string::npos;
+    const std::string host = is_v6 ? "[" + endpoint.host + "]" : endpoint.host;
+    return host + ":" + std::to_string(endpoint.port);
+}
+
+std::optional<StaticPeer> static_peer_from(std::string_view text) {
+    const size_t at = text.find('@');
+    if (at == std::string_view::npos) return std::nullopt;
+    const auto id = fixed_from_hex<PublicKey>(text.substr(0, at));
+    auto endpoint = endpoint_from(text.substr(at + 1));
+    if (!id || !endpoint || endpoint->port == 0) return std::nullopt;
+    return StaticPeer{std::move(*endpoint), *id};
+}
+
+bool newer_link_wins(const PeerId& self, const PeerId& peer, const Link& older, const Link& newer) {
+    if (older.instance != newer.instance || older.is_inbound == newer.is_inbound) return true;
+    const bool smaller_is_self = self < peer;
+    const bool newer_dialled_by_self = !newer.is_inbound;
+    return smaller_is_self == newer_dialled_by_self;
+}
+
+runtime::Duration backoff(const NetworkOptions& options, unsigned failures, uint64_t random) {
+    const auto least = static_cast<uint64_t>(options.backoff_min.count());
+    const auto most = static_cast<uint64_t>(options.backoff_max.count());
+    const uint64_t full = std::min(most, least << std::min(failures, kDoublingsMax));
+    return runtime::Duration(full - random % (full / 2 + 1));
+}
+
+int Scores::regained(const Record& record, uint64_t now_ms) {
+    if (now_ms < record.at_ms) return 0;  // still banned
+    const uint64_t points = (now_ms - record.at_ms) / kPointRegainedEveryMs;
+    return static_cast<int>(
+        std::min<uint64_t>(kSpotless, static_cast<uint64_t>(record.score) + points));
+}
+
+int Scores::score(const PeerId& peer, uint64_t now_ms) const {
+    const auto found = records_.find(peer);
+    return found == records_.end() ? kSpotless : regained(found->second, now_ms);
+}
+
+bool Scores::punish(const PeerId& peer, int points, std::string_view reason, uint64_t ban_ms,
+                    uint64_t now_ms) {
+    if (ban(peer, now_ms)) return false;
+    if (records_.size() >= kRecordsMax && records_.count(peer) == 0) make_room(now_ms);
+    auto [at, is_new] = records_.try_emplace(peer);
+    Record& record = at->second;
+    const int before = is_new ? kSpotless : regained(record, now_ms);
+    record.score = std::max(0, before - points);
+    record.at_ms = now_ms;
+    if (record.score > 0) return false;
+    // A ban ends with half the points, so that the next offence weighs more than the first.
+    record.score = kSpotless / 2;
+    record.at_ms = now_ms + ban_ms;
+    record.banned_until_ms = now_ms + ban_ms;
+    record.reason = reason;
+    return true;
+}
+
+std::optional<Scores::Ban> Scores::ban(const PeerId& peer, uint64_t now_ms) const {
+    const auto found = records_.find(peer);
+    if (found == records_.end() || found->second.banned_until_ms <= now_ms) return std::nullopt;
+    return Ban{found->second.reason, found->second.banned_until_ms - now_ms};
+}
+
+void Scores::make_room(uint64_t now_ms) {
+    auto first_to_end = records_.begin();
+    for (auto at = records_.begin(); at != records_.end();) {
+        const bool is_banned = at->second.banned_until_ms > now_ms;
+        if (!is_banned && regained(at->second, now_ms) == kSpotless) {
+            const bool was_first = at == first_to_end;
+            at = records_.erase(at);
+            if (was_first) first_to_end = at;
+            continue;
+        }
+        if (at->second.banned_until_ms < first_to_end->second.banned_until_ms) first_to_end = at;
+        ++at;
+    }
+    if (records_.size() >= kRecordsMax) records_.erase(first_to_end);
+}
+
+}  // namespace trainyard::p2p
