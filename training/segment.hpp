@@ -88,6 +88,7 @@ struct SegmentLog {
     SegmentRecord record;
     ModelState first;                                   ///< S_first
     std::vector<std::vector<Tensor>> summed_gradients;  ///< per step, before the clip
+    std::vector<uint8_t> carried_over;  ///< 1: a faulty provider left w, m and v as they were
 };
 
 /// Test-only faults of a cheating provider. It says so wherever it is switched on.

@@ -2,6 +2,8 @@
 // Merkle roots of tensors, gradients and whole states: docs/spec/numerics.md, section 16.
 #pragma once
 
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "core/bytes.hpp"
@@ -44,6 +46,9 @@ struct ScalarLeaf {
 /// A whole state as bytes: docs/spec/training.md, section 7. Bounded by the program; strict.
 enum class StateError { truncated, wrong_program, wrong_shape, leftover, wrong_root };
 [[nodiscard]] Bytes encode_state(const ModelState& state, const Hash& program);
-[[nodiscard]] Result<ModelState, StateError> decode_state(const Program& program, BytesView blob);
+/// Recomputes the state root and compares it where one is expected.
+[[nodiscard]] Result<ModelState, StateError> decode_state(
+    const Program& program, BytesView blob, const std::optional<Hash>& expected_root = {});
+[[nodiscard]] std::string_view to_text(StateError error);
 
 }  // namespace trainyard::training

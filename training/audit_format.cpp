@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fixed-layout bytes: every length follows from the program, the claim and the draws.
+#include "training/audit_format.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "training/state_root.hpp"
+
+namespace trainyard::training::bundle {
+
+namespace {
+
+constexpr uint32_t kMagic = 0x31425954;  // "TYB1"
+
+/// How many siblings leaf `index` of `count` has on its way up.
+size_t path_length(size_t index, size_t count) {
+    size_t length = 0;
+    for (; count > 1; index /= 2, count = (count + 1) / 2)
+        if ((index ^ 1) < count) ++length;
+    return length;
+}
+
+class Writer {
+public:
+    void word(uint32_t x) { append_le(out, x); }
+    void hash(const Hash& h) { append(out, h.bytes); }
+    void hashes(const std::vector<Hash>& list) {
+        for (const Hash& h : list) hash(h);
+    }
+    void floats(const std::vector<float>& x) {
+        append(out, {reinterpret_cast<const uint8_t*>(x.data()), x.size() * sizeof(float)});
+    }
+    void path(const Path& p) {
+        hashes(p.in_tensor);
+        hashes(p.in_root);
+    }
+    Bytes out;
+};
+
+/// Reads fixed widths; after the end it yields zeros and `ok` is false.
+class Reader {
+public:
+    explicit Reader(BytesView bytes) : rest_(bytes) {}
+    [[nodiscard]] bool ended() const { return ok_ && rest_.empty(); }
+    [[nodiscard]] bool ok() const { return ok_; }
+
+    uint32_t word() {
+        uint8_t bytes[4] = {};
+        take(bytes, 4);
+        return load_le<uint32_t>(bytes);
+    }
+    uint8_t byte() {
+        uint8_t x = 0;
+        take(&x, 1);
+        return x;
+    }
+    Hash hash() {
+        Hash h;
+        take(h.data(), 32);
+        return h;
+    }
+    std::vector<Hash> hashes(size_t count) {
+        if (count > rest_.size() / 32) ok_ = false;
+        std::vector<Hash> out;
+        for (size_t i = 0; ok_ && i < count; ++i) out.push_back(hash());
+        return out;
+    }
+    std::vector<float> floats(size_t count) {
+        if (count > rest_.size() / sizeof(float)) ok_ = false;
+        std::vector<float> out(ok_ ? count : 0);
+        take(reinterpret_cast<uint8_t*>(out.data()), out.size() * sizeof(float));
+        return out;
+    }
+    Path path(Shape shape, uint32_t tile, size_t tensor, size_t tensors) {
+        Path p;
+        p.in_tensor = hashes(path_length(tile, tile_count(shape)));
+        p.in_root = hashes(path_length(tensor, tensors));
+        return p;
+    }
+
+private:
+    void take(uint8_t* to, size_t count) {
+        if (count > rest_.size()) ok_ = false;
+        if (!ok_ || count == 0) return;
+        std::memcpy(to, rest_.data(), count);
+        rest_ = rest_.subspan(count);
+    }
+    BytesView rest_;
+    bool ok_ = true;
+};
+
+void write_tile(Writer& w, const TileTrace& tile) {
+    w.floats(tile.w);
+    w.floats(tile.m);
+    w.floats(tile.v);
+    for (const auto& paths : tile.states)
+        for (const Path& p : paths) w.path(p);
+    for (const TileStep& step : tile.steps) {
+        w.floats(step.gradient);
+        w.path(step.gradient_path);
+    }
+}
+
+TileTrace read_tile(Reader& r, const Program& program, uint32_t steps, const TileDraw& draw) {
+    const size_t count = program.parameters.size();
+    const Shape shape = program.parameters[draw.tensor].shape;
+    TileTrace tile;
+    tile.w = r.floats(kTileElements);
+    tile.m = r.floats(kTileElements);
+    tile.v = r.floats(kTileElements);
+    for (uint32_t i = 0; r.ok() && i <= steps; ++i) {
+        auto& paths = tile.states.emplace_back();
+        for (size_t kind = 0; kind < 3; ++kind)
+            paths[kind] = r.path(shape, draw.tile, kind * count + draw.tensor, 3 * count + 1);
+    }
+    for (uint32_t i = 0; r.ok() && i < steps; ++i) {
+        TileStep step;
+        step.gradient = r.floats(kTileElements);
+        step.gradient_path = r.path(shape, draw.tile, draw.tensor, count);
+        tile.steps.push_back(std::move(step));
+    }
+    return tile;
+}
+
+StepTuple read_tuple(Reader& r) {
+    StepTuple t;
+    t.units_root = r.hash();
+    t.grad_root = r.hash();
+    t.norm_bits = r.word();
+    t.loss_bits = r.word();
+    t.nonfinite = r.byte();
+    return t;
+}
+
+}  // namespace
+
+std::vector<uint32_t> drawn_steps(const AuditDraws& draws) {
+    std::vector<uint32_t> steps;
+    for (const UnitDraw& u : draws.units) steps.push_back(u.t);
+    std::sort(steps.begin(), steps.end());
+    steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
+    return steps;
+}
+
+bool draws_fit(const Program& program, uint32_t first_step, uint32_t steps,
+               const AuditDraws& draws) {
+    constexpr size_t kDrawsMax = 4096;
+    if (steps == 0 || steps > ProgramLimits::segment_length_max || draws.units.size() > kDrawsMax ||
+        draws.tiles.size() > kDrawsMax)
+        return false;
+    for (const UnitDraw& u : draws.units)
+        if (u.t < first_step || u.t - first_step >= steps || u.j >= program.run.micro_batches)
+            return false;
+    for (const TileDraw& d : draws.tiles)
+        if (d.tensor >= program.parameters.size() ||
+            d.tile >= tile_count(program.parameters[d.tensor].shape))
+            return false;
+    return true;
+}
+
+Bytes encode(const Content& content) {
+    Writer w;
+    w.word(kMagic);
+    w.hashes(content.state_roots);
+    for (const StepTuple& t : content.tuples) {
+        w.hash(t.units_root);
+        w.hash(t.grad_root);
+        w.word(t.norm_bits);
+        w.word(t.loss_bits);
+        w.out.push_back(t.nonfinite);
+    }
+    for (const auto& path : content.scalar_paths) w.hashes(path);
+    for (const StepWeights& step : content.weights) {
+        for (const Tensor& t : step.w) w.floats(t.data);
+        w.hashes(step.m_leaves);
+        w.hashes(step.v_leaves);
+    }
+    for (const TileTrace& tile : content.tiles) write_tile(w, tile);
+    return std::move(w.out);
+}
+
+std::optional<Content> decode(const Program& program, const SegmentClaim& claim,
+                              const AuditDraws& draws, BytesView bytes) {
+    const size_t count = program.parameters.size();
+    Reader r(bytes);
+    Content c;
+    if (r.word() != kMagic) return std::nullopt;
+    c.state_roots = r.hashes(size_t{claim.steps} + 1);
+    for (uint32_t i = 0; r.ok() && i < claim.steps; ++i) c.tuples.push_back(read_tuple(r));
+    for (uint32_t i = 0; r.ok() && i <= claim.steps; ++i)
+        c.scalar_paths.push_back(r.hashes(path_length(3 * count, 3 * count + 1)));
+    for (const uint32_t t : drawn_steps(draws)) {
+        StepWeights step;
+        step.t = t;
+        for (const Parameter& p : program.parameters)
+            if (r.ok()) step.w.push_back({p.shape, r.floats(p.shape.count())});
+        step.m_leaves = r.hashes(count);
+        step.v_leaves = r.hashes(count);
+        if (!r.ok()) return std::nullopt;
+        c.weights.push_back(std::move(step));
+    }
+    for (const TileDraw& draw : draws.tiles) {
+        c.tiles.push_back(read_tile(r, program, claim.steps, draw));
+        if (!r.ok()) return std::nullopt;
+    }
+    return r.ended() ? std::optional(std::move(c)) : std::nullopt;
+}
+
+}  // namespace trainyard::training::bundle

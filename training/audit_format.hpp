@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The byte layout of audit bundles, shared by the writer and the checker.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "training/audit.hpp"
+
+namespace trainyard::training::bundle {
+
+/// One tile of w, m and v, or of a gradient, with the siblings up to a root.
+struct Path {
+    std::vector<Hash> in_tensor;  ///< from the tile leaf to the tensor's tile root
+    std::vector<Hash> in_root;    ///< from the tensor leaf to the state's or gradients' root
+};
+
+struct TileStep {
+    std::vector<float> gradient;  ///< 1,024 elements
+    Path gradient_path;
+};
+
+struct TileTrace {
+    std::vector<float> w, m, v;               ///< at S_first
+    std::vector<std::array<Path, 3>> states;  ///< w, m, v at S_0 ... S_n
+    std::vector<TileStep> steps;              ///< n
+};
+
+struct StepWeights {
+    uint32_t t = 0;
+    std::vector<Tensor> w;
+    std::vector<Hash> m_leaves, v_leaves;
+};
+
+struct Content {
+    std::vector<Hash> state_roots;                ///< n + 1
+    std::vector<StepTuple> tuples;                ///< n
+    std::vector<std::vector<Hash>> scalar_paths;  ///< n + 1
+    std::vector<StepWeights> weights;             ///< one per different drawn step, ascending
+    std::vector<TileTrace> tiles;                 ///< in order of the draws
+};
+
+/// The different steps of the draws, ascending.
+[[nodiscard]] std::vector<uint32_t> drawn_steps(const AuditDraws& draws);
+/// True if all draws lie inside the segment and the program.
+[[nodiscard]] bool draws_fit(const Program& program, uint32_t first_step, uint32_t steps,
+                             const AuditDraws& draws);
+
+[[nodiscard]] Bytes encode(const Content& content);
+/// nullopt unless the bytes have exactly the length that program, claim and draws imply.
+[[nodiscard]] std::optional<Content> decode(const Program& program, const SegmentClaim& claim,
+                                            const AuditDraws& draws, BytesView bytes);
+
+}  // namespace trainyard::training::bundle

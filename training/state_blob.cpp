@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// The byte form of whole states: docs/spec/training.md, section 7.
+#include <cstring>
+
+#include "training/state_root.hpp"
+
+namespace trainyard::training {
+
+namespace {
+
+constexpr uint32_t kStateMagic = 0x31535954;  // "TYS1"
+constexpr size_t kHeaderBytes = 4 + 32 + 32 + 8 + 8 + 4 + 4;
+
+size_t state_bytes(const Program& program) {
+    size_t elements = 0;
+    for (const Parameter& p : program.parameters) elements += p.shape.count();
+    return kHeaderBytes + 3 * sizeof(float) * elements;
+}
+
+void append_tensors(Bytes& to, const std::vector<Tensor>& tensors) {
+    for (const Tensor& t : tensors) {
+        const auto* data = reinterpret_cast<const uint8_t*>(t.data.data());
+        append(to, {data, t.data.size() * sizeof(float)});
+    }
+}
+
+std::vector<Tensor> read_tensors(const Program& program, const uint8_t*& at) {
+    std::vector<Tensor> out;
+    for (const Parameter& p : program.parameters) {
+        Tensor t = Tensor::zeros(p.shape);
+        const size_t bytes = t.data.size() * sizeof(float);
+        std::memcpy(t.data.data(), at, bytes);
+        at += bytes;
+        out.push_back(std::move(t));
+    }
+    return out;
+}
+
+}  // namespace
+
+Bytes encode_state(const ModelState& state, const Hash& program) {
+    Bytes out;
+    size_t elements = 0;
+    for (const Tensor& t : state.w) elements += t.data.size();
+    out.reserve(kHeaderBytes + 3 * sizeof(float) * elements);
+    append_le(out, kStateMagic);
+    append(out, program.bytes);
+    append(out, state.run_seed.bytes);
+    append_le(out, state.step);
+    append_le(out, state.cursor);
+    append_le(out, state.p1_bits);
+    append_le(out, state.p2_bits);
+    for (const auto* tensors : {&state.w, &state.m, &state.v}) append_tensors(out, *tensors);
+    return out;
+}
+
+Result<ModelState, StateError> decode_state(const Program& program, BytesView blob,
+                                            const std::optional<Hash>& expected_root) {
+    const size_t due = state_bytes(program);
+    if (blob.size() < due) return unexpected(StateError::truncated);
+    if (blob.size() > due) return unexpected(StateError::leftover);
+    const Hash id = program_id(program);
+    const uint8_t* at = blob.data();
+    if (load_le<uint32_t>(at) != kStateMagic || std::memcmp(at + 4, id.data(), 32) != 0)
+        return unexpected(StateError::wrong_program);
+    at += 36;
+    ModelState state;
+    state.run_seed = *fixed_from<Hash>({at, 32});
+    state.step = load_le<uint64_t>(at + 32);
+    state.cursor = load_le<uint64_t>(at + 40);
+    state.p1_bits = load_le<uint32_t>(at + 48);
+    state.p2_bits = load_le<uint32_t>(at + 52);
+    at += 56;
+    if (state.step > program.run.steps ||
+        state.cursor != state.step * program.run.micro_batches * program.run.sequences)
+        return unexpected(StateError::wrong_shape);
+    state.w = read_tensors(program, at);
+    state.m = read_tensors(program, at);
+    state.v = read_tensors(program, at);
+    if (expected_root && state_root(state, id) != *expected_root)
+        return unexpected(StateError::wrong_root);
+    return state;
+}
+
+std::string_view to_text(StateError error) {
+    switch (error) {
+        case StateError::truncated:
+            return "the bytes end too early";
+        case StateError::wrong_program:
+            return "made by another program, or not of this format";
+        case StateError::wrong_shape:
+            return "counters do not fit the program";
+        case StateError::leftover:
+            return "bytes are left over at the end";
+        case StateError::wrong_root:
+            return "the content does not have the expected root";
+    }
+    return "unknown error";
+}
+
+}  // namespace trainyard::training
