@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// The market as tests speak to it: typed calls, made-up segments with real commitments, audits from start to end.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "abi.hpp"
+#include "chain.hpp"
+
+namespace trainyard::contracts {
+
+enum class JobState { none, open, active, draining, closed };
+enum class Outcome { none, complete, cancelled, expired };
+enum class SegmentState { none, committed, l0, l1, accepted, final_paid, void_proven };
+enum class Verdict { none, match, mismatch };
+enum class Phase { none, serve, commit, reveal, open, done };
+
+struct JobSpec {
+    uint32_t segments = 3;
+    uint32_t steps = 5;
+    uint32_t micro_batches = 4;
+    uint64_t segment_blocks = 100;
+    uint64_t deadline = 0;  ///< zero: a day from now
+    Uint256 price = kCoin;
+    Uint256 audit_fee = kCoin / 1000;
+    Address provider;
+    std::string licence = "Apache-2.0";
+};
+
+struct JobView {
+    Address client, provider;
+    JobState state = JobState::none;
+    Outcome outcome = Outcome::none;
+    uint64_t tip = 0, final_segments = 0, attempt = 0, segment_deadline = 0;
+    Hash tip_root;
+    Uint256 escrow;
+    Hash run_seed;
+    uint64_t model_token = 0;
+};
+
+struct SegmentView {
+    SegmentState state = SegmentState::none;
+    Address provider;
+    uint64_t attempt = 0;
+    Hash first, last, steps_root, root, bundle_blob;
+    uint64_t seed_epoch = 0, phase_deadline = 0, round = 0;
+};
+
+struct UnitAt {
+    uint32_t t = 0, j = 0;
+    bool operator==(const UnitAt&) const = default;
+};
+
+/// A segment whose values are hashes of its name: right in shape, and everyone can recompute it.
+class FakeSegment {
+public:
+    /// `story` names the run; another story is another training with other values.
+    FakeSegment(const JobSpec& spec, uint32_t seg, std::string story);
+
+    [[nodiscard]] Hash first() const { return state_root(0); }
+    [[nodiscard]] Hash last() const { return state_root(steps_); }
+    [[nodiscard]] Hash steps_root() const;
+    [[nodiscard]] uint32_t loss_bits() const { return tuple_loss(first_step_ + steps_ - 1); }
+    [[nodiscard]] Hash unit_leaf(const UnitAt& at) const;
+    [[nodiscard]] Abi opening(const UnitAt& at) const;
+    [[nodiscard]] Hash digest() const;
+
+private:
+    [[nodiscard]] Hash value(std::string_view what, uint32_t a, uint32_t b = 0) const;
+    [[nodiscard]] Hash state_root(uint32_t i) const { return value("state", first_step_ + i); }
+    [[nodiscard]] uint32_t tuple_loss(uint32_t t) const;
+    [[nodiscard]] uint32_t unit_loss(const UnitAt& at) const;
+    [[nodiscard]] std::vector<Hash> unit_leaves(uint32_t t) const;
+    [[nodiscard]] Hash tuple(uint32_t t) const;
+    [[nodiscard]] std::vector<Hash> sequence() const;
+
+    std::string story_;
+    uint32_t first_step_, steps_, micro_batches_;
+};
+
+/// How one auditor behaves in one round.
+enum class Manners {
+    honest,
+    silent,        ///< neither commits nor reveals
+    no_reveal,     ///< commits only
+    wrong,         ///< Match with answers of its own invention
+    alarm,         ///< Mismatch with the right answers
+    bad_bundle,    ///< Mismatch without answers
+};
+
+class Market {
+public:
+    explicit Market(size_t validators = 10, const std::map<std::string, Uint256>& overrides = {});
+
+    [[nodiscard]] const Address& at() const { return chain.address("ComputeMarket"); }
+    void add_provider(const Address& who, const Uint256& stake);
+
+    // --- calls; `from` is the caller
+    Sent call(const Address& from, std::string_view signature, const Abi& args, const Uint256& value = 0);
+    Sent post(const Address& client, JobSpec spec, const Uint256& value);
+    /// Posts with the quoted escrow and gives the job's number.
+    uint64_t post(const Address& client, const JobSpec& spec);
+    Sent take(const Address& from, uint64_t job) { return call(from, "take(uint256)", Abi().word(job)); }
+    Sent commit(const Address& from, uint64_t job, uint32_t seg, const FakeSegment& made);
+    Sent simple(const Address& from, std::string_view name, uint64_t job);
+    Sent on_segment(const Address& from, std::string_view name, uint64_t job, uint32_t seg);
+    Sent serve(const Address& from, uint64_t job, uint32_t seg);
+    Sent open(const Address& from, uint64_t job, uint32_t seg, const FakeSegment& made);
+    Sent finalize(uint64_t job, uint32_t max = 8);
+    Sent commit_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v, const std::vector<Hash>& answers);
+    Sent reveal_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v, const std::vector<Hash>& answers);
+    Sent withdraw(const Address& from) { return call(from, "withdraw()", {}); }
+
+    // --- stories
+    /// Blocks until the seed of the segment is known, then openAudit.
+    void open_audit(uint64_t job, uint32_t seg);
+    /// The auditors of the current round commit and reveal; silent ones make the deadlines pass.
+    void run_round(uint64_t job, uint32_t seg, const FakeSegment& truth, const std::map<Address, Manners>& manners = {});
+    /// The committee replays `truth` and compares it with what was committed.
+    void run_level1(uint64_t job, uint32_t seg, const FakeSegment& truth, const std::map<Address, Manners>& manners = {});
+    /// Everything from the seed to Accepted, all honest.
+    void audit_honestly(uint64_t job, uint32_t seg, const FakeSegment& made);
+    void pass_deadline(uint64_t job, uint32_t seg);
+
+    // --- views
+    [[nodiscard]] JobView job(uint64_t id);
+    [[nodiscard]] SegmentView segment(uint64_t job, uint32_t seg);
+    [[nodiscard]] Phase phase(uint64_t job, uint32_t seg);
+    [[nodiscard]] std::vector<Address> auditors(uint64_t job, uint32_t seg);
+    [[nodiscard]] std::vector<UnitAt> units_of(uint64_t job, uint32_t seg, const Address& auditor);
+    [[nodiscard]] std::vector<UnitAt> units_to_open(uint64_t job, uint32_t seg);
+    [[nodiscard]] Uint256 credit(const Address& of);
+    [[nodiscard]] Uint256 quote(const JobSpec& spec);
+    [[nodiscard]] Uint256 stake_of(const Address& validator);
+    /// stake, reserved, unbonding
+    [[nodiscard]] std::vector<Uint256> provider_money(const Address& provider);
+    [[nodiscard]] Uint256 burned() const { return chain.balance(Address{}); }
+
+    Chain chain;
+    std::vector<Address> validators;
+
+private:
+    [[nodiscard]] Bytes view(std::string_view signature, const Abi& args);
+    [[nodiscard]] std::vector<UnitAt> units(const Bytes& output) const;
+    void commit_and_reveal(uint64_t job, uint32_t seg, const std::map<Address, Manners>& manners,
+                           const std::map<Address, std::pair<Verdict, std::vector<Hash>>>& answers);
+};
+
+[[nodiscard]] std::vector<ChainValidator> make_validators(size_t count);
+[[nodiscard]] Abi encode_spec(const JobSpec& spec, uint64_t now);
+
+}  // namespace trainyard::contracts
