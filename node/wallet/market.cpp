@@ -45,8 +45,10 @@ std::string in_parentheses(std::string_view type) {
 
 class RpcMarket final : public MarketApi {
 public:
-    RpcMarket(std::unique_ptr<EthClient> client, const SecretKey& key)
-        : client_(std::move(client)), sender_(*client_, key) {}
+    /// Blobs have a connection of their own: calls do not wait behind a long transfer.
+    RpcMarket(std::unique_ptr<EthClient> client, std::unique_ptr<EthClient> blobs,
+              const SecretKey& key)
+        : client_(std::move(client)), blobs_(std::move(blobs)), sender_(*client_, key) {}
 
     Address self() const override { return sender_.address(); }
     Answer<uint64_t> block_number() override { return client_->block_number(); }
@@ -200,9 +202,9 @@ public:
         return unexpected(output.error());
     }
 
-    Answer<Hash> put_blob(BytesView content) override { return client_->put_blob(content); }
+    Answer<Hash> put_blob(BytesView content) override { return blobs_->put_blob(content); }
     Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max) override {
-        return client_->get_blob(id, size_bytes_max);
+        return blobs_->get_blob(id, size_bytes_max);
     }
 
 private:
@@ -248,7 +250,7 @@ private:
         return {};
     }
 
-    std::unique_ptr<EthClient> client_;
+    std::unique_ptr<EthClient> client_, blobs_;
     TxSender sender_;
 };
 
@@ -305,7 +307,9 @@ std::string_view to_text(SegmentState state) {
 Answer<std::unique_ptr<MarketApi>> open_market(std::string_view url, const SecretKey& key) {
     auto client = EthClient::open(url);
     if (!client) return unexpected(client.error());
-    return std::unique_ptr<MarketApi>(new RpcMarket(std::move(*client), key));
+    auto blobs = EthClient::open(url);
+    if (!blobs) return unexpected(blobs.error());
+    return std::unique_ptr<MarketApi>(new RpcMarket(std::move(*client), std::move(*blobs), key));
 }
 
 Answer<ModelRecord> model_record(EthClient& client, const Uint256& token) {

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The audit worker of a running node: its thread, its verifier process, its counters.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/keys.hpp"
+#include "core/result.hpp"
+#include "node/verify/audit_worker.hpp"
+
+namespace trainyard::node::verify {
+
+struct AuditServiceOptions {
+    std::string rpc_url;  ///< the node's own
+    SecretKey account;    ///< the validator's operator account; pays for the answers
+    std::string folder;   ///< answers and the verifier's log are kept here
+    std::string program;  ///< path of the trainyard program; empty: the running one
+    unsigned threads = 1;
+    uint64_t memory_bytes_max = 0;
+    uint32_t timeout_ms = 600'000;
+    uint32_t poll_ms = 150;
+    std::function<void(const std::string& text)> say;  ///< from any thread; may be empty
+};
+
+struct AuditServiceStatus {
+    AuditCounters audits;
+    uint64_t verifier_starts = 0, verifier_deaths = 0, verifier_timeouts = 0;
+    std::string verifier;  ///< "cpu avx512"; "starting" at first
+};
+
+/// Works from construction to destruction. The RPC need not answer yet.
+class AuditService {
+public:
+    [[nodiscard]] static Result<std::unique_ptr<AuditService>, std::string> start(
+        AuditServiceOptions options);
+    ~AuditService();
+    [[nodiscard]] AuditServiceStatus status() const;
+
+private:
+    struct Impl;
+    explicit AuditService(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trainyard::node::verify

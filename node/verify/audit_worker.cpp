@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// One pass over the open jobs: which audits name us, which phases are due.
+#include "node/verify/audit_worker.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "node/verify/case_builder.hpp"
+#include "node/wallet/secrets.hpp"
+
+namespace trainyard::node::verify {
+namespace {
+
+using wallet::MarketApi;
+using wallet::Phase;
+using wallet::SegmentState;
+using Nudge = wallet::MarketApi::Nudge;
+
+constexpr uint64_t kTurnBlocks = 4;  ///< for so many blocks one rank has the right to nudge
+constexpr uint64_t kGiveUpBlocks =
+    24;  ///< so close to a deadline an absent blob counts as not served
+
+}  // namespace
+
+/// What the judging task and the worker both touch.
+struct AuditWorker::Shared {
+    std::mutex mutex;
+    Verifier* verifier;
+    std::set<Seat> judging;
+    AuditCounters counters;
+};
+
+struct AuditWorker::JobFacts {
+    wallet::JobSpec spec;
+    Hash run_seed;
+};
+
+struct AuditWorker::View {
+    uint64_t id = 0;
+    wallet::Job job;
+    std::shared_ptr<const JobFacts> facts;
+};
+
+AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, AuditWorkerOptions options)
+    : market_(market), options_(std::move(options)), book_(options_.folder) {
+    shared_ = std::make_shared<Shared>();
+    shared_->verifier = &verifier;
+}
+
+AuditWorker::~AuditWorker() = default;
+
+AuditCounters AuditWorker::counters() const {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->counters;
+}
+
+void AuditWorker::say(const std::string& text) const {
+    if (options_.say) options_.say(text);
+}
+
+void AuditWorker::tick() {
+    const auto head = market_.block_number();
+    if (!head) return;
+    head_ = *head;
+    const auto count = market_.job_count();
+    if (!count) return;
+    for (uint64_t id = 0; id < *count; ++id)
+        if (!closed_.contains(id)) look_at_job(id);
+}
+
+void AuditWorker::look_at_job(uint64_t id) {
+    const auto job = market_.job(id);
+    if (!job) return;
+    if (job->state == wallet::JobState::closed) {
+        closed_[id] = true;
+        facts_.erase(id);
+        return;
+    }
+    auto& facts = facts_[id];
+    if (!facts) {
+        auto spec = market_.spec(id);
+        if (!spec) return;
+        facts = std::make_shared<JobFacts>(JobFacts{std::move(*spec), job->run_seed});
+    }
+    const View view{id, *job, facts};
+    for (uint32_t seg = job->final_segments; seg < job->tip; ++seg) look_at_segment(view, seg);
+    if (job->state == wallet::JobState::active && head_ > job->segment_deadline)
+        nudge(Nudge::evict, view, 0);
+    if (job->state == wallet::JobState::draining && job->final_segments == job->tip)
+        nudge(Nudge::close, view, 0);
+    const bool waits =
+        job->state == wallet::JobState::open || job->state == wallet::JobState::active;
+    if (waits && head_ % 64 == 0) nudge(Nudge::expire, view, 0);
+}
+
+void AuditWorker::look_at_segment(const View& view, uint32_t seg) {
+    const auto segment = market_.segment(view.id, seg);
+    if (!segment) return;
+    switch (segment->state) {
+        case SegmentState::committed:
+            return nudge(Nudge::open_audit, view, seg);
+        case SegmentState::l0:
+        case SegmentState::l1:
+            take_part(view, seg, *segment);
+            if (head_ > segment->phase_deadline) nudge(Nudge::advance, view, seg);
+            return;
+        case SegmentState::accepted:
+            if (seg == view.job.final_segments) nudge(Nudge::finalize, view, seg);
+            return;
+        default:
+            return;
+    }
+}
+
+void AuditWorker::take_part(const View& view, uint32_t seg, const wallet::Segment& segment) {
+    const auto phase = market_.phase(view.id, seg);
+    if (!phase || (*phase != Phase::commit && *phase != Phase::reveal)) return;
+    const auto auditors = market_.auditors(view.id, seg);
+    if (!auditors) return;
+    if (std::find(auditors->begin(), auditors->end(), market_.self()) == auditors->end()) return;
+    const Seat seat{view.id, seg, segment.attempt, segment.state, segment.round};
+    if (!seen_[seat]) {
+        seen_[seat] = true;
+        const std::lock_guard lock(shared_->mutex);
+        ++shared_->counters.drawn;
+    }
+    const auto mine = market_.answer_of(view.id, seg, market_.self());
+    if (!mine || head_ > segment.phase_deadline) return;
+    if (*phase == Phase::commit && mine->commitment.is_zero())
+        start_judging(view, seat, segment);
+    else if (*phase == Phase::reveal && !mine->commitment.is_zero() &&
+             mine->verdict == wallet::Verdict::none)
+        reveal(view, seat);
+}
+
+/// Answers in the book are committed again after a restart; a new one is worked out elsewhere and
+/// committed on a later pass.
+void AuditWorker::start_judging(const View& view, const Seat& seat,
+                                const wallet::Segment& segment) {
+    if (const auto answer = book_.find(seat)) {
+        const Hash commitment = wallet::answer_commitment(
+            {Uint256(seat.job), seat.seg, seat.attempt, seat.level, seat.round, market_.self(),
+             answer->verdict, answer->answers, answer->salt});
+        const auto sent = market_.commit_answer(seat.job, seat.seg, commitment);
+        say(sent ? "committed an answer for " + seat.text()
+                 : "cannot commit an answer for " + seat.text() + ": " + sent.error().text);
+        return;
+    }
+    {
+        const std::lock_guard lock(shared_->mutex);
+        if (!shared_->judging.insert(seat).second) return;
+    }
+    CaseRequest request{view.facts->spec, view.facts->run_seed, seat, segment, market_.self()};
+    request.tiles = options_.tiles;
+    request.blob_bytes_max = options_.blob_bytes_max;
+    request.is_last_chance = head_ + kGiveUpBlocks > segment.phase_deadline;
+    auto task = [shared = shared_, request, &market = market_, book = book_,
+                 report = options_.say]() mutable {
+        auto answer = judge_case(market, *shared->verifier, request);
+        std::string text;
+        if (answer) {
+            text = (answer->answer.verdict == wallet::Verdict::match ? "match: " : "MISMATCH: ") +
+                   request.seat.text() + ": " + answer->finding;
+            answer->answer.salt = wallet::random_fixed<Hash>();
+            if (auto kept = book.keep(request.seat, answer->answer); !kept)
+                text = "cannot keep an answer: " + kept.error().text;
+        } else {
+            text = "cannot judge " + request.seat.text() + " yet: " + answer.error();
+        }
+        const std::lock_guard lock(shared->mutex);
+        shared->judging.erase(request.seat);
+        if (answer) {
+            ++shared->counters.answered;
+            if (answer->answer.verdict == wallet::Verdict::mismatch) ++shared->counters.mismatches;
+        } else {
+            ++shared->counters.errors;
+        }
+        if (report) report(text);
+    };
+    options_.background(std::move(task));
+}
+
+void AuditWorker::reveal(const View& view, const Seat& seat) {
+    const auto answer = book_.find(seat);
+    if (!answer) return say("the answer for " + seat.text() + " is lost; it cannot be revealed");
+    const auto sent = market_.reveal_answer(view.id, seat.seg, *answer);
+    if (!sent) return say("cannot reveal " + seat.text() + ": " + sent.error().text);
+    book_.forget(seat);
+    const std::lock_guard lock(shared_->mutex);
+    ++shared_->counters.revealed;
+}
+
+/// The right to send moves from rank to rank, so that not everyone pays for the same call and a
+/// silent one delays it by a few blocks only.
+bool AuditWorker::my_turn(uint64_t id, uint32_t seg) const {
+    return (head_ / kTurnBlocks + id + seg) % std::max<size_t>(options_.ranks, 1) == options_.rank;
+}
+
+void AuditWorker::nudge(Nudge what, const View& view, uint32_t seg) {
+    if (!my_turn(view.id, seg)) return;
+    const std::string key = std::to_string(static_cast<int>(what)) + "/" + std::to_string(view.id) +
+                            "/" + std::to_string(seg);
+    const auto last = nudged_at_.find(key);
+    if (last != nudged_at_.end() && head_ < last->second + 2) return;
+    nudged_at_[key] = head_;
+    const auto possible = market_.can_nudge(what, view.id, seg);
+    if (!possible || !*possible) return;
+    const auto sent = market_.nudge(what, view.id, seg);
+    if (!sent) return;
+    const std::lock_guard lock(shared_->mutex);
+    ++shared_->counters.nudges;
+}
+
+}  // namespace trainyard::node::verify

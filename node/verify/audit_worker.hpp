@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// A validator's part in audits: sees when it is drawn, judges, commits, reveals, and moves phases
+// on.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "node/verify/answer_book.hpp"
+#include "node/verify/verifier.hpp"
+#include "node/wallet/market.hpp"
+
+namespace trainyard::node::verify {
+
+/// Runs a task somewhere else; the worker never waits for it. Tests run it at once.
+using Background = std::function<void(std::function<void()>)>;
+
+struct AuditWorkerOptions {
+    std::string folder;  ///< where answers are kept
+    size_t rank = 0;  ///< our number among those that move phases on, so that one sends at a time
+    size_t ranks = 1;
+    uint64_t blob_bytes_max = 4ull << 30;
+    uint32_t tiles = 4;  ///< the market's parameter
+    Background background;
+    std::function<void(const std::string& text)> say;  ///< log lines; may be empty
+};
+
+struct AuditCounters {
+    uint64_t drawn = 0, answered = 0, revealed = 0, mismatches = 0, nudges = 0, errors = 0;
+};
+
+/// `tick` looks at the chain once and does what is due; call it after every new block or so. All
+/// that it must remember stands on the chain or in the answer book, so it may be rebuilt any time.
+class AuditWorker {
+public:
+    AuditWorker(wallet::MarketApi& market, Verifier& verifier, AuditWorkerOptions options);
+    ~AuditWorker();
+    void tick();
+    [[nodiscard]] AuditCounters counters() const;
+
+private:
+    struct Shared;
+    struct JobFacts;
+    struct View;
+
+    void look_at_job(uint64_t id);
+    void look_at_segment(const View& view, uint32_t seg);
+    void take_part(const View& view, uint32_t seg, const wallet::Segment& segment);
+    void start_judging(const View& view, const Seat& seat, const wallet::Segment& segment);
+    void reveal(const View& view, const Seat& seat);
+    void nudge(wallet::MarketApi::Nudge what, const View& view, uint32_t seg);
+    [[nodiscard]] bool my_turn(uint64_t id, uint32_t seg) const;
+    void say(const std::string& text) const;
+
+    wallet::MarketApi& market_;
+    AuditWorkerOptions options_;
+    AnswerBook book_;
+    std::shared_ptr<Shared> shared_;
+    std::map<uint64_t, bool> closed_;
+    std::map<uint64_t, std::shared_ptr<const JobFacts>> facts_;
+    std::map<Seat, bool> seen_;
+    std::map<std::string, uint64_t> nudged_at_;
+    uint64_t head_ = 0;
+};
+
+}  // namespace trainyard::node::verify

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+// Strict encoding of verifier messages and framing over a socket.
+#include "node/verify/protocol.hpp"
+
+#include <chrono>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace trainyard::node::verify {
+namespace {
+
+using rlp::Reader;
+using rlp::Writer;
+using Clock = std::chrono::steady_clock;
+
+enum Kind : uint64_t { kName = 1, kAudit = 2, kReplay = 3, kAnswer = 4, kError = 5 };
+
+/// Reads fields in order and keeps the first error, so that a decoder is a list of fields.
+class Fields {
+public:
+    explicit Fields(Reader reader) : reader_(reader) {}
+
+    uint64_t number(uint64_t max) {
+        return take<uint64_t>([&](Reader& r) -> Result<uint64_t, rlp::Error> {
+            auto n = r.number();
+            if (n && *n > max) return unexpected(rlp::Error::too_long);
+            return n;
+        });
+    }
+    uint32_t u32() { return static_cast<uint32_t>(number(0xffffffff)); }
+    Hash hash() {
+        return take<Hash>([](Reader& r) { return r.fixed<Hash>(); });
+    }
+    Bytes bytes() {
+        const auto view = take<BytesView>([](Reader& r) { return r.bytes(); });
+        return Bytes(view.begin(), view.end());
+    }
+    std::string text() {
+        const auto view = take<BytesView>([](Reader& r) { return r.bytes(); });
+        return std::string(as_text(view));
+    }
+    /// Calls `each` with the fields of every item of a list of lists.
+    template <class F>
+    void list(F each) {
+        auto items = take<Reader>([](Reader& r) { return r.list(); });
+        for (size_t count = 0; !error_ && !items.at_end(); ++count) {
+            auto item = items.list();
+            if (!item || count == kDrawsMax)
+                return fail(item ? rlp::Error::too_long : item.error());
+            Fields inner(*item);
+            each(inner);
+            inner.end();
+            if (inner.error_) return fail(*inner.error_);
+        }
+    }
+    std::vector<Hash> hashes() {
+        std::vector<Hash> out;
+        auto items = take<Reader>([](Reader& r) { return r.list(); });
+        while (!error_ && !items.at_end()) {
+            const auto hash = items.fixed<Hash>();
+            if (!hash || out.size() == kDrawsMax) {
+                fail(hash ? rlp::Error::too_long : hash.error());
+                break;
+            }
+            out.push_back(*hash);
+        }
+        return out;
+    }
+    void end() {
+        if (error_) return;
+        if (auto done = reader_.finish(); !done) fail(done.error());
+    }
+    void fail(rlp::Error error) {
+        if (!error_) error_ = error;
+    }
+    [[nodiscard]] const std::optional<rlp::Error>& error() const { return error_; }
+
+private:
+    template <class T, class F>
+    T take(F read) {
+        if (error_) return T{empty<T>()};
+        auto value = read(reader_);
+        if (value) return *value;
+        fail(value.error());
+        return T{empty<T>()};
+    }
+    template <class T>
+    static T empty() {
+        if constexpr (std::is_same_v<T, Reader>)
+            return Reader({});
+        else
+            return T{};
+    }
+
+    Reader reader_;
+    std::optional<rlp::Error> error_;
+};
+
+void put_case(Writer& out, const SegmentCase& s) {
+    out.bytes(s.program).fixed(s.program_id).bytes(s.data).fixed(s.run_seed);
+    out.number(s.claim.first_step).number(s.claim.steps);
+    out.fixed(s.claim.first_root).fixed(s.claim.last_root).fixed(s.claim.steps_root);
+    out.bytes(s.last_state);
+}
+
+SegmentCase take_case(Fields& in) {
+    SegmentCase s;
+    s.program = in.bytes();
+    s.program_id = in.hash();
+    s.data = in.bytes();
+    s.run_seed = in.hash();
+    s.claim.first_step = in.u32();
+    s.claim.steps = in.u32();
+    s.claim.first_root = in.hash();
+    s.claim.last_root = in.hash();
+    s.claim.steps_root = in.hash();
+    s.last_state = in.bytes();
+    return s;
+}
+
+void put(Writer& out, const NameRequest&) {
+    out.number(uint64_t{kName});
+}
+
+void put(Writer& out, const AuditRequest& r) {
+    out.number(uint64_t{kAudit});
+    put_case(out, r.segment);
+    out.begin_list();
+    for (const auto& unit : r.draws.units)
+        out.begin_list().number(uint64_t{unit.t}).number(uint64_t{unit.j}).end_list();
+    out.end_list().begin_list();
+    for (const auto& tile : r.draws.tiles)
+        out.begin_list().number(uint64_t{tile.tensor}).number(uint64_t{tile.tile}).end_list();
+    out.end_list().bytes(r.bundle);
+}
+
+void put(Writer& out, const ReplayRequest& r) {
+    out.number(uint64_t{kReplay});
+    put_case(out, r.segment);
+    out.bytes(r.first_state);
+}
+
+void put(Writer& out, const std::string& name) {
+    out.number(uint64_t{kName}).bytes(as_bytes(name));
+}
+
+void put(Writer& out, const VerifyAnswer& a) {
+    out.number(uint64_t{kAnswer}).number(uint64_t{a.matches ? 1u : 0u}).begin_list();
+    for (const auto& hash : a.answers) out.fixed(hash);
+    out.end_list().bytes(as_bytes(a.finding));
+}
+
+void put(Writer& out, const VerifyError& e) {
+    out.number(uint64_t{kError}).number(static_cast<uint64_t>(e.code)).bytes(as_bytes(e.text));
+}
+
+template <class Message>
+Bytes encode(const Message& message) {
+    Writer out;
+    out.begin_list();
+    std::visit([&](const auto& value) { put(out, value); }, message);
+    out.end_list();
+    return out.take();
+}
+
+Result<Fields, rlp::Error> open_fields(BytesView encoded) {
+    Reader top(encoded);
+    auto list = top.list();
+    if (!list) return unexpected(list.error());
+    if (auto done = top.finish(); !done) return unexpected(done.error());
+    return Fields(*list);
+}
+
+AuditRequest take_audit(Fields& in) {
+    AuditRequest r;
+    r.segment = take_case(in);
+    in.list([&](Fields& unit) {
+        const uint32_t t = unit.u32(), j = unit.u32();
+        r.draws.units.push_back({t, j});
+    });
+    in.list([&](Fields& tile) {
+        const uint32_t tensor = tile.u32(), number = tile.u32();
+        r.draws.tiles.push_back({tensor, number});
+    });
+    r.bundle = in.bytes();
+    return r;
+}
+
+/// Waits until the descriptor is ready or the deadline has passed.
+bool wait_ready(int fd, short events, const std::optional<Clock::time_point>& deadline) {
+    for (;;) {
+        int wait_ms = -1;
+        if (deadline) {
+            const auto left =
+                std::chrono::duration_cast<std::chrono::milliseconds>(*deadline - Clock::now());
+            if (left.count() <= 0) return false;
+            wait_ms = static_cast<int>(std::min<int64_t>(left.count() + 1, 60'000));
+        }
+        pollfd entry{fd, events, 0};
+        const int ready = ::poll(&entry, 1, wait_ms);
+        if (ready > 0) return true;
+        if (ready < 0 && errno != EINTR) return true;  // the next read or write tells why
+    }
+}
+
+std::optional<Clock::time_point> deadline_of(uint32_t timeout_ms) {
+    if (timeout_ms == 0) return std::nullopt;
+    return Clock::now() + std::chrono::milliseconds(timeout_ms);
+}
+
+Result<Done, FrameError> read_exactly(int fd, std::span<uint8_t> out,
+                                      const std::optional<Clock::time_point>& deadline) {
+    while (!out.empty()) {
+        if (!wait_ready(fd, POLLIN, deadline)) return unexpected(FrameError::timed_out);
+        const ssize_t n = ::recv(fd, out.data(), out.size(), MSG_DONTWAIT);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (n <= 0) return unexpected(FrameError::closed);
+        out = out.subspan(static_cast<size_t>(n));
+    }
+    return Done{};
+}
+
+Result<Done, FrameError> write_exactly(int fd, BytesView from,
+                                       const std::optional<Clock::time_point>& deadline) {
+    while (!from.empty()) {
+        if (!wait_ready(fd, POLLOUT, deadline)) return unexpected(FrameError::timed_out);
+        const ssize_t n = ::send(fd, from.data(), from.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (n <= 0) return unexpected(FrameError::closed);
+        from = from.subspan(static_cast<size_t>(n));
+    }
+    return Done{};
+}
+
+}  // namespace
+
+Bytes encode_request(const Request& request) {
+    return encode(request);
+}
+Bytes encode_reply(const Reply& reply) {
+    return encode(reply);
+}
+
+Result<Request, rlp::Error> decode_request(BytesView encoded) {
+    auto in = open_fields(encoded);
+    if (!in) return unexpected(in.error());
+    const auto kind = in->number(kReplay);
+    Request out;
+    if (kind == kAudit) {
+        out = take_audit(*in);
+    } else if (kind == kReplay) {
+        ReplayRequest r;
+        r.segment = take_case(*in);
+        r.first_state = in->bytes();
+        out = std::move(r);
+    } else if (kind != kName) {
+        in->fail(rlp::Error::wrong_kind);
+    }
+    in->end();
+    if (in->error()) return unexpected(*in->error());
+    return out;
+}
+
+Result<Reply, rlp::Error> decode_reply(BytesView encoded) {
+    auto in = open_fields(encoded);
+    if (!in) return unexpected(in.error());
+    const auto kind = in->number(kError);
+    Reply out;
+    if (kind == kName) {
+        out = in->text();
+    } else if (kind == kAnswer) {
+        VerifyAnswer answer;
+        answer.matches = in->number(1) == 1;
+        answer.answers = in->hashes();
+        answer.finding = in->text();
+        out = std::move(answer);
+    } else if (kind == kError) {
+        const auto code = in->number(static_cast<uint64_t>(VerifyErrorCode::unavailable));
+        out = VerifyError{static_cast<VerifyErrorCode>(code), in->text()};
+    } else {
+        in->fail(rlp::Error::wrong_kind);
+    }
+    in->end();
+    if (in->error()) return unexpected(*in->error());
+    return out;
+}
+
+Result<Done, FrameError> write_frame(int fd, BytesView payload, uint32_t timeout_ms) {
+    const auto deadline = deadline_of(timeout_ms);
+    Bytes head;
+    append_le<uint64_t>(head, payload.size());
+    if (auto done = write_exactly(fd, head, deadline); !done) return done;
+    return write_exactly(fd, payload, deadline);
+}
+
+Result<Bytes, FrameError> read_frame(int fd, uint32_t timeout_ms) {
+    const auto deadline = deadline_of(timeout_ms);
+    std::array<uint8_t, 8> head{};
+    if (auto done = read_exactly(fd, head, deadline); !done) return unexpected(done.error());
+    const auto size = load_le<uint64_t>(head.data());
+    if (size > kFrameBytesMax) return unexpected(FrameError::too_large);
+    // The buffer grows with what really arrives, so a false length costs its sender and not us.
+    Bytes out;
+    while (out.size() < size) {
+        const size_t from = out.size();
+        out.resize(from + std::min<uint64_t>(size - from, 16u << 20));
+        if (auto done = read_exactly(fd, std::span(out).subspan(from), deadline); !done)
+            return unexpected(done.error());
+    }
+    return out;
+}
+
+}  // namespace trainyard::node::verify

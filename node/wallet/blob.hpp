@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Identity of blobs (docs/spec/wire.md) and the index that a provider serves to auditors.
+#pragma once
+
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "core/rlp.hpp"
+
+namespace trainyard::node::wallet {
+
+inline constexpr size_t kBlobChunkBytes = 256 * 1024;
+
+/// SHA-256(03 | size u64 | Merkle root over the leaves of the chunks); no chunks for no bytes.
+[[nodiscard]] Hash blob_id(BytesView content);
+
+/// One line of a served index: the blob with what this auditor needs.
+struct BundleEntry {
+    Address auditor;
+    Hash blob;
+    bool operator==(const BundleEntry&) const = default;
+};
+inline constexpr size_t kBundleEntriesMax = 64;
+
+/// rlp([[auditor, blob], ...]).
+[[nodiscard]] Bytes encode_bundle_index(const std::vector<BundleEntry>& entries);
+[[nodiscard]] Result<std::vector<BundleEntry>, rlp::Error> decode_bundle_index(BytesView encoded);
+
+}  // namespace trainyard::node::wallet
