@@ -22,9 +22,8 @@ Result<Hash, TrieError> storage_root(const AccountChange& change, const Hash& be
     return trie.commit(out);
 }
 
-Result<Hash, TrieError> storage_root_before(const Hash& root, const Hash& key,
-                                            const NodeSource& nodes) {
-    const auto found = lookup(nodes, root, key);
+Result<Hash, TrieError> storage_root_before(Trie& accounts, const Hash& key, const Hash& root) {
+    const auto found = accounts.get(key);
     if (!found) return unexpected(found.error());
     if (!*found) return kEmptyTrieRoot;
     const auto account = decode_account(**found);
@@ -72,7 +71,7 @@ Result<StateUpdate, TrieError> state_root(const Hash& parent_root, const StateDi
         const Hash key = keccak256(address);
         Bytes encoded;
         if (change) {
-            const auto before = storage_root_before(parent_root, key, nodes);
+            const auto before = storage_root_before(accounts, key, parent_root);
             if (!before) return unexpected(before.error());
             const auto after = storage_root(*change, *before, nodes, update.new_nodes);
             if (!after) return unexpected(after.error());

@@ -64,6 +64,7 @@ struct Trie::Impl {
     Ref root;
 
     [[nodiscard]] Result<Done, TrieError> load(Ref& ref) const;
+    [[nodiscard]] Result<const Bytes*, TrieError> find(BytesView path);
     [[nodiscard]] Changed insert(Ref& ref, BytesView path, BytesView value) const;
     [[nodiscard]] Changed insert_below(Ref& ref, BytesView path, BytesView value) const;
     [[nodiscard]] Changed erase(Ref& ref, BytesView path) const;
@@ -95,6 +96,22 @@ Result<Done, TrieError> Trie::Impl::load(Ref& ref) const {
         node->children[i].set_reference(parsed->children[i]);
     ref.node = std::move(node);
     return Done{};
+}
+
+/// The value at the end of `path`, or nullptr.
+Result<const Bytes*, TrieError> Trie::Impl::find(BytesView path) {
+    const Bytes* const none = nullptr;
+    for (Ref* at = &root; !at->empty();) {
+        if (const auto loaded = load(*at); !loaded) return unexpected(loaded.error());
+        Node& node = *at->node;
+        if (common_length(node.path, path) != node.path.size()) return none;
+        path = path.subspan(node.path.size());
+        if (node.is_leaf() || (node.is_branch() && path.empty()))
+            return path.empty() && !node.value.empty() ? &node.value : none;
+        at = &node.children[node.is_branch() ? path[0] : 0];
+        if (node.is_branch()) path = path.subspan(1);
+    }
+    return none;
 }
 
 /// Turns a leaf or extension that shares only `common` nibbles with `path` into a branch.
@@ -247,6 +264,12 @@ Trie::Trie(const NodeSource& nodes, const Hash& root) : impl_(new Impl{nodes, {}
 Trie::~Trie() = default;
 Trie::Trie(Trie&&) noexcept = default;
 Trie& Trie::operator=(Trie&&) noexcept = default;
+
+Result<std::optional<Bytes>, TrieError> Trie::get(BytesView key) {
+    const auto found = impl_->find(to_nibbles(key));
+    if (!found) return unexpected(found.error());
+    return *found == nullptr ? std::optional<Bytes>() : std::optional(**found);
+}
 
 Result<Done, TrieError> Trie::put(BytesView key, BytesView value) {
     const Bytes path = to_nibbles(key);

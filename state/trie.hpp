@@ -66,6 +66,8 @@ public:
     Trie(Trie&&) noexcept;
     Trie& operator=(Trie&&) noexcept;
 
+    /// The value under `key` as the changes so far have left it; nullopt if there is none.
+    [[nodiscard]] Result<std::optional<Bytes>, TrieError> get(BytesView key);
     /// An empty value erases the key.
     [[nodiscard]] Result<Done, TrieError> put(BytesView key, BytesView value);
     /// Hashes what has changed, adds the new nodes to `out` and returns the root.

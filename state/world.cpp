@@ -6,6 +6,7 @@
 
 #include "core/assert.hpp"
 #include "core/rlp.hpp"
+#include "state/node_cache.hpp"
 
 namespace trainyard::state {
 namespace {
@@ -165,7 +166,10 @@ struct World::Impl final : NodeSource {
     };
 
     std::optional<Bytes> node(const Hash& hash) const override {
-        return kv.get(key(Table::node, hash));
+        if (auto cached = cache.find(hash)) return cached;
+        auto found = kv.get(key(Table::node, hash));
+        if (found) cache.put(hash, *found);
+        return found;
     }
     void report(const TrieError& error) const override {
         note(malformed(to_text(error), "state trie"));
@@ -180,6 +184,7 @@ struct World::Impl final : NodeSource {
 
     Kv& kv;
     Flat flat;
+    mutable NodeCache cache;
     mutable std::shared_mutex mutex;  ///< guards what follows
     std::optional<Head> head;
     mutable std::optional<StoreError> fault;
@@ -305,6 +310,7 @@ Result<Done, StoreError> World::commit_block(const Commit& commit) {
                              commit.extra->entries.end());
     if (const auto written = impl_->kv.write(batch, Durability::synced); !written)
         return unexpected(refused(written.error(), block_name(header.number)));
+    for (const auto& [node_hash, node] : commit.update.new_nodes) impl_->cache.put(node_hash, node);
     const std::unique_lock lock(impl_->mutex);
     impl_->head = Head{hash, header};
     return Done{};

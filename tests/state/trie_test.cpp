@@ -105,6 +105,10 @@ TEST(trie, equals_the_model_after_every_batch_of_random_changes) {
                     model.erase(key);
                 else
                     model[key] = value;
+                const Bytes other = random_key(random);
+                const auto found = trie.get(other);
+                ASSERT_TRUE(found);
+                ASSERT_EQ(found->value_or(Bytes{}), model.count(other) ? model[other] : Bytes{});
             }
             NodeMap fresh;
             root = trie.commit(fresh);
