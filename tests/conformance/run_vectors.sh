@@ -1,0 +1,24 @@
+#!/bin/sh
+# Unpacks the official vectors into the build folder, once, and runs one program over its part of them.
+# usage: run_vectors.sh PROGRAM ARCHIVE FOLDER EXCLUSIONS; exit code 77 means skipped.
+set -eu
+program=$1 archive=$2 folder=$3 exclusions=$4
+if [ ! -f "$archive" ]; then
+    echo "SKIPPED: no official vectors at $archive; set TRAINYARD_SHARED to the folder that has vectors/ethereum.tar.xz"
+    exit 77
+fi
+stamp="$folder/.unpacked-$(wc -c < "$archive")"
+if [ ! -f "$stamp" ]; then
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    tar -xJf "$archive" -C "$folder"
+    : > "$stamp"
+fi
+case $(basename "$program") in
+    statetest)
+        for fork in Osaka Prague Cancun; do
+            echo "$fork"
+            "$program" "$folder/vectors/state" --fork "$fork" --exclude "$exclusions" --jobs 2
+        done ;;
+    blocktest) "$program" "$folder/vectors/blockchain" --exclude "$exclusions" --jobs 2 ;;
+esac
