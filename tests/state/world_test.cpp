@@ -231,6 +231,30 @@ TEST(world, a_fault_met_while_reading_is_kept_and_stops_commits) {
     EXPECT_FALSE(chain.commit(next));
 }
 
+TEST(world, the_records_have_the_frozen_form) {
+    const auto kv = make_memory_kv();
+    {
+        const auto world = World::open(*kv);
+        Chain chain(**world);
+        for (int i = 0; i < 3; ++i) chain.grow();
+    }
+    Sha256 all;
+    std::string tables;
+    kv->scan({}, [&](BytesView key, BytesView value) {
+        const char table = static_cast<char>(key[0]);
+        if (tables.empty() || tables.back() != table) tables.push_back(table);
+        Bytes sizes;
+        append_le(sizes, key.size());
+        append_le(sizes, value.size());
+        all.update(sizes).update(key).update(value);
+        return true;
+    });
+    EXPECT_EQ(tables, "Habfhmnrst");
+    // A new hash needs a new kFormat: stores in the field are of the old form.
+    EXPECT_EQ(to_hex(all.finish()),
+              "d86b99cda87e5f537a3e7e53cad0ec5f4a2904a90827af6e3daca9e745936dce");
+}
+
 TEST(world, a_torn_commit_leaves_the_block_before_it) {
     const TemporaryFolder folder;
     std::vector<Made> made;
