@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may ask, and in which form: hosts, origins, content types, ranges. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace trainyard::node::http {
+
+/// Guards against DNS rebinding: the Host header must be an IP address or one of the names.
+[[nodiscard]] bool is_host_allowed(std::string_view host, const std::vector<std::string>& vhosts);
+[[nodiscard]] bool is_origin_allowed(std::string_view origin,
+                                     const std::vector<std::string>& allowed);
+/// A page that this server served itself.
+[[nodiscard]] bool is_same_origin(std::string_view origin, std::string_view host);
+/// application/json, application/json-rpc or application/jsonrequest, with or without parameters.
+[[nodiscard]] bool is_json_content(std::string_view content_type);
+
+struct ByteRange {
+    uint64_t offset = 0, length = 0;
+};
+enum class RangeVerdict { none, valid, unsatisfiable };
+/// A single range of RFC 9110, section 14; several ranges or another unit count as none.
+[[nodiscard]] RangeVerdict parse_range(std::string_view header, uint64_t size, ByteRange& range);
+
+}  // namespace trainyard::node::http
