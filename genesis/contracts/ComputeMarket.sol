@@ -74,7 +74,7 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         require(seg == j.tip, BadValue("segment"));
         require(seg == 0 || first == j.tipRoot, BadValue("first"));
         require(first != 0 && last != 0 && stepsRoot != 0 && stateBlob != 0, BadValue("root"));
-        require(j.tip - j.finalSegments < _params.maxInFlight, BadValue("in flight"));
+        require(!_isFull(j), BadValue("in flight"));
         Segment storage s = _segments[jobId][seg];
         delete _segments[jobId][seg];
         (s.state, s.provider, s.attempt, s.lossBits) = (SegmentState.Committed, msg.sender, j.attempt, lossBits);
@@ -122,6 +122,7 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
     function finalize(uint256 jobId, uint32 max) external {
         Job storage j = _jobs[jobId];
         uint32 from = j.finalSegments;
+        if (j.state == JobState.Active && _isFull(j)) j.segmentDeadline = uint64(block.number) + _specs[jobId].segmentBlocks;
         while (max > 0 && j.finalSegments < j.tip) {
             Segment storage s = _segments[jobId][j.finalSegments];
             if (s.state != SegmentState.Accepted || block.number < s.phaseDeadline) break;
@@ -135,7 +136,7 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
     function evict(uint256 jobId) external {
         Job storage j = _jobs[jobId];
         require(j.state == JobState.Active, WrongState());
-        require(block.number > j.segmentDeadline, NotYet());
+        require(block.number > j.segmentDeadline && !_isFull(j), NotYet());
         _fineProvider(jobId, j.provider, _specs[jobId].pricePerSegment * _params.lateBps / ONE);
         _reopen(jobId, "late");
     }
@@ -251,7 +252,7 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         require(s.segmentBlocks >= _params.minSegmentBlocks && s.segmentBlocks <= _params.maxSegmentBlocks, BadValue("segmentBlocks"));
         require(s.deadline > block.timestamp && s.deadline <= block.timestamp + MAX_LIFE_SECONDS, BadValue("deadline"));
         require(s.pricePerSegment >= _params.minPriceWei && s.pricePerSegment <= type(uint128).max, BadValue("pricePerSegment"));
-        require(s.auditFee <= type(uint128).max, BadValue("auditFee"));
+        require(s.auditFee <= s.pricePerSegment, BadValue("auditFee"));  // fines are multiples of it
         require(rules.isPlain(s.licence, 64), BadValue("licence"));
     }
 

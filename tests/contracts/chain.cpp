@@ -58,20 +58,27 @@ struct ArgumentEncoder {
         std::vector<Abi> list;
         for (const ChainValidator& v : validators) {
             const Bytes key(33, 2);
-            list.emplace_back().address(v.operator_address).bytes(key).bytes(key).bytes(key).word(v.stake_wei);
+            list.emplace_back()
+                .address(v.operator_address)
+                .bytes(key)
+                .bytes(key)
+                .bytes(key)
+                .word(v.stake_wei);
         }
         out.tuples(list);
     }
 };
 
 std::string error_text(BytesView data) {
-    static const std::vector<std::string> plain = {"NotAllowed()", "WrongState()",  "NotYet()",        "TooLate()",
-                                                   "NothingToDo()", "NotMarket()",  "NotRegistered()", "NotPayer()",
-                                                   "NotSystem()",   "NotValidator()", "BadInput()",    "QueueFull()"};
+    static const std::vector<std::string> plain = {
+        "NotAllowed()",  "WrongState()",   "NotYet()",        "TooLate()",
+        "NothingToDo()", "NotMarket()",    "NotRegistered()", "NotPayer()",
+        "NotSystem()",   "NotValidator()", "BadInput()",      "QueueFull()"};
     if (data.size() < 4) return "";
     for (const std::string& signature : plain) {
         const Hash h = keccak256(as_bytes(signature));
-        if (std::equal(data.begin(), data.begin() + 4, h.begin())) return signature.substr(0, signature.size() - 2);
+        if (std::equal(data.begin(), data.begin() + 4, h.begin()))
+            return signature.substr(0, signature.size() - 2);
     }
     const auto is = [&](std::string_view signature) {
         const Hash h = keccak256(as_bytes(signature));
@@ -88,7 +95,8 @@ std::string error_text(BytesView data) {
     return "unknown error " + to_hex(data.first(4));
 }
 
-consensus::ExecutionContext context_of(const consensus::ChainConfig& config, uint64_t number, uint64_t timestamp) {
+consensus::ExecutionContext context_of(const consensus::ChainConfig& config, uint64_t number,
+                                       uint64_t timestamp) {
     consensus::BlockEnv env;
     env.number = number;
     env.timestamp = timestamp;
@@ -138,7 +146,8 @@ Uint256 MemoryView::supply() const {
     return sum;
 }
 
-Chain::Chain(const std::vector<ChainValidator>& validators, const std::map<std::string, Uint256>& overrides) {
+Chain::Chain(const std::vector<ChainValidator>& validators,
+             const std::map<std::string, Uint256>& overrides) {
     const json::value root = read_json("devnet.json");
     const json::object& spec = root.as_object();
     config_.chain_id = static_cast<uint64_t>(spec.at("chainId").as_int64());
@@ -174,7 +183,8 @@ Chain::Chain(const std::vector<ChainValidator>& validators, const std::map<std::
     }
 }
 
-Sent Chain::execute(const Address& from, const Address& to, const Bytes& data, const Uint256& value, bool keep) {
+Sent Chain::execute(const Address& from, const Address& to, const Bytes& data, const Uint256& value,
+                    bool keep) {
     Tx tx;
     tx.type = TxType::dynamic_fee;
     tx.chain_id = config_.chain_id;
@@ -215,7 +225,8 @@ void Chain::mine(uint64_t blocks) {
 void Chain::give(const Address& to, const Uint256& wei) {
     state::StateDiff diff;
     const state::Account old = view_.account(to).value_or(state::Account{});
-    diff.accounts[to] = state::AccountChange{old.nonce, old.balance + wei, old.code_hash, false, {}};
+    diff.accounts[to] =
+        state::AccountChange{old.nonce, old.balance + wei, old.code_hash, false, {}};
     view_.apply(diff);
 }
 

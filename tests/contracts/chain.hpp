@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A chain without blocks: the state of the devnet's genesis, transactions without gas price, time that the test moves.
+// A chain without blocks: the state of the devnet's genesis, transactions without gas price, time
+// that the test moves.
 #pragma once
 
 #include <map>
@@ -65,11 +66,13 @@ public:
     [[nodiscard]] uint64_t number() const { return number_; }
     [[nodiscard]] uint64_t timestamp() const { return timestamp_; }
     [[nodiscard]] uint64_t chain_id() const { return config_.chain_id; }
-    [[nodiscard]] const Address& address(const std::string& contract) const { return addresses_.at(contract); }
+    [[nodiscard]] const Address& address(const std::string& contract) const {
+        return addresses_.at(contract);
+    }
 
 private:
-    [[nodiscard]] Sent execute(const Address& from, const Address& to, const Bytes& data, const Uint256& value,
-                               bool keep);
+    [[nodiscard]] Sent execute(const Address& from, const Address& to, const Bytes& data,
+                               const Uint256& value, bool keep);
 
     MemoryView view_;
     consensus::ChainConfig config_;

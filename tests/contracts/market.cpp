@@ -10,11 +10,14 @@ namespace trainyard::contracts {
 namespace {
 
 constexpr std::string_view kPost =
-    "post((bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,address,string))";
+    "post((bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,"
+    "address,string))";
 constexpr std::string_view kQuote =
-    "quote((bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,address,string))";
+    "quote((bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,"
+    "address,string))";
 constexpr std::string_view kOpen =
-    "open(uint256,uint32,(uint32,uint32,uint32,bytes32,bytes32[],bytes32,uint32,uint32,uint8,bytes32[])[])";
+    "open(uint256,uint32,(uint32,uint32,uint32,bytes32,bytes32[],bytes32,uint32,uint32,uint8,"
+    "bytes32[])[])";
 const Hash kSalt = keccak256(as_bytes("salt"));
 
 Abi segment_key(uint64_t job, uint32_t seg) {
@@ -30,7 +33,10 @@ Hash made_up(const Address& by, size_t i) {
 }  // namespace
 
 FakeSegment::FakeSegment(const JobSpec& spec, uint32_t seg, std::string story)
-    : story_(std::move(story)), first_step_(seg * spec.steps), steps_(spec.steps), micro_batches_(spec.micro_batches) {}
+    : story_(std::move(story)),
+      first_step_(seg * spec.steps),
+      steps_(spec.steps),
+      micro_batches_(spec.micro_batches) {}
 
 Hash FakeSegment::value(std::string_view what, uint32_t a, uint32_t b) const {
     Bytes data(story_.begin(), story_.end());
@@ -112,7 +118,8 @@ Hash FakeSegment::digest() const {
 
 std::vector<ChainValidator> make_validators(size_t count) {
     std::vector<ChainValidator> out;
-    for (size_t i = 0; i < count; ++i) out.push_back({actor("validator " + std::to_string(i)), kCoin * (32 + i)});
+    for (size_t i = 0; i < count; ++i)
+        out.push_back({actor("validator " + std::to_string(i)), kCoin * (32 + i)});
     return out;
 }
 
@@ -141,11 +148,13 @@ Market::Market(size_t count, const std::map<std::string, Uint256>& overrides)
 
 void Market::add_provider(const Address& who, const Uint256& stake) {
     chain.give(who, stake);
-    const Bytes data = call_data("register(string,string,string)", Abi().text("p").text("http://p").text("cpu"));
+    const Bytes data =
+        call_data("register(string,string,string)", Abi().text("p").text("http://p").text("cpu"));
     ASSERT(chain.send(who, chain.address("ProviderRegistry"), data, stake).ok);
 }
 
-Sent Market::call(const Address& from, std::string_view signature, const Abi& args, const Uint256& value) {
+Sent Market::call(const Address& from, std::string_view signature, const Abi& args,
+                  const Uint256& value) {
     return chain.send(from, at(), call_data(signature, args), value);
 }
 
@@ -162,7 +171,8 @@ uint64_t Market::post(const Address& client, const JobSpec& spec) {
 }
 
 Sent Market::commit(const Address& from, uint64_t job, uint32_t seg, const FakeSegment& made) {
-    const Abi args = segment_key(job, seg).hash(made.first()).hash(made.last()).hash(made.steps_root());
+    const Abi args =
+        segment_key(job, seg).hash(made.first()).hash(made.last()).hash(made.steps_root());
     return call(from, "commit(uint256,uint32,bytes32,bytes32,bytes32,uint32,bytes32)",
                 Abi(args).word(made.loss_bits()).hash(keccak256(as_bytes("state blob"))));
 }
@@ -176,7 +186,8 @@ Sent Market::on_segment(const Address& from, std::string_view name, uint64_t job
 }
 
 Sent Market::serve(const Address& from, uint64_t job, uint32_t seg) {
-    return call(from, "serve(uint256,uint32,bytes32)", segment_key(job, seg).hash(keccak256(as_bytes("bundle"))));
+    return call(from, "serve(uint256,uint32,bytes32)",
+                segment_key(job, seg).hash(keccak256(as_bytes("bundle"))));
 }
 
 Sent Market::open(const Address& from, uint64_t job, uint32_t seg, const FakeSegment& made) {
@@ -192,9 +203,16 @@ Sent Market::finalize(uint64_t job, uint32_t max) {
 Sent Market::commit_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v,
                            const std::vector<Hash>& answers) {
     const SegmentView s = segment(job, seg);
-    const Abi preimage = segment_key(job, seg).word(s.attempt).word(static_cast<uint64_t>(s.state)).word(s.round);
-    const Bytes c = Abi(preimage).address(from).word(static_cast<uint64_t>(v)).hashes(answers).hash(kSalt).encode();
-    return call(from, "commitAnswer(uint256,uint32,bytes32)", segment_key(job, seg).hash(keccak256(c)));
+    const Abi preimage =
+        segment_key(job, seg).word(s.attempt).word(static_cast<uint64_t>(s.state)).word(s.round);
+    const Bytes c = Abi(preimage)
+                        .address(from)
+                        .word(static_cast<uint64_t>(v))
+                        .hashes(answers)
+                        .hash(kSalt)
+                        .encode();
+    return call(from, "commitAnswer(uint256,uint32,bytes32)",
+                segment_key(job, seg).hash(keccak256(c)));
 }
 
 Sent Market::reveal_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v,
@@ -207,8 +225,9 @@ void Market::open_audit(uint64_t job, uint32_t seg) {
     while (!on_segment(actor("anyone"), "openAudit", job, seg).ok) chain.mine();
 }
 
-void Market::commit_and_reveal(uint64_t job, uint32_t seg, const std::map<Address, Manners>& manners,
-                               const std::map<Address, std::pair<Verdict, std::vector<Hash>>>& answers) {
+void Market::commit_and_reveal(
+    uint64_t job, uint32_t seg, const std::map<Address, Manners>& manners,
+    const std::map<Address, std::pair<Verdict, std::vector<Hash>>>& answers) {
     const auto manners_of = [&](const Address& a) {
         const auto found = manners.find(a);
         return found == manners.end() ? Manners::honest : found->second;
@@ -222,7 +241,8 @@ void Market::commit_and_reveal(uint64_t job, uint32_t seg, const std::map<Addres
     if (committed < answers.size()) pass_deadline(job, seg);
     if (committed == 0) return;
     for (const auto& [auditor, answer] : answers) {
-        if (manners_of(auditor) == Manners::silent || manners_of(auditor) == Manners::no_reveal) continue;
+        if (manners_of(auditor) == Manners::silent || manners_of(auditor) == Manners::no_reveal)
+            continue;
         ASSERT(reveal_answer(auditor, job, seg, answer.first, answer.second).ok);
         ++revealed;
     }
@@ -240,7 +260,8 @@ void Market::run_round(uint64_t job, uint32_t seg, const FakeSegment& truth,
         verdict = alarms ? Verdict::mismatch : Verdict::match;
         if (how == Manners::bad_bundle) continue;
         for (const UnitAt& unit : units_of(job, seg, auditor))
-            leaves.push_back(how == Manners::wrong ? made_up(auditor, leaves.size()) : truth.unit_leaf(unit));
+            leaves.push_back(how == Manners::wrong ? made_up(auditor, leaves.size())
+                                                   : truth.unit_leaf(unit));
     }
     commit_and_reveal(job, seg, manners, answers);
 }
@@ -313,7 +334,8 @@ SegmentView Market::segment(uint64_t job, uint32_t seg) {
 }
 
 Phase Market::phase(uint64_t job, uint32_t seg) {
-    return static_cast<Phase>(word_at(view("phase(uint256,uint32)", segment_key(job, seg)), 0).low());
+    return static_cast<Phase>(
+        word_at(view("phase(uint256,uint32)", segment_key(job, seg)), 0).low());
 }
 
 std::vector<Address> Market::auditors(uint64_t job, uint32_t seg) {
@@ -349,12 +371,14 @@ Uint256 Market::quote(const JobSpec& spec) {
 }
 
 Uint256 Market::stake_of(const Address& validator) {
-    return word_at(chain.call(chain.address("Staking"), call_data("stakeOf(address)", Abi().address(validator))), 0);
+    return word_at(chain.call(chain.address("Staking"),
+                              call_data("stakeOf(address)", Abi().address(validator))),
+                   0);
 }
 
 std::vector<Uint256> Market::provider_money(const Address& provider) {
-    const Bytes out =
-        chain.call(chain.address("ProviderRegistry"), call_data("provider(address)", Abi().address(provider)));
+    const Bytes out = chain.call(chain.address("ProviderRegistry"),
+                                 call_data("provider(address)", Abi().address(provider)));
     return {word_at(out, 4), word_at(out, 5), word_at(out, 6)};
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The market as tests speak to it: typed calls, made-up segments with real commitments, audits from start to end.
+// The market as tests speak to it: typed calls, made-up segments with real commitments, audits from
+// start to end.
 #pragma once
 
 #include <map>
@@ -84,11 +85,11 @@ private:
 /// How one auditor behaves in one round.
 enum class Manners {
     honest,
-    silent,        ///< neither commits nor reveals
-    no_reveal,     ///< commits only
-    wrong,         ///< Match with answers of its own invention
-    alarm,         ///< Mismatch with the right answers
-    bad_bundle,    ///< Mismatch without answers
+    silent,      ///< neither commits nor reveals
+    no_reveal,   ///< commits only
+    wrong,       ///< Match with answers of its own invention
+    alarm,       ///< Mismatch with the right answers
+    bad_bundle,  ///< Mismatch without answers
 };
 
 class Market {
@@ -99,28 +100,35 @@ public:
     void add_provider(const Address& who, const Uint256& stake);
 
     // --- calls; `from` is the caller
-    Sent call(const Address& from, std::string_view signature, const Abi& args, const Uint256& value = 0);
+    Sent call(const Address& from, std::string_view signature, const Abi& args,
+              const Uint256& value = 0);
     Sent post(const Address& client, JobSpec spec, const Uint256& value);
     /// Posts with the quoted escrow and gives the job's number.
     uint64_t post(const Address& client, const JobSpec& spec);
-    Sent take(const Address& from, uint64_t job) { return call(from, "take(uint256)", Abi().word(job)); }
+    Sent take(const Address& from, uint64_t job) {
+        return call(from, "take(uint256)", Abi().word(job));
+    }
     Sent commit(const Address& from, uint64_t job, uint32_t seg, const FakeSegment& made);
     Sent simple(const Address& from, std::string_view name, uint64_t job);
     Sent on_segment(const Address& from, std::string_view name, uint64_t job, uint32_t seg);
     Sent serve(const Address& from, uint64_t job, uint32_t seg);
     Sent open(const Address& from, uint64_t job, uint32_t seg, const FakeSegment& made);
     Sent finalize(uint64_t job, uint32_t max = 8);
-    Sent commit_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v, const std::vector<Hash>& answers);
-    Sent reveal_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v, const std::vector<Hash>& answers);
+    Sent commit_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v,
+                       const std::vector<Hash>& answers);
+    Sent reveal_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v,
+                       const std::vector<Hash>& answers);
     Sent withdraw(const Address& from) { return call(from, "withdraw()", {}); }
 
     // --- stories
     /// Blocks until the seed of the segment is known, then openAudit.
     void open_audit(uint64_t job, uint32_t seg);
     /// The auditors of the current round commit and reveal; silent ones make the deadlines pass.
-    void run_round(uint64_t job, uint32_t seg, const FakeSegment& truth, const std::map<Address, Manners>& manners = {});
+    void run_round(uint64_t job, uint32_t seg, const FakeSegment& truth,
+                   const std::map<Address, Manners>& manners = {});
     /// The committee replays `truth` and compares it with what was committed.
-    void run_level1(uint64_t job, uint32_t seg, const FakeSegment& truth, const std::map<Address, Manners>& manners = {});
+    void run_level1(uint64_t job, uint32_t seg, const FakeSegment& truth,
+                    const std::map<Address, Manners>& manners = {});
     /// Everything from the seed to Accepted, all honest.
     void audit_honestly(uint64_t job, uint32_t seg, const FakeSegment& made);
     void pass_deadline(uint64_t job, uint32_t seg);

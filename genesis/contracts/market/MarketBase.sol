@@ -143,6 +143,11 @@ abstract contract MarketBase is IMarketTypes {
         a = _audits[jobId][seg][s.attempt];
     }
 
+    /// The pipeline is full: the provider must wait for audits, so its clock stands still.
+    function _isFull(Job storage j) internal view returns (bool) {
+        return j.tip - j.finalSegments >= _params.maxInFlight;
+    }
+
     function _setPhase(Segment storage s, Audit storage a, Phase phase_, uint64 blocks) internal {
         a.phase = phase_;
         s.phaseDeadline = uint64(block.number) + blocks;
@@ -159,7 +164,7 @@ abstract contract MarketBase is IMarketTypes {
         if (_lineages[jobId].cancelled) _drain(j, Outcome.Cancelled);
         else if (block.timestamp > _specs[jobId].deadline) _drain(j, Outcome.Expired);
         else {
-            j.state = JobState.Open;
+            (j.state, j.outcome) = (JobState.Open, Outcome.None);
             emit JobReopened(jobId, reason);
         }
     }
