@@ -7,6 +7,7 @@
 #include "core/assert.hpp"
 #include "core/hash.hpp"
 
+#include <openssl/crypto.h>
 #include <secp256k1_ecdh.h>
 
 namespace trainyard::vrf {
@@ -118,6 +119,7 @@ Proof prove(const SecretKey& key, BytesView alpha) {
     SecretKey s = key;
     ASSERT(secp256k1_ec_seckey_tweak_mul(curve_context(), s.data(), c.data()) == 1);
     ASSERT(secp256k1_ec_seckey_tweak_add(curve_context(), s.data(), nonce.data()) == 1);
+    OPENSSL_cleanse(nonce.data(), nonce.size());  // with s and c it would give the key away
     Proof proof;
     auto out = std::copy(gamma.begin(), gamma.end(), proof.bytes.begin());
     out = std::copy(c.begin() + kChallengeSize, c.end(), out);

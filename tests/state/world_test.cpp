@@ -2,8 +2,10 @@
 // The block store: what a commit writes, what a restart finds, and what it says of a damaged store.
 #include "state/world.hpp"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -229,6 +231,34 @@ TEST(world, a_fault_met_while_reading_is_kept_and_stops_commits) {
     ASSERT_TRUE((*world)->damage());
     EXPECT_EQ((*world)->damage()->kind, StoreError::Kind::malformed);
     EXPECT_FALSE(chain.commit(next));
+}
+
+TEST(world, readers_beside_the_writer_see_whole_blocks) {
+    const auto kv = make_memory_kv();
+    const auto world = World::open(*kv);
+    Chain chain(**world);
+    chain.grow();
+    std::atomic<bool> stop{false};
+    std::atomic<uint64_t> reads{0}, faults{0};
+    const auto read = [&] {
+        while (!stop) {
+            const auto head = (*world)->head();
+            const uint64_t number = head->header.number;
+            const auto block = (*world)->block_by_number(number);
+            const auto view = (*world)->view_at(head->header.state_root);
+            const bool good = block && block->header == head->header && view &&
+                              view->storage(address_at(200), number) == number + 1 &&
+                              (*world)->receipts(number) && (*world)->certificate(number);
+            ++(good ? reads : faults);
+        }
+    };
+    std::thread first(read), second(read);
+    for (int i = 0; i < 200 || reads < 20; ++i) chain.grow();
+    stop = true;
+    first.join();
+    second.join();
+    EXPECT_EQ(faults, 0u);
+    EXPECT_FALSE((*world)->damage());
 }
 
 TEST(world, the_records_have_the_frozen_form) {
