@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tree of executed blocks over a real store: build, execute, finalise, restart, catch up.
+#include "node/chain/chain.hpp"
+
+#include <gtest/gtest.h>
+
+#include "consensus/bft/messages.hpp"
+#include "consensus/bft/seal.hpp"
+#include "node/chain/body.hpp"
+
+namespace trainyard::node::chain {
+namespace {
+
+namespace cb = consensus::bft;
+
+constexpr uint64_t kChainId = 7777;
+
+SecretKey secret(uint8_t n) {
+    SecretKey key;
+    key[31] = n;
+    return key;
+}
+
+struct Network {
+    std::vector<SecretKey> consensus_keys;
+    consensus::ValidatorSet set;
+    config::Genesis genesis;
+};
+
+Network make_network() {
+    std::vector<consensus::Validator> validators;
+    std::map<Address, SecretKey> keys;
+    config::Genesis genesis;
+    for (uint8_t i = 1; i <= 4; ++i) {
+        consensus::Validator v;
+        v.address = *address_of(secret(i));
+        v.consensus_key = *public_key(secret(10 + i));
+        v.vrf_key = *public_key(secret(20 + i));
+        v.p2p_key = *public_key(secret(30 + i));
+        v.stake_gwei = 32'000'000'000;
+        keys[v.address] = secret(10 + i);
+        genesis.validators.push_back({v.address, v.consensus_key, v.vrf_key, v.p2p_key,
+                                      Uint256(32'000'000'000) * Uint256(1'000'000'000), ""});
+        validators.push_back(v);
+    }
+    genesis.chain_id = kChainId;
+    genesis.gas_limit = 60'000'000;
+    genesis.base_fee_wei = Uint256(1'000'000'000);
+    genesis.epoch_length = 8;
+    genesis.cutoff = 2;
+    genesis.block_interval_ms = 250;
+    genesis.delta_ms = 400;
+    genesis.alloc[*address_of(secret(100))].balance =
+        Uint256(1'000'000'000) * Uint256(1'000'000'000);
+    auto set = consensus::ValidatorSet::make(validators);
+    std::vector<SecretKey> ordered;
+    for (const auto& v : set->all()) ordered.push_back(keys[v.address]);
+    return {ordered, *set, genesis};
+}
+
+Chain::Options options_of(const Network& network) {
+    consensus::ChainConfig config;
+    config.chain_id = kChainId;
+    config.epoch_length = 8;
+    config.commit_cutoff = 2;
+    return {config, network.genesis, network.set};
+}
+
+std::unique_ptr<Chain> open(state::Kv& kv, const Network& network) {
+    auto chain = Chain::open(kv, options_of(network));
+    EXPECT_TRUE(chain.has_value()) << (chain ? "" : chain.error().what);
+    return chain ? std::move(*chain) : nullptr;
+}
+
+Tx payment(uint64_t nonce) {
+    Tx tx;
+    tx.type = TxType::dynamic_fee;
+    tx.chain_id = kChainId;
+    tx.nonce = nonce;
+    tx.max_fee_per_gas = Uint256(2'000'000'000);
+    tx.max_priority_fee_per_gas = Uint256(1);
+    tx.gas_limit = 21'000;
+    tx.to = *address_of(secret(101));
+    tx.value = Uint256(5);
+    sign_tx(tx, secret(100));
+    return tx;
+}
+
+/// The next block on the latest one, with one payment.
+cb::BlockPtr build_next(Chain& chain) {
+    const auto parent = chain.latest();
+    cb::Seal seal;
+    seal.view = View{parent->height() + 1};
+    seal.parent_view = View{parent->height()};
+    BuildRequest request;
+    request.parent = parent->block.header;
+    request.parent_hash = parent->hash;
+    request.extra_data = cb::encode_seal(seal);
+    request.prev_randao = keccak256(parent->hash.bytes);
+    request.beneficiary = *address_of(secret(1));
+    request.now_s = parent->block.header.timestamp + 1;
+    bool given = false;
+    return chain.build(request, [&]() -> std::optional<consensus::Candidate> {
+        if (given) return std::nullopt;
+        given = true;
+        return consensus::Candidate{payment(parent->height()), *address_of(secret(100))};
+    });
+}
+
+cb::Certificate finalization(const Chain& chain, const Network& network, const Hash& block,
+                             uint64_t view, size_t signers = 3) {
+    cb::Certificate cert;
+    cert.kind = cb::VoteKind::finalize;
+    cert.view = View{view};
+    cert.block = block;
+    cert.set_size = 4;
+    cert.signers = {static_cast<uint8_t>((1u << signers) - 1)};
+    const auto digest = cb::vote_digest({kChainId, chain.genesis_hash()}, cert.kind, cert.epoch,
+                                        cert.view, block);
+    for (size_t i = 0; i < signers; ++i)
+        cert.signatures.push_back(sign(network.consensus_keys[i], digest).rs);
+    return cert;
+}
+
+TEST(chain, builds_executes_and_finalises_the_same_block_on_two_nodes) {
+    const auto network = make_network();
+    const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
+    const auto a = open(*kv_a, network), b = open(*kv_b, network);
+    for (uint64_t height = 1; height <= 20; ++height) {
+        const auto block = build_next(*a);
+        ASSERT_NE(block, nullptr);
+        EXPECT_EQ(a->by_hash(block->hash)->block.txs.size(), 1U);
+        EXPECT_EQ(b->execute(*block), Verdict::valid);
+        a->certify(block->hash);
+        b->certify(block->hash);
+        EXPECT_EQ(b->latest()->hash, block->hash);
+        EXPECT_EQ(b->finalised()->height(), height - 1);
+        const auto cert = finalization(*a, network, block->hash, height);
+        ASSERT_TRUE(a->finalise(block->hash, cert));
+        ASSERT_TRUE(b->finalise(block->hash, cert));
+        EXPECT_EQ(b->finalised()->hash, block->hash);
+    }
+    const auto view = b->view(b->latest()->hash);
+    EXPECT_EQ(view->account(*address_of(secret(101)))->balance, Uint256(100));
+    const auto place = b->find_tx(hash_tx(payment(3)));
+    ASSERT_TRUE(place);
+    EXPECT_EQ(place->block->height(), 4U);
+}
+
+TEST(chain, reopens_at_its_final_block_with_the_same_beacon) {
+    const auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    Hash head;
+    {
+        const auto chain = open(*kv, network);
+        for (uint64_t height = 1; height <= 10; ++height) {
+            const auto block = build_next(*chain);
+            chain->certify(block->hash);
+            ASSERT_TRUE(chain->finalise(block->hash,
+                                        finalization(*chain, network, block->hash, height)));
+            head = block->hash;
+        }
+    }
+    const auto again = open(*kv, network);
+    EXPECT_EQ(again->latest()->hash, head);
+    EXPECT_EQ(again->final_point().hash, head);
+    EXPECT_EQ(again->final_point().beacon.tip(), again->latest()->block.header.prev_randao);
+    ASSERT_NE(again->final_point().certificate, nullptr);
+}
+
+TEST(chain, catches_up_from_final_bytes_of_another) {
+    const auto network = make_network();
+    const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
+    const auto a = open(*kv_a, network), b = open(*kv_b, network);
+    std::vector<cb::BlockPtr> blocks;
+    for (uint64_t height = 1; height <= 6; ++height) {
+        blocks.push_back(build_next(*a));
+        a->certify(blocks.back()->hash);
+    }
+    // One certificate makes all six final, so five of them carry a descendant's.
+    ASSERT_TRUE(a->finalise(blocks.back()->hash, finalization(*a, network, blocks.back()->hash, 6)));
+    for (uint64_t height = 1; height <= 6; ++height) {
+        const auto bytes = a->final_bytes(height);
+        ASSERT_TRUE(bytes);
+        ASSERT_TRUE(b->apply_final(bytes->block, bytes->certificate));
+    }
+    EXPECT_EQ(b->finalised()->hash, a->finalised()->hash);
+}
+
+TEST(chain, rejects_a_final_block_without_a_quorum) {
+    const auto network = make_network();
+    const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
+    const auto a = open(*kv_a, network), b = open(*kv_b, network);
+    const auto block = build_next(*a);
+    const auto whole = join_body(block->header, block->body);
+    const auto weak = finalization(*a, network, block->hash, 1, 2);
+    EXPECT_FALSE(b->apply_final(encode_block(*whole), cb::encode_certificate(weak)));
+    auto forged = finalization(*a, network, block->hash, 1);
+    forged.signatures[0][5] ^= 1;
+    EXPECT_FALSE(b->apply_final(encode_block(*whole), cb::encode_certificate(forged)));
+    EXPECT_EQ(b->finalised()->height(), 0U);
+}
+
+TEST(chain, rejects_a_block_whose_state_root_is_wrong) {
+    const auto network = make_network();
+    const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
+    const auto a = open(*kv_a, network), b = open(*kv_b, network);
+    const auto block = build_next(*a);
+    Header header = block->header;
+    header.state_root[0] ^= 1;
+    EXPECT_EQ(b->execute(*cb::make_block(header, block->body)), Verdict::invalid);
+    header = block->header;
+    header.parent_hash[0] ^= 1;
+    EXPECT_EQ(b->execute(*cb::make_block(header, block->body)), Verdict::unavailable);
+}
+
+TEST(chain, rejects_a_data_folder_of_another_chain) {
+    auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    ASSERT_NE(open(*kv, network), nullptr);
+    network.genesis.gas_limit += 1;
+    const auto other = Chain::open(*kv, options_of(network));
+    ASSERT_FALSE(other);
+    EXPECT_NE(other.error().what.find("another chain"), std::string::npos);
+}
+
+TEST(chain, drops_branches_that_lost) {
+    const auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    const auto chain = open(*kv, network);
+    const auto winner = build_next(*chain);
+    BuildRequest request;
+    request.parent = chain->latest()->block.header;
+    request.parent_hash = chain->latest()->hash;
+    request.prev_randao = Hash{};
+    request.beneficiary = *address_of(secret(2));
+    request.now_s = 77;
+    const auto loser = chain->build(request, [] { return std::nullopt; });
+    ASSERT_NE(loser, nullptr);
+    chain->certify(loser->hash);
+    ASSERT_TRUE(chain->finalise(winner->hash, finalization(*chain, network, winner->hash, 1)));
+    EXPECT_EQ(chain->by_hash(loser->hash), nullptr);
+    EXPECT_EQ(chain->latest()->hash, winner->hash);
+}
+
+}  // namespace
+}  // namespace trainyard::node::chain
