@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+// The folder of blobs: what opening finds, how writes become visible, checked reads.
+#include "node/blobs/store.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "core/assert.hpp"
+#include "core/merkle.hpp"
+#include "node/blobs/file.hpp"
+
+namespace trainyard::blobs {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kCachedManifestsMax = 16;
+constexpr char kUnfinished[] = "unfinished";
+constexpr char kLock[] = "LOCK";
+
+Unexpected<BlobFailure> fail(BlobError error, std::string detail) {
+    return unexpected(BlobFailure{error, std::move(detail)});
+}
+Unexpected<BlobFailure> io_failure(std::string detail) {
+    return fail(BlobError::io, std::move(detail));
+}
+
+template <class T, class From>
+BlobResult<T> or_io(Result<From, std::string> outcome) {
+    if (!outcome) return io_failure(std::move(outcome).error());
+    return T(*std::move(outcome));
+}
+BlobResult<Done> or_io(File::Outcome outcome) {
+    return or_io<Done>(std::move(outcome));
+}
+
+}  // namespace
+
+struct BlobStore::Impl {
+    using ManifestPtr = std::shared_ptr<const Manifest>;
+
+    explicit Impl(StoreOptions o) : options(std::move(o)) {}
+
+    [[nodiscard]] fs::path blob_path(const Hash& id) const {
+        return options.folder / (to_hex(id.bytes) + ".blob");
+    }
+    [[nodiscard]] fs::path tree_path(const Hash& id) const {
+        return options.folder / (to_hex(id.bytes) + ".tree");
+    }
+    [[nodiscard]] fs::path unfinished_path() {
+        const std::lock_guard lock(mutex);
+        return options.folder / kUnfinished / std::to_string(next_name++);
+    }
+
+    BlobResult<Done> prepare_folder();
+    BlobResult<Done> scan();
+    [[nodiscard]] ManifestPtr load_manifest(const Hash& id) const;
+    BlobResult<Done> reserve(uint64_t bytes);
+    void release(uint64_t bytes);
+    BlobResult<Done> publish(const Hash& id, const Manifest& manifest, const fs::path& written);
+    BlobResult<uint64_t> size_of(const Hash& id) const;
+
+    const StoreOptions options;
+    File lock_file;
+    mutable std::mutex mutex;  // guards all below
+    uint64_t next_name = 0;
+    uint64_t used_bytes = 0;
+    std::map<Hash, uint64_t> sizes;
+    mutable std::deque<std::pair<Hash, ManifestPtr>> cache;  // newest first
+};
+
+BlobResult<Done> BlobStore::Impl::prepare_folder() {
+    std::error_code error;
+    fs::create_directories(options.folder, error);
+    if (error) return io_failure("cannot make " + options.folder.string() + ": " + error.message());
+    auto lock = File::create(options.folder / kLock);
+    if (!lock) return io_failure(std::move(lock).error());
+    if (!lock->lock()) {
+        return fail(BlobError::locked, options.folder.string() + " is used by another process");
+    }
+    lock_file = *std::move(lock);
+    fs::remove_all(options.folder / kUnfinished, error);
+    fs::create_directories(options.folder / kUnfinished, error);
+    if (error)
+        return io_failure("cannot clean " + options.folder.string() + ": " + error.message());
+    return Done{};
+}
+
+// A .blob without its right .tree, and a .tree without a .blob, are what a crash between two
+// renames or removals leaves; they were never promised to anyone.
+BlobResult<Done> BlobStore::Impl::scan() {
+    std::error_code error;
+    std::vector<fs::path> leftovers;
+    for (fs::directory_iterator at(options.folder, error), end; !error && at != end;
+         at.increment(error)) {
+        const fs::path& path = at->path();
+        const auto id = fixed_from_hex<Hash>(path.stem().string());
+        if (!id || path.stem().string().size() != 2 * Hash::size()) continue;
+        if (path.extension() == ".tree" && !fs::exists(blob_path(*id))) leftovers.push_back(path);
+        if (path.extension() != ".blob") continue;
+        const ManifestPtr manifest = load_manifest(*id);
+        std::error_code no_size;
+        if (!manifest || fs::file_size(path, no_size) != manifest->size_bytes) {
+            leftovers.push_back(path);
+            leftovers.push_back(tree_path(*id));
+            continue;
+        }
+        sizes[*id] = manifest->size_bytes;
+        used_bytes += manifest->size_bytes;
+    }
+    if (error) return io_failure("cannot list " + options.folder.string() + ": " + error.message());
+    for (const fs::path& path : leftovers) fs::remove(path, error);
+    return Done{};
+}
+
+BlobStore::Impl::ManifestPtr BlobStore::Impl::load_manifest(const Hash& id) const {
+    std::error_code error;
+    const auto size = fs::file_size(tree_path(id), error);
+    if (error || size > sizeof(uint64_t) + chunk_count(kBlobBytesMax) * Hash::size())
+        return nullptr;
+    const auto file = File::open(tree_path(id));
+    if (!file) return nullptr;
+    const auto bytes = file->read_at(0, size);
+    if (!bytes) return nullptr;
+    auto manifest = decode_manifest(*bytes);
+    if (!manifest || !verify_manifest(id, *manifest)) return nullptr;
+    return std::make_shared<const Manifest>(*std::move(manifest));
+}
+
+BlobResult<Done> BlobStore::Impl::reserve(uint64_t bytes) {
+    const std::lock_guard lock(mutex);
+    if (bytes > options.quota_bytes || used_bytes > options.quota_bytes - bytes) {
+        return fail(BlobError::quota_exceeded,
+                    std::to_string(bytes) + " bytes more do not fit: " +
+                        std::to_string(used_bytes) + " of " + std::to_string(options.quota_bytes) +
+                        " bytes are used; raise the blob quota or remove blobs");
+    }
+    used_bytes += bytes;
+    return Done{};
+}
+
+void BlobStore::Impl::release(uint64_t bytes) {
+    const std::lock_guard lock(mutex);
+    used_bytes -= bytes;
+}
+
+// Precondition: `written` is synced and holds the bytes; its size is reserved and now belongs to
+// the blob, or is released if the blob is there already.
+BlobResult<Done> BlobStore::Impl::publish(const Hash& id, const Manifest& manifest,
+                                          const fs::path& written) {
+    const fs::path tree = written.string() + ".tree";
+    const auto tree_file = File::create(tree);
+    if (!tree_file) return io_failure(tree_file.error());
+    if (auto done = or_io(tree_file->write_at(0, encode_manifest(manifest))); !done) return done;
+    if (auto done = or_io(tree_file->sync()); !done) return done;
+    const std::lock_guard lock(mutex);
+    if (sizes.count(id) != 0) {
+        std::error_code ignored;
+        fs::remove(written, ignored);
+        fs::remove(tree, ignored);
+        used_bytes -= manifest.size_bytes;
+        return Done{};
+    }
+    std::error_code error;
+    fs::rename(tree, tree_path(id), error);
+    if (!error) fs::rename(written, blob_path(id), error);
+    if (error) return io_failure("cannot rename " + written.string() + ": " + error.message());
+    if (auto done = or_io(sync_folder(options.folder)); !done) return done;
+    sizes[id] = manifest.size_bytes;
+    return Done{};
+}
+
+BlobResult<uint64_t> BlobStore::Impl::size_of(const Hash& id) const {
+    const std::lock_guard lock(mutex);
+    const auto found = sizes.find(id);
+    if (found == sizes.end()) {
+        return fail(BlobError::not_found, "no blob " + to_hex(id.bytes) + " here");
+    }
+    return found->second;
+}
+
+struct BlobWriter::Impl {
+    explicit Impl(BlobStore::Impl& s) : store(s), path(s.unfinished_path()) {}
+    ~Impl() {
+        if (is_published) return;
+        std::error_code ignored;
+        std::filesystem::remove(path, ignored);
+        store.release(reserved);
+    }
+
+    BlobResult<Done> flush() {
+        manifest.leaves.push_back(merkle::leaf(chunk));
+        auto done = or_io(file.write_at(manifest.size_bytes, chunk));
+        manifest.size_bytes += chunk.size();
+        chunk.clear();
+        return done;
+    }
+
+    BlobStore::Impl& store;
+    const fs::path path;
+    File file;
+    Manifest manifest;
+    Bytes chunk;  // less than a whole one
+    uint64_t reserved = 0;
+    bool is_published = false;
+};
+
+BlobWriter::BlobWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+BlobWriter::~BlobWriter() = default;
+
+BlobResult<Done> BlobWriter::append(BytesView bytes) {
+    const uint64_t limit = std::min(impl_->store.options.blob_bytes_max, kBlobBytesMax);
+    if (bytes.size() > limit - impl_->reserved) {
+        return fail(BlobError::too_large,
+                    "a blob may have at most " + std::to_string(limit) + " bytes");
+    }
+    if (auto done = impl_->store.reserve(bytes.size()); !done) return done;
+    impl_->reserved += bytes.size();
+    while (!bytes.empty()) {
+        const size_t take = std::min<size_t>(bytes.size(), kChunkBytes - impl_->chunk.size());
+        trainyard::append(impl_->chunk, bytes.first(take));
+        bytes = bytes.subspan(take);
+        if (impl_->chunk.size() < kChunkBytes) break;
+        if (auto done = impl_->flush(); !done) return done;
+    }
+    return Done{};
+}
+
+BlobResult<Hash> BlobWriter::finish() {
+    ASSERT(!impl_->is_published);
+    if (!impl_->chunk.empty()) {
+        if (auto done = impl_->flush(); !done) return unexpected(std::move(done).error());
+    }
+    if (auto done = or_io(impl_->file.sync()); !done) return unexpected(std::move(done).error());
+    const Hash id = blob_id(impl_->manifest);
+    auto done = impl_->store.publish(id, impl_->manifest, impl_->path);
+    if (!done) return unexpected(std::move(done).error());
+    impl_->is_published = true;
+    return id;
+}
+
+struct ChunkWriter::Impl {
+    Impl(BlobStore::Impl& s, const Hash& i, Manifest m)
+        : store(s), id(i), manifest(std::move(m)), path(s.unfinished_path()) {}
+    ~Impl() {
+        if (is_published) return;
+        std::error_code ignored;
+        std::filesystem::remove(path, ignored);
+        store.release(manifest.size_bytes);
+    }
+
+    BlobStore::Impl& store;
+    const Hash id;
+    const Manifest manifest;
+    const fs::path path;
+    File file;
+    std::mutex mutex;  // guards `written`
+    std::set<uint64_t> written;
+    bool is_published = false;
+};
+
+ChunkWriter::ChunkWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ChunkWriter::~ChunkWriter() = default;
+
+BlobResult<Done> ChunkWriter::put(uint64_t index, BytesView chunk) {
+    if (!verify_chunk(impl_->manifest, index, chunk)) {
+        return fail(BlobError::wrong_chunk,
+                    "not chunk " + std::to_string(index) + " of blob " + to_hex(impl_->id.bytes));
+    }
+    if (auto done = or_io(impl_->file.write_at(index * kChunkBytes, chunk)); !done) return done;
+    const std::lock_guard lock(impl_->mutex);
+    impl_->written.insert(index);
+    return Done{};
+}
+
+BlobResult<Done> ChunkWriter::finish() {
+    ASSERT(!impl_->is_published);
+    if (impl_->written.size() != impl_->manifest.leaves.size()) {
+        return fail(BlobError::incomplete, "chunks of " + to_hex(impl_->id.bytes) + " are missing");
+    }
+    if (auto done = or_io(impl_->file.sync()); !done) return done;
+    auto done = impl_->store.publish(impl_->id, impl_->manifest, impl_->path);
+    impl_->is_published = done.has_value();
+    return done;
+}
+
+BlobStore::BlobStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+BlobStore::~BlobStore() = default;
+
+BlobResult<std::unique_ptr<BlobStore>> BlobStore::open(StoreOptions options) {
+    auto impl = std::make_unique<Impl>(std::move(options));
+    if (auto done = impl->prepare_folder(); !done) return unexpected(std::move(done).error());
+    if (auto done = impl->scan(); !done) return unexpected(std::move(done).error());
+    return std::unique_ptr<BlobStore>(new BlobStore(std::move(impl)));
+}
+
+BlobResult<Hash> BlobStore::put(BytesView blob) {
+    auto writing = writer();
+    if (!writing) return unexpected(std::move(writing).error());
+    if (auto done = (*writing)->append(blob); !done) return unexpected(std::move(done).error());
+    return (*writing)->finish();
+}
+
+BlobResult<std::unique_ptr<BlobWriter>> BlobStore::writer() {
+    auto impl = std::make_unique<BlobWriter::Impl>(*impl_);
+    auto file = File::create(impl->path);
+    if (!file) return io_failure(std::move(file).error());
+    impl->file = *std::move(file);
+    return std::make_unique<BlobWriter>(std::move(impl));
+}
+
+BlobResult<std::unique_ptr<ChunkWriter>> BlobStore::chunk_writer(const Hash& id,
+                                                                 Manifest manifest) {
+    ASSERT(verify_manifest(id, manifest));
+    if (manifest.size_bytes > impl_->options.blob_bytes_max) {
+        return fail(BlobError::too_large,
+                    "a blob may have at most " + std::to_string(impl_->options.blob_bytes_max) +
+                        " bytes, this one has " + std::to_string(manifest.size_bytes));
+    }
+    if (auto done = impl_->reserve(manifest.size_bytes); !done) {
+        return unexpected(std::move(done).error());
+    }
+    auto impl = std::make_unique<ChunkWriter::Impl>(*impl_, id, std::move(manifest));
+    auto file = File::create(impl->path);
+    if (!file) return io_failure(std::move(file).error());
+    impl->file = *std::move(file);
+    return std::make_unique<ChunkWriter>(std::move(impl));
+}
+
+bool BlobStore::has(const Hash& id) const {
+    return impl_->size_of(id).has_value();
+}
+
+BlobResult<std::shared_ptr<const Manifest>> BlobStore::manifest(const Hash& id) const {
+    {
+        const std::lock_guard lock(impl_->mutex);
+        for (const auto& [cached, manifest] : impl_->cache) {
+            if (cached == id && impl_->sizes.count(id) != 0) return manifest;
+        }
+    }
+    if (auto size = impl_->size_of(id); !size) return unexpected(std::move(size).error());
+    auto manifest = impl_->load_manifest(id);
+    if (!manifest) {
+        return fail(BlobError::corrupt, "damaged file " + impl_->tree_path(id).string() +
+                                            "; remove the blob and fetch it again");
+    }
+    const std::lock_guard lock(impl_->mutex);
+    impl_->cache.emplace_front(id, manifest);
+    if (impl_->cache.size() > kCachedManifestsMax) impl_->cache.pop_back();
+    return manifest;
+}
+
+BlobResult<Bytes> BlobStore::get(const Hash& id) const {
+    const auto size = impl_->size_of(id);
+    if (!size) return unexpected(size.error());
+    return get_range(id, 0, *size);
+}
+
+BlobResult<Bytes> BlobStore::get_range(const Hash& id, uint64_t offset, uint64_t size) const {
+    const auto whole = impl_->size_of(id);
+    if (!whole) return unexpected(whole.error());
+    if (offset > *whole || size > *whole - offset) {
+        return fail(BlobError::bad_range,
+                    "blob " + to_hex(id.bytes) + " has only " + std::to_string(*whole) + " bytes");
+    }
+    Bytes out;
+    out.reserve(size);
+    while (out.size() < size) {
+        const uint64_t at = offset + out.size();
+        const auto piece = chunk(id, at / kChunkBytes);
+        if (!piece) return piece;
+        const uint64_t skip = at % kChunkBytes;
+        const uint64_t take = std::min(piece->size() - skip, size - out.size());
+        append(out, BytesView(*piece).subspan(skip, take));
+    }
+    return out;
+}
+
+BlobResult<Bytes> BlobStore::chunk(const Hash& id, uint64_t index) const {
+    auto known = manifest(id);
+    if (!known) return unexpected(std::move(known).error());
+    const Manifest& manifest = **known;
+    if (index >= manifest.leaves.size()) {
+        return fail(BlobError::bad_range, "blob " + to_hex(id.bytes) + " has only " +
+                                              std::to_string(manifest.leaves.size()) + " chunks");
+    }
+    const auto file = File::open(impl_->blob_path(id));
+    if (!file) return io_failure(file.error());
+    auto bytes = file->read_at(index * kChunkBytes, chunk_bytes(manifest.size_bytes, index));
+    if (!bytes) return io_failure(std::move(bytes).error());
+    if (!verify_chunk(manifest, index, *bytes)) {
+        return fail(BlobError::corrupt, "damaged file " + impl_->blob_path(id).string() +
+                                            "; remove the blob and fetch it again");
+    }
+    return *std::move(bytes);
+}
+
+BlobResult<std::filesystem::path> BlobStore::path(const Hash& id) const {
+    if (auto size = impl_->size_of(id); !size) return unexpected(std::move(size).error());
+    return impl_->blob_path(id);
+}
+
+BlobResult<Done> BlobStore::remove(const Hash& id) {
+    const std::lock_guard lock(impl_->mutex);
+    const auto found = impl_->sizes.find(id);
+    if (found == impl_->sizes.end()) return Done{};
+    std::error_code error;
+    fs::remove(impl_->blob_path(id), error);
+    if (error) return io_failure("cannot remove " + impl_->blob_path(id).string());
+    fs::remove(impl_->tree_path(id), error);
+    impl_->used_bytes -= found->second;
+    impl_->sizes.erase(found);
+    return or_io(sync_folder(impl_->options.folder));
+}
+
+std::vector<Hash> BlobStore::list() const {
+    const std::lock_guard lock(impl_->mutex);
+    std::vector<Hash> out;
+    for (const auto& [id, size] : impl_->sizes) out.push_back(id);
+    return out;
+}
+
+uint64_t BlobStore::used_bytes() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->used_bytes;
+}
+
+}  // namespace trainyard::blobs

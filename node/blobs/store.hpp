@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blobs on disk by their id. Whatever is found there is whole, whenever the process was killed.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "node/blobs/blob.hpp"
+
+namespace trainyard::blobs {
+
+enum class BlobError : uint8_t {
+    not_found,
+    too_large,       ///< above the limit for one blob
+    quota_exceeded,  ///< the store is full
+    bad_range,
+    wrong_chunk,  ///< bytes that are not this chunk of this blob
+    incomplete,   ///< finished before all chunks were there
+    corrupt,      ///< the disk gave other bytes than it was given
+    locked,       ///< another process uses the folder
+    io,
+};
+
+struct BlobFailure {
+    BlobError error;
+    std::string detail;  ///< what, where, and what to do
+};
+
+template <class T>
+using BlobResult = Result<T, BlobFailure>;
+
+struct StoreOptions {
+    std::filesystem::path folder;
+    uint64_t quota_bytes = 64ull << 30;  ///< sum of all blobs, also of those being written
+    uint64_t blob_bytes_max = kBlobBytesMax;
+};
+
+class BlobStore;
+
+/// Takes a blob piece by piece. Dropped before `finish` it leaves nothing. Must not outlive the
+/// store.
+class BlobWriter {
+public:
+    ~BlobWriter();
+    [[nodiscard]] BlobResult<Done> append(BytesView bytes);
+    /// Makes the blob durable and visible, and gives its id. Once.
+    [[nodiscard]] BlobResult<Hash> finish();
+
+    struct Impl;
+    explicit BlobWriter(std::unique_ptr<Impl> impl);
+
+private:
+    std::unique_ptr<Impl> impl_;
+};
+
+/// Takes the chunks of a known blob in any order; each is checked before it is written. Dropped
+/// before `finish` it leaves nothing. Must not outlive the store.
+class ChunkWriter {
+public:
+    ~ChunkWriter();
+    [[nodiscard]] BlobResult<Done> put(uint64_t index, BytesView chunk);
+    [[nodiscard]] BlobResult<Done> finish();
+
+    struct Impl;
+    explicit ChunkWriter(std::unique_ptr<Impl> impl);
+
+private:
+    std::unique_ptr<Impl> impl_;
+};
+
+/// A folder of blobs. Every member may be called from any thread, and blocks on the disk.
+///
+/// A blob is <id>.tree (its manifest) and <id>.blob (its bytes). Both are written and synced under
+/// other names, then renamed, .blob last: where that name exists, both are complete.
+class BlobStore {
+public:
+    /// Opens or makes the folder, and removes what an earlier process left unfinished.
+    [[nodiscard]] static BlobResult<std::unique_ptr<BlobStore>> open(StoreOptions options);
+    ~BlobStore();
+
+    [[nodiscard]] BlobResult<Hash> put(BytesView blob);
+    [[nodiscard]] BlobResult<std::unique_ptr<BlobWriter>> writer();
+    /// Precondition: verify_manifest(id, manifest). Reserves the whole size at once.
+    [[nodiscard]] BlobResult<std::unique_ptr<ChunkWriter>> chunk_writer(const Hash& id,
+                                                                        Manifest manifest);
+
+    [[nodiscard]] bool has(const Hash& id) const;
+    [[nodiscard]] BlobResult<std::shared_ptr<const Manifest>> manifest(const Hash& id) const;
+    /// Reads are checked against the manifest: bytes come back right or not at all.
+    [[nodiscard]] BlobResult<Bytes> get(const Hash& id) const;
+    [[nodiscard]] BlobResult<Bytes> get_range(const Hash& id, uint64_t offset, uint64_t size) const;
+    [[nodiscard]] BlobResult<Bytes> chunk(const Hash& id, uint64_t index) const;
+    /// The file with the blob's bytes, for readers that map it; unchecked, gone after `remove`.
+    [[nodiscard]] BlobResult<std::filesystem::path> path(const Hash& id) const;
+
+    [[nodiscard]] BlobResult<Done> remove(const Hash& id);
+    [[nodiscard]] std::vector<Hash> list() const;  ///< in the order of ids
+    [[nodiscard]] uint64_t used_bytes() const;
+
+    struct Impl;
+
+private:
+    explicit BlobStore(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trainyard::blobs

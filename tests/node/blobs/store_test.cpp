@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// The blob store: ids, ranges, limits, damage, and kills at any moment.
+#include "node/blobs/store.hpp"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "core/hash.hpp"
+#include "core/merkle.hpp"
+
+namespace trainyard::blobs {
+namespace {
+
+namespace fs = std::filesystem;
+
+Bytes pattern(size_t size, uint32_t seed = 1) {
+    Bytes out(size);
+    uint32_t x = seed * 2654435761u + 1;
+    for (uint8_t& b : out) {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        b = static_cast<uint8_t>(x);
+    }
+    return out;
+}
+
+class store : public ::testing::Test {
+protected:
+    void SetUp() override {
+        folder_ = fs::temp_directory_path() / ("trainyard-blobs-" + std::to_string(::getpid()));
+        fs::remove_all(folder_);
+        reopen();
+    }
+    void TearDown() override {
+        store_.reset();
+        fs::remove_all(folder_);
+    }
+    void reopen(uint64_t quota = 64u << 20, uint64_t most = 32u << 20) {
+        store_.reset();
+        auto opened = BlobStore::open({folder_, quota, most});
+        ASSERT_TRUE(opened.has_value()) << opened.error().detail;
+        store_ = *std::move(opened);
+    }
+    size_t files() const {
+        size_t n = 0;
+        for (const auto& entry : fs::recursive_directory_iterator(folder_))
+            n += entry.is_regular_file();
+        return n - 1;  // without LOCK
+    }
+    fs::path folder_;
+    std::unique_ptr<BlobStore> store_;
+};
+
+TEST(blob_id, is_the_hash_of_size_and_root) {
+    const Bytes two_chunks = pattern(kChunkBytes + 5);
+    const BytesView view(two_chunks);
+    Bytes preimage{3, 5, 0, 4, 0, 0, 0, 0, 0};  // 0x03, then 262149 as u64 LE
+    append(preimage, merkle::node(merkle::leaf(view.first(kChunkBytes)),
+                                  merkle::leaf(view.subspan(kChunkBytes)))
+                         .bytes);
+    EXPECT_EQ(blob_id(manifest_of(two_chunks)), sha256(preimage));
+}
+
+TEST(blob_id, of_nothing_and_of_one_byte_is_frozen) {
+    // Computed with Python's hashlib from the formula in docs/spec/wire.md.
+    EXPECT_EQ(to_hex(blob_id(manifest_of({})).bytes),
+              "94e22166cd1a329e912315275b7f36283c9a7e29890d7316123843a00c5f4743");
+    EXPECT_EQ(to_hex(blob_id(manifest_of(Bytes{'a'})).bytes),
+              "47523a62bd6b01a9838deb28d49527b3eb885a6473e7ef7907ac20144fbaea41");
+}
+
+TEST(manifest, rejects_wrong_shapes_and_ids) {
+    const Manifest good = manifest_of(pattern(2 * kChunkBytes + 1));
+    const Hash id = blob_id(good);
+    EXPECT_TRUE(verify_manifest(id, good));
+    EXPECT_EQ(decode_manifest(encode_manifest(good)), good);
+    Manifest bad = good;
+    bad.size_bytes = 2 * kChunkBytes;  // two leaves would do
+    EXPECT_FALSE(verify_manifest(blob_id(bad), bad));
+    EXPECT_FALSE(decode_manifest(encode_manifest(bad)));
+    bad = good;
+    bad.size_bytes += 1;
+    EXPECT_FALSE(verify_manifest(id, bad));
+    bad = good;
+    std::swap(bad.leaves[0], bad.leaves[1]);
+    EXPECT_FALSE(verify_manifest(id, bad));
+    bad = {kBlobBytesMax + 1, std::vector<Hash>(chunk_count(kBlobBytesMax + 1))};
+    EXPECT_FALSE(verify_manifest(blob_id(bad), bad));
+    Bytes encoded = encode_manifest(good);
+    encoded.pop_back();
+    EXPECT_FALSE(decode_manifest(encoded));
+    EXPECT_FALSE(decode_manifest(Bytes(7)));
+}
+
+TEST(manifest, rejects_wrong_chunks) {
+    const Bytes blob = pattern(kChunkBytes + 5);
+    const Manifest manifest = manifest_of(blob);
+    const BytesView view(blob);
+    EXPECT_TRUE(verify_chunk(manifest, 0, view.first(kChunkBytes)));
+    EXPECT_TRUE(verify_chunk(manifest, 1, view.subspan(kChunkBytes)));
+    EXPECT_FALSE(verify_chunk(manifest, 1, view.first(kChunkBytes)));
+    EXPECT_FALSE(verify_chunk(manifest, 0, view.first(kChunkBytes - 1)));
+    EXPECT_FALSE(verify_chunk(manifest, 2, view.subspan(kChunkBytes)));
+    Bytes flipped(view.begin() + kChunkBytes, view.end());
+    flipped[4] ^= 1;
+    EXPECT_FALSE(verify_chunk(manifest, 1, flipped));
+}
+
+TEST_F(store, keeps_blobs_of_every_shape_across_reopening) {
+    std::vector<Bytes> blobs;
+    for (const size_t size : {size_t{0}, size_t{1}, size_t{kChunkBytes - 1}, size_t{kChunkBytes},
+                              size_t{kChunkBytes + 1}, size_t{3 * kChunkBytes + 17}}) {
+        blobs.push_back(pattern(size, static_cast<uint32_t>(size)));
+        const auto id = store_->put(blobs.back());
+        ASSERT_TRUE(id.has_value()) << id.error().detail;
+        EXPECT_EQ(*id, blob_id(manifest_of(blobs.back())));
+    }
+    const uint64_t used = store_->used_bytes();
+    reopen();
+    EXPECT_EQ(store_->used_bytes(), used);
+    EXPECT_EQ(store_->list().size(), blobs.size());
+    for (const Bytes& blob : blobs) {
+        const Hash id = blob_id(manifest_of(blob));
+        EXPECT_EQ(store_->get(id).value(), blob);
+        EXPECT_EQ(*store_->manifest(id).value(), manifest_of(blob));
+        EXPECT_EQ(fs::file_size(store_->path(id).value()), blob.size());
+    }
+}
+
+TEST_F(store, same_blob_twice_is_one_blob) {
+    const Bytes blob = pattern(1000);
+    EXPECT_EQ(store_->put(blob).value(), store_->put(blob).value());
+    EXPECT_EQ(store_->used_bytes(), 1000u);
+    EXPECT_EQ(files(), 2u);
+}
+
+TEST_F(store, reads_ranges_and_chunks) {
+    const Bytes blob = pattern(2 * kChunkBytes + 100);
+    const Hash id = store_->put(blob).value();
+    const auto expect_range = [&](uint64_t offset, uint64_t size) {
+        const auto got = store_->get_range(id, offset, size);
+        ASSERT_TRUE(got.has_value()) << got.error().detail;
+        EXPECT_EQ(*got, Bytes(blob.begin() + offset, blob.begin() + offset + size));
+    };
+    expect_range(0, 10);
+    expect_range(kChunkBytes - 5, 10);
+    expect_range(kChunkBytes - 5, kChunkBytes + 10);
+    expect_range(blob.size(), 0);
+    EXPECT_EQ(store_->get_range(id, blob.size(), 1).error().error, BlobError::bad_range);
+    EXPECT_EQ(store_->get_range(id, ~0ull, 2).error().error, BlobError::bad_range);
+    EXPECT_EQ(store_->chunk(id, 2).value().size(), 100u);
+    EXPECT_EQ(store_->chunk(id, 3).error().error, BlobError::bad_range);
+    EXPECT_EQ(store_->get(Hash{}).error().error, BlobError::not_found);
+    EXPECT_FALSE(store_->has(Hash{}));
+}
+
+TEST_F(store, streams_in_pieces_of_any_size) {
+    const Bytes blob = pattern(kChunkBytes + 3000);
+    auto writer = store_->writer().value();
+    for (size_t at = 0; at < blob.size(); at += 777) {
+        const size_t n = std::min<size_t>(777, blob.size() - at);
+        ASSERT_TRUE(writer->append(BytesView(blob).subspan(at, n)).has_value());
+    }
+    const Hash id = writer->finish().value();
+    EXPECT_EQ(store_->get(id).value(), blob);
+}
+
+TEST_F(store, rejects_what_exceeds_limit_or_quota_and_frees_what_it_reserved) {
+    reopen(1000, 600);
+    EXPECT_EQ(store_->put(pattern(601)).error().error, BlobError::too_large);
+    ASSERT_TRUE(store_->put(pattern(600)).has_value());
+    const auto full = store_->put(pattern(401));
+    EXPECT_EQ(full.error().error, BlobError::quota_exceeded);
+    EXPECT_NE(full.error().detail.find("600 of 1000"), std::string::npos) << full.error().detail;
+    {
+        auto writer = store_->writer().value();
+        ASSERT_TRUE(writer->append(pattern(400)).has_value());
+        EXPECT_EQ(store_->put(pattern(1)).error().error, BlobError::quota_exceeded);
+    }
+    EXPECT_EQ(store_->used_bytes(), 600u);
+    EXPECT_EQ(files(), 2u);
+    ASSERT_TRUE(store_->remove(blob_id(manifest_of(pattern(600)))).has_value());
+    EXPECT_EQ(store_->used_bytes(), 0u);
+    EXPECT_EQ(files(), 0u);
+    EXPECT_TRUE(store_->put(pattern(401)).has_value());
+}
+
+TEST_F(store, takes_checked_chunks_in_any_order) {
+    const Bytes blob = pattern(2 * kChunkBytes + 9);
+    const Manifest manifest = manifest_of(blob);
+    const Hash id = blob_id(manifest);
+    const BytesView view(blob);
+    auto writer = store_->chunk_writer(id, manifest).value();
+    EXPECT_TRUE(writer->put(2, view.subspan(2 * kChunkBytes)).has_value());
+    EXPECT_TRUE(writer->put(0, view.first(kChunkBytes)).has_value());
+    EXPECT_EQ(writer->put(1, view.first(kChunkBytes)).error().error, BlobError::wrong_chunk);
+    EXPECT_EQ(writer->finish().error().error, BlobError::incomplete);
+    EXPECT_FALSE(store_->has(id));
+    EXPECT_TRUE(writer->put(1, view.subspan(kChunkBytes, kChunkBytes)).has_value());
+    ASSERT_TRUE(writer->finish().has_value());
+    EXPECT_EQ(store_->get(id).value(), blob);
+    EXPECT_EQ(store_->used_bytes(), blob.size());
+}
+
+TEST_F(store, rejects_bytes_that_the_disk_changed) {
+    const Hash id = store_->put(pattern(kChunkBytes + 10)).value();
+    {
+        std::fstream file(store_->path(id).value(),
+                          std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(kChunkBytes + 3);
+        file.put('!');
+    }
+    EXPECT_TRUE(store_->chunk(id, 0).has_value());
+    EXPECT_EQ(store_->chunk(id, 1).error().error, BlobError::corrupt);
+    EXPECT_EQ(store_->get(id).error().error, BlobError::corrupt);
+}
+
+TEST_F(store, opening_ignores_and_removes_what_is_not_whole) {
+    const Hash whole = store_->put(pattern(100, 1)).value();
+    const Hash short_blob = store_->put(pattern(100, 2)).value();
+    const Hash no_tree = store_->put(pattern(100, 3)).value();
+    const Hash no_blob = store_->put(pattern(100, 4)).value();
+    const auto file = [&](const Hash& id, const char* end) {
+        return folder_ / (to_hex(id.bytes) + end);
+    };
+    store_.reset();
+    fs::resize_file(file(short_blob, ".blob"), 99);
+    fs::remove(file(no_tree, ".tree"));
+    fs::remove(file(no_blob, ".blob"));
+    std::ofstream(folder_ / "unfinished" / "7") << "half";
+    reopen();
+    EXPECT_EQ(store_->list(), std::vector{whole});
+    EXPECT_EQ(store_->used_bytes(), 100u);
+    EXPECT_EQ(files(), 2u);
+}
+
+TEST_F(store, rejects_a_second_process_in_its_folder) {
+    const auto second = BlobStore::open({folder_, 1000, 1000});
+    ASSERT_FALSE(second.has_value());
+    EXPECT_EQ(second.error().error, BlobError::locked);
+}
+
+// The child says on a pipe which blobs were promised to it as stored; those must be there after its
+// death.
+TEST_F(store, survives_kill_at_any_moment) {
+    store_.reset();
+    size_t promised = 0;
+    for (int round = 0; round < 15; ++round) {
+        int pipe_ends[2];
+        ASSERT_EQ(::pipe(pipe_ends), 0);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            auto opened = BlobStore::open({folder_, 1u << 30, 32u << 20});
+            for (uint32_t i = 0; opened; ++i) {
+                const auto id = (*opened)->put(pattern(1000 + 40'000 * (i % 8), 1000 * round + i));
+                if (!id || ::write(pipe_ends[1], id->data(), 32) != 32) break;
+                if (i % 3 == 2 && !(*opened)->remove(*id)) break;
+            }
+            ::_exit(1);
+        }
+        ::close(pipe_ends[1]);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5 + 7 * round));
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+        std::vector<Hash> ids;
+        for (Hash id; ::read(pipe_ends[0], id.data(), 32) == 32;) ids.push_back(id);
+        ::close(pipe_ends[0]);
+        reopen(1u << 30);
+        for (size_t i = 0; i + 1 < ids.size(); ++i) EXPECT_EQ(store_->has(ids[i]), i % 3 != 2) << i;
+        for (const Hash& id : store_->list()) EXPECT_TRUE(store_->get(id).has_value());
+        promised += ids.size();
+        store_.reset();
+    }
+    EXPECT_GT(promised, 10u);
+}
+
+}  // namespace
+}  // namespace trainyard::blobs
