@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// The provider's duties after a commitment: bundles, openings, and calls that move a segment on.
+#include "node/provider/work.hpp"
+
+#include "training/audit.hpp"
+#include "training/draws.hpp"
+
+namespace trainyard::node::provider {
+namespace {
+
+using wallet::Phase;
+using wallet::SegmentState;
+using Nudge = wallet::MarketApi::Nudge;
+
+constexpr uint32_t kTilesPerAuditor = 4;
+
+wallet::UnitOpening to_wire(const training::UnitOpening& o) {
+    wallet::UnitOpening out;
+    out.t = o.t;
+    out.j = o.j;
+    out.unit_loss_bits = o.unit.loss_bits;
+    out.unit_grad_root = o.unit.grad_root;
+    out.unit_path = o.unit_path;
+    out.grad_root = o.tuple.grad_root;
+    out.norm_bits = o.tuple.norm_bits;
+    out.loss_bits = o.tuple.loss_bits;
+    out.nonfinite = o.tuple.nonfinite;
+    out.step_path = o.step_path;
+    return out;
+}
+
+}  // namespace
+
+void ProviderWorker::look_after(uint32_t seg, const wallet::Job& job) {
+    const auto segment = market_.segment(work_->id, seg);
+    if (!segment || segment->provider != market_.self()) return;
+    if (segment->state == SegmentState::committed) return nudge(Nudge::open_audit, seg);
+    if (segment->state == SegmentState::l0) {
+        const auto phase = market_.phase(work_->id, seg);
+        if (!phase) return;
+        const bool in_time = head_ <= segment->phase_deadline;
+        if (*phase == Phase::serve && in_time) return serve(seg, *segment);
+        if (*phase == Phase::open && in_time) return open(seg);
+    }
+    if (segment->state != SegmentState::accepted) {
+        if (head_ > segment->phase_deadline) nudge(Nudge::advance, seg);
+        return;
+    }
+    work_->logs.erase(seg);
+    if (seg >= work_->accepted) {
+        work_->accepted = seg + 1;
+        work_->counts->accepted = seg + 1;
+        emit(work_->event(Event::Kind::accepted, seg));
+    }
+    if (seg == job.final_segments) nudge(Nudge::finalize, seg);
+}
+
+/// After a restart the log is gone and is trained again from the state on disk.
+std::shared_ptr<const training::SegmentLog> ProviderWorker::log_of(uint32_t seg) {
+    auto& log = work_->logs[seg];
+    if (!log) log = work_->trainer->rebuild(seg);
+    return log;
+}
+
+void ProviderWorker::serve(uint32_t seg, const wallet::Segment& segment) {
+    const auto auditors = market_.auditors(work_->id, seg);
+    if (!auditors) return;
+    const auto log = log_of(seg);
+    if (!log)
+        return note("the log of segment " + std::to_string(seg) + " is lost; it cannot be served");
+    const auto backend = options_.make_backend();
+    std::vector<wallet::BundleEntry> entries;
+    for (const auto& auditor : *auditors) {
+        const auto units = market_.units_of(work_->id, seg, auditor);
+        const auto seed = market_.tile_seed(work_->id, seg, auditor);
+        if (!units || !seed) return;
+        training::AuditDraws draws;
+        for (const auto& unit : *units) draws.units.push_back({unit.t, unit.j});
+        draws.tiles = training::tile_draws(work_->program, *seed, kTilesPerAuditor);
+        const auto bundle = training::make_bundle(work_->program, *backend, *log, draws);
+        if (!bundle)
+            return note("cannot make a bundle: " + std::string(training::to_text(bundle.error())));
+        const auto blob = market_.put_blob(*bundle);
+        if (!blob) return note("cannot store a bundle: " + blob.error().text);
+        entries.push_back({auditor, *blob});
+    }
+    const auto index = market_.put_blob(wallet::encode_bundle_index(entries));
+    if (!index) return note("cannot store a bundle index: " + index.error().text);
+    const auto sent = market_.serve(work_->id, seg, *index);
+    if (!sent)
+        return note("cannot serve segment " + std::to_string(seg) + ": " + sent.error().text);
+    Event event = work_->event(Event::Kind::served, seg);
+    event.block = sent->block;
+    event.tx = sent->tx;
+    event.text = "round " + std::to_string(segment.round);
+    emit(std::move(event));
+}
+
+void ProviderWorker::open(uint32_t seg) {
+    const auto units = market_.units_to_open(work_->id, seg);
+    if (!units) return;
+    const auto log = work_->logs[seg];
+    const auto record = log ? std::optional(log->record) : work_->folder->load_record(seg);
+    if (!record) return note("the record of segment " + std::to_string(seg) + " is lost");
+    std::vector<wallet::UnitOpening> openings;
+    for (const auto& unit : *units) {
+        const bool inside = unit.t >= record->first_step &&
+                            unit.t - record->first_step < record->steps() &&
+                            unit.j < work_->program.run.micro_batches;
+        if (!inside) return note("the chain asks for a unit outside the segment");
+        openings.push_back(to_wire(training::open_unit(*record, unit.t, unit.j)));
+    }
+    const auto sent = market_.open(work_->id, seg, openings);
+    if (!sent) return note("cannot open segment " + std::to_string(seg) + ": " + sent.error().text);
+    Event event = work_->event(Event::Kind::opened, seg);
+    event.block = sent->block;
+    event.tx = sent->tx;
+    emit(std::move(event));
+}
+
+/// Validators do these too; the provider is the one who waits for them, so it lends a hand after a
+/// few blocks.
+void ProviderWorker::nudge(Nudge what, uint32_t seg) {
+    constexpr uint64_t patience_blocks = 6;
+    const std::string key = std::to_string(static_cast<int>(what)) + "/" +
+                            std::to_string(work_->id) + "/" + std::to_string(seg);
+    const auto first_seen = nudged_at_.emplace(key, head_).first;
+    if (head_ < first_seen->second + patience_blocks) return;
+    first_seen->second = head_;
+    const auto possible = market_.can_nudge(what, work_->id, seg);
+    if (possible && *possible) (void)market_.nudge(what, work_->id, seg);
+}
+
+}  // namespace trainyard::node::provider

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoints of a provider.
+#include "node/provider/job_folder.hpp"
+
+#include <bit>
+#include <cstdlib>
+#include <fstream>
+
+#include "node/wallet/files.hpp"
+
+namespace trainyard::node::provider {
+namespace {
+
+constexpr size_t kStateBytesMax = size_t{16} << 30;
+
+/// First number of the last complete line of the loss log, plus one.
+uint32_t next_logged_step(const std::string& path) {
+    std::ifstream in(path);
+    uint32_t next = 0;
+    for (std::string line; std::getline(in, line);)
+        if (const auto comma = line.find(','); comma != std::string::npos)
+            next = static_cast<uint32_t>(std::strtoul(line.c_str(), nullptr, 10)) + 1;
+    return next;
+}
+
+}  // namespace
+
+JobFolder::JobFolder(std::string path, const training::Program& program)
+    : path_(std::move(path)),
+      program_(program),
+      program_id_(training::program_id(program)),
+      next_step_(next_logged_step(path_ + "/loss.csv")) {}
+
+std::string JobFolder::file(const char* kind, uint32_t seg) const {
+    return path_ + "/" + kind + "-" + std::to_string(seg);
+}
+
+std::optional<training::ModelState> JobFolder::load_state(uint32_t seg) const {
+    const auto content = wallet::read_file(file("state", seg), kStateBytesMax);
+    if (!content) return std::nullopt;
+    auto state = training::decode_state(program_, *content);
+    if (!state) return std::nullopt;
+    return std::move(*state);
+}
+
+std::optional<training::SegmentRecord> JobFolder::load_record(uint32_t seg) const {
+    const auto content = wallet::read_file(file("record", seg), 1u << 30);
+    if (!content) return std::nullopt;
+    auto record = training::decode_record(program_, *content);
+    if (!record) return std::nullopt;
+    return std::move(*record);
+}
+
+Result<Bytes, wallet::WalletError> JobFolder::keep(uint32_t seg,
+                                                   const training::SegmentRecord& record,
+                                                   const training::ModelState& after) {
+    if (auto made = wallet::make_folder(path_); !made) return unexpected(made.error());
+    auto written = wallet::write_file(file("record", seg), training::encode_record(record));
+    if (!written) return unexpected(written.error());
+    Bytes state = training::encode_state(after, program_id_);
+    written = wallet::write_file(file("state", seg + 1), state);
+    if (!written) return unexpected(written.error());
+    return state;
+}
+
+void JobFolder::log_loss(uint32_t step, uint32_t loss_bits) {
+    if (step < next_step_) return;
+    if (!wallet::make_folder(path_)) return;
+    std::ofstream out(path_ + "/loss.csv", std::ios::app);
+    out << step << ',' << std::bit_cast<float>(loss_bits) << '\n';
+    next_step_ = step + 1;
+}
+
+void JobFolder::forget_states_before(uint32_t seg) {
+    for (; forgotten_ < seg; ++forgotten_) wallet::remove_file(file("state", forgotten_));
+}
+
+}  // namespace trainyard::node::provider

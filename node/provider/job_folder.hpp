@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a provider keeps of one job on disk: states at segment borders, records, the loss log.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/result.hpp"
+#include "node/wallet/error.hpp"
+#include "training/segment.hpp"
+
+namespace trainyard::node::provider {
+
+/// Every file is written beside and renamed, so a crash leaves whole files only. The gradient log
+/// of a segment is not kept: training the segment again from its first state gives the same bits.
+class JobFolder {
+public:
+    JobFolder(std::string path, const training::Program& program);
+
+    /// The state before segment `seg`; nullopt if it is not there or damaged.
+    [[nodiscard]] std::optional<training::ModelState> load_state(uint32_t seg) const;
+    [[nodiscard]] std::optional<training::SegmentRecord> load_record(uint32_t seg) const;
+    /// A finished segment: its record and the state after it. Gives the state's encoding.
+    [[nodiscard]] Result<Bytes, wallet::WalletError> keep(uint32_t seg,
+                                                          const training::SegmentRecord& record,
+                                                          const training::ModelState& after);
+    /// Adds one line; steps that are there already are not written again.
+    void log_loss(uint32_t step, uint32_t loss_bits);
+    /// Removes states before segment `seg`; the records stay, they are small.
+    void forget_states_before(uint32_t seg);
+
+private:
+    [[nodiscard]] std::string file(const char* kind, uint32_t seg) const;
+
+    std::string path_;
+    const training::Program& program_;
+    Hash program_id_;
+    uint32_t forgotten_ = 0;
+    uint32_t next_step_ = 0;
+};
+
+}  // namespace trainyard::node::provider

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rules of taking work.
+#include "node/provider/offers.hpp"
+
+#include "core/hash.hpp"
+#include "node/wallet/blob.hpp"
+#include "training/plan.hpp"
+
+namespace trainyard::node::provider {
+namespace {
+
+constexpr uint64_t kProgramBytesMax = training::ProgramLimits::encoded_bytes_max;
+
+Result<Bytes, std::string> fetch(wallet::MarketApi& market, const Hash& id, uint64_t size_max,
+                                 const std::string& what) {
+    auto content = market.get_blob(id, size_max);
+    if (!content) return unexpected("its " + what + " is not to be had: " + content.error().text);
+    if (wallet::blob_id(*content) != id)
+        return unexpected("the node gave another " + what + " than the job names");
+    return std::move(*content);
+}
+
+/// Empty if the program is the one the spec describes.
+std::string mismatch(const wallet::JobSpec& spec, const training::Program& program) {
+    const auto& run = program.run;
+    if (run.segment_length != spec.steps_per_segment ||
+        uint64_t{spec.segments} * spec.steps_per_segment != run.steps)
+        return "its segments are not those of its program";
+    if (run.micro_batches != spec.micro_batches)
+        return "its number of micro-batches is not that of its program";
+    if (program.data.root != spec.data) return "its program names another data set";
+    if (program.recipe != training::Recipe::rmp1)
+        return "its recipe is for comparison only and cannot be audited";
+    return "";
+}
+
+}  // namespace
+
+std::string why_not(const wallet::JobSpec& spec, const OfferRules& rules, const Address& self,
+                    uint64_t now_s) {
+    if (!spec.provider.is_zero() && spec.provider != self)
+        return "only " + to_hex0x(spec.provider.bytes) + " may take it";
+    if (now_s > spec.deadline_s) return "its deadline has passed";
+    if (spec.price_wei < rules.price_wei_min)
+        return "it pays " + to_decimal(spec.price_wei) + " wei per segment, less than our " +
+               to_decimal(rules.price_wei_min);
+    return "";
+}
+
+Result<JobMaterial, std::string> fetch_material(wallet::MarketApi& market,
+                                                const wallet::JobSpec& spec,
+                                                const OfferRules& rules) {
+    const auto encoded = fetch(market, spec.program, kProgramBytesMax, "program");
+    if (!encoded) return unexpected(encoded.error());
+    if (sha256(*encoded) != spec.program_id)
+        return unexpected(std::string("its program has another id than the job names"));
+    auto program = training::decode_program(*encoded);
+    if (!program)
+        return unexpected("its program is refused: " + training::to_text(program.error()));
+    if (auto fault = mismatch(spec, *program); !fault.empty()) return unexpected(fault);
+    const auto plan = training::plan(*program);
+    if (!plan) return unexpected("its program is refused: " + training::to_text(plan.error()));
+    // The log of one segment holds the gradients of each step besides the state and activations.
+    const uint64_t needed = plan->state_bytes * 3 + plan->arena_bytes +
+                            plan->gradient_bytes * (spec.steps_per_segment + uint64_t{4});
+    if (needed > rules.memory_bytes_max)
+        return unexpected("it needs " + std::to_string(needed >> 20) + " MiB, our limit is " +
+                          std::to_string(rules.memory_bytes_max >> 20));
+    auto data = fetch(market, spec.data, rules.data_bytes_max, "data set");
+    if (!data) return unexpected(data.error());
+    if (data->size() != program->data.size_bytes)
+        return unexpected(std::string("its data set has another size than its program says"));
+    return JobMaterial{std::move(*program), std::move(*data)};
+}
+
+}  // namespace trainyard::node::provider

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trains the segments of one job one after the other, ahead of the chain by a bounded number.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "node/provider/job_folder.hpp"
+#include "training/engine.hpp"
+#include "training/segment.hpp"
+
+namespace trainyard::node::provider {
+
+using Background = std::function<void(std::function<void()>)>;
+using BackendMaker = std::function<std::unique_ptr<training::Backend>()>;
+
+struct StepNote {
+    uint32_t step = 0;  ///< done so far in the whole run
+    uint32_t loss_bits = 0;
+};
+
+struct FinishedSegment {
+    std::shared_ptr<const training::SegmentLog> log;
+    Bytes last_state;  ///< encoded
+};
+
+struct TrainerOptions {
+    training::Program program;
+    Bytes data;
+    Hash run_seed;
+    std::string folder;
+    uint32_t segments = 0;
+    uint32_t steps_per_segment = 0;
+    uint32_t segments_ahead_max = 4;  ///< finished ones that wait to be taken
+    training::Fault fault = training::Fault::none;
+    BackendMaker make_backend;
+    Background background;
+    std::function<void(const StepNote&)> on_step;  ///< from the training thread; may be empty
+};
+
+/// Thread-safe. The background task holds what it needs, so the trainer may go while it runs.
+class Trainer {
+public:
+    explicit Trainer(TrainerOptions options);
+    ~Trainer();  ///< a segment in progress is finished and thrown away
+
+    /// Goes on from the state before `seg`; does nothing while already at work. Precondition: that
+    /// state is in the folder, or `seg` is 0.
+    void go_on(uint32_t seg);
+    /// Takes a finished segment out; nullopt if it is not finished.
+    [[nodiscard]] std::optional<FinishedSegment> take(uint32_t seg);
+    /// Why training stopped for good; empty while it did not.
+    [[nodiscard]] std::string failure() const;
+    /// The log of a segment trained before, by training it again on the calling thread.
+    [[nodiscard]] std::shared_ptr<const training::SegmentLog> rebuild(uint32_t seg);
+
+    struct Shared;
+
+private:
+    std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace trainyard::node::provider

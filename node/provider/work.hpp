@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The job in hand: private to the provider's worker.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+
+#include "node/provider/worker.hpp"
+
+namespace trainyard::node::provider {
+
+/// Read by the training thread for its reports.
+struct Counts {
+    std::atomic<uint32_t> committed{0}, accepted{0};
+};
+
+struct ProviderWorker::Work {
+    uint64_t id = 0;
+    wallet::JobSpec spec;
+    Hash run_seed;
+    uint32_t attempt = 0;
+    uint32_t accepted = 0;  ///< segments whose acceptance was told
+    uint64_t macs_per_step = 0, tokens_per_step = 0;
+    training::Program program;
+    std::unique_ptr<JobFolder> folder;
+    std::unique_ptr<Trainer> trainer;
+    std::shared_ptr<Counts> counts = std::make_shared<Counts>();
+    std::map<uint32_t, FinishedSegment> waiting;  ///< trained, not committed
+    std::map<uint32_t, std::shared_ptr<const training::SegmentLog>> logs;  ///< not accepted yet
+    std::map<uint32_t, uint8_t> served_round;
+
+    /// The first segment that is neither committed nor waiting.
+    [[nodiscard]] uint32_t next_segment(uint32_t tip) const {
+        while (waiting.contains(tip)) ++tip;
+        return tip;
+    }
+
+    [[nodiscard]] Event event(Event::Kind kind, uint32_t seg) const {
+        Event out;
+        out.kind = kind;
+        out.job = id;
+        out.seg = seg;
+        out.segments = spec.segments;
+        out.committed = counts->committed;
+        out.accepted = counts->accepted;
+        return out;
+    }
+};
+
+}  // namespace trainyard::node::provider

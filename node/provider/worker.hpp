@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// A provider: registers, takes a job, trains, commits, serves audits, is paid, takes the next one.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "node/provider/offers.hpp"
+#include "node/provider/trainer.hpp"
+#include "node/wallet/blob.hpp"
+#include "node/wallet/market.hpp"
+
+namespace trainyard::node::provider {
+
+/// Something that happened, for a person, a log or a program that watches.
+struct Event {
+    enum class Kind {
+        note,     ///< text only
+        skipped,  ///< an open job that is not taken; text says why
+        taken,
+        step,       ///< step, steps, loss_bits
+        committed,  ///< seg
+        served,     ///< seg
+        opened,     ///< seg
+        accepted,   ///< seg
+        paid,       ///< text: the amount
+        voided,     ///< text: why we are out
+        finished,
+        failed,  ///< text
+    };
+    Kind kind = Kind::note;
+    uint64_t job = 0;
+    uint32_t seg = 0;
+    uint32_t step = 0, steps = 0;
+    uint32_t loss_bits = 0;
+    uint64_t macs_per_step = 0, tokens_per_step = 0;
+    uint32_t committed = 0, accepted = 0, segments = 0;
+    uint64_t block = 0;
+    Hash tx;
+    std::string text;
+};
+[[nodiscard]] std::string_view to_text(Event::Kind kind);
+
+struct ProviderOptions {
+    std::string folder;
+    std::string name = "provider";
+    Uint256 stake_wei_max;  ///< never more than this goes into the registry
+    OfferRules rules;
+    training::Fault fault = training::Fault::none;
+    BackendMaker make_backend;
+    Background background;
+    std::function<uint64_t()> now_s;             ///< unix time
+    std::function<void(const Event&)> on_event;  ///< from two threads, also at once
+};
+
+/// `tick` looks at the chain once and does what is due. What must survive a crash stands on the
+/// chain or in the folder; a new object goes on where the old one ended.
+class ProviderWorker {
+public:
+    ProviderWorker(wallet::MarketApi& market, ProviderOptions options);
+    ~ProviderWorker();
+    void tick();
+    [[nodiscard]] bool has_job() const { return work_ != nullptr; }
+    [[nodiscard]] uint32_t jobs_finished() const { return jobs_finished_; }
+
+private:
+    struct Work;
+
+    void find_work();
+    bool resume(uint64_t id, const wallet::Job& job);
+    void consider(uint64_t id);
+    [[nodiscard]] std::string take(uint64_t id, const wallet::JobSpec& spec);
+    [[nodiscard]] std::string ensure_stake(const Uint256& bond_wei);
+    void begin(uint64_t id, const wallet::Job& job, const wallet::JobSpec& spec,
+               JobMaterial material);
+
+    void go_on();
+    void train_and_commit(const wallet::Job& job);
+    [[nodiscard]] bool commit(uint32_t seg, const FinishedSegment& finished);
+    void look_after(uint32_t seg, const wallet::Job& job);
+    void serve(uint32_t seg, const wallet::Segment& segment);
+    void open(uint32_t seg);
+    void nudge(wallet::MarketApi::Nudge what, uint32_t seg);
+    void leave(const std::string& why);
+    void finish();
+    [[nodiscard]] std::shared_ptr<const training::SegmentLog> log_of(uint32_t seg);
+
+    void emit(Event event) const;
+    void note(std::string text) const;
+
+    wallet::MarketApi& market_;
+    ProviderOptions options_;
+    std::unique_ptr<Work> work_;
+    std::map<uint64_t, std::string> skipped_;  ///< job -> reason last told
+    std::map<uint64_t, bool> done_;
+    std::map<std::string, uint64_t> nudged_at_;
+    uint64_t head_ = 0;
+    uint32_t jobs_finished_ = 0;
+};
+
+}  // namespace trainyard::node::provider
