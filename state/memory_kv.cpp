@@ -9,11 +9,17 @@
 namespace trainyard::state {
 namespace {
 
+/// By bytes, and without a copy to look one up.
+struct ByteOrder {
+    using is_transparent = void;
+    bool operator()(BytesView a, BytesView b) const { return as_text(a) < as_text(b); }
+};
+
 class MemoryKv final : public Kv {
 public:
     std::optional<Bytes> get(BytesView key) const override {
         const std::shared_lock lock(mutex_);
-        const auto at = records_.find(Bytes(key.begin(), key.end()));
+        const auto at = records_.find(key);
         return at == records_.end() ? std::nullopt : std::optional(at->second);
     }
 
@@ -31,18 +37,16 @@ public:
     void scan(BytesView prefix,
               const std::function<bool(BytesView, BytesView)>& visit) const override {
         const std::shared_lock lock(mutex_);
-        const Bytes from(prefix.begin(), prefix.end());
-        for (auto at = records_.lower_bound(from); at != records_.end(); ++at) {
+        for (auto at = records_.lower_bound(prefix); at != records_.end(); ++at) {
             const Bytes& key = at->first;
-            if (key.size() < from.size() || !std::equal(from.begin(), from.end(), key.begin()))
-                return;
+            if (!as_text(key).starts_with(as_text(prefix))) return;
             if (!visit(key, at->second)) return;
         }
     }
 
 private:
     mutable std::shared_mutex mutex_;
-    std::map<Bytes, Bytes> records_;
+    std::map<Bytes, Bytes, ByteOrder> records_;
 };
 
 }  // namespace

@@ -29,8 +29,8 @@ constexpr uint64_t kFormat = 1;
 constexpr std::string_view kHeadName = "head";
 
 Bytes key(Table table, BytesView rest) {
-    Bytes out{static_cast<uint8_t>(table)};
-    append(out, rest);
+    Bytes out(1 + rest.size(), static_cast<uint8_t>(table));
+    std::copy(rest.begin(), rest.end(), out.begin() + 1);
     return out;
 }
 

@@ -12,7 +12,10 @@
 namespace trainyard::state {
 namespace {
 
-using Model = std::map<Bytes, Bytes>;  ///< key -> value, both not hashed
+struct ByteOrder {
+    bool operator()(const Bytes& a, const Bytes& b) const { return as_text(a) < as_text(b); }
+};
+using Model = std::map<Bytes, Bytes, ByteOrder>;  ///< key -> value, both not hashed
 
 /// Yellow Paper appendix D word for word: c(I, i) and n(I, i) over a sorted map of nibble strings.
 Bytes slow_node(const Model& items, size_t depth);
