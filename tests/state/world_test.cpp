@@ -2,7 +2,12 @@
 // The block store: what a commit writes, what a restart finds, and what it says of a damaged store.
 #include "state/world.hpp"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -305,6 +310,48 @@ TEST(world, a_torn_commit_leaves_the_block_before_it) {
     EXPECT_EQ((*world)->head()->header, made[1].block.header);
     EXPECT_EQ((*world)->flat().storage(address_at(200), 2), 0);
     EXPECT_TRUE(Chain(**world).commit(made[2]));
+}
+
+/// Commits until killed.
+[[noreturn]] void commit_for_ever(const std::string& path) {
+    auto kv = open_leveldb(path);
+    if (!kv) _exit(1);
+    const auto world = World::open(**kv);
+    if (!world) _exit(2);
+    Chain chain(**world);
+    while (true) chain.grow();
+}
+
+TEST(world, killed_at_any_moment_it_goes_on_from_a_whole_block) {
+    const TemporaryFolder folder;
+    uint64_t last = 0;
+    for (int round = 0; round < 12; ++round) {
+        const pid_t child = fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) commit_for_ever(folder.path());
+        std::this_thread::sleep_for(std::chrono::milliseconds(40 + 7 * round));
+        kill(child, SIGKILL);
+        int status = 0;
+        ASSERT_EQ(waitpid(child, &status, 0), child);
+        ASSERT_TRUE(WIFSIGNALED(status)) << "the child ended by itself";
+        auto kv = open_leveldb(folder.path());
+        ASSERT_TRUE(kv);
+        const auto world = World::open(**kv);
+        ASSERT_TRUE(world) << to_text(world.error());
+        const auto head = (*world)->head();
+        if (!head) continue;
+        ASSERT_GE(head->header.number, last);
+        last = head->header.number;
+        const auto view = (*world)->view_at(head->header.state_root);
+        for (uint64_t n = 0; n <= last; ++n) {
+            ASSERT_TRUE((*world)->block_by_number(n) && (*world)->receipts(n)) << n;
+            ASSERT_EQ((*world)->flat().storage(address_at(200), n), n + 1);
+            ASSERT_EQ(view->storage(address_at(200), n), n + 1);
+        }
+        ASSERT_EQ((*world)->flat().storage(address_at(200), last + 1), 0);
+        ASSERT_FALSE((*world)->damage());
+    }
+    EXPECT_GT(last, 0u);
 }
 
 TEST(world, a_store_with_flipped_bytes_is_reported) {
