@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "abi.hpp"
+#include "consensus/transition/simulate.hpp"
 #include "consensus/transition/transaction.hpp"
 
 namespace trainyard::contracts {
@@ -167,18 +168,10 @@ Chain::Chain(const std::vector<ChainValidator>& validators,
         encoder.add_list(c.at("args").as_array());
         Bytes init = *from_hex(text_of(artifact.at("bytecode")));
         append(init, encoder.out.encode());
-        consensus::ExecutionContext context = context_of(config_, 0, timestamp_);
-        consensus::World world(view_, context.rules());
-        consensus::Evm evm(world, context);
-        evm.begin({}, 0);
-        vm::Message message;
-        message.kind = vm::CallKind::create;
-        message.gas = 1'000'000'000;
-        message.input = init;
-        const vm::CallResult made = evm.create_at(message, at);
-        ASSERT(made.status == vm::Status::success);
-        world.end_transaction();
-        view_.apply(world.diff());
+        const auto made =
+            consensus::run_constructor(view_, context_of(config_, 0, timestamp_), at, init);
+        ASSERT(made.has_value());
+        view_.apply(*made);
         if (c.as_object().contains("balance")) give(at, stake);
     }
 }

@@ -33,10 +33,16 @@ Hash made_up(const Address& by, size_t i) {
 }  // namespace
 
 FakeSegment::FakeSegment(const JobSpec& spec, uint32_t seg, std::string story)
+    : FakeSegment(spec, seg, std::move(story), {}) {
+    first_ = value("state", first_step_);
+}
+
+FakeSegment::FakeSegment(const JobSpec& spec, uint32_t seg, std::string story, const Hash& first)
     : story_(std::move(story)),
       first_step_(seg * spec.steps),
       steps_(spec.steps),
-      micro_batches_(spec.micro_batches) {}
+      micro_batches_(spec.micro_batches),
+      first_(first) {}
 
 Hash FakeSegment::value(std::string_view what, uint32_t a, uint32_t b) const {
     Bytes data(story_.begin(), story_.end());

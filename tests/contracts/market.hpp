@@ -60,8 +60,10 @@ class FakeSegment {
 public:
     /// `story` names the run; another story is another training with other values.
     FakeSegment(const JobSpec& spec, uint32_t seg, std::string story);
+    /// The same, but it starts from this state root.
+    FakeSegment(const JobSpec& spec, uint32_t seg, std::string story, const Hash& first);
 
-    [[nodiscard]] Hash first() const { return state_root(0); }
+    [[nodiscard]] Hash first() const { return first_; }
     [[nodiscard]] Hash last() const { return state_root(steps_); }
     [[nodiscard]] Hash steps_root() const;
     [[nodiscard]] uint32_t loss_bits() const { return tuple_loss(first_step_ + steps_ - 1); }
@@ -71,7 +73,9 @@ public:
 
 private:
     [[nodiscard]] Hash value(std::string_view what, uint32_t a, uint32_t b = 0) const;
-    [[nodiscard]] Hash state_root(uint32_t i) const { return value("state", first_step_ + i); }
+    [[nodiscard]] Hash state_root(uint32_t i) const {
+        return i == 0 ? first_ : value("state", first_step_ + i);
+    }
     [[nodiscard]] uint32_t tuple_loss(uint32_t t) const;
     [[nodiscard]] uint32_t unit_loss(const UnitAt& at) const;
     [[nodiscard]] std::vector<Hash> unit_leaves(uint32_t t) const;
@@ -80,6 +84,7 @@ private:
 
     std::string story_;
     uint32_t first_step_, steps_, micro_batches_;
+    Hash first_;
 };
 
 /// How one auditor behaves in one round.
