@@ -1,9 +1,314 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chooses among the compiled paths by what the processor offers.
-#include "training/backend.hpp"
+// Splits each operator into tiles, hands them to the pool, and joins nothing but exact results.
+#include "training/cpu/backend.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+#include "training/cpu/attention.hpp"
+#include "training/numerics/float_mode.hpp"
+#include "training/numerics/functions.hpp"
+#include "training/numerics/reduce.hpp"
+#include "training/reference/backend.hpp"
+#include "training/reference/ops.hpp"
+
+namespace trainyard::training::cpu {
+
+namespace {
+constexpr size_t kRowsPerTask = 64;
+constexpr size_t kColsPerTask = 64;
+constexpr size_t kElementsPerTask = 16384;
+}  // namespace
+
+CpuBackend::CpuBackend(const Kernels& kernels, unsigned threads)
+    : k_(kernels), pool_(threads), a_(kernels), b_(kernels), a2_(kernels), b2_(kernels) {}
+
+void* CpuBackend::allocate(size_t bytes) {
+    return reference::allocate_host(bytes);
+}
+void CpuBackend::release(void* memory) {
+    reference::release_host(memory);
+}
+void CpuBackend::upload(void* to, const void* from_host, size_t bytes) {
+    std::memcpy(to, from_host, bytes);
+}
+void CpuBackend::download(void* to_host, const void* from, size_t bytes) {
+    std::memcpy(to_host, from, bytes);
+}
+void CpuBackend::fill_zero(float* x, size_t count) {
+    std::memset(x, 0, count * sizeof(float));
+}
+
+Result<BackendStatus, BackendError> CpuBackend::finish() {
+    return BackendStatus{std::exchange(nonfinite_, false)};
+}
+
+void CpuBackend::ranges(size_t count, size_t step,
+                        const std::function<void(size_t, size_t)>& body) {
+    pool_.run((count + step - 1) / step,
+              [&](size_t i) { body(i * step, std::min(count, (i + 1) * step)); });
+}
+
+void CpuBackend::embedding(float* x, const uint32_t* tokens, const float* e, const float* pos,
+                           EmbeddingShape s) {
+    const size_t d = s.d;
+    ranges(size_t{s.b} * s.t, kRowsPerTask, [&](size_t first, size_t last) {
+        for (size_t n = first; n < last; ++n)
+            k_.add(x + n * d, e + size_t{tokens[n]} * d, pos + n % s.t * d, d);
+    });
+}
+
+void CpuBackend::embedding_grad(float* de, float* dpos, const uint32_t* tokens, const float* d,
+                                EmbeddingShape s) {
+    const FloatModeGuard mode;
+    const size_t cols = s.d;
+    fill_zero(de, size_t{s.v} * cols);
+    fill_zero(dpos, size_t{s.t} * cols);
+    for (size_t n = 0; n < size_t{s.b} * s.t; ++n) {
+        float* to = de + size_t{tokens[n]} * cols;
+        float* to_pos = dpos + n % s.t * cols;
+        k_.add(to, to, d + n * cols, cols);
+        k_.add(to_pos, to_pos, d + n * cols, cols);
+    }
+}
+
+void CpuBackend::rms_norm(float* y, float* r, const float* x, const float* g, MatrixShape s) {
+    const size_t cols = s.cols;
+    ranges(s.rows, kRowsPerTask, [&](size_t first, size_t last) {
+        for (size_t t = first; t < last; ++t) {
+            const float* row = x + t * cols;
+            const float squares =
+                cols <= kChunk ? k_.sum_squares(row, cols) : reference::sum_squares(row, cols);
+            r[t] = 1.0F / std::sqrt(squares / static_cast<float>(cols) + as_float(0x3727c5ac));
+            k_.norm_row(y + t * cols, row, g, r[t], cols);
+        }
+    });
+}
+
+void CpuBackend::rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in, MatrixShape s) {
+    if (s.rows > kChunk || s.cols > kChunk) {
+        const FloatModeGuard mode;
+        return reference::rms_norm_grad(dx, dg, in, s);
+    }
+    const size_t cols = s.cols;
+    ranges(cols, kColsPerTask, [&](size_t first, size_t last) {
+        k_.norm_grad_gain(dg, in.dy, in.x, in.r, s.rows, cols, first, last);
+    });
+    ranges(s.rows, kRowsPerTask, [&](size_t first, size_t last) {
+        for (size_t t = first; t < last; ++t) {
+            const size_t at = t * cols;
+            const NormGradRow row{dx + at,    in.dx_in != nullptr ? in.dx_in + at : nullptr,
+                                  in.dy + at, in.x + at,
+                                  in.g,       in.r[t],
+                                  cols};
+            const float dot = k_.norm_grad_dot(row, cols);
+            k_.norm_grad_row(row, dot / static_cast<float>(cols));
+        }
+    });
+}
+
+void CpuBackend::fill_left_rows(Operand& operand, const Source& s) {
+    operand.begin_left_rows(s);
+    ranges(operand.groups(), kRowsPerTask,
+           [&](size_t first, size_t last) { operand.left_rows(first, last); });
+    nonfinite_ = nonfinite_ || operand.nonfinite();
+}
+void CpuBackend::fill_left_cols(Operand& operand, const Source& s) {
+    operand.begin_left_cols(s);
+    ranges(operand.groups(), kColsPerTask,
+           [&](size_t first, size_t last) { operand.left_cols(first, last); });
+    nonfinite_ = nonfinite_ || operand.nonfinite();
+}
+void CpuBackend::fill_right_cols(Operand& operand, const Source& s) {
+    operand.begin_right_cols(s);
+    ranges(operand.groups(), kColsPerTask,
+           [&](size_t first, size_t last) { operand.right_cols(first, last); });
+    nonfinite_ = nonfinite_ || operand.nonfinite();
+}
+void CpuBackend::fill_right_rows(Operand& operand, const Source& s) {
+    operand.begin_right_rows(s);
+    ranges(operand.groups(), kRowsPerTask,
+           [&](size_t first, size_t last) { operand.right_rows(first, last); });
+    nonfinite_ = nonfinite_ || operand.nonfinite();
+}
+
+void CpuBackend::multiply(float* c, size_t stride, const Operand& a, const Operand& b, size_t m,
+                          size_t n) {
+    ProductArgs args;
+    a.set_left(args);
+    b.set_right(args);
+    args.c = c;
+    args.c_stride = stride;
+    args.m = m;
+    args.n = n;
+    ranges(m, kRowsPerTask,
+           [&](size_t first, size_t last) { k_.product(args, first, last, 0, n); });
+}
+
+void CpuBackend::make_words(uint16_t* out, size_t count, const PhiloxArgs& args) {
+    constexpr size_t kBlocksPerTask = 2048;
+    ranges((count + 7) / 8, kBlocksPerTask, [&](size_t first, size_t last) {
+        k_.words(out + first * 8, first, last - first, args);
+    });
+}
+
+void CpuBackend::linear(float* y, const float* x, const float* w, LinearShape s) {
+    fill_left_rows(a_, {x, s.n, s.i, s.i, nullptr, 0});
+    fill_right_cols(b_, {w, s.i, s.o, s.o, nullptr, 0});
+    multiply(y, s.o, a_, b_, s.n, s.o);
+}
+
+void CpuBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
+                             Noise noise) {
+    const size_t count = size_t{s.n} * s.o;
+    uint16_t* words = words_.words((count + 7) / 8 * 8);
+    make_words(words, count, {noise.seed, noise.step, noise.tensor});
+    const Source dy{in.dy, s.n, s.o, s.o, words, s.o};
+    fill_left_rows(a_, dy);
+    fill_right_rows(b_, {in.w, s.i, s.o, s.o, nullptr, 0});
+    multiply(dx, s.i, a_, b_, s.n, s.i);
+    fill_left_cols(a2_, {in.x, s.n, s.i, s.i, nullptr, 0});
+    fill_right_cols(b2_, dy);
+    multiply(dw, s.o, a2_, b2_, s.i, s.o);
+}
+
+void CpuBackend::attention(float* out, float* stats, const float* qkv, AttentionShape s) {
+    std::atomic<bool> nonfinite = false;
+    pool_.run(size_t{s.b} * s.h, [&](size_t i) {
+        HeadWorker worker(k_);
+        worker.forward(out, stats, qkv, s, i / s.h, i % s.h);
+        if (worker.nonfinite()) nonfinite = true;
+    });
+    nonfinite_ = nonfinite_ || nonfinite;
+}
+
+void CpuBackend::attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
+                                AttentionNoise noise) {
+    const size_t count = size_t{s.b} * s.t * s.h * s.hd;
+    uint16_t* words = words_.words((count + 7) / 8 * 8);
+    make_words(words, count, {noise.seed, noise.step, noise.tensor_do});
+    std::atomic<bool> nonfinite = false;
+    pool_.run(size_t{s.b} * s.h, [&](size_t i) {
+        HeadWorker worker(k_);
+        worker.backward(dqkv, in, words, s, noise, i / s.h, i % s.h);
+        if (worker.nonfinite()) nonfinite = true;
+    });
+    nonfinite_ = nonfinite_ || nonfinite;
+}
+
+void CpuBackend::add(float* y, const float* a, const float* b, size_t count) {
+    ranges(count, kElementsPerTask, [&](size_t first, size_t last) {
+        k_.add(y + first, a + first, b + first, last - first);
+    });
+}
+void CpuBackend::gelu(float* y, const float* u, size_t count) {
+    ranges(count, kElementsPerTask,
+           [&](size_t first, size_t last) { k_.gelu(y + first, u + first, last - first); });
+}
+void CpuBackend::gelu_grad(float* du, const float* da, const float* u, size_t count) {
+    ranges(count, kElementsPerTask, [&](size_t first, size_t last) {
+        k_.gelu_grad(du + first, da + first, u + first, last - first);
+    });
+}
+
+void CpuBackend::cross_entropy(float* losses, const float* z, const uint32_t* targets,
+                               MatrixShape s) {
+    ranges(s.rows, kRowsPerTask, [&](size_t first, size_t last) {
+        std::vector<float> e(s.cols);
+        for (size_t n = first; n < last; ++n) {
+            const float* row = z + n * s.cols;
+            const LossStats stats = k_.exp_row(e.data(), row, s.cols);
+            const float sum = s.cols <= kChunk ? stats.sum : long_sum(k_, e.data(), s.cols);
+            losses[n] = (log(sum) + stats.max) - row[targets[n]];
+        }
+    });
+}
+
+void CpuBackend::cross_entropy_grad(float* dz, const float* z, const uint32_t* targets,
+                                    MatrixShape s, float inv_n) {
+    ranges(s.rows, kRowsPerTask, [&](size_t first, size_t last) {
+        for (size_t n = first; n < last; ++n) {
+            float* e = dz + n * s.cols;
+            const LossStats stats = k_.exp_row(e, z + n * s.cols, s.cols);
+            const float sum = s.cols <= kChunk ? stats.sum : long_sum(k_, e, s.cols);
+            k_.scale(e, e, s.cols, 1.0F / sum);
+            const float at_target = (e[targets[n]] - 1.0F) * inv_n;
+            k_.scale(e, e, s.cols, inv_n);
+            e[targets[n]] = at_target;
+        }
+    });
+}
+
+void CpuBackend::add_up(float* out, const float* x, size_t count,
+                        float (*chunk)(const float* x, size_t n)) {
+    const FloatModeGuard mode;
+    if (count <= kChunk) {
+        *out = chunk(x, count);
+        return;
+    }
+    std::vector<float> results((count + kChunk - 1) / kChunk);
+    ranges(count, kChunk, [&](size_t first, size_t last) {
+        results[first / kChunk] = chunk(x + first, last - first);
+    });
+    *out = reduce_chunk_results(std::move(results));
+}
+
+void CpuBackend::sum(float* out, const float* x, size_t count) {
+    add_up(out, x, count, k_.sum);
+}
+void CpuBackend::sum_squares(float* out, const float* x, size_t count) {
+    add_up(out, x, count, k_.sum_squares);
+}
+void CpuBackend::check_finite(const float* x, size_t count) {
+    nonfinite_ = nonfinite_ || k_.has_nonfinite(x, count);
+}
+
+void CpuBackend::adamw(const AdamwTensors& t, size_t count, const AdamwScalars& s, float wd) {
+    const AdamwArgs args{s.lr, s.clip, s.b1, s.b2, s.o1, s.o2, s.ic1, s.ic2, s.eps, wd};
+    ranges(count, kElementsPerTask, [&](size_t first, size_t last) {
+        k_.adamw(t.w + first, t.m + first, t.v + first, t.g + first, last - first, args);
+    });
+}
+
+}  // namespace trainyard::training::cpu
 
 namespace trainyard::training {
-bool cpu_has(CpuPath path) { return path == CpuPath::best; }
-std::unique_ptr<Backend> make_cpu_backend(CpuOptions) { return make_reference_backend(); }
-std::unique_ptr<Backend> make_fp32_backend() { return make_reference_backend(); }
+
+bool cpu_has(CpuPath path) {
+    switch (path) {
+        case CpuPath::best:
+        case CpuPath::scalar:
+            return true;
+#if defined(__x86_64__)
+        case CpuPath::avx2:
+            return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+        case CpuPath::avx512:
+            return __builtin_cpu_supports("avx512f") != 0 &&
+                   __builtin_cpu_supports("avx512bw") != 0 &&
+                   __builtin_cpu_supports("avx512vl") != 0 &&
+                   __builtin_cpu_supports("avx512dq") != 0 &&
+                   __builtin_cpu_supports("avx512vnni") != 0 && cpu_has(CpuPath::avx2);
+#endif
+        default:
+            return false;
+    }
+}
+
+const cpu::Kernels& kernels_for(CpuPath path) {
+    const bool any = path == CpuPath::best;
+    if ((any || path == CpuPath::avx512) && cpu_has(CpuPath::avx512)) return cpu::avx512_kernels();
+    if (path != CpuPath::scalar && cpu_has(CpuPath::avx2)) return cpu::avx2_kernels();
+    return cpu::scalar_kernels();
+}
+
+std::unique_ptr<Backend> make_cpu_backend(CpuOptions options) {
+    return std::make_unique<cpu::CpuBackend>(kernels_for(options.path), options.threads);
+}
+
+std::unique_ptr<Backend> make_fp32_backend() {
+    return nullptr;
+}
+
 }  // namespace trainyard::training

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fast CPU backend: one kernel table, a pool of threads, and the order of work.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "training/backend.hpp"
+#include "training/cpu/kernels.hpp"
+#include "training/cpu/operands.hpp"
+#include "training/pool.hpp"
+
+namespace trainyard::training::cpu {
+
+class CpuBackend : public Backend {
+public:
+    CpuBackend(const Kernels& kernels, unsigned threads);
+    [[nodiscard]] std::string name() const override { return k_.name; }
+    [[nodiscard]] Recipe recipe() const override { return Recipe::rmp1; }
+    [[nodiscard]] bool is_host() const override { return true; }
+    [[nodiscard]] void* allocate(size_t bytes) override;
+    void release(void* memory) override;
+    void upload(void* to, const void* from_host, size_t bytes) override;
+    void download(void* to_host, const void* from, size_t bytes) override;
+    void fill_zero(float* x, size_t count) override;
+    [[nodiscard]] Result<BackendStatus, BackendError> finish() override;
+    void embedding(float* x, const uint32_t* tokens, const float* e, const float* pos,
+                   EmbeddingShape s) override;
+    void embedding_grad(float* de, float* dpos, const uint32_t* tokens, const float* d,
+                        EmbeddingShape s) override;
+    void rms_norm(float* y, float* r, const float* x, const float* g, MatrixShape s) override;
+    void rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in, MatrixShape s) override;
+    void linear(float* y, const float* x, const float* w, LinearShape s) override;
+    void linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
+                     Noise noise) override;
+    void attention(float* out, float* stats, const float* qkv, AttentionShape s) override;
+    void attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
+                        AttentionNoise noise) override;
+    void add(float* y, const float* a, const float* b, size_t count) override;
+    void gelu(float* y, const float* u, size_t count) override;
+    void gelu_grad(float* du, const float* da, const float* u, size_t count) override;
+    void cross_entropy(float* losses, const float* z, const uint32_t* targets,
+                       MatrixShape s) override;
+    void cross_entropy_grad(float* dz, const float* z, const uint32_t* targets, MatrixShape s,
+                            float inv_n) override;
+    void sum(float* out, const float* x, size_t count) override;
+    void sum_squares(float* out, const float* x, size_t count) override;
+    void check_finite(const float* x, size_t count) override;
+    void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s, float wd) override;
+
+protected:
+    /// Splits [0, count) into ranges that start at multiples of `step`.
+    void ranges(size_t count, size_t step, const std::function<void(size_t, size_t)>& body);
+
+    const Kernels& k_;
+    Pool pool_;
+    bool nonfinite_ = false;
+
+private:
+    void fill_left_rows(Operand& operand, const Source& s);
+    void fill_left_cols(Operand& operand, const Source& s);
+    void fill_right_cols(Operand& operand, const Source& s);
+    void fill_right_rows(Operand& operand, const Source& s);
+    void multiply(float* c, size_t stride, const Operand& a, const Operand& b, size_t m, size_t n);
+    void make_words(uint16_t* out, size_t count, const PhiloxArgs& args);
+    void add_up(float* out, const float* x, size_t count, float (*chunk)(const float* x, size_t n));
+
+    Operand a_, b_, a2_, b2_;
+    Buffer words_;
+};
+
+}  // namespace trainyard::training::cpu
+
+namespace trainyard::training {
+/// The table of a path, or of the best one that this machine has.
+[[nodiscard]] const cpu::Kernels& kernels_for(CpuPath path);
+}  // namespace trainyard::training

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of kernels that each instruction set fills; the fast backend calls nothing else.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace trainyard::training::cpu {
+
+// The files that fill the tables are compiled for instructions that this machine may lack. They
+// include no library header with inline functions, lest the linker pick such a copy for all.
+
+/// One product: A is row-major or in panels, B is in panels, C is written with its scales.
+struct ProductArgs {
+    const uint8_t* a = nullptr;
+    size_t a_row = 0;    ///< bytes from one row to the next inside a panel
+    size_t a_step = 0;   ///< bytes from one group of k to the next
+    size_t a_panel = 0;  ///< bytes from one panel of rows to the next; 0: row-major
+    const uint8_t* b = nullptr;
+    size_t groups = 0;  ///< of k
+    float* c = nullptr;
+    size_t c_stride = 0;
+    const float* sa = nullptr;
+    const float* sb = nullptr;
+    const float* alpha = nullptr;  ///< nullptr: no factor
+    size_t m = 0, n = 0;
+    bool causal = false;  ///< columns above the diagonal may stay unwritten
+};
+
+struct PhiloxArgs {
+    uint32_t seed = 0, step = 0, tensor = 0;
+};
+
+struct NormGradRow {
+    float* dx;
+    const float* dx_in;  ///< nullptr: +0
+    const float* dy;
+    const float* x;
+    const float* g;
+    float r;
+    size_t n;
+};
+
+struct AdamwArgs {
+    float lr, clip, b1, b2, o1, o2, ic1, ic2, eps, wd;
+};
+
+struct LossStats {
+    float max, sum;
+};
+
+struct Kernels {
+    const char* name;
+    size_t element_bytes;  ///< of a quantised element
+    size_t group;          ///< neighbouring k in one group
+    size_t panel;          ///< rows or columns of a panel
+    size_t rows;           ///< rows of A that a product touches at once; buffers have that slack
+    uint32_t flip;         ///< xor for elements of A
+
+    uint32_t (*amax)(const float* x, size_t n);
+    /// amax[c] becomes the maximum of itself and column c.
+    void (*amax_cols)(uint32_t* amax, const float* x, size_t rows, size_t cols, size_t stride);
+    /// One row of elements; `words` may be null (nearest). `inv` is one value or one per column.
+    void (*quantise_by_row)(void* q, const float* x, size_t n, float inv, const uint16_t* words,
+                            uint32_t flip);
+    void (*quantise_by_col)(void* q, const float* x, size_t n, const float* inv,
+                            const uint16_t* words);
+    /// Eight words for each Philox block from `first` on.
+    void (*words)(uint16_t* out, uint64_t first, size_t blocks, const PhiloxArgs& args);
+
+    /// Bytes of one panel over k.
+    size_t (*panel_bytes)(size_t k);
+    /// Panels [first, last) of n columns from a stored k x n matrix.
+    void (*pack_cols)(void* out, const void* q, size_t k, size_t n, size_t stride, uint32_t flip,
+                      size_t first, size_t last);
+    /// Panels [first, last) of n rows from a stored n x k matrix.
+    void (*pack_rows)(void* out, const void* q, size_t k, size_t n, size_t stride, size_t first,
+                      size_t last);
+    /// Rows [m0, m1) and columns [n0, n1); m0 and n0 are multiples of 16 (or the start).
+    void (*product)(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1);
+
+    float (*sum)(const float* x, size_t n);  ///< n <= 4096, as are the next two
+    float (*sum_squares)(const float* x, size_t n);
+    float (*dot)(const float* x, const float* y, size_t n);
+    /// e[j] = exp(x[j] - max); the maximum and, for n <= 4096, the sum.
+    LossStats (*exp_row)(float* e, const float* x, size_t n);
+    void (*scale)(float* y, const float* x, size_t n, float factor);
+    void (*multiply)(float* y, const float* a, const float* b, size_t n);
+    void (*add)(float* y, const float* a, const float* b, size_t n);
+    void (*gelu)(float* y, const float* u, size_t n);
+    void (*gelu_grad)(float* du, const float* da, const float* u, size_t n);
+    void (*norm_row)(float* y, const float* x, const float* g, float r, size_t n);
+    /// dot of (dy g) and (x r), n <= 4096; elements of a longer row are passed in chunks.
+    float (*norm_grad_dot)(const NormGradRow& row, size_t n);
+    void (*norm_grad_row)(const NormGradRow& row, float c);
+    /// out[c] = reduction of dy (x r) over `rows` <= 4096 rows, columns [first, last).
+    void (*norm_grad_gain)(float* out, const float* dy, const float* x, const float* r, size_t rows,
+                           size_t cols, size_t first, size_t last);
+    /// ds = p (dp - dot) for one row.
+    void (*score_grad)(float* ds, const float* p, const float* dp, float dot, size_t n);
+    void (*adamw)(float* w, float* m, float* v, const float* g, size_t n, const AdamwArgs& a);
+    bool (*has_nonfinite)(const float* x, size_t n);
+};
+
+[[nodiscard]] const Kernels& scalar_kernels();
+[[nodiscard]] const Kernels& avx2_kernels();    ///< nullptr name where not compiled in
+[[nodiscard]] const Kernels& avx512_kernels();  ///< nullptr name where not compiled in
+
+}  // namespace trainyard::training::cpu

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels, written once over a vector type V; every copy is local to the file that includes it.
+#pragma once
+
+#include "training/cpu/kernels.hpp"
+
+namespace trainyard::training::cpu {
+namespace {
+
+constexpr size_t kLanes = 32;
+
+inline float from_bits(uint32_t bits) {
+    float x;
+    __builtin_memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+template <class V>
+struct Kernel {
+    using F = typename V::F;
+    using I = typename V::I;
+    static constexpr size_t W = V::W;
+    static constexpr size_t kParts = kLanes / W;
+
+    static size_t left(size_t n, size_t i) { return n - i < W ? n - i : W; }
+    static F bits(uint32_t b) { return V::set1(from_bits(b)); }
+
+    // Reductions: docs/spec/numerics.md, section 7.
+
+    /// The tree over 32 lanes held in kParts vectors.
+    static float fold(F* lane) {
+        for (size_t s = kParts / 2; s > 0; s /= 2)
+            for (size_t i = 0; i < s; ++i) lane[i] = V::add(lane[i], lane[i + s]);
+        float x[W];
+        V::store(x, lane[0]);
+        for (size_t s = W / 2; s > 0; s /= 2)
+            for (size_t i = 0; i < s; ++i) x[i] = x[i] + x[i + s];
+        return x[0];
+    }
+
+    /// `update(acc, i, n)` handles elements i .. i + n - 1.
+    template <class Update>
+    static float reduce(size_t n, const Update& update) {
+        F lane[kParts];
+        for (F& l : lane) l = V::zero();
+        size_t i = 0;
+        for (; i + kLanes <= n; i += kLanes)
+            for (size_t p = 0; p < kParts; ++p) lane[p] = update(lane[p], i + p * W, W);
+        for (size_t p = 0; i < n; ++p, i += W) {
+            const size_t some = left(n, i);
+            lane[p] = V::first(some, update(lane[p], i, some), lane[p]);
+        }
+        return fold(lane);
+    }
+
+    static float sum(const float* x, size_t n) {
+        return reduce(n, [x](F acc, size_t i, size_t k) { return V::add(acc, V::load(x + i, k)); });
+    }
+    static float sum_squares(const float* x, size_t n) {
+        return reduce(n, [x](F acc, size_t i, size_t k) {
+            const F v = V::load(x + i, k);
+            return V::fma(v, v, acc);
+        });
+    }
+    static float dot(const float* x, const float* y, size_t n) {
+        return reduce(n, [x, y](F acc, size_t i, size_t k) {
+            return V::fma(V::load(x + i, k), V::load(y + i, k), acc);
+        });
+    }
+
+    // Functions: section 3.
+
+    static F exp(F x) {
+        x = V::max(V::set1(-87.0F), x);
+        x = V::min(V::set1(87.0F), x);
+        const F shift = bits(0x4b400000);
+        const F n = V::sub(V::fma(x, bits(0x3fb8aa3b), shift), shift);
+        F r = V::fma(n, bits(0xbf318000), x);
+        r = V::fma(n, bits(0x395e8083), r);
+        F p = bits(0x39506967);
+        p = V::fma(p, r, bits(0x3ab743ce));
+        p = V::fma(p, r, bits(0x3c088908));
+        p = V::fma(p, r, bits(0x3d2aa9c1));
+        p = V::fma(p, r, bits(0x3e2aaaaa));
+        p = V::fma(p, r, bits(0x3f000000));
+        p = V::fma(p, V::mul(r, r), r);
+        p = V::add(p, V::set1(1.0F));
+        return V::mul(p, V::power_of_two(n));
+    }
+
+    struct Gelu {
+        F t, s;
+    };
+    static Gelu gelu_parts(F x) {
+        const F t = V::mul(x, x);
+        const F w = V::fma(t, bits(0x3d922279), bits(0x3fcc422a));
+        const F z = V::mul(x, w);
+        const F one = V::set1(1.0F);
+        return {t, V::div(one, V::add(one, exp(V::negate(z))))};
+    }
+    static void gelu(float* y, const float* u, size_t n) {
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            const F x = V::load(u + i, k);
+            V::store(y + i, V::mul(x, gelu_parts(x).s), k);
+        }
+    }
+    static void gelu_grad(float* du, const float* da, const float* u, size_t n) {
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            const F x = V::load(u + i, k);
+            const Gelu g = gelu_parts(x);
+            const F slope = V::mul(x, V::mul(g.s, V::sub(V::set1(1.0F), g.s)));
+            const F d = V::fma(slope, V::fma(g.t, bits(0x3e5b33b6), bits(0x3fcc422a)), g.s);
+            V::store(du + i, V::mul(V::load(da + i, k), d), k);
+        }
+    }
+
+    static LossStats exp_row(float* e, const float* x, size_t n) {
+        F top = V::set1(x[0]);
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            top = V::first(k, V::max(V::load(x + i, k), top), top);
+        }
+        float parts[W];
+        V::store(parts, top);
+        float max = parts[0];
+        for (size_t i = 1; i < W; ++i) max = parts[i] > max ? parts[i] : max;
+        const F m = V::set1(max);
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            V::store(e + i, exp(V::sub(V::load(x + i, k), m)), k);
+        }
+        return {max, n <= 4096 ? sum(e, n) : 0.0F};
+    }
+
+    // Element by element.
+
+    static void scale(float* y, const float* x, size_t n, float factor) {
+        const F f = V::set1(factor);
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            V::store(y + i, V::mul(V::load(x + i, k), f), k);
+        }
+    }
+    static void multiply(float* y, const float* a, const float* b, size_t n) {
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            V::store(y + i, V::mul(V::load(a + i, k), V::load(b + i, k)), k);
+        }
+    }
+    static void add(float* y, const float* a, const float* b, size_t n) {
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            V::store(y + i, V::add(V::load(a + i, k), V::load(b + i, k)), k);
+        }
+    }
+    static void score_grad(float* ds, const float* p, const float* dp, float dot_row, size_t n) {
+        const F d = V::set1(dot_row);
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            V::store(ds + i, V::mul(V::load(p + i, k), V::sub(V::load(dp + i, k), d)), k);
+        }
+    }
+    static void adamw(float* w, float* m, float* v, const float* g, size_t n, const AdamwArgs& a) {
+        const F clip = V::set1(a.clip), b1 = V::set1(a.b1), b2 = V::set1(a.b2);
+        const F o1 = V::set1(a.o1), o2 = V::set1(a.o2), ic1 = V::set1(a.ic1), ic2 = V::set1(a.ic2);
+        const F eps = V::set1(a.eps), wd = V::set1(a.wd), lr = V::set1(-a.lr);
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            const F gc = V::mul(V::load(g + i, k), clip);
+            const F m1 = V::fma(b1, V::load(m + i, k), V::mul(o1, gc));
+            const F v1 = V::fma(b2, V::load(v + i, k), V::mul(V::mul(o2, gc), gc));
+            const F d = V::add(V::sqrt(V::mul(v1, ic2)), eps);
+            const F w0 = V::load(w + i, k);
+            const F u = V::fma(wd, w0, V::div(V::mul(m1, ic1), d));
+            V::store(m + i, m1, k);
+            V::store(v + i, v1, k);
+            V::store(w + i, V::fma(lr, u, w0), k);
+        }
+    }
+    static bool has_nonfinite(const float* x, size_t n) { return amax(x, n) >= 0x7f800000U; }
+
+    // RMSNorm: section 8.
+
+    static void norm_row(float* y, const float* x, const float* g, float r, size_t n) {
+        const F f = V::set1(r);
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            V::store(y + i, V::mul(V::mul(V::load(x + i, k), f), V::load(g + i, k)), k);
+        }
+    }
+    static float norm_grad_dot(const NormGradRow& row, size_t n) {
+        const F r = V::set1(row.r);
+        return reduce(n, [&row, r](F acc, size_t i, size_t k) {
+            const F a = V::mul(V::load(row.dy + i, k), V::load(row.g + i, k));
+            return V::fma(a, V::mul(V::load(row.x + i, k), r), acc);
+        });
+    }
+    static void norm_grad_row(const NormGradRow& row, float c) {
+        const F r = V::set1(row.r), factor = V::set1(c);
+        for (size_t i = 0; i < row.n; i += W) {
+            const size_t k = left(row.n, i);
+            const F a = V::mul(V::load(row.dy + i, k), V::load(row.g + i, k));
+            const F xr = V::mul(V::load(row.x + i, k), r);
+            const F h = V::fma(V::negate(xr), factor, a);
+            const F before = row.dx_in != nullptr ? V::load(row.dx_in + i, k) : V::zero();
+            V::store(row.dx + i, V::fma(r, h, before), k);
+        }
+    }
+    static void norm_grad_gain(float* out, const float* dy, const float* x, const float* r,
+                               size_t rows, size_t cols, size_t first, size_t last) {
+        for (size_t c = first; c < last; c += W) {
+            const size_t k = left(last, c);
+            F lane[kLanes];
+            for (size_t l = 0; l < kLanes; ++l) {
+                F acc = V::zero();
+                for (size_t t = l; t < rows; t += kLanes) {
+                    const F xr = V::mul(V::load(x + t * cols + c, k), V::set1(r[t]));
+                    acc = V::add(acc, V::mul(V::load(dy + t * cols + c, k), xr));
+                }
+                lane[l] = acc;
+            }
+            for (size_t s = kLanes / 2; s > 0; s /= 2)
+                for (size_t l = 0; l < s; ++l) lane[l] = V::add(lane[l], lane[l + s]);
+            V::store(out + c, lane[0], k);
+        }
+    }
+
+    // Quantisation: section 5.
+
+    static uint32_t amax(const float* x, size_t n) {
+        I top = V::zero_int();
+        for (size_t i = 0; i < n; i += W) top = V::max_abs_bits(top, V::load(x + i, left(n, i)));
+        int32_t parts[W];
+        V::store_int(parts, top);
+        int32_t max = parts[0];
+        for (size_t i = 1; i < W; ++i) max = parts[i] > max ? parts[i] : max;
+        return static_cast<uint32_t>(max);
+    }
+    static void amax_cols(uint32_t* amax_of, const float* x, size_t rows, size_t cols,
+                          size_t stride) {
+        for (size_t c = 0; c < cols; c += W) {
+            const size_t k = left(cols, c);
+            I top = V::load_int(amax_of + c, k);
+            for (size_t r = 0; r < rows; ++r)
+                top = V::max_abs_bits(top, V::load(x + r * stride + c, k));
+            V::store_int(amax_of + c, top, k);
+        }
+    }
+    static F clamp127(F t) { return V::max(V::set1(-127.0F), V::min(V::set1(127.0F), t)); }
+    static I nearest(F x, F inv) { return V::round(clamp127(V::mul(x, inv))); }
+    static I stochastic(F x, F inv, I word) {
+        const I fixed = V::round(V::mul(clamp127(V::mul(x, inv)), V::set1(65536.0F)));
+        return V::shift_right_16(V::add_int(fixed, word));
+    }
+    static void quantise_by_row(void* q, const float* x, size_t n, float inv, const uint16_t* words,
+                                uint32_t flip) {
+        const F f = V::set1(inv);
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            const F v = V::load(x + i, k);
+            const I value =
+                words != nullptr ? stochastic(v, f, V::load_words(words + i, k)) : nearest(v, f);
+            V::store_element(q, i, V::flip(value, flip), k);
+        }
+    }
+    static void quantise_by_col(void* q, const float* x, size_t n, const float* inv,
+                                const uint16_t* words) {
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            const F v = V::load(x + i, k), f = V::load(inv + i, k);
+            const I value =
+                words != nullptr ? stochastic(v, f, V::load_words(words + i, k)) : nearest(v, f);
+            V::store_element(q, i, value, k);
+        }
+    }
+
+    // Philox: section 4.
+
+    static void words(uint16_t* out, uint64_t first, size_t blocks, const PhiloxArgs& args) {
+        for (size_t b = 0; b < blocks; b += W) {
+            I x0 = V::add_int(V::set1_int(static_cast<uint32_t>(first + b)), V::iota());
+            I x1 = V::set1_int(args.tensor), x2 = V::set1_int(args.step), x3 = V::zero_int();
+            uint32_t k0 = args.seed, k1 = 0x52A5;
+            for (int round = 0; round < 10; ++round) {
+                I high0, low0, high1, low1;
+                V::multiply_wide(x0, 0xD2511F53U, high0, low0);
+                V::multiply_wide(x2, 0xCD9E8D57U, high1, low1);
+                x0 = V::exclusive_or(V::exclusive_or(high1, x1), V::set1_int(k0));
+                x1 = low1;
+                x2 = V::exclusive_or(V::exclusive_or(high0, x3), V::set1_int(k1));
+                x3 = low0;
+                k0 += 0x9E3779B9U;
+                k1 += 0xBB67AE85U;
+            }
+            uint32_t block[W * 4];
+            V::store_transposed(block, x0, x1, x2, x3);
+            __builtin_memcpy(out + b * 8, block, left(blocks, b) * 16);
+        }
+    }
+
+    static Kernels table(const char* name) {
+        Kernels t{};
+        t.name = name;
+        t.element_bytes = V::kElementBytes;
+        t.group = V::kGroup;
+        t.panel = V::kPanel;
+        t.rows = V::kRows;
+        t.flip = V::kFlip;
+        t.amax = amax;
+        t.amax_cols = amax_cols;
+        t.quantise_by_row = quantise_by_row;
+        t.quantise_by_col = quantise_by_col;
+        t.words = words;
+        t.panel_bytes = V::panel_bytes;
+        t.pack_cols = V::pack_cols;
+        t.pack_rows = V::pack_rows;
+        t.product = V::product;
+        t.sum = sum;
+        t.sum_squares = sum_squares;
+        t.dot = dot;
+        t.exp_row = exp_row;
+        t.scale = scale;
+        t.multiply = multiply;
+        t.add = add;
+        t.gelu = gelu;
+        t.gelu_grad = gelu_grad;
+        t.norm_row = norm_row;
+        t.norm_grad_dot = norm_grad_dot;
+        t.norm_grad_row = norm_grad_row;
+        t.norm_grad_gain = norm_grad_gain;
+        t.score_grad = score_grad;
+        t.adamw = adamw;
+        t.has_nonfinite = has_nonfinite;
+        return t;
+    }
+};
+
+/// Panels for elements of type E with G neighbouring k and P columns: [panel][group][P][G].
+template <class E, size_t G, size_t P, size_t Extra>
+struct PlainPacking {
+    static size_t groups(size_t k) { return (k + G - 1) / G; }
+    static size_t panel_bytes(size_t k) { return groups(k) * P * G * sizeof(E) + Extra; }
+
+    /// Element (k, column) of a panel from a matrix whose k and columns are `ks` and `ns` apart.
+    static void pack(uint8_t* out, const E* q, size_t k, size_t n, size_t ks, size_t ns,
+                     uint32_t flip, size_t panel) {
+        E* to = reinterpret_cast<E*>(out);
+        for (size_t g = 0; g < groups(k); ++g)
+            for (size_t c = 0; c < P; ++c)
+                for (size_t i = 0; i < G; ++i) {
+                    const size_t row = g * G + i, col = panel * P + c;
+                    const bool inside = row < k && col < n;
+                    const int32_t value = inside ? q[row * ks + col * ns] : 0;
+                    *to++ = static_cast<E>(value ^ static_cast<int32_t>(flip));
+                }
+    }
+};
+
+}  // namespace
+}  // namespace trainyard::training::cpu

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Quantised operands of products in the layout of one kernel table, and the buffers they live in.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "training/backend.hpp"
+#include "training/cpu/kernels.hpp"
+
+namespace trainyard::training::cpu {
+
+/// Grow-only memory, 64-byte aligned, contents undefined after growth.
+class Buffer {
+public:
+    Buffer() = default;
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    Buffer(Buffer&& other) noexcept;
+    ~Buffer();
+    uint8_t* bytes(size_t count);
+    float* floats(size_t count) { return reinterpret_cast<float*>(bytes(count * sizeof(float))); }
+    uint16_t* words(size_t count) {
+        return reinterpret_cast<uint16_t*>(bytes(count * sizeof(uint16_t)));
+    }
+
+private:
+    uint8_t* data_ = nullptr;
+    size_t size_ = 0;
+};
+
+/// A stored matrix to quantise; `words` is null for nearest rounding.
+struct Source {
+    const float* x = nullptr;
+    size_t rows = 0, cols = 0, stride = 0;
+    const uint16_t* words = nullptr;
+    size_t words_stride = 0;
+};
+
+/// One operand. Fill the whole of it, in ranges that may run in parallel, before `product`.
+class Operand {
+public:
+    explicit Operand(const Kernels& kernels) : k_(kernels) {}
+
+    // Left operands: rows of the logical A.
+    void begin_left_rows(const Source& s);  ///< A = source; then left_rows over [0, rows)
+    void begin_left_cols(
+        const Source& s);  ///< A = source transposed; then left_cols over [0, cols)
+    void left_rows(size_t first, size_t last);
+    void left_cols(size_t first, size_t last);
+    // Right operands: columns of the logical B. Ranges start at multiples of 16.
+    void begin_right_cols(const Source& s);  ///< B = source
+    void begin_right_rows(const Source& s);  ///< B = source transposed
+    void right_cols(size_t first, size_t last);
+    void right_rows(size_t first, size_t last);
+    /// B = source, but scaled by its rows, which are the terms of the sum.
+    void right_by_term(const Source& s);
+
+    [[nodiscard]] size_t groups() const { return groups_; }  ///< columns or rows to fill
+    [[nodiscard]] const float* scale() const { return scale_.data(); }
+    [[nodiscard]] bool nonfinite() const { return nonfinite_; }
+    void set_left(ProductArgs& args) const;
+    void set_right(ProductArgs& args) const;
+
+private:
+    void begin(const Source& s, size_t groups);
+    void set_scale(size_t group, uint32_t amax);
+    void columns(size_t first, size_t last, uint32_t flip);
+
+    const Kernels& k_;
+    Source s_;
+    size_t groups_ = 0;
+    size_t terms_ = 0;  ///< length of the sums
+    size_t row_bytes_ = 0;
+    size_t panel_bytes_ = 0;
+    bool row_major_ = false;
+    Buffer data_;
+    uint8_t* q_ = nullptr;
+    std::vector<float> scale_, inv_;
+    std::atomic<bool> nonfinite_ = false;
+};
+
+}  // namespace trainyard::training::cpu

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernels for AVX2 with FMA: eight lanes, products by vpmaddwd on 16-bit elements.
+#include "training/cpu/kernels.hpp"
+
+#if defined(__AVX2__) && defined(__FMA__)
+
+#include <immintrin.h>
+
+#include "training/cpu/kernels_impl.hpp"
+
+namespace trainyard::training::cpu {
+namespace {
+
+struct Avx2 {
+    using F = __m256;
+    using I = __m256i;
+    static constexpr size_t W = 8;
+    // Sixteen-bit elements: vpmaddubsw would be faster but saturates.
+    static constexpr size_t kElementBytes = 2, kGroup = 2, kPanel = 8, kRows = 4;
+    static constexpr uint32_t kFlip = 0;
+    using Packing = PlainPacking<int16_t, 2, 8, 0>;
+
+    static I mask(size_t n) {
+        return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), iota());
+    }
+    static F zero() { return _mm256_setzero_ps(); }
+    static F set1(float x) { return _mm256_set1_ps(x); }
+    static F load(const float* p, size_t n = W) {
+        return n == W ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, mask(n));
+    }
+    static void store(float* p, F x, size_t n = W) {
+        if (n == W)
+            _mm256_storeu_ps(p, x);
+        else
+            _mm256_maskstore_ps(p, mask(n), x);
+    }
+    static F add(F a, F b) { return _mm256_add_ps(a, b); }
+    static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+    static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+    static F div(F a, F b) { return _mm256_div_ps(a, b); }
+    static F sqrt(F a) { return _mm256_sqrt_ps(a); }
+    static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+    static F max(F a, F b) { return _mm256_max_ps(a, b); }
+    static F min(F a, F b) { return _mm256_min_ps(a, b); }
+    static F negate(F a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0F)); }
+    static F first(size_t n, F yes, F no) {
+        return n == W ? yes : _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(mask(n)));
+    }
+    static F power_of_two(F n) {
+        const I e = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+        return _mm256_castsi256_ps(_mm256_slli_epi32(e, 23));
+    }
+
+    static I zero_int() { return _mm256_setzero_si256(); }
+    static I set1_int(uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
+    static I iota() { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
+    static I load_int(const uint32_t* p, size_t n) {
+        return _mm256_maskload_epi32(reinterpret_cast<const int*>(p), mask(n));
+    }
+    static void store_int(int32_t* p, I x) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x);
+    }
+    static void store_int(uint32_t* p, I x, size_t n) {
+        _mm256_maskstore_epi32(reinterpret_cast<int*>(p), mask(n), x);
+    }
+    static I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
+    static I exclusive_or(I a, I b) { return _mm256_xor_si256(a, b); }
+    static I shift_right_16(I a) { return _mm256_srai_epi32(a, 16); }
+    static I round(F x) { return _mm256_cvtps_epi32(x); }
+    static I max_abs_bits(I top, F x) {
+        const I bits = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff));
+        return _mm256_max_epi32(top, bits);
+    }
+    static I load_words(const uint16_t* p, size_t n) {
+        uint16_t some[W] = {};
+        __builtin_memcpy(some, p, n * sizeof(uint16_t));
+        return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(some)));
+    }
+    static I flip(I x, uint32_t) { return x; }
+    static void store_element(void* q, size_t i, I x, size_t n) {
+        const __m128i packed =
+            _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+        int16_t* to = static_cast<int16_t*>(q) + i;
+        if (n == W) return _mm_storeu_si128(reinterpret_cast<__m128i*>(to), packed);
+        int16_t some[W];
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(some), packed);
+        __builtin_memcpy(to, some, n * sizeof(int16_t));
+    }
+    static void multiply_wide(I x, uint32_t factor, I& high, I& low) {
+        const I f = set1_int(factor);
+        const I even = _mm256_mul_epu32(x, f);
+        const I odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), f);
+        high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+        low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+    }
+    static void store_transposed(uint32_t* out, I x0, I x1, I x2, I x3) {
+        const I a = _mm256_unpacklo_epi32(x0, x1), b = _mm256_unpackhi_epi32(x0, x1);
+        const I c = _mm256_unpacklo_epi32(x2, x3), d = _mm256_unpackhi_epi32(x2, x3);
+        const I rows[4] = {_mm256_unpacklo_epi64(a, c), _mm256_unpackhi_epi64(a, c),
+                           _mm256_unpacklo_epi64(b, d), _mm256_unpackhi_epi64(b, d)};
+        for (size_t i = 0; i < 4; ++i) {
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 4 * i),
+                             _mm256_castsi256_si128(rows[i]));
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 4 * (4 + i)),
+                             _mm256_extracti128_si256(rows[i], 1));
+        }
+    }
+
+    static size_t panel_bytes(size_t k) { return Packing::panel_bytes(k); }
+    static void pack_cols(void* out, const void* q, size_t k, size_t n, size_t stride,
+                          uint32_t flip_mask, size_t first_panel, size_t last_panel) {
+        const auto* from = static_cast<const int16_t*>(q);
+        for (size_t p = first_panel; p < last_panel; ++p) {
+            uint8_t* to = static_cast<uint8_t*>(out) + p * panel_bytes(k);
+            if (k % kGroup != 0 || (p + 1) * kPanel > n) {
+                Packing::pack(to, from, k, n, stride, 1, flip_mask, p);
+                continue;
+            }
+            for (size_t row = 0; row < k; row += 2, to += 32) {
+                const int16_t* at = from + row * stride + p * kPanel;
+                const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+                const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + stride));
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_unpacklo_epi16(a, b));
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 16), _mm_unpackhi_epi16(a, b));
+            }
+        }
+    }
+    static void pack_rows(void* out, const void* q, size_t k, size_t n, size_t stride,
+                          size_t first_panel, size_t last_panel) {
+        const auto* from = static_cast<const int16_t*>(q);
+        const I at = _mm256_mullo_epi32(iota(), set1_int(static_cast<uint32_t>(stride * 2)));
+        for (size_t p = first_panel; p < last_panel; ++p) {
+            uint8_t* to = static_cast<uint8_t*>(out) + p * panel_bytes(k);
+            if (k % kGroup != 0 || (p + 1) * kPanel > n || stride > 0x7ffffff) {
+                Packing::pack(to, from, k, n, 1, stride, 0, p);
+                continue;
+            }
+            const int16_t* rows = from + p * kPanel * stride;
+            for (size_t g = 0; g < k / 2; ++g)
+                _mm256_storeu_si256(
+                    reinterpret_cast<__m256i*>(to + g * 32),
+                    _mm256_i32gather_epi32(reinterpret_cast<const int*>(rows + 2 * g), at, 1));
+        }
+    }
+
+    static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
+        for (size_t n = n0; n < n1; n += 2 * kPanel)
+            for (size_t m = m0; m < m1; m += kRows) {
+                if (args.causal && n > m + kRows - 1) continue;
+                const size_t rows = m1 - m < kRows ? m1 - m : kRows;
+                if (n1 - n > kPanel)
+                    block<2>(args, m, n, rows);
+                else
+                    block<1>(args, m, n, rows);
+            }
+    }
+    template <size_t N>
+    static void block(const ProductArgs& args, size_t m, size_t n, size_t rows) {
+        const size_t panel = panel_bytes(args.groups * kGroup);
+        const uint8_t* b = args.b + n / kPanel * panel;
+        const uint8_t* a = args.a_panel != 0
+                               ? args.a + m / kPanel * args.a_panel + m % kPanel * args.a_row
+                               : args.a + m * args.a_row;
+        I acc[kRows][N];
+        for (auto& row : acc)
+            for (I& x : row) x = zero_int();
+        for (size_t g = 0; g < args.groups; ++g) {
+            I right[N];
+            for (size_t j = 0; j < N; ++j)
+                right[j] =
+                    _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + j * panel + g * 32));
+            for (size_t r = 0; r < kRows; ++r) {
+                int32_t two;
+                __builtin_memcpy(&two, a + r * args.a_row, 4);
+                const I left = _mm256_set1_epi32(two);
+                for (size_t j = 0; j < N; ++j)
+                    acc[r][j] = _mm256_add_epi32(acc[r][j], _mm256_madd_epi16(left, right[j]));
+            }
+            a += args.a_step;
+        }
+        for (size_t j = 0; j < N; ++j) {
+            const size_t col = n + j * kPanel;
+            const size_t some = args.n - col < kPanel ? args.n - col : kPanel;
+            const F sb = load(args.sb + col, some);
+            for (size_t r = 0; r < rows; ++r) {
+                F value = mul(mul(_mm256_cvtepi32_ps(acc[r][j]), set1(args.sa[m + r])), sb);
+                if (args.alpha != nullptr) value = mul(value, set1(*args.alpha));
+                store(args.c + (m + r) * args.c_stride + col, value, some);
+            }
+        }
+    }
+};
+
+}  // namespace
+
+const Kernels& avx2_kernels() {
+    static const Kernels kTable = Kernel<Avx2>::table("avx2");
+    return kTable;
+}
+
+}  // namespace trainyard::training::cpu
+
+#else
+
+namespace trainyard::training::cpu {
+const Kernels& avx2_kernels() {
+    static const Kernels kNone{};
+    return kNone;
+}
+}  // namespace trainyard::training::cpu
+
+#endif
