@@ -121,13 +121,15 @@ Result<Done, ChainError> Chain::apply_final(BytesView block_bytes, BytesView cer
     auto& waiting = impl_->waiting;
     const auto base = finalised();
     if (!waiting.empty() && waiting.front().header.parent_hash != base->hash) waiting.clear();
-    const Hash& parent = waiting.empty() ? base->hash : waiting.back().hash;
-    if (block->header.number <= base->height()) return Done{};
+    const Hash hash = hash_header(block->header);
+    const bool waits = std::any_of(waiting.begin(), waiting.end(),
+                                   [&](const auto& other) { return other.hash == hash; });
+    if (waits || block->header.number <= base->height()) return Done{};
+    const Hash parent = waiting.empty() ? base->hash : waiting.back().hash;
     if (block->header.parent_hash != parent || waiting.size() >= kWaitingMax) {
         waiting.clear();
         return unexpected(ChainError{"a final block does not follow the one before"});
     }
-    const Hash hash = hash_header(block->header);
     waiting.push_back({hash, encode_body(*block), block->header});
     if (!certifies(*certificate, hash)) return Done{};
     const auto batch = std::move(waiting);

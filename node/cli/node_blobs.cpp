@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blobs for JSON-RPC.
+#include "node/cli/node_blobs.hpp"
+
+#include <condition_variable>
+#include <mutex>
+
+namespace trainyard::node::cli {
+namespace {
+
+rpc::BlobError error_of(const blobs::BlobFailure& failure) {
+    switch (failure.error) {
+        case blobs::BlobError::not_found: return rpc::BlobError::not_found;
+        case blobs::BlobError::too_large: return rpc::BlobError::too_large;
+        case blobs::BlobError::quota_exceeded: return rpc::BlobError::quota;
+        case blobs::BlobError::bad_range: return rpc::BlobError::out_of_range;
+        default: return rpc::BlobError::io;
+    }
+}
+
+class Writer final : public rpc::BlobWriter {
+public:
+    explicit Writer(std::unique_ptr<blobs::BlobWriter> writer) : writer_(std::move(writer)) {}
+    [[nodiscard]] Result<Done, rpc::BlobError> append(BytesView piece) override {
+        const auto done = writer_->append(piece);
+        if (!done) return unexpected(error_of(done.error()));
+        size_ += piece.size();
+        return Done{};
+    }
+    [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> finish() override {
+        const auto id = writer_->finish();
+        if (!id) return unexpected(error_of(id.error()));
+        return rpc::BlobInfo{*id, size_};
+    }
+
+private:
+    std::unique_ptr<blobs::BlobWriter> writer_;
+    uint64_t size_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> NodeBlobs::begin() {
+    auto writer = store_.writer();
+    if (!writer) return unexpected(error_of(writer.error()));
+    return std::unique_ptr<rpc::BlobWriter>(std::make_unique<Writer>(std::move(*writer)));
+}
+
+bool NodeBlobs::fetch_and_wait(const Hash& id) {
+    struct Wait {
+        std::mutex mutex;
+        std::condition_variable done;
+        std::optional<bool> result;
+    };
+    const auto wait = std::make_shared<Wait>();
+    service_.fetch(id, strand_, [wait](const sync::Fetched& fetched) {
+        const std::lock_guard lock(wait->mutex);
+        wait->result = fetched.has_value();
+        wait->done.notify_all();
+    });
+    std::unique_lock lock(wait->mutex);
+    wait->done.wait_for(lock, kFetchWait, [&] { return wait->result.has_value(); });
+    return wait->result.value_or(false);
+}
+
+Result<rpc::BlobInfo, rpc::BlobError> NodeBlobs::info(const Hash& id, bool fetch) {
+    if (!store_.has(id) && (!fetch || !fetch_and_wait(id)))
+        return unexpected(rpc::BlobError::not_found);
+    const auto manifest = store_.manifest(id);
+    if (!manifest) return unexpected(error_of(manifest.error()));
+    return rpc::BlobInfo{id, (*manifest)->size_bytes};
+}
+
+Result<Bytes, rpc::BlobError> NodeBlobs::read(const Hash& id, uint64_t offset,
+                                              uint64_t length) const {
+    const auto manifest = store_.manifest(id);
+    if (!manifest) return unexpected(error_of(manifest.error()));
+    const uint64_t size = (*manifest)->size_bytes;
+    if (offset > size) return unexpected(rpc::BlobError::out_of_range);
+    auto bytes = store_.get_range(id, offset, std::min(length, size - offset));
+    if (!bytes) return unexpected(error_of(bytes.error()));
+    return std::move(*bytes);
+}
+
+}  // namespace trainyard::node::cli

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The blob store and its fetcher as JSON-RPC sees them.
+#pragma once
+
+#include "node/backend/node_backend.hpp"
+#include "node/blobs/store.hpp"
+#include "node/sync/blob_service.hpp"
+
+namespace trainyard::node::cli {
+
+class NodeBlobs final : public backend::Blobs {
+public:
+    NodeBlobs(blobs::BlobStore& store, sync::BlobService& service, runtime::Strand strand)
+        : store_(store), service_(service), strand_(std::move(strand)) {}
+
+    [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin() override;
+    /// With `fetch`, waits for peers at most kFetchWait.
+    [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> info(const Hash& id, bool fetch) override;
+    [[nodiscard]] Result<Bytes, rpc::BlobError> read(const Hash& id, uint64_t offset,
+                                                     uint64_t length) const override;
+
+    static constexpr runtime::Duration kFetchWait{20'000};
+
+private:
+    [[nodiscard]] bool fetch_and_wait(const Hash& id);
+
+    blobs::BlobStore& store_;
+    sync::BlobService& service_;
+    runtime::Strand strand_;
+};
+
+}  // namespace trainyard::node::cli

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+// The composition of a node: build the parts, join them, run.
+#include "node/cli/node_command.hpp"
+
+#include <random>
+
+#include "node/backend/node_backend.hpp"
+#include "node/bft/bft_node.hpp"
+#include "node/cli/head_feed.hpp"
+#include "node/cli/node_blobs.hpp"
+#include "node/cli/node_setup.hpp"
+#include "node/cli/sync_target.hpp"
+#include "node/cli/version.hpp"
+#include "node/http/http_server.hpp"
+#include "node/mempool/mempool.hpp"
+#include "node/sync/block_sync.hpp"
+#include "node/verify/audit_service.hpp"
+#include "rpc/server.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+namespace cb = consensus::bft;
+
+constexpr uint64_t kBlobBytesMax = 4ull << 30;
+
+cb::Params machine_params(const NodeSetup& setup) {
+    cb::Params params;
+    params.chain = {setup.chain.chain_id, setup.genesis_hash};
+    params.self = setup.self;
+    params.delta_ms = setup.chain.delta_ms;
+    params.execute_ms = setup.chain.delta_ms;
+    params.block_interval_ms = setup.chain.block_interval_ms;
+    params.mini_epoch_length = setup.chain.epoch_length;
+    return params;
+}
+
+p2p::NetworkOptions network_options(const NodeSetup& setup, const config::NodeConfig& config) {
+    p2p::NetworkOptions options;
+    options.listen = {config.p2p_addr, config.p2p_port};
+    options.identity = setup.p2p_key;
+    options.genesis = setup.genesis_hash;
+    options.peers = setup.peers;
+    options.agent = "trainyard/" + std::string(kVersion);
+    return options;
+}
+
+Hash random_seed() {
+    std::random_device source;
+    Hash seed;
+    for (auto& byte : seed.bytes) byte = static_cast<uint8_t>(source());
+    return seed;
+}
+
+rpc::PeerInfo peer_info(const p2p::PeerInfo& peer) {
+    return {to_hex0x(peer.id.bytes), p2p::to_string(peer.endpoint), peer.is_inbound, 0};
+}
+
+/// All parts of one node; members are destroyed in reverse, after the runtime has stopped.
+class Node {
+public:
+    Node(const config::NodeConfig& config, NodeSetup setup, NodeStores stores, runtime::Logger log)
+        : config_(config), setup_(std::move(setup)), stores_(std::move(stores)), log_(log),
+          rpc_strand_(runtime_.make_strand()), started_ms_(runtime_.clock().steady_ms()) {}
+
+    [[nodiscard]] Result<Done, std::string> build();
+    [[nodiscard]] Result<Done, std::string> start();
+    int run();
+
+private:
+    void build_machine();
+    void build_rpc();
+    void join();
+    void start_auditor(uint16_t port);
+    void on_latest(const chain::ChainBlockPtr& block);
+    void on_final(const chain::ChainBlockPtr& block);
+    void on_tx(const p2p::PeerId& peer, Bytes payload);
+    [[nodiscard]] rpc::NodeStatus status() const;
+    [[nodiscard]] std::optional<rpc::SyncStatus> syncing() const;
+    [[nodiscard]] std::vector<rpc::PeerInfo> peers() const;
+
+    const config::NodeConfig& config_;
+    NodeSetup setup_;
+    NodeStores stores_;
+    runtime::Logger log_;
+    runtime::Runtime runtime_;
+    runtime::Strand rpc_strand_;
+    const uint64_t started_ms_;
+    uint64_t first_height_ = 0;  ///< final when the node started
+    std::unique_ptr<cb::KeySigner> signer_;
+    std::unique_ptr<chain::Chain> chain_;
+    std::unique_ptr<mempool::Mempool> pool_;
+    std::unique_ptr<blobs::BlobStore> store_;
+    std::unique_ptr<p2p::Network> network_;
+    std::unique_ptr<sync::BlobService> blob_service_;
+    std::unique_ptr<bft::BftNode> bft_;
+    std::unique_ptr<ChainSyncTarget> target_;
+    std::unique_ptr<sync::BlockSync> sync_;
+    std::unique_ptr<NodeBlobs> node_blobs_;
+    std::unique_ptr<backend::NodeBackend> backend_;
+    std::unique_ptr<rpc::Server> server_;
+    std::unique_ptr<HeadFeed> feed_;
+    std::unique_ptr<http::HttpServer> http_;
+    std::unique_ptr<verify::AuditService> auditor_;
+};
+
+// --- building
+
+Result<Done, std::string> Node::build() {
+    auto opened = chain::Chain::open(*stores_.chain,
+                                     {setup_.chain, setup_.genesis, *setup_.validators});
+    if (!opened) return unexpected(opened.error().what);
+    chain_ = std::move(*opened);
+    first_height_ = chain_->finalised()->height();
+    pool_ = std::make_unique<mempool::Mempool>(*chain_, mempool::Mempool::Options{});
+    auto store = blobs::BlobStore::open(
+        {config_.datadir + "/blobs", uint64_t{config_.blob_quota_gb} << 30, kBlobBytesMax});
+    if (!store) return unexpected(store.error().detail);
+    store_ = std::move(*store);
+    network_ = std::make_unique<p2p::Network>(runtime_, network_options(setup_, config_),
+                                              log_.named("p2p"));
+    blob_service_ = std::make_unique<sync::BlobService>(
+        sync::BlobService::Parts{runtime_, *network_, *store_, log_.named("blobs")});
+    build_machine();
+    build_rpc();
+    join();
+    return Done{};
+}
+
+void Node::build_machine() {
+    if (setup_.keys)
+        signer_ = std::make_unique<cb::KeySigner>(setup_.keys->consensus, setup_.keys->vrf);
+    bft::BftNode::Options options;
+    options.params = machine_params(setup_);
+    options.signer = signer_.get();
+    if (setup_.self) options.beneficiary = setup_.validators->at(*setup_.self).address;
+    options.on_behind = [this](const cb::Behind& behind) {
+        sync_->catch_up(Height{behind.block->header.number});
+    };
+    bft_ = std::make_unique<bft::BftNode>(
+        bft::BftNode::Parts{runtime_, *network_, *chain_, *pool_, *stores_.votes,
+                            log_.named("bft")},
+        std::move(options));
+    bft_->attach();
+    target_ = std::make_unique<ChainSyncTarget>(*chain_, *bft_);
+    sync::BlockSync::Options sync;
+    sync.on_progress = [this](Height, bool) { bft_->synced(); };
+    sync_ = std::make_unique<sync::BlockSync>(
+        sync::BlockSync::Parts{runtime_, *network_, *target_, log_.named("sync")}, std::move(sync));
+}
+
+void Node::build_rpc() {
+    node_blobs_ = std::make_unique<NodeBlobs>(*store_, *blob_service_, runtime_.make_strand());
+    backend::NodeBackend::Parts parts{
+        .chain = *chain_,
+        .pool = *pool_,
+        .blobs = *node_blobs_,
+        .condition = {},
+        .now_s = [this] { return runtime_.clock().wall_ms() / 1000; },
+        .self = {},
+        .version = "trainyard/v" + std::string(kVersion) + "/linux/cpp20",
+    };
+    if (setup_.self) parts.self = setup_.validators->at(*setup_.self).address;
+    parts.condition.status = [this] { return status(); };
+    parts.condition.syncing = [this] { return syncing(); };
+    parts.condition.peers = [this] { return peers(); };
+    parts.condition.is_connected = [this](const PublicKey& key) {
+        return network_->is_connected(key);
+    };
+    backend_ = std::make_unique<backend::NodeBackend>(std::move(parts));
+    rpc::Options options;
+    options.now_ms = [this] { return runtime_.clock().steady_ms(); };
+    options.id_seed = random_seed();
+    server_ = std::make_unique<rpc::Server>(*backend_, std::move(options));
+    feed_ = std::make_unique<HeadFeed>(*chain_);
+    http::Options web;
+    web.address = config_.http_addr;
+    web.port = config_.http_port;
+    web.cors_origins = config_.http_cors;
+    web.vhosts = config_.http_vhosts;
+    http::Hooks hooks;
+    hooks.why_not_ready = [this] { return bft_->halted(); };
+    http_ = std::make_unique<http::HttpServer>(
+        http::HttpServer::Parts{runtime_, *server_, *backend_, log_.named("http")}, std::move(web),
+        std::move(hooks));
+}
+
+/// Events of one part that others act on.
+void Node::join() {
+    chain_->listen({[this](const chain::ChainBlockPtr& block) { on_latest(block); },
+                    [this](const chain::ChainBlockPtr& block) { on_final(block); }});
+    pool_->on_pending([this](const mempool::PooledPtr& tx) {
+        network_->broadcast(p2p::Kind::tx, encode_tx(tx->tx));
+        rpc_strand_.post([this, tx] {
+            server_->on_pending_tx({tx->tx, tx->hash, tx->sender});
+        });
+    });
+    network_->on(p2p::Kind::tx, runtime_.make_strand(),
+                 [this](const p2p::PeerId& peer, Bytes payload) { on_tx(peer, payload); });
+}
+
+void Node::on_latest(const chain::ChainBlockPtr& block) {
+    rpc_strand_.post([this, block] {
+        pool_->on_head(block);
+        const auto change = feed_->move_to(block);
+        std::vector<rpc::BlockPtr> removed, added;
+        for (const auto& b : change.removed) removed.push_back(backend_->full(b));
+        for (const auto& b : change.added) added.push_back(backend_->full(b));
+        server_->on_head(removed, added);
+    });
+}
+
+void Node::on_final(const chain::ChainBlockPtr& block) {
+    const Header& header = block->block.header;
+    const auto seal = cb::decode_seal(header.extra_data);
+    log_.named("chain").info("final", {{"height", header.number},
+                                       {"txs", block->block.txs.size()},
+                                       {"gas", header.gas_used},
+                                       {"view", seal ? seal->view.value : 0},
+                                       {"hash", to_hex0x(block->hash.bytes).substr(0, 10)}});
+}
+
+void Node::on_tx(const p2p::PeerId& peer, Bytes payload) {
+    const auto tx = decode_tx(payload);
+    if (!tx) return network_->punish(peer, 10, to_text(tx.error()));
+    if (pool_->is_known(hash_tx(*tx))) return;
+    runtime_.offload([this, tx = *tx] {
+        const auto taken = pool_->submit(tx);
+        if (!taken) log_.debug("a peer's transaction was refused",
+                               {{"why", mempool::to_text(taken.error())}});
+    });
+}
+
+// --- state for people
+
+rpc::NodeStatus Node::status() const {
+    rpc::NodeStatus status;
+    status.view = bft_->standing().view.value;
+    status.role = setup_.keys ? "validator" : "observer";
+    status.verifier = auditor_ ? auditor_->status().verifier : "none";
+    status.uptime_s = (runtime_.clock().steady_ms() - started_ms_) / 1000;
+    status.halted = bft_->halted();
+    return status;
+}
+
+std::optional<rpc::SyncStatus> Node::syncing() const {
+    const auto progress = sync_->progress();
+    if (!progress.is_catching_up) return std::nullopt;
+    return rpc::SyncStatus{first_height_, progress.finalised.value, progress.best_known.value};
+}
+
+std::vector<rpc::PeerInfo> Node::peers() const {
+    std::vector<rpc::PeerInfo> infos;
+    for (const auto& peer : network_->peers())
+        if (peer.is_connected) infos.push_back(peer_info(peer));
+    return infos;
+}
+
+// --- running
+
+void Node::start_auditor(uint16_t port) {
+    if (!setup_.keys || !config_.verifier) return;
+    verify::AuditServiceOptions options;
+    options.rpc_url = "http://" + config_.http_addr + ":" + std::to_string(port);
+    options.account = setup_.keys->account;
+    options.folder = config_.datadir + "/audits";
+    options.threads = config_.verifier_threads;
+    options.memory_bytes_max = uint64_t{config_.verifier_memory_mb} << 20;
+    options.timeout_ms = config_.verifier_timeout_s * 1000;
+    options.say = [log = log_.named("audit")](const std::string& text) { log.info(text); };
+    auto service = verify::AuditService::start(std::move(options));
+    if (service) {
+        auditor_ = std::move(*service);
+    } else {
+        log_.error("no audits will be answered", {{"why", service.error()}});
+    }
+}
+
+Result<Done, std::string> Node::start() {
+    runtime_.start();
+    if (auto up = network_->start(); !up) return unexpected(up.error().detail);
+    const auto port = http_->start();
+    if (!port) return unexpected(port.error().what);
+    log_.info("node is up", {{"chain", setup_.chain.chain_id},
+                             {"genesis", setup_.genesis_hash},
+                             {"height", chain_->finalised()->height()},
+                             {"p2p", network_->port()},
+                             {"rpc", *port},
+                             {"role", setup_.keys ? "validator" : "observer"}});
+    bft_->start();
+    sync_->start();
+    start_auditor(*port);
+    return Done{};
+}
+
+int Node::run() {
+    runtime_.on_stop([this] { network_->stop(); });
+    runtime_.on_stop([this] { http_->stop(); });
+    runtime_.on_stop([this] { server_->stop(); });
+    runtime_.on_stop([this] { auditor_.reset(); });
+    runtime_.stop_on_signals();
+    int code = 0;
+    if (auto up = start(); !up) {
+        log_.error("the node cannot start", {{"why", up.error()}});
+        runtime_.request_stop();
+        code = 1;
+    }
+    runtime_.join();
+    log_.info("node has stopped");
+    return bft_->halted().empty() ? code : 1;
+}
+
+}  // namespace
+
+int run_node(const config::NodeConfig& config) {
+    runtime::Logger::Options options;
+    options.level = runtime::log_level_from(config.log_level).value_or(runtime::LogLevel::info);
+    options.json = config.log_json;
+    options.repeats_max = 1000;
+    const runtime::Logger log(options);
+    auto setup = read_setup(config);
+    if (!setup) return log.error("the node cannot start", {{"why", setup.error()}}), 1;
+    auto stores = open_stores(config);
+    if (!stores) return log.error("the node cannot start", {{"why", stores.error()}}), 1;
+    Node node(config, std::move(*setup), std::move(*stores), log);
+    if (auto built = node.build(); !built)
+        return log.error("the node cannot start", {{"why", built.error()}}), 1;
+    return node.run();
+}
+
+}  // namespace trainyard::node::cli

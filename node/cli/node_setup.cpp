@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading a node's genesis, keys and stores.
+#include "node/cli/node_setup.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+
+#include "state/world.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+constexpr uint64_t kWeiPerGwei = 1'000'000'000;
+constexpr uintmax_t kGenesisBytesMax = 64u << 20;
+
+Result<std::string, std::string> read_file(const std::string& path) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(path, error);
+    if (error) return unexpected(path + ": cannot be read (" + error.message() + ")");
+    if (size > kGenesisBytesMax) return unexpected(path + ": larger than 64 MiB");
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+Result<consensus::ValidatorSet, std::string> validators_of(const config::Genesis& genesis) {
+    std::vector<consensus::Validator> validators;
+    for (const auto& v : genesis.validators) {
+        const auto stake = divmod(v.stake_wei, kWeiPerGwei).quotient;
+        if (!stake.fits_u64())
+            return unexpected("genesis: the stake of " + to_hex0x(v.address.bytes) + " is too large");
+        validators.push_back({v.address, v.consensus_key, v.vrf_key, v.p2p_key, stake.low()});
+    }
+    auto set = consensus::ValidatorSet::make(std::move(validators));
+    if (!set) return unexpected("genesis: validators: " + std::string(to_text(set.error())));
+    return std::move(*set);
+}
+
+consensus::ChainConfig chain_of(const config::Genesis& genesis) {
+    consensus::ChainConfig chain;
+    chain.chain_id = genesis.chain_id;
+    chain.epoch_length = genesis.epoch_length;
+    chain.commit_cutoff = genesis.cutoff;
+    chain.block_interval_ms = genesis.block_interval_ms;
+    chain.delta_ms = genesis.delta_ms;
+    chain.gas_limit = genesis.gas_limit;
+    return chain;
+}
+
+Result<std::vector<p2p::StaticPeer>, std::string> peers_of(const config::NodeConfig& config,
+                                                           const config::Genesis& genesis) {
+    std::vector<p2p::StaticPeer> peers;
+    for (const auto& v : genesis.validators) {
+        if (v.endpoint.empty()) continue;
+        const auto endpoint = p2p::endpoint_from(v.endpoint);
+        if (!endpoint)
+            return unexpected("genesis: endpoint '" + v.endpoint + "' is not host:port");
+        peers.push_back({*endpoint, v.p2p_key});
+    }
+    for (const auto& text : config.p2p_peers) {
+        const auto peer = p2p::static_peer_from(text);
+        if (!peer)
+            return unexpected("p2p.peers: '" + text + "' is not <66 hex digits>@host:port");
+        peers.push_back(*peer);
+    }
+    return peers;
+}
+
+SecretKey random_key() {
+    std::random_device source;
+    SecretKey key;
+    do {
+        for (auto& byte : key.bytes) byte = static_cast<uint8_t>(source());
+    } while (!is_valid_secret(key));
+    return key;
+}
+
+Result<Done, std::string> read_keys(NodeSetup& setup, const std::string& folder) {
+    if (folder.empty()) {
+        setup.p2p_key = random_key();
+        return Done{};
+    }
+    auto keys = wallet::load_validator_keys(folder);
+    if (!keys) return unexpected(keys.error().text);
+    const auto consensus_key = public_key(keys->consensus);
+    setup.self = setup.validators->find_consensus_key(*consensus_key);
+    if (!setup.self)
+        return unexpected(folder + ": the consensus key is none of this chain's validators; use "
+                                   "the keyring the genesis was made with, or leave `keys` empty");
+    setup.p2p_key = keys->p2p;
+    setup.keys = std::move(*keys);
+    return Done{};
+}
+
+Result<std::unique_ptr<state::Kv>, std::string> open_store(const std::filesystem::path& path) {
+    auto kv = state::open_leveldb(path.string());
+    if (!kv) return unexpected(path.string() + ": " + std::string(state::to_text(kv.error())));
+    return std::move(*kv);
+}
+
+}  // namespace
+
+Result<NodeSetup, std::string> read_setup(const config::NodeConfig& config) {
+    if (config.genesis.empty())
+        return unexpected(std::string("no genesis file is named: pass --genesis FILE"));
+    const auto text = read_file(config.genesis);
+    if (!text) return unexpected(text.error());
+    auto genesis = config::parse_genesis(*text);
+    if (!genesis) return unexpected(config.genesis + ": " + genesis.error().text());
+    const auto hash = config::check_genesis(*genesis);
+    if (!hash) return unexpected(config.genesis + ": " + hash.error().text());
+    auto validators = validators_of(*genesis);
+    if (!validators) return unexpected(validators.error());
+    auto peers = peers_of(config, *genesis);
+    if (!peers) return unexpected(peers.error());
+    NodeSetup setup;
+    setup.chain = chain_of(*genesis);
+    setup.genesis = std::move(*genesis);
+    setup.genesis_hash = *hash;
+    setup.validators = std::move(*validators);
+    setup.peers = std::move(*peers);
+    if (auto done = read_keys(setup, config.keys); !done) return unexpected(done.error());
+    return setup;
+}
+
+Result<NodeStores, std::string> open_stores(const config::NodeConfig& config) {
+    const std::filesystem::path folder(config.datadir);
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) return unexpected(config.datadir + ": cannot be made (" + error.message() + ")");
+    auto chain = open_store(folder / "chain");
+    if (!chain) return unexpected(chain.error());
+    auto votes = open_store(folder / "votes");
+    if (!votes) return unexpected(votes.error());
+    return NodeStores{std::move(*chain), std::move(*votes)};
+}
+
+}  // namespace trainyard::node::cli

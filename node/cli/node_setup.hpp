@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a node reads before its parts can be built: genesis, keys, peers and the stores on disk.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "consensus/params.hpp"
+#include "consensus/staking/validator_set.hpp"
+#include "core/result.hpp"
+#include "node/config/genesis.hpp"
+#include "node/config/node_config.hpp"
+#include "node/p2p/network.hpp"
+#include "node/wallet/keyring.hpp"
+#include "state/kv.hpp"
+
+namespace trainyard::node::cli {
+
+struct NodeSetup {
+    config::Genesis genesis;
+    Hash genesis_hash;
+    consensus::ChainConfig chain;
+    std::optional<consensus::ValidatorSet> validators;  ///< always present after read_setup
+    std::optional<wallet::ValidatorKeys> keys;          ///< absent: follow without voting
+    std::optional<consensus::ValidatorIndex> self;
+    SecretKey p2p_key;
+    std::vector<p2p::StaticPeer> peers;
+};
+
+/// Errors say what is wrong, where, and what to do.
+[[nodiscard]] Result<NodeSetup, std::string> read_setup(const config::NodeConfig& config);
+
+struct NodeStores {
+    std::unique_ptr<state::Kv> chain;
+    std::unique_ptr<state::Kv> votes;
+};
+/// Makes the data folder if need be. An open store elsewhere is refused: one process per folder.
+[[nodiscard]] Result<NodeStores, std::string> open_stores(const config::NodeConfig& config);
+
+}  // namespace trainyard::node::cli

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Final blocks in and out for block sync.
+#include "node/cli/sync_target.hpp"
+
+namespace trainyard::node::cli {
+
+p2p::Status ChainSyncTarget::status() const {
+    const auto head = chain_.finalised();
+    return {Height{head->height()}, head->hash, Epoch{}, bft_.standing().view};
+}
+
+std::optional<p2p::FinalisedBlock> ChainSyncTarget::final_block(Height height) const {
+    auto bytes = chain_.final_bytes(height.value);
+    if (!bytes) return std::nullopt;
+    return p2p::FinalisedBlock{std::move(bytes->block), std::move(bytes->certificate)};
+}
+
+std::optional<Bytes> ChainSyncTarget::block(const Hash& hash) const {
+    const auto found = chain_.by_hash(hash);
+    return found ? std::optional(encode_block(found->block)) : std::nullopt;
+}
+
+Result<Done, std::string> ChainSyncTarget::apply_final(const p2p::FinalisedBlock& block) {
+    const auto done = chain_.apply_final(block.block, block.certificate);
+    if (!done) return unexpected(done.error().what);
+    return Done{};
+}
+
+}  // namespace trainyard::node::cli

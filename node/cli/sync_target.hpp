@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// The chain as block sync sees it.
+#pragma once
+
+#include "node/bft/bft_node.hpp"
+#include "node/chain/chain.hpp"
+#include "node/sync/block_sync.hpp"
+
+namespace trainyard::node::cli {
+
+class ChainSyncTarget final : public sync::SyncTarget {
+public:
+    ChainSyncTarget(chain::Chain& chain, const bft::BftNode& bft) : chain_(chain), bft_(bft) {}
+    [[nodiscard]] p2p::Status status() const override;
+    [[nodiscard]] std::optional<p2p::FinalisedBlock> final_block(Height height) const override;
+    [[nodiscard]] std::optional<Bytes> block(const Hash& hash) const override;
+    [[nodiscard]] Result<Done, std::string> apply_final(const p2p::FinalisedBlock& block) override;
+
+private:
+    chain::Chain& chain_;
+    const bft::BftNode& bft_;
+};
+
+}  // namespace trainyard::node::cli
