@@ -104,7 +104,8 @@ struct Received {
 struct PeerConnected {
     ValidatorIndex peer = 0;
 };
-enum class TimerKind : uint8_t { lead, advance, retry, pace };
+/// The view of a repair timer is 0: it belongs to none and runs always.
+enum class TimerKind : uint8_t { lead, advance, retry, pace, repair };
 struct TimerId {
     TimerKind kind = TimerKind::lead;
     View view;
@@ -158,7 +159,7 @@ struct Send {
 struct Broadcast {
     Message message;
 };
-/// Timers of older views may be dropped; a stale Timeout does no harm.
+/// Timers of older views may be dropped, but not those of view 0; a stale Timeout does no harm.
 struct SetTimer {
     TimerId id;
     uint64_t after_ms = 0;

@@ -53,6 +53,7 @@ BlockPtr Machine::find_block(const Hash& hash) const {
 
 void Machine::on(const Start&) {
     arm_timers(false);
+    arm_repair();
     emit(Broadcast{own_status()});
 }
 
@@ -71,6 +72,7 @@ void Machine::on(const Timeout& input) {
         if (paced_view_ == id.view) paced_view_.reset();
         return;
     }
+    if (id.kind == TimerKind::repair) return repair();
     if (id.view != view_) return;
     switch (id.kind) {
         case TimerKind::lead:
@@ -82,6 +84,7 @@ void Machine::on(const Timeout& input) {
         case TimerKind::retry:
             retry();
             return;
+        case TimerKind::repair:
         case TimerKind::pace:
             return;
     }

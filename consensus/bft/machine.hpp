@@ -18,7 +18,7 @@ inline constexpr size_t kProposalsPerViewMax = 3;  ///< the expected leader's ha
 inline constexpr uint64_t kProposalViewsKept = 4;  ///< before and after the current view
 inline constexpr uint64_t kWalkBackMax = 64;       ///< blocks fetched one by one before Behind
 inline constexpr size_t kOrphansMax = 4 * kWalkBackMax;
-inline constexpr unsigned kAnswersPerRetryMax = 32;  ///< repair requests answered to one peer
+inline constexpr unsigned kAnswersPerRepairMax = 32;  ///< repair requests answered to one peer
 
 /// Rules 1 to 12 of docs/spec/consensus.md. Each input changes what is known; settle() then draws
 /// every conclusion that has become possible, in a fixed order, until there is none.
@@ -98,6 +98,8 @@ private:
     void on_message(ValidatorIndex from, const BlockMessage& message);
     void on_message(ValidatorIndex from, const Status& message);
     void retry();
+    void repair();
+    void arm_repair();
     void resend_votes();
     void want(const Hash& hash, ValidatorIndex from, const CertPtr& source);
     [[nodiscard]] ValidatorIndex some_signer(const Certificate& certificate) const;
@@ -142,8 +144,8 @@ private:
     std::map<Hash, BlockPtr> orphans_;  ///< fetched, parent not in the tree yet
     std::map<Hash, Wanted> wanted_;
     std::vector<View> last_seen_;    ///< by validator, for rule 1
-    std::vector<unsigned> answers_;  ///< by peer, since the last retry
-    std::set<View> asked_views_;     ///< GET_CERT sent since the last retry
+    std::vector<unsigned> answers_;  ///< by peer, since the last repair
+    std::set<View> asked_views_;     ///< GET_CERT sent since the last repair
     uint64_t rotation_ = 0;          ///< which peer is asked next
     bool diverged_ = false;
     View behind_view_;  ///< the FINALIZATION that Behind was last reported for

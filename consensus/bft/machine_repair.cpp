@@ -12,7 +12,7 @@ bool Machine::is_peer(ValidatorIndex index) const {
 }
 
 bool Machine::may_answer(ValidatorIndex peer) {
-    if (!is_peer(peer) || answers_[peer] >= kAnswersPerRetryMax) return false;
+    if (!is_peer(peer) || answers_[peer] >= kAnswersPerRepairMax) return false;
     ++answers_[peer];
     return true;
 }
@@ -105,14 +105,25 @@ void Machine::on_message(ValidatorIndex, const BlockMessage& message) {
     orphans_.emplace(block->hash, block);
 }
 
+/// Rule 5: a view that lasts is spoken of again, with what lets others into it.
 void Machine::retry() {
+    resend_votes();
+    if (const auto entry = entry_certificate()) emit(Broadcast{Cert{entry}});
+    emit(Broadcast{own_status()});
+    emit(SetTimer{{TimerKind::retry, view_}, 2 * scaled_delta_ms() + params_.execute_ms});
+}
+
+void Machine::arm_repair() {
+    emit(SetTimer{{TimerKind::repair, {}}, 3 * params_.delta_ms});
+}
+
+/// Rule 10: asks somebody else for what did not come. It has its own timer, because a node that
+/// certificates carry from view to view never stays long enough in one to retry.
+void Machine::repair() {
     ++rotation_;
     std::fill(answers_.begin(), answers_.end(), 0u);
     asked_views_.clear();
     behind_view_ = {};
-    resend_votes();
-    if (const auto entry = entry_certificate()) emit(Broadcast{Cert{entry}});
-    emit(Broadcast{own_status()});
     for (auto& [hash, wanted] : wanted_) {
         wanted.asked = some_signer(*wanted.source);
         if (is_peer(wanted.asked)) emit(Send{wanted.asked, GetBlock{hash}});
@@ -122,7 +133,7 @@ void Machine::retry() {
         if (entry.execution == Execution::unavailable) again.push_back(hash);
     for (const auto& hash : again) tree_.set_execution(hash, Execution::unasked);
     if (const auto gap = book_.first_gap(tip().view, view_)) request_views(*gap, some_peer());
-    emit(SetTimer{{TimerKind::retry, view_}, 2 * scaled_delta_ms() + params_.execute_ms});
+    arm_repair();
 }
 
 /// All of this view, and the newest FINALIZE that did not lead to finality yet.

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The lies of each behaviour.
+#include "tests/sim/byzantine.hpp"
+
+#include "tests/sim/fake_keys.hpp"
+
+namespace trainyard::sim {
+namespace cb = consensus::bft;
+using cb::VoteKind;
+
+cb::Vote Liar::vote(VoteKind kind, View view, const Hash& block) const {
+    cb::Vote out{kind, {}, view, block, self, {}};
+    out.signature = signer->sign(cb::vote_digest(chain, out));
+    return out;
+}
+
+void Liar::say(Outgoing& out, const cb::Vote& message) {
+    if (!said_.emplace(message.kind, message.view, message.block).second) return;
+    for (unsigned to = 0; to < nodes; ++to)
+        if (to != self) out.emplace_back(to, message);
+}
+
+/// The same proposal with another block: a longer body, or a state root that execution refutes.
+cb::Propose Liar::other_block(const cb::Propose& proposal, bool wrong_state) const {
+    Header header = proposal.block->header;
+    Bytes body = proposal.block->body;
+    if (wrong_state) {
+        header.state_root[0] ^= 1;
+    } else {
+        body.push_back(0xbb);
+        header.transactions_root = body_root(body);
+        header.gas_used += 1;  // the roots stay wrong: this one fails at certify
+    }
+    cb::Propose out = proposal;
+    const auto seal = cb::decode_seal(header.extra_data);
+    out.block = cb::make_block(std::move(header), std::move(body));
+    out.signature = vote(VoteKind::notarize, seal->view, out.block->hash).signature;
+    return out;
+}
+
+Outgoing Liar::speak(const std::vector<unsigned>& to, const cb::Message& message,
+                     Random& random) const {
+    Outgoing out;
+    const auto* proposal = std::get_if<cb::Propose>(&message);
+    if (behaviour == Behaviour::silent) return out;
+    if (behaviour == Behaviour::withholder && proposal && !to.empty()) {
+        out.emplace_back(to[random.next() % to.size()], message);
+        return out;
+    }
+    const bool lies =
+        proposal && (behaviour == Behaviour::equivocator || behaviour == Behaviour::bad_blocks);
+    if (!lies) {
+        for (const unsigned receiver : to) out.emplace_back(receiver, message);
+        return out;
+    }
+    const bool wrong_state = behaviour == Behaviour::bad_blocks;
+    const cb::Propose other = other_block(*proposal, wrong_state);
+    for (const unsigned receiver : to)
+        out.emplace_back(receiver, wrong_state || random.one_in(2) ? cb::Message(other) : message);
+    return out;
+}
+
+Outgoing Liar::react(const cb::Message& message) {
+    Outgoing out;
+    const auto* proposal = std::get_if<cb::Propose>(&message);
+    const auto* heard = std::get_if<cb::Vote>(&message);
+    if (behaviour == Behaviour::nuller && heard && heard->kind == VoteKind::notarize) {
+        say(out, vote(VoteKind::nullify, heard->view, {}));
+        say(out, vote(VoteKind::finalize, heard->view, heard->block));
+    }
+    if (behaviour != Behaviour::double_voter) return out;
+    if (heard && heard->kind == VoteKind::nullify)
+        say(out, vote(VoteKind::nullify, heard->view, {}));
+    if (!proposal) return out;
+    const auto seal = cb::decode_seal(proposal->block->header.extra_data);
+    say(out, vote(VoteKind::notarize, seal->view, proposal->block->hash));
+    say(out, vote(VoteKind::finalize, seal->view, proposal->block->hash));
+    say(out, vote(VoteKind::nullify, seal->view, {}));
+    return out;
+}
+
+}  // namespace trainyard::sim

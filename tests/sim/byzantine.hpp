@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Validators that do not follow the rules: an honest machine behind a mouth that lies.
+#pragma once
+
+#include <set>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "consensus/bft/bft.hpp"
+#include "tests/sim/random.hpp"
+
+namespace trainyard::sim {
+
+enum class Behaviour : uint8_t {
+    honest,
+    silent,        ///< hears everything, says nothing
+    nuller,        ///< nullifies each view that it hears of, and finalizes in it as well
+    equivocator,   ///< two blocks in one view, one for each half of the others
+    double_voter,  ///< notarizes, finalizes and nullifies everything proposed
+    withholder,    ///< its proposals reach one node only
+    bad_blocks,    ///< proposes blocks whose state root is wrong
+};
+inline constexpr unsigned kBehaviours = 7;
+
+/// Whom a message goes to; the index of the receiver.
+using Outgoing = std::vector<std::pair<unsigned, consensus::bft::Message>>;
+
+struct Liar {
+    Behaviour behaviour = Behaviour::honest;
+    consensus::ValidatorIndex self = 0;
+    unsigned nodes = 0;
+    consensus::bft::ChainIdentity chain;
+    consensus::bft::Signer* signer = nullptr;
+
+    /// What really leaves when the machine wants `message` sent to `to`.
+    [[nodiscard]] Outgoing speak(const std::vector<unsigned>& to,
+                                 const consensus::bft::Message& message, Random& random) const;
+    /// What it says of its own accord on hearing `message`.
+    [[nodiscard]] Outgoing react(const consensus::bft::Message& message);
+
+private:
+    [[nodiscard]] consensus::bft::Vote vote(consensus::bft::VoteKind kind, View view,
+                                            const Hash& block) const;
+    [[nodiscard]] consensus::bft::Propose other_block(const consensus::bft::Propose& proposal,
+                                                      bool wrong_state) const;
+    /// Once only for each vote: two liars must not echo each other for ever.
+    void say(Outgoing& out, const consensus::bft::Vote& vote);
+
+    std::set<std::tuple<consensus::bft::VoteKind, View, Hash>> said_;
+};
+
+}  // namespace trainyard::sim

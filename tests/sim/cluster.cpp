@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a simulated cluster: drawing the faults, the queue of events, crashes and the end.
+#include "tests/sim/cluster.hpp"
+
+#include <algorithm>
+
+#include "core/assert.hpp"
+#include "core/hash.hpp"
+
+namespace trainyard::sim {
+namespace cb = consensus::bft;
+namespace {
+
+constexpr uint64_t kDeltaMs = 100;
+constexpr uint64_t kExecuteMs = 60;
+
+std::vector<uint64_t> draw_stakes(const Options& options, Random& random) {
+    std::vector<uint64_t> out;
+    // Drawn stakes differ little, so that F is never below the largest stake of the set.
+    for (unsigned i = 0; i < options.nodes; ++i)
+        out.push_back(options.equal_stakes ? 10 : random.between(9, 10));
+    return out;
+}
+
+}  // namespace
+
+Cluster::Cluster(const Options& options)
+    : options_(options),
+      faults_(options.faults),
+      random_(options.seed),
+      keys_(make_keyring(draw_stakes(options, random_), options.real_keys)) {
+    genesis_.prev_randao = keccak256(as_bytes("seed of a simulated chain"));
+    genesis_.state_root = keccak256(as_bytes("state of a simulated chain"));
+    genesis_hash_ = hash_header(genesis_);
+    params_.chain = {options.seed, genesis_hash_};
+    params_.delta_ms = kDeltaMs;
+    params_.execute_ms = kExecuteMs;
+    params_.block_interval_ms = random_.one_in(2) ? 0 : random_.between(1, 150);
+    params_.mini_epoch_length = random_.between(1, 8);
+    params_.skip_after_views = random_.between(4, 16);
+    wire_ = random_.one_in(4);
+    nodes_.resize(options.nodes);
+    draw_faults();
+    draw_behaviours();
+    std::vector<bool> honest;
+    for (const auto& node : nodes_) honest.push_back(node.honest());
+    checker_ = std::make_unique<Checker>(std::move(honest));
+    network_ = std::make_unique<Network>(faults_, options.nodes, kDeltaMs, random_);
+}
+
+void Cluster::draw_faults() {
+    for (bool* fault : {&faults_.loss, &faults_.delay, &faults_.reorder, &faults_.duplicate,
+                        &faults_.partition, &faults_.crash, &faults_.byzantine})
+        *fault = *fault && random_.one_in(2);
+    if (options_.mutation == Mutation::send_before_sync) faults_.crash = faults_.torn = true;
+    const bool any = faults_.loss || faults_.delay || faults_.duplicate || faults_.partition ||
+                     faults_.crash || options_.mutation != Mutation::none;
+    if (any) heal_ms_ = random_.between(options_.faulty_ms_min, options_.faulty_ms_max);
+}
+
+void Cluster::draw_behaviours() {
+    const auto& set = keys_.set;
+    const bool too_many = options_.mutation == Mutation::too_many_byzantine;
+    uint64_t weight = 0;
+    for (unsigned i = 0; i < nodes_.size(); ++i) {
+        const auto index = static_cast<consensus::ValidatorIndex>(i);
+        auto& liar = nodes_[i].liar;
+        liar.self = index;
+        liar.nodes = options_.nodes;
+        liar.chain = params_.chain;
+        liar.signer = keys_.signers[i].get();
+        if (!faults_.byzantine && !too_many) continue;
+        const bool fits = weight + set.at(index).stake_gwei <= set.fault_bound();
+        if (!fits && !(too_many && weight <= set.fault_bound())) continue;
+        weight += set.at(index).stake_gwei;
+        liar.behaviour = too_many ? Behaviour::double_voter
+                                  : static_cast<Behaviour>(random_.between(1, kBehaviours - 1));
+    }
+}
+
+Outcome Cluster::run() {
+    for (unsigned i = 0; i < nodes_.size(); ++i) {
+        const bool down = i + options_.down_always >= nodes_.size();
+        if (!down) push(random_.between(0, 50), i, Control::start);
+        if (down && options_.down_until_ms > 0) push(options_.down_until_ms, i, Control::start);
+    }
+    if (faults_.partition) push(random_.between(0, 1000), 0, Control::split);
+    if (options_.mutation == Mutation::too_many_byzantine) {
+        std::vector<unsigned> groups;
+        unsigned turn = 0;
+        for (const auto& node : nodes_) groups.push_back(node.honest() ? 1 + turn++ % 2 : 0);
+        network_->force_groups(std::move(groups));
+    }
+    push(heal_ms_, 0, Control::heal);
+    height_goal_ = options_.heights_min;
+    const uint64_t end_ms = std::max(heal_ms_, options_.down_until_ms) + options_.settle_ms_max;
+    while (!queue_.empty() && checker_->failure().empty() && !is_done()) {
+        const Event event = queue_.top();
+        queue_.pop();
+        now_ms_ = event.at_ms;
+        if (now_ms_ > end_ms) {
+            checker_->fail("no progress to height " + std::to_string(height_goal_) + describe());
+            break;
+        }
+        handle(event);
+    }
+    return outcome();
+}
+
+Outcome Cluster::outcome() {
+    stats_.failure = checker_->failure();
+    stats_.evidence = checker_->evidence();
+    stats_.simulated_ms = now_ms_;
+    stats_.final_height = lowest_height();
+    for (const auto& node : nodes_)
+        if (node.machine)
+            stats_.views = std::max(stats_.views, node.machine->standing().view.value);
+    return stats_;
+}
+
+std::string Cluster::describe() const {
+    std::string out;
+    for (const auto& node : nodes_) {
+        out += "\n  behaviour " + std::to_string(static_cast<int>(node.liar.behaviour));
+        if (!node.machine) continue;
+        const auto s = node.machine->standing();
+        out += " view " + std::to_string(s.view.value) + " leader " + std::to_string(s.leader) +
+               " final " + std::to_string(s.final_height.value) + " in view " +
+               std::to_string(s.final_view.value) + " certified " +
+               std::to_string(s.certified_height.value) + " in view " +
+               std::to_string(s.certified_view.value);
+    }
+    return out + "\n ";
+}
+
+uint64_t Cluster::lowest_height() const {
+    uint64_t lowest = UINT64_MAX;
+    for (unsigned i = 0; i < nodes_.size(); ++i) {
+        const bool never_up =
+            i + options_.down_always >= nodes_.size() && options_.down_until_ms == 0;
+        if (nodes_[i].honest() && !never_up)
+            lowest = std::min<uint64_t>(lowest, nodes_[i].finals.size());
+    }
+    return lowest;
+}
+
+bool Cluster::is_done() const {
+    return healed_ && now_ms_ >= options_.down_until_ms && lowest_height() >= height_goal_;
+}
+
+void Cluster::push(uint64_t at_ms, unsigned node,
+                   std::variant<cb::Input, WireBytes, Control> what) {
+    queue_.push({at_ms, order_++, node, nodes_[node].life, std::move(what)});
+}
+
+void Cluster::handle(const Event& event) {
+    ++stats_.events;
+    auto& trace = stats_.trace;
+    trace = mix(trace ^ mix(event.at_ms) ^ mix(event.node * 64 + event.what.index()));
+    if (const auto* what = std::get_if<Control>(&event.what)) return control(*what, event.node);
+    auto& node = nodes_[event.node];
+    if (!node.machine) return;
+    if (const auto* wire = std::get_if<WireBytes>(&event.what)) {
+        auto message = cb::decode_message(*wire->bytes);
+        if (!message) return checker_->fail("a message of ours does not decode");
+        const auto from = static_cast<consensus::ValidatorIndex>(wire->from);
+        return deliver(event.node, cb::Received{from, std::move(*message)});
+    }
+    const auto& input = std::get<cb::Input>(event.what);
+    // Messages outlive a crash of their receiver; timers and verdicts do not.
+    const bool is_message = std::holds_alternative<cb::Received>(input);
+    if (!is_message && event.life != node.life) return;
+    deliver(event.node, input);
+}
+
+void Cluster::control(Control what, unsigned node) {
+    switch (what) {
+        case Control::start:
+            return start(node);
+        case Control::sync:
+            return sync(node);
+        case Control::split:
+            if (healed_) return;
+            network_->split();
+            return push(now_ms_ + random_.between(100, 3000), 0, Control::join);
+        case Control::join:
+            network_->join();
+            if (!healed_) push(now_ms_ + random_.between(100, 3000), 0, Control::split);
+            return;
+        case Control::heal:
+            break;
+    }
+    healed_ = true;
+    network_->heal();
+    uint64_t highest = 0;
+    for (const auto& n : nodes_) highest = std::max<uint64_t>(highest, n.finals.size());
+    height_goal_ = std::max(height_goal_, highest + options_.heights_healed);
+}
+
+void Cluster::deliver(unsigned index, const cb::Input& input) {
+    auto& node = nodes_[index];
+    if (const auto* received = std::get_if<cb::Received>(&input); received && !node.honest())
+        transmit(index, node.liar.react(received->message));
+    const auto effects = node.machine->step(input);
+    const bool dies = faults_.crash && !healed_ && node.honest() && random_.one_in(150);
+    const size_t count = dies ? random_.between(0, effects.size()) : effects.size();
+    for (size_t i = 0; i < count; ++i) {
+        stats_.trace = mix(stats_.trace + effects[i].index());
+        apply(index, effects[i]);
+    }
+    if (dies) crash(index);
+}
+
+void Cluster::start(unsigned index) {
+    auto& node = nodes_[index];
+    if (node.machine) return;
+    params_.self = static_cast<consensus::ValidatorIndex>(index);
+    cb::Recovered recovered{final_point(node), {}};
+    for (const auto& record : node.disk) recovered.records.push_back(record.bytes);
+    node.machine = std::make_unique<cb::Bft>(params_, keys_.set, std::move(recovered),
+                                             keys_.signers[index].get(), *keys_.checks);
+    deliver(index, cb::Start{});
+}
+
+/// Loses what was not durable, perhaps cuts the first lost record in two, and comes back later.
+void Cluster::crash(unsigned index) {
+    auto& node = nodes_[index];
+    ++stats_.crashes;
+    ++node.life;
+    node.machine.reset();
+    node.states.clear();
+    node.syncing = false;
+    size_t kept = 0;
+    for (size_t i = 0; i < node.disk.size(); ++i)
+        if (node.disk[i].durable) kept = i + 1;
+    if (faults_.torn && kept < node.disk.size()) {
+        kept = random_.between(kept, node.disk.size());
+        if (kept < node.disk.size() && random_.one_in(2)) {
+            auto& cut = node.disk[kept].bytes;
+            cut.resize(random_.between(0, cut.size() - 1));
+            ++kept;
+        }
+        node.disk.resize(kept);
+    }
+    for (auto& record : node.disk) record.durable = true;
+    const uint64_t back_ms = now_ms_ + random_.between(1, random_.one_in(4) ? 5000 : 300);
+    push(std::min(back_ms, std::max(now_ms_, heal_ms_)), index, Control::start);
+}
+
+cb::FinalPoint Cluster::final_point(const Node& node) const {
+    const auto height = node.finals.size();
+    const auto beacon_at = [&](Height h) {
+        return h.value == 0 ? genesis_.prev_randao
+                            : node.finals[h.value - 1].block->header.prev_randao;
+    };
+    const auto trail = consensus::BeaconTrail::at(params_.mini_epoch_length, {height}, beacon_at);
+    if (height == 0) return {genesis_, genesis_hash_, trail, nullptr};
+    const auto& last = node.finals.back();
+    const bool own = last.certificate->block == last.block->hash;
+    return {last.block->header, last.block->hash, trail, own ? last.certificate : nullptr};
+}
+
+std::vector<unsigned> Cluster::others(unsigned node) const {
+    std::vector<unsigned> out;
+    for (unsigned i = 0; i < nodes_.size(); ++i)
+        if (i != node) out.push_back(i);
+    return out;
+}
+
+Outcome simulate(const Options& options) {
+    return Cluster(options).run();
+}
+
+Faults Faults::none() {
+    return {false, false, false, false, false, false, false, false};
+}
+
+bool parse_faults(std::string_view list, Faults& out) {
+    if (list == "all") return out = {}, true;
+    out = Faults::none();
+    const std::pair<std::string_view, bool*> known[] = {
+        {"loss", &out.loss},           {"delay", &out.delay},         {"reorder", &out.reorder},
+        {"duplicate", &out.duplicate}, {"partition", &out.partition}, {"crash", &out.crash},
+        {"torn", &out.torn},           {"byzantine", &out.byzantine}};
+    while (!list.empty() && list != "none") {
+        const auto word = list.substr(0, list.find(','));
+        list.remove_prefix(std::min(list.size(), word.size() + 1));
+        const auto it = std::find_if(std::begin(known), std::end(known),
+                                     [&](const auto& entry) { return entry.first == word; });
+        if (it == std::end(known)) return false;
+        *it->second = true;
+    }
+    return true;
+}
+
+}  // namespace trainyard::sim

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulated nodes with their disks and chains, and the queue of what happens next.
+#pragma once
+
+#include <memory>
+#include <queue>
+#include <variant>
+#include <vector>
+
+#include "tests/sim/byzantine.hpp"
+#include "tests/sim/checker.hpp"
+#include "tests/sim/fake_keys.hpp"
+#include "tests/sim/network.hpp"
+#include "tests/sim/simulation.hpp"
+
+namespace trainyard::sim {
+
+struct DiskRecord {
+    View view;
+    Bytes bytes;
+    bool durable = false;
+};
+
+struct FinalEntry {
+    consensus::bft::BlockPtr block;
+    Hash state;
+    consensus::bft::CertPtr certificate;
+};
+
+/// One node. `disk` and `finals` survive a crash, the rest does not.
+struct Node {
+    Liar liar;
+    std::unique_ptr<consensus::bft::Bft> machine;  ///< null while down
+    unsigned life = 0;  ///< counts restarts; what belongs to an older life is void
+    std::vector<DiskRecord> disk;
+    std::vector<FinalEntry> finals;  ///< height h at h - 1
+    std::map<Hash, Hash> states;     ///< executed blocks
+    bool syncing = false;
+
+    [[nodiscard]] bool honest() const { return liar.behaviour == Behaviour::honest; }
+};
+
+/// A message in its wire form, where a run sends bytes.
+struct WireBytes {
+    unsigned from = 0;
+    std::shared_ptr<const Bytes> bytes;
+};
+enum class Control : uint8_t { start, split, join, heal, sync };
+
+struct Event {
+    uint64_t at_ms = 0;
+    uint64_t order = 0;
+    unsigned node = 0;
+    unsigned life = 0;
+    std::variant<consensus::bft::Input, WireBytes, Control> what;
+};
+
+class Cluster {
+public:
+    explicit Cluster(const Options& options);
+    [[nodiscard]] Outcome run();
+
+private:
+    void draw_faults();
+    void draw_behaviours();
+    void push(uint64_t at_ms, unsigned node,
+              std::variant<consensus::bft::Input, WireBytes, Control> what);
+    void handle(const Event& event);
+    void control(Control what, unsigned node);
+    void deliver(unsigned node, const consensus::bft::Input& input);
+    [[nodiscard]] bool is_done() const;
+    [[nodiscard]] uint64_t lowest_height() const;
+    [[nodiscard]] std::string describe() const;  ///< where every node stands
+    [[nodiscard]] Outcome outcome();
+
+    // nodes
+    void start(unsigned node);
+    void crash(unsigned node);
+    void sync(unsigned node);
+    [[nodiscard]] consensus::bft::FinalPoint final_point(const Node& node) const;
+    void send(unsigned node, const std::vector<unsigned>& to,
+              const consensus::bft::Message& message);
+    void transmit(unsigned from, const Outgoing& out);
+    [[nodiscard]] std::vector<unsigned> others(unsigned node) const;
+    [[nodiscard]] const Hash* state_of(const Node& node, const Hash& block) const;
+
+    // effects
+    void apply(unsigned node, const consensus::bft::Effect& effect);
+    void on(unsigned node, const consensus::bft::Persist& e);
+    void on(unsigned node, const consensus::bft::Forget& e);
+    void on(unsigned node, const consensus::bft::Send& e);
+    void on(unsigned node, const consensus::bft::Broadcast& e);
+    void on(unsigned node, const consensus::bft::SetTimer& e);
+    void on(unsigned node, const consensus::bft::Build& e);
+    void on(unsigned node, const consensus::bft::Execute& e);
+    void on(unsigned node, const consensus::bft::Certified& e);
+    void on(unsigned node, const consensus::bft::Finalized& e);
+    void on(unsigned node, const consensus::bft::ServeBlock& e);
+    void on(unsigned node, const consensus::bft::Behind& e);
+    void on(unsigned node, const consensus::bft::Evidence& e);
+    void on(unsigned node, const consensus::bft::Diverged& e);
+
+    struct Later {
+        bool operator()(const Event& a, const Event& b) const {
+            return std::pair(a.at_ms, a.order) > std::pair(b.at_ms, b.order);
+        }
+    };
+
+    Options options_;
+    Faults faults_;
+    Random random_;
+    Keyring keys_;
+    consensus::bft::Params params_;
+    Header genesis_;
+    Hash genesis_hash_;
+    std::vector<Node> nodes_;
+    std::unique_ptr<Checker> checker_;
+    std::unique_ptr<Network> network_;
+    std::priority_queue<Event, std::vector<Event>, Later> queue_;
+    uint64_t now_ms_ = 0, order_ = 0;
+    uint64_t heal_ms_ = 0, height_goal_ = 0;
+    bool healed_ = false, wire_ = false;
+    Outcome stats_;
+};
+
+}  // namespace trainyard::sim

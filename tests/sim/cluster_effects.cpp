@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the simulated cluster carries out the machine's effects.
+#include <algorithm>
+
+#include "core/assert.hpp"
+#include "tests/sim/cluster.hpp"
+
+namespace trainyard::sim {
+namespace cb = consensus::bft;
+
+void Cluster::apply(unsigned node, const cb::Effect& effect) {
+    std::visit([&](const auto& e) { on(node, e); }, effect);
+}
+
+void Cluster::on(unsigned index, const cb::Persist& e) {
+    auto& disk = nodes_[index].disk;
+    disk.push_back({e.view, e.record, false});
+    if (!e.sync || options_.mutation == Mutation::send_before_sync) return;
+    for (auto it = disk.rbegin(); it != disk.rend() && !it->durable; ++it) it->durable = true;
+}
+
+void Cluster::on(unsigned index, const cb::Forget& e) {
+    auto& disk = nodes_[index].disk;
+    const auto is_old = [&](const DiskRecord& record) { return record.view < e.below; };
+    disk.erase(std::remove_if(disk.begin(), disk.end(), is_old), disk.end());
+}
+
+void Cluster::on(unsigned index, const cb::Send& e) {
+    send(index, {e.to}, e.message);
+}
+
+void Cluster::on(unsigned index, const cb::Broadcast& e) {
+    send(index, others(index), e.message);
+}
+
+void Cluster::send(unsigned index, const std::vector<unsigned>& to, const cb::Message& message) {
+    const auto& node = nodes_[index];
+    if (!node.honest()) return transmit(index, node.liar.speak(to, message, random_));
+    if (const auto* vote = std::get_if<cb::Vote>(&message)) checker_->on_vote(*vote);
+    if (const auto* proposal = std::get_if<cb::Propose>(&message)) {
+        const auto seal = cb::decode_seal(proposal->block->header.extra_data);
+        checker_->on_vote({cb::VoteKind::notarize,
+                           {},
+                           seal->view,
+                           proposal->block->hash,
+                           proposal->leader,
+                           proposal->signature});
+    }
+    Outgoing out;
+    for (const unsigned receiver : to) out.emplace_back(receiver, message);
+    transmit(index, out);
+}
+
+void Cluster::transmit(unsigned from, const Outgoing& out) {
+    const auto sender = static_cast<consensus::ValidatorIndex>(from);
+    for (const auto& [to, message] : out) {
+        for (const uint64_t at_ms : network_->arrivals(from, to, now_ms_)) {
+            if (wire_)
+                push(at_ms, to,
+                     WireBytes{from, std::make_shared<const Bytes>(cb::encode_message(message))});
+            else
+                push(at_ms, to, cb::Input(cb::Received{sender, message}));
+        }
+    }
+}
+
+void Cluster::on(unsigned index, const cb::SetTimer& e) {
+    push(now_ms_ + e.after_ms, index, cb::Input(cb::Timeout{e.id}));
+}
+
+void Cluster::on(unsigned index, const cb::Build& e) {
+    auto& node = nodes_[index];
+    const uint64_t at_ms = now_ms_ + random_.between(0, 30);
+    const Hash* parent_state = state_of(node, e.parent_hash);
+    if (!parent_state) return checker_->fail("asked to build on a block that was not executed");
+    if (random_.percent(1)) return push(at_ms, index, cb::Input(cb::BuiltBlock{e.view, nullptr}));
+    Bytes body(random_.between(0, 40), 0);
+    for (auto& byte : body) byte = static_cast<uint8_t>(random_.next());
+    Header header;
+    header.parent_hash = e.parent_hash;
+    header.number = e.parent.number + 1;
+    header.timestamp = now_ms_ / 1000;
+    header.timestamp = std::max(header.timestamp, e.parent.timestamp);
+    header.transactions_root = body_root(body);
+    header.state_root = state_after(*parent_state, body);
+    header.extra_data = e.extra_data;
+    header.prev_randao = e.prev_randao;
+    const auto block = cb::make_block(std::move(header), std::move(body));
+    node.states[block->hash] = block->header.state_root;
+    push(at_ms, index, cb::Input(cb::BuiltBlock{e.view, block}));
+}
+
+const Hash* Cluster::state_of(const Node& node, const Hash& block) const {
+    if (block == genesis_hash_) return &genesis_.state_root;
+    if (!node.finals.empty() && node.finals.back().block->hash == block)
+        return &node.finals.back().state;
+    const auto it = node.states.find(block);
+    return it == node.states.end() ? nullptr : &it->second;
+}
+
+void Cluster::on(unsigned index, const cb::Execute& e) {
+    auto& node = nodes_[index];
+    const auto& header = e.block->header;
+    const Hash* parent_state = state_of(node, header.parent_hash);
+    if (!parent_state) return checker_->fail("asked to execute before the parent");
+    const Hash state = state_after(*parent_state, e.block->body);
+    auto verdict = state == header.state_root ? cb::Verdict::valid : cb::Verdict::invalid;
+    if (random_.percent(1)) verdict = cb::Verdict::unavailable;
+    if (verdict == cb::Verdict::valid) node.states[e.block->hash] = state;
+    push(now_ms_ + random_.between(1, params_.execute_ms), index,
+         cb::Input(cb::BlockVerdict{e.block->hash, verdict}));
+}
+
+void Cluster::on(unsigned, const cb::Certified&) {}
+
+void Cluster::on(unsigned index, const cb::Finalized& e) {
+    auto& node = nodes_[index];
+    if (e.block->header.number <= node.finals.size()) return;  // stored before a crash
+    const Hash* state = state_of(node, e.block->hash);
+    if (!state) return checker_->fail("final before it was executed");
+    if (node.honest()) checker_->on_final(index, *e.block, *state);
+    node.finals.push_back({e.block, *state, e.certificate});
+}
+
+void Cluster::on(unsigned index, const cb::ServeBlock& e) {
+    const auto& finals = nodes_[index].finals;
+    for (auto it = finals.rbegin(); it != finals.rend(); ++it)
+        if (it->block->hash == e.hash) return send(index, {e.to}, cb::BlockMessage{it->block});
+}
+
+void Cluster::on(unsigned index, const cb::Behind&) {
+    auto& node = nodes_[index];
+    ++stats_.behind;
+    if (!std::exchange(node.syncing, true))
+        push(now_ms_ + random_.between(10, 500), index, Control::sync);
+}
+
+/// Copies final blocks from the honest node that has most, as a sync protocol would.
+void Cluster::sync(unsigned index) {
+    auto& node = nodes_[index];
+    if (!node.machine || !std::exchange(node.syncing, false)) return;
+    const auto fewer = [](const Node& a, const Node& b) {
+        return std::pair(a.honest(), a.finals.size()) < std::pair(b.honest(), b.finals.size());
+    };
+    const auto& source = *std::max_element(nodes_.begin(), nodes_.end(), fewer);
+    for (size_t h = node.finals.size(); h < source.finals.size(); ++h) {
+        const auto entry = source.finals[h];
+        if (node.honest()) checker_->on_final(index, *entry.block, entry.state);
+        node.finals.push_back(entry);
+    }
+    deliver(index, cb::Synced{final_point(node)});
+}
+
+void Cluster::on(unsigned, const cb::Evidence& e) {
+    checker_->on_evidence(e);
+}
+
+void Cluster::on(unsigned index, const cb::Diverged&) {
+    if (nodes_[index].honest())
+        checker_->fail("node " + std::to_string(index) + " calls a final block invalid");
+}
+
+}  // namespace trainyard::sim

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signatures that cost a few nanoseconds, for ten thousand runs; nobody in a simulation forges
+// them.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "consensus/bft/bft.hpp"
+
+namespace trainyard::sim {
+
+/// Whatever signs and checks in one run: fake or real, by choice.
+struct Keyring {
+    consensus::ValidatorSet set;
+    std::vector<std::unique_ptr<consensus::bft::Signer>> signers;  ///< by validator index
+    std::unique_ptr<consensus::bft::Checks> checks;
+};
+
+/// `stakes_gwei` gives one validator each; `real` takes secp256k1 and the VRF of core/keys.hpp.
+[[nodiscard]] Keyring make_keyring(const std::vector<uint64_t>& stakes_gwei, bool real);
+
+/// The transactions root that the simulated chain gives a body.
+[[nodiscard]] Hash body_root(BytesView body);
+/// The state after a body: all that the simulated chain executes.
+[[nodiscard]] Hash state_after(const Hash& parent_state, BytesView body);
+
+}  // namespace trainyard::sim

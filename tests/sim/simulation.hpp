@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole cluster in one thread: machines, fake clock, network and disks, and one seed for all of
+// it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace trainyard::sim {
+
+/// What may go wrong; each run draws from those allowed.
+struct Faults {
+    bool loss = true;       ///< messages vanish
+    bool delay = true;      ///< messages come much later than Delta
+    bool reorder = true;    ///< else messages between two nodes keep their order
+    bool duplicate = true;  ///< messages come twice
+    bool partition = true;  ///< groups that cannot hear each other
+    bool crash = true;      ///< a node stops at any effect and comes back from its disk
+    bool torn = true;       ///< what was not synced before a crash is lost or cut
+    bool byzantine = true;  ///< up to F of the nodes do not follow the rules
+
+    [[nodiscard]] static Faults none();
+};
+/// "loss,delay,..." or "none" or "all"; false on an unknown word.
+[[nodiscard]] bool parse_faults(std::string_view list, Faults& out);
+
+/// A rule broken on purpose, to see that the checks can fail.
+enum class Mutation : uint8_t {
+    none,
+    send_before_sync,    ///< votes leave before they are durable
+    too_many_byzantine,  ///< F + 1 nodes vote for everything at once
+};
+
+struct Options {
+    uint64_t seed = 1;
+    unsigned nodes = 4;
+    Faults faults;
+    Mutation mutation = Mutation::none;
+    bool real_keys = false;
+    bool equal_stakes = false;    ///< else drawn from 1..8
+    uint64_t heights_min = 20;    ///< a run ends when every honest node finalized this much,
+    uint64_t heights_healed = 5;  ///< and this much after the faults ended
+    uint64_t faulty_ms_min = 2000;
+    uint64_t faulty_ms_max = 8000;
+    unsigned down_always = 0;          ///< this many nodes (the last ones) never start
+    uint64_t down_until_ms = 0;        ///< with down_always: when they start after all (0: never)
+    uint64_t settle_ms_max = 200'000;  ///< no progress within this after healing is a failure
+};
+
+struct Outcome {
+    std::string failure;  ///< empty if every check passed
+    uint64_t trace = 0;   ///< a hash over everything that happened, in order
+    uint64_t events = 0;
+    uint64_t final_height = 0;  ///< the lowest of the honest nodes
+    uint64_t views = 0;         ///< the highest
+    uint64_t crashes = 0;
+    uint64_t evidence = 0;  ///< offences proven
+    uint64_t behind = 0;    ///< times a node had to sync final blocks
+    uint64_t simulated_ms = 0;
+
+    [[nodiscard]] bool passed() const { return failure.empty(); }
+};
+
+[[nodiscard]] Outcome simulate(const Options& options);
+
+}  // namespace trainyard::sim
