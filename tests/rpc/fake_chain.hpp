@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// A chain in memory that stands in for a node at the seam rpc::Backend.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+
+#include "core/hash.hpp"
+#include "core/keys.hpp"
+#include "rpc/server.hpp"
+
+namespace trainyard::rpc::test {
+
+inline SecretKey key_of(uint8_t n) {
+    SecretKey key;
+    key[31] = n;
+    return key;
+}
+inline Address address_of_key(uint8_t n) {
+    return *trainyard::address_of(key_of(n));
+}
+
+/// Type 2 unless changed; signed.
+inline Tx make_tx(uint8_t key, uint64_t nonce, const std::function<void(Tx&)>& change = {}) {
+    Tx tx;
+    tx.type = TxType::dynamic_fee;
+    tx.chain_id = 7777;
+    tx.nonce = nonce;
+    tx.gas_limit = 100'000;
+    tx.max_fee_per_gas = Uint256(3'000'000'000);
+    tx.max_priority_fee_per_gas = Uint256(1'000'000'000);
+    tx.to = address_of_key(200);
+    tx.value = Uint256(5);
+    if (change) change(tx);
+    sign_tx(tx, key_of(key));
+    return tx;
+}
+
+inline Hash word(uint8_t n) {
+    Hash out;
+    out[31] = n;
+    return out;
+}
+
+class FakeChain final : public Backend {
+public:
+    std::vector<BlockPtr> blocks;
+    uint64_t finalised = 0;
+    std::map<Address, AccountInfo> accounts;
+    std::map<std::pair<Address, Uint256>, Uint256> slots;
+    std::map<Address, Bytes> codes;
+    std::map<Hash, PooledTx> pool;
+    std::map<Hash, Bytes> blobs;
+    uint64_t blob_size_max = 1 << 20;
+    std::optional<SyncStatus> sync;
+    std::function<Result<CallOutcome, CallError>(const CallRequest&, const Overrides&)> on_call;
+    std::function<Result<uint64_t, CallError>(const CallRequest&)> on_estimate;
+    std::function<Result<Hash, Refusal>(const Tx&)> on_submit;
+    mutable std::mutex mutex;
+
+    FakeChain() { add_block({}, {}); }
+
+    BlockPtr add_block(std::vector<Tx> txs, std::vector<std::vector<Log>> logs) {
+        auto block = next_block(std::move(txs), std::move(logs));
+        const std::lock_guard lock(mutex);
+        blocks.push_back(block);
+        return block;
+    }
+
+    [[nodiscard]] BlockPtr next_block(std::vector<Tx> txs,
+                                      std::vector<std::vector<Log>> logs) const {
+        Block block;
+        Header& h = block.header;
+        h.number = blocks.size();
+        if (!blocks.empty()) h.parent_hash = blocks.back()->hash;
+        h.ommers_hash = kEmptyListHash;
+        h.gas_limit = 30'000'000;
+        h.timestamp = 1000 + h.number;
+        h.base_fee_per_gas = Uint256(1'000'000'000);
+        h.withdrawals_root = kEmptyTrieRoot;
+        block.withdrawals.emplace();
+        std::vector<Address> senders;
+        std::vector<Receipt> receipts;
+        for (size_t i = 0; i < txs.size(); ++i) {
+            senders.push_back(*recover_sender(txs[i]));
+            Receipt r;
+            r.type = txs[i].type;
+            r.success = true;
+            h.gas_used += 21'000 * (i + 1);
+            r.cumulative_gas_used = h.gas_used;
+            if (i < logs.size()) r.logs = logs[i];
+            r.bloom = bloom_of(r.logs);
+            for (size_t b = 0; b < Bloom::size(); ++b) h.logs_bloom[b] |= r.bloom[b];
+            receipts.push_back(std::move(r));
+        }
+        block.txs = std::move(txs);
+        return make_full_block(std::move(block), std::move(senders), std::move(receipts));
+    }
+
+    uint64_t chain_id() const override { return 7777; }
+    std::string client_version() const override { return "trainyard/test"; }
+    NodeStatus node_status() const override { return {3, 9, "validator", "cpu avx2", 60, ""}; }
+    std::optional<SyncStatus> syncing() const override { return sync; }
+    std::vector<PeerInfo> peers() const override { return {{"02aa", "127.0.0.1:30303", true, 4}}; }
+    std::vector<ValidatorInfo> validators() const override {
+        ValidatorInfo v;
+        v.operator_address = address_of_key(1);
+        v.stake_wei = Uint256(32);
+        return {v};
+    }
+
+    BlockPtr block(const BlockId& id) const override {
+        const std::lock_guard lock(mutex);
+        if (const auto* by_hash = std::get_if<BlockByHash>(&id)) {
+            for (const auto& b : blocks)
+                if (b->hash == by_hash->hash) return b;
+            return nullptr;
+        }
+        uint64_t n = blocks.size() - 1;
+        if (const auto* number = std::get_if<uint64_t>(&id)) n = *number;
+        if (const auto* tag = std::get_if<Tag>(&id)) {
+            if (*tag == Tag::earliest) n = 0;
+            if (*tag == Tag::finalized) n = finalised;
+        }
+        return n < blocks.size() ? blocks[n] : nullptr;
+    }
+    std::optional<Header> header(uint64_t number) const override {
+        const auto found = block(number);
+        return found ? std::optional(found->block.header) : std::nullopt;
+    }
+    std::optional<TxPlace> find_tx(const Hash& hash) const override {
+        const std::lock_guard lock(mutex);
+        for (const auto& b : blocks)
+            for (size_t i = 0; i < b->tx_hashes.size(); ++i)
+                if (b->tx_hashes[i] == hash) return TxPlace{b, i};
+        return std::nullopt;
+    }
+    Uint256 next_base_fee(const Header&) const override { return Uint256(900'000'000); }
+    Uint256 blob_base_fee(const Header&) const override { return Uint256(1); }
+
+    Result<std::optional<AccountInfo>, StateError> account(const Hash& at,
+                                                           const Address& who) const override {
+        if (blocks[0]->hash == at && blocks.size() > 1) return Unexpected(StateError::unavailable);
+        const auto found = accounts.find(who);
+        if (found == accounts.end()) return std::optional<AccountInfo>();
+        return std::optional<AccountInfo>(found->second);
+    }
+    Result<Uint256, StateError> storage(const Hash&, const Address& who,
+                                        const Uint256& slot) const override {
+        const auto found = slots.find({who, slot});
+        return found == slots.end() ? Uint256(0) : found->second;
+    }
+    Result<Bytes, StateError> code(const Hash&, const Address& who) const override {
+        const auto found = codes.find(who);
+        return found == codes.end() ? Bytes{} : found->second;
+    }
+    Result<AccountProof, StateError> proof(const Hash&, const Address&,
+                                           const std::vector<Uint256>& wanted) const override {
+        AccountProof out;
+        out.nodes = {Bytes{1, 2}};
+        for (const auto& slot : wanted) out.storage.push_back({slot, Uint256(7), {Bytes{3}}});
+        return out;
+    }
+    Result<CallOutcome, CallError> call(const Hash&, const CallRequest& request,
+                                        const Overrides& overrides) const override {
+        if (on_call) return on_call(request, overrides);
+        return CallOutcome{};
+    }
+    Result<uint64_t, CallError> estimate_gas(const Hash&, const CallRequest& request,
+                                             const Overrides&) const override {
+        if (on_estimate) return on_estimate(request);
+        return uint64_t{21'000};
+    }
+    Result<AccessListOutcome, CallError> create_access_list(const Hash&,
+                                                            const CallRequest&) const override {
+        return AccessListOutcome{{{address_of_key(9), {word(1)}}}, 30'000, "execution reverted"};
+    }
+    Result<Hash, Refusal> submit(const Tx& tx) override {
+        if (on_submit) return on_submit(tx);
+        return hash_tx(tx);
+    }
+    std::optional<PooledTx> pooled_tx(const Hash& hash) const override {
+        const auto found = pool.find(hash);
+        return found == pool.end() ? std::nullopt : std::optional(found->second);
+    }
+    PoolContent pool_content() const override {
+        PoolContent out;
+        for (const auto& [hash, tx] : pool) out.pending[tx.sender][tx.tx.nonce] = tx;
+        return out;
+    }
+    PoolStatus pool_status() const override { return {pool.size(), 0}; }
+    uint64_t pending_nonce(const Address&) const override { return 42; }
+
+    class Writer final : public BlobWriter {
+    public:
+        explicit Writer(FakeChain& chain) : chain_(chain) {}
+        Result<Done, BlobError> append(BytesView piece) override {
+            trainyard::append(data_, piece);
+            if (data_.size() > chain_.blob_size_max) return Unexpected(BlobError::too_large);
+            return Done{};
+        }
+        Result<BlobInfo, BlobError> finish() override {
+            const BlobInfo info{sha256(data_), data_.size()};
+            const std::lock_guard lock(chain_.mutex);
+            chain_.blobs[info.id] = std::move(data_);
+            return info;
+        }
+
+    private:
+        FakeChain& chain_;
+        Bytes data_;
+    };
+    Result<std::unique_ptr<BlobWriter>, BlobError> begin_blob() override {
+        return std::unique_ptr<BlobWriter>(std::make_unique<Writer>(*this));
+    }
+    Result<BlobInfo, BlobError> blob_info(const Hash& id, bool) override {
+        const std::lock_guard lock(mutex);
+        const auto found = blobs.find(id);
+        if (found == blobs.end()) return Unexpected(BlobError::not_found);
+        return BlobInfo{id, found->second.size()};
+    }
+    Result<Bytes, BlobError> read_blob(const Hash& id, uint64_t offset,
+                                       uint64_t length) const override {
+        const std::lock_guard lock(mutex);
+        const auto found = blobs.find(id);
+        if (found == blobs.end()) return Unexpected(BlobError::not_found);
+        const BytesView data = found->second;
+        if (offset > data.size()) return Unexpected(BlobError::out_of_range);
+        const auto part = data.subspan(offset, std::min<uint64_t>(length, data.size() - offset));
+        return Bytes(part.begin(), part.end());
+    }
+};
+
+/// Keeps what it is told.
+class RecordingSession final : public Session {
+public:
+    std::vector<std::string> messages;
+    void push(std::shared_ptr<const std::string> message) override { messages.push_back(*message); }
+};
+
+}  // namespace trainyard::rpc::test
