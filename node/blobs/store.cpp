@@ -183,12 +183,13 @@ BlobResult<uint64_t> BlobStore::Impl::size_of(const Hash& id) const {
 }
 
 struct BlobWriter::Impl {
-    explicit Impl(BlobStore::Impl& s) : store(s), path(s.unfinished_path()) {}
+    explicit Impl(std::shared_ptr<BlobStore::Impl> s)
+        : store(std::move(s)), path(store->unfinished_path()) {}
     ~Impl() {
         if (is_published) return;
         std::error_code ignored;
         std::filesystem::remove(path, ignored);
-        store.release(reserved);
+        store->release(reserved);
     }
 
     BlobResult<Done> flush() {
@@ -199,7 +200,7 @@ struct BlobWriter::Impl {
         return done;
     }
 
-    BlobStore::Impl& store;
+    const std::shared_ptr<BlobStore::Impl> store;
     const fs::path path;
     File file;
     Manifest manifest;
@@ -212,12 +213,12 @@ BlobWriter::BlobWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 BlobWriter::~BlobWriter() = default;
 
 BlobResult<Done> BlobWriter::append(BytesView bytes) {
-    const uint64_t limit = std::min(impl_->store.options.blob_bytes_max, kBlobBytesMax);
+    const uint64_t limit = std::min(impl_->store->options.blob_bytes_max, kBlobBytesMax);
     if (bytes.size() > limit - impl_->reserved) {
         return fail(BlobError::too_large,
                     "a blob may have at most " + std::to_string(limit) + " bytes");
     }
-    if (auto done = impl_->store.reserve(bytes.size()); !done) return done;
+    if (auto done = impl_->store->reserve(bytes.size()); !done) return done;
     impl_->reserved += bytes.size();
     while (!bytes.empty()) {
         const size_t take = std::min<size_t>(bytes.size(), kChunkBytes - impl_->chunk.size());
@@ -236,23 +237,23 @@ BlobResult<Hash> BlobWriter::finish() {
     }
     if (auto done = or_io(impl_->file.sync()); !done) return unexpected(std::move(done).error());
     const Hash id = blob_id(impl_->manifest);
-    auto done = impl_->store.publish(id, impl_->manifest, impl_->path);
+    auto done = impl_->store->publish(id, impl_->manifest, impl_->path);
     if (!done) return unexpected(std::move(done).error());
     impl_->is_published = true;
     return id;
 }
 
 struct ChunkWriter::Impl {
-    Impl(BlobStore::Impl& s, const Hash& i, Manifest m)
-        : store(s), id(i), manifest(std::move(m)), path(s.unfinished_path()) {}
+    Impl(std::shared_ptr<BlobStore::Impl> s, const Hash& i, Manifest m)
+        : store(std::move(s)), id(i), manifest(std::move(m)), path(store->unfinished_path()) {}
     ~Impl() {
         if (is_published) return;
         std::error_code ignored;
         std::filesystem::remove(path, ignored);
-        store.release(manifest.size_bytes);
+        store->release(manifest.size_bytes);
     }
 
-    BlobStore::Impl& store;
+    const std::shared_ptr<BlobStore::Impl> store;
     const Hash id;
     const Manifest manifest;
     const fs::path path;
@@ -282,16 +283,16 @@ BlobResult<Done> ChunkWriter::finish() {
         return fail(BlobError::incomplete, "chunks of " + to_hex(impl_->id.bytes) + " are missing");
     }
     if (auto done = or_io(impl_->file.sync()); !done) return done;
-    auto done = impl_->store.publish(impl_->id, impl_->manifest, impl_->path);
+    auto done = impl_->store->publish(impl_->id, impl_->manifest, impl_->path);
     impl_->is_published = done.has_value();
     return done;
 }
 
-BlobStore::BlobStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+BlobStore::BlobStore(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 BlobStore::~BlobStore() = default;
 
 BlobResult<std::unique_ptr<BlobStore>> BlobStore::open(StoreOptions options) {
-    auto impl = std::make_unique<Impl>(std::move(options));
+    auto impl = std::make_shared<Impl>(std::move(options));
     if (auto done = impl->prepare_folder(); !done) return unexpected(std::move(done).error());
     if (auto done = impl->scan(); !done) return unexpected(std::move(done).error());
     return std::unique_ptr<BlobStore>(new BlobStore(std::move(impl)));
@@ -305,7 +306,7 @@ BlobResult<Hash> BlobStore::put(BytesView blob) {
 }
 
 BlobResult<std::unique_ptr<BlobWriter>> BlobStore::writer() {
-    auto impl = std::make_unique<BlobWriter::Impl>(*impl_);
+    auto impl = std::make_unique<BlobWriter::Impl>(impl_);
     auto file = File::create(impl->path);
     if (!file) return io_failure(std::move(file).error());
     impl->file = *std::move(file);
@@ -323,7 +324,7 @@ BlobResult<std::unique_ptr<ChunkWriter>> BlobStore::chunk_writer(const Hash& id,
     if (auto done = impl_->reserve(manifest.size_bytes); !done) {
         return unexpected(std::move(done).error());
     }
-    auto impl = std::make_unique<ChunkWriter::Impl>(*impl_, id, std::move(manifest));
+    auto impl = std::make_unique<ChunkWriter::Impl>(impl_, id, std::move(manifest));
     auto file = File::create(impl->path);
     if (!file) return io_failure(std::move(file).error());
     impl->file = *std::move(file);

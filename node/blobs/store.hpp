@@ -41,8 +41,8 @@ struct StoreOptions {
 
 class BlobStore;
 
-/// Takes a blob piece by piece. Dropped before `finish` it leaves nothing. Must not outlive the
-/// store.
+/// Takes a blob piece by piece. Dropped before `finish` it leaves nothing; it keeps the folder in
+/// use.
 class BlobWriter {
 public:
     ~BlobWriter();
@@ -58,7 +58,7 @@ private:
 };
 
 /// Takes the chunks of a known blob in any order; each is checked before it is written. Dropped
-/// before `finish` it leaves nothing. Must not outlive the store.
+/// before `finish` it leaves nothing; it keeps the folder in use.
 class ChunkWriter {
 public:
     ~ChunkWriter();
@@ -104,8 +104,8 @@ public:
     struct Impl;
 
 private:
-    explicit BlobStore(std::unique_ptr<Impl> impl);
-    std::unique_ptr<Impl> impl_;
+    explicit BlobStore(std::shared_ptr<Impl> impl);
+    std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace trainyard::blobs

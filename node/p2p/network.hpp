@@ -69,7 +69,8 @@ using OnAnswer = std::function<void(Answer)>;
 class Responder {
 public:
     void answer(Bytes payload) const;
-    void refuse() const;  ///< we do not have it
+    void refuse() const;    ///< we do not have it
+    void throttle() const;  ///< we have too much to do; ask again later
 
     struct Impl;
     explicit Responder(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

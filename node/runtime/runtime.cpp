@@ -109,7 +109,7 @@ struct Runtime::Impl {
         : options(o),
           io(static_cast<int>(std::max(1u, o.io_threads))),
           work(io.get_executor()),
-          pool(pool_size(o.pool_threads)),
+          pool(std::make_unique<asio::thread_pool>(pool_size(o.pool_threads))),
           signals(io) {}
 
     void wait_for_signal() {
@@ -133,7 +133,7 @@ struct Runtime::Impl {
     SystemClock clock;
     asio::io_context io;
     asio::executor_work_guard<asio::io_context::executor_type> work;
-    asio::thread_pool pool;
+    std::unique_ptr<asio::thread_pool> pool;  // null once joined
     asio::signal_set signals;
     std::vector<std::thread> threads;
     std::mutex mutex;
@@ -161,11 +161,11 @@ asio::io_context& Runtime::io() {
 }
 
 void Runtime::offload(Job job) {
-    asio::post(impl_->pool, std::move(job));
+    if (impl_->pool) asio::post(*impl_->pool, std::move(job));
 }
 
 void Runtime::offload(Job job, const Strand& strand, Job then) {
-    asio::post(impl_->pool, [job = std::move(job), strand, then = std::move(then)]() mutable {
+    offload([job = std::move(job), strand, then = std::move(then)]() mutable {
         job();
         strand.post(std::move(then));
     });
@@ -209,10 +209,12 @@ void Runtime::join() {
     }
     impl_->work.reset();
     impl_->io.stop();
-    impl_->pool.stop();
-    impl_->pool.join();
     for (std::thread& thread : impl_->threads) thread.join();
     impl_->threads.clear();
+    if (!impl_->pool) return;
+    impl_->pool->stop();
+    impl_->pool->join();
+    impl_->pool.reset();  // also drops what was queued, while the parts it refers to still live
 }
 
 void Runtime::run() {
