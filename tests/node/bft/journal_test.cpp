@@ -7,7 +7,9 @@
 namespace trainyard::node::bft {
 namespace {
 
-Bytes record(uint8_t n) { return {n, n}; }
+Bytes record(uint8_t n) {
+    return {n, n};
+}
 
 TEST(journal, gives_back_all_records_in_view_order_after_a_restart) {
     const auto kv = state::make_memory_kv();

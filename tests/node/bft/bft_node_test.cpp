@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// Four nodes in one process, over real TLS connections, agree on blocks; one may stop and come
+// back.
+#include "node/bft/bft_node.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+namespace trainyard::node::bft {
+namespace {
+
+constexpr uint64_t kChainId = 7777;
+
+SecretKey secret(uint8_t n) {
+    SecretKey key;
+    key[31] = n;
+    return key;
+}
+
+struct Keys {
+    SecretKey account, consensus, vrf, p2p;
+};
+
+struct Chainspec {
+    config::Genesis genesis;
+    consensus::ValidatorSet set;
+    std::vector<Keys> keys;  ///< in the order of the set
+};
+
+Chainspec make_spec() {
+    config::Genesis genesis;
+    std::vector<consensus::Validator> validators;
+    std::map<Address, Keys> keys;
+    for (uint8_t i = 1; i <= 4; ++i) {
+        const Keys k{secret(i), secret(10 + i), secret(20 + i), secret(30 + i)};
+        const consensus::Validator v{*address_of(k.account), *public_key(k.consensus),
+                                     *public_key(k.vrf), *public_key(k.p2p), 32'000'000'000};
+        keys[v.address] = k;
+        validators.push_back(v);
+        genesis.validators.push_back({v.address, v.consensus_key, v.vrf_key, v.p2p_key,
+                                      Uint256(v.stake_gwei) * Uint256(1'000'000'000), ""});
+    }
+    genesis.chain_id = kChainId;
+    genesis.gas_limit = 60'000'000;
+    genesis.base_fee_wei = Uint256(1'000'000'000);
+    genesis.epoch_length = 8;
+    genesis.cutoff = 2;
+    genesis.block_interval_ms = 50;
+    genesis.delta_ms = 150;
+    genesis.alloc[*address_of(secret(100))].balance =
+        Uint256(1'000'000'000) * Uint256(1'000'000'000);
+    auto set = consensus::ValidatorSet::make(validators);
+    std::vector<Keys> ordered;
+    for (const auto& v : set->all()) ordered.push_back(keys[v.address]);
+    return {genesis, *set, ordered};
+}
+
+/// A node without RPC; its stores outlive it, as a disk does.
+class TestNode {
+public:
+    TestNode(const Chainspec& spec, size_t index, state::Kv& chain_kv, state::Kv& votes,
+             std::vector<p2p::StaticPeer> peers, uint16_t port)
+        : signer_(spec.keys[index].consensus, spec.keys[index].vrf) {
+        consensus::ChainConfig config;
+        config.chain_id = kChainId;
+        config.epoch_length = 8;
+        config.commit_cutoff = 2;
+        chain_ = std::move(*chain::Chain::open(chain_kv, {config, spec.genesis, spec.set}));
+        pool_ = std::make_unique<mempool::Mempool>(*chain_, mempool::Mempool::Options{});
+        p2p::NetworkOptions net;
+        net.listen = {"127.0.0.1", port};
+        net.identity = spec.keys[index].p2p;
+        net.genesis = chain_->genesis_hash();
+        net.peers = std::move(peers);
+        network_ = std::make_unique<p2p::Network>(runtime_, net, runtime::Logger::null());
+        BftNode::Options options;
+        options.params.chain = {kChainId, chain_->genesis_hash()};
+        options.params.self = static_cast<consensus::ValidatorIndex>(index);
+        options.params.delta_ms = spec.genesis.delta_ms;
+        options.params.execute_ms = 100;
+        options.params.block_interval_ms = spec.genesis.block_interval_ms;
+        options.params.mini_epoch_length = 8;
+        options.signer = &signer_;
+        options.beneficiary = spec.set.at(static_cast<uint16_t>(index)).address;
+        bft_ = std::make_unique<BftNode>(
+            BftNode::Parts{runtime_, *network_, *chain_, *pool_, votes, runtime::Logger::null()},
+            std::move(options));
+        bft_->attach();
+        chain_->listen({[this](const chain::ChainBlockPtr& b) { pool_->on_head(b); }, {}});
+        runtime_.start();
+        EXPECT_TRUE(network_->start());
+        bft_->start();
+    }
+    ~TestNode() {
+        network_->stop();
+        runtime_.request_stop();
+        runtime_.join();
+    }
+    chain::Chain& chain() { return *chain_; }
+    mempool::Mempool& pool() { return *pool_; }
+    [[nodiscard]] uint64_t height() const { return chain_->finalised()->height(); }
+
+private:
+    runtime::Runtime runtime_;
+    consensus::bft::KeySigner signer_;
+    std::unique_ptr<chain::Chain> chain_;
+    std::unique_ptr<mempool::Mempool> pool_;
+    std::unique_ptr<p2p::Network> network_;
+    std::unique_ptr<BftNode> bft_;
+};
+
+class Cluster {
+public:
+    Cluster() : spec_(make_spec()) {
+        for (size_t i = 0; i < 4; ++i) {
+            chains_.push_back(state::make_memory_kv());
+            votes_.push_back(state::make_memory_kv());
+            nodes_.emplace_back();
+        }
+    }
+    void start(size_t i) {
+        std::vector<p2p::StaticPeer> peers;
+        for (size_t j = 0; j < 4; ++j)
+            peers.push_back({{"127.0.0.1", port_of(j)}, *public_key(spec_.keys[j].p2p)});
+        nodes_[i] = std::make_unique<TestNode>(spec_, i, *chains_[i], *votes_[i], std::move(peers),
+                                               port_of(i));
+    }
+    void stop(size_t i) { nodes_[i].reset(); }
+    TestNode& node(size_t i) { return *nodes_[i]; }
+    /// True once every running node has this height final.
+    bool reaches(uint64_t height, int seconds) {
+        for (int waited = 0; waited < seconds * 50; ++waited) {
+            bool all = true;
+            for (const auto& node : nodes_) all = all && (!node || node->height() >= height);
+            if (all) return true;
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+        return false;
+    }
+    bool agree(uint64_t height) {
+        std::optional<Hash> hash;
+        for (const auto& node : nodes_) {
+            if (!node) continue;
+            const auto block = node->chain().by_number(height);
+            if (block == nullptr || (hash && *hash != block->hash)) return false;
+            hash = block->hash;
+        }
+        return true;
+    }
+
+private:
+    static uint16_t port_of(size_t i) {
+        static const auto base = static_cast<uint16_t>(
+            20'000 + std::chrono::steady_clock::now().time_since_epoch().count() / 1000 % 20'000);
+        return static_cast<uint16_t>(base + i);
+    }
+    Chainspec spec_;
+    std::vector<std::unique_ptr<state::Kv>> chains_, votes_;
+    std::vector<std::unique_ptr<TestNode>> nodes_;
+};
+
+TEST(bft_node, four_nodes_finalise_blocks_and_a_transaction) {
+    Cluster cluster;
+    for (size_t i = 0; i < 4; ++i) cluster.start(i);
+    ASSERT_TRUE(cluster.reaches(5, 30));
+    Tx tx;
+    tx.type = TxType::dynamic_fee;
+    tx.chain_id = kChainId;
+    tx.max_fee_per_gas = Uint256(5'000'000'000);
+    tx.max_priority_fee_per_gas = Uint256(1'000'000);
+    tx.gas_limit = 21'000;
+    tx.to = *address_of(secret(101));
+    tx.value = Uint256(5);
+    sign_tx(tx, secret(100));
+    for (size_t i = 0; i < 4; ++i) EXPECT_TRUE(cluster.node(i).pool().submit(tx));
+    ASSERT_TRUE(cluster.reaches(cluster.node(0).height() + 8, 30));
+    EXPECT_TRUE(cluster.agree(5));
+    for (size_t i = 0; i < 4; ++i) EXPECT_TRUE(cluster.node(i).chain().find_tx(hash_tx(tx)));
+}
+
+TEST(bft_node, three_of_four_go_on_and_the_fourth_comes_back) {
+    Cluster cluster;
+    for (size_t i = 0; i < 4; ++i) cluster.start(i);
+    ASSERT_TRUE(cluster.reaches(3, 30));
+    cluster.stop(2);
+    const uint64_t alone = cluster.node(0).height();
+    ASSERT_TRUE(cluster.reaches(alone + 6, 60));
+    cluster.start(2);
+    ASSERT_TRUE(cluster.reaches(cluster.node(0).height() + 4, 60));
+    EXPECT_TRUE(cluster.agree(alone + 4));
+}
+
+}  // namespace
+}  // namespace trainyard::node::bft
