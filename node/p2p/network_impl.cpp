@@ -210,5 +210,8 @@ void Responder::answer(Bytes payload) const {
 void Responder::refuse() const {
     impl_->refuse(RequestError::unsupported);
 }
+void Responder::throttle() const {
+    impl_->refuse(RequestError::throttled);
+}
 
 }  // namespace trainyard::p2p
