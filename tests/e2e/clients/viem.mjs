@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// viem deploys, calls, reads logs and subscribes, over HTTP and WebSocket.
+import {
+  BaseError, concatHex, createPublicClient, createWalletClient, decodeEventLog, defineChain, encodeDeployData, getContractAddress, http, keccak256,
+  pad, parseEther, toHex, webSocket,
+} from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { addresses, counter, equal, eventually, isTrue, ok, options, run, within } from "./common.mjs";
+
+const { abi, bytecode } = counter;
+const account = privateKeyToAccount(options.key);
+
+async function connect() {
+  const id = await createPublicClient({ transport: http(options.http) }).getChainId();
+  const chain = defineChain({
+    id, name: "Trainyard", nativeCurrency: { name: "Coin", symbol: "COIN", decimals: 18 },
+    rpcUrls: { default: { http: [options.http] } }, contracts: { multicall3: { address: addresses.multicall3 } },
+  });
+  const transport = http(options.http, { batch: true });
+  const settings = { chain, pollingInterval: 200 };
+  return {
+    chain,
+    reader: createPublicClient({ ...settings, transport }),
+    writer: createWalletClient({ ...settings, account, transport }),
+    live: createPublicClient({ ...settings, transport: webSocket(options.ws) }),
+  };
+}
+
+async function deploy({ reader, writer }) {
+  const hash = await writer.deployContract({ abi, bytecode, args: [5n], value: 7n });
+  const receipt = await reader.waitForTransactionReceipt({ hash });
+  equal(receipt.status, "success", "viem deploys a contract");
+  equal(await reader.getBalance({ address: receipt.contractAddress }), 7n, "the value sent with the deployment is there");
+  isTrue((await reader.getCode({ address: receipt.contractAddress })).length > 2, "eth_getCode gives the code");
+  return receipt.contractAddress;
+}
+
+async function callAndWrite({ reader, writer }, address) {
+  equal(await reader.readContract({ address, abi, functionName: "count" }), 5n, "eth_call reads the constructor's argument");
+  equal(await reader.readContract({ address, abi, functionName: "owner" }), account.address, "the owner is the deployer");
+  const { request, result } = await reader.simulateContract({ account, address, abi, functionName: "add", args: [3n] });
+  equal(result, 8n, "a simulated call answers");
+  const receipt = await reader.waitForTransactionReceipt({ hash: await writer.writeContract(request) });
+  const event = decodeEventLog({ abi, ...receipt.logs[0] });
+  equal(event.args, { by: account.address, step: 3n, count: 8n }, "the receipt's log decodes");
+  equal(receipt.type, "eip1559", "the transaction is of type 2");
+  const transaction = await reader.getTransaction({ hash: receipt.transactionHash });
+  equal(transaction.blockHash, receipt.blockHash, "the transaction names its block");
+  const block = await reader.getBlock({ blockHash: receipt.blockHash, includeTransactions: true });
+  isTrue(block.transactions.some((t) => t.hash === receipt.transactionHash), "the block holds the transaction");
+  return receipt;
+}
+
+async function reverts({ reader }, address) {
+  const fails = async (functionName, args) =>
+    reader.simulateContract({ account, address, abi, functionName, args }).then(() => "", (e) => e.walk((c) => c instanceof BaseError && c.data) ?? e);
+  equal((await fails("add", [101n])).data.errorName, "TooMuch", "a custom error is decoded");
+  equal((await fails("refuse", ["no thanks"])).reason, "no thanks", "a revert reason is decoded");
+}
+
+async function logs({ reader }, address, receipt) {
+  const event = abi.find((entry) => entry.name === "Counted");
+  const range = { fromBlock: receipt.blockNumber, toBlock: receipt.blockNumber };
+  equal((await reader.getLogs({ address, event, args: { step: 3n }, ...range })).length, 1, "eth_getLogs finds by topic");
+  equal((await reader.getLogs({ address, event, args: { step: 4n }, ...range })).length, 0, "and finds nothing for another topic");
+  equal((await reader.getLogs({ address, event, blockHash: receipt.blockHash })).length, 1, "eth_getLogs finds by block hash");
+}
+
+async function filters({ reader, writer }, address) {
+  const filter = await reader.createContractEventFilter({ address, abi, eventName: "Counted" });
+  equal(await reader.getFilterChanges({ filter }), [], "a new filter has nothing to say");
+  const hash = await writer.writeContract({ address, abi, functionName: "add", args: [9n] });
+  await reader.waitForTransactionReceipt({ hash });
+  const changes = await eventually(async () => (await reader.getFilterChanges({ filter })).find((log) => log.transactionHash === hash), 20, "filter");
+  equal(changes.args.step, 9n, "eth_getFilterChanges gives the new log");
+  isTrue(await reader.uninstallFilter({ filter }), "a filter can be removed");
+}
+
+async function subscriptions({ live, writer }, address) {
+  const block = await within(new Promise((resolve, reject) => {
+    const stop = live.watchBlocks({ onBlock: (b) => (stop(), resolve(b)), onError: reject, poll: false });
+  }), 30, "newHeads");
+  isTrue(block.number > 0n, "eth_subscribe newHeads gives blocks over WebSocket");
+  const seen = new Promise((resolve, reject) => {
+    const stop = live.watchContractEvent({
+      address, abi, eventName: "Counted", args: { step: 11n }, poll: false, onLogs: (found) => (stop(), resolve(found)), onError: reject,
+    });
+  });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await writer.writeContract({ address, abi, functionName: "add", args: [10n] });
+  await writer.writeContract({ address, abi, functionName: "add", args: [11n] });
+  const found = await within(seen, 30, "logs subscription");
+  equal(found[0].args.step, 11n, "eth_subscribe logs gives the log that was asked for");
+  equal(await live.getChainId(), await writer.getChainId(), "calls work over the same WebSocket");
+}
+
+async function manyAtOnce({ reader, writer }, address) {
+  const before = await reader.readContract({ address, abi, functionName: "count" });
+  const nonce = await reader.getTransactionCount({ address: account.address, blockTag: "pending" });
+  const hashes = await Promise.all([3, 1, 4, 0, 2].map((i) =>
+    writer.writeContract({ address, abi, functionName: "add", args: [1n], nonce: nonce + i, gas: 100_000n })));
+  await Promise.all(hashes.map((hash) => reader.waitForTransactionReceipt({ hash })));
+  equal(await reader.readContract({ address, abi, functionName: "count" }), before + 5n, "five transactions sent out of order all happen");
+}
+
+async function fees({ reader, writer }) {
+  const history = await reader.getFeeHistory({ blockCount: 4, rewardPercentiles: [50] });
+  isTrue(history.baseFeePerGas.length >= 2, "eth_feeHistory answers");
+  equal(await reader.estimateGas({ account, to: account.address, value: 1n }), 21_000n, "a plain transfer needs 21,000 gas");
+  const to = "0x00000000000000000000000000000000000c0ffe";
+  const before = await reader.getBalance({ address: to });
+  const hash = await writer.sendTransaction({ to, value: parseEther("0.5"), type: "legacy" });
+  await reader.waitForTransactionReceipt({ hash });
+  equal((await reader.getBalance({ address: to })) - before, parseEther("0.5"), "a legacy transaction moves coins");
+}
+
+async function wellKnown({ reader, writer }, address) {
+  if (!(await reader.getCode({ address: addresses.multicall3 }))) return ok("(no multicall contract on this chain)");
+  const calls = ["count", "owner"].map((functionName) => ({ address, abi, functionName }));
+  const answers = await reader.multicall({ contracts: calls, allowFailure: false });
+  equal(answers[1], account.address, "multicall answers through one call");
+  const salt = pad(toHex(Date.now()));
+  const initCode = encodeDeployData({ abi, bytecode, args: [1n] });
+  const hash = await writer.sendTransaction({ to: addresses.deployer, data: concatHex([salt, initCode]) });
+  await reader.waitForTransactionReceipt({ hash });
+  const at = getContractAddress({ opcode: "CREATE2", from: addresses.deployer, salt, bytecodeHash: keccak256(initCode) });
+  equal(await reader.readContract({ address: at, abi, functionName: "count" }), 1n, "the CREATE2 deployer deploys where it must");
+}
+
+await run("viem", async () => {
+  const clients = await connect();
+  isTrue((await clients.reader.getBalance({ address: account.address })) > parseEther("10"), "the account has funds");
+  const address = await deploy(clients);
+  const receipt = await callAndWrite(clients, address);
+  await reverts(clients, address);
+  await logs(clients, address, receipt);
+  await filters(clients, address);
+  await subscriptions(clients, address);
+  await manyAtOnce(clients, address);
+  await fees(clients);
+  await wellKnown(clients, address);
+});
