@@ -41,12 +41,14 @@ rpc::CallError refused(consensus::TxInvalid why) {
 
 rpc::CallError error_of(const consensus::EstimateError& e) {
     switch (e.kind) {
-        case consensus::EstimateError::Kind::refused: return refused(*e.tx_error);
+        case consensus::EstimateError::Kind::refused:
+            return refused(*e.tx_error);
         case consensus::EstimateError::Kind::gas_exceeds_allowance:
             return {Kind::gas_exceeds_allowance,
                     "gas required exceeds allowance (" + std::to_string(e.allowance) + ")",
                     {}};
-        case consensus::EstimateError::Kind::reverted: return {Kind::reverted, {}, e.output};
+        case consensus::EstimateError::Kind::reverted:
+            return {Kind::reverted, {}, e.output};
         case consensus::EstimateError::Kind::failed:
             return {Kind::failed, std::string(vm::to_text(e.status)), {}};
     }

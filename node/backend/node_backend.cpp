@@ -9,11 +9,15 @@ namespace {
 
 constexpr size_t kRecentMax = 64;
 
-rpc::PooledTx pooled(const mempool::Pooled& tx) { return {tx.tx, tx.hash, tx.sender}; }
+rpc::PooledTx pooled(const mempool::Pooled& tx) {
+    return {tx.tx, tx.hash, tx.sender};
+}
 
 }  // namespace
 
-uint64_t NodeBackend::chain_id() const { return parts_.chain.config().chain_id; }
+uint64_t NodeBackend::chain_id() const {
+    return parts_.chain.config().chain_id;
+}
 
 std::vector<rpc::ValidatorInfo> NodeBackend::validators() const {
     std::vector<rpc::ValidatorInfo> infos;
@@ -52,11 +56,14 @@ rpc::BlockPtr NodeBackend::block(const rpc::BlockId& id) const {
         return full(found);
     }
     switch (std::get<rpc::Tag>(id)) {
-        case rpc::Tag::earliest: return full(chain.by_number(0));
-        case rpc::Tag::finalized: return full(chain.finalised());
+        case rpc::Tag::earliest:
+            return full(chain.by_number(0));
+        case rpc::Tag::finalized:
+            return full(chain.finalised());
         case rpc::Tag::latest:
         case rpc::Tag::safe:
-        case rpc::Tag::pending: return full(chain.latest());
+        case rpc::Tag::pending:
+            return full(chain.latest());
     }
     return nullptr;
 }
@@ -91,8 +98,8 @@ Result<std::optional<rpc::AccountInfo>, rpc::StateError> NodeBackend::account(
     if (view == nullptr) return unexpected(rpc::StateError::unknown_block);
     const auto found = view->account(address);
     if (!found) return std::optional<rpc::AccountInfo>();
-    return std::optional(rpc::AccountInfo{found->nonce, found->balance, found->code_hash,
-                                          found->storage_root});
+    return std::optional(
+        rpc::AccountInfo{found->nonce, found->balance, found->code_hash, found->storage_root});
 }
 
 Result<Uint256, rpc::StateError> NodeBackend::storage(const Hash& block_hash,
@@ -121,8 +128,8 @@ Result<rpc::AccountProof, rpc::StateError> NodeBackend::proof(
     if (!proven) return unexpected(rpc::StateError::unavailable);
     rpc::AccountProof out;
     if (proven->account)
-        out.account = {proven->account->nonce, proven->account->balance,
-                       proven->account->code_hash, proven->account->storage_root};
+        out.account = {proven->account->nonce, proven->account->balance, proven->account->code_hash,
+                       proven->account->storage_root};
     out.nodes = std::move(proven->nodes);
     for (auto& slot : proven->storage)
         out.storage.push_back({slot.slot, slot.value, std::move(slot.nodes)});

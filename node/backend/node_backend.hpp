@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The node behind JSON-RPC: answers rpc::Backend from the chain, the pool, the blobs and the network.
+// The node behind JSON-RPC: answers rpc::Backend from the chain, the pool, the blobs and the
+// network.
 #pragma once
 
 #include <functional>

@@ -34,9 +34,12 @@ private:
 
 cb::Verdict machine_verdict(chain::Verdict verdict) {
     switch (verdict) {
-        case chain::Verdict::valid: return cb::Verdict::valid;
-        case chain::Verdict::invalid: return cb::Verdict::invalid;
-        case chain::Verdict::unavailable: return cb::Verdict::unavailable;
+        case chain::Verdict::valid:
+            return cb::Verdict::valid;
+        case chain::Verdict::invalid:
+            return cb::Verdict::invalid;
+        case chain::Verdict::unavailable:
+            return cb::Verdict::unavailable;
     }
     return cb::Verdict::unavailable;
 }
@@ -45,8 +48,12 @@ cb::Verdict machine_verdict(chain::Verdict verdict) {
 
 struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
     Impl(Parts p, Options o)
-        : parts(std::move(p)), options(std::move(o)), strand(parts.runtime.make_strand()),
-          checks(parts.chain), journal(parts.votes), clock(parts.runtime.clock()) {}
+        : parts(std::move(p)),
+          options(std::move(o)),
+          strand(parts.runtime.make_strand()),
+          checks(parts.chain),
+          journal(parts.votes),
+          clock(parts.runtime.clock()) {}
 
     Parts parts;
     Options options;
@@ -144,9 +151,8 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         const View oldest = oldest_live_view();
         std::erase_if(timers, [&](const auto& entry) { return entry.first.view < oldest; });
         auto [it, is_new] = timers.try_emplace(e.id, strand);
-        it->second.start(runtime::Duration(e.after_ms), [self = shared_from_this(), id = e.id] {
-            self->give(cb::Timeout{id});
-        });
+        it->second.start(runtime::Duration(e.after_ms),
+                         [self = shared_from_this(), id = e.id] { self->give(cb::Timeout{id}); });
     }
     View oldest_live_view() const {
         const View view = machine->standing().view;
@@ -172,8 +178,8 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         parts.runtime.offload([self = shared_from_this(), block = e.block] {
             const auto verdict = machine_verdict(self->parts.chain.execute(*block));
             if (verdict == cb::Verdict::invalid)
-                self->parts.log.warn("refused a block", {{"height", block->header.number},
-                                                         {"hash", block->hash}});
+                self->parts.log.warn("refused a block",
+                                     {{"height", block->header.number}, {"hash", block->hash}});
             self->post(cb::BlockVerdict{block->hash, verdict});
         });
     }
@@ -212,17 +218,16 @@ void BftNode::attach() {
                                     impl->on_bytes(kind, peer, payload);
                                 });
     }
-    impl_->parts.network.on_peer(impl_->strand, [impl = impl_](const p2p::PeerEvent& event) {
-        impl->on_peer(event);
-    });
+    impl_->parts.network.on_peer(
+        impl_->strand, [impl = impl_](const p2p::PeerEvent& event) { impl->on_peer(event); });
 }
 
 void BftNode::start() {
     impl_->strand.post([impl = impl_] {
         cb::Recovered recovered{impl->parts.chain.final_point(), impl->journal.load()};
-        impl->machine = std::make_unique<cb::Bft>(impl->options.params, impl->parts.chain.validators(),
-                                                  std::move(recovered), impl->options.signer,
-                                                  impl->checks);
+        impl->machine =
+            std::make_unique<cb::Bft>(impl->options.params, impl->parts.chain.validators(),
+                                      std::move(recovered), impl->options.signer, impl->checks);
         impl->inputs.push_front(cb::Start{});
         impl->drain();
     });

@@ -18,6 +18,8 @@ p2p::Kind kind_of(const cb::Message& message) {
     return std::visit(Visitor{}, message);
 }
 
-bool may_carry(p2p::Kind kind, const cb::Message& message) { return kind_of(message) == kind; }
+bool may_carry(p2p::Kind kind, const cb::Message& message) {
+    return kind_of(message) == kind;
+}
 
 }  // namespace trainyard::node::bft

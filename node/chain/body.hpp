@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A block's body on its own, as a proposal carries it beside the header: RLP([txs, ommers, withdrawals]).
+// A block's body on its own, as a proposal carries it beside the header: RLP([txs, ommers,
+// withdrawals]).
 #pragma once
 
 #include "core/block.hpp"

@@ -10,7 +10,9 @@
 namespace trainyard::node::chain {
 namespace {
 
-ChainError store_error(const state::StoreError& error) { return {state::to_text(error)}; }
+ChainError store_error(const state::StoreError& error) {
+    return {state::to_text(error)};
+}
 
 Result<Done, ChainError> write_genesis(state::World& world, const config::Genesis& genesis) {
     const Block block = config::genesis_block(genesis);
@@ -103,9 +105,10 @@ Result<std::unique_ptr<Chain>, ChainError> Chain::open(state::Kv& kv, Options op
     }
     const auto first = (*world)->header_by_number(0);
     if (!first || hash_header(*first) != *genesis_hash)
-        return unexpected(ChainError{"the data folder holds another chain (its block 0 is not " +
-                                     to_hex0x(genesis_hash->bytes) +
-                                     "): use another --datadir, or the genesis file it began with"});
+        return unexpected(
+            ChainError{"the data folder holds another chain (its block 0 is not " +
+                       to_hex0x(genesis_hash->bytes) +
+                       "): use another --datadir, or the genesis file it began with"});
     auto impl = std::make_unique<Impl>(std::move(options), std::move(*world));
     impl->genesis_hash = *genesis_hash;
     auto head = impl->store.by_number(impl->world->head()->header.number);
@@ -118,10 +121,18 @@ Result<std::unique_ptr<Chain>, ChainError> Chain::open(state::Kv& kv, Options op
     return std::unique_ptr<Chain>(new Chain(std::move(impl)));
 }
 
-const consensus::ChainConfig& Chain::config() const { return impl_->options.config; }
-const consensus::ValidatorSet& Chain::validators() const { return impl_->options.validators; }
-const Hash& Chain::genesis_hash() const { return impl_->genesis_hash; }
-void Chain::listen(Listener listener) { impl_->listener = std::move(listener); }
+const consensus::ChainConfig& Chain::config() const {
+    return impl_->options.config;
+}
+const consensus::ValidatorSet& Chain::validators() const {
+    return impl_->options.validators;
+}
+const Hash& Chain::genesis_hash() const {
+    return impl_->genesis_hash;
+}
+void Chain::listen(Listener listener) {
+    impl_->listener = std::move(listener);
+}
 
 // --- finality
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ledger as a node sees it: final blocks in the store, and above them the tree of executed ones.
+// The ledger as a node sees it: final blocks in the store, and above them the tree of executed
+// ones.
 #pragma once
 
 #include <functional>
@@ -63,7 +64,7 @@ public:
     };
     /// Opens the store, or writes the genesis into an empty one.
     [[nodiscard]] static Result<std::unique_ptr<Chain>, ChainError> open(state::Kv& kv,
-                                                                        Options options);
+                                                                         Options options);
     ~Chain();
 
     [[nodiscard]] const consensus::ChainConfig& config() const;
@@ -93,14 +94,14 @@ public:
         Bytes certificate;
     };
     [[nodiscard]] std::optional<FinalBytes> final_bytes(uint64_t height) const;
-    /// Takes the next final block. Its certificate may be a descendant's: then the block waits until
-    /// one comes that certifies itself. Errors say why the sender is at fault.
+    /// Takes the next final block. Its certificate may be a descendant's: then the block waits
+    /// until one comes that certifies itself. Errors say why the sender is at fault.
     [[nodiscard]] Result<Done, ChainError> apply_final(BytesView block, BytesView certificate);
 
     // --- reads; blocks and views once handed out never change
     [[nodiscard]] ChainBlockPtr latest() const;
     [[nodiscard]] ChainBlockPtr finalised() const;
-    [[nodiscard]] ChainBlockPtr by_hash(const Hash& hash) const;  ///< canonical or in the tree
+    [[nodiscard]] ChainBlockPtr by_hash(const Hash& hash) const;   ///< canonical or in the tree
     [[nodiscard]] ChainBlockPtr by_number(uint64_t number) const;  ///< on the branch of `latest`
     [[nodiscard]] bool is_canonical(const ChainBlock& block) const;
     struct TxPlace {

@@ -56,8 +56,8 @@ Verdict Chain::Impl::run(const Header& header, BytesView body) {
                                           hashes_on(*world, *parent), options.config);
     if (world->damage()) return Verdict::unavailable;
     if (!outcome) return Verdict::invalid;
-    auto update = state::state_root(parent->tip()->block.header.state_root, outcome->diff,
-                                    *view->nodes());
+    auto update =
+        state::state_root(parent->tip()->block.header.state_root, outcome->diff, *view->nodes());
     if (!update) return Verdict::unavailable;
     if (update->root != header.state_root) return Verdict::invalid;
     const auto made = make_chain_block(std::move(*block), std::move(*outcome), std::move(*update));
@@ -100,12 +100,11 @@ cb::BlockPtr Chain::build(const BuildRequest& request, const CandidateSource& ca
     };
     auto built = consensus::build_block(*view, input);
     if (!built || impl_->world->damage()) return nullptr;
-    auto update =
-        state::state_root(request.parent.state_root, built->outcome.diff, *view->nodes());
+    auto update = state::state_root(request.parent.state_root, built->outcome.diff, *view->nodes());
     if (!update) return nullptr;
     built->block.header.state_root = update->root;
-    const auto made = make_chain_block(std::move(built->block), std::move(built->outcome),
-                                       std::move(*update));
+    const auto made =
+        make_chain_block(std::move(built->block), std::move(built->outcome), std::move(*update));
     {
         const std::lock_guard lock(impl_->mutex);
         if (!impl_->tree.insert(made)) return nullptr;

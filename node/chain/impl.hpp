@@ -68,7 +68,8 @@ struct Chain::Impl {
         Bytes body;
         Header header;
     };
-    std::vector<Waiting> waiting;  ///< guarded by commit_mutex: final blocks without own certificate
+    std::vector<Waiting>
+        waiting;  ///< guarded by commit_mutex: final blocks without own certificate
 
     /// Null members if the hash is neither in the tree nor final.
     [[nodiscard]] std::optional<Branch> branch_to(const Hash& hash) const;

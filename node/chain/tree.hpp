@@ -21,7 +21,8 @@ public:
     [[nodiscard]] ChainBlockPtr find(const Hash& hash) const;
     /// From the child of the final block to `tip`; empty if `tip` is final or unknown.
     [[nodiscard]] std::vector<ChainBlockPtr> branch(const Hash& tip) const;
-    /// Moves the final block to its child `next` and drops every block that does not descend from it.
+    /// Moves the final block to its child `next` and drops every block that does not descend from
+    /// it.
     void advance(const ChainBlockPtr& next);
 
 private:

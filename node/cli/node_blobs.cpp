@@ -10,11 +10,16 @@ namespace {
 
 rpc::BlobError error_of(const blobs::BlobFailure& failure) {
     switch (failure.error) {
-        case blobs::BlobError::not_found: return rpc::BlobError::not_found;
-        case blobs::BlobError::too_large: return rpc::BlobError::too_large;
-        case blobs::BlobError::quota_exceeded: return rpc::BlobError::quota;
-        case blobs::BlobError::bad_range: return rpc::BlobError::out_of_range;
-        default: return rpc::BlobError::io;
+        case blobs::BlobError::not_found:
+            return rpc::BlobError::not_found;
+        case blobs::BlobError::too_large:
+            return rpc::BlobError::too_large;
+        case blobs::BlobError::quota_exceeded:
+            return rpc::BlobError::quota;
+        case blobs::BlobError::bad_range:
+            return rpc::BlobError::out_of_range;
+        default:
+            return rpc::BlobError::io;
     }
 }
 

@@ -60,8 +60,12 @@ rpc::PeerInfo peer_info(const p2p::PeerInfo& peer) {
 class Node {
 public:
     Node(const config::NodeConfig& config, NodeSetup setup, NodeStores stores, runtime::Logger log)
-        : config_(config), setup_(std::move(setup)), stores_(std::move(stores)), log_(log),
-          rpc_strand_(runtime_.make_strand()), started_ms_(runtime_.clock().steady_ms()) {}
+        : config_(config),
+          setup_(std::move(setup)),
+          stores_(std::move(stores)),
+          log_(log),
+          rpc_strand_(runtime_.make_strand()),
+          started_ms_(runtime_.clock().steady_ms()) {}
 
     [[nodiscard]] Result<Done, std::string> build();
     [[nodiscard]] Result<Done, std::string> start();
@@ -107,8 +111,8 @@ private:
 // --- building
 
 Result<Done, std::string> Node::build() {
-    auto opened = chain::Chain::open(*stores_.chain,
-                                     {setup_.chain, setup_.genesis, *setup_.validators});
+    auto opened =
+        chain::Chain::open(*stores_.chain, {setup_.chain, setup_.genesis, *setup_.validators});
     if (!opened) return unexpected(opened.error().what);
     chain_ = std::move(*opened);
     first_height_ = chain_->finalised()->height();
@@ -137,10 +141,9 @@ void Node::build_machine() {
     options.on_behind = [this](const cb::Behind& behind) {
         sync_->catch_up(Height{behind.block->header.number});
     };
-    bft_ = std::make_unique<bft::BftNode>(
-        bft::BftNode::Parts{runtime_, *network_, *chain_, *pool_, *stores_.votes,
-                            log_.named("bft")},
-        std::move(options));
+    bft_ = std::make_unique<bft::BftNode>(bft::BftNode::Parts{runtime_, *network_, *chain_, *pool_,
+                                                              *stores_.votes, log_.named("bft")},
+                                          std::move(options));
     bft_->attach();
     target_ = std::make_unique<ChainSyncTarget>(*chain_, *bft_);
     sync::BlockSync::Options sync;
@@ -191,9 +194,7 @@ void Node::join() {
                     [this](const chain::ChainBlockPtr& block) { on_final(block); }});
     pool_->on_pending([this](const mempool::PooledPtr& tx) {
         network_->broadcast(p2p::Kind::tx, encode_tx(tx->tx));
-        rpc_strand_.post([this, tx] {
-            server_->on_pending_tx({tx->tx, tx->hash, tx->sender});
-        });
+        rpc_strand_.post([this, tx] { server_->on_pending_tx({tx->tx, tx->hash, tx->sender}); });
     });
     network_->on(p2p::Kind::tx, runtime_.make_strand(),
                  [this](const p2p::PeerId& peer, Bytes payload) { on_tx(peer, payload); });
@@ -226,8 +227,9 @@ void Node::on_tx(const p2p::PeerId& peer, Bytes payload) {
     if (pool_->is_known(hash_tx(*tx))) return;
     runtime_.offload([this, tx = *tx] {
         const auto taken = pool_->submit(tx);
-        if (!taken) log_.debug("a peer's transaction was refused",
-                               {{"why", mempool::to_text(taken.error())}});
+        if (!taken)
+            log_.debug("a peer's transaction was refused",
+                       {{"why", mempool::to_text(taken.error())}});
     });
 }
 

@@ -29,7 +29,8 @@ Result<consensus::ValidatorSet, std::string> validators_of(const config::Genesis
     for (const auto& v : genesis.validators) {
         const auto stake = divmod(v.stake_wei, kWeiPerGwei).quotient;
         if (!stake.fits_u64())
-            return unexpected("genesis: the stake of " + to_hex0x(v.address.bytes) + " is too large");
+            return unexpected("genesis: the stake of " + to_hex0x(v.address.bytes) +
+                              " is too large");
         validators.push_back({v.address, v.consensus_key, v.vrf_key, v.p2p_key, stake.low()});
     }
     auto set = consensus::ValidatorSet::make(std::move(validators));
@@ -54,14 +55,12 @@ Result<std::vector<p2p::StaticPeer>, std::string> peers_of(const config::NodeCon
     for (const auto& v : genesis.validators) {
         if (v.endpoint.empty()) continue;
         const auto endpoint = p2p::endpoint_from(v.endpoint);
-        if (!endpoint)
-            return unexpected("genesis: endpoint '" + v.endpoint + "' is not host:port");
+        if (!endpoint) return unexpected("genesis: endpoint '" + v.endpoint + "' is not host:port");
         peers.push_back({*endpoint, v.p2p_key});
     }
     for (const auto& text : config.p2p_peers) {
         const auto peer = p2p::static_peer_from(text);
-        if (!peer)
-            return unexpected("p2p.peers: '" + text + "' is not <66 hex digits>@host:port");
+        if (!peer) return unexpected("p2p.peers: '" + text + "' is not <66 hex digits>@host:port");
         peers.push_back(*peer);
     }
     return peers;
@@ -86,8 +85,9 @@ Result<Done, std::string> read_keys(NodeSetup& setup, const std::string& folder)
     const auto consensus_key = public_key(keys->consensus);
     setup.self = setup.validators->find_consensus_key(*consensus_key);
     if (!setup.self)
-        return unexpected(folder + ": the consensus key is none of this chain's validators; use "
-                                   "the keyring the genesis was made with, or leave `keys` empty");
+        return unexpected(folder +
+                          ": the consensus key is none of this chain's validators; use "
+                          "the keyring the genesis was made with, or leave `keys` empty");
     setup.p2p_key = keys->p2p;
     setup.keys = std::move(*keys);
     return Done{};

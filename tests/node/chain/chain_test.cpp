@@ -115,8 +115,8 @@ cb::Certificate finalization(const Chain& chain, const Network& network, const H
     cert.block = block;
     cert.set_size = 4;
     cert.signers = {static_cast<uint8_t>((1u << signers) - 1)};
-    const auto digest = cb::vote_digest({kChainId, chain.genesis_hash()}, cert.kind, cert.epoch,
-                                        cert.view, block);
+    const auto digest =
+        cb::vote_digest({kChainId, chain.genesis_hash()}, cert.kind, cert.epoch, cert.view, block);
     for (size_t i = 0; i < signers; ++i)
         cert.signatures.push_back(sign(network.consensus_keys[i], digest).rs);
     return cert;
@@ -156,8 +156,8 @@ TEST(chain, reopens_at_its_final_block_with_the_same_beacon) {
         for (uint64_t height = 1; height <= 10; ++height) {
             const auto block = build_next(*chain);
             chain->certify(block->hash);
-            ASSERT_TRUE(chain->finalise(block->hash,
-                                        finalization(*chain, network, block->hash, height)));
+            ASSERT_TRUE(
+                chain->finalise(block->hash, finalization(*chain, network, block->hash, height)));
             head = block->hash;
         }
     }
@@ -178,7 +178,8 @@ TEST(chain, catches_up_from_final_bytes_of_another) {
         a->certify(blocks.back()->hash);
     }
     // One certificate makes all six final, so five of them carry a descendant's.
-    ASSERT_TRUE(a->finalise(blocks.back()->hash, finalization(*a, network, blocks.back()->hash, 6)));
+    ASSERT_TRUE(
+        a->finalise(blocks.back()->hash, finalization(*a, network, blocks.back()->hash, 6)));
     for (uint64_t height = 1; height <= 6; ++height) {
         const auto bytes = a->final_bytes(height);
         ASSERT_TRUE(bytes);
