@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// yard_*: blobs, the node's condition, and the market's contracts as JSON.
+#include "rpc/contract_view.hpp"
+#include "tests/rpc/fixture.hpp"
+
+namespace trainyard::rpc::test {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+namespace {
+
+/// A contract's answer, word by word.
+class Answer {
+public:
+    Answer& number(uint64_t n) { return add(to_hash(Uint256(n))); }
+    Answer& add(const Hash& w) {
+        append(bytes_, w.bytes);
+        return *this;
+    }
+    Answer& address(const Address& a) { return add(to_hash(from_be(a.bytes))); }
+    Answer& text(std::string_view t) {
+        number(t.size());
+        Bytes padded(as_bytes(t).begin(), as_bytes(t).end());
+        padded.resize((t.size() + 31) / 32 * 32);
+        append(bytes_, padded);
+        return *this;
+    }
+    [[nodiscard]] const Bytes& bytes() const { return bytes_; }
+
+private:
+    Bytes bytes_;
+};
+
+Answer job_answer() {
+    Answer a;
+    a.address(address_of_key(1)).address(address_of_key(2)).number(2).number(0).number(2).number(1);
+    return a.number(0).number(77).add(word(9)).number(1000).add(word(8)).number(0);
+}
+Answer spec_answer() {
+    Answer a;
+    a.number(32).add(word(1)).add(word(2)).add(word(3)).add(word(4)).number(10).number(20).number(
+        4);
+    a.number(50).number(99).number(500).number(6).address(Address{}).number(13 * 32);
+    return a.text("CC0-1.0");
+}
+Answer segment_answer() {
+    Answer a;
+    a.number(5).address(address_of_key(2)).number(0).number(0x40400000);  // binary32 3.0
+    for (int i = 0; i < 6; ++i) a.add(word(7));
+    return a.number(12).number(1).number(30).number(0);
+}
+
+bool calls(const CallRequest& request, std::string_view signature) {
+    const Hash hash = keccak256(as_bytes(signature));
+    const auto selector = BytesView(hash.bytes).first(4);
+    return std::equal(selector.begin(), selector.end(), request.data.begin());
+}
+
+/// One job with two segments, one provider.
+Result<CallOutcome, CallError> market(const CallRequest& request, const Overrides&) {
+    CallOutcome out;
+    if (calls(request, "jobCount()") || calls(request, "providerCount()"))
+        out.output = Answer().number(1).bytes();
+    else if (calls(request, "job(uint256)"))
+        out.output = job_answer().bytes();
+    else if (calls(request, "spec(uint256)"))
+        out.output = spec_answer().bytes();
+    else if (calls(request, "segment(uint256,uint32)"))
+        out.output = segment_answer().bytes();
+    else if (calls(request, "providerAt(uint256)"))
+        out.output = Answer().address(address_of_key(2)).bytes();
+    else if (calls(request, "provider(address)")) {
+        Answer fixed;  // eight members, then the three texts
+        fixed.number(32).number(8 * 32).number(10 * 32).number(12 * 32);
+        fixed.number(5).number(4).number(0).number(0).number(1);
+        out.output = fixed.text("honest").text("h:1").text("gpu").bytes();
+    } else {
+        out.status = CallOutcome::Status::reverted;
+    }
+    return out;
+}
+
+}  // namespace
+
+TEST(yard_blobs, go_in_and_come_out_in_parts) {
+    Rpc rpc;
+    const auto info = rpc.result("yard_putBlob", R"(["0x00112233"])");
+    EXPECT_EQ(text(info.at("size")), "0x4");
+    const auto id = "\"" + text(info.at("id")) + "\"";
+    EXPECT_EQ(text(rpc.result("yard_getBlob", "[" + id + "]")), "0x00112233");
+    EXPECT_EQ(text(rpc.result("yard_getBlob", "[" + id + R"(,"0x1","0x2"])")), "0x1122");
+    EXPECT_EQ(text(rpc.result("yard_getBlob", "[" + id + R"(,"0x4"])")), "0x");
+    EXPECT_THAT(rpc.error("yard_getBlob", "[" + id + R"(,"0x5"])"), StartsWith("-32602"));
+    EXPECT_TRUE(rpc.result("yard_hasBlob", "[" + id + "]").as_bool());
+    EXPECT_EQ(rpc.result("yard_blobInfo", "[" + id + "]"), info);
+    const auto unknown = quoted(word(3).bytes);
+    EXPECT_FALSE(rpc.result("yard_hasBlob", "[" + unknown + "]").as_bool());
+    EXPECT_TRUE(rpc.result("yard_blobInfo", "[" + unknown + "]").is_null());
+    EXPECT_EQ(rpc.error("yard_getBlob", "[" + unknown + "]"), "-32000 blob not found");
+}
+
+TEST(yard_blobs, rejects_what_is_too_large_for_json) {
+    Rpc rpc([](Options& o) { o.blob_hex_bytes_max = 3; });
+    EXPECT_THAT(rpc.error("yard_putBlob", R"(["0x00112233"])"),
+                StartsWith("-32005 blob too large for JSON"));
+    rpc.chain.blob_size_max = 1;
+    EXPECT_EQ(rpc.error("yard_putBlob", R"(["0x0011"])"), "-32005 blob too large");
+    rpc.chain.blobs[word(1)] = Bytes(4);
+    EXPECT_THAT(rpc.error("yard_getBlob", "[" + quoted(word(1).bytes) + "]"), StartsWith("-32005"));
+    EXPECT_EQ(text(rpc.result("yard_getBlob", "[" + quoted(word(1).bytes) + R"(,"0x2"])")),
+              "0x0000");
+}
+
+TEST(yard_status, shows_head_finality_and_role) {
+    Rpc rpc;
+    rpc.chain.add_block({}, {});
+    const auto status = rpc.result("yard_status");
+    EXPECT_EQ(text(status.at("head").at("number")), "0x1");
+    EXPECT_EQ(text(status.at("finalized").at("number")), "0x0");
+    EXPECT_EQ(text(status.at("role")), "validator");
+    EXPECT_EQ(text(status.at("verifier")), "cpu avx2");
+    EXPECT_EQ(text(status.at("peers").at(0).at("address")), "127.0.0.1:30303");
+    EXPECT_TRUE(status.at("halted").is_null());
+    EXPECT_EQ(text(rpc.result("yard_validators").at(0).at("stake")), "0x20");
+}
+
+TEST(yard_jobs, are_decoded_from_the_contract) {
+    Rpc rpc;
+    rpc.chain.on_call = market;
+    const auto jobs = rpc.result("yard_jobs");
+    EXPECT_EQ(text(jobs.at("total")), "0x1");
+    const auto& job = jobs.at("jobs").at(0);
+    EXPECT_EQ(text(job.at("client")), to_hex0x(address_of_key(1).bytes));
+    EXPECT_EQ(text(job.at("state")), "active");
+    EXPECT_EQ(text(job.at("spec").at("segments")), "0xa");
+    EXPECT_EQ(text(job.at("spec").at("licence")), "CC0-1.0");
+    const auto whole = rpc.result("yard_job", R"(["0x0"])");
+    ASSERT_EQ(whole.at("segments").as_array().size(), 2u);
+    EXPECT_EQ(text(whole.at("segments").at(1).at("state")), "final");
+    EXPECT_EQ(whole.at("segments").at(1).at("loss").to_number<double>(), 3.0);
+    EXPECT_EQ(rpc.result("yard_job", R"(["0x0","0x1"])").at("segments").as_array().size(), 1u);
+    EXPECT_TRUE(rpc.result("yard_job", R"(["0x1"])").is_null());
+    const auto provider = rpc.result("yard_providers").at("providers").at(0);
+    EXPECT_EQ(text(provider.at("address")), to_hex0x(address_of_key(2).bytes));
+    EXPECT_EQ(text(provider.at("name")), "honest");
+    EXPECT_EQ(text(provider.at("stake")), "0x5");
+    EXPECT_TRUE(provider.at("registered").as_bool());
+}
+
+TEST(yard_jobs, say_when_there_is_no_market) {
+    Rpc rpc;
+    EXPECT_THAT(rpc.error("yard_jobs"), HasSubstr("there is no system contract at 0x"));
+}
+
+TEST(contract_view, rejects_answers_of_another_form) {
+    constexpr Field kText[] = {{"t", Word::text}};
+    constexpr Field kTwo[] = {{"a", Word::quantity}, {"b", Word::addresses}};
+    const auto fits = [](std::span<const Field> fields, const Bytes& answer) {
+        std::string out;
+        JsonWriter writer(out);
+        writer.begin_object();
+        return write_struct(writer, answer, fields).has_value();
+    };
+    EXPECT_TRUE(fits(kText, Answer().number(32).number(32).text("ok").bytes()));
+    EXPECT_FALSE(fits(kText, {}));
+    EXPECT_FALSE(fits(kText, Answer().number(32).bytes()));
+    EXPECT_FALSE(fits(kText, Answer().number(32).number(320).text("ok").bytes()));
+    EXPECT_FALSE(fits(kText, Answer().number(32).number(32).number(1000).bytes()));
+    EXPECT_FALSE(fits(kText, Answer().add(to_hash(Uint256::max())).number(0).bytes()));
+    EXPECT_FALSE(fits(kTwo, Answer().number(32).number(1).number(64).number(9).bytes()));
+}
+
+}  // namespace trainyard::rpc::test
