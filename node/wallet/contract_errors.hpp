@@ -23,6 +23,7 @@ inline constexpr ContractError kContractErrors[] = {
     {"NotMarket()", "only the market may call this"},
     {"NotValidator()", "only a validator may call this"},
     {"NotPayer()", "only the one who paid for the model may call this"},
+    {"BadOpening(uint256,string)", "an opening that does not lead to the commitment"},
     {"QueueFull()", "too many withdrawals wait already"},
     {"NotSystem()", "only the protocol may call this"},
     {"BadInput()", "malformed input"},

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// `trainyard account`: makes, imports and shows keystores.
+#include <boost/json.hpp>
+
+#include "node/cli/commands.hpp"
+#include "node/wallet/files.hpp"
+#include "node/wallet/json_util.hpp"
+#include "node/wallet/keystore.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+std::string folder_of(const AccountArgs& args) {
+    return args.folder.empty() ? home_folder() + "/keystore" : args.folder;
+}
+
+int store(const Output& out, const AccountArgs& args, const SecretKey& key) {
+    const auto password = ask_password("new password", args.password_file);
+    if (!password) return out.fail(password.error());
+    if (password->empty())
+        return out.fail("an empty password protects nothing; choose another one");
+    const std::string folder = folder_of(args);
+    if (auto made = wallet::make_folder(folder); !made) return out.fail(made.error().text);
+    const auto address = to_hex0x(address_of(key)->bytes);
+    const std::string path = folder + "/" + address + ".json";
+    if (wallet::file_exists(path)) return out.fail("'" + path + "' exists already");
+    const wallet::ScryptCost cost{args.light ? 1u << 12 : 1u << 17, 8, 1};
+    auto written = wallet::write_text(path, wallet::make_keystore(key, *password, cost),
+                                      wallet::FileMode::owner_only);
+    if (!written) return out.fail(written.error().text);
+    if (out.json)
+        out.line(boost::json::serialize(boost::json::object{{"address", address}, {"path", path}}));
+    else
+        out.line(address + "  " + path);
+    return kOk;
+}
+
+std::string address_in(const std::string& path) {
+    const auto text = wallet::read_text(path, 65536);
+    const auto root = text ? wallet::parse_json(*text) : std::nullopt;
+    const auto address = root ? wallet::text_member(*root, "address") : std::nullopt;
+    return address ? (address->starts_with("0x") ? "" : "0x") + *address : "(no address)";
+}
+
+}  // namespace
+
+int run_account_new(const Output& out, const AccountArgs& args) {
+    return store(out, args, wallet::random_secret());
+}
+
+int run_account_import(const Output& out, const AccountArgs& args) {
+    auto text = wallet::read_text(args.file, 4096);
+    if (!text) return out.fail(text.error().text);
+    while (!text->empty() && std::isspace(static_cast<unsigned char>(text->back())))
+        text->pop_back();
+    const auto key = fixed_from_hex<SecretKey>(*text);
+    if (!key || !is_valid_secret(*key))
+        return out.fail("'" + args.file + "' holds no private key of 32 bytes in hexadecimal");
+    return store(out, args, *key);
+}
+
+int run_account_list(const Output& out, const AccountArgs& args) {
+    const std::string folder = folder_of(args);
+    for (const auto& name : wallet::list_folder(folder)) {
+        const std::string path = folder + "/" + name;
+        const auto address = address_in(path);
+        if (out.json)
+            out.line(
+                boost::json::serialize(boost::json::object{{"address", address}, {"path", path}}));
+        else
+            out.line(address + "  " + path);
+    }
+    return kOk;
+}
+
+int run_account_show(const Output& out, const AccountArgs& args) {
+    const auto key = open_key({args.file, args.password_file});
+    if (!key) return out.fail(key.error());
+    const auto address = to_hex0x(address_of(*key)->bytes);
+    if (out.json)
+        out.line(boost::json::serialize(boost::json::object{{"address", address}}));
+    else
+        out.line(address);
+    return kOk;
+}
+
+}  // namespace trainyard::node::cli

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands and their arguments, free of the command-line library.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "node/cli/keys.hpp"
+#include "node/cli/output.hpp"
+
+namespace trainyard::node::cli {
+
+struct AccountArgs {
+    std::string folder;  ///< of keystores; empty: under the home folder
+    std::string file;    ///< import: a file with the key in hex; show: a keystore
+    std::string password_file;
+    bool light = false;
+};
+int run_account_new(const Output& out, const AccountArgs& args);
+int run_account_list(const Output& out, const AccountArgs& args);
+int run_account_import(const Output& out, const AccountArgs& args);
+int run_account_show(const Output& out, const AccountArgs& args);
+
+/// The template's dimensions; zero takes the default of training/program.hpp.
+struct GptArgs {
+    uint32_t layers = 0, width = 0, heads = 0, sequence = 0;
+    uint32_t steps = 0, micro_batches = 0, sequences = 0, segment = 0;
+    double learning_rate = 0;
+    std::string recipe = "rmp-1";
+};
+
+struct ProgramArgs {
+    std::string data;  ///< path of the data set
+    std::string program;
+    std::string out;
+    GptArgs gpt;
+};
+int run_program_new(const Output& out, const ProgramArgs& args);
+int run_program_inspect(const Output& out, const ProgramArgs& args);
+
+struct TrainArgs {
+    std::string program;  ///< empty: the template with `gpt`
+    std::string data;
+    std::string out;
+    std::string seed;  ///< 32 bytes in hex; empty: zeros
+    uint32_t threads = 1;
+    bool no_cuda = false;
+    GptArgs gpt;
+};
+int run_train(const Output& out, const TrainArgs& args);
+
+struct SampleArgs {
+    std::string model;
+    std::string prompt = "The ";
+    uint32_t count = 300;
+    double temperature = 0.8;
+    uint32_t seed = 0;
+    uint32_t threads = 1;
+};
+int run_sample(const Output& out, const SampleArgs& args);
+
+struct JobArgs {
+    std::string rpc = "http://127.0.0.1:8545";
+    KeyChoice key;
+    uint64_t id = 0;
+    std::string program, data, out = "model";
+    GptArgs gpt;
+    std::string price = "1", audit_fee = "0.01";
+    std::string provider;  ///< empty: any
+    std::string licence = "Apache-2.0";
+    std::string seed;  ///< empty: random
+    uint64_t segment_blocks = 480;
+    uint64_t deadline_hours = 24;
+    bool wait = false;
+};
+int run_job_submit(const Output& out, const JobArgs& args);
+int run_job_status(const Output& out, const JobArgs& args);
+int run_job_list(const Output& out, const JobArgs& args);
+int run_job_cancel(const Output& out, const JobArgs& args);
+int run_job_download(const Output& out, const JobArgs& args);
+
+struct VerifyArgs {
+    std::string rpc = "http://127.0.0.1:8545";
+    std::optional<uint64_t> job;
+    std::optional<uint32_t> segment;  ///< absent: all
+    std::string model;                ///< a folder instead of a job
+    uint32_t threads = 1;
+    bool no_cuda = false;
+    bool offline = false;  ///< a model against its own proof only
+};
+/// Exit code 0: what the chain says is right; 1: it is not, or it could not be checked.
+int run_verify(const Output& out, const VerifyArgs& args);
+
+struct ProviderArgs {
+    std::string rpc = "http://127.0.0.1:8545";
+    KeyChoice key;
+    std::string datadir = "trainyard-provider";
+    std::string name = "provider";
+    std::string stake = "100";
+    std::string price = "0";
+    std::string fault = "none";
+    uint32_t threads = 1;
+    uint32_t memory_mb = 8192;
+    bool no_cuda = false;
+    bool once = false;  ///< ends after one finished job
+};
+int run_provider(const Output& out, const ProviderArgs& args);
+
+struct VerifierArgs {
+    int fd = 3;
+    uint32_t threads = 1;
+    bool no_cuda = false;
+};
+int run_verifier(const VerifierArgs& args);
+
+struct GenesisArgs {
+    std::string spec;                     ///< empty: the devnet's inside the program
+    std::string artifacts;                ///< folder; empty: those inside the program
+    std::vector<std::string> validators;  ///< "<folder of keystores>@host:port"
+    std::string stake = "1000";
+    std::string out = "genesis.json";
+    std::string file;        ///< check
+    uint64_t timestamp = 0;  ///< zero: now
+    std::string seed;        ///< empty: random
+};
+int run_genesis_build(const Output& out, const GenesisArgs& args);
+int run_genesis_check(const Output& out, const GenesisArgs& args);
+
+struct DevnetArgs {
+    std::string folder = "devnet";
+    uint32_t validators = 4;
+    uint32_t providers = 2;
+    uint16_t http_port = 0;  ///< of the first node; 0: free ones
+    std::string data;
+    std::string out = "demo-out";
+    bool keep = false;
+    uint32_t seed = 0;
+    uint32_t segments = 10, segment_steps = 20;
+    uint32_t threads = 1;
+    bool no_cuda = false;
+    bool skip_cheat = false;
+};
+int run_devnet_init(const Output& out, const DevnetArgs& args);
+int run_devnet_up(const Output& out, const DevnetArgs& args);
+int run_devnet_demo(const Output& out, const DevnetArgs& args);
+
+}  // namespace trainyard::node::cli

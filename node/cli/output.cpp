@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text for people.
+#include "node/cli/output.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+#include <unistd.h>
+
+namespace trainyard::node::cli {
+namespace {
+
+constexpr uint64_t kPlainLineEveryMs = 3000;
+
+std::string painted(std::string_view text, const char* code) {
+    if (!has_colour()) return std::string(text);
+    return "\033[" + std::string(code) + "m" + std::string(text) + "\033[0m";
+}
+
+std::string fixed_text(double value, int digits) {
+    char out[64];
+    std::snprintf(out, sizeof(out), "%.*f", digits, value);
+    return out;
+}
+
+}  // namespace
+
+void Output::line(std::string_view text) const {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fputc('\n', stdout);
+    std::fflush(stdout);
+}
+
+void Output::say(std::string_view text) const {
+    if (!quiet) std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
+}
+
+int Output::fail(std::string_view text) const {
+    std::fprintf(stderr, "error: %.*s\n", static_cast<int>(text.size()), text.data());
+    return kFailed;
+}
+
+bool has_colour() {
+    static const bool yes = [] {
+        const char* term = std::getenv("TERM");
+        return ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr &&
+               (term == nullptr || std::string_view(term) != "dumb");
+    }();
+    return yes;
+}
+
+std::string bold(std::string_view text) {
+    return painted(text, "1");
+}
+std::string green(std::string_view text) {
+    return painted(text, "32");
+}
+std::string red(std::string_view text) {
+    return painted(text, "31");
+}
+std::string dim(std::string_view text) {
+    return painted(text, "2");
+}
+
+std::string coins(const Uint256& wei) {
+    std::string digits = to_decimal(wei);
+    if (digits.size() <= 18) digits.insert(0, 19 - digits.size(), '0');
+    std::string whole = digits.substr(0, digits.size() - 18);
+    std::string part = digits.substr(digits.size() - 18);
+    while (!part.empty() && part.back() == '0') part.pop_back();
+    return part.empty() ? whole : whole + "." + part;
+}
+
+std::optional<Uint256> parse_coins(std::string_view text) {
+    size_t places = 18;
+    if (text.ends_with("gwei")) {
+        places = 9;
+        text.remove_suffix(4);
+    } else if (text.ends_with("wei")) {
+        places = 0;
+        text.remove_suffix(3);
+    }
+    const auto dot = std::min(text.find('.'), text.size());
+    const auto whole = text.substr(0, dot);
+    const auto part = dot == text.size() ? std::string_view() : text.substr(dot + 1);
+    if (whole.empty() || part.size() > places || (dot != text.size() && part.empty()))
+        return std::nullopt;
+    std::string digits =
+        std::string(whole) + std::string(part) + std::string(places - part.size(), '0');
+    if (digits.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+    return parse_uint256(digits);
+}
+
+std::string short_hex(BytesView bytes) {
+    const auto text = to_hex0x(bytes);
+    if (text.size() <= 14) return text;
+    return text.substr(0, 8) + "…" + text.substr(text.size() - 4);
+}
+
+std::string seconds_text(uint64_t seconds) {
+    if (seconds < 60) return std::to_string(seconds) + "s";
+    const auto rest = std::to_string(seconds % 60);
+    return std::to_string(seconds / 60) + "m " + (rest.size() < 2 ? "0" : "") + rest + "s";
+}
+
+ProgressLine::ProgressLine(bool animate) : animate_(animate && ::isatty(STDERR_FILENO) == 1) {}
+ProgressLine::~ProgressLine() {
+    clear();
+}
+
+void ProgressLine::show(const std::string& text) {
+    const auto now = steady_ms();
+    if (animate_) {
+        std::fprintf(stderr, "\r\033[K%s", text.c_str());
+        std::fflush(stderr);
+        drawn_ = true;
+        return;
+    }
+    if (last_ms_ != 0 && now < last_ms_ + kPlainLineEveryMs) return;
+    last_ms_ = now;
+    std::fprintf(stderr, "%s\n", text.c_str());
+}
+
+void ProgressLine::clear() {
+    if (drawn_) std::fprintf(stderr, "\r\033[K");
+    std::fflush(stderr);
+    drawn_ = false;
+}
+
+std::string progress_text(const Progress& p) {
+    constexpr size_t width = 24;
+    const size_t filled = p.steps == 0 ? 0 : width * p.step / p.steps;
+    std::string bar;
+    for (size_t i = 0; i < width; ++i) bar += i < filled ? "█" : "░";
+    return bar + " step " + std::to_string(p.step) + "/" + std::to_string(p.steps) + "  loss " +
+           fixed_text(p.loss, 3) + "  " + fixed_text(p.tokens_per_s, 0) + " tokens/s  " +
+           fixed_text(p.tops, 3) + " TOP/s  ETA " + seconds_text(p.seconds_left) + "  segments " +
+           std::to_string(p.committed) + " committed, " + std::to_string(p.accepted) +
+           " accepted of " + std::to_string(p.segments);
+}
+
+void RateMeter::on_step(uint32_t step, uint64_t now_ms) {
+    if (last_ms_ != 0 && step > last_step_ && now_ms > last_ms_) {
+        const double rate = 1000.0 * (step - last_step_) / static_cast<double>(now_ms - last_ms_);
+        steps_per_s_ = steps_per_s_ == 0 ? rate : 0.8 * steps_per_s_ + 0.2 * rate;
+    }
+    last_step_ = step;
+    last_ms_ = now_ms;
+}
+
+uint64_t steady_ms() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+uint64_t unix_seconds() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
+}
+
+}  // namespace trainyard::node::cli

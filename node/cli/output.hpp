@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// How commands speak: results on stdout, messages on stderr, JSON where asked, colour where
+// welcome.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/bytes.hpp"
+#include "core/uint256.hpp"
+
+namespace trainyard::node::cli {
+
+/// Exit codes of every command.
+inline constexpr int kOk = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kUsage = 2;
+
+struct Output {
+    bool json = false;
+    bool quiet = false;
+
+    void line(std::string_view text) const;  ///< a result, stdout
+    void say(std::string_view text) const;   ///< a message, stderr; nothing when quiet
+    /// "error: ..." on stderr; gives kFailed.
+    int fail(std::string_view text) const;
+};
+
+/// True where stdout is a terminal, NO_COLOR is unset and TERM is not dumb.
+[[nodiscard]] bool has_colour();
+[[nodiscard]] std::string bold(std::string_view text);
+[[nodiscard]] std::string green(std::string_view text);
+[[nodiscard]] std::string red(std::string_view text);
+[[nodiscard]] std::string dim(std::string_view text);
+
+/// 10^18 wei are one coin: "1.5", "0.000000001".
+[[nodiscard]] std::string coins(const Uint256& wei);
+/// "12", "0.5", "3gwei", "100wei".
+[[nodiscard]] std::optional<Uint256> parse_coins(std::string_view text);
+[[nodiscard]] std::string short_hex(BytesView bytes);      ///< "0x1234…abcd"
+[[nodiscard]] std::string seconds_text(uint64_t seconds);  ///< "1m 05s"
+
+/// One line that is written over and over on a terminal; plain lines every few seconds elsewhere.
+class ProgressLine {
+public:
+    explicit ProgressLine(bool animate);
+    ~ProgressLine();
+    void show(const std::string& text);
+    /// Ends the animated line so that other text can follow.
+    void clear();
+
+private:
+    bool animate_;
+    bool drawn_ = false;
+    uint64_t last_ms_ = 0;
+};
+
+struct Progress {
+    uint32_t step = 0, steps = 0;
+    float loss = 0;
+    double tokens_per_s = 0, tops = 0;
+    uint64_t seconds_left = 0;
+    uint32_t committed = 0, accepted = 0, segments = 0;
+};
+[[nodiscard]] std::string progress_text(const Progress& progress);
+
+/// Rates over the steps of one process; a step that comes long after the one before counts alone.
+class RateMeter {
+public:
+    void on_step(uint32_t step, uint64_t now_ms);
+    [[nodiscard]] double steps_per_s() const { return steps_per_s_; }
+
+private:
+    uint32_t last_step_ = 0;
+    uint64_t last_ms_ = 0;
+    double steps_per_s_ = 0;
+};
+
+[[nodiscard]] uint64_t steady_ms();
+[[nodiscard]] uint64_t unix_seconds();
+
+}  // namespace trainyard::node::cli

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+// State changes of the market in memory.
+#include "fake_market.hpp"
+
+#include <algorithm>
+
+#include "core/hash.hpp"
+#include "node/wallet/blob.hpp"
+#include "training/segment.hpp"
+
+namespace trainyard::test {
+namespace {
+
+using wallet::Answer;
+using wallet::JobState;
+using wallet::Phase;
+using wallet::SegmentState;
+using wallet::TxReceipt;
+using wallet::Verdict;
+using wallet::WalletErrorCode;
+
+wallet::WalletError revert(std::string why) {
+    return {WalletErrorCode::reverted, "fake: " + std::move(why)};
+}
+
+Hash answer_leaf(const wallet::UnitOpening& o) {
+    return training::unit_leaf(o.t, o.j, {o.unit_loss_bits, o.unit_grad_root});
+}
+
+bool leads(const wallet::UnitOpening& o, const training::SegmentClaim& claim, uint32_t m) {
+    training::UnitOpening in;
+    in.t = o.t;
+    in.j = o.j;
+    in.unit = {o.unit_loss_bits, o.unit_grad_root};
+    in.unit_path = o.unit_path;
+    in.tuple.grad_root = o.grad_root;
+    in.tuple.norm_bits = o.norm_bits;
+    in.tuple.loss_bits = o.loss_bits;
+    in.tuple.nonfinite = o.nonfinite;
+    in.step_path = o.step_path;
+    // The tuple's units_root is what the unit path leads to.
+    Hash at = answer_leaf(o);
+    size_t index = o.j, count = m, used = 0;
+    for (; count > 1; index /= 2, count = (count + 1) / 2) {
+        if (index % 2 == 0 && index + 1 >= count) continue;
+        if (used == o.unit_path.size()) return false;
+        const Hash sibling = o.unit_path[used++];
+        Bytes data{1};
+        append(data, index % 2 == 1 ? sibling.bytes : at.bytes);
+        append(data, index % 2 == 1 ? at.bytes : sibling.bytes);
+        at = sha256(data);
+    }
+    in.tuple.units_root = at;
+    return training::verify_unit_opening(claim, m, in);
+}
+
+class FakeMarket final : public wallet::MarketApi {
+public:
+    FakeMarket(std::shared_ptr<FakeLedger> ledger, const Address& account)
+        : l_(std::move(ledger)), self_(account) {}
+
+    Address self() const override { return self_; }
+    Answer<uint64_t> block_number() override {
+        return locked<uint64_t>([&] { return l_->block; });
+    }
+    Answer<uint64_t> job_count() override {
+        return locked<uint64_t>([&] { return l_->jobs.size(); });
+    }
+    Answer<wallet::Job> job(uint64_t id) override {
+        return locked<wallet::Job>([&] { return l_->jobs[id].job; });
+    }
+    Answer<wallet::JobSpec> spec(uint64_t id) override {
+        return locked<wallet::JobSpec>([&] { return l_->jobs[id].spec; });
+    }
+    Answer<wallet::Segment> segment(uint64_t id, uint32_t seg) override {
+        return locked<wallet::Segment>([&] {
+            auto& list = l_->jobs[id].segments;
+            return seg < list.size() ? list[seg].segment : wallet::Segment{};
+        });
+    }
+    Answer<std::vector<Address>> auditors(uint64_t id, uint32_t seg) override {
+        return locked<std::vector<Address>>([&] {
+            std::vector<Address> out;
+            for (const auto& seat : book(id, seg).seats) out.push_back(seat.who);
+            return out;
+        });
+    }
+    Answer<std::vector<wallet::UnitDrawing>> units_of(uint64_t id, uint32_t seg,
+                                                      const Address& who) override {
+        return locked<std::vector<wallet::UnitDrawing>>([&] {
+            const auto* seat = find(id, seg, who);
+            return seat == nullptr ? std::vector<wallet::UnitDrawing>{} : seat->units;
+        });
+    }
+    Answer<Hash> tile_seed(uint64_t id, uint32_t seg, const Address& who) override {
+        return locked<Hash>([&] {
+            const auto* seat = find(id, seg, who);
+            return seat == nullptr ? Hash{} : seat->tile_seed;
+        });
+    }
+    Answer<std::vector<wallet::UnitDrawing>> units_to_open(uint64_t id, uint32_t seg) override {
+        return locked<std::vector<wallet::UnitDrawing>>([&] {
+            std::vector<wallet::UnitDrawing> out;
+            for (const auto& seat : book(id, seg).answered)
+                out.insert(out.end(), seat.units.begin(), seat.units.end());
+            return out;
+        });
+    }
+    Answer<Phase> phase(uint64_t id, uint32_t seg) override {
+        return locked<Phase>([&] { return book(id, seg).phase; });
+    }
+    Answer<wallet::AnswerState> answer_of(uint64_t id, uint32_t seg, const Address& who) override {
+        return locked<wallet::AnswerState>([&] {
+            const auto* seat = find(id, seg, who);
+            return seat == nullptr ? wallet::AnswerState{}
+                                   : wallet::AnswerState{seat->commitment, seat->verdict};
+        });
+    }
+    Answer<Uint256> bond(uint64_t) override { return Uint256(8); }
+    Answer<Uint256> quote(const wallet::JobSpec&) override { return Uint256(1); }
+    Answer<wallet::ProviderRecord> provider(const Address& who) override {
+        return locked<wallet::ProviderRecord>([&] { return l_->providers[who]; });
+    }
+    Answer<Uint256> stake_minimum() override { return Uint256(1); }
+    Answer<Uint256> credit(const Address&) override { return Uint256(0); }
+    Answer<Uint256> balance(const Address&) override { return Uint256(1'000'000); }
+
+    Answer<TxReceipt> post(const wallet::JobSpec& spec, const Uint256&) override {
+        return change([&](std::string&) { l_->post(spec, self_); });
+    }
+    Answer<TxReceipt> cancel(uint64_t id) override {
+        return change([&](std::string&) { l_->jobs[id].job.state = JobState::closed; });
+    }
+    Answer<TxReceipt> take(uint64_t id) override {
+        return change([&](std::string& why) {
+            auto& j = l_->jobs[id];
+            if (j.job.state != JobState::open || j.slashed) return void(why = "take");
+            j.job.state = JobState::active;
+            j.job.provider = self_;
+            j.job.segment_deadline = l_->block + 100'000'000;
+        });
+    }
+    Answer<TxReceipt> commit(uint64_t id, const wallet::Commitment& c) override {
+        return change([&](std::string& why) {
+            auto& j = l_->jobs[id];
+            if (j.job.provider != self_ || c.seg != j.job.tip) return void(why = "commit");
+            if (c.seg > 0 && c.first != j.job.tip_root) return void(why = "first");
+            j.segments.resize(c.seg);
+            FakeLedger::SegmentBook b;
+            b.segment.state = SegmentState::committed;
+            b.segment.provider = self_;
+            b.segment.attempt = j.job.attempt;
+            b.segment.loss_bits = c.loss_bits;
+            b.segment.first = c.first;
+            b.segment.last = c.last;
+            b.segment.steps_root = c.steps_root;
+            b.segment.state_blob = c.state_blob;
+            b.segment.committed_at = l_->block;
+            j.segments.push_back(std::move(b));
+            j.job.tip = c.seg + 1;
+            j.job.tip_root = c.last;
+            if (j.job.tip == j.spec.segments) j.job.state = JobState::draining;
+        });
+    }
+    Answer<TxReceipt> serve(uint64_t id, uint32_t seg, const Hash& blob) override {
+        return change([&](std::string& why) {
+            auto& b = book(id, seg);
+            if (b.phase != Phase::serve) return void(why = "serve");
+            b.segment.bundle_blob = blob;
+            set_phase(b, Phase::commit);
+        });
+    }
+    Answer<TxReceipt> open(uint64_t id, uint32_t seg,
+                           const std::vector<wallet::UnitOpening>& openings) override {
+        return change([&](std::string& why) { open_units(id, seg, openings, why); });
+    }
+    Answer<TxReceipt> commit_answer(uint64_t id, uint32_t seg, const Hash& commitment) override {
+        return change([&](std::string& why) {
+            auto& b = book(id, seg);
+            auto* seat = find(id, seg, self_);
+            if (b.phase != Phase::commit || seat == nullptr) return void(why = "commitAnswer");
+            seat->commitment = commitment;
+            const bool all = std::all_of(b.seats.begin(), b.seats.end(),
+                                         [](const auto& s) { return !s.commitment.is_zero(); });
+            if (all) set_phase(b, Phase::reveal);
+        });
+    }
+    Answer<TxReceipt> reveal_answer(uint64_t id, uint32_t seg,
+                                    const wallet::RevealedAnswer& a) override {
+        return change([&](std::string& why) { reveal(id, seg, a, why); });
+    }
+    Answer<TxReceipt> register_provider(std::string_view name, std::string_view,
+                                        const Uint256& stake) override {
+        return change([&](std::string&) {
+            l_->providers[self_] = {true, std::string(name), stake, stake};
+        });
+    }
+    Answer<TxReceipt> add_stake(const Uint256& stake) override {
+        return change([&](std::string&) {
+            l_->providers[self_].stake_wei += stake;
+            l_->providers[self_].free_wei += stake;
+        });
+    }
+    Answer<TxReceipt> withdraw() override {
+        return change([](std::string&) {});
+    }
+
+    Answer<TxReceipt> nudge(Nudge what, uint64_t id, uint32_t seg) override {
+        return change([&](std::string& why) { why = try_nudge(what, id, seg, true); });
+    }
+    Answer<bool> can_nudge(Nudge what, uint64_t id, uint32_t seg) override {
+        return locked<bool>([&] { return try_nudge(what, id, seg, false).empty(); });
+    }
+    Answer<Hash> put_blob(BytesView content) override {
+        return locked<Hash>([&] {
+            const Hash id = wallet::blob_id(content);
+            l_->blobs[id] = Bytes(content.begin(), content.end());
+            return id;
+        });
+    }
+    Answer<Bytes> get_blob(const Hash& id, uint64_t) override {
+        const std::lock_guard lock(l_->mutex);
+        const auto found = l_->blobs.find(id);
+        if (found == l_->blobs.end())
+            return unexpected(wallet::WalletError{WalletErrorCode::not_found, "no such blob"});
+        return found->second;
+    }
+
+private:
+    template <class T, class F>
+    Answer<T> locked(F read) {
+        const std::lock_guard lock(l_->mutex);
+        return T(read());
+    }
+    template <class F>
+    Answer<TxReceipt> change(F apply) {
+        const std::lock_guard lock(l_->mutex);
+        std::string why;
+        apply(why);
+        if (!why.empty()) return unexpected(revert(why));
+        return TxReceipt{{}, l_->block++, true, 0, {}, {}, {}};
+    }
+
+    FakeLedger::SegmentBook& book(uint64_t id, uint32_t seg) { return l_->jobs[id].segments[seg]; }
+    FakeLedger::Seat* find(uint64_t id, uint32_t seg, const Address& who) {
+        for (auto& seat : book(id, seg).seats)
+            if (seat.who == who) return &seat;
+        return nullptr;
+    }
+    void set_phase(FakeLedger::SegmentBook& b, Phase phase) {
+        b.phase = phase;
+        b.segment.phase_deadline = l_->block + l_->phase_blocks;
+    }
+
+    void seat_auditors(uint64_t id, uint32_t seg, size_t count) {
+        auto& b = book(id, seg);
+        const auto& spec = l_->jobs[id].spec;
+        b.seats.clear();
+        for (size_t k = 0; k < std::min(count, l_->validators.size()); ++k) {
+            FakeLedger::Seat seat;
+            seat.who = l_->validators[(k + seg) % l_->validators.size()];
+            seat.tile_seed = l_->random("tile", seg, k);
+            std::set<uint64_t> drawn;
+            const uint64_t all = uint64_t{spec.steps_per_segment} * spec.micro_batches;
+            for (uint64_t i = 0; drawn.size() < std::min<uint64_t>(l_->units, all); ++i)
+                drawn.insert(from_hash(l_->random("unit", seg * 1000 + k, i)).low() % all);
+            for (const auto at : drawn)
+                seat.units.push_back(
+                    {static_cast<uint32_t>(seg * spec.steps_per_segment + at / spec.micro_batches),
+                     static_cast<uint32_t>(at % spec.micro_batches)});
+            b.seats.push_back(std::move(seat));
+        }
+    }
+
+    void start_level1(uint64_t id, uint32_t seg) {
+        auto& b = book(id, seg);
+        b.segment.state = SegmentState::l1;
+        b.segment.round = 0;
+        seat_auditors(id, seg, l_->validators.size());
+        set_phase(b, Phase::commit);
+    }
+
+    void accept(uint64_t id, uint32_t seg) {
+        book(id, seg).segment.state = SegmentState::accepted;
+        set_phase(book(id, seg), Phase::done);
+        l_->jobs[id].history.push_back("seg " + std::to_string(seg) + " accepted");
+    }
+
+    void make_void(uint64_t id, uint32_t seg) {
+        auto& j = l_->jobs[id];
+        j.segments[seg].segment.state = SegmentState::void_;
+        j.segments[seg].phase = Phase::done;
+        j.history.push_back("seg " + std::to_string(seg) + " void");
+        j.slashed = true;
+        j.job.tip = seg;
+        j.job.attempt++;
+        j.job.state = JobState::open;
+        j.job.provider = Address{};
+    }
+
+    void reveal(uint64_t id, uint32_t seg, const wallet::RevealedAnswer& a, std::string& why) {
+        auto& b = book(id, seg);
+        auto* seat = find(id, seg, self_);
+        const Hash expected =
+            wallet::answer_commitment({Uint256(id), seg, b.segment.attempt, b.segment.state,
+                                       b.segment.round, self_, a.verdict, a.answers, a.salt});
+        if (b.phase != Phase::reveal || seat == nullptr || seat->commitment != expected)
+            return void(why = "revealAnswer");
+        seat->verdict = a.verdict;
+        seat->answers = a.answers;
+        const bool all = std::all_of(b.seats.begin(), b.seats.end(),
+                                     [](const auto& s) { return s.verdict != Verdict::none; });
+        if (!all) return;
+        const auto mismatches = std::count_if(b.seats.begin(), b.seats.end(), [](const auto& s) {
+            return s.verdict == Verdict::mismatch;
+        });
+        if (b.segment.state == SegmentState::l1)
+            return 2 * static_cast<size_t>(mismatches) > b.seats.size() ? make_void(id, seg)
+                                                                        : accept(id, seg);
+        b.answered = b.seats;
+        if (mismatches > 0) return start_level1(id, seg);
+        set_phase(b, Phase::open);
+    }
+
+    void open_units(uint64_t id, uint32_t seg, const std::vector<wallet::UnitOpening>& openings,
+                    std::string& why) {
+        auto& b = book(id, seg);
+        const auto& spec = l_->jobs[id].spec;
+        if (b.phase != Phase::open) return void(why = "open");
+        const training::SegmentClaim claim{seg * spec.steps_per_segment, spec.steps_per_segment,
+                                           b.segment.first, b.segment.last, b.segment.steps_root};
+        size_t next = 0;
+        bool differs = false;
+        for (const auto& seat : b.answered)
+            for (size_t i = 0; i < seat.units.size(); ++i, ++next) {
+                if (next >= openings.size()) return void(why = "too few openings");
+                const auto& o = openings[next];
+                if (o.t != seat.units[i].t || o.j != seat.units[i].j)
+                    return void(why = "another unit");
+                if (!leads(o, claim, spec.micro_batches)) return void(why = "opening");
+                differs |= answer_leaf(o) != seat.answers[i];
+            }
+        differs ? start_level1(id, seg) : accept(id, seg);
+    }
+
+    std::string try_nudge(Nudge what, uint64_t id, uint32_t seg, bool apply) {
+        auto& j = l_->jobs[id];
+        if (what == Nudge::open_audit) {
+            auto& b = book(id, seg);
+            if (b.segment.state != SegmentState::committed) return "WrongState";
+            if (l_->block < b.segment.committed_at + l_->seed_delay_blocks) return "NotYet";
+            if (!apply) return "";
+            b.segment.state = SegmentState::l0;
+            seat_auditors(id, seg, l_->auditors);
+            set_phase(b, Phase::serve);
+            return "";
+        }
+        if (what == Nudge::advance) {
+            auto& b = book(id, seg);
+            if (l_->block <= b.segment.phase_deadline) return "NotYet";
+            if (apply && (b.phase == Phase::serve || b.phase == Phase::open)) start_level1(id, seg);
+            return "";
+        }
+        if (what == Nudge::finalize) {
+            if (seg != j.job.final_segments || seg >= j.segments.size() ||
+                j.segments[seg].segment.state != SegmentState::accepted)
+                return "NotYet";
+            if (apply) j.segments[seg].segment.state = SegmentState::final_;
+            if (apply) ++j.job.final_segments;
+            return "";
+        }
+        if (what == Nudge::close) {
+            if (j.job.state != JobState::draining || j.job.final_segments != j.job.tip)
+                return "NotYet";
+            if (apply) j.job.state = JobState::closed;
+            if (apply) j.job.outcome = wallet::Outcome::complete;
+            return "";
+        }
+        return "NothingToDo";
+    }
+
+    std::shared_ptr<FakeLedger> l_;
+    Address self_;
+};
+
+}  // namespace
+
+Hash FakeLedger::random(std::string_view purpose, uint64_t a, uint64_t b) const {
+    Bytes data(purpose.begin(), purpose.end());
+    append_le(data, seed);
+    append_le(data, a);
+    append_le(data, b);
+    return keccak256(data);
+}
+
+uint64_t FakeLedger::post(const wallet::JobSpec& spec, const Address& client) {
+    JobBook book;
+    book.spec = spec;
+    book.job.client = client;
+    book.job.state = JobState::open;
+    book.job.run_seed = random("run", jobs.size(), 0);
+    jobs.push_back(std::move(book));
+    return jobs.size() - 1;
+}
+
+std::unique_ptr<wallet::MarketApi> fake_market(std::shared_ptr<FakeLedger> ledger,
+                                               const Address& account) {
+    return std::make_unique<FakeMarket>(std::move(ledger), account);
+}
+
+}  // namespace trainyard::test

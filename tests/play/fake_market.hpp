@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The market in memory: the phases of docs/spec/audits.md with free money, for tests without a
+// chain.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "node/wallet/market.hpp"
+
+namespace trainyard::test {
+
+namespace wallet = node::wallet;
+
+/// All accounts of the test share it. A block passes with every transaction and with `pass`.
+class FakeLedger {
+public:
+    struct Seat {
+        Address who;
+        Hash commitment;
+        wallet::Verdict verdict = wallet::Verdict::none;
+        std::vector<Hash> answers;
+        std::vector<wallet::UnitDrawing> units;
+        Hash tile_seed;
+        bool raised = false;
+    };
+    struct SegmentBook {
+        wallet::Segment segment;
+        wallet::Phase phase = wallet::Phase::none;
+        std::vector<Seat> seats;     ///< of this round
+        std::vector<Seat> answered;  ///< of level 0
+        bool raised = false;
+    };
+    struct JobBook {
+        wallet::JobSpec spec;
+        wallet::Job job;
+        std::vector<SegmentBook> segments;
+        std::vector<std::string> history;  ///< "seg 0 accepted"
+        bool slashed = false;
+    };
+
+    std::recursive_mutex mutex;
+    std::vector<JobBook> jobs;
+    std::vector<Address> validators;
+    std::map<Hash, Bytes> blobs;
+    std::map<Address, wallet::ProviderRecord> providers;
+    uint64_t block = 1;
+    uint64_t seed = 1;  ///< of the draws
+    uint32_t auditors = 2, units = 4;
+    uint64_t phase_blocks = 1'000'000;  ///< deadline of every phase
+    uint64_t seed_delay_blocks = 3;
+
+    uint64_t post(const wallet::JobSpec& spec, const Address& client);
+    void pass(uint64_t blocks) { block += blocks; }
+    [[nodiscard]] Hash random(std::string_view purpose, uint64_t a, uint64_t b) const;
+};
+
+/// One account's view of the ledger.
+[[nodiscard]] std::unique_ptr<wallet::MarketApi> fake_market(std::shared_ptr<FakeLedger> ledger,
+                                                             const Address& account);
+
+}  // namespace trainyard::test

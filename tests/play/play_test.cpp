@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// A provider and auditors play whole jobs: honest ones are paid, cheats are voided, crashes heal.
+#include <filesystem>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "core/hash.hpp"
+#include "fake_market.hpp"
+#include "node/provider/worker.hpp"
+#include "node/verify/audit_worker.hpp"
+#include "node/wallet/files.hpp"
+
+namespace trainyard::test {
+namespace {
+
+using node::provider::Event;
+using node::provider::ProviderOptions;
+using node::provider::ProviderWorker;
+using node::verify::AuditWorker;
+using node::verify::AuditWorkerOptions;
+using wallet::JobState;
+
+Address account(uint8_t n) {
+    Address out;
+    out.bytes.fill(n);
+    return out;
+}
+
+constexpr uint32_t kSegments = 3, kSteps = 4;
+
+/// One job over a tiny transformer, one provider, three validators; everything on one thread.
+class Play {
+public:
+    Play() {
+        folder_ = (std::filesystem::temp_directory_path() /
+                   ("play_" + std::to_string(::getpid()) + "_" + std::to_string(counter_++)))
+                      .string();
+        for (uint8_t v = 1; v <= 3; ++v) ledger->validators.push_back(account(v));
+        client_ = fake_market(ledger, account(9));
+        post_job();
+        for (uint8_t v = 1; v <= 3; ++v) add_validator(v);
+        restart_provider();
+    }
+    ~Play() { std::filesystem::remove_all(folder_); }
+
+    void restart_provider() {
+        provider_.reset();
+        ProviderOptions options;
+        options.folder = folder_ + "/provider";
+        options.stake_wei_max = 1000;
+        options.fault = fault;
+        options.make_backend = [] { return training::make_cpu_backend({}); };
+        options.background = [](const std::function<void()>& task) { task(); };
+        options.now_s = [] { return uint64_t{1000}; };
+        options.on_event = [this](const Event& e) { events.push_back(e); };
+        provider_ = std::make_unique<ProviderWorker>(*provider_market_, options);
+    }
+
+    void tick() {
+        provider_->tick();
+        tick_validators();
+    }
+    void tick_validators() {
+        for (auto& worker : workers_) worker->tick();
+        ledger->pass(1);
+    }
+    void run(int ticks) {
+        for (int i = 0; i < ticks && job().state != JobState::closed; ++i) tick();
+    }
+    [[nodiscard]] wallet::Job job() const { return ledger->jobs[0].job; }
+    [[nodiscard]] std::string history() const {
+        std::string out;
+        for (const auto& line : ledger->jobs[0].history) out += line + "; ";
+        return out;
+    }
+    [[nodiscard]] std::string told(Event::Kind kind) const {
+        std::string out;
+        for (const auto& event : events)
+            if (event.kind == kind) out += event.text + "\n";
+        return out;
+    }
+
+    std::shared_ptr<FakeLedger> ledger = std::make_shared<FakeLedger>();
+    training::Fault fault = training::Fault::none;
+    std::vector<Event> events;
+    std::vector<std::string> said;
+
+private:
+    void post_job() {
+        Bytes text;
+        for (int i = 0; i < 4000; ++i) text.push_back(static_cast<uint8_t>('a' + (i * i) % 23));
+        training::GptOptions gpt;
+        gpt.layers = 1, gpt.width = 32, gpt.heads = 2, gpt.sequence = 16;
+        gpt.steps = kSegments * kSteps, gpt.segment_length = kSteps, gpt.warmup = 2;
+        gpt.micro_batches = 2, gpt.sequences = 2, gpt.held_out = 4;
+        gpt.data_root = *client_->put_blob(text);
+        gpt.data_bytes = text.size();
+        const auto program = training::make_gpt(gpt);
+        ASSERT_TRUE(program) << training::to_text(program.error());
+        const Bytes encoded = training::encode_program(*program);
+        wallet::JobSpec spec;
+        spec.program = *client_->put_blob(encoded);
+        spec.program_id = sha256(encoded);
+        spec.data = gpt.data_root;
+        spec.segments = kSegments;
+        spec.steps_per_segment = kSteps;
+        spec.micro_batches = 2;
+        spec.deadline_s = 1'000'000;
+        spec.price_wei = 100;
+        ledger->post(spec, account(9));
+    }
+    void add_validator(uint8_t n) {
+        markets_.push_back(fake_market(ledger, account(n)));
+        verifiers_.push_back(node::verify::make_local_verifier({}));
+        AuditWorkerOptions options;
+        options.folder = folder_ + "/validator" + std::to_string(n);
+        options.rank = n - 1u;
+        options.ranks = 3;
+        options.background = [](const std::function<void()>& task) { task(); };
+        options.say = [this](const std::string& text) { said.push_back(text); };
+        workers_.push_back(
+            std::make_unique<AuditWorker>(*markets_.back(), *verifiers_.back(), options));
+    }
+
+    static inline int counter_ = 0;
+    std::string folder_;
+    std::unique_ptr<wallet::MarketApi> client_;
+    std::unique_ptr<wallet::MarketApi> provider_market_ = fake_market(ledger, account(7));
+    std::vector<std::unique_ptr<wallet::MarketApi>> markets_;
+    std::vector<std::unique_ptr<node::verify::Verifier>> verifiers_;
+    std::vector<std::unique_ptr<AuditWorker>> workers_;
+    std::unique_ptr<ProviderWorker> provider_;
+};
+
+std::string last_lines(const std::vector<std::string>& lines) {
+    std::string out;
+    for (size_t i = lines.size() > 12 ? lines.size() - 12 : 0; i < lines.size(); ++i)
+        out += lines[i] + "\n";
+    return out;
+}
+
+TEST(play, an_honest_job_is_accepted_segment_by_segment_and_closed) {
+    Play play;
+    play.run(300);
+    EXPECT_EQ(play.job().state, JobState::closed)
+        << play.told(Event::Kind::note) << last_lines(play.said);
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+    EXPECT_EQ(play.job().final_segments, kSegments);
+}
+
+class Cheating : public testing::TestWithParam<training::Fault> {};
+
+TEST_P(Cheating, a_provider_that_fakes_half_of_the_steps_is_voided) {
+    for (uint64_t seed = 1; seed <= 5; ++seed) {
+        Play play;
+        play.ledger->seed = seed;
+        play.fault = GetParam();
+        play.restart_provider();
+        play.run(120);
+        EXPECT_EQ(play.job().final_segments, 0u) << seed;
+        EXPECT_EQ(play.history().substr(0, 10), "seg 0 void") << seed << last_lines(play.said);
+        EXPECT_NE(play.told(Event::Kind::voided), "") << seed;
+    }
+}
+INSTANTIATE_TEST_SUITE_P(faults, Cheating,
+                         testing::Values(training::Fault::skip_steps,
+                                         training::Fault::reuse_gradients,
+                                         training::Fault::zero_gradients));
+
+TEST(play, a_provider_that_is_killed_goes_on_from_its_last_segment) {
+    Play play;
+    for (int i = 0; i < 200 && play.job().state != JobState::closed; ++i) {
+        play.tick();
+        if (i % 5 == 4) play.restart_provider();
+    }
+    EXPECT_EQ(play.job().state, JobState::closed) << play.told(Event::Kind::note);
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+}
+
+TEST(play, a_provider_that_vanishes_after_its_commitment_is_replayed_and_accepted) {
+    Play play;
+    play.ledger->phase_blocks = 12;
+    while (play.job().tip == 0) play.tick();
+    for (int i = 0; i < 200 && play.history().empty(); ++i) play.tick_validators();
+    // Nothing was served, so the second committee replayed it; the work was honest.
+    EXPECT_EQ(play.history(), "seg 0 accepted; ");
+    EXPECT_EQ(play.ledger->jobs[0].segments[0].segment.bundle_blob, Hash{});
+}
+
+TEST(play, says_why_a_job_is_not_taken) {
+    Play play;
+    play.ledger->jobs[0].spec.provider = account(8);
+    play.tick();
+    EXPECT_NE(play.told(Event::Kind::skipped).find("only 0x0808"), std::string::npos)
+        << play.told(Event::Kind::skipped);
+}
+
+TEST(play, rejects_a_job_whose_program_is_not_what_it_names) {
+    Play play;
+    play.ledger->jobs[0].spec.program_id = Hash{};
+    play.tick();
+    EXPECT_NE(play.told(Event::Kind::skipped).find("another id"), std::string::npos);
+    EXPECT_EQ(play.job().state, JobState::open);
+}
+
+}  // namespace
+}  // namespace trainyard::test
