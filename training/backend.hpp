@@ -169,8 +169,8 @@ public:
 
 /// The plain operators of training/reference, one thread; recipe rmp-1.
 [[nodiscard]] std::unique_ptr<Backend> make_reference_backend();
-/// The reference with float32 products in fixed order, for comparison runs.
-[[nodiscard]] std::unique_ptr<Backend> make_fp32_backend();
+/// Float32 products in a fixed order, for comparison runs; recipe fp32.
+[[nodiscard]] std::unique_ptr<Backend> make_fp32_backend(unsigned threads = 1);
 
 enum class CpuPath { best, scalar, avx2, avx512 };
 

@@ -87,6 +87,8 @@ struct Kernels {
     void (*scale)(float* y, const float* x, size_t n, float factor);
     void (*multiply)(float* y, const float* a, const float* b, size_t n);
     void (*add)(float* y, const float* a, const float* b, size_t n);
+    void (*add_scaled)(float* y, const float* x, size_t n,
+                       float factor);  ///< y = fma(factor, x, y)
     void (*gelu)(float* y, const float* u, size_t n);
     void (*gelu_grad)(float* du, const float* da, const float* u, size_t n);
     void (*norm_row)(float* y, const float* x, const float* g, float r, size_t n);

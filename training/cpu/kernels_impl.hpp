@@ -45,6 +45,7 @@ struct Kernel {
         for (F& l : lane) l = V::zero();
         size_t i = 0;
         for (; i + kLanes <= n; i += kLanes)
+#pragma GCC unroll 32
             for (size_t p = 0; p < kParts; ++p) lane[p] = update(lane[p], i + p * W, W);
         for (size_t p = 0; i < n; ++p, i += W) {
             const size_t some = left(n, i);
@@ -155,6 +156,13 @@ struct Kernel {
             V::store(y + i, V::add(V::load(a + i, k), V::load(b + i, k)), k);
         }
     }
+    static void add_scaled(float* y, const float* x, size_t n, float factor) {
+        const F f = V::set1(factor);
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            V::store(y + i, V::fma(f, V::load(x + i, k), V::load(y + i, k)), k);
+        }
+    }
     static void score_grad(float* ds, const float* p, const float* dp, float dot_row, size_t n) {
         const F d = V::set1(dot_row);
         for (size_t i = 0; i < n; i += W) {
@@ -179,7 +187,9 @@ struct Kernel {
             V::store(w + i, V::fma(lr, u, w0), k);
         }
     }
-    static bool has_nonfinite(const float* x, size_t n) { return amax(x, n) >= 0x7f800000U; }
+    static bool has_nonfinite(const float* x, size_t n) {
+        return amax(x, n) >= 0x7f800000U;
+    }
 
     // RMSNorm: section 8.
 
@@ -230,17 +240,35 @@ struct Kernel {
     // Quantisation: section 5.
 
     static uint32_t amax(const float* x, size_t n) {
-        I top = V::zero_int();
-        for (size_t i = 0; i < n; i += W) top = V::max_abs_bits(top, V::load(x + i, left(n, i)));
+        I some[4] = {V::zero_int(), V::zero_int(), V::zero_int(), V::zero_int()};
+        size_t i = 0;
+        for (; i + 4 * W <= n; i += 4 * W)
+#pragma GCC unroll 4
+            for (size_t p = 0; p < 4; ++p)
+                some[p] = V::max_abs_bits(some[p], V::load(x + i + p * W, W));
+        for (; i < n; i += W) some[0] = V::max_abs_bits(some[0], V::load(x + i, left(n, i)));
+        const I top = V::max_int(V::max_int(some[0], some[1]), V::max_int(some[2], some[3]));
         int32_t parts[W];
         V::store_int(parts, top);
         int32_t max = parts[0];
-        for (size_t i = 1; i < W; ++i) max = parts[i] > max ? parts[i] : max;
+        for (size_t p = 1; p < W; ++p) max = parts[p] > max ? parts[p] : max;
         return static_cast<uint32_t>(max);
     }
     static void amax_cols(uint32_t* amax_of, const float* x, size_t rows, size_t cols,
                           size_t stride) {
-        for (size_t c = 0; c < cols; c += W) {
+        size_t c = 0;
+        for (; c + 4 * W <= cols; c += 4 * W) {
+            I some[4];
+#pragma GCC unroll 4
+            for (size_t p = 0; p < 4; ++p) some[p] = V::load_int(amax_of + c + p * W, W);
+            for (size_t r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+                for (size_t p = 0; p < 4; ++p)
+                    some[p] = V::max_abs_bits(some[p], V::load(x + r * stride + c + p * W, W));
+#pragma GCC unroll 4
+            for (size_t p = 0; p < 4; ++p) V::store_int(amax_of + c + p * W, some[p], W);
+        }
+        for (; c < cols; c += W) {
             const size_t k = left(cols, c);
             I top = V::load_int(amax_of + c, k);
             for (size_t r = 0; r < rows; ++r)
@@ -248,8 +276,12 @@ struct Kernel {
             V::store_int(amax_of + c, top, k);
         }
     }
-    static F clamp127(F t) { return V::max(V::set1(-127.0F), V::min(V::set1(127.0F), t)); }
-    static I nearest(F x, F inv) { return V::round(clamp127(V::mul(x, inv))); }
+    static F clamp127(F t) {
+        return V::max(V::set1(-127.0F), V::min(V::set1(127.0F), t));
+    }
+    static I nearest(F x, F inv) {
+        return V::round(clamp127(V::mul(x, inv)));
+    }
     static I stochastic(F x, F inv, I word) {
         const I fixed = V::round(V::mul(clamp127(V::mul(x, inv)), V::set1(65536.0F)));
         return V::shift_right_16(V::add_int(fixed, word));
@@ -324,6 +356,7 @@ struct Kernel {
         t.scale = scale;
         t.multiply = multiply;
         t.add = add;
+        t.add_scaled = add_scaled;
         t.gelu = gelu;
         t.gelu_grad = gelu_grad;
         t.norm_row = norm_row;

@@ -67,6 +67,7 @@ struct Avx2 {
     static I exclusive_or(I a, I b) { return _mm256_xor_si256(a, b); }
     static I shift_right_16(I a) { return _mm256_srai_epi32(a, 16); }
     static I round(F x) { return _mm256_cvtps_epi32(x); }
+    static I max_int(I a, I b) { return _mm256_max_epi32(a, b); }
     static I max_abs_bits(I top, F x) {
         const I bits = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff));
         return _mm256_max_epi32(top, bits);
@@ -162,30 +163,40 @@ struct Avx2 {
                                ? args.a + m / kPanel * args.a_panel + m % kPanel * args.a_row
                                : args.a + m * args.a_row;
         I acc[kRows][N];
-        for (auto& row : acc)
-            for (I& x : row) x = zero_int();
+#pragma GCC unroll 4
+        for (size_t r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+            for (size_t j = 0; j < N; ++j) acc[r][j] = zero_int();
         for (size_t g = 0; g < args.groups; ++g) {
             I right[N];
+#pragma GCC unroll 2
             for (size_t j = 0; j < N; ++j)
                 right[j] =
                     _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + j * panel + g * 32));
+#pragma GCC unroll 4
             for (size_t r = 0; r < kRows; ++r) {
                 int32_t two;
                 __builtin_memcpy(&two, a + r * args.a_row, 4);
                 const I left = _mm256_set1_epi32(two);
+#pragma GCC unroll 2
                 for (size_t j = 0; j < N; ++j)
                     acc[r][j] = _mm256_add_epi32(acc[r][j], _mm256_madd_epi16(left, right[j]));
             }
             a += args.a_step;
         }
+        const float* sa = args.sa + m;
+        const F alpha = set1(args.alpha != nullptr ? *args.alpha : 1.0F);  // times 1 is exact
+#pragma GCC unroll 2
         for (size_t j = 0; j < N; ++j) {
             const size_t col = n + j * kPanel;
             const size_t some = args.n - col < kPanel ? args.n - col : kPanel;
             const F sb = load(args.sb + col, some);
-            for (size_t r = 0; r < rows; ++r) {
-                F value = mul(mul(_mm256_cvtepi32_ps(acc[r][j]), set1(args.sa[m + r])), sb);
-                if (args.alpha != nullptr) value = mul(value, set1(*args.alpha));
-                store(args.c + (m + r) * args.c_stride + col, value, some);
+            float* c = args.c + m * args.c_stride + col;
+#pragma GCC unroll 4
+            for (size_t r = 0; r < kRows; ++r) {
+                if (r >= rows) break;
+                const F value = mul(mul(_mm256_cvtepi32_ps(acc[r][j]), set1(sa[r])), sb);
+                store(c + r * args.c_stride, mul(value, alpha), some);
             }
         }
     }

@@ -65,6 +65,7 @@ struct Avx512 {
     static I exclusive_or(I a, I b) { return _mm512_xor_si512(a, b); }
     static I shift_right_16(I a) { return _mm512_srai_epi32(a, 16); }
     static I round(F x) { return _mm512_cvtps_epi32(x); }
+    static I max_int(I a, I b) { return _mm512_max_epi32(a, b); }
     static I max_abs_bits(I top, F x) {
         const I bits = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
         return _mm512_max_epi32(top, bits);
@@ -178,36 +179,42 @@ struct Avx512 {
                                ? args.a + m / kPanel * args.a_panel + m % kPanel * args.a_row
                                : args.a + m * args.a_row;
         I acc[kRows][N];
+#pragma GCC unroll 2
         for (size_t j = 0; j < N; ++j) {
             const I sums = _mm512_loadu_si512(b + j * panel + args.groups * 64);
+#pragma GCC unroll 8
             for (size_t r = 0; r < kRows; ++r) acc[r][j] = _mm512_sub_epi32(zero_int(), sums);
         }
         const size_t row = args.a_row;
         for (size_t g = 0; g < args.groups; ++g) {
             I right[N];
+#pragma GCC unroll 2
             for (size_t j = 0; j < N; ++j) right[j] = _mm512_loadu_si512(b + j * panel + g * 64);
+#pragma GCC unroll 8
             for (size_t r = 0; r < kRows; ++r) {
                 int32_t four;
                 __builtin_memcpy(&four, a + r * row, 4);
                 const I left = _mm512_set1_epi32(four);
+#pragma GCC unroll 2
                 for (size_t j = 0; j < N; ++j)
                     acc[r][j] = _mm512_dpbusd_epi32(acc[r][j], left, right[j]);
             }
             a += args.a_step;
         }
+        const float* sa = args.sa + m;
+        const F alpha = set1(args.alpha != nullptr ? *args.alpha : 1.0F);  // times 1 is exact
+#pragma GCC unroll 2
         for (size_t j = 0; j < N; ++j) {
             const size_t col = n + j * kPanel;
             const size_t some = args.n - col < kPanel ? args.n - col : kPanel;
-            write(args, m, rows, col, some, &acc[0][j], N);
-        }
-    }
-    static void write(const ProductArgs& args, size_t m, size_t rows, size_t col, size_t some,
-                      const I* acc, size_t stride) {
-        const F sb = load(args.sb + col, some);
-        for (size_t r = 0; r < rows; ++r) {
-            F value = mul(mul(_mm512_cvtepi32_ps(acc[r * stride]), set1(args.sa[m + r])), sb);
-            if (args.alpha != nullptr) value = mul(value, set1(*args.alpha));
-            store(args.c + (m + r) * args.c_stride + col, value, some);
+            const F sb = load(args.sb + col, some);
+            float* c = args.c + m * args.c_stride + col;
+#pragma GCC unroll 8
+            for (size_t r = 0; r < kRows; ++r) {
+                if (r >= rows) break;
+                const F value = mul(mul(_mm512_cvtepi32_ps(acc[r][j]), set1(sa[r])), sb);
+                store(c + r * args.c_stride, mul(value, alpha), some);
+            }
         }
     }
 };

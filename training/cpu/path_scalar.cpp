@@ -42,6 +42,7 @@ struct Scalar {
     static I exclusive_or(I a, I b) { return a ^ b; }
     static I shift_right_16(I a) { return a >> 16; }
     static I round(F x) { return static_cast<I>(__builtin_lrintf(x)); }
+    static I max_int(I a, I b) { return a > b ? a : b; }
     static I max_abs_bits(I top, F x) {
         int32_t bits;
         __builtin_memcpy(&bits, &x, sizeof(bits));

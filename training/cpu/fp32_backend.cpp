@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Float32 products in a fixed order, to compare the recipe's loss with; never used for pay.
+#include <cmath>
+#include <vector>
+
+#include "training/cpu/attention.hpp"
+#include "training/cpu/backend.hpp"
+
+namespace trainyard::training::cpu {
+
+namespace {
+
+constexpr size_t kRowsPerTask = 16;
+
+/// The matrices of one head inside qkv-shaped and output-shaped memory.
+struct HeadView {
+    HeadView(AttentionShape s, size_t head)
+        : t(s.t), hd(s.hd), d(size_t{s.h} * s.hd), row0(head / s.h * s.t), col(head % s.h * s.hd) {
+        alpha = 1.0F / std::sqrt(static_cast<float>(hd));
+        stats0 = head * t * 2;
+    }
+    [[nodiscard]] size_t in_qkv(size_t part, size_t i) const {
+        return (row0 + i) * 3 * d + part * d + col;
+    }
+    [[nodiscard]] size_t in_out(size_t i) const { return (row0 + i) * d + col; }
+    size_t t, hd, d, row0, col, stats0;
+    float alpha;
+};
+
+class Fp32Backend final : public CpuBackend {
+public:
+    Fp32Backend(const Kernels& kernels, unsigned threads) : CpuBackend(kernels, threads) {}
+    [[nodiscard]] std::string name() const override { return "fp32"; }
+    [[nodiscard]] Recipe recipe() const override { return Recipe::fp32; }
+
+    void linear(float* y, const float* x, const float* w, LinearShape s) override {
+        ranges(s.n, kRowsPerTask, [&](size_t first, size_t last) {
+            for (size_t n = first; n < last; ++n) combine(y + n * s.o, x + n * s.i, 1, s.i, w, s.o);
+        });
+    }
+
+    void linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
+                     Noise) override {
+        std::vector<float> turned(size_t{s.i} * s.o);
+        for (size_t i = 0; i < s.i; ++i)
+            for (size_t o = 0; o < s.o; ++o) turned[o * s.i + i] = in.w[i * s.o + o];
+        ranges(s.n, kRowsPerTask, [&](size_t first, size_t last) {
+            for (size_t n = first; n < last; ++n)
+                combine(dx + n * s.i, in.dy + n * s.o, 1, s.o, turned.data(), s.i);
+        });
+        ranges(s.i, kRowsPerTask, [&](size_t first, size_t last) {
+            for (size_t i = first; i < last; ++i)
+                combine(dw + i * s.o, in.x + i, s.i, s.n, in.dy, s.o);
+        });
+    }
+
+    void attention(float* out, float* stats, const float* qkv, AttentionShape s) override {
+        pool_.run(size_t{s.b} * s.h, [&](size_t head) {
+            const HeadView v(s, head);
+            std::vector<float> p(v.t);
+            for (size_t i = 0; i < v.t; ++i) {
+                scores(p.data(), v, qkv, i);
+                const LossStats row = k_.exp_row(p.data(), p.data(), i + 1);
+                const float is = 1.0F / long_sum(k_, p.data(), i + 1);
+                stats[v.stats0 + 2 * i] = row.max;
+                stats[v.stats0 + 2 * i + 1] = is;
+                float* to = out + v.in_out(i);
+                std::fill(to, to + v.hd, 0.0F);
+                for (size_t j = 0; j <= i; ++j)
+                    k_.add_scaled(to, qkv + v.in_qkv(2, j), v.hd, p[j] * is);
+            }
+        });
+    }
+
+    void attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
+                        AttentionNoise) override {
+        pool_.run(size_t{s.b} * s.h, [&](size_t head) {
+            const HeadView v(s, head);
+            for (size_t i = 0; i < v.t; ++i)
+                for (size_t part = 0; part < 3; ++part) {
+                    float* to = dqkv + v.in_qkv(part, i);
+                    std::fill(to, to + v.hd, 0.0F);
+                }
+            std::vector<float> p(v.t);
+            for (size_t i = 0; i < v.t; ++i) {
+                scores(p.data(), v, in.qkv, i);
+                (void)k_.exp_row(p.data(), p.data(), i + 1);
+                k_.scale(p.data(), p.data(), i + 1, in.stats[v.stats0 + 2 * i + 1]);
+                grad_row(dqkv, in, v, p, i);
+            }
+        });
+    }
+
+private:
+    /// c = sum over k of a[k * step] * row k of b, in order of k.
+    void combine(float* c, const float* a, size_t step, size_t terms, const float* b,
+                 size_t cols) const {
+        std::fill(c, c + cols, 0.0F);
+        for (size_t k = 0; k < terms; ++k) k_.add_scaled(c, b + k * cols, cols, a[k * step]);
+    }
+
+    void scores(float* row, const HeadView& v, const float* qkv, size_t i) const {
+        for (size_t j = 0; j <= i; ++j)
+            row[j] = long_dot(k_, qkv + v.in_qkv(0, i), qkv + v.in_qkv(1, j), v.hd) * v.alpha;
+    }
+
+    void grad_row(float* dqkv, const AttentionGradInputs& in, const HeadView& v,
+                  const std::vector<float>& p, size_t i) const {
+        const float* d_out = in.d_out + v.in_out(i);
+        const float dot = long_dot(k_, d_out, in.out + v.in_out(i), v.hd);
+        for (size_t j = 0; j <= i; ++j) {
+            k_.add_scaled(dqkv + v.in_qkv(2, j), d_out, v.hd, p[j]);
+            const float dp = long_dot(k_, d_out, in.qkv + v.in_qkv(2, j), v.hd);
+            const float ds = p[j] * (dp - dot) * v.alpha;
+            k_.add_scaled(dqkv + v.in_qkv(0, i), in.qkv + v.in_qkv(1, j), v.hd, ds);
+            k_.add_scaled(dqkv + v.in_qkv(1, j), in.qkv + v.in_qkv(0, i), v.hd, ds);
+        }
+    }
+};
+
+}  // namespace
+}  // namespace trainyard::training::cpu
+
+namespace trainyard::training {
+
+std::unique_ptr<Backend> make_fp32_backend(unsigned threads) {
+    return std::make_unique<cpu::Fp32Backend>(kernels_for(CpuPath::best), threads);
+}
+
+}  // namespace trainyard::training
