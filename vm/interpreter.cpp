@@ -99,90 +99,36 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
         if (gas < 0) [[unlikely]]
             return {gas, Status::out_of_gas};
         Step step{gas};
+        // clang-format off
         switch (opcode) {
-            case op::stop:
-                return {gas, Status::success};
-            case op::add:
-                top[-1] += top[0];
-                break;
-            case op::mul:
-                top[-1] *= top[0];
-                break;
-            case op::sub:
-                top[-1] = top[0] - top[-1];
-                break;
-            case op::div:
-                top[-1] = top[0] / top[-1];
-                break;
-            case op::sdiv:
-                top[-1] = sdiv(top[0], top[-1]);
-                break;
-            case op::mod:
-                top[-1] = top[0] % top[-1];
-                break;
-            case op::smod:
-                top[-1] = smod(top[0], top[-1]);
-                break;
-            case op::addmod:
-                top[-2] = addmod(top[0], top[-1], top[-2]);
-                break;
-            case op::mulmod:
-                top[-2] = mulmod(top[0], top[-1], top[-2]);
-                break;
-            case op::exp:
-                step = do_exp(m, top, gas);
-                break;
-            case op::signextend:
-                top[-1] = sign_extend(top[0], top[-1]);
-                break;
-            case op::lt:
-                top[-1] = top[0] < top[-1] ? 1 : 0;
-                break;
-            case op::gt:
-                top[-1] = top[-1] < top[0] ? 1 : 0;
-                break;
-            case op::slt:
-                top[-1] = signed_less(top[0], top[-1]) ? 1 : 0;
-                break;
-            case op::sgt:
-                top[-1] = signed_less(top[-1], top[0]) ? 1 : 0;
-                break;
-            case op::eq:
-                top[-1] = top[0] == top[-1] ? 1 : 0;
-                break;
-            case op::iszero:
-                top[0] = top[0].is_zero() ? 1 : 0;
-                break;
-            case op::and_:
-                top[-1] = top[0] & top[-1];
-                break;
-            case op::or_:
-                top[-1] = top[0] | top[-1];
-                break;
-            case op::xor_:
-                top[-1] = top[0] ^ top[-1];
-                break;
-            case op::not_:
-                top[0] = ~top[0];
-                break;
-            case op::byte:
-                top[-1] = byte_of(top[0], top[-1]);
-                break;
-            case op::shl:
-                top[-1] = top[-1] << shift_amount(top[0]);
-                break;
-            case op::shr:
-                top[-1] = top[-1] >> shift_amount(top[0]);
-                break;
-            case op::sar:
-                top[-1] = arithmetic_shift_right(top[-1], shift_amount(top[0]));
-                break;
-            case op::clz:
-                top[0] = static_cast<uint64_t>(256 - top[0].bit_length());
-                break;
-            case op::keccak256:
-                step = do_keccak256(m, top, gas);
-                break;
+            case op::stop: return {gas, Status::success};
+            case op::add: top[-1] += top[0]; break;
+            case op::mul: top[-1] *= top[0]; break;
+            case op::sub: top[-1] = top[0] - top[-1]; break;
+            case op::div: top[-1] = top[0] / top[-1]; break;
+            case op::sdiv: top[-1] = sdiv(top[0], top[-1]); break;
+            case op::mod: top[-1] = top[0] % top[-1]; break;
+            case op::smod: top[-1] = smod(top[0], top[-1]); break;
+            case op::addmod: top[-2] = addmod(top[0], top[-1], top[-2]); break;
+            case op::mulmod: top[-2] = mulmod(top[0], top[-1], top[-2]); break;
+            case op::exp: step = do_exp(m, top, gas); break;
+            case op::signextend: top[-1] = sign_extend(top[0], top[-1]); break;
+            case op::lt: top[-1] = top[0] < top[-1] ? 1 : 0; break;
+            case op::gt: top[-1] = top[-1] < top[0] ? 1 : 0; break;
+            case op::slt: top[-1] = signed_less(top[0], top[-1]) ? 1 : 0; break;
+            case op::sgt: top[-1] = signed_less(top[-1], top[0]) ? 1 : 0; break;
+            case op::eq: top[-1] = top[0] == top[-1] ? 1 : 0; break;
+            case op::iszero: top[0] = top[0].is_zero() ? 1 : 0; break;
+            case op::and_: top[-1] = top[0] & top[-1]; break;
+            case op::or_: top[-1] = top[0] | top[-1]; break;
+            case op::xor_: top[-1] = top[0] ^ top[-1]; break;
+            case op::not_: top[0] = ~top[0]; break;
+            case op::byte: top[-1] = byte_of(top[0], top[-1]); break;
+            case op::shl: top[-1] = top[-1] << shift_amount(top[0]); break;
+            case op::shr: top[-1] = top[-1] >> shift_amount(top[0]); break;
+            case op::sar: top[-1] = arithmetic_shift_right(top[-1], shift_amount(top[0])); break;
+            case op::clz: top[0] = static_cast<uint64_t>(256 - top[0].bit_length()); break;
+            case op::keccak256: step = do_keccak256(m, top, gas); break;
             case op::address:
             case op::origin:
             case op::caller:
@@ -199,41 +145,18 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
             case op::chainid:
             case op::selfbalance:
             case op::basefee:
-            case op::blobbasefee:
-                top[1] = environment(m, opcode);
-                break;
-            case op::balance:
-                step = do_balance(m, top, gas);
-                break;
-            case op::calldataload:
-                step = do_calldataload(m, top, gas);
-                break;
-            case op::calldatacopy:
-                step = do_calldatacopy(m, top, gas);
-                break;
-            case op::codecopy:
-                step = do_codecopy(m, top, gas);
-                break;
-            case op::extcodesize:
-                step = do_extcodesize(m, top, gas);
-                break;
-            case op::extcodecopy:
-                step = do_extcodecopy(m, top, gas);
-                break;
-            case op::returndatacopy:
-                step = do_returndatacopy(m, top, gas);
-                break;
-            case op::extcodehash:
-                step = do_extcodehash(m, top, gas);
-                break;
-            case op::blockhash:
-                step = do_blockhash(m, top, gas);
-                break;
-            case op::blobhash:
-                step = do_blobhash(m, top, gas);
-                break;
-            case op::pop:
-                break;
+            case op::blobbasefee: top[1] = environment(m, opcode); break;
+            case op::balance: step = do_balance(m, top, gas); break;
+            case op::calldataload: step = do_calldataload(m, top, gas); break;
+            case op::calldatacopy: step = do_calldatacopy(m, top, gas); break;
+            case op::codecopy: step = do_codecopy(m, top, gas); break;
+            case op::extcodesize: step = do_extcodesize(m, top, gas); break;
+            case op::extcodecopy: step = do_extcodecopy(m, top, gas); break;
+            case op::returndatacopy: step = do_returndatacopy(m, top, gas); break;
+            case op::extcodehash: step = do_extcodehash(m, top, gas); break;
+            case op::blockhash: step = do_blockhash(m, top, gas); break;
+            case op::blobhash: step = do_blobhash(m, top, gas); break;
+            case op::pop: break;
             case op::mload:
                 step.gas = touch_memory(m, top[0], 32, gas);
                 if (step.gas >= 0) top[0] = load_word(m.memory.data() + top[0].low());
@@ -247,12 +170,8 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
                 if (step.gas >= 0)
                     m.memory.data()[top[0].low()] = static_cast<uint8_t>(top[-1].low());
                 break;
-            case op::sload:
-                step = do_sload(m, top, gas);
-                break;
-            case op::sstore:
-                step = do_sstore(m, top, gas);
-                break;
+            case op::sload: step = do_sload(m, top, gas); break;
+            case op::sstore: step = do_sstore(m, top, gas); break;
             case op::jumpi:
                 if (top[-1].is_zero()) break;
                 [[fallthrough]];
@@ -262,29 +181,14 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
                 pc = code + top[0].low();
                 top += instruction.stack_change;
                 continue;
-            case op::pc:
-                top[1] = static_cast<uint64_t>(pc - code);
-                break;
-            case op::msize:
-                top[1] = m.memory.size();
-                break;
-            case op::gas:
-                top[1] = static_cast<uint64_t>(gas);
-                break;
-            case op::jumpdest:
-                break;
-            case op::tload:
-                step = do_tload(m, top, gas);
-                break;
-            case op::tstore:
-                step = do_tstore(m, top, gas);
-                break;
-            case op::mcopy:
-                step = do_mcopy(m, top, gas);
-                break;
-            case op::push0:
-                top[1] = 0;
-                break;
+            case op::pc: top[1] = static_cast<uint64_t>(pc - code); break;
+            case op::msize: top[1] = m.memory.size(); break;
+            case op::gas: top[1] = static_cast<uint64_t>(gas); break;
+            case op::jumpdest: break;
+            case op::tload: step = do_tload(m, top, gas); break;
+            case op::tstore: step = do_tstore(m, top, gas); break;
+            case op::mcopy: step = do_mcopy(m, top, gas); break;
+            case op::push0: top[1] = 0; break;
             case op::push1:
                 top[1] = pc[1];
                 pc += 1;
@@ -301,30 +205,16 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
             case op::log1:
             case op::log2:
             case op::log3:
-            case op::log4:
-                step = do_log(m, top, gas, opcode - op::log0);
-                break;
-            case op::create:
-                step = do_create(m, top, gas, CallKind::create);
-                break;
-            case op::create2:
-                step = do_create(m, top, gas, CallKind::create2);
-                break;
+            case op::log4: step = do_log(m, top, gas, opcode - op::log0); break;
+            case op::create: step = do_create(m, top, gas, CallKind::create); break;
+            case op::create2: step = do_create(m, top, gas, CallKind::create2); break;
             case op::call:
             case op::callcode:
             case op::delegatecall:
-            case op::staticcall:
-                step = do_call(m, top, gas, opcode);
-                break;
-            case op::return_:
-                step = do_return(m, top, gas, Status::success);
-                goto last;
-            case op::revert:
-                step = do_return(m, top, gas, Status::revert);
-                goto last;
-            case op::selfdestruct:
-                step = do_selfdestruct(m, top, gas);
-                goto last;
+            case op::staticcall: step = do_call(m, top, gas, opcode); break;
+            case op::return_: step = do_return(m, top, gas, Status::success); goto last;
+            case op::revert: step = do_return(m, top, gas, Status::revert); goto last;
+            case op::selfdestruct: step = do_selfdestruct(m, top, gas); goto last;
             default:
                 if (opcode >= op::swap1) {
                     std::swap(top[0], top[-(opcode - op::swap1 + 1)]);
@@ -336,6 +226,7 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
                     pc += count;
                 }
         }
+        // clang-format on
         if (step.status != Status::success) [[unlikely]]
             return {step.gas, step.status};
         gas = step.gas;

@@ -74,8 +74,9 @@ constexpr Precompile kPrecompiles[] = {
     {0x02, Revision::frontier, sha256_gas, run_sha256},
     {0x03, Revision::frontier, ripemd160_gas, run_ripemd160},
     {0x04, Revision::frontier, identity_gas, run_identity},
-    {0x05, Revision::byzantium, precompile::modexp_gas, precompile::modexp},   // EIP-198
-    {0x09, Revision::istanbul, precompile::blake2f_gas, precompile::blake2f},  // EIP-152
+    {0x05, Revision::byzantium, precompile::modexp_gas, precompile::modexp},         // EIP-198
+    {0x09, Revision::istanbul, precompile::blake2f_gas, precompile::blake2f},        // EIP-152
+    {0x100, Revision::osaka, precompile::p256_verify_gas, precompile::p256_verify},  // EIP-7951
 };
 
 const Precompile* find(const Address& address, Revision revision) {

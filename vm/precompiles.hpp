@@ -32,6 +32,8 @@ inline constexpr int64_t kUnpayable = INT64_MAX;
 [[nodiscard]] Output modexp(BytesView input, const Rules& rules);
 [[nodiscard]] int64_t blake2f_gas(BytesView input, const Rules& rules);
 [[nodiscard]] Output blake2f(BytesView input, const Rules& rules);
+[[nodiscard]] int64_t p256_verify_gas(BytesView input, const Rules& rules);
+[[nodiscard]] Output p256_verify(BytesView input, const Rules& rules);
 }  // namespace precompile
 
 }  // namespace trainyard::vm

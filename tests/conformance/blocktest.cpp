@@ -14,12 +14,25 @@ namespace {
 
 using consensus::ChainConfig;
 
-/// The chain so far: headers by number and the world at the tip.
+/// A block with the world after it.
+struct Tip {
+    Header header;
+    MemoryWorld world;
+};
+
+/// All branches so far.
 struct Chain {
     const ChainConfig& config;
-    MemoryWorld world;
-    std::vector<Header> headers;
-    std::vector<Hash> hashes;
+    std::map<Hash, Tip> tips;
+    Hash head;  ///< the valid block that came last
+
+    [[nodiscard]] Hash hash_on_branch(Hash at, uint64_t number) const {
+        for (auto it = tips.find(at); it != tips.end(); it = tips.find(at)) {
+            if (it->second.header.number == number) return at;
+            at = it->second.header.parent_hash;
+        }
+        return {};
+    }
 };
 
 std::string describe(const consensus::BlockInvalid& invalid) {
@@ -34,18 +47,21 @@ std::string describe(const consensus::BlockInvalid& invalid) {
 std::string add_block(Chain& chain, BytesView encoded) {
     const auto block = decode_block(encoded);
     if (!block) return "does not decode: " + std::string(rlp::to_text(block.error()));
+    const auto parent = chain.tips.find(block->header.parent_hash);
+    if (parent == chain.tips.end())
+        return std::string(to_text(consensus::BlockFault::wrong_parent));
+    const auto& [parent_hash, tip] = *parent;
     const auto outcome = consensus::apply_block(
-        chain.world, chain.headers.back(), *block,
-        [&](uint64_t number) {
-            return number < chain.hashes.size() ? chain.hashes[number] : Hash{};
-        },
+        tip.world, tip.header, *block,
+        [&, at = parent_hash](uint64_t number) { return chain.hash_on_branch(at, number); },
         chain.config);
     if (!outcome) return describe(outcome.error());
-    if (chain.world.root_after(outcome->diff) != block->header.state_root)
+    Tip next{block->header, tip.world};
+    next.world.apply(outcome->diff);
+    if (next.world.root() != block->header.state_root)
         return std::string(to_text(consensus::BlockFault::bad_state_root));
-    chain.world.apply(outcome->diff);
-    chain.headers.push_back(block->header);
-    chain.hashes.push_back(hash_header(block->header));
+    chain.head = hash_header(block->header);
+    chain.tips.emplace(chain.head, std::move(next));
     return "";
 }
 
@@ -82,19 +98,22 @@ std::string run_test(const json::object& test) {
     const auto config =
         config_named(test.at("network").as_string(), own == nullptr ? nullptr : &own->as_object());
     if (!config) return "unknown network " + std::string(test.at("network").as_string());
-    Chain chain{*config, {}, {genesis_header(test)}, {}};
-    chain.hashes.push_back(hash_header(chain.headers[0]));
-    chain.world.apply(accounts_of(object_at(test, "pre")));
-    if (chain.world.root() != chain.headers[0].state_root) return "another genesis state root";
+    Tip genesis{genesis_header(test), {}};
+    genesis.world.apply(accounts_of(object_at(test, "pre")));
+    if (genesis.world.root() != genesis.header.state_root) return "another genesis state root";
+    const Hash genesis_hash = hash_header(genesis.header);
+    Chain chain{*config, {}, genesis_hash};
+    chain.tips.emplace(genesis_hash, std::move(genesis));
     if (auto error = run_blocks(test, chain); !error.empty()) return error;
-    const auto last = fixed_of<Hash>(test.at("lastblockhash"));
-    if (chain.hashes.back() != last)
-        return "expected last block " + to_hex0x(last.bytes) + ", found " +
-               to_hex0x(chain.hashes.back().bytes);
+    const auto last = chain.tips.find(fixed_of<Hash>(test.at("lastblockhash")));
+    if (last == chain.tips.end())
+        return "expected last block " + std::string(test.at("lastblockhash").as_string()) +
+               ", found " + to_hex0x(chain.head.bytes);
+    const Hash found = last->second.world.root();
     if (const auto* root = find(test, "postStateHash"))
-        if (fixed_of<Hash>(*root) != chain.world.root())
+        if (fixed_of<Hash>(*root) != found)
             return "expected root " + std::string(root->as_string()) + ", found " +
-                   to_hex0x(chain.world.root().bytes);
+                   to_hex0x(found.bytes);
     return "";
 }
 

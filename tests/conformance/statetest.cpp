@@ -162,7 +162,7 @@ std::string run_case(const Case& c) {
     if (!outcome && refused == nullptr)
         return "expected execution, found " + std::string(to_text(outcome.error()));
     const auto diff =
-        with_touched_miner(outcome ? outcome->diff : state::StateDiff(), c.world, context);
+        outcome ? with_touched_miner(outcome->diff, c.world, context) : state::StateDiff();
     const Hash root = c.world.root_after(diff);
     const auto expected = fixed_of<Hash>(c.post.at("hash"));
     if (root != expected)
