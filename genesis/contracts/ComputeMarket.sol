@@ -95,7 +95,7 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         Job storage j = _jobs[jobId];
         require(j.state == JobState.Active, WrongState());
         require(msg.sender == j.provider, NotAllowed());
-        _fineProvider(jobId, msg.sender, _specs[jobId].pricePerSegment * _params.lateBps / ONE / 2);
+        _fineProvider(jobId, msg.sender, _lateFine(jobId) / 2);
         _reopen(jobId, "released");
     }
 
@@ -137,7 +137,7 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         Job storage j = _jobs[jobId];
         require(j.state == JobState.Active, WrongState());
         require(block.number > j.segmentDeadline && !_isFull(j), NotYet());
-        _fineProvider(jobId, j.provider, _specs[jobId].pricePerSegment * _params.lateBps / ONE);
+        _fineProvider(jobId, j.provider, _lateFine(jobId));
         _reopen(jobId, "late");
     }
 

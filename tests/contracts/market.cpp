@@ -278,6 +278,10 @@ void Market::run_level1(uint64_t job, uint32_t seg, const FakeSegment& truth,
     std::map<Address, std::pair<Verdict, std::vector<Hash>>> answers;
     for (const Address& auditor : auditors(job, seg)) {
         const auto found = manners.find(auditor);
+        if (found != manners.end() && found->second == Manners::bad_bundle) {
+            answers[auditor] = {Verdict::mismatch, {Hash{}}};
+            continue;
+        }
         const bool is_wrong = found != manners.end() && found->second == Manners::wrong;
         const Verdict verdict = is_right != is_wrong ? Verdict::match : Verdict::mismatch;
         answers[auditor] = {verdict, {is_wrong ? made_up(auditor, 0) : truth.digest()}};

@@ -94,7 +94,7 @@ enum class Manners {
     no_reveal,   ///< commits only
     wrong,       ///< Match with answers of its own invention
     alarm,       ///< Mismatch with the right answers
-    bad_bundle,  ///< Mismatch without answers
+    bad_bundle,  ///< Mismatch without answers; at level 1 with digest zero
 };
 
 class Market {

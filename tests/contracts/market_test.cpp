@@ -422,6 +422,25 @@ TEST_F(market_audit, without_a_majority_the_segment_is_void_and_nobody_is_slashe
     expect_solvent(1);
 }
 
+TEST_F(market_audit, a_state_that_cannot_be_had_voids_the_segment_for_a_fine) {
+    const uint64_t job = taken_job();
+    ASSERT_TRUE(market.commit(kProvider, job, 0, honest(0)).ok);
+    market.open_audit(job, 0);
+    market.pass_deadline(job, 0);
+    std::map<Address, Manners> manners;
+    for (const Address& a : market.auditors(job, 0)) manners[a] = Manners::bad_bundle;
+    const Address lucky = market.auditors(job, 0)[2];
+    const Uint256 before = market.stake_of(lucky);
+    manners.erase(lucky);
+    market.run_level1(job, 0, honest(0), manners);
+    EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+    EXPECT_EQ(stake(kProvider), kCoin * 100 - kCoin / 2);
+    EXPECT_EQ(market.credit(kClient), kCoin / 4);
+    EXPECT_EQ(market.stake_of(lucky), before) << "nobody in the minority is wrong";
+    EXPECT_TRUE(market.take(kProvider, job).ok);
+    expect_solvent(1);
+}
+
 TEST_F(market_audit, the_minority_of_the_committee_is_fined) {
     const uint64_t job = taken_job();
     ASSERT_TRUE(market.commit(kProvider, job, 0, honest(0)).ok);

@@ -146,16 +146,21 @@ contract MarketAudits is MarketDraws {
 
     /// The pair (verdict, digest) with the most stake decides if it holds more than half of what answered. Without such a
     /// pair nobody is slashed: the segment is void, or accepted unaudited when the provider did its part and no auditor did.
+    /// A Mismatch with digest zero says that what the replay needs cannot be had: void and a fine, which proves no fraud.
     function _decide(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         (uint256 best, bool decided, bool any) = _majority(s, a);
         if (!decided) {
-            if (any || a.providerFailed) _void(jobId, seg, s, a, best, false);
+            if (any || a.providerFailed) _void(jobId, seg, s, a, 0, "undecided");
             else _accept(jobId, seg, s, a, false);
             return;
         }
+        if (a.list[best].verdict == Verdict.Mismatch && a.list[best].answers[0] == 0) {
+            _fineProvider(jobId, s.provider, _lateFine(jobId));
+            return _void(jobId, seg, s, a, 0, "unavailable");
+        }
         bool isMatch = a.list[best].verdict == Verdict.Match;
         _fineMinority(jobId, seg, s, a, best, isMatch ? s.provider : address(0));
-        if (!isMatch) return _void(jobId, seg, s, a, best, true);
+        if (!isMatch) return _void(jobId, seg, s, a, _slash(jobId, s.provider, a, best), "fraud");
         _fineDeviators(jobId, seg, s, a);
         _accept(jobId, seg, s, a, true);
     }
@@ -209,7 +214,7 @@ contract MarketAudits is MarketDraws {
     }
 
     /// The job goes back to the state before `seg`; later segments are void with it, because the tip is below them.
-    function _void(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 best, bool isFraud) internal {
+    function _void(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 slashed, string memory reason) internal {
         Job storage j = _jobs[jobId];
         s.state = SegmentState.Void;
         a.phase = Phase.Done;
@@ -217,10 +222,9 @@ contract MarketAudits is MarketDraws {
         j.attempt++;
         j.tip = seg;
         j.tipRoot = seg == 0 ? bytes32(0) : s.first;
-        uint256 slashed = isFraud ? _slash(jobId, s.provider, a, best) : 0;
         emit SegmentVoid(jobId, seg, s.provider, slashed);
         if (j.state == JobState.Draining && j.outcome != Outcome.Complete) return;
-        _reopen(jobId, isFraud ? "fraud" : "undecided");
+        _reopen(jobId, reason);
     }
 
     /// The whole bond goes: a share to those who raised the alarm or confirmed it, the rest is burned.

@@ -124,6 +124,10 @@ abstract contract MarketBase is IMarketTypes {
         _burn(taken - share);
     }
 
+    function _lateFine(uint256 jobId) internal view returns (uint256) {
+        return _specs[jobId].pricePerSegment * _params.lateBps / ONE;
+    }
+
     /// Takes from a bond for lateness: half to the client, half burned.
     function _fineProvider(uint256 jobId, address provider, uint256 amount) internal {
         Bond storage b = _bonds[jobId][provider];
