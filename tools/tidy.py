@@ -36,7 +36,7 @@ NODE_LAYERS = {
 }
 # Third-party header prefix -> the only folders that may include it.
 HOMES = {
-    "secp256k1": ["core"], "openssl/": ["core", "node", "vm/precompiles"], "leveldb/": ["state"],
+    "secp256k1": ["core"], "openssl/": ["core", "node", "vm/precompiles", "bench"], "leveldb/": ["state"],
     "gmp": ["vm"], "cuda": ["cuda"], "boost/json": ["rpc", "node", "tests"], "boost/": ["node", "tests"],
     "google/protobuf": ["node/p2p"], "proto/": ["node/p2p"], "CLI/": ["node/cli"],
     "spdlog/": ["node"], "fmt/": ["node"], "toml++/": ["node/config"],
