@@ -104,8 +104,10 @@ struct Received {
 struct PeerConnected {
     ValidatorIndex peer = 0;
 };
-/// The view of a repair timer is 0: it belongs to none and runs always.
 enum class TimerKind : uint8_t { lead, advance, retry, pace, repair };
+/// The view of the repair timer, which belongs to none: above all others, so that it is never too
+/// old.
+inline constexpr View kEveryView{UINT64_MAX};
 struct TimerId {
     TimerKind kind = TimerKind::lead;
     View view;
@@ -159,7 +161,7 @@ struct Send {
 struct Broadcast {
     Message message;
 };
-/// Timers of older views may be dropped, but not those of view 0; a stale Timeout does no harm.
+/// Timers of older views may be dropped; a stale Timeout does no harm.
 struct SetTimer {
     TimerId id;
     uint64_t after_ms = 0;

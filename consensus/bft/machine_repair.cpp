@@ -114,7 +114,7 @@ void Machine::retry() {
 }
 
 void Machine::arm_repair() {
-    emit(SetTimer{{TimerKind::repair, {}}, 3 * params_.delta_ms});
+    emit(SetTimer{{TimerKind::repair, kEveryView}, 3 * params_.delta_ms});
 }
 
 /// Rule 10: asks somebody else for what did not come. It has its own timer, because a node that

@@ -11,8 +11,8 @@
 
 namespace trainyard::consensus::bft {
 
-/// Two lists of bytes, three numbers of at most nine and a proof of 82: no seal is longer.
-inline constexpr size_t kSealSizeMax = 2 + 3 * 9 + 82;
+/// A list prefix of two bytes, three numbers of at most nine and a proof of 83: no seal is longer.
+inline constexpr size_t kSealSizeMax = 2 + 3 * 9 + 83;
 
 struct Seal {
     Epoch epoch;

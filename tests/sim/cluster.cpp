@@ -214,6 +214,10 @@ void Cluster::deliver(unsigned index, const cb::Input& input) {
 void Cluster::start(unsigned index) {
     auto& node = nodes_[index];
     if (node.machine) return;
+    if (now_ms_ == options_.down_until_ms && index + options_.down_always >= nodes_.size())
+        for (const auto& other : nodes_)
+            stats_.height_at_return =
+                std::max<uint64_t>(stats_.height_at_return, other.finals.size());
     params_.self = static_cast<consensus::ValidatorIndex>(index);
     cb::Recovered recovered{final_point(node), {}};
     for (const auto& record : node.disk) recovered.records.push_back(record.bytes);

@@ -55,8 +55,9 @@ struct Outcome {
     uint64_t final_height = 0;  ///< the lowest of the honest nodes
     uint64_t views = 0;         ///< the highest
     uint64_t crashes = 0;
-    uint64_t evidence = 0;  ///< offences proven
-    uint64_t behind = 0;    ///< times a node had to sync final blocks
+    uint64_t evidence = 0;          ///< offences proven
+    uint64_t behind = 0;            ///< times a node had to sync final blocks
+    uint64_t height_at_return = 0;  ///< the highest anywhere when the nodes kept down came up
     uint64_t simulated_ms = 0;
 
     [[nodiscard]] bool passed() const { return failure.empty(); }

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulator itself: it repeats itself, its checks can fail, and clusters stop and go on as they
+// must.
+#include "tests/sim/simulation.hpp"
+
+#include <gtest/gtest.h>
+
+namespace trainyard::sim {
+namespace {
+
+Options calm(unsigned nodes) {
+    Options options;
+    options.nodes = nodes;
+    options.faults = Faults::none();
+    options.equal_stakes = true;
+    return options;
+}
+
+/// How many of `runs` seeds fail.
+unsigned failures(Options options, unsigned runs) {
+    unsigned failed = 0;
+    for (unsigned i = 0; i < runs; ++i, ++options.seed)
+        if (!simulate(options).passed()) ++failed;
+    return failed;
+}
+
+TEST(simulation, same_seed_gives_the_same_trace) {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+        Options options;
+        options.seed = seed;
+        const Outcome first = simulate(options), second = simulate(options);
+        EXPECT_EQ(first.trace, second.trace);
+        EXPECT_EQ(first.events, second.events);
+        options.seed = seed + 1000;
+        EXPECT_NE(first.trace, simulate(options).trace);
+    }
+}
+
+TEST(simulation, sending_before_syncing_is_found_out) {
+    Options options;
+    options.mutation = Mutation::send_before_sync;
+    EXPECT_GE(failures(options, 60), 5u);
+}
+
+TEST(simulation, one_byzantine_node_too_many_breaks_agreement_and_is_found_out) {
+    Options options = calm(4);
+    options.mutation = Mutation::too_many_byzantine;
+    EXPECT_GE(failures(options, 60), 20u);
+}
+
+TEST(simulation, the_same_seeds_pass_when_no_rule_is_broken) {
+    EXPECT_EQ(failures(Options{}, 60), 0u);
+}
+
+TEST(simulation, one_of_four_down_does_not_stop_the_chain) {
+    Options options = calm(4);
+    options.down_always = 1;
+    for (; options.seed <= 20; ++options.seed) {
+        const Outcome outcome = simulate(options);
+        EXPECT_TRUE(outcome.passed()) << "seed " << options.seed << ": " << outcome.failure;
+        EXPECT_GE(outcome.final_height, 20u);
+    }
+}
+
+TEST(simulation, two_of_four_down_stop_the_chain_until_they_return) {
+    Options options = calm(4);
+    options.down_always = 2;
+    options.down_until_ms = 60'000;
+    options.settle_ms_max = 10'000;
+    for (; options.seed <= 20; ++options.seed) {
+        const Outcome outcome = simulate(options);
+        EXPECT_TRUE(outcome.passed()) << "seed " << options.seed << ": " << outcome.failure;
+        EXPECT_EQ(outcome.height_at_return, 0u);
+        EXPECT_GE(outcome.final_height, 20u);
+    }
+}
+
+TEST(simulation, a_node_long_absent_syncs_and_joins_again) {
+    Options options = calm(4);
+    options.down_always = 1;
+    options.down_until_ms = 60'000;
+    for (; options.seed <= 5; ++options.seed) {
+        const Outcome outcome = simulate(options);
+        EXPECT_TRUE(outcome.passed()) << "seed " << options.seed << ": " << outcome.failure;
+        EXPECT_GT(outcome.height_at_return, 64u);
+        EXPECT_GT(outcome.behind, 0u);
+        EXPECT_GE(outcome.final_height, outcome.height_at_return);
+    }
+}
+
+TEST(simulation, real_signatures_give_the_same_protocol) {
+    Options options;
+    options.real_keys = true;
+    EXPECT_EQ(failures(options, 5), 0u);
+}
+
+TEST(simulation, a_single_validator_makes_a_chain_alone) {
+    EXPECT_EQ(failures(calm(1), 5), 0u);
+}
+
+TEST(simulation, rejects_unknown_faults) {
+    Faults faults;
+    EXPECT_TRUE(parse_faults("loss,crash", faults));
+    EXPECT_TRUE(faults.loss && faults.crash && !faults.delay);
+    EXPECT_FALSE(parse_faults("loss,weather", faults));
+}
+
+}  // namespace
+}  // namespace trainyard::sim
