@@ -136,18 +136,30 @@ TEST(transaction, rejects_more_gas_than_the_block_has) {
     EXPECT_EQ(out.error(), TxInvalid::gas_above_block_limit);
 }
 
-TEST(transaction, recursion_to_depth_1024_needs_no_more_than_a_thread_stack) {
+class DepthTracer final : public vm::Tracer {
+public:
+    int deepest = 0;
+    void on_enter(const vm::Message& message) override {
+        deepest = std::max(deepest, message.depth);
+    }
+    void on_exit(const vm::CallResult&) override {}
+    void on_step(const vm::StepView&) override {}
+    void on_fault(vm::Status) override {}
+};
+
+TEST(transaction, recursion_reaches_depth_1024_on_an_ordinary_stack) {
     TestWorld world;
-    // Calls itself with all gas.
-    world.deploy(address_number(1),
-                 "5f5f5f5f5f"
-                 "30"
-                 "5a"
-                 "f1"
-                 "00");
-    Tx tx = TestWorld::make_tx(1, address_number(1));
-    tx.gas_limit = kTxGasMax;
-    EXPECT_TRUE(apply(world, tx, 1).receipt.success);
+    world.deploy(address_number(1), "5f5f5f5f5f305af100");  // calls itself with all gas
+    auto context = world.context();
+    DepthTracer tracer;
+    context.tracer = &tracer;
+    context.env.gas_limit = uint64_t{1} << 62;
+    CallRequest request;
+    request.to = address_number(1);
+    const auto out = simulate_call(world.view(), context, request);
+    ASSERT_TRUE(out);
+    EXPECT_EQ(out->status, vm::Status::success);
+    EXPECT_EQ(tracer.deepest, 1024);
 }
 
 }  // namespace
