@@ -92,6 +92,13 @@ std::optional<Uint256> parse_coins(std::string_view text) {
     return parse_uint256(digits);
 }
 
+std::string printable(BytesView bytes) {
+    std::string out;
+    for (const uint8_t b : bytes)
+        out += (b >= 0x20 && b < 0x7f) || b == '\n' ? static_cast<char>(b) : '?';
+    return out;
+}
+
 std::string short_hex(BytesView bytes) {
     const auto text = to_hex0x(bytes);
     if (text.size() <= 14) return text;

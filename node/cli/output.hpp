@@ -39,6 +39,8 @@ struct Output {
 [[nodiscard]] std::string coins(const Uint256& wei);
 /// "12", "0.5", "3gwei", "100wei".
 [[nodiscard]] std::optional<Uint256> parse_coins(std::string_view text);
+/// Bytes of a model as text: what is neither printable ASCII nor a line end becomes '?'.
+[[nodiscard]] std::string printable(BytesView bytes);
 [[nodiscard]] std::string short_hex(BytesView bytes);      ///< "0x1234…abcd"
 [[nodiscard]] std::string seconds_text(uint64_t seconds);  ///< "1m 05s"
 

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// `trainyard job`: submit, status, list, cancel, download.
+#include <bit>
+#include <chrono>
+#include <thread>
+
+#include <boost/json.hpp>
+
+#include "node/cli/jobs.hpp"
+#include "node/cli/programs.hpp"
+#include "node/wallet/files.hpp"
+#include "node/wallet/secrets.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+namespace json = boost::json;
+
+json::object job_json(uint64_t id, const wallet::Job& job, const wallet::JobSpec& spec) {
+    return {{"id", id},
+            {"state", std::string(wallet::to_text(job.state))},
+            {"outcome", std::string(wallet::to_text(job.outcome))},
+            {"client", to_hex0x(job.client.bytes)},
+            {"provider", to_hex0x(job.provider.bytes)},
+            {"segments", spec.segments},
+            {"committed", job.tip},
+            {"final", job.final_segments},
+            {"attempt", job.attempt},
+            {"escrowWei", to_decimal(job.escrow_wei)},
+            {"pricePerSegmentWei", to_decimal(spec.price_wei)},
+            {"tipRoot", to_hex0x(job.tip_root.bytes)},
+            {"licence", spec.licence}};
+}
+
+std::string job_line(uint64_t id, const wallet::Job& job, const wallet::JobSpec& spec) {
+    std::string text = "job " + std::to_string(id) + "  " + std::string(wallet::to_text(job.state));
+    if (job.outcome != wallet::Outcome::none)
+        text += " (" + std::string(wallet::to_text(job.outcome)) + ")";
+    text += "  " + std::to_string(job.tip) + " committed, " + std::to_string(job.final_segments) +
+            " final of " + std::to_string(spec.segments) + "  " + coins(spec.price_wei) +
+            " coins per segment";
+    if (!job.provider.is_zero()) text += "  provider " + short_hex(job.provider.bytes);
+    return text;
+}
+
+struct JobView {
+    wallet::Job job;
+    wallet::JobSpec spec;
+};
+
+Result<JobView, std::string> look_up(wallet::MarketApi& market, uint64_t id) {
+    const auto job = market.job(id);
+    if (!job) return unexpected(job.error().text);
+    if (job->state == wallet::JobState::none)
+        return unexpected("there is no job " + std::to_string(id) +
+                          "; `trainyard job list` shows all");
+    const auto spec = market.spec(id);
+    if (!spec) return unexpected(spec.error().text);
+    return JobView{*job, *spec};
+}
+
+int watch(const Output& out, wallet::MarketApi& market, uint64_t id) {
+    ProgressLine line(!out.json);
+    for (;;) {
+        const auto view = look_up(market, id);
+        if (!view) return out.fail(view.error());
+        if (!out.json) line.show(job_line(id, view->job, view->spec));
+        if (view->job.state == wallet::JobState::closed) {
+            line.clear();
+            if (out.json) out.line(json::serialize(job_json(id, view->job, view->spec)));
+            return view->job.outcome == wallet::Outcome::complete ? kOk : kFailed;
+        }
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+    }
+}
+
+Result<JobOffer, std::string> offer_of(const JobArgs& args) {
+    JobOffer offer;
+    auto data = read_data(args.data);
+    if (!data) return unexpected(data.error());
+    auto program = choose_program(args.program, args.gpt, *data);
+    if (!program) return unexpected(program.error());
+    const auto price = parse_coins(args.price), fee = parse_coins(args.audit_fee);
+    if (!price || !fee)
+        return unexpected(std::string("--price and --audit-fee are amounts like 1.5 or 3gwei"));
+    const auto provider =
+        args.provider.empty() ? Address{} : fixed_from_hex<Address>(args.provider);
+    if (!provider) return unexpected("--provider '" + args.provider + "' is no address");
+    const auto seed =
+        args.seed.empty() ? wallet::random_fixed<Hash>() : fixed_from_hex<Hash>(args.seed);
+    if (!seed) return unexpected(std::string("--seed must be 32 bytes in hexadecimal"));
+    offer.data = std::move(*data);
+    offer.program = std::move(*program);
+    offer.price_wei = *price;
+    offer.audit_fee_wei = *fee;
+    offer.provider = *provider;
+    offer.licence = args.licence;
+    offer.client_seed = *seed;
+    offer.segment_blocks = args.segment_blocks;
+    offer.deadline_s = unix_seconds() + args.deadline_hours * 3600;
+    return offer;
+}
+
+}  // namespace
+
+int run_job_submit(const Output& out, const JobArgs& args) {
+    const auto offer = offer_of(args);
+    if (!offer) return out.fail(offer.error());
+    const auto market = open_account(args.rpc, args.key);
+    if (!market) return out.fail(market.error());
+    const auto posted = post_job(**market, *offer);
+    if (!posted) return out.fail(posted.error());
+    if (out.json)
+        out.line(json::serialize(json::object{{"id", posted->id},
+                                              {"tx", to_hex0x(posted->receipt.tx.bytes)},
+                                              {"block", posted->receipt.block},
+                                              {"escrowWei", to_decimal(posted->escrow_wei)}}));
+    else
+        out.line("job " + std::to_string(posted->id) + " posted in block " +
+                 std::to_string(posted->receipt.block) + ", " + coins(posted->escrow_wei) +
+                 " coins in escrow\nnext: trainyard job status " + std::to_string(posted->id));
+    return args.wait ? watch(out, **market, posted->id) : kOk;
+}
+
+int run_job_status(const Output& out, const JobArgs& args) {
+    const auto market = open_reader(args.rpc);
+    if (!market) return out.fail(market.error());
+    if (args.wait) return watch(out, **market, args.id);
+    const auto view = look_up(**market, args.id);
+    if (!view) return out.fail(view.error());
+    json::array segments;
+    std::string lines;
+    for (uint32_t seg = 0; seg < view->spec.segments; ++seg) {
+        const auto segment = (*market)->segment(args.id, seg);
+        if (!segment) return out.fail(segment.error().text);
+        if (segment->state == wallet::SegmentState::none) break;
+        const float loss = std::bit_cast<float>(segment->loss_bits);
+        const std::string state(wallet::to_text(segment->state));
+        segments.push_back(json::object{{"seg", seg},
+                                        {"state", state},
+                                        {"loss", loss},
+                                        {"root", to_hex0x(segment->root.bytes)},
+                                        {"last", to_hex0x(segment->last.bytes)}});
+        lines += "\n  segment " + std::to_string(seg) + "  " + state + "  loss " +
+                 std::to_string(loss) + "  root " + short_hex(segment->root.bytes);
+    }
+    auto object = job_json(args.id, view->job, view->spec);
+    object["segmentList"] = std::move(segments);
+    out.line(out.json ? json::serialize(object) : job_line(args.id, view->job, view->spec) + lines);
+    return kOk;
+}
+
+int run_job_list(const Output& out, const JobArgs& args) {
+    const auto market = open_reader(args.rpc);
+    if (!market) return out.fail(market.error());
+    const auto count = (*market)->job_count();
+    if (!count) return out.fail(count.error().text);
+    for (uint64_t id = 0; id < *count; ++id) {
+        const auto view = look_up(**market, id);
+        if (!view) return out.fail(view.error());
+        out.line(out.json ? json::serialize(job_json(id, view->job, view->spec))
+                          : job_line(id, view->job, view->spec));
+    }
+    if (*count == 0 && !out.json) out.say("no jobs yet; `trainyard job submit --help` shows how");
+    return kOk;
+}
+
+int run_job_cancel(const Output& out, const JobArgs& args) {
+    const auto market = open_account(args.rpc, args.key);
+    if (!market) return out.fail(market.error());
+    const auto sent = (*market)->cancel(args.id);
+    if (!sent) return out.fail(sent.error().text);
+    const auto credit = (*market)->credit((*market)->self());
+    if (credit && !credit->is_zero())
+        if (const auto paid = (*market)->withdraw(); !paid) return out.fail(paid.error().text);
+    const auto view = look_up(**market, args.id);
+    if (!view) return out.fail(view.error());
+    if (out.json)
+        out.line(json::serialize(job_json(args.id, view->job, view->spec)));
+    else
+        out.line("job " + std::to_string(args.id) + " cancelled in block " +
+                 std::to_string(sent->block) + "; now " +
+                 std::string(wallet::to_text(view->job.state)) +
+                 (credit ? ", " + coins(*credit) + " coins returned" : ""));
+    return kOk;
+}
+
+int run_job_download(const Output& out, const JobArgs& args) {
+    const auto market = open_reader(args.rpc);
+    if (!market) return out.fail(market.error());
+    const auto client = wallet::EthClient::open(args.rpc);
+    if (!client) return out.fail(client.error().text);
+    const auto done = download_model(**market, **client, args.id, args.out, 1);
+    if (!done) return out.fail(done.error());
+    auto plot = wallet::write_text(args.out + "/loss.svg",
+                                   training::loss_svg(done->losses, "Training loss"));
+    if (!plot) return out.fail(plot.error().text);
+    if (out.json)
+        out.line(json::serialize(json::object{{"out", args.out},
+                                              {"stateRoot", to_hex0x(done->state_root.bytes)},
+                                              {"heldOutLoss", done->held_out_loss}}));
+    else
+        out.line("wrote " + args.out + " with state root " + to_hex0x(done->state_root.bytes) +
+                 "\nnext: trainyard sample --model " + args.out);
+    return kOk;
+}
+
+}  // namespace trainyard::node::cli

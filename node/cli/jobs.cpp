@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// Client-side work with jobs.
+#include "node/cli/jobs.hpp"
+
+#include <bit>
+
+#include "core/hash.hpp"
+#include "node/cli/programs.hpp"
+#include "node/verify/backend_choice.hpp"
+#include "node/wallet/blob.hpp"
+#include "node/wallet/files.hpp"
+#include "training/state_root.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+Result<Bytes, std::string> checked_blob(wallet::MarketApi& market, const Hash& id,
+                                        const std::string& what) {
+    auto content = market.get_blob(id, kJobDataBytesMax);
+    if (!content) return unexpected("the " + what + ": " + content.error().text);
+    if (wallet::blob_id(*content) != id)
+        return unexpected("the node gave another " + what + " than the chain names");
+    return std::move(*content);
+}
+
+wallet::JobSpec spec_of(const JobOffer& offer) {
+    wallet::JobSpec spec;
+    spec.program_id = training::program_id(offer.program);
+    spec.client_seed = offer.client_seed;
+    spec.segments = offer.program.run.steps / offer.program.run.segment_length;
+    spec.steps_per_segment = offer.program.run.segment_length;
+    spec.micro_batches = offer.program.run.micro_batches;
+    spec.segment_blocks = offer.segment_blocks;
+    spec.deadline_s = offer.deadline_s;
+    spec.price_wei = offer.price_wei;
+    spec.audit_fee_wei = offer.audit_fee_wei;
+    spec.provider = offer.provider;
+    spec.licence = offer.licence;
+    return spec;
+}
+
+/// The id of the job that this receipt's event announces.
+std::optional<uint64_t> posted_id(const wallet::TxReceipt& receipt) {
+    for (const auto& log : receipt.logs) {
+        const auto event = wallet::read_event({log, receipt.block, receipt.tx});
+        if (event && event->name == "JobPosted") return event->job;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+Result<PostedJob, std::string> post_job(wallet::MarketApi& market, const JobOffer& offer) {
+    PostedJob out;
+    out.spec = spec_of(offer);
+    if (out.spec.segments * out.spec.steps_per_segment != offer.program.run.steps)
+        return unexpected(std::string("the steps of a run must fill its segments exactly"));
+    const auto program = market.put_blob(training::encode_program(offer.program));
+    if (!program) return unexpected("publishing the program: " + program.error().text);
+    const auto data = market.put_blob(offer.data);
+    if (!data) return unexpected("publishing the data set: " + data.error().text);
+    out.spec.program = *program;
+    out.spec.data = *data;
+    const auto escrow = market.quote(out.spec);
+    if (!escrow) return unexpected("asking for the price: " + escrow.error().text);
+    const auto balance = market.balance(market.self());
+    if (balance && *balance < *escrow)
+        return unexpected("the job needs " + coins(*escrow) + " coins in escrow, " +
+                          to_hex0x(market.self().bytes) + " has " + coins(*balance));
+    out.escrow_wei = *escrow;
+    const auto sent = market.post(out.spec, *escrow);
+    if (!sent) return unexpected("posting the job: " + sent.error().text);
+    const auto id = posted_id(*sent);
+    if (!id) return unexpected(std::string("the market did not announce the job"));
+    out.id = *id;
+    out.receipt = *sent;
+    return out;
+}
+
+Result<JobMaterial, std::string> fetch_job(wallet::MarketApi& market, const wallet::JobSpec& spec) {
+    JobMaterial out;
+    auto encoded = checked_blob(market, spec.program, "program");
+    if (!encoded) return unexpected(encoded.error());
+    if (sha256(*encoded) != spec.program_id)
+        return unexpected(std::string("the program has another id than the job names"));
+    auto program = training::decode_program(*encoded);
+    if (!program) return unexpected("the program: " + training::to_text(program.error()));
+    auto data = checked_blob(market, spec.data, "data set");
+    if (!data) return unexpected(data.error());
+    out.program = std::move(*program);
+    out.encoded_program = std::move(*encoded);
+    out.data = std::move(*data);
+    return out;
+}
+
+Result<training::ModelState, std::string> fetch_state(wallet::MarketApi& market,
+                                                      const training::Program& program,
+                                                      const wallet::Segment& segment) {
+    const auto blob = checked_blob(market, segment.state_blob, "state");
+    if (!blob) return unexpected(blob.error());
+    auto state = training::decode_state(program, *blob);
+    if (!state) return unexpected(std::string("the published state cannot be read"));
+    if (training::state_root(*state, training::program_id(program)) != segment.last)
+        return unexpected(std::string("the published state has another root than the chain says"));
+    return std::move(*state);
+}
+
+Result<std::vector<training::LossPoint>, std::string> chain_losses(wallet::MarketApi& market,
+                                                                   uint64_t id,
+                                                                   const wallet::JobSpec& spec,
+                                                                   const wallet::Job& job) {
+    std::vector<training::LossPoint> out;
+    for (uint32_t seg = 0; seg < job.tip; ++seg) {
+        const auto segment = market.segment(id, seg);
+        if (!segment) return unexpected(segment.error().text);
+        out.push_back(
+            {(seg + 1) * spec.steps_per_segment, std::bit_cast<float>(segment->loss_bits)});
+    }
+    return out;
+}
+
+Result<std::unique_ptr<wallet::MarketApi>, std::string> open_reader(const std::string& rpc) {
+    SecretKey nobody;
+    nobody.bytes[31] = 1;
+    auto market = wallet::open_market(rpc, nobody);
+    if (!market) return unexpected(market.error().text);
+    return std::move(*market);
+}
+
+Result<std::unique_ptr<wallet::MarketApi>, std::string> open_account(const std::string& rpc,
+                                                                     const KeyChoice& choice) {
+    const auto key = open_key(choice);
+    if (!key) return unexpected(key.error());
+    auto market = wallet::open_market(rpc, *key);
+    if (!market) return unexpected(market.error().text);
+    return std::move(*market);
+}
+
+Result<Download, std::string> download_model(wallet::MarketApi& market, wallet::EthClient& client,
+                                             uint64_t id, const std::string& folder,
+                                             uint32_t threads) {
+    const auto job = market.job(id);
+    if (!job) return unexpected(job.error().text);
+    if (job->state == wallet::JobState::none)
+        return unexpected("there is no job " + std::to_string(id));
+    if (job->final_segments == 0)
+        return unexpected("job " + std::to_string(id) +
+                          " has no final segment yet; see `trainyard job status " +
+                          std::to_string(id) + "`");
+    const auto spec = market.spec(id);
+    if (!spec) return unexpected(spec.error().text);
+    auto material = fetch_job(market, *spec);
+    if (!material) return unexpected(material.error());
+    const auto segment = market.segment(id, job->final_segments - 1);
+    if (!segment) return unexpected(segment.error().text);
+    auto state = fetch_state(market, material->program, *segment);
+    if (!state) return unexpected(state.error());
+    auto losses = chain_losses(market, id, *spec, *job);
+    if (!losses) return unexpected(losses.error());
+    const auto backend = verify::make_backend({threads, true});
+    const auto held_out = held_out_loss(material->program, *backend, state->w, material->data);
+    if (!held_out) return unexpected(held_out.error());
+    ModelOrigin origin;
+    origin.name = "trainyard-job-" + std::to_string(id);
+    origin.licence = spec->licence;
+    origin.train_loss = std::bit_cast<float>(segment->loss_bits);
+    origin.held_out_loss = *held_out;
+    if (const auto chain = client.chain_id()) origin.chain_id = *chain;
+    origin.job = id;
+    if (!job->model_token.is_zero()) origin.token = job->model_token - Uint256(1);
+    origin.facts = {{"job", std::to_string(id)},
+                    {"segments", std::to_string(job->final_segments)},
+                    {"provider", to_hex0x(segment->provider.bytes)}};
+    if (auto done = write_model_folder(folder, material->program, *state, origin); !done)
+        return unexpected(done.error());
+    return Download{*held_out, origin.train_loss, segment->last, std::move(*losses)};
+}
+
+}  // namespace trainyard::node::cli

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files of a model folder.
+#include "node/cli/model_folder.hpp"
+
+#include <boost/json.hpp>
+
+#include "core/merkle.hpp"
+#include "node/wallet/files.hpp"
+#include "node/wallet/json_util.hpp"
+#include "training/safetensors.hpp"
+#include "training/state_root.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+namespace json = boost::json;
+constexpr size_t kModelBytesMax = size_t{64} << 30;
+
+/// A tokenizer of the bytes themselves: token n is byte n, written as GPT-2's byte alphabet does.
+std::string tokenizer_json() {
+    json::object vocabulary;
+    uint32_t next_symbol = 256;
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+        const bool printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad);
+        const uint32_t symbol = printable ? byte : next_symbol++;
+        std::string text;
+        if (symbol < 0x80) {
+            text += static_cast<char>(symbol);
+        } else {
+            text += static_cast<char>(0xc0 | (symbol >> 6));
+            text += static_cast<char>(0x80 | (symbol & 0x3f));
+        }
+        vocabulary[text] = byte;
+    }
+    const json::object byte_level{{"type", "ByteLevel"},
+                                  {"add_prefix_space", false},
+                                  {"trim_offsets", false},
+                                  {"use_regex", false}};
+    json::object root{{"version", "1.0"},
+                      {"truncation", nullptr},
+                      {"padding", nullptr},
+                      {"added_tokens", json::array()},
+                      {"normalizer", nullptr},
+                      {"pre_tokenizer", byte_level},
+                      {"post_processor", nullptr},
+                      {"decoder", byte_level},
+                      {"model",
+                       {{"type", "BPE"},
+                        {"dropout", nullptr},
+                        {"unk_token", nullptr},
+                        {"vocab", std::move(vocabulary)},
+                        {"merges", json::array()}}}};
+    return json::serialize(root) + "\n";
+}
+
+std::string tokenizer_config(const training::Program& program) {
+    return json::serialize(json::object{{"tokenizer_class", "PreTrainedTokenizerFast"},
+                                        {"model_max_length", program.data.sequence},
+                                        {"clean_up_tokenization_spaces", false}}) +
+           "\n";
+}
+
+std::string proof_json(const training::Program& program, const training::ModelState& state,
+                       const ModelOrigin& origin) {
+    const Hash id = training::program_id(program);
+    const auto leaves = training::state_leaves(state, id);
+    json::array others;
+    for (size_t i = state.w.size(); i < leaves.size(); ++i)
+        others.emplace_back(to_hex0x(leaves[i].bytes));
+    json::object root{{"programId", to_hex0x(id.bytes)},
+                      {"stateRoot", to_hex0x(training::state_root(state, id).bytes)},
+                      {"otherLeaves", std::move(others)}};
+    if (origin.chain_id) root["chainId"] = *origin.chain_id;
+    if (origin.job) root["job"] = *origin.job;
+    if (origin.token) root["token"] = to_decimal(*origin.token);
+    return json::serialize(root) + "\n";
+}
+
+std::string card_text(const training::Program& program, const training::ModelState& state,
+                      const ModelOrigin& origin) {
+    training::ModelCard card;
+    card.name = origin.name;
+    card.licence = origin.licence;
+    card.program = training::program_id(program);
+    card.data_root = program.data.root;
+    card.state_root = training::state_root(state, card.program);
+    card.train_loss = origin.train_loss;
+    card.held_out_loss = origin.held_out_loss;
+    card.facts = origin.facts;
+    return training::model_card(card);
+}
+
+template <class E>
+std::string file_fault(const std::string& path, E error) {
+    return "'" + path + "' cannot be read as a model (fault " +
+           std::to_string(static_cast<int>(error)) + ")";
+}
+
+}  // namespace
+
+Result<Done, std::string> write_model_folder(const std::string& folder,
+                                             const training::Program& program,
+                                             const training::ModelState& state,
+                                             const ModelOrigin& origin) {
+    if (auto made = wallet::make_folder(folder); !made) return unexpected(made.error().text);
+    const Hash root = training::state_root(state, training::program_id(program));
+    const auto model = training::write_model(
+        program, state.w, {{"format", "pt"}, {"trainyard.state_root", to_hex0x(root.bytes)}});
+    const std::pair<const char*, std::string> texts[] = {
+        {"config.json", training::hugging_face_config(program)},
+        {"generation_config.json", "{\"do_sample\": true, \"temperature\": 0.8}\n"},
+        {"tokenizer.json", tokenizer_json()},
+        {"tokenizer_config.json", tokenizer_config(program)},
+        {"README.md", card_text(program, state, origin)},
+        {"trainyard.json", proof_json(program, state, origin)}};
+    for (const auto& [name, text] : texts)
+        if (auto done = wallet::write_text(folder + "/" + name, text); !done)
+            return unexpected(done.error().text);
+    const auto encoded = training::encode_program(program);
+    if (auto done = wallet::write_file(folder + "/trainyard.program", encoded); !done)
+        return unexpected(done.error().text);
+    if (auto done = wallet::write_file(folder + "/model.safetensors", model); !done)
+        return unexpected(done.error().text);
+    return Done{};
+}
+
+Result<ModelFolder, std::string> read_model_folder(const std::string& folder) {
+    const std::string program_path = folder + "/trainyard.program";
+    const auto encoded =
+        wallet::read_file(program_path, training::ProgramLimits::encoded_bytes_max);
+    if (!encoded) return unexpected(encoded.error().text);
+    auto program = training::decode_program(*encoded);
+    if (!program)
+        return unexpected("'" + program_path + "': " + training::to_text(program.error()));
+    const std::string model_path = folder + "/model.safetensors";
+    const auto file = wallet::read_file(model_path, kModelBytesMax);
+    if (!file) return unexpected(file.error().text);
+    auto w = training::read_model(*program, *file);
+    if (!w) return unexpected(file_fault(model_path, w.error()));
+    return ModelFolder{std::move(*program), std::move(*w)};
+}
+
+Result<ModelProof, std::string> read_model_proof(const std::string& folder) {
+    const std::string path = folder + "/trainyard.json";
+    const auto text = wallet::read_text(path, 16u << 20);
+    if (!text) return unexpected(text.error().text);
+    const auto root = wallet::parse_json(*text);
+    const auto fault = [&](const char* what) {
+        return unexpected("'" + path + "': '" + what + "' is missing or not of the right form");
+    };
+    if (!root) return fault("(the file)");
+    ModelProof out;
+    out.chain_id = wallet::number_member(*root, "chainId");
+    out.job = wallet::number_member(*root, "job");
+    if (const auto token = wallet::text_member(*root, "token")) out.token = parse_uint256(*token);
+    const auto program = wallet::text_member(*root, "programId");
+    const auto state = wallet::text_member(*root, "stateRoot");
+    const auto program_id = program ? fixed_from_hex<Hash>(*program) : std::nullopt;
+    const auto state_root = state ? fixed_from_hex<Hash>(*state) : std::nullopt;
+    if (!program_id) return fault("programId");
+    if (!state_root) return fault("stateRoot");
+    out.program_id = *program_id;
+    out.state_root = *state_root;
+    const auto* leaves = wallet::member(*root, "otherLeaves");
+    if (leaves == nullptr || !leaves->is_array()) return fault("otherLeaves");
+    for (const auto& leaf : leaves->get_array()) {
+        const auto hash = leaf.is_string()
+                              ? fixed_from_hex<Hash>(std::string_view(leaf.get_string()))
+                              : std::nullopt;
+        if (!hash) return fault("otherLeaves");
+        out.other_leaves.push_back(*hash);
+    }
+    return out;
+}
+
+Hash recomputed_root(const ModelFolder& model, const ModelProof& proof) {
+    std::vector<Hash> leaves;
+    for (const auto& tensor : model.w) leaves.push_back(training::tensor_leaf(tensor));
+    leaves.insert(leaves.end(), proof.other_leaves.begin(), proof.other_leaves.end());
+    return merkle::root(std::move(leaves));
+}
+
+}  // namespace trainyard::node::cli

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs and data sets that commands name by path.
+#pragma once
+
+#include <string>
+
+#include "core/result.hpp"
+#include "node/cli/commands.hpp"
+#include "training/engine.hpp"
+#include "training/program.hpp"
+
+namespace trainyard::node::cli {
+
+inline constexpr size_t kDataBytesMax = size_t{4} << 30;
+
+/// A file's bytes, or those of all regular files of a folder, in name order.
+[[nodiscard]] Result<Bytes, std::string> read_data(const std::string& path);
+
+/// The template for this data set; errors name the option that does not fit.
+[[nodiscard]] Result<training::Program, std::string> make_program(const GptArgs& args,
+                                                                  const Bytes& data);
+[[nodiscard]] Result<training::Program, std::string> read_program(const std::string& path);
+/// From `path`, or from the template when `path` is empty. Checked against the data.
+[[nodiscard]] Result<training::Program, std::string> choose_program(const std::string& path,
+                                                                    const GptArgs& args,
+                                                                    const Bytes& data);
+/// Mean loss over the held-out records.
+[[nodiscard]] Result<float, std::string> held_out_loss(const training::Program& program,
+                                                       training::Backend& backend,
+                                                       const std::vector<training::Tensor>& w,
+                                                       BytesView data);
+
+}  // namespace trainyard::node::cli

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// `trainyard provider`: the loop around the provider's worker, and what it shows.
+#include <atomic>
+#include <bit>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include <boost/json.hpp>
+#include <unistd.h>
+
+#include "node/cli/jobs.hpp"
+#include "node/provider/worker.hpp"
+#include "node/verify/backend_choice.hpp"
+#include "node/wallet/files.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+namespace json = boost::json;
+using provider::Event;
+
+/// Shows events as JSON lines, or as text with a bar below.
+class EventView {
+public:
+    explicit EventView(const Output& out) : out_(out), line_(!out.json) {}
+
+    void show(const Event& e) {
+        const std::lock_guard lock(mutex_);
+        if (e.kind == Event::Kind::step) rate_.on_step(e.step, steady_ms());
+        if (out_.json) return out_.line(json::serialize(as_json(e)));
+        if (e.kind == Event::Kind::step) return line_.show(progress_text(progress(e)));
+        line_.clear();
+        out_.say(words(e));
+    }
+
+private:
+    [[nodiscard]] Progress progress(const Event& e) const {
+        const double per_s = rate_.steps_per_s();
+        Progress p;
+        p.step = e.step;
+        p.steps = e.steps;
+        p.loss = std::bit_cast<float>(e.loss_bits);
+        p.tokens_per_s = per_s * static_cast<double>(e.tokens_per_step);
+        p.tops = per_s * 2e-12 * static_cast<double>(e.macs_per_step);
+        p.seconds_left = per_s > 0 ? static_cast<uint64_t>((e.steps - e.step) / per_s) : 0;
+        p.committed = e.committed;
+        p.accepted = e.accepted;
+        p.segments = e.segments;
+        return p;
+    }
+
+    [[nodiscard]] json::object as_json(const Event& e) const {
+        json::object o{{"event", std::string(provider::to_text(e.kind))}};
+        if (e.kind == Event::Kind::note) {
+            o["text"] = e.text;
+            return o;
+        }
+        o["job"] = e.job;
+        if (e.kind == Event::Kind::step) {
+            const auto p = progress(e);
+            o["step"] = p.step;
+            o["steps"] = p.steps;
+            o["loss"] = p.loss;
+            o["tokensPerS"] = p.tokens_per_s;
+            o["topPerS"] = p.tops;
+            o["secondsLeft"] = p.seconds_left;
+        } else {
+            o["seg"] = e.seg;
+            o["block"] = e.block;
+            o["tx"] = to_hex0x(e.tx.bytes);
+            o["text"] = e.text;
+        }
+        o["committed"] = e.committed;
+        o["accepted"] = e.accepted;
+        o["segments"] = e.segments;
+        return o;
+    }
+
+    [[nodiscard]] static std::string words(const Event& e) {
+        const std::string job = "job " + std::to_string(e.job);
+        const std::string seg = job + " segment " + std::to_string(e.seg);
+        const std::string at = e.block != 0 ? " in block " + std::to_string(e.block) : "";
+        switch (e.kind) {
+            case Event::Kind::note:
+                return e.text;
+            case Event::Kind::skipped:
+                return job + " not taken: " + e.text;
+            case Event::Kind::taken:
+                return job + " taken" + at + ", " + e.text;
+            case Event::Kind::committed:
+                return seg + " committed" + at;
+            case Event::Kind::served:
+                return seg + " served to its auditors" + at;
+            case Event::Kind::opened:
+                return seg + " opened" + at;
+            case Event::Kind::accepted:
+                return seg + " accepted";
+            case Event::Kind::paid:
+                return job + " paid: withdrew " + e.text + " wei" + at;
+            case Event::Kind::voided:
+                return red(job + " lost: " + e.text);
+            case Event::Kind::finished:
+                return green(job + " finished");
+            case Event::Kind::failed:
+                return red(job + ": " + e.text);
+            case Event::Kind::step:
+                break;
+        }
+        return "";
+    }
+
+    const Output& out_;
+    std::mutex mutex_;
+    ProgressLine line_;
+    RateMeter rate_;
+};
+
+/// One thread that trains, while the caller's looks at the chain.
+class TrainingThread {
+public:
+    TrainingThread() : thread_([this] { run(); }) { thread_.detach(); }
+    void post(std::function<void()> task) {
+        {
+            const std::lock_guard lock(mutex_);
+            tasks_.push_back(std::move(task));
+        }
+        wake_.notify_one();
+    }
+
+private:
+    void run() {
+        for (;;) {
+            std::unique_lock lock(mutex_);
+            wake_.wait(lock, [this] { return !tasks_.empty(); });
+            auto task = std::move(tasks_.front());
+            tasks_.pop_front();
+            lock.unlock();
+            task();
+        }
+    }
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<std::function<void()>> tasks_;
+    std::thread thread_;
+};
+
+std::optional<training::Fault> parse_fault(const std::string& name) {
+    if (name == "none") return training::Fault::none;
+    if (name == "skip-steps") return training::Fault::skip_steps;
+    if (name == "reuse-gradients") return training::Fault::reuse_gradients;
+    if (name == "zero-gradients") return training::Fault::zero_gradients;
+    return std::nullopt;
+}
+
+volatile std::sig_atomic_t stop_requested = 0;
+void on_stop_signal(int) {
+    stop_requested = 1;
+}
+
+}  // namespace
+
+int run_provider(const Output& out, const ProviderArgs& args) {
+    const auto fault = parse_fault(args.fault);
+    const auto stake = parse_coins(args.stake), price = parse_coins(args.price);
+    if (!fault) return out.fail("--fault '" + args.fault + "' is not known"), kUsage;
+    if (!stake || !price)
+        return out.fail("--stake and --price are amounts like 1.5 or 3gwei"), kUsage;
+    const auto market = open_account(args.rpc, args.key);
+    if (!market) return out.fail(market.error());
+    if (*fault != training::Fault::none)
+        out.say(red("THIS PROVIDER CHEATS (--fault " + args.fault +
+                    "): it is for tests and demonstrations, and loses its stake when caught"));
+    // Both outlive this function's frame: the training thread is not waited for at the end.
+    auto* view = new EventView(*new Output(out));
+    auto* thread = new TrainingThread();
+    provider::ProviderOptions options;
+    options.folder = args.datadir;
+    options.name = args.name;
+    options.stake_wei_max = *stake;
+    options.rules.price_wei_min = *price;
+    options.rules.memory_bytes_max = uint64_t{args.memory_mb} << 20;
+    options.fault = *fault;
+    options.make_backend = [threads = args.threads, cuda = !args.no_cuda] {
+        return verify::make_backend({threads, cuda});
+    };
+    options.background = [thread](std::function<void()> task) { thread->post(std::move(task)); };
+    options.now_s = unix_seconds;
+    options.on_event = [view](const Event& event) { view->show(event); };
+    Event hello;
+    hello.text = "provider " + to_hex0x((*market)->self().bytes) + " at " + args.rpc +
+                 ", training on " + options.make_backend()->name();
+    view->show(hello);
+    std::signal(SIGINT, on_stop_signal);
+    std::signal(SIGTERM, on_stop_signal);
+    provider::ProviderWorker worker(**market, options);
+    while (stop_requested == 0 && !(args.once && worker.jobs_finished() > 0)) {
+        worker.tick();
+        std::this_thread::sleep_for(std::chrono::milliseconds(worker.has_job() ? 50 : 300));
+    }
+    // Everything that matters is on disk or on the chain; a segment in training is done again.
+    std::fflush(nullptr);
+    ::_exit(kOk);
+}
+
+}  // namespace trainyard::node::cli
