@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every fast path equals the reference bit for bit, on odd shapes and with one and two threads.
+#include "training/backend.hpp"
+
+#include "tests/training/fixture.hpp"
+
+namespace trainyard::training {
+namespace {
+
+using Floats = std::vector<float>;
+
+/// Runs `op` on the reference and on each fast path and compares everything it returns.
+template <class Op>
+void expect_same(const Op& op) {
+    const auto reference = make_reference_backend();
+    const std::vector<Floats> due = op(*reference);
+    for (const auto& backend : fast_backends()) {
+        const std::vector<Floats> got = op(*backend);
+        ASSERT_EQ(got.size(), due.size());
+        for (size_t i = 0; i < due.size(); ++i)
+            EXPECT_TRUE(bits_equal(got[i], due[i])) << backend->name() << ", output " << i;
+    }
+}
+
+TEST(backend, linear_and_its_gradient_equal_the_reference) {
+    const LinearShape shapes[] = {{1, 1, 1},    {2, 3, 5},    {7, 16, 33},  {9, 130, 17},
+                                  {33, 64, 48}, {65, 36, 81}, {128, 5, 16}, {70, 200, 100}};
+    for (const LinearShape s : shapes)
+        expect_same([s](Backend& b) {
+            const Floats x = noise(size_t{s.n} * s.i, 1), w = noise(size_t{s.i} * s.o, 2, 0.05F);
+            const Floats dy = noise(size_t{s.n} * s.o, 3, 1e-4F);
+            Floats y(dy.size()), dx(x.size()), dw(w.size());
+            b.linear(y.data(), x.data(), w.data(), s);
+            b.linear_grad(dx.data(), dw.data(), {dy.data(), x.data(), w.data()}, s, {7, 8, 9});
+            return std::vector<Floats>{y, dx, dw};
+        });
+}
+
+TEST(backend, attention_and_its_gradient_equal_the_reference) {
+    const AttentionShape shapes[] = {
+        {1, 1, 1, 1}, {1, 2, 3, 5}, {2, 3, 17, 7}, {1, 1, 70, 33}, {3, 2, 33, 16}};
+    for (const AttentionShape s : shapes)
+        expect_same([s](Backend& b) {
+            const size_t n = size_t{s.b} * s.t, d = size_t{s.h} * s.hd;
+            const Floats qkv = noise(n * 3 * d, 4), d_out = noise(n * d, 5, 1e-3F);
+            Floats out(n * d), stats(n * s.h * 2), dqkv(n * 3 * d);
+            b.attention(out.data(), stats.data(), qkv.data(), s);
+            b.attention_grad(dqkv.data(), {d_out.data(), out.data(), stats.data(), qkv.data()}, s,
+                             {1, 2, 3, 4});
+            return std::vector<Floats>{out, stats, dqkv};
+        });
+}
+
+TEST(backend, rms_norm_and_its_gradient_equal_the_reference) {
+    const MatrixShape shapes[] = {{1, 1}, {3, 5}, {33, 31}, {70, 130}, {2, 4099}, {4100, 3}};
+    for (const MatrixShape s : shapes)
+        expect_same([s](Backend& b) {
+            const size_t count = size_t{s.rows} * s.cols;
+            const Floats x = noise(count, 6), g = noise(s.cols, 7), dy = noise(count, 8);
+            Floats y(count), r(s.rows), dx(count), dg(s.cols), in_place = noise(count, 9);
+            b.rms_norm(y.data(), r.data(), x.data(), g.data(), s);
+            b.rms_norm_grad(dx.data(), dg.data(),
+                            {dy.data(), x.data(), r.data(), g.data(), nullptr}, s);
+            b.rms_norm_grad(in_place.data(), dg.data(),
+                            {dy.data(), x.data(), r.data(), g.data(), in_place.data()}, s);
+            return std::vector<Floats>{y, r, dx, dg, in_place};
+        });
+}
+
+TEST(backend, cross_entropy_and_its_gradient_equal_the_reference) {
+    const MatrixShape shapes[] = {{1, 1}, {3, 5}, {70, 37}, {5, 256}, {2, 5000}};
+    for (const MatrixShape s : shapes)
+        expect_same([s](Backend& b) {
+            const Floats z = noise(size_t{s.rows} * s.cols, 10, 9.0F);
+            std::vector<uint32_t> targets;
+            for (uint32_t n = 0; n < s.rows; ++n) targets.push_back(n * 7 % s.cols);
+            Floats losses(s.rows), dz(z.size());
+            b.cross_entropy(losses.data(), z.data(), targets.data(), s);
+            b.cross_entropy_grad(dz.data(), z.data(), targets.data(), s, 0.01F);
+            return std::vector<Floats>{losses, dz};
+        });
+}
+
+TEST(backend, embedding_and_its_gradient_equal_the_reference) {
+    const EmbeddingShape s{3, 7, 37, 11};
+    expect_same([s](Backend& b) {
+        const size_t n = size_t{s.b} * s.t;
+        std::vector<uint32_t> tokens;
+        for (uint32_t i = 0; i < n; ++i) tokens.push_back(i * i % s.v);
+        const Floats e = noise(size_t{s.v} * s.d, 11), pos = noise(size_t{s.t} * s.d, 12);
+        const Floats d = noise(n * s.d, 13);
+        Floats x(n * s.d), de(e.size()), dpos(pos.size());
+        b.embedding(x.data(), tokens.data(), e.data(), pos.data(), s);
+        b.embedding_grad(de.data(), dpos.data(), tokens.data(), d.data(), s);
+        return std::vector<Floats>{x, de, dpos};
+    });
+}
+
+TEST(backend, elementwise_operators_equal_the_reference) {
+    for (const size_t count : {1UL, 15UL, 16UL, 4097UL, 20000UL})
+        expect_same([count](Backend& b) {
+            const Floats u = noise(count, 14, 8.0F), da = noise(count, 15);
+            Floats a(count), du(count), sum(count), in_place = da;
+            b.gelu(a.data(), u.data(), count);
+            b.gelu_grad(du.data(), da.data(), u.data(), count);
+            b.gelu_grad(in_place.data(), in_place.data(), u.data(), count);
+            b.add(sum.data(), u.data(), da.data(), count);
+            return std::vector<Floats>{a, du, in_place, sum};
+        });
+}
+
+TEST(backend, sums_of_every_length_equal_the_reference) {
+    for (const size_t count : {0UL, 1UL, 31UL, 33UL, 4096UL, 4097UL, 70000UL})
+        expect_same([count](Backend& b) {
+            const Floats x = noise(count, 16);
+            Floats out(2);
+            b.sum(&out[0], x.data(), count);
+            b.sum_squares(&out[1], x.data(), count);
+            return std::vector<Floats>{out};
+        });
+}
+
+TEST(backend, adamw_equals_the_reference) {
+    for (const size_t count : {1UL, 37UL, 20000UL})
+        expect_same([count](Backend& b) {
+            Floats w = noise(count, 17), m = noise(count, 18), v(count, 0.5F);
+            const Floats g = noise(count, 19);
+            const AdamwScalars s{1e-3F, 0.5F, 0.9F, 0.99F, 0.1F, 0.01F, 10.0F, 100.0F, 1e-8F};
+            b.adamw({w.data(), m.data(), v.data(), g.data()}, count, s, 0.1F);
+            return std::vector<Floats>{w, m, v};
+        });
+}
+
+TEST(backend, inf_and_nan_raise_the_flag_once) {
+    auto backends = fast_backends();
+    backends.push_back(make_reference_backend());
+    for (const auto& b : backends)
+        for (const uint32_t bits : {0x7f800000U, 0xff800000U, 0x7fc00000U}) {
+            Floats x = noise(64, 20), w = noise(64, 21), y(64);
+            b->linear(y.data(), x.data(), w.data(), {8, 8, 8});
+            EXPECT_FALSE(b->finish()->nonfinite) << b->name();
+            x[5] = as_float(bits);
+            b->linear(y.data(), x.data(), w.data(), {8, 8, 8});
+            EXPECT_TRUE(b->finish()->nonfinite) << b->name();
+            b->check_finite(x.data(), x.size());
+            EXPECT_TRUE(b->finish()->nonfinite) << b->name();
+            EXPECT_FALSE(b->finish()->nonfinite) << b->name();
+        }
+}
+
+}  // namespace
+}  // namespace trainyard::training
