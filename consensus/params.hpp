@@ -72,7 +72,8 @@ inline constexpr uint64_t kBlobBaseCost = uint64_t{1} << 13;   ///< EIP-7918
 inline constexpr uint64_t kBlobsPerTxMax = 6;                  ///< EIP-7594
 inline constexpr uint64_t kBlockSizeMax = 8 * 1024 * 1024;     ///< EIP-7934: 10 MiB less 2 MiB
 inline constexpr uint64_t kGenesisGasLimit = 60'000'000;  ///< our chains; as Ethereum's since 2025
-inline constexpr size_t kSealSizeMax = 32 * 1024;  ///< our chains: consensus/bft/seal.hpp fits
+inline constexpr size_t kExtraDataSizeMax =
+    256;  ///< our chains: a seal fits (consensus/bft/seal.hpp)
 
 /// What one chain is. The defaults are those of our chains; `ethereum_config` gives Ethereum's.
 struct ChainConfig {
@@ -86,7 +87,7 @@ struct ChainConfig {
     bool execution_requests = false;  ///< EIP-7002, 7251, 6110; else the list is always empty
     bool withdrawals = false;         ///< else the list is always empty
     bool free_gas_limit = false;      ///< tests: the gas limit may jump
-    size_t extra_data_size_max = kSealSizeMax;  ///< bytes; Ethereum: 32
+    size_t extra_data_size_max = kExtraDataSizeMax;  ///< bytes; Ethereum: 32
 
     uint64_t epoch_length = 256;  ///< blocks of a mini-epoch, consensus.md section 5; 8 on devnets
     uint64_t commit_cutoff = 32;  ///< the last blocks of a mini-epoch count for the next one

@@ -21,4 +21,5 @@ case $(basename "$program") in
             "$program" "$folder/vectors/state" --fork "$fork" --exclude "$exclusions" --jobs 2
         done ;;
     blocktest) "$program" "$folder/vectors/blockchain" --exclude "$exclusions" --jobs 2 ;;
+    precompiletest) "$program" "$folder/vectors/precompiles" ;;
 esac

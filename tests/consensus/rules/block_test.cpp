@@ -75,7 +75,7 @@ TEST(block_rules, rejects_headers_with_one_field_wrong) {
     EXPECT_EQ(broken([](Header& h) { --h.timestamp; }), bad_timestamp);
     EXPECT_EQ(broken([](Header& h) { h.gas_limit *= 2; }), bad_gas_limit);
     EXPECT_EQ(broken([](Header& h) { h.gas_used = h.gas_limit + 1; }), gas_used_above_limit);
-    EXPECT_EQ(broken([](Header& h) { h.extra_data.resize(kSealSizeMax + 1); }),
+    EXPECT_EQ(broken([](Header& h) { h.extra_data.resize(kExtraDataSizeMax + 1); }),
               extra_data_too_long);
     EXPECT_EQ(broken([](Header& h) { *h.base_fee_per_gas += 1; }), bad_base_fee);
     EXPECT_EQ(broken([](Header& h) { h.difficulty = 1; }), bad_difficulty);
