@@ -69,7 +69,8 @@ private:
 
     // machine_blocks.cpp: proposals, execution, certifying, finality
     void on_message(ValidatorIndex from, const Propose& message);
-    void store_proposal(ValidatorIndex from, const Propose& message, const Seal& seal);
+    [[nodiscard]] bool store_proposal(ValidatorIndex from, const Propose& message,
+                                      const Seal& seal);
     [[nodiscard]] bool connect_blocks();
     enum class Connecting { known, added, waiting, hopeless };
     [[nodiscard]] Connecting connect_block(const CertPtr& certificate);

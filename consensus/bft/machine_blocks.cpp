@@ -22,17 +22,20 @@ void Machine::on_message(ValidatorIndex from, const Propose& message) {
     // cover it.
     if (!body_fits && from != message.leader) return;
     take_vote(vote);
+    if (!body_fits) {
+        if (seal->view == view_ && message.leader == current_leader()) nullify();
+        return;
+    }
+    // Only one justification a view and proposer is worth the signatures in it.
+    if (!store_proposal(from, message, *seal)) return;
     for (const auto& certificate : message.justification) take_certificate(from, certificate);
-    if (body_fits) return store_proposal(from, message, *seal);
-    if (seal->view == view_ && message.leader == current_leader()) nullify();
 }
 
-void Machine::store_proposal(ValidatorIndex from, const Propose& message, const Seal& seal) {
-    if (seal.view + kProposalViewsKept < view_) return;
+bool Machine::store_proposal(ValidatorIndex from, const Propose& message, const Seal& seal) {
     auto& proposals = book_.open(seal.view).proposals;
     const bool expected = message.leader == leader_of(set_, tip().beacon.next_seed(), seal.view);
-    if (!expected && proposals.size() >= kProposalsPerViewMax) return;
-    proposals.try_emplace(message.leader, PendingProposal{message, seal, from});
+    if (!expected && proposals.size() >= kProposalsPerViewMax) return false;
+    return proposals.try_emplace(message.leader, PendingProposal{message, seal, from}).second;
 }
 
 BlockPtr Machine::find_body(const Hash& hash) const {
