@@ -51,6 +51,10 @@ if(NOT TRAINYARD_CUDA STREQUAL "OFF")
   if(CMAKE_CUDA_COMPILER)
     enable_language(CUDA)
     find_package(CUDAToolkit)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc 13 speaks C++20
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+    endif()
     set(TRAINYARD_HAS_CUDA ${CUDAToolkit_FOUND})
   endif()
   if(NOT TRAINYARD_HAS_CUDA AND TRAINYARD_CUDA STREQUAL "ON")
@@ -93,9 +97,8 @@ function(trainyard_cuda folder)
   if(TRAINYARD_HAS_CUDA AND kernels)
     target_sources(${name} PRIVATE ${kernels})
     # The bits of training allow no contraction, no flush to zero and no approximate division or root.
-    # -std by hand: CMake 3.25 does not know that nvcc speaks C++20.
     target_compile_options(${name} PRIVATE
-      $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-fmad=false;-ftz=false;-prec-div=true;-prec-sqrt=true;-Xcompiler=-ffp-contract=off>)
+      $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;-ftz=false;-prec-div=true;-prec-sqrt=true;-Xcompiler=-ffp-contract=off>)
     target_compile_definitions(${name} PRIVATE TRAINYARD_HAS_CUDA=1)
     target_link_libraries(${name} PRIVATE CUDA::cudart_static)
   endif()
