@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam's operators on one device, in the order of one stream; errors wait for `finish`.
+#include "cuda/cuda_backend.hpp"
+#include "cuda/operators.cuh"
+#include "cuda/products.cuh"
+
+namespace trainyard::cuda {
+
+namespace {
+
+using namespace training;
+
+class CudaBackend final : public Backend {
+public:
+    explicit CudaBackend(DeviceInfo info) : info_(std::move(info)), on_(info_.index) {}
+    [[nodiscard]] bool ok() const { return on_.ok(); }
+
+    [[nodiscard]] std::string name() const override { return "cuda " + info_.name; }
+    [[nodiscard]] Recipe recipe() const override { return Recipe::rmp1; }
+    [[nodiscard]] bool is_host() const override { return false; }
+
+    [[nodiscard]] void* allocate(size_t bytes) override;
+    void release(void* memory) override;
+    void upload(void* to, const void* from_host, size_t bytes) override;
+    void download(void* to_host, const void* from, size_t bytes) override;
+    void fill_zero(float* x, size_t count) override {
+        on_.begin();
+        if (on_.ok()) on_.check(cudaMemsetAsync(x, 0, count * sizeof(float), on_.stream()));
+    }
+    [[nodiscard]] Result<BackendStatus, BackendError> finish() override;
+
+    void embedding(float* x, const uint32_t* tokens, const float* e, const float* pos,
+                   EmbeddingShape s) override {
+        cuda::embedding(on_, x, tokens, e, pos, s);
+    }
+    void embedding_grad(float* de, float* dpos, const uint32_t* tokens, const float* d,
+                        EmbeddingShape s) override {
+        cuda::embedding_grad(on_, de, dpos, tokens, d, s);
+    }
+    void rms_norm(float* y, float* r, const float* x, const float* g, MatrixShape s) override {
+        cuda::rms_norm(on_, y, r, x, g, s);
+    }
+    void rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in, MatrixShape s) override {
+        cuda::rms_norm_grad(on_, dx, dg, in, s);
+    }
+    void linear(float* y, const float* x, const float* w, LinearShape s) override;
+    void linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
+                     Noise noise) override;
+    void attention(float* out, float* stats, const float* qkv, AttentionShape s) override {
+        cuda::attention(on_, out, stats, qkv, s);
+    }
+    void attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
+                        AttentionNoise noise) override {
+        cuda::attention_grad(on_, dqkv, in, s, noise);
+    }
+    void add(float* y, const float* a, const float* b, size_t count) override {
+        cuda::add(on_, y, a, b, count);
+    }
+    void gelu(float* y, const float* u, size_t count) override { cuda::gelu(on_, y, u, count); }
+    void gelu_grad(float* du, const float* da, const float* u, size_t count) override {
+        cuda::gelu_grad(on_, du, da, u, count);
+    }
+    void cross_entropy(float* losses, const float* z, const uint32_t* targets,
+                       MatrixShape s) override {
+        cuda::cross_entropy(on_, losses, z, targets, s);
+    }
+    void cross_entropy_grad(float* dz, const float* z, const uint32_t* targets, MatrixShape s,
+                            float inv_n) override {
+        cuda::cross_entropy_grad(on_, dz, z, targets, s, inv_n);
+    }
+    void sum(float* out, const float* x, size_t count) override { cuda::sum(on_, out, x, count); }
+    void sum_squares(float* out, const float* x, size_t count) override {
+        cuda::sum_squares(on_, out, x, count);
+    }
+    void check_finite(const float* x, size_t count) override { cuda::check_finite(on_, x, count); }
+    void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s,
+               float wd) override {
+        cuda::adamw(on_, tensors, count, s, wd);
+    }
+
+private:
+    DeviceInfo info_;
+    Context on_;
+};
+
+void* CudaBackend::allocate(size_t bytes) {
+    on_.begin();
+    void* memory = nullptr;
+    if (!on_.ok()) return nullptr;
+    if (cudaMalloc(&memory, bytes > 0 ? bytes : 1) != cudaSuccess) {
+        static_cast<void>(cudaGetLastError());
+        return nullptr;
+    }
+    on_.check(cudaMemsetAsync(memory, 0, bytes, on_.stream()));
+    return memory;
+}
+
+void CudaBackend::release(void* memory) {
+    on_.begin();
+    if (on_.ok()) on_.check(cudaStreamSynchronize(on_.stream()));
+    if (memory != nullptr) static_cast<void>(cudaFree(memory));
+}
+
+void CudaBackend::upload(void* to, const void* from_host, size_t bytes) {
+    on_.begin();
+    if (!on_.ok()) return;
+    on_.check(cudaMemcpyAsync(to, from_host, bytes, cudaMemcpyHostToDevice, on_.stream()));
+    on_.check(cudaStreamSynchronize(on_.stream()));  // the caller may reuse its memory at once
+}
+
+void CudaBackend::download(void* to_host, const void* from, size_t bytes) {
+    on_.begin();
+    if (!on_.ok()) return;
+    on_.check(cudaMemcpyAsync(to_host, from, bytes, cudaMemcpyDeviceToHost, on_.stream()));
+    on_.check(cudaStreamSynchronize(on_.stream()));
+}
+
+Result<BackendStatus, BackendError> CudaBackend::finish() {
+    on_.begin();
+    uint32_t flag = 0;
+    if (on_.ok()) {
+        on_.check(cudaMemcpyAsync(&flag, on_.nonfinite_flag(), sizeof flag, cudaMemcpyDeviceToHost,
+                                  on_.stream()));
+        on_.check(cudaMemsetAsync(on_.nonfinite_flag(), 0, sizeof flag, on_.stream()));
+        on_.check(cudaStreamSynchronize(on_.stream()));
+    }
+    if (const auto error = on_.take_error()) return unexpected(*error);
+    return BackendStatus{flag != 0};
+}
+
+void CudaBackend::linear(float* y, const float* x, const float* w, LinearShape s) {
+    on_.begin();
+    const Operand left = quantise_rows(on_, 1, {x, s.n, s.i, s.i, {}}, {});
+    multiply(on_, 1, left, quantise_cols(on_, 1, {w, s.i, s.o, s.o, {}}, {}), {y, s.o, {}});
+}
+
+void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
+                              Noise noise) {
+    on_.begin();
+    const Source dy{in.dy, s.n, s.o, s.o, {}};
+    const Words words{noise.seed, noise.step, noise.tensor, true, 0};
+    const Operand by_token = quantise_rows(on_, 1, dy, words);
+    multiply(on_, 1, by_token, quantise_rows(on_, 1, {in.w, s.i, s.o, s.o, {}}, {}), {dx, s.i, {}});
+    const Operand by_input = quantise_cols(on_, 1, {in.x, s.n, s.i, s.i, {}}, {});
+    multiply(on_, 1, by_input, quantise_cols(on_, 1, dy, words), {dw, s.o, {}});
+}
+
+std::string text_of(cudaError_t error) {
+    return std::string(cudaGetErrorName(error)) + ": " + cudaGetErrorString(error);
+}
+
+/// Devices of compute capability 8.0 or later have the int8 product that the kernels use.
+constexpr int kMajorMin = 8;
+
+struct Found {
+    std::vector<DeviceInfo> devices;
+    std::string reason;  ///< why there are none
+};
+
+Found find_devices() {
+    Found found;
+    int count = 0;
+    const cudaError_t listed = cudaGetDeviceCount(&count);
+    if (listed != cudaSuccess) {
+        static_cast<void>(cudaGetLastError());
+        found.reason = "no CUDA device (" + text_of(listed) + ")";
+        return found;
+    }
+    for (int i = 0; i < count; ++i) {
+        cudaDeviceProp p = {};
+        if (cudaGetDeviceProperties(&p, i) != cudaSuccess || p.major < kMajorMin) continue;
+        found.devices.push_back({i, p.name, p.totalGlobalMem, p.major, p.minor});
+    }
+    if (found.devices.empty())
+        found.reason =
+            "no CUDA device of compute capability 8.0 or later among " + std::to_string(count);
+    return found;
+}
+
+}  // namespace
+
+std::vector<DeviceInfo> cuda_devices() {
+    return find_devices().devices;
+}
+
+std::string cuda_unavailable() {
+    return find_devices().reason;
+}
+
+std::unique_ptr<training::Backend> make_cuda_backend(int device, std::string* reason) {
+    const Found found = find_devices();
+    std::string why = found.reason;
+    for (const DeviceInfo& info : found.devices) {
+        if (info.index != device) continue;
+        auto backend = std::make_unique<CudaBackend>(info);
+        if (backend->ok()) return backend;
+        why = info.name + " cannot be opened: another program may hold it or its memory";
+    }
+    if (reason != nullptr)
+        *reason = why.empty() ? "no usable CUDA device number " + std::to_string(device) : why;
+    return nullptr;
+}
+
+}  // namespace trainyard::cuda

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// One device seen from the host: stream, scratch memory, first error and the launch of kernels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <cuda_runtime.h>
+
+#include "training/backend.hpp"
+
+namespace trainyard::cuda {
+
+/// Dynamic shared memory of the running block, 16-byte aligned.
+template <class T>
+__device__ __forceinline__ T* shared_memory() {
+    extern __shared__ __align__(16) unsigned char shared_bytes[];
+    return reinterpret_cast<T*>(shared_bytes);
+}
+
+/// Device memory that is freed with its owner.
+class DeviceMemory {
+public:
+    DeviceMemory() = default;
+    explicit DeviceMemory(size_t bytes) {
+        if (cudaMalloc(&data_, bytes) != cudaSuccess) {
+            data_ = nullptr;
+            static_cast<void>(cudaGetLastError());  // out of memory is no lasting error
+            return;
+        }
+        bytes_ = bytes;
+    }
+    DeviceMemory(DeviceMemory&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    DeviceMemory& operator=(DeviceMemory&& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(bytes_, other.bytes_);
+        return *this;
+    }
+    ~DeviceMemory() {
+        if (data_ != nullptr) static_cast<void>(cudaFree(data_));
+    }
+    [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(data_); }
+    [[nodiscard]] size_t bytes() const { return bytes_; }
+
+private:
+    void* data_ = nullptr;
+    size_t bytes_ = 0;
+};
+
+struct Launch {
+    dim3 grid;
+    uint32_t threads = 256;
+    size_t shared_bytes = 0;
+};
+
+/// After an error nothing more is launched; `take_error` tells it once, device errors for ever.
+class Context {
+public:
+    explicit Context(int device) : device_(device) {
+        check(cudaSetDevice(device_));
+        check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+        flag_ = DeviceMemory(sizeof(uint32_t));
+        if (flag_.data() == nullptr) fail(training::BackendError::out_of_memory);
+        if (ok()) check(cudaMemsetAsync(flag_.data(), 0, sizeof(uint32_t), stream_));
+    }
+    Context(const Context&) = delete;
+    Context& operator=(const Context&) = delete;
+    ~Context() {
+        static_cast<void>(cudaSetDevice(device_));
+        if (stream_ == nullptr) return;
+        static_cast<void>(cudaStreamSynchronize(stream_));
+        static_cast<void>(cudaStreamDestroy(stream_));
+    }
+
+    [[nodiscard]] bool ok() const { return !error_; }
+    [[nodiscard]] cudaStream_t stream() const { return stream_; }
+    [[nodiscard]] uint32_t* nonfinite_flag() const {
+        return reinterpret_cast<uint32_t*>(flag_.data());
+    }
+    void fail(training::BackendError error) {
+        if (!error_) error_ = error;
+    }
+    bool check(cudaError_t result) {
+        if (result == cudaSuccess) return true;
+        static_cast<void>(cudaGetLastError());
+        fail(result == cudaErrorMemoryAllocation ? training::BackendError::out_of_memory
+                                                 : training::BackendError::device_failed);
+        return false;
+    }
+    std::optional<training::BackendError> take_error() {
+        const auto error = error_;
+        if (error == training::BackendError::out_of_memory) error_.reset();
+        return error;
+    }
+
+    /// Opens an operator: its scratch memory may overwrite that of the operators before it.
+    void begin() {
+        check(cudaSetDevice(device_));
+        if (blocks_.size() > 1) {
+            size_t total = 0;
+            for (const DeviceMemory& block : blocks_) total += block.bytes();
+            check(cudaStreamSynchronize(stream_));
+            blocks_.clear();
+            add_block(total);
+        }
+        used_ = 0;
+    }
+    /// `count` elements of scratch memory until the next `begin`, 256-byte aligned. After an
+    /// error nullptr, which no kernel gets to see.
+    template <class T>
+    [[nodiscard]] T* take(size_t count) {
+        const size_t bytes = (count * sizeof(T) + 255) / 256 * 256;
+        if (blocks_.empty() || blocks_.back().bytes() - used_ < bytes) add_block(bytes);
+        if (!ok()) return nullptr;
+        std::byte* const at = blocks_.back().data() + used_;
+        used_ += bytes;
+        return reinterpret_cast<T*>(at);
+    }
+
+    template <class... Parameters, class... Arguments>
+    void launch(const Launch& how, void (*kernel)(Parameters...), Arguments... arguments) {
+        if (!ok() || how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
+        cudaLaunchConfig_t config = {};
+        config.gridDim = how.grid;
+        config.blockDim = dim3(how.threads);
+        config.dynamicSmemBytes = how.shared_bytes;
+        config.stream = stream_;
+        check(cudaLaunchKernelEx(&config, kernel, arguments...));
+    }
+
+private:
+    void add_block(size_t bytes) {
+        DeviceMemory block(bytes);
+        if (block.data() == nullptr) {
+            fail(training::BackendError::out_of_memory);
+            return;
+        }
+        blocks_.push_back(std::move(block));
+        used_ = 0;
+    }
+
+    int device_;
+    cudaStream_t stream_ = nullptr;
+    DeviceMemory flag_;
+    std::vector<DeviceMemory> blocks_;
+    size_t used_ = 0;
+    std::optional<training::BackendError> error_;
+};
+
+/// Blocks needed for `count` items, `per_block` in each.
+[[nodiscard]] inline uint32_t blocks_for(size_t count, size_t per_block) {
+    return static_cast<uint32_t>((count + per_block - 1) / per_block);
+}
+
+}  // namespace trainyard::cuda

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// CUDA devices as training backends: the same bits as training/reference, checked before use.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/result.hpp"
+#include "training/backend.hpp"
+
+namespace trainyard::cuda {
+
+struct DeviceInfo {
+    int index = 0;
+    std::string name;          ///< "NVIDIA H100 80GB HBM3"
+    size_t memory_bytes = 0;   ///< of the whole device
+    int major = 0, minor = 0;  ///< compute capability; at least 8.0
+};
+
+/// The devices that the backend can use, by index. Empty where the program was built without a
+/// CUDA toolkit; `cuda_unavailable` says why.
+[[nodiscard]] std::vector<DeviceInfo> cuda_devices();
+
+/// One line for people: why `cuda_devices` is empty. Empty text when it is not.
+[[nodiscard]] std::string cuda_unavailable();
+
+/// A backend on one device, for one thread at a time; nullptr with one line in `reason` if there
+/// is no such device. Not yet trusted: see `make_tested_cuda_backend`.
+[[nodiscard]] std::unique_ptr<training::Backend> make_cuda_backend(int device,
+                                                                   std::string* reason = nullptr);
+
+/// Runs every operator on fixed odd shapes and compares each output bit with the reference; the
+/// error names the first operator that differs. Takes about a second of one CPU core.
+[[nodiscard]] Result<Done, std::string> cuda_self_test(training::Backend& backend);
+
+/// The backend of `device` after it has passed the self-test, else nullptr and the reason. This
+/// is what providers and verifiers call; with nullptr they take the CPU.
+[[nodiscard]] std::unique_ptr<training::Backend> make_tested_cuda_backend(
+    int device, std::string* reason = nullptr);
+
+}  // namespace trainyard::cuda

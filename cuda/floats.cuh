@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// The recipe's functions, quantisation and rounding words on a device: docs/spec/numerics.md.
+#pragma once
+
+#include <cstdint>
+
+#include <cuda_runtime.h>
+
+namespace trainyard::cuda {
+
+// Every operation is spelled by its intrinsic, so that no compiler flag can fuse or approximate it.
+
+__device__ __forceinline__ float add(float a, float b) {
+    return __fadd_rn(a, b);
+}
+__device__ __forceinline__ float sub(float a, float b) {
+    return __fsub_rn(a, b);
+}
+__device__ __forceinline__ float mul(float a, float b) {
+    return __fmul_rn(a, b);
+}
+__device__ __forceinline__ float fused(float a, float b, float c) {
+    return __fmaf_rn(a, b, c);
+}
+__device__ __forceinline__ float divide(float a, float b) {
+    return __fdiv_rn(a, b);
+}
+__device__ __forceinline__ float root(float a) {
+    return __fsqrt_rn(a);
+}
+__device__ __forceinline__ float as_float(uint32_t bits) {
+    return __uint_as_float(bits);
+}
+__device__ __forceinline__ uint32_t bits_of(float x) {
+    return __float_as_uint(x);
+}
+__device__ __forceinline__ uint32_t magnitude(float x) {
+    return bits_of(x) & 0x7fffffffU;
+}
+__device__ __forceinline__ bool is_nonfinite(float x) {
+    return magnitude(x) >= 0x7f800000U;
+}
+
+__device__ __forceinline__ float exp_of(float x) {
+    x = x < -87.0F ? -87.0F : x;
+    x = x > 87.0F ? 87.0F : x;
+    const float shift = as_float(0x4b400000);
+    const float n = sub(fused(x, as_float(0x3fb8aa3b), shift), shift);
+    float r = fused(n, as_float(0xbf318000), x);
+    r = fused(n, as_float(0x395e8083), r);
+    float p = as_float(0x39506967);
+    p = fused(p, r, as_float(0x3ab743ce));
+    p = fused(p, r, as_float(0x3c088908));
+    p = fused(p, r, as_float(0x3d2aa9c1));
+    p = fused(p, r, as_float(0x3e2aaaaa));
+    p = fused(p, r, as_float(0x3f000000));
+    const float rr = mul(r, r);
+    p = fused(p, rr, r);
+    p = add(p, 1.0F);
+    if (n != n) return n;  // a NaN has no integral part
+    return mul(p, as_float(static_cast<uint32_t>(__float2int_rn(n) + 127) << 23));
+}
+
+/// Precondition: x is a positive normal number.
+__device__ __forceinline__ float log_of(float x) {
+    const uint32_t v = bits_of(x) - 0x3f3504f3U;
+    const float e = __int2float_rn(static_cast<int32_t>(v) >> 23);
+    const float f = sub(as_float((v & 0x007fffffU) + 0x3f3504f3U), 1.0F);
+    const float z = mul(f, f);
+    float y = as_float(0x3d9021bb);
+    y = fused(y, f, as_float(0xbdebd1b8));
+    y = fused(y, f, as_float(0x3def251a));
+    y = fused(y, f, as_float(0xbdfe5d4f));
+    y = fused(y, f, as_float(0x3e11e9bf));
+    y = fused(y, f, as_float(0xbe2aae50));
+    y = fused(y, f, as_float(0x3e4cceac));
+    y = fused(y, f, as_float(0xbe7ffffc));
+    y = fused(y, f, as_float(0x3eaaaaaa));
+    y = mul(y, f);
+    y = mul(y, z);
+    y = fused(e, as_float(0xb95e8083), y);
+    y = fused(z, -0.5F, y);
+    y = add(f, y);
+    return fused(e, as_float(0x3f318000), y);
+}
+
+struct GeluParts {
+    float t, s;
+};
+__device__ __forceinline__ GeluParts gelu_parts(float x) {
+    const float t = mul(x, x);
+    const float w = fused(t, as_float(0x3d922279), as_float(0x3fcc422a));
+    const float z = mul(x, w);
+    return {t, divide(1.0F, add(1.0F, exp_of(-z)))};
+}
+__device__ __forceinline__ float gelu_of(float x) {
+    return mul(x, gelu_parts(x).s);
+}
+__device__ __forceinline__ float gelu_slope(float x) {
+    const GeluParts parts = gelu_parts(x);
+    const float slope = mul(x, mul(parts.s, sub(1.0F, parts.s)));
+    return fused(slope, fused(parts.t, as_float(0x3e5b33b6), as_float(0x3fcc422a)), parts.s);
+}
+
+struct Scale {
+    float s, inv;
+};
+/// `amax_bits` is the largest magnitude of the group, as bits.
+__device__ __forceinline__ Scale scale_of(uint32_t amax_bits) {
+    if (amax_bits < 0x0d800000U) return {0.0F, 0.0F};
+    const float a = as_float(amax_bits);
+    return {divide(a, 127.0F), divide(127.0F, a)};
+}
+__device__ __forceinline__ float clamp127(float t) {
+    t = t > 127.0F ? 127.0F : t;
+    return t < -127.0F ? -127.0F : t;
+}
+__device__ __forceinline__ int quantise_nearest(float x, float inv) {
+    return __float2int_rn(clamp127(mul(x, inv)));
+}
+__device__ __forceinline__ int quantise_stochastic(float x, float inv, uint32_t word) {
+    const int fixed = __float2int_rn(mul(clamp127(mul(x, inv)), 65536.0F));
+    return (fixed + static_cast<int>(word)) >> 16;
+}
+
+/// Which 16-bit words round a gradient; element at offset o of the view has index idx0 + o.
+struct Words {
+    uint32_t seed = 0, step = 0, tensor = 0;
+    bool stochastic = false;
+    uint64_t idx0 = 0;
+};
+
+/// Philox4x32-10 in registers; eight neighbouring elements share one block, which is kept.
+class WordStream {
+public:
+    __device__ explicit WordStream(const Words& words) : words_(words) {}
+
+    __device__ __forceinline__ uint32_t at(uint64_t offset) {
+        const uint64_t idx = words_.idx0 + offset;
+        if (idx >> 3 != block_) make_block(idx >> 3);
+        const uint32_t low = (idx & 2) != 0 ? x1_ : x0_;
+        const uint32_t high = (idx & 2) != 0 ? x3_ : x2_;
+        const uint32_t word = (idx & 4) != 0 ? high : low;
+        return ((idx & 1) != 0 ? word >> 16 : word) & 0xffffU;
+    }
+
+private:
+    __device__ __forceinline__ void make_block(uint64_t block) {
+        block_ = block;
+        x0_ = static_cast<uint32_t>(block);
+        x1_ = words_.tensor;
+        x2_ = words_.step;
+        x3_ = 0;
+        uint32_t k0 = words_.seed, k1 = 0x52A5U;
+        for (int round = 0; round < 10; ++round) {
+            const uint32_t high0 = __umulhi(0xD2511F53U, x0_), low0 = 0xD2511F53U * x0_;
+            const uint32_t high1 = __umulhi(0xCD9E8D57U, x2_), low1 = 0xCD9E8D57U * x2_;
+            x0_ = high1 ^ x1_ ^ k0;
+            x1_ = low1;
+            x2_ = high0 ^ x3_ ^ k1;
+            x3_ = low0;
+            k0 += 0x9E3779B9U;
+            k1 += 0xBB67AE85U;
+        }
+    }
+
+    Words words_;
+    uint64_t block_ = ~uint64_t{0};
+    uint32_t x0_ = 0, x1_ = 0, x2_ = 0, x3_ = 0;
+};
+
+}  // namespace trainyard::cuda

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inputs of the single calls: Philox numbers, with tiny groups and zeros among them.
+#include "cuda/operator_cases.hpp"
+
+#include <limits>
+
+#include "training/numerics/functions.hpp"
+#include "training/numerics/philox.hpp"
+
+namespace trainyard::cuda {
+
+using namespace training;
+
+Values make_values(uint32_t stream, size_t count, float scale) {
+    Values out(count);
+    for (size_t i = 0; i < count; ++i) {
+        const PhiloxBlock block = philox({static_cast<uint32_t>(i / 4), stream, 0, 7}, 2026, 0);
+        const auto word = static_cast<int32_t>(block[i % 4]);
+        out[i] = static_cast<float>(word) * 0x1p-31F * scale;
+        if (i % 11 == 5) out[i] *= 0x1p-130F;
+        if (i % 13 == 7) out[i] = 0.0F;
+    }
+    return out;
+}
+
+namespace {
+
+std::string text(const char* name, std::initializer_list<size_t> sizes) {
+    std::string out = name;
+    char separator = ' ';
+    for (const size_t size : sizes) {
+        out += separator + std::to_string(size);
+        separator = 'x';
+    }
+    return out;
+}
+
+/// A row of tiny values quantises to zeros: the row in the middle.
+Values make_matrix(uint32_t stream, size_t rows, size_t cols, float scale) {
+    Values out = make_values(stream, rows * cols, scale);
+    if (rows > 2)
+        for (size_t c = 0; c < cols; ++c) out[rows / 2 * cols + c] *= 0x1p-110F;
+    return out;
+}
+
+Values make_tokens(uint32_t stream, size_t count, uint32_t vocabulary) {
+    Values out(count);
+    for (size_t i = 0; i < count; ++i)
+        out[i] = as_float(philox({static_cast<uint32_t>(i), stream, 0, 8}, 2026, 0)[0] %
+                          ((i % 3 == 0) ? (vocabulary + 2) / 3 : vocabulary));
+    return out;
+}
+
+const uint32_t* tokens_of(const float* values) {
+    return reinterpret_cast<const uint32_t*>(values);
+}
+
+using Pointers = std::span<float* const>;
+
+}  // namespace
+
+OperatorCase linear_case(LinearShape s) {
+    return {text("linear", {s.n, s.i, s.o}),
+            {make_matrix(1, s.n, s.i, 3.0F), make_matrix(2, s.i, s.o, 0.1F)},
+            {Values(size_t{s.n} * s.o)},
+            [s](Backend& on, Pointers in, Pointers out) { on.linear(out[0], in[0], in[1], s); }};
+}
+
+OperatorCase linear_grad_case(LinearShape s) {
+    return {text("linear_grad", {s.n, s.i, s.o}),
+            {make_matrix(3, s.n, s.o, 1e-3F), make_matrix(4, s.n, s.i, 3.0F),
+             make_matrix(5, s.i, s.o, 0.1F)},
+            {Values(size_t{s.n} * s.i), Values(size_t{s.i} * s.o)},
+            [s](Backend& on, Pointers in, Pointers out) {
+                on.linear_grad(out[0], out[1], {in[0], in[1], in[2]}, s, {77, 3, 2003});
+            }};
+}
+
+OperatorCase attention_case(AttentionShape s) {
+    const size_t n = size_t{s.b} * s.t, d = size_t{s.h} * s.hd;
+    return {text("attention", {s.b, s.h, s.t, s.hd}),
+            {make_matrix(6, n, 3 * d, 2.0F), make_matrix(7, n, d, 1e-2F)},
+            {Values(n * d), Values(n * s.h * 2), Values(n * 3 * d)},
+            [s](Backend& on, Pointers in, Pointers out) {
+                on.attention(out[0], out[1], in[0], s);
+                on.attention_grad(out[2], {in[1], out[0], out[1], in[0]}, s, {77, 3, 2004, 2005});
+            }};
+}
+
+OperatorCase embedding_case(EmbeddingShape s) {
+    return {text("embedding", {s.b, s.t, s.d, s.v}),
+            {make_tokens(8, size_t{s.b} * s.t, s.v), make_values(9, size_t{s.v} * s.d, 1.0F),
+             make_values(10, size_t{s.t} * s.d, 1.0F)},
+            {Values(size_t{s.b} * s.t * s.d)},
+            [s](Backend& on, Pointers in, Pointers out) {
+                on.embedding(out[0], tokens_of(in[0]), in[1], in[2], s);
+            }};
+}
+
+OperatorCase embedding_grad_case(EmbeddingShape s) {
+    return {
+        text("embedding_grad", {s.b, s.t, s.d, s.v}),
+        {make_tokens(8, size_t{s.b} * s.t, s.v), make_values(11, size_t{s.b} * s.t * s.d, 1.0F)},
+        {Values(size_t{s.v} * s.d, 5.0F), Values(size_t{s.t} * s.d, 5.0F)},
+        [s](Backend& on, Pointers in, Pointers out) {
+            on.embedding_grad(out[0], out[1], tokens_of(in[0]), in[1], s);
+        }};
+}
+
+OperatorCase rms_norm_case(MatrixShape s, bool in_place) {
+    const size_t count = size_t{s.rows} * s.cols;
+    return {text("rms_norm", {s.rows, s.cols}),
+            {make_matrix(12, s.rows, s.cols, 4.0F), make_values(13, s.cols, 2.0F),
+             make_values(14, count, 1e-2F)},
+            {Values(count), Values(s.rows), make_values(15, count, 1e-2F), Values(s.cols)},
+            [s, in_place](Backend& on, Pointers in, Pointers out) {
+                on.rms_norm(out[0], out[1], in[0], in[1], s);
+                const float* const dx_in = in_place ? out[2] : nullptr;
+                on.rms_norm_grad(out[2], out[3], {in[2], in[0], out[1], in[1], dx_in}, s);
+            }};
+}
+
+OperatorCase cross_entropy_case(MatrixShape s) {
+    return {text("cross_entropy", {s.rows, s.cols}),
+            {make_matrix(16, s.rows, s.cols, 20.0F), make_tokens(17, s.rows, s.cols)},
+            {Values(s.rows), Values(size_t{s.rows} * s.cols)},
+            [s](Backend& on, Pointers in, Pointers out) {
+                on.cross_entropy(out[0], in[0], tokens_of(in[1]), s);
+                const float inv_n = 1.0F / static_cast<float>(s.rows);
+                on.cross_entropy_grad(out[1], in[0], tokens_of(in[1]), s, inv_n);
+            }};
+}
+
+OperatorCase pointwise_case(size_t count) {
+    Values wide = make_values(18, count, 12.0F);
+    for (size_t i = 0; i < count; i += 29) wide[i] *= 1e9F;
+    return {text("add, gelu, gelu_grad", {count}),
+            {std::move(wide), make_values(19, count, 1.0F)},
+            {Values(count), Values(count), make_values(20, count, 1.0F)},
+            [count](Backend& on, Pointers in, Pointers out) {
+                on.add(out[0], in[0], in[1], count);
+                on.gelu(out[1], in[0], count);
+                on.gelu_grad(out[2], out[2], in[0], count);
+            }};
+}
+
+OperatorCase sums_case(size_t count) {
+    return {text("sum, sum_squares", {count}),
+            {make_values(21, count, 1.0F)},
+            {Values(1, 5.0F), Values(1, 5.0F)},
+            [count](Backend& on, Pointers in, Pointers out) {
+                on.sum(out[0], in[0], count);
+                on.sum_squares(out[1], in[0], count);
+            }};
+}
+
+OperatorCase adamw_case(size_t count, float clip, float decay) {
+    Values v = make_values(24, count, 1e-6F);
+    for (float& x : v) x = x < 0.0F ? -x : x;
+    return {text("adamw", {count}),
+            {make_values(25, count, 1e-3F)},
+            {make_values(22, count, 0.1F), make_values(23, count, 1e-3F), std::move(v)},
+            [=](Backend& on, Pointers in, Pointers out) {
+                const AdamwScalars s{1e-3F, clip, 0.9F, 0.99F, 0.1F, 0.01F, 1.7F, 8.3F, 1e-8F};
+                on.adamw({out[0], out[1], out[2], in[0]}, count, s, decay);
+            }};
+}
+
+std::vector<OperatorCase> operator_cases() {
+    std::vector<OperatorCase> out;
+    for (const LinearShape s :
+         {LinearShape{1, 1, 1}, {3, 37, 5}, {65, 130, 67}, {130, 64, 131}, {70, 300, 20}}) {
+        out.push_back(linear_case(s));
+        out.push_back(linear_grad_case(s));
+    }
+    for (const AttentionShape s :
+         {AttentionShape{1, 1, 1, 1}, {2, 3, 37, 20}, {1, 2, 66, 64}, {1, 1, 131, 33}})
+        out.push_back(attention_case(s));
+    for (const EmbeddingShape s : {EmbeddingShape{1, 1, 1, 1}, {3, 19, 33, 11}, {2, 33, 260, 70}}) {
+        out.push_back(embedding_case(s));
+        out.push_back(embedding_grad_case(s));
+    }
+    for (const MatrixShape s : {MatrixShape{1, 1}, {5, 37}, {3, 4101}, {4099, 33}}) {
+        out.push_back(rms_norm_case(s, false));
+        out.push_back(rms_norm_case(s, true));
+    }
+    for (const MatrixShape s : {MatrixShape{1, 1}, {9, 257}, {2, 8200}})
+        out.push_back(cross_entropy_case(s));
+    for (const size_t count : {size_t{1}, size_t{257}, size_t{1000}})
+        out.push_back(pointwise_case(count));
+    for (const size_t count :
+         {size_t{0}, size_t{1}, size_t{31}, size_t{4096}, size_t{4097}, size_t{100003}})
+        out.push_back(sums_case(count));
+    out.push_back(adamw_case(515, 1.0F, 0.1F));
+    out.push_back(adamw_case(33, 0.37F, 0.0F));
+    return out;
+}
+
+namespace {
+
+/// Memory of a backend that is released with its owner.
+class Tensors {
+public:
+    explicit Tensors(Backend& on) : on_(on) {}
+    Tensors(const Tensors&) = delete;
+    Tensors& operator=(const Tensors&) = delete;
+    ~Tensors() {
+        for (float* const p : pointers_) on_.release(p);
+    }
+    /// False when there is no room.
+    [[nodiscard]] bool add(const Values& values) {
+        auto* const p = static_cast<float*>(on_.allocate(values.size() * sizeof(float)));
+        if (p == nullptr) return false;
+        pointers_.push_back(p);
+        on_.upload(p, values.data(), values.size() * sizeof(float));
+        return true;
+    }
+    [[nodiscard]] Pointers pointers() const { return pointers_; }
+
+private:
+    Backend& on_;
+    std::vector<float*> pointers_;
+};
+
+std::string text_of(BackendError error) {
+    return error == BackendError::out_of_memory ? "out of memory" : "the device failed";
+}
+
+std::string hex(float x) {
+    const char* const digits = "0123456789abcdef";
+    std::string out;
+    for (int shift = 28; shift >= 0; shift -= 4) out += digits[bits_of(x) >> shift & 0xf];
+    return out;
+}
+
+}  // namespace
+
+Result<std::vector<Values>, BackendError> run_case(Backend& backend, const OperatorCase& c) {
+    Tensors in(backend), out(backend);
+    bool fits = true;
+    for (const Values& values : c.inputs) fits = fits && in.add(values);
+    for (const Values& values : c.outputs) fits = fits && out.add(values);
+    if (!fits) return unexpected(BackendError::out_of_memory);
+    c.call(backend, in.pointers(), out.pointers());
+    auto status = backend.finish();
+    if (!status) return unexpected(status.error());
+    std::vector<Values> results = c.outputs;
+    for (size_t i = 0; i < results.size(); ++i)
+        backend.download(results[i].data(), out.pointers()[i], results[i].size() * sizeof(float));
+    status = backend.finish();
+    if (!status) return unexpected(status.error());
+    return results;
+}
+
+Result<Done, std::string> check_case(Backend& backend, const OperatorCase& c) {
+    const auto reference = make_reference_backend();
+    const auto expected = run_case(*reference, c);
+    if (!expected) return unexpected(c.name + ": no memory for the reference");
+    const auto actual = run_case(backend, c);
+    if (!actual) return unexpected(c.name + ": " + text_of(actual.error()));
+    for (size_t k = 0; k < expected->size(); ++k)
+        for (size_t i = 0; i < (*expected)[k].size(); ++i) {
+            const float want = (*expected)[k][i], got = (*actual)[k][i];
+            if (bits_of(want) == bits_of(got)) continue;
+            return unexpected(c.name + ": element " + std::to_string(i) + " of output " +
+                              std::to_string(k) + " is " + hex(got) + " instead of " + hex(want));
+        }
+    return Done{};
+}
+
+namespace {
+
+/// True if `call` on a tensor of `count` values with `last` at its end raises the flag once.
+Result<bool, BackendError> raises_flag(Backend& on, float last, bool product) {
+    constexpr uint32_t kCount = 70;
+    Values x = make_values(26, kCount, 1.0F);
+    x.back() = last;
+    Tensors tensors(on);
+    if (!tensors.add(x) || !tensors.add(x) || !tensors.add({0.0F}))
+        return unexpected(BackendError::out_of_memory);
+    float* const* const p = tensors.pointers().data();
+    if (product)
+        on.linear(p[2], p[0], p[1], {1, kCount, 1});
+    else
+        on.check_finite(p[0], kCount);
+    const auto first = on.finish();
+    const auto second = on.finish();
+    if (!first || !second) return unexpected(BackendError::device_failed);
+    return first->nonfinite && !second->nonfinite;
+}
+
+}  // namespace
+
+Result<Done, std::string> check_flags(Backend& backend) {
+    constexpr float kInf = std::numeric_limits<float>::infinity();
+    constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+    for (const bool product : {false, true})
+        for (const float last : {1.0F, std::numeric_limits<float>::max(), -kInf, kNan}) {
+            const std::string name = product ? "flag of linear" : "check_finite";
+            const auto raised = raises_flag(backend, last, product);
+            if (!raised) return unexpected(name + ": " + text_of(raised.error()));
+            if (*raised != is_nonfinite(last)) return unexpected(name + " with " + hex(last));
+        }
+    return Done{};
+}
+
+}  // namespace trainyard::cuda

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Single calls of the training seam with fixed inputs, to compare one backend with another.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/result.hpp"
+#include "training/backend.hpp"
+
+namespace trainyard::cuda {
+
+using Values = std::vector<float>;
+
+/// One call. Token numbers travel as the bits of floats; outputs start as given, which matters
+/// where an operator updates in place.
+struct OperatorCase {
+    std::string name;  ///< "linear 65x130x67"
+    std::vector<Values> inputs;
+    std::vector<Values> outputs;
+    std::function<void(training::Backend&, std::span<float* const> in, std::span<float* const> out)>
+        call;
+};
+
+[[nodiscard]] OperatorCase linear_case(training::LinearShape s);
+[[nodiscard]] OperatorCase linear_grad_case(training::LinearShape s);
+/// Forward and backward: out, stats and dqkv.
+[[nodiscard]] OperatorCase attention_case(training::AttentionShape s);
+[[nodiscard]] OperatorCase embedding_case(training::EmbeddingShape s);
+[[nodiscard]] OperatorCase embedding_grad_case(training::EmbeddingShape s);
+/// Forward and backward; `in_place` lets dx be dx_in.
+[[nodiscard]] OperatorCase rms_norm_case(training::MatrixShape s, bool in_place);
+[[nodiscard]] OperatorCase cross_entropy_case(training::MatrixShape s);
+[[nodiscard]] OperatorCase pointwise_case(size_t count);  ///< add, gelu, gelu_grad
+[[nodiscard]] OperatorCase sums_case(size_t count);
+[[nodiscard]] OperatorCase adamw_case(size_t count, float clip, float decay);
+
+/// Odd shapes of every operator: borders of tiles, warps and chunks. About a second of CPU time.
+[[nodiscard]] std::vector<OperatorCase> operator_cases();
+
+/// `count` values in (-scale, scale) from the Philox stream `stream`; every eleventh is tiny, and
+/// every thirteenth is zero.
+[[nodiscard]] Values make_values(uint32_t stream, size_t count, float scale);
+
+/// The outputs of a case on one backend.
+[[nodiscard]] Result<std::vector<Values>, training::BackendError> run_case(
+    training::Backend& backend, const OperatorCase& c);
+
+/// Compares `backend` with the reference bit by bit; the error says what differs and where.
+[[nodiscard]] Result<Done, std::string> check_case(training::Backend& backend,
+                                                   const OperatorCase& c);
+
+/// An Inf in a group or in check_finite raises the flag once, and a finite tensor does not.
+[[nodiscard]] Result<Done, std::string> check_flags(training::Backend& backend);
+
+}  // namespace trainyard::cuda

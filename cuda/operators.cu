@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+// Norms, loss, embedding, optimiser and sums: docs/spec/numerics.md, sections 7 to 13.
+#include "cuda/operators.cuh"
+
+#include "cuda/reduce.cuh"
+
+namespace trainyard::cuda {
+
+namespace {
+
+using training::AdamwScalars;
+using training::AdamwTensors;
+using training::EmbeddingShape;
+using training::MatrixShape;
+using training::RmsNormGradInputs;
+
+constexpr uint32_t kThreads = 256;
+constexpr uint32_t kWarpsPerBlock = kThreads / kWarp;
+
+__device__ __forceinline__ size_t thread_number() {
+    return size_t{blockIdx.x} * blockDim.x + threadIdx.x;
+}
+__device__ __forceinline__ size_t warp_number() {
+    return thread_number() / kWarp;
+}
+
+Launch per_element(size_t count) {
+    return {dim3(blocks_for(count, kThreads)), kThreads};
+}
+Launch per_warp(size_t count) {
+    return {dim3(blocks_for(count, kWarpsPerBlock)), kThreads};
+}
+
+struct Embedding {
+    const uint32_t* tokens;
+    const float* e;
+    const float* pos;
+    EmbeddingShape s;
+};
+
+__global__ void embedding_kernel(float* x, Embedding a) {
+    const size_t at = thread_number(), n = at / a.s.d, i = at % a.s.d;
+    if (n >= size_t{a.s.b} * a.s.t) return;
+    x[at] = add(a.e[size_t{a.tokens[n]} * a.s.d + i], a.pos[n % a.s.t * a.s.d + i]);
+}
+
+/// first[v]: the first n with tokens[n] = v. Starts at ffffffff, which stands for none.
+__global__ void first_uses_kernel(uint32_t* first, const uint32_t* tokens, uint32_t count) {
+    const size_t n = thread_number();
+    if (n < count) atomicMin(first + tokens[n], static_cast<uint32_t>(n));
+}
+
+/// next[n]: the next position with the same token.
+__global__ void next_uses_kernel(uint32_t* next, const uint32_t* tokens, uint32_t count) {
+    const size_t n = thread_number();
+    if (n >= count) return;
+    const uint32_t token = tokens[n];
+    uint32_t later = static_cast<uint32_t>(n) + 1;
+    while (later < count && tokens[later] != token) ++later;
+    next[n] = later < count ? later : ~0U;
+}
+
+struct EmbeddingGrad {
+    const uint32_t* first;
+    const uint32_t* next;
+    const float* d;
+    uint32_t cols;
+};
+
+/// One block per row of the table walks the uses of its token in order.
+__global__ void table_grad_kernel(float* de, EmbeddingGrad a) {
+    const uint32_t v = blockIdx.x;
+    for (uint32_t i = threadIdx.x; i < a.cols; i += kThreads) {
+        float sum = 0.0F;
+        for (uint32_t n = a.first[v]; n != ~0U; n = a.next[n])
+            sum = add(sum, a.d[size_t{n} * a.cols + i]);
+        de[size_t{v} * a.cols + i] = sum;
+    }
+}
+
+__global__ void position_grad_kernel(float* dpos, const float* d, EmbeddingShape s) {
+    const size_t at = thread_number(), per_sequence = size_t{s.t} * s.d;
+    if (at >= per_sequence) return;
+    float sum = 0.0F;
+    for (uint32_t b = 0; b < s.b; ++b) sum = add(sum, d[b * per_sequence + at]);
+    dpos[at] = sum;
+}
+
+struct Norm {
+    const float* x;
+    const float* g;
+    MatrixShape s;
+};
+
+__global__ void rms_norm_kernel(float* y, float* r, Norm a) {
+    const size_t row = warp_number();
+    if (row >= a.s.rows) return;
+    const float* const x = a.x + row * a.s.cols;
+    const float squares =
+        warp_reduce(a.s.cols, [x](float acc, size_t i) { return fused(x[i], x[i], acc); });
+    const float mean = divide(squares, __uint2float_rn(a.s.cols));
+    const float scale = divide(1.0F, root(add(mean, as_float(0x3727c5ac))));
+    if (lane_id() == 0) r[row] = scale;
+    for (uint32_t i = lane_id(); i < a.s.cols; i += kWarp)
+        y[row * a.s.cols + i] = mul(mul(x[i], scale), a.g[i]);
+}
+
+__global__ void rms_norm_grad_kernel(float* dx, RmsNormGradInputs in, MatrixShape s) {
+    const size_t row = warp_number();
+    if (row >= s.rows) return;
+    const size_t begin = row * s.cols;
+    const float* const x = in.x + begin;
+    const float* const dy = in.dy + begin;
+    const float* const g = in.g;
+    const float r = in.r[row];
+    const float dot = warp_reduce(
+        s.cols, [=](float acc, size_t i) { return fused(mul(dy[i], g[i]), mul(x[i], r), acc); });
+    const float c = divide(dot, __uint2float_rn(s.cols));
+    for (uint32_t i = lane_id(); i < s.cols; i += kWarp) {
+        const float h = fused(-mul(x[i], r), c, mul(dy[i], g[i]));
+        dx[begin + i] = fused(r, h, in.dx_in != nullptr ? in.dx_in[begin + i] : 0.0F);
+    }
+}
+
+constexpr uint32_t kTileCols = 32;
+constexpr uint32_t kTileLine = kTileCols + 1;
+constexpr size_t kTileBytes = size_t{kWarp} * kTileLine * sizeof(float);
+
+/// One block per 32 columns and chunk of 4,096 rows: warp l is lane l of the rule, for every
+/// column; the tree runs across the warps. out: chunks x cols.
+template <class Update>
+__device__ __forceinline__ void reduce_columns(float* out, MatrixShape s, const Update& update) {
+    float* const tile = shared_memory<float>();
+    const uint32_t lane = threadIdx.x / kWarp, c = threadIdx.x % kWarp;
+    const uint32_t col = blockIdx.x * kTileCols + c;
+    const size_t begin = blockIdx.y * kChunk;
+    const size_t end = begin + kChunk < s.rows ? begin + kChunk : s.rows;
+    float acc = 0.0F;
+    if (col < s.cols)
+        for (size_t row = begin + lane; row < end; row += kWarp) acc = update(acc, row, col);
+    tile[lane * kTileLine + c] = acc;
+    __syncthreads();
+    for (uint32_t step = kWarp / 2; step > 0; step /= 2) {
+        float* const at = tile + lane * kTileLine + c;
+        if (lane < step) *at = add(*at, at[step * kTileLine]);
+        __syncthreads();
+    }
+    if (lane == 0 && col < s.cols) out[size_t{blockIdx.y} * s.cols + col] = tile[c];
+}
+
+__global__ void __launch_bounds__(kWarp* kTileCols)
+    gain_grad_kernel(float* out, RmsNormGradInputs in, MatrixShape s) {
+    reduce_columns(out, s, [&](float acc, size_t row, uint32_t col) {
+        const size_t at = row * s.cols + col;
+        return add(acc, mul(in.dy[at], mul(in.x[at], in.r[row])));
+    });
+}
+
+__global__ void __launch_bounds__(kWarp* kTileCols)
+    column_sums_kernel(float* out, const float* x, MatrixShape s) {
+    reduce_columns(out, s, [&](float acc, size_t row, uint32_t col) {
+        return add(acc, x[row * s.cols + col]);
+    });
+}
+
+Launch per_column_chunk(MatrixShape s) {
+    return {dim3(blocks_for(s.cols, kTileCols), blocks_for(s.rows, kChunk)), kWarp * kTileCols,
+            kTileBytes};
+}
+
+struct LossRow {
+    float max, sum;
+};
+__device__ __forceinline__ LossRow loss_row(const float* z, uint32_t cols) {
+    float m = z[0];
+    for (uint32_t j = lane_id(); j < cols; j += kWarp) m = z[j] > m ? z[j] : m;
+    m = warp_max(m);
+    const float sum =
+        warp_reduce(cols, [z, m](float acc, size_t j) { return add(acc, exp_of(sub(z[j], m))); });
+    return {m, sum};
+}
+
+__global__ void cross_entropy_kernel(float* losses, const float* z, const uint32_t* targets,
+                                     MatrixShape s) {
+    const size_t row = warp_number();
+    if (row >= s.rows) return;
+    const float* const from = z + row * s.cols;
+    const auto [max, sum] = loss_row(from, s.cols);
+    if (lane_id() == 0) losses[row] = sub(add(log_of(sum), max), from[targets[row]]);
+}
+
+struct LossGrad {
+    const float* z;
+    const uint32_t* targets;
+    MatrixShape s;
+    float inv_n;
+};
+
+__global__ void cross_entropy_grad_kernel(float* dz, LossGrad a) {
+    const size_t row = warp_number();
+    if (row >= a.s.rows) return;
+    const float* const from = a.z + row * a.s.cols;
+    const auto [max, sum] = loss_row(from, a.s.cols);
+    const float is = divide(1.0F, sum);
+    const uint32_t target = a.targets[row];
+    for (uint32_t j = lane_id(); j < a.s.cols; j += kWarp) {
+        const float p = mul(exp_of(sub(from[j], max)), is);
+        dz[row * a.s.cols + j] = mul(j == target ? sub(p, 1.0F) : p, a.inv_n);
+    }
+}
+
+__global__ void add_kernel(float* y, const float* a, const float* b, size_t count) {
+    const size_t i = thread_number();
+    if (i < count) y[i] = add(a[i], b[i]);
+}
+
+__global__ void gelu_kernel(float* y, const float* u, size_t count) {
+    const size_t i = thread_number();
+    if (i < count) y[i] = gelu_of(u[i]);
+}
+
+__global__ void gelu_grad_kernel(float* du, const float* da, const float* u, size_t count) {
+    const size_t i = thread_number();
+    if (i < count) du[i] = mul(da[i], gelu_slope(u[i]));
+}
+
+/// One warp per chunk of 4,096 elements.
+__global__ void chunk_sums_kernel(float* out, const float* x, size_t count, bool squares) {
+    const size_t chunk = warp_number(), begin = chunk * kChunk;
+    if (begin >= count && chunk > 0) return;
+    const size_t n = count - begin < kChunk ? count - begin : kChunk;
+    const float sum = warp_chunk(begin, n, [x, squares](float acc, size_t i) {
+        return squares ? fused(x[i], x[i], acc) : add(acc, x[i]);
+    });
+    if (lane_id() == 0) out[chunk] = sum;
+}
+
+__global__ void check_finite_kernel(const float* x, size_t count, uint32_t* flag) {
+    const size_t i = thread_number();
+    if (i < count && is_nonfinite(x[i])) atomicOr(flag, 1U);
+}
+
+__global__ void adamw_kernel(AdamwTensors x, size_t count, AdamwScalars s, float wd) {
+    const size_t i = thread_number();
+    if (i >= count) return;
+    const float g = mul(x.g[i], s.clip);
+    const float m = fused(s.b1, x.m[i], mul(s.o1, g));
+    const float v = fused(s.b2, x.v[i], mul(mul(s.o2, g), g));
+    const float d = add(root(mul(v, s.ic2)), s.eps);
+    const float u = fused(wd, x.w[i], divide(mul(m, s.ic1), d));
+    x.m[i] = m;
+    x.v[i] = v;
+    x.w[i] = fused(-s.lr, u, x.w[i]);
+}
+
+/// Levels of chunk sums until one is left; n = 0 gives +0.
+void reduce(Context& on, float* out, const float* x, size_t count, bool squares) {
+    on.begin();
+    while (count > kChunk) {
+        const size_t chunks = (count + kChunk - 1) / kChunk;
+        auto* const sums = on.take<float>(chunks);
+        on.launch(per_warp(chunks), chunk_sums_kernel, sums, x, count, squares);
+        x = sums;
+        count = chunks;
+        squares = false;
+    }
+    on.launch(per_warp(1), chunk_sums_kernel, out, x, count, squares);
+}
+
+}  // namespace
+
+void embedding(Context& on, float* x, const uint32_t* tokens, const float* e, const float* pos,
+               EmbeddingShape s) {
+    on.begin();
+    on.launch(per_element(size_t{s.b} * s.t * s.d), embedding_kernel, x,
+              Embedding{tokens, e, pos, s});
+}
+
+void embedding_grad(Context& on, float* de, float* dpos, const uint32_t* tokens, const float* d,
+                    EmbeddingShape s) {
+    on.begin();
+    const uint32_t count = s.b * s.t;
+    auto* const first = on.take<uint32_t>(s.v);
+    auto* const next = on.take<uint32_t>(count);
+    if (!on.ok()) return;
+    on.check(cudaMemsetAsync(first, 0xff, s.v * sizeof(uint32_t), on.stream()));
+    on.launch(per_element(count), first_uses_kernel, first, tokens, count);
+    on.launch(per_element(count), next_uses_kernel, next, tokens, count);
+    on.launch({dim3(s.v), kThreads}, table_grad_kernel, de, EmbeddingGrad{first, next, d, s.d});
+    on.launch(per_element(size_t{s.t} * s.d), position_grad_kernel, dpos, d, s);
+}
+
+void rms_norm(Context& on, float* y, float* r, const float* x, const float* g, MatrixShape s) {
+    on.begin();
+    on.launch(per_warp(s.rows), rms_norm_kernel, y, r, Norm{x, g, s});
+}
+
+void rms_norm_grad(Context& on, float* dx, float* dg, const RmsNormGradInputs& in, MatrixShape s) {
+    on.begin();
+    MatrixShape level{blocks_for(s.rows, kChunk), s.cols};
+    float* sums = level.rows > 1 ? on.take<float>(size_t{level.rows} * s.cols) : dg;
+    on.launch(per_column_chunk(s), gain_grad_kernel, sums, in, s);
+    while (level.rows > 1) {
+        const MatrixShape next{blocks_for(level.rows, kChunk), s.cols};
+        float* const to = next.rows > 1 ? on.take<float>(size_t{next.rows} * s.cols) : dg;
+        on.launch(per_column_chunk(level), column_sums_kernel, to, sums, level);
+        sums = to;
+        level = next;
+    }
+    on.launch(per_warp(s.rows), rms_norm_grad_kernel, dx, in, s);
+}
+
+void add(Context& on, float* y, const float* a, const float* b, size_t count) {
+    on.begin();
+    on.launch(per_element(count), add_kernel, y, a, b, count);
+}
+
+void gelu(Context& on, float* y, const float* u, size_t count) {
+    on.begin();
+    on.launch(per_element(count), gelu_kernel, y, u, count);
+}
+
+void gelu_grad(Context& on, float* du, const float* da, const float* u, size_t count) {
+    on.begin();
+    on.launch(per_element(count), gelu_grad_kernel, du, da, u, count);
+}
+
+void cross_entropy(Context& on, float* losses, const float* z, const uint32_t* targets,
+                   MatrixShape s) {
+    on.begin();
+    on.launch(per_warp(s.rows), cross_entropy_kernel, losses, z, targets, s);
+}
+
+void cross_entropy_grad(Context& on, float* dz, const float* z, const uint32_t* targets,
+                        MatrixShape s, float inv_n) {
+    on.begin();
+    on.launch(per_warp(s.rows), cross_entropy_grad_kernel, dz, LossGrad{z, targets, s, inv_n});
+}
+
+void sum(Context& on, float* out, const float* x, size_t count) {
+    reduce(on, out, x, count, false);
+}
+
+void sum_squares(Context& on, float* out, const float* x, size_t count) {
+    reduce(on, out, x, count, true);
+}
+
+void check_finite(Context& on, const float* x, size_t count) {
+    on.begin();
+    on.launch(per_element(count), check_finite_kernel, x, count, on.nonfinite_flag());
+}
+
+void adamw(Context& on, const AdamwTensors& x, size_t count, const AdamwScalars& s, float wd) {
+    on.begin();
+    on.launch(per_element(count), adamw_kernel, x, count, s, wd);
+}
+
+}  // namespace trainyard::cuda

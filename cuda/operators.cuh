@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Host entry points of the operators that are no plain products; shapes as in training/backend.hpp.
+#pragma once
+
+#include "cuda/context.cuh"
+#include "training/backend.hpp"
+
+namespace trainyard::cuda {
+
+void embedding(Context& on, float* x, const uint32_t* tokens, const float* e, const float* pos,
+               training::EmbeddingShape s);
+void embedding_grad(Context& on, float* de, float* dpos, const uint32_t* tokens, const float* d,
+                    training::EmbeddingShape s);
+void rms_norm(Context& on, float* y, float* r, const float* x, const float* g,
+              training::MatrixShape s);
+void rms_norm_grad(Context& on, float* dx, float* dg, const training::RmsNormGradInputs& in,
+                   training::MatrixShape s);
+void attention(Context& on, float* out, float* stats, const float* qkv, training::AttentionShape s);
+void attention_grad(Context& on, float* dqkv, const training::AttentionGradInputs& in,
+                    training::AttentionShape s, const training::AttentionNoise& noise);
+void add(Context& on, float* y, const float* a, const float* b, size_t count);
+void gelu(Context& on, float* y, const float* u, size_t count);
+void gelu_grad(Context& on, float* du, const float* da, const float* u, size_t count);
+void cross_entropy(Context& on, float* losses, const float* z, const uint32_t* targets,
+                   training::MatrixShape s);
+void cross_entropy_grad(Context& on, float* dz, const float* z, const uint32_t* targets,
+                        training::MatrixShape s, float inv_n);
+void sum(Context& on, float* out, const float* x, size_t count);
+void sum_squares(Context& on, float* out, const float* x, size_t count);
+void check_finite(Context& on, const float* x, size_t count);
+void adamw(Context& on, const training::AdamwTensors& x, size_t count,
+           const training::AdamwScalars& s, float wd);
+
+}  // namespace trainyard::cuda

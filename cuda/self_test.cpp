@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The check that a device passes before its results are trusted.
+#include "cuda/cuda_backend.hpp"
+#include "cuda/operator_cases.hpp"
+
+namespace trainyard::cuda {
+
+Result<Done, std::string> cuda_self_test(training::Backend& backend) {
+    for (const OperatorCase& c : operator_cases()) {
+        auto same = check_case(backend, c);
+        if (!same) return same;
+    }
+    return check_flags(backend);
+}
+
+}  // namespace trainyard::cuda

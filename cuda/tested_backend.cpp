@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// A device is used only after its self-test; without a toolkit there is none.
+#include "cuda/cuda_backend.hpp"
+
+namespace trainyard::cuda {
+
+std::unique_ptr<training::Backend> make_tested_cuda_backend(int device, std::string* reason) {
+    auto backend = make_cuda_backend(device, reason);
+    if (backend == nullptr) return nullptr;
+    const auto passed = cuda_self_test(*backend);
+    if (passed) return backend;
+    if (reason != nullptr) *reason = backend->name() + " failed its self-test: " + passed.error();
+    return nullptr;
+}
+
+#ifndef TRAINYARD_HAS_CUDA
+
+std::vector<DeviceInfo> cuda_devices() {
+    return {};
+}
+
+std::string cuda_unavailable() {
+    return "built without CUDA: install the CUDA toolkit and configure with TRAINYARD_CUDA=ON";
+}
+
+std::unique_ptr<training::Backend> make_cuda_backend(int, std::string* reason) {
+    if (reason != nullptr) *reason = cuda_unavailable();
+    return nullptr;
+}
+
+#endif
+
+}  // namespace trainyard::cuda
