@@ -334,7 +334,8 @@ TEST_F(network, slow_reader_blocks_nobody_and_is_let_go) {
     const auto before = std::chrono::steady_clock::now();
     for (int i = 0; i < 40; ++i) a->broadcast(Kind::bft_block, Bytes(1u << 20, 7));
     a->broadcast(Kind::bft_vote, {1});
-    EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(2));
+    // A sender that waited would wait for ever; the margin is for slow machines and sanitizers.
+    EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(20));
     // The vote overtakes the blocks, and the reader beside the slow one gets both.
     EXPECT_TRUE(eventually([&] { return votes == 1 && blocks >= 1; }));
     // The slow one never reads; it does send, so only its not reading can be the reason.
