@@ -455,6 +455,41 @@ TEST_F(market_audit, the_minority_of_the_committee_is_fined) {
     EXPECT_EQ(market.credit(odd), 0);
 }
 
+TEST_F(market_audit, a_silent_member_of_the_committee_is_fined_once) {
+    const uint64_t job = taken_job();
+    ASSERT_TRUE(market.commit(kProvider, job, 0, honest(0)).ok);
+    market.open_audit(job, 0);
+    market.pass_deadline(job, 0);
+    const std::vector<Address> committee = market.auditors(job, 0);
+    const Uint256 before = market.stake_of(committee[5]) + market.stake_of(committee[6]);
+    market.run_level1(job, 0, honest(0),
+                      {{committee[5], Manners::silent}, {committee[6], Manners::no_reveal}});
+    EXPECT_EQ(market.segment(job, 0).state, SegmentState::accepted);
+    EXPECT_EQ(before - market.stake_of(committee[5]) - market.stake_of(committee[6]),
+              spec.audit_fee * 4);
+    ASSERT_TRUE(market.finalize(job).ok);
+    EXPECT_EQ(market.credit(committee[0]), spec.audit_fee);
+    expect_solvent(1);
+}
+
+TEST_F(market_audit, a_committee_that_stays_silent_acquits_only_a_provider_that_served) {
+    std::map<Address, Manners> silent;
+    for (const Address& v : market.validators) silent[v] = Manners::silent;
+    const uint64_t hidden = taken_job();
+    ASSERT_TRUE(market.commit(kProvider, hidden, 0, honest(0)).ok);
+    market.open_audit(hidden, 0);
+    market.pass_deadline(hidden, 0);
+    market.run_level1(hidden, 0, honest(0), silent);
+    EXPECT_EQ(market.segment(hidden, 0).state, SegmentState::void_proven);
+    const uint64_t served = served_job(honest(0));
+    market.run_round(served, 0, honest(0), {{market.auditors(served, 0)[0], Manners::bad_bundle}});
+    ASSERT_EQ(market.segment(served, 0).state, SegmentState::l1);
+    market.run_level1(served, 0, honest(0), silent);
+    EXPECT_EQ(market.segment(served, 0).state, SegmentState::accepted);
+    EXPECT_EQ(stake(kProvider), kCoin * 100);
+    expect_solvent(2);
+}
+
 TEST_F(market_audit, a_void_segment_takes_the_later_ones_with_it_and_frees_the_heir) {
     const uint64_t job = taken_job();
     ASSERT_TRUE(market.commit(kProvider, job, 0, fake(0)).ok);
