@@ -75,10 +75,11 @@ asio::awaitable<bool> Connection::answer_put_blob(Parser& head) {
         co_await refuse(request, status::payload_too_large, to_text(rpc::BlobError::too_large));
         co_return false;
     }
-    auto opened = co_await on_pool(*shared_, [shared = shared_] {
+    auto open = [shared = shared_] {
         auto writer = shared->backend.begin_blob();
         return std::make_shared<decltype(writer)>(std::move(writer));
-    });
+    };
+    auto opened = co_await on_pool(*shared_, std::move(open));
     if (!*opened) {
         co_await refuse(request, to_status(opened->error()), to_text(opened->error()));
         co_return false;
@@ -101,24 +102,24 @@ asio::awaitable<bool> Connection::answer_put_blob(Parser& head) {
         if (failed) co_return false;
         const size_t size = piece->size() - parser.get().body().size;
         stream_.expires_never();
-        auto stored = co_await on_pool(*shared_, [writer, piece, size] {
+        auto append = [writer, piece, size] {
             return std::make_shared<Stored>(writer->append(BytesView(*piece).first(size)));
-        });
+        };
+        auto stored = co_await on_pool(*shared_, std::move(append));
         if (*stored) continue;
         co_await refuse(request, to_status(stored->error()), to_text(stored->error()));
         co_return false;
     }
-    const auto info = co_await on_pool(*shared_, [writer] {
+    auto finish = [writer] {
         return std::make_shared<Result<rpc::BlobInfo, rpc::BlobError>>(writer->finish());
-    });
+    };
+    const auto info = co_await on_pool(*shared_, std::move(finish));
     const bool keep_alive = parser.keep_alive();
-    if (!*info)
-        co_return co_await send(
-            make_text(request, options, to_status(info->error()), to_text(info->error())),
-            keep_alive, false);
-    co_return co_await send(
-        make_response(request, options, status::created, "application/json", to_json(**info)),
-        keep_alive, false);
+    auto response =
+        *info
+            ? make_response(request, options, status::created, "application/json", to_json(**info))
+            : make_text(request, options, to_status(info->error()), to_text(info->error()));
+    co_return co_await send(response, keep_alive, false);
 }
 
 asio::awaitable<bool> Connection::answer_get_blob(const RequestHead& request) {
@@ -127,18 +128,21 @@ asio::awaitable<bool> Connection::answer_get_blob(const RequestHead& request) {
     const auto id = fixed_from_hex<Hash>(name);
     const bool keep_alive = beast_http::request<beast_http::empty_body>(request).keep_alive();
     const bool is_head = request.method() == beast_http::verb::head;
-    if (!id)
-        co_return co_await send(make_text(request, shared_->options, status::bad_request,
-                                          "a blob id has 32 bytes in hexadecimal\n"),
-                                keep_alive, is_head);
-    const auto info = co_await on_pool(*shared_, [shared = shared_, blob = *id] {
+    if (!id) {
+        auto response = make_text(request, shared_->options, status::bad_request,
+                                  "a blob id has 32 bytes in hexadecimal\n");
+        co_return co_await send(response, keep_alive, is_head);
+    }
+    auto look = [shared = shared_, blob = *id] {
         return std::make_shared<Result<rpc::BlobInfo, rpc::BlobError>>(
             shared->backend.blob_info(blob, true));
-    });
-    if (!*info)
-        co_return co_await send(
-            make_text(request, shared_->options, to_status(info->error()), to_text(info->error())),
-            keep_alive, is_head);
+    };
+    const auto info = co_await on_pool(*shared_, std::move(look));
+    if (!*info) {
+        auto response =
+            make_text(request, shared_->options, to_status(info->error()), to_text(info->error()));
+        co_return co_await send(response, keep_alive, is_head);
+    }
     co_return co_await send_blob(request, **info);
 }
 
@@ -151,7 +155,7 @@ asio::awaitable<bool> Connection::send_blob(const RequestHead& request, const rp
         auto response = make_text(request, shared_->options, status::range_not_satisfiable,
                                   to_text(rpc::BlobError::out_of_range));
         response.set(field::content_range, "bytes */" + std::to_string(info.size_bytes));
-        co_return co_await send(std::move(response), keep_alive, is_head);
+        co_return co_await send(response, keep_alive, is_head);
     }
     const bool is_part = verdict == RangeVerdict::valid;
     beast_http::response<beast_http::empty_body> header(
@@ -174,17 +178,19 @@ asio::awaitable<bool> Connection::send_blob(const RequestHead& request, const rp
         co_await beast_http::async_write_header(stream_, serializer, kTuple);
     if (failed) co_return false;
     if (is_head) co_return keep_alive;
-    co_return co_await send_pieces(info.id, range.offset, range.length) && keep_alive;
+    const bool sent = co_await send_pieces(info.id, range.offset, range.length);
+    co_return sent&& keep_alive;
 }
 
 asio::awaitable<bool> Connection::send_pieces(const Hash& id, uint64_t offset, uint64_t length) {
     while (length > 0) {
         const uint64_t want = std::min<uint64_t>(length, kPieceBytes);
         stream_.expires_never();
-        const auto piece = co_await on_pool(*shared_, [shared = shared_, id, offset, want] {
+        auto read = [shared = shared_, id, offset, want] {
             return std::make_shared<Result<Bytes, rpc::BlobError>>(
                 shared->backend.read_blob(id, offset, want));
-        });
+        };
+        const auto piece = co_await on_pool(*shared_, std::move(read));
         // The header promised a length, so all that is left to say is to hang up.
         if (!*piece || (*piece)->size() != want) co_return false;
         stream_.expires_after(ms(shared_->options.blob_piece_ms));

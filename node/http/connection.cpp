@@ -113,13 +113,18 @@ asio::awaitable<bool> Connection::answer(Parser& head) {
     }
     if ((is_head || request.method() == verb::get) && has_blob_path(request))
         co_return co_await answer_get_blob(request);
-    if (is_head || request.method() == verb::get)
-        co_return co_await send(answer_get(request, *shared_), head.keep_alive(), is_head);
-    if (request.method() == verb::options)
-        co_return co_await send(answer_options(request, options), head.keep_alive(), false);
-    auto response = make_text(request, options, status::method_not_allowed, "method not allowed\n");
+    auto response = answer_plain(request);
+    co_return co_await send(response, head.keep_alive(), is_head);
+}
+
+Response Connection::answer_plain(const RequestHead& request) {
+    if (request.method() == verb::get || request.method() == verb::head)
+        return answer_get(request, *shared_);
+    if (request.method() == verb::options) return answer_options(request, shared_->options);
+    auto response =
+        make_text(request, shared_->options, status::method_not_allowed, "method not allowed\n");
     response.set(field::allow, "GET, HEAD, POST, PUT, OPTIONS");
-    co_return co_await send(std::move(response), head.keep_alive(), false);
+    return response;
 }
 
 asio::awaitable<bool> Connection::answer_rpc(Parser& head) {
@@ -146,12 +151,13 @@ asio::awaitable<bool> Connection::answer_rpc(Parser& head) {
     stream_.expires_never();
     const bool keep_alive = parser.keep_alive();
     auto request = parser.release();
-    auto text = co_await on_pool(*shared_, [shared = shared_, body = std::move(request.body())] {
-        return shared->server.handle(body, nullptr);
-    });
+    auto work = [shared = shared_, text = std::move(request.body())] {
+        return shared->server.handle(text, nullptr);
+    };
+    auto text = co_await on_pool(*shared_, std::move(work));
     auto response =
         make_response(request, options, status::ok, "application/json", std::move(text));
-    co_return co_await send(std::move(response), keep_alive, false);
+    co_return co_await send(response, keep_alive, false);
 }
 
 asio::awaitable<bool> Connection::send_continue(const RequestHead& request) {
@@ -162,7 +168,7 @@ asio::awaitable<bool> Connection::send_continue(const RequestHead& request) {
     co_return !failed;
 }
 
-asio::awaitable<bool> Connection::send(Response response, bool keep_alive, bool is_head) {
+asio::awaitable<bool> Connection::send(Response& response, bool keep_alive, bool is_head) {
     keep_alive = keep_alive && !shared_->stopping;
     response.keep_alive(keep_alive);
     response.prepare_payload();
@@ -182,8 +188,10 @@ asio::awaitable<bool> Connection::send(Response response, bool keep_alive, bool 
 
 asio::awaitable<void> Connection::refuse(const RequestHead& request, status code,
                                          std::string_view text) {
-    if (!co_await send(make_text(request, shared_->options, code, text), true, false)) co_return;
-    co_await drain();
+    auto response = make_text(request, shared_->options, code, text);
+    response.keep_alive(false);
+    const bool sent = co_await send(response, true, false);
+    if (sent) co_await drain();
 }
 
 /// A reset on unread bytes would destroy the answer on its way, so read on for a moment.

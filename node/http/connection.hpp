@@ -32,12 +32,13 @@ private:
 
     Task<bool> wait_for_request();
     Task<bool> answer(Parser& head);  ///< true: another request may follow
+    [[nodiscard]] Response answer_plain(const RequestHead& request);
     Task<bool> answer_rpc(Parser& head);
     Task<bool> answer_put_blob(Parser& head);
     Task<bool> answer_get_blob(const RequestHead& request);
     Task<bool> send_blob(const RequestHead& request, const rpc::BlobInfo& info);
     Task<bool> send_pieces(const Hash& id, uint64_t offset, uint64_t length);
-    Task<bool> send(Response response, bool keep_alive, bool is_head);
+    Task<bool> send(Response& response, bool keep_alive, bool is_head);
     Task<void> serve_websocket(Parser& head);
     /// Sends a refusal while the peer may still be sending its body, then closes gently.
     Task<void> refuse(const RequestHead& request, Status status, std::string_view text);

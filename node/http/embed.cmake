@@ -1,6 +1,5 @@
 # Writes OUT, a C++ file with the files of DIR as constants: cmake -DDIR=... -DOUT=... -P embed.cmake
-set(types html "text/html; charset=utf-8" js "text/javascript; charset=utf-8" css "text/css; charset=utf-8"
-  svg "image/svg+xml")
+set(types html text/html js text/javascript css text/css)
 file(GLOB files ${DIR}/*)
 list(SORT files)
 set(arrays "")
@@ -23,7 +22,7 @@ foreach(file ${files})
   file(SHA256 ${file} digest)
   string(SUBSTRING ${digest} 0 16 digest)
   string(APPEND arrays "constexpr char k_${id}[] = {${bytes}'\\0'};\n")
-  string(APPEND rows "    {\"/${name}\", \"${type}\", \"\\\"${digest}\\\"\", {k_${id}, ${size}}},\n")
+  string(APPEND rows "    {\"/${name}\", \"${type}; charset=utf-8\", \"\\\"${digest}\\\"\", {k_${id}, ${size}}},\n")
 endforeach()
 file(WRITE ${OUT} "// Generated from web/ by embed.cmake.
 #include \"node/http/web_files.hpp\"

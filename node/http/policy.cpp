@@ -95,7 +95,7 @@ RangeVerdict parse_range(std::string_view header, uint64_t size, ByteRange& rang
     if (last && *last < *first) return RangeVerdict::none;
     if (*first >= size) return RangeVerdict::unsatisfiable;
     range.offset = *first;
-    range.length = std::min(last ? *last - *first + 1 : size, size - *first);
+    range.length = std::min(last ? *last - *first : size, size - *first - 1) + 1;
     return RangeVerdict::valid;
 }
 

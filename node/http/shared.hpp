@@ -8,7 +8,9 @@
 #include <mutex>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -44,13 +46,27 @@ struct Shared {
 };
 
 /// Runs `work` on the pool and resumes the coroutine on its own executor with the result.
+///
+/// GCC 12 destroys closures and other class temporaries twice when they are arguments inside a
+/// co_await expression, so here and in `send` callers pass named objects.
 template <class Work>
-boost::asio::awaitable<std::invoke_result_t<Work>> on_pool(Shared& shared, Work work) {
-    using Value = std::invoke_result_t<Work>;
-    co_return co_await boost::asio::co_spawn(
-        shared.pool.get_executor(),
-        [w = std::move(work)]() mutable -> boost::asio::awaitable<Value> { co_return w(); },
-        boost::asio::use_awaitable);
+auto on_pool(Shared& shared, Work&& work) {
+    using Function = std::decay_t<Work>;
+    using Value = std::invoke_result_t<Function>;
+    auto start = [&shared](auto handler, Function job) {
+        auto executor = boost::asio::get_associated_executor(handler);
+        auto guard = boost::asio::make_work_guard(executor);
+        boost::asio::post(shared.pool, [h = std::move(handler), g = std::move(guard), executor,
+                                        w = std::move(job)]() mutable {
+            auto value = w();
+            boost::asio::post(executor, [h2 = std::move(h), v = std::move(value)]() mutable {
+                std::move(h2)(std::move(v));
+            });
+        });
+    };
+    boost::asio::use_awaitable_t<> token;
+    return boost::asio::async_initiate<boost::asio::use_awaitable_t<>, void(Value)>(
+        std::move(start), token, std::forward<Work>(work));
 }
 
 }  // namespace trainyard::node::http

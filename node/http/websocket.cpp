@@ -6,7 +6,6 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 
@@ -41,10 +40,10 @@ asio::awaitable<void> WebSocketSession::run(
         const auto [failed, size] = co_await ws_.async_read(buffer, kTuple);
         if (failed) break;
         auto text = beast::buffers_to_string(buffer.data());
-        const auto rest =
-            co_await on_pool(*shared_, [self, shared = shared_, body = std::move(text)] {
-                return shared->server.handle(body, self);
-            });
+        auto work = [self, shared = shared_, body = std::move(text)] {
+            return shared->server.handle(body, self);
+        };
+        const auto rest = co_await on_pool(*shared_, std::move(work));
         if (!rest.empty()) push(std::make_shared<const std::string>(rest));
     }
     dropped_ = true;
