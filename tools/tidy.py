@@ -28,7 +28,7 @@ LAYERS = {
 NODE_LAYERS = {
     "runtime": [], "config": [], "blobs": [], "wallet": ["config"], "chain": ["config"],
     "mempool": ["chain"], "backend": ["chain", "mempool"], "p2p": ["runtime"], "bft": ["runtime", "chain", "mempool", "p2p"],
-    "sync": ["runtime", "chain", "p2p", "blobs"],
+    "sync": ["runtime", "p2p", "blobs"],
     "http": ["runtime", "chain", "mempool", "blobs", "config"],
     "verify": ["runtime", "wallet"], "provider": ["wallet", "runtime"],
     "cli": ["runtime", "config", "blobs", "wallet", "chain", "mempool", "p2p", "bft", "sync", "http",
