@@ -13,7 +13,8 @@ namespace trainyard::node::bft {
 namespace cb = consensus::bft;
 namespace {
 
-/// Inputs that wait for the strand; a flood of messages beyond this is dropped, votes come again.
+/// Inputs that wait for the strand. Beyond this, messages of peers are dropped: they come again.
+/// Timeouts and verdicts never are, because they do not.
 constexpr size_t kInputsMax = 4096;
 
 /// The machine's checks: real signatures, and the chain's cheap half of validity.
@@ -73,7 +74,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
     // --- inputs
 
     void give(cb::Input input) {
-        if (inputs.size() >= kInputsMax) return;
+        if (inputs.size() >= kInputsMax && std::holds_alternative<cb::Received>(input)) return;
         inputs.push_back(std::move(input));
         drain();
     }
