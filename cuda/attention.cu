@@ -19,8 +19,7 @@ using training::AttentionShape;
 constexpr uint32_t kWarpsPerBlock = 8;
 constexpr uint32_t kThreads = kWarpsPerBlock * kWarp;
 
-/// Scratch memory for T x T matrices: heads are taken in groups that fit, at least one.
-constexpr size_t kScratchBytesMax = size_t{512} << 20;
+/// A grid's limit in z is 65,535.
 constexpr uint32_t kHeadsMax = 32768;
 
 /// Heads [first, first + count) of all sequences; `t` x `t` float matrices of theirs lie in scratch
@@ -57,13 +56,15 @@ Heads heads_of(AttentionShape s) {
     return {s.t, s.hd, s.h * s.hd, 0, 0, s.h, alpha};
 }
 
-/// Calls `body` with one group of heads after another.
+/// Calls `body` with one group of heads after another: those whose T x T matrices fit into the
+/// scratch memory, at least one.
 template <class Body>
-void for_each_group(AttentionShape s, size_t bytes_per_element, const Body& body) {
+void for_each_group(const Context& on, AttentionShape s, size_t bytes_per_element,
+                    const Body& body) {
     const size_t per_head = size_t{s.t} * padded(s.t) * bytes_per_element;
     const uint32_t total = s.b * s.h;
     const auto fitting = static_cast<uint32_t>(
-        std::clamp<size_t>(kScratchBytesMax / std::max<size_t>(per_head, 1), 1, kHeadsMax));
+        std::clamp<size_t>(on.scratch_bytes_max() / std::max<size_t>(per_head, 1), 1, kHeadsMax));
     Heads heads = heads_of(s);
     for (heads.first = 0; heads.first < total; heads.first += heads.count) {
         heads.count = std::min(fitting, total - heads.first);
@@ -227,12 +228,12 @@ void backward_group(Context& on, float* dqkv, const AttentionGradInputs& in, con
 }  // namespace
 
 void attention(Context& on, float* out, float* stats, const float* qkv, AttentionShape s) {
-    for_each_group(s, 5, [&](const Heads& h) { forward_group(on, out, stats, qkv, h); });
+    for_each_group(on, s, 5, [&](const Heads& h) { forward_group(on, out, stats, qkv, h); });
 }
 
 void attention_grad(Context& on, float* dqkv, const AttentionGradInputs& in, AttentionShape s,
                     const AttentionNoise& noise) {
-    for_each_group(s, 11, [&](const Heads& h) { backward_group(on, dqkv, in, h, noise); });
+    for_each_group(on, s, 11, [&](const Heads& h) { backward_group(on, dqkv, in, h, noise); });
 }
 
 }  // namespace trainyard::cuda

@@ -81,6 +81,10 @@ public:
     [[nodiscard]] uint32_t* nonfinite_flag() const {
         return reinterpret_cast<uint32_t*>(flag_.data());
     }
+    /// What an operator that can work in parts should stay below; another limit gives the same
+    /// bits.
+    [[nodiscard]] size_t scratch_bytes_max() const { return scratch_bytes_max_; }
+    void set_scratch_bytes_max(size_t bytes) { scratch_bytes_max_ = bytes; }
     void fail(training::BackendError error) {
         if (!error_) error_ = error;
     }
@@ -148,6 +152,7 @@ private:
     DeviceMemory flag_;
     std::vector<DeviceMemory> blocks_;
     size_t used_ = 0;
+    size_t scratch_bytes_max_ = size_t{512} << 20;
     std::optional<training::BackendError> error_;
 };
 

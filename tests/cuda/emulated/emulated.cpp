@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole CUDA backend on the emulated device: every operator, a training run, and faults.
+#include <gtest/gtest.h>
+
+#include "cuda/cuda_backend.hpp"
+#include "cuda/operator_cases.hpp"
+#include "cuda/operators.cuh"
+#include "machine.hpp"
+#include "training_run.hpp"
+
+namespace {
+
+using namespace trainyard;
+
+class EmulatedDevice : public testing::TestWithParam<emulated::Order> {
+protected:
+    void SetUp() override {
+        emulated::set_faults({});
+        emulated::set_order(GetParam());
+        backend = cuda::make_cuda_backend(0);
+        ASSERT_NE(backend, nullptr);
+    }
+    void TearDown() override {
+        backend.reset();
+        emulated::set_faults({});
+        emulated::set_order(emulated::Order::forward);
+        EXPECT_EQ(emulated::bytes_in_use(), 0u);
+    }
+    std::unique_ptr<training::Backend> backend;
+};
+
+TEST_P(EmulatedDevice, equals_the_reference_in_every_operator) {
+    for (const cuda::OperatorCase& c : cuda::operator_cases()) {
+        const auto same = cuda::check_case(*backend, c);
+        EXPECT_TRUE(same) << same.error();
+    }
+}
+
+TEST_P(EmulatedDevice, raises_the_flag_for_values_that_are_not_finite) {
+    const auto same = cuda::check_flags(*backend);
+    EXPECT_TRUE(same) << same.error();
+}
+
+TEST_P(EmulatedDevice, trains_to_the_reference_state_root) {
+    const auto reference = training::make_reference_backend();
+    const auto program = tests::make_run({});
+    EXPECT_EQ(tests::state_root_after(program, *backend, 4),
+              tests::state_root_after(program, *reference, 4));
+}
+
+INSTANTIATE_TEST_SUITE_P(orders, EmulatedDevice,
+                         testing::Values(emulated::Order::forward, emulated::Order::backward,
+                                         emulated::Order::scattered));
+
+TEST(emulated_device, adds_seventeen_million_elements_on_three_levels) {
+    const auto backend = cuda::make_cuda_backend(0);
+    const auto same = cuda::check_case(*backend, cuda::sums_case((size_t{4096} * 4096) + 4097));
+    EXPECT_TRUE(same) << same.error();
+}
+
+TEST(emulated_device, takes_the_heads_of_attention_in_groups_that_fit) {
+    const training::AttentionShape shape{2, 3, 9, 5};
+    const cuda::OperatorCase c = cuda::attention_case(shape);
+    const auto reference = training::make_reference_backend();
+    const auto expected = cuda::run_case(*reference, c);
+    ASSERT_TRUE(expected);
+    for (const size_t limit : {size_t{1}, size_t{4 * 9 * 64 * 5}}) {
+        cuda::Context on(0);
+        on.set_scratch_bytes_max(limit);
+        std::vector<cuda::Values> got = c.outputs;
+        cuda::attention(on, got[0].data(), got[1].data(), c.inputs[0].data(), shape);
+        const training::AttentionGradInputs in{c.inputs[1].data(), got[0].data(), got[1].data(),
+                                               c.inputs[0].data()};
+        cuda::attention_grad(on, got[2].data(), in, shape, {77, 3, 2004, 2005});
+        EXPECT_TRUE(on.ok());
+        EXPECT_EQ(got, *expected);
+    }
+}
+
+TEST(emulated_device, reports_memory_that_runs_out_and_goes_on) {
+    const auto backend = cuda::make_cuda_backend(0);
+    const cuda::OperatorCase c = cuda::linear_case({64, 64, 64});
+    emulated::set_faults({.memory_bytes_max = emulated::bytes_in_use() + 3 * 64 * 64 * 4});
+    const auto failed = cuda::run_case(*backend, c);
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error(), training::BackendError::out_of_memory);
+    EXPECT_EQ(backend->allocate(size_t{1} << 30), nullptr);
+    emulated::set_faults({});
+    EXPECT_TRUE(cuda::check_case(*backend, c));
+}
+
+TEST(emulated_device, reports_a_failed_device_for_ever) {
+    const auto backend = cuda::make_cuda_backend(0);
+    const cuda::OperatorCase c = cuda::pointwise_case(3);
+    emulated::set_faults({.launches_fail = true});
+    const auto failed = cuda::run_case(*backend, c);
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error(), training::BackendError::device_failed);
+    emulated::set_faults({});
+    EXPECT_FALSE(cuda::run_case(*backend, c));
+    EXPECT_FALSE(cuda::cuda_self_test(*backend));
+}
+
+TEST(emulated_device, is_refused_when_the_self_test_fails) {
+    emulated::set_faults({.launches_fail = true});
+    std::string reason;
+    EXPECT_EQ(cuda::make_tested_cuda_backend(0, &reason), nullptr);
+    EXPECT_NE(reason.find("linear"), std::string::npos) << reason;
+    emulated::set_faults({});
+    EXPECT_EQ(cuda::make_cuda_backend(1, &reason), nullptr);
+    EXPECT_NE(reason.find("number 1"), std::string::npos) << reason;
+}
+
+/// A backend whose sums are wrong in one bit, to see that the self-test notices.
+TEST(emulated_device, self_test_names_the_operator_that_differs) {
+    const auto backend = cuda::make_cuda_backend(0);
+    cuda::OperatorCase c = cuda::sums_case(100);
+    const auto right = c.call;
+    c.call = [right](training::Backend& on, std::span<float* const> in,
+                     std::span<float* const> out) {
+        right(on, in, out);
+        if (!on.is_host()) on.fill_zero(out[1], 1);
+    };
+    const auto same = cuda::check_case(*backend, c);
+    ASSERT_FALSE(same);
+    EXPECT_NE(same.error().find("sum, sum_squares 100: element 0 of output 1"), std::string::npos);
+}
+
+}  // namespace

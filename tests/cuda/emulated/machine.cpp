@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// The scheduler of the fibers, their barriers, and memory with poison and canaries.
+#include "machine.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include <ucontext.h>
+
+#include "cuda_runtime.h"
+
+emulated::Index threadIdx, blockIdx, blockDim, gridDim;
+
+namespace trainyard::cuda {
+// What `extern __shared__` names in cuda/context.cuh.
+alignas(256) unsigned char shared_bytes[100 << 10];
+}  // namespace trainyard::cuda
+
+namespace emulated {
+
+namespace {
+
+constexpr unsigned kWarp = 32;
+constexpr size_t kStackBytes = 128 << 10;
+constexpr unsigned char kPoison = 0xcd;
+constexpr size_t kCanaryBytes = 256;
+
+enum class State { ready, at_warp, at_block, done };
+
+struct Copy {
+    void* to;
+    const void* from;
+    size_t bytes;
+    bool is_inside;
+};
+
+struct Fiber {
+    ucontext_t context = {};
+    std::unique_ptr<char[]> stack = std::make_unique<char[]>(kStackBytes);
+    State state = State::done;
+    unsigned kind = 0, exchanges = 0;
+    std::vector<Copy> open;
+    std::deque<std::vector<Copy>> groups;
+};
+
+struct Warp {
+    alignas(16) std::byte slots[2][kWarp * kSlotBytes];
+};
+
+struct Machine {
+    Order order = Order::forward;
+    Faults faults;
+    std::map<void*, size_t> memory;
+    size_t in_use = 0;
+    std::vector<std::unique_ptr<Fiber>> fibers;
+    std::vector<Warp> warps;
+    ucontext_t scheduler = {};
+    unsigned running = 0;
+    const std::function<void()>* thread = nullptr;
+};
+
+Machine& machine() {
+    static Machine the_machine;
+    return the_machine;
+}
+
+[[noreturn]] void stop(const char* why) {
+    std::fprintf(stderr, "emulated device: %s (block %u %u %u)\n", why, blockIdx.x, blockIdx.y,
+                 blockIdx.z);
+    std::abort();
+}
+
+Fiber& running_fiber() {
+    return *machine().fibers[machine().running];
+}
+
+void yield_as(State state) {
+    Fiber& fiber = running_fiber();
+    fiber.state = state;
+    swapcontext(&fiber.context, &machine().scheduler);
+}
+
+void fiber_main() {
+    (*machine().thread)();
+    Fiber& fiber = running_fiber();
+    if (!fiber.open.empty() || !fiber.groups.empty()) {
+        for (const auto& group : fiber.groups)
+            if (!group.empty()) stop("a thread ends before its copies");
+        if (!fiber.open.empty()) stop("a thread ends before its copies");
+    }
+    yield_as(State::done);
+}
+
+void start_fibers(unsigned threads) {
+    Machine& m = machine();
+    while (m.fibers.size() < threads) m.fibers.push_back(std::make_unique<Fiber>());
+    m.warps.resize((threads + kWarp - 1) / kWarp);
+    for (unsigned i = 0; i < threads; ++i) {
+        Fiber& fiber = *m.fibers[i];
+        fiber.state = State::ready;
+        fiber.exchanges = 0;
+        fiber.open.clear();
+        fiber.groups.clear();
+        getcontext(&fiber.context);
+        fiber.context.uc_stack.ss_sp = fiber.stack.get();
+        fiber.context.uc_stack.ss_size = kStackBytes;
+        fiber.context.uc_link = nullptr;
+        makecontext(&fiber.context, fiber_main, 0);
+    }
+}
+
+unsigned in_order(unsigned i, unsigned threads) {
+    switch (machine().order) {
+        case Order::forward:
+            return i;
+        case Order::backward:
+            return threads - 1 - i;
+        case Order::scattered:
+            return static_cast<unsigned>((uint64_t{i} * 389 + 17) % threads);  // 389 is prime
+    }
+    return i;
+}
+
+/// Runs every ready fiber until it waits or ends.
+void run_ready(unsigned threads) {
+    Machine& m = machine();
+    for (unsigned i = 0; i < threads; ++i) {
+        m.running = in_order(i, threads);
+        Fiber& fiber = *m.fibers[m.running];
+        if (fiber.state != State::ready) continue;
+        threadIdx = {m.running, 0, 0};
+        swapcontext(&m.scheduler, &fiber.context);
+    }
+}
+
+/// True if the lanes [first, first + 32) all wait in the same exchange, which is then over.
+bool release_warp(unsigned first) {
+    Machine& m = machine();
+    for (unsigned i = first; i < first + kWarp; ++i)
+        if (m.fibers[i]->state != State::at_warp) return false;
+    for (unsigned i = first; i < first + kWarp; ++i) {
+        if (m.fibers[i]->kind != m.fibers[first]->kind) stop("lanes meet in different operations");
+        m.fibers[i]->state = State::ready;
+    }
+    return true;
+}
+
+unsigned count_of(State state, unsigned threads) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < threads; ++i) count += machine().fibers[i]->state == state ? 1 : 0;
+    return count;
+}
+
+void run_block(const Shape& shape) {
+    Machine& m = machine();
+    std::memset(trainyard::cuda::shared_bytes, 0xff, shape.shared_bytes);
+    start_fibers(shape.threads);
+    while (true) {
+        run_ready(shape.threads);
+        bool released = false;
+        for (unsigned w = 0; w + kWarp <= shape.threads; w += kWarp) released |= release_warp(w);
+        if (released) continue;
+        if (count_of(State::done, shape.threads) == shape.threads) return;
+        if (count_of(State::at_block, shape.threads) != shape.threads)
+            stop("threads wait at different barriers");
+        for (unsigned i = 0; i < shape.threads; ++i) m.fibers[i]->state = State::ready;
+    }
+}
+
+}  // namespace
+
+void set_order(Order order) {
+    machine().order = order;
+}
+void set_faults(const Faults& faults) {
+    machine().faults = faults;
+}
+const Faults& faults() {
+    return machine().faults;
+}
+size_t bytes_in_use() {
+    return machine().in_use;
+}
+
+void* allocate(size_t bytes) {
+    Machine& m = machine();
+    if (bytes > m.faults.memory_bytes_max || m.in_use > m.faults.memory_bytes_max - bytes)
+        return nullptr;
+    const size_t rounded = (bytes + 255) / 256 * 256 + kCanaryBytes;
+    void* const memory = std::aligned_alloc(256, rounded);
+    if (memory == nullptr) return nullptr;
+    std::memset(memory, kPoison, rounded);
+    m.memory[memory] = bytes;
+    m.in_use += bytes;
+    return memory;
+}
+
+void release(void* memory) {
+    Machine& m = machine();
+    const auto found = m.memory.find(memory);
+    if (found == m.memory.end()) stop("memory is freed that was not allocated");
+    const auto* const bytes = static_cast<const unsigned char*>(memory);
+    for (size_t i = found->second; i < found->second + kCanaryBytes; ++i)
+        if (bytes[i] != kPoison) stop("a write behind the end of an allocation");
+    m.in_use -= found->second;
+    m.memory.erase(found);
+    std::free(memory);
+}
+
+void run(const Shape& shape, const std::function<void()>& thread) {
+    machine().thread = &thread;
+    gridDim = shape.grid;
+    blockDim = {shape.threads, 1, 1};
+    for (unsigned z = 0; z < shape.grid.z; ++z)
+        for (unsigned y = 0; y < shape.grid.y; ++y)
+            for (unsigned x = 0; x < shape.grid.x; ++x) {
+                blockIdx = {x, y, z};
+                run_block(shape);
+            }
+}
+
+void wait_block() {
+    yield_as(State::at_block);
+}
+
+const std::byte* exchange(const void* mine, size_t size, unsigned kind) {
+    Machine& m = machine();
+    Fiber& fiber = running_fiber();
+    // Two sets of slots in turn: no lane can be two exchanges ahead of another.
+    std::byte* const slots = m.warps[m.running / kWarp].slots[fiber.exchanges++ % 2];
+    if (size > 0) std::memcpy(slots + m.running % kWarp * kSlotBytes, mine, size);
+    fiber.kind = kind;
+    yield_as(State::at_warp);
+    return slots;
+}
+
+void copy_later(void* to, const void* from, size_t bytes, bool is_inside) {
+    running_fiber().open.push_back({to, from, bytes, is_inside});
+}
+
+void close_copies() {
+    Fiber& fiber = running_fiber();
+    fiber.groups.push_back(std::move(fiber.open));
+    fiber.open.clear();
+}
+
+void wait_copies(size_t pending_max) {
+    Fiber& fiber = running_fiber();
+    for (; fiber.groups.size() > pending_max; fiber.groups.pop_front())
+        for (const Copy& copy : fiber.groups.front()) {
+            if (copy.is_inside)
+                std::memcpy(copy.to, copy.from, copy.bytes);
+            else
+                std::memset(copy.to, 0, copy.bytes);
+        }
+}
+
+}  // namespace emulated

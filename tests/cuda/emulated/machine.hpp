@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the threads of a CUDA block as fibers of one CPU thread, so that kernels are tested without
+// a device.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+namespace emulated {
+
+struct Index {
+    unsigned x = 1, y = 1, z = 1;
+};
+
+/// In which order the runnable threads of a block run between two barriers. A kernel that lacks a
+/// barrier gives other results in another order.
+enum class Order { forward, backward, scattered };
+
+/// Faults that the next calls meet.
+struct Faults {
+    size_t memory_bytes_max = SIZE_MAX;  ///< of all allocations together
+    bool launches_fail = false;
+};
+
+void set_order(Order order);
+void set_faults(const Faults& faults);
+[[nodiscard]] const Faults& faults();
+[[nodiscard]] size_t bytes_in_use();
+
+/// Device memory, filled with bytes that no result contains by chance; a write behind its end
+/// stops the program when it is freed.
+[[nodiscard]] void* allocate(size_t bytes);
+void release(void* memory);
+
+/// Runs `thread` for every thread of the grid, block after block. Dynamic shared memory starts
+/// with arbitrary bytes. A block whose threads wait at different barriers stops the program.
+struct Shape {
+    Index grid;
+    unsigned threads = 1;
+    size_t shared_bytes = 0;
+};
+void run(const Shape& shape, const std::function<void()>& thread);
+
+/// Waits for all threads of the block.
+void wait_block();
+/// Puts `size` bytes in the warp's slot of this lane, waits for all lanes, and returns the slots:
+/// lane l's bytes at [l * kSlotBytes]. `kind` must be the same in all lanes.
+constexpr size_t kSlotBytes = 32;
+[[nodiscard]] const std::byte* exchange(const void* mine, size_t size, unsigned kind);
+
+/// Copies to shared memory take place when their group is waited for, as late as they may.
+void copy_later(void* to, const void* from, size_t bytes, bool is_inside);
+void close_copies();
+void wait_copies(size_t pending_max);
+
+}  // namespace emulated
