@@ -136,6 +136,8 @@ AuditService::~AuditService() {
         impl_->stopping = true;
     }
     impl_->wake.notify_all();
+    impl_->client->close();
+    impl_->market->close();
     impl_->thread.join();
     impl_->verifier->interrupt();
     impl_->tasks.reset();

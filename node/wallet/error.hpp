@@ -18,6 +18,7 @@ enum class WalletErrorCode {
     not_found,
     too_large,
     too_late,  ///< the chain moved on without it
+    closed,    ///< we are shutting down
 };
 
 struct WalletError {

@@ -126,8 +126,14 @@ struct EthClient::Impl {
     HttpClient http;
     std::string path;
     std::atomic<uint64_t> next_id{1};
+    std::atomic<bool> closed{false};
 
     explicit Impl(HttpUrl url) : http(url), path(url.path) {}
+
+    Answer<HttpAnswer> send(const HttpRequest& request) {
+        if (closed) return unexpected(WalletError{WalletErrorCode::closed, "shutting down"});
+        return http.send(request);
+    }
 
     Answer<json::value> ask(std::string_view method, json::array params) {
         json::object request{{"jsonrpc", "2.0"},
@@ -139,7 +145,7 @@ struct EthClient::Impl {
         message.path = path;
         message.body.assign(text.begin(), text.end());
         message.timeout_ms = 30'000;
-        auto answer = http.send(message);
+        auto answer = send(message);
         if (!answer) return unexpected(answer.error());
         auto root = parse_json(as_text(answer->body));
         if (!root || !root->is_object())
@@ -182,6 +188,10 @@ Answer<std::unique_ptr<EthClient>> EthClient::open(std::string_view url) {
     auto parsed = parse_http_url(url);
     if (!parsed) return unexpected(parsed.error());
     return std::unique_ptr<EthClient>(new EthClient(std::make_unique<Impl>(std::move(*parsed))));
+}
+
+void EthClient::close() {
+    impl_->closed = true;
 }
 
 std::string EthClient::url() const {
@@ -285,7 +295,7 @@ Answer<Hash> EthClient::put_blob(BytesView content) {
     request.content_type = "application/octet-stream";
     request.body.assign(content.begin(), content.end());
     request.timeout_ms = 120'000;
-    auto answer = impl_->http.send(request);
+    auto answer = impl_->send(request);
     if (!answer) return unexpected(answer.error());
     const std::string text(as_text(answer->body));
     if (answer->status / 100 != 2)
@@ -306,7 +316,7 @@ Answer<Bytes> EthClient::get_blob(const Hash& id, uint64_t size_bytes_max) {
     request.path = "/blob/" + to_hex0x(id.bytes);
     request.timeout_ms = 120'000;
     request.answer_bytes_max = size_bytes_max;
-    auto answer = impl_->http.send(request);
+    auto answer = impl_->send(request);
     if (!answer) return unexpected(answer.error());
     if (answer->status == 404)
         return unexpected(WalletError{WalletErrorCode::not_found,

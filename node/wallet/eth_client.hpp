@@ -84,6 +84,8 @@ public:
     /// Any method; `params` and the answer are JSON texts.
     [[nodiscard]] Answer<std::string> raw(std::string_view method, std::string_view params);
     [[nodiscard]] std::string url() const;
+    /// Every further call errs with `closed`; for shutting down from another thread.
+    void close();
 
 private:
     struct Impl;

@@ -202,6 +202,10 @@ public:
         return unexpected(output.error());
     }
 
+    void close() override {
+        client_->close();
+        blobs_->close();
+    }
     Answer<Hash> put_blob(BytesView content) override { return blobs_->put_blob(content); }
     Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max) override {
         return blobs_->get_blob(id, size_bytes_max);

@@ -179,6 +179,9 @@ public:
     /// True if the nudge would succeed at the latest block; sends nothing.
     [[nodiscard]] virtual Answer<bool> can_nudge(Nudge what, uint64_t id, uint32_t seg) = 0;
 
+    /// Makes calls in progress and later ones fail soon; for shutting down from another thread.
+    virtual void close() {}
+
     [[nodiscard]] virtual Answer<Hash> put_blob(BytesView content) = 0;
     [[nodiscard]] virtual Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max) = 0;
 };

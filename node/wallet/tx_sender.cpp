@@ -76,8 +76,9 @@ struct TxSender::Impl {
         while (Clock::now() < deadline) {
             auto receipt = client.receipt(hash);
             if (receipt && receipt->has_value()) return explain(tx, std::move(**receipt));
-            if (!receipt && receipt.error().code == WalletErrorCode::malformed)
-                return unexpected(receipt.error());
+            const bool is_final = !receipt && (receipt.error().code == WalletErrorCode::malformed ||
+                                               receipt.error().code == WalletErrorCode::closed);
+            if (is_final) return unexpected(receipt.error());
             std::this_thread::sleep_for(kPollEvery);
         }
         return unexpected(WalletError{

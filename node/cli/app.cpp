@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flags and help of every command; the only file that sees CLI11.
+#include "node/cli/app.hpp"
+
+#include <cstdlib>
+#include <functional>
+
+#include <CLI/CLI.hpp>
+
+#include "node/cli/commands.hpp"
+#include "node/cli/completion.hpp"
+#include "node/cli/node_command.hpp"
+#include "node/cli/version.hpp"
+#include "node/config/node_config.hpp"
+#include "node/wallet/files.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+/// What the chosen command runs; set by the callback of the subcommand that was given.
+using Run = std::function<int()>;
+
+/// What the command line says about one setting of the node.
+struct NodeFlag {
+    std::string key;
+    std::vector<std::string> values;
+};
+
+/// All arguments live here, so that flags can point at them.
+struct Arguments {
+    Output out;
+    AccountArgs account;
+    ProgramArgs program;
+    TrainArgs train;
+    SampleArgs sample;
+    JobArgs job;
+    VerifyArgs verify;
+    ProviderArgs provider;
+    VerifierArgs verifier;
+    GenesisArgs genesis;
+    DevnetArgs devnet;
+    std::string shell;
+    std::string config_file;
+    bool print_config = false;
+    std::vector<NodeFlag> node;
+    Run run;
+};
+
+CLI::App* command(CLI::App& parent, const std::string& name, const std::string& help,
+                  const std::string& example, Run run, Arguments& a) {
+    auto* sub = parent.add_subcommand(name, help);
+    if (!example.empty()) sub->footer("Example:\n  " + example);
+    if (run) sub->callback([&a, run] { a.run = run; });
+    return sub;
+}
+
+CLI::App* group(CLI::App& parent, const std::string& name, const std::string& help) {
+    auto* sub = parent.add_subcommand(name, help);
+    sub->require_subcommand(1);
+    return sub;
+}
+
+void add_rpc(CLI::App* sub, std::string& rpc) {
+    sub->add_option("--rpc", rpc, "URL of a node's JSON-RPC")->capture_default_str();
+}
+
+void add_key(CLI::App* sub, KeyChoice& key) {
+    sub->add_option("--key", key.key, "keystore file, or dev:0 to dev:9 on a devnet");
+    sub->add_option("--password-file", key.password_file, "file with the keystore's password");
+}
+
+void add_gpt(CLI::App* sub, GptArgs& g) {
+    sub->add_option("--layers", g.layers, "transformer blocks [4]");
+    sub->add_option("--width", g.width, "model width [128]");
+    sub->add_option("--heads", g.heads, "attention heads [4]");
+    sub->add_option("--sequence", g.sequence, "tokens of a sequence [128]");
+    sub->add_option("--steps", g.steps, "optimiser steps [200]");
+    sub->add_option("--micro-batches", g.micro_batches, "micro-batches of a step [4]");
+    sub->add_option("--sequences", g.sequences, "sequences of a micro-batch [4]");
+    sub->add_option("--segment", g.segment, "steps of a segment [20]");
+    sub->add_option("--learning-rate", g.learning_rate, "highest learning rate [0.002]");
+    sub->add_option("--recipe", g.recipe, "rmp-1, or fp32 for comparison")->capture_default_str();
+}
+
+void add_devices(CLI::App* sub, uint32_t& threads, bool& no_cuda) {
+    sub->add_option("--threads", threads, "threads of the CPU path")
+        ->check(CLI::Range(1, 256))
+        ->capture_default_str();
+    sub->add_flag("--no-cuda", no_cuda, "use the CPU even where there is a GPU");
+}
+
+void add_account(CLI::App& app, Arguments& a) {
+    auto* account = group(app, "account", "keystores of accounts");
+    auto* made = command(
+        *account, "new", "make an account with a random key", "trainyard account new",
+        [&a] { return run_account_new(a.out, a.account); }, a);
+    auto* import = command(
+        *account, "import", "encrypt a private key from a file", "trainyard account import key.hex",
+        [&a] { return run_account_import(a.out, a.account); }, a);
+    import->add_option("file", a.account.file, "file with 32 bytes in hexadecimal")->required();
+    auto* list = command(
+        *account, "list", "list the keystores", "trainyard account list",
+        [&a] { return run_account_list(a.out, a.account); }, a);
+    auto* show = command(
+        *account, "show", "open a keystore and show its address",
+        "trainyard account show keystore.json", [&a] { return run_account_show(a.out, a.account); },
+        a);
+    show->add_option("keystore", a.account.file, "keystore file, or dev:N")->required();
+    for (auto* sub : {made, import, list})
+        sub->add_option("--keystore", a.account.folder, "folder of keystores");
+    for (auto* sub : {made, import, show})
+        sub->add_option("--password-file", a.account.password_file, "file with the password");
+    for (auto* sub : {made, import})
+        sub->add_flag("--light", a.account.light, "cheap key derivation, for tests only");
+}
+
+void add_program(CLI::App& app, Arguments& a) {
+    auto* program = group(app, "program", "training programs");
+    auto* made = group(*program, "new", "make a program from a template");
+    auto* gpt = command(
+        *made, "gpt", "byte-level decoder-only transformer",
+        "trainyard program new gpt --data text.txt --out my.program",
+        [&a] { return run_program_new(a.out, a.program); }, a);
+    gpt->add_option("--data", a.program.data, "file or folder with the text")->required();
+    gpt->add_option("--out", a.program.out, "file to write")->required();
+    add_gpt(gpt, a.program.gpt);
+    auto* inspect = command(
+        *program, "inspect", "show what a program computes and needs",
+        "trainyard program inspect my.program",
+        [&a] { return run_program_inspect(a.out, a.program); }, a);
+    inspect->add_option("program", a.program.program, "program file")->required();
+}
+
+void add_training(CLI::App& app, Arguments& a) {
+    auto* train = command(
+        app, "train", "train here, without a chain", "trainyard train --data text.txt --out model",
+        [&a] { return run_train(a.out, a.train); }, a);
+    train->add_option("--data", a.train.data, "file or folder with the text")->required();
+    train->add_option("--program", a.train.program, "program file; default: the gpt template");
+    train->add_option("--out", a.train.out, "folder for the model")->default_val("model");
+    train->add_option("--seed", a.train.seed, "run seed, 32 bytes in hexadecimal");
+    add_devices(train, a.train.threads, a.train.no_cuda);
+    add_gpt(train, a.train.gpt);
+    auto* sample = command(
+        app, "sample", "generate text from a model folder",
+        "trainyard sample --model model --prompt 'The licence'",
+        [&a] { return run_sample(a.out, a.sample); }, a);
+    sample->add_option("--model", a.sample.model, "model folder")->required();
+    sample->add_option("--prompt", a.sample.prompt, "text to continue")->capture_default_str();
+    sample->add_option("--count", a.sample.count, "bytes to generate")
+        ->check(CLI::Range(1, 1000000))
+        ->capture_default_str();
+    sample->add_option("--temperature", a.sample.temperature, "0 takes the likeliest byte")
+        ->check(CLI::Range(0.0, 10.0))
+        ->capture_default_str();
+    sample->add_option("--seed", a.sample.seed, "of the draw")->capture_default_str();
+    sample->add_option("--threads", a.sample.threads, "threads")->capture_default_str();
+}
+
+void add_submit(CLI::App& job, Arguments& a) {
+    auto* submit = command(
+        job, "submit", "publish data and program, fund the job",
+        "trainyard job submit --key dev:0 --data text.txt --price 1 --wait",
+        [&a] { return run_job_submit(a.out, a.job); }, a);
+    add_rpc(submit, a.job.rpc);
+    add_key(submit, a.job.key);
+    submit->add_option("--data", a.job.data, "file or folder with the text")->required();
+    submit->add_option("--program", a.job.program, "program file; default: the gpt template");
+    submit->add_option("--price", a.job.price, "coins per segment")->capture_default_str();
+    submit->add_option("--audit-fee", a.job.audit_fee, "coins per auditor and segment")
+        ->capture_default_str();
+    submit->add_option("--provider", a.job.provider, "only this address may take it");
+    submit->add_option("--licence", a.job.licence, "SPDX expression")->capture_default_str();
+    submit->add_option("--seed", a.job.seed, "client's part of the run seed, in hexadecimal");
+    submit->add_option("--segment-blocks", a.job.segment_blocks, "blocks for one segment")
+        ->capture_default_str();
+    submit->add_option("--deadline-hours", a.job.deadline_hours, "then the rest is refunded")
+        ->capture_default_str();
+    submit->add_flag("--wait", a.job.wait, "watch until it is closed");
+    add_gpt(submit, a.job.gpt);
+}
+
+void add_job(CLI::App& app, Arguments& a) {
+    auto* job = group(app, "job", "training jobs");
+    add_submit(*job, a);
+    auto* status = command(
+        *job, "status", "one job with its segments", "trainyard job status 0",
+        [&a] { return run_job_status(a.out, a.job); }, a);
+    status->add_flag("--wait", a.job.wait, "watch until it is closed");
+    auto* list = command(
+        *job, "list", "all jobs", "trainyard job list --json",
+        [&a] { return run_job_list(a.out, a.job); }, a);
+    auto* cancel = command(
+        *job, "cancel", "stop a job; the unspent escrow comes back",
+        "trainyard job cancel 0 --key dev:0", [&a] { return run_job_cancel(a.out, a.job); }, a);
+    add_key(cancel, a.job.key);
+    auto* download = command(
+        *job, "download", "the model as a Hugging Face folder",
+        "trainyard job download 0 --out model", [&a] { return run_job_download(a.out, a.job); }, a);
+    download->add_option("--out", a.job.out, "folder to write")->capture_default_str();
+    for (auto* sub : {status, list, cancel, download}) add_rpc(sub, a.job.rpc);
+    for (auto* sub : {status, cancel, download})
+        sub->add_option("id", a.job.id, "number of the job")->required();
+}
+
+void add_verify(CLI::App& app, Arguments& a) {
+    auto* verify = command(
+        app, "verify", "replay an audit from the chain and the blobs, or check a model",
+        "trainyard verify --job 0 --segment 3\n  trainyard verify --model demo-out",
+        [&a] { return run_verify(a.out, a.verify); }, a);
+    add_rpc(verify, a.verify.rpc);
+    auto* job = verify->add_option("--job", a.verify.job, "replay the segments of this job");
+    verify->add_option("--segment", a.verify.segment, "only this segment")->needs(job);
+    verify->add_option("--model", a.verify.model, "recompute the root of this folder's weights")
+        ->excludes(job);
+    verify->add_flag("--offline", a.verify.offline, "compare a model with its own proof only");
+    add_devices(verify, a.verify.threads, a.verify.no_cuda);
+    auto* verifier = command(
+        app, "verifier", "the node's child process that judges", "",
+        [&a] { return run_verifier(a.verifier); }, a);
+    verifier->group("");
+    verifier->add_option("--fd", a.verifier.fd, "connected socket");
+    add_devices(verifier, a.verifier.threads, a.verifier.no_cuda);
+}
+
+void add_provider(CLI::App& app, Arguments& a) {
+    auto* p = command(
+        app, "provider", "take jobs, train them, be paid",
+        "trainyard provider --key dev:1 --stake 100 --datadir provider",
+        [&a] { return run_provider(a.out, a.provider); }, a);
+    add_rpc(p, a.provider.rpc);
+    add_key(p, a.provider.key);
+    p->add_option("--datadir", a.provider.datadir, "folder of checkpoints")->capture_default_str();
+    p->add_option("--name", a.provider.name, "name in the registry")->capture_default_str();
+    p->add_option("--stake", a.provider.stake, "at most so many coins are staked")
+        ->capture_default_str();
+    p->add_option("--price", a.provider.price, "coins per segment, at least")
+        ->capture_default_str();
+    p->add_option("--memory-mb", a.provider.memory_mb, "memory for a job")->capture_default_str();
+    p->add_flag("--once", a.provider.once, "end after one finished job");
+    p->add_option("--fault", a.provider.fault,
+                  "TEST ONLY, cheats and loses its stake: skip-steps, reuse-gradients, "
+                  "zero-gradients");
+    add_devices(p, a.provider.threads, a.provider.no_cuda);
+}
+
+void add_genesis(CLI::App& app, Arguments& a) {
+    auto* genesis = group(app, "genesis", "the first block");
+    auto* build = command(
+        *genesis, "build", "run the system contracts' constructors",
+        "trainyard genesis build --validator keys1@10.0.0.1:30303 --out genesis.json",
+        [&a] { return run_genesis_build(a.out, a.genesis); }, a);
+    build->add_option("--spec", a.genesis.spec, "chain spec; default: the devnet's");
+    build->add_option("--artifacts", a.genesis.artifacts, "folder of compiled contracts");
+    build->add_option("--validator", a.genesis.validators, "<folder of keystores>@host:port")
+        ->required();
+    build->add_option("--stake", a.genesis.stake, "coins of each validator")->capture_default_str();
+    build->add_option("--timestamp", a.genesis.timestamp, "of block 0, unix seconds [now]");
+    build->add_option("--seed", a.genesis.seed, "of the chain's randomness, in hexadecimal");
+    build->add_option("--out", a.genesis.out, "file to write")->capture_default_str();
+    auto* check = command(
+        *genesis, "check", "compute the hash of block 0 and compare it",
+        "trainyard genesis check genesis.json",
+        [&a] { return run_genesis_check(a.out, a.genesis); }, a);
+    check->add_option("file", a.genesis.file, "genesis file")->required();
+}
+
+void add_devnet(CLI::App& app, Arguments& a) {
+    auto* devnet = group(app, "devnet", "a whole network on this machine");
+    auto* init = command(
+        *devnet, "init", "make genesis, keys and settings", "trainyard devnet init --dir devnet",
+        [&a] { return run_devnet_init(a.out, a.devnet); }, a);
+    auto* up = command(
+        *devnet, "up", "run it until Ctrl-C; made first if it is not there",
+        "trainyard devnet up --dir devnet --http-port 8545",
+        [&a] { return run_devnet_up(a.out, a.devnet); }, a);
+    auto* demo = command(
+        *devnet, "demo", "train a model for a funded contract, and catch a cheat",
+        "trainyard devnet demo --data book.txt --keep",
+        [&a] { return run_devnet_demo(a.out, a.devnet); }, a);
+    for (auto* sub : {init, up}) sub->add_option("--dir", a.devnet.folder)->capture_default_str();
+    for (auto* sub : {init, up, demo}) {
+        sub->add_option("--validators", a.devnet.validators, "nodes that vote")
+            ->check(CLI::Range(1, 16))
+            ->capture_default_str();
+        sub->add_option("--http-port", a.devnet.http_port, "of the first node; 0: free ports")
+            ->capture_default_str();
+        sub->add_option("--seed", a.devnet.seed, "of the chain's randomness; 0: random");
+    }
+    up->add_option("--providers", a.devnet.providers, "providers")->capture_default_str();
+    demo->add_option("--data", a.devnet.data, "file or folder with text [common licences]");
+    demo->add_option("--out", a.devnet.out, "folder for the model and the receipt")
+        ->capture_default_str();
+    demo->add_flag("--keep", a.devnet.keep, "leave the network running, print its URL");
+    demo->add_option("--segments", a.devnet.segments, "segments of the first job")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    demo->add_option("--segment-steps", a.devnet.segment_steps, "steps of a segment")
+        ->check(CLI::Range(1, 256))
+        ->capture_default_str();
+    demo->add_flag("--no-cheat", a.devnet.skip_cheat, "leave out the second job");
+    for (auto* sub : {up, demo}) add_devices(sub, a.devnet.threads, a.devnet.no_cuda);
+}
+
+int run_configured_node(Arguments& a) {
+    config::NodeConfig config;
+    if (!a.config_file.empty()) {
+        const auto text = wallet::read_text(a.config_file, 1 << 20);
+        if (!text) return a.out.fail(text.error().text);
+        if (auto done = config::apply_toml(config, *text, a.config_file); !done)
+            return a.out.fail(done.error().text()), kUsage;
+    }
+    const auto lookup = [](const std::string& name) -> std::optional<std::string> {
+        const char* value = std::getenv(name.c_str());
+        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+    };
+    if (auto done = config::apply_environment(config, lookup); !done)
+        return a.out.fail(done.error().text()), kUsage;
+    for (const auto& [key, values] : a.node) {
+        std::string joined;
+        for (const auto& value : values) joined += (joined.empty() ? "" : ",") + value;
+        if (values.empty()) continue;
+        if (auto done = config::apply_setting(config, key, joined, "--" + key); !done)
+            return a.out.fail(done.error().text()), kUsage;
+    }
+    if (a.print_config) return a.out.line(config::write_toml(config)), kOk;
+    return run_node(config);
+}
+
+void add_node(CLI::App& app, Arguments& a) {
+    auto* node = command(
+        app, "node", "run a node; with --keys it is a validator",
+        "trainyard node --genesis genesis.json --datadir data --keys keys",
+        [&a] { return run_configured_node(a); }, a);
+    node->add_option("--config", a.config_file, "TOML file; flags and TRAINYARD_* variables win");
+    node->add_flag("--print-config", a.print_config, "print the effective settings and end");
+    a.node.reserve(config::settings().size());
+    for (const auto& setting : config::settings()) {
+        auto& values = a.node.emplace_back(NodeFlag{setting.key, {}}).values;
+        const std::string help = setting.help + " (" + config::variable_of(setting) + ")";
+        auto* option = node->add_option("--" + setting.key, values, help);
+        option->type_name("");
+        if (setting.is_flag) option->expected(0, 1)->default_str("true");
+    }
+}
+
+void collect(const CLI::App& app, const std::string& path, std::vector<CommandWords>& out) {
+    CommandWords entry{path, {}, app.get_description()};
+    for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+        if (!sub->get_group().empty()) entry.words.push_back(sub->get_name());
+    for (const auto* option : app.get_options())
+        for (const auto& name : option->get_lnames()) entry.words.push_back("--" + name);
+    out.push_back(entry);
+    for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+        if (!sub->get_group().empty())
+            collect(*sub, path.empty() ? sub->get_name() : path + " " + sub->get_name(), out);
+}
+
+void add_small(CLI::App& app, Arguments& a) {
+    auto* completion = command(
+        app, "completion", "script for a shell's completion",
+        "trainyard completion bash > /etc/bash_completion.d/trainyard",
+        [&a, &app] {
+            std::vector<CommandWords> words;
+            collect(app, "", words);
+            auto text = completion_script(a.shell, words);
+            text.pop_back();
+            a.out.line(text);
+            return kOk;
+        },
+        a);
+    completion->add_option("shell", a.shell, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    command(
+        app, "version", "the version of this program", "",
+        [&a] {
+            a.out.line(a.out.json ? "{\"version\":\"" + std::string(kVersion) + "\"}"
+                                  : "trainyard " + std::string(kVersion));
+            return kOk;
+        },
+        a);
+}
+
+}  // namespace
+
+int run_app(int argc, char** argv) {
+    CLI::App app{"Trainyard: a proof-of-stake EVM ledger for verifiable AI training", "trainyard"};
+    app.footer(
+        "Exit codes: 0 done, 1 failed, 2 wrong usage. `trainyard COMMAND --help` has examples.");
+    app.require_subcommand(1);
+    app.fallthrough();
+    Arguments a;
+    app.add_flag("--json", a.out.json, "results as JSON, one value per line");
+    app.add_flag("-q,--quiet", a.out.quiet, "no messages on stderr but errors");
+    app.set_version_flag("--version", "trainyard " + std::string(kVersion));
+    add_devnet(app, a);
+    add_node(app, a);
+    add_provider(app, a);
+    add_job(app, a);
+    add_verify(app, a);
+    add_training(app, a);
+    add_program(app, a);
+    add_account(app, a);
+    add_genesis(app, a);
+    add_small(app, a);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        const int code = app.exit(error);
+        return code == 0 ? kOk : kUsage;
+    }
+    return a.run ? a.run() : kUsage;
+}
+
+}  // namespace trainyard::node::cli

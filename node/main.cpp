@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program `trainyard`: everything is one of its commands.
+#include "node/cli/app.hpp"
+
+int main(int argc, char** argv) {
+    return trainyard::node::cli::run_app(argc, argv);
+}
