@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// Making and running a devnet.
+#include "node/cli/devnet.hpp"
+
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/hash.hpp"
+#include "node/cli/genesis_build.hpp"
+#include "node/config/node_config.hpp"
+#include "node/wallet/eth_client.hpp"
+#include "node/wallet/files.hpp"
+#include "node/wallet/keyring.hpp"
+#include "node/wallet/secrets.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+constexpr uint64_t kStakeCoins = 1000, kGasCoins = 100;
+
+volatile std::sig_atomic_t stop_flag = 0;
+void set_stop_flag(int) {
+    stop_flag = 1;
+}
+
+Uint256 in_wei(uint64_t whole) {
+    return Uint256(whole) * Uint256(1'000'000'000'000'000'000ull);
+}
+
+/// Ports that nobody listens on now; all are held open until all are found.
+std::vector<uint16_t> free_ports(size_t count) {
+    std::vector<uint16_t> ports;
+    std::vector<int> sockets;
+    for (size_t i = 0; i < count; ++i) {
+        const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof(address);
+        auto* raw = reinterpret_cast<sockaddr*>(&address);
+        if (::bind(fd, raw, size) == 0 && ::getsockname(fd, raw, &size) == 0)
+            ports.push_back(ntohs(address.sin_port));
+        sockets.push_back(fd);
+    }
+    for (const int fd : sockets) ::close(fd);
+    return ports;
+}
+
+std::string settings_text(const DevnetLayout& layout, uint32_t n, uint16_t http, uint16_t p2p) {
+    config::NodeConfig c;
+    c.datadir = layout.node_folder(n) + "/data";
+    c.genesis = layout.genesis_path();
+    c.keys = layout.node_folder(n) + "/keys";
+    c.http_port = http;
+    c.http_vhosts = {"localhost", "127.0.0.1"};
+    c.http_cors = {"*"};
+    c.p2p_addr = "127.0.0.1";
+    c.p2p_port = p2p;
+    return config::write_toml(c);
+}
+
+Hash seed_of(uint32_t seed) {
+    if (seed == 0) return wallet::random_fixed<Hash>();
+    return keccak256(as_bytes("trainyard devnet seed " + std::to_string(seed)));
+}
+
+}  // namespace
+
+std::string DevnetLayout::node_folder(uint32_t n) const {
+    return folder + "/node-" + std::to_string(n);
+}
+std::string DevnetLayout::genesis_path() const {
+    return folder + "/genesis.json";
+}
+
+Result<config::Genesis, std::string> make_devnet(const DevnetLayout& layout) {
+    if (wallet::file_exists(layout.genesis_path()))
+        return unexpected("'" + layout.folder +
+                          "' holds a devnet already; remove it or choose another folder");
+    const auto ports = free_ports(2 * size_t{layout.validators});
+    if (ports.size() != 2 * size_t{layout.validators})
+        return unexpected(std::string("there are not enough free ports"));
+    GenesisInputs inputs;
+    inputs.spec = embedded_devnet_spec();
+    inputs.artifact = embedded_artifact;
+    inputs.operator_balance_wei = in_wei(kGasCoins);
+    inputs.timestamp = unix_seconds();
+    inputs.seed = seed_of(layout.seed);
+    for (uint32_t n = 0; n < layout.validators; ++n) {
+        const auto keys = wallet::create_validator_keys(layout.node_folder(n) + "/keys", true);
+        if (!keys) return unexpected(keys.error().text);
+        const uint16_t http =
+            layout.http_port == 0 ? ports[2 * n] : static_cast<uint16_t>(layout.http_port + n);
+        inputs.validators.push_back({*address_of(keys->account), *public_key(keys->consensus),
+                                     *public_key(keys->vrf), *public_key(keys->p2p),
+                                     in_wei(kStakeCoins),
+                                     "127.0.0.1:" + std::to_string(ports[2 * n + 1])});
+        auto written = wallet::write_text(layout.node_folder(n) + "/node.toml",
+                                          settings_text(layout, n, http, ports[2 * n + 1]));
+        if (!written) return unexpected(written.error().text);
+    }
+    auto genesis = build_genesis(inputs);
+    if (!genesis) return unexpected(genesis.error().text());
+    auto written = wallet::write_text(layout.genesis_path(), config::write_genesis(*genesis));
+    if (!written) return unexpected(written.error().text);
+    return std::move(*genesis);
+}
+
+Result<std::unique_ptr<Devnet>, std::string> Devnet::open(std::string folder) {
+    auto net = std::make_unique<Devnet>();
+    net->folder_ = std::move(folder);
+    for (uint32_t n = 0;; ++n) {
+        const std::string path = net->folder_ + "/node-" + std::to_string(n) + "/node.toml";
+        if (!wallet::file_exists(path)) break;
+        const auto text = wallet::read_text(path, 1 << 20);
+        if (!text) return unexpected(text.error().text);
+        config::NodeConfig settings;
+        if (auto done = config::apply_toml(settings, *text, path); !done)
+            return unexpected(done.error().text());
+        net->rpc_urls_.push_back("http://127.0.0.1:" + std::to_string(settings.http_port));
+    }
+    if (net->rpc_urls_.empty())
+        return unexpected("'" + net->folder_ +
+                          "' holds no devnet; `trainyard devnet init` makes one");
+    return net;
+}
+
+Devnet::~Devnet() {
+    stop();
+}
+
+Result<Done, std::string> Devnet::start_node(uint32_t n) {
+    const std::string home = folder_ + "/node-" + std::to_string(n);
+    verify::ChildOptions options;
+    options.command = {verify::own_program(), "node", "--config", home + "/node.toml"};
+    options.output = home + "/log";
+    options.own_group = true;
+    auto started = verify::ChildProcess::start(options);
+    if (!started) return unexpected(started.error());
+    children_.push_back(
+        {"node " + std::to_string(n) + " (log: " + home + "/log)", std::move(*started)});
+    return Done{};
+}
+
+std::string Devnet::provider_log(uint32_t n) const {
+    return folder_ + "/provider-" + std::to_string(n) + "/log";
+}
+
+Result<Done, std::string> Devnet::start_provider(const ProviderStart& start) {
+    const uint32_t n = providers_++;
+    const std::string home = folder_ + "/provider-" + std::to_string(n);
+    if (auto made = wallet::make_folder(home); !made) return unexpected(made.error().text);
+    verify::ChildOptions options;
+    options.command = {verify::own_program(),
+                       "provider",
+                       "--json",
+                       "--rpc",
+                       rpc_url(n % size()),
+                       "--key",
+                       start.key,
+                       "--datadir",
+                       home,
+                       "--name",
+                       "provider-" + std::to_string(n),
+                       "--fault",
+                       start.fault,
+                       "--threads",
+                       std::to_string(start.threads)};
+    if (start.no_cuda) options.command.emplace_back("--no-cuda");
+    options.output = provider_log(n);
+    options.own_group = true;
+    auto started = verify::ChildProcess::start(options);
+    if (!started) return unexpected(started.error());
+    children_.push_back(
+        {"provider " + std::to_string(n) + " (log: " + home + "/log)", std::move(*started)});
+    return Done{};
+}
+
+Result<Done, std::string> Devnet::wait_for_block(uint64_t height, uint32_t timeout_ms) {
+    const uint64_t deadline = steady_ms() + timeout_ms;
+    for (uint32_t n = 0; n < size();) {
+        if (auto name = fallen(); !name.empty()) return unexpected(name + " ended");
+        if (stop_was_requested()) return unexpected(std::string("interrupted"));
+        const auto client = wallet::EthClient::open(rpc_url(n));
+        const auto head = client ? (*client)->block_number()
+                                 : wallet::Answer<uint64_t>(unexpected(client.error()));
+        if (head && *head >= height) {
+            ++n;
+            continue;
+        }
+        if (steady_ms() > deadline)
+            return unexpected(
+                "node " + std::to_string(n) + " is not ready: " +
+                (head ? "it stands at block " + std::to_string(*head) : head.error().text));
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    return Done{};
+}
+
+std::string Devnet::fallen() {
+    for (auto& child : children_)
+        if (!child.process.is_running())
+            return child.name + " with exit code " +
+                   std::to_string(child.process.exit_code().value_or(-1));
+    return "";
+}
+
+void Devnet::stop() {
+    // Providers first: they would only complain about nodes that are gone.
+    for (auto it = children_.rbegin(); it != children_.rend(); ++it) it->process.signal(SIGTERM);
+    for (auto it = children_.rbegin(); it != children_.rend(); ++it) it->process.stop(8000);
+    children_.clear();
+}
+
+void catch_stop_signals() {
+    std::signal(SIGINT, set_stop_flag);
+    std::signal(SIGTERM, set_stop_flag);
+    std::signal(SIGHUP, set_stop_flag);
+}
+
+bool stop_was_requested() {
+    return stop_flag != 0;
+}
+
+}  // namespace trainyard::node::cli
