@@ -110,11 +110,15 @@ TEST_F(staking, an_auditor_on_its_way_out_is_fined_from_the_queue) {
     ASSERT_TRUE(market.commit(kProvider, job, 0, {spec, 0, "truth"}).ok);
     market.open_audit(job, 0);
     const Address v = market.auditors(job, 0)[0];
-    ASSERT_TRUE(send(v, "Staking", "unbond(uint256)", Abi().word(market.stake_of(v))).ok);
+    const Uint256 all = market.stake_of(v);
+    ASSERT_TRUE(send(v, "Staking", "unbond(uint256)", Abi().word(all)).ok);
     const Uint256 burned = market.burned();
     ASSERT_TRUE(market.serve(kProvider, job, 0).ok);
     market.run_round(job, 0, {spec, 0, "truth"}, {{v, Manners::silent}});
     EXPECT_EQ(market.burned() - burned, spec.audit_fee * 2);
+    market.chain.mine(400);
+    ASSERT_TRUE(send(v, "Staking", "withdraw(uint256)", Abi().word(1)).ok);
+    EXPECT_EQ(market.chain.balance(v), all - spec.audit_fee * 2);
 }
 
 TEST_F(provider_registry, stake_comes_and_goes_but_never_what_is_reserved) {
