@@ -119,7 +119,6 @@ __global__ void softmax_kernel(Softmax a) {
         a.out.scale[group] = scale.s;
         if (amax >= 0x7f800000U) atomicOr(a.flag, 1U);
     }
-    __syncwarp();  // the values of other lanes are read below
     for (uint32_t j = lane_id(); j < a.out.k; j += kWarp) {
         const int q = j <= row ? quantise_nearest(s[j], scale.inv) : 0;
         a.out.q[group * a.out.k + j] = static_cast<int8_t>(q);

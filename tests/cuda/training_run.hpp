@@ -17,13 +17,14 @@ inline Bytes make_text(size_t count) {
     return out;
 }
 
-constexpr size_t kTextBytes = 20000;
+constexpr size_t kTextBytes = 200000;
 
 struct RunSize {
     uint32_t layers = 2, width = 24, heads = 2, sequence = 10, steps = 4;
     uint32_t micro_batches = 2, sequences = 3;
 };
 
+/// A program of the template gpt over `make_text`.
 inline training::Program make_run(const RunSize& size) {
     training::GptOptions options;
     options.layers = size.layers;
@@ -42,7 +43,7 @@ inline training::Program make_run(const RunSize& size) {
     return std::move(program).value();
 }
 
-/// The root after `steps` steps from the initial state.
+/// The state root after `steps` steps from the initial state.
 inline Hash state_root_after(const training::Program& program, training::Backend& backend,
                              uint32_t steps) {
     const Bytes data = make_text(kTextBytes);

@@ -69,9 +69,6 @@ inline unsigned __umulhi(unsigned a, unsigned b) {
 inline void __syncthreads() {
     emulated::wait_block();
 }
-inline void __syncwarp() {
-    static_cast<void>(emulated::exchange(nullptr, 0, 1));
-}
 
 namespace emulated {
 template <class T>
