@@ -25,16 +25,6 @@ struct AuditDraws {
     bool operator==(const AuditDraws&) const = default;
 };
 
-struct DrawCounts {
-    uint32_t steps = 2;           ///< different steps, fewer if the segment is shorter
-    uint32_t units_per_step = 2;  ///< of each drawn step
-    uint32_t tiles = 4;
-};
-/// Draws from a seed, uniformly and without repetition inside a step: docs/spec/training.md,
-/// section 8.
-[[nodiscard]] AuditDraws make_draws(const Program& program, const SegmentClaim& claim,
-                                    const Hash& seed, const DrawCounts& counts);
-
 /// The bytes a provider serves. Error wrong_shape if a draw lies outside the segment.
 [[nodiscard]] Result<Bytes, EngineError> make_bundle(const Program& program, Backend& backend,
                                                      const SegmentLog& log,

@@ -97,52 +97,7 @@ private:
     bundle::Content content_;
 };
 
-/// A stream of numbers from a seed: number i is SHA-256(20 | seed | i u32), first eight bytes.
-class DrawStream {
-public:
-    explicit DrawStream(const Hash& seed) : seed_(seed) {}
-    uint64_t below(uint64_t bound) {
-        Bytes bytes{0x20};
-        append(bytes, seed_.bytes);
-        append_le(bytes, next_++);
-        return load_le<uint64_t>(sha256(bytes).data()) % bound;
-    }
-    /// `count` different numbers below `bound`, in order of drawing.
-    std::vector<uint32_t> different(uint32_t count, uint32_t bound) {
-        std::vector<uint32_t> all(bound), out;
-        for (uint32_t i = 0; i < bound; ++i) all[i] = i;
-        for (uint32_t i = 0; i < std::min(count, bound); ++i) {
-            std::swap(all[i], all[i + below(bound - i)]);
-            out.push_back(all[i]);
-        }
-        return out;
-    }
-
-private:
-    Hash seed_;
-    uint32_t next_ = 0;
-};
-
 }  // namespace
-
-AuditDraws make_draws(const Program& program, const SegmentClaim& claim, const Hash& seed,
-                      const DrawCounts& counts) {
-    DrawStream stream(seed);
-    AuditDraws draws;
-    for (const uint32_t i : stream.different(counts.steps, claim.steps))
-        for (const uint32_t j : stream.different(counts.units_per_step, program.run.micro_batches))
-            draws.units.push_back({claim.first_step + i, j});
-    uint64_t total = 0;
-    for (const Parameter& p : program.parameters) total += tile_count(p.shape);
-    for (uint32_t k = 0; k < counts.tiles; ++k) {
-        uint64_t at = stream.below(total);
-        uint32_t tensor = 0;
-        for (; at >= tile_count(program.parameters[tensor].shape); ++tensor)
-            at -= tile_count(program.parameters[tensor].shape);
-        draws.tiles.push_back({tensor, static_cast<uint32_t>(at)});
-    }
-    return draws;
-}
 
 Result<Bytes, EngineError> make_bundle(const Program& program, Backend& backend,
                                        const SegmentLog& log, const AuditDraws& draws) {

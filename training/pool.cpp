@@ -17,18 +17,18 @@ struct Pool::Impl {
     std::mutex mutex;
     std::condition_variable begin, end;
     std::vector<std::thread> workers;
-    const std::function<void(size_t)>* task = nullptr;
+    const Task* task = nullptr;
     size_t count = 0;
     std::atomic<size_t> next{0};
     size_t busy = 0;
     uint64_t round = 0;
     bool stopping = false;
 
-    void take_tasks() {
-        for (size_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) (*task)(i);
+    void take_tasks(size_t worker) {
+        for (size_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) (*task)(i, worker);
     }
 
-    void work() {
+    void work(size_t worker) {
         const FloatModeGuard mode;
         uint64_t seen = 0;
         std::unique_lock lock(mutex);
@@ -37,7 +37,7 @@ struct Pool::Impl {
             if (stopping) return;
             seen = round;
             lock.unlock();
-            take_tasks();
+            take_tasks(worker);
             lock.lock();
             if (--busy == 0) end.notify_one();
         }
@@ -48,7 +48,7 @@ Pool::Pool(unsigned threads) : impl_(std::make_unique<Impl>()) {
     constexpr unsigned kThreadsMax = 256;
     const unsigned helpers = std::clamp(threads, 1U, kThreadsMax) - 1;
     for (unsigned i = 0; i < helpers; ++i)
-        impl_->workers.emplace_back([impl = impl_.get()] { impl->work(); });
+        impl_->workers.emplace_back([impl = impl_.get(), i] { impl->work(i + 1); });
 }
 
 Pool::~Pool() {
@@ -64,10 +64,10 @@ unsigned Pool::threads() const {
     return static_cast<unsigned>(impl_->workers.size()) + 1;
 }
 
-void Pool::run(size_t count, const std::function<void(size_t)>& task) {
+void Pool::run(size_t count, const Task& task) {
     const FloatModeGuard mode;
     if (impl_->workers.empty() || count <= 1) {
-        for (size_t i = 0; i < count; ++i) task(i);
+        for (size_t i = 0; i < count; ++i) task(i, 0);
         return;
     }
     {
@@ -79,7 +79,7 @@ void Pool::run(size_t count, const std::function<void(size_t)>& task) {
         ++impl_->round;
     }
     impl_->begin.notify_all();
-    impl_->take_tasks();
+    impl_->take_tasks(0);
     std::unique_lock lock(impl_->mutex);
     impl_->end.wait(lock, [this] { return impl_->busy == 0; });
 }

@@ -17,8 +17,9 @@ public:
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
-    /// Returns when all tasks are done. Not reentrant.
-    void run(size_t count, const std::function<void(size_t)>& task);
+    using Task = std::function<void(size_t task, size_t worker)>;
+    /// Returns when all tasks are done. `worker` < threads() is for scratch memory. Not reentrant.
+    void run(size_t count, const Task& task);
     [[nodiscard]] unsigned threads() const;
 
 private:

@@ -6,9 +6,21 @@
 
 #include "core/hash.hpp"
 #include "tests/training/fixture.hpp"
+#include "training/draws.hpp"
 
 namespace trainyard::training {
 namespace {
+
+/// Two units of each of two steps, and four tiles.
+AuditDraws draw(const Program& program, const SegmentClaim& claim, const Hash& seed) {
+    AuditDraws draws;
+    const uint32_t first = seed[0] % claim.steps, units = program.run.micro_batches;
+    for (const uint32_t i : {first, (first + 1 + seed[1] % (claim.steps - 1)) % claim.steps})
+        for (const uint32_t j : {0U, 1U})
+            draws.units.push_back({claim.first_step + i, (seed[2] + j) % units});
+    draws.tiles = tile_draws(program, seed, 4);
+    return draws;
+}
 
 struct Case {
     Program program = small_program();
@@ -54,7 +66,7 @@ TEST(audit, an_honest_segment_matches_for_every_seed) {
     Case first(Fault::none), later(Fault::none, 6, 3);
     for (uint8_t seed = 0; seed < 10; ++seed)
         for (Case* c : {&first, &later}) {
-            const AuditDraws draws = make_draws(c->program, c->claim, seed_of(seed), {});
+            const AuditDraws draws = draw(c->program, c->claim, seed_of(seed));
             const AuditAnswer answer = c->audit(draws);
             EXPECT_TRUE(answer.matches()) << to_text(answer.finding) << " at " << answer.step;
             EXPECT_FALSE(c->units_differ(answer, draws));
@@ -64,7 +76,7 @@ TEST(audit, an_honest_segment_matches_for_every_seed) {
 TEST(audit, skipped_updates_are_caught_by_every_tile_in_20_of_20_seeds) {
     Case c(Fault::skip_steps);
     for (uint8_t seed = 0; seed < 20; ++seed) {
-        const AuditDraws draws = make_draws(c.program, c.claim, seed_of(seed), {});
+        const AuditDraws draws = draw(c.program, c.claim, seed_of(seed));
         const AuditAnswer answer = c.audit(draws);
         EXPECT_EQ(answer.finding, AuditFinding::update);
         EXPECT_EQ(answer.step % 2, 1U) << "the skipped steps are the odd ones";
@@ -172,20 +184,17 @@ TEST(audit, rejects_draws_outside_the_segment) {
     }
 }
 
-TEST(draws, lie_inside_the_segment_and_depend_on_the_seed) {
-    Case c(Fault::none, 5, 4);
-    const DrawCounts counts{4, 3, 8};
+TEST(draws, tiles_lie_inside_the_program_and_depend_on_the_seed) {
+    const Program program = small_program();
     for (uint8_t seed = 0; seed < 50; ++seed) {
-        const AuditDraws draws = make_draws(c.program, c.claim, seed_of(seed), counts);
-        EXPECT_EQ(draws.units.size(), 12U);
-        EXPECT_EQ(draws.tiles.size(), 8U);
-        for (const UnitDraw& u : draws.units) {
-            EXPECT_TRUE(u.t >= 4 && u.t < 10 && u.j < 3);
-            EXPECT_EQ(std::count(draws.units.begin(), draws.units.end(), u), 1);
+        const auto tiles = tile_draws(program, seed_of(seed), 8);
+        ASSERT_EQ(tiles.size(), 8U);
+        for (const TileDraw& d : tiles) {
+            ASSERT_LT(d.tensor, program.parameters.size());
+            EXPECT_LT(d.tile, tile_count(program.parameters[d.tensor].shape));
         }
+        EXPECT_NE(tiles, tile_draws(program, seed_of(seed + 50), 8));
     }
-    EXPECT_NE(make_draws(c.program, c.claim, seed_of(1), counts),
-              make_draws(c.program, c.claim, seed_of(2), counts));
 }
 
 }  // namespace

@@ -2,11 +2,13 @@
 // One attention head on the kernels of a table.
 #pragma once
 
+#include <utility>
+
 #include "training/cpu/operands.hpp"
 
 namespace trainyard::training::cpu {
 
-/// Runs heads one after the other; each task in flight has its own.
+/// Runs heads one after the other; each thread has its own.
 class HeadWorker {
 public:
     explicit HeadWorker(const Kernels& kernels)
@@ -16,7 +18,8 @@ public:
     /// `words`: the rounding words of the whole N x D gradient of the output.
     void backward(float* dqkv, const AttentionGradInputs& in, const uint16_t* words,
                   AttentionShape s, AttentionNoise noise, size_t b, size_t h);
-    [[nodiscard]] bool nonfinite() const { return nonfinite_; }
+    /// True if an operand held an Inf or NaN since the last call.
+    [[nodiscard]] bool take_nonfinite() { return std::exchange(nonfinite_, false); }
 
 private:
     void start(AttentionShape s, size_t b, size_t h);

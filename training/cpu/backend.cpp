@@ -3,7 +3,6 @@
 #include "training/cpu/backend.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -23,7 +22,9 @@ constexpr size_t kElementsPerTask = 16384;
 }  // namespace
 
 CpuBackend::CpuBackend(const Kernels& kernels, unsigned threads)
-    : k_(kernels), pool_(threads), a_(kernels), b_(kernels), a2_(kernels), b2_(kernels) {}
+    : k_(kernels), pool_(threads), a_(kernels), b_(kernels), a2_(kernels), b2_(kernels) {
+    for (unsigned i = 0; i < pool_.threads(); ++i) workers_.emplace_back(kernels);
+}
 
 void* CpuBackend::allocate(size_t bytes) {
     return reference::allocate_host(bytes);
@@ -48,7 +49,7 @@ Result<BackendStatus, BackendError> CpuBackend::finish() {
 void CpuBackend::ranges(size_t count, size_t step,
                         const std::function<void(size_t, size_t)>& body) {
     pool_.run((count + step - 1) / step,
-              [&](size_t i) { body(i * step, std::min(count, (i + 1) * step)); });
+              [&](size_t i, size_t) { body(i * step, std::min(count, (i + 1) * step)); });
 }
 
 void CpuBackend::embedding(float* x, const uint32_t* tokens, const float* e, const float* pos,
@@ -174,14 +175,15 @@ void CpuBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, L
     multiply(dw, s.o, a2_, b2_, s.i, s.o);
 }
 
+void CpuBackend::collect_flags() {
+    for (HeadWorker& worker : workers_) nonfinite_ = worker.take_nonfinite() || nonfinite_;
+}
+
 void CpuBackend::attention(float* out, float* stats, const float* qkv, AttentionShape s) {
-    std::atomic<bool> nonfinite = false;
-    pool_.run(size_t{s.b} * s.h, [&](size_t i) {
-        HeadWorker worker(k_);
-        worker.forward(out, stats, qkv, s, i / s.h, i % s.h);
-        if (worker.nonfinite()) nonfinite = true;
+    pool_.run(size_t{s.b} * s.h, [&](size_t i, size_t worker) {
+        workers_[worker].forward(out, stats, qkv, s, i / s.h, i % s.h);
     });
-    nonfinite_ = nonfinite_ || nonfinite;
+    collect_flags();
 }
 
 void CpuBackend::attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
@@ -189,13 +191,10 @@ void CpuBackend::attention_grad(float* dqkv, const AttentionGradInputs& in, Atte
     const size_t count = size_t{s.b} * s.t * s.h * s.hd;
     uint16_t* words = words_.words((count + 7) / 8 * 8);
     make_words(words, count, {noise.seed, noise.step, noise.tensor_do});
-    std::atomic<bool> nonfinite = false;
-    pool_.run(size_t{s.b} * s.h, [&](size_t i) {
-        HeadWorker worker(k_);
-        worker.backward(dqkv, in, words, s, noise, i / s.h, i % s.h);
-        if (worker.nonfinite()) nonfinite = true;
+    pool_.run(size_t{s.b} * s.h, [&](size_t i, size_t worker) {
+        workers_[worker].backward(dqkv, in, words, s, noise, i / s.h, i % s.h);
     });
-    nonfinite_ = nonfinite_ || nonfinite;
+    collect_flags();
 }
 
 void CpuBackend::add(float* y, const float* a, const float* b, size_t count) {

@@ -2,10 +2,12 @@
 // The fast CPU backend: one kernel table, a pool of threads, and the order of work.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 
 #include "training/backend.hpp"
+#include "training/cpu/attention.hpp"
 #include "training/cpu/kernels.hpp"
 #include "training/cpu/operands.hpp"
 #include "training/pool.hpp"
@@ -65,7 +67,10 @@ private:
     void make_words(uint16_t* out, size_t count, const PhiloxArgs& args);
     void add_up(float* out, const float* x, size_t count, float (*chunk)(const float* x, size_t n));
 
+    void collect_flags();
+
     Operand a_, b_, a2_, b2_;
+    std::deque<HeadWorker> workers_;  ///< one per thread of the pool
     Buffer words_;
 };
 

@@ -55,7 +55,7 @@ public:
     }
 
     void attention(float* out, float* stats, const float* qkv, AttentionShape s) override {
-        pool_.run(size_t{s.b} * s.h, [&](size_t head) {
+        pool_.run(size_t{s.b} * s.h, [&](size_t head, size_t) {
             const HeadView v(s, head);
             std::vector<float> p(v.t);
             for (size_t i = 0; i < v.t; ++i) {
@@ -74,7 +74,7 @@ public:
 
     void attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
                         AttentionNoise) override {
-        pool_.run(size_t{s.b} * s.h, [&](size_t head) {
+        pool_.run(size_t{s.b} * s.h, [&](size_t head, size_t) {
             const HeadView v(s, head);
             for (size_t i = 0; i < v.t; ++i)
                 for (size_t part = 0; part < 3; ++part) {

@@ -3,10 +3,10 @@
 #include "training/cpu/operands.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "training/numerics/quantise.hpp"
-#include "training/reference/backend.hpp"
 
 namespace trainyard::training::cpu {
 
@@ -24,13 +24,13 @@ Buffer::Buffer(Buffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 Buffer::~Buffer() {
-    reference::release_host(data_);
+    std::free(data_);
 }
 
 uint8_t* Buffer::bytes(size_t count) {
     if (count <= size_) return data_;
-    reference::release_host(data_);
-    data_ = static_cast<uint8_t*>(reference::allocate_host(count));
+    std::free(data_);
+    data_ = static_cast<uint8_t*>(std::aligned_alloc(64, (count + 63) / 64 * 64));
     ASSERT(data_ != nullptr);
     size_ = count;
     return data_;
