@@ -31,11 +31,7 @@ struct Kernel {
     static float fold(F* lane) {
         for (size_t s = kParts / 2; s > 0; s /= 2)
             for (size_t i = 0; i < s; ++i) lane[i] = V::add(lane[i], lane[i + s]);
-        float x[W];
-        V::store(x, lane[0]);
-        for (size_t s = W / 2; s > 0; s /= 2)
-            for (size_t i = 0; i < s; ++i) x[i] = x[i] + x[i + s];
-        return x[0];
+        return V::fold(lane[0]);
     }
 
     /// `update(acc, i, n)` handles elements i .. i + n - 1.
@@ -123,10 +119,7 @@ struct Kernel {
             const size_t k = left(n, i);
             top = V::first(k, V::max(V::load(x + i, k), top), top);
         }
-        float parts[W];
-        V::store(parts, top);
-        float max = parts[0];
-        for (size_t i = 1; i < W; ++i) max = parts[i] > max ? parts[i] : max;
+        const float max = V::largest(top);
         const F m = V::set1(max);
         for (size_t i = 0; i < n; i += W) {
             const size_t k = left(n, i);
@@ -248,11 +241,7 @@ struct Kernel {
                 some[p] = V::max_abs_bits(some[p], V::load(x + i + p * W, W));
         for (; i < n; i += W) some[0] = V::max_abs_bits(some[0], V::load(x + i, left(n, i)));
         const I top = V::max_int(V::max_int(some[0], some[1]), V::max_int(some[2], some[3]));
-        int32_t parts[W];
-        V::store_int(parts, top);
-        int32_t max = parts[0];
-        for (size_t p = 1; p < W; ++p) max = parts[p] > max ? parts[p] : max;
-        return static_cast<uint32_t>(max);
+        return static_cast<uint32_t>(V::largest_int(top));
     }
     static void amax_cols(uint32_t* amax_of, const float* x, size_t rows, size_t cols,
                           size_t stride) {

@@ -57,9 +57,6 @@ struct Avx2 {
     static I load_int(const uint32_t* p, size_t n) {
         return _mm256_maskload_epi32(reinterpret_cast<const int*>(p), mask(n));
     }
-    static void store_int(int32_t* p, I x) {
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x);
-    }
     static void store_int(uint32_t* p, I x, size_t n) {
         _mm256_maskstore_epi32(reinterpret_cast<int*>(p), mask(n), x);
     }
@@ -67,6 +64,23 @@ struct Avx2 {
     static I exclusive_or(I a, I b) { return _mm256_xor_si256(a, b); }
     static I shift_right_16(I a) { return _mm256_srai_epi32(a, 16); }
     static I round(F x) { return _mm256_cvtps_epi32(x); }
+    /// a[i] + a[i + s] for s = 4, 2, 1.
+    static float fold(F a) {
+        const __m128 four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+        const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    }
+    static float largest(F a) {
+        const __m128 four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+        const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+        return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+    }
+    static int32_t largest_int(I a) {
+        const __m128i four =
+            _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+        const __m128i two = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+        return _mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32(two, 0xB1)));
+    }
     static I max_int(I a, I b) { return _mm256_max_epi32(a, b); }
     static I max_abs_bits(I top, F x) {
         const I bits = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff));

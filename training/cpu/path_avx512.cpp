@@ -59,12 +59,21 @@ struct Avx512 {
         return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     }
     static I load_int(const uint32_t* p, size_t n) { return _mm512_maskz_loadu_epi32(mask(n), p); }
-    static void store_int(int32_t* p, I x) { _mm512_storeu_si512(p, x); }
     static void store_int(uint32_t* p, I x, size_t n) { _mm512_mask_storeu_epi32(p, mask(n), x); }
     static I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
     static I exclusive_or(I a, I b) { return _mm512_xor_si512(a, b); }
     static I shift_right_16(I a) { return _mm512_srai_epi32(a, 16); }
     static I round(F x) { return _mm512_cvtps_epi32(x); }
+    /// a[i] + a[i + s] for s = 8, 4, 2, 1.
+    static float fold(F a) {
+        const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+        const __m128 four =
+            _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+        const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    }
+    static float largest(F a) { return _mm512_reduce_max_ps(a); }
+    static int32_t largest_int(I a) { return _mm512_reduce_max_epi32(a); }
     static I max_int(I a, I b) { return _mm512_max_epi32(a, b); }
     static I max_abs_bits(I top, F x) {
         const I bits = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));

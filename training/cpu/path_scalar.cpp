@@ -36,12 +36,14 @@ struct Scalar {
     static I set1_int(uint32_t x) { return static_cast<I>(x); }
     static I iota() { return 0; }
     static I load_int(const uint32_t* p, size_t) { return static_cast<I>(*p); }
-    static void store_int(int32_t* p, I x) { *p = x; }
     static void store_int(uint32_t* p, I x, size_t) { *p = static_cast<uint32_t>(x); }
     static I add_int(I a, I b) { return a + b; }
     static I exclusive_or(I a, I b) { return a ^ b; }
     static I shift_right_16(I a) { return a >> 16; }
     static I round(F x) { return static_cast<I>(__builtin_lrintf(x)); }
+    static float fold(F a) { return a; }
+    static float largest(F a) { return a; }
+    static int32_t largest_int(I a) { return a; }
     static I max_int(I a, I b) { return a > b ? a : b; }
     static I max_abs_bits(I top, F x) {
         int32_t bits;
