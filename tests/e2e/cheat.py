@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A provider that skips steps is caught by the audits, loses its bond, and the client gets its money back."""
+from harness import COIN, DEV, MARKET, expect, expect_equal, log_word, main, say, wait_until
+from network import Devnet, events_of
+
+SEGMENTS, STEPS, PRICE = 2, 4, 3
+CLIENT, CHEAT = 0, 2
+BOND = 8 * PRICE * COIN  # bondFactor of genesis/devnet.json
+
+
+def stake_of(net):
+    return next(int(p["stake"], 16) for p in net.rpc("yard_providers")["providers"] if p["address"] == DEV[CHEAT])
+
+
+def caught(net):
+    logs = lambda: net.rpc.logs(MARKET, "SegmentVoid(uint256,uint32,address,uint256)", 0)
+    void = wait_until("an audit voids a segment", logs, 120)[0]
+    expect_equal(void["topics"][3][-40:], DEV[CHEAT][2:], "provider of the void segment")
+    expect_equal(log_word(void, 0), BOND, "what was slashed")
+    say(f"caught in block {int(void['blockNumber'], 16)}: {BOND} wei slashed")
+
+
+def refunded(net, test, posted, before):
+    test.cli("job", "cancel", 0, "--rpc", net.nodes[0].url, "--key", f"dev:{CLIENT}")
+    job = net.job(0)
+    expect_equal((job["state"], job["outcome"], int(job["finalSegments"], 16)), ("closed", "cancelled", 0), "the job")
+    expect_equal(int(job["modelToken"], 16), 0, "a token for a model that was not trained")
+    cancelled = net.rpc.logs(MARKET, "JobCancelled(uint256)", 0)[0]["transactionHash"]
+    drawn = net.rpc.logs(MARKET, "Withdrawn(address,uint256)", DEV[CLIENT])
+    fees = sum(net.rpc.fee_of(tx) for tx in {posted["tx"], cancelled, *(log["transactionHash"] for log in drawn)})
+    expect_equal(before - net.rpc.balance(DEV[CLIENT]), fees, "what the client lost beside the gas")
+    expect_equal(net.rpc.view(MARKET, "credit(address)", DEV[CLIENT]), [0], "credit left")
+    say(f"the client has all of its {posted['escrowWei']} wei back")
+
+
+def run(test):
+    net = Devnet(test).start()
+    before = net.rpc.balance(DEV[CLIENT])
+    cheat = net.provider("cheat", CHEAT, "--fault", "skip-steps").start()
+    posted = net.submit(SEGMENTS, STEPS, str(PRICE), CLIENT, provider=DEV[CHEAT])
+    wait_until("the cheat commits", lambda: events_of(cheat, "committed"), 60)
+    staked = stake_of(net)
+    caught(net)
+    expect_equal(stake_of(net), staked - BOND, "stake of the cheat")
+    refunded(net, test, posted, before)
+    net.expect_sums(DEV[CLIENT], DEV[CHEAT])
+    wait_until("the cheat hears of it", lambda: events_of(cheat, "voided"), 30)
+    expect(cheat.is_alive(), "the provider's program ended")
+    net.expect_agreement()
+
+
+main(run)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trainyard devnet demo` with a small job: it trains, settles, catches a cheat, leaves a model and no process."""
+import json
+import struct
+
+from harness import expect, expect_equal, main, say, wait_until
+
+SEGMENTS, STEPS = 2, 3
+
+
+def flip(path):
+    """Changes one bit in the last weight of a safetensors file."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 0x40
+    path.write_bytes(content)
+
+
+def check_files(folder):
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "README.md", "loss.svg", "receipt.json"):
+        expect((folder / name).is_file() and (folder / name).stat().st_size > 0, f"there is no {name} in {folder.name}")
+    expect("<svg" in (folder / "loss.svg").read_text(), "loss.svg is no picture")
+    expect("model_type" in json.loads((folder / "config.json").read_text()), "config.json names no model type")
+    receipt = json.loads((folder / "receipt.json").read_text())
+    expect(isinstance(receipt, dict) and receipt, "receipt.json is empty")
+    content = (folder / "model.safetensors").read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8:8 + size])
+    ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+    expect_equal(8 + size + max(ends), len(content), "length of model.safetensors as its header says")
+    say(f"the model folder has {len(ends)} tensors in {len(content)} bytes")
+
+
+def run(test):
+    out = test.folder / "demo-out"
+    demo = test.cli("devnet", "demo", "--segments", SEGMENTS, "--segment-steps", STEPS, "--no-cuda", "--out", out, seconds=240)
+    say("the demo ends with exit code 0: " + demo.out.strip().splitlines()[-1])
+    expect("caught" in demo.out, "the demo does not say that the cheat was caught")
+    wait_until("every process of the demo is gone", lambda: not test.left_over(), 10)
+    check_files(out)
+    test.cli("verify", "--model", out, "--offline")
+    sample = test.cli("sample", "--model", out, "--prompt", "The ", "--count", 20, "--threads", 2)
+    expect(sample.out.strip(), "the model says nothing")
+    flip(out / "model.safetensors")
+    spoiled = test.cli("verify", "--model", out, "--offline", code=1)
+    expect("MISMATCH" in spoiled.text, "verify does not name the mismatch")
+    say("the model verifies; with one bit flipped it does not")
+
+
+main(run)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A provider dies by kill -9 in the middle of a job, goes on from its last segment, and everyone is paid what they are due."""
+from harness import COIN, DEV, MARKET, MODELS, PROVIDERS, expect, expect_equal, log_word, main, say, wait_until
+from network import Devnet, events_of
+
+SEGMENTS, STEPS, PRICE = 6, 8, 2
+CLIENT, PROVIDER = 0, 1
+
+
+def crash_and_resume(net, provider):
+    job = net.wait_job(0, "has two segments", lambda job: int(job["tip"], 16) >= 2)
+    provider.kill()
+    tip = int(net.job(0)["tip"], 16)
+    expect(tip < SEGMENTS, "the job was over before its provider could be killed")
+    say(f"provider killed after {tip} of {SEGMENTS} segments")
+    roots = [segment["root"] for segment in job["segments"]]
+    seen = len(events_of(provider))
+    provider.start()
+    notes = lambda: [e["text"] for e in events_of(provider, "note") if "going on with job 0" in e["text"]]
+    say(wait_until("the provider takes its job up again", notes, 30)[0])
+    closed = net.wait_job(0, "is closed", lambda job: job["state"] == "closed", 120)
+    expect_equal([segment["root"] for segment in closed["segments"]][:len(roots)], roots, "segments from before the crash")
+    steps = [event["step"] for event in events_of(provider)[seen:] if event["event"] == "step"]
+    expect(min(steps) > (tip - 1) * STEPS, f"step {min(steps)} was trained again after the crash at segment {tip}")
+    return closed
+
+
+def check_money(net, posted, before):
+    rpc = net.rpc
+    escrow = int(posted["escrowWei"])
+    finals = rpc.logs(MARKET, "SegmentFinal(uint256,uint32,uint256,uint256)", 0)
+    paid, burned = (sum(log_word(log, i) for log in finals) for i in (0, 1))
+    expect_equal(paid + burned, SEGMENTS * PRICE * COIN, "pay and burned fees of all segments")
+    closed = rpc.logs(MARKET, "JobClosed(uint256,uint8,uint256,uint256)", 0)
+    refund = log_word(closed[0], 1)
+    expect_equal(before - rpc.balance(DEV[CLIENT]), escrow + rpc.fee_of(posted["tx"]), "what the client spent")
+    expect_equal(rpc.view(MARKET, "credit(address)", DEV[CLIENT]), [refund], "the client's refund")
+    drawn = rpc.logs(MARKET, "Withdrawn(address,uint256)")
+    withdrawn = {}
+    for log in drawn:
+        who = "0x" + log["topics"][1][-40:]
+        withdrawn[who] = withdrawn.get(who, 0) + log_word(log, 0)
+    fees = sum(rpc.view(MARKET, "credit(address)", who)[0] + withdrawn.get(who, 0) for who in net.operators)
+    expect_equal(withdrawn.get(DEV[PROVIDER]), paid, "what the provider withdrew")
+    expect_equal(escrow, paid + burned + fees + refund, "the escrow, split into pay, burned fees, audit fees and refund")
+    say(f"escrow {escrow} = {paid} paid + {burned} burned + {fees} for audits + {refund} back")
+    net.expect_sums(DEV[CLIENT], DEV[PROVIDER])
+
+
+def check_model(net, job):
+    expect_equal(job["outcome"], "complete", "outcome")
+    models = net.rpc("yard_models")
+    expect_equal(models["total"], "0x1", "minted models")
+    model = models["models"][0]
+    expect_equal(model["owner"], DEV[CLIENT], "owner of the model")
+    expect_equal(model["stateRoot"], job["tipRoot"], "state root of the model")
+    expect_equal(int(model["segments"], 16), SEGMENTS, "segments of the model")
+    expect_equal(net.rpc.view(MODELS, "totalSupply()"), [1], "tokens")
+
+
+def check_stake(net):
+    record = next(p for p in net.rpc("yard_providers")["providers"] if p["address"] == DEV[PROVIDER])
+    expect_equal(int(record["reserved"], 16), 0, "stake that is still bound to the job")
+    expect_equal(net.rpc.balance(PROVIDERS), int(record["stake"], 16), "stake in the registry")
+
+
+def run(test):
+    net = Devnet(test).start()
+    before = net.rpc.balance(DEV[CLIENT])
+    provider = net.provider("provider", PROVIDER).start()
+    posted = net.submit(SEGMENTS, STEPS, str(PRICE), CLIENT, width=256)
+    job = crash_and_resume(net, provider)
+    wait_until("the provider has its pay", lambda: events_of(provider, "finished"), 30)
+    check_model(net, job)
+    check_money(net, posted, before)
+    check_stake(net)
+    expect_equal(provider.stop(), 0, "exit code of the provider after SIGTERM")
+    test.cli("verify", "--rpc", net.nodes[0].url, "--job", 0, "--segment", SEGMENTS - 1, "--no-cuda")
+    say("anyone can replay the last segment")
+
+
+main(run)
