@@ -134,17 +134,20 @@ Devnet::~Devnet() {
     stop();
 }
 
+Result<Done, std::string> Devnet::add(std::string name, verify::ChildOptions options) {
+    auto started = verify::ChildProcess::start(options);
+    if (!started) return unexpected(started.error());
+    children_.push_back({std::move(name), std::move(options), std::move(*started)});
+    return Done{};
+}
+
 Result<Done, std::string> Devnet::start_node(uint32_t n) {
     const std::string home = folder_ + "/node-" + std::to_string(n);
     verify::ChildOptions options;
     options.command = {verify::own_program(), "node", "--config", home + "/node.toml"};
     options.output = home + "/log";
     options.own_group = true;
-    auto started = verify::ChildProcess::start(options);
-    if (!started) return unexpected(started.error());
-    children_.push_back(
-        {"node " + std::to_string(n) + " (log: " + home + "/log)", std::move(*started)});
-    return Done{};
+    return add("node " + std::to_string(n) + " (log: " + home + "/log)", std::move(options));
 }
 
 std::string Devnet::provider_log(uint32_t n) const {
@@ -174,17 +177,13 @@ Result<Done, std::string> Devnet::start_provider(const ProviderStart& start) {
     if (start.no_cuda) options.command.emplace_back("--no-cuda");
     options.output = provider_log(n);
     options.own_group = true;
-    auto started = verify::ChildProcess::start(options);
-    if (!started) return unexpected(started.error());
-    children_.push_back(
-        {"provider " + std::to_string(n) + " (log: " + home + "/log)", std::move(*started)});
-    return Done{};
+    return add("provider " + std::to_string(n) + " (log: " + home + "/log)", std::move(options));
 }
 
 Result<Done, std::string> Devnet::wait_for_block(uint64_t height, uint32_t timeout_ms) {
     const uint64_t deadline = steady_ms() + timeout_ms;
     for (uint32_t n = 0; n < size();) {
-        if (auto name = fallen(); !name.empty()) return unexpected(name + " ended");
+        if (auto alive = revive(); !alive) return unexpected(alive.error());
         if (stop_was_requested()) return unexpected(std::string("interrupted"));
         const auto client = wallet::EthClient::open(rpc_url(n));
         const auto head = client ? (*client)->block_number()
@@ -202,12 +201,20 @@ Result<Done, std::string> Devnet::wait_for_block(uint64_t height, uint32_t timeo
     return Done{};
 }
 
-std::string Devnet::fallen() {
-    for (auto& child : children_)
-        if (!child.process.is_running())
-            return child.name + " with exit code " +
-                   std::to_string(child.process.exit_code().value_or(-1));
-    return "";
+Result<std::vector<std::string>, std::string> Devnet::revive() {
+    constexpr int times_max = 3;
+    std::vector<std::string> lines;
+    for (auto& child : children_) {
+        if (child.process.is_running()) continue;
+        const int code = child.process.exit_code().value_or(-1);
+        const std::string line = child.name + " ended with code " + std::to_string(code);
+        if (child.revived++ == times_max) return unexpected(line + " again and again");
+        auto started = verify::ChildProcess::start(child.options);
+        if (!started) return unexpected(started.error());
+        child.process = std::move(*started);
+        lines.push_back(line + "; started again");
+    }
+    return lines;
 }
 
 void Devnet::stop() {

@@ -49,15 +49,20 @@ public:
     [[nodiscard]] std::string provider_log(uint32_t n) const;
     /// Waits until every node answers and has passed block `height`.
     [[nodiscard]] Result<Done, std::string> wait_for_block(uint64_t height, uint32_t timeout_ms);
-    /// Names the first process that ended by itself; empty while all run.
-    [[nodiscard]] std::string fallen();
+    /// Starts processes that ended by themselves again, each at most three times. Gives a line
+    /// about each; the error names one that keeps falling.
+    [[nodiscard]] Result<std::vector<std::string>, std::string> revive();
     void stop();
 
 private:
     struct Child {
         std::string name;
+        verify::ChildOptions options;
         verify::ChildProcess process;
+        int revived = 0;
     };
+    [[nodiscard]] Result<Done, std::string> add(std::string name, verify::ChildOptions options);
+
     std::string folder_;
     std::vector<std::string> rpc_urls_;
     std::vector<Child> children_;

@@ -171,7 +171,9 @@ private:
 
     Result<Done, std::string> still_running(uint64_t since_ms, const char* what) {
         if (stop_was_requested()) return unexpected(std::string("interrupted"));
-        if (auto name = net_->fallen(); !name.empty()) return unexpected(name + " ended by itself");
+        const auto revived = net_->revive();
+        if (!revived) return unexpected(revived.error());
+        for (const auto& line : *revived) tell(line);
         if (steady_ms() > since_ms + kJobTimeoutMs)
             return unexpected(std::string(what) + " took longer than " +
                               std::to_string(kJobTimeoutMs / 1000) + " s");
@@ -343,7 +345,7 @@ private:
     void stay() {
         out_.line("\nthe network runs on, RPC " + bold(net_->rpc_url(0)) +
                   " (WebSocket too), files in " + folder_ + "; Ctrl-C ends it");
-        while (!stop_was_requested() && net_->fallen().empty()) sleep_ms(200);
+        while (!stop_was_requested() && net_->revive()) sleep_ms(200);
         tell("stopping");
     }
 
@@ -399,7 +401,9 @@ int run_devnet_up(const Output& out, const DevnetArgs& args) {
     out.say("accounts: the ten of the mnemonic \"" + std::string(wallet::kDevMnemonic) +
             "\", as --key dev:0 to dev:9; Ctrl-C ends it");
     while (!stop_was_requested()) {
-        if (auto name = (*net)->fallen(); !name.empty()) return out.fail(name);
+        const auto revived = (*net)->revive();
+        if (!revived) return out.fail(revived.error());
+        for (const auto& line : *revived) out.say(line);
         sleep_ms(200);
     }
     return kOk;
