@@ -16,7 +16,7 @@ __device__ __forceinline__ void flag_nonfinite(uint32_t amax, uint32_t* flag) {
     if (amax >= 0x7f800000U) atomicOr(flag, 1U);
 }
 
-__device__ __forceinline__ uint32_t pack4(const int (&q)[4]) {
+__device__ __forceinline__ uint32_t pack4(const int* q) {
     return (static_cast<uint32_t>(q[0]) & 0xffU) | (static_cast<uint32_t>(q[1]) & 0xffU) << 8 |
            (static_cast<uint32_t>(q[2]) & 0xffU) << 16 |
            (static_cast<uint32_t>(q[3]) & 0xffU) << 24;
@@ -26,6 +26,22 @@ __device__ __forceinline__ int quantise_one(float x, float inv, const Words& wor
                                             WordStream& stream, size_t offset) {
     return words.stochastic ? quantise_stochastic(x, inv, stream.at(offset))
                             : quantise_nearest(x, inv);
+}
+
+struct Eight {
+    float x[8];
+};
+/// The first `left` of eight values; the others are undefined. Two wide loads where they can be.
+__device__ __forceinline__ Eight load_eight(const float* from, uint32_t left) {
+    Eight out;
+    if (left >= 8 && reinterpret_cast<uintptr_t>(from) % sizeof(float4) == 0) {
+        const float4 low = *reinterpret_cast<const float4*>(from);
+        const float4 high = *reinterpret_cast<const float4*>(from + 4);
+        return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
+    }
+#pragma unroll
+    for (uint32_t j = 0; j < 8; ++j) out.x[j] = j < left ? from[j] : 0.0F;
+    return out;
 }
 
 /// One warp per row: the largest magnitude, then eight bytes per lane and turn.
@@ -48,16 +64,15 @@ __global__ void quantise_rows_kernel(Source x, Words words, Operand out, uint32_
     WordStream stream(words);
     auto* const to = reinterpret_cast<uint32_t*>(out.q + group * out.k);
     for (uint32_t c0 = lane_id() * 8; c0 < out.k; c0 += kWarp * 8) {
-        for (uint32_t half = 0; half < 8; half += 4) {
-            int q[4];
-            for (uint32_t j = 0; j < 4; ++j) {
-                const uint32_t c = c0 + half + j;
-                q[j] = c < x.cols
-                           ? quantise_one(x.data[begin + c], scale.inv, words, stream, begin + c)
-                           : 0;
-            }
-            to[(c0 + half) / 4] = pack4(q);
-        }
+        const Eight values = load_eight(x.data + begin + c0, x.cols > c0 ? x.cols - c0 : 0);
+        int q[8];
+#pragma unroll
+        for (uint32_t j = 0; j < 8; ++j)
+            q[j] = c0 + j < x.cols
+                       ? quantise_one(values.x[j], scale.inv, words, stream, begin + c0 + j)
+                       : 0;
+        to[c0 / 4] = pack4(q);
+        to[c0 / 4 + 1] = pack4(q + 4);
     }
 }
 
@@ -109,10 +124,14 @@ __global__ void quantise_cols_kernel(Source x, Words words, const uint32_t* amax
     const uint32_t r = threadIdx.x / 4, c0 = threadIdx.x % 4 * 8;
     const size_t begin = x.spread.offset(blockIdx.z) + (first_row + r) * x.stride + first_col;
     WordStream stream(words);
-    for (uint32_t c = c0; c < c0 + 8; ++c) {
-        const bool inside = first_row + r < x.rows && first_col + c < x.cols;
+    const uint32_t cols_left = x.cols > first_col + c0 ? x.cols - first_col - c0 : 0;
+    const uint32_t left = first_row + r < x.rows ? cols_left : 0;
+    const Eight values = load_eight(x.data + begin + c0, left);
+#pragma unroll
+    for (uint32_t j = 0; j < 8; ++j) {
+        const uint32_t c = c0 + j;
         const int q =
-            inside ? quantise_one(x.data[begin + c], tile.inv[c], words, stream, begin + c) : 0;
+            j < left ? quantise_one(values.x[j], tile.inv[c], words, stream, begin + c) : 0;
         tile.q[c][r] = static_cast<int8_t>(q);
     }
     __syncthreads();
@@ -346,7 +365,7 @@ void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
               const ProductOut& out) {
     Product p{a, b, out, 0};
     if (a.groups > 64 && b.groups > 64)
-        launch_product<Shape<128, 128, 64, 32>>(on, batch, p);
+        launch_product<Shape<128, 128, 64, 64>>(on, batch, p);
     else
         launch_product<Shape<64, 64, 32, 32>>(on, batch, p);
 }

@@ -25,6 +25,10 @@ struct dim3 : emulated::Index {
     dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : emulated::Index{x_, y_, z_} {}
 };
 
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+
 inline float __fadd_rn(float a, float b) {
     return a + b;
 }

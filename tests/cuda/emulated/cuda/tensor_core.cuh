@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include <cuda_runtime.h>
+#include "cuda_runtime.h"
 
 namespace trainyard::cuda {
 

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times every operator and a training step on the first CUDA device; says so where there is none.
+#include <benchmark/benchmark.h>
+
+#include "cuda/cuda_backend.hpp"
+#include "cuda/operator_cases.hpp"
+#include "training/engine.hpp"
+
+namespace {
+
+using namespace trainyard;
+
+std::unique_ptr<training::Backend> backend_or_skip(benchmark::State& state) {
+    const auto devices = cuda::cuda_devices();
+    std::string reason = cuda::cuda_unavailable();
+    auto backend = devices.empty() ? nullptr : cuda::make_cuda_backend(devices[0].index, &reason);
+    if (backend == nullptr) state.SkipWithError(reason.c_str());
+    return backend;
+}
+
+/// Calls between two waits for the device, so that its queue does not run dry.
+constexpr int kCallsPerWait = 10;
+
+struct Work {
+    double products = 0;  ///< multiply-adds in int8 per call
+    double bytes = 0;     ///< of inputs and outputs, each once
+};
+
+void time_case(benchmark::State& state, const cuda::OperatorCase& c, double products) {
+    const auto backend = backend_or_skip(state);
+    if (backend == nullptr) return;
+    std::vector<float*> in, out;
+    Work work{products, 0};
+    const auto place = [&](const cuda::Values& values, std::vector<float*>& to) {
+        const size_t bytes = values.size() * sizeof(float);
+        to.push_back(static_cast<float*>(backend->allocate(bytes)));
+        if (to.back() != nullptr) backend->upload(to.back(), values.data(), bytes);
+        work.bytes += static_cast<double>(bytes);
+        return to.back() != nullptr;
+    };
+    bool fits = true;
+    for (const auto& values : c.inputs) fits = fits && place(values, in);
+    for (const auto& values : c.outputs) fits = fits && place(values, out);
+    if (!fits) state.SkipWithError("the device has too little memory");
+    while (fits && state.KeepRunningBatch(kCallsPerWait)) {
+        for (int i = 0; i < kCallsPerWait; ++i) c.call(*backend, in, out);
+        if (!backend->finish()) state.SkipWithError("the device failed");
+    }
+    const auto calls = static_cast<double>(state.iterations());
+    state.counters["TOPS"] =
+        benchmark::Counter(2e-12 * work.products * calls, benchmark::Counter::kIsRate);
+    state.counters["GB/s"] =
+        benchmark::Counter(1e-9 * work.bytes * calls, benchmark::Counter::kIsRate);
+    for (float* const p : in) backend->release(p);
+    for (float* const p : out) backend->release(p);
+}
+
+void linear(benchmark::State& state) {
+    const auto n = static_cast<uint32_t>(state.range(0)), i = static_cast<uint32_t>(state.range(1)),
+               o = static_cast<uint32_t>(state.range(2));
+    time_case(state, cuda::linear_case({n, i, o}), 1.0 * n * i * o);
+}
+BENCHMARK(linear)
+    ->Name("cuda::linear")
+    ->ArgNames({"n", "i", "o"})
+    ->Args({512, 128, 512})
+    ->Args({8192, 1024, 4096})
+    ->Args({8192, 4096, 4096})
+    ->Args({16384, 8192, 8192})
+    ->UseRealTime();
+
+void linear_grad(benchmark::State& state) {
+    const auto n = static_cast<uint32_t>(state.range(0)), i = static_cast<uint32_t>(state.range(1)),
+               o = static_cast<uint32_t>(state.range(2));
+    time_case(state, cuda::linear_grad_case({n, i, o}), 2.0 * n * i * o);
+}
+BENCHMARK(linear_grad)
+    ->Name("cuda::linear_grad")
+    ->ArgNames({"n", "i", "o"})
+    ->Args({512, 128, 512})
+    ->Args({8192, 1024, 4096})
+    ->Args({8192, 4096, 4096})
+    ->UseRealTime();
+
+/// Forward and backward; the products count whole squares, though half of each is skipped.
+void attention(benchmark::State& state) {
+    const auto b = static_cast<uint32_t>(state.range(0)), h = static_cast<uint32_t>(state.range(1)),
+               t = static_cast<uint32_t>(state.range(2)),
+               hd = static_cast<uint32_t>(state.range(3));
+    time_case(state, cuda::attention_case({b, h, t, hd}), 7.0 * b * h * t * t * hd);
+}
+BENCHMARK(attention)
+    ->Name("cuda::attention")
+    ->ArgNames({"b", "h", "t", "hd"})
+    ->Args({4, 4, 128, 32})
+    ->Args({8, 16, 1024, 64})
+    ->UseRealTime();
+
+void rms_norm(benchmark::State& state) {
+    time_case(state, cuda::rms_norm_case({8192, 1024}, true), 0);
+}
+BENCHMARK(rms_norm)->Name("cuda::rms_norm/rows=8192/cols=1024")->UseRealTime();
+
+void cross_entropy(benchmark::State& state) {
+    time_case(state, cuda::cross_entropy_case({2048, 50257}), 0);
+}
+BENCHMARK(cross_entropy)->Name("cuda::cross_entropy/rows=2048/cols=50257")->UseRealTime();
+
+void embedding_grad(benchmark::State& state) {
+    time_case(state, cuda::embedding_grad_case({8, 1024, 1024, 50257}), 0);
+}
+BENCHMARK(embedding_grad)->Name("cuda::embedding_grad/n=8192/d=1024/v=50257")->UseRealTime();
+
+void pointwise(benchmark::State& state) {
+    time_case(state, cuda::pointwise_case(size_t{1} << 24), 0);
+}
+BENCHMARK(pointwise)->Name("cuda::add_gelu_gelu_grad/count=16777216")->UseRealTime();
+
+void sums(benchmark::State& state) {
+    time_case(state, cuda::sums_case(size_t{1} << 24), 0);
+}
+BENCHMARK(sums)->Name("cuda::sums/count=16777216")->UseRealTime();
+
+void adamw(benchmark::State& state) {
+    time_case(state, cuda::adamw_case(size_t{1} << 24, 0.5F, 0.1F), 0);
+}
+BENCHMARK(adamw)->Name("cuda::adamw/count=16777216")->UseRealTime();
+
+/// A whole step of the template gpt, state and gradients travelling to the host and back.
+void step(benchmark::State& state) {
+    const auto backend = backend_or_skip(state);
+    if (backend == nullptr) return;
+    const Bytes data(size_t{1} << 20, 'a');
+    training::GptOptions options;
+    options.layers = static_cast<uint32_t>(state.range(0));
+    options.width = static_cast<uint32_t>(state.range(1));
+    options.heads = options.width / 32;
+    options.steps = 100000;
+    options.held_out = 0;
+    options.data_bytes = data.size();
+    const auto program = training::make_gpt(options);
+    auto engine = program ? training::Engine::make(*program, *backend)
+                          : unexpected(training::EngineError::bad_program);
+    if (!engine) return state.SkipWithError("the program does not fit");
+    training::ModelState model = training::make_initial_state(*program, Hash{});
+    for (auto _ : state)
+        if (!training::run_step(*engine, model, data)) state.SkipWithError("the step failed");
+    state.counters["tokens/s"] =
+        benchmark::Counter(static_cast<double>(state.iterations()) * options.micro_batches *
+                               options.sequences * options.sequence,
+                           benchmark::Counter::kIsRate);
+}
+BENCHMARK(step)
+    ->Name("cuda::step")
+    ->ArgNames({"layers", "width"})
+    ->Args({4, 128})
+    ->Args({12, 768})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+}  // namespace
