@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong flags, files, folders, ports and requests: each gets a clear error and the right exit code, and nothing crashes."""
+import json
+import os
+import socket
+import threading
+
+from harness import expect, expect_equal, main, say, wait_until
+from network import Devnet
+
+
+def refused(test, code, words, *arguments, seconds=30, variables=None):
+    """The command ends with this exit code, and its message has all of the words."""
+    test.environment |= variables or {}
+    done = test.cli(*arguments, seconds=seconds, code=code)
+    for name in variables or {}:
+        del test.environment[name]
+    for word in words if isinstance(words, (list, tuple)) else [words]:
+        expect(word in done.text, f"trainyard {' '.join(map(str, arguments))}: no '{word}' in\n{done.text[-2000:]}")
+    expect("terminate called" not in done.text and "assert" not in done.text.lower(), f"a crash:\n{done.text[-2000:]}")
+
+
+def rejects_wrong_usage(net, test):
+    for words, *arguments in [
+        ("subcommand", ), ("subcommand", "frobnicate"), ("--bogus", "node", "--bogus"), ("id", "job", "status"),
+        ("abc", "job", "status", "abc"), ("--data", "train"), ("--fault", "provider", "--fault", "what"),
+        ("--stake", "provider", "--stake", "-1"), ("--validators", "devnet", "init", "--validators", "0"),
+        ("--validators", "devnet", "init", "--validators", "1000"), ("fish", "completion", "nushell"),
+        ("--job", "verify"), ("http.port", "node", "--http.port", "65536"), ("http.port", "node", "--http.port", "-1"),
+        ("log.level", "node", "--log.level", "loud"), ("--segments", "devnet", "demo", "--segments", "0"),
+        ("--job", "verify", "--segment", "3"),
+    ]:
+        refused(test, 2, words, *arguments)
+
+
+def rejects_wrong_settings(net, test):
+    path = test.folder / "node.toml"
+    for text, words in [
+        ('[http]\nprot = 1\n', ["node.toml:2", "did you mean 'http.port'"]),
+        ('datdir = "x"\n', ["node.toml:1", "did you mean 'datadir'"]),
+        ('zzzzzzzzzzzz = 1\n', ["unknown key 'zzzzzzzzzzzz'"]),
+        ('[http]\nport = "8545"x\n', ["node.toml:2"]),
+        ('[http]\nport = 1.5\n', ["node.toml:2", "http.port"]),
+        ('[http]\nport = true\n', ["http.port", "type"]),
+        ('[http\n', ["node.toml:1"]),
+        ('[log]\njson = "yes"\n', ["log.json"]),
+        ('\x00\x01\x02', ["node.toml:1"]),
+    ]:
+        path.write_text(text)
+        refused(test, 2, words, "node", "--config", path)
+    refused(test, 2, ["TRAINYARD_HTTP_PORT", "many"], "node", variables={"TRAINYARD_HTTP_PORT": "many"})
+    refused(test, 1, "absent.toml", "node", "--config", test.folder / "absent.toml")
+
+
+def rejects_wrong_keystores(net, test):
+    right, wrong = test.folder / "right", test.folder / "wrong"
+    right.write_text("a good password\n")
+    wrong.write_text("a bad password\n")
+    keys = test.folder / "keystores"
+    test.cli("account", "new", "--light", "--keystore", keys, "--password-file", right)
+    keystore = next(keys.iterdir())
+    test.cli("account", "show", keystore, "--password-file", right)
+    refused(test, 1, "wrong password", "account", "show", keystore, "--password-file", wrong)
+    refused(test, 1, "--password-file", "account", "show", keystore)
+    refused(test, 1, "wrong password", "job", "cancel", 0, "--rpc", net.nodes[0].url, "--key", keystore, "--password-file", wrong)
+    refused(test, 1, "dev:0 to dev:9", "account", "show", "dev:10")
+    content = json.loads(keystore.read_text())
+    for change in ({"version": 4}, {"crypto": {}}, {"crypto": content["crypto"] | {"kdfparams": {"n": 2**40, "r": 8, "p": 1, "dklen": 32, "salt": "00"}}}):
+        broken = test.folder / "broken.json"
+        broken.write_text(json.dumps(content | change))
+        refused(test, 1, "keystore", "account", "show", broken, "--password-file", right)
+    secret = test.folder / "key.hex"
+    for text in ("", "00" * 32, "ff" * 32, "12", "xyz"):
+        secret.write_text(text)
+        refused(test, 1, "key", "account", "import", secret, "--light", "--keystore", keys, "--password-file", right)
+
+
+def rejects_wrong_genesis(net, test):
+    good = (net.folder / "genesis.json").read_text()
+    path = test.folder / "genesis.json"
+    spoilt = json.loads(good)
+    spoilt["timestamp"] = "0x1"
+    unknown = json.loads(good) | {"difficultyBomb": 1}
+    poor = json.loads(good)
+    poor["config"]["trainyard"]["validators"] = []
+    for text in ("", "{}", "[]", "null", good[:len(good) // 2], good + "x", "[" * 100_000, json.dumps(spoilt),
+                 json.dumps(unknown), json.dumps(poor)):
+        path.write_text(text)
+        refused(test, 1, "genesis", "genesis", "check", path)
+        refused(test, 1, ["cannot start", "genesis"], "node", "--genesis", path, "--datadir", test.folder / "unused", "--http.port", 0, "--p2p.port", 0)
+    test.cli("genesis", "check", net.folder / "genesis.json")
+    refused(test, 1, "holds a devnet already", "devnet", "init", "--dir", net.folder)
+
+
+def follower(net, test, **changes):
+    """Arguments of a node without keys that can run beside the others; `http_port` stands for --http.port."""
+    flags = {"genesis": net.folder / "genesis.json", "datadir": test.folder / "follower", "http_port": 0,
+             "p2p_addr": "127.0.0.1", "p2p_port": 0} | changes
+    return ["node", *(part for name, value in flags.items() for part in ("--" + name.replace("_", "."), value))]
+
+
+def rejects_wrong_folders_and_ports(net, test):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for flag in ("http_port", "p2p_port"):
+            refused(test, 1, ["cannot start", str(port), "in use"], *follower(net, test, **{flag: port}))
+    refused(test, 1, ["cannot start", "127.0.0.999"], *follower(net, test, http_addr="127.0.0.999"))
+    refused(test, 1, "cannot start", *follower(net, test, p2p_peers="nobody@nowhere"))
+    own = net.folder / "node-0" / "data"
+    refused(test, 1, ["cannot start", str(own)], *follower(net, test, datadir=own))
+    a_file = test.folder / "file"
+    a_file.write_text("not a folder")
+    refused(test, 1, ["cannot start", str(a_file)], *follower(net, test, datadir=a_file))
+    refused(test, 1, ["cannot start", "keys"], *follower(net, test, keys=test.folder / "no keys"))
+    test.cli("devnet", "init", "--dir", test.folder / "other", "--validators", 1)
+    foreign = test.folder / "other" / "node-0" / "keys"
+    refused(test, 1, ["cannot start", str(foreign)], *follower(net, test, keys=foreign))
+    stranger = net.test.process("stranger", *follower(net, test)).start()
+    wait_until("a following node is up", lambda: "node is up" in stranger.text(), 30)
+    expect_equal(stranger.stop(), 0, "exit code of the following node")
+    refused(test, 1, "cannot start", *follower(net, test, genesis=test.folder / "other" / "genesis.json"))
+
+
+def rejects_wrong_files(net, test):
+    path = test.folder / "junk"
+    for content in (b"", b"\x00", os.urandom(4096), b"{" * 4096):
+        path.write_bytes(content)
+        refused(test, 1, "junk", "program", "inspect", path)
+    model = test.folder / "model"
+    model.mkdir()
+    refused(test, 1, "model", "verify", "--model", model, "--offline")
+    refused(test, 1, "absent", "program", "new", "gpt", "--data", test.folder / "absent", "--out", test.folder / "p")
+    refused(test, 1, "attention", "program", "new", "gpt", "--data", net.data(), "--out", test.folder / "p", "--width", 65, "--heads", 4)
+    refused(test, 1, "no job 99", "job", "status", 99, "--rpc", net.nodes[0].url)
+    refused(test, 1, "refused", "job", "list", "--rpc", "http://127.0.0.1:1")
+    refused(test, 1, "http://", "job", "list", "--rpc", "ftp://127.0.0.1")
+
+
+def raw(port, content, answer_to=2.0):
+    """What a plain socket gets back; a closed connection is an answer too."""
+    got = b""
+    with socket.create_connection(("127.0.0.1", port), 5) as line:
+        line.settimeout(answer_to)
+        try:
+            line.sendall(content)
+            while len(got) < 1 << 20:
+                part = line.recv(65536)
+                if not part:
+                    break
+                got += part
+        except OSError:
+            pass
+    return got
+
+
+def error_code(body):
+    answer = json.loads(body)
+    return answer["error"]["code"] if isinstance(answer, dict) and "error" in answer else None
+
+
+def rejects_rpc_garbage(net, test):
+    node = net.nodes[0]
+    call = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+    for body, wanted in [
+        (b"", -32700), (b"garbage", -32700), (b"\xff\xfe\x00", -32700), (b'{"jsonrpc":"2.0"', -32700), (b"[" * 100_000, -32700),
+        (b"[]", -32600), (b"1", -32600), (b'{"jsonrpc":"2.0","id":1}', -32600),
+        (json.dumps(call | {"method": "eth_nothing"}).encode(), -32601),
+        (json.dumps(call | {"method": "eth_getBalance"}).encode(), -32602),
+        (json.dumps(call | {"method": "eth_getBalance", "params": ["0x12", "latest"]}).encode(), -32602),
+        (json.dumps(call | {"method": "eth_getBlockByNumber", "params": ["0x" + "f" * 500, False]}).encode(), -32602),
+        (json.dumps(call | {"method": "eth_sendRawTransaction", "params": ["0x02" + "ff" * 200]}).encode(), None),
+    ]:
+        status, answer = node.rpc.post(body)
+        found = error_code(answer)
+        expect(found is not None, f"no error for {body[:60]!r}: HTTP {status}, {answer[:200]!r}")
+        if wanted is not None:
+            expect_equal(found, wanted, f"error code for {body[:60]!r}")
+    for content in (b"\x00" * 5000, b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+                    b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"PUT /blob HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                    b"GET /blob/0x12 HTTP/1.1\r\nHost: localhost\r\n\r\n", b"POST / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 2\r\n\r\n{}"):
+        answer = raw(int(node.url.rsplit(":", 1)[1]), content)
+        expect(not answer.startswith(b"HTTP/1.1 2"), f"{content[:60]!r} is answered with {answer[:60]!r}")
+    socket_upgrade = (b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                      b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    for frame in (b"\xff" * 64, b"\x81\x05hello", b"\x81\xff" + b"\x7f" + b"\xff" * 11, b"\x81\x87\0\0\0\0garbage"):
+        raw(int(node.url.rsplit(":", 1)[1]), socket_upgrade + frame)
+
+
+def rejects_peer_garbage(net, test):
+    endpoint = json.loads((net.folder / "genesis.json").read_text())["config"]["trainyard"]["validators"][0]["endpoint"]
+    port = int(endpoint.rsplit(":", 1)[1])
+    attacks = [threading.Thread(target=raw, args=(port, content)) for content in
+               (b"\x00" * 100, b"\xff" * 100_000, os.urandom(5000), b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01")]
+    for attack in attacks:
+        attack.start()
+    for attack in attacks:
+        attack.join()
+
+
+def run(test):
+    net = Devnet(test, validators=1).start()
+    for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores, rejects_wrong_genesis,
+                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_rpc_garbage, rejects_peer_garbage):
+        reject(net, test)
+        say(reject.__name__.replace("_", " "))
+    net.wait_growth(net.nodes, 3)
+    expect_equal(net.nodes[0].process.stop(), 0, "exit code of the node after all this")
+
+
+main(run)
