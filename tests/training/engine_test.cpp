@@ -121,6 +121,23 @@ TEST(engine, learns_the_text_and_the_held_out_loss_falls) {
     EXPECT_EQ(extra.error(), EngineError::wrong_shape);
 }
 
+TEST(engine, held_out_loss_stays_within_one_percent_of_float32) {
+    const Bytes text = make_text(4000);
+    float loss[2];
+    for (const Recipe recipe : {Recipe::rmp1, Recipe::fp32}) {
+        GptOptions o = small_options();
+        o.recipe = recipe;
+        const Program program = small_program(o);
+        const auto backend = recipe == Recipe::fp32 ? make_fp32_backend() : make_cpu_backend({});
+        auto engine = Engine::make(program, *backend);
+        ModelState state = make_initial_state(program, seed_of(2));
+        for (uint32_t t = 0; t < program.run.steps; ++t)
+            ASSERT_TRUE(run_step(*engine, state, text).has_value());
+        loss[recipe == Recipe::fp32 ? 1 : 0] = as_float(*evaluate_held_out(*engine, state.w, text));
+    }
+    EXPECT_NEAR(loss[0], loss[1], 0.01F * loss[1]);
+}
+
 TEST(engine, sampling_repeats_itself_and_depends_on_the_seed) {
     const Program program = small_program();
     const auto w = make_initial_state(program, seed_of(2)).w;
