@@ -177,11 +177,13 @@ inline cudaError_t cudaFree(void* memory) {
     return cudaSuccess;
 }
 inline cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) {
+    const emulated::DeviceAccess access;
     std::memset(to, value, bytes);
     return cudaSuccess;
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
                                    cudaStream_t) {
+    const emulated::DeviceAccess access;
     if (bytes > 0) std::memcpy(to, from, bytes);
     return cudaSuccess;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The scheduler of the fibers, their barriers, and memory with poison and canaries.
+#undef _FORTIFY_SOURCE  // it takes a jump to another stack for an attack
 #include "machine.hpp"
 
 #include <cstdio>
@@ -10,6 +11,8 @@
 #include <memory>
 #include <vector>
 
+#include <setjmp.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include "cuda_runtime.h"
@@ -29,6 +32,8 @@ constexpr unsigned kWarp = 32;
 constexpr size_t kStackBytes = 128 << 10;
 constexpr unsigned char kPoison = 0xcd;
 constexpr size_t kCanaryBytes = 256;
+constexpr size_t kAddressBytes = size_t{1} << 36;
+constexpr size_t kPageBytes = 4096;
 
 enum class State { ready, at_warp, at_block, done };
 
@@ -40,7 +45,9 @@ struct Copy {
 };
 
 struct Fiber {
-    ucontext_t context = {};
+    ucontext_t start = {};
+    jmp_buf resume;
+    bool started = false;
     std::unique_ptr<char[]> stack = std::make_unique<char[]>(kStackBytes);
     State state = State::done;
     unsigned kind = 0, exchanges = 0;
@@ -57,9 +64,11 @@ struct Machine {
     Faults faults;
     std::map<void*, size_t> memory;
     size_t in_use = 0;
+    std::byte* base = nullptr;  ///< of all device memory
+    size_t used = 0;            ///< addresses given away; they start anew when nothing is in use
     std::vector<std::unique_ptr<Fiber>> fibers;
     std::vector<Warp> warps;
-    ucontext_t scheduler = {};
+    jmp_buf scheduler;
     unsigned running = 0;
     const std::function<void()>* thread = nullptr;
 };
@@ -75,14 +84,29 @@ Machine& machine() {
     std::abort();
 }
 
+void protect(int how) {
+    Machine& m = machine();
+    const size_t bytes = (m.used + kPageBytes - 1) / kPageBytes * kPageBytes;
+    if (bytes > 0 && mprotect(m.base, bytes, how) != 0) stop("mprotect failed");
+}
+
 Fiber& running_fiber() {
     return *machine().fibers[machine().running];
 }
 
+/// Leaves the running fiber until the scheduler resumes it.
 void yield_as(State state) {
     Fiber& fiber = running_fiber();
     fiber.state = state;
-    swapcontext(&fiber.context, &machine().scheduler);
+    if (_setjmp(fiber.resume) == 0) _longjmp(machine().scheduler, 1);
+}
+
+/// Runs a fiber until it yields. Jumps cost no system calls, switched contexts do.
+void resume(Fiber& fiber) {
+    if (_setjmp(machine().scheduler) != 0) return;
+    if (fiber.started) _longjmp(fiber.resume, 1);
+    fiber.started = true;
+    setcontext(&fiber.start);
 }
 
 void fiber_main() {
@@ -106,11 +130,12 @@ void start_fibers(unsigned threads) {
         fiber.exchanges = 0;
         fiber.open.clear();
         fiber.groups.clear();
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = fiber.stack.get();
-        fiber.context.uc_stack.ss_size = kStackBytes;
-        fiber.context.uc_link = nullptr;
-        makecontext(&fiber.context, fiber_main, 0);
+        fiber.started = false;
+        getcontext(&fiber.start);
+        fiber.start.uc_stack.ss_sp = fiber.stack.get();
+        fiber.start.uc_stack.ss_size = kStackBytes;
+        fiber.start.uc_link = nullptr;
+        makecontext(&fiber.start, fiber_main, 0);
     }
 }
 
@@ -134,7 +159,7 @@ void run_ready(unsigned threads) {
         Fiber& fiber = *m.fibers[m.running];
         if (fiber.state != State::ready) continue;
         threadIdx = {m.running, 0, 0};
-        swapcontext(&m.scheduler, &fiber.context);
+        resume(fiber);
     }
 }
 
@@ -187,13 +212,28 @@ size_t bytes_in_use() {
     return machine().in_use;
 }
 
+DeviceAccess::DeviceAccess() {
+    protect(PROT_READ | PROT_WRITE);
+}
+DeviceAccess::~DeviceAccess() {
+    protect(PROT_NONE);
+}
+
 void* allocate(size_t bytes) {
     Machine& m = machine();
     if (bytes > m.faults.memory_bytes_max || m.in_use > m.faults.memory_bytes_max - bytes)
         return nullptr;
+    if (m.base == nullptr) {
+        constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        void* const base = mmap(nullptr, kAddressBytes, PROT_NONE, kFlags, -1, 0);
+        if (base == MAP_FAILED) stop("no addresses for device memory");
+        m.base = static_cast<std::byte*>(base);
+    }
     const size_t rounded = (bytes + 255) / 256 * 256 + kCanaryBytes;
-    void* const memory = std::aligned_alloc(256, rounded);
-    if (memory == nullptr) return nullptr;
+    if (rounded > kAddressBytes - m.used) return nullptr;
+    std::byte* const memory = m.base + m.used;
+    m.used += rounded;
+    const DeviceAccess access;
     std::memset(memory, kPoison, rounded);
     m.memory[memory] = bytes;
     m.in_use += bytes;
@@ -204,24 +244,32 @@ void release(void* memory) {
     Machine& m = machine();
     const auto found = m.memory.find(memory);
     if (found == m.memory.end()) stop("memory is freed that was not allocated");
-    const auto* const bytes = static_cast<const unsigned char*>(memory);
-    for (size_t i = found->second; i < found->second + kCanaryBytes; ++i)
-        if (bytes[i] != kPoison) stop("a write behind the end of an allocation");
+    {
+        const DeviceAccess access;
+        auto* const bytes = static_cast<unsigned char*>(memory);
+        for (size_t i = found->second; i < found->second + kCanaryBytes; ++i)
+            if (bytes[i] != kPoison) stop("a write behind the end of an allocation");
+        std::memset(memory, kPoison, found->second);
+    }
     m.in_use -= found->second;
     m.memory.erase(found);
-    std::free(memory);
+    if (m.memory.empty()) m.used = 0;
 }
 
 void run(const Shape& shape, const std::function<void()>& thread) {
     machine().thread = &thread;
     gridDim = shape.grid;
     blockDim = {shape.threads, 1, 1};
-    for (unsigned z = 0; z < shape.grid.z; ++z)
-        for (unsigned y = 0; y < shape.grid.y; ++y)
-            for (unsigned x = 0; x < shape.grid.x; ++x) {
-                blockIdx = {x, y, z};
-                run_block(shape);
-            }
+    const DeviceAccess access;
+    const bool backward = machine().order == Order::backward;
+    const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
+    for (uint64_t i = 0; i < blocks; ++i) {
+        const uint64_t b = backward ? blocks - 1 - i : i;
+        blockIdx = {static_cast<unsigned>(b % shape.grid.x),
+                    static_cast<unsigned>(b / shape.grid.x % shape.grid.y),
+                    static_cast<unsigned>(b / shape.grid.x / shape.grid.y)};
+        run_block(shape);
+    }
 }
 
 void wait_block() {

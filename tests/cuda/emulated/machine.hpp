@@ -13,8 +13,8 @@ struct Index {
     unsigned x = 1, y = 1, z = 1;
 };
 
-/// In which order the runnable threads of a block run between two barriers. A kernel that lacks a
-/// barrier gives other results in another order.
+/// In which order the runnable threads of a block run between two barriers, and the blocks of a
+/// grid. A kernel that lacks a barrier gives other results in another order.
 enum class Order { forward, backward, scattered };
 
 /// Faults that the next calls meet.
@@ -32,6 +32,14 @@ void set_faults(const Faults& faults);
 /// stops the program when it is freed.
 [[nodiscard]] void* allocate(size_t bytes);
 void release(void* memory);
+
+/// While none of these lives, an access to device memory stops the program: the host has to copy.
+struct DeviceAccess {
+    DeviceAccess();
+    ~DeviceAccess();
+    DeviceAccess(const DeviceAccess&) = delete;
+    DeviceAccess& operator=(const DeviceAccess&) = delete;
+};
 
 /// Runs `thread` for every thread of the grid, block after block. Dynamic shared memory starts
 /// with arbitrary bytes. A block whose threads wait at different barriers stops the program.
