@@ -184,9 +184,7 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     options.rules.price_wei_min = *price;
     options.rules.memory_bytes_max = uint64_t{args.memory_mb} << 20;
     options.fault = *fault;
-    options.make_backend = [threads = args.threads, cuda = !args.no_cuda] {
-        return verify::make_backend({threads, cuda});
-    };
+    options.make_backend = verify::backend_maker({args.threads, !args.no_cuda});
     options.background = [thread](std::function<void()> task) { thread->post(std::move(task)); };
     options.now_s = unix_seconds;
     options.on_event = [view](const Event& event) { view->show(event); };

@@ -2,6 +2,7 @@
 // fork and exec with a death signal.
 #include "node/verify/child_process.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -20,7 +21,18 @@ namespace {
 struct Prepared {
     std::vector<char*> arguments;
     int output = -1;
+    int report = -1;  ///< written to if exec fails, closed by exec if not
 };
+
+/// A pipe away from the low descriptors that the child gives a meaning to.
+bool make_report_pipe(int (&ends)[2]) {
+    if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+    const int high = ::fcntl(ends[1], F_DUPFD_CLOEXEC, 64);
+    ::close(ends[1]);
+    ends[1] = high;
+    if (high < 0) ::close(ends[0]);
+    return high >= 0;
+}
 
 [[noreturn]] void become(const Prepared& prepared, const ChildOptions& options, int parent) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -38,12 +50,17 @@ struct Prepared {
         ::fcntl(3, F_SETFD, 0);
     else if (options.socket >= 0)
         ::dup2(options.socket, 3);
-    ::close_range(options.socket >= 0 ? 4 : 3, ~0U, 0);
+    const auto first = static_cast<unsigned>(options.socket >= 0 ? 4 : 3);
+    const auto report = static_cast<unsigned>(prepared.report);
+    if (report > first) ::close_range(first, report - 1, 0);
+    ::close_range(std::max(first, report + 1), ~0U, 0);
     if (options.memory_bytes_max != 0) {
         const rlimit limit{options.memory_bytes_max, options.memory_bytes_max};
         ::setrlimit(RLIMIT_DATA, &limit);
     }
     ::execv(prepared.arguments[0], prepared.arguments.data());
+    const int problem = errno;
+    [[maybe_unused]] const auto told = ::write(prepared.report, &problem, sizeof(problem));
     ::_exit(126);
 }
 
@@ -60,13 +77,21 @@ Result<ChildProcess, std::string> ChildProcess::start(const ChildOptions& option
         if (prepared.output < 0)
             return unexpected("cannot open '" + options.output + "': " + std::strerror(errno));
     }
+    int ends[2];
+    if (!make_report_pipe(ends)) return unexpected(std::string("no pipe"));
+    prepared.report = ends[1];
     const int parent = ::getpid();
     const int pid = ::fork();
     if (pid == 0) become(prepared, options, parent);
-    const int problem = errno;
+    int problem = pid < 0 ? errno : 0;
     if (prepared.output >= 0) ::close(prepared.output);
-    if (pid < 0) return unexpected(std::string("cannot fork: ") + std::strerror(problem));
-    return ChildProcess(pid);
+    ::close(ends[1]);
+    // Waiting for exec also means that the death signal is armed when we return.
+    if (pid > 0 && ::read(ends[0], &problem, sizeof(problem)) <= 0) problem = 0;
+    ::close(ends[0]);
+    if (pid > 0 && problem == 0) return ChildProcess(pid);
+    if (pid > 0) ::waitpid(pid, nullptr, 0);
+    return unexpected("cannot start '" + options.command[0] + "': " + std::strerror(problem));
 }
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Amounts, completion, genesis building and model folders behind the commands.
+#include <filesystem>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "core/hash.hpp"
+#include "node/cli/app.hpp"
+#include "node/cli/completion.hpp"
+#include "node/cli/genesis_build.hpp"
+#include "node/cli/model_folder.hpp"
+#include "node/cli/output.hpp"
+#include "node/cli/programs.hpp"
+#include "node/wallet/files.hpp"
+#include "node/wallet/market.hpp"
+#include "training/state_root.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+std::string temporary(const std::string& name) {
+    return (std::filesystem::temp_directory_path() /
+            ("cli_test_" + std::to_string(::getpid()) + "_" + name))
+        .string();
+}
+
+int run(std::vector<std::string> words) {
+    words.insert(words.begin(), "trainyard");
+    std::vector<char*> arguments;
+    for (auto& word : words) arguments.push_back(word.data());
+    return run_app(static_cast<int>(arguments.size()), arguments.data());
+}
+
+TEST(amounts, coins_and_text_agree) {
+    EXPECT_EQ(*parse_coins("1"), *parse_uint256("1000000000000000000"));
+    EXPECT_EQ(*parse_coins("0.5"), *parse_uint256("500000000000000000"));
+    EXPECT_EQ(*parse_coins("3gwei"), Uint256(3'000'000'000));
+    EXPECT_EQ(*parse_coins("7wei"), Uint256(7));
+    EXPECT_EQ(coins(*parse_coins("10.25")), "10.25");
+    EXPECT_EQ(coins(Uint256(1)), "0.000000000000000001");
+    EXPECT_EQ(coins(Uint256(0)), "0");
+}
+
+TEST(amounts, rejects_what_is_no_amount) {
+    for (const auto* text : {"", "-1", "1.", ".5", "1e18", "0x10", "1,5", "1.5wei", "1 ",
+                             "1.0000000000000000001", "wei"})
+        EXPECT_FALSE(parse_coins(text)) << text;
+}
+
+TEST(app, exit_codes_tell_usage_from_failure) {
+    EXPECT_EQ(run({"version"}), kOk);
+    EXPECT_EQ(run({"job", "submit", "--help"}), kOk);
+    EXPECT_EQ(run({}), kUsage);
+    EXPECT_EQ(run({"nonsense"}), kUsage);
+    EXPECT_EQ(run({"job", "status"}), kUsage);
+    EXPECT_EQ(run({"job", "status", "minus-one"}), kUsage);
+    EXPECT_EQ(run({"program", "inspect", "/nonexistent"}), kFailed);
+    EXPECT_EQ(run({"job", "list", "--rpc", "http://127.0.0.1:1"}), kFailed);
+    EXPECT_EQ(run({"job", "list", "--rpc", "https://example.org"}), kFailed);
+}
+
+TEST(app, rejects_bad_node_settings_with_code_two) {
+    const auto file = temporary("node.toml");
+    ASSERT_TRUE(wallet::write_text(file, "[http]\nprot = 1\n"));
+    EXPECT_EQ(run({"node", "--config", file, "--print-config"}), kUsage);
+    EXPECT_EQ(run({"node", "--http.port", "70000", "--print-config"}), kUsage);
+    EXPECT_EQ(run({"node", "--log.json", "--print-config"}), kOk);
+    EXPECT_EQ(run({"node", "--genesis", "/nonexistent"}), kFailed);
+    std::filesystem::remove(file);
+}
+
+TEST(completion, knows_every_shell_it_claims) {
+    const std::vector<CommandWords> words{{"", {"job", "--json"}, ""}, {"job", {"submit"}, ""}};
+    for (const auto* shell : {"bash", "zsh", "fish"}) {
+        const auto text = completion_script(shell, words);
+        EXPECT_NE(text.find("submit"), std::string::npos) << shell;
+    }
+    EXPECT_EQ(completion_script("csh", words), "");
+}
+
+GenesisInputs genesis_inputs() {
+    GenesisInputs in;
+    in.spec = embedded_devnet_spec();
+    in.artifact = embedded_artifact;
+    in.operator_balance_wei = *parse_coins("100");
+    in.timestamp = 1'700'000'000;
+    for (uint8_t n = 1; n <= 4; ++n) {
+        const auto key = [n](uint8_t kind) {
+            SecretKey secret;
+            secret.bytes.fill(n);
+            secret.bytes[0] = kind;
+            return *public_key(secret);
+        };
+        in.validators.push_back(
+            {address_of(key(1)), key(2), key(3), key(4), *parse_coins("1000"), "127.0.0.1:1"});
+    }
+    return in;
+}
+
+TEST(genesis_build, the_devnets_constructors_run_and_the_file_reads_back) {
+    const auto genesis = build_genesis(genesis_inputs());
+    ASSERT_TRUE(genesis) << genesis.error().text();
+    const auto& market = genesis->alloc.at(wallet::kMarket);
+    EXPECT_GT(market.code.size(), 1000u);
+    EXPECT_FALSE(market.storage.empty());
+    EXPECT_EQ(genesis->alloc.at(wallet::kStaking).balance, *parse_coins("4000"));
+    const auto again = config::parse_genesis(config::write_genesis(*genesis));
+    ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(*again, *genesis);
+    EXPECT_EQ(*config::check_genesis(*again), genesis->block_hash);
+}
+
+TEST(genesis_build, is_the_same_for_the_same_inputs_and_differs_by_seed) {
+    auto inputs = genesis_inputs();
+    const auto a = build_genesis(inputs)->block_hash, b = build_genesis(inputs)->block_hash;
+    inputs.seed.bytes.fill(1);
+    EXPECT_EQ(a, b);
+    EXPECT_NE(a, build_genesis(inputs)->block_hash);
+}
+
+TEST(genesis_build, rejects_unknown_keys_artifacts_and_arguments) {
+    const auto fault_of = [](std::string_view from, std::string_view to) {
+        auto inputs = genesis_inputs();
+        const auto at = inputs.spec.find(from);
+        EXPECT_NE(at, std::string::npos) << from;
+        inputs.spec.replace(at, from.size(), to);
+        const auto built = build_genesis(inputs);
+        return built ? std::string("built") : built.error().text();
+    };
+    EXPECT_NE(fault_of("\"epochLength\"", "\"epochLenght\"").find("epochLength"),
+              std::string::npos);
+    EXPECT_NE(fault_of("\"artifact\": \"Beacon\"", "\"artifact\": \"Beakon\"").find("Beakon"),
+              std::string::npos);
+    EXPECT_NE(fault_of("\"type\": \"uint8\", \"value\": \"3\"",
+                       "\"type\": \"uint8\", \"value\": \"300\""),
+              "built");
+    EXPECT_NE(fault_of("@ComputeMarket", "@ComputeMarkt"), "built");
+    EXPECT_NE(fault_of("\"osaka\"", "\"paris\""), "built");
+}
+
+TEST(model_folder, weights_lead_to_the_state_root_and_changed_ones_do_not) {
+    GptArgs args;
+    args.layers = 1, args.width = 32, args.heads = 2, args.sequence = 16, args.steps = 4;
+    args.segment = 4, args.micro_batches = 1, args.sequences = 1;
+    const Bytes data(4000, 'x');
+    const auto program = make_program(args, data);
+    ASSERT_TRUE(program) << program.error();
+    const auto state = training::make_initial_state(*program, Hash{});
+    const auto folder = temporary("model");
+    ASSERT_TRUE(write_model_folder(folder, *program, state, {}));
+    auto model = read_model_folder(folder);
+    ASSERT_TRUE(model) << model.error();
+    const auto proof = read_model_proof(folder);
+    ASSERT_TRUE(proof) << proof.error();
+    EXPECT_EQ(recomputed_root(*model, *proof),
+              training::state_root(state, training::program_id(*program)));
+    model->w[0].data[0] += 1.0F;
+    EXPECT_NE(recomputed_root(*model, *proof), proof->state_root);
+    std::filesystem::remove_all(folder);
+}
+
+TEST(model_folder, rejects_a_folder_without_or_with_a_damaged_proof) {
+    const auto folder = temporary("damaged");
+    EXPECT_FALSE(read_model_folder(folder));
+    ASSERT_TRUE(wallet::make_folder(folder));
+    for (const auto* text : {"", "{}", R"({"programId":"0x12"})"}) {
+        ASSERT_TRUE(wallet::write_text(folder + "/trainyard.json", text));
+        EXPECT_FALSE(read_model_proof(folder)) << text;
+    }
+    std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace trainyard::node::cli

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Child processes and the supervised verifier: deaths, silence and nonsense do not hurt the node.
+#include "node/verify/child_verifier.hpp"
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "node/verify/answer_book.hpp"
+#include "node/verify/child_process.hpp"
+#include "node/verify/protocol.hpp"
+
+namespace trainyard::node::verify {
+namespace {
+
+std::string temporary(const std::string& name) {
+    return (std::filesystem::temp_directory_path() /
+            ("verify_test_" + std::to_string(::getpid()) + "_" + name))
+        .string();
+}
+
+/// A stand-in for the trainyard program: a shell script that is called with the same arguments.
+std::string script(const std::string& name, const std::string& body) {
+    const auto path = temporary(name);
+    std::ofstream(path) << "#!/bin/sh\n" << body << "\n";
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+    return path;
+}
+
+TEST(child_process, tells_the_exit_code_and_is_collected) {
+    auto child = ChildProcess::start({{"/bin/sh", "-c", "exit 7"}, "", -1, 0, false});
+    ASSERT_TRUE(child);
+    while (child->is_running()) std::this_thread::yield();
+    EXPECT_EQ(child->exit_code(), 7);
+}
+
+TEST(child_process, one_that_ignores_the_polite_signal_is_killed) {
+    auto child =
+        ChildProcess::start({{"/bin/sh", "-c", "trap '' TERM; sleep 60"}, "", -1, 0, true});
+    ASSERT_TRUE(child);
+    const int pid = child->pid();
+    child->stop(100);
+    EXPECT_FALSE(child->is_running());
+    EXPECT_NE(::kill(pid, 0), 0);
+}
+
+TEST(child_process, does_not_outlive_the_thread_that_started_it) {
+    int pid = -1;
+    std::thread([&] {
+        auto child = ChildProcess::start({{"/bin/sleep", "60"}, "", -1, 0, false});
+        ASSERT_TRUE(child);
+        pid = child->pid();
+        new ChildProcess(std::move(*child));  // never stopped by us
+    }).join();
+    for (int i = 0; i < 200; ++i) {
+        if (::waitpid(pid, nullptr, WNOHANG) == pid) return;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ADD_FAILURE() << "still alive";
+}
+
+TEST(child_process, rejects_a_program_that_is_not_there) {
+    const auto child = ChildProcess::start({{"/nonexistent/program"}, "", -1, 0, false});
+    ASSERT_FALSE(child);
+    EXPECT_NE(child.error().find("/nonexistent/program"), std::string::npos);
+}
+
+TEST(child_verifier, one_that_dies_is_started_again_and_then_given_up) {
+    ChildVerifierOptions options;
+    options.program = script("dies", "exit 3");
+    options.timeout_ms = 2000;
+    ChildVerifier verifier(options);
+    const auto answer = verifier.audit({});
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, VerifyErrorCode::died);
+    EXPECT_EQ(verifier.counters().started, 3u);
+    EXPECT_EQ(verifier.counters().died, 3u);
+}
+
+TEST(child_verifier, one_that_says_nothing_is_replaced_after_its_time) {
+    ChildVerifierOptions options;
+    options.program = script("silent", "exec sleep 60");
+    options.timeout_ms = 100;
+    ChildVerifier verifier(options);
+    const auto answer = verifier.audit({});
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, VerifyErrorCode::timed_out);
+    EXPECT_EQ(verifier.counters().timed_out, 3u);
+}
+
+TEST(child_verifier, rejects_an_answer_that_is_no_message) {
+    ChildVerifierOptions options;
+    options.program = script(
+        "nonsense", "printf '\\004\\000\\000\\000\\000\\000\\000\\000junk' >&3; exec sleep 60");
+    options.timeout_ms = 2000;
+    ChildVerifier verifier(options);
+    EXPECT_FALSE(verifier.audit({}));
+}
+
+TEST(child_verifier, is_told_to_use_the_cpu_after_two_failures) {
+    const auto seen = temporary("arguments");
+    ChildVerifierOptions options;
+    options.program = script("records", "echo \"$@\" >> " + seen + "; exit 1");
+    options.timeout_ms = 2000;
+    ChildVerifier verifier(options);
+    EXPECT_FALSE(verifier.audit({}));
+    std::ifstream in(seen);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    ASSERT_EQ(lines.size(), 3u);
+    EXPECT_EQ(lines[0].find("--no-cuda"), std::string::npos);
+    EXPECT_NE(lines[2].find("--no-cuda"), std::string::npos);
+    std::filesystem::remove(seen);
+}
+
+TEST(child_verifier, an_interrupt_ends_a_request_in_progress) {
+    ChildVerifierOptions options;
+    options.program = script("waits", "exec sleep 60");
+    options.timeout_ms = 60'000;
+    ChildVerifier verifier(options);
+    std::thread stopper([&] {
+        while (verifier.pid() < 0) std::this_thread::yield();
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        verifier.interrupt();
+    });
+    EXPECT_FALSE(verifier.audit({}));
+    stopper.join();
+}
+
+TEST(serve_verifier, answers_its_name_and_refuses_what_is_malformed) {
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    std::thread server([&] { EXPECT_EQ(serve_verifier(ends[1], {1, false}), 0); });
+    ASSERT_TRUE(write_frame(ends[0], encode_request(NameRequest{}), 1000));
+    const auto name = read_frame(ends[0], 60'000);
+    ASSERT_TRUE(name);
+    EXPECT_FALSE(std::get<std::string>(*decode_reply(*name)).empty());
+    for (const auto& request : {Bytes{1, 2, 3}, encode_request(AuditRequest{})}) {
+        ASSERT_TRUE(write_frame(ends[0], request, 1000));
+        const auto refusal = read_frame(ends[0], 60'000);
+        ASSERT_TRUE(refusal);
+        EXPECT_EQ(std::get<VerifyError>(*decode_reply(*refusal)).code,
+                  VerifyErrorCode::bad_request);
+    }
+    ::close(ends[0]);
+    server.join();
+    ::close(ends[1]);
+}
+
+TEST(answer_book, an_answer_survives_a_restart_until_it_is_forgotten) {
+    const auto folder = temporary("book");
+    const Seat seat{3, 1, 0, wallet::SegmentState::l1, 0};
+    wallet::RevealedAnswer answer{wallet::Verdict::mismatch, {Hash{}}, Hash{}};
+    answer.salt.bytes.fill(9);
+    EXPECT_FALSE(AnswerBook(folder).find(seat));
+    ASSERT_TRUE(AnswerBook(folder).keep(seat, answer));
+    const auto found = AnswerBook(folder).find(seat);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(encode_answer(*found), encode_answer(answer));
+    const Seat other{3, 1, 0, wallet::SegmentState::l0, 0};
+    EXPECT_FALSE(AnswerBook(folder).find(other));
+    AnswerBook(folder).forget(seat);
+    EXPECT_FALSE(AnswerBook(folder).find(seat));
+    std::filesystem::remove_all(folder);
+}
+
+TEST(answer_book, rejects_damaged_files) {
+    wallet::RevealedAnswer answer{wallet::Verdict::match, {Hash{}, Hash{}}, Hash{}};
+    const auto encoded = encode_answer(answer);
+    for (size_t size = 0; size < encoded.size(); ++size)
+        EXPECT_FALSE(decode_answer(BytesView(encoded).first(size))) << size;
+}
+
+}  // namespace
+}  // namespace trainyard::node::verify

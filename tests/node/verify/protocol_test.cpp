@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Messages between node and verifier: round trips, refusals, frames over a real socket.
+#include "node/verify/protocol.hpp"
+
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace trainyard::node::verify {
+namespace {
+
+Hash filled(uint8_t b) {
+    Hash out;
+    out.bytes.fill(b);
+    return out;
+}
+
+AuditRequest example() {
+    AuditRequest r;
+    r.segment.program = {1, 2, 3};
+    r.segment.program_id = filled(1);
+    r.segment.data = Bytes(1000, 7);
+    r.segment.run_seed = filled(2);
+    r.segment.claim = {20, 4, filled(3), filled(4), filled(5)};
+    r.segment.last_state = {9};
+    r.draws.units = {{20, 0}, {23, 3}};
+    r.draws.tiles = {{0, 0}, {5, 17}};
+    r.bundle = Bytes(300, 8);
+    return r;
+}
+
+TEST(verify_protocol, requests_and_replies_round_trip) {
+    const Request requests[] = {NameRequest{}, example(), ReplayRequest{example().segment, {1, 2}}};
+    for (const auto& request : requests) {
+        const auto encoded = encode_request(request);
+        const auto decoded = decode_request(encoded);
+        ASSERT_TRUE(decoded);
+        EXPECT_EQ(decoded->index(), request.index());
+        EXPECT_EQ(encode_request(*decoded), encoded);
+    }
+    const VerifyAnswer answer{true, {filled(1), filled(2)}, "match"};
+    const auto decoded = decode_reply(encode_reply(answer));
+    ASSERT_TRUE(decoded);
+    EXPECT_EQ(std::get<VerifyAnswer>(*decoded), answer);
+}
+
+TEST(verify_protocol, rejects_every_truncation_and_leftovers) {
+    const auto encoded = encode_request(example());
+    for (size_t size = 0; size < encoded.size(); ++size)
+        EXPECT_FALSE(decode_request(BytesView(encoded).first(size))) << size;
+    auto longer = encoded;
+    longer.push_back(0);
+    EXPECT_FALSE(decode_request(longer));
+    EXPECT_FALSE(decode_reply(encoded)) << "a request is no reply";
+}
+
+TEST(verify_protocol, rejects_more_draws_than_an_audit_can_have) {
+    auto request = example();
+    request.draws.units.resize(kDrawsMax + 1);
+    EXPECT_FALSE(decode_request(encode_request(request)));
+}
+
+class Sockets : public testing::Test {
+protected:
+    void SetUp() override { ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends_), 0); }
+    void TearDown() override {
+        for (const int fd : ends_) ::close(fd);
+    }
+    int ends_[2] = {-1, -1};
+};
+
+TEST_F(Sockets, a_frame_larger_than_the_socket_buffer_arrives_whole) {
+    const Bytes payload(5'000'000, 42);
+    std::thread writer([&] { EXPECT_TRUE(write_frame(ends_[0], payload, 10'000)); });
+    const auto got = read_frame(ends_[1], 10'000);
+    writer.join();
+    ASSERT_TRUE(got);
+    EXPECT_EQ(*got, payload);
+}
+
+TEST_F(Sockets, rejects_a_frame_with_an_absurd_length) {
+    Bytes head;
+    append_le<uint64_t>(head, ~0ull);
+    ASSERT_EQ(::write(ends_[0], head.data(), head.size()), 8);
+    EXPECT_EQ(read_frame(ends_[1], 1000).error(), FrameError::too_large);
+}
+
+TEST_F(Sockets, silence_ends_at_the_deadline_and_a_closed_peer_at_once) {
+    EXPECT_EQ(read_frame(ends_[1], 30).error(), FrameError::timed_out);
+    ::close(ends_[0]);
+    ends_[0] = -1;
+    EXPECT_EQ(read_frame(ends_[1], 10'000).error(), FrameError::closed);
+}
+
+}  // namespace
+}  // namespace trainyard::node::verify
