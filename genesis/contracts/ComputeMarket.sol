@@ -248,7 +248,8 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         require(s.data != 0, BadValue("data"));
         require(s.segments >= 1 && s.segments <= 65_536, BadValue("segments"));
         require(s.stepsPerSegment >= 1 && s.stepsPerSegment <= 256, BadValue("stepsPerSegment"));
-        require(s.microBatches >= 1 && s.microBatches <= 1024, BadValue("microBatches"));
+        // With one unit in a step the served step tuple would show the unit's leaf: an auditor could answer without work.
+        require(s.microBatches >= 2 && s.microBatches <= 1024, BadValue("microBatches"));
         require(s.segmentBlocks >= _params.minSegmentBlocks && s.segmentBlocks <= _params.maxSegmentBlocks, BadValue("segmentBlocks"));
         require(s.deadline > block.timestamp && s.deadline <= block.timestamp + MAX_LIFE_SECONDS, BadValue("deadline"));
         require(s.pricePerSegment >= _params.minPriceWei && s.pricePerSegment <= type(uint128).max, BadValue("pricePerSegment"));

@@ -87,6 +87,7 @@ TEST_F(market_job, rejects_specs_and_escrows_that_are_wrong) {
     EXPECT_EQ(reason([](JobSpec& s) { s.segments = 65'537; }), "BadValue(segments)");
     EXPECT_EQ(reason([](JobSpec& s) { s.steps = 257; }), "BadValue(stepsPerSegment)");
     EXPECT_EQ(reason([](JobSpec& s) { s.micro_batches = 1025; }), "BadValue(microBatches)");
+    EXPECT_EQ(reason([](JobSpec& s) { s.micro_batches = 1; }), "BadValue(microBatches)");
     EXPECT_EQ(reason([](JobSpec& s) { s.segment_blocks = 19; }), "BadValue(segmentBlocks)");
     EXPECT_EQ(reason([](JobSpec& s) { s.deadline = 1; }), "BadValue(deadline)");
     EXPECT_EQ(reason([](JobSpec& s) { s.price = 1; }), "BadValue(pricePerSegment)");
