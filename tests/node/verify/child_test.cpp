@@ -58,7 +58,7 @@ TEST(child_process, does_not_outlive_the_thread_that_started_it) {
         pid = child->pid();
         new ChildProcess(std::move(*child));  // never stopped by us
     }).join();
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 2000; ++i) {
         if (::waitpid(pid, nullptr, WNOHANG) == pid) return;
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
