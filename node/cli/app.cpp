@@ -210,7 +210,12 @@ void add_verify(CLI::App& app, Arguments& a) {
         [&a] { return run_verify(a.out, a.verify); }, a);
     add_rpc(verify, a.verify.rpc);
     auto* job = verify->add_option("--job", a.verify.job, "replay the segments of this job");
-    verify->add_option("--segment", a.verify.segment, "only this segment")->needs(job);
+    auto* segment =
+        verify->add_option("--segment", a.verify.segment, "only this segment")->needs(job);
+    verify->add_option("--save", a.verify.save, "also write the case of this segment to a file")
+        ->needs(segment);
+    verify->add_option("--case", a.verify.case_file, "replay a saved case, without a network")
+        ->excludes(job);
     verify->add_option("--model", a.verify.model, "recompute the root of this folder's weights")
         ->excludes(job);
     verify->add_flag("--offline", a.verify.offline, "compare a model with its own proof only");

@@ -85,6 +85,8 @@ struct VerifyArgs {
     std::optional<uint64_t> job;
     std::optional<uint32_t> segment;  ///< absent: all
     std::string model;                ///< a folder instead of a job
+    std::string case_file;            ///< a saved case: no network is needed
+    std::string save;                 ///< where to save the case of one segment
     uint32_t threads = 1;
     bool no_cuda = false;
     bool offline = false;  ///< a model against its own proof only

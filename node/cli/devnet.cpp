@@ -32,19 +32,23 @@ Uint256 in_wei(uint64_t whole) {
     return Uint256(whole) * Uint256(1'000'000'000'000'000'000ull);
 }
 
-/// Ports that nobody listens on now; all are held open until all are found.
+/// Ports that nobody listens on now; all are held open until all are found. They lie below the range
+/// from which the kernel takes the ports of outgoing connections, so that a node which restarts
+/// finds its own still free.
 std::vector<uint16_t> free_ports(size_t count) {
+    constexpr uint16_t kFirst = 10'000, kRange = 22'000;
     std::vector<uint16_t> ports;
     std::vector<int> sockets;
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t tries = 0; ports.size() < count && tries < 1000; ++tries) {
+        const auto draw = wallet::random_fixed<FixedBytes<2>>();
+        const auto port = static_cast<uint16_t>(kFirst + (draw[0] * 256 + draw[1]) % kRange);
         const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof(address);
-        auto* raw = reinterpret_cast<sockaddr*>(&address);
-        if (::bind(fd, raw, size) == 0 && ::getsockname(fd, raw, &size) == 0)
-            ports.push_back(ntohs(address.sin_port));
+        address.sin_port = htons(port);
+        if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0)
+            ports.push_back(port);
         sockets.push_back(fd);
     }
     for (const int fd : sockets) ::close(fd);

@@ -12,6 +12,7 @@
 #include "node/cli/demo.hpp"
 #include "node/cli/programs.hpp"
 #include "node/verify/backend_choice.hpp"
+#include "node/verify/protocol.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/hd.hpp"
 #include "node/wallet/json_util.hpp"
@@ -289,6 +290,11 @@ private:
         cheat_story_ = std::move(*story);
         if (cheat_story_.slashed_wei.is_zero())
             return unexpected(std::string("nothing was slashed"));
+        const auto replay = gather_replay(*market_, cheat_.id, 0);
+        if (!replay || !*replay) return unexpected(replay ? "the case is gone" : replay.error());
+        auto saved = wallet::write_file(args_.out + "/audit.case",
+                                        verify::encode_request((*replay)->request));
+        if (!saved) return unexpected(saved.error().text);
         const auto credit = plain(market_->credit(market_->self()));
         if (credit && !credit->is_zero())
             if (auto paid = plain(market_->withdraw()); !paid) return unexpected(paid.error());
@@ -335,10 +341,12 @@ private:
         out_.line("\n" + bold("Look") + "  " + args_.out +
                   "/{model.safetensors,config.json,README.md,loss.svg,receipt.json}");
         out_.line(bold("Try") + "   trainyard sample --model " + args_.out + " --prompt 'The '");
-        const std::string rpc = args_.keep ? " --rpc " + net_->rpc_url(0) : "";
-        out_.line(bold("Audit") + " trainyard verify --job " +
-                  std::to_string(args_.skip_cheat ? job_.id : cheat_.id) + " --segment 0" + rpc +
-                  (args_.keep ? "" : "   (with `devnet demo --keep`)"));
+        if (args_.keep)
+            out_.line(bold("Audit") + " trainyard verify --rpc " + net_->rpc_url(0) + " --job " +
+                      std::to_string(args_.skip_cheat ? job_.id : cheat_.id) + " --segment 0");
+        if (!args_.skip_cheat)
+            out_.line(bold("Audit") + " trainyard verify --case " + args_.out +
+                      "/audit.case   replays the segment that was cheated on");
         out_.line("\ndone in " + seconds_text((steady_ms() - started_ms_) / 1000));
     }
 

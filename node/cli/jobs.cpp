@@ -119,6 +119,40 @@ Result<std::vector<training::LossPoint>, std::string> chain_losses(wallet::Marke
     return out;
 }
 
+Result<std::optional<SegmentReplay>, std::string> gather_replay(wallet::MarketApi& market,
+                                                                uint64_t id, uint32_t seg) {
+    const auto job = market.job(id);
+    if (!job) return unexpected(job.error().text);
+    if (job->state == wallet::JobState::none)
+        return unexpected("there is no job " + std::to_string(id));
+    const auto spec = market.spec(id);
+    if (!spec) return unexpected(spec.error().text);
+    const auto segment = market.segment(id, seg);
+    if (!segment) return unexpected(segment.error().text);
+    if (segment->state == wallet::SegmentState::none) return std::optional<SegmentReplay>{};
+    auto material = fetch_job(market, *spec);
+    if (!material) return unexpected(material.error());
+    SegmentReplay out;
+    out.state = segment->state;
+    auto& c = out.request.segment;
+    c.program = std::move(material->encoded_program);
+    c.program_id = spec->program_id;
+    c.data = std::move(material->data);
+    c.run_seed = job->run_seed;
+    c.claim = {seg * spec->steps_per_segment, spec->steps_per_segment, segment->first,
+               segment->last, segment->steps_root};
+    auto last = checked_blob(market, segment->state_blob, "state after the segment");
+    if (!last) return unexpected(last.error());
+    c.last_state = std::move(*last);
+    if (seg == 0) return std::optional(std::move(out));
+    const auto before = market.segment(id, seg - 1);
+    if (!before) return unexpected(before.error().text);
+    auto first = checked_blob(market, before->state_blob, "state before the segment");
+    if (!first) return unexpected(first.error());
+    out.request.first_state = std::move(*first);
+    return std::optional(std::move(out));
+}
+
 Result<std::unique_ptr<wallet::MarketApi>, std::string> open_reader(const std::string& rpc) {
     SecretKey nobody;
     nobody.bytes[31] = 1;

@@ -10,6 +10,7 @@
 
 #include "node/cli/commands.hpp"
 #include "node/cli/model_folder.hpp"
+#include "node/verify/verifier.hpp"
 #include "node/wallet/market.hpp"
 
 namespace trainyard::node::cli {
@@ -52,6 +53,15 @@ struct JobMaterial {
 /// Loss of the last step of each committed segment, from the chain.
 [[nodiscard]] Result<std::vector<training::LossPoint>, std::string> chain_losses(
     wallet::MarketApi& market, uint64_t id, const wallet::JobSpec& spec, const wallet::Job& job);
+
+/// Everything that replaying one segment takes, gathered from chain and blobs; nullopt if nothing
+/// is committed there.
+struct SegmentReplay {
+    verify::ReplayRequest request;
+    wallet::SegmentState state = wallet::SegmentState::none;
+};
+[[nodiscard]] Result<std::optional<SegmentReplay>, std::string> gather_replay(
+    wallet::MarketApi& market, uint64_t id, uint32_t seg);
 
 /// A read-only view needs no key of anyone; transactions from it would fail.
 [[nodiscard]] Result<std::unique_ptr<wallet::MarketApi>, std::string> open_reader(

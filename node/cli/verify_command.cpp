@@ -4,7 +4,9 @@
 
 #include "node/cli/jobs.hpp"
 #include "node/verify/child_verifier.hpp"
+#include "node/verify/protocol.hpp"
 #include "node/verify/verifier.hpp"
+#include "node/wallet/files.hpp"
 
 namespace trainyard::node::cli {
 namespace {
@@ -29,86 +31,60 @@ void print(const Output& out, uint64_t job, const Finding& f) {
              "): " + (f.matches ? green("match, bit for bit") : red("MISMATCH: " + f.text)));
 }
 
-class JobReplay {
-public:
-    JobReplay(wallet::MarketApi& market, verify::Verifier& verifier, uint64_t id)
-        : market_(market), verifier_(verifier), id_(id) {}
-
-    Result<Done, std::string> open() {
-        const auto job = market_.job(id_);
-        if (!job) return unexpected(job.error().text);
-        if (job->state == wallet::JobState::none)
-            return unexpected("there is no job " + std::to_string(id_));
-        run_seed_ = job->run_seed;
-        auto spec = market_.spec(id_);
-        if (!spec) return unexpected(spec.error().text);
-        spec_ = std::move(*spec);
-        auto material = fetch_job(market_, spec_);
-        if (!material) return unexpected(material.error());
-        material_ = std::move(*material);
-        return Done{};
-    }
-    [[nodiscard]] uint32_t segments() const { return spec_.segments; }
-
-    /// nullopt: nothing is committed there.
-    Result<std::optional<Finding>, std::string> replay(uint32_t seg) {
-        const auto segment = market_.segment(id_, seg);
-        if (!segment) return unexpected(segment.error().text);
-        if (segment->state == wallet::SegmentState::none) return std::optional<Finding>{};
-        verify::ReplayRequest request;
-        auto& c = request.segment;
-        c.program = material_.encoded_program;
-        c.program_id = spec_.program_id;
-        c.data = material_.data;
-        c.run_seed = run_seed_;
-        c.claim = {seg * spec_.steps_per_segment, spec_.steps_per_segment, segment->first,
-                   segment->last, segment->steps_root};
-        auto last = market_.get_blob(segment->state_blob, kJobDataBytesMax);
-        if (!last) return unexpected("the state after the segment: " + last.error().text);
-        c.last_state = std::move(*last);
-        if (seg > 0) {
-            const auto before = market_.segment(id_, seg - 1);
-            if (!before) return unexpected(before.error().text);
-            auto first = market_.get_blob(before->state_blob, kJobDataBytesMax);
-            if (!first) return unexpected("the state before the segment: " + first.error().text);
-            request.first_state = std::move(*first);
-        }
-        const auto answer = verifier_.replay(request);
-        if (!answer) return unexpected(answer.error().text);
-        return std::optional(Finding{seg, answer->matches, answer->finding,
-                                     std::string(wallet::to_text(segment->state))});
-    }
-
-private:
-    wallet::MarketApi& market_;
-    verify::Verifier& verifier_;
-    uint64_t id_;
-    Hash run_seed_;
-    wallet::JobSpec spec_;
-    JobMaterial material_;
-};
-
 int verify_job(const Output& out, const VerifyArgs& args) {
     const auto market = open_reader(args.rpc);
     if (!market) return out.fail(market.error());
+    const auto spec = (*market)->spec(*args.job);
+    if (!spec) return out.fail(spec.error().text);
     const auto verifier = verify::make_local_verifier({args.threads, !args.no_cuda});
-    JobReplay replay(**market, *verifier, *args.job);
-    if (auto opened = replay.open(); !opened) return out.fail(opened.error());
     out.say("replaying on " + verifier->name());
     const uint32_t from = args.segment.value_or(0);
-    const uint32_t to = args.segment ? *args.segment + 1 : replay.segments();
+    const uint32_t to = args.segment ? *args.segment + 1 : std::max(spec->segments, 1u);
     bool all_match = true;
     uint32_t checked = 0;
-    for (uint32_t seg = from; seg < to; ++seg) {
-        const auto finding = replay.replay(seg);
-        if (!finding) return out.fail(finding.error());
-        if (!*finding) break;
-        print(out, *args.job, **finding);
-        all_match = all_match && (*finding)->matches;
-        ++checked;
+    for (uint32_t seg = from; seg < to; ++seg, ++checked) {
+        const auto found = gather_replay(**market, *args.job, seg);
+        if (!found) return out.fail(found.error());
+        if (!*found) break;
+        const auto& replay = **found;
+        if (!args.save.empty()) {
+            auto saved = wallet::write_file(args.save, verify::encode_request(replay.request));
+            if (!saved) return out.fail(saved.error().text);
+        }
+        const auto answer = verifier->replay(replay.request);
+        if (!answer) return out.fail(answer.error().text);
+        print(out, *args.job,
+              {seg, answer->matches, answer->finding, std::string(wallet::to_text(replay.state))});
+        all_match = all_match && answer->matches;
     }
     if (checked == 0) return out.fail("nothing is committed there yet");
     return all_match ? kOk : kFailed;
+}
+
+/// A case that somebody saved: what was claimed stands in it, nothing of it is believed.
+int verify_case(const Output& out, const VerifyArgs& args) {
+    const auto content = wallet::read_file(args.case_file, size_t{4} << 30);
+    if (!content) return out.fail(content.error().text);
+    const auto request = verify::decode_request(*content);
+    const auto* replay = request ? std::get_if<verify::ReplayRequest>(&*request) : nullptr;
+    if (replay == nullptr) return out.fail("'" + args.case_file + "' is no saved case");
+    const auto verifier = verify::make_local_verifier({args.threads, !args.no_cuda});
+    const auto answer = verifier->replay(*replay);
+    if (!answer) return out.fail(answer.error().text);
+    const auto& claim = replay->segment.claim;
+    if (out.json)
+        out.line(json::serialize(json::object{{"matches", answer->matches},
+                                              {"finding", answer->finding},
+                                              {"firstStep", claim.first_step},
+                                              {"steps", claim.steps},
+                                              {"stepsRoot", to_hex0x(claim.steps_root.bytes)}}));
+    else
+        out.line(
+            "steps " + std::to_string(claim.first_step) + " to " +
+            std::to_string(claim.first_step + claim.steps - 1) + ", claimed root " +
+            to_hex0x(claim.steps_root.bytes) + "\nreplayed on " + verifier->name() + ": " +
+            (answer->matches ? green("match, bit for bit") : red("MISMATCH: " + answer->finding)));
+    return answer->matches ? kOk : kFailed;
 }
 
 /// The chain's word about the model: its token's record.
@@ -161,6 +137,7 @@ int verify_model(const Output& out, const VerifyArgs& args) {
 
 int run_verify(const Output& out, const VerifyArgs& args) {
     if (!args.model.empty()) return verify_model(out, args);
+    if (!args.case_file.empty()) return verify_case(out, args);
     if (!args.job) return out.fail("name a job (--job N) or a model folder (--model DIR)"), kUsage;
     return verify_job(out, args);
 }

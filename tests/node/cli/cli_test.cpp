@@ -56,6 +56,8 @@ TEST(app, exit_codes_tell_usage_from_failure) {
     EXPECT_EQ(run({"job", "status"}), kUsage);
     EXPECT_EQ(run({"job", "status", "minus-one"}), kUsage);
     EXPECT_EQ(run({"program", "inspect", "/nonexistent"}), kFailed);
+    EXPECT_EQ(run({"verify", "--case", "/nonexistent"}), kFailed);
+    EXPECT_EQ(run({"verify"}), kUsage);
     EXPECT_EQ(run({"job", "list", "--rpc", "http://127.0.0.1:1"}), kFailed);
     EXPECT_EQ(run({"job", "list", "--rpc", "https://example.org"}), kFailed);
 }
