@@ -32,9 +32,9 @@ Uint256 in_wei(uint64_t whole) {
     return Uint256(whole) * Uint256(1'000'000'000'000'000'000ull);
 }
 
-/// Ports that nobody listens on now; all are held open until all are found. They lie below the range
-/// from which the kernel takes the ports of outgoing connections, so that a node which restarts
-/// finds its own still free.
+/// Ports that nobody listens on now; all are held open until all are found. They lie below the
+/// range from which the kernel takes the ports of outgoing connections, so that a node which
+/// restarts finds its own still free.
 std::vector<uint16_t> free_ports(size_t count) {
     constexpr uint16_t kFirst = 10'000, kRange = 22'000;
     std::vector<uint16_t> ports;
