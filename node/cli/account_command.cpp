@@ -5,6 +5,7 @@
 #include "node/cli/commands.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/json_util.hpp"
+#include "node/wallet/keyring.hpp"
 #include "node/wallet/keystore.hpp"
 
 namespace trainyard::node::cli {
@@ -46,6 +47,27 @@ std::string address_in(const std::string& path) {
 
 int run_account_new(const Output& out, const AccountArgs& args) {
     return store(out, args, wallet::random_secret());
+}
+
+int run_account_validator(const Output& out, const AccountArgs& args) {
+    const std::string folder = args.folder.empty() ? "keys" : args.folder;
+    if (wallet::file_exists(folder + "/consensus.json"))
+        return out.fail("'" + folder + "' holds a validator's keys already; a second set would "
+                        "invite signing twice: name another --keystore folder");
+    const auto keys = wallet::create_validator_keys(folder, args.light);
+    if (!keys) return out.fail(keys.error().text);
+    const boost::json::object shown{
+        {"address", to_hex0x(address_of(keys->account)->bytes)},
+        {"consensusKey", to_hex0x(public_key(keys->consensus)->bytes)},
+        {"vrfKey", to_hex0x(public_key(keys->vrf)->bytes)},
+        {"p2pKey", to_hex0x(public_key(keys->p2p)->bytes)},
+        {"folder", folder},
+    };
+    if (out.json) return out.line(boost::json::serialize(shown)), kOk;
+    for (const auto& [name, value] : shown)
+        out.line(std::string(name) + std::string(14 - name.size(), ' ') +
+                 std::string(value.as_string()));
+    return kOk;
 }
 
 int run_account_import(const Output& out, const AccountArgs& args) {

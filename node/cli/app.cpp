@@ -106,11 +106,15 @@ void add_account(CLI::App& app, Arguments& a) {
         "trainyard account show keystore.json", [&a] { return run_account_show(a.out, a.account); },
         a);
     show->add_option("keystore", a.account.file, "keystore file, or dev:N")->required();
-    for (auto* sub : {made, import, list})
+    auto* validator = command(
+        *account, "validator", "make the four keys of a validator",
+        "trainyard account validator --keystore keys",
+        [&a] { return run_account_validator(a.out, a.account); }, a);
+    for (auto* sub : {made, import, list, validator})
         sub->add_option("--keystore", a.account.folder, "folder of keystores");
     for (auto* sub : {made, import, show})
         sub->add_option("--password-file", a.account.password_file, "file with the password");
-    for (auto* sub : {made, import})
+    for (auto* sub : {made, import, validator})
         sub->add_flag("--light", a.account.light, "cheap key derivation, for tests only");
 }
 

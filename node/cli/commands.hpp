@@ -18,6 +18,8 @@ struct AccountArgs {
     bool light = false;
 };
 int run_account_new(const Output& out, const AccountArgs& args);
+/// The four keys of a validator, in `folder`.
+int run_account_validator(const Output& out, const AccountArgs& args);
 int run_account_list(const Output& out, const AccountArgs& args);
 int run_account_import(const Output& out, const AccountArgs& args);
 int run_account_show(const Output& out, const AccountArgs& args);
