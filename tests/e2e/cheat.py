@@ -3,7 +3,7 @@
 from harness import COIN, DEV, MARKET, expect, expect_equal, log_word, main, say, wait_until
 from network import Devnet, events_of
 
-SEGMENTS, STEPS, PRICE = 2, 4, 3
+SEGMENTS, STEPS, PRICE = 2, 2, 3
 CLIENT, CHEAT = 0, 2
 BOND = 8 * PRICE * COIN  # bondFactor of genesis/devnet.json
 

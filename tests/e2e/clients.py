@@ -10,7 +10,7 @@ from harness import COIN, Failure, Skip, expect_equal, main, say, tail
 from network import Devnet, tiny_gpt
 
 CLIENTS = pathlib.Path(__file__).resolve().parent / "clients"
-SEGMENTS, STEPS = 2, 4
+SEGMENTS, STEPS = 2, 3
 
 
 def has_registry():
@@ -57,7 +57,7 @@ def write_spec(net):
                          "--segment", STEPS, *tiny_gpt())
     spec = {
         "program": publish(net, program), "programId": said["programId"], "data": publish(net, data),
-        "segments": SEGMENTS, "stepsPerSegment": STEPS, "microBatches": 1, "segmentBlocks": 480,
+        "segments": SEGMENTS, "stepsPerSegment": STEPS, "microBatches": 2, "segmentBlocks": 480,
         "pricePerSegment": str(COIN), "auditFee": str(COIN // 100), "licence": "CC0-1.0",
     }
     path = net.test.folder / "spec.json"

@@ -5,7 +5,7 @@ import struct
 
 from harness import expect, expect_equal, main, say, wait_until
 
-SEGMENTS, STEPS = 2, 3
+SEGMENTS, STEPS = 2, 2  # a cheat that skips one step of two is missed once in 340,000 draws
 
 
 def flip(path):

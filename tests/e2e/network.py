@@ -5,9 +5,9 @@ import re
 
 from harness import MARKET, Failure, Rpc, expect, expect_equal, say, wait_until
 
-# A job that takes seconds: 3 auditors draw 4 units each, so a segment of 4 units is audited whole.
+# A job that takes seconds. Each of 3 auditors draws 4 units: a segment of 2 steps with 2 units is audited whole.
 def tiny_gpt(width=64):
-    return ["--layers", 1, "--width", width, "--heads", 2, "--sequence", 32, "--sequences", 2, "--micro-batches", 1]
+    return ["--layers", 1, "--width", width, "--heads", 2, "--sequence", 32, "--sequences", 1, "--micro-batches", 2]
 
 
 class Node:
