@@ -52,7 +52,8 @@ int run_account_new(const Output& out, const AccountArgs& args) {
 int run_account_validator(const Output& out, const AccountArgs& args) {
     const std::string folder = args.folder.empty() ? "keys" : args.folder;
     if (wallet::file_exists(folder + "/consensus.json"))
-        return out.fail("'" + folder + "' holds a validator's keys already; a second set would "
+        return out.fail("'" + folder +
+                        "' holds a validator's keys already; a second set would "
                         "invite signing twice: name another --keystore folder");
     const auto keys = wallet::create_validator_keys(folder, args.light);
     if (!keys) return out.fail(keys.error().text);
