@@ -128,6 +128,7 @@ def rejects_wrong_files(net, test):
     for content in (b"", b"\x00", os.urandom(4096), b"{" * 4096):
         path.write_bytes(content)
         refused(test, 1, "junk", "program", "inspect", path)
+        refused(test, 1, "junk", "verify", "--case", path)
     model = test.folder / "model"
     model.mkdir()
     refused(test, 1, "model", "verify", "--model", model, "--offline")

@@ -16,12 +16,14 @@ def flip(path):
 
 
 def check_files(folder):
-    for name in ("model.safetensors", "config.json", "tokenizer.json", "README.md", "loss.svg", "receipt.json"):
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "README.md", "loss.svg", "receipt.json", "audit.case"):
         expect((folder / name).is_file() and (folder / name).stat().st_size > 0, f"there is no {name} in {folder.name}")
     expect("<svg" in (folder / "loss.svg").read_text(), "loss.svg is no picture")
     expect("model_type" in json.loads((folder / "config.json").read_text()), "config.json names no model type")
     receipt = json.loads((folder / "receipt.json").read_text())
-    expect(isinstance(receipt, dict) and receipt, "receipt.json is empty")
+    money = {name: int(wei) for name, wei in receipt["money"].items()}
+    expect_equal(money["escrowWei"], sum(money.values()) - money["escrowWei"], "the escrow, and what the receipt says became of it")
+    expect(money["providerWei"] > 0 and money["auditorsWei"] > 0, "the provider and the auditors were paid")
     content = (folder / "model.safetensors").read_bytes()
     size = struct.unpack("<Q", content[:8])[0]
     header = json.loads(content[8:8 + size])
@@ -40,6 +42,9 @@ def run(test):
     test.cli("verify", "--model", out, "--offline")
     sample = test.cli("sample", "--model", out, "--prompt", "The ", "--count", 20, "--threads", 2)
     expect(sample.out.strip(), "the model says nothing")
+    replay = test.cli("verify", "--case", out / "audit.case", "--no-cuda", code=1)
+    expect("MISMATCH" in replay.text, "replaying the cheated segment does not show the fraud")
+    say("the saved audit of the cheated segment replays to a mismatch, without a network")
     flip(out / "model.safetensors")
     spoiled = test.cli("verify", "--model", out, "--offline", code=1)
     expect("MISMATCH" in spoiled.text, "verify does not name the mismatch")

@@ -75,8 +75,10 @@ def run(test):
     check_money(net, posted, before)
     check_stake(net)
     expect_equal(provider.stop(), 0, "exit code of the provider after SIGTERM")
-    test.cli("verify", "--rpc", net.nodes[0].url, "--job", 0, "--segment", SEGMENTS - 1, "--no-cuda")
-    say("anyone can replay the last segment")
+    case = test.folder / "segment.case"
+    test.cli("verify", "--rpc", net.nodes[0].url, "--job", 0, "--segment", SEGMENTS - 1, "--no-cuda", "--save", case)
+    test.cli("verify", "--case", case, "--no-cuda")
+    say("anyone can replay the last segment, with the network and without")
 
 
 main(run)
