@@ -261,6 +261,18 @@ private:
         return Done{};
     }
 
+    /// A cancelled job closes at once; where another of its segments is still under audit, the
+    /// validators close it when that is over. Only then is the escrow back.
+    Result<Done, std::string> cancel_cheat() {
+        if (auto done = plain(market_->cancel(cheat_.id)); !done) return unexpected(done.error());
+        for (const uint64_t since = steady_ms();; sleep_ms(200)) {
+            if (auto ok = still_running(since, "closing the cheated job"); !ok) return ok;
+            const auto job = plain(market_->job(cheat_.id));
+            if (!job) return unexpected(job.error());
+            if (job->state == wallet::JobState::closed) return Done{};
+        }
+    }
+
     Result<Done, std::string> catch_cheat() {
         if (args_.skip_cheat) return Done{};
         const auto o = offer(kCheatSegments, 2);
@@ -284,7 +296,7 @@ private:
             sleep_ms(200);
         }
         tell(green("caught") + ": the audits found a mismatch, the second committee confirmed it");
-        if (auto done = plain(market_->cancel(cheat_.id)); !done) return unexpected(done.error());
+        if (auto done = cancel_cheat(); !done) return done;
         auto story = gather_story(*market_, *client_, cheat_);
         if (!story) return unexpected(story.error());
         cheat_story_ = std::move(*story);

@@ -298,12 +298,12 @@ class Rpc:
     def keccak(self, text):
         return self("web3_sha3", "0x" + text.encode().hex())
 
-    def view(self, contract, signature, *words):
+    def view(self, contract, signature, *words, block="latest"):
         """The words that a view function returns, as numbers; arguments are numbers or 0x-text."""
         data = self.keccak(signature)[:10]
         for word in words:
             data += f"{int(word, 16) if isinstance(word, str) else word:064x}"
-        answer = self("eth_call", {"to": contract, "data": data}, "latest")[2:]
+        answer = self("eth_call", {"to": contract, "data": data}, block)[2:]
         return [int(answer[i:i + 64], 16) for i in range(0, len(answer), 64)]
 
     def logs(self, contract, signature, *topics):

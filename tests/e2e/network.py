@@ -115,12 +115,13 @@ class Devnet:
 
     def expect_sums(self, *accounts):
         """The market holds what is in escrow and on credit, to the wei; the accounts are all who may have credit."""
+        jobs = self.rpc("yard_jobs")["jobs"]
+        expect(all(job["state"] == "closed" for job in jobs), "a job still runs, so that sums may change while they are read")
         block = self.rpc("eth_blockNumber")
-        escrows = sum(int(job["escrow"], 16) for job in self.rpc("yard_jobs")["jobs"])
-        credits = sum(self.rpc.view(MARKET, "credit(address)", who)[0] for who in [*accounts, *self.operators])
-        held = self.rpc.balance(MARKET)
-        expect_equal(self.rpc.view(MARKET, "jobCount()")[0], len(self.rpc("yard_jobs")["jobs"]), "jobs")
-        expect_equal(held, escrows + credits, f"balance of the market near block {int(block, 16)}")
+        escrows = sum(int(job["escrow"], 16) for job in jobs)
+        credits = sum(self.rpc.view(MARKET, "credit(address)", who, block=block)[0] for who in [*accounts, *self.operators])
+        held = self.rpc.balance(MARKET, block)
+        expect_equal(held, escrows + credits, f"balance of the market at block {int(block, 16)}")
         say(f"the market holds {held} wei: {escrows} in escrow, {credits} on credit")
 
 
