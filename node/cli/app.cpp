@@ -197,12 +197,15 @@ void add_job(CLI::App& app, Arguments& a) {
     auto* cancel = command(
         *job, "cancel", "stop a job; the unspent escrow comes back",
         "trainyard job cancel 0 --key dev:0", [&a] { return run_job_cancel(a.out, a.job); }, a);
-    add_key(cancel, a.job.key);
+    auto* withdraw = command(
+        *job, "withdraw", "take what the market owes you", "trainyard job withdraw --key dev:0",
+        [&a] { return run_job_withdraw(a.out, a.job); }, a);
+    for (auto* sub : {cancel, withdraw}) add_key(sub, a.job.key);
     auto* download = command(
         *job, "download", "the model as a Hugging Face folder",
         "trainyard job download 0 --out model", [&a] { return run_job_download(a.out, a.job); }, a);
     download->add_option("--out", a.job.out, "folder to write")->capture_default_str();
-    for (auto* sub : {status, list, cancel, download}) add_rpc(sub, a.job.rpc);
+    for (auto* sub : {status, list, cancel, withdraw, download}) add_rpc(sub, a.job.rpc);
     for (auto* sub : {status, cancel, download})
         sub->add_option("id", a.job.id, "number of the job")->required();
 }

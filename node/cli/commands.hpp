@@ -80,6 +80,8 @@ int run_job_submit(const Output& out, const JobArgs& args);
 int run_job_status(const Output& out, const JobArgs& args);
 int run_job_list(const Output& out, const JobArgs& args);
 int run_job_cancel(const Output& out, const JobArgs& args);
+/// Takes what the market owes this account: pay, fees, refunds.
+int run_job_withdraw(const Output& out, const JobArgs& args);
 int run_job_download(const Output& out, const JobArgs& args);
 
 struct VerifyArgs {

@@ -185,6 +185,20 @@ int run_job_cancel(const Output& out, const JobArgs& args) {
     return kOk;
 }
 
+int run_job_withdraw(const Output& out, const JobArgs& args) {
+    const auto market = open_account(args.rpc, args.key);
+    if (!market) return out.fail(market.error());
+    const auto credit = (*market)->credit((*market)->self());
+    if (!credit) return out.fail(credit.error().text);
+    if (!credit->is_zero())
+        if (const auto paid = (*market)->withdraw(); !paid) return out.fail(paid.error().text);
+    if (out.json)
+        out.line(json::serialize(json::object{{"withdrawnWei", to_decimal(*credit)}}));
+    else
+        out.line(coins(*credit) + " coins withdrawn from the market");
+    return kOk;
+}
+
 int run_job_download(const Output& out, const JobArgs& args) {
     const auto market = open_reader(args.rpc);
     if (!market) return out.fail(market.error());

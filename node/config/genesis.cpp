@@ -4,6 +4,7 @@
 
 #include "core/assert.hpp"
 #include "core/hash.hpp"
+#include "core/rlp.hpp"
 #include "state/trie.hpp"
 
 namespace trainyard::node::config {
@@ -25,6 +26,28 @@ state::StateDiff genesis_state(const Genesis& genesis) {
     return diff;
 }
 
+Hash config_hash(const Genesis& genesis) {
+    rlp::Writer writer;
+    writer.begin_list()
+        .number(genesis.chain_id)
+        .number(genesis.epoch_length)
+        .number(genesis.cutoff)
+        .number(genesis.block_interval_ms)
+        .number(genesis.delta_ms)
+        .begin_list();
+    for (const GenesisValidator& v : genesis.validators) {
+        writer.begin_list()
+            .fixed(v.address)
+            .fixed(v.consensus_key)
+            .fixed(v.vrf_key)
+            .fixed(v.p2p_key)
+            .number(v.stake_wei)
+            .end_list();
+    }
+    writer.end_list().end_list();
+    return keccak256(writer.take());
+}
+
 Block genesis_block(const Genesis& genesis) {
     const auto update = state::state_root(kEmptyTrieRoot, genesis_state(genesis), state::NoNodes{});
     ASSERT(update.has_value());  // nothing lies below the empty trie that could be missing
@@ -42,7 +65,7 @@ Block genesis_block(const Genesis& genesis) {
     h.withdrawals_root = kEmptyTrieRoot;
     h.blob_gas_used = 0;
     h.excess_blob_gas = 0;
-    h.parent_beacon_block_root = Hash{};
+    h.parent_beacon_block_root = config_hash(genesis);
     h.requests_hash = sha256({});  // EIP-7685: no requests
     block.withdrawals.emplace();
     return block;

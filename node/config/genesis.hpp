@@ -55,7 +55,11 @@ struct Genesis {
 
 /// The allocation as a diff over the empty world.
 [[nodiscard]] state::StateDiff genesis_state(const Genesis& genesis);
-/// Block 0; its state root is computed from the allocation.
+/// What nodes of one chain must agree on beside the allocation: chain id, times, validators (their
+/// endpoints may change). Block 0 carries it, so that its hash covers the whole file.
+[[nodiscard]] Hash config_hash(const Genesis& genesis);
+/// Block 0; its state root is computed from the allocation, and config_hash stands in
+/// parentBeaconBlockRoot, which has no other meaning there.
 [[nodiscard]] Block genesis_block(const Genesis& genesis);
 /// keccak of block 0's header; error `mismatch` if the file names another.
 [[nodiscard]] Result<Hash, ConfigError> check_genesis(const Genesis& genesis);

@@ -72,6 +72,25 @@ TEST(genesis, block_zero_depends_on_the_allocation) {
     EXPECT_NE(*check_genesis(example()), *check_genesis(other));
 }
 
+TEST(genesis, block_zero_depends_on_what_nodes_must_agree_on_but_not_on_endpoints) {
+    const Hash hash = *check_genesis(example());
+    const auto changed = [&](auto change) {
+        Genesis g = example();
+        g.block_hash = Hash{};
+        change(g);
+        return *check_genesis(g) != hash;
+    };
+    EXPECT_TRUE(changed([](Genesis& g) { ++g.chain_id; }));
+    EXPECT_TRUE(changed([](Genesis& g) { ++g.epoch_length; }));
+    EXPECT_TRUE(changed([](Genesis& g) { ++g.cutoff; }));
+    EXPECT_TRUE(changed([](Genesis& g) { ++g.block_interval_ms; }));
+    EXPECT_TRUE(changed([](Genesis& g) { ++g.delta_ms; }));
+    EXPECT_TRUE(changed([](Genesis& g) { g.validators[0].stake_wei += 1; }));
+    EXPECT_TRUE(changed([](Genesis& g) { g.validators[0].vrf_key[5] ^= 1; }));
+    EXPECT_TRUE(changed([](Genesis& g) { g.validators.pop_back(); }));
+    EXPECT_FALSE(changed([](Genesis& g) { g.validators[0].endpoint = "10.1.1.1:9"; }));
+}
+
 TEST(genesis, rejects_a_hash_that_is_not_block_zero) {
     auto genesis = example();
     genesis.block_hash.bytes.fill(1);
