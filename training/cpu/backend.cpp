@@ -33,13 +33,13 @@ void CpuBackend::release(void* memory) {
     reference::release_host(memory);
 }
 void CpuBackend::upload(void* to, const void* from_host, size_t bytes) {
-    std::memcpy(to, from_host, bytes);
+    if (bytes != 0) std::memcpy(to, from_host, bytes);
 }
 void CpuBackend::download(void* to_host, const void* from, size_t bytes) {
-    std::memcpy(to_host, from, bytes);
+    if (bytes != 0) std::memcpy(to_host, from, bytes);
 }
 void CpuBackend::fill_zero(float* x, size_t count) {
-    std::memset(x, 0, count * sizeof(float));
+    if (count != 0) std::memset(x, 0, count * sizeof(float));
 }
 
 Result<BackendStatus, BackendError> CpuBackend::finish() {

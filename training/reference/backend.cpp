@@ -30,13 +30,13 @@ void ReferenceBackend::release(void* memory) {
     release_host(memory);
 }
 void ReferenceBackend::upload(void* to, const void* from_host, size_t bytes) {
-    std::memcpy(to, from_host, bytes);
+    if (bytes != 0) std::memcpy(to, from_host, bytes);
 }
 void ReferenceBackend::download(void* to_host, const void* from, size_t bytes) {
-    std::memcpy(to_host, from, bytes);
+    if (bytes != 0) std::memcpy(to_host, from, bytes);
 }
 void ReferenceBackend::fill_zero(float* x, size_t count) {
-    std::memset(x, 0, count * sizeof(float));
+    if (count != 0) std::memset(x, 0, count * sizeof(float));
 }
 Result<BackendStatus, BackendError> ReferenceBackend::finish() {
     const BackendStatus status{nonfinite_};

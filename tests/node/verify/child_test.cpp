@@ -51,15 +51,15 @@ TEST(child_process, one_that_ignores_the_polite_signal_is_killed) {
 }
 
 TEST(child_process, does_not_outlive_the_thread_that_started_it) {
-    int pid = -1;
+    std::unique_ptr<ChildProcess> kept;
     std::thread([&] {
         auto child = ChildProcess::start({{"/bin/sleep", "60"}, "", -1, 0, false});
         ASSERT_TRUE(child);
-        pid = child->pid();
-        new ChildProcess(std::move(*child));  // never stopped by us
+        kept = std::make_unique<ChildProcess>(std::move(*child));  // not stopped by us
     }).join();
+    ASSERT_NE(kept, nullptr);
     for (int i = 0; i < 2000; ++i) {
-        if (::waitpid(pid, nullptr, WNOHANG) == pid) return;
+        if (!kept->is_running()) return;
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     ADD_FAILURE() << "still alive";
