@@ -2,6 +2,7 @@
 // Flags and help of every command; the only file that sees CLI11.
 #include "node/cli/app.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 
@@ -339,6 +340,14 @@ int run_configured_node(Arguments& a) {
     return run_node(config);
 }
 
+/// "--http.port,--http-port": as the settings file spells it, and as a shell user may.
+std::string flag_names(const std::string& key) {
+    if (key.find('.') == std::string::npos) return "--" + key;
+    std::string dashed = key;
+    std::replace(dashed.begin(), dashed.end(), '.', '-');
+    return "--" + key + ",--" + dashed;
+}
+
 void add_node(CLI::App& app, Arguments& a) {
     auto* node = command(
         app, "node", "run a node; with --keys it is a validator",
@@ -350,7 +359,7 @@ void add_node(CLI::App& app, Arguments& a) {
     for (const auto& setting : config::settings()) {
         auto& values = a.node.emplace_back(NodeFlag{setting.key, {}}).values;
         const std::string help = setting.help + " (" + config::variable_of(setting) + ")";
-        auto* option = node->add_option("--" + setting.key, values, help);
+        auto* option = node->add_option(flag_names(setting.key), values, help);
         option->type_name("");
         if (setting.is_flag) option->expected(0, 1)->default_str("true");
     }
