@@ -40,7 +40,7 @@ Result<Done, BlockInvalid> check_blob_fields(const Header& header, const Header&
     if (*header.blob_gas_used > blobs.max * kBlobGas || *header.blob_gas_used % kBlobGas != 0)
         return fail(BlockFault::bad_blob_gas);
     if (*header.excess_blob_gas != next_excess_blob_gas(parent, header.timestamp, config))
-        return fail(BlockFault::bad_blob_gas);
+        return fail(BlockFault::bad_excess_blob_gas);
     return Done{};
 }
 
@@ -49,7 +49,9 @@ Result<Done, BlockInvalid> check_blob_fields(const Header& header, const Header&
 std::string_view to_text(BlockFault fault) {
     switch (fault) {
         case BlockFault::wrong_parent:
-            return "the parent hash or number does not fit";
+            return "the parent is another block";
+        case BlockFault::bad_number:
+            return "the number is not one more than the parent's";
         case BlockFault::bad_timestamp:
             return "the timestamp is before its parent's";
         case BlockFault::bad_gas_limit:
@@ -70,6 +72,8 @@ std::string_view to_text(BlockFault fault) {
             return "the withdrawals do not fit the header";
         case BlockFault::bad_blob_gas:
             return "the blob gas does not fit";
+        case BlockFault::bad_excess_blob_gas:
+            return "the excess blob gas does not follow from the parent";
         case BlockFault::block_too_large:
             return "the block is too large";
         case BlockFault::bad_transactions_root:
@@ -86,6 +90,10 @@ std::string_view to_text(BlockFault fault) {
             return "the state root differs";
         case BlockFault::bad_requests:
             return "the requests differ";
+        case BlockFault::bad_deposit:
+            return "a deposit log has another shape";
+        case BlockFault::system_contract_missing:
+            return "a contract that the protocol calls is missing";
         case BlockFault::system_call_failed:
             return "a call of the protocol failed";
     }
@@ -151,8 +159,8 @@ Result<Done, BlockInvalid> check_header(const Header& header, const Header& pare
                                         const ChainConfig& config) {
     using enum BlockFault;
     const auto& rules = vm::rules_of(config.revision_at(header.number, header.timestamp));
-    if (header.number != parent.number + 1 || header.parent_hash != hash_header(parent))
-        return fail(wrong_parent);
+    if (header.parent_hash != hash_header(parent)) return fail(wrong_parent);
+    if (header.number != parent.number + 1) return fail(bad_number);
     if (header.timestamp < parent.timestamp ||
         (header.timestamp == parent.timestamp && !config.equal_timestamps))
         return fail(bad_timestamp);

@@ -15,7 +15,8 @@ namespace trainyard::consensus {
 
 /// Which rule a block breaks.
 enum class BlockFault : uint8_t {
-    wrong_parent,          ///< Yellow Paper equation 44: parent hash and number
+    wrong_parent,          ///< Yellow Paper equation 44: parent hash
+    bad_number,            ///< Yellow Paper equation 44: the parent's number and one
     bad_timestamp,         ///< Yellow Paper equation 49; equal_timestamps
     bad_gas_limit,         ///< Yellow Paper equation 47
     gas_used_above_limit,  ///< Yellow Paper equation 46
@@ -25,7 +26,8 @@ enum class BlockFault : uint8_t {
     bad_difficulty,        ///< EIP-3675: zero difficulty and nonce
     bad_fork_fields,       ///< a field is missing or comes before its fork
     bad_withdrawals,       ///< EIP-4895
-    bad_blob_gas,          ///< EIP-4844
+    bad_blob_gas,          ///< EIP-4844: blob gas used
+    bad_excess_blob_gas,   ///< EIP-4844, EIP-7918
     block_too_large,       ///< EIP-7934
     bad_transactions_root,
     bad_transaction,  ///< one of its transactions; `tx_error` and `tx_index` say which
@@ -33,8 +35,10 @@ enum class BlockFault : uint8_t {
     bad_receipts_root,
     bad_bloom,
     bad_state_root,
-    bad_requests,        ///< EIP-7685
-    system_call_failed,  ///< EIP-7002, EIP-7251, the Beacon contract
+    bad_requests,             ///< EIP-7685
+    bad_deposit,              ///< EIP-6110: a deposit log of another shape
+    system_contract_missing,  ///< EIP-7002, EIP-7251: no code at its address
+    system_call_failed,       ///< EIP-7002, EIP-7251, the Beacon contract
 };
 [[nodiscard]] std::string_view to_text(BlockFault fault);
 

@@ -36,17 +36,6 @@ bool type_is_active(const Tx& tx, const vm::Rules& rules, const ChainConfig& con
     return false;
 }
 
-Result<Done, TxInvalid> check_gas(const Tx& tx, const vm::Rules& rules) {
-    if (tx.gas_limit > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-        return unexpected(TxInvalid::gas_above_block_limit);
-    if (rules.tx_gas_is_capped && tx.gas_limit > kTxGasMax)
-        return unexpected(TxInvalid::gas_above_tx_cap);
-    const auto due = intrinsic_gas(tx, rules);
-    if (tx.gas_limit < due.intrinsic) return unexpected(TxInvalid::intrinsic_gas_too_low);
-    if (tx.gas_limit < due.floor) return unexpected(TxInvalid::floor_gas_too_low);
-    return Done{};
-}
-
 Result<Done, TxInvalid> check_blobs(const Tx& tx, const ForkAt& fork) {
     if (!tx.to) return unexpected(TxInvalid::blob_creates);
     if (tx.blob_hashes.empty()) return unexpected(TxInvalid::blob_without_hashes);
@@ -147,7 +136,18 @@ Result<Done, TxInvalid> check_tx_shape(const Tx& tx, const ForkAt& fork,
     }
     if (tx.max_fee_per_gas < tx.max_priority_fee_per_gas)
         return unexpected(TxInvalid::tip_above_fee_cap);
-    return check_gas(tx, rules);
+    return Done{};
+}
+
+Result<Done, TxInvalid> check_tx_gas(const Tx& tx, const vm::Rules& rules) {
+    if (tx.gas_limit > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+        return unexpected(TxInvalid::gas_above_block_limit);
+    if (rules.tx_gas_is_capped && tx.gas_limit > kTxGasMax)
+        return unexpected(TxInvalid::gas_above_tx_cap);
+    const auto due = intrinsic_gas(tx, rules);
+    if (tx.gas_limit < due.intrinsic) return unexpected(TxInvalid::intrinsic_gas_too_low);
+    if (tx.gas_limit < due.floor) return unexpected(TxInvalid::floor_gas_too_low);
+    return Done{};
 }
 
 Result<Done, TxInvalid> check_tx_fees(const Tx& tx, const vm::Rules& rules, const FeeEnv& fees) {

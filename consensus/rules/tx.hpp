@@ -62,9 +62,12 @@ struct IntrinsicGas {
 };
 [[nodiscard]] IntrinsicGas intrinsic_gas(const Tx& tx, const vm::Rules& rules);
 
-/// What needs neither state nor block: type, chain, gas, sizes, lists. `fork` is the block's.
+/// What needs neither state nor block: type, chain, sizes, lists. `fork` is the block's.
 [[nodiscard]] Result<Done, TxInvalid> check_tx_shape(const Tx& tx, const ForkAt& fork,
                                                      const ChainConfig& config);
+
+/// The gas limit against what is due in any case and against the cap of EIP-7825.
+[[nodiscard]] Result<Done, TxInvalid> check_tx_gas(const Tx& tx, const vm::Rules& rules);
 
 /// Fee caps against the block's prices.
 [[nodiscard]] Result<Done, TxInvalid> check_tx_fees(const Tx& tx, const vm::Rules& rules,

@@ -64,15 +64,15 @@ Result<Bytes, BlockFault> deposits_of(const Evm& evm, const std::vector<Receipt>
         for (const auto& log : receipt.logs) {
             if (log.address != evm.context().config.deposit_contract) continue;
             if (log.topics.empty() || log.topics[0] != topic) continue;
-            if (!append_deposit(deposits, log.data)) return unexpected(BlockFault::bad_requests);
+            if (!append_deposit(deposits, log.data)) return unexpected(BlockFault::bad_deposit);
         }
     return deposits;
 }
 
 Result<Bytes, BlockFault> ask_contract(Evm& evm, const Address& contract) {
     auto result = call_system(evm, contract, {});
-    if (!result || result->status != vm::Status::success)
-        return unexpected(BlockFault::system_call_failed);
+    if (!result) return unexpected(BlockFault::system_contract_missing);
+    if (result->status != vm::Status::success) return unexpected(BlockFault::system_call_failed);
     return std::move(result->output);
 }
 

@@ -21,7 +21,7 @@ namespace trainyard::consensus {
 void apply_withdrawals(World& world, const std::vector<Withdrawal>& withdrawals);
 
 /// EIP-7685: the hash over deposits (EIP-6110), withdrawal (EIP-7002) and consolidation requests
-/// (EIP-7251). Errors: system_call_failed, bad_requests (a deposit log of another shape).
+/// (EIP-7251). Errors: system_contract_missing, system_call_failed, bad_deposit.
 [[nodiscard]] Result<Hash, BlockFault> collect_requests(Evm& evm,
                                                         const std::vector<Receipt>& receipts);
 

@@ -129,9 +129,10 @@ void buy_gas(Evm& evm, const Tx& tx, const Address& sender, const Uint256& gas_p
 Result<Done, TxInvalid> check_transaction(World& world, const ExecutionContext& context,
                                           const Tx& tx, const Address& sender) {
     if (auto ok = check_tx_shape(tx, context.fork(), context.config); !ok) return ok;
+    if (tx.gas_limit > context.env.gas_limit) return unexpected(TxInvalid::gas_above_block_limit);
     const FeeEnv fees{context.env.base_fee, context.env.blob_base_fee};
     if (auto ok = check_tx_fees(tx, context.rules(), fees); !ok) return ok;
-    if (tx.gas_limit > context.env.gas_limit) return unexpected(TxInvalid::gas_above_block_limit);
+    if (auto ok = check_tx_gas(tx, context.rules()); !ok) return ok;
     return check_tx_sender(tx, context.rules(), sender_state(world, sender));
 }
 

@@ -83,6 +83,8 @@ PoolState::Price PoolState::price_of(const Pooled& tx) {
 PoolState::Check PoolState::check(const Tx& tx, const SenderState& state) const {
     if (const auto shape = consensus::check_tx_shape(tx, env_.fork, config_); !shape)
         return refuse(shape.error());
+    const auto& rules = vm::rules_of(env_.fork.revision);
+    if (const auto gas = consensus::check_tx_gas(tx, rules); !gas) return refuse(gas.error());
     if (tx.gas_limit > env_.gas_limit) return refuse(PoolError::gas_above_block_limit);
     if (tx.max_priority_fee_per_gas < limits_.tip_min_wei)
         return refuse(PoolError::underpriced,
@@ -95,7 +97,6 @@ PoolState::Check PoolState::check(const Tx& tx, const SenderState& state) const 
         return refuse(TxInvalid::nonce_too_high, numbers);
     auto when_due = state;
     when_due.nonce = tx.nonce;
-    const auto& rules = vm::rules_of(env_.fork.revision);
     if (const auto done = consensus::check_tx_sender(tx, rules, when_due); !done) {
         if (done.error() != TxInvalid::insufficient_funds) return refuse(done.error());
         const auto cost = consensus::max_cost_wei(tx);

@@ -8,6 +8,7 @@
 #include "core/hash.hpp"
 #include "core/rlp.hpp"
 #include "tests/conformance/fixture.hpp"
+#include "tests/conformance/refusals.hpp"
 
 namespace trainyard::conformance {
 namespace {
@@ -35,34 +36,27 @@ struct Chain {
     }
 };
 
-std::string describe(const consensus::BlockInvalid& invalid) {
-    std::string text(to_text(invalid.fault));
-    if (invalid.tx_error)
-        text += " (transaction " + std::to_string(invalid.tx_index) + ": " +
-                std::string(to_text(*invalid.tx_error)) + ")";
-    return text;
+std::optional<Refusal> refuse(consensus::BlockFault fault) {
+    return refusal_of({fault, 0, {}});
 }
 
-/// Empty if the block was taken, else why not.
-std::string add_block(Chain& chain, BytesView encoded) {
-    const auto block = decode_block(encoded);
-    if (!block) return "does not decode: " + std::string(rlp::to_text(block.error()));
-    const auto parent = chain.tips.find(block->header.parent_hash);
-    if (parent == chain.tips.end())
-        return std::string(to_text(consensus::BlockFault::wrong_parent));
+/// Nothing if the block was taken, else why not.
+std::optional<Refusal> add_block(Chain& chain, const Block& block) {
+    const auto parent = chain.tips.find(block.header.parent_hash);
+    if (parent == chain.tips.end()) return refuse(consensus::BlockFault::wrong_parent);
     const auto& [parent_hash, tip] = *parent;
     const auto outcome = consensus::apply_block(
-        tip.world, tip.header, *block,
+        tip.world, tip.header, block,
         [&, at = parent_hash](uint64_t number) { return chain.hash_on_branch(at, number); },
         chain.config);
-    if (!outcome) return describe(outcome.error());
-    Tip next{block->header, tip.world};
+    if (!outcome) return refusal_of(outcome.error());
+    Tip next{block.header, tip.world};
     next.world.apply(outcome->diff);
-    if (next.world.root() != block->header.state_root)
-        return std::string(to_text(consensus::BlockFault::bad_state_root));
-    chain.head = hash_header(block->header);
+    if (next.world.root() != block.header.state_root)
+        return refuse(consensus::BlockFault::bad_state_root);
+    chain.head = hash_header(block.header);
     chain.tips.emplace(chain.head, std::move(next));
-    return "";
+    return std::nullopt;
 }
 
 Header genesis_header(const json::object& test) {
@@ -72,23 +66,36 @@ Header genesis_header(const json::object& test) {
     return block->header;
 }
 
+/// Empty if the block fared as expected, which may be null for a valid one.
+std::string run_block(Chain& chain, BytesView encoded, const json::value* expected) {
+    const auto block = decode_block(encoded);
+    auto refusal = block ? add_block(chain, *block)
+                         : std::optional(undecodable(std::string(rlp::to_text(block.error()))));
+    if (expected == nullptr) return refusal ? "expected valid, found " + refusal->text : "";
+    const std::string_view names = expected->as_string();
+    if (refusal && is_refused_as(names, *refusal)) return "";
+    // Some blocks have the transactions root of the block without the bad transaction: the reason
+    // that the vector names has to come up once that is put right.
+    if (refusal && refusal->fault == consensus::BlockFault::bad_transactions_root) {
+        Block corrected = *block;
+        corrected.header.transactions_root = consensus::transactions_root(block->txs);
+        refusal = add_block(chain, corrected);
+        if (refusal && is_refused_as(names, *refusal)) return "";
+    }
+    return "expected refusal " + std::string(names) + ", found " +
+           (refusal ? "refusal: " + refusal->text : "valid");
+}
+
 std::string run_blocks(const json::object& test, Chain& chain) {
     size_t index = 0;
     for (const auto& item : test.at("blocks").as_array()) {
         ++index;
         const auto& o = item.as_object();
         const auto* refused = find(o, "expectException");
-        const auto* encoded = find(o, "rlp");
-        const std::string where = "block " + std::to_string(index) + ": ";
-        std::string error = "no RLP";
-        if (encoded != nullptr) {
-            const auto bytes = from_hex(encoded->as_string());
-            error = bytes ? add_block(chain, *bytes) : "odd hexadecimal digits";
-        }
-        if (refused == nullptr && !error.empty()) return where + "expected valid, found " + error;
-        if (refused != nullptr && error.empty())
-            return where + "expected refusal " + std::string(refused->as_string()) +
-                   ", found valid";
+        const auto* rlp = find(o, "rlp");
+        const auto bytes = rlp == nullptr ? std::nullopt : from_hex(rlp->as_string());
+        const auto difference = run_block(chain, bytes.value_or(Bytes()), refused);
+        if (!difference.empty()) return "block " + std::to_string(index) + ": " + difference;
     }
     return "";
 }

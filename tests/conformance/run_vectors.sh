@@ -15,11 +15,7 @@ if [ ! -f "$stamp" ]; then
     : > "$stamp"
 fi
 case $(basename "$program") in
-    statetest)
-        for fork in Osaka Prague Cancun; do
-            echo "$fork"
-            "$program" "$folder/vectors/state" --fork "$fork" --exclude "$exclusions" --jobs 2
-        done ;;
+    statetest) "$program" "$folder/vectors/state" --exclude "$exclusions" --jobs 2 ;;
     blocktest) "$program" "$folder/vectors/blockchain" --exclude "$exclusions" --jobs 2 ;;
     precompiletest) "$program" "$folder/vectors/precompiles" ;;
 esac

@@ -105,9 +105,9 @@ int run_program(int argc, char** argv, const RunFile& run_file) {
     std::vector<std::thread> threads;
     for (unsigned i = 0; i < options->jobs; ++i) threads.emplace_back(work);
     for (auto& thread : threads) thread.join();
-    std::printf("%llu passed, %llu failed, %llu excluded\n",
-                static_cast<unsigned long long>(passed), static_cast<unsigned long long>(failed),
-                static_cast<unsigned long long>(excluded));
+    if (excluded > 0) std::printf("%llu excluded\n", static_cast<unsigned long long>(excluded));
+    std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(passed),
+                static_cast<unsigned long long>(failed));
     return failed == 0 && passed > 0 ? 0 : 1;
 }
 

@@ -7,6 +7,7 @@
 #include "core/hash.hpp"
 #include "core/rlp.hpp"
 #include "tests/conformance/fixture.hpp"
+#include "tests/conformance/refusals.hpp"
 
 namespace trainyard::conformance {
 namespace {
@@ -141,6 +142,22 @@ Hash hash_of_decimal(uint64_t number) {
     return keccak256(as_bytes(std::to_string(number)));
 }
 
+/// The signed transaction against the one that the fields gave; empty if they are the same.
+std::string check_encoded(BytesView encoded, Tx tx, const Address& sender) {
+    const auto decoded = decode_tx(encoded);
+    if (!decoded) return "txbytes do not decode: " + std::string(to_text(decoded.error()));
+    const auto recovered = recover_sender(*decoded);
+    if (!recovered || *recovered != sender) return "txbytes give another sender";
+    tx.y_parity = decoded->y_parity;
+    tx.r = decoded->r;
+    tx.s = decoded->s;
+    if (tx.type == TxType::legacy) tx.chain_id = decoded->chain_id;
+    if (tx != *decoded) return "txbytes give another transaction";
+    return encode_tx(*decoded) == Bytes(encoded.begin(), encoded.end())
+               ? ""
+               : "txbytes encode differently";
+}
+
 /// Empty if all is as it should be, else what differs.
 std::string run_case(const Case& c) {
     const ExecutionContext context{c.config, env_from(object_at(c.test, "env"), c.config),
@@ -149,18 +166,17 @@ std::string run_case(const Case& c) {
     const auto* refused = find(c.post, "expectException");
     const Tx tx = tx_of(t, object_at(c.post, "indexes"), c.config.chain_id);
     const auto sender = fixed_of<Address>(t.at("sender"));
-    const auto* encoded = find(c.post, "txbytes");
-    if (encoded != nullptr && refused == nullptr) {
-        const auto decoded = decode_tx(bytes_of(*encoded));
-        if (!decoded) return "txbytes do not decode: " + std::string(to_text(decoded.error()));
-        const auto recovered = recover_sender(*decoded);
-        if (!recovered || *recovered != sender) return "txbytes give another sender";
-    }
+    if (const auto* encoded = find(c.post, "txbytes"); encoded != nullptr && refused == nullptr)
+        if (auto difference = check_encoded(bytes_of(*encoded), tx, sender); !difference.empty())
+            return difference;
     const auto outcome = consensus::apply_transaction(c.world, context, tx, sender);
     if (outcome && refused != nullptr)
         return "expected refusal " + std::string(refused->as_string()) + ", found execution";
     if (!outcome && refused == nullptr)
         return "expected execution, found " + std::string(to_text(outcome.error()));
+    if (!outcome && !is_refused_as(refused->as_string(), refusal_of(outcome.error())))
+        return "expected refusal " + std::string(refused->as_string()) +
+               ", found refusal: " + std::string(to_text(outcome.error()));
     const auto diff =
         outcome ? with_touched_miner(outcome->diff, c.world, context) : state::StateDiff();
     const Hash root = c.world.root_after(diff);

@@ -71,7 +71,7 @@ TEST(block_rules, rejects_headers_with_one_field_wrong) {
     };
     using enum BlockFault;
     EXPECT_EQ(broken([](Header& h) { h.parent_hash[0] ^= 1; }), wrong_parent);
-    EXPECT_EQ(broken([](Header& h) { ++h.number; }), wrong_parent);
+    EXPECT_EQ(broken([](Header& h) { ++h.number; }), bad_number);
     EXPECT_EQ(broken([](Header& h) { --h.timestamp; }), bad_timestamp);
     EXPECT_EQ(broken([](Header& h) { h.gas_limit *= 2; }), bad_gas_limit);
     EXPECT_EQ(broken([](Header& h) { h.gas_used = h.gas_limit + 1; }), gas_used_above_limit);
@@ -83,7 +83,7 @@ TEST(block_rules, rejects_headers_with_one_field_wrong) {
     EXPECT_EQ(broken([](Header& h) { h.ommers_hash = Hash{}; }), bad_ommers);
     EXPECT_EQ(broken([](Header& h) { h.withdrawals_root.reset(); }), bad_fork_fields);
     EXPECT_EQ(broken([](Header& h) { h.requests_hash.reset(); }), bad_fork_fields);
-    EXPECT_EQ(broken([](Header& h) { h.excess_blob_gas = 1; }), bad_blob_gas);
+    EXPECT_EQ(broken([](Header& h) { h.excess_blob_gas = 1; }), bad_excess_blob_gas);
     EXPECT_EQ(broken([](Header& h) { h.blob_gas_used = kBlobGas; }), bad_blob_gas);
 }
 

@@ -26,7 +26,8 @@ std::optional<TxInvalid> shape_error(const Tx& tx, vm::Revision revision = vm::R
                                      bool ethereum = false) {
     ChainConfig config = ethereum ? ethereum_config(kChain, {}) : ChainConfig{.chain_id = kChain};
     const ForkAt fork{revision, 0, 0, ethereum_blobs(revision)};
-    const auto result = check_tx_shape(tx, fork, config);
+    auto result = check_tx_shape(tx, fork, config);
+    if (result) result = check_tx_gas(tx, vm::rules_of(revision));
     return result ? std::nullopt : std::optional(result.error());
 }
 
