@@ -40,7 +40,7 @@ HOMES = {
     "gmp": ["vm"], "cuda": ["cuda"], "boost/json": ["rpc", "node", "tests"], "boost/": ["node", "tests"],
     "google/protobuf": ["node/p2p"], "proto/": ["node/p2p"], "CLI/": ["node/cli"],
     "spdlog/": ["node"], "fmt/": ["node"], "toml++/": ["node/config"],
-    "gtest/": ["tests"], "gmock/": ["tests"], "benchmark/": ["bench"],
+    "gtest/": ["tests"], "gmock/": ["tests"], "benchmark/": ["bench"], "cblas": ["bench"],
 }
 PURE = ["core", "state", "vm", "consensus", "rpc"]
 BANNED = [  # (pattern, folders, reason)
