@@ -22,7 +22,7 @@ LAYERS = {
     "rpc": ["core"],
     "node": ["core", "state", "vm", "training", "cuda", "consensus", "rpc"],
     "tests": ["core", "state", "vm", "training", "cuda", "consensus", "rpc", "node"],
-    "bench": ["core", "state", "vm", "training", "cuda", "consensus", "rpc", "node"],
+    "bench": ["core", "state", "vm", "training", "cuda", "consensus", "rpc", "node", "tests"],
 }
 # Inside node/ each subsystem is a folder of its own with its own edges (CMakeLists.txt says the same).
 NODE_LAYERS = {

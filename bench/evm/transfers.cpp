@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// 1,000 transfers on a large state in LevelDB, step by step; and the trie alone.
+#include <cstdio>
+#include <filesystem>
+
+#include "bench/evm/bench.hpp"
+#include "consensus/transition/block.hpp"
+#include "core/hash.hpp"
+#include "state/kv.hpp"
+#include "state/world.hpp"
+
+namespace trainyard::bench {
+namespace {
+
+constexpr uint64_t kChainId = 7777;
+constexpr int kTransfers = 1000;
+
+SecretKey key_of(int i) {
+    SecretKey key;
+    for (size_t b = 0; b < 4; ++b)
+        key[31 - b] = static_cast<uint8_t>(static_cast<uint32_t>(i + 1) >> (8 * b));
+    return key;
+}
+
+/// The address of account `i`, which need not have a key.
+Address address_at(int i) {
+    const Hash h = keccak256(to_hash(Uint256(static_cast<uint64_t>(i))).bytes);
+    return *fixed_from<Address>(BytesView(h.bytes).subspan(12));
+}
+
+state::AccountChange with_balance(uint64_t balance) {
+    return state::AccountChange{1, Uint256(balance) << 40, kEmptyCodeHash, false, {}};
+}
+
+/// A chain in a folder of its own whose genesis has `accounts` accounts; the first 1,000 can sign.
+class Ledger {
+public:
+    Ledger(const std::string& folder, int accounts) : accounts_(accounts) {
+        config_.chain_id = kChainId;
+        kv_ = *state::open_leveldb(folder);
+        world_ = *state::World::open(*kv_);
+        state::StateDiff diff;
+        for (int i = 0; i < kTransfers; ++i) {
+            senders_.push_back(*address_of(key_of(i)));
+            diff.accounts[senders_.back()] = with_balance(1'000'000'000);
+        }
+        for (int i = kTransfers; i < accounts; ++i)
+            diff.accounts[address_at(i)] = with_balance(static_cast<uint64_t>(i));
+        Block genesis;
+        genesis.header.gas_limit = 60'000'000;
+        genesis.header.base_fee_per_gas = 1'000'000'000;
+        genesis.header.withdrawals_root = kEmptyTrieRoot;
+        genesis.header.blob_gas_used = genesis.header.excess_blob_gas = 0;
+        genesis.withdrawals.emplace();
+        const auto update = *state::state_root(kEmptyTrieRoot, diff, state::NoNodes());
+        genesis.header.state_root = update.root;
+        (void)world_->commit_block({genesis, {}, diff, update, {}});
+    }
+
+    /// A block of transfers from every signer to accounts all over the state.
+    Block make_block(int round) {
+        const Header parent = world_->head()->header;
+        int next = 0;
+        const consensus::BuildInput input{
+            parent,
+            consensus::make_header(parent, {}, config_),
+            [](uint64_t) { return Hash{}; },
+            config_,
+            [&]() -> std::optional<consensus::Candidate> {
+                if (next == kTransfers) return std::nullopt;
+                const int i = next++;
+                return consensus::Candidate{transfer(i, round), senders_[static_cast<size_t>(i)]};
+            },
+            {}};
+        auto built = *consensus::build_block(*world_->view_at(parent.state_root), input);
+        if (built.block.txs.size() != kTransfers) std::printf("transfers were skipped\n");
+        built.block.header.state_root =
+            state::state_root(parent.state_root, built.outcome.diff, world_->nodes())->root;
+        return std::move(built.block);
+    }
+
+    struct Times {
+        double recover = 1e18, execute = 1e18, root = 1e18, write = 1e18, sum = 1e18;
+    };
+    /// Takes `block` as the next one; keeps the least times in `least`.
+    void add(const Block& block, Times& least) {
+        const Header parent = world_->head()->header;
+        Times t;
+        t.recover = time_us([&] {
+            for (const auto& tx : block.txs) (void)recover_sender(tx);
+        });
+        std::optional<consensus::BlockOutcome> outcome;
+        std::optional<state::StateUpdate> update;
+        t.execute = time_us([&] {
+            outcome = *consensus::apply_block(
+                *world_->view_at(parent.state_root), parent, block, [](uint64_t) { return Hash{}; },
+                config_);
+        });
+        t.execute -= t.recover;
+        t.root = time_us([&] {
+            update = *state::state_root(parent.state_root, outcome->diff, world_->nodes());
+        });
+        t.write = time_us([&] {
+            (void)world_->commit_block({block, outcome->receipts, outcome->diff, *update, {}});
+        });
+        t.sum = t.execute + t.root + t.write;
+        least.recover = std::min(least.recover, t.recover);
+        if (t.sum < least.sum) least = {least.recover, t.execute, t.root, t.write, t.sum};
+    }
+
+    /// Microseconds to change `count` accounts that are spread over the state and hash the root.
+    double change_accounts(int count, int round) const {
+        state::StateDiff diff;
+        for (int i = 0; i < count; ++i) {
+            const auto pick = static_cast<int64_t>(i) * 7919 + int64_t{round} * 104729;
+            const auto at = kTransfers + static_cast<int>(pick % (accounts_ - kTransfers));
+            diff.accounts[address_at(at)] = with_balance(static_cast<uint64_t>(round) + 3);
+        }
+        const Hash root = world_->head()->header.state_root;
+        return time_us([&] { (void)state::state_root(root, diff, world_->nodes()); });
+    }
+
+private:
+    Tx transfer(int i, int round) const {
+        Tx tx;
+        tx.type = TxType::dynamic_fee;
+        tx.chain_id = kChainId;
+        tx.nonce = static_cast<uint64_t>(round) + 1;
+        tx.max_fee_per_gas = 2'000'000'000;
+        tx.gas_limit = 21'000;
+        const auto pick = static_cast<int64_t>(i) * 99991 + int64_t{round} * 31337;
+        tx.to = address_at(kTransfers + static_cast<int>(pick % (accounts_ - kTransfers)));
+        tx.value = 1;
+        sign_tx(tx, key_of(i));
+        return tx;
+    }
+
+    int accounts_;
+    consensus::ChainConfig config_;
+    std::vector<Address> senders_;
+    std::unique_ptr<state::Kv> kv_;
+    std::unique_ptr<state::World> world_;
+};
+
+}  // namespace
+
+void run_transfers(const Options& options) {
+    const std::string name = "state::transfers/accounts=" + std::to_string(options.accounts);
+    if (!options.wants(name)) return;
+    const auto folder = std::filesystem::temp_directory_path() / "trainyard_bench_evm";
+    std::filesystem::remove_all(folder);
+    {
+        Ledger ledger(folder.string(), options.accounts);
+        Ledger::Times least;
+        for (int round = 0; round < std::max(options.repetitions, 5); ++round)
+            ledger.add(ledger.make_block(round), least);
+        std::printf(
+            "%s/block=%d execute %.2f ms, root %.2f ms, synced write %.2f ms, sum %.2f ms "
+            "(senders recovered ahead: %.1f ms on one core)\n",
+            name.c_str(), kTransfers, least.execute / 1e3, least.root / 1e3, least.write / 1e3,
+            least.sum / 1e3, least.recover / 1e3);
+        for (const int count : {1000, 10000}) {
+            double us = 1e18;
+            for (int round = 0; round < options.repetitions; ++round)
+                us = std::min(us, ledger.change_accounts(count, round));
+            std::printf("state::state_root/changed=%d of %d: %.2f ms, %.0f accounts/s\n", count,
+                        options.accounts, us / 1e3, count / us * 1e6);
+        }
+    }
+    std::filesystem::remove_all(folder);
+}
+
+}  // namespace trainyard::bench
