@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +28,14 @@ struct ForkAt {
     uint64_t timestamp = 0;  ///< and not before this time in seconds
     BlobSchedule blobs;
     bool operator==(const ForkAt&) const = default;
+};
+
+/// From block `number` on the ice age counts `blocks` fewer (EIP-649, 1234, 2384, 3554, 4345,
+/// 5133).
+struct BombDelay {
+    uint64_t number = 0;
+    uint64_t blocks = 0;
+    bool operator==(const BombDelay&) const = default;
 };
 
 /// Addresses that the protocol itself calls or reads.
@@ -95,7 +104,14 @@ struct ChainConfig {
     uint64_t delta_ms = 400;            ///< consensus.md rule 12
     uint64_t gas_limit = kGenesisGasLimit;
 
+    // Chains that began with proof of work.
+    std::vector<BombDelay> bomb_delays{};                ///< oldest first
+    std::optional<Uint256> terminal_total_difficulty{};  ///< EIP-3675: the Merge comes after it
+
     Address deposit_contract = address::kDeposits;  ///< EIP-6110
+
+    /// Gives the forks from Paris on their first block.
+    void set_merge_block(uint64_t number);
 
     /// The last fork that has begun. Before the first one: Frontier.
     [[nodiscard]] const ForkAt& fork_at(uint64_t number, uint64_t timestamp) const;

@@ -38,6 +38,9 @@ struct StorePrices {
     bool operator==(const StorePrices&) const = default;
 };
 
+/// How the difficulty follows from the parent's, until the Merge. Source: consensus/rules/work.hpp.
+enum class DifficultyFormula : uint8_t { frontier, eip2, eip100 };
+
 enum class ModexpPrices : uint8_t { eip198, eip2565, eip7883 };
 
 /// One flag per rule. The opcodes themselves are in vm/opcodes.hpp.
@@ -76,6 +79,8 @@ struct Rules {
     bool blob_count_per_tx_capped;  ///< EIP-7594
     bool block_size_is_capped;      ///< EIP-7934
     ModexpPrices modexp_prices;
+    DifficultyFormula difficulty;
+    uint8_t block_reward_ether;  ///< EIP-649, EIP-1234; none from the Merge on
     StorePrices store;
 };
 
@@ -95,11 +100,12 @@ constexpr StorePrices store_prices(Revision r) {
 
 constexpr Rules make_rules(Revision r) {
     const auto since = [r](Revision first) { return is_at_least(r, first); };
-    const bool homestead = since(Revision::homestead), spurious = since(Revision::spurious_dragon),
-               istanbul = since(Revision::istanbul), berlin = since(Revision::berlin),
-               london = since(Revision::london), shanghai = since(Revision::shanghai),
-               cancun = since(Revision::cancun), prague = since(Revision::prague),
-               osaka = since(Revision::osaka);
+    const bool homestead = since(Revision::homestead), byzantium = since(Revision::byzantium),
+               constantinople = since(Revision::constantinople), paris = since(Revision::paris),
+               spurious = since(Revision::spurious_dragon), istanbul = since(Revision::istanbul),
+               berlin = since(Revision::berlin), london = since(Revision::london),
+               shanghai = since(Revision::shanghai), cancun = since(Revision::cancun),
+               prague = since(Revision::prague), osaka = since(Revision::osaka);
     return {
         .revision = r,
         .create_pays_for_code = homestead,
@@ -109,7 +115,7 @@ constexpr Rules make_rules(Revision r) {
         .replay_protection = spurious,
         .empty_accounts_vanish = spurious,
         .code_size_is_limited = spurious,
-        .status_in_receipt = since(Revision::byzantium),
+        .status_in_receipt = byzantium,
         .cheap_call_data = istanbul,
         .store_needs_stipend = istanbul,
         .access_is_warm_or_cold = berlin,
@@ -118,7 +124,7 @@ constexpr Rules make_rules(Revision r) {
         .small_refunds = london,
         .code_must_not_start_ef = london,
         .sender_has_no_code = london,
-        .prev_randao = since(Revision::paris),
+        .prev_randao = paris,
         .warm_coinbase = shanghai,
         .init_code_is_metered = shanghai,
         .withdrawals = shanghai,
@@ -137,6 +143,13 @@ constexpr Rules make_rules(Revision r) {
         .modexp_prices = osaka    ? ModexpPrices::eip7883
                          : berlin ? ModexpPrices::eip2565
                                   : ModexpPrices::eip198,
+        .difficulty = byzantium   ? DifficultyFormula::eip100
+                      : homestead ? DifficultyFormula::eip2
+                                  : DifficultyFormula::frontier,
+        .block_reward_ether = static_cast<uint8_t>(paris            ? 0
+                                                   : constantinople ? 2
+                                                   : byzantium      ? 3
+                                                                    : 5),
         .store = store_prices(r),
     };
 }

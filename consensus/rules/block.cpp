@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "consensus/rules/work.hpp"
 #include "core/hash.hpp"
 #include "core/rlp.hpp"
 #include "state/trie.hpp"
@@ -63,9 +64,9 @@ std::string_view to_text(BlockFault fault) {
         case BlockFault::bad_base_fee:
             return "the base fee does not follow from the parent";
         case BlockFault::bad_ommers:
-            return "there are ommers";
+            return "the ommers are not allowed or not those of the header";
         case BlockFault::bad_difficulty:
-            return "the difficulty or nonce is not zero";
+            return "the difficulty does not follow from the parent, or the nonce is not zero";
         case BlockFault::bad_fork_fields:
             return "a header field is missing or too early";
         case BlockFault::bad_withdrawals:
@@ -171,8 +172,9 @@ Result<Done, BlockInvalid> check_header(const Header& header, const Header& pare
     if (rules.fee_market &&
         *header.base_fee_per_gas != next_base_fee(parent, header.timestamp, config))
         return fail(bad_base_fee);
-    if (rules.prev_randao && (!header.difficulty.is_zero() || !header.nonce.is_zero()))
+    if (header.difficulty != next_difficulty(parent, header.timestamp, config))
         return fail(bad_difficulty);
+    if (rules.prev_randao && !header.nonce.is_zero()) return fail(bad_difficulty);
     if (rules.prev_randao && header.ommers_hash != kEmptyListHash) return fail(bad_ommers);
     return rules.blob_tx ? check_blob_fields(header, parent, config) : Done{};
 }
@@ -181,7 +183,7 @@ Result<Done, BlockInvalid> check_body(const Block& block, const ChainConfig& con
     using enum BlockFault;
     const Header& header = block.header;
     const auto& rules = vm::rules_of(config.revision_at(header.number, header.timestamp));
-    if (!block.ommers.empty()) return fail(bad_ommers);
+    if (ommers_hash(block.ommers) != header.ommers_hash) return fail(bad_ommers);
     if (block.withdrawals.has_value() != rules.withdrawals) return fail(bad_withdrawals);
     if (rules.withdrawals) {
         if (!config.withdrawals && !block.withdrawals->empty()) return fail(bad_withdrawals);

@@ -22,8 +22,8 @@ enum class BlockFault : uint8_t {
     gas_used_above_limit,  ///< Yellow Paper equation 46
     extra_data_too_long,   ///< Yellow Paper equation 50
     bad_base_fee,          ///< EIP-1559
-    bad_ommers,            ///< EIP-3675: none
-    bad_difficulty,        ///< EIP-3675: zero difficulty and nonce
+    bad_ommers,            ///< Yellow Paper section 11.1; EIP-3675: none
+    bad_difficulty,        ///< Yellow Paper section 4.3.4; EIP-3675: zero, the nonce too
     bad_fork_fields,       ///< a field is missing or comes before its fork
     bad_withdrawals,       ///< EIP-4895
     bad_blob_gas,          ///< EIP-4844: blob gas used

@@ -14,6 +14,11 @@ const ForkAt& ChainConfig::fork_at(uint64_t number, uint64_t timestamp) const {
     return *found;
 }
 
+void ChainConfig::set_merge_block(uint64_t number) {
+    for (auto& fork : forks)
+        if (vm::is_at_least(fork.revision, vm::Revision::paris)) fork.number = number;
+}
+
 ChainConfig ethereum_config(uint64_t chain_id, std::vector<ForkAt> forks) {
     ChainConfig config;
     config.chain_id = chain_id;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "consensus/rules/work.hpp"
 #include "consensus/transition/system.hpp"
 #include "core/hash.hpp"
 
@@ -20,6 +21,7 @@ struct Execution {
     World world;
     Evm evm;
     BlockOutcome outcome;
+    std::function<Hash(const state::StateDiff&)> root_after;  ///< set before Byzantium
 
     Execution(const state::StateView& view, const Header& header, const BlockHashes& hashes,
               const ChainConfig& config)
@@ -43,15 +45,17 @@ Result<Done, TxInvalid> add_transaction(Execution& e, const Tx& tx, const Addres
     out.gas_used += done.gas_used;
     out.blob_gas_used += blob_gas;
     done.receipt.cumulative_gas_used = out.gas_used;
+    if (e.root_after) done.receipt.post_state = e.root_after(e.world.diff());
     for (size_t i = 0; i < Bloom::size(); ++i) out.bloom[i] |= done.receipt.bloom[i];
     out.receipts.push_back(std::move(done.receipt));
     out.senders.push_back(sender);
     return Done{};
 }
 
-Result<Done, BlockInvalid> finish(Execution& e,
-                                  const std::optional<std::vector<Withdrawal>>& withdrawals) {
-    if (withdrawals) apply_withdrawals(e.world, *withdrawals);
+Result<Done, BlockInvalid> finish(Execution& e, const Block& block) {
+    const auto rewards = block_rewards(block.header, block.ommers, e.context.rules());
+    if (!rewards.empty()) apply_rewards(e.world, rewards);
+    if (block.withdrawals) apply_withdrawals(e.world, *block.withdrawals);
     if (e.context.rules().requests) {
         const auto hash = collect_requests(e.evm, e.outcome.receipts);
         if (!hash) return unexpected(fault(hash.error()));
@@ -99,15 +103,18 @@ void complete_header(Block& block, const BlockOutcome& outcome) {
 
 Result<BlockOutcome, BlockInvalid> apply_block(const state::StateView& parent_state,
                                                const Header& parent, const Block& block,
-                                               const BlockHashes& hashes,
-                                               const ChainConfig& config) {
+                                               const Lineage& lineage, const ChainConfig& config) {
     if (auto ok = check_header(block.header, parent, config); !ok) return unexpected(ok.error());
     if (auto ok = check_body(block, config); !ok) return unexpected(ok.error());
-    Execution e(parent_state, block.header, hashes, config);
+    if (!block.ommers.empty())
+        if (auto ok = check_ommers(block, lineage.ancestors(), config); !ok)
+            return unexpected(ok.error());
+    Execution e(parent_state, block.header, lineage.hashes, config);
+    if (!e.context.rules().status_in_receipt) e.root_after = lineage.root_after;
     if (auto begun = begin_block(e.evm, block.header, parent); !begun)
         return unexpected(fault(begun.error()));
     if (auto added = add_all(e, block.txs); !added) return unexpected(added.error());
-    if (auto done = finish(e, block.withdrawals); !done) return unexpected(done.error());
+    if (auto done = finish(e, block); !done) return unexpected(done.error());
     if (auto same = compare(e.outcome, block.header); !same) return unexpected(same.error());
     return std::move(e.outcome);
 }
@@ -161,7 +168,7 @@ Result<BuiltBlock, BlockInvalid> build_block(const state::StateView& parent_stat
         size += tx_size;
         built.block.txs.push_back(std::move(candidate->tx));
     }
-    if (auto done = finish(e, built.block.withdrawals); !done) return unexpected(done.error());
+    if (auto done = finish(e, built.block); !done) return unexpected(done.error());
     built.outcome = std::move(e.outcome);
     complete_header(built.block, built.outcome);
     return built;

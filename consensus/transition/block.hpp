@@ -29,12 +29,13 @@ struct BlockOutcome {
 /// Checks `block` against `parent` and executes it on `parent_state`.
 ///
 /// Everything is checked except the state root, which needs the trie: the caller compares it with
-/// state::state_root of the diff (BlockFault::bad_state_root). Receipts from before Byzantium carry
-/// a state root, so blocks of those forks cannot be applied here. Cost: recovers all senders.
+/// state::state_root of the diff (BlockFault::bad_state_root). The seal of proof of work is not
+/// checked. Precondition: the lineage gives ancestors before the Merge, and roots before Byzantium.
+/// Cost: recovers all senders.
 [[nodiscard]] Result<BlockOutcome, BlockInvalid> apply_block(const state::StateView& parent_state,
                                                              const Header& parent,
                                                              const Block& block,
-                                                             const BlockHashes& hashes,
+                                                             const Lineage& lineage,
                                                              const ChainConfig& config);
 
 /// A transaction that may go into a block.

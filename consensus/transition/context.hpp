@@ -3,17 +3,29 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "consensus/params.hpp"
 #include "core/block.hpp"
 #include "core/bytes.hpp"
 #include "core/uint256.hpp"
+#include "state/view.hpp"
 #include "vm/tracer.hpp"
 
 namespace trainyard::consensus {
 
 /// Hashes of blocks on this branch by number; asked only for the last 256. Zero if unknown.
 using BlockHashes = std::function<Hash(uint64_t number)>;
+
+/// What a block may ask of the chain below it. A chain that began after the Merge needs `hashes`
+/// alone.
+struct Lineage {
+    BlockHashes hashes;
+    /// The last blocks, parent first, kOmmerDepthMax of them; asked only if there are ommers.
+    std::function<std::vector<Block>()> ancestors = {};
+    /// The state root that the parent's state has with this diff: receipts from before Byzantium.
+    std::function<Hash(const state::StateDiff&)> root_after = {};
+};
 
 struct BlockEnv {
     uint64_t number = 0;

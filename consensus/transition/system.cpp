@@ -110,6 +110,11 @@ void apply_withdrawals(World& world, const std::vector<Withdrawal>& withdrawals)
     world.end_transaction();
 }
 
+void apply_rewards(World& world, const std::vector<Reward>& rewards) {
+    for (const auto& reward : rewards) world.add_balance(world.account(reward.who), reward.wei);
+    world.end_transaction();
+}
+
 Result<Hash, BlockFault> collect_requests(Evm& evm, const std::vector<Receipt>& receipts) {
     Sha256 list;
     if (!evm.context().config.execution_requests) return list.finish();

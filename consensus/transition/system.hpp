@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "consensus/rules/block.hpp"
+#include "consensus/rules/work.hpp"
 #include "consensus/transition/evm.hpp"
 #include "core/block.hpp"
 #include "core/result.hpp"
@@ -19,6 +20,9 @@ namespace trainyard::consensus {
 
 /// EIP-4895: credits withdrawals, in gwei.
 void apply_withdrawals(World& world, const std::vector<Withdrawal>& withdrawals);
+
+/// Pays for the work of a block and its ommers.
+void apply_rewards(World& world, const std::vector<Reward>& rewards);
 
 /// EIP-7685: the hash over deposits (EIP-6110), withdrawal (EIP-7002) and consolidation requests
 /// (EIP-7251). Errors: system_contract_missing, system_call_failed, bad_deposit.

@@ -47,7 +47,7 @@ std::optional<Refusal> add_block(Chain& chain, const Block& block) {
     const auto& [parent_hash, tip] = *parent;
     const auto outcome = consensus::apply_block(
         tip.world, tip.header, block,
-        [&, at = parent_hash](uint64_t number) { return chain.hash_on_branch(at, number); },
+        {[&, at = parent_hash](uint64_t number) { return chain.hash_on_branch(at, number); }},
         chain.config);
     if (!outcome) return refusal_of(outcome.error());
     Tip next{block.header, tip.world};
