@@ -40,6 +40,7 @@ struct Arguments {
     VerifierArgs verifier;
     GenesisArgs genesis;
     DevnetArgs devnet;
+    ImportArgs import;
     std::string shell;
     std::string config_file;
     bool print_config = false;
@@ -278,6 +279,21 @@ void add_genesis(CLI::App& app, Arguments& a) {
     check->add_option("file", a.genesis.file, "genesis file")->required();
 }
 
+void add_import(CLI::App& app, Arguments& a) {
+    auto* import = command(
+        app, "import", "execute the blocks of a foreign chain from a file",
+        "trainyard import --genesis genesis.json --no-seal-check chain.rlp",
+        [&a] { return run_import(a.out, a.import); }, a);
+    import->add_option("--genesis", a.import.genesis, "chain spec in geth's format")->required();
+    import
+        ->add_option("--datadir", a.import.datadir,
+                     "folder for the chain; continued if it is there")
+        ->capture_default_str();
+    import->add_flag("--no-seal-check", a.import.no_seal_check,
+                     "trust the file: proof of work and beacon seals are not checked");
+    import->add_option("file", a.import.file, "concatenated RLP of blocks")->required();
+}
+
 void add_devnet(CLI::App& app, Arguments& a) {
     auto* devnet = group(app, "devnet", "a whole network on this machine");
     auto* init = command(
@@ -424,6 +440,7 @@ int run_app(int argc, char** argv) {
     add_program(app, a);
     add_account(app, a);
     add_genesis(app, a);
+    add_import(app, a);
     add_small(app, a);
     try {
         app.parse(argc, argv);

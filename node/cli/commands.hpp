@@ -133,6 +133,15 @@ struct GenesisArgs {
 int run_genesis_build(const Output& out, const GenesisArgs& args);
 int run_genesis_check(const Output& out, const GenesisArgs& args);
 
+struct ImportArgs {
+    std::string genesis;  ///< chain spec in geth's format
+    std::string file;     ///< concatenated block RLPs
+    std::string datadir = "trainyard-import";
+    bool no_seal_check = false;
+};
+/// Executes the blocks of a foreign chain into a store and tells the head.
+int run_import(const Output& out, const ImportArgs& args);
+
 struct DevnetArgs {
     std::string folder = "devnet";
     uint32_t validators = 4;

@@ -2,15 +2,11 @@
 // The JSON of genesis files: strict in, canonical out.
 #include "node/config/genesis.hpp"
 
-#include <initializer_list>
-#include <optional>
-
-#include <boost/json.hpp>
+#include "node/config/json_reading.hpp"
 
 namespace trainyard::node::config {
 namespace {
 
-namespace json = boost::json;
 constexpr size_t kTextMax = 64u << 20;
 
 /// Forks of Ethereum that are active from block 0 or second 0, as geth names them.
@@ -19,79 +15,6 @@ constexpr const char* kBlockForks[] = {
     "constantinopleBlock",    "petersburgBlock", "istanbulBlock", "berlinBlock", "londonBlock",
     "terminalTotalDifficulty"};
 constexpr const char* kTimeForks[] = {"shanghaiTime", "cancunTime", "pragueTime", "osakaTime"};
-
-/// Walks one JSON value and remembers the first thing that is wrong with it.
-class Reading {
-public:
-    std::optional<ConfigError> error;
-
-    void fail(ConfigErrorCode code, const std::string& where, std::string what,
-              std::string hint = "") {
-        if (!error) error = ConfigError{code, "genesis." + where, std::move(what), std::move(hint)};
-    }
-
-    const json::object* object(const json::value* v, const std::string& where) {
-        if (v != nullptr && v->is_object()) return &v->get_object();
-        fail(v == nullptr ? ConfigErrorCode::missing : ConfigErrorCode::bad_value, where,
-             "must be an object");
-        return nullptr;
-    }
-
-    void only(const json::object& o, const std::string& where,
-              const std::vector<std::string>& known) {
-        for (const auto& [key, value] : o) {
-            const std::string name(key);
-            if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-            const auto near = nearest_name(name, known.data(), known.size());
-            fail(ConfigErrorCode::unknown_key, where + name, "unknown key",
-                 near.empty() ? "remove it" : "did you mean '" + near + "'?");
-        }
-    }
-
-    std::string text(const json::object& o, const char* key, const std::string& where) {
-        const auto* v = o.if_contains(key);
-        if (v != nullptr && v->is_string()) return std::string(v->get_string());
-        fail(v == nullptr ? ConfigErrorCode::missing : ConfigErrorCode::bad_value, where + key,
-             "must be a string");
-        return {};
-    }
-
-    Uint256 amount(const json::value* v, const std::string& where) {
-        std::optional<Uint256> out;
-        if (v != nullptr && v->is_string()) out = parse_uint256(std::string_view(v->get_string()));
-        if (v != nullptr && v->is_int64() && v->get_int64() >= 0)
-            out = Uint256(static_cast<uint64_t>(v->get_int64()));
-        if (!out)
-            fail(v == nullptr ? ConfigErrorCode::missing : ConfigErrorCode::bad_value, where,
-                 "must be a number, decimal or 0x-prefixed in a string");
-        return out.value_or(Uint256{});
-    }
-
-    uint64_t number(const json::object& o, const char* key, const std::string& where) {
-        const auto value = amount(o.if_contains(key), where + key);
-        if (!value.fits_u64()) fail(ConfigErrorCode::bad_value, where + key, "is too large");
-        return value.low();
-    }
-
-    Bytes data(std::string_view hex, const std::string& where) {
-        auto out = hex.starts_with("0x") ? from_hex(hex) : std::nullopt;
-        if (!out) fail(ConfigErrorCode::bad_value, where, "must be 0x and hexadecimal bytes");
-        return out.value_or(Bytes{});
-    }
-
-    template <class T>
-    T fixed(std::string_view hex, const std::string& where) {
-        const auto out = fixed_from_hex<T>(hex);
-        if (!out)
-            fail(ConfigErrorCode::bad_value, where,
-                 "must be " + std::to_string(T::size()) + " bytes in hexadecimal");
-        return out.value_or(T{});
-    }
-    template <class T>
-    T fixed_of(const json::object& o, const char* key, const std::string& where) {
-        return fixed<T>(text(o, key, where), where + key);
-    }
-};
 
 GenesisValidator read_validator(Reading& in, const json::object& o, const std::string& where) {
     in.only(o, where, {"address", "consensusKey", "vrfKey", "p2pKey", "stake", "endpoint"});

@@ -17,5 +17,6 @@ fi
 case $(basename "$program") in
     statetest) "$program" "$folder/vectors/state" --exclude "$exclusions" --jobs 2 ;;
     blocktest) "$program" "$folder/vectors/blockchain" --exclude "$exclusions" --jobs 2 ;;
+    trainyard) sh "$(dirname "$0")/import_chain.sh" "$program" "$folder/vectors/rpc" ;;
     precompiletest) "$program" "$folder/vectors/precompiles" ;;
 esac
