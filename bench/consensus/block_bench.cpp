@@ -59,8 +59,7 @@ void transfers(benchmark::State& state) {
                            {}};
     const auto built = build_block(view, input);
     for (auto _ : state) {
-        const auto outcome = apply_block(
-            view, parent, built->block, [](uint64_t) { return Hash{}; }, config);
+        const auto outcome = apply_block(view, parent, built->block, {}, config);
         const auto update = state::state_root(genesis.root, outcome->diff, nodes);
         benchmark::DoNotOptimize(update->root);
     }

@@ -92,9 +92,8 @@ public:
         std::optional<consensus::BlockOutcome> outcome;
         std::optional<state::StateUpdate> update;
         t.execute = time_us([&] {
-            outcome = *consensus::apply_block(
-                *world_->view_at(parent.state_root), parent, block, [](uint64_t) { return Hash{}; },
-                config_);
+            outcome = *consensus::apply_block(*world_->view_at(parent.state_root), parent, block,
+                                              {}, config_);
         });
         t.execute -= t.recover;
         t.root = time_us([&] {
