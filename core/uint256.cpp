@@ -17,76 +17,118 @@ int significant(std::span<const uint64_t> limbs) {
     return n;
 }
 
-/// Steps D3 to D6 for one quotient digit: `u` has n + 1 limbs, `v` n >= 2 normalised ones.
-uint64_t quotient_digit(uint64_t* u, const uint64_t* v, int n) {
-    const u128 top = (static_cast<u128>(u[n]) << 64) | u[n - 1];
-    u128 guess = u[n] >= v[n - 1] ? ~0ull : top / v[n - 1];
-    u128 rest = top - guess * v[n - 1];
-    while ((rest >> 64) == 0 && guess * v[n - 2] > ((rest << 64) | u[n - 2])) {
+struct Digit {
+    uint64_t quotient, rest;
+};
+
+/// (high | low) / divisor, where high < divisor, so that the quotient fits one limb.
+inline Digit divide_two(uint64_t high, uint64_t low, uint64_t divisor) {
+#if defined(__x86_64__)
+    // The compiler would call a library function that checks what we know.
+    Digit d;
+    asm("divq %4" : "=a"(d.quotient), "=d"(d.rest) : "a"(low), "d"(high), "r"(divisor) : "cc");
+    return d;
+#else
+    const u128 whole = (static_cast<u128>(high) << 64) | low;
+    return {static_cast<uint64_t>(whole / divisor), static_cast<uint64_t>(whole % divisor)};
+#endif
+}
+
+/// Step D3: a guess that is right or too large by one.
+template <int N>
+uint64_t guess_digit(const uint64_t* u, const uint64_t* v) {
+    uint64_t guess = ~0ull, rest = u[N - 1] + v[N - 1];
+    bool is_exact = rest < v[N - 1];  // the rest is beyond one limb: no correction applies
+    if (u[N] < v[N - 1]) {
+        const Digit d = divide_two(u[N], u[N - 1], v[N - 1]);
+        guess = d.quotient, rest = d.rest, is_exact = false;
+    }
+    while (!is_exact &&
+           static_cast<u128>(guess) * v[N - 2] > ((static_cast<u128>(rest) << 64) | u[N - 2])) {
         --guess;
-        rest += v[n - 1];
+        rest += v[N - 1];
+        is_exact = rest < v[N - 1];
     }
-    const auto digit = static_cast<uint64_t>(guess);
-    u128 carry = 0;
-    uint64_t borrow = 0;
-    for (int i = 0; i <= n; ++i) {
-        carry += static_cast<u128>(digit) * (i < n ? v[i] : 0);
-        const auto d = static_cast<u128>(u[i]) - static_cast<uint64_t>(carry) - borrow;
-        u[i] = static_cast<uint64_t>(d);
-        borrow = static_cast<uint64_t>(d >> 64) & 1;
-        carry >>= 64;
-    }
-    if (borrow == 0) return digit;
-    carry = 0;
-    for (int i = 0; i <= n; ++i) {
-        carry += static_cast<u128>(u[i]) + (i < n ? v[i] : 0);
-        u[i] = static_cast<uint64_t>(carry);
-        carry >>= 64;
-    }
+    return guess;
+}
+
+/// Steps D3 to D6 for one quotient digit: `u` has N + 1 limbs, `v` N >= 2 normalised ones.
+template <int N>
+inline uint64_t quotient_digit(uint64_t* u, const uint64_t* v) {
+    const uint64_t digit = guess_digit<N>(u, v);
+    uint64_t high = 0;
+    unsigned char borrow = 0;
+    for (int i = 0; i < N; ++i)
+        u[i] = detail::sub_borrow(u[i], detail::multiply_add(digit, v[i], high, 0, high), borrow);
+    u[N] = detail::sub_borrow(u[N], high, borrow);
+    if (borrow == 0) [[likely]]
+        return digit;
+    unsigned char carry = 0;
+    for (int i = 0; i < N; ++i) u[i] = detail::add_carry(u[i], v[i], carry);
+    u[N] += carry;
     return digit - 1;
 }
 
-/// a (at most 8 limbs, replaced by the remainder) / b (at most 4, not zero).
-template <size_t N>
-std::array<uint64_t, N> divide(std::array<uint64_t, N>& a, const std::array<uint64_t, 4>& b) {
-    std::array<uint64_t, N> q{};
-    const int n = significant(b), m = significant(a);
-    if (m < n) return q;
-    if (n == 1) {
-        u128 rest = 0;
-        for (int i = m - 1; i >= 0; --i) {
-            rest = (rest << 64) | a[i];
-            q[i] = static_cast<uint64_t>(rest / b[0]);
-            rest %= b[0];
-            a[i] = 0;
-        }
-        a[0] = static_cast<uint64_t>(rest);
-        return q;
+/// Division by one limb; `a` becomes the remainder.
+template <size_t M>
+std::array<uint64_t, M> divide_short(std::array<uint64_t, M>& a, int m, uint64_t divisor) {
+    std::array<uint64_t, M> q{};
+    uint64_t rest = 0;
+    for (int i = m - 1; i >= 0; --i) {
+        const Digit d = divide_two(rest, a[i], divisor);
+        q[i] = d.quotient, rest = d.rest;
     }
-    const int shift = std::countl_zero(b[n - 1]);
-    std::array<uint64_t, 4> v{};
-    std::array<uint64_t, N + 1> u{};
-    const auto high = [&](uint64_t x) { return shift == 0 ? 0 : x >> (64 - shift); };
-    for (int i = n - 1; i >= 0; --i) v[i] = (b[i] << shift) | (i > 0 ? high(b[i - 1]) : 0);
-    u[m] = high(a[m - 1]);
-    for (int i = m - 1; i >= 0; --i) u[i] = (a[i] << shift) | (i > 0 ? high(a[i - 1]) : 0);
-    for (int j = m - n; j >= 0; --j) q[j] = quotient_digit(&u[j], v.data(), n);
-    a = {};
-    for (int i = 0; i < n; ++i)
-        a[i] = (u[i] >> shift) | (shift == 0 ? 0 : u[i + 1] << (64 - shift));
+    a = {rest};
     return q;
+}
+
+/// Division of m significant limbs by N >= 2; `a` becomes the remainder.
+template <int N, size_t M>
+std::array<uint64_t, M> divide_long(std::array<uint64_t, M>& a, int m,
+                                    const std::array<uint64_t, 4>& b) {
+    std::array<uint64_t, M> q{};
+    const int shift = std::countl_zero(b[N - 1]);
+    const auto join = [shift](uint64_t high, uint64_t low) {
+        return high << shift | low >> 1 >> (63 - shift);
+    };
+    std::array<uint64_t, N> v;
+    for (int i = N - 1; i > 0; --i) v[i] = join(b[i], b[i - 1]);
+    v[0] = b[0] << shift;
+    std::array<uint64_t, M + 1> u;
+    u[m] = join(0, a[m - 1]);
+    for (int i = m - 1; i > 0; --i) u[i] = join(a[i], a[i - 1]);
+    u[0] = a[0] << shift;
+    for (int j = m - N; j >= 0; --j) q[j] = quotient_digit<N>(&u[j], v.data());
+    a = {};
+    for (int i = 0; i < N - 1; ++i) a[i] = u[i] >> shift | u[i + 1] << 1 << (63 - shift);
+    a[N - 1] = u[N - 1] >> shift;
+    return q;
+}
+
+/// a (at most 8 limbs, replaced by the remainder) / b (at most 4, not zero).
+template <size_t M>
+std::array<uint64_t, M> divide(std::array<uint64_t, M>& a, const std::array<uint64_t, 4>& b) {
+    const int n = significant(b), m = significant(a);
+    if (m < n) return {};
+    switch (n) {
+        case 1:
+            return divide_short(a, m, b[0]);
+        case 2:
+            return divide_long<2>(a, m, b);
+        case 3:
+            return divide_long<3>(a, m, b);
+        default:
+            return divide_long<4>(a, m, b);
+    }
 }
 
 std::array<uint64_t, 8> full_product(const Uint256& a, const Uint256& b) {
     std::array<uint64_t, 8> r{};
     for (int i = 0; i < 4; ++i) {
-        uint64_t carry = 0;
-        for (int j = 0; j < 4; ++j) {
-            const auto t = static_cast<u128>(a.limbs[i]) * b.limbs[j] + r[i + j] + carry;
-            r[i + j] = static_cast<uint64_t>(t);
-            carry = static_cast<uint64_t>(t >> 64);
-        }
-        r[i + 4] = carry;
+        uint64_t high = 0;
+        for (int j = 0; j < 4; ++j)
+            r[i + j] = detail::multiply_add(a.limbs[i], b.limbs[j], r[i + j], high, high);
+        r[i + 4] = high;
     }
     return r;
 }
@@ -108,6 +150,7 @@ DivResult divmod(const Uint256& a, const Uint256& b) {
 Uint256 addmod(const Uint256& a, const Uint256& b, const Uint256& m) {
     if (m.is_zero()) return {};
     const Uint256 sum = a + b;
+    if (m.limbs[3] != 0 && a < m && b < m) return sum < a || !(sum < m) ? sum - m : sum;
     std::array<uint64_t, 5> wide{sum.limbs[0], sum.limbs[1], sum.limbs[2], sum.limbs[3],
                                  sum < a ? 1u : 0u};
     divide(wide, m.limbs);
@@ -127,15 +170,25 @@ std::optional<Uint256> checked_mul(const Uint256& a, const Uint256& b) {
     return from_limbs(wide.data());
 }
 
+static_assert(std::endian::native == std::endian::little, "limbs are swapped as they lie");
+
 Hash to_hash(const Uint256& v) {
     Hash h;
-    for (int i = 0; i < 32; ++i)
-        h.bytes[31 - i] = static_cast<uint8_t>(v.limbs[i / 8] >> (8 * (i % 8)));
+    for (size_t i = 0; i < 4; ++i) {
+        const uint64_t limb = __builtin_bswap64(v.limbs[3 - i]);
+        std::memcpy(&h.bytes[8 * i], &limb, sizeof(limb));
+    }
     return h;
 }
 
 Uint256 from_hash(const Hash& h) {
-    return from_be(h.bytes);
+    Uint256 v;
+    for (size_t i = 0; i < 4; ++i) {
+        uint64_t limb;
+        std::memcpy(&limb, &h.bytes[8 * i], sizeof(limb));
+        v.limbs[3 - i] = __builtin_bswap64(limb);
+    }
+    return v;
 }
 
 Uint256 from_be(BytesView bytes) {

@@ -9,10 +9,50 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "core/bytes.hpp"
 
 namespace trainyard {
+
+namespace detail {
+using Wide = unsigned __int128;
+
+/// a + b + carry, where `carry` (0 or 1) becomes the carry out. One ADC on x86-64.
+[[gnu::always_inline]] constexpr uint64_t add_carry(uint64_t a, uint64_t b, unsigned char& carry) {
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+    if (!std::is_constant_evaluated()) {
+        unsigned long long sum;
+        carry = __builtin_ia32_addcarryx_u64(carry, a, b, &sum);
+        return sum;
+    }
+#endif
+    const Wide sum = Wide{a} + b + carry;
+    carry = static_cast<unsigned char>(sum >> 64);
+    return static_cast<uint64_t>(sum);
+}
+/// a - b - borrow, the same way.
+[[gnu::always_inline]] constexpr uint64_t sub_borrow(uint64_t a, uint64_t b,
+                                                     unsigned char& borrow) {
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+    if (!std::is_constant_evaluated()) {
+        unsigned long long rest;
+        borrow = __builtin_ia32_sbb_u64(borrow, a, b, &rest);
+        return rest;
+    }
+#endif
+    const Wide rest = Wide{a} - b - borrow;
+    borrow = static_cast<unsigned char>(rest >> 64) & 1;
+    return static_cast<uint64_t>(rest);
+}
+/// The low half of a * b + c + d, which never overflows 128 bits; `high` gets the high half.
+[[gnu::always_inline]] constexpr uint64_t multiply_add(uint64_t a, uint64_t b, uint64_t c,
+                                                       uint64_t d, uint64_t& high) {
+    const Wide t = Wide{a} * b + c + d;
+    high = static_cast<uint64_t>(t >> 64);
+    return static_cast<uint64_t>(t);
+}
+}  // namespace detail
 
 struct Uint256 {
     std::array<uint64_t, 4> limbs{};  ///< little-endian
@@ -44,42 +84,45 @@ struct Uint256 {
         return limbs[0] <=> o.limbs[0];
     }
 
+    friend constexpr bool operator<(const Uint256& a, const Uint256& b) {
+        unsigned char borrow = 0;
+        for (int i = 0; i < 4; ++i) (void)detail::sub_borrow(a.limbs[i], b.limbs[i], borrow);
+        return borrow != 0;
+    }
+
     constexpr Uint256& operator+=(const Uint256& o) { return *this = *this + o; }
     constexpr Uint256& operator-=(const Uint256& o) { return *this = *this - o; }
     constexpr Uint256& operator*=(const Uint256& o) { return *this = *this * o; }
 
     friend constexpr Uint256 operator+(const Uint256& a, const Uint256& b) {
-        Uint256 r;
-        unsigned __int128 carry = 0;
-        for (int i = 0; i < 4; ++i) {
-            carry += static_cast<unsigned __int128>(a.limbs[i]) + b.limbs[i];
-            r.limbs[i] = static_cast<uint64_t>(carry);
-            carry >>= 64;
-        }
-        return r;
+        unsigned char carry = 0;
+        const uint64_t r0 = detail::add_carry(a.limbs[0], b.limbs[0], carry);
+        const uint64_t r1 = detail::add_carry(a.limbs[1], b.limbs[1], carry);
+        const uint64_t r2 = detail::add_carry(a.limbs[2], b.limbs[2], carry);
+        return {detail::add_carry(a.limbs[3], b.limbs[3], carry), r2, r1, r0};
     }
     friend constexpr Uint256 operator-(const Uint256& a, const Uint256& b) {
-        Uint256 r;
-        uint64_t borrow = 0;
-        for (int i = 0; i < 4; ++i) {
-            const auto d = static_cast<unsigned __int128>(a.limbs[i]) - b.limbs[i] - borrow;
-            r.limbs[i] = static_cast<uint64_t>(d);
-            borrow = static_cast<uint64_t>(d >> 64) & 1;
-        }
-        return r;
+        unsigned char borrow = 0;
+        const uint64_t r0 = detail::sub_borrow(a.limbs[0], b.limbs[0], borrow);
+        const uint64_t r1 = detail::sub_borrow(a.limbs[1], b.limbs[1], borrow);
+        const uint64_t r2 = detail::sub_borrow(a.limbs[2], b.limbs[2], borrow);
+        return {detail::sub_borrow(a.limbs[3], b.limbs[3], borrow), r2, r1, r0};
     }
+    /// The lower 256 bits: row by row, with the products above them left out.
     friend constexpr Uint256 operator*(const Uint256& a, const Uint256& b) {
-        Uint256 r;
-        for (int i = 0; i < 4; ++i) {
-            uint64_t carry = 0;
-            for (int j = 0; i + j < 4; ++j) {
-                const auto t = static_cast<unsigned __int128>(a.limbs[i]) * b.limbs[j] +
-                               r.limbs[i + j] + carry;
-                r.limbs[i + j] = static_cast<uint64_t>(t);
-                carry = static_cast<uint64_t>(t >> 64);
-            }
-        }
-        return r;
+        const auto& x = a.limbs;
+        const auto& y = b.limbs;
+        uint64_t c = 0;
+        const uint64_t r0 = detail::multiply_add(x[0], y[0], 0, 0, c);
+        uint64_t r1 = detail::multiply_add(x[0], y[1], c, 0, c);
+        uint64_t r2 = detail::multiply_add(x[0], y[2], c, 0, c);
+        uint64_t r3 = x[0] * y[3] + c;
+        r1 = detail::multiply_add(x[1], y[0], r1, 0, c);
+        r2 = detail::multiply_add(x[1], y[1], r2, c, c);
+        r3 += x[1] * y[2] + c;
+        r2 = detail::multiply_add(x[2], y[0], r2, 0, c);
+        r3 += x[2] * y[1] + c + x[3] * y[0];
+        return {r3, r2, r1, r0};
     }
     friend constexpr Uint256 operator&(const Uint256& a, const Uint256& b) {
         return {a.limbs[3] & b.limbs[3], a.limbs[2] & b.limbs[2], a.limbs[1] & b.limbs[1],
@@ -96,24 +139,43 @@ struct Uint256 {
     constexpr Uint256 operator~() const { return {~limbs[3], ~limbs[2], ~limbs[1], ~limbs[0]}; }
     /// Shifts by 256 or more give zero.
     friend constexpr Uint256 operator<<(const Uint256& a, unsigned n) {
-        Uint256 r;
-        if (n >= 256) return r;
-        const unsigned words = n / 64, bits = n % 64;
-        for (unsigned i = 4; i-- > words;) {
-            r.limbs[i] = a.limbs[i - words] << bits;
-            if (bits != 0 && i > words) r.limbs[i] |= a.limbs[i - words - 1] >> (64 - bits);
+        const auto& x = a.limbs;
+        const unsigned bits = n % 64;
+        // A shift by 64 is undefined, so what crosses a limb is shifted in two steps.
+        const auto join = [bits](uint64_t high, uint64_t low) {
+            return high << bits | low >> 1 >> (63 - bits);
+        };
+        switch (n / 64) {
+            case 0:
+                return {join(x[3], x[2]), join(x[2], x[1]), join(x[1], x[0]), x[0] << bits};
+            case 1:
+                return {join(x[2], x[1]), join(x[1], x[0]), x[0] << bits, 0};
+            case 2:
+                return {join(x[1], x[0]), x[0] << bits, 0, 0};
+            case 3:
+                return {x[0] << bits, 0, 0, 0};
+            default:
+                return {};
         }
-        return r;
     }
     friend constexpr Uint256 operator>>(const Uint256& a, unsigned n) {
-        Uint256 r;
-        if (n >= 256) return r;
-        const unsigned words = n / 64, bits = n % 64;
-        for (unsigned i = 0; i + words < 4; ++i) {
-            r.limbs[i] = a.limbs[i + words] >> bits;
-            if (bits != 0 && i + words + 1 < 4) r.limbs[i] |= a.limbs[i + words + 1] << (64 - bits);
+        const auto& x = a.limbs;
+        const unsigned bits = n % 64;
+        const auto join = [bits](uint64_t high, uint64_t low) {
+            return low >> bits | high << 1 << (63 - bits);
+        };
+        switch (n / 64) {
+            case 0:
+                return {x[3] >> bits, join(x[3], x[2]), join(x[2], x[1]), join(x[1], x[0])};
+            case 1:
+                return {0, x[3] >> bits, join(x[3], x[2]), join(x[2], x[1])};
+            case 2:
+                return {0, 0, x[3] >> bits, join(x[3], x[2])};
+            case 3:
+                return {0, 0, 0, x[3] >> bits};
+            default:
+                return {};
         }
-        return r;
     }
 };
 

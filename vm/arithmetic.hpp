@@ -2,6 +2,7 @@
 // What the EVM computes beyond core's Uint256: signed forms, exponents, bytes, and words in memory.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -31,15 +32,21 @@ inline void store_word(uint8_t* to, const Uint256& v) {
     return load_word(h.data());
 }
 [[nodiscard]] inline Address word_address(const Uint256& v) {
-    const Hash h = word_hash(v);
+    const auto high = __builtin_bswap32(static_cast<uint32_t>(v.limbs[2]));
+    const uint64_t middle = __builtin_bswap64(v.limbs[1]), low = __builtin_bswap64(v.limbs[0]);
     Address a;
-    std::memcpy(a.data(), h.data() + 12, 20);
+    std::memcpy(a.data(), &high, sizeof(high));
+    std::memcpy(a.data() + 4, &middle, sizeof(middle));
+    std::memcpy(a.data() + 12, &low, sizeof(low));
     return a;
 }
 [[nodiscard]] inline Uint256 address_word(const Address& a) {
-    Hash h;
-    std::memcpy(h.data() + 12, a.data(), 20);
-    return hash_word(h);
+    uint32_t high;
+    uint64_t middle, low;
+    std::memcpy(&high, a.data(), sizeof(high));
+    std::memcpy(&middle, a.data() + 4, sizeof(middle));
+    std::memcpy(&low, a.data() + 12, sizeof(low));
+    return {0, __builtin_bswap32(high), __builtin_bswap64(middle), __builtin_bswap64(low)};
 }
 
 [[nodiscard]] inline bool is_negative(const Uint256& v) {
@@ -63,6 +70,11 @@ inline void store_word(uint8_t* to, const Uint256& v) {
     return is_negative(a) ? negate(r) : r;
 }
 [[nodiscard]] inline Uint256 power(Uint256 base, const Uint256& exponent) {
+    // A power of two, as compilers of contracts write shifts.
+    if (std::has_single_bit(base.limbs[0]) && base.fits_u64() && exponent.fits_u64()) {
+        const auto log = static_cast<uint64_t>(std::countr_zero(base.limbs[0]));
+        return Uint256(1) << static_cast<unsigned>(std::min<uint64_t>(exponent.low(), 256) * log);
+    }
     Uint256 result = 1;
     const int bits = exponent.bit_length();
     for (int i = 0; i < bits; ++i) {

@@ -32,4 +32,7 @@ Step do_create(Machine& m, Uint256* top, int64_t gas, CallKind kind);
 /// CALL, CALLCODE, DELEGATECALL and STATICCALL.
 Step do_call(Machine& m, Uint256* top, int64_t gas, uint8_t opcode);
 
+/// Any of the above by its opcode but those that end the frame, and the words of the environment.
+Step run_other(Machine& m, uint8_t opcode, Uint256* top, int64_t gas);
+
 }  // namespace trainyard::vm

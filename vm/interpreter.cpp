@@ -2,20 +2,18 @@
 // The loop of the interpreter: checks that the tables give, then one case per instruction.
 #include "vm/interpreter.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "core/assert.hpp"
 #include "vm/arithmetic.hpp"
+#include "vm/fast_loop.hpp"
 #include "vm/instructions.hpp"
 #include "vm/opcodes.hpp"
 
 namespace trainyard::vm {
 namespace {
-
-struct Ending {
-    int64_t gas;
-    Status status;
-};
 
 Status explain(const Instruction& instruction, uint8_t opcode, int height) {
     if (opcode == op::invalid) return Status::invalid_instruction;
@@ -27,57 +25,20 @@ Status explain(const Instruction& instruction, uint8_t opcode, int height) {
     return load_word(pc + 1) >> (256 - 8 * count);
 }
 
-/// The words that depend on nothing but the message and the transaction.
-Uint256 environment(Machine& m, uint8_t opcode) {
-    const TxContext& tx = m.host.tx_context();
-    switch (opcode) {
-        case op::address:
-            return address_word(m.message.recipient);
-        case op::origin:
-            return address_word(tx.origin);
-        case op::caller:
-            return address_word(m.message.sender);
-        case op::callvalue:
-            return m.message.value;
-        case op::calldatasize:
-            return m.message.input.size();
-        case op::codesize:
-            return m.code.size();
-        case op::gasprice:
-            return tx.gas_price;
-        case op::returndatasize:
-            return m.return_data.size();
-        case op::coinbase:
-            return address_word(tx.coinbase);
-        case op::timestamp:
-            return tx.timestamp;
-        case op::number:
-            return tx.number;
-        case op::prevrandao:
-            return tx.prev_randao;
-        case op::gaslimit:
-            return tx.gas_limit;
-        case op::chainid:
-            return tx.chain_id;
-        case op::selfbalance:
-            return m.host.balance(m.message.recipient);
-        case op::basefee:
-            return tx.base_fee;
-        case op::blobbasefee:
-            return tx.blob_base_fee;
-    }
-    ASSERT(false);
-    return {};
+Ending hot_at(size_t offset, Uint256* top, int64_t gas) {
+    return {gas, Status::success, Ending::Kind::is_hot, {offset, top, gas}};
 }
 
+/// The plain loop: the reference, the tracer's view, and the way of code that runs but once.
 /// Invariant at the top of the loop: `top` points at the top word (stack[-1] if there is none),
 /// `gas` >= 0.
 template <bool kTraced>
-Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tracer* tracer) {
+Ending run_plain(Machine& m, Uint256* const stack, const InstructionTable& table, Tracer* tracer,
+                 const Position& at) {
     const uint8_t* const code = m.code.begin();
-    const uint8_t* pc = code;
-    Uint256* top = stack - 1;
-    int64_t gas = m.message.gas;
+    const uint8_t* pc = code + at.offset;
+    Uint256* top = at.top;
+    int64_t gas = at.gas;
     for (;;) {
         const uint8_t opcode = *pc;
         const Instruction instruction = table[opcode];
@@ -111,7 +72,6 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
             case op::smod: top[-1] = smod(top[0], top[-1]); break;
             case op::addmod: top[-2] = addmod(top[0], top[-1], top[-2]); break;
             case op::mulmod: top[-2] = mulmod(top[0], top[-1], top[-2]); break;
-            case op::exp: step = do_exp(m, top, gas); break;
             case op::signextend: top[-1] = sign_extend(top[0], top[-1]); break;
             case op::lt: top[-1] = top[0] < top[-1] ? 1 : 0; break;
             case op::gt: top[-1] = top[-1] < top[0] ? 1 : 0; break;
@@ -128,34 +88,6 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
             case op::shr: top[-1] = top[-1] >> shift_amount(top[0]); break;
             case op::sar: top[-1] = arithmetic_shift_right(top[-1], shift_amount(top[0])); break;
             case op::clz: top[0] = static_cast<uint64_t>(256 - top[0].bit_length()); break;
-            case op::keccak256: step = do_keccak256(m, top, gas); break;
-            case op::address:
-            case op::origin:
-            case op::caller:
-            case op::callvalue:
-            case op::calldatasize:
-            case op::codesize:
-            case op::gasprice:
-            case op::returndatasize:
-            case op::coinbase:
-            case op::timestamp:
-            case op::number:
-            case op::prevrandao:
-            case op::gaslimit:
-            case op::chainid:
-            case op::selfbalance:
-            case op::basefee:
-            case op::blobbasefee: top[1] = environment(m, opcode); break;
-            case op::balance: step = do_balance(m, top, gas); break;
-            case op::calldataload: step = do_calldataload(m, top, gas); break;
-            case op::calldatacopy: step = do_calldatacopy(m, top, gas); break;
-            case op::codecopy: step = do_codecopy(m, top, gas); break;
-            case op::extcodesize: step = do_extcodesize(m, top, gas); break;
-            case op::extcodecopy: step = do_extcodecopy(m, top, gas); break;
-            case op::returndatacopy: step = do_returndatacopy(m, top, gas); break;
-            case op::extcodehash: step = do_extcodehash(m, top, gas); break;
-            case op::blockhash: step = do_blockhash(m, top, gas); break;
-            case op::blobhash: step = do_blobhash(m, top, gas); break;
             case op::pop: break;
             case op::mload:
                 step.gas = touch_memory(m, top[0], 32, gas);
@@ -170,8 +102,6 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
                 if (step.gas >= 0)
                     m.memory.data()[top[0].low()] = static_cast<uint8_t>(top[-1].low());
                 break;
-            case op::sload: step = do_sload(m, top, gas); break;
-            case op::sstore: step = do_sstore(m, top, gas); break;
             case op::jumpi:
                 if (top[-1].is_zero()) break;
                 [[fallthrough]];
@@ -180,14 +110,13 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
                     return {gas, Status::bad_jump};
                 pc = code + top[0].low();
                 top += instruction.stack_change;
+                if (!kTraced && gas < m.translate_below) [[unlikely]]
+                    return hot_at(static_cast<size_t>(pc - code), top, gas);
                 continue;
             case op::pc: top[1] = static_cast<uint64_t>(pc - code); break;
             case op::msize: top[1] = m.memory.size(); break;
             case op::gas: top[1] = static_cast<uint64_t>(gas); break;
             case op::jumpdest: break;
-            case op::tload: step = do_tload(m, top, gas); break;
-            case op::tstore: step = do_tstore(m, top, gas); break;
-            case op::mcopy: step = do_mcopy(m, top, gas); break;
             case op::push0: top[1] = 0; break;
             case op::push1:
                 top[1] = pc[1];
@@ -201,25 +130,16 @@ Ending loop(Machine& m, Uint256* const stack, const InstructionTable& table, Tra
                 top[1] = load_word(pc + 1);
                 pc += 32;
                 break;
-            case op::log0:
-            case op::log1:
-            case op::log2:
-            case op::log3:
-            case op::log4: step = do_log(m, top, gas, opcode - op::log0); break;
-            case op::create: step = do_create(m, top, gas, CallKind::create); break;
-            case op::create2: step = do_create(m, top, gas, CallKind::create2); break;
-            case op::call:
-            case op::callcode:
-            case op::delegatecall:
-            case op::staticcall: step = do_call(m, top, gas, opcode); break;
             case op::return_: step = do_return(m, top, gas, Status::success); goto last;
             case op::revert: step = do_return(m, top, gas, Status::revert); goto last;
             case op::selfdestruct: step = do_selfdestruct(m, top, gas); goto last;
             default:
-                if (opcode >= op::swap1) {
+                if (opcode >= op::swap1 && opcode <= op::swap16) {
                     std::swap(top[0], top[-(opcode - op::swap1 + 1)]);
-                } else if (opcode >= op::dup1) {
+                } else if (opcode >= op::dup1 && opcode <= op::dup16) {
                     top[1] = top[-(opcode - op::dup1)];
+                } else if (opcode < op::push1 || opcode > op::push32) {
+                    step = run_other(m, opcode, top, gas);
                 } else {
                     const unsigned count = opcode - op::push1 + 1u;
                     top[1] = push_data(pc, count);
@@ -253,15 +173,42 @@ Interpreter::Frame& Interpreter::frame_at(int depth) {
     return *frames_[index];
 }
 
+/// Runs plainly until the code has used enough gas to be worth a translation, then fast; a block
+/// that does not fit is run plainly again, and fails there.
+Ending Interpreter::run_untraced(Machine& m, Uint256* stack) {
+    const InstructionTable& table = instructions_of(revision_);
+    Position at{0, stack - 1, m.message.gas};
+    const FastCode* fast = m.code.fast(table);
+    if (fast == nullptr) {
+        m.translate_below = m.message.gas - m.code.gas_before_fast();
+        const Ending ending = run_plain<false>(m, stack, table, nullptr, at);
+        if (ending.kind == Ending::Kind::finished) {
+            m.code.note_gas_used(m.message.gas - std::max<int64_t>(ending.gas, 0));
+            return ending;
+        }
+        at = ending.at;
+        fast = m.code.make_fast(table);
+    }
+    if (fast != nullptr) {
+        const Ending ending = run_fast(m, stack, *fast, at);
+        if (ending.kind == Ending::Kind::finished) return ending;
+        at = ending.at;
+    }
+    m.translate_below = std::numeric_limits<int64_t>::min();
+    return run_plain<false>(m, stack, table, nullptr, at);
+}
+
 CallResult Interpreter::run(Host& host, const Message& message, const Code& code) {
     Frame& frame = frame_at(message.depth);
     frame.memory.clear();
-    Machine m{host, rules_of(revision_), message, code, frame.memory, 0, {}, 0, 0};
-    const InstructionTable& table = instructions_of(revision_);
+    Machine m{host, rules_of(revision_), message, code, frame.memory, 0, {}, 0,
+              0,    host.tx_context()};
     // One word below the stack keeps `top` of an empty stack inside the array.
     Uint256* const stack = frame.stack.get() + 1;
-    const Ending ending = tracer_ != nullptr ? loop<true>(m, stack, table, tracer_)
-                                             : loop<false>(m, stack, table, nullptr);
+    const Ending ending = tracer_ == nullptr
+                              ? run_untraced(m, stack)
+                              : run_plain<true>(m, stack, instructions_of(revision_), tracer_,
+                                                {0, stack - 1, message.gas});
     CallResult result;
     result.status = ending.status;
     const bool keeps_gas = ending.status == Status::success || ending.status == Status::revert;

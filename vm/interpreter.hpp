@@ -36,6 +36,7 @@ private:
         Memory memory;
     };
     Frame& frame_at(int depth);
+    [[nodiscard]] Ending run_untraced(Machine& m, Uint256* stack);
 
     Revision revision_;
     Tracer* tracer_;

@@ -18,6 +18,10 @@ public:
     [[nodiscard]] uint64_t size() const { return size_; }
     [[nodiscard]] BytesView view() const { return {buffer_.data(), size_}; }
     void clear() { size_ = 0; }
+    /// True if the word at `offset` lies within.
+    [[nodiscard]] bool has_word(uint64_t offset) const {
+        return offset < size_ && size_ - offset >= 32;
+    }
     /// `size` is a multiple of 32, larger than now.
     void grow(uint64_t size) {
         if (size > buffer_.size()) {
@@ -50,6 +54,28 @@ struct Machine {
     Bytes return_data;  ///< of the last call
     uint64_t output_offset = 0;
     uint64_t output_size = 0;
+    const TxContext& tx;
+    int64_t translate_below = 0;  ///< the plain loop stops at a jump when the gas is less
+};
+
+/// Where an execution stands between two instructions.
+struct Position {
+    size_t offset = 0;  ///< in the code
+    Uint256* top;       ///< the top word; one below the stack if there is none
+    int64_t gas;
+};
+
+/// Why a loop has come back.
+struct Ending {
+    enum class Kind : uint8_t {
+        finished,  ///< the frame has ended with `status`
+        is_hot,    ///< the plain loop, at a JUMPDEST: the code has run enough to be translated
+        is_unfit,  ///< the fast loop: the plain one knows what is wrong here
+    };
+    int64_t gas;
+    Status status = Status::success;
+    Kind kind = Kind::finished;
+    Position at{0, nullptr, 0};
 };
 
 /// What an instruction leaves: the gas (negative: too little) and whether the frame goes on.

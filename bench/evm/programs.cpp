@@ -36,7 +36,7 @@ double measure(consensus::Evm& evm, const vm::Message& message, int repetitions)
         world.roll_back(before);
         return result.gas_left;
     };
-    const double first = time_us(once);
+    const double first = cpu_us(once);
     const int inner = std::max(1, static_cast<int>(2000 / std::max(first, 0.5)));
     return least_us(repetitions * 4,
                     [&] {
