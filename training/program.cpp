@@ -108,8 +108,11 @@ Check check_data(const Program& program) {
     if (d.held_out % program.run.sequences != 0)
         return fail(ProgramError::bad_data, -1,
                     "held-out records must be a multiple of the sequences of a micro-batch");
+    if (d.held_out > 0 && d.stride < d.sequence)
+        return fail(ProgramError::bad_data, -1,
+                    "held-out records need a stride of at least the sequence");
     if (training_records(program) == 0)
-        return fail(ProgramError::bad_data, -1, "no record is left to train on");
+        return fail(ProgramError::bad_data, -1, "at most half of the records may be held out");
     return Done{};
 }
 
@@ -133,13 +136,19 @@ uint64_t total_records(const Program& program) {
 }
 
 uint64_t training_records(const Program& program) {
-    const DataSpec& d = program.data;
-    const uint64_t total = total_records(program);
-    if (d.held_out == 0) return total;
-    if (total <= d.held_out) return 0;
-    const uint64_t end = (total - d.held_out) * d.stride;  // first byte of the held-out part
-    const uint64_t record = uint64_t{d.sequence} + 1;
-    return end < record ? 0 : (end - record) / d.stride + 1;
+    const uint64_t total = total_records(program), held_out = program.data.held_out;
+    return held_out <= total / 2 ? total - held_out : 0;
+}
+
+uint64_t held_out_record(const Program& program, uint64_t index) {
+    return (index + 1) * (total_records(program) / program.data.held_out) - 1;
+}
+
+uint64_t training_record(const Program& program, uint64_t index) {
+    const uint64_t held_out = program.data.held_out;
+    if (held_out == 0) return index;
+    const uint64_t between = total_records(program) / held_out - 1;
+    return index + std::min(index / between, held_out);
 }
 
 Result<Done, ProgramFault> validate_program(const Program& program) {

@@ -77,8 +77,10 @@ struct Optimiser {
     bool operator==(const Optimiser&) const = default;
 };
 
-/// Records are `sequence + 1` bytes; record r starts at byte r * stride. The last `held_out`
-/// records are never trained on, nor is any record that shares a byte with them.
+/// Records are `sequence + 1` bytes; record r starts at byte r * stride. `held_out` of them, spread
+/// evenly, are never trained on: a data set is often files one after the other, and its end is
+/// then another text than the rest. With held-out records the stride is at least `sequence`, so
+/// that no byte to be predicted is held out and trained on.
 struct DataSpec {
     Hash root;  ///< identity of the data set; whoever hands in the bytes has checked it
     uint64_t size_bytes = 0;
@@ -149,9 +151,13 @@ struct ProgramFault {
 [[nodiscard]] Hash program_id(const Program& program);
 [[nodiscard]] std::string to_text(const ProgramFault& fault);
 
-/// Records of the data set, and those among them that may be trained on (numbers 0, 1, ...).
+/// Records of the data set, and how many of them may be trained on.
 [[nodiscard]] uint64_t total_records(const Program& program);
 [[nodiscard]] uint64_t training_records(const Program& program);
+/// The record that is number `index` of those to train on, or of those held out.
+/// Source: docs/spec/training.md, section 4.
+[[nodiscard]] uint64_t training_record(const Program& program, uint64_t index);
+[[nodiscard]] uint64_t held_out_record(const Program& program, uint64_t index);
 
 /// The forward graph with all shapes, for `sequences` sequences of `positions` positions each.
 [[nodiscard]] Result<Graph, ProgramFault> forward_graph(const Program& program, uint32_t sequences,
@@ -175,7 +181,7 @@ struct GptOptions {
     uint32_t warmup = 20;
     double learning_rate = 2e-3, final_ratio = 0.1;  ///< linear warm-up, then half a cosine
     double b1 = 0.9, b2 = 0.99, eps = 1e-8, decay = 0.1, init_std = 0.02;
-    uint32_t held_out = 64;  ///< records, rounded down to fit the data and the batch
+    uint32_t held_out = 256;  ///< records; at most a tenth, rounded down to fit the batch
     Recipe recipe = Recipe::rmp1;
     Hash data_root;
     uint64_t data_bytes = 0;

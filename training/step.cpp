@@ -211,14 +211,14 @@ Result<uint32_t, EngineError> evaluate_held_out(Engine& engine, const std::vecto
                                                 BytesView data) {
     const Program& program = engine.program();
     const uint32_t sequences = program.run.sequences;
-    const uint64_t total = total_records(program);
     if (program.data.held_out == 0) return unexpected(EngineError::wrong_shape);
     auto loaded = engine.load_weights(w);
     if (!loaded) return unexpected(loaded.error());
     std::vector<uint32_t> losses;
-    for (uint64_t r = total - program.data.held_out; r < total; r += sequences) {
+    for (uint32_t first = 0; first < program.data.held_out; first += sequences) {
         std::vector<uint64_t> records;
-        for (uint32_t b = 0; b < sequences; ++b) records.push_back(r + b);
+        for (uint32_t b = 0; b < sequences; ++b)
+            records.push_back(held_out_record(program, first + b));
         auto batch = make_batch(program, data, records);
         if (!batch) return unexpected(batch.error());
         auto loss = engine.forward_loss(*batch);

@@ -84,18 +84,26 @@ TEST(records, one_epoch_visits_every_training_record_once) {
             for (const uint64_t r : batch_records(program, seed_of(4), t, j)) seen.push_back(r);
     const auto end = seen.begin() + static_cast<ptrdiff_t>(count);
     EXPECT_EQ(std::set<uint64_t>(seen.begin(), end).size(), count);
-    EXPECT_EQ(*std::max_element(seen.begin(), seen.end()), count - 1);
+    EXPECT_EQ(*std::max_element(seen.begin(), seen.end()), total_records(program) - 1);
     EXPECT_FALSE(std::is_sorted(seen.begin(), end));
     EXPECT_FALSE(std::equal(seen.begin(), end, end)) << "epochs have their own order";
 }
 
-TEST(records, held_out_bytes_are_never_trained_on) {
-    const Program program = small_program();
-    const DataSpec& d = program.data;
-    ASSERT_GT(d.held_out, 0U);
-    const uint64_t first_held = (total_records(program) - d.held_out) * d.stride;
-    const uint64_t last_trained = (training_records(program) - 1) * d.stride + d.sequence;
-    EXPECT_LT(last_trained, first_held);
+TEST(records, each_is_trained_on_or_held_out_and_those_are_spread_evenly) {
+    Program program = small_program();
+    for (const uint32_t held_out : {0U, 2U, 8U, 62U, 110U}) {
+        program.data.held_out = held_out;
+        ASSERT_TRUE(validate_program(program).has_value()) << held_out;
+        const uint64_t total = total_records(program), count = training_records(program);
+        std::vector<int> uses(total);
+        for (uint64_t i = 0; i < count; ++i) ++uses.at(training_record(program, i));
+        for (uint64_t h = 0; h < held_out; ++h) ++uses.at(held_out_record(program, h));
+        EXPECT_EQ(uses, std::vector<int>(total, 1)) << held_out;
+        if (held_out > 1) {
+            const uint64_t gap = held_out_record(program, 1) - held_out_record(program, 0);
+            EXPECT_EQ(gap, total / held_out);
+        }
+    }
 }
 
 TEST(engine, learns_the_text_and_the_held_out_loss_falls) {

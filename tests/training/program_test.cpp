@@ -98,6 +98,8 @@ TEST(program, rejects_optimiser_data_and_run_out_of_range) {
     expect_fault(ProgramError::bad_data, -1, [](Program& p) { p.data.stride = 0; });
     expect_fault(ProgramError::bad_data, -1, [](Program& p) { p.data.held_out = 3; });
     expect_fault(ProgramError::bad_data, -1, [](Program& p) { p.data.held_out = 400; });
+    expect_fault(ProgramError::bad_data, -1, [](Program& p) { p.data.held_out = 112; });
+    expect_fault(ProgramError::bad_data, -1, [](Program& p) { p.data.stride = 17; });
     expect_fault(ProgramError::bad_run, -1, [](Program& p) { p.run.steps = 0; });
     expect_fault(ProgramError::bad_run, -1, [](Program& p) { p.run.micro_batches = 1025; });
     expect_fault(ProgramError::bad_run, -1, [](Program& p) { p.run.segment_length = 257; });
