@@ -20,11 +20,12 @@ build() {
     cmake --build --preset "$preset" -j "$JOBS" | tail -n 3
 }
 
-# run_tests PRESET [CTEST OPTIONS]: adds up what ctest counted.
+# run_tests PRESET [CTEST OPTIONS]: adds up what ctest counted. A test that hangs is ended after five minutes (left alone,
+# ctest waits 25) and is named at once.
 run_tests() {
     local preset=$1 log="build/$1.ctest.log" total bad
     shift
-    ctest --preset "$preset" -j "$JOBS" "$@" 2>&1 | tee "$log" | grep -Ev '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test.*Passed)' || true
+    ctest --preset "$preset" -j "$JOBS" --timeout 300 "$@" 2>&1 </dev/null | tee "$log" | grep --line-buffered -Ev '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test.*Passed)' || true
     total=$(sed -n 's/.*% tests passed, [0-9]* tests failed out of \([0-9]*\).*/\1/p' "$log" | tail -1)
     bad=$(sed -n 's/.*% tests passed, \([0-9]*\) tests failed out of .*/\1/p' "$log" | tail -1)
     local skip
@@ -32,6 +33,13 @@ run_tests() {
     [ -n "$total" ] || { broken="$broken $preset"; return 0; }
     passed=$((passed + total - bad - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
 }
+
+# The client libraries and the Solidity compiler, as the lock files name them. Without a registry their tests skip and say so.
+say "npm packages"
+for folder in genesis tests/e2e/clients; do
+    timeout 300 npm ci --silent --no-audit --no-fund --omit=optional --prefix "$folder" </dev/null \
+        || echo "SKIPPED: 'npm ci --prefix $folder' failed; what needs it will be skipped"
+done
 
 say "release: build"
 build release -DTRAINYARD_TESTS=ON -DTRAINYARD_BENCH=OFF
