@@ -93,8 +93,8 @@ std::vector<uint64_t> batch_records(const Program& program, const Hash& run_seed
     const uint64_t first = (t * program.run.micro_batches + j) * sequences;
     std::vector<uint64_t> records;
     for (uint64_t k = first; k < first + sequences; ++k)
-        records.push_back(training_record(
-            program, permute(k % count, count, k / count, philox_seed(run_seed))));
+        records.push_back(
+            training_record(program, permute(k % count, count, k / count, philox_seed(run_seed))));
     return records;
 }
 
