@@ -74,8 +74,22 @@ constexpr Precompile kPrecompiles[] = {
     {0x02, Revision::frontier, sha256_gas, run_sha256},
     {0x03, Revision::frontier, ripemd160_gas, run_ripemd160},
     {0x04, Revision::frontier, identity_gas, run_identity},
-    {0x05, Revision::byzantium, precompile::modexp_gas, precompile::modexp},         // EIP-198
-    {0x09, Revision::istanbul, precompile::blake2f_gas, precompile::blake2f},        // EIP-152
+    {0x05, Revision::byzantium, precompile::modexp_gas, precompile::modexp},        // EIP-198
+    {0x06, Revision::byzantium, precompile::bn254_add_gas, precompile::bn254_add},  // EIP-196
+    {0x07, Revision::byzantium, precompile::bn254_mul_gas, precompile::bn254_mul},  // EIP-196
+    {0x08, Revision::byzantium, precompile::bn254_pairing_gas,
+     precompile::bn254_pairing},                                               // EIP-197
+    {0x09, Revision::istanbul, precompile::blake2f_gas, precompile::blake2f},  // EIP-152
+    {0x0a, Revision::cancun, precompile::point_evaluation_gas,
+     precompile::point_evaluation},  // EIP-4844
+    // EIP-2537
+    {0x0b, Revision::prague, precompile::bls_g1_add_gas, precompile::bls_g1_add},
+    {0x0c, Revision::prague, precompile::bls_g1_msm_gas, precompile::bls_g1_msm},
+    {0x0d, Revision::prague, precompile::bls_g2_add_gas, precompile::bls_g2_add},
+    {0x0e, Revision::prague, precompile::bls_g2_msm_gas, precompile::bls_g2_msm},
+    {0x0f, Revision::prague, precompile::bls_pairing_gas, precompile::bls_pairing},
+    {0x10, Revision::prague, precompile::bls_map_fp_to_g1_gas, precompile::bls_map_fp_to_g1},
+    {0x11, Revision::prague, precompile::bls_map_fp2_to_g2_gas, precompile::bls_map_fp2_to_g2},
     {0x100, Revision::osaka, precompile::p256_verify_gas, precompile::p256_verify},  // EIP-7951
 };
 
