@@ -60,7 +60,35 @@ Outgoing Liar::speak(const std::vector<unsigned>& to, const cb::Message& message
     return out;
 }
 
+cb::Cert Liar::forge(VoteKind kind, View view, const Hash& block) const {
+    const auto signature = vote(kind, view, block).signature;
+    cb::Certificate out{kind, {}, view, block, static_cast<uint16_t>(nodes), {}, {}};
+    out.signers.resize((nodes + 7) / 8);
+    for (unsigned i = 0; i < nodes; ++i) {
+        out.signers[i / 8] |= static_cast<uint8_t>(1U << i % 8);
+        out.signatures.push_back(signature);
+    }
+    return {std::make_shared<const cb::Certificate>(std::move(out))};
+}
+
+/// Some hear that the block is final, the others that its view gave nothing.
+Outgoing Liar::react_with_forgeries(const cb::Message& message) const {
+    Outgoing out;
+    const auto* proposal = std::get_if<cb::Propose>(&message);
+    if (!proposal) return out;
+    const View view = cb::decode_seal(proposal->block->header.extra_data)->view;
+    for (unsigned to = 0; to < nodes; ++to) {
+        if (to == self) continue;
+        if (to % 2 == view.value % 2)
+            out.emplace_back(to, forge(VoteKind::finalize, view, proposal->block->hash));
+        else
+            out.emplace_back(to, forge(VoteKind::nullify, view, {}));
+    }
+    return out;
+}
+
 Outgoing Liar::react(const cb::Message& message) {
+    if (behaviour == Behaviour::forger) return react_with_forgeries(message);
     Outgoing out;
     const auto* proposal = std::get_if<cb::Propose>(&message);
     const auto* heard = std::get_if<cb::Vote>(&message);

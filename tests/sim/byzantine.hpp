@@ -20,8 +20,10 @@ enum class Behaviour : uint8_t {
     double_voter,  ///< notarizes, finalizes and nullifies everything proposed
     withholder,    ///< its proposals reach one node only
     bad_blocks,    ///< proposes blocks whose state root is wrong
+    forger,        ///< answers each proposal with certificates that it signed alone
+    twin,          ///< follows the rules, but twice at a time
 };
-inline constexpr unsigned kBehaviours = 7;
+inline constexpr unsigned kBehaviours = 8;  ///< that are drawn: a twin needs its other half
 
 /// Whom a message goes to; the index of the receiver.
 using Outgoing = std::vector<std::pair<unsigned, consensus::bft::Message>>;
@@ -40,10 +42,14 @@ struct Liar {
     [[nodiscard]] Outgoing react(const consensus::bft::Message& message);
 
 private:
+    [[nodiscard]] Outgoing react_with_forgeries(const consensus::bft::Message& message) const;
     [[nodiscard]] consensus::bft::Vote vote(consensus::bft::VoteKind kind, View view,
                                             const Hash& block) const;
     [[nodiscard]] consensus::bft::Propose other_block(const consensus::bft::Propose& proposal,
                                                       bool wrong_state) const;
+    /// A certificate of everybody in which every signature is this liar's.
+    [[nodiscard]] consensus::bft::Cert forge(consensus::bft::VoteKind kind, View view,
+                                             const Hash& block) const;
     /// Once only for each vote: two liars must not echo each other for ever.
     void say(Outgoing& out, const consensus::bft::Vote& vote);
 

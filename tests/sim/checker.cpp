@@ -5,6 +5,13 @@
 namespace trainyard::sim {
 namespace cb = consensus::bft;
 
+void Checker::on_intent(const cb::Vote& vote) {
+    const std::pair view{vote.signer, vote.view.value};
+    if (vote.kind == cb::VoteKind::nullify) nullified_.insert(view);
+    if (vote.kind == cb::VoteKind::notarize && nullified_.count(view) > 0)
+        conflict(vote, "its earlier nullify");
+}
+
 void Checker::on_vote(const cb::Vote& vote) {
     const auto key = [&](cb::VoteKind kind) { return Slot{vote.signer, vote.view.value, kind}; };
     const auto [it, is_new] = votes_.emplace(key(vote.kind), vote.block);

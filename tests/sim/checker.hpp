@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -16,6 +17,8 @@ class Checker {
 public:
     explicit Checker(std::vector<bool> honest) : honest_(std::move(honest)) {}
 
+    /// An honest node decides on a vote, and has it on its disk.
+    void on_intent(const consensus::bft::Vote& vote);
     void on_vote(const consensus::bft::Vote& vote);
     void on_final(unsigned node, const consensus::bft::BlockData& block, const Hash& state);
     void on_evidence(const consensus::bft::Evidence& evidence);
@@ -38,6 +41,7 @@ private:
     std::map<uint64_t, Final> finals_;                    ///< by height
     std::map<unsigned, std::pair<uint64_t, Hash>> tips_;  ///< by node
     std::map<Slot, Hash> votes_;
+    std::set<std::pair<consensus::ValidatorIndex, uint64_t>> nullified_;  ///< views, by signer
     uint64_t evidence_ = 0;
     std::string failure_;
 };

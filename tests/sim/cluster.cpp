@@ -22,14 +22,32 @@ std::vector<uint64_t> draw_stakes(const Options& options, Random& random) {
     return out;
 }
 
+Keys keys_of(const Options& options) {
+    if (options.mutation == Mutation::trust_signatures) return Keys::unchecked;
+    return options.real_keys ? Keys::real : Keys::fake;
+}
+
+/// A seed of the beacon under which the first views have the wanted leaders.
+Hash seed_with_leaders(const consensus::ValidatorSet& set, const std::vector<unsigned>& leaders) {
+    Hash seed = keccak256(as_bytes("seed of a simulated chain"));
+    const auto leads = [&](size_t i) {
+        return consensus::leader_of(set, seed, View{i + 1}) == leaders[i];
+    };
+    for (;; seed = keccak256(seed)) {
+        size_t right = 0;
+        while (right < leaders.size() && leads(right)) ++right;
+        if (right == leaders.size()) return seed;
+    }
+}
+
 }  // namespace
 
 Cluster::Cluster(const Options& options)
     : options_(options),
       faults_(options.faults),
       random_(options.seed),
-      keys_(make_keyring(draw_stakes(options, random_), options.real_keys)) {
-    genesis_.prev_randao = keccak256(as_bytes("seed of a simulated chain"));
+      keys_(make_keyring(draw_stakes(options, random_), keys_of(options))) {
+    genesis_.prev_randao = seed_with_leaders(keys_.set, options.twins.leaders);
     genesis_.state_root = keccak256(as_bytes("state of a simulated chain"));
     genesis_hash_ = hash_header(genesis_);
     params_.chain = {options.seed, genesis_hash_};
@@ -39,13 +57,13 @@ Cluster::Cluster(const Options& options)
     params_.mini_epoch_length = random_.between(1, 8);
     params_.skip_after_views = random_.between(4, 16);
     wire_ = random_.one_in(4);
-    nodes_.resize(options.nodes);
+    nodes_.resize(options.nodes + options.twins.count);
     draw_faults();
     draw_behaviours();
     std::vector<bool> honest;
     for (const auto& node : nodes_) honest.push_back(node.honest());
     checker_ = std::make_unique<Checker>(std::move(honest));
-    network_ = std::make_unique<Network>(faults_, options.nodes, kDeltaMs, random_);
+    network_ = std::make_unique<Network>(faults_, nodes_.size(), kDeltaMs, random_);
 }
 
 void Cluster::draw_faults() {
@@ -54,27 +72,41 @@ void Cluster::draw_faults() {
         *fault = *fault && random_.one_in(2);
     if (options_.mutation == Mutation::send_before_sync) faults_.crash = faults_.torn = true;
     const bool any = faults_.loss || faults_.delay || faults_.duplicate || faults_.partition ||
-                     faults_.crash || options_.mutation != Mutation::none;
+                     faults_.crash || options_.mutation != Mutation::none ||
+                     options_.twins.count > 0;
     if (any) heal_ms_ = random_.between(options_.faulty_ms_min, options_.faulty_ms_max);
 }
 
 void Cluster::draw_behaviours() {
-    const auto& set = keys_.set;
-    const bool too_many = options_.mutation == Mutation::too_many_byzantine;
-    uint64_t weight = 0;
     for (unsigned i = 0; i < nodes_.size(); ++i) {
-        const auto index = static_cast<consensus::ValidatorIndex>(i);
+        const unsigned self = i < options_.nodes ? i : i - options_.nodes;
         auto& liar = nodes_[i].liar;
-        liar.self = index;
+        liar.self = static_cast<consensus::ValidatorIndex>(self);
         liar.nodes = options_.nodes;
         liar.chain = params_.chain;
-        liar.signer = keys_.signers[i].get();
-        if (!faults_.byzantine && !too_many) continue;
-        const bool fits = weight + set.at(index).stake_gwei <= set.fault_bound();
+        liar.signer = keys_.signers[self].get();
+        if (self < options_.twins.count) liar.behaviour = Behaviour::twin;
+    }
+    const bool too_many = options_.mutation == Mutation::too_many_byzantine;
+    if (options_.mutation == Mutation::trust_signatures)
+        nodes_[0].liar.behaviour = Behaviour::forger;
+    else if ((faults_.byzantine || too_many) && options_.twins.count == 0)
+        draw_liars(too_many);
+}
+
+void Cluster::draw_liars(bool too_many) {
+    const auto& set = keys_.set;
+    uint64_t weight = 0;
+    unsigned liars = 0;
+    for (unsigned i = 0; i < nodes_.size() && liars < options_.byzantine_max; ++i) {
+        const auto stake = set.at(nodes_[i].liar.self).stake_gwei;
+        const bool fits = weight + stake <= set.fault_bound();
         if (!fits && !(too_many && weight <= set.fault_bound())) continue;
-        weight += set.at(index).stake_gwei;
-        liar.behaviour = too_many ? Behaviour::double_voter
-                                  : static_cast<Behaviour>(random_.between(1, kBehaviours - 1));
+        weight += stake;
+        ++liars;
+        nodes_[i].liar.behaviour =
+            too_many ? Behaviour::double_voter
+                     : static_cast<Behaviour>(random_.between(1, kBehaviours - 1));
     }
 }
 
@@ -163,8 +195,7 @@ void Cluster::handle(const Event& event) {
     if (const auto* wire = std::get_if<WireBytes>(&event.what)) {
         auto message = cb::decode_message(*wire->bytes);
         if (!message) return checker_->fail("a message of ours does not decode");
-        const auto from = static_cast<consensus::ValidatorIndex>(wire->from);
-        return deliver(event.node, cb::Received{from, std::move(*message)});
+        return deliver(event.node, cb::Received{nodes_[wire->from].liar.self, std::move(*message)});
     }
     const auto& input = std::get<cb::Input>(event.what);
     // Messages outlive a crash of their receiver; timers and verdicts do not.
@@ -208,7 +239,7 @@ void Cluster::deliver(unsigned index, const cb::Input& input) {
         stats_.trace = mix(stats_.trace + effects[i].index());
         apply(index, effects[i]);
     }
-    if (dies) crash(index);
+    if (dies || std::exchange(node.forgets, false)) crash(index);
 }
 
 void Cluster::start(unsigned index) {
@@ -218,11 +249,11 @@ void Cluster::start(unsigned index) {
         for (const auto& other : nodes_)
             stats_.height_at_return =
                 std::max<uint64_t>(stats_.height_at_return, other.finals.size());
-    params_.self = static_cast<consensus::ValidatorIndex>(index);
+    params_.self = node.liar.self;
     cb::Recovered recovered{final_point(node), {}};
     for (const auto& record : node.disk) recovered.records.push_back(record.bytes);
     node.machine = std::make_unique<cb::Bft>(params_, keys_.set, std::move(recovered),
-                                             keys_.signers[index].get(), *keys_.checks);
+                                             node.liar.signer, *keys_.checks);
     deliver(index, cb::Start{});
 }
 
@@ -267,7 +298,14 @@ cb::FinalPoint Cluster::final_point(const Node& node) const {
 std::vector<unsigned> Cluster::others(unsigned node) const {
     std::vector<unsigned> out;
     for (unsigned i = 0; i < nodes_.size(); ++i)
-        if (i != node) out.push_back(i);
+        if (nodes_[i].liar.self != nodes_[node].liar.self) out.push_back(i);
+    return out;
+}
+
+std::vector<unsigned> Cluster::nodes_of(consensus::ValidatorIndex validator) const {
+    std::vector<unsigned> out;
+    for (unsigned i = 0; i < nodes_.size(); ++i)
+        if (nodes_[i].liar.self == validator) out.push_back(i);
     return out;
 }
 

@@ -36,6 +36,7 @@ struct Node {
     std::vector<FinalEntry> finals;  ///< height h at h - 1
     std::map<Hash, Hash> states;     ///< executed blocks
     bool syncing = false;
+    bool forgets = false;  ///< Mutation::forget_nullify: stops after this input
 
     [[nodiscard]] bool honest() const { return liar.behaviour == Behaviour::honest; }
 };
@@ -63,6 +64,7 @@ public:
 private:
     void draw_faults();
     void draw_behaviours();
+    void draw_liars(bool too_many);
     void push(uint64_t at_ms, unsigned node,
               std::variant<consensus::bft::Input, WireBytes, Control> what);
     void handle(const Event& event);
@@ -81,7 +83,10 @@ private:
     void send(unsigned node, const std::vector<unsigned>& to,
               const consensus::bft::Message& message);
     void transmit(unsigned from, const Outgoing& out);
-    [[nodiscard]] std::vector<unsigned> others(unsigned node) const;
+    [[nodiscard]] bool are_apart(unsigned from, unsigned to,
+                                 const consensus::bft::Message& message) const;
+    [[nodiscard]] std::vector<unsigned> others(unsigned node) const;  ///< its twin is none of them
+    [[nodiscard]] std::vector<unsigned> nodes_of(consensus::ValidatorIndex validator) const;
     [[nodiscard]] const Hash* state_of(const Node& node, const Hash& block) const;
 
     // effects

@@ -13,7 +13,16 @@ void Cluster::apply(unsigned node, const cb::Effect& effect) {
 }
 
 void Cluster::on(unsigned index, const cb::Persist& e) {
-    auto& disk = nodes_[index].disk;
+    auto& node = nodes_[index];
+    const auto record = cb::decode_message(e.record);
+    if (!record) return checker_->fail("a record of ours does not decode");
+    if (const auto* vote = std::get_if<cb::Vote>(&*record); vote && node.honest()) {
+        checker_->on_intent(*vote);
+        node.forgets = options_.mutation == Mutation::forget_nullify && !healed_ &&
+                       vote->kind == cb::VoteKind::nullify;
+        if (node.forgets) return;
+    }
+    auto& disk = node.disk;
     disk.push_back({e.view, e.record, false});
     if (!e.sync || options_.mutation == Mutation::send_before_sync) return;
     for (auto it = disk.rbegin(); it != disk.rend() && !it->durable; ++it) it->durable = true;
@@ -26,7 +35,7 @@ void Cluster::on(unsigned index, const cb::Forget& e) {
 }
 
 void Cluster::on(unsigned index, const cb::Send& e) {
-    send(index, {e.to}, e.message);
+    send(index, nodes_of(e.to), e.message);
 }
 
 void Cluster::on(unsigned index, const cb::Broadcast& e) {
@@ -51,9 +60,24 @@ void Cluster::send(unsigned index, const std::vector<unsigned>& to, const cb::Me
     transmit(index, out);
 }
 
+/// With twins, the groups of the view that a message belongs to; else never.
+bool Cluster::are_apart(unsigned from, unsigned to, const cb::Message& message) const {
+    const auto& groups = options_.twins.groups;
+    if (healed_ || groups.empty()) return false;
+    View view = nodes_[from].machine ? nodes_[from].machine->standing().view : View{1};
+    if (const auto* vote = std::get_if<cb::Vote>(&message)) view = vote->view;
+    if (const auto* cert = std::get_if<cb::Cert>(&message)) view = cert->certificate->view;
+    if (const auto* proposal = std::get_if<cb::Propose>(&message))
+        view = cb::decode_seal(proposal->block->header.extra_data)->view;
+    if (view.value > groups.size()) return false;
+    const uint32_t group = groups[view.value - 1];
+    return (group >> from & 1) != (group >> to & 1);
+}
+
 void Cluster::transmit(unsigned from, const Outgoing& out) {
-    const auto sender = static_cast<consensus::ValidatorIndex>(from);
+    const auto sender = nodes_[from].liar.self;
     for (const auto& [to, message] : out) {
+        if (are_apart(from, to, message)) continue;
         for (const uint64_t at_ms : network_->arrivals(from, to, now_ms_)) {
             if (wire_)
                 push(at_ms, to,
@@ -125,7 +149,8 @@ void Cluster::on(unsigned index, const cb::Finalized& e) {
 void Cluster::on(unsigned index, const cb::ServeBlock& e) {
     const auto& finals = nodes_[index].finals;
     for (auto it = finals.rbegin(); it != finals.rend(); ++it)
-        if (it->block->hash == e.hash) return send(index, {e.to}, cb::BlockMessage{it->block});
+        if (it->block->hash == e.hash)
+            return send(index, nodes_of(e.to), cb::BlockMessage{it->block});
 }
 
 void Cluster::on(unsigned index, const cb::Behind&) {

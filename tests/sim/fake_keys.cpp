@@ -60,7 +60,7 @@ public:
     }
 };
 
-class FakeChecks final : public ChainChecks<cb::Checks> {
+class FakeChecks : public ChainChecks<cb::Checks> {
 public:
     [[nodiscard]] bool verify(const PublicKey& key, const Hash& digest,
                               const CompactSig& signature) const override {
@@ -72,6 +72,19 @@ public:
         return right.proof == proof ? std::optional(right.beta) : std::nullopt;
     }
 };
+
+class NoChecks final : public FakeChecks {
+public:
+    [[nodiscard]] bool verify(const PublicKey&, const Hash&, const CompactSig&) const override {
+        return true;
+    }
+};
+
+std::unique_ptr<cb::Checks> make_checks(Keys kind) {
+    if (kind == Keys::real) return std::make_unique<ChainChecks<cb::RealChecks>>();
+    if (kind == Keys::unchecked) return std::make_unique<NoChecks>();
+    return std::make_unique<FakeChecks>();
+}
 
 SecretKey secret(size_t owner, uint8_t purpose) {
     SecretKey key;
@@ -99,7 +112,8 @@ consensus::Validator make_validator(size_t owner, uint64_t stake_gwei, bool real
 
 }  // namespace
 
-Keyring make_keyring(const std::vector<uint64_t>& stakes_gwei, bool real) {
+Keyring make_keyring(const std::vector<uint64_t>& stakes_gwei, Keys kind) {
+    const bool real = kind == Keys::real;
     std::vector<consensus::Validator> validators;
     for (size_t i = 0; i < stakes_gwei.size(); ++i)
         validators.push_back(make_validator(i, stakes_gwei[i], real));
@@ -113,10 +127,7 @@ Keyring make_keyring(const std::vector<uint64_t>& stakes_gwei, bool real) {
             out.signers.push_back(
                 std::make_unique<FakeSigner>(out.set.at(static_cast<uint16_t>(i))));
     }
-    if (real)
-        out.checks = std::make_unique<ChainChecks<cb::RealChecks>>();
-    else
-        out.checks = std::make_unique<FakeChecks>();
+    out.checks = make_checks(kind);
     return out;
 }
 

@@ -17,8 +17,14 @@ struct Keyring {
     std::unique_ptr<consensus::bft::Checks> checks;
 };
 
-/// `stakes_gwei` gives one validator each; `real` takes secp256k1 and the VRF of core/keys.hpp.
-[[nodiscard]] Keyring make_keyring(const std::vector<uint64_t>& stakes_gwei, bool real);
+enum class Keys : uint8_t {
+    fake,
+    real,       ///< secp256k1 and the VRF of core/keys.hpp
+    unchecked,  ///< fake, and every signature is taken for good
+};
+
+/// `stakes_gwei` gives one validator each.
+[[nodiscard]] Keyring make_keyring(const std::vector<uint64_t>& stakes_gwei, Keys kind);
 
 /// The transactions root that the simulated chain gives a body.
 [[nodiscard]] Hash body_root(BytesView body);

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // simulate: many seeded runs of a simulated cluster; prints the seeds that fail.
-#include <atomic>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
-#include "tests/sim/simulation.hpp"
+#include "tests/sim/twins.hpp"
 
 namespace {
 
@@ -18,43 +20,68 @@ using namespace trainyard::sim;
 
 struct Command {
     Options options;
+    TwinsPlan plan;
+    bool twins = false;
     uint64_t runs = 1;
     unsigned jobs = 1;
     bool verbose = false;
 };
 
 constexpr const char* kUsage =
-    "simulate [--seed N] [--runs M] [--nodes n] [--faults all|none|loss,delay,reorder,duplicate,\n"
-    "          partition,crash,torn,byzantine] [--heights h] [--mutation none|send_before_sync|\n"
-    "          too_many_byzantine] [--real-keys] [--jobs k] [--verbose]\n";
+    "simulate [--seed N] [--runs M] [--nodes n] [--byzantine f] [--faults LIST] [--heights h]\n"
+    "         [--mutation NAME] [--real-keys] [--jobs k] [--verbose]\n"
+    "  LIST: all, none, or some of loss,delay,reorder,duplicate,partition,crash,torn,byzantine\n"
+    "  NAME: none, send_before_sync, too_many_byzantine, forget_nullify, trust_signatures\n"
+    "simulate twins [--nodes n] [--twins t] [--views v] [--samples S] [--seed N] [--jobs k]\n"
+    "  every leader and every split of the nodes in v views, or S of them at random; the first t\n"
+    "  validators run twice\n"
+    "examples:\n"
+    "  simulate --nodes 4 --runs 10000 --jobs 2\n"
+    "  simulate twins --nodes 4 --views 2\n"
+    "  simulate twins --nodes 7 --twins 2 --views 5 --samples 2000\n";
 
 bool parse_mutation(const std::string& word, Mutation& out) {
     const std::map<std::string, Mutation> known{
         {"none", Mutation::none},
         {"send_before_sync", Mutation::send_before_sync},
-        {"too_many_byzantine", Mutation::too_many_byzantine}};
+        {"too_many_byzantine", Mutation::too_many_byzantine},
+        {"forget_nullify", Mutation::forget_nullify},
+        {"trust_signatures", Mutation::trust_signatures}};
     const auto it = known.find(word);
     if (it != known.end()) out = it->second;
     return it != known.end();
 }
 
+bool parse_twins_option(const std::string& name, uint64_t number, Command& out) {
+    auto& plan = out.plan;
+    if (name == "--samples") return plan.samples = number, true;
+    if (name == "--twins") return plan.twins = static_cast<unsigned>(number), number <= 8;
+    if (name == "--views")
+        return plan.views = static_cast<unsigned>(number), number >= 1 && number <= 16;
+    return false;
+}
+
 bool parse_option(const std::string& name, const std::string& value, Command& out) {
     const uint64_t number = std::strtoull(value.c_str(), nullptr, 10);
-    if (name == "--seed") return out.options.seed = number, true;
-    if (name == "--runs") return out.runs = number, true;
-    if (name == "--nodes") {
-        out.options.nodes = static_cast<unsigned>(number);
-        return number >= 1 && number <= 200;
-    }
-    if (name == "--heights") return out.options.heights_min = number, true;
+    if (name == "--seed") return out.options.seed = out.plan.seed = number, true;
     if (name == "--jobs") return out.jobs = static_cast<unsigned>(number), number >= 1;
+    if (name == "--nodes") {
+        out.options.nodes = out.plan.nodes = static_cast<unsigned>(number);
+        return number >= 1 && number <= (out.twins ? 16 : 200);
+    }
+    if (out.twins) return parse_twins_option(name, number, out);
+    if (name == "--runs") return out.runs = number, true;
+    if (name == "--byzantine")
+        return out.options.byzantine_max = static_cast<unsigned>(number), number <= 200;
+    if (name == "--heights") return out.options.heights_min = number, true;
     if (name == "--faults") return parse_faults(value, out.options.faults);
     if (name == "--mutation") return parse_mutation(value, out.options.mutation);
     return false;
 }
 
 bool parse(int argc, char** argv, Command& out) {
-    for (int i = 1; i < argc; ++i) {
+    out.twins = argc > 1 && std::string_view(argv[1]) == "twins";
+    for (int i = out.twins ? 2 : 1; i < argc; ++i) {
         const std::string name = argv[i];
         if (name == "--real-keys") {
             out.options.real_keys = true;
@@ -65,8 +92,34 @@ bool parse(int argc, char** argv, Command& out) {
             ++i;
         }
     }
-    return true;
+    return !out.twins || out.plan.twins < out.plan.nodes;
 }
+
+/// The runs that a command asks for, one after the other.
+class Queue {
+public:
+    explicit Queue(const Command& command) : options_(command.options), left_(command.runs) {
+        if (!command.twins) return;
+        for_each_scenario(command.plan, [&](const Options& o) { scenarios_.push_back(o); });
+        left_ = scenarios_.size();
+        std::printf("%llu scenarios\n", static_cast<unsigned long long>(left_));
+    }
+    std::optional<Options> next() {
+        const std::lock_guard lock(mutex_);
+        if (left_ == 0) return std::nullopt;
+        --left_;
+        if (!scenarios_.empty()) return scenarios_[left_];
+        Options out = options_;
+        ++options_.seed;
+        return out;
+    }
+
+private:
+    std::mutex mutex_;
+    Options options_;
+    std::vector<Options> scenarios_;
+    uint64_t left_;
+};
 
 struct Totals {
     std::mutex mutex;
@@ -91,7 +144,8 @@ struct Totals {
                         static_cast<unsigned long long>(outcome.events),
                         static_cast<unsigned long long>(outcome.trace));
     }
-    void print(uint64_t runs) const {
+    void print() const {
+        const uint64_t runs = std::max<uint64_t>(1, passed + failed);
         const auto mean = [&](uint64_t sum) { return static_cast<unsigned long long>(sum / runs); };
         std::printf("mean of a run: %llu heights, %llu views, %llu events, %llu simulated ms\n",
                     mean(heights), mean(views), mean(events), mean(simulated_ms));
@@ -109,18 +163,15 @@ int main(int argc, char** argv) {
     Command command;
     if (!parse(argc, argv, command)) return std::fputs(kUsage, stderr), 2;
     Totals totals;
-    std::atomic<uint64_t> next{0};
+    Queue queue(command);
     std::vector<std::thread> workers;
     for (unsigned job = 0; job < command.jobs; ++job) {
         workers.emplace_back([&] {
-            for (uint64_t i; (i = next++) < command.runs;) {
-                Options options = command.options;
-                options.seed += i;
-                totals.add(options.seed, simulate(options), command.verbose);
-            }
+            while (const auto options = queue.next())
+                totals.add(options->seed, simulate(*options), command.verbose);
         });
     }
     for (auto& worker : workers) worker.join();
-    totals.print(command.runs == 0 ? 1 : command.runs);
+    totals.print();
     return totals.failed == 0 ? 0 : 1;
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace trainyard::sim {
 
@@ -30,6 +31,17 @@ enum class Mutation : uint8_t {
     none,
     send_before_sync,    ///< votes leave before they are durable
     too_many_byzantine,  ///< F + 1 nodes vote for everything at once
+    forget_nullify,      ///< a NULLIFY is not kept, and its node restarts at once
+    trust_signatures,    ///< nobody checks signatures, and a forger uses it
+};
+
+/// Validators that run twice with the same keys, and who hears whom in the first views. Source:
+/// Bano et al., Twins: BFT Systems Made Robust (arXiv:2004.10617).
+struct Twins {
+    unsigned count = 0;  ///< node `nodes + k` is the twin of node k
+    /// For each of the first views, the nodes of one group as bits; the rest is the other group.
+    std::vector<uint32_t> groups;
+    std::vector<unsigned> leaders;  ///< who leads those views
 };
 
 struct Options {
@@ -37,6 +49,8 @@ struct Options {
     unsigned nodes = 4;
     Faults faults;
     Mutation mutation = Mutation::none;
+    unsigned byzantine_max = 200;  ///< that many nodes at most, whatever F allows
+    Twins twins;
     bool real_keys = false;
     bool equal_stakes = false;    ///< else drawn from 1..8
     uint64_t heights_min = 20;    ///< a run ends when every honest node finalized this much,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The simulator itself: it repeats itself, its checks can fail, and clusters stop and go on as they
 // must.
-#include "tests/sim/simulation.hpp"
+#include "tests/sim/twins.hpp"
 
 #include <gtest/gtest.h>
 
@@ -46,6 +46,42 @@ TEST(simulation, one_byzantine_node_too_many_breaks_agreement_and_is_found_out) 
     Options options = calm(4);
     options.mutation = Mutation::too_many_byzantine;
     EXPECT_GE(failures(options, 60), 20u);
+}
+
+TEST(simulation, notarizing_after_a_forgotten_nullify_is_found_out) {
+    Options options;
+    options.mutation = Mutation::forget_nullify;
+    EXPECT_GE(failures(options, 60), 20u);
+}
+
+TEST(simulation, certificates_that_nobody_checks_are_found_out) {
+    Options options = calm(4);
+    options.mutation = Mutation::trust_signatures;
+    EXPECT_GE(failures(options, 20), 20u);
+}
+
+/// How many scenarios there are, and how many of them fail.
+std::pair<unsigned, unsigned> try_twins(const TwinsPlan& plan) {
+    unsigned count = 0, failed = 0;
+    for_each_scenario(plan, [&](const Options& options) {
+        ++count;
+        const Outcome outcome = simulate(options);
+        if (!outcome.passed()) ++failed;
+    });
+    return {count, failed};
+}
+
+TEST(twins, one_of_four_does_no_harm_in_any_first_view) {
+    const auto [count, failed] = try_twins({.nodes = 4, .twins = 1, .views = 1});
+    EXPECT_EQ(count, 20u);  // of 4 leaders and 16 groups, those that differ by more than names
+    EXPECT_EQ(failed, 0u);
+}
+
+TEST(twins, two_of_four_are_too_many_and_are_found_out) {
+    const auto [count, failed] =
+        try_twins({.nodes = 4, .twins = 2, .views = 3, .samples = 300, .seed = 1});
+    EXPECT_EQ(count, 300u);
+    EXPECT_GE(failed, 1u);
 }
 
 TEST(simulation, the_same_seeds_pass_when_no_rule_is_broken) {
