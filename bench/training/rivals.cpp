@@ -49,8 +49,8 @@ struct Model {
     uint32_t layers, width, heads, sequence, sequences;
     int turns;
 };
-constexpr Model kModels[] = {{"L4-d128-H4-T128-B16", 4, 128, 4, 128, 16, 12},
-                             {"L8-d512-H8-T256-B8", 8, 512, 8, 256, 8, 5}};
+constexpr Model kModels[] = {{"L4-d128-H4-T128-B16", 4, 128, 4, 128, 16, 40},
+                             {"L8-d512-H8-T256-B8", 8, 512, 8, 256, 8, 8}};
 
 /// One backend with everything that a step of a model needs.
 class Runner {
@@ -114,7 +114,7 @@ void compare_steps() {
 }
 
 #if defined(__x86_64__)
-constexpr uint64_t kPeakRounds = 2'000'000;
+constexpr uint64_t kPeakRounds = 200'000;
 /// 24 independent sums, so that the latency of vpdpbusd does not show.
 __attribute__((target("avx512f,avx512vnni"))) void run_peak() {
     __m512i sum[24] = {};
@@ -150,7 +150,7 @@ void compare_products() {
 #if defined(__x86_64__)
         if (cpu_has(CpuPath::avx512)) rivals.emplace_back(run_peak);
 #endif
-        const auto best = best_of(n > 1024 ? 5 : 15, CLOCK_PROCESS_CPUTIME_ID, rivals);
+        const auto best = best_of(n > 1024 ? 15 : 100, CLOCK_PROCESS_CPUTIME_ID, rivals);
         const double gop = 2e-9 * n * n * n;
 #if defined(__x86_64__)
         if (best.size() > 2) peak = 2e-9 * 64 * 24 * static_cast<double>(kPeakRounds) / best[2];

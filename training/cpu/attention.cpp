@@ -57,10 +57,10 @@ void HeadWorker::multiply(float* c, size_t stride, const Operand& a, const Opera
 }
 
 void HeadWorker::scores(const float* qkv) {
-    a_.begin_left_rows(part(qkv, 0));
-    a_.left_rows(0, t_);
-    b_.begin_right_rows(part(qkv, 1));
-    b_.right_rows(0, t_);
+    a_.begin_rows(part(qkv, 0), Side::left);
+    a_.fill_rows(0, t_);
+    b_.begin_rows(part(qkv, 1), Side::right);
+    b_.fill_rows(0, t_);
     multiply(s_, t_, a_, b_, b_.scale(), t_, &alpha_, true);
 }
 
@@ -88,17 +88,17 @@ void HeadWorker::forward(float* out, float* stats, const float* qkv, AttentionSh
     probabilities(nullptr, stats + (b * s.h + h) * t_ * 2);
     v_.right_by_term(part(qkv, 2));
     for (size_t i = 0; i < t_; ++i) k_.multiply(p_ + i * t_, p_ + i * t_, v_.scale(), i + 1);
-    a_.begin_left_rows({p_, t_, t_, t_, nullptr, 0});
-    a_.left_rows(0, t_);
+    a_.begin_rows({p_, t_, t_, t_, nullptr, 0}, Side::left);
+    a_.fill_rows(0, t_);
     const std::vector<float> ones(hd_, 1.0F);
     multiply(out + row0_ * d_ + col_, d_, a_, v_, ones.data(), hd_, nullptr, false);
 }
 
 void HeadWorker::grad_scores(const AttentionGradInputs& in, const Source& d_out) {
-    a_.begin_left_rows(d_out);
-    a_.left_rows(0, t_);
-    v_.begin_right_rows(part(in.qkv, 2));
-    v_.right_rows(0, t_);
+    a_.begin_rows(d_out, Side::left);
+    a_.fill_rows(0, t_);
+    v_.begin_rows(part(in.qkv, 2), Side::right);
+    v_.fill_rows(0, t_);
     multiply(s_, t_, a_, v_, v_.scale(), t_, nullptr, true);
     const float* out = in.out + row0_ * d_ + col_;
     for (size_t i = 0; i < t_; ++i) {
@@ -117,10 +117,10 @@ void HeadWorker::backward(float* dqkv, const AttentionGradInputs& in, const uint
     float* to = dqkv + row0_ * 3 * d_ + col_;
     const size_t at = row0_ * d_ + col_;
     const Source d_out{in.d_out + at, t_, hd_, d_, words + at, d_};
-    a_.begin_left_cols({p_, t_, t_, t_, nullptr, 0});
-    a_.left_cols(0, t_);
-    b_.begin_right_cols(d_out);
-    b_.right_cols(0, hd_);
+    a_.begin_cols({p_, t_, t_, t_, nullptr, 0}, Side::left);
+    a_.fill_cols(0, t_);
+    b_.begin_cols(d_out, Side::right);
+    b_.fill_cols(0, hd_);
     multiply(to + 2 * d_, 3 * d_, a_, b_, b_.scale(), hd_, nullptr, false);
     grad_scores(in, d_out);
     const uint64_t first = (uint64_t{b} * s.h + h) * t_ * t_;
@@ -128,15 +128,15 @@ void HeadWorker::backward(float* dqkv, const AttentionGradInputs& in, const uint
     uint16_t* ds_words = words_buffer_.words(blocks * 8);
     k_.words(ds_words, first / 8, blocks, {noise.seed, noise.step, noise.tensor_ds});
     const Source ds{s_, t_, t_, t_, ds_words + first % 8, t_};
-    a_.begin_left_rows(ds);
-    a_.left_rows(0, t_);
-    b_.begin_right_cols(part(in.qkv, 1));
-    b_.right_cols(0, hd_);
+    a_.begin_rows(ds, Side::left);
+    a_.fill_rows(0, t_);
+    b_.begin_cols(part(in.qkv, 1), Side::right);
+    b_.fill_cols(0, hd_);
     multiply(to, 3 * d_, a_, b_, b_.scale(), hd_, &alpha_, false);
-    a_.begin_left_cols(ds);
-    a_.left_cols(0, t_);
-    b_.begin_right_cols(part(in.qkv, 0));
-    b_.right_cols(0, hd_);
+    a_.begin_cols(ds, Side::left);
+    a_.fill_cols(0, t_);
+    b_.begin_cols(part(in.qkv, 0), Side::right);
+    b_.fill_cols(0, hd_);
     multiply(to + d_, 3 * d_, a_, b_, b_.scale(), hd_, &alpha_, false);
 }
 

@@ -110,28 +110,16 @@ void CpuBackend::rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in
     });
 }
 
-void CpuBackend::fill_left_rows(Operand& operand, const Source& s) {
-    operand.begin_left_rows(s);
+void CpuBackend::fill_rows(Operand& operand, const Source& s, Side side) {
+    operand.begin_rows(s, side);
     ranges(operand.groups(), kRowsPerTask,
-           [&](size_t first, size_t last) { operand.left_rows(first, last); });
+           [&](size_t first, size_t last) { operand.fill_rows(first, last); });
     nonfinite_ = nonfinite_ || operand.nonfinite();
 }
-void CpuBackend::fill_left_cols(Operand& operand, const Source& s) {
-    operand.begin_left_cols(s);
+void CpuBackend::fill_cols(Operand& operand, const Source& s, Side side) {
+    operand.begin_cols(s, side);
     ranges(operand.groups(), kColsPerTask,
-           [&](size_t first, size_t last) { operand.left_cols(first, last); });
-    nonfinite_ = nonfinite_ || operand.nonfinite();
-}
-void CpuBackend::fill_right_cols(Operand& operand, const Source& s) {
-    operand.begin_right_cols(s);
-    ranges(operand.groups(), kColsPerTask,
-           [&](size_t first, size_t last) { operand.right_cols(first, last); });
-    nonfinite_ = nonfinite_ || operand.nonfinite();
-}
-void CpuBackend::fill_right_rows(Operand& operand, const Source& s) {
-    operand.begin_right_rows(s);
-    ranges(operand.groups(), kRowsPerTask,
-           [&](size_t first, size_t last) { operand.right_rows(first, last); });
+           [&](size_t first, size_t last) { operand.fill_cols(first, last); });
     nonfinite_ = nonfinite_ || operand.nonfinite();
 }
 
@@ -144,7 +132,11 @@ void CpuBackend::multiply(float* c, size_t stride, const Operand& a, const Opera
     args.c_stride = stride;
     args.m = m;
     args.n = n;
-    ranges(m, kRowsPerTask,
+    // So many rows of A that they stay in the second-level cache while B passes by once per task.
+    constexpr size_t kBytesOfA = 192 << 10;
+    const size_t fitting = kBytesOfA / std::max<size_t>(1, a.row_bytes()) / 16 * 16;
+    const size_t shared = (m / (2 * pool_.threads()) + 15) / 16 * 16;
+    ranges(m, std::clamp<size_t>(std::min(fitting, shared), 16, 1024),
            [&](size_t first, size_t last) { k_.product(args, first, last, 0, n); });
 }
 
@@ -156,8 +148,8 @@ void CpuBackend::make_words(uint16_t* out, size_t count, const PhiloxArgs& args)
 }
 
 void CpuBackend::linear(float* y, const float* x, const float* w, LinearShape s) {
-    fill_left_rows(a_, {x, s.n, s.i, s.i, nullptr, 0});
-    fill_right_cols(b_, {w, s.i, s.o, s.o, nullptr, 0});
+    fill_rows(a_, {x, s.n, s.i, s.i, nullptr, 0}, Side::left);
+    fill_cols(b_, {w, s.i, s.o, s.o, nullptr, 0}, Side::right);
     multiply(y, s.o, a_, b_, s.n, s.o);
 }
 
@@ -167,11 +159,11 @@ void CpuBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, L
     uint16_t* words = words_.words((count + 7) / 8 * 8);
     make_words(words, count, {noise.seed, noise.step, noise.tensor});
     const Source dy{in.dy, s.n, s.o, s.o, words, s.o};
-    fill_left_rows(a_, dy);
-    fill_right_rows(b_, {in.w, s.i, s.o, s.o, nullptr, 0});
+    fill_rows(a_, dy, Side::left);
+    fill_rows(b_, {in.w, s.i, s.o, s.o, nullptr, 0}, Side::right);
     multiply(dx, s.i, a_, b_, s.n, s.i);
-    fill_left_cols(a2_, {in.x, s.n, s.i, s.i, nullptr, 0});
-    fill_right_cols(b2_, dy);
+    fill_cols(a2_, {in.x, s.n, s.i, s.i, nullptr, 0}, Side::left);
+    fill_cols(b2_, dy, Side::right);
     multiply(dw, s.o, a2_, b2_, s.i, s.o);
 }
 

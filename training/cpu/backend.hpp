@@ -59,10 +59,8 @@ protected:
     bool nonfinite_ = false;
 
 private:
-    void fill_left_rows(Operand& operand, const Source& s);
-    void fill_left_cols(Operand& operand, const Source& s);
-    void fill_right_cols(Operand& operand, const Source& s);
-    void fill_right_rows(Operand& operand, const Source& s);
+    void fill_rows(Operand& operand, const Source& s, Side side);
+    void fill_cols(Operand& operand, const Source& s, Side side);
     void multiply(float* c, size_t stride, const Operand& a, const Operand& b, size_t m, size_t n);
     void make_words(uint16_t* out, size_t count, const PhiloxArgs& args);
     void add_up(float* out, const float* x, size_t count, float (*chunk)(const float* x, size_t n));

@@ -10,14 +10,16 @@ namespace trainyard::training::cpu {
 // The files that fill the tables are compiled for instructions that this machine may lack. They
 // include no library header with inline functions, lest the linker pick such a copy for all.
 
-/// One product: A is row-major or in panels, B is in panels, C is written with its scales.
+/// One product: A and B are in panels, C is written with its scales.
 struct ProductArgs {
     const uint8_t* a = nullptr;
-    size_t a_row = 0;    ///< bytes from one row to the next inside a panel
-    size_t a_step = 0;   ///< bytes from one group of k to the next
-    size_t a_panel = 0;  ///< bytes from one panel of rows to the next; 0: row-major
+    size_t a_panel = 0;  ///< bytes from one panel of rows to the next
     const uint8_t* b = nullptr;
-    size_t groups = 0;  ///< of k
+    size_t b_panel = 0;  ///< bytes from one panel of columns to the next
+    /// What the flip of A adds to each column, panel by panel; unused by tables without a flip.
+    const int32_t* sums = nullptr;
+    size_t sums_panel = 0;  ///< elements from one panel to the next
+    size_t groups = 0;      ///< of k
     float* c = nullptr;
     size_t c_stride = 0;
     const float* sa = nullptr;
@@ -25,6 +27,18 @@ struct ProductArgs {
     const float* alpha = nullptr;  ///< nullptr: no factor
     size_t m = 0, n = 0;
     bool causal = false;  ///< columns above the diagonal may stay unwritten
+};
+
+/// A stored matrix to quantise into panels.
+struct QuantiseArgs {
+    const float* x = nullptr;
+    size_t stride = 0;
+    const float* inv = nullptr;  ///< one per column, or per row where `inv_of_rows`
+    bool inv_of_rows = false;
+    const uint16_t* words = nullptr;  ///< nullptr: nearest
+    size_t words_stride = 0;
+    bool left = false;      ///< panels of a left operand
+    void* stage = nullptr;  ///< room for rows x columns elements
 };
 
 struct PhiloxArgs {
@@ -53,29 +67,28 @@ struct Kernels {
     const char* name;
     size_t element_bytes;  ///< of a quantised element
     size_t group;          ///< neighbouring k in one group
-    size_t panel;          ///< rows or columns of a panel
-    size_t rows;           ///< rows of A that a product touches at once; buffers have that slack
-    uint32_t flip;         ///< xor for elements of A
+    size_t panel;          ///< columns of a panel of a right operand
+    size_t left_panel;     ///< rows of a panel of a left operand; divides `panel`
+    bool flips;            ///< elements of A are stored with an offset
 
-    uint32_t (*amax)(const float* x, size_t n);
-    /// amax[c] becomes the maximum of itself and column c.
+    /// amax[r] = largest magnitude of row r, as bits; the same of columns, merged with what is
+    /// there.
+    void (*amax_rows)(uint32_t* amax, const float* x, size_t rows, size_t cols, size_t stride);
     void (*amax_cols)(uint32_t* amax, const float* x, size_t rows, size_t cols, size_t stride);
-    /// One row of elements; `words` may be null (nearest). `inv` is one value or one per column.
-    void (*quantise_by_row)(void* q, const float* x, size_t n, float inv, const uint16_t* words,
-                            uint32_t flip);
-    void (*quantise_by_col)(void* q, const float* x, size_t n, const float* inv,
-                            const uint16_t* words);
+    /// Scales and their inverses from magnitudes; returns the largest magnitude.
+    uint32_t (*scales)(float* scale, float* inv, const uint32_t* amax, size_t n);
+    /// Panels of n columns from a stored k x n matrix.
+    void (*quantise_cols)(uint8_t* out, const QuantiseArgs& args, size_t k, size_t n);
+    /// Panels of n rows from a stored n x k matrix; inv of rows.
+    void (*quantise_rows)(uint8_t* out, const QuantiseArgs& args, size_t n, size_t k);
     /// Eight words for each Philox block from `first` on.
     void (*words)(uint16_t* out, uint64_t first, size_t blocks, const PhiloxArgs& args);
 
-    /// Bytes of one panel over k.
+    /// Bytes of one panel over k; with a flip, the sums of a right panel stand at its end.
     size_t (*panel_bytes)(size_t k);
-    /// Panels [first, last) of n columns from a stored k x n matrix.
-    void (*pack_cols)(void* out, const void* q, size_t k, size_t n, size_t stride, uint32_t flip,
-                      size_t first, size_t last);
-    /// Panels [first, last) of n rows from a stored n x k matrix.
-    void (*pack_rows)(void* out, const void* q, size_t k, size_t n, size_t stride, size_t first,
-                      size_t last);
+    size_t (*left_panel_bytes)(size_t k);
+    /// sums[c] += what the flip adds to column c of a panel over `groups` groups.
+    void (*flip_sums)(int32_t* sums, const uint8_t* panel, size_t groups);
     /// Rows [m0, m1) and columns [n0, n1); m0 and n0 are multiples of 16 (or the start).
     void (*product)(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1);
 

@@ -211,9 +211,31 @@ struct Kernel {
             V::store(row.dx + i, V::fma(r, h, before), k);
         }
     }
+    /// Four vectors of columns, row by row: the lanes wait in the first-level cache.
+    static void wide_gain(float* out, const float* dy, const float* x, const float* r, size_t rows,
+                          size_t cols, size_t c) {
+        F lane[kLanes][4];
+        for (auto& l : lane)
+            for (F& part : l) part = V::zero();
+        for (size_t t = 0; t < rows; ++t) {
+            const F rt = V::set1(r[t]);
+            F* acc = lane[t % kLanes];
+#pragma GCC unroll 4
+            for (size_t p = 0; p < 4; ++p) {
+                const size_t at = t * cols + c + p * W;
+                acc[p] = V::add(acc[p], V::mul(V::load(dy + at), V::mul(V::load(x + at), rt)));
+            }
+        }
+        for (size_t s = kLanes / 2; s > 0; s /= 2)
+            for (size_t l = 0; l < s; ++l)
+                for (size_t p = 0; p < 4; ++p) lane[l][p] = V::add(lane[l][p], lane[l + s][p]);
+        for (size_t p = 0; p < 4; ++p) V::store(out + c + p * W, lane[0][p]);
+    }
     static void norm_grad_gain(float* out, const float* dy, const float* x, const float* r,
                                size_t rows, size_t cols, size_t first, size_t last) {
-        for (size_t c = first; c < last; c += W) {
+        size_t c = first;
+        for (; c + 4 * W <= last; c += 4 * W) wide_gain(out, dy, x, r, rows, cols, c);
+        for (; c < last; c += W) {
             const size_t k = left(last, c);
             F lane[kLanes];
             for (size_t l = 0; l < kLanes; ++l) {
@@ -265,41 +287,78 @@ struct Kernel {
             V::store_int(amax_of + c, top, k);
         }
     }
-    static F clamp127(F t) {
-        return V::max(V::set1(-127.0F), V::min(V::set1(127.0F), t));
+    static void amax_rows(uint32_t* out, const float* x, size_t rows, size_t cols, size_t stride) {
+        for (size_t r = 0; r < rows; ++r) out[r] = amax(x + r * stride, cols);
     }
+    static uint32_t scales(float* scale, float* inv, const uint32_t* amax_of, size_t n) {
+        const F whole = V::set1(127.0F);
+        I top = V::zero_int();
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            const I m = V::load_int(amax_of + i, k);
+            top = V::max_int(top, m);
+            const F a = V::as_floats(m);
+            V::store(scale + i, V::zero_below(0x0d800000, m, V::div(a, whole)), k);
+            V::store(inv + i, V::zero_below(0x0d800000, m, V::div(whole, a)), k);
+        }
+        return static_cast<uint32_t>(V::largest_int(top));
+    }
+    // The clamp to +-127 of the rule is left out: |x inv| exceeds 127 by one ulp at most, which
+    // both roundings absorb, and a group with an Inf or NaN makes the step invalid anyway.
     static I nearest(F x, F inv) {
-        return V::round(clamp127(V::mul(x, inv)));
+        return V::round(V::mul(x, inv));
     }
     static I stochastic(F x, F inv, I word) {
-        const I fixed = V::round(V::mul(clamp127(V::mul(x, inv)), V::set1(65536.0F)));
+        const I fixed = V::round(V::mul(V::mul(x, inv), V::set1(65536.0F)));
         return V::shift_right_16(V::add_int(fixed, word));
     }
-    static void quantise_by_row(void* q, const float* x, size_t n, float inv, const uint16_t* words,
-                                uint32_t flip) {
-        const F f = V::set1(inv);
-        for (size_t i = 0; i < n; i += W) {
-            const size_t k = left(n, i);
-            const F v = V::load(x + i, k);
-            const I value =
-                words != nullptr ? stochastic(v, f, V::load_words(words + i, k)) : nearest(v, f);
-            V::store_element(q, i, V::flip(value, flip), k);
-        }
+    static I quantised(F x, F inv, const uint16_t* words, size_t n) {
+        return words != nullptr ? stochastic(x, inv, V::load_words(words, n)) : nearest(x, inv);
     }
-    static void quantise_by_col(void* q, const float* x, size_t n, const float* inv,
-                                const uint16_t* words) {
-        for (size_t i = 0; i < n; i += W) {
-            const size_t k = left(n, i);
-            const F v = V::load(x + i, k), f = V::load(inv + i, k);
-            const I value =
-                words != nullptr ? stochastic(v, f, V::load_words(words + i, k)) : nearest(v, f);
-            V::store_element(q, i, value, k);
+    static void quantise_cols(uint8_t* out, const QuantiseArgs& a, size_t k, size_t n) {
+        if constexpr (requires { V::quantise_cols(out, a, k, n); })
+            V::quantise_cols(out, a, k, n);
+        else
+            stage_cols(out, a, k, n);
+    }
+    static void stage_cols(uint8_t* out, const QuantiseArgs& a, size_t k, size_t n) {
+        V::pack_cols(out, stage(a, k, n), k, n);
+    }
+    /// The quantised elements in the order of the source.
+    static const void* stage(const QuantiseArgs& a, size_t rows, size_t cols) {
+        for (size_t r = 0; r < rows; ++r) {
+            const float* x = a.x + r * a.stride;
+            const uint16_t* words = a.words != nullptr ? a.words + r * a.words_stride : nullptr;
+            void* q = static_cast<uint8_t*>(a.stage) + r * cols * V::kElementBytes;
+            for (size_t i = 0; i < cols; i += W) {
+                const size_t some = left(cols, i);
+                const F f = a.inv_of_rows ? V::set1(a.inv[r]) : V::load(a.inv + i, some);
+                const I value = quantised(V::load(x + i, some), f,
+                                          words != nullptr ? words + i : nullptr, some);
+                V::store_element(q, i, value, some);
+            }
         }
+        return a.stage;
+    }
+    static void quantise_rows(uint8_t* out, const QuantiseArgs& a, size_t n, size_t k) {
+        if constexpr (requires { V::quantise_rows(out, a, n, k); })
+            V::quantise_rows(out, a, n, k);
+        else
+            stage_rows(out, a, n, k);
+    }
+    static void stage_rows(uint8_t* out, const QuantiseArgs& a, size_t n, size_t k) {
+        V::pack_rows(out, stage(a, n, k), k, n);
     }
 
     // Philox: section 4.
 
     static void words(uint16_t* out, uint64_t first, size_t blocks, const PhiloxArgs& args) {
+        if constexpr (requires { V::words(out, first, blocks, args); })
+            V::words(out, first, blocks, args);
+        else
+            plain_words(out, first, blocks, args);
+    }
+    static void plain_words(uint16_t* out, uint64_t first, size_t blocks, const PhiloxArgs& args) {
         for (size_t b = 0; b < blocks; b += W) {
             I x0 = V::add_int(V::set1_int(static_cast<uint32_t>(first + b)), V::iota());
             I x1 = V::set1_int(args.tensor), x2 = V::set1_int(args.step), x3 = V::zero_int();
@@ -327,16 +386,17 @@ struct Kernel {
         t.element_bytes = V::kElementBytes;
         t.group = V::kGroup;
         t.panel = V::kPanel;
-        t.rows = V::kRows;
-        t.flip = V::kFlip;
-        t.amax = amax;
+        t.left_panel = V::kLeftPanel;
+        t.flips = V::kFlips;
+        t.amax_rows = amax_rows;
         t.amax_cols = amax_cols;
-        t.quantise_by_row = quantise_by_row;
-        t.quantise_by_col = quantise_by_col;
+        t.scales = scales;
+        t.quantise_cols = quantise_cols;
+        t.quantise_rows = quantise_rows;
         t.words = words;
         t.panel_bytes = V::panel_bytes;
-        t.pack_cols = V::pack_cols;
-        t.pack_rows = V::pack_rows;
+        t.left_panel_bytes = V::left_panel_bytes;
+        t.flip_sums = V::flip_sums;
         t.product = V::product;
         t.sum = sum;
         t.sum_squares = sum_squares;
@@ -360,22 +420,21 @@ struct Kernel {
 };
 
 /// Panels for elements of type E with G neighbouring k and P columns: [panel][group][P][G].
-template <class E, size_t G, size_t P, size_t Extra>
+template <class E, size_t G, size_t P>
 struct PlainPacking {
     static size_t groups(size_t k) { return (k + G - 1) / G; }
-    static size_t panel_bytes(size_t k) { return groups(k) * P * G * sizeof(E) + Extra; }
+    static size_t panel_bytes(size_t k) { return groups(k) * P * G * sizeof(E); }
 
     /// Element (k, column) of a panel from a matrix whose k and columns are `ks` and `ns` apart.
     static void pack(uint8_t* out, const E* q, size_t k, size_t n, size_t ks, size_t ns,
-                     uint32_t flip, size_t panel) {
+                     size_t panel) {
         E* to = reinterpret_cast<E*>(out);
         for (size_t g = 0; g < groups(k); ++g)
             for (size_t c = 0; c < P; ++c)
                 for (size_t i = 0; i < G; ++i) {
                     const size_t row = g * G + i, col = panel * P + c;
                     const bool inside = row < k && col < n;
-                    const int32_t value = inside ? q[row * ks + col * ns] : 0;
-                    *to++ = static_cast<E>(value ^ static_cast<int32_t>(flip));
+                    *to++ = inside ? q[row * ks + col * ns] : E{0};
                 }
     }
 };

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
-#include "training/numerics/quantise.hpp"
+#include "core/assert.hpp"
 
 namespace trainyard::training::cpu {
 
@@ -36,122 +37,98 @@ uint8_t* Buffer::bytes(size_t count) {
     return data_;
 }
 
-void Operand::begin(const Source& s, size_t groups) {
+void Operand::begin(const Source& s, size_t groups, size_t terms, Side side) {
     s_ = s;
     groups_ = groups;
+    terms_ = terms;
+    side_ = side;
+    amax_.resize(groups);
     scale_.resize(groups);
     inv_.resize(groups);
     nonfinite_ = false;
-    row_major_ = false;
 }
 
-void Operand::set_scale(size_t group, uint32_t amax) {
-    const Scale scale = scale_of(amax);
-    scale_[group] = scale.s;
-    inv_[group] = scale.inv;
-    if (amax >= 0x7f800000U) nonfinite_ = true;
+void Operand::set_scales(size_t first, size_t last) {
+    const uint32_t top = k_.scales(&scale_[first], &inv_[first], &amax_[first], last - first);
+    if (top >= 0x7f800000U) nonfinite_ = true;
 }
 
-void Operand::begin_left_rows(const Source& s) {
-    begin(s, s.rows);
-    terms_ = s.cols;
-    row_major_ = true;
-    row_bytes_ = (s.cols + k_.group - 1) / k_.group * k_.group * k_.element_bytes;
-    q_ = data_.bytes((s.rows + k_.rows) * row_bytes_);
+void Operand::reserve(size_t count) {
+    const bool left = side_ == Side::left;
+    panel_ = left ? k_.left_panel : k_.panel;
+    panel_bytes_ = left ? k_.left_panel_bytes(terms_) : k_.panel_bytes(terms_);
+    q_ = data_.bytes((count + k_.panel - 1) / k_.panel * (k_.panel / panel_) * panel_bytes_);
 }
 
-void Operand::left_rows(size_t first, size_t last) {
-    for (size_t r = first; r < last; ++r) {
-        const float* x = s_.x + r * s_.stride;
-        set_scale(r, k_.amax(x, s_.cols));
-        const uint16_t* words = s_.words != nullptr ? s_.words + r * s_.words_stride : nullptr;
-        k_.quantise_by_row(q_ + r * row_bytes_, x, s_.cols, inv_[r], words, k_.flip);
+/// `count`: elements that are quantised in one call.
+QuantiseArgs Operand::quantise_args(size_t row, size_t col, size_t count) const {
+    QuantiseArgs args;
+    args.x = s_.x + row * s_.stride + col;
+    args.stride = s_.stride;
+    args.words = s_.words != nullptr ? s_.words + row * s_.words_stride + col : nullptr;
+    args.words_stride = s_.words_stride;
+    args.left = side_ == Side::left;
+    args.stage = stage().bytes(count * k_.element_bytes);
+    return args;
+}
+
+void Operand::begin_rows(const Source& s, Side side) {
+    begin(s, s.rows, s.cols, side);
+    reserve(s.rows);
+}
+
+void Operand::fill_rows(size_t first, size_t last) {
+    for (size_t r = first; r < last;
+         r += k_.panel) {  // so few stay in the cache between the passes
+        const size_t end = std::min(last, r + k_.panel);
+        k_.amax_rows(&amax_[r], s_.x + r * s_.stride, end - r, s_.cols, s_.stride);
+        set_scales(r, end);
+        QuantiseArgs args = quantise_args(r, 0, (end - r) * s_.cols);
+        args.inv = &inv_[r];
+        args.inv_of_rows = true;
+        k_.quantise_rows(q_ + r / panel_ * panel_bytes_, args, end - r, s_.cols);
     }
 }
 
-void Operand::begin_left_cols(const Source& s) {
-    begin_right_cols(s);
-}
-void Operand::left_cols(size_t first, size_t last) {
-    columns(first, last, k_.flip);
+void Operand::begin_cols(const Source& s, Side side) {
+    begin(s, s.cols, s.rows, side);
+    reserve(s.cols);
 }
 
-void Operand::begin_right_cols(const Source& s) {
-    begin(s, s.cols);
-    terms_ = s.rows;
-    panel_bytes_ = k_.panel_bytes(s.rows);
-    q_ = data_.bytes((s.cols + k_.panel - 1) / k_.panel * panel_bytes_);
-}
-
-void Operand::right_cols(size_t first, size_t last) {
-    columns(first, last, 0);
-}
-
-void Operand::columns(size_t first, size_t last, uint32_t flip) {
+void Operand::fill_cols(size_t first, size_t last) {
     const size_t width = last - first;
-    std::vector<uint32_t> amax(width, 0);
-    k_.amax_cols(amax.data(), s_.x + first, s_.rows, width, s_.stride);
-    for (size_t c = 0; c < width; ++c) set_scale(first + c, amax[c]);
-    uint8_t* staged = stage().bytes(s_.rows * width * k_.element_bytes);
-    for (size_t r = 0; r < s_.rows; ++r) {
-        const uint16_t* words =
-            s_.words != nullptr ? s_.words + r * s_.words_stride + first : nullptr;
-        k_.quantise_by_col(staged + r * width * k_.element_bytes, s_.x + r * s_.stride + first,
-                           width, &inv_[first], words);
-    }
-    const size_t panels = (width + k_.panel - 1) / k_.panel;
-    k_.pack_cols(q_ + first / k_.panel * panel_bytes_, staged, s_.rows, width, width, flip, 0,
-                 panels);
-}
-
-void Operand::begin_right_rows(const Source& s) {
-    begin(s, s.rows);
-    terms_ = s.cols;
-    panel_bytes_ = k_.panel_bytes(s.cols);
-    q_ = data_.bytes((s.rows + k_.panel - 1) / k_.panel * panel_bytes_);
-}
-
-void Operand::right_rows(size_t first, size_t last) {
-    const size_t height = last - first;
-    uint8_t* staged = stage().bytes(height * s_.cols * k_.element_bytes);
-    for (size_t r = first; r < last; ++r) {
-        const float* x = s_.x + r * s_.stride;
-        set_scale(r, k_.amax(x, s_.cols));
-        const uint16_t* words = s_.words != nullptr ? s_.words + r * s_.words_stride : nullptr;
-        k_.quantise_by_row(staged + (r - first) * s_.cols * k_.element_bytes, x, s_.cols, inv_[r],
-                           words, 0);
-    }
-    const size_t panels = (height + k_.panel - 1) / k_.panel;
-    k_.pack_rows(q_ + first / k_.panel * panel_bytes_, staged, s_.cols, height, s_.cols, 0, panels);
+    std::memset(&amax_[first], 0, width * sizeof(uint32_t));
+    k_.amax_cols(&amax_[first], s_.x + first, s_.rows, width, s_.stride);
+    set_scales(first, last);
+    QuantiseArgs args = quantise_args(0, first, s_.rows * width);
+    args.inv = &inv_[first];
+    k_.quantise_cols(q_ + first / panel_ * panel_bytes_, args, s_.rows, width);
 }
 
 void Operand::right_by_term(const Source& s) {
-    begin(s, s.rows);
-    terms_ = s.rows;
-    panel_bytes_ = k_.panel_bytes(s.rows);
-    const size_t panels = (s.cols + k_.panel - 1) / k_.panel;
-    q_ = data_.bytes(panels * panel_bytes_);
-    uint8_t* staged = stage().bytes(s.rows * s.cols * k_.element_bytes);
-    for (size_t r = 0; r < s.rows; ++r) {
-        const float* x = s.x + r * s.stride;
-        set_scale(r, k_.amax(x, s.cols));
-        k_.quantise_by_row(staged + r * s.cols * k_.element_bytes, x, s.cols, inv_[r], nullptr, 0);
-    }
-    k_.pack_cols(q_, staged, s.rows, s.cols, s.cols, 0, 0, panels);
+    begin(s, s.rows, s.rows, Side::right);
+    reserve(s.cols);
+    k_.amax_rows(amax_.data(), s.x, s.rows, s.cols, s.stride);
+    set_scales(0, s.rows);
+    QuantiseArgs args = quantise_args(0, 0, s.rows * s.cols);
+    args.inv = inv_.data();
+    args.inv_of_rows = true;
+    k_.quantise_cols(q_, args, s.rows, s.cols);
 }
 
 void Operand::set_left(ProductArgs& args) const {
     args.a = q_;
+    args.a_panel = panel_bytes_;
     args.groups = (terms_ + k_.group - 1) / k_.group;
     args.sa = scale_.data();
-    const size_t unit = k_.group * k_.element_bytes;
-    args.a_row = row_major_ ? row_bytes_ : unit;
-    args.a_step = row_major_ ? unit : unit * k_.panel;
-    args.a_panel = row_major_ ? 0 : panel_bytes_;
 }
 
 void Operand::set_right(ProductArgs& args) const {
     args.b = q_;
+    args.b_panel = panel_bytes_;
+    const size_t end = (terms_ + k_.group - 1) / k_.group * k_.group * k_.panel * k_.element_bytes;
+    args.sums = reinterpret_cast<const int32_t*>(q_ + end);
+    args.sums_panel = panel_bytes_ / sizeof(int32_t);
     args.sb = scale_.data();
 }
 

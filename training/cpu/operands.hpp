@@ -39,45 +39,45 @@ struct Source {
     size_t words_stride = 0;
 };
 
+enum class Side { left, right };
+
 /// One operand. Fill the whole of it, in ranges that may run in parallel, before `product`.
 class Operand {
 public:
     explicit Operand(const Kernels& kernels) : k_(kernels) {}
 
-    // Left operands: rows of the logical A.
-    void begin_left_rows(const Source& s);  ///< A = source; then left_rows over [0, rows)
-    void begin_left_cols(
-        const Source& s);  ///< A = source transposed; then left_cols over [0, cols)
-    void left_rows(size_t first, size_t last);
-    void left_cols(size_t first, size_t last);
-    // Right operands: columns of the logical B. Ranges start at multiples of 16.
-    void begin_right_cols(const Source& s);  ///< B = source
-    void begin_right_rows(const Source& s);  ///< B = source transposed
-    void right_cols(size_t first, size_t last);
-    void right_rows(size_t first, size_t last);
+    // A = source or its transpose (left), B = source or its transpose (right): `rows` and `cols`
+    // say what is one group of the source. Ranges start at multiples of 16.
+    void begin_rows(const Source& s, Side side);
+    void begin_cols(const Source& s, Side side);
+    void fill_rows(size_t first, size_t last);
+    void fill_cols(size_t first, size_t last);
     /// B = source, but scaled by its rows, which are the terms of the sum.
     void right_by_term(const Source& s);
 
     [[nodiscard]] size_t groups() const { return groups_; }  ///< columns or rows to fill
+    [[nodiscard]] size_t row_bytes() const { return panel_bytes_ / panel_; }
     [[nodiscard]] const float* scale() const { return scale_.data(); }
     [[nodiscard]] bool nonfinite() const { return nonfinite_; }
     void set_left(ProductArgs& args) const;
     void set_right(ProductArgs& args) const;
 
 private:
-    void begin(const Source& s, size_t groups);
-    void set_scale(size_t group, uint32_t amax);
-    void columns(size_t first, size_t last, uint32_t flip);
+    void begin(const Source& s, size_t groups, size_t terms, Side side);
+    void reserve(size_t panels_of);              ///< rows or columns that the panels hold
+    void set_scales(size_t first, size_t last);  ///< from amax_
+    [[nodiscard]] QuantiseArgs quantise_args(size_t row, size_t col, size_t count) const;
 
     const Kernels& k_;
     Source s_;
     size_t groups_ = 0;
     size_t terms_ = 0;  ///< length of the sums
-    size_t row_bytes_ = 0;
     size_t panel_bytes_ = 0;
-    bool row_major_ = false;
+    Side side_ = Side::left;
+    size_t panel_ = 1;
     Buffer data_;
     uint8_t* q_ = nullptr;
+    std::vector<uint32_t> amax_;
     std::vector<float> scale_, inv_;
     std::atomic<bool> nonfinite_ = false;
 };

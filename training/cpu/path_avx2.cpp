@@ -16,9 +16,9 @@ struct Avx2 {
     using I = __m256i;
     static constexpr size_t W = 8;
     // Sixteen-bit elements: vpmaddubsw would be faster but saturates.
-    static constexpr size_t kElementBytes = 2, kGroup = 2, kPanel = 8, kRows = 4;
-    static constexpr uint32_t kFlip = 0;
-    using Packing = PlainPacking<int16_t, 2, 8, 0>;
+    static constexpr size_t kElementBytes = 2, kGroup = 2, kPanel = 8, kLeftPanel = 8, kRows = 4;
+    static constexpr bool kFlips = false;
+    using Packing = PlainPacking<int16_t, 2, 8>;
 
     static I mask(size_t n) {
         return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), iota());
@@ -86,12 +86,19 @@ struct Avx2 {
         const I bits = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff));
         return _mm256_max_epi32(top, bits);
     }
+    static F as_floats(I x) { return _mm256_castsi256_ps(x); }
+    /// Magnitudes have no sign bit: the signed comparison is the unsigned one.
+    static F zero_below(uint32_t floor, I bits, F x) {
+        const I below = _mm256_cmpgt_epi32(set1_int(floor), bits);
+        return _mm256_andnot_ps(_mm256_castsi256_ps(below), x);
+    }
     static I load_words(const uint16_t* p, size_t n) {
+        if (n == W)
+            return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
         uint16_t some[W] = {};
         __builtin_memcpy(some, p, n * sizeof(uint16_t));
         return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(some)));
     }
-    static I flip(I x, uint32_t) { return x; }
     static void store_element(void* q, size_t i, I x, size_t n) {
         const __m128i packed =
             _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
@@ -122,35 +129,35 @@ struct Avx2 {
     }
 
     static size_t panel_bytes(size_t k) { return Packing::panel_bytes(k); }
-    static void pack_cols(void* out, const void* q, size_t k, size_t n, size_t stride,
-                          uint32_t flip_mask, size_t first_panel, size_t last_panel) {
+    static size_t left_panel_bytes(size_t k) { return Packing::panel_bytes(k); }
+    static void flip_sums(int32_t*, const uint8_t*, size_t) {}
+    static void pack_cols(uint8_t* out, const void* q, size_t k, size_t n) {
         const auto* from = static_cast<const int16_t*>(q);
-        for (size_t p = first_panel; p < last_panel; ++p) {
-            uint8_t* to = static_cast<uint8_t*>(out) + p * panel_bytes(k);
+        for (size_t p = 0; p * kPanel < n; ++p) {
+            uint8_t* to = out + p * panel_bytes(k);
             if (k % kGroup != 0 || (p + 1) * kPanel > n) {
-                Packing::pack(to, from, k, n, stride, 1, flip_mask, p);
+                Packing::pack(to, from, k, n, n, 1, p);
                 continue;
             }
             for (size_t row = 0; row < k; row += 2, to += 32) {
-                const int16_t* at = from + row * stride + p * kPanel;
+                const int16_t* at = from + row * n + p * kPanel;
                 const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-                const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + stride));
+                const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + n));
                 _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_unpacklo_epi16(a, b));
                 _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 16), _mm_unpackhi_epi16(a, b));
             }
         }
     }
-    static void pack_rows(void* out, const void* q, size_t k, size_t n, size_t stride,
-                          size_t first_panel, size_t last_panel) {
+    static void pack_rows(uint8_t* out, const void* q, size_t k, size_t n) {
         const auto* from = static_cast<const int16_t*>(q);
-        const I at = _mm256_mullo_epi32(iota(), set1_int(static_cast<uint32_t>(stride * 2)));
-        for (size_t p = first_panel; p < last_panel; ++p) {
-            uint8_t* to = static_cast<uint8_t*>(out) + p * panel_bytes(k);
-            if (k % kGroup != 0 || (p + 1) * kPanel > n || stride > 0x7ffffff) {
-                Packing::pack(to, from, k, n, 1, stride, 0, p);
+        const I at = _mm256_mullo_epi32(iota(), set1_int(static_cast<uint32_t>(k * 2)));
+        for (size_t p = 0; p * kPanel < n; ++p) {
+            uint8_t* to = out + p * panel_bytes(k);
+            if (k % kGroup != 0 || (p + 1) * kPanel > n || k > 0x7ffffff) {
+                Packing::pack(to, from, k, n, 1, k, p);
                 continue;
             }
-            const int16_t* rows = from + p * kPanel * stride;
+            const int16_t* rows = from + p * kPanel * k;
             for (size_t g = 0; g < k / 2; ++g)
                 _mm256_storeu_si256(
                     reinterpret_cast<__m256i*>(to + g * 32),
@@ -171,11 +178,9 @@ struct Avx2 {
     }
     template <size_t N>
     static void block(const ProductArgs& args, size_t m, size_t n, size_t rows) {
-        const size_t panel = panel_bytes(args.groups * kGroup);
+        const size_t panel = args.b_panel;
         const uint8_t* b = args.b + n / kPanel * panel;
-        const uint8_t* a = args.a_panel != 0
-                               ? args.a + m / kPanel * args.a_panel + m % kPanel * args.a_row
-                               : args.a + m * args.a_row;
+        const uint8_t* a = args.a + m / kPanel * args.a_panel + m % kPanel * 4;
         I acc[kRows][N];
 #pragma GCC unroll 4
         for (size_t r = 0; r < kRows; ++r)
@@ -190,13 +195,13 @@ struct Avx2 {
 #pragma GCC unroll 4
             for (size_t r = 0; r < kRows; ++r) {
                 int32_t two;
-                __builtin_memcpy(&two, a + r * args.a_row, 4);
+                __builtin_memcpy(&two, a + r * 4, 4);
                 const I left = _mm256_set1_epi32(two);
 #pragma GCC unroll 2
                 for (size_t j = 0; j < N; ++j)
                     acc[r][j] = _mm256_add_epi32(acc[r][j], _mm256_madd_epi16(left, right[j]));
             }
-            a += args.a_step;
+            a += kPanel * 4;
         }
         const float* sa = args.sa + m;
         const F alpha = set1(args.alpha != nullptr ? *args.alpha : 1.0F);  // times 1 is exact

@@ -17,9 +17,8 @@ struct Avx512 {
     static constexpr size_t W = 16;
     // vpdpbusd multiplies unsigned by signed bytes: A is stored with 128 added (the flip), and each
     // panel of B ends with 128 times its column sums, which the product subtracts.
-    static constexpr size_t kElementBytes = 1, kGroup = 4, kPanel = 16, kRows = 8;
-    static constexpr uint32_t kFlip = 0x80;
-    using Packing = PlainPacking<int8_t, 4, 16, 64>;
+    static constexpr size_t kElementBytes = 1, kGroup = 4, kPanel = 16, kLeftPanel = 8, kRows = 8;
+    static constexpr bool kFlips = true;
 
     static __mmask16 mask(size_t n) { return static_cast<__mmask16>((1U << n) - 1); }
     static F zero() { return _mm512_setzero_ps(); }
@@ -79,6 +78,10 @@ struct Avx512 {
         const I bits = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
         return _mm512_max_epi32(top, bits);
     }
+    static F as_floats(I x) { return _mm512_castsi512_ps(x); }
+    static F zero_below(uint32_t floor, I bits, F x) {
+        return _mm512_maskz_mov_ps(_mm512_cmpge_epu32_mask(bits, set1_int(floor)), x);
+    }
     static I load_words(const uint16_t* p, size_t n) {
         if (n == W)
             return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
@@ -86,86 +89,248 @@ struct Avx512 {
         __builtin_memcpy(some, p, n * sizeof(uint16_t));
         return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(some)));
     }
-    static I flip(I x, uint32_t by) { return _mm512_xor_si512(x, set1_int(by)); }
     static void store_element(void* q, size_t i, I x, size_t n) {
         _mm512_mask_cvtepi32_storeu_epi8(static_cast<int8_t*>(q) + i, mask(n), x);
     }
-    static void multiply_wide(I x, uint32_t factor, I& high, I& low) {
-        const I f = set1_int(factor);
-        const I even = _mm512_mul_epu32(x, f);
-        const I odd = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), f);
-        high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
-        low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
-    }
-    static void store_transposed(uint32_t* out, I x0, I x1, I x2, I x3) {
-        const I a = _mm512_unpacklo_epi32(x0, x1), b = _mm512_unpackhi_epi32(x0, x1);
-        const I c = _mm512_unpacklo_epi32(x2, x3), d = _mm512_unpackhi_epi32(x2, x3);
-        const I rows[4] = {_mm512_unpacklo_epi64(a, c), _mm512_unpackhi_epi64(a, c),
-                           _mm512_unpacklo_epi64(b, d), _mm512_unpackhi_epi64(b, d)};
-        for (size_t i = 0; i < 4; ++i) {
-            store_lane(out + 4 * i, _mm512_extracti32x4_epi32(rows[i], 0));
-            store_lane(out + 4 * (4 + i), _mm512_extracti32x4_epi32(rows[i], 1));
-            store_lane(out + 4 * (8 + i), _mm512_extracti32x4_epi32(rows[i], 2));
-            store_lane(out + 4 * (12 + i), _mm512_extracti32x4_epi32(rows[i], 3));
+
+    /// Philox with a block in each 64-bit lane, its words in the low halves: what the products
+    /// leave in the high halves is never read.
+    static void words(uint16_t* out, uint64_t first, size_t blocks, const PhiloxArgs& args) {
+        size_t b = 0;
+        for (; b + 32 <= blocks; b += 32) philox<4>(out + b * 8, first + b, args);
+        uint16_t some[64];
+        for (; b < blocks; b += 8) {
+            philox<1>(some, first + b, args);
+            __builtin_memcpy(out + b * 8, some, (blocks - b < 8 ? blocks - b : 8) * 16);
         }
     }
-    static void store_lane(uint32_t* out, __m128i x) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out), x);
-    }
-
-    static size_t panel_bytes(size_t k) { return Packing::panel_bytes(k); }
-
-    /// 128 times the sum over k of each column, at the end of its panel.
-    static void append_sums(uint8_t* panel, size_t groups) {
-        I sums = zero_int();
-        for (size_t g = 0; g < groups; ++g)
-            sums = _mm512_dpbusd_epi32(sums, _mm512_set1_epi8(INT8_MIN),
-                                       _mm512_loadu_si512(panel + g * 64));
-        _mm512_storeu_si512(panel + groups * 64, sums);
-    }
-
-    static void pack_cols(void* out, const void* q, size_t k, size_t n, size_t stride,
-                          uint32_t flip_mask, size_t first_panel, size_t last_panel) {
-        const auto* from = static_cast<const int8_t*>(q);
-        for (size_t p = first_panel; p < last_panel; ++p) {
-            uint8_t* to = static_cast<uint8_t*>(out) + p * panel_bytes(k);
-            if (k % kGroup != 0 || (p + 1) * kPanel > n)
-                Packing::pack(to, from, k, n, stride, 1, flip_mask, p);
-            else
-                interleave(to, from + p * kPanel, k, stride, flip_mask);
-            append_sums(to, Packing::groups(k));
+    template <size_t N>
+    static void philox(uint16_t* out, uint64_t first, const PhiloxArgs& args) {
+        const I lanes = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+        I x0[N], x1[N], x2[N], x3[N];
+#pragma GCC unroll 4
+        for (size_t i = 0; i < N; ++i) {
+            x0[i] = _mm512_add_epi32(set1_int(static_cast<uint32_t>(first + 8 * i)), lanes);
+            x1[i] = set1_int(args.tensor), x2[i] = set1_int(args.step), x3[i] = zero_int();
         }
-    }
-    static void interleave(uint8_t* to, const int8_t* from, size_t k, size_t stride,
-                           uint32_t flip_mask) {
-        const I mask_all = _mm512_set1_epi8(static_cast<char>(flip_mask));
-        for (size_t row = 0; row < k; row += 4, to += 64) {
-            __m128i r[4];
-            for (size_t i = 0; i < 4; ++i)
-                r[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + (row + i) * stride));
-            const __m128i a = _mm_unpacklo_epi8(r[0], r[1]), b = _mm_unpackhi_epi8(r[0], r[1]);
-            const __m128i c = _mm_unpacklo_epi8(r[2], r[3]), d = _mm_unpackhi_epi8(r[2], r[3]);
-            I all = _mm512_castsi128_si512(_mm_unpacklo_epi16(a, c));
-            all = _mm512_inserti32x4(all, _mm_unpackhi_epi16(a, c), 1);
-            all = _mm512_inserti32x4(all, _mm_unpacklo_epi16(b, d), 2);
-            all = _mm512_inserti32x4(all, _mm_unpackhi_epi16(b, d), 3);
-            _mm512_storeu_si512(to, _mm512_xor_si512(all, mask_all));
-        }
-    }
-    static void pack_rows(void* out, const void* q, size_t k, size_t n, size_t stride,
-                          size_t first_panel, size_t last_panel) {
-        const auto* from = static_cast<const int8_t*>(q);
-        const I at = _mm512_mullo_epi32(iota(), set1_int(static_cast<uint32_t>(stride)));
-        for (size_t p = first_panel; p < last_panel; ++p) {
-            uint8_t* to = static_cast<uint8_t*>(out) + p * panel_bytes(k);
-            if (k % kGroup != 0 || (p + 1) * kPanel > n || stride > 0x7ffffff) {
-                Packing::pack(to, from, k, n, 1, stride, 0, p);
-            } else {
-                const int8_t* rows = from + p * kPanel * stride;
-                for (size_t g = 0; g < k / 4; ++g)
-                    _mm512_storeu_si512(to + g * 64, _mm512_i32gather_epi32(at, rows + 4 * g, 1));
+        const I m0 = set1_int(0xD2511F53U), m1 = set1_int(0xCD9E8D57U);
+        I k0 = set1_int(args.seed), k1 = set1_int(0x52A5);
+        for (int round = 0; round < 10; ++round) {
+#pragma GCC unroll 4
+            for (size_t i = 0; i < N; ++i) {
+                const I p0 = _mm512_mul_epu32(x0[i], m0), p1 = _mm512_mul_epu32(x2[i], m1);
+                x0[i] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p1, 32), x1[i], k0, 0x96);
+                x1[i] = p1;
+                x2[i] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p0, 32), x3[i], k1, 0x96);
+                x3[i] = p0;
             }
-            append_sums(to, Packing::groups(k));
+            k0 = _mm512_add_epi32(k0, set1_int(0x9E3779B9U));
+            k1 = _mm512_add_epi32(k1, set1_int(0xBB67AE85U));
+        }
+        const I left = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+        const I right = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < N; ++i) {
+            const I a = _mm512_mask_blend_epi32(0xAAAA, x0[i], _mm512_slli_epi64(x1[i], 32));
+            const I b = _mm512_mask_blend_epi32(0xAAAA, x2[i], _mm512_slli_epi64(x3[i], 32));
+            const I even = _mm512_unpacklo_epi64(a, b), odd = _mm512_unpackhi_epi64(a, b);
+            _mm512_storeu_si512(out + 64 * i, _mm512_permutex2var_epi64(even, left, odd));
+            _mm512_storeu_si512(out + 64 * i + 32, _mm512_permutex2var_epi64(even, right, odd));
+        }
+    }
+
+    static size_t groups_of(size_t k) {
+        return (k + kGroup - 1) / kGroup;
+    }
+    static size_t panel_bytes(size_t k) {
+        return groups_of(k) * 64 + 64;
+    }
+    static size_t left_panel_bytes(size_t k) {
+        return groups_of(k) * 32;
+    }
+    /// Group `at` of sixteen columns: of one panel, or with the offset of two panels of A.
+    template <bool Left>
+    static void put(uint8_t* out, size_t at, size_t k, I bytes) {
+        if constexpr (Left) {
+            bytes = _mm512_xor_si512(bytes, _mm512_set1_epi8(INT8_MIN));
+            auto* low = reinterpret_cast<__m256i*>(out + at * 32);
+            auto* high = reinterpret_cast<__m256i*>(out + left_panel_bytes(k) + at * 32);
+            _mm256_storeu_si256(low, _mm512_castsi512_si256(bytes));
+            _mm256_storeu_si256(high, _mm512_extracti64x4_epi64(bytes, 1));
+        } else {
+            _mm512_storeu_si512(out + at * 64, bytes);
+        }
+    }
+
+    static void flip_sums(int32_t* sums, const uint8_t* panel, size_t groups) {
+        I acc = _mm512_loadu_si512(sums);
+        for (size_t g = 0; g < groups; ++g)
+            acc = plus_flip(acc, _mm512_loadu_si512(panel + g * 64));
+        _mm512_storeu_si512(sums, acc);
+    }
+    /// Adds 128 times the four bytes of each 32-bit word.
+    static I plus_flip(I acc, I bytes) {
+        return _mm512_dpbusd_epi32(acc, _mm512_set1_epi8(INT8_MIN), bytes);
+    }
+
+    /// 64 elements of a row. Packing works inside lanes of 128 bits, so that the 32-bit word
+    /// 4 j + i of the result lies at 4 i + j.
+    static I pack(const float* x, F f) {
+        I q[4];
+#pragma GCC unroll 4
+        for (size_t j = 0; j < 4; ++j) q[j] = round(mul(load(x + 16 * j), f));
+        return _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+    }
+    static I pack_words(const float* x, F f, const uint16_t* words) {
+        I q[4];
+#pragma GCC unroll 4
+        for (size_t j = 0; j < 4; ++j)
+            q[j] = shift_right_16(
+                add_int(round(mul(load(x + 16 * j), f)), load_words(words + 16 * j, W)));
+        return _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+    }
+
+    static void quantise_cols(uint8_t* out, const QuantiseArgs& a, size_t k, size_t n) {
+        if (a.left)
+            a.words != nullptr ? all_columns<true, true>(out, a, k, n)
+                               : all_columns<false, true>(out, a, k, n);
+        else
+            a.words != nullptr ? all_columns<true, false>(out, a, k, n)
+                               : all_columns<false, false>(out, a, k, n);
+    }
+    template <bool Words, bool Left>
+    static void all_columns(uint8_t* out, const QuantiseArgs& a, size_t k, size_t n) {
+        const size_t bytes = Left ? 2 * left_panel_bytes(k) : panel_bytes(k);
+        size_t c = 0;
+        for (; c + 4 * W <= n; c += 4 * W) columns<Words, Left, 4>(out + c / W * bytes, a, k, c, W);
+        for (; c < n; c += W)
+            columns<Words, Left, 1>(out + c / W * bytes, a, k, c, n - c < W ? n - c : W);
+    }
+    /// N vectors of columns from column c on; `some` columns are there where N is 1.
+    template <bool Words, bool Left, size_t N>
+    static void columns(uint8_t* out, const QuantiseArgs& a, size_t k, size_t c, size_t some) {
+        const size_t bytes = Left ? 2 * left_panel_bytes(k) : panel_bytes(k);
+        const size_t groups = groups_of(k);
+        const F unit = set1(Words ? 65536.0F : 1.0F);  // a power of two: exact
+        F f[N];
+        I sums[N];
+#pragma GCC unroll 4
+        for (size_t p = 0; p < N; ++p) {
+            f[p] = a.inv_of_rows ? zero() : mul(load(a.inv + c + p * W, some), unit);
+            sums[p] = zero_int();
+        }
+        for (size_t g = 0; g < groups; ++g) {
+            const size_t rows = k - 4 * g < 4 ? k - 4 * g : 4;
+#pragma GCC unroll 4
+            for (size_t p = 0; p < N; ++p) {
+                const I quad = rows == 4 ? four_rows<Words>(a, 4 * g, c + p * W, f[p], some)
+                                         : few_rows<Words>(a, 4 * g, rows, c + p * W, f[p], some);
+                if constexpr (!Left) sums[p] = plus_flip(sums[p], quad);
+                put<Left>(out + p * bytes, g, k, quad);
+            }
+        }
+        if constexpr (!Left)
+            for (size_t p = 0; p < N; ++p)
+                _mm512_storeu_si512(out + p * bytes + groups * 64, sums[p]);
+    }
+    template <bool Words>
+    static I one_row(const QuantiseArgs& a, size_t row, size_t c, F f, size_t some) {
+        if (a.inv_of_rows) f = set1(Words ? a.inv[row] * 65536.0F : a.inv[row]);
+        const I q = round(mul(load(a.x + row * a.stride + c, some), f));
+        if constexpr (!Words) return q;
+        return add_int(q, load_words(a.words + row * a.words_stride + c, some));
+    }
+    template <bool Words>
+    static I four_rows(const QuantiseArgs& a, size_t row, size_t c, F f, size_t some) {
+        return join<Words>(
+            one_row<Words>(a, row, c, f, some), one_row<Words>(a, row + 1, c, f, some),
+            one_row<Words>(a, row + 2, c, f, some), one_row<Words>(a, row + 3, c, f, some));
+    }
+    template <bool Words>
+    static I few_rows(const QuantiseArgs& a, size_t row, size_t rows, size_t c, F f, size_t some) {
+        I q[4] = {zero_int(), zero_int(), zero_int(), zero_int()};
+        for (size_t i = 0; i < rows; ++i) q[i] = one_row<Words>(a, row + i, c, f, some);
+        return join<Words>(q[0], q[1], q[2], q[3]);
+    }
+    /// The quantised bytes of four rows side by side: the lowest byte of each, or with rounding
+    /// words the third, which the shift by sixteen would bring down.
+    template <bool Words>
+    static I join(I q0, I q1, I q2, I q3) {
+        q0 = Words ? _mm512_srli_epi32(q0, 16) : q0;
+        q1 = Words ? _mm512_srli_epi32(q1, 8) : _mm512_slli_epi32(q1, 8);
+        q2 = Words ? q2 : _mm512_slli_epi32(q2, 16);
+        q3 = Words ? _mm512_slli_epi32(q3, 8) : _mm512_slli_epi32(q3, 24);
+        const I low = _mm512_mask_blend_epi8(0x2222222222222222, q0, q1);
+        const I high = _mm512_mask_blend_epi8(0x8888888888888888, q2, q3);
+        return _mm512_mask_blend_epi16(0xAAAAAAAA, low, high);
+    }
+
+    static void quantise_rows(uint8_t* out, const QuantiseArgs& a, size_t n, size_t k) {
+        a.left ? all_rows<true>(out, a, n, k) : all_rows<false>(out, a, n, k);
+    }
+    template <bool Left>
+    static void all_rows(uint8_t* out, const QuantiseArgs& a, size_t n, size_t k) {
+        const size_t bytes = Left ? 2 * left_panel_bytes(k) : panel_bytes(k);
+        const size_t groups = groups_of(k);
+        for (size_t r = 0; r < n; r += W, out += bytes) {
+            const size_t rows = n - r < W ? n - r : W;
+            I sums[4] = {zero_int(), zero_int(), zero_int(), zero_int()};
+            for (size_t g = 0; g < groups; g += 16) turn<Left>(out, g, sums, a, {r, rows, k});
+            const I left = add_int(sums[0], sums[1]), right = add_int(sums[2], sums[3]);
+            if constexpr (!Left) _mm512_storeu_si512(out + groups * 64, add_int(left, right));
+        }
+    }
+    struct Rows {
+        size_t first, count, k;
+    };
+    static I some_of_row(const QuantiseArgs& a, size_t r, size_t at, size_t some) {
+        const float* x = a.x + r * a.stride + at;
+        const uint16_t* words = a.words != nullptr ? a.words + r * a.words_stride + at : nullptr;
+        if (some < 64) return end_of_row(x, words, a.inv[r], some);
+        return words != nullptr ? pack_words(x, set1(a.inv[r] * 65536.0F), words)
+                                : pack(x, set1(a.inv[r]));
+    }
+    static I end_of_row(const float* x, const uint16_t* words, float inv, size_t some) {
+        float padded[64] = {};
+        uint16_t padded_words[64] = {};
+        __builtin_memcpy(padded, x, some * sizeof(float));
+        if (words == nullptr) return pack(padded, set1(inv));
+        __builtin_memcpy(padded_words, words, some * sizeof(uint16_t));
+        return pack_words(padded, set1(inv * 65536.0F), padded_words);
+    }
+    /// Sixteen rows by 64 columns of elements, transposed in units of four.
+    template <bool Left>
+    static void turn(uint8_t* out, size_t g, I* sums, const QuantiseArgs& a, Rows rows) {
+        I row[16], quarter[4][4];
+        const size_t at = 4 * g, some = rows.k - at < 64 ? rows.k - at : 64;
+        const size_t groups = groups_of(some);
+        for (size_t i = 0; i < 16; ++i)
+            row[i] = i < rows.count ? some_of_row(a, rows.first + i, at, some) : zero_int();
+        for (size_t i = 0; i < 4; ++i) {
+            const I* from = row + 4 * i;
+            const I p = _mm512_unpacklo_epi32(from[0], from[1]);
+            const I q = _mm512_unpackhi_epi32(from[0], from[1]);
+            const I s = _mm512_unpacklo_epi32(from[2], from[3]);
+            const I t = _mm512_unpackhi_epi32(from[2], from[3]);
+            quarter[0][i] = _mm512_unpacklo_epi64(p, s),
+            quarter[1][i] = _mm512_unpackhi_epi64(p, s);
+            quarter[2][i] = _mm512_unpacklo_epi64(q, t),
+            quarter[3][i] = _mm512_unpackhi_epi64(q, t);
+        }
+        for (size_t j = 0; j < 4; ++j) {
+            const I* u = quarter[j];
+            const I p = _mm512_shuffle_i32x4(u[0], u[1], 0x44);
+            const I q = _mm512_shuffle_i32x4(u[2], u[3], 0x44);
+            const I s = _mm512_shuffle_i32x4(u[0], u[1], 0xEE);
+            const I t = _mm512_shuffle_i32x4(u[2], u[3], 0xEE);
+            // Packing left 32-bit word 4 j + i of a row at 4 i + j.
+            const I done[4] = {_mm512_shuffle_i32x4(p, q, 0x88), _mm512_shuffle_i32x4(p, q, 0xDD),
+                               _mm512_shuffle_i32x4(s, t, 0x88), _mm512_shuffle_i32x4(s, t, 0xDD)};
+            for (size_t i = 0; i < 4; ++i)
+                if (4 * j + i < groups) {
+                    put<Left>(out, g + 4 * j + i, rows.k, done[i]);
+                    if constexpr (!Left) sums[i] = plus_flip(sums[i], done[i]);
+                }
         }
     }
 
@@ -180,21 +345,25 @@ struct Avx512 {
                     block<1>(args, m, n, rows);
             }
     }
+    /// acc += left (unsigned) times right (signed), four bytes at a time. In assembly, because GCC
+    /// 12 copies the sums of the intrinsic from register to register, which halves the speed.
+    static void multiply_add(I& acc, I left, I right) {
+        asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(left), "v"(right));
+    }
     template <size_t N>
     static void block(const ProductArgs& args, size_t m, size_t n, size_t rows) {
-        const size_t panel = panel_bytes(args.groups * kGroup);
-        const uint8_t* b = args.b + n / kPanel * panel;
-        const uint8_t* a = args.a_panel != 0
-                               ? args.a + m / kPanel * args.a_panel + m % kPanel * args.a_row
-                               : args.a + m * args.a_row;
+        const uint8_t* b = args.b + n / kPanel * args.b_panel;
+        const int32_t* sums = args.sums + n / kPanel * args.sums_panel;
+        const uint8_t* a = args.a + m / kLeftPanel * args.a_panel;
+        const size_t panel = args.b_panel;
         I acc[kRows][N];
 #pragma GCC unroll 2
         for (size_t j = 0; j < N; ++j) {
-            const I sums = _mm512_loadu_si512(b + j * panel + args.groups * 64);
+            const I less =
+                _mm512_sub_epi32(zero_int(), _mm512_loadu_si512(sums + j * args.sums_panel));
 #pragma GCC unroll 8
-            for (size_t r = 0; r < kRows; ++r) acc[r][j] = _mm512_sub_epi32(zero_int(), sums);
+            for (size_t r = 0; r < kRows; ++r) acc[r][j] = less;
         }
-        const size_t row = args.a_row;
         for (size_t g = 0; g < args.groups; ++g) {
             I right[N];
 #pragma GCC unroll 2
@@ -202,27 +371,32 @@ struct Avx512 {
 #pragma GCC unroll 8
             for (size_t r = 0; r < kRows; ++r) {
                 int32_t four;
-                __builtin_memcpy(&four, a + r * row, 4);
+                __builtin_memcpy(&four, a + r * 4, 4);
                 const I left = _mm512_set1_epi32(four);
 #pragma GCC unroll 2
-                for (size_t j = 0; j < N; ++j)
-                    acc[r][j] = _mm512_dpbusd_epi32(acc[r][j], left, right[j]);
+                for (size_t j = 0; j < N; ++j) multiply_add(acc[r][j], left, right[j]);
             }
-            a += args.a_step;
+            a += kLeftPanel * 4;
         }
-        const float* sa = args.sa + m;
-        const F alpha = set1(args.alpha != nullptr ? *args.alpha : 1.0F);  // times 1 is exact
+        float* c = args.c + m * args.c_stride + n;
+        F sb[N];
+        __mmask16 wanted[N];
 #pragma GCC unroll 2
         for (size_t j = 0; j < N; ++j) {
-            const size_t col = n + j * kPanel;
-            const size_t some = args.n - col < kPanel ? args.n - col : kPanel;
-            const F sb = load(args.sb + col, some);
-            float* c = args.c + m * args.c_stride + col;
+            const size_t some = args.n - n - j * kPanel;
+            wanted[j] = some < kPanel ? mask(some) : static_cast<__mmask16>(0xFFFF);
+            sb[j] = _mm512_maskz_loadu_ps(wanted[j], args.sb + n + j * kPanel);
+        }
+        const F alpha = set1(args.alpha != nullptr ? *args.alpha : 1.0F);  // times 1 is exact
 #pragma GCC unroll 8
-            for (size_t r = 0; r < kRows; ++r) {
-                if (r >= rows) break;
-                const F value = mul(mul(_mm512_cvtepi32_ps(acc[r][j]), set1(sa[r])), sb);
-                store(c + r * args.c_stride, mul(value, alpha), some);
+        for (size_t r = 0; r < kRows; ++r) {
+            if (r >= rows) break;
+            const F sa = set1(args.sa[m + r]);
+#pragma GCC unroll 2
+            for (size_t j = 0; j < N; ++j) {
+                const F value = mul(mul(_mm512_cvtepi32_ps(acc[r][j]), sa), sb[j]);
+                _mm512_mask_storeu_ps(c + r * args.c_stride + j * kPanel, wanted[j],
+                                      mul(value, alpha));
             }
         }
     }

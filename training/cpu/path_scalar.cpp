@@ -9,9 +9,9 @@ struct Scalar {
     using F = float;
     using I = int32_t;
     static constexpr size_t W = 1;
-    static constexpr size_t kElementBytes = 1, kGroup = 1, kPanel = 16, kRows = 1;
-    static constexpr uint32_t kFlip = 0;
-    using Packing = PlainPacking<int8_t, 1, 16, 0>;
+    static constexpr size_t kElementBytes = 1, kGroup = 1, kPanel = 16, kLeftPanel = 16;
+    static constexpr bool kFlips = false;
+    using Packing = PlainPacking<int8_t, 1, 16>;
 
     static F zero() { return 0.0F; }
     static F set1(float x) { return x; }
@@ -51,8 +51,11 @@ struct Scalar {
         bits &= 0x7fffffff;
         return bits > top ? bits : top;
     }
+    static F as_floats(I x) { return from_bits(static_cast<uint32_t>(x)); }
+    static F zero_below(uint32_t floor, I bits, F x) {
+        return static_cast<uint32_t>(bits) < floor ? 0.0F : x;
+    }
     static I load_words(const uint16_t* p, size_t) { return *p; }
-    static I flip(I x, uint32_t mask) { return x ^ static_cast<I>(mask); }
     static void store_element(void* q, size_t i, I x, size_t) {
         static_cast<int8_t*>(q)[i] = static_cast<int8_t>(x);
     }
@@ -67,17 +70,15 @@ struct Scalar {
     }
 
     static size_t panel_bytes(size_t k) { return Packing::panel_bytes(k); }
-    static void pack_cols(void* out, const void* q, size_t k, size_t n, size_t stride,
-                          uint32_t flip_mask, size_t first_panel, size_t last_panel) {
-        for (size_t p = first_panel; p < last_panel; ++p)
-            Packing::pack(static_cast<uint8_t*>(out) + p * panel_bytes(k),
-                          static_cast<const int8_t*>(q), k, n, stride, 1, flip_mask, p);
+    static size_t left_panel_bytes(size_t k) { return Packing::panel_bytes(k); }
+    static void flip_sums(int32_t*, const uint8_t*, size_t) {}
+    static void pack_cols(uint8_t* out, const void* q, size_t k, size_t n) {
+        for (size_t p = 0; p * kPanel < n; ++p)
+            Packing::pack(out + p * panel_bytes(k), static_cast<const int8_t*>(q), k, n, n, 1, p);
     }
-    static void pack_rows(void* out, const void* q, size_t k, size_t n, size_t stride,
-                          size_t first_panel, size_t last_panel) {
-        for (size_t p = first_panel; p < last_panel; ++p)
-            Packing::pack(static_cast<uint8_t*>(out) + p * panel_bytes(k),
-                          static_cast<const int8_t*>(q), k, n, 1, stride, 0, p);
+    static void pack_rows(uint8_t* out, const void* q, size_t k, size_t n) {
+        for (size_t p = 0; p * kPanel < n; ++p)
+            Packing::pack(out + p * panel_bytes(k), static_cast<const int8_t*>(q), k, n, 1, k, p);
     }
 
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
@@ -86,14 +87,11 @@ struct Scalar {
                 if (!args.causal || n <= m) one_row(args, m, n);
     }
     static void one_row(const ProductArgs& args, size_t m, size_t n) {
-        const int8_t* b =
-            reinterpret_cast<const int8_t*>(args.b + n / kPanel * panel_bytes(args.groups));
-        const uint8_t* a = args.a_panel != 0
-                               ? args.a + m / kPanel * args.a_panel + m % kPanel * args.a_row
-                               : args.a + m * args.a_row;
+        const int8_t* b = reinterpret_cast<const int8_t*>(args.b + n / kPanel * args.b_panel);
+        const uint8_t* a = args.a + m / kPanel * args.a_panel + m % kPanel;
         int32_t acc[kPanel] = {};
         for (size_t k = 0; k < args.groups; ++k, b += kPanel) {
-            const int32_t left = static_cast<int8_t>(a[k * args.a_step]);
+            const int32_t left = static_cast<int8_t>(a[k * kPanel]);
             for (size_t c = 0; c < kPanel; ++c) acc[c] += left * b[c];
         }
         for (size_t c = 0; c < kPanel && n + c < args.n; ++c) {
