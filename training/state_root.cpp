@@ -7,6 +7,7 @@
 
 #include "core/hash.hpp"
 #include "core/merkle.hpp"
+#include "training/tile_hash.hpp"
 
 namespace trainyard::training {
 
@@ -23,8 +24,8 @@ uint32_t tiles_across(Shape shape) {
     return (shape.cols + kTileSide - 1) / kTileSide;
 }
 
-/// Copies tile `index` to 1,024 zeroed elements.
-void copy_tile(float* to, const Tensor& tensor, uint32_t index) {
+/// Copies tile `index` to 1,024 zeroed elements; `to` need not be aligned.
+void copy_tile(uint8_t* to, const Tensor& tensor, uint32_t index) {
     const Shape& s = tensor.shape;
     if (s.rank == 1) {
         const size_t from = size_t{index} * kTileElements;
@@ -37,12 +38,16 @@ void copy_tile(float* to, const Tensor& tensor, uint32_t index) {
     const uint32_t rows = std::min(kTileSide, s.rows - row0);
     const uint32_t cols = std::min(kTileSide, s.cols - col0);
     for (uint32_t r = 0; r < rows; ++r)
-        std::memcpy(to + size_t{r} * kTileSide,
+        std::memcpy(to + size_t{r} * kTileSide * sizeof(float),
                     tensor.data.data() + size_t{row0 + r} * s.cols + col0, cols * sizeof(float));
 }
 
-Hash leaf_of(const float* tile) {
-    return merkle::leaf({reinterpret_cast<const uint8_t*>(tile), kTileBytes});
+/// True if tile `index` leaves elements of its 1,024 as they were.
+bool is_partial(const Shape& s, uint32_t index) {
+    if (s.rank == 1) return s.cols - size_t{index} * kTileElements < kTileElements;
+    const uint32_t across = tiles_across(s);
+    return s.rows - index / across * kTileSide < kTileSide ||
+           s.cols - index % across * kTileSide < kTileSide;
 }
 
 void append_leaves(std::vector<Hash>& to, const std::vector<Tensor>& tensors) {
@@ -59,24 +64,21 @@ uint32_t tile_count(Shape shape) {
 std::vector<float> read_tile(const Tensor& tensor, uint32_t index) {
     ASSERT(index < tile_count(tensor.shape));
     std::vector<float> tile(kTileElements, 0.0F);
-    copy_tile(tile.data(), tensor, index);
+    copy_tile(reinterpret_cast<uint8_t*>(tile.data()), tensor, index);
     return tile;
 }
 
 Hash tile_leaf(const std::vector<float>& tile) {
     ASSERT(tile.size() == kTileElements);
-    return leaf_of(tile.data());
+    return merkle::leaf({reinterpret_cast<const uint8_t*>(tile.data()), kTileBytes});
 }
 
 std::vector<Hash> tile_leaves(const Tensor& tensor) {
-    std::vector<Hash> leaves(tile_count(tensor.shape));
-    float tile[kTileElements];
-    for (uint32_t i = 0; i < leaves.size(); ++i) {
-        std::memset(tile, 0, sizeof(tile));
-        copy_tile(tile, tensor, i);
-        leaves[i] = leaf_of(tile);
-    }
-    return leaves;
+    return hash_tiles(tile_count(tensor.shape), kTileBytes, [&tensor](uint8_t* to, size_t i) {
+        const auto index = static_cast<uint32_t>(i);
+        if (is_partial(tensor.shape, index)) std::memset(to, 0, kTileBytes);
+        copy_tile(to, tensor, index);
+    });
 }
 
 Hash tensor_leaf(Shape shape, const Hash& tile_root) {
@@ -88,7 +90,7 @@ Hash tensor_leaf(Shape shape, const Hash& tile_root) {
 }
 
 Hash tensor_leaf(const Tensor& tensor) {
-    return tensor_leaf(tensor.shape, merkle::root(tile_leaves(tensor)));
+    return tensor_leaf(tensor.shape, hash_root(tile_leaves(tensor)));
 }
 
 Hash grad_root(const std::vector<Tensor>& gradients) {

@@ -12,7 +12,7 @@ sources=$(cd "$root" && ls training/*.cpp training/numerics/*.cpp training/refer
 flags_of() {
     case $1 in
     */path_avx2.cpp) echo "-mavx2 -mfma" ;;
-    */path_avx512.cpp) echo "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma" ;;
+    */path_avx512.cpp | */hash_avx512.cpp) echo "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma" ;;
     esac
 }
 

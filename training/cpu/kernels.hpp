@@ -117,6 +117,10 @@ struct Kernels {
     bool (*has_nonfinite)(const float* x, size_t n);
 };
 
+/// SHA-256 of sixteen padded messages of `blocks` 64-byte blocks, `stride` bytes apart; digests are
+/// 32 bytes each. Only where CpuPath::avx512 is there.
+void sha256_lanes_avx512(uint8_t* digests, const uint8_t* messages, size_t stride, size_t blocks);
+
 [[nodiscard]] const Kernels& scalar_kernels();
 [[nodiscard]] const Kernels& avx2_kernels();    ///< nullptr name where not compiled in
 [[nodiscard]] const Kernels& avx512_kernels();  ///< nullptr name where not compiled in

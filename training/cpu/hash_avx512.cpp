@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// SHA-256 of sixteen messages at once, one in each lane of AVX-512 (FIPS 180-4).
+#include "training/cpu/kernels.hpp"
+
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+
+#include <immintrin.h>
+
+namespace trainyard::training::cpu {
+namespace {
+
+using I = __m512i;
+
+alignas(64) constexpr uint32_t kRound[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+constexpr uint32_t kStart[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+I set1(uint32_t x) {
+    return _mm512_set1_epi32(static_cast<int>(x));
+}
+I xor3(I a, I b, I c) {
+    return _mm512_ternarylogic_epi32(a, b, c, 0x96);
+}
+I swap_bytes(I x) {
+    const I order =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12));
+    return _mm512_shuffle_epi8(x, order);
+}
+
+/// Rows become columns of 32-bit words.
+void transpose(I* x) {
+    I u[4][4];
+    for (int i = 0; i < 4; ++i) {
+        const I* from = x + 4 * i;
+        const I a = _mm512_unpacklo_epi32(from[0], from[1]);
+        const I b = _mm512_unpackhi_epi32(from[0], from[1]);
+        const I c = _mm512_unpacklo_epi32(from[2], from[3]);
+        const I d = _mm512_unpackhi_epi32(from[2], from[3]);
+        u[0][i] = _mm512_unpacklo_epi64(a, c), u[1][i] = _mm512_unpackhi_epi64(a, c);
+        u[2][i] = _mm512_unpacklo_epi64(b, d), u[3][i] = _mm512_unpackhi_epi64(b, d);
+    }
+    for (int j = 0; j < 4; ++j) {
+        const I a = _mm512_shuffle_i32x4(u[j][0], u[j][1], 0x44);
+        const I b = _mm512_shuffle_i32x4(u[j][2], u[j][3], 0x44);
+        const I c = _mm512_shuffle_i32x4(u[j][0], u[j][1], 0xEE);
+        const I d = _mm512_shuffle_i32x4(u[j][2], u[j][3], 0xEE);
+        x[j] = _mm512_shuffle_i32x4(a, b, 0x88), x[4 + j] = _mm512_shuffle_i32x4(a, b, 0xDD);
+        x[8 + j] = _mm512_shuffle_i32x4(c, d, 0x88), x[12 + j] = _mm512_shuffle_i32x4(c, d, 0xDD);
+    }
+}
+
+void one_round(I* s, I word, uint32_t constant) {
+    const I e = s[4], a = s[0];
+    const I sum1 = xor3(_mm512_ror_epi32(e, 6), _mm512_ror_epi32(e, 11), _mm512_ror_epi32(e, 25));
+    const I choice = _mm512_ternarylogic_epi32(e, s[5], s[6], 0xCA);
+    const I with_word = _mm512_add_epi32(s[7], _mm512_add_epi32(word, set1(constant)));
+    const I t1 = _mm512_add_epi32(with_word, _mm512_add_epi32(sum1, choice));
+    const I sum0 = xor3(_mm512_ror_epi32(a, 2), _mm512_ror_epi32(a, 13), _mm512_ror_epi32(a, 22));
+    const I majority = _mm512_ternarylogic_epi32(a, s[1], s[2], 0xE8);
+    s[7] = s[6], s[6] = s[5], s[5] = e;
+    s[4] = _mm512_add_epi32(s[3], t1);
+    s[3] = s[2], s[2] = s[1], s[1] = a;
+    s[0] = _mm512_add_epi32(t1, _mm512_add_epi32(sum0, majority));
+}
+
+I next_word(const I* w, int i) {
+    const I x = w[(i + 1) & 15], y = w[(i + 14) & 15];
+    const I low = xor3(_mm512_ror_epi32(x, 7), _mm512_ror_epi32(x, 18), _mm512_srli_epi32(x, 3));
+    const I high = xor3(_mm512_ror_epi32(y, 17), _mm512_ror_epi32(y, 19), _mm512_srli_epi32(y, 10));
+    return _mm512_add_epi32(_mm512_add_epi32(w[i], low), _mm512_add_epi32(w[(i + 9) & 15], high));
+}
+
+void compress(I* state, I* w) {
+    I s[8];
+    for (int i = 0; i < 8; ++i) s[i] = state[i];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) one_round(s, w[i], kRound[i]);
+    for (int t = 16; t < 64; t += 16)
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; ++i) {
+            w[i] = next_word(w, i);
+            one_round(s, w[i], kRound[t + i]);
+        }
+    for (int i = 0; i < 8; ++i) state[i] = _mm512_add_epi32(state[i], s[i]);
+}
+
+}  // namespace
+
+void sha256_lanes_avx512(uint8_t* digests, const uint8_t* messages, size_t stride, size_t blocks) {
+    I state[16];
+    for (int i = 0; i < 8; ++i) state[i] = set1(kStart[i]);
+    for (size_t block = 0; block < blocks; ++block) {
+        I w[16];
+        for (size_t lane = 0; lane < 16; ++lane)
+            w[lane] = _mm512_loadu_si512(messages + lane * stride + block * 64);
+        transpose(w);
+        for (I& word : w) word = swap_bytes(word);
+        compress(state, w);
+    }
+    for (int i = 8; i < 16; ++i) state[i] = _mm512_setzero_si512();
+    transpose(state);
+    for (size_t lane = 0; lane < 16; ++lane)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(digests + lane * 32),
+                            _mm512_castsi512_si256(swap_bytes(state[lane])));
+}
+
+}  // namespace trainyard::training::cpu
+
+#else
+
+namespace trainyard::training::cpu {
+void sha256_lanes_avx512(uint8_t*, const uint8_t*, size_t, size_t) {}
+}  // namespace trainyard::training::cpu
+
+#endif
