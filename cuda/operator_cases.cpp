@@ -2,6 +2,7 @@
 // The inputs of the single calls: Philox numbers, with tiny groups and zeros among them.
 #include "cuda/operator_cases.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "training/numerics/functions.hpp"
@@ -166,6 +167,35 @@ OperatorCase adamw_case(size_t count, float clip, float decay) {
             }};
 }
 
+OperatorCase sgd_case(size_t count, float clip, float decay) {
+    return {text("sgd", {count}),
+            {make_values(27, count, 1e-3F)},
+            {make_values(22, count, 0.1F), make_values(23, count, 1e-3F)},
+            [=](Backend& on, Pointers in, Pointers out) {
+                on.sgd({out[0], out[1], nullptr, in[0]}, count, {1e-2F, clip, 0.9F}, decay);
+            }};
+}
+
+OperatorCase general_case(const GeneralCase& c) {
+    OperatorCase out{c.name, c.inputs, {}, {}};
+    for (size_t i = 0; i < c.call.outputs; ++i)
+        out.outputs.emplace_back(c.call.out_shape[i].count(), 5.0F);
+    out.call = [call = c.call](Backend& on, Pointers in, Pointers results) {
+        OpCall with = call;
+        std::copy(in.begin(), in.end(), with.in.begin());
+        std::copy(results.begin(), results.end(), with.out.begin());
+        on.apply(with);
+    };
+    return out;
+}
+
+std::vector<OperatorCase> general_operator_cases(const Backend& backend) {
+    std::vector<OperatorCase> out;
+    for (const GeneralCase& c : general_cases())
+        if (backend.has(c.call.op)) out.push_back(general_case(c));
+    return out;
+}
+
 std::vector<OperatorCase> operator_cases() {
     std::vector<OperatorCase> out;
     for (const LinearShape s :
@@ -193,6 +223,8 @@ std::vector<OperatorCase> operator_cases() {
         out.push_back(sums_case(count));
     out.push_back(adamw_case(515, 1.0F, 0.1F));
     out.push_back(adamw_case(33, 0.37F, 0.0F));
+    out.push_back(sgd_case(515, 1.0F, 0.1F));
+    out.push_back(sgd_case(33, 0.37F, 0.0F));
     return out;
 }
 

@@ -10,6 +10,7 @@
 
 #include "core/result.hpp"
 #include "training/backend.hpp"
+#include "training/general_cases.hpp"
 
 namespace trainyard::cuda {
 
@@ -37,6 +38,11 @@ struct OperatorCase {
 [[nodiscard]] OperatorCase pointwise_case(size_t count);  ///< add, gelu, gelu_grad
 [[nodiscard]] OperatorCase sums_case(size_t count);
 [[nodiscard]] OperatorCase adamw_case(size_t count, float clip, float decay);
+[[nodiscard]] OperatorCase sgd_case(size_t count, float clip, float decay);
+[[nodiscard]] OperatorCase general_case(const training::GeneralCase& c);
+
+/// The operators behind `apply` that this backend has.
+[[nodiscard]] std::vector<OperatorCase> general_operator_cases(const training::Backend& backend);
 
 /// Odd shapes of every operator: borders of tiles, warps and chunks. About a second of CPU time.
 [[nodiscard]] std::vector<OperatorCase> operator_cases();

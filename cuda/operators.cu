@@ -13,6 +13,7 @@ using training::AdamwTensors;
 using training::EmbeddingShape;
 using training::MatrixShape;
 using training::RmsNormGradInputs;
+using training::SgdScalars;
 
 constexpr uint32_t kThreads = 256;
 constexpr uint32_t kWarpsPerBlock = kThreads / kWarp;
@@ -253,6 +254,15 @@ __global__ void adamw_kernel(AdamwTensors x, size_t count, AdamwScalars s, float
     x.w[i] = fused(-s.lr, u, x.w[i]);
 }
 
+__global__ void sgd_kernel(AdamwTensors x, size_t count, SgdScalars s, float wd) {
+    const size_t i = thread_number();
+    if (i >= count) return;
+    const float g = fused(wd, x.w[i], mul(x.g[i], s.clip));
+    const float m = fused(s.momentum, x.m[i], g);
+    x.m[i] = m;
+    x.w[i] = fused(-s.lr, m, x.w[i]);
+}
+
 /// Levels of chunk sums until one is left; n = 0 gives +0.
 void reduce(Context& on, float* out, const float* x, size_t count, bool squares) {
     on.begin();
@@ -348,6 +358,11 @@ void sum_squares(Context& on, float* out, const float* x, size_t count) {
 void check_finite(Context& on, const float* x, size_t count) {
     on.begin();
     on.launch(per_element(count), check_finite_kernel, x, count, on.nonfinite_flag());
+}
+
+void sgd(Context& on, const AdamwTensors& x, size_t count, const SgdScalars& s, float wd) {
+    on.begin();
+    on.launch(per_element(count), sgd_kernel, x, count, s, wd);
 }
 
 void adamw(Context& on, const AdamwTensors& x, size_t count, const AdamwScalars& s, float wd) {

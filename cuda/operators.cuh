@@ -28,6 +28,11 @@ void cross_entropy_grad(Context& on, float* dz, const float* z, const uint32_t* 
 void sum(Context& on, float* out, const float* x, size_t count);
 void sum_squares(Context& on, float* out, const float* x, size_t count);
 void check_finite(Context& on, const float* x, size_t count);
+void sgd(Context& on, const training::AdamwTensors& x, size_t count, const training::SgdScalars& s,
+         float wd);
+/// The operators of Backend::apply that run on a device; the others run on the host.
+[[nodiscard]] bool has_general(training::Op op);
+void apply(Context& on, const training::OpCall& call);
 void adamw(Context& on, const training::AdamwTensors& x, size_t count,
            const training::AdamwScalars& s, float wd);
 

@@ -6,10 +6,11 @@
 namespace trainyard::cuda {
 
 Result<Done, std::string> cuda_self_test(training::Backend& backend) {
-    for (const OperatorCase& c : operator_cases()) {
-        auto same = check_case(backend, c);
-        if (!same) return same;
-    }
+    for (const auto& cases : {operator_cases(), general_operator_cases(backend)})
+        for (const OperatorCase& c : cases) {
+            auto same = check_case(backend, c);
+            if (!same) return same;
+        }
     return check_flags(backend);
 }
 

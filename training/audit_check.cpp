@@ -54,7 +54,8 @@ private:
             find(AuditFinding::boundary, claim.first_step);
         if (content_.state_roots.back() != claim.last_root) find(AuditFinding::boundary, end);
         if (claim.first_step == 0 &&
-            state_root(make_initial_state(program_, in_.run_seed), id_) != claim.first_root)
+            state_root(make_initial_state(program_, in_.run_seed, in_.data), id_) !=
+                claim.first_root)
             find(AuditFinding::boundary, 0);
         for (uint32_t i = 0; i < claim.steps; ++i)
             if (content_.tuples[i].nonfinite != 0 ||
@@ -142,8 +143,11 @@ private:
     void update(bundle::TileTrace& tile, const std::vector<float>& gradient,
                 const std::vector<bool>& inside, uint32_t i, float wd) const {
         const FloatModeGuard mode;
-        reference::adamw({tile.w.data(), tile.m.data(), tile.v.data(), gradient.data()},
-                         kTileElements, updates_[i].adamw, wd);
+        const AdamwTensors tensors{tile.w.data(), tile.m.data(), tile.v.data(), gradient.data()};
+        if (updates_[i].kind == OptimiserKind::sgd)
+            reference::sgd(tensors, kTileElements, updates_[i].sgd, wd);
+        else
+            reference::adamw(tensors, kTileElements, updates_[i].adamw, wd);
         for (size_t e = 0; e < kTileElements; ++e)
             if (!inside[e]) tile.w[e] = tile.m[e] = tile.v[e] = 0.0F;
     }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/result.hpp"
+#include "training/op.hpp"
 
 namespace trainyard::training {
 
@@ -36,6 +37,10 @@ struct AttentionShape {
     uint32_t h = 0;
     uint32_t t = 0;
     uint32_t hd = 0;
+    bool causal = true;  ///< position i sees positions 0 .. i only, else all t
+
+    /// Positions that position i sees.
+    [[nodiscard]] constexpr size_t seen(size_t i) const { return causal ? i + 1 : t; }
 };
 
 /// b sequences of t positions, d columns, v rows of the embedding table.
@@ -63,6 +68,11 @@ struct AttentionNoise {
     uint32_t step = 0;
     uint32_t tensor_do = 0;
     uint32_t tensor_ds = 0;
+};
+
+/// The scalars of one step of SGD with momentum.
+struct SgdScalars {
+    float lr = 0, clip = 1, momentum = 0;
 };
 
 /// The scalars of one AdamW step, computed once on the host (engine.hpp, adamw_scalars).
@@ -165,6 +175,14 @@ public:
     /// One AdamW update of one tensor; wd is +0 for tensors without decay. In place on w, m, v.
     virtual void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s,
                        float wd) = 0;
+    /// One update of one tensor by SGD with momentum; v is left alone. In place on w and m.
+    virtual void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) = 0;
+
+    /// Whether `apply` computes this operator on the device itself, and attention without the
+    /// causal mask likewise (Op::attention_full); else the reference computes it on the host.
+    [[nodiscard]] virtual bool has(Op) const { return true; }
+    /// Any operator without a function of its own above: operators.hpp.
+    virtual void apply(const OpCall& call) = 0;
 };
 
 /// The plain operators of training/reference, one thread; recipe rmp-1.

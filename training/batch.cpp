@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which records a micro-batch reads, and the initial state: docs/spec/training.md, sections 4
 // and 5.
+#include <algorithm>
 #include <bit>
 
 #include "training/engine.hpp"
@@ -40,10 +41,54 @@ uint64_t permute(uint64_t index, uint64_t count, uint64_t epoch, uint32_t seed) 
 float initial_value(uint64_t i, uint32_t k, uint32_t seed, float scale) {
     const PhiloxBlock words =
         philox({static_cast<uint32_t>(i), k, static_cast<uint32_t>(i >> 32), 0}, seed, kPhiloxInit);
-    uint32_t sum = 0;
-    for (const uint32_t w : words) sum += (w & 0xffffU) + (w >> 16);
-    return static_cast<float>(static_cast<int32_t>(sum) - 262140) * scale;
+    return centred_sum(words) * scale;
 }
+
+/// Reads the base section in its order: constants, then given parameters.
+class BaseReader {
+public:
+    BaseReader(const Program& program, BytesView data)
+        : program_(program), at_(data.data() + program.data.base_offset) {}
+
+    Tensor floats(Shape shape) {
+        Tensor t = Tensor::zeros(shape);
+        for (float& x : t.data) x = next_float();
+        return t;
+    }
+
+    /// int8: the scales of all columns, then the elements row by row.
+    Tensor constant(const Constant& c) {
+        if (c.source == ConstantSource::base_f32) return floats(c.shape);
+        Tensor t = Tensor::zeros(c.shape);
+        if (c.source == ConstantSource::program) {
+            for (size_t i = 0; i < t.data.size(); ++i)
+                t.data[i] = as_float(load_le<uint32_t>(c.data.data() + 4 * i));
+            return t;
+        }
+        std::vector<float> scale(c.shape.cols);
+        for (float& s : scale) s = next_float();
+        for (size_t i = 0; i < t.data.size(); ++i)
+            t.data[i] = static_cast<float>(static_cast<int8_t>(*at_++)) * scale[i % c.shape.cols];
+        return t;
+    }
+
+    void skip_constants() {
+        for (const Constant& c : program_.constants) {
+            if (c.source == ConstantSource::base_f32) at_ += c.shape.count() * sizeof(float);
+            if (c.source == ConstantSource::base_int8)
+                at_ += c.shape.cols * sizeof(float) + c.shape.count();
+        }
+    }
+
+private:
+    float next_float() {
+        const float x = as_float(load_le<uint32_t>(at_));
+        at_ += sizeof(float);
+        return x;
+    }
+    const Program& program_;
+    const uint8_t* at_;
+};
 
 }  // namespace
 
@@ -55,14 +100,16 @@ uint32_t noise_step(const Program& program, uint64_t t, uint32_t j) {
     return static_cast<uint32_t>(t * program.run.micro_batches + j);
 }
 
-ModelState make_initial_state(const Program& program, const Hash& run_seed) {
+ModelState make_initial_state(const Program& program, const Hash& run_seed, BytesView data) {
     const FloatModeGuard mode;
+    BaseReader base(program, data);
+    base.skip_constants();
     ModelState state;
     state.run_seed = run_seed;
     const uint32_t seed = philox_seed(run_seed);
     for (size_t k = 0; k < program.parameters.size(); ++k) {
         const Parameter& p = program.parameters[k];
-        Tensor w = Tensor::zeros(p.shape);
+        Tensor w = p.init == Init::given ? base.floats(p.shape) : Tensor::zeros(p.shape);
         const float scale = as_float(p.init_scale_bits);
         for (size_t i = 0; i < w.data.size(); ++i) {
             if (p.init == Init::ones) w.data[i] = 1.0F;
@@ -98,18 +145,63 @@ std::vector<uint64_t> batch_records(const Program& program, const Hash& run_seed
     return records;
 }
 
+namespace {
+
+/// Adds the record at `at` to the batch.
+void add_record(Batch& batch, const DataSpec& d, const uint8_t* at) {
+    switch (d.kind) {
+        case DataKind::bytes:
+            batch.tokens.insert(batch.tokens.end(), at, at + d.sequence);
+            batch.targets.insert(batch.targets.end(), at + 1, at + 1 + d.sequence);
+            return;
+        case DataKind::tokens_u16:
+            for (size_t i = 0; i < d.sequence; ++i) {
+                batch.tokens.push_back(load_le<uint16_t>(at + 2 * i));
+                batch.targets.push_back(load_le<uint16_t>(at + 2 * i + 2));
+            }
+            return;
+        case DataKind::images: {
+            const size_t pixels = size_t{d.sequence} * d.channels;
+            for (size_t i = 0; i < pixels; ++i) batch.features.push_back(pixel_value(at[i]));
+            batch.targets.push_back(load_le<uint16_t>(at + pixels));
+        }
+    }
+}
+
+}  // namespace
+
+float pixel_value(uint8_t byte) {
+    return (static_cast<float>(byte) - 127.5F) / 127.5F;
+}
+
 Result<Batch, EngineError> make_batch(const Program& program, BytesView data,
                                       const std::vector<uint64_t>& records) {
     const DataSpec& d = program.data;
     if (data.size() != d.size_bytes) return unexpected(EngineError::wrong_shape);
+    const FloatModeGuard mode;
     Batch batch;
     for (const uint64_t r : records) {
         if (r >= total_records(program)) return unexpected(EngineError::wrong_shape);
-        const uint8_t* at = data.data() + r * d.stride;
-        batch.tokens.insert(batch.tokens.end(), at, at + d.sequence);
-        batch.targets.insert(batch.targets.end(), at + 1, at + 1 + d.sequence);
+        add_record(batch, d, data.data() + d.payload_offset + r * d.stride * element_bytes(d));
     }
     return batch;
+}
+
+Result<std::vector<Tensor>, EngineError> program_constants(const Program& program, BytesView data) {
+    const FloatModeGuard mode;
+    const bool needs_base =
+        std::any_of(program.constants.begin(), program.constants.end(),
+                    [](const Constant& c) { return c.source != ConstantSource::program; });
+    if (needs_base && data.size() != program.data.size_bytes)
+        return unexpected(EngineError::wrong_shape);
+    BaseReader base(program, data);
+    std::vector<Tensor> out;
+    for (const Constant& c : program.constants) {
+        out.push_back(base.constant(c));
+        for (const float x : out.back().data)
+            if (is_nonfinite(x)) return unexpected(EngineError::bad_base);
+    }
+    return out;
 }
 
 Result<MicroBatchResult, EngineError> run_micro_batch(Engine& engine, BytesView data,

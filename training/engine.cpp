@@ -2,6 +2,7 @@
 // Binds a program to a backend and runs micro-batches forward and backward.
 #include "training/engine.hpp"
 
+#include "training/graph.hpp"
 #include "training/numerics/functions.hpp"
 #include "training/numerics/float_mode.hpp"
 #include "training/runner.hpp"
@@ -28,7 +29,9 @@ std::string_view to_text(EngineError error) {
         case EngineError::wrong_shape:
             return "state, gradients or data do not fit the program";
         case EngineError::bad_token:
-            return "a token lies beyond the vocabulary";
+            return "a token lies beyond the vocabulary, or a label beyond the classes";
+        case EngineError::bad_base:
+            return "the data's base section holds an Inf or NaN";
         case EngineError::out_of_memory:
             return "out of memory";
         case EngineError::device_failed:
@@ -48,9 +51,8 @@ struct Engine::Impl {
                  training.gradients) {}
 
     bool allocate() {
-        const size_t batch = training.graph.values[kTokensValue].shape.count();
-        tokens = BackendMemory(backend, batch * sizeof(uint32_t));
-        targets = BackendMemory(backend, batch * sizeof(uint32_t));
+        tokens = BackendMemory(backend, count_of(kTokensValue) * sizeof(uint32_t));
+        targets = BackendMemory(backend, count_of(kTargetsValue) * sizeof(uint32_t));
         loss = BackendMemory(backend, sizeof(float));
         bool ok = runner.ok() && tokens.ok() && targets.ok() && loss.ok();
         runner.bind(kTokensValue, tokens.data());
@@ -66,7 +68,39 @@ struct Engine::Impl {
         return ok;
     }
 
+    /// Memory of the constants and their values; false when there is no room.
+    bool load_constants(const std::vector<Tensor>& all) {
+        for (size_t k = 0; k < all.size(); ++k) {
+            const size_t bytes = all[k].data.size() * sizeof(float);
+            constants.emplace_back(backend, bytes);
+            if (!constants.back().ok()) return false;
+            backend.upload(constants.back().data(), all[k].data.data(), bytes);
+            runner.bind(first_constant_value(program) + static_cast<uint32_t>(k),
+                        constants.back().data());
+        }
+        return true;
+    }
+
+    [[nodiscard]] size_t count_of(uint32_t value) const {
+        return training.graph.values[value].shape.count();
+    }
+
+    Result<Done, EngineError> upload_images(const Batch& batch) {
+        if (batch.features.size() != count_of(kTokensValue) ||
+            batch.targets.size() != count_of(kTargetsValue))
+            return unexpected(EngineError::wrong_shape);
+        if (program.nodes.back().op == Op::cross_entropy)
+            for (const uint32_t label : batch.targets)
+                if (label >= training.graph.values[training.logits].shape.cols)
+                    return unexpected(EngineError::bad_token);
+        backend.upload(tokens.data(), batch.features.data(), batch.features.size() * sizeof(float));
+        backend.upload(targets.data(), batch.targets.data(),
+                       batch.targets.size() * sizeof(uint32_t));
+        return Done{};
+    }
+
     Result<Done, EngineError> upload(const Batch& batch) {
+        if (program.data.kind == DataKind::images) return upload_images(batch);
         const size_t count = training.graph.values[kTokensValue].shape.count();
         if (batch.tokens.size() != count || batch.targets.size() != count)
             return unexpected(EngineError::wrong_shape);
@@ -82,7 +116,8 @@ struct Engine::Impl {
     [[nodiscard]] uint32_t vocabulary() const {
         uint32_t least = 0xffffffffU;
         for (const Node& node : program.nodes)
-            if (node.op == Op::embedding)
+            if ((node.op == Op::embedding || node.op == Op::lookup) &&
+                node.inputs[0] == kTokensValue)
                 least = std::min(least, training.graph.values[node.inputs[1]].shape.rows);
         return least;
     }
@@ -102,7 +137,7 @@ struct Engine::Impl {
     TrainingGraph training;
     GraphRunner runner;
     BackendMemory tokens, targets, loss;
-    std::vector<BackendMemory> weights, gradients;
+    std::vector<BackendMemory> weights, gradients, constants;
 };
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -116,13 +151,27 @@ Backend& Engine::backend() const {
     return impl_->backend;
 }
 
-Result<Engine, EngineError> Engine::make(const Program& program, Backend& backend) {
+Result<Engine, EngineError> Engine::make(const Program& program, Backend& backend, BytesView data) {
+    if (!validate_program(program)) return unexpected(EngineError::bad_program);
+    const auto constants = program_constants(program, data);
+    if (!constants) return unexpected(constants.error());
+    return make(program, backend, *constants);
+}
+
+Result<Engine, EngineError> Engine::make(const Program& program, Backend& backend,
+                                         const std::vector<Tensor>& constants) {
     if (program.recipe != backend.recipe()) return unexpected(EngineError::wrong_recipe);
     if (!validate_program(program)) return unexpected(EngineError::bad_program);
     auto training = derive_training_graph(program);
     if (!training) return unexpected(EngineError::bad_program);
     auto impl = std::make_unique<Impl>(program, backend, std::move(*training));
-    if (!impl->allocate()) return unexpected(EngineError::out_of_memory);
+    if (constants.size() != program.constants.size()) return unexpected(EngineError::wrong_shape);
+    for (size_t k = 0; k < constants.size(); ++k)
+        if (constants[k].shape != program.constants[k].shape ||
+            constants[k].data.size() != constants[k].shape.count())
+            return unexpected(EngineError::wrong_shape);
+    if (!impl->allocate() || !impl->load_constants(constants))
+        return unexpected(EngineError::out_of_memory);
     return Engine(std::move(impl));
 }
 
@@ -143,8 +192,9 @@ Result<MicroBatchResult, EngineError> Engine::run_batch(const Batch& batch, uint
     auto uploaded = impl_->upload(batch);
     if (!uploaded) return unexpected(uploaded.error());
     const Program& program = impl_->program;
-    const uint64_t tokens = batch.tokens.size() * uint64_t{program.run.micro_batches};
-    const RunContext context{seed, step_word, 1.0F / static_cast<float>(tokens)};
+    const uint64_t rows =
+        impl_->count_of(impl_->training.losses) * uint64_t{program.run.micro_batches};
+    const RunContext context{seed, step_word, 1.0F / static_cast<float>(rows)};
     impl_->runner.run(0, impl_->training.graph.nodes.size(), context);
     MicroBatchResult out;
     const float loss = impl_->mean_loss();
@@ -157,7 +207,8 @@ Result<MicroBatchResult, EngineError> Engine::run_batch(const Batch& batch, uint
     }
     auto status = impl_->backend.finish();
     if (!status) return unexpected(from_backend(status.error()));
-    if (status->nonfinite || is_nonfinite(loss)) {
+    const bool on_host = impl_->runner.take_nonfinite();
+    if (status->nonfinite || on_host || is_nonfinite(loss)) {
         out.nonfinite = true;
         out.loss_bits = kNanBits;
         for (Tensor& g : out.gradients) g = Tensor::zeros(g.shape);
@@ -172,7 +223,8 @@ Result<uint32_t, EngineError> Engine::forward_loss(const Batch& batch) {
     const float loss = impl_->mean_loss();
     auto status = impl_->backend.finish();
     if (!status) return unexpected(from_backend(status.error()));
-    return status->nonfinite || is_nonfinite(loss) ? kNanBits : bits_of(loss);
+    const bool on_host = impl_->runner.take_nonfinite();
+    return status->nonfinite || on_host || is_nonfinite(loss) ? kNanBits : bits_of(loss);
 }
 
 Result<Tensor, EngineError> Engine::forward_logits(const Batch& batch) {

@@ -29,6 +29,7 @@ enum class EngineError {
     wrong_recipe,  ///< the backend computes another recipe
     wrong_shape,   ///< state, gradients or data do not fit the program
     bad_token,     ///< a token beyond the vocabulary
+    bad_base,      ///< the base section holds an Inf or NaN
     out_of_memory,
     device_failed,
     diverged,  ///< Inf or NaN: the program itself fails at this step
@@ -40,8 +41,15 @@ enum class EngineError {
 /// The Philox step word of micro-batch j of step t: t * M + j modulo 2^32.
 [[nodiscard]] uint32_t noise_step(const Program& program, uint64_t t, uint32_t j);
 
-/// w from the seed, m = v = +0: docs/spec/training.md, section 5.
-[[nodiscard]] ModelState make_initial_state(const Program& program, const Hash& run_seed);
+/// Constants in program order. `data` is the whole data set; it matters where a base section does.
+/// Errors: wrong_shape (the data is not the program's), bad_base.
+[[nodiscard]] Result<std::vector<Tensor>, EngineError> program_constants(const Program& program,
+                                                                         BytesView data);
+
+/// w from the seed or the base section, m = v = +0: docs/spec/training.md, section 5.
+/// Precondition: `data` is the program's data set if a parameter is `given`.
+[[nodiscard]] ModelState make_initial_state(const Program& program, const Hash& run_seed,
+                                            BytesView data = {});
 [[nodiscard]] bool state_fits(const Program& program, const ModelState& state);
 
 /// Numbers of the records that micro-batch (t, j) trains on: docs/spec/training.md, section 4.
@@ -49,8 +57,12 @@ enum class EngineError {
                                                   uint64_t t, uint32_t j);
 
 struct Batch {
-    std::vector<uint32_t> tokens, targets;  ///< B x T each
+    std::vector<uint32_t> tokens;   ///< B x T; none for images
+    std::vector<uint32_t> targets;  ///< B x T; labels of images: B
+    std::vector<float> features;    ///< images: B * positions x channels
 };
+/// What an image's byte is to a model: (byte - 127.5) / 127.5.
+[[nodiscard]] float pixel_value(uint8_t byte);
 [[nodiscard]] Result<Batch, EngineError> make_batch(const Program& program, BytesView data,
                                                     const std::vector<uint64_t>& records);
 
@@ -63,7 +75,11 @@ struct MicroBatchResult {
 /// One program bound to one backend, with the planned memory. Not thread-safe.
 class Engine {
 public:
-    [[nodiscard]] static Result<Engine, EngineError> make(const Program& program, Backend& backend);
+    /// `data`: the whole data set, if the program has constants in its base section.
+    [[nodiscard]] static Result<Engine, EngineError> make(const Program& program, Backend& backend,
+                                                          BytesView data = {});
+    [[nodiscard]] static Result<Engine, EngineError> make(const Program& program, Backend& backend,
+                                                          const std::vector<Tensor>& constants);
     Engine(Engine&&) noexcept;
     Engine& operator=(Engine&&) noexcept;
     ~Engine();
@@ -78,7 +94,7 @@ public:
                                                                   uint32_t step_word);
     /// Forward only: the mean loss of a batch.
     [[nodiscard]] Result<uint32_t, EngineError> forward_loss(const Batch& batch);
-    /// Forward only: the logits, one row per position.
+    /// Forward only: input 0 of the loss; for text the logits, one row per position.
     [[nodiscard]] Result<Tensor, EngineError> forward_logits(const Batch& batch);
 
 private:
@@ -119,7 +135,9 @@ struct UpdateResult {
 
 /// The scalars of the update that leads from step `t` to t + 1, and p1, p2 after it.
 struct UpdateScalars {
+    OptimiserKind kind = OptimiserKind::adamw;
     AdamwScalars adamw;
+    SgdScalars sgd;
     uint32_t p1_bits = 0, p2_bits = 0;
 };
 [[nodiscard]] UpdateScalars update_scalars(const Program& program, uint64_t t, uint32_t p1_bits,

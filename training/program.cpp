@@ -31,6 +31,11 @@ bool is_good_shape(const Shape& s) {
            s.cols <= ProgramLimits::dim_max;
 }
 
+/// A base section holds weights that come from elsewhere.
+bool has_base(const Program& program) {
+    return program.data.base_offset != 0;
+}
+
 Check check_parameters(const Program& program) {
     const auto& all = program.parameters;
     if (all.empty() || all.size() > ProgramLimits::parameters_max)
@@ -44,13 +49,60 @@ Check check_parameters(const Program& program) {
             return fail(ProgramError::bad_parameter, at, "the name is malformed or repeated");
         if (!is_good_shape(p.shape))
             return fail(ProgramError::bad_parameter, at, "dimensions must be 1 to 65,536");
-        if (p.init > Init::normal || is_nonfinite(as_float(p.init_scale_bits)) ||
+        if (p.init > Init::given || (p.init == Init::given && !has_base(program)) ||
+            is_nonfinite(as_float(p.init_scale_bits)) ||
             (p.init != Init::normal && p.init_scale_bits != 0))
             return fail(ProgramError::bad_parameter, at, "the initial values are malformed");
         elements += p.shape.count();
         if (elements > ProgramLimits::parameter_elements_max)
             return fail(ProgramError::too_large, at, "more than 2^31 parameters in total");
     }
+    return Done{};
+}
+
+Check check_constants(const Program& program) {
+    if (program.constants.size() > ProgramLimits::constants_max)
+        return fail(ProgramError::too_large, -1, "at most 4,096 constants are allowed");
+    std::set<std::string> names;
+    for (const Parameter& p : program.parameters) names.insert(p.name);
+    uint64_t elements = 0;
+    for (size_t i = 0; i < program.constants.size(); ++i) {
+        const auto at = static_cast<int64_t>(program.parameters.size() + i);
+        const Constant& c = program.constants[i];
+        if (!is_good_name(c.name) || !names.insert(c.name).second || !is_good_shape(c.shape))
+            return fail(ProgramError::bad_parameter, at, "the constant's name or shape is refused");
+        const bool inside = c.source == ConstantSource::program;
+        if (c.source > ConstantSource::base_int8 || (!inside && !has_base(program)) ||
+            c.data.size() != (inside ? c.shape.count() * sizeof(float) : 0))
+            return fail(ProgramError::bad_parameter, at, "the constant's numbers are not there");
+        for (size_t k = 0; k + 4 <= c.data.size(); k += 4)
+            if (is_nonfinite(as_float(load_le<uint32_t>(c.data.data() + k))))
+                return fail(ProgramError::bad_parameter, at, "the constant holds an Inf or NaN");
+        elements += c.shape.count();
+        if (elements > ProgramLimits::parameter_elements_max)
+            return fail(ProgramError::too_large, at, "more than 2^31 constants in total");
+    }
+    return Done{};
+}
+
+Check check_tokenizer(const Program& program) {
+    const auto& merges = program.tokenizer.merges;
+    if (merges.size() > ProgramLimits::merges_max)
+        return fail(ProgramError::too_large, -1, "at most 65,280 merges are allowed");
+    std::set<std::pair<uint16_t, uint16_t>> seen;
+    for (size_t i = 0; i < merges.size(); ++i)
+        if (merges[i].first >= 256 + i || merges[i].second >= 256 + i ||
+            !seen.insert(merges[i]).second)
+            return fail(ProgramError::bad_data, static_cast<int64_t>(i),
+                        "a merge names a later token or repeats an earlier one");
+    if (!merges.empty() && program.data.kind != DataKind::tokens_u16)
+        return fail(ProgramError::bad_data, -1, "merges need data of uint16 tokens");
+    return Done{};
+}
+
+Check check_sgd(const Optimiser& o) {
+    if (o.b2_bits != 0 || o.eps_bits != 0)
+        return fail(ProgramError::bad_optimiser, -1, "SGD has neither b2 nor eps: they are 0");
     return Done{};
 }
 
@@ -63,7 +115,12 @@ Check check_optimiser(const Program& program) {
     const float below_one = as_float(0x3f7fffff);
     if (!within(o.b1_bits, 0.0F, below_one) || !within(o.b2_bits, 0.0F, below_one))
         return fail(ProgramError::bad_optimiser, -1, "b1 and b2 must lie in [0, 1)");
-    if (!within(o.eps_bits, 1e-12F, 1.0F))
+    if (o.kind > OptimiserKind::sgd || !within(o.clip_bits, 1e-6F, 1e6F))
+        return fail(ProgramError::bad_optimiser, -1,
+                    "the optimiser is unknown, or its clip lies outside [1e-6, 1e6]");
+    if (o.kind == OptimiserKind::sgd) {
+        if (auto done = check_sgd(o); !done) return done;
+    } else if (!within(o.eps_bits, 1e-12F, 1.0F))
         return fail(ProgramError::bad_optimiser, -1, "eps must lie in [1e-12, 1]");
     if (!within(o.decay_bits, 0.0F, 1.0F))
         return fail(ProgramError::bad_optimiser, -1, "weight decay must lie in [0, 1]");
@@ -88,7 +145,8 @@ Check check_run(const Program& program) {
     if (!within(r.segment_length, ProgramLimits::segment_length_max))
         return fail(ProgramError::bad_run, -1, "a segment must have 1 to 256 steps");
     if (!within(program.data.sequence, ProgramLimits::sequence_max))
-        return fail(ProgramError::bad_run, -1, "a sequence must have 1 to 16,384 tokens");
+        return fail(ProgramError::bad_run, -1,
+                    "a sequence must have 1 to 16,384 tokens, an image as many positions");
     const uint64_t rows = uint64_t{r.sequences} * program.data.sequence;
     // A column of a weight gradient's product has one term per row: K <= 131,072.
     if (rows > 131072)
@@ -98,17 +156,46 @@ Check check_run(const Program& program) {
     return Done{};
 }
 
-Check check_data(const Program& program) {
+/// Payload and base lie inside the blob, and the fields that a kind does not use are zero.
+Check check_layout(const Program& program) {
     const DataSpec& d = program.data;
-    const uint64_t record = uint64_t{d.sequence} + 1;
+    const auto refuse = [](const char* why) { return fail(ProgramError::bad_data, -1, why); };
+    if (d.kind > DataKind::images) return refuse("unknown kind of data");
+    if (d.size_bytes > (1ULL << 40)) return refuse("the data set is too large");
+    if (d.payload_offset > d.size_bytes || d.base_offset > d.size_bytes)
+        return refuse("payload or base begin behind the end of the data set");
+    if ((d.kind == DataKind::images) != (d.channels != 0) || d.channels > 64)
+        return refuse("images, and only they, have 1 to 64 channels");
+    if (d.kind == DataKind::bytes) {
+        if (d.payload_offset != 0 || d.elements != 0 || d.base_offset != 0)
+            return refuse("data of bytes has no sections");
+        return Done{};
+    }
+    const uint64_t room = d.size_bytes - d.payload_offset;
+    if (d.elements == 0 || d.elements > room / element_bytes(d))
+        return refuse("the payload does not fit into the data set");
+    if (d.base_offset != 0 && d.base_offset < d.payload_offset + d.elements * element_bytes(d))
+        return refuse("the base section overlaps the payload");
+    if (has_base(program) && base_bytes(program) > d.size_bytes - d.base_offset)
+        return refuse("the base section does not fit into the data set");
+    return Done{};
+}
+
+Check check_data(const Program& program) {
+    auto laid_out = check_layout(program);
+    if (!laid_out) return laid_out;
+    const DataSpec& d = program.data;
+    const uint64_t record = record_elements(d);
+    const bool images = d.kind == DataKind::images;
     if (d.stride == 0 || d.stride > record)
-        return fail(ProgramError::bad_data, -1, "the stride must be 1 to sequence + 1");
-    if (d.size_bytes < record || d.size_bytes > (1ULL << 40))
+        return fail(ProgramError::bad_data, -1,
+                    images ? "the stride of images is 1" : "the stride must be 1 to sequence + 1");
+    if (total_records(program) == 0)
         return fail(ProgramError::bad_data, -1, "the data set has no whole record or is too large");
     if (d.held_out % program.run.sequences != 0)
         return fail(ProgramError::bad_data, -1,
                     "held-out records must be a multiple of the sequences of a micro-batch");
-    if (d.held_out > 0 && d.stride < d.sequence)
+    if (d.held_out > 0 && !images && d.stride < d.sequence)
         return fail(ProgramError::bad_data, -1,
                     "held-out records need a stride of at least the sequence");
     if (training_records(program) == 0)
@@ -119,9 +206,9 @@ Check check_data(const Program& program) {
 Check check_graph(const Program& program) {
     if (program.nodes.empty() || program.nodes.size() > ProgramLimits::nodes_max)
         return fail(ProgramError::too_large, -1, "between 1 and 4,096 operators are allowed");
-    if (program.nodes.back().op != Op::cross_entropy)
+    if (!is_loss(program.nodes.back().op))
         return fail(ProgramError::bad_node, static_cast<int64_t>(program.nodes.size()) - 1,
-                    "the last operator must be cross_entropy");
+                    "the last operator must be cross_entropy or mean_square");
     auto training = derive_training_graph(program);
     if (!training) return unexpected(training.error());
     return Done{};
@@ -129,10 +216,38 @@ Check check_graph(const Program& program) {
 
 }  // namespace
 
+uint64_t record_elements(const DataSpec& d) {
+    return d.kind == DataKind::images ? 1 : uint64_t{d.sequence} + 1;
+}
+
+uint64_t element_bytes(const DataSpec& d) {
+    switch (d.kind) {
+        case DataKind::bytes:
+            return 1;
+        case DataKind::tokens_u16:
+            return 2;
+        default:
+            return uint64_t{d.sequence} * d.channels + 2;
+    }
+}
+
+uint64_t base_bytes(const Program& program) {
+    uint64_t bytes = 0;
+    for (const Constant& c : program.constants) {
+        if (c.source == ConstantSource::base_f32) bytes += c.shape.count() * sizeof(float);
+        if (c.source == ConstantSource::base_int8)
+            bytes += c.shape.cols * sizeof(float) + c.shape.count();
+    }
+    for (const Parameter& p : program.parameters)
+        if (p.init == Init::given) bytes += p.shape.count() * sizeof(float);
+    return bytes;
+}
+
 uint64_t total_records(const Program& program) {
     const DataSpec& d = program.data;
-    const uint64_t record = uint64_t{d.sequence} + 1;
-    return d.size_bytes < record || d.stride == 0 ? 0 : (d.size_bytes - record) / d.stride + 1;
+    const uint64_t record = record_elements(d);
+    const uint64_t elements = d.kind == DataKind::bytes ? d.size_bytes : d.elements;
+    return elements < record || d.stride == 0 ? 0 : (elements - record) / d.stride + 1;
 }
 
 uint64_t training_records(const Program& program) {
@@ -154,8 +269,8 @@ uint64_t training_record(const Program& program, uint64_t index) {
 Result<Done, ProgramFault> validate_program(const Program& program) {
     if (program.recipe != Recipe::rmp1 && program.recipe != Recipe::fp32)
         return fail(ProgramError::malformed, -1, "unknown recipe");
-    for (const auto check :
-         {check_parameters, check_run, check_optimiser, check_data, check_graph}) {
+    for (const auto check : {check_parameters, check_constants, check_run, check_optimiser,
+                             check_data, check_tokenizer, check_graph}) {
         auto done = check(program);
         if (!done) return done;
     }

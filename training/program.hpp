@@ -4,35 +4,25 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/bytes.hpp"
 #include "core/result.hpp"
 #include "training/backend.hpp"
+#include "training/op.hpp"
 #include "training/tensor.hpp"
 
 namespace trainyard::training {
 
-/// Operators of forward and backward graphs. The numbers stand in encoded programs.
-/// Inputs -> outputs; attributes. docs/spec/training.md, section 2.
-enum class Op : uint8_t {
-    embedding = 1,      ///< tokens, e, pos -> x
-    rms_norm = 2,       ///< x, g -> y, r
-    linear = 3,         ///< x, w -> y; noise id
-    attention = 4,      ///< qkv -> out, stats; heads, noise id of dO, noise id of dS
-    add = 5,            ///< a, b -> y
-    gelu = 6,           ///< u -> y
-    cross_entropy = 7,  ///< z, targets -> losses
-    // Only in derived graphs, never in an encoded program:
-    embedding_grad = 65,      ///< d, tokens -> de, dpos
-    rms_norm_grad = 66,       ///< dy, x, r, g (, dx_in) -> dx, dg
-    linear_grad = 67,         ///< dy, x, w -> dx, dw; noise id
-    attention_grad = 68,      ///< d_out, out, stats, qkv -> dqkv; as attention
-    gelu_grad = 70,           ///< da, u -> du
-    cross_entropy_grad = 71,  ///< z, targets -> dz
+enum class ValueKind : uint8_t {
+    tokens = 0,      ///< uint32 indices, the input of text
+    targets = 1,     ///< uint32, what cross_entropy compares with
+    parameter = 2,   ///< trained
+    activation = 3,  ///< what an operator yields
+    constant = 4,    ///< fixed numbers of the program or of its data
+    features = 5,    ///< float32, the input of images
 };
-
-enum class ValueKind : uint8_t { tokens = 0, targets = 1, parameter = 2, activation = 3 };
 
 /// An edge of the graph. Shapes of activations follow from the operators (infer_shapes).
 struct Value {
@@ -52,12 +42,14 @@ struct Node {
 struct Graph {
     std::vector<Value> values;
     std::vector<Node> nodes;
+    uint32_t sequences = 1;  ///< records of a micro-batch
     bool operator==(const Graph&) const = default;
 };
 
-enum class Init : uint8_t { zeros = 0, ones = 1, normal = 2 };
+/// `given`: read from the base section of the data (docs/spec/training.md, section 4).
+enum class Init : uint8_t { zeros = 0, ones = 1, normal = 2, given = 3 };
 
-/// Parameter k is value 2 + k of the graph; values 0 and 1 are tokens and targets.
+/// Parameter k is value 2 + k of the graph; values 0 and 1 are the input and the targets.
 struct Parameter {
     std::string name;  ///< 1..64 of [a-z0-9._], unique; the tensor's name in model.safetensors
     Shape shape;
@@ -67,26 +59,62 @@ struct Parameter {
     bool operator==(const Parameter&) const = default;
 };
 
-/// AdamW with the global norm clipped to 1: docs/spec/numerics.md, section 11.
+/// Where the numbers of a constant stand.
+enum class ConstantSource : uint8_t {
+    program = 0,    ///< binary32 in the program itself
+    base_f32 = 1,   ///< binary32 in the base section of the data
+    base_int8 = 2,  ///< int8 and one scale per column there: q * scale
+};
+
+/// A fixed tensor. Constant k is value 2 + parameters + k of the graph; it has no gradient and is
+/// no part of the state.
+struct Constant {
+    std::string name;  ///< as a parameter's; unique among both
+    Shape shape;
+    ConstantSource source = ConstantSource::program;
+    Bytes data;  ///< binary32 little-endian, row-major, for `program`; else empty
+    bool operator==(const Constant&) const = default;
+};
+
+enum class OptimiserKind : uint8_t {
+    adamw = 0,
+    sgd = 1,  ///< momentum is b1; b2 and eps are zero
+};
+
+/// Both clip the global norm of the gradients: docs/spec/numerics.md, section 11.
 struct Optimiser {
     uint32_t b1_bits = 0;
     uint32_t b2_bits = 0;
     uint32_t eps_bits = 0;
     uint32_t decay_bits = 0;
     std::vector<uint32_t> lr_bits;  ///< one binary32 per step
+    OptimiserKind kind = OptimiserKind::adamw;
+    uint32_t clip_bits = 0x3f800000;  ///< largest norm, positive
     bool operator==(const Optimiser&) const = default;
 };
 
-/// Records are `sequence + 1` bytes; record r starts at byte r * stride. `held_out` of them, spread
-/// evenly, are never trained on: a data set is often files one after the other, and its end is
-/// then another text than the rest. With held-out records the stride is at least `sequence`, so
-/// that no byte to be predicted is held out and trained on.
+enum class DataKind : uint8_t {
+    bytes = 0,       ///< every byte of the blob is a token
+    tokens_u16 = 1,  ///< a payload of little-endian uint16 tokens
+    images = 2,      ///< records of positions * channels bytes and a uint16 label
+};
+
+/// Text: records are `sequence + 1` tokens; record r starts at token r * stride. Images: one record
+/// each, `sequence` is height * width, stride is 1. `held_out` records, spread evenly, are never
+/// trained on: a data set is often files one after the other, and its end is then another text than
+/// the rest. With held-out text the stride is at least `sequence`, so that no token to be predicted
+/// is held out and trained on.
 struct DataSpec {
     Hash root;  ///< identity of the data set; whoever hands in the bytes has checked it
     uint64_t size_bytes = 0;
     uint32_t sequence = 0;  ///< T, input tokens of a record
     uint32_t stride = 0;
     uint32_t held_out = 0;  ///< records, a multiple of RunSpec::sequences
+    DataKind kind = DataKind::bytes;
+    uint32_t channels = 0;        ///< of images
+    uint64_t payload_offset = 0;  ///< first byte of the tokens or images
+    uint64_t elements = 0;        ///< tokens or images there; 0 for kind bytes: all of the blob
+    uint64_t base_offset = 0;     ///< of the base section; 0: there is none
     bool operator==(const DataSpec&) const = default;
 };
 
@@ -98,10 +126,18 @@ struct RunSpec {
     bool operator==(const RunSpec&) const = default;
 };
 
+/// Byte-pair merges in order: merge i makes token 256 + i of the two tokens it names.
+struct Tokenizer {
+    std::vector<std::pair<uint16_t, uint16_t>> merges;
+    bool operator==(const Tokenizer&) const = default;
+};
+
 struct Program {
     Recipe recipe = Recipe::rmp1;
     std::vector<Parameter> parameters;
-    std::vector<Node> nodes;  ///< forward, topological; the last one is cross_entropy
+    std::vector<Constant> constants;
+    std::vector<Node> nodes;  ///< forward, topological; the last one is a loss
+    Tokenizer tokenizer;      ///< empty: a token is a byte
     Optimiser optimiser;
     DataSpec data;
     RunSpec run;
@@ -113,12 +149,15 @@ struct ProgramLimits {
     static constexpr size_t encoded_bytes_max = 8u << 20;
     static constexpr uint32_t nodes_max = 4096;
     static constexpr uint32_t parameters_max = 4096;
+    static constexpr uint32_t constants_max = 4096;
+    static constexpr uint32_t merges_max = 65280;
     static constexpr uint32_t steps_max = 1u << 20;
     static constexpr uint32_t micro_batches_max = 1024;
     static constexpr uint32_t sequences_max = 4096;
     static constexpr uint32_t sequence_max = 16384;
     static constexpr uint32_t segment_length_max = 256;
-    static constexpr uint32_t dim_max = 65536;  ///< rows and columns; K <= 133,144
+    static constexpr uint32_t dim_max = 65536;     ///< rows and columns of parameters
+    static constexpr uint32_t terms_max = 131072;  ///< K of every product
     static constexpr uint64_t parameter_elements_max = 1ull << 31;
     static constexpr uint64_t value_elements_max = 1ull << 31;
 };
@@ -151,6 +190,11 @@ struct ProgramFault {
 [[nodiscard]] Hash program_id(const Program& program);
 [[nodiscard]] std::string to_text(const ProgramFault& fault);
 
+/// Tokens of a record, or 1 for images; bytes of a token or image; bytes of the base section.
+[[nodiscard]] uint64_t record_elements(const DataSpec& data);
+[[nodiscard]] uint64_t element_bytes(const DataSpec& data);
+[[nodiscard]] uint64_t base_bytes(const Program& program);
+
 /// Records of the data set, and how many of them may be trained on.
 [[nodiscard]] uint64_t total_records(const Program& program);
 [[nodiscard]] uint64_t training_records(const Program& program);
@@ -167,14 +211,14 @@ struct TrainingGraph {
     Graph graph;                      ///< forward nodes, then backward nodes
     size_t forward_nodes = 0;         ///< how many of graph.nodes are forward
     uint32_t losses = 0;              ///< value: one loss per row
-    uint32_t logits = 0;              ///< value: input z of cross_entropy
+    uint32_t logits = 0;              ///< value: input 0 of the loss
     std::vector<uint32_t> gradients;  ///< value per parameter
 };
 
 /// Differentiates: docs/spec/training.md, section 3. Shapes for one micro-batch of the program.
 [[nodiscard]] Result<TrainingGraph, ProgramFault> derive_training_graph(const Program& program);
 
-/// The template `gpt`: byte-level decoder-only transformer, pre-norm, learned positions.
+/// The template `gpt`: decoder-only transformer, pre-norm, learned positions.
 struct GptOptions {
     uint32_t layers = 4, width = 128, heads = 4, sequence = 128, vocabulary = 256;
     uint32_t steps = 200, micro_batches = 4, sequences = 4, segment_length = 20;
@@ -185,6 +229,8 @@ struct GptOptions {
     Recipe recipe = Recipe::rmp1;
     Hash data_root;
     uint64_t data_bytes = 0;
+    DataSpec data;        ///< of a prepared data set, instead of data_root and data_bytes
+    Tokenizer tokenizer;  ///< of its tokens
 };
 [[nodiscard]] Result<Program, ProgramFault> make_gpt(const GptOptions& options);
 

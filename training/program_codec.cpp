@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The canonical encoding of programs in RLP: docs/spec/training.md, section 1.
+#include <algorithm>
+
 #include "core/rlp.hpp"
 #include "training/program.hpp"
 
@@ -7,7 +9,23 @@ namespace trainyard::training {
 
 namespace {
 
-constexpr std::string_view kMagic = "trainyard-program-1";
+/// Format 1 holds what the first programs needed; format 2 holds everything. A program that fits
+/// format 1 is encoded in it, so that each program has one encoding.
+constexpr std::string_view kMagic1 = "trainyard-program-1";
+constexpr std::string_view kMagic2 = "trainyard-program-2";
+
+bool fits_format_1(const Program& p) {
+    const DataSpec& d = p.data;
+    const bool plain_data = d.kind == DataKind::bytes && d.channels == 0 && d.payload_offset == 0 &&
+                            d.elements == 0 && d.base_offset == 0;
+    const Optimiser usual;
+    return plain_data && p.constants.empty() && p.tokenizer.merges.empty() &&
+           p.optimiser.kind == usual.kind && p.optimiser.clip_bits == usual.clip_bits &&
+           std::none_of(p.parameters.begin(), p.parameters.end(),
+                        [](const Parameter& x) { return x.init == Init::given; }) &&
+           std::all_of(p.nodes.begin(), p.nodes.end(),
+                       [](const Node& n) { return n.op <= Op::cross_entropy; });
+}
 
 void write_list(rlp::Writer& w, const std::vector<uint32_t>& numbers) {
     w.begin_list();
@@ -30,6 +48,17 @@ void write_parameters(rlp::Writer& w, const Program& program) {
     w.end_list();
 }
 
+void write_constants(rlp::Writer& w, const Program& program) {
+    w.begin_list();
+    for (const Constant& c : program.constants) {
+        w.begin_list().bytes(as_bytes(c.name));
+        write_numbers(w,
+                      {c.shape.rank, c.shape.rows, c.shape.cols, static_cast<uint64_t>(c.source)});
+        w.bytes(c.data).end_list();
+    }
+    w.end_list();
+}
+
 void write_nodes(rlp::Writer& w, const Program& program) {
     w.begin_list();
     for (const Node& node : program.nodes) {
@@ -42,10 +71,11 @@ void write_nodes(rlp::Writer& w, const Program& program) {
     w.end_list();
 }
 
-void write_optimiser(rlp::Writer& w, const Optimiser& o) {
+void write_optimiser(rlp::Writer& w, const Optimiser& o, bool whole) {
     Bytes rates;
     for (const uint32_t bits : o.lr_bits) append_le(rates, bits);
     w.begin_list();
+    if (whole) write_numbers(w, {static_cast<uint64_t>(o.kind), o.clip_bits});
     write_numbers(w, {o.b1_bits, o.b2_bits, o.eps_bits, o.decay_bits});
     w.bytes(rates).end_list();
 }
@@ -113,6 +143,30 @@ Parameter read_parameter(Items& from) {
     return p;
 }
 
+Constant read_constant(Items& from) {
+    Items item = from.list();
+    Constant c;
+    c.name = std::string(as_text(item.bytes(64)));
+    c.shape.rank = static_cast<uint8_t>(item.number(255));
+    c.shape.rows = item.u32();
+    c.shape.cols = item.u32();
+    c.source = static_cast<ConstantSource>(item.number(255));
+    const BytesView data = item.bytes(ProgramLimits::encoded_bytes_max);
+    c.data.assign(data.begin(), data.end());
+    from.join(item);
+    return c;
+}
+
+Tokenizer read_tokenizer(Items& from) {
+    Tokenizer out;
+    const BytesView pairs = from.bytes(size_t{4} * ProgramLimits::merges_max);
+    if (pairs.size() % 4 != 0) from.fail();
+    for (size_t i = 0; i + 4 <= pairs.size(); i += 4)
+        out.merges.emplace_back(load_le<uint16_t>(pairs.data() + i),
+                                load_le<uint16_t>(pairs.data() + i + 2));
+    return out;
+}
+
 Node read_node(Items& from) {
     constexpr size_t kEdgesMax = 8;
     Items item = from.list();
@@ -125,9 +179,13 @@ Node read_node(Items& from) {
     return node;
 }
 
-Optimiser read_optimiser(Items& from) {
+Optimiser read_optimiser(Items& from, bool whole) {
     Items item = from.list();
     Optimiser o;
+    if (whole) {
+        o.kind = static_cast<OptimiserKind>(item.number(255));
+        o.clip_bits = item.u32();
+    }
     o.b1_bits = item.u32();
     o.b2_bits = item.u32();
     o.eps_bits = item.u32();
@@ -140,7 +198,7 @@ Optimiser read_optimiser(Items& from) {
     return o;
 }
 
-DataSpec read_data(Items& from) {
+DataSpec read_data(Items& from, bool whole) {
     Items item = from.list();
     DataSpec d;
     const auto root = fixed_from<Hash>(item.bytes(32));
@@ -152,6 +210,13 @@ DataSpec read_data(Items& from) {
     d.sequence = item.u32();
     d.stride = item.u32();
     d.held_out = item.u32();
+    if (whole) {
+        d.kind = static_cast<DataKind>(item.number(255));
+        d.channels = item.u32();
+        d.payload_offset = item.number(~0ULL);
+        d.elements = item.number(~0ULL);
+        d.base_offset = item.number(~0ULL);
+    }
     from.join(item);
     return d;
 }
@@ -171,29 +236,38 @@ ProgramFault fault(ProgramError error, int64_t where, std::string detail) {
     return {error, where, std::move(detail)};
 }
 
+/// Reads a list of at most `max` items; false when one is malformed or there are more.
+template <class T, class Read>
+bool read_all(Items& from, std::vector<T>& to, size_t max, const Read& read) {
+    Items list = from.list();
+    while (list.more() && to.size() <= max) to.push_back(read(list));
+    const bool ended = list.ended() && to.size() <= max;
+    if (!ended) from.fail();
+    return ended;
+}
+
 Result<Program, ProgramFault> read_program(Items& top) {
     Program program;
-    if (as_text(top.bytes(kMagic.size())) != kMagic)
-        return unexpected(
-            fault(ProgramError::malformed, -1, "not a program of format trainyard-program-1"));
+    const std::string_view magic = as_text(top.bytes(kMagic1.size()));
+    const bool whole = magic == kMagic2;
+    if (!whole && magic != kMagic1)
+        return unexpected(fault(ProgramError::malformed, -1,
+                                "not a program of format trainyard-program-1 or -2"));
     program.recipe = static_cast<Recipe>(top.number(255));
-    Items parameters = top.list();
-    while (parameters.more() && program.parameters.size() <= ProgramLimits::parameters_max)
-        program.parameters.push_back(read_parameter(parameters));
-    if (!parameters.ended())
-        return unexpected(fault(ProgramError::malformed,
-                                static_cast<int64_t>(program.parameters.size()) - 1,
-                                "a parameter is malformed, or there are too many"));
-    Items nodes = top.list();
-    while (nodes.more() && program.nodes.size() <= ProgramLimits::nodes_max)
-        program.nodes.push_back(read_node(nodes));
-    if (!nodes.ended())
-        return unexpected(fault(ProgramError::malformed,
-                                static_cast<int64_t>(program.nodes.size()) - 1,
-                                "an operator is malformed, or there are too many"));
-    program.optimiser = read_optimiser(top);
-    program.data = read_data(top);
+    const auto broken = [](const char* what, size_t read) {
+        return unexpected(fault(ProgramError::malformed, static_cast<int64_t>(read) - 1,
+                                std::string(what) + " is malformed, or there are too many"));
+    };
+    if (!read_all(top, program.parameters, ProgramLimits::parameters_max, read_parameter))
+        return broken("a parameter", program.parameters.size());
+    if (whole && !read_all(top, program.constants, ProgramLimits::constants_max, read_constant))
+        return broken("a constant", program.constants.size());
+    if (!read_all(top, program.nodes, ProgramLimits::nodes_max, read_node))
+        return broken("an operator", program.nodes.size());
+    program.optimiser = read_optimiser(top, whole);
+    program.data = read_data(top, whole);
     program.run = read_run(top);
+    if (whole) program.tokenizer = read_tokenizer(top);
     if (!top.ended())
         return unexpected(fault(ProgramError::malformed, -1,
                                 "optimiser, data or run are malformed, or bytes are left over"));
@@ -203,19 +277,34 @@ Result<Program, ProgramFault> read_program(Items& top) {
 }  // namespace
 
 Bytes encode_program(const Program& program) {
+    const bool whole = !fits_format_1(program);
     rlp::Writer w;
-    w.begin_list().bytes(as_bytes(kMagic)).number(static_cast<uint64_t>(program.recipe));
+    w.begin_list().bytes(as_bytes(whole ? kMagic2 : kMagic1));
+    w.number(static_cast<uint64_t>(program.recipe));
     write_parameters(w, program);
+    if (whole) write_constants(w, program);
     write_nodes(w, program);
-    write_optimiser(w, program.optimiser);
+    write_optimiser(w, program.optimiser, whole);
     const DataSpec& d = program.data;
     w.begin_list().fixed(d.root);
     write_numbers(w, {d.size_bytes, d.sequence, d.stride, d.held_out});
+    if (whole)
+        write_numbers(w, {static_cast<uint64_t>(d.kind), d.channels, d.payload_offset, d.elements,
+                          d.base_offset});
     w.end_list();
     const RunSpec& r = program.run;
     w.begin_list();
     write_numbers(w, {r.steps, r.micro_batches, r.sequences, r.segment_length});
-    w.end_list().end_list();
+    w.end_list();
+    if (whole) {
+        Bytes pairs;
+        for (const auto& [left, right] : program.tokenizer.merges) {
+            append_le(pairs, left);
+            append_le(pairs, right);
+        }
+        w.bytes(pairs);
+    }
+    w.end_list();
     return w.take();
 }
 

@@ -2,12 +2,49 @@
 // One case per operator: from values and attributes to the call of the seam.
 #include "training/runner.hpp"
 
+#include <algorithm>
+#include <deque>
+
+#include "core/assert.hpp"
+#include "training/numerics/float_mode.hpp"
+#include "training/reference/attention.hpp"
+#include "training/reference/operators.hpp"
+
 namespace trainyard::training {
 
 namespace {
 MatrixShape matrix(const Shape& s) {
     return {s.rows, s.cols};
 }
+
+/// Inputs and outputs of one call in host memory, for an operator that the device does not have.
+class HostCopies {
+public:
+    HostCopies(Backend& backend, const OpCall& call) : backend_(backend), call_(call), host_(call) {
+        for (size_t i = 0; i < call.inputs; ++i) {
+            auto& copy = copies_.emplace_back(call.in_shape[i].count());
+            backend.download(copy.data(), call.in[i], copy.size() * sizeof(float));
+            host_.in[i] = copy.data();
+        }
+        for (size_t i = 0; i < call.outputs; ++i)
+            host_.out[i] = copies_.emplace_back(call.out_shape[i].count()).data();
+    }
+    /// True if the operator met an Inf or NaN.
+    template <class Body>
+    bool run(const Body& body) {
+        const FloatModeGuard mode;
+        const bool nonfinite = body(host_);
+        for (size_t i = 0; i < call_.outputs; ++i)
+            backend_.upload(call_.out[i], host_.out[i], call_.out_shape[i].count() * sizeof(float));
+        return nonfinite;
+    }
+
+private:
+    Backend& backend_;
+    const OpCall& call_;
+    OpCall host_;
+    std::deque<std::vector<float>> copies_;
+};
 }  // namespace
 
 GraphRunner::GraphRunner(Backend& backend, Graph graph, size_t node_count,
@@ -30,13 +67,59 @@ EmbeddingShape GraphRunner::embedding_shape(uint32_t tokens, uint32_t d, uint32_
 void GraphRunner::run(size_t first, size_t last, const RunContext& context) {
     for (size_t i = first; i < last; ++i) {
         const Node& node = graph_.nodes[i];
-        const OpInfo* info = find_op(node.op);
-        ASSERT(info != nullptr);
-        if (info->forward)
+        if (reference::find_kernel(node.op) != nullptr)
+            run_general(node, context);
+        else if (find_op(node.op)->forward)
             run_forward(node);
         else
             run_backward(node, context);
     }
+}
+
+OpCall GraphRunner::call_of(const Node& n, const RunContext& c) const {
+    OpCall call;
+    call.op = n.op;
+    call.inputs = static_cast<uint8_t>(n.inputs.size());
+    call.outputs = static_cast<uint8_t>(n.outputs.size());
+    ASSERT(n.inputs.size() <= OpCall::kInputsMax && n.outputs.size() <= OpCall::kOutputsMax);
+    for (size_t i = 0; i < n.inputs.size(); ++i) {
+        call.in[i] = in(n, i);
+        call.in_shape[i] = shape(n.inputs[i]);
+    }
+    for (size_t i = 0; i < n.outputs.size(); ++i) {
+        call.out[i] = out(n, i);
+        call.out_shape[i] = shape(n.outputs[i]);
+    }
+    std::copy(n.attributes.begin(), n.attributes.end(), call.attributes.begin());
+    if (n.op == Op::rope || n.op == Op::rope_grad)
+        call.attributes[2] = call.in_shape[0].rows / graph_.sequences;
+    call.seed = c.seed;
+    call.step = c.step_word;
+    call.inv_n = c.inv_n;
+    return call;
+}
+
+void GraphRunner::run_general(const Node& n, const RunContext& c) {
+    const OpCall call = call_of(n, c);
+    if (backend_.has(n.op)) return backend_.apply(call);
+    HostCopies host(backend_, call);
+    host_nonfinite_ |= host.run([](const OpCall& on_host) { return reference::apply(on_host); });
+}
+
+void GraphRunner::run_attention(const Node& n, const RunContext& c) {
+    const bool forward = n.op == Op::attention || n.op == Op::attention_full;
+    const AttentionShape s = attention_shape(graph_, n, n.inputs[forward ? 0 : 3]);
+    const AttentionNoise noise{c.seed, c.step_word, n.attributes[1], n.attributes[2]};
+    if (s.causal || backend_.has(Op::attention_full)) {
+        if (forward) return backend_.attention(out(n, 0), out(n, 1), in(n, 0), s);
+        return backend_.attention_grad(out(n, 0), {in(n, 0), in(n, 1), in(n, 2), in(n, 3)}, s,
+                                       noise);
+    }
+    HostCopies host(backend_, call_of(n, c));
+    host_nonfinite_ |= host.run([&](const OpCall& h) {
+        if (forward) return reference::attention(h.out[0], h.out[1], h.in[0], s);
+        return reference::attention_grad(h.out[0], {h.in[0], h.in[1], h.in[2], h.in[3]}, s, noise);
+    });
 }
 
 void GraphRunner::run_forward(const Node& n) {
@@ -52,8 +135,8 @@ void GraphRunner::run_forward(const Node& n) {
         case Op::linear:
             return backend_.linear(out(n, 0), in(n, 0), in(n, 1), {x.rows, x.cols, y.cols});
         case Op::attention:
-            return backend_.attention(out(n, 0), out(n, 1), in(n, 0),
-                                      attention_shape(graph_, n.inputs[0], n.attributes[0]));
+        case Op::attention_full:
+            return run_attention(n, {});
         case Op::add:
             return backend_.add(out(n, 0), in(n, 0), in(n, 1), y.count());
         case Op::gelu:
@@ -84,9 +167,8 @@ void GraphRunner::run_backward(const Node& n, const RunContext& c) {
                                         {c.seed, c.step_word, n.attributes[0]});
         }
         case Op::attention_grad:
-            return backend_.attention_grad(out(n, 0), {in(n, 0), in(n, 1), in(n, 2), in(n, 3)},
-                                           attention_shape(graph_, n.inputs[3], n.attributes[0]),
-                                           {c.seed, c.step_word, n.attributes[1], n.attributes[2]});
+        case Op::attention_full_grad:
+            return run_attention(n, c);
         case Op::gelu_grad:
             return backend_.gelu_grad(out(n, 0), in(n, 0), in(n, 1), first.count());
         case Op::cross_entropy_grad:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "training/engine.hpp"
@@ -49,11 +50,16 @@ public:
     [[nodiscard]] bool ok() const { return arena_.ok(); }
     void bind(uint32_t value, void* memory) { at_[value] = memory; }
     void run(size_t first, size_t last, const RunContext& context);
+    /// Whether an operator that ran on the host met an Inf or NaN since the last call.
+    [[nodiscard]] bool take_nonfinite() { return std::exchange(host_nonfinite_, false); }
     [[nodiscard]] const Graph& graph() const { return graph_; }
     [[nodiscard]] float* floats(uint32_t value) const { return static_cast<float*>(at_[value]); }
 
 private:
     void run_forward(const Node& node);
+    void run_general(const Node& node, const RunContext& context);
+    void run_attention(const Node& node, const RunContext& context);
+    [[nodiscard]] OpCall call_of(const Node& node, const RunContext& context) const;
     void run_backward(const Node& node, const RunContext& context);
     [[nodiscard]] float* in(const Node& node, size_t i) const { return floats(node.inputs[i]); }
     [[nodiscard]] float* out(const Node& node, size_t i) const { return floats(node.outputs[i]); }
@@ -67,6 +73,7 @@ private:
     Graph graph_;
     BackendMemory arena_;
     std::vector<void*> at_;
+    bool host_nonfinite_ = false;
 };
 
 }  // namespace trainyard::training

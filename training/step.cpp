@@ -59,7 +59,7 @@ Result<float, EngineError> global_norm(Backend& backend, const std::vector<Tenso
 }
 
 Result<Done, EngineError> update_tensor(Backend& backend, ModelState& state, size_t k,
-                                        const Tensor& gradient, const AdamwScalars& scalars,
+                                        const Tensor& gradient, const UpdateScalars& scalars,
                                         float wd) {
     const size_t count = gradient.data.size();
     Mirror w(backend, state.w[k].data.data(), count, true);
@@ -67,7 +67,11 @@ Result<Done, EngineError> update_tensor(Backend& backend, ModelState& state, siz
     Mirror v(backend, state.v[k].data.data(), count, true);
     const Mirror g(backend, const_cast<float*>(gradient.data.data()), count, false);
     if (!w.ok() || !m.ok() || !v.ok() || !g.ok()) return unexpected(EngineError::out_of_memory);
-    backend.adamw({w.data(), m.data(), v.data(), g.data()}, count, scalars, wd);
+    const AdamwTensors tensors{w.data(), m.data(), v.data(), g.data()};
+    if (scalars.kind == OptimiserKind::sgd)
+        backend.sgd(tensors, count, scalars.sgd, wd);
+    else
+        backend.adamw(tensors, count, scalars.adamw, wd);
     w.finish();
     m.finish();
     v.finish();
@@ -120,7 +124,10 @@ UpdateScalars update_scalars(const Program& program, uint64_t t, uint32_t p1_bit
     s.eps = as_float(o.eps_bits);
     s.lr = as_float(o.lr_bits[t]);
     const float norm = as_float(norm_bits);
-    s.clip = norm > 1.0F ? 1.0F / norm : 1.0F;
+    const float clip = as_float(o.clip_bits);
+    s.clip = norm > clip ? clip / norm : 1.0F;
+    out.kind = o.kind;
+    out.sgd = {s.lr, s.clip, s.b1};
     const float p1 = as_float(p1_bits) * s.b1, p2 = as_float(p2_bits) * s.b2;
     s.ic1 = 1.0F / (1.0F - p1);
     s.ic2 = 1.0F / (1.0F - p2);
@@ -140,8 +147,7 @@ Result<Done, EngineError> update_with(const Program& program, Backend& backend, 
     const UpdateScalars scalars =
         update_scalars(program, state.step, state.p1_bits, state.p2_bits, norm_bits);
     for (size_t k = 0; k < gradients.size(); ++k) {
-        auto done =
-            update_tensor(backend, state, k, gradients[k], scalars.adamw, decay_of(program, k));
+        auto done = update_tensor(backend, state, k, gradients[k], scalars, decay_of(program, k));
         if (!done) return done;
     }
     auto status = backend.finish();

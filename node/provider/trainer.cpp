@@ -13,7 +13,8 @@ struct Trainer::Shared {
     std::string failure;
 
     std::optional<training::ModelState> state_before(uint32_t seg) {
-        if (seg == 0) return training::make_initial_state(options.program, options.run_seed);
+        if (seg == 0)
+            return training::make_initial_state(options.program, options.run_seed, options.data);
         return JobFolder(options.folder, options.program).load_state(seg);
     }
 
@@ -55,7 +56,7 @@ struct Trainer::Shared {
         if (!state)
             return stop_with("the state before segment " + std::to_string(seg) + " is lost");
         const auto backend = options.make_backend();
-        auto engine = training::Engine::make(options.program, *backend);
+        auto engine = training::Engine::make(options.program, *backend, options.data);
         if (!engine) return stop_with(std::string(training::to_text(engine.error())));
         JobFolder folder(options.folder, options.program);
         while (may_go_on(seg)) {
@@ -110,7 +111,7 @@ std::shared_ptr<const training::SegmentLog> Trainer::rebuild(uint32_t seg) {
     auto state = shared_->state_before(seg);
     if (!state) return nullptr;
     const auto backend = shared_->options.make_backend();
-    auto engine = training::Engine::make(shared_->options.program, *backend);
+    auto engine = training::Engine::make(shared_->options.program, *backend, shared_->options.data);
     if (!engine) return nullptr;
     auto log = shared_->train(*engine, *state, false);
     if (!log) return nullptr;

@@ -64,7 +64,7 @@ public:
     Result<VerifyAnswer, VerifyError> audit(const AuditRequest& request) override {
         const auto program = open_program(request.segment);
         if (!program) return unexpected(program.error());
-        auto engine = training::Engine::make(*program, *backend_);
+        auto engine = training::Engine::make(*program, *backend_, request.segment.data);
         if (!engine) return unexpected(from_engine(engine.error()));
         const training::AuditInputs inputs{request.segment.claim, request.segment.run_seed,
                                            request.segment.data, request.draws};
@@ -85,7 +85,7 @@ public:
             return VerifyAnswer{false, {Hash{}}, "the state before the segment cannot be read"};
         if (training::state_root(*first, request.segment.program_id) != claim.first_root)
             return VerifyAnswer{false, {Hash{}}, "the segment starts from another state"};
-        auto engine = training::Engine::make(*program, *backend_);
+        auto engine = training::Engine::make(*program, *backend_, request.segment.data);
         if (!engine) return unexpected(from_engine(engine.error()));
         const auto result =
             training::replay_segment(*engine, request.segment.data, *first, claim.steps);
@@ -109,7 +109,8 @@ private:
     static std::optional<training::ModelState> first_state(const Program& program,
                                                            const ReplayRequest& request) {
         if (request.first_state.empty())
-            return training::make_initial_state(program, request.segment.run_seed);
+            return training::make_initial_state(program, request.segment.run_seed,
+                                                request.segment.data);
         auto state = training::decode_state(program, request.first_state);
         if (!state) return std::nullopt;
         return std::move(*state);

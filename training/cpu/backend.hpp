@@ -49,6 +49,8 @@ public:
     void sum_squares(float* out, const float* x, size_t count) override;
     void check_finite(const float* x, size_t count) override;
     void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s, float wd) override;
+    void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) override;
+    void apply(const OpCall& call) override;
 
 protected:
     /// Splits [0, count) into ranges that start at multiples of `step`.
@@ -66,6 +68,9 @@ private:
     void add_up(float* out, const float* x, size_t count, float (*chunk)(const float* x, size_t n));
 
     void collect_flags();
+    void full_attention(float* out, float* stats, const float* qkv, AttentionShape s);
+    void full_attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
+                             AttentionNoise noise);
 
     Operand a_, b_, a2_, b2_;
     std::deque<HeadWorker> workers_;  ///< one per thread of the pool

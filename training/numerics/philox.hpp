@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 
 namespace trainyard::training {
@@ -14,6 +15,10 @@ inline constexpr uint32_t kPhiloxRounding = 0x52A5;
 inline constexpr uint32_t kPhiloxInit = 0x1A17;
 inline constexpr uint32_t kPhiloxOrder = 0x0DE2;
 inline constexpr uint32_t kPhiloxSample = 0x5A3B;
+inline constexpr uint32_t kPhiloxNoise = 0x0153;
+
+/// 1 / sqrt(8 * (2^32 - 1) / 12).
+inline constexpr uint32_t kUnitNoiseBits = 0x379cc471;
 
 /// Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11.
 constexpr PhiloxBlock philox(PhiloxBlock x, uint32_t k0, uint32_t k1) {
@@ -33,6 +38,20 @@ constexpr uint32_t rounding_word(uint64_t idx, uint32_t tensor, uint32_t step, u
     const PhiloxBlock word =
         philox({static_cast<uint32_t>(idx >> 3), tensor, step, 0}, seed, kPhiloxRounding);
     return (word[(idx >> 1) & 3] >> (16 * (idx & 1))) & 0xffffU;
+}
+
+/// The sum of eight uniform 16-bit words around zero, an integer; deviation 53509.9.
+constexpr float centred_sum(const PhiloxBlock& words) {
+    uint32_t sum = 0;
+    for (const uint32_t w : words) sum += (w & 0xffffU) + (w >> 16);
+    return static_cast<float>(static_cast<int32_t>(sum) - 262140);
+}
+
+/// Element `i` of noise `tensor`: nearly normal, of deviation 1.
+constexpr float unit_noise(uint64_t i, uint32_t tensor, uint32_t step, uint32_t seed) {
+    const PhiloxBlock words =
+        philox({static_cast<uint32_t>(i), tensor, step, 0}, seed, kPhiloxNoise);
+    return centred_sum(words) * std::bit_cast<float>(kUnitNoiseBits);
 }
 
 }  // namespace trainyard::training

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Causal attention forward and backward: docs/spec/numerics.md, section 10.
+// Attention forward and backward, causal or full: docs/spec/numerics.md, section 10.
 #include "training/reference/attention.hpp"
 
 #include <cmath>
@@ -15,6 +15,8 @@ namespace {
 struct Head {
     size_t t, hd, d, row0, col;
     float alpha;
+    bool causal;
+    [[nodiscard]] size_t seen(size_t i) const { return causal ? i + 1 : t; }
     [[nodiscard]] MatrixView of_qkv(const float* qkv, size_t part) const {
         return {qkv + row0 * 3 * d + part * d + col, t, hd, 3 * d};
     }
@@ -28,23 +30,25 @@ struct Head {
 
 Head head_of(AttentionShape s, size_t b, size_t h) {
     const size_t d = size_t{s.h} * s.hd;
-    return {s.t, s.hd, d, b * s.t, h * s.hd, 1.0F / std::sqrt(static_cast<float>(s.hd))};
+    const float alpha = 1.0F / std::sqrt(static_cast<float>(s.hd));
+    return {s.t, s.hd, d, b * s.t, h * s.hd, alpha, s.causal};
 }
 
-void clear_above_diagonal(std::vector<float>& x, size_t t) {
-    for (size_t i = 0; i < t; ++i)
-        for (size_t j = i + 1; j < t; ++j) x[i * t + j] = 0.0F;
+void clear_unseen(std::vector<float>& x, const Head& head) {
+    for (size_t i = 0; i < head.t; ++i)
+        for (size_t j = head.seen(i); j < head.t; ++j) x[i * head.t + j] = 0.0F;
 }
 
-void softmax_row(HeadForward& f, size_t i, size_t t) {
-    const float* s = &f.s[i * t];
-    float* p = &f.p[i * t];
+void softmax_row(HeadForward& f, size_t i, const Head& head) {
+    const size_t seen = head.seen(i);
+    const float* s = &f.s[i * head.t];
+    float* p = &f.p[i * head.t];
     float m = s[0];
-    for (size_t j = 1; j <= i; ++j) m = s[j] > m ? s[j] : m;
-    for (size_t j = 0; j <= i; ++j) p[j] = exp(s[j] - m);
-    const float sum = reduce(i + 1, [p](float acc, size_t j) { return acc + p[j]; });
+    for (size_t j = 1; j < seen; ++j) m = s[j] > m ? s[j] : m;
+    for (size_t j = 0; j < seen; ++j) p[j] = exp(s[j] - m);
+    const float sum = reduce(seen, [p](float acc, size_t j) { return acc + p[j]; });
     const float is = 1.0F / sum;
-    for (size_t j = 0; j <= i; ++j) p[j] = p[j] * is;
+    for (size_t j = 0; j < seen; ++j) p[j] = p[j] * is;
     f.row_max.push_back(m);
     f.row_is.push_back(is);
 }
@@ -63,8 +67,8 @@ HeadForward attend(float* out, const float* qkv, AttentionShape s, size_t b, siz
     const ProductSize scores{t, t, head.hd};
     dequantise(f.s.data(), t, multiply(q, k, Form::nt, scores), scores, q.scale.data(),
                k.scale.data(), &head.alpha);
-    clear_above_diagonal(f.s, t);
-    for (size_t i = 0; i < t; ++i) softmax_row(f, i, t);
+    clear_unseen(f.s, head);
+    for (size_t i = 0; i < t; ++i) softmax_row(f, i, head);
     std::vector<float> scaled(t * t);
     for (size_t i = 0; i < t; ++i)
         for (size_t j = 0; j < t; ++j) scaled[i * t + j] = f.p[i * t + j] * f.v.scale[j];
@@ -92,7 +96,7 @@ bool grad_v(float* dqkv, const Head& head, const HeadForward& f, const MatrixVie
     return p.nonfinite || by_col.nonfinite;
 }
 
-/// dS = P * (dO V^T - dot), zero above the diagonal.
+/// dS = P * (dO V^T - dot), zero where nothing is seen.
 void grad_scores(HeadBackward& g, const Head& head, const HeadForward& f, const MatrixView& d_out,
                  const MatrixView& out, const Rounding& rounding) {
     const size_t t = head.t;
@@ -102,14 +106,15 @@ void grad_scores(HeadBackward& g, const Head& head, const HeadForward& f, const 
     g.ds.assign(t * t, 0.0F);
     dequantise(g.dp.data(), t, multiply(by_row, f.v, Form::nt, size), size, by_row.scale.data(),
                f.v.scale.data(), nullptr);
-    clear_above_diagonal(g.dp, t);
+    clear_unseen(g.dp, head);
     for (size_t i = 0; i < t; ++i) {
         const float* a = d_out.data + i * d_out.stride;
         const float* o = out.data + i * out.stride;
         const float dot =
             reduce(head.hd, [a, o](float acc, size_t d) { return fma(a[d], o[d], acc); });
         g.dot.push_back(dot);
-        for (size_t j = 0; j <= i; ++j) g.ds[i * t + j] = f.p[i * t + j] * (g.dp[i * t + j] - dot);
+        for (size_t j = 0; j < head.seen(i); ++j)
+            g.ds[i * t + j] = f.p[i * t + j] * (g.dp[i * t + j] - dot);
     }
     g.nonfinite |= by_row.nonfinite;
 }
@@ -142,31 +147,36 @@ HeadBackward attend_grad(float* dqkv, const AttentionGradInputs& in, const HeadF
     return g;
 }
 
+bool attention_head(float* out, float* stats, const float* qkv, AttentionShape s, size_t head) {
+    const HeadForward f = attend(out, qkv, s, head / s.h, head % s.h);
+    for (size_t i = 0; i < s.t; ++i) {
+        float* row = stats + (head * s.t + i) * 2;
+        row[0] = f.row_max[i];
+        row[1] = f.row_is[i];
+    }
+    return f.nonfinite;
+}
+
+bool attention_head_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s, size_t head,
+                         AttentionNoise noise) {
+    const size_t b = head / s.h, h = head % s.h;
+    std::vector<float> unused(size_t{s.b} * s.t * s.h * s.hd);
+    const HeadForward f = attend(unused.data(), in.qkv, s, b, h);
+    return attend_grad(dqkv, in, f, s, b, h, noise).nonfinite || f.nonfinite;
+}
+
 bool attention(float* out, float* stats, const float* qkv, AttentionShape s) {
     bool nonfinite = false;
-    for (size_t b = 0; b < s.b; ++b)
-        for (size_t h = 0; h < s.h; ++h) {
-            const HeadForward f = attend(out, qkv, s, b, h);
-            nonfinite |= f.nonfinite;
-            for (size_t i = 0; i < s.t; ++i) {
-                float* row = stats + ((b * s.h + h) * s.t + i) * 2;
-                row[0] = f.row_max[i];
-                row[1] = f.row_is[i];
-            }
-        }
+    for (size_t head = 0; head < size_t{s.b} * s.h; ++head)
+        nonfinite |= attention_head(out, stats, qkv, s, head);
     return nonfinite;
 }
 
 bool attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
                     AttentionNoise noise) {
     bool nonfinite = false;
-    std::vector<float> unused(size_t{s.b} * s.t * s.h * s.hd);
-    for (size_t b = 0; b < s.b; ++b)
-        for (size_t h = 0; h < s.h; ++h) {
-            const HeadForward f = attend(unused.data(), in.qkv, s, b, h);
-            const HeadBackward g = attend_grad(dqkv, in, f, s, b, h, noise);
-            nonfinite |= f.nonfinite || g.nonfinite;
-        }
+    for (size_t head = 0; head < size_t{s.b} * s.h; ++head)
+        nonfinite |= attention_head_grad(dqkv, in, s, head, noise);
     return nonfinite;
 }
 

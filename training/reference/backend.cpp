@@ -7,6 +7,7 @@
 
 #include "training/numerics/float_mode.hpp"
 #include "training/reference/attention.hpp"
+#include "training/reference/operators.hpp"
 #include "training/reference/ops.hpp"
 #include "training/reference/products.hpp"
 
@@ -117,6 +118,15 @@ void ReferenceBackend::adamw(const AdamwTensors& tensors, size_t count, const Ad
                              float wd) {
     const FloatModeGuard mode;
     reference::adamw(tensors, count, s, wd);
+}
+void ReferenceBackend::sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s,
+                           float wd) {
+    const FloatModeGuard mode;
+    reference::sgd(tensors, count, s, wd);
+}
+void ReferenceBackend::apply(const OpCall& call) {
+    const FloatModeGuard mode;
+    nonfinite_ |= reference::apply(call);
 }
 
 }  // namespace trainyard::training::reference

@@ -44,6 +44,8 @@ public:
     void sum_squares(float* out, const float* x, size_t count) override;
     void check_finite(const float* x, size_t count) override;
     void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s, float wd) override;
+    void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) override;
+    void apply(const OpCall& call) override;
 
 private:
     bool nonfinite_ = false;

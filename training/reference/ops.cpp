@@ -130,6 +130,14 @@ void adamw(const AdamwTensors& x, size_t count, const AdamwScalars& s, float wd)
     }
 }
 
+void sgd(const AdamwTensors& x, size_t count, const SgdScalars& s, float wd) {
+    for (size_t i = 0; i < count; ++i) {
+        const float g = fma(wd, x.w[i], x.g[i] * s.clip);
+        x.m[i] = fma(s.momentum, x.m[i], g);
+        x.w[i] = fma(-s.lr, x.m[i], x.w[i]);
+    }
+}
+
 bool has_nonfinite(const float* x, size_t count) {
     bool found = false;
     for (size_t i = 0; i < count; ++i) found |= is_nonfinite(x[i]);

@@ -31,6 +31,7 @@ void cross_entropy(float* losses, const float* z, const uint32_t* targets, Matri
 void cross_entropy_grad(float* dz, const float* z, const uint32_t* targets, MatrixShape s,
                         float inv_n);
 void adamw(const AdamwTensors& x, size_t count, const AdamwScalars& s, float wd);
+void sgd(const AdamwTensors& x, size_t count, const SgdScalars& s, float wd);
 bool has_nonfinite(const float* x, size_t count);
 
 }  // namespace trainyard::training::reference

@@ -36,6 +36,10 @@ TEST_P(EmulatedDevice, equals_the_reference_in_every_operator) {
         const auto same = cuda::check_case(*backend, c);
         EXPECT_TRUE(same) << same.error();
     }
+    for (const cuda::OperatorCase& c : cuda::general_operator_cases(*backend)) {
+        const auto same = cuda::check_case(*backend, c);
+        EXPECT_TRUE(same) << same.error();
+    }
 }
 
 TEST_P(EmulatedDevice, raises_the_flag_for_values_that_are_not_finite) {
