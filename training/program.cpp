@@ -90,11 +90,17 @@ Check check_tokenizer(const Program& program) {
     if (merges.size() > ProgramLimits::merges_max)
         return fail(ProgramError::too_large, -1, "at most 65,280 merges are allowed");
     std::set<std::pair<uint16_t, uint16_t>> seen;
-    for (size_t i = 0; i < merges.size(); ++i)
-        if (merges[i].first >= 256 + i || merges[i].second >= 256 + i ||
-            !seen.insert(merges[i]).second)
+    std::vector<uint32_t> lengths(256, 1);
+    for (size_t i = 0; i < merges.size(); ++i) {
+        const auto [left, right] = merges[i];
+        if (left >= lengths.size() || right >= lengths.size() || !seen.insert(merges[i]).second)
             return fail(ProgramError::bad_data, static_cast<int64_t>(i),
                         "a merge names a later token or repeats an earlier one");
+        lengths.push_back(lengths[left] + lengths[right]);
+        if (lengths.back() > ProgramLimits::token_bytes_max)
+            return fail(ProgramError::too_large, static_cast<int64_t>(i),
+                        "a token has at most 64 bytes");
+    }
     if (!merges.empty() && program.data.kind != DataKind::tokens_u16)
         return fail(ProgramError::bad_data, -1, "merges need data of uint16 tokens");
     return Done{};

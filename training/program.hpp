@@ -151,6 +151,7 @@ struct ProgramLimits {
     static constexpr uint32_t parameters_max = 4096;
     static constexpr uint32_t constants_max = 4096;
     static constexpr uint32_t merges_max = 65280;
+    static constexpr uint32_t token_bytes_max = 64;
     static constexpr uint32_t steps_max = 1u << 20;
     static constexpr uint32_t micro_batches_max = 1024;
     static constexpr uint32_t sequences_max = 4096;
