@@ -18,7 +18,7 @@ namespace json = boost::json;
 
 std::unique_ptr<training::Backend> backend_for(const training::Program& program, uint32_t threads,
                                                bool allow_cuda) {
-    if (program.recipe == training::Recipe::fp32) return training::make_fp32_backend();
+    if (program.recipe == training::Recipe::fp32) return training::make_fp32_backend(threads);
     return verify::make_backend({threads, allow_cuda});
 }
 

@@ -300,8 +300,4 @@ std::unique_ptr<Backend> make_cpu_backend(CpuOptions options) {
     return std::make_unique<cpu::CpuBackend>(kernels_for(options.path), options.threads);
 }
 
-std::unique_ptr<Backend> make_fp32_backend() {
-    return nullptr;
-}
-
 }  // namespace trainyard::training

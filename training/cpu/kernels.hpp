@@ -41,6 +41,16 @@ struct QuantiseArgs {
     void* stage = nullptr;  ///< room for rows x columns elements
 };
 
+/// A float32 product in a fixed order, for comparison runs. Element (r, k) of A is
+/// a[r * a_row + k * a_term].
+struct Fp32Args {
+    float* c = nullptr;
+    const float* a = nullptr;
+    const float* b = nullptr;
+    size_t a_row = 0, a_term = 0, terms = 0, cols = 0;
+    size_t b_stride = 0, c_stride = 0;
+};
+
 struct PhiloxArgs {
     uint32_t seed = 0, step = 0, tensor = 0;
 };
@@ -92,6 +102,9 @@ struct Kernels {
     /// Rows [m0, m1) and columns [n0, n1); m0 and n0 are multiples of 16 (or the start).
     void (*product)(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1);
 
+    /// Rows of float32 sums in order of k: c[r][n] = fma(a[r][k], b[k][n], c[r][n]) from +0.
+    void (*fp32_product)(const Fp32Args& args, size_t m0, size_t m1);
+
     float (*sum)(const float* x, size_t n);  ///< n <= 4096, as are the next two
     float (*sum_squares)(const float* x, size_t n);
     float (*dot)(const float* x, const float* y, size_t n);
@@ -100,8 +113,6 @@ struct Kernels {
     void (*scale)(float* y, const float* x, size_t n, float factor);
     void (*multiply)(float* y, const float* a, const float* b, size_t n);
     void (*add)(float* y, const float* a, const float* b, size_t n);
-    void (*add_scaled)(float* y, const float* x, size_t n,
-                       float factor);  ///< y = fma(factor, x, y)
     void (*gelu)(float* y, const float* u, size_t n);
     void (*gelu_grad)(float* du, const float* da, const float* u, size_t n);
     void (*norm_row)(float* y, const float* x, const float* g, float r, size_t n);

@@ -149,13 +149,6 @@ struct Kernel {
             V::store(y + i, V::add(V::load(a + i, k), V::load(b + i, k)), k);
         }
     }
-    static void add_scaled(float* y, const float* x, size_t n, float factor) {
-        const F f = V::set1(factor);
-        for (size_t i = 0; i < n; i += W) {
-            const size_t k = left(n, i);
-            V::store(y + i, V::fma(f, V::load(x + i, k), V::load(y + i, k)), k);
-        }
-    }
     static void score_grad(float* ds, const float* p, const float* dp, float dot_row, size_t n) {
         const F d = V::set1(dot_row);
         for (size_t i = 0; i < n; i += W) {
@@ -250,6 +243,41 @@ struct Kernel {
                 for (size_t l = 0; l < s; ++l) lane[l] = V::add(lane[l], lane[l + s]);
             V::store(out + c, lane[0], k);
         }
+    }
+
+    // Float32 products, for the recipe fp32.
+
+    static void fp32_product(const Fp32Args& p, size_t m0, size_t m1) {
+        size_t m = m0;
+        for (; m + 6 <= m1; m += 6) fp32_rows<6>(p, m);
+        for (; m < m1; ++m) fp32_rows<1>(p, m);
+    }
+    template <size_t R>
+    static void fp32_rows(const Fp32Args& p, size_t m) {
+        size_t n = 0;
+        for (; n + 2 * W <= p.cols; n += 2 * W) fp32_tile<R, 2>(p, m, n, W);
+        for (; n < p.cols; n += W) fp32_tile<R, 1>(p, m, n, left(p.cols, n));
+    }
+    template <size_t R, size_t N>
+    static void fp32_tile(const Fp32Args& p, size_t m, size_t n, size_t some) {
+        F sum[R][N];
+        for (auto& row : sum)
+            for (F& s : row) s = V::zero();
+        for (size_t k = 0; k < p.terms; ++k) {
+            F right[N];
+#pragma GCC unroll 2
+            for (size_t j = 0; j < N; ++j)
+                right[j] = V::load(p.b + k * p.b_stride + n + j * W, some);
+#pragma GCC unroll 6
+            for (size_t r = 0; r < R; ++r) {
+                const F a = V::set1(p.a[(m + r) * p.a_row + k * p.a_term]);
+#pragma GCC unroll 2
+                for (size_t j = 0; j < N; ++j) sum[r][j] = V::fma(a, right[j], sum[r][j]);
+            }
+        }
+        for (size_t r = 0; r < R; ++r)
+            for (size_t j = 0; j < N; ++j)
+                V::store(p.c + (m + r) * p.c_stride + n + j * W, sum[r][j], some);
     }
 
     // Quantisation: section 5.
@@ -398,6 +426,7 @@ struct Kernel {
         t.left_panel_bytes = V::left_panel_bytes;
         t.flip_sums = V::flip_sums;
         t.product = V::product;
+        t.fp32_product = fp32_product;
         t.sum = sum;
         t.sum_squares = sum_squares;
         t.dot = dot;
@@ -405,7 +434,6 @@ struct Kernel {
         t.scale = scale;
         t.multiply = multiply;
         t.add = add;
-        t.add_scaled = add_scaled;
         t.gelu = gelu;
         t.gelu_grad = gelu_grad;
         t.norm_row = norm_row;
