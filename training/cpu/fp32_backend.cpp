@@ -11,7 +11,7 @@ namespace trainyard::training::cpu {
 
 namespace {
 
-constexpr size_t kRowsPerTask = 16;
+constexpr size_t kRowsPerTask = 48;
 
 /// The matrices of one head inside qkv-shaped and output-shaped memory.
 struct HeadView {
@@ -38,9 +38,7 @@ public:
     [[nodiscard]] Recipe recipe() const override { return Recipe::fp32; }
 
     void linear(float* y, const float* x, const float* w, LinearShape s) override {
-        ranges(s.n, kRowsPerTask, [&](size_t first, size_t last) {
-            for (size_t n = first; n < last; ++n) combine(y + n * s.o, x + n * s.i, 1, s.i, w, s.o);
-        });
+        combine({y, x, w, s.i, 1, s.i, s.o, s.o, s.o}, s.n);
     }
 
     void linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
@@ -48,31 +46,25 @@ public:
         std::vector<float> turned(size_t{s.i} * s.o);
         for (size_t i = 0; i < s.i; ++i)
             for (size_t o = 0; o < s.o; ++o) turned[o * s.i + i] = in.w[i * s.o + o];
-        ranges(s.n, kRowsPerTask, [&](size_t first, size_t last) {
-            for (size_t n = first; n < last; ++n)
-                combine(dx + n * s.i, in.dy + n * s.o, 1, s.o, turned.data(), s.i);
-        });
-        ranges(s.i, kRowsPerTask, [&](size_t first, size_t last) {
-            for (size_t i = first; i < last; ++i)
-                combine(dw + i * s.o, in.x + i, s.i, s.n, in.dy, s.o);
-        });
+        combine({dx, in.dy, turned.data(), s.o, 1, s.o, s.i, s.i, s.i}, s.n);
+        combine({dw, in.x, in.dy, 1, s.i, s.n, s.o, s.o, s.o}, s.i);
     }
 
     void attention(float* out, float* stats, const float* qkv, AttentionShape s) override {
         pool_.run(size_t{s.b} * s.h, [&](size_t head, size_t) {
             const HeadView v(s, head);
-            std::vector<float> p(v.t);
+            std::vector<float> p(v.t * v.t);
+            scores(p.data(), v, qkv);
             for (size_t i = 0; i < v.t; ++i) {
-                scores(p.data(), v, qkv, i);
-                const LossStats row = k_.exp_row(p.data(), p.data(), v.seen(i));
-                const float is = 1.0F / long_sum(k_, p.data(), v.seen(i));
-                stats[v.stats0 + 2 * i] = row.max;
+                float* row = p.data() + i * v.t;
+                const LossStats sums = k_.exp_row(row, row, v.seen(i));
+                const float is = 1.0F / long_sum(k_, row, v.seen(i));
+                stats[v.stats0 + 2 * i] = sums.max;
                 stats[v.stats0 + 2 * i + 1] = is;
-                float* to = out + v.in_out(i);
-                std::fill(to, to + v.hd, 0.0F);
-                for (size_t j = 0; j < v.seen(i); ++j)
-                    k_.add_scaled(to, qkv + v.in_qkv(2, j), v.hd, p[j] * is);
+                k_.scale(row, row, v.seen(i), is);
+                std::fill(row + v.seen(i), row + v.t, 0.0F);
             }
+            by_head(out + v.in_out(0), v.d, {p.data(), v.t, 1}, qkv + v.in_qkv(2, 0), 3 * v.d, v);
         });
     }
 
@@ -80,18 +72,17 @@ public:
                         AttentionNoise) override {
         pool_.run(size_t{s.b} * s.h, [&](size_t head, size_t) {
             const HeadView v(s, head);
-            for (size_t i = 0; i < v.t; ++i)
-                for (size_t part = 0; part < 3; ++part) {
-                    float* to = dqkv + v.in_qkv(part, i);
-                    std::fill(to, to + v.hd, 0.0F);
-                }
-            std::vector<float> p(v.t);
-            for (size_t i = 0; i < v.t; ++i) {
-                scores(p.data(), v, in.qkv, i);
-                (void)k_.exp_row(p.data(), p.data(), v.seen(i));
-                k_.scale(p.data(), p.data(), v.seen(i), in.stats[v.stats0 + 2 * i + 1]);
-                grad_row(dqkv, in, v, p, i);
-            }
+            const size_t t = v.t, three = 3 * v.d;
+            std::vector<float> p(t * t), ds(t * t), turned = transposed(in.qkv + v.in_qkv(2, 0), v);
+            scores(p.data(), v, in.qkv);
+            const float* d_out = in.d_out + v.in_out(0);
+            k_.fp32_product({ds.data(), d_out, turned.data(), v.d, 1, v.hd, t, t, t}, 0, t);
+            for (size_t i = 0; i < t; ++i) grad_row(p.data() + i * t, ds.data() + i * t, v, in, i);
+            by_head(dqkv + v.in_qkv(2, 0), three, {p.data(), 1, t}, d_out, v.d, v);
+            by_head(dqkv + v.in_qkv(0, 0), three, {ds.data(), t, 1}, in.qkv + v.in_qkv(1, 0), three,
+                    v);
+            by_head(dqkv + v.in_qkv(1, 0), three, {ds.data(), 1, t}, in.qkv + v.in_qkv(0, 0), three,
+                    v);
         });
     }
 
@@ -161,29 +152,49 @@ private:
         }
     }
 
-    /// c = sum over k of a[k * step] * row k of b, in order of k.
-    void combine(float* c, const float* a, size_t step, size_t terms, const float* b,
-                 size_t cols) const {
-        std::fill(c, c + cols, 0.0F);
-        for (size_t k = 0; k < terms; ++k) k_.add_scaled(c, b + k * cols, cols, a[k * step]);
+    /// A t x t matrix and how far apart its rows and terms are.
+    struct Weights {
+        const float* x;
+        size_t row, term;
+    };
+
+    /// c (t x hd) = weights (t x t) b (t x hd).
+    void by_head(float* c, size_t c_stride, Weights a, const float* b, size_t b_stride,
+                 const HeadView& v) const {
+        k_.fp32_product({c, a.x, b, a.row, a.term, v.t, v.hd, b_stride, c_stride}, 0, v.t);
     }
 
-    void scores(float* row, const HeadView& v, const float* qkv, size_t i) const {
-        for (size_t j = 0; j < v.seen(i); ++j)
-            row[j] = long_dot(k_, qkv + v.in_qkv(0, i), qkv + v.in_qkv(1, j), v.hd) * v.alpha;
+    /// hd x t from rows of qkv.
+    static std::vector<float> transposed(const float* x, const HeadView& v) {
+        std::vector<float> out(v.hd * v.t);
+        for (size_t i = 0; i < v.t; ++i)
+            for (size_t c = 0; c < v.hd; ++c) out[c * v.t + i] = x[i * 3 * v.d + c];
+        return out;
     }
 
-    void grad_row(float* dqkv, const AttentionGradInputs& in, const HeadView& v,
-                  const std::vector<float>& p, size_t i) const {
-        const float* d_out = in.d_out + v.in_out(i);
-        const float dot = long_dot(k_, d_out, in.out + v.in_out(i), v.hd);
-        for (size_t j = 0; j < v.seen(i); ++j) {
-            k_.add_scaled(dqkv + v.in_qkv(2, j), d_out, v.hd, p[j]);
-            const float dp = long_dot(k_, d_out, in.qkv + v.in_qkv(2, j), v.hd);
-            const float ds = p[j] * (dp - dot) * v.alpha;
-            k_.add_scaled(dqkv + v.in_qkv(0, i), in.qkv + v.in_qkv(1, j), v.hd, ds);
-            k_.add_scaled(dqkv + v.in_qkv(1, j), in.qkv + v.in_qkv(0, i), v.hd, ds);
-        }
+    void combine(const Fp32Args& args, size_t rows) {
+        ranges(rows, kRowsPerTask,
+               [&](size_t first, size_t last) { k_.fp32_product(args, first, last); });
+    }
+
+    /// Scaled by alpha; above the diagonal too.
+    void scores(float* s, const HeadView& v, const float* qkv) const {
+        const std::vector<float> turned = transposed(qkv + v.in_qkv(1, 0), v);
+        const float* q = qkv + v.in_qkv(0, 0);
+        k_.fp32_product({s, q, turned.data(), 3 * v.d, 1, v.hd, v.t, v.t, v.t}, 0, v.t);
+        k_.scale(s, s, v.t * v.t, v.alpha);
+    }
+
+    /// Row i: p from scores, ds from dP; zeros above the diagonal.
+    void grad_row(float* p, float* ds, const HeadView& v, const AttentionGradInputs& in,
+                  size_t i) const {
+        const float dot = long_dot(k_, in.d_out + v.in_out(i), in.out + v.in_out(i), v.hd);
+        (void)k_.exp_row(p, p, v.seen(i));
+        k_.scale(p, p, v.seen(i), in.stats[v.stats0 + 2 * i + 1]);
+        k_.score_grad(ds, p, ds, dot, v.seen(i));
+        k_.scale(ds, ds, v.seen(i), v.alpha);
+        std::fill(p + v.seen(i), p + v.t, 0.0F);
+        std::fill(ds + v.seen(i), ds + v.t, 0.0F);
     }
 };
 
