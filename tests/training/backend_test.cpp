@@ -3,6 +3,7 @@
 #include "training/backend.hpp"
 
 #include "tests/training/fixture.hpp"
+#include "training/cpu/backend.hpp"
 
 namespace trainyard::training {
 namespace {
@@ -145,6 +146,36 @@ TEST(backend, inf_and_nan_raise_the_flag_once) {
             b->check_finite(x.data(), x.size());
             EXPECT_TRUE(b->finish()->nonfinite) << b->name();
             EXPECT_FALSE(b->finish()->nonfinite) << b->name();
+        }
+}
+
+/// Flips one bit of an operand in the first `faults` attempts, after its sums were taken.
+class FaultyBackend final : public cpu::CpuBackend {
+public:
+    FaultyBackend(const cpu::Kernels& kernels, unsigned faults)
+        : CpuBackend(kernels, 2), faults_(faults) {}
+
+private:
+    void before_product(const cpu::ProductArgs& args, unsigned attempt) override {
+        if (attempt < faults_) const_cast<uint8_t*>(args.a)[3] ^= 0x04;
+    }
+    unsigned faults_;
+};
+
+TEST(backend, a_flipped_bit_in_a_product_is_seen_and_the_product_repeated) {
+    const LinearShape s{70, 36, 81};
+    const Floats x = noise(size_t{s.n} * s.i, 1), w = noise(size_t{s.i} * s.o, 2, 0.05F);
+    Floats due(size_t{s.n} * s.o), got(due.size());
+    make_reference_backend()->linear(due.data(), x.data(), w.data(), s);
+    for (const CpuPath path : {CpuPath::scalar, CpuPath::avx2, CpuPath::avx512})
+        for (const unsigned faults : {0U, 1U, 2U, 3U}) {
+            FaultyBackend b(kernels_for(path), faults);
+            b.linear(got.data(), x.data(), w.data(), s);
+            EXPECT_EQ(b.repeated_products(), faults) << b.name();
+            const auto status = b.finish();
+            EXPECT_EQ(status.has_value(), faults < 3)
+                << "three wrong products in a row are given up";
+            EXPECT_TRUE(faults == 3 || bits_equal(got, due)) << b.name();
         }
 }
 

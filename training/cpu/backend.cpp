@@ -43,7 +43,9 @@ void CpuBackend::fill_zero(float* x, size_t count) {
 }
 
 Result<BackendStatus, BackendError> CpuBackend::finish() {
-    return BackendStatus{std::exchange(nonfinite_, false)};
+    const BackendStatus status{std::exchange(nonfinite_, false)};
+    if (std::exchange(failed_, false)) return unexpected(BackendError::device_failed);
+    return status;
 }
 
 void CpuBackend::ranges(size_t count, size_t step,
@@ -123,21 +125,50 @@ void CpuBackend::fill_cols(Operand& operand, const Source& s, Side side) {
     nonfinite_ = nonfinite_ || operand.nonfinite();
 }
 
-void CpuBackend::multiply(float* c, size_t stride, const Operand& a, const Operand& b, size_t m,
-                          size_t n) {
-    ProductArgs args;
-    a.set_left(args);
-    b.set_right(args);
-    args.c = c;
-    args.c_stride = stride;
-    args.m = m;
-    args.n = n;
+void CpuBackend::before_product(const ProductArgs&, unsigned) {}
+
+/// Honest machines produce wrong bits now and then. The sum of each column of integers is known
+/// from the sums of the rows of A: sum over m of (A B)[m][n] = sum over k of (sum of A[.][k])
+/// B[k][n].
+void CpuBackend::multiply(float* c, Operand& a, Operand& b, ProductSize size,
+                          const std::function<void()>& fill) {
+    constexpr unsigned kAttempts = 3;
     // So many rows of A that they stay in the second-level cache while B passes by once per task.
     constexpr size_t kBytesOfA = 192 << 10;
-    const size_t fitting = kBytesOfA / std::max<size_t>(1, a.row_bytes()) / 16 * 16;
-    const size_t shared = (m / (2 * pool_.threads()) + 15) / 16 * 16;
-    ranges(m, std::clamp<size_t>(std::min(fitting, shared), 16, 1024),
-           [&](size_t first, size_t last) { k_.product(args, first, last, 0, n); });
+    for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+        fill();
+        ProductArgs args;
+        a.set_left(args);
+        b.set_right(args);
+        args.c = c;
+        args.c_stride = args.n = size.n;
+        args.m = size.m;
+        row_sums_.resize(args.groups * 8);
+        due_sums_.resize((size.n + k_.panel - 1) / k_.panel * k_.panel);
+        k_.row_sums(row_sums_.data(), args);
+        k_.due_sums(due_sums_.data(), row_sums_.data(), args);
+        before_product(args, attempt);
+        const size_t fitting = kBytesOfA / std::max<size_t>(1, a.row_bytes()) / 16 * 16;
+        const size_t shared = (size.m / (2 * pool_.threads()) + 15) / 16 * 16;
+        run_product(args, std::clamp<size_t>(std::min(fitting, shared), 16, 1024));
+        if (sums_ == due_sums_) return;
+        ++repeated_;
+    }
+    failed_ = true;
+}
+
+/// Fills sums_ with the sums of the columns.
+void CpuBackend::run_product(ProductArgs args, size_t rows_per_task) {
+    const size_t width = due_sums_.size();
+    const size_t tasks = (args.m + rows_per_task - 1) / rows_per_task;
+    sums_.assign(std::max<size_t>(1, tasks) * width, 0);
+    ranges(args.m, rows_per_task, [&](size_t first, size_t last) {
+        ProductArgs part = args;
+        part.column_sums = sums_.data() + first / rows_per_task * width;
+        k_.product(part, first, last, 0, args.n);
+    });
+    for (size_t i = width; i < sums_.size(); ++i) sums_[i % width] += sums_[i];
+    sums_.resize(width);
 }
 
 void CpuBackend::make_words(uint16_t* out, size_t count, const PhiloxArgs& args) {
@@ -148,9 +179,10 @@ void CpuBackend::make_words(uint16_t* out, size_t count, const PhiloxArgs& args)
 }
 
 void CpuBackend::linear(float* y, const float* x, const float* w, LinearShape s) {
-    fill_rows(a_, {x, s.n, s.i, s.i, nullptr, 0}, Side::left);
-    fill_cols(b_, {w, s.i, s.o, s.o, nullptr, 0}, Side::right);
-    multiply(y, s.o, a_, b_, s.n, s.o);
+    multiply(y, a_, b_, {s.n, s.o}, [&] {
+        fill_rows(a_, {x, s.n, s.i, s.i, nullptr, 0}, Side::left);
+        fill_cols(b_, {w, s.i, s.o, s.o, nullptr, 0}, Side::right);
+    });
 }
 
 void CpuBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
@@ -159,12 +191,14 @@ void CpuBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, L
     uint16_t* words = words_.words((count + 7) / 8 * 8);
     make_words(words, count, {noise.seed, noise.step, noise.tensor});
     const Source dy{in.dy, s.n, s.o, s.o, words, s.o};
-    fill_rows(a_, dy, Side::left);
-    fill_rows(b_, {in.w, s.i, s.o, s.o, nullptr, 0}, Side::right);
-    multiply(dx, s.i, a_, b_, s.n, s.i);
-    fill_cols(a2_, {in.x, s.n, s.i, s.i, nullptr, 0}, Side::left);
-    fill_cols(b2_, dy, Side::right);
-    multiply(dw, s.o, a2_, b2_, s.i, s.o);
+    multiply(dx, a_, b_, {s.n, s.i}, [&] {
+        fill_rows(a_, dy, Side::left);
+        fill_rows(b_, {in.w, s.i, s.o, s.o, nullptr, 0}, Side::right);
+    });
+    multiply(dw, a2_, b2_, {s.i, s.o}, [&] {
+        fill_cols(a2_, {in.x, s.n, s.i, s.i, nullptr, 0}, Side::left);
+        fill_cols(b2_, dy, Side::right);
+    });
 }
 
 void CpuBackend::collect_flags() {

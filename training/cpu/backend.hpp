@@ -14,6 +14,11 @@
 
 namespace trainyard::training::cpu {
 
+/// c is m x n.
+struct ProductSize {
+    size_t m = 0, n = 0;
+};
+
 class CpuBackend : public Backend {
 public:
     CpuBackend(const Kernels& kernels, unsigned threads);
@@ -52,7 +57,13 @@ public:
     void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) override;
     void apply(const OpCall& call) override;
 
+    /// Products whose sums were wrong and which were computed again since the start.
+    [[nodiscard]] uint64_t repeated_products() const { return repeated_; }
+
 protected:
+    /// For tests of the check: called when a product's sums are known and it is about to run.
+    virtual void before_product(const ProductArgs& args, unsigned attempt);
+
     /// Splits [0, count) into ranges that start at multiples of `step`.
     void ranges(size_t count, size_t step, const std::function<void(size_t, size_t)>& body);
 
@@ -63,7 +74,10 @@ protected:
 private:
     void fill_rows(Operand& operand, const Source& s, Side side);
     void fill_cols(Operand& operand, const Source& s, Side side);
-    void multiply(float* c, size_t stride, const Operand& a, const Operand& b, size_t m, size_t n);
+    /// c = a b, checked: `fill` quantises both operands, anew for each attempt.
+    void multiply(float* c, Operand& a, Operand& b, ProductSize size,
+                  const std::function<void()>& fill);
+    void run_product(ProductArgs args, size_t rows_per_task);
     void make_words(uint16_t* out, size_t count, const PhiloxArgs& args);
     void add_up(float* out, const float* x, size_t count, float (*chunk)(const float* x, size_t n));
 
@@ -75,6 +89,9 @@ private:
     Operand a_, b_, a2_, b2_;
     std::deque<HeadWorker> workers_;  ///< one per thread of the pool
     Buffer words_;
+    std::vector<uint32_t> row_sums_, due_sums_, sums_;
+    uint64_t repeated_ = 0;
+    bool failed_ = false;  ///< a product was wrong again and again
 };
 
 }  // namespace trainyard::training::cpu

@@ -27,6 +27,9 @@ struct ProductArgs {
     const float* alpha = nullptr;  ///< nullptr: no factor
     size_t m = 0, n = 0;
     bool causal = false;  ///< columns above the diagonal may stay unwritten
+    /// Where not null: the integer sums of each column are added here, modulo 2^32, for columns
+    /// rounded up to whole panels.
+    uint32_t* column_sums = nullptr;
 };
 
 /// A stored matrix to quantise into panels.
@@ -102,6 +105,10 @@ struct Kernels {
     /// Rows [m0, m1) and columns [n0, n1); m0 and n0 are multiples of 16 (or the start).
     void (*product)(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1);
 
+    /// What column_sums of all rows must come to, computed by another way: the sums of the rows of
+    /// A as stored (eight numbers of room per group of k), then their products with B.
+    void (*row_sums)(uint32_t* out, const ProductArgs& args);
+    void (*due_sums)(uint32_t* out, const uint32_t* row_sums, const ProductArgs& args);
     /// Rows of float32 sums in order of k: c[r][n] = fma(a[r][k], b[k][n], c[r][n]) from +0.
     void (*fp32_product)(const Fp32Args& args, size_t m0, size_t m1);
 

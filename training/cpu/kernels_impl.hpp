@@ -426,6 +426,8 @@ struct Kernel {
         t.left_panel_bytes = V::left_panel_bytes;
         t.flip_sums = V::flip_sums;
         t.product = V::product;
+        t.row_sums = V::row_sums;
+        t.due_sums = V::due_sums;
         t.fp32_product = fp32_product;
         t.sum = sum;
         t.sum_squares = sum_squares;
@@ -464,6 +466,28 @@ struct PlainPacking {
                     const bool inside = row < k && col < n;
                     *to++ = inside ? q[row * ks + col * ns] : E{0};
                 }
+    }
+
+    /// Both panels alike, without a flip: out[k] = the sum of all rows; out[n] = its product with
+    /// B.
+    static void row_sums(uint32_t* out, const ProductArgs& a) {
+        for (size_t i = 0; i < a.groups * G; ++i) out[i] = 0;
+        for (size_t p = 0; p * P < a.m; ++p) {
+            const E* q = reinterpret_cast<const E*>(a.a + p * a.a_panel);
+            for (size_t g = 0; g < a.groups; ++g)
+                for (size_t r = 0; r < P; ++r)
+                    for (size_t i = 0; i < G; ++i) out[g * G + i] += static_cast<uint32_t>(*q++);
+        }
+    }
+    static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& a) {
+        for (size_t p = 0; p * P < a.n; ++p, out += P) {
+            const E* q = reinterpret_cast<const E*>(a.b + p * a.b_panel);
+            for (size_t c = 0; c < P; ++c) out[c] = 0;
+            for (size_t g = 0; g < a.groups; ++g)
+                for (size_t c = 0; c < P; ++c)
+                    for (size_t i = 0; i < G; ++i)
+                        out[c] += rows[g * G + i] * static_cast<uint32_t>(*q++);
+        }
     }
 };
 

@@ -165,6 +165,10 @@ struct Avx2 {
         }
     }
 
+    static void row_sums(uint32_t* out, const ProductArgs& args) { Packing::row_sums(out, args); }
+    static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args) {
+        Packing::due_sums(out, rows, args);
+    }
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
         for (size_t n = n0; n < n1; n += 2 * kPanel)
             for (size_t m = m0; m < m1; m += kRows) {
@@ -203,6 +207,15 @@ struct Avx2 {
             }
             a += kPanel * 4;
         }
+        if (args.column_sums != nullptr)
+#pragma GCC unroll 2
+            for (size_t j = 0; j < N; ++j) {
+                auto* at = reinterpret_cast<__m256i*>(args.column_sums + n + j * kPanel);
+                I sum = _mm256_loadu_si256(at);
+#pragma GCC unroll 4
+                for (size_t r = 0; r < kRows; ++r) sum = add_int(sum, acc[r][j]);
+                _mm256_storeu_si256(at, sum);
+            }
         const float* sa = args.sa + m;
         const F alpha = set1(args.alpha != nullptr ? *args.alpha : 1.0F);  // times 1 is exact
 #pragma GCC unroll 2

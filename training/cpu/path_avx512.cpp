@@ -334,6 +334,47 @@ struct Avx512 {
         }
     }
 
+    /// Four rows of four k in each 128-bit lane are turned so that vpdpbusd adds up rows.
+    static void row_sums(uint32_t* out, const ProductArgs& args) {
+        const I turned = _mm512_broadcast_i32x4(
+            _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+        const I ones = _mm512_set1_epi8(1);
+        for (size_t i = 0; i < args.groups * 8; ++i) out[i] = 0;
+        for (size_t p = 0; p * kLeftPanel < args.m; ++p) {
+            const uint8_t* a = args.a + p * args.a_panel;
+            size_t g = 0;
+            for (; g + 2 <= args.groups; g += 2) {
+                const I bytes = _mm512_shuffle_epi8(_mm512_loadu_si512(a + g * 32), turned);
+                const I sum = _mm512_dpbusd_epi32(_mm512_loadu_si512(out + g * 8), bytes, ones);
+                _mm512_storeu_si512(out + g * 8, sum);
+            }
+            for (; g < args.groups; ++g)
+                for (size_t i = 0; i < 32; ++i) out[g * 8 + i % 4] += a[g * 32 + i];
+        }
+        for (size_t g = 0; g < args.groups; ++g)
+            for (size_t i = 0; i < 4; ++i) out[g * 4 + i] = out[g * 8 + i] + out[g * 8 + 4 + i];
+    }
+    static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args) {
+        const uint32_t stored =
+            static_cast<uint32_t>((args.m + kLeftPanel - 1) / kLeftPanel * kLeftPanel);
+        for (size_t p = 0; p * kPanel < args.n; ++p) {
+            const uint8_t* b = args.b + p * args.b_panel;
+            // Each stored row of A has its offset.
+            const I extra = _mm512_mullo_epi32(_mm512_loadu_si512(args.sums + p * args.sums_panel),
+                                               set1_int(stored));
+            I sum[4] = {_mm512_sub_epi32(zero_int(), extra), zero_int(), zero_int(), zero_int()};
+            for (size_t g = 0; g < args.groups; ++g) {
+                const I bytes = _mm512_loadu_si512(b + g * 64);
+#pragma GCC unroll 4
+                for (unsigned i = 0; i < 4; ++i) {
+                    const I q = _mm512_srai_epi32(_mm512_slli_epi32(bytes, 24 - 8 * i), 24);
+                    sum[i] = add_int(sum[i], _mm512_mullo_epi32(q, set1_int(rows[4 * g + i])));
+                }
+            }
+            const I all = add_int(add_int(sum[0], sum[1]), add_int(sum[2], sum[3]));
+            _mm512_storeu_si512(out + p * kPanel, all);
+        }
+    }
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
         for (size_t n = n0; n < n1; n += 2 * kPanel)
             for (size_t m = m0; m < m1; m += kRows) {
@@ -378,6 +419,15 @@ struct Avx512 {
             }
             a += kLeftPanel * 4;
         }
+        if (args.column_sums != nullptr)
+#pragma GCC unroll 2
+            for (size_t j = 0; j < N; ++j) {
+                uint32_t* at = args.column_sums + n + j * kPanel;
+                I sum = _mm512_loadu_si512(at);
+#pragma GCC unroll 8
+                for (size_t r = 0; r < kRows; ++r) sum = add_int(sum, acc[r][j]);
+                _mm512_storeu_si512(at, sum);
+            }
         float* c = args.c + m * args.c_stride + n;
         F sb[N];
         __mmask16 wanted[N];

@@ -81,6 +81,10 @@ struct Scalar {
             Packing::pack(out + p * panel_bytes(k), static_cast<const int8_t*>(q), k, n, 1, k, p);
     }
 
+    static void row_sums(uint32_t* out, const ProductArgs& args) { Packing::row_sums(out, args); }
+    static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args) {
+        Packing::due_sums(out, rows, args);
+    }
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
         for (size_t n = n0; n < n1; n += kPanel)
             for (size_t m = m0; m < m1; ++m)
@@ -94,6 +98,9 @@ struct Scalar {
             const int32_t left = static_cast<int8_t>(a[k * kPanel]);
             for (size_t c = 0; c < kPanel; ++c) acc[c] += left * b[c];
         }
+        if (args.column_sums != nullptr)
+            for (size_t c = 0; c < kPanel; ++c)
+                args.column_sums[n + c] += static_cast<uint32_t>(acc[c]);
         for (size_t c = 0; c < kPanel && n + c < args.n; ++c) {
             const float value = (static_cast<float>(acc[c]) * args.sa[m]) * args.sb[n + c];
             args.c[m * args.c_stride + n + c] = args.alpha != nullptr ? value * *args.alpha : value;
