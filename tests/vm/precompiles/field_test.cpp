@@ -41,6 +41,24 @@ TYPED_TEST(Fields, products_follow_the_laws) {
         }
 }
 
+TYPED_TEST(Fields, the_fastest_arithmetic_equals_the_portable_one) {
+    using F = TypeParam;
+    const auto& m = F::kM;
+    std::vector<typename F::Number> numbers;
+    for (const F& a : borders<F>()) numbers.push_back(a.to_number());
+    for (int i = 0; i < 100; ++i) numbers.push_back(this->random.template fp<F>().to_number());
+    for (const auto& a : numbers)
+        for (const auto& b : numbers) {
+            ASSERT_EQ(field::add(a, b, m), field::portable::add(a, b, m));
+            ASSERT_EQ(field::subtract(a, b, m), field::portable::subtract(a, b, m));
+            ASSERT_EQ(field::multiply(a, b, m), field::portable::multiply(a, b, m));
+            const auto ab = field::product(a, b), aa = field::product(a, a);
+            ASSERT_EQ(ab, field::multiply(a, b));
+            ASSERT_EQ(field::reduce(ab, m), field::portable::multiply(a, b, m));
+            ASSERT_EQ(field::subtract_wide(ab, aa, m), field::portable::subtract_wide(ab, aa, m));
+        }
+}
+
 TYPED_TEST(Fields, bytes_go_there_and_back) {
     using F = TypeParam;
     uint8_t bytes[F::kBytes];
@@ -57,8 +75,7 @@ TYPED_TEST(Fields, bytes_go_there_and_back) {
 TYPED_TEST(Fields, inverses_are_inverse) {
     using F = TypeParam;
     EXPECT_TRUE(F().inverse().is_zero());
-    for (const F& a : borders<F>())
-        EXPECT_EQ(a * a.inverse(), a.is_zero() ? F() : F::one());
+    for (const F& a : borders<F>()) EXPECT_EQ(a * a.inverse(), a.is_zero() ? F() : F::one());
     for (int i = 0; i < 200; ++i) {
         const F a = this->random.template fp<F>();
         ASSERT_EQ(a * a.inverse(), F::one());

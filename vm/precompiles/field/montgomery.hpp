@@ -86,6 +86,15 @@ constexpr Limbs<N> reduce(const Limbs<2 * N>& a, const Modulus<N>& m) {
     return r;
 }
 
+/// a - b, or a - b + p R where that is negative; a, b < p R.
+template <size_t M>
+constexpr Limbs<M> subtract_wide(const Limbs<M>& a, const Limbs<M>& b, const Modulus<M / 2>& m) {
+    Limbs<M> r = a, high{};
+    for (size_t i = 0; i < M / 2; ++i) high[M / 2 + i] = m.p[i];
+    if (sub_from(r, b) != 0) add_to(r, high);
+    return r;
+}
+
 }  // namespace portable
 
 template <size_t N>

@@ -5,7 +5,8 @@
 
 #include <optional>
 
-#include "vm/precompiles/field/montgomery.hpp"
+#include "vm/precompiles/field/arithmetic.hpp"
+#include "vm/precompiles/field/inverse.hpp"
 
 namespace trainyard::vm::field {
 
@@ -38,19 +39,19 @@ public:
     [[nodiscard]] constexpr Number to_number() const {
         Wide wide{};
         for (size_t i = 0; i < kLimbs; ++i) wide[i] = m_[i];
-        return portable::reduce(wide, kM);
+        return field::reduce(wide, kM);
     }
     [[nodiscard]] constexpr bool is_zero() const { return field::is_zero(m_); }
     constexpr bool operator==(const PrimeField&) const = default;
 
     friend constexpr PrimeField operator+(const PrimeField& a, const PrimeField& b) {
-        return PrimeField(portable::add(a.m_, b.m_, kM));
+        return PrimeField(add(a.m_, b.m_, kM));
     }
     friend constexpr PrimeField operator-(const PrimeField& a, const PrimeField& b) {
-        return PrimeField(portable::subtract(a.m_, b.m_, kM));
+        return PrimeField(field::subtract(a.m_, b.m_, kM));
     }
     friend constexpr PrimeField operator*(const PrimeField& a, const PrimeField& b) {
-        return PrimeField(portable::multiply(a.m_, b.m_, kM));
+        return PrimeField(times(a.m_, b.m_));
     }
     constexpr PrimeField operator-() const { return PrimeField() - *this; }
     [[nodiscard]] constexpr PrimeField squared() const { return *this * *this; }
@@ -81,6 +82,11 @@ public:
 
     /// 1/a, and 0 for 0.
     [[nodiscard]] constexpr PrimeField inverse() const {
+        if (!std::is_constant_evaluated()) {
+            if (is_zero()) return *this;
+            const PrimeField r_squared(kM.r_squared);  // of (a R)^-1 they make a^-1 R
+            return PrimeField(inverse_of(m_, kM)) * r_squared * r_squared;
+        }
         Number exponent = kM.p;
         exponent[0] -= 2;
         return power(exponent);
@@ -100,32 +106,22 @@ public:
         return r;
     }
 
-    // Products that are reduced later: sums of up to four of them stay below p R.
+    // Products that are reduced later.
     static constexpr Wide product(const PrimeField& a, const PrimeField& b) {
-        return field::multiply(a.m_, b.m_);
+        return field::product(a.m_, b.m_);
     }
-    static constexpr PrimeField reduce(const Wide& a) {
-        return PrimeField(portable::reduce(a, kM));
-    }
-    /// a + b below 2 p; only for product().
-    static constexpr PrimeField sum_for_product(const PrimeField& a, const PrimeField& b) {
-        PrimeField r = a;
-        add_to(r.m_, b.m_);
-        return r;
-    }
+    static constexpr PrimeField reduce(const Wide& a) { return PrimeField(field::reduce(a, kM)); }
     /// a - b, or a - b + p R where that is negative.
     static constexpr Wide subtract(const Wide& a, const Wide& b) {
-        Wide r = a;
-        if (sub_from(r, b) != 0) {
-            Wide high{};
-            for (size_t i = 0; i < kLimbs; ++i) high[kLimbs + i] = kM.p[i];
-            add_to(r, high);
-        }
-        return r;
+        return field::subtract_wide(a, b, kM);
     }
 
 private:
     constexpr explicit PrimeField(const Number& montgomery) : m_(montgomery) {}
+    /// Long, and called from everywhere.
+    [[gnu::noinline]] static constexpr Number times(const Number& a, const Number& b) {
+        return field::multiply(a, b, kM);
+    }
     Number m_{};
 };
 
