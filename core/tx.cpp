@@ -4,6 +4,7 @@
 
 #include "core/assert.hpp"
 #include "core/hash.hpp"
+#include "core/old_tx.hpp"
 #include "core/rlp.hpp"
 
 namespace trainyard {
@@ -223,7 +224,11 @@ Hash signing_hash(const Tx& tx) {
 }
 
 Result<Address, TxError> recover_sender(const Tx& tx) {
-    if (tx.s > kHighestS) return unexpected(TxError::bad_signature);
+    return recover_sender(tx, SRange::low_s);
+}
+
+Result<Address, TxError> recover_sender(const Tx& tx, SRange range) {
+    if (range == SRange::low_s && tx.s > kHighestS) return unexpected(TxError::bad_signature);
     const auto sender = recover(signing_hash(tx), signature(tx.r, tx.s, tx.y_parity));
     if (!sender) return unexpected(TxError::bad_signature);
     return *sender;

@@ -2,6 +2,8 @@
 // Final blocks from the world.
 #include "node/chain/store.hpp"
 
+#include "core/old_tx.hpp"
+
 namespace trainyard::node::chain {
 namespace {
 constexpr size_t kRecentMax = 256;
@@ -11,7 +13,7 @@ std::optional<std::vector<Address>> recover_senders(const std::vector<Tx>& txs) 
     std::vector<Address> senders;
     senders.reserve(txs.size());
     for (const Tx& tx : txs) {
-        const auto sender = recover_sender(tx);
+        const auto sender = recover_sender(tx, SRange::any_s);  // its rules were checked
         if (!sender) return std::nullopt;
         senders.push_back(*sender);
     }

@@ -25,7 +25,7 @@ std::optional<std::string> unpack() {
     if (mkdtemp(fresh.data()) == nullptr) return std::nullopt;
     const std::string command = "tar -xJf '" + archive.string() + "' -C '" + fresh +
                                 "' --strip-components=1 vectors/rlp vectors/trie vectors/tx "
-                                "vectors/basic";
+                                "vectors/basic vectors/keystore vectors/abi";
     std::error_code ignored;
     const bool good = std::system(command.c_str()) == 0;
     if (good) fs::rename(fresh, out, ignored);
