@@ -5,8 +5,10 @@
 #include <algorithm>
 
 #include "consensus/rules/work.hpp"
+#include "consensus/transition/parallel.hpp"
 #include "consensus/transition/system.hpp"
 #include "core/hash.hpp"
+#include "core/old_tx.hpp"
 
 namespace trainyard::consensus {
 namespace {
@@ -32,23 +34,33 @@ struct Execution {
     Execution& operator=(const Execution&) = delete;
 };
 
-/// Executes one transaction if it is valid and fits into what is left of the block.
-Result<Done, TxInvalid> add_transaction(Execution& e, const Tx& tx, const Address& sender) {
-    BlockOutcome& out = e.outcome;
-    if (auto ok = check_transaction(e.world, e.context, tx, sender); !ok) return ok;
+/// Gas and blobs that the transactions before have left.
+Result<Done, TxInvalid> check_room(const Execution& e, const Tx& tx) {
+    const BlockOutcome& out = e.outcome;
     if (tx.gas_limit > e.context.env.gas_limit - out.gas_used)
         return unexpected(TxInvalid::gas_above_block_limit);
     const uint64_t blob_gas = tx.blob_hashes.size() * kBlobGas;
     if (out.blob_gas_used + blob_gas > e.context.fork().blobs.max * kBlobGas)
         return unexpected(TxInvalid::blob_too_many);
-    TxOutcome done = run_transaction(e.evm, tx, sender);
+    return Done{};
+}
+
+void take(Execution& e, const Tx& tx, const Address& sender, TxOutcome done) {
+    BlockOutcome& out = e.outcome;
     out.gas_used += done.gas_used;
-    out.blob_gas_used += blob_gas;
+    out.blob_gas_used += tx.blob_hashes.size() * kBlobGas;
     done.receipt.cumulative_gas_used = out.gas_used;
     if (e.root_after) done.receipt.post_state = e.root_after(e.world.diff());
     for (size_t i = 0; i < Bloom::size(); ++i) out.bloom[i] |= done.receipt.bloom[i];
     out.receipts.push_back(std::move(done.receipt));
     out.senders.push_back(sender);
+}
+
+/// Executes one transaction if it is valid and fits into what is left of the block.
+Result<Done, TxInvalid> add_transaction(Execution& e, const Tx& tx, const Address& sender) {
+    if (auto ok = check_transaction(e.world, e.context, tx, sender); !ok) return ok;
+    if (auto ok = check_room(e, tx); !ok) return ok;
+    take(e, tx, sender, run_transaction(e.evm, tx, sender));
     return Done{};
 }
 
@@ -67,16 +79,33 @@ Result<Done, BlockInvalid> finish(Execution& e, const Block& block) {
 }
 
 Result<Done, BlockInvalid> add_all(Execution& e, const std::vector<Tx>& txs) {
+    const auto range = e.context.rules().low_s_only ? SRange::low_s : SRange::any_s;
     for (size_t i = 0; i < txs.size(); ++i) {
         const auto fail = [i](TxInvalid error) {
             return unexpected(BlockInvalid{BlockFault::bad_transaction, i, error});
         };
-        const auto sender = recover_sender(txs[i]);
+        const auto sender = recover_sender(txs[i], range);
         if (!sender) return fail(TxInvalid::bad_signature);
         if (const auto added = add_transaction(e, txs[i], *sender); !added)
             return fail(added.error());
     }
     return Done{};
+}
+
+Result<Done, BlockInvalid> add_all_at_once(Execution& e, const state::StateView& parent_state,
+                                           const std::vector<Tx>& txs, Executor& executor) {
+    Result<Done, BlockInvalid> all = Done{};
+    const auto on_commit = [&](size_t i, const Address& sender,
+                               Result<TxOutcome, TxInvalid> outcome) {
+        Result<Done, TxInvalid> ok = outcome ? check_room(e, txs[i]) : unexpected(outcome.error());
+        if (ok)
+            take(e, txs[i], sender, std::move(*outcome));
+        else
+            all = unexpected(BlockInvalid{BlockFault::bad_transaction, i, ok.error()});
+        return ok.has_value();
+    };
+    run_parallel(parent_state, e.world, e.context, txs, executor, on_commit);
+    return all;
 }
 
 Result<Done, BlockInvalid> compare(const BlockOutcome& outcome, const Header& header) {
@@ -113,7 +142,10 @@ Result<BlockOutcome, BlockInvalid> apply_block(const state::StateView& parent_st
     if (!e.context.rules().status_in_receipt) e.root_after = lineage.root_after;
     if (auto begun = begin_block(e.evm, block.header, parent); !begun)
         return unexpected(fault(begun.error()));
-    if (auto added = add_all(e, block.txs); !added) return unexpected(added.error());
+    const bool at_once = lineage.executor != nullptr && !e.root_after && block.txs.size() > 1;
+    auto added = at_once ? add_all_at_once(e, parent_state, block.txs, *lineage.executor)
+                         : add_all(e, block.txs);
+    if (!added) return unexpected(added.error());
     if (auto done = finish(e, block); !done) return unexpected(done.error());
     if (auto same = compare(e.outcome, block.header); !same) return unexpected(same.error());
     return std::move(e.outcome);

@@ -17,14 +17,25 @@ namespace trainyard::consensus {
 /// Hashes of blocks on this branch by number; asked only for the last 256. Zero if unknown.
 using BlockHashes = std::function<Hash(uint64_t number)>;
 
-/// What a block may ask of the chain below it. A chain that began after the Merge needs `hashes`
-/// alone.
+/// Threads that their owner lends for a while; consensus has none of its own.
+class Executor {
+public:
+    virtual ~Executor() = default;
+    /// Calls `work` on several threads at once, and returns when all calls have returned.
+    virtual void run(const std::function<void()>& work) = 0;
+};
+
+/// What a block may ask of the chain below it and of the machine it runs on. A chain that began
+/// after the Merge needs `hashes` alone.
 struct Lineage {
     BlockHashes hashes;
     /// The last blocks, parent first, kOmmerDepthMax of them; asked only if there are ommers.
     std::function<std::vector<Block>()> ancestors = {};
     /// The state root that the parent's state has with this diff: receipts from before Byzantium.
     std::function<Hash(const state::StateDiff&)> root_after = {};
+    /// Transactions run beside each other on its threads, which then also call `hashes` and read
+    /// the parent's state; null: one after the other. The outcome is the same.
+    Executor* executor = nullptr;
 };
 
 struct BlockEnv {

@@ -77,10 +77,10 @@ void Evm::begin(const Address& origin, const Uint256& gas_price, std::vector<Has
     tx_.gas_price = gas_price;
     tx_.blob_hashes = std::move(blob_hashes);
     if (!rules_.access_is_warm_or_cold) return;
-    world_.warm(world_.account(origin));
+    world_.warm(world_.entry(origin));
     for (const auto& address : vm::precompiles_of(rules_.revision))
-        world_.warm(world_.account(address));
-    if (rules_.warm_coinbase) world_.warm(world_.account(tx_.coinbase));
+        world_.warm(world_.entry(address));
+    if (rules_.warm_coinbase) world_.warm(world_.entry(tx_.coinbase));
 }
 
 CallResult Evm::call(const Message& message) {
@@ -241,7 +241,7 @@ void Evm::log(const Address& address, BytesView data, std::span<const Hash> topi
 }
 
 vm::Access Evm::access_account(const Address& address) {
-    return world_.warm(world_.account(address));
+    return world_.warm(world_.entry(address));
 }
 
 vm::Access Evm::access_storage(const Address& address, const Uint256& slot) {

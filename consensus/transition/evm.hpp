@@ -17,6 +17,10 @@ public:
 
     /// Begins a transaction: who pays what, and which accounts are warm.
     void begin(const Address& origin, const Uint256& gas_price, std::vector<Hash> blob_hashes = {});
+    /// Tips of transactions that did not look at the beneficiary are left to the caller, so that
+    /// transactions of one block do not all write to one account.
+    void defer_tip() { defers_tip_ = true; }
+    [[nodiscard]] bool defers_tip() const { return defers_tip_; }
     void set_base_fee(const Uint256& base_fee) { tx_.base_fee = base_fee; }
 
     /// Creates a contract at `address` by `message.input`; the sender's nonce is the caller's
@@ -60,6 +64,7 @@ private:
     const vm::Rules& rules_;
     vm::TxContext tx_;
     vm::Interpreter interpreter_;
+    bool defers_tip_ = false;
 };
 
 /// The address of a contract made by CREATE or a transaction (Yellow Paper equation 88).

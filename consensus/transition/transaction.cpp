@@ -106,13 +106,18 @@ Bill settle(const Tx& tx, const vm::CallResult& result, int64_t refund, const vm
 }
 
 /// EIP-1559: the base fee is burned; before London all of the price goes to the beneficiary.
-void pay_back_and_tip(Evm& evm, const Tx& tx, const Address& sender, const Uint256& gas_price,
-                      uint64_t gas_used) {
+/// Gives the tip if it is left to the caller.
+std::optional<Uint256> pay_back_and_tip(Evm& evm, const Tx& tx, const Address& sender,
+                                        const Uint256& gas_price, uint64_t gas_used) {
     World& world = evm.world();
     AccountEntry& payer = world.account(sender);
     world.add_balance(payer, gas_price * (tx.gas_limit - gas_used));
-    AccountEntry& beneficiary = world.account(evm.context().env.beneficiary);
-    world.add_balance(beneficiary, (gas_price - evm.context().env.base_fee) * gas_used);
+    const auto& env = evm.context().env;
+    const Uint256 tip = (gas_price - env.base_fee) * gas_used;
+    // A transaction that looked at the beneficiary, or was it, has to see its own tip too.
+    if (evm.defers_tip() && !world.has_loaded(env.beneficiary)) return tip;
+    world.add_balance(world.account(env.beneficiary), tip);
+    return std::nullopt;
 }
 
 void buy_gas(Evm& evm, const Tx& tx, const Address& sender, const Uint256& gas_price) {
@@ -148,7 +153,7 @@ TxOutcome run_transaction(Evm& evm, const Tx& tx, const Address& sender) {
     vm::CallResult result = execute(evm, tx, sender, static_cast<int64_t>(tx.gas_limit - due));
     refund += result.gas_refund;
     const Bill bill = settle(tx, result, refund, evm.rules());
-    pay_back_and_tip(evm, tx, sender, out.gas_price, bill.used);
+    out.tip_owed_wei = pay_back_and_tip(evm, tx, sender, out.gas_price, bill.used);
 
     out.gas_used = bill.used;
     out.gas_peak = bill.peak;

@@ -22,7 +22,8 @@ struct TxOutcome {
     vm::Status status = vm::Status::success;
     Bytes output;  ///< return or revert data
     std::optional<Address> created;
-    Uint256 gas_price;  ///< effective, in wei
+    Uint256 gas_price;                    ///< effective, in wei
+    std::optional<Uint256> tip_owed_wei;  ///< what the beneficiary has yet to get (Evm::defer_tip)
 };
 
 /// Applies one transaction to `view`. `sender` is the recovered signer.

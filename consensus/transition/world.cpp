@@ -42,29 +42,48 @@ size_t SlotHasher::operator()(const Uint256& v) const {
     return h;
 }
 
-AccountEntry& World::account(const Address& address) {
+CodeCache::Ptr CodeCache::find(const Hash& hash) const {
+    const std::lock_guard lock(mutex_);
+    const auto it = codes_.find(hash);
+    return it == codes_.end() ? nullptr : it->second;
+}
+
+CodeCache::Ptr CodeCache::put(const Hash& hash, Ptr code) {
+    const std::lock_guard lock(mutex_);
+    return codes_.try_emplace(hash, std::move(code)).first->second;
+}
+
+AccountEntry& World::entry(const Address& address) {
     auto [it, is_new] = index_.try_emplace(address, nullptr);
     if (!is_new) return *it->second;
     AccountEntry& a = accounts_.emplace_back();
     it->second = &a;
     a.address = address;
-    a.base = view_.account(address);
-    if (a.base) {
-        a.exists = true;
-        a.nonce = a.base->nonce;
-        a.balance = a.base->balance;
-        a.code_hash = a.base->code_hash;
-    }
     return a;
+}
+
+void World::load(AccountEntry& a) {
+    a.is_loaded = true;
+    a.base = view_.account(a.address);
+    if (!a.base) return;
+    a.exists = true;
+    a.nonce = a.base->nonce;
+    a.balance = a.base->balance;
+    a.code_hash = a.base->code_hash;
 }
 
 const std::shared_ptr<const vm::Code>& World::code_of(AccountEntry& a) {
     if (a.code_hash == kEmptyCodeHash) return no_code();
     if (a.code) return a.code;
     const auto it = new_codes_.find(a.code_hash);
-    a.code = it != new_codes_.end() ? it->second
-                                    : std::make_shared<const vm::Code>(view_.code(a.code_hash));
+    a.code = it != new_codes_.end() ? it->second : load_code(a.code_hash);
     return a.code;
+}
+
+CodeCache::Ptr World::load_code(const Hash& hash) const {
+    if (codes_ == nullptr) return std::make_shared<const vm::Code>(view_.code(hash));
+    if (auto known = codes_->find(hash)) return known;
+    return codes_->put(hash, std::make_shared<const vm::Code>(view_.code(hash)));
 }
 
 std::optional<Address> World::delegate_of(AccountEntry& a) {
@@ -250,6 +269,33 @@ state::StateDiff World::diff() const {
         diff.accounts[a.address] = std::move(change);
     }
     return diff;
+}
+
+void World::absorb(AccountEntry& a, const state::AccountChange& change) {
+    a.exists = true;
+    a.nonce = change.nonce;
+    a.balance = change.balance;
+    if (a.code_hash != change.code_hash) a.code = nullptr;
+    a.code_hash = change.code_hash;
+    if (change.storage_cleared) {
+        a.storage_cleared = true;
+        a.slot_index.clear();
+        a.slots.clear();
+    }
+    for (const auto& [key, value] : change.storage) slot(a, key).current = value;
+}
+
+void World::absorb(const state::StateDiff& diff) {
+    ASSERT(journal_.empty());
+    for (const auto& [hash, code] : diff.codes)
+        new_codes_.try_emplace(hash, std::make_shared<const vm::Code>(code));
+    for (const auto& [address, change] : diff.accounts) {
+        if (change)
+            absorb(account(address), *change);
+        else
+            erase(account(address));
+    }
+    ++tx_;
 }
 
 }  // namespace trainyard::consensus

@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -35,6 +36,7 @@ struct Slot {
 /// One account, now. "in" numbers name the transaction in which something holds; 0 is none.
 struct AccountEntry {
     Address address;
+    bool is_loaded = false;              ///< warmth alone needs no load
     std::optional<state::Account> base;  ///< in the view
     bool exists = false;
     bool storage_cleared = false;  ///< the view's slots are gone
@@ -51,13 +53,40 @@ struct AccountEntry {
     }
 };
 
+/// Prepared codes by their hash, for worlds that run beside each other. Thread-safe.
+class CodeCache {
+public:
+    using Ptr = std::shared_ptr<const vm::Code>;
+    /// Null if there is none.
+    [[nodiscard]] Ptr find(const Hash& hash) const;
+    /// Keeps the first of those that came with this hash, and gives it.
+    Ptr put(const Hash& hash, Ptr code);
+
+private:
+    mutable std::mutex mutex_;
+    std::unordered_map<Hash, Ptr, FixedBytesHasher> codes_;
+};
+
 /// A block's worth of changes over a view. References to entries stay valid. The view must outlive
 /// it.
 class World {
 public:
-    World(const state::StateView& view, const vm::Rules& rules) : view_(view), rules_(rules) {}
+    /// `codes` may be null; a world for one transaction of many takes and leaves codes there.
+    World(const state::StateView& view, const vm::Rules& rules, CodeCache* codes = nullptr)
+        : view_(view), rules_(rules), codes_(codes) {}
 
-    [[nodiscard]] AccountEntry& account(const Address& address);
+    [[nodiscard]] AccountEntry& account(const Address& address) {
+        AccountEntry& a = entry(address);
+        if (!a.is_loaded) load(a);
+        return a;
+    }
+    /// For `warm` alone: what is in the view is not read yet.
+    [[nodiscard]] AccountEntry& entry(const Address& address);
+    /// Whether anything but warmth was asked of this account.
+    [[nodiscard]] bool has_loaded(const Address& address) const {
+        const auto it = index_.find(address);
+        return it != index_.end() && it->second->is_loaded;
+    }
     /// From EIP-161 on an empty account does not count.
     [[nodiscard]] bool exists(const AccountEntry& a) const {
         return a.exists && !(rules_.empty_accounts_vanish && a.is_empty());
@@ -100,6 +129,9 @@ public:
     std::vector<Log> end_transaction();
     /// Everything that differs from the view. Call between transactions.
     [[nodiscard]] state::StateDiff diff() const;
+    /// Takes over the diff of one transaction that ran in a world of its own on top of this one's
+    /// state. Call between transactions.
+    void absorb(const state::StateDiff& diff);
 
 private:
     /// How to undo one change: put an old value back where it was.
@@ -129,9 +161,13 @@ private:
     void change_number(uint64_t& number, uint64_t value);
     void change_flag(bool& flag, bool value);
     void erase(AccountEntry& a);
+    void load(AccountEntry& a);
+    [[nodiscard]] CodeCache::Ptr load_code(const Hash& hash) const;
+    void absorb(AccountEntry& a, const state::AccountChange& change);
 
     const state::StateView& view_;
     const vm::Rules& rules_;
+    CodeCache* codes_;
     uint64_t tx_ = 1;
     std::deque<AccountEntry> accounts_;  ///< in the order of first use
     std::unordered_map<Address, AccountEntry*, FixedBytesHasher> index_;

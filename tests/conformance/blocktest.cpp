@@ -3,6 +3,7 @@
 #include "tests/conformance/blocktest.hpp"
 
 #include <map>
+#include <thread>
 
 #include "consensus/transition/block.hpp"
 #include "core/hash.hpp"
@@ -21,9 +22,24 @@ struct Tip {
     MemoryWorld world;
 };
 
+/// New threads for each block.
+class Threads final : public consensus::Executor {
+public:
+    explicit Threads(unsigned count) : count_(count) {}
+    void run(const std::function<void()>& work) override {
+        std::vector<std::thread> threads;
+        for (unsigned i = 0; i < count_; ++i) threads.emplace_back(work);
+        for (auto& thread : threads) thread.join();
+    }
+
+private:
+    unsigned count_;
+};
+
 /// All branches so far.
 struct Chain {
     const ChainConfig& config;
+    consensus::Executor* executor;
     std::map<Hash, Tip> tips;
     Hash head;  ///< the valid block that came last
 
@@ -47,7 +63,10 @@ std::optional<Refusal> add_block(Chain& chain, const Block& block) {
     const auto& [parent_hash, tip] = *parent;
     const auto outcome = consensus::apply_block(
         tip.world, tip.header, block,
-        {[&, at = parent_hash](uint64_t number) { return chain.hash_on_branch(at, number); }},
+        {[&, at = parent_hash](uint64_t number) { return chain.hash_on_branch(at, number); },
+         {},
+         {},
+         chain.executor},
         chain.config);
     if (!outcome) return refusal_of(outcome.error());
     Tip next{block.header, tip.world};
@@ -100,7 +119,7 @@ std::string run_blocks(const json::object& test, Chain& chain) {
     return "";
 }
 
-std::string run_test(const json::object& test) {
+std::string run_test(const json::object& test, unsigned parallel) {
     const auto* own = find(test, "config");
     const auto config =
         config_named(test.at("network").as_string(), own == nullptr ? nullptr : &own->as_object());
@@ -109,7 +128,8 @@ std::string run_test(const json::object& test) {
     genesis.world.apply(accounts_of(object_at(test, "pre")));
     if (genesis.world.root() != genesis.header.state_root) return "another genesis state root";
     const Hash genesis_hash = hash_header(genesis.header);
-    Chain chain{*config, {}, genesis_hash};
+    Threads threads(parallel);
+    Chain chain{*config, parallel > 1 ? &threads : nullptr, {}, genesis_hash};
     chain.tips.emplace(genesis_hash, std::move(genesis));
     if (auto error = run_blocks(test, chain); !error.empty()) return error;
     const auto last = chain.tips.find(fixed_of<Hash>(test.at("lastblockhash")));
@@ -137,7 +157,7 @@ Tally run_block_file(const json::value& file, const std::string& path, const Opt
         }
         std::string difference;
         try {
-            difference = run_test(o);
+            difference = run_test(o, options.parallel);
         } catch (const BadVector& bad) {
             difference = "bad vector: " + bad.what;
         }

@@ -32,8 +32,8 @@ std::optional<Options> parse_arguments(int argc, char** argv) {
     Options options;
     for (int i = 1; i < argc; ++i) {
         const std::string argument = argv[i];
-        const bool takes_value =
-            argument == "--fork" || argument == "--jobs" || argument == "--exclude";
+        const bool takes_value = argument == "--fork" || argument == "--jobs" ||
+                                 argument == "--exclude" || argument == "--parallel";
         if (!takes_value && argument.starts_with("--")) return std::nullopt;
         if (!takes_value) {
             options.paths.push_back(argument);
@@ -43,8 +43,9 @@ std::optional<Options> parse_arguments(int argc, char** argv) {
         const std::string value = argv[i];
         if (argument == "--fork") options.fork = value;
         if (argument == "--exclude") options.exclusions = read_exclusions(value);
-        if (argument == "--jobs")
-            options.jobs = std::clamp(static_cast<unsigned>(std::atoi(value.c_str())), 1u, 256u);
+        const auto count = std::clamp(static_cast<unsigned>(std::atoi(value.c_str())), 1u, 256u);
+        if (argument == "--jobs") options.jobs = count;
+        if (argument == "--parallel") options.parallel = count;
     }
     return options.paths.empty() ? std::nullopt : std::optional(options);
 }
@@ -84,7 +85,8 @@ bool is_excluded(const std::string& path, std::string_view name, const Options& 
 int run_program(int argc, char** argv, const RunFile& run_file) {
     const auto options = parse_arguments(argc, argv);
     if (!options) {
-        std::fprintf(stderr, "usage: %s PATH... [--fork NAME] [--exclude FILE] [--jobs N]\n",
+        std::fprintf(stderr,
+                     "usage: %s PATH... [--fork NAME] [--exclude FILE] [--jobs N] [--parallel N]\n",
                      argv[0]);
         return 2;
     }

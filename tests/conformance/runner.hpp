@@ -15,6 +15,7 @@ struct Options {
     std::string fork;                     ///< empty: all
     std::vector<std::string> exclusions;  ///< parts of test names or paths
     unsigned jobs = 1;
+    unsigned parallel = 1;  ///< threads for the transactions of one block
 };
 
 /// What one file gave.
