@@ -21,6 +21,7 @@ uint64_t NodeBackend::chain_id() const {
 
 std::vector<rpc::ValidatorInfo> NodeBackend::validators() const {
     std::vector<rpc::ValidatorInfo> infos;
+    if (parts_.chain.is_foreign()) return infos;
     for (const auto& v : parts_.chain.validators().all()) {
         const bool is_self = parts_.self == v.address;
         infos.push_back({v.address, v.consensus_key, v.vrf_key, v.p2p_key,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/assert.hpp"
 #include "node/chain/body.hpp"
 #include "node/chain/impl.hpp"
 
@@ -14,13 +15,11 @@ ChainError store_error(const state::StoreError& error) {
     return {state::to_text(error)};
 }
 
-Result<Done, ChainError> write_genesis(state::World& world, const config::Genesis& genesis) {
-    const Block block = config::genesis_block(genesis);
-    const auto diff = config::genesis_state(genesis);
-    const auto update = state::state_root(kEmptyTrieRoot, diff, state::NoNodes());
+Result<Done, ChainError> write_genesis(state::World& world, const Chain::FirstBlock& first) {
+    const auto update = state::state_root(kEmptyTrieRoot, first.state, state::NoNodes());
     if (!update) return unexpected(ChainError{state::to_text(update.error())});
     const std::vector<Receipt> none;
-    const auto done = world.commit_block({block, none, diff, *update, {}, nullptr});
+    const auto done = world.commit_block({first.block, none, first.state, *update, {}, nullptr});
     if (!done) return unexpected(store_error(done.error()));
     return Done{};
 }
@@ -95,22 +94,21 @@ Chain::Chain(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Chain::~Chain() = default;
 
 Result<std::unique_ptr<Chain>, ChainError> Chain::open(state::Kv& kv, Options options) {
-    const auto genesis_hash = config::check_genesis(options.genesis);
-    if (!genesis_hash) return unexpected(ChainError{genesis_hash.error().text()});
+    const Hash genesis_hash = hash_header(options.first.block.header);
     auto world = state::World::open(kv);
     if (!world) return unexpected(store_error(world.error()));
     if (!(*world)->head()) {
-        if (auto done = write_genesis(**world, options.genesis); !done)
+        if (auto done = write_genesis(**world, options.first); !done)
             return unexpected(done.error());
     }
     const auto first = (*world)->header_by_number(0);
-    if (!first || hash_header(*first) != *genesis_hash)
+    if (!first || hash_header(*first) != genesis_hash)
         return unexpected(
             ChainError{"the data folder holds another chain (its block 0 is not " +
-                       to_hex0x(genesis_hash->bytes) +
+                       to_hex0x(genesis_hash.bytes) +
                        "): use another --datadir, or the genesis file it began with"});
     auto impl = std::make_unique<Impl>(std::move(options), std::move(*world));
-    impl->genesis_hash = *genesis_hash;
+    impl->genesis_hash = genesis_hash;
     auto head = impl->store.by_number(impl->world->head()->header.number);
     if (head == nullptr) {
         const auto damage = impl->world->damage();
@@ -124,8 +122,12 @@ Result<std::unique_ptr<Chain>, ChainError> Chain::open(state::Kv& kv, Options op
 const consensus::ChainConfig& Chain::config() const {
     return impl_->options.config;
 }
+bool Chain::is_foreign() const {
+    return !impl_->options.validators;
+}
 const consensus::ValidatorSet& Chain::validators() const {
-    return impl_->options.validators;
+    ASSERT(!is_foreign());
+    return *impl_->options.validators;
 }
 const Hash& Chain::genesis_hash() const {
     return impl_->genesis_hash;

@@ -57,10 +57,19 @@ struct BuildRequest {
 /// written in one synced batch.
 class Chain {
 public:
+    /// Block 0 and the state after it: of a genesis file of ours, or of a foreign chain's.
+    struct FirstBlock {
+        FirstBlock(const config::Genesis& genesis)
+            : block(config::genesis_block(genesis)), state(config::genesis_state(genesis)) {}
+        FirstBlock(Block b, state::StateDiff s) : block(std::move(b)), state(std::move(s)) {}
+        Block block;
+        state::StateDiff state;
+    };
     struct Options {
         consensus::ChainConfig config;
-        config::Genesis genesis;
-        consensus::ValidatorSet validators;
+        FirstBlock first;
+        std::optional<consensus::ValidatorSet> validators;  ///< none on a foreign chain
+        consensus::Executor* executor = nullptr;            ///< for the transactions of one block
     };
     /// Opens the store, or writes the genesis into an empty one.
     [[nodiscard]] static Result<std::unique_ptr<Chain>, ChainError> open(state::Kv& kv,
@@ -68,6 +77,9 @@ public:
     ~Chain();
 
     [[nodiscard]] const consensus::ChainConfig& config() const;
+    /// True if nobody votes on this chain: it was imported, and gets no new blocks.
+    [[nodiscard]] bool is_foreign() const;
+    /// Precondition: not foreign.
     [[nodiscard]] const consensus::ValidatorSet& validators() const;
     [[nodiscard]] const Hash& genesis_hash() const;
 

@@ -53,7 +53,8 @@ Verdict Chain::Impl::run(const Header& header, BytesView body) {
     if (!block) return Verdict::invalid;
     const auto view = view_of(*parent);
     auto outcome = consensus::apply_block(*view, parent->tip()->block.header, *block,
-                                          {hashes_on(*world, *parent)}, options.config);
+                                          {hashes_on(*world, *parent), {}, {}, options.executor},
+                                          options.config);
     if (world->damage()) return Verdict::unavailable;
     if (!outcome) return Verdict::invalid;
     auto update =

@@ -41,6 +41,7 @@ struct Arguments {
     GenesisArgs genesis;
     DevnetArgs devnet;
     ImportArgs import;
+    ServeArgs serve;
     std::string shell;
     std::string config_file;
     bool print_config = false;
@@ -292,6 +293,15 @@ void add_import(CLI::App& app, Arguments& a) {
     import->add_flag("--no-seal-check", a.import.no_seal_check,
                      "trust the file: proof of work and beacon seals are not checked");
     import->add_option("file", a.import.file, "concatenated RLP of blocks")->required();
+    auto* serve = command(
+        app, "serve", "JSON-RPC over an imported chain",
+        "trainyard serve --genesis genesis.json --datadir trainyard-import",
+        [&a] { return run_serve(a.out, a.serve); }, a);
+    serve->add_option("--genesis", a.serve.genesis, "chain spec in geth's format")->required();
+    serve->add_option("--datadir", a.serve.datadir, "folder that `import` made")
+        ->capture_default_str();
+    serve->add_option("--http-addr", a.serve.http_addr, "listens here")->capture_default_str();
+    serve->add_option("--http-port", a.serve.http_port, "0: any free one")->capture_default_str();
 }
 
 void add_devnet(CLI::App& app, Arguments& a) {

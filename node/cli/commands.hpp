@@ -142,6 +142,15 @@ struct ImportArgs {
 /// Executes the blocks of a foreign chain into a store and tells the head.
 int run_import(const Output& out, const ImportArgs& args);
 
+struct ServeArgs {
+    std::string genesis;
+    std::string datadir = "trainyard-import";
+    std::string http_addr = "127.0.0.1";
+    uint16_t http_port = 8545;  ///< 0: any free one
+};
+/// JSON-RPC over an imported chain, until a signal comes.
+int run_serve(const Output& out, const ServeArgs& args);
+
 struct DevnetArgs {
     std::string folder = "devnet";
     uint32_t validators = 4;

@@ -2,10 +2,12 @@
 // The composition of a node: build the parts, join them, run.
 #include "node/cli/node_command.hpp"
 
+#include <algorithm>
 #include <random>
 
 #include "node/backend/node_backend.hpp"
 #include "node/bft/bft_node.hpp"
+#include "node/chain/executor.hpp"
 #include "node/cli/head_feed.hpp"
 #include "node/cli/node_blobs.hpp"
 #include "node/cli/node_setup.hpp"
@@ -65,7 +67,8 @@ public:
           stores_(std::move(stores)),
           log_(log),
           rpc_strand_(runtime_.make_strand()),
-          started_ms_(runtime_.clock().steady_ms()) {}
+          started_ms_(runtime_.clock().steady_ms()),
+          executor_(std::clamp(config.parallel, 1u, 256u)) {}
 
     [[nodiscard]] Result<Done, std::string> build();
     [[nodiscard]] Result<Done, std::string> start();
@@ -91,6 +94,7 @@ private:
     runtime::Strand rpc_strand_;
     const uint64_t started_ms_;
     uint64_t first_height_ = 0;  ///< final when the node started
+    chain::ThreadExecutor executor_;
     std::unique_ptr<cb::KeySigner> signer_;
     std::unique_ptr<chain::Chain> chain_;
     std::unique_ptr<mempool::Mempool> pool_;
@@ -112,7 +116,8 @@ private:
 
 Result<Done, std::string> Node::build() {
     auto opened =
-        chain::Chain::open(*stores_.chain, {setup_.chain, setup_.genesis, *setup_.validators});
+        chain::Chain::open(*stores_.chain, {setup_.chain, setup_.genesis, *setup_.validators,
+                                            config_.parallel > 1 ? &executor_ : nullptr});
     if (!opened) return unexpected(opened.error().what);
     chain_ = std::move(*opened);
     first_height_ = chain_->finalised()->height();

@@ -86,6 +86,7 @@ std::vector<Setting> make_settings() {
         text("genesis", &C::genesis, "genesis file of the chain"),
         text("keys", &C::keys,
              "folder of a validator's keystores; without it the node only follows"),
+        number<uint32_t>("parallel", &C::parallel, 1, "threads for the transactions of a block"),
         text("http.addr", &C::http_addr, "address for JSON-RPC over HTTP and WebSocket"),
         number<uint16_t>("http.port", &C::http_port, 0, "port for JSON-RPC; 0 chooses a free one"),
         list("http.corsdomain", &C::http_cors, "origins of web pages that may call, * for all"),

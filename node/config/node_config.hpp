@@ -32,6 +32,7 @@ struct NodeConfig {
     uint32_t verifier_memory_mb = 8192;
     uint32_t verifier_timeout_s = 600;
     uint32_t verifier_threads = 1;
+    uint32_t parallel = 1;  ///< threads for the transactions of one block
     uint32_t blob_quota_gb = 100;
 };
 

@@ -16,7 +16,14 @@ if [ ! -f "$stamp" ]; then
 fi
 case $(basename "$program") in
     statetest) "$program" "$folder/vectors/state" --exclude "$exclusions" --jobs 2 ;;
-    blocktest) "$program" "$folder/vectors/blockchain" --exclude "$exclusions" --jobs 2 ;;
-    trainyard) sh "$(dirname "$0")/import_chain.sh" "$program" "$folder/vectors/rpc" ;;
+    blocktest)
+        "$program" "$folder/vectors/blockchain" --exclude "$exclusions" --jobs 2
+        echo "transactions beside each other"
+        "$program" "$folder/vectors/blockchain" --exclude "$exclusions" --parallel 4 ;;
+    trainyard)
+        sh "$(dirname "$0")/import_chain.sh" "$program" "$folder/vectors/rpc"
+        command -v python3 > /dev/null || { echo "SKIPPED: no python3 for the RPC exchanges"; exit 0; }
+        python3 "$(dirname "$0")/rpc_exchanges.py" "$program" "$folder/vectors/rpc" \
+            --known "$(dirname "$0")/rpc_known.txt" ;;
     precompiletest) "$program" "$folder/vectors/precompiles" ;;
 esac
