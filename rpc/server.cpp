@@ -118,9 +118,12 @@ Server::~Server() = default;
 std::string Server::handle(std::string_view body, const std::shared_ptr<Session>& session) {
     auto answer = answer_body(*service_, body, session);
     if (!session) return answer;
-    // A subscriber learns its id before the first event under it.
-    if (!answer.empty()) session->push(std::make_shared<const std::string>(std::move(answer)));
-    service_->with_subscriptions([&](Subscriptions& s) { s.activate(*session); });
+    // A subscriber learns its id before the first event under it, and misses none after that:
+    // events are pushed under the same lock.
+    service_->with_subscriptions([&](Subscriptions& s) {
+        if (!answer.empty()) session->push(std::make_shared<const std::string>(std::move(answer)));
+        s.activate(*session);
+    });
     return "";
 }
 

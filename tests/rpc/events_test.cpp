@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logs, polled filters and subscriptions.
+#include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "tests/rpc/fixture.hpp"
@@ -188,6 +190,37 @@ TEST(subscriptions, push_heads_logs_and_transactions) {
     rpc.server->on_pending_tx({tx, hash_tx(tx), address_of_key(1)});
     EXPECT_TRUE(session->messages.empty());
     EXPECT_NE(whole, hashes);
+}
+
+/// A client that has read its answer, and a block that comes before the server returns to it.
+struct QuickSession : Session {
+    std::function<void()> on_answer;
+    std::thread elsewhere;
+    std::mutex mutex;
+    std::vector<std::string> messages;
+
+    void push(std::shared_ptr<const std::string> message) override {
+        bool is_answer = false;
+        {
+            const std::lock_guard lock(mutex);
+            messages.push_back(*message);
+            is_answer = messages.size() == 1;
+        }
+        if (!is_answer) return;
+        elsewhere = std::thread(on_answer);
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+};
+
+TEST(subscriptions, miss_nothing_once_the_client_knows_the_id) {
+    Rpc rpc;
+    add_logs(rpc);
+    const auto session = std::make_shared<QuickSession>();
+    session->on_answer = [&] { rpc.server->on_head({}, {rpc.chain.blocks[3]}); };
+    rpc.raw(R"({"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]})", session);
+    session->elsewhere.join();
+    ASSERT_EQ(session->messages.size(), 2u);
+    EXPECT_THAT(session->messages[1], HasSubstr(to_hex0x(rpc.chain.blocks[3]->hash.bytes)));
 }
 
 TEST(subscriptions, tell_when_the_node_falls_behind) {
