@@ -184,6 +184,10 @@ struct PeerInfo {
     std::string address;  ///< host:port
     bool inbound = false;
     uint64_t finalised_height = 0;
+    std::string agent;  ///< what it calls itself
+    uint64_t connected_s = 0, round_trip_ms = 0;
+    int score = 100;           ///< 100 is spotless, 0 is banned
+    std::string last_problem;  ///< why it lost points last, if it did
 };
 
 struct ValidatorInfo {
@@ -199,7 +203,10 @@ struct NodeStatus {
     std::string role;      ///< "validator" or "observer"
     std::string verifier;  ///< what checks training here: "cuda <device>", "cpu avx512", "none", …
     uint64_t uptime_s = 0;
-    std::string halted;  ///< why the node stands still; empty when it does not
+    std::string halted;            ///< why the node stands still; empty when it does not
+    Address leader;                ///< of the view
+    std::string waits_for;         ///< what must happen before the view ends, in words
+    std::vector<Address> missing;  ///< validators whose vote it waits for
 };
 
 /// Thread-safe: the methods are called from several pool threads at once, and may take as long as a

@@ -46,6 +46,7 @@ struct Method {
 [[nodiscard]] std::span<const Method> tx_methods();
 [[nodiscard]] std::span<const Method> log_methods();
 [[nodiscard]] std::span<const Method> subscribe_methods();
+[[nodiscard]] std::span<const Method> admin_methods();
 [[nodiscard]] std::span<const Method> net_methods();
 [[nodiscard]] std::span<const Method> txpool_methods();
 [[nodiscard]] std::span<const Method> debug_methods();

@@ -27,19 +27,20 @@ LAYERS = {
 # Inside node/ each subsystem is a folder of its own with its own edges (CMakeLists.txt says the same).
 NODE_LAYERS = {
     "runtime": [], "config": [], "blobs": [], "wallet": ["config"], "chain": ["config"],
-    "mempool": ["chain"], "backend": ["chain", "mempool"], "p2p": ["runtime"], "bft": ["runtime", "chain", "mempool", "p2p"],
+    "mempool": ["chain"], "backend": ["chain", "mempool"], "p2p": ["runtime"], "metrics": [],
+    "bft": ["runtime", "metrics", "chain", "mempool", "p2p"],
     "sync": ["runtime", "p2p", "blobs"],
     "http": ["runtime", "chain", "mempool", "blobs", "config"],
     "verify": ["runtime", "wallet"], "provider": ["wallet", "runtime"],
     "cli": ["runtime", "config", "blobs", "wallet", "chain", "mempool", "p2p", "bft", "sync", "http",
-            "backend", "verify", "provider"],
+            "metrics", "backend", "verify", "provider"],
 }
 # Third-party header prefix -> the only folders that may include it.
 HOMES = {
     "secp256k1": ["core"], "openssl/": ["core", "node", "vm/precompiles", "bench"], "leveldb/": ["state"],
     "gmp": ["vm"], "cuda": ["cuda"], "boost/json": ["rpc", "node", "tests"], "boost/": ["node", "tests"],
     "google/protobuf": ["node/p2p"], "proto/": ["node/p2p"], "CLI/": ["node/cli"],
-    "spdlog/": ["node"], "fmt/": ["node"], "toml++/": ["node/config"],
+    "spdlog/": ["node"], "prometheus/": ["node/metrics"], "fmt/": ["node"], "toml++/": ["node/config"],
     "gtest/": ["tests"], "gmock/": ["tests"], "benchmark/": ["bench"], "cblas": ["bench"],
 }
 PURE = ["core", "state", "vm", "consensus", "rpc"]

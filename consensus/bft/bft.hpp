@@ -207,6 +207,20 @@ struct Evidence {
     Offence offence = Offence::two_notarize;
     Vote first, second;
 };
+/// Why this validator nullified a view; for logs and metrics, nothing is to be done.
+enum class Cause : uint8_t {
+    no_proposal,   ///< nothing to notarize came within the lead time
+    too_slow,      ///< notarized perhaps, but not certified within the advance time
+    bad_proposal,  ///< the leader's proposal breaks a rule
+    bad_block,     ///< notarized by a quorum, and execution says no
+    leader_quit,   ///< the leader nullified its own view
+    cannot_build,  ///< this validator leads and has no block
+};
+inline constexpr size_t kCauses = 6;
+struct GaveUp {
+    View view;
+    Cause cause = Cause::no_proposal;
+};
 /// A quorum made final what this node finds invalid: a bug here or there. Stop and call for help.
 struct Diverged {
     BlockPtr block;
@@ -214,7 +228,7 @@ struct Diverged {
 };
 
 using Effect = std::variant<Persist, Forget, Send, Broadcast, SetTimer, Build, Execute, Certified,
-                            Finalized, ServeBlock, Behind, Evidence, Diverged>;
+                            Finalized, ServeBlock, Behind, Evidence, GaveUp, Diverged>;
 
 /// Where the machine stands, for status pages and tests.
 struct Standing {
@@ -226,6 +240,24 @@ struct Standing {
     View certified_view;
     Height certified_height;
     Hash certified_hash;
+};
+
+/// What has to happen before the machine leaves its view.
+enum class Need : uint8_t {
+    proposal,      ///< of the leader
+    own_block,     ///< this validator leads and builds, or keeps the block interval
+    ancestors,     ///< a proposal is here; its parent or nullifications before it are not
+    notarizes,     ///< votes for the block proposed
+    block,         ///< notarized; its body, or an ancestor's, is not here
+    execution,     ///< notarized and here; being executed
+    nullifies,     ///< this validator gave the view up; others have to
+    final_blocks,  ///< a final block is known that is not here: catching up
+};
+struct Waiting {
+    Need need = Need::proposal;
+    uint64_t weight_gwei = 0;  ///< notarizes, nullifies: weight of those who voted so
+    uint64_t quorum_gwei = 0;
+    std::vector<ValidatorIndex> missing;  ///< notarizes, nullifies: who has not voted so
 };
 
 class Machine;
@@ -247,6 +279,7 @@ public:
     [[nodiscard]] std::vector<Effect> step(const Input& input);
 
     [[nodiscard]] Standing standing() const;
+    [[nodiscard]] Waiting waiting() const;
     /// An unfinished block (proposed or certified, not yet final), or null.
     [[nodiscard]] BlockPtr find_block(const Hash& hash) const;
 

@@ -76,10 +76,10 @@ void Machine::on(const Timeout& input) {
     if (id.view != view_) return;
     switch (id.kind) {
         case TimerKind::lead:
-            if (!has_cast(VoteKind::notarize, view_)) nullify();
+            if (!has_cast(VoteKind::notarize, view_)) nullify(Cause::no_proposal);
             return;
         case TimerKind::advance:
-            nullify();
+            nullify(Cause::too_slow);
             return;
         case TimerKind::retry:
             retry();
@@ -93,10 +93,10 @@ void Machine::on(const Timeout& input) {
 void Machine::on(const BuiltBlock& input) {
     if (input.view != view_ || !requested_ || requested_->view != view_) return;
     if (has_cast(VoteKind::notarize, view_) || has_cast(VoteKind::nullify, view_)) return;
-    if (!input.block || !is_as_requested(*input.block)) return nullify();
+    if (!input.block || !is_as_requested(*input.block)) return nullify(Cause::cannot_build);
     const BlockPtr block = input.block;
     const auto* entry = tree_.insert(block, set_);
-    if (!entry) return nullify();
+    if (!entry) return nullify(Cause::cannot_build);
     const auto parent = tree_.find(block->header.parent_hash);
     tree_.set_execution(block->hash, Execution::valid);
     Propose proposal{block, justify(*parent, view_), *params_.self, {}};
@@ -208,6 +208,9 @@ std::vector<Effect> Bft::step(const Input& input) {
 }
 Standing Bft::standing() const {
     return machine_->standing();
+}
+Waiting Bft::waiting() const {
+    return machine_->waiting();
 }
 BlockPtr Bft::find_block(const Hash& hash) const {
     return machine_->find_block(hash);

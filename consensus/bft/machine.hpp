@@ -31,6 +31,7 @@ public:
 
     [[nodiscard]] std::vector<Effect> step(const Input& input);
     [[nodiscard]] Standing standing() const;
+    [[nodiscard]] Waiting waiting() const;
     [[nodiscard]] BlockPtr find_block(const Hash& hash) const;
 
 private:
@@ -58,7 +59,7 @@ private:
     [[nodiscard]] bool may_vote() const { return signer_ != nullptr && params_.self.has_value(); }
     [[nodiscard]] bool has_cast(VoteKind kind, View view) const;
     void cast(VoteKind kind, View view, const Hash& block, bool tell);
-    void nullify();
+    void nullify(Cause cause);
     void take_vote(const Vote& vote);
     void take_certificate(ValidatorIndex from, const CertPtr& certificate);
     void act_on_certificate(ValidatorIndex from, const CertPtr& certificate);
@@ -66,6 +67,9 @@ private:
     [[nodiscard]] bool is_signed_right(const Certificate& certificate) const;
     void report(const std::vector<Evidence>& evidence);
     void note_activity(ValidatorIndex who, View view);
+
+    // waiting.cpp
+    [[nodiscard]] Waiting waiting_for_votes(Need need, VoteKind kind, const Hash& block) const;
 
     // machine_blocks.cpp: proposals, execution, certifying, finality
     void on_message(ValidatorIndex from, const Propose& message);

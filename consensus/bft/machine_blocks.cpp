@@ -23,7 +23,7 @@ void Machine::on_message(ValidatorIndex from, const Propose& message) {
     if (!body_fits && from != message.leader) return;
     take_vote(vote);
     if (!body_fits) {
-        if (seal->view == view_ && message.leader == current_leader()) nullify();
+        if (seal->view == view_ && message.leader == current_leader()) nullify(Cause::bad_proposal);
         return;
     }
     // Only one justification a view and proposer is worth the signatures in it.
@@ -116,7 +116,7 @@ bool Machine::certify_ready() {
     }
     for (const auto& [view, hash] : good) certified(view, hash);
     for (const auto& [view, hash] : bad)
-        if (view == view_) nullify();
+        if (view == view_) nullify(Cause::bad_block);
     return !good.empty() || !bad.empty();
 }
 
@@ -187,7 +187,7 @@ bool Machine::notarize_ready() {
                 it = record->proposals.erase(it);
                 continue;
             case Reading::invalid:
-                nullify();
+                nullify(Cause::bad_proposal);
                 return true;
             case Reading::good:
                 notarize(it->second);

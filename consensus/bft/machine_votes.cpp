@@ -37,9 +37,10 @@ void Machine::cast(VoteKind kind, View view, const Hash& block, bool tell) {
     take_vote(vote);
 }
 
-void Machine::nullify() {
+void Machine::nullify(Cause cause) {
     if (!may_vote() || has_cast(VoteKind::finalize, view_) || has_cast(VoteKind::nullify, view_))
         return;
+    emit(GaveUp{view_, cause});
     cast(VoteKind::nullify, view_, Hash{}, true);
 }
 
@@ -51,7 +52,7 @@ void Machine::take_vote(const Vote& vote) {
     if (auto certificate = book_.form_certificate(vote.kind, vote.view, vote.block))
         act_on_certificate(kNoValidator, certificate);
     const bool gives_up = vote.kind == VoteKind::nullify && vote.view == view_;
-    if (gives_up && vote.signer == current_leader()) nullify();
+    if (gives_up && vote.signer == current_leader()) nullify(Cause::leader_quit);
 }
 
 void Machine::take_certificate(ValidatorIndex from, const CertPtr& certificate) {

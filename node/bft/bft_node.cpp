@@ -16,6 +16,7 @@ namespace {
 /// Inputs that wait for the strand. Beyond this, messages of peers are dropped: they come again.
 /// Timeouts and verdicts never are, because they do not.
 constexpr size_t kInputsMax = 4096;
+constexpr size_t kSeenMax = 1024;  ///< blocks whose time to finality is being taken
 
 /// The machine's checks: real signatures, and the chain's cheap half of validity.
 class NodeChecks final : public cb::RealChecks {
@@ -69,12 +70,16 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
 
     mutable std::mutex mutex;  // guards what other threads read
     cb::Standing standing;
+    cb::Waiting waiting;
+    BftCounters counters;
     std::string halted;
+    std::map<Hash, uint64_t> seen_us;  ///< when execution began; strand only
 
     // --- inputs
 
     void give(cb::Input input) {
-        if (inputs.size() >= kInputsMax && std::holds_alternative<cb::Received>(input)) return;
+        if (inputs.size() >= kInputsMax && std::holds_alternative<cb::Received>(input))
+            return count([](BftCounters& c) { ++c.dropped; });
         inputs.push_back(std::move(input));
         drain();
     }
@@ -93,6 +98,13 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         busy = false;
         const std::lock_guard lock(mutex);
         standing = machine->standing();
+        waiting = machine->waiting();
+        counters.waiting = inputs.size();
+    }
+
+    void count(const std::function<void(BftCounters&)>& change) {
+        const std::lock_guard lock(mutex);
+        change(counters);
     }
 
     void post(cb::Input input) {
@@ -117,6 +129,10 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         if (event.is_up && index) give(cb::PeerConnected{*index});
     }
 
+    double seconds_since(uint64_t then_us) const {
+        return static_cast<double>(clock.steady_us() - then_us) / 1e6;
+    }
+
     bool is_halted() const {
         const std::lock_guard lock(mutex);
         return !halted.empty();
@@ -135,7 +151,11 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
     // --- effects
 
     void carry_out(const cb::Persist& e) {
-        if (!journal.append(e.view, e.record, e.sync))
+        const uint64_t before_us = clock.steady_us();
+        const bool kept = journal.append(e.view, e.record, e.sync).has_value();
+        const double took_s = seconds_since(before_us);
+        if (e.sync) count([&](BftCounters& c) { c.fsync.add(took_s); });
+        if (!kept)
             halt("the vote journal cannot be written: check the disk, then start the node again");
     }
     void carry_out(const cb::Forget& e) {
@@ -161,6 +181,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
     }
 
     void carry_out(const cb::Build& e) {
+        count([](BftCounters& c) { ++c.proposed; });
         const chain::BuildRequest request{
             .parent = e.parent,
             .parent_hash = e.parent_hash,
@@ -176,16 +197,30 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         });
     }
     void carry_out(const cb::Execute& e) {
+        if (seen_us.size() >= kSeenMax) seen_us.clear();
+        seen_us.emplace(e.block->hash, clock.steady_us());
         parts.runtime.offload([self = shared_from_this(), block = e.block] {
+            const uint64_t before_us = self->clock.steady_us();
             const auto verdict = machine_verdict(self->parts.chain.execute(*block));
+            const double took_s = self->seconds_since(before_us);
+            self->count([&](BftCounters& c) { c.execution.add(took_s); });
             if (verdict == cb::Verdict::invalid)
                 self->parts.log.warn("refused a block",
                                      {{"height", block->header.number}, {"hash", block->hash}});
             self->post(cb::BlockVerdict{block->hash, verdict});
         });
     }
-    void carry_out(const cb::Certified& e) { parts.chain.certify(e.block->hash); }
+    void carry_out(const cb::Certified& e) {
+        count([](BftCounters& c) { ++c.certified; });
+        parts.chain.certify(e.block->hash);
+    }
     void carry_out(const cb::Finalized& e) {
+        const auto seen = seen_us.find(e.block->hash);
+        count([&](BftCounters& c) {
+            ++c.finalised;
+            if (seen != seen_us.end()) c.finality.add(seconds_since(seen->second));
+        });
+        if (seen != seen_us.end()) seen_us.erase(seen);
         const auto done = parts.chain.finalise(e.block->hash, *e.certificate);
         if (!done) halt(done.error().what);
     }
@@ -197,7 +232,11 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         parts.log.info("behind the others, catching up", {{"to", e.block->header.number}});
         if (options.on_behind) options.on_behind(e);
     }
+    void carry_out(const cb::GaveUp& e) {
+        count([&](BftCounters& c) { ++c.gave_up[static_cast<size_t>(e.cause)]; });
+    }
     void carry_out(const cb::Evidence& e) {
+        count([](BftCounters& c) { ++c.offences; });
         const auto& who = parts.chain.validators().at(e.first.signer);
         parts.log.warn("a validator broke a voting rule",
                        {{"validator", who.address}, {"view", e.first.view.value}});
@@ -241,6 +280,16 @@ void BftNode::synced() {
 cb::Standing BftNode::standing() const {
     const std::lock_guard lock(impl_->mutex);
     return impl_->standing;
+}
+
+cb::Waiting BftNode::waiting() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->waiting;
+}
+
+BftCounters BftNode::counters() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->counters;
 }
 
 std::string BftNode::halted() const {

@@ -2,6 +2,7 @@
 // Runs the vote machine: messages, timers and verdicts go in, effects are carried out in order.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,12 +10,26 @@
 #include "consensus/bft/bft.hpp"
 #include "node/chain/chain.hpp"
 #include "node/mempool/mempool.hpp"
+#include "node/metrics/histogram.hpp"
 #include "node/p2p/network.hpp"
 #include "node/runtime/log.hpp"
 #include "node/runtime/runtime.hpp"
 #include "state/kv.hpp"
 
 namespace trainyard::node::bft {
+
+/// What happened since the start.
+struct BftCounters {
+    std::array<uint64_t, consensus::bft::kCauses> gave_up{};  ///< own NULLIFY votes, by cause
+    uint64_t proposed = 0;  ///< blocks asked of this node as a leader
+    uint64_t certified = 0, finalised = 0;
+    uint64_t offences = 0;     ///< of validators, proven
+    uint64_t dropped = 0;      ///< inputs of peers beyond the queue
+    uint64_t waiting = 0;      ///< inputs in the queue now
+    metrics::Durations fsync;  ///< of a vote, before it leaves
+    metrics::Durations execution;
+    metrics::Durations finality;  ///< from having a block to knowing it final
+};
 
 /// The machine lives on one strand. Blocks are built and executed on the pool.
 class BftNode {
@@ -50,6 +65,8 @@ public:
     void synced();
     /// From any thread.
     [[nodiscard]] consensus::bft::Standing standing() const;
+    [[nodiscard]] consensus::bft::Waiting waiting() const;
+    [[nodiscard]] BftCounters counters() const;
     [[nodiscard]] std::string halted() const;
 
 private:

@@ -10,6 +10,7 @@
 #include "node/chain/executor.hpp"
 #include "node/cli/head_feed.hpp"
 #include "node/cli/node_blobs.hpp"
+#include "node/cli/node_report.hpp"
 #include "node/cli/node_setup.hpp"
 #include "node/cli/sync_target.hpp"
 #include "node/cli/version.hpp"
@@ -55,7 +56,14 @@ Hash random_seed() {
 }
 
 rpc::PeerInfo peer_info(const p2p::PeerInfo& peer) {
-    return {to_hex0x(peer.id.bytes), p2p::to_string(peer.endpoint), peer.is_inbound, 0};
+    return {.id = to_hex0x(peer.id.bytes),
+            .address = p2p::to_string(peer.endpoint),
+            .inbound = peer.is_inbound,
+            .agent = peer.agent,
+            .connected_s = peer.connected_ms / 1000,
+            .round_trip_ms = peer.round_trip_ms,
+            .score = peer.score,
+            .last_problem = peer.last_problem};
 }
 
 /// All parts of one node; members are destroyed in reverse, after the runtime has stopped.
@@ -188,6 +196,12 @@ void Node::build_rpc() {
     web.vhosts = config_.http_vhosts;
     http::Hooks hooks;
     hooks.why_not_ready = [this] { return bft_->halted(); };
+    hooks.metrics = [this] {
+        const uint64_t up_ms = runtime_.clock().steady_ms() - started_ms_;
+        return metrics::to_prometheus_text(
+            metrics_of({*bft_, *chain_, *pool_, *network_, *store_, auditor_.get(), config_.datadir,
+                        runtime_.clock().wall_ms(), up_ms}));
+    };
     http_ = std::make_unique<http::HttpServer>(
         http::HttpServer::Parts{runtime_, *server_, *backend_, log_.named("http")}, std::move(web),
         std::move(hooks));
@@ -242,11 +256,20 @@ void Node::on_tx(const p2p::PeerId& peer, Bytes payload) {
 
 rpc::NodeStatus Node::status() const {
     rpc::NodeStatus status;
-    status.view = bft_->standing().view.value;
+    const auto standing = bft_->standing();
+    const auto waiting = bft_->waiting();
+    const auto& validators = chain_->validators();
+    status.view = standing.view.value;
+    status.halted = bft_->halted();
+    if (standing.leader < validators.size()) {  // before the machine has started it is none
+        status.leader = validators.at(standing.leader).address;
+        status.waits_for = words_of(waiting, standing, validators);
+        for (const auto index : waiting.missing)
+            status.missing.push_back(validators.at(index).address);
+    }
     status.role = setup_.keys ? "validator" : "observer";
     status.verifier = auditor_ ? auditor_->status().verifier : "none";
     status.uptime_s = (runtime_.clock().steady_ms() - started_ms_) / 1000;
-    status.halted = bft_->halted();
     return status;
 }
 

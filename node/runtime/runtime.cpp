@@ -30,14 +30,15 @@ constexpr int kExitOnSecondSignal = 130;
 
 class SystemClock final : public Clock {
 public:
-    uint64_t steady_ms() const override { return since_start<std::chrono::steady_clock>(); }
-    uint64_t wall_ms() const override { return since_start<std::chrono::system_clock>(); }
+    uint64_t steady_us() const override { return since_start<std::chrono::steady_clock>(); }
+    uint64_t wall_ms() const override { return since_start<std::chrono::system_clock>() / 1000; }
 
 private:
     template <class C>
     static uint64_t since_start() {
         const auto elapsed = C::now().time_since_epoch();
-        return static_cast<uint64_t>(std::chrono::duration_cast<Duration>(elapsed).count());
+        const auto us = std::chrono::duration_cast<std::chrono::microseconds>(elapsed);
+        return static_cast<uint64_t>(us.count());
     }
 };
 

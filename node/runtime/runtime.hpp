@@ -21,7 +21,8 @@ using Duration = std::chrono::milliseconds;
 class Clock {
 public:
     virtual ~Clock() = default;
-    [[nodiscard]] virtual uint64_t steady_ms() const = 0;
+    [[nodiscard]] virtual uint64_t steady_us() const = 0;
+    [[nodiscard]] uint64_t steady_ms() const { return steady_us() / 1000; }
     [[nodiscard]] virtual uint64_t wall_ms() const = 0;
 };
 

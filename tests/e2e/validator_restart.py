@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Validators die by kill -9 while a job trains: the chain goes on with three of four, halts with two, and all agree again."""
 import time
+import urllib.request
 
 from harness import expect, expect_equal, main, say, wait_until
 from network import Devnet
@@ -29,7 +30,11 @@ def two_die(net):
     held = net.heights(alive)
     time.sleep(5)
     expect_equal(net.heights(alive), held, "final heights with two of four validators")
-    say(f"node2 and node3 killed; the chain stands still at {max(held)}")
+    state = alive[0].rpc("admin_consensusState")
+    expect(state["waitsFor"].startswith("votes"), f"it says that it waits for votes: {state}")
+    operators = [v["operator"] for v in alive[0].rpc("yard_validators") if not v["connected"] and not v["self"]]
+    expect(set(operators) <= set(state["missing"]), f"it names the validators that are away: {state}")
+    say(f"node2 and node3 killed; the chain stands still at {max(held)}, and node0 waits for {state['waitsFor']}")
     for node in dead:
         node.process.start()
     for node in dead:
@@ -37,6 +42,20 @@ def two_die(net):
     net.wait_growth(net.nodes, 5, 90)
     say("both restarted; the chain goes on")
     net.expect_agreement()
+
+
+def expect_metrics(node):
+    with urllib.request.urlopen(node.url + "/metrics", timeout=10) as answer:
+        lines = [line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if not line.startswith("#")]
+    values = {name: float(value) for name, value in lines}
+    expect(values["trainyard_consensus_final_height"] > 20, "a final height in /metrics")
+    expect(values["trainyard_consensus_vote_fsync_seconds_count"] > 40, "fsyncs of votes in /metrics")
+    expect(values["trainyard_consensus_finality_seconds_count"] > 10, "times to finality in /metrics")
+    nullified = sum(value for name, value in values.items() if name.startswith("trainyard_consensus_nullify_total"))
+    expect(nullified > 0, "views given up, by cause, in /metrics")
+    expect_equal(values['trainyard_p2p_peers{state="away"}'], 0, "peers that are away")
+    mean_ms = 1000 * values["trainyard_consensus_finality_seconds_sum"] / values["trainyard_consensus_finality_seconds_count"]
+    say(f"{len(values)} metrics; final {mean_ms:.0f} ms after the block, {nullified:.0f} views given up")
 
 
 def run(test):
@@ -47,6 +66,7 @@ def run(test):
     two_die(net)
     receipts = {node.rpc("eth_getTransactionReceipt", posted["tx"])["blockHash"] for node in net.nodes}
     expect_equal(len(receipts), 1, "blocks in which the nodes see the job's transaction")
+    expect_metrics(net.nodes[0])
     for node in net.nodes:
         expect("halted" in node.rpc("yard_status"), "yard_status has `halted`")
         expect_equal(node.rpc("yard_status")["halted"], None, f"why {node.process.name} stands still")

@@ -100,9 +100,18 @@ public:
 
     uint64_t chain_id() const override { return 7777; }
     std::string client_version() const override { return "trainyard/test"; }
-    NodeStatus node_status() const override { return {3, 9, "validator", "cpu avx2", 60, ""}; }
+    NodeStatus node_status() const override {
+        return {
+            3, 9, "validator", "cpu avx2", 60, "", address_of_key(5), "votes", {address_of_key(6)}};
+    }
     std::optional<SyncStatus> syncing() const override { return sync; }
-    std::vector<PeerInfo> peers() const override { return {{"02aa", "127.0.0.1:30303", true, 4}}; }
+    std::vector<PeerInfo> peers() const override {
+        PeerInfo peer;
+        peer.id = "02aa";
+        peer.address = "127.0.0.1:30303";
+        peer.inbound = true;
+        return {peer};
+    }
     std::vector<ValidatorInfo> validators() const override {
         ValidatorInfo v;
         v.operator_address = address_of_key(1);

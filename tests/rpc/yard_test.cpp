@@ -125,6 +125,19 @@ TEST(yard_status, shows_head_finality_and_role) {
     EXPECT_EQ(text(rpc.result("yard_validators").at(0).at("stake")), "0x20");
 }
 
+TEST(admin, says_what_consensus_waits_for) {
+    Rpc rpc;
+    rpc.chain.add_block({}, {});
+    const auto state = rpc.result("admin_consensusState");
+    EXPECT_EQ(text(state.at("view")), "0x9");
+    EXPECT_EQ(text(state.at("leader")), to_hex0x(address_of_key(5).bytes));
+    EXPECT_EQ(text(state.at("certified")), "0x1");
+    EXPECT_EQ(text(state.at("waitsFor")), "votes");
+    EXPECT_EQ(text(state.at("missing").at(0)), to_hex0x(address_of_key(6).bytes));
+    EXPECT_EQ(text(rpc.result("admin_peers").at(0).at("network").at("remoteAddress")),
+              "127.0.0.1:30303");
+}
+
 TEST(yard_jobs, are_decoded_from_the_contract) {
     Rpc rpc;
     rpc.chain.on_call = market;

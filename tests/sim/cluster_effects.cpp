@@ -180,6 +180,8 @@ void Cluster::on(unsigned, const cb::Evidence& e) {
     checker_->on_evidence(e);
 }
 
+void Cluster::on(unsigned, const cb::GaveUp&) {}
+
 void Cluster::on(unsigned index, const cb::Diverged&) {
     if (nodes_[index].honest())
         checker_->fail("node " + std::to_string(index) + " calls a final block invalid");

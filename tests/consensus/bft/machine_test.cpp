@@ -233,6 +233,23 @@ TEST(bft, silence_is_nullified_and_no_notarize_follows) {
     EXPECT_TRUE(machine.step(Timeout{{TimerKind::lead, {1}}}).empty());
 }
 
+TEST(bft, says_what_it_waits_for_and_why_it_gave_up) {
+    Scene s;
+    auto machine = s.machine(s.follower());
+    (void)machine.step(Start{});
+    EXPECT_EQ(machine.waiting().need, Need::proposal);
+    (void)hear(machine, s.leader(1), s.proposal(1));
+    const auto votes = machine.waiting();
+    EXPECT_EQ(votes.need, Need::notarizes);
+    EXPECT_EQ(votes.weight_gwei, 20u);  // the leader's and its own
+    EXPECT_EQ(votes.quorum_gwei, 27u);
+    EXPECT_EQ(votes.missing.size(), 2u);
+    const auto effects = machine.step(Timeout{{TimerKind::advance, {1}}});
+    ASSERT_EQ(all<GaveUp>(effects).size(), 1u);
+    EXPECT_EQ(all<GaveUp>(effects)[0].cause, Cause::too_slow);
+    EXPECT_EQ(machine.waiting().need, Need::nullifies);
+}
+
 TEST(bft, a_nullified_view_is_not_finalized_though_certified) {
     Scene s;
     const auto self = s.follower();

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words and the list of metrics; docs/validator.md explains what to watch.
+#include "node/cli/node_report.hpp"
+
+#include <filesystem>
+
+#include "node/cli/version.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+namespace cb = consensus::bft;
+using metrics::Family;
+using metrics::Kind;
+using metrics::Metrics;
+
+constexpr size_t kNamesMax = 5;
+constexpr uint64_t kGweiPerCoin = 1'000'000'000;
+
+std::string name_of(cb::Cause cause) {
+    switch (cause) {
+        case cb::Cause::no_proposal:
+            return "no_proposal";
+        case cb::Cause::too_slow:
+            return "too_slow";
+        case cb::Cause::bad_proposal:
+            return "bad_proposal";
+        case cb::Cause::bad_block:
+            return "bad_block";
+        case cb::Cause::leader_quit:
+            return "leader_quit";
+        case cb::Cause::cannot_build:
+            return "cannot_build";
+    }
+    return "unknown";
+}
+
+std::string votes_missing(const cb::Waiting& waiting, const consensus::ValidatorSet& validators) {
+    std::string out = std::to_string(waiting.weight_gwei / kGweiPerCoin) + " of the " +
+                      std::to_string(waiting.quorum_gwei / kGweiPerCoin) +
+                      " coins of stake it takes";
+    for (size_t i = 0; i < waiting.missing.size() && i < kNamesMax; ++i)
+        out += (i == 0 ? ", missing " : ", ") +
+               to_hex0x(validators.at(waiting.missing[i]).address.bytes);
+    if (waiting.missing.size() > kNamesMax)
+        out += " and " + std::to_string(waiting.missing.size() - kNamesMax) + " more";
+    return out;
+}
+
+void add_consensus(Metrics& out, const cb::Standing& at, const bft::BftCounters& c) {
+    const auto number = [](uint64_t n) { return static_cast<double>(n); };
+    out.gauge("trainyard_consensus_view", "Current view.", number(at.view.value));
+    out.gauge("trainyard_consensus_certified_height", "Height of the latest certified block.",
+              number(at.certified_height.value));
+    out.gauge("trainyard_consensus_final_height", "Height of the last final block.",
+              number(at.final_height.value));
+    out.counter("trainyard_consensus_blocks_certified_total", "Blocks certified here.",
+                number(c.certified));
+    out.counter("trainyard_consensus_blocks_final_total", "Blocks that became final here.",
+                number(c.finalised));
+    out.counter("trainyard_consensus_proposals_total", "Blocks built as a leader.",
+                number(c.proposed));
+    out.counter("trainyard_consensus_offences_total", "Broken voting rules of validators, proven.",
+                number(c.offences));
+    out.counter("trainyard_consensus_inputs_dropped_total",
+                "Messages of peers that found the queue full.", number(c.dropped));
+    out.gauge("trainyard_consensus_inputs_waiting", "Inputs in the vote machine's queue.",
+              number(c.waiting));
+    Family causes{
+        "trainyard_consensus_nullify_total", "Own NULLIFY votes by cause.", Kind::counter, {}};
+    for (size_t i = 0; i < c.gave_up.size(); ++i)
+        causes.samples.push_back(
+            {{{"cause", name_of(static_cast<cb::Cause>(i))}}, number(c.gave_up[i])});
+    out.families.push_back(std::move(causes));
+    out.durations.push_back({"trainyard_consensus_vote_fsync_seconds",
+                             "Time until a vote is on disk, before it leaves.", c.fsync});
+    out.durations.push_back({"trainyard_consensus_execution_seconds",
+                             "Time of executing a block, with its state root.", c.execution});
+    out.durations.push_back({"trainyard_consensus_finality_seconds",
+                             "Time from having a block to knowing it final.", c.finality});
+}
+
+void add_network(Metrics& out, const p2p::Network& network) {
+    double inbound = 0, outbound = 0, away = 0, sent = 0, received = 0, dropped = 0;
+    Family round_trip{
+        "trainyard_p2p_round_trip_seconds", "Last ping of a connected peer.", Kind::gauge, {}};
+    for (const auto& peer : network.peers()) {
+        sent += static_cast<double>(peer.bytes_sent);
+        received += static_cast<double>(peer.bytes_received);
+        dropped += static_cast<double>(peer.messages_dropped);
+        if (!peer.is_connected) {
+            ++away;
+            continue;
+        }
+        ++(peer.is_inbound ? inbound : outbound);
+        round_trip.samples.push_back(
+            {{{"peer", p2p::short_name(peer.id)}}, static_cast<double>(peer.round_trip_ms) / 1000});
+    }
+    out.families.push_back({"trainyard_p2p_peers",
+                            "Peers by connection.",
+                            Kind::gauge,
+                            {{{{"state", "inbound"}}, inbound},
+                             {{{"state", "outbound"}}, outbound},
+                             {{{"state", "away"}}, away}}});
+    out.families.push_back(std::move(round_trip));
+    out.gauge("trainyard_p2p_sent_bytes", "Bytes sent over the present connections.", sent);
+    out.gauge("trainyard_p2p_received_bytes", "Bytes received over the present connections.",
+              received);
+    out.gauge("trainyard_p2p_dropped_messages",
+              "Messages that full queues dropped on the present connections.", dropped);
+}
+
+void add_audits(Metrics& out, const verify::AuditService& audits) {
+    const auto status = audits.status();
+    const auto number = [](uint64_t n) { return static_cast<double>(n); };
+    out.counter("trainyard_verifier_starts_total", "Starts of the verifier process.",
+                number(status.verifier_starts));
+    out.counter("trainyard_verifier_deaths_total", "Ends of the verifier process by itself.",
+                number(status.verifier_deaths));
+    out.counter("trainyard_verifier_timeouts_total", "Audits that took too long.",
+                number(status.verifier_timeouts));
+}
+
+void add_machine(Metrics& out, const ReportParts& parts) {
+    std::error_code failed;
+    const auto space = std::filesystem::space(parts.datadir, failed);
+    if (!failed)
+        out.gauge("trainyard_disk_free_bytes", "Free space where the data folder is.",
+                  static_cast<double>(space.available));
+    out.gauge("trainyard_blobs_used_bytes", "Bytes of all blobs kept.",
+              static_cast<double>(parts.blobs.used_bytes()));
+    const auto counts = parts.pool.counts();
+    out.families.push_back({"trainyard_mempool_transactions",
+                            "Transactions in the pool.",
+                            Kind::gauge,
+                            {{{{"state", "pending"}}, static_cast<double>(counts.pending)},
+                             {{{"state", "queued"}}, static_cast<double>(counts.queued)}}});
+    const double age_s = static_cast<double>(parts.wall_ms) / 1000 -
+                         static_cast<double>(parts.chain.latest()->block.header.timestamp);
+    out.gauge("trainyard_chain_head_age_seconds",
+              "This machine's clock minus the latest block's time.", age_s);
+    out.gauge("trainyard_uptime_seconds", "Since the node started.",
+              static_cast<double>(parts.uptime_ms) / 1000);
+    out.families.push_back({"trainyard_info",
+                            "The program that runs.",
+                            Kind::gauge,
+                            {{{{"version", std::string(kVersion)}}, 1}}});
+}
+
+}  // namespace
+
+std::string words_of(const cb::Waiting& waiting, const cb::Standing& standing,
+                     const consensus::ValidatorSet& validators) {
+    const std::string view = "view " + std::to_string(standing.view.value);
+    switch (waiting.need) {
+        case cb::Need::proposal:
+            return "the proposal of " + view + " by its leader " +
+                   to_hex0x(validators.at(standing.leader).address.bytes);
+        case cb::Need::own_block:
+            return "the block that this node builds as leader of " + view;
+        case cb::Need::ancestors:
+            return "blocks or certificates before the proposal of " + view;
+        case cb::Need::notarizes:
+            return "votes for the block of " + view + ": " + votes_missing(waiting, validators);
+        case cb::Need::block:
+            return "the body of the block notarized in " + view;
+        case cb::Need::execution:
+            return "the execution of the block notarized in " + view;
+        case cb::Need::nullifies:
+            return "votes to give up " + view + ": " + votes_missing(waiting, validators);
+        case cb::Need::final_blocks:
+            return "final blocks that other nodes have";
+    }
+    return "";
+}
+
+Metrics metrics_of(const ReportParts& parts) {
+    Metrics out;
+    add_consensus(out, parts.bft.standing(), parts.bft.counters());
+    add_network(out, parts.network);
+    if (parts.audits) add_audits(out, *parts.audits);
+    add_machine(out, parts);
+    return out;
+}
+
+}  // namespace trainyard::node::cli

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// A running node in words and numbers: what consensus waits for, and its metrics.
+#pragma once
+
+#include <string>
+
+#include "consensus/bft/bft.hpp"
+#include "node/blobs/store.hpp"
+#include "node/bft/bft_node.hpp"
+#include "node/chain/chain.hpp"
+#include "node/mempool/mempool.hpp"
+#include "node/metrics/exposition.hpp"
+#include "node/p2p/network.hpp"
+#include "node/verify/audit_service.hpp"
+
+namespace trainyard::node::cli {
+
+/// "votes for the block of view 7: 20 of the 27 coins of stake it takes, missing 0x1234…".
+[[nodiscard]] std::string words_of(const consensus::bft::Waiting& waiting,
+                                   const consensus::bft::Standing& standing,
+                                   const consensus::ValidatorSet& validators);
+
+/// What metrics are read from; `audits` may be null.
+struct ReportParts {
+    const bft::BftNode& bft;
+    const chain::Chain& chain;
+    const mempool::Mempool& pool;
+    const p2p::Network& network;
+    const blobs::BlobStore& blobs;
+    const verify::AuditService* audits;
+    std::string datadir;
+    uint64_t wall_ms;
+    uint64_t uptime_ms;
+};
+[[nodiscard]] metrics::Metrics metrics_of(const ReportParts& parts);
+
+}  // namespace trainyard::node::cli
