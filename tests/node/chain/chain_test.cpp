@@ -4,9 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "consensus/bft/messages.hpp"
 #include "consensus/bft/seal.hpp"
 #include "node/chain/body.hpp"
+#include "node/chain/executor.hpp"
 
 namespace trainyard::node::chain {
 namespace {
@@ -86,8 +89,8 @@ Tx payment(uint64_t nonce) {
     return tx;
 }
 
-/// The next block on the latest one, with one payment.
-cb::BlockPtr build_next(Chain& chain) {
+/// The next block on the latest one, with payments of one account.
+cb::BlockPtr build_next(Chain& chain, uint64_t payments = 1) {
     const auto parent = chain.latest();
     cb::Seal seal;
     seal.view = View{parent->height() + 1};
@@ -99,11 +102,11 @@ cb::BlockPtr build_next(Chain& chain) {
     request.prev_randao = keccak256(parent->hash.bytes);
     request.beneficiary = *address_of(secret(1));
     request.now_s = parent->block.header.timestamp + 1;
-    bool given = false;
+    uint64_t given = 0;
     return chain.build(request, [&]() -> std::optional<consensus::Candidate> {
-        if (given) return std::nullopt;
-        given = true;
-        return consensus::Candidate{payment(parent->height()), *address_of(secret(100))};
+        if (given == payments) return std::nullopt;
+        const uint64_t nonce = parent->height() * payments + given++;
+        return consensus::Candidate{payment(nonce), *address_of(secret(100))};
     });
 }
 
@@ -145,6 +148,35 @@ TEST(chain, builds_executes_and_finalises_the_same_block_on_two_nodes) {
     const auto place = b->find_tx(hash_tx(payment(3)));
     ASSERT_TRUE(place);
     EXPECT_EQ(place->block->height(), 4U);
+}
+
+TEST(chain, executes_a_block_on_several_threads) {
+    const auto network = make_network();
+    const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
+    const auto a = open(*kv_a, network);
+    ThreadExecutor executor(3);
+    auto options = options_of(network);
+    options.executor = &executor;
+    const auto b = std::move(*Chain::open(*kv_b, std::move(options)));
+    for (uint64_t height = 1; height <= 5; ++height) {
+        const auto block = build_next(*a, 10);
+        ASSERT_NE(block, nullptr);
+        EXPECT_EQ(a->by_hash(block->hash)->block.txs.size(), 10U);
+        ASSERT_EQ(b->execute(*block), Verdict::valid);
+        EXPECT_EQ(a->by_hash(block->hash)->diff, b->by_hash(block->hash)->diff);
+        EXPECT_EQ(a->by_hash(block->hash)->receipts, b->by_hash(block->hash)->receipts);
+        a->certify(block->hash);
+        b->certify(block->hash);
+    }
+}
+
+TEST(chain, an_executor_calls_the_work_once_on_each_thread) {
+    ThreadExecutor executor(4);
+    for (int round = 0; round < 200; ++round) {
+        std::atomic<int> calls = 0;
+        executor.run([&] { ++calls; });
+        EXPECT_EQ(calls, 4);
+    }
 }
 
 TEST(chain, reopens_at_its_final_block_with_the_same_beacon) {
