@@ -31,16 +31,16 @@ NODE_LAYERS = {
     "bft": ["runtime", "metrics", "chain", "mempool", "p2p"],
     "sync": ["runtime", "p2p", "blobs"],
     "http": ["runtime", "chain", "mempool", "blobs", "config"],
-    "verify": ["runtime", "wallet"], "provider": ["wallet", "runtime"],
+    "verify": ["runtime", "wallet"], "data": ["wallet"], "imports": ["wallet"], "provider": ["wallet", "runtime"],
     "cli": ["runtime", "config", "blobs", "wallet", "chain", "mempool", "p2p", "bft", "sync", "http",
-            "metrics", "backend", "verify", "provider"],
+            "metrics", "backend", "verify", "provider", "data", "imports"],
 }
 # Third-party header prefix -> the only folders that may include it.
 HOMES = {
     "secp256k1": ["core"], "openssl/": ["core", "node", "vm/precompiles", "bench"], "leveldb/": ["state"],
     "gmp": ["vm"], "cuda": ["cuda"], "boost/json": ["rpc", "node", "tests"], "boost/": ["node", "tests"],
-    "google/protobuf": ["node/p2p"], "proto/": ["node/p2p"], "CLI/": ["node/cli"],
-    "spdlog/": ["node"], "prometheus/": ["node/metrics"], "fmt/": ["node"], "toml++/": ["node/config"],
+    "google/protobuf": ["node/p2p", "node/imports"], "proto/": ["node/p2p", "node/imports", "tests/node/imports"], "CLI/": ["node/cli"],
+    "png.h": ["node/data"], "spdlog/": ["node"], "prometheus/": ["node/metrics"], "fmt/": ["node"], "toml++/": ["node/config"],
     "gtest/": ["tests"], "gmock/": ["tests"], "benchmark/": ["bench"], "cblas": ["bench"],
 }
 PURE = ["core", "state", "vm", "consensus", "rpc"]

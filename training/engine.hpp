@@ -162,12 +162,22 @@ struct StepResult {
                                                               const std::vector<Tensor>& w,
                                                               BytesView data);
 
-struct SampleOptions {
-    uint32_t count = 200;      ///< bytes to generate
-    float temperature = 0.8F;  ///< 0 takes the most likely byte
-    uint32_t seed = 0;
+struct Evaluation {
+    uint32_t loss_bits = 0;
+    uint64_t rows = 0;     ///< predictions made
+    uint64_t correct = 0;  ///< whose largest logit is the target's; 0 for mean_square
 };
-/// Continues `prompt`; the same bytes on every machine.
+/// The same with the number of right predictions.
+[[nodiscard]] Result<Evaluation, EngineError> evaluate(Engine& engine, const std::vector<Tensor>& w,
+                                                       BytesView data);
+
+struct SampleOptions {
+    uint32_t count = 200;      ///< tokens to generate
+    float temperature = 0.8F;  ///< 0 takes the most likely token
+    uint32_t seed = 0;
+    std::vector<Tensor> constants = {};  ///< empty: the program's own
+};
+/// Continues `prompt`; the same bytes on every machine. wrong_shape for programs of images.
 [[nodiscard]] Result<Bytes, EngineError> sample(const Program& program, Backend& backend,
                                                 const std::vector<Tensor>& w, BytesView prompt,
                                                 const SampleOptions& options);

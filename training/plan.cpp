@@ -131,8 +131,9 @@ Result<Plan, ProgramFault> plan(const Program& program) {
     for (const Node& node : graph.nodes) out.macs_per_micro_batch += macs_of(graph, node);
     out.macs_per_step = out.macs_per_micro_batch * program.run.micro_batches;
     out.macs_total = out.macs_per_step * program.run.steps;
-    out.tokens_per_step =
-        uint64_t{program.run.micro_batches} * program.run.sequences * program.data.sequence;
+    const bool images = program.data.kind == DataKind::images;
+    out.tokens_per_step = uint64_t{program.run.micro_batches} * program.run.sequences *
+                          (images ? 1 : program.data.sequence);
     return out;
 }
 

@@ -32,7 +32,7 @@ struct Plan {
     uint64_t macs_per_micro_batch = 0;  ///< int8 multiply-adds, forward and backward
     uint64_t macs_per_step = 0;
     uint64_t macs_total = 0;
-    uint64_t tokens_per_step = 0;
+    uint64_t tokens_per_step = 0;  ///< images if the data is
 };
 
 [[nodiscard]] Result<Plan, ProgramFault> plan(const Program& program);

@@ -116,19 +116,38 @@ std::string loss_csv(const std::vector<LossPoint>& points) {
     return out;
 }
 
-std::string hugging_face_config(const Program& program) {
+namespace {
+
+std::string field(const char* name, uint32_t value) {
+    return std::string("  \"") + name + "\": " + std::to_string(value) + ",\n";
+}
+
+/// Programs of images: what goes in and how many numbers come out of a row.
+std::string image_config(const Program& program) {
+    const auto graph = forward_graph(program, 1, program.data.sequence);
+    const uint32_t outputs = graph ? graph->values[program.nodes.back().inputs[0]].shape.cols : 0;
+    const bool classifier = program.nodes.back().op == Op::cross_entropy;
+    return std::string("{\n  \"model_type\": \"trainyard-") +
+           (classifier ? "image-classifier" : "denoiser") + "\",\n" +
+           field("image_positions", program.data.sequence) +
+           field("num_channels", program.data.channels) +
+           field(classifier ? "num_labels" : "out_channels", outputs);
+}
+
+std::string text_config(const Program& program) {
     uint32_t heads = 0, width = 0, vocabulary = 0;
+    const auto graph = forward_graph(program, 1, program.data.sequence);
     for (const Node& node : program.nodes) {
         if (node.op == Op::attention) heads = node.attributes[0];
-        if (node.op == Op::embedding) {
-            const Shape e = program.parameters[node.inputs[1] - kFirstParameterValue].shape;
+        if (graph && (node.op == Op::embedding || node.op == Op::lookup)) {
+            const Shape e = graph->values[node.inputs[1]].shape;
             vocabulary = e.rows;
             width = e.cols;
         }
     }
-    const auto field = [](const char* name, uint32_t value) {
-        return std::string("  \"") + name + "\": " + std::to_string(value) + ",\n";
-    };
+    const std::string tokenizer = program.data.kind == DataKind::bytes
+                                      ? "bytes"
+                                      : std::to_string(program.tokenizer.merges.size()) + " merges";
     return "{\n  \"model_type\": \"trainyard-gpt\",\n"
            "  \"architectures\": [\"TrainyardGpt\"],\n" +
            field("num_hidden_layers", count_of(program, Op::attention)) +
@@ -138,27 +157,55 @@ std::string hugging_face_config(const Program& program) {
            field("vocab_size", vocabulary) +
            "  \"hidden_act\": \"gelu_tanh\",\n"
            "  \"rms_norm_eps\": 1e-05,\n"
-           "  \"tokenizer\": \"bytes\",\n"
+           "  \"tokenizer\": \"" +
+           tokenizer + "\",\n";
+}
+
+/// Hugging Face's name for what the model does, and the unit of its loss.
+struct Purpose {
+    const char* task;
+    const char* unit;
+};
+
+Purpose purpose_of(const Program& program) {
+    if (program.nodes.back().op == Op::mean_square)
+        return {"unconditional-image-generation", "mean square"};
+    if (program.data.kind == DataKind::images) return {"image-classification", "nats per image"};
+    return {"text-generation",
+            program.data.kind == DataKind::bytes ? "nats per byte" : "nats per token"};
+}
+
+}  // namespace
+
+std::string hugging_face_config(const Program& program) {
+    const bool images = program.data.kind == DataKind::images;
+    return (images ? image_config(program) : text_config(program)) +
            "  \"torch_dtype\": \"float32\",\n"
            "  \"recipe\": \"" +
            (program.recipe == Recipe::rmp1 ? "rmp-1" : "fp32") + "\"\n}\n";
 }
 
+void describe_purpose(ModelCard& card, const Program& program) {
+    const Purpose purpose = purpose_of(program);
+    card.task = purpose.task;
+    card.unit = purpose.unit;
+}
+
 std::string model_card(const ModelCard& card) {
-    std::string out =
-        "---\nlibrary_name: trainyard\npipeline_tag: text-generation\nlicense: " + card.licence +
-        "\ntags:\n- trainyard\n- verifiable-training\n---\n\n# " + card.name +
-        "\n\nTrained on Trainyard: every step was committed to a ledger, audited by "
-        "replay and can be\nrepeated bit for bit by anyone with the program and the "
-        "data.\n\n| | |\n|---|---|\n";
+    std::string out = "---\nlibrary_name: trainyard\npipeline_tag: " + card.task +
+                      "\nlicense: " + card.licence +
+                      "\ntags:\n- trainyard\n- verifiable-training\n---\n\n# " + card.name +
+                      "\n\nTrained on Trainyard: every step was committed to a ledger, audited by "
+                      "replay and can be\nrepeated bit for bit by anyone with the program and the "
+                      "data.\n\n| | |\n|---|---|\n";
     const auto row = [&out](std::string_view name, std::string_view value) {
         out += "| " + std::string(name) + " | " + std::string(value) + " |\n";
     };
     row("program", to_hex0x(card.program.bytes));
     row("data root", to_hex0x(card.data_root.bytes));
     row("final state root", to_hex0x(card.state_root.bytes));
-    row("training loss (nats per byte)", fixed(card.train_loss, 4));
-    row("held-out loss (nats per byte)", fixed(card.held_out_loss, 4));
+    row("training loss (" + card.unit + ")", fixed(card.train_loss, 4));
+    row("held-out loss (" + card.unit + ")", fixed(card.held_out_loss, 4));
     for (const auto& [name, value] : card.facts) row(name, value);
     return out;
 }

@@ -21,12 +21,14 @@ struct LossPoint {
 /// "step,loss\n" lines.
 [[nodiscard]] std::string loss_csv(const std::vector<LossPoint>& points);
 
-/// Text of config.json for a program of the gpt template.
+/// Text of config.json.
 [[nodiscard]] std::string hugging_face_config(const Program& program);
 
 struct ModelCard {
     std::string name;
-    std::string licence;  ///< SPDX identifier, or "unknown"
+    std::string licence;                   ///< SPDX identifier, or "unknown"
+    std::string task = "text-generation";  ///< as Hugging Face names it
+    std::string unit = "nats per byte";    ///< of the losses
     Hash program;
     Hash data_root;
     Hash state_root;
@@ -34,6 +36,8 @@ struct ModelCard {
     float held_out_loss = 0;
     std::vector<std::pair<std::string, std::string>> facts;  ///< rows of the table: name, value
 };
+/// Sets what the program's models are for.
+void describe_purpose(ModelCard& card, const Program& program);
 /// Text of README.md with the metadata block that Hugging Face reads.
 [[nodiscard]] std::string model_card(const ModelCard& card);
 

@@ -8,6 +8,8 @@
 #include <map>
 #include <optional>
 
+#include "training/numerics/functions.hpp"
+
 namespace trainyard::training {
 
 namespace {
@@ -122,14 +124,45 @@ private:
     std::string_view rest_;
 };
 
+/// Dimensions after the first two fold into the columns.
 std::optional<Shape> shape_of(const Entry& entry) {
     const auto& dims = entry.shape;
-    if (dims.empty() || dims.size() > 2) return std::nullopt;
-    for (const uint64_t d : dims)
-        if (d == 0 || d > (1ULL << 31)) return std::nullopt;
+    if (dims.empty() || dims.size() > 4) return std::nullopt;
+    uint64_t cols = 1;
+    for (size_t i = 0; i < dims.size(); ++i) {
+        if (dims[i] == 0 || dims[i] > (1ULL << 31)) return std::nullopt;
+        if (i > 0) cols *= dims[i];
+        if (cols > (1ULL << 31)) return std::nullopt;
+    }
     const auto first = static_cast<uint32_t>(dims[0]);
     return dims.size() == 1 ? Shape::vector(first)
-                            : Shape::matrix(first, static_cast<uint32_t>(dims[1]));
+                            : Shape::matrix(first, static_cast<uint32_t>(cols));
+}
+
+/// IEEE binary16 as binary32, exactly.
+float from_half(uint16_t h) {
+    const uint32_t sign = uint32_t{h & 0x8000U} << 16, exponent = (h >> 10) & 31U, low = h & 1023U;
+    if (exponent == 31) return as_float(sign | 0x7f800000U | low << 13);
+    if (exponent != 0) return as_float(sign | (exponent + 112) << 23 | low << 13);
+    const float small = static_cast<float>(low) * 0x1p-24F;
+    return sign != 0 ? -small : small;
+}
+
+size_t element_size(const std::string& dtype) {
+    if (dtype == "F32") return 4;
+    return dtype == "F16" || dtype == "BF16" ? 2 : 0;
+}
+
+/// Copies the elements of one tensor as binary32.
+void read_elements(std::vector<float>& to, const uint8_t* from, const std::string& dtype) {
+    if (dtype == "F32") {
+        std::memcpy(to.data(), from, to.size() * sizeof(float));
+        return;
+    }
+    for (size_t i = 0; i < to.size(); ++i) {
+        const auto word = load_le<uint16_t>(from + 2 * i);
+        to[i] = dtype == "F16" ? from_half(word) : as_float(uint32_t{word} << 16);
+    }
 }
 
 }  // namespace
@@ -181,15 +214,16 @@ Result<SafetensorsFile, SafetensorsError> read_safetensors(BytesView file) {
     std::map<std::string, NamedTensor> by_name;
     uint64_t at = 0;
     for (const Entry& entry : header.entries) {
-        if (entry.dtype != "F32") return unexpected(SafetensorsError::bad_dtype);
+        const size_t unit = element_size(entry.dtype);
+        if (unit == 0) return unexpected(SafetensorsError::bad_dtype);
         const auto shape = shape_of(entry);
         if (!shape) return unexpected(SafetensorsError::bad_shape);
         if (entry.offsets.size() != 2 || entry.offsets[0] != at || entry.offsets[1] > data.size() ||
-            entry.offsets[1] < at || (entry.offsets[1] - at) / sizeof(float) != shape->count() ||
-            (entry.offsets[1] - at) % sizeof(float) != 0)
+            entry.offsets[1] < at || (entry.offsets[1] - at) / unit != shape->count() ||
+            (entry.offsets[1] - at) % unit != 0)
             return unexpected(SafetensorsError::bad_offsets);
         Tensor t = Tensor::zeros(*shape);
-        std::memcpy(t.data.data(), data.data() + at, t.data.size() * sizeof(float));
+        read_elements(t.data, data.data() + at, entry.dtype);
         at = entry.offsets[1];
         if (!by_name.emplace(entry.name, NamedTensor{entry.name, std::move(t)}).second)
             return unexpected(SafetensorsError::duplicate_name);

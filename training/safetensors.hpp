@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The safetensors file format: a canonical writer and a strict, bounded reader of float32 tensors.
+// The safetensors file format: a canonical writer and a strict, bounded reader.
 #pragma once
 
 #include <string>
@@ -39,7 +39,8 @@ struct SafetensorsFile {
     std::vector<NamedTensor> tensors;
     Metadata metadata;
 };
-/// Reads any safetensors file whose tensors are F32 of rank 1 or 2; at most 4,096 tensors.
+/// Reads any safetensors file whose tensors are F32, F16 or BF16 of rank 1 to 4, as binary32; ranks
+/// above 2 keep their first dimension as rows. At most 4,096 tensors.
 [[nodiscard]] Result<SafetensorsFile, SafetensorsError> read_safetensors(BytesView file);
 
 /// model.safetensors of a program: its parameters under their names.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Generates bytes from a model, one forward pass per byte.
+// Generates text from a model, one forward pass per token.
 #include <algorithm>
 
 #include "training/engine.hpp"
+#include "training/graph.hpp"
 #include "training/numerics/float_mode.hpp"
 #include "training/numerics/functions.hpp"
 #include "training/numerics/philox.hpp"
 #include "training/runner.hpp"
+#include "training/tokenizer.hpp"
 
 namespace trainyard::training {
 
@@ -37,6 +39,7 @@ public:
     Sampler(const Program& program, Backend& backend, Graph graph)
         : backend_(backend),
           length_(program.data.sequence),
+          first_constant_(first_constant_value(program)),
           logits_(graph.nodes.back().inputs[0]),
           nodes_(graph.nodes.size() - 1),
           runner_(backend, std::move(graph), nodes_, {logits_}, {}),
@@ -44,38 +47,43 @@ public:
         if (tokens_.ok()) runner_.bind(kTokensValue, tokens_.data());
     }
 
-    bool load(const std::vector<Tensor>& w) {
-        if (!runner_.ok() || !tokens_.ok()) return false;
-        for (size_t k = 0; k < w.size(); ++k) {
-            const size_t bytes = w[k].data.size() * sizeof(float);
-            weights_.emplace_back(backend_, bytes);
-            if (!weights_.back().ok()) return false;
-            backend_.upload(weights_.back().data(), w[k].data.data(), bytes);
-            runner_.bind(kFirstParameterValue + static_cast<uint32_t>(k), weights_.back().data());
-        }
-        return true;
+    bool load(const std::vector<Tensor>& w, const std::vector<Tensor>& constants) {
+        return runner_.ok() && tokens_.ok() && load_from(kFirstParameterValue, w) &&
+               load_from(first_constant_, constants);
     }
 
-    /// Logits after the last byte of `text`; later rows hold padding, which no earlier row sees.
-    Result<std::vector<float>, EngineError> next(BytesView text) {
-        const BytesView seen = text.last(std::min<size_t>(text.size(), length_));
-        std::vector<uint32_t> tokens(length_, 0);
-        std::copy(seen.begin(), seen.end(), tokens.begin());
+    /// Logits after the last token of `text`; later rows hold padding, which no earlier row sees.
+    Result<std::vector<float>, EngineError> next(const std::vector<uint32_t>& text) {
+        const size_t seen = std::min(text.size(), length_);
+        std::vector<uint32_t> tokens(text.end() - static_cast<ptrdiff_t>(seen), text.end());
+        tokens.resize(length_, 0);
         backend_.upload(tokens_.data(), tokens.data(), tokens.size() * sizeof(uint32_t));
         runner_.run(0, nodes_, {});
         const size_t classes = runner_.graph().values[logits_].shape.cols;
         std::vector<float> z(classes);
-        backend_.download(z.data(), runner_.floats(logits_) + (seen.size() - 1) * classes,
+        backend_.download(z.data(), runner_.floats(logits_) + (seen - 1) * classes,
                           classes * sizeof(float));
         auto status = backend_.finish();
         if (!status) return unexpected(EngineError::device_failed);
-        if (status->nonfinite) return unexpected(EngineError::diverged);
+        if (status->nonfinite || runner_.take_nonfinite()) return unexpected(EngineError::diverged);
         return z;
     }
 
 private:
+    bool load_from(uint32_t first, const std::vector<Tensor>& tensors) {
+        for (size_t k = 0; k < tensors.size(); ++k) {
+            const size_t bytes = tensors[k].data.size() * sizeof(float);
+            weights_.emplace_back(backend_, bytes);
+            if (!weights_.back().ok()) return false;
+            backend_.upload(weights_.back().data(), tensors[k].data.data(), bytes);
+            runner_.bind(first + static_cast<uint32_t>(k), weights_.back().data());
+        }
+        return true;
+    }
+
     Backend& backend_;
     size_t length_;
+    uint32_t first_constant_;
     uint32_t logits_;
     size_t nodes_;
     GraphRunner runner_;
@@ -91,6 +99,15 @@ bool weights_fit(const Program& program, const std::vector<Tensor>& w) {
     return true;
 }
 
+/// Rows of the smallest table that the tokens are looked up in.
+uint32_t least_table(const Program& program, const Graph& graph) {
+    uint32_t rows = 0xffffffffU;
+    for (const Node& node : program.nodes)
+        if ((node.op == Op::embedding || node.op == Op::lookup) && node.inputs[0] == kTokensValue)
+            rows = std::min(rows, graph.values[node.inputs[1]].shape.rows);
+    return rows;
+}
+
 }  // namespace
 
 Result<Bytes, EngineError> sample(const Program& program, Backend& backend,
@@ -98,30 +115,39 @@ Result<Bytes, EngineError> sample(const Program& program, Backend& backend,
                                   const SampleOptions& options) {
     if (program.recipe != backend.recipe()) return unexpected(EngineError::wrong_recipe);
     if (!validate_program(program)) return unexpected(EngineError::bad_program);
+    if (program.data.kind == DataKind::images || program.nodes.back().op != Op::cross_entropy)
+        return unexpected(EngineError::wrong_shape);
     auto graph = forward_graph(program, 1, program.data.sequence);
     if (!graph) return unexpected(EngineError::bad_program);
-    if (!weights_fit(program, w)) return unexpected(EngineError::wrong_shape);
+    auto constants = options.constants;
+    if (constants.empty()) {
+        auto own = program_constants(program, {});
+        if (!own) return unexpected(own.error());
+        constants = std::move(*own);
+    }
+    if (!weights_fit(program, w) || constants.size() != program.constants.size())
+        return unexpected(EngineError::wrong_shape);
+    const uint32_t rows = least_table(program, *graph);
     Sampler sampler(program, backend, std::move(*graph));
-    if (!sampler.load(w)) return unexpected(EngineError::out_of_memory);
+    if (!sampler.load(w, constants)) return unexpected(EngineError::out_of_memory);
     const FloatModeGuard mode;
-    Bytes text(prompt.begin(), prompt.end());
+    std::vector<uint32_t> text;
+    for (const uint16_t token : encode_text(program.tokenizer, prompt)) text.push_back(token);
     if (text.empty()) text.push_back('\n');
-    for (const Node& node : program.nodes)
-        if (node.op == Op::embedding) {
-            const uint32_t rows = w[node.inputs[1] - kFirstParameterValue].shape.rows;
-            for (const uint8_t byte : text)
-                if (byte >= rows) return unexpected(EngineError::bad_token);
-        }
-    const size_t start = text.size();
+    for (const uint32_t token : text)
+        if (token >= rows) return unexpected(EngineError::bad_token);
+    std::vector<uint32_t> fresh;
+    const size_t known = std::min(vocabulary_of(program.tokenizer), rows);
     for (uint32_t i = 0; i < options.count; ++i) {
         auto z = sampler.next(text);
         if (!z) return unexpected(z.error());
-        z->resize(std::min<size_t>(z->size(), 256));
+        z->resize(std::min(z->size(), known));
         const uint32_t word = philox({i, 0, 0, 0}, options.seed, kPhiloxSample)[0];
-        text.push_back(static_cast<uint8_t>(
-            options.temperature > 0.0F ? draw(*z, options.temperature, word) : most_likely(*z)));
+        fresh.push_back(options.temperature > 0.0F ? draw(*z, options.temperature, word)
+                                                   : most_likely(*z));
+        text.push_back(fresh.back());
     }
-    return Bytes(text.begin() + static_cast<ptrdiff_t>(start), text.end());
+    return decode_tokens(program.tokenizer, fresh);
 }
 
 }  // namespace trainyard::training

@@ -213,25 +213,4 @@ Result<StepResult, EngineError> run_step(Engine& engine, ModelState& state, Byte
     return out;
 }
 
-Result<uint32_t, EngineError> evaluate_held_out(Engine& engine, const std::vector<Tensor>& w,
-                                                BytesView data) {
-    const Program& program = engine.program();
-    const uint32_t sequences = program.run.sequences;
-    if (program.data.held_out == 0) return unexpected(EngineError::wrong_shape);
-    auto loaded = engine.load_weights(w);
-    if (!loaded) return unexpected(loaded.error());
-    std::vector<uint32_t> losses;
-    for (uint32_t first = 0; first < program.data.held_out; first += sequences) {
-        std::vector<uint64_t> records;
-        for (uint32_t b = 0; b < sequences; ++b)
-            records.push_back(held_out_record(program, first + b));
-        auto batch = make_batch(program, data, records);
-        if (!batch) return unexpected(batch.error());
-        auto loss = engine.forward_loss(*batch);
-        if (!loss) return loss;
-        losses.push_back(*loss);
-    }
-    return mean_of_losses(losses);
-}
-
 }  // namespace trainyard::training

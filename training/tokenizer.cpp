@@ -14,6 +14,8 @@ namespace {
 using Pair = std::pair<uint16_t, uint16_t>;
 using Word = std::vector<uint16_t>;
 
+constexpr uint32_t kTokenizerMagic = 0x31545954;  // "TYT1"
+
 bool is_letter(uint8_t byte) {
     return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
            (byte >= 'a' && byte <= 'z') || byte >= 0x80 || byte == '_';
@@ -140,6 +142,30 @@ std::vector<uint16_t> encode_text(const Tokenizer& tokenizer, BytesView text) {
             it = known.emplace(bytes, std::move(word)).first;
         }
         out.insert(out.end(), it->second.begin(), it->second.end());
+    }
+    return out;
+}
+
+Bytes encode_tokenizer(const Tokenizer& tokenizer) {
+    Bytes out;
+    append_le(out, kTokenizerMagic);
+    for (const auto& [left, right] : tokenizer.merges) {
+        append_le(out, left);
+        append_le(out, right);
+    }
+    return out;
+}
+
+std::optional<Tokenizer> decode_tokenizer(BytesView encoded) {
+    if (encoded.size() % 4 != 0 || encoded.size() < 4 ||
+        encoded.size() / 4 - 1 > ProgramLimits::merges_max ||
+        load_le<uint32_t>(encoded.data()) != kTokenizerMagic)
+        return std::nullopt;
+    Tokenizer out;
+    for (size_t i = 4; i < encoded.size(); i += 4) {
+        const Pair pair{load_le<uint16_t>(&encoded[i]), load_le<uint16_t>(&encoded[i + 2])};
+        if (std::max(pair.first, pair.second) >= 256 + out.merges.size()) return std::nullopt;
+        out.merges.push_back(pair);
     }
     return out;
 }

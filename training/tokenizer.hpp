@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/bytes.hpp"
@@ -22,6 +23,10 @@ namespace trainyard::training {
 [[nodiscard]] std::vector<uint16_t> encode_text(const Tokenizer& tokenizer, BytesView text);
 /// The bytes of tokens; a token beyond the vocabulary has none.
 [[nodiscard]] Bytes decode_tokens(const Tokenizer& tokenizer, const std::vector<uint32_t>& tokens);
+/// "TYT1" and two little-endian uint16 per merge; nothing if it is not that, or a merge names a
+/// later token.
+[[nodiscard]] Bytes encode_tokenizer(const Tokenizer& tokenizer);
+[[nodiscard]] std::optional<Tokenizer> decode_tokenizer(BytesView encoded);
 /// The bytes of every token.
 [[nodiscard]] std::vector<Bytes> token_bytes(const Tokenizer& tokenizer);
 

@@ -24,20 +24,40 @@ int run_account_list(const Output& out, const AccountArgs& args);
 int run_account_import(const Output& out, const AccountArgs& args);
 int run_account_show(const Output& out, const AccountArgs& args);
 
-/// The template's dimensions; zero takes the default of training/program.hpp.
-struct GptArgs {
+/// A template and its dimensions; zero takes the default of training/program.hpp or templates.hpp.
+struct TemplateArgs {
+    std::string name = "gpt";  ///< gpt, mlp, cnn or diffusion
     uint32_t layers = 0, width = 0, heads = 0, sequence = 0;
+    uint32_t hidden = 0;                ///< mlp
+    uint32_t blocks = 0, channels = 0;  ///< cnn; channels also diffusion
+    uint32_t timesteps = 0;             ///< diffusion
+    std::string tokenizer;              ///< file of `data prepare --merges`
     uint32_t steps = 0, micro_batches = 0, sequences = 0, segment = 0;
     double learning_rate = 0;
+    std::string optimiser = "adamw";
     std::string recipe = "rmp-1";
 };
+
+struct DataArgs {
+    std::string path, out, kind = "text", field = "text", labels;
+    uint32_t merges = 0, vocabulary = 0, classes = 0;
+    uint32_t count = 4096, seed = 1;  ///< of the built-in example
+};
+int run_data_prepare(const Output& out, const DataArgs& args);
+int run_data_inspect(const Output& out, const DataArgs& args);
+int run_data_shapes(const Output& out, const DataArgs& args);
 
 struct ProgramArgs {
     std::string data;  ///< path of the data set
     std::string program;
     std::string out;
-    GptArgs gpt;
+    std::string model, data_out;  ///< finetune: folder to start from, data set with its weights
+    uint32_t rank = 8;
+    double alpha = 16;
+    TemplateArgs gpt;
 };
+/// A program that goes on from a model folder, and the data set that carries the model's weights.
+int run_program_finetune(const Output& out, const ProgramArgs& args);
 int run_program_new(const Output& out, const ProgramArgs& args);
 int run_program_inspect(const Output& out, const ProgramArgs& args);
 
@@ -48,12 +68,21 @@ struct TrainArgs {
     std::string seed;  ///< 32 bytes in hex; empty: zeros
     uint32_t threads = 1;
     bool no_cuda = false;
-    GptArgs gpt;
+    TemplateArgs gpt;
 };
 int run_train(const Output& out, const TrainArgs& args);
 
+struct EvalArgs {
+    std::string model, data;
+    uint32_t threads = 1;
+    bool no_cuda = false;
+};
+int run_eval(const Output& out, const EvalArgs& args);
+
 struct SampleArgs {
     std::string model;
+    std::string out = "samples.png";  ///< of image models
+    uint32_t steps = 50, scale = 4;   ///< of image models
     std::string prompt = "The ";
     uint32_t count = 300;
     double temperature = 0.8;
@@ -67,7 +96,7 @@ struct JobArgs {
     KeyChoice key;
     uint64_t id = 0;
     std::string program, data, out = "model";
-    GptArgs gpt;
+    TemplateArgs gpt;
     std::string price = "1", audit_fee = "0.01";
     std::string provider;  ///< empty: any
     std::string licence = "Apache-2.0";

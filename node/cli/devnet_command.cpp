@@ -112,7 +112,7 @@ private:
 
     Result<JobOffer, std::string> offer(uint32_t segments, uint32_t provider) {
         JobOffer o;
-        GptArgs gpt;
+        TemplateArgs gpt;
         gpt.segment = args_.segment_steps;
         gpt.steps = segments * args_.segment_steps;
         auto program = make_program(gpt, data_);

@@ -201,6 +201,9 @@ Result<Download, std::string> download_model(wallet::MarketApi& market, wallet::
     origin.held_out_loss = *held_out;
     if (const auto chain = client.chain_id()) origin.chain_id = *chain;
     origin.job = id;
+    auto constants = training::program_constants(material->program, material->data);
+    if (!constants) return unexpected(std::string(training::to_text(constants.error())));
+    origin.constants = std::move(*constants);
     if (!job->model_token.is_zero()) origin.token = job->model_token - Uint256(1);
     origin.facts = {{"job", std::to_string(id)},
                     {"segments", std::to_string(job->final_segments)},

@@ -2,6 +2,8 @@
 // Files of a model folder.
 #include "node/cli/model_folder.hpp"
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include "core/merkle.hpp"
@@ -9,6 +11,7 @@
 #include "node/wallet/json_util.hpp"
 #include "training/safetensors.hpp"
 #include "training/state_root.hpp"
+#include "training/tokenizer.hpp"
 
 namespace trainyard::node::cli {
 namespace {
@@ -16,9 +19,9 @@ namespace {
 namespace json = boost::json;
 constexpr size_t kModelBytesMax = size_t{64} << 30;
 
-/// A tokenizer of the bytes themselves: token n is byte n, written as GPT-2's byte alphabet does.
-std::string tokenizer_json() {
-    json::object vocabulary;
+/// GPT-2's byte alphabet: printable bytes stand for themselves, the others for symbols from 256 on.
+std::vector<std::string> byte_alphabet() {
+    std::vector<std::string> out;
     uint32_t next_symbol = 256;
     for (uint32_t byte = 0; byte < 256; ++byte) {
         const bool printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad);
@@ -30,8 +33,25 @@ std::string tokenizer_json() {
             text += static_cast<char>(0xc0 | (symbol >> 6));
             text += static_cast<char>(0x80 | (symbol & 0x3f));
         }
-        vocabulary[text] = byte;
+        out.push_back(std::move(text));
     }
+    return out;
+}
+
+/// The program's merges over the bytes, in the form of Hugging Face's tokenizers.
+std::string tokenizer_json(const training::Tokenizer& tokenizer) {
+    const std::vector<std::string> alphabet = byte_alphabet();
+    json::object vocabulary;
+    std::vector<std::string> tokens;
+    for (const Bytes& bytes : training::token_bytes(tokenizer)) {
+        std::string text;
+        for (const uint8_t byte : bytes) text += alphabet[byte];
+        vocabulary.emplace(text, tokens.size());  // of equal texts the first token counts
+        tokens.push_back(std::move(text));
+    }
+    json::array merges;
+    for (const auto& [left, right] : tokenizer.merges)
+        merges.emplace_back(tokens[left] + " " + tokens[right]);
     const json::object byte_level{{"type", "ByteLevel"},
                                   {"add_prefix_space", false},
                                   {"trim_offsets", false},
@@ -49,7 +69,7 @@ std::string tokenizer_json() {
                         {"dropout", nullptr},
                         {"unk_token", nullptr},
                         {"vocab", std::move(vocabulary)},
-                        {"merges", json::array()}}}};
+                        {"merges", std::move(merges)}}}};
     return json::serialize(root) + "\n";
 }
 
@@ -81,6 +101,7 @@ std::string card_text(const training::Program& program, const training::ModelSta
     training::ModelCard card;
     card.name = origin.name;
     card.licence = origin.licence;
+    training::describe_purpose(card, program);
     card.program = training::program_id(program);
     card.data_root = program.data.root;
     card.state_root = training::state_root(state, card.program);
@@ -96,6 +117,50 @@ std::string file_fault(const std::string& path, E error) {
            std::to_string(static_cast<int>(error)) + ")";
 }
 
+/// Constants whose numbers are not in the program itself.
+bool needs_constants(const training::Program& program) {
+    return std::any_of(program.constants.begin(), program.constants.end(),
+                       [](const auto& c) { return c.source != training::ConstantSource::program; });
+}
+
+Result<Done, std::string> write_constants(const std::string& folder,
+                                          const training::Program& program,
+                                          const std::vector<training::Tensor>& constants) {
+    if (!needs_constants(program)) return Done{};
+    if (constants.size() != program.constants.size())
+        return unexpected(std::string("the model's frozen weights stand in its data set"));
+    std::vector<training::NamedTensor> tensors;
+    for (size_t k = 0; k < constants.size(); ++k)
+        tensors.push_back({program.constants[k].name, constants[k]});
+    const auto done = wallet::write_file(folder + "/constants.safetensors",
+                                         training::write_safetensors(std::move(tensors), {}));
+    if (!done) return unexpected(done.error().text);
+    return Done{};
+}
+
+Result<std::vector<training::Tensor>, std::string> read_constants(
+    const std::string& folder, const training::Program& program) {
+    if (!needs_constants(program)) {
+        auto own = training::program_constants(program, {});
+        if (!own) return unexpected(std::string(training::to_text(own.error())));
+        return std::move(*own);
+    }
+    const std::string path = folder + "/constants.safetensors";
+    const auto file = wallet::read_file(path, kModelBytesMax);
+    if (!file) return unexpected(file.error().text);
+    auto parsed = training::read_safetensors(*file);
+    if (!parsed) return unexpected(file_fault(path, parsed.error()));
+    std::vector<training::Tensor> out;
+    for (const auto& c : program.constants) {
+        const auto it = std::find_if(parsed->tensors.begin(), parsed->tensors.end(),
+                                     [&c](const auto& t) { return t.name == c.name; });
+        if (it == parsed->tensors.end() || it->tensor.shape != c.shape)
+            return unexpected("'" + path + "' lacks " + c.name);
+        out.push_back(std::move(it->tensor));
+    }
+    return out;
+}
+
 }  // namespace
 
 Result<Done, std::string> write_model_folder(const std::string& folder,
@@ -106,13 +171,16 @@ Result<Done, std::string> write_model_folder(const std::string& folder,
     const Hash root = training::state_root(state, training::program_id(program));
     const auto model = training::write_model(
         program, state.w, {{"format", "pt"}, {"trainyard.state_root", to_hex0x(root.bytes)}});
-    const std::pair<const char*, std::string> texts[] = {
+    std::vector<std::pair<const char*, std::string>> texts = {
         {"config.json", training::hugging_face_config(program)},
-        {"generation_config.json", "{\"do_sample\": true, \"temperature\": 0.8}\n"},
-        {"tokenizer.json", tokenizer_json()},
-        {"tokenizer_config.json", tokenizer_config(program)},
         {"README.md", card_text(program, state, origin)},
         {"trainyard.json", proof_json(program, state, origin)}};
+    if (program.data.kind != training::DataKind::images) {
+        texts.emplace_back("generation_config.json",
+                           "{\"do_sample\": true, \"temperature\": 0.8}\n");
+        texts.emplace_back("tokenizer.json", tokenizer_json(program.tokenizer));
+        texts.emplace_back("tokenizer_config.json", tokenizer_config(program));
+    }
     for (const auto& [name, text] : texts)
         if (auto done = wallet::write_text(folder + "/" + name, text); !done)
             return unexpected(done.error().text);
@@ -121,7 +189,7 @@ Result<Done, std::string> write_model_folder(const std::string& folder,
         return unexpected(done.error().text);
     if (auto done = wallet::write_file(folder + "/model.safetensors", model); !done)
         return unexpected(done.error().text);
-    return Done{};
+    return write_constants(folder, program, origin.constants);
 }
 
 Result<ModelFolder, std::string> read_model_folder(const std::string& folder) {
@@ -137,7 +205,9 @@ Result<ModelFolder, std::string> read_model_folder(const std::string& folder) {
     if (!file) return unexpected(file.error().text);
     auto w = training::read_model(*program, *file);
     if (!w) return unexpected(file_fault(model_path, w.error()));
-    return ModelFolder{std::move(*program), std::move(*w)};
+    auto constants = read_constants(folder, *program);
+    if (!constants) return unexpected(constants.error());
+    return ModelFolder{std::move(*program), std::move(*w), std::move(*constants)};
 }
 
 Result<ModelProof, std::string> read_model_proof(const std::string& folder) {

@@ -3,11 +3,14 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "core/result.hpp"
 #include "node/cli/commands.hpp"
+#include "training/builder.hpp"
 #include "training/engine.hpp"
 #include "training/program.hpp"
+#include "training/tokenizer.hpp"
 
 namespace trainyard::node::cli {
 
@@ -17,13 +20,20 @@ inline constexpr size_t kDataBytesMax = size_t{4} << 30;
 [[nodiscard]] Result<Bytes, std::string> read_data(const std::string& path);
 
 /// The template for this data set; errors name the option that does not fit.
-[[nodiscard]] Result<training::Program, std::string> make_program(const GptArgs& args,
+[[nodiscard]] Result<training::Program, std::string> make_program(const TemplateArgs& args,
                                                                   const Bytes& data);
 [[nodiscard]] Result<training::Program, std::string> read_program(const std::string& path);
 /// From `path`, or from the template when `path` is empty. Checked against the data.
 [[nodiscard]] Result<training::Program, std::string> choose_program(const std::string& path,
-                                                                    const GptArgs& args,
+                                                                    const TemplateArgs& args,
                                                                     const Bytes& data);
+/// The run of the template arguments, for programs that are not made from a template.
+[[nodiscard]] Result<training::RunOptions, std::string> run_options(const TemplateArgs& args);
+[[nodiscard]] Result<training::Tokenizer, std::string> read_tokenizer(const std::string& path);
+/// Height and width of the images that a program works on: those of its convolutions, else a
+/// square.
+[[nodiscard]] std::pair<uint32_t, uint32_t> image_sides(const training::Program& program);
+
 /// Mean loss over the held-out records.
 [[nodiscard]] Result<float, std::string> held_out_loss(const training::Program& program,
                                                        training::Backend& backend,

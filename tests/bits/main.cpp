@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trains the small program on every path and prints one table row per path with its state root.
+// Trains one small program per template on every path and prints one table row per path with its
+// state root.
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
 #include <string>
+#include <string_view>
 
+#include "tests/training/image_programs.hpp"
 #include "tests/training/small_program.hpp"
 #include "training/state_root.hpp"
 
@@ -13,65 +15,81 @@ namespace {
 using namespace trainyard;  // a program of one page
 using namespace trainyard::training;
 
-/// A program with the text it is trained on and the state root that it must reach.
+/// A program with the data it is trained on and the state root that it must reach.
 struct Case {
+    std::string name;
     Program program;
-    Bytes text;
-    int steps = 20;
+    Bytes data;
+    uint32_t steps = 0;
     std::string expected;  ///< empty: that of the first row
 };
 
 std::string root_on(Backend& backend, const Case& c) {
-    auto engine = Engine::make(c.program, backend);
+    auto engine = Engine::make(c.program, backend, c.data);
     if (!engine) return "no engine";
-    ModelState state = make_initial_state(c.program, seed_of(3));
-    for (int t = 0; t < c.steps; ++t)
-        if (!run_step(*engine, state, c.text)) return "failed step";
+    ModelState state = make_initial_state(c.program, seed_of(3), c.data);
+    for (uint32_t t = 0; t < c.steps; ++t)
+        if (!run_step(*engine, state, c.data)) return "failed step";
     return to_hex(state_root(state, program_id(c.program)).bytes);
 }
 
-/// The small program, or with STEPS the demo's shape for so many steps.
-std::optional<Case> case_of(int argc, char** argv) {
-    const int steps = argc > 2 ? std::atoi(argv[2]) : 0;
-    GptOptions options = small_options();
-    Case c{{}, make_text(4000), 20, std::string(kRootAfter20Steps)};
-    if (steps > 0) {
-        options = GptOptions{};
-        c.text = make_text(options.data_bytes = 200'000);
-        c.steps = steps, c.expected.clear();
-    }
-    auto program = make_gpt(options);
-    if (!program) return std::nullopt;
-    c.program = std::move(*program);
-    return c;
-}
+/// State roots after the short run; a program whose rule changes has another one.
+constexpr std::string_view kMlpRoot =
+    "19ddbe9e32c838e20fd0b6c94b7ca66e9542e3388e835c459e05898abfd14f65";
+constexpr std::string_view kCnnRoot =
+    "a3eb976ac5e66101dbc24be06ac084893764bd7b4226ccee3baf86b8c05f9a84";
+constexpr std::string_view kDiffusionRoot =
+    "6958f45475b30dcb60a68b36816da4cc1df639ac2f1bd031b1731951bc2024e6";
 
-/// Is this row wanted? With a name after STEPS, only the backend of that name.
-bool is_wanted(int argc, char** argv, const Backend& backend) {
-    return argc > 3 ? backend.name() == argv[3] : argc <= 2 || backend.name() != "reference";
+/// The small gpt for 20 steps and the image programs for 2; with `steps`, all for so many, and gpt
+/// in the demo's shape.
+std::vector<Case> all_cases(uint32_t steps) {
+    std::vector<Case> out;
+    if (steps == 0) {
+        out.push_back({"gpt", *make_gpt(small_options()), make_text(4000), 20,
+                       std::string(kRootAfter20Steps)});
+        out.push_back({"mlp", mlp_program(), shapes_data(), 2, std::string(kMlpRoot)});
+        out.push_back({"cnn", cnn_program(), shapes_data(), 2, std::string(kCnnRoot)});
+        out.push_back(
+            {"diffusion", diffusion_program(), shapes_data(), 2, std::string(kDiffusionRoot)});
+        return out;
+    }
+    GptOptions demo;
+    demo.data_bytes = 200'000;
+    demo.steps = std::max(demo.steps, steps);
+    out.push_back({"gpt", *make_gpt(demo), make_text(demo.data_bytes), steps, ""});
+    out.push_back({"mlp", mlp_program(steps), shapes_data(), steps, ""});
+    out.push_back({"cnn", cnn_program(steps), shapes_data(), steps, ""});
+    out.push_back({"diffusion", diffusion_program(steps), shapes_data(), steps, ""});
+    return out;
 }
 
 }  // namespace
 
-// usage: bits [NAME [STEPS [BACKEND]]]
+// usage: bits [NAME [STEPS [BACKEND [PROGRAM]]]]
+//   STEPS 0: the short runs; BACKEND: only that one ("all": every one but the reference); PROGRAM:
+//   gpt, mlp, cnn or diffusion.
 int main(int argc, char** argv) {
-    auto c = case_of(argc, argv);
-    if (!c) return 2;
-    auto backends = fast_backends();
-    backends.push_back(make_reference_backend());
+    const std::string label = argc > 1 ? argv[1] : "";
+    const auto steps = static_cast<uint32_t>(argc > 2 ? std::atoi(argv[2]) : 0);
+    const std::string only = argc > 3 ? argv[3] : "all", program = argc > 4 ? argv[4] : "";
     bool same = true;
-    int number = 0;
-    for (const auto& backend : backends) {
-        const int threads = backend->name() == "reference" ? 1 : number++ % 2 + 1;
-        if (!is_wanted(argc, argv, *backend)) continue;
-        const std::string root = root_on(*backend, *c);
-        if (c->expected.empty()) c->expected = root;
-        const bool ok = root == c->expected;
-        same = same && ok;
-        std::printf("%-14s %-12s %d thread(s)  %s  %s\n", argc > 1 ? argv[1] : "",
-                    backend->name().c_str(), threads, root.substr(0, 16).c_str(),
-                    ok ? "ok" : "DIFFERS");
-        std::fflush(stdout);
+    for (Case& c : all_cases(steps)) {
+        if (!program.empty() && c.name != program) continue;
+        auto backends = fast_backends();
+        if (steps == 0 || only == "reference") backends.push_back(make_reference_backend());
+        int number = 0;
+        for (const auto& backend : backends) {
+            const int threads = backend->name() == "reference" ? 1 : number++ % 2 + 1;
+            if (only != "all" && backend->name() != only) continue;
+            const std::string root = root_on(*backend, c);
+            if (c.expected.empty()) c.expected = root;
+            same = same && root == c.expected;
+            std::printf("%-12s %-10s %-10s %d thread(s)  %s  %s\n", label.c_str(), c.name.c_str(),
+                        backend->name().c_str(), threads, root.substr(0, 16).c_str(),
+                        root == c.expected ? "ok" : "DIFFERS");
+            std::fflush(stdout);
+        }
     }
     return same ? 0 : 1;
 }

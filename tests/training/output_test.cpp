@@ -58,7 +58,7 @@ TEST(safetensors, rejects_malformed_files_by_name) {
               E::bad_header);
     EXPECT_EQ(error(R"({"a\n":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4),
               E::bad_header);
-    EXPECT_EQ(error(R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}})", 4), E::bad_dtype);
+    EXPECT_EQ(error(R"({"a":{"dtype":"F64","shape":[2],"data_offsets":[0,4]}})", 4), E::bad_dtype);
     EXPECT_EQ(error(R"({"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}})", 4), E::bad_shape);
     EXPECT_EQ(error(R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})", 0), E::bad_shape);
     EXPECT_EQ(error(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8),

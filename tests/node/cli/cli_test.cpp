@@ -142,7 +142,7 @@ TEST(genesis_build, rejects_unknown_keys_artifacts_and_arguments) {
 }
 
 TEST(model_folder, weights_lead_to_the_state_root_and_changed_ones_do_not) {
-    GptArgs args;
+    TemplateArgs args;
     args.layers = 1, args.width = 32, args.heads = 2, args.sequence = 16, args.steps = 4;
     args.segment = 4, args.micro_batches = 1, args.sequences = 1;
     const Bytes data(4000, 'x');
