@@ -50,8 +50,10 @@ public:
     friend constexpr PrimeField operator-(const PrimeField& a, const PrimeField& b) {
         return PrimeField(field::subtract(a.m_, b.m_, kM));
     }
-    friend constexpr PrimeField operator*(const PrimeField& a, const PrimeField& b) {
-        return PrimeField(times(a.m_, b.m_));
+    /// Long, and called from everywhere.
+    [[gnu::noinline]] friend constexpr PrimeField operator*(const PrimeField& a,
+                                                            const PrimeField& b) {
+        return PrimeField(field::multiply(a.m_, b.m_, kM));
     }
     constexpr PrimeField operator-() const { return PrimeField() - *this; }
     [[nodiscard]] constexpr PrimeField squared() const { return *this * *this; }
@@ -118,10 +120,6 @@ public:
 
 private:
     constexpr explicit PrimeField(const Number& montgomery) : m_(montgomery) {}
-    /// Long, and called from everywhere.
-    [[gnu::noinline]] static constexpr Number times(const Number& a, const Number& b) {
-        return field::multiply(a, b, kM);
-    }
     Number m_{};
 };
 
