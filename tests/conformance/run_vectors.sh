@@ -14,6 +14,8 @@ if [ ! -f "$stamp" ]; then
     tar -xJf "$archive" -C "$folder"
     : > "$stamp"
 fi
+# Sanitized builds have large frames, and calls nest 1024 deep.
+ulimit -s 131072 2> /dev/null || true
 case $(basename "$program") in
     statetest) "$program" "$folder/vectors/state" --exclude "$exclusions" --jobs 2 ;;
     blocktest)

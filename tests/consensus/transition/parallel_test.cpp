@@ -39,6 +39,12 @@ constexpr const char* kMaker =
 /// Destroys itself in favour of the caller.
 constexpr const char* kDestroyer = "33ff";
 
+/// Code that counts up slot 0, or destroys itself if it gets any input; its init code; and a
+/// contract that creates it at an address that is always the same.
+constexpr const char* kPhoenixInit = "6e36600c575f546001015f55005b33ff5f52600f6011f3";
+constexpr const char* kPhoenixMaker =
+    "766e36600c575f546001015f55005b33ff5f52600f6011f35f525f601760095ff500";
+
 TestWorld make_world() {
     TestWorld world;
     state::StateDiff rich;
@@ -49,7 +55,7 @@ TestWorld make_world() {
     world.deploy(address_number(1), kCounter);
     world.deploy(address_number(2), kMaker);
     world.deploy(address_number(3), kDestroyer);
-    world.parent.beneficiary = address_number(99);
+    world.deploy(address_number(4), kPhoenixMaker);
     return world;
 }
 
@@ -90,8 +96,10 @@ void expect_same(const TestWorld& world, const Block& block, int threads) {
     EXPECT_EQ(serial->bloom, parallel->bloom);
 }
 
-void run_block(const std::vector<Tx>& txs, const Address& beneficiary = address_number(99)) {
-    const TestWorld world = make_world();
+void run_block(const std::vector<Tx>& txs, const Address& beneficiary = address_number(99),
+               vm::Revision revision = vm::Revision::osaka) {
+    TestWorld world = make_world();
+    world.config.forks = {{revision, 0, 0, {}}};
     const auto built = build(world, txs, beneficiary);
     for (const int threads : {1, 2, 5}) expect_same(world, built.block, threads);
 }
@@ -133,6 +141,20 @@ TEST(parallel, contracts_that_come_and_go) {
         txs.push_back(TestWorld::make_tx(n, address_number(2 + n % 2)));
     run_block(txs);
     run_block(txs, address_number(3));
+}
+
+TEST(parallel, slots_of_a_destroyed_contract_are_empty_when_it_comes_back) {
+    const Address phoenix = create2_address(address_number(4), Hash{}, *from_hex(kPhoenixInit));
+    std::vector<Tx> txs;
+    for (uint8_t n = 1; n <= kSenders; n += 4) {
+        txs.push_back(TestWorld::make_tx(n, address_number(4)));
+        txs.push_back(TestWorld::make_tx(n + 1, phoenix));
+        txs.push_back(TestWorld::make_tx(n + 2, phoenix));
+        txs.push_back(TestWorld::make_tx(n + 3, phoenix, {1}));
+    }
+    txs.pop_back();  // the last one lives on, with two in its slot
+    run_block(txs, address_number(99), vm::Revision::shanghai);
+    run_block(txs, phoenix, vm::Revision::shanghai);
 }
 
 TEST(parallel, rejects_the_first_invalid_transaction_as_serial_execution_does) {
