@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "core/bytes.hpp"
 
@@ -10,6 +11,12 @@ namespace trainyard {
 
 /// Keccak-256 with the original padding (not SHA3-256).
 [[nodiscard]] Hash keccak256(BytesView data);
+/// digests[i] = keccak256(messages[i]), several at a time where the processor has wide registers.
+/// Both have the same size.
+void keccak256_many(std::span<const BytesView> messages, std::span<Hash> digests);
+/// The same with a given number of lanes: 1, or 4 and 8 where the processor has them. For tests.
+void keccak256_by_lanes(size_t lanes, std::span<const BytesView> messages, std::span<Hash> digests);
+[[nodiscard]] bool keccak256_has_lanes(size_t lanes);
 [[nodiscard]] Hash sha256(BytesView data);
 [[nodiscard]] FixedBytes<20> ripemd160(BytesView data);
 

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keccak-f[1600] (FIPS 202, section 3), written out so that no lane index is computed at run time.
 #include "core/hash.hpp"
+#include "core/keccak.hpp"
 
 #include <bit>
 
 namespace trainyard {
 namespace {
 
+using keccak::kRate, keccak::kRoundConstants;
 using State = std::array<uint64_t, 25>;
-constexpr size_t kRate = 136;  ///< bytes absorbed per permutation at 256 bits of output
-
-constexpr std::array<uint64_t, 24> kRoundConstants{
-    0x0000000000000001, 0x0000000000008082, 0x800000000000808a, 0x8000000080008000,
-    0x000000000000808b, 0x0000000080000001, 0x8000000080008081, 0x8000000000008009,
-    0x000000000000008a, 0x0000000000000088, 0x0000000080008009, 0x000000008000000a,
-    0x000000008000808b, 0x800000000000008b, 0x8000000000008089, 0x8000000000008003,
-    0x8000000000008002, 0x8000000000000080, 0x000000000000800a, 0x800000008000000a,
-    0x8000000080008081, 0x8000000000008080, 0x0000000080000001, 0x8000000080008008};
 
 /// Chi over one row: out[at..at+4] from the rotated lanes b0..b4.
 [[gnu::always_inline]] inline void chi(uint64_t* out, uint64_t b0, uint64_t b1, uint64_t b2,
@@ -50,13 +43,31 @@ constexpr std::array<uint64_t, 24> kRoundConstants{
     e[0] ^= constant;
 }
 
-void permute(State& state) {
+[[gnu::always_inline]] inline void permute_in_place(State& state) {
     State a = state, e;
     for (size_t i = 0; i < 24; i += 2) {
         one_round(a, e, kRoundConstants[i]);
         one_round(e, a, kRoundConstants[i + 1]);
     }
     state = a;
+}
+
+void permute_plain(State& state) {
+    permute_in_place(state);
+}
+#if defined(__x86_64__)
+/// With AND-NOT and a rotation to another register, a sixth fewer instructions.
+[[gnu::target("bmi,bmi2")]] void permute_bmi(State& state) {
+    permute_in_place(state);
+}
+#endif
+
+void permute(State& state) {
+#if defined(__x86_64__)
+    static const bool kHasBmi = __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    if (kHasBmi) return permute_bmi(state);
+#endif
+    permute_plain(state);
 }
 
 void absorb(State& state, const uint8_t* block) {

@@ -2,6 +2,8 @@
 // The two halves of RLP; a prefix is read in one place, so its rules stand once.
 #include "core/rlp.hpp"
 
+#include <array>
+
 #include "core/assert.hpp"
 
 namespace trainyard::rlp {
@@ -10,12 +12,24 @@ namespace {
 constexpr uint8_t kString = 0x80, kList = 0xc0;
 constexpr size_t kShortMax = 55;  ///< longest payload whose length fits the prefix byte
 
-Bytes prefix_of(uint8_t kind, size_t length) {
-    if (length <= kShortMax) return {static_cast<uint8_t>(kind + length)};
-    const Bytes digits = to_be_trimmed(length);
-    Bytes out{static_cast<uint8_t>(kind + kShortMax + digits.size())};
-    append(out, digits);
-    return out;
+/// The bytes before a payload: at most one and eight digits of length.
+struct Prefix {
+    std::array<uint8_t, 9> bytes{};
+    size_t size = 1;
+    [[nodiscard]] BytesView view() const { return BytesView(bytes).first(size); }
+};
+
+Prefix prefix_of(uint8_t kind, size_t length) {
+    Prefix prefix;
+    if (length <= kShortMax) {
+        prefix.bytes[0] = static_cast<uint8_t>(kind + length);
+        return prefix;
+    }
+    for (size_t rest = length; rest != 0; rest >>= 8) ++prefix.size;
+    prefix.bytes[0] = static_cast<uint8_t>(kind + kShortMax + prefix.size - 1);
+    for (size_t i = prefix.size; i-- > 1; length >>= 8)
+        prefix.bytes[i] = static_cast<uint8_t>(length);
+    return prefix;
 }
 
 struct Item {
@@ -49,7 +63,8 @@ Result<Item, Error> split(BytesView data) {
 }  // namespace
 
 Writer& Writer::bytes(BytesView value) {
-    if (value.size() != 1 || value[0] >= kString) append(out_, prefix_of(kString, value.size()));
+    if (value.size() != 1 || value[0] >= kString)
+        append(out_, prefix_of(kString, value.size()).view());
     append(out_, value);
     return *this;
 }
@@ -62,7 +77,9 @@ Writer& Writer::number(uint64_t value) {
 }
 
 Writer& Writer::number(const Uint256& value) {
-    return bytes(to_be_trimmed(value));
+    const Hash digits = to_hash(value);
+    const auto used = static_cast<size_t>((value.bit_length() + 7) / 8);
+    return bytes(BytesView(digits.bytes).subspan(32 - used));
 }
 
 Writer& Writer::raw(BytesView encoded) {
@@ -79,8 +96,9 @@ Writer& Writer::end_list() {
     ASSERT(!open_.empty());
     const size_t start = open_.back();
     open_.pop_back();
-    const Bytes prefix = prefix_of(kList, out_.size() - start);
-    out_.insert(out_.begin() + static_cast<std::ptrdiff_t>(start), prefix.begin(), prefix.end());
+    const Prefix prefix = prefix_of(kList, out_.size() - start);
+    const BytesView added = prefix.view();
+    out_.insert(out_.begin() + static_cast<std::ptrdiff_t>(start), added.begin(), added.end());
     return *this;
 }
 

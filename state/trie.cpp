@@ -11,6 +11,8 @@ namespace {
 
 struct Node;
 
+constexpr uint8_t kHashPrefix = 0xa0;  ///< RLP of a string of 32 bytes
+
 /// A child: its reference (RLP of at most 33 bytes), its node once loaded, or both. Only the node:
 /// it has changed since it was hashed. Neither: there is no child.
 struct Ref {
@@ -24,6 +26,11 @@ struct Ref {
         ASSERT(from.size() <= text.size());
         std::copy(from.begin(), from.end(), text.begin());
         size = static_cast<uint8_t>(from.size());
+    }
+    void set_hash(const Hash& hash) {
+        text[0] = kHashPrefix;
+        std::copy(hash.begin(), hash.end(), text.begin() + 1);
+        size = 33;
     }
 };
 
@@ -55,6 +62,55 @@ size_t common_length(BytesView a, BytesView b) {
                                a.begin());
 }
 
+size_t head_size(size_t length) {
+    return length <= 55         ? 1
+           : length <= 0xff     ? 2
+           : length <= 0xffff   ? 3
+           : length <= 0xffffff ? 4
+                                : 5;
+}
+/// Writes what stands before a payload of `length` bytes: `kind` is 0x80 for strings, 0xc0 for
+/// lists.
+uint8_t* put_head(uint8_t* to, uint8_t kind, size_t length) {
+    const size_t size = head_size(length);
+    if (size == 1) {
+        *to = static_cast<uint8_t>(kind + length);
+    } else {
+        *to = static_cast<uint8_t>(kind + 55 + size - 1);
+        for (size_t i = size - 1; i > 0; --i, length >>= 8) to[i] = static_cast<uint8_t>(length);
+    }
+    return to + size;
+}
+bool is_own_encoding(BytesView value) {
+    return value.size() == 1 && value[0] < 0x80;
+}
+size_t string_size(BytesView value) {
+    return is_own_encoding(value) ? 1 : head_size(value.size()) + value.size();
+}
+uint8_t* put_string(uint8_t* to, BytesView value) {
+    if (!is_own_encoding(value)) to = put_head(to, 0x80, value.size());
+    return std::copy(value.begin(), value.end(), to);
+}
+
+/// The RLP of a node whose children all have their references. Written here, because nearly all the
+/// time of a root goes into hashing and writing nodes.
+Bytes encode(const Node& node) {
+    const Bytes path = node.is_branch() ? Bytes() : encode_path(node.path, node.is_leaf());
+    const bool has_value = node.is_branch() || node.is_leaf();
+    size_t payload =
+        (path.empty() ? 0 : string_size(path)) + (has_value ? string_size(node.value) : 0);
+    for (const Ref& child : node.children) payload += std::max<size_t>(child.size, 1);
+    Bytes out(head_size(payload) + payload);
+    uint8_t* to = put_head(out.data(), 0xc0, payload);
+    if (!path.empty()) to = put_string(to, path);
+    for (const Ref& child : node.children)
+        to =
+            child.empty() ? put_head(to, 0x80, 0) : std::copy_n(child.text.begin(), child.size, to);
+    if (has_value) to = put_string(to, node.value);
+    ASSERT(to == out.data() + out.size());
+    return out;
+}
+
 using Changed = Result<bool, TrieError>;
 
 }  // namespace
@@ -72,7 +128,9 @@ struct Trie::Impl {
     [[nodiscard]] Changed tidy(Ref& ref) const;
     static void split(Ref& ref, size_t common, BytesView path, BytesView value);
     static void merge_extension(Ref& ref);
-    static void hash(Ref& ref, NodeMap& out);
+    using Levels = std::vector<std::vector<Ref*>>;
+    static void collect(Ref& ref, size_t depth, Levels& levels);
+    static void hash(Ref& top, NodeMap& out);
 };
 
 Result<Done, TrieError> Trie::Impl::load(Ref& ref) const {
@@ -232,27 +290,41 @@ void Trie::Impl::merge_extension(Ref& ref) {
     ref.node = std::move(below);
 }
 
-void Trie::Impl::hash(Ref& ref, NodeMap& out) {
+/// The changed nodes from `ref` down, by their depth.
+void Trie::Impl::collect(Ref& ref, size_t depth, Levels& levels) {
     if (ref.size != 0 || !ref.node) return;
-    Node& node = *ref.node;
-    rlp::Writer writer;
-    writer.begin_list();
-    if (!node.is_branch()) writer.bytes(encode_path(node.path, node.is_leaf()));
-    for (Ref& child : node.children) {
-        hash(child, out);
-        if (child.empty())
-            writer.bytes({});
-        else
-            writer.raw(child.reference());
+    if (levels.size() <= depth) levels.resize(depth + 1);
+    levels[depth].push_back(&ref);
+    for (Ref& child : ref.node->children) collect(child, depth + 1, levels);
+}
+
+/// From the bottom up, so that all nodes of a level can be hashed together.
+void Trie::Impl::hash(Ref& top, NodeMap& out) {
+    Levels levels;
+    collect(top, 0, levels);
+    std::vector<Bytes> encoded;
+    std::vector<BytesView> messages;
+    std::vector<Hash> digests;
+    std::vector<Ref*> hashed;
+    for (; !levels.empty(); levels.pop_back()) {
+        encoded.clear(), messages.clear(), hashed.clear();
+        for (Ref* ref : levels.back()) {
+            Bytes bytes = encode(*ref->node);
+            if (bytes.size() < 32) {
+                ref->set_reference(bytes);
+                continue;
+            }
+            encoded.push_back(std::move(bytes));
+            hashed.push_back(ref);
+        }
+        messages.assign(encoded.begin(), encoded.end());
+        digests.resize(messages.size());
+        keccak256_many(messages, digests);
+        for (size_t i = 0; i < hashed.size(); ++i) {
+            hashed[i]->set_hash(digests[i]);
+            out.emplace(digests[i], std::move(encoded[i]));
+        }
     }
-    if (node.is_branch() || node.is_leaf()) writer.bytes(node.value);
-    Bytes encoded = writer.end_list().take();
-    if (encoded.size() < 32) return ref.set_reference(encoded);
-    const Hash digest = keccak256(encoded);
-    out.insert_or_assign(digest, std::move(encoded));
-    ref.text[0] = 0xa0;
-    std::copy(digest.begin(), digest.end(), ref.text.begin() + 1);
-    ref.size = 33;
 }
 
 Trie::Trie(const NodeSource& nodes, const Hash& root) : impl_(new Impl{nodes, {}}) {
@@ -287,7 +359,7 @@ Hash Trie::commit(NodeMap& out) {
     // A root is referred to by its hash however short it is.
     const BytesView encoded = root.reference();
     const Hash digest = keccak256(encoded);
-    out.insert_or_assign(digest, Bytes(encoded.begin(), encoded.end()));
+    out.emplace(digest, Bytes(encoded.begin(), encoded.end()));
     return digest;
 }
 

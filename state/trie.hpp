@@ -3,6 +3,7 @@
 // proofs.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,13 +13,10 @@
 #include "core/bytes.hpp"
 #include "core/hash.hpp"
 #include "core/result.hpp"
+#include "state/node_map.hpp"
 #include "state/view.hpp"
 
 namespace trainyard::state {
-
-/// Trie nodes and contract codes by their Keccak-256; one space, since equal hash means equal
-/// bytes.
-using NodeMap = std::map<Hash, Bytes>;
 
 struct TrieError {
     enum class Kind {
@@ -102,11 +100,15 @@ struct StateUpdate {
     std::map<Address, Hash> storage_roots;  ///< of every account that `diff` changes and keeps
 };
 
+/// Calls `work` on several threads at once, and returns when all calls have returned.
+using SideBySide = std::function<void(const std::function<void()>& work)>;
+
 /// The world at `parent_root` changed by `diff`. Pure; work grows with the diff, not with the
-/// world.
+/// world. With threads, accounts' storage is hashed side by side; the result is the same.
 [[nodiscard]] Result<StateUpdate, TrieError> state_root(const Hash& parent_root,
                                                         const StateDiff& diff,
-                                                        const NodeSource& nodes);
+                                                        const NodeSource& nodes,
+                                                        const SideBySide& side_by_side = {});
 
 /// The world at any root whose nodes there are. A read that meets a missing or broken node gives
 /// "absent" and tells `nodes.report`: whoever acts on the result asks there first.

@@ -47,20 +47,33 @@ bool read_short(rlp::Reader& in, ParsedNode& node) {
     return true;
 }
 
+/// A branch's child that is a hash or absent, as nearly all are, without a reader.
+bool take_plain_child(BytesView& rest, ParsedNode& node) {
+    if (rest.empty()) return false;
+    const size_t size = rest[0] == 0xa0 ? 33 : 1;
+    if ((size == 1 && rest[0] != 0x80) || rest.size() < size) return false;
+    node.children.push_back(size == 1 ? BytesView{} : rest.first(size));
+    rest = rest.subspan(size);
+    return true;
+}
+
 bool read_branch(rlp::Reader& in, ParsedNode& node) {
-    node.children.reserve(16);
-    for (int i = 0; i < 16; ++i)
-        if (!read_child(in, node)) return false;
+    BytesView rest = in.rest();
+    while (node.children.size() < 16) {
+        if (take_plain_child(rest, node)) continue;
+        rlp::Reader reader(rest);
+        if (!read_child(reader, node)) return false;
+        rest = reader.rest();
+    }
+    in = rlp::Reader(rest);
     const auto value = in.bytes();
     if (!value) return false;
     node.value = *value;
     return true;
 }
 
-size_t count_items(rlp::Reader in) {
-    size_t count = 0;
-    while (!in.at_end() && count <= 17 && in.raw()) ++count;
-    return count;
+bool has_two_items(rlp::Reader in) {
+    return in.raw() && in.raw() && in.at_end();
 }
 
 }  // namespace
@@ -70,7 +83,7 @@ std::optional<ParsedNode> parse_node(BytesView rlp) {
     auto in = outer.list();
     if (!in || !outer.at_end()) return std::nullopt;
     ParsedNode node;
-    const bool is_short = count_items(*in) == 2;
+    const bool is_short = has_two_items(*in);
     const bool good = is_short ? read_short(*in, node) : read_branch(*in, node);
     if (!good || !in->at_end()) return std::nullopt;
     return node;

@@ -9,13 +9,25 @@
 
 namespace trainyard::state {
 
+/// At most 16 references, without a heap block of their own.
+class Children {
+public:
+    [[nodiscard]] size_t size() const { return size_; }
+    [[nodiscard]] bool empty() const { return size_ == 0; }
+    [[nodiscard]] const BytesView& operator[](size_t i) const { return views_[i]; }
+    void push_back(BytesView view) { views_[size_++] = view; }
+
+private:
+    std::array<BytesView, 16> views_{};
+    size_t size_ = 0;
+};
+
 /// A node as read, with views into its RLP.
 struct ParsedNode {
     bool is_leaf = false;
-    Bytes path;  ///< nibbles; of leaves and extensions
-    std::vector<BytesView>
-        children;     ///< references: none in a leaf, 1 in an extension, 16 in a branch
-    BytesView value;  ///< of a leaf, or the empty string or value of a branch
+    Bytes path;         ///< nibbles; of leaves and extensions
+    Children children;  ///< references: none in a leaf, 1 in an extension, 16 in a branch
+    BytesView value;    ///< of a leaf, or the empty string or value of a branch
 };
 
 /// nullopt unless `rlp` is one canonical node. A child that is absent is an empty view.

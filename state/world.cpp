@@ -153,7 +153,7 @@ void put_block(Batch& batch, const Commit& commit, const Hash& hash) {
 
 /// Holds the store; the two views of the state are faces of it.
 struct World::Impl final : NodeSource {
-    explicit Impl(Kv& store) : kv(store), flat(*this) {}
+    Impl(Kv& store, size_t node_cache_bytes) : kv(store), flat(*this), cache(node_cache_bytes) {}
 
     struct Flat final : StateView {
         explicit Flat(const Impl& world) : world_(world) {}
@@ -269,11 +269,12 @@ std::optional<StoreError> World::Impl::check(const Head& at) const {
     return std::nullopt;
 }
 
-World::World(Kv& kv) : impl_(std::make_unique<Impl>(kv)) {}
+World::World(Kv& kv, size_t node_cache_bytes)
+    : impl_(std::make_unique<Impl>(kv, node_cache_bytes)) {}
 World::~World() = default;
 
-Result<std::unique_ptr<World>, StoreError> World::open(Kv& kv) {
-    std::unique_ptr<World> world(new World(kv));
+Result<std::unique_ptr<World>, StoreError> World::open(Kv& kv, size_t node_cache_bytes) {
+    std::unique_ptr<World> world(new World(kv, node_cache_bytes));
     Impl& impl = *world->impl_;
     std::optional<StoreError> error;
     impl.head = impl.recover(error);

@@ -57,8 +57,12 @@ struct Commit {
 /// One thread commits; all threads may read meanwhile.
 class World {
 public:
+    /// About what the trie of a million accounts takes; memory is used only as nodes come.
+    static constexpr size_t kNodeCacheBytes = size_t{512} << 20;
+
     /// Recovers the head, and checks that what it refers to is there. `kv` must outlive the world.
-    [[nodiscard]] static Result<std::unique_ptr<World>, StoreError> open(Kv& kv);
+    [[nodiscard]] static Result<std::unique_ptr<World>, StoreError> open(
+        Kv& kv, size_t node_cache_bytes = kNodeCacheBytes);
     ~World();
 
     /// nullopt before genesis is committed.
@@ -90,7 +94,7 @@ public:
 
 private:
     struct Impl;
-    explicit World(Kv& kv);
+    World(Kv& kv, size_t node_cache_bytes);
     std::unique_ptr<Impl> impl_;
 };
 

@@ -16,6 +16,24 @@ void keccak(benchmark::State& state) {
 }
 BENCHMARK(keccak)->Name("core::keccak256/bytes")->Arg(32)->Arg(1024)->Arg(65536);
 
+void keccak_many(benchmark::State& state) {
+    const auto size = static_cast<size_t>(state.range(1));
+    if (!keccak256_has_lanes(static_cast<size_t>(state.range(0))))
+        return state.SkipWithError("no such lanes here");
+    const Bytes data(64 * size, 7);
+    std::vector<BytesView> messages;
+    for (size_t i = 0; i < 64; ++i) messages.push_back(BytesView(data).subspan(i * size, size));
+    std::vector<Hash> digests(messages.size());
+    for (auto _ : state) {
+        keccak256_by_lanes(static_cast<size_t>(state.range(0)), messages, digests);
+        benchmark::DoNotOptimize(digests.data());
+    }
+    state.SetItemsProcessed(state.iterations() * 64);
+}
+BENCHMARK(keccak_many)
+    ->Name("core::keccak256_many/lanes/bytes")
+    ->ArgsProduct({{1, 4, 8}, {32, 532}});
+
 void openssl_sha3(benchmark::State& state) {
     const Bytes data(static_cast<size_t>(state.range(0)), 7);
     EVP_MD* method = EVP_MD_fetch(nullptr, "SHA3-256", nullptr);

@@ -23,17 +23,18 @@ struct Options {
     }
 };
 
-/// Microseconds of this thread's processor in one call: what others do on the machine counts less.
+/// Microseconds of the processor that this thread has had.
+inline double cpu_now_us() {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
+}
+/// The same for one call: what others do on the machine counts less.
 template <class Run>
 double cpu_us(const Run& run) {
-    const auto now_us = [] {
-        timespec now{};
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-        return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
-    };
-    const double start = now_us();
+    const double start = cpu_now_us();
     run();
-    return now_us() - start;
+    return cpu_now_us() - start;
 }
 
 /// Microseconds by the clock on the wall.

@@ -7,6 +7,7 @@
 #include "consensus/rules/work.hpp"
 #include "consensus/transition/parallel.hpp"
 #include "consensus/transition/system.hpp"
+#include "core/assert.hpp"
 #include "core/hash.hpp"
 #include "core/old_tx.hpp"
 
@@ -26,9 +27,9 @@ struct Execution {
     std::function<Hash(const state::StateDiff&)> root_after;  ///< set before Byzantium
 
     Execution(const state::StateView& view, const Header& header, const BlockHashes& hashes,
-              const ChainConfig& config)
-        : context{config, env_of(header, config), hashes},
-          world(view, context.rules()),
+              const ChainConfig& config, vm::CodeCache* codes)
+        : context{config, env_of(header, config), hashes, nullptr, codes},
+          world(view, context.rules(), codes),
           evm(world, context) {}
     Execution(const Execution&) = delete;
     Execution& operator=(const Execution&) = delete;
@@ -78,13 +79,15 @@ Result<Done, BlockInvalid> finish(Execution& e, const Block& block) {
     return Done{};
 }
 
-Result<Done, BlockInvalid> add_all(Execution& e, const std::vector<Tx>& txs) {
+Result<Done, BlockInvalid> add_all(Execution& e, const std::vector<Tx>& txs,
+                                   std::span<const Address> senders) {
     const auto range = e.context.rules().low_s_only ? SRange::low_s : SRange::any_s;
     for (size_t i = 0; i < txs.size(); ++i) {
         const auto fail = [i](TxInvalid error) {
             return unexpected(BlockInvalid{BlockFault::bad_transaction, i, error});
         };
-        const auto sender = recover_sender(txs[i], range);
+        const auto sender =
+            senders.empty() ? recover_sender(txs[i], range) : Result<Address, TxError>(senders[i]);
         if (!sender) return fail(TxInvalid::bad_signature);
         if (const auto added = add_transaction(e, txs[i], *sender); !added)
             return fail(added.error());
@@ -133,18 +136,19 @@ void complete_header(Block& block, const BlockOutcome& outcome) {
 Result<BlockOutcome, BlockInvalid> apply_block(const state::StateView& parent_state,
                                                const Header& parent, const Block& block,
                                                const Lineage& lineage, const ChainConfig& config) {
+    ASSERT(lineage.senders.empty() || lineage.senders.size() == block.txs.size());
     if (auto ok = check_header(block.header, parent, config); !ok) return unexpected(ok.error());
     if (auto ok = check_body(block, config); !ok) return unexpected(ok.error());
     if (!block.ommers.empty())
         if (auto ok = check_ommers(block, lineage.ancestors(), config); !ok)
             return unexpected(ok.error());
-    Execution e(parent_state, block.header, lineage.hashes, config);
+    Execution e(parent_state, block.header, lineage.hashes, config, lineage.codes);
     if (!e.context.rules().status_in_receipt) e.root_after = lineage.root_after;
     if (auto begun = begin_block(e.evm, block.header, parent); !begun)
         return unexpected(fault(begun.error()));
     const bool at_once = lineage.executor != nullptr && !e.root_after && block.txs.size() > 1;
     auto added = at_once ? add_all_at_once(e, parent_state, block.txs, *lineage.executor)
-                         : add_all(e, block.txs);
+                         : add_all(e, block.txs, lineage.senders);
     if (!added) return unexpected(added.error());
     if (auto done = finish(e, block); !done) return unexpected(done.error());
     if (auto same = compare(e.outcome, block.header); !same) return unexpected(same.error());
@@ -181,7 +185,7 @@ Result<BuiltBlock, BlockInvalid> build_block(const state::StateView& parent_stat
     const auto& rules =
         vm::rules_of(input.config.revision_at(input.header.number, input.header.timestamp));
     if (rules.withdrawals) built.block.withdrawals.emplace();
-    Execution e(parent_state, input.header, input.hashes, input.config);
+    Execution e(parent_state, input.header, input.hashes, input.config, input.codes);
     if (auto begun = begin_block(e.evm, input.header, input.parent); !begun)
         return unexpected(fault(begun.error()));
     uint64_t size = 0;

@@ -64,6 +64,7 @@ struct BuildInput {
     const ChainConfig& config;
     std::function<std::optional<Candidate>()> next;  ///< best first; nullopt: no more
     std::function<bool()> is_time_up;                ///< asked before each candidate; may be empty
+    vm::CodeCache* codes = nullptr;                  ///< may be null
 };
 
 struct Skipped {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "consensus/params.hpp"
@@ -10,6 +11,7 @@
 #include "core/bytes.hpp"
 #include "core/uint256.hpp"
 #include "state/view.hpp"
+#include "vm/code_cache.hpp"
 #include "vm/tracer.hpp"
 
 namespace trainyard::consensus {
@@ -36,6 +38,10 @@ struct Lineage {
     /// Transactions run beside each other on its threads, which then also call `hashes` and read
     /// the parent's state; null: one after the other. The outcome is the same.
     Executor* executor = nullptr;
+    /// Recovered beforehand, one for each transaction, for execution one after the other. Empty:
+    /// recovered there, which costs more than executing plain transfers.
+    std::span<const Address> senders = {};
+    vm::CodeCache* codes = nullptr;  ///< kept from block to block; null: codes are read anew
 };
 
 struct BlockEnv {
@@ -54,6 +60,7 @@ struct ExecutionContext {
     BlockEnv env;
     BlockHashes hashes;
     vm::Tracer* tracer = nullptr;
+    vm::CodeCache* codes = nullptr;  ///< may be null
 
     [[nodiscard]] const ForkAt& fork() const { return config.fork_at(env.number, env.timestamp); }
     [[nodiscard]] const vm::Rules& rules() const { return vm::rules_of(fork().revision); }

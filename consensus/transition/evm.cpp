@@ -78,8 +78,6 @@ void Evm::begin(const Address& origin, const Uint256& gas_price, std::vector<Has
     tx_.blob_hashes = std::move(blob_hashes);
     if (!rules_.access_is_warm_or_cold) return;
     world_.warm(world_.entry(origin));
-    for (const auto& address : vm::precompiles_of(rules_.revision))
-        world_.warm(world_.entry(address));
     if (rules_.warm_coinbase) world_.warm(world_.entry(tx_.coinbase));
 }
 
@@ -241,6 +239,8 @@ void Evm::log(const Address& address, BytesView data, std::span<const Hash> topi
 }
 
 vm::Access Evm::access_account(const Address& address) {
+    // EIP-2929: precompiles are warm from the start.
+    if (vm::is_precompile(address, rules_.revision)) return vm::Access::warm;
     return world_.warm(world_.entry(address));
 }
 

@@ -109,12 +109,15 @@ public:
 private:
     friend class TxView;
 
+    [[nodiscard]] vm::CodeCache& codes() {
+        return context_.codes != nullptr ? *context_.codes : own_codes_;
+    }
     [[nodiscard]] bool is_over() const { return stopped_ || final_ == jobs_.size(); }
 
     [[nodiscard]] Result<TxOutcome, TxInvalid> run(const TxView& view, size_t index) {
         const auto& sender = jobs_[index].sender;
         if (!sender) return unexpected(TxInvalid::bad_signature);
-        World world(view, context_.rules(), &codes_);
+        World world(view, context_.rules(), &codes());
         if (auto ok = check_transaction(world, context_, txs_[index], *sender); !ok)
             return unexpected(ok.error());
         Evm evm(world, context_);
@@ -162,7 +165,7 @@ private:
     /// A code is known by its hash, so that nothing wrong can come of one whose writer runs again.
     void publish_codes(const state::StateDiff& diff) {
         for (const auto& [hash, code] : diff.codes)
-            codes_.put(hash, std::make_shared<const vm::Code>(code));
+            codes().put(hash, context_.rules().revision, std::make_shared<const vm::Code>(code));
     }
 
     void finish(const TxView& view, size_t index, Result<TxOutcome, TxInvalid> outcome) {
@@ -227,7 +230,7 @@ private:
     const ExecutionContext& context_;
     const std::vector<Tx>& txs_;
     const OnCommit& on_commit_;
-    CodeCache codes_;
+    vm::CodeCache own_codes_;  ///< where the context has none
     std::atomic<size_t> next_sender_ = 0;
 
     std::mutex mutex_;  ///< guards all below

@@ -202,7 +202,7 @@ Result<CallOutcome, TxInvalid> simulate_call(const state::StateView& view,
                                              const ExecutionContext& context,
                                              const CallRequest& request) {
     const ExecutionContext inner = context_for(context, request);
-    World world(view, inner.rules());
+    World world(view, inner.rules(), inner.codes);
     const AccountEntry& from = world.account(request.from);
     const uint64_t gas = std::min(request.gas.value_or(inner.env.gas_limit),
                                   static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
@@ -263,7 +263,7 @@ Result<state::StateDiff, vm::Status> run_constructor(const state::StateView& vie
                                                      const ExecutionContext& context,
                                                      const Address& address, BytesView init_code) {
     constexpr int64_t kPlentyOfGas = int64_t{1} << 40;
-    World world(view, context.rules());
+    World world(view, context.rules(), context.codes);
     Evm evm(world, context);
     evm.begin(kSystemAddress, 0);
     vm::Message message;

@@ -171,7 +171,7 @@ TxOutcome run_transaction(Evm& evm, const Tx& tx, const Address& sender) {
 Result<TxOutcome, TxInvalid> apply_transaction(const state::StateView& view,
                                                const ExecutionContext& context, const Tx& tx,
                                                const Address& sender) {
-    World world(view, context.rules());
+    World world(view, context.rules(), context.codes);
     if (auto ok = check_transaction(world, context, tx, sender); !ok) return unexpected(ok.error());
     Evm evm(world, context);
     TxOutcome out = run_transaction(evm, tx, sender);

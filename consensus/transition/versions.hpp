@@ -23,7 +23,7 @@ struct Place {
 };
 struct PlaceHasher {
     size_t operator()(const Place& place) const {
-        return FixedBytesHasher()(place.address) ^ (place.slot ? SlotHasher()(*place.slot) : 0);
+        return KeyHasher()(place.address) ^ (place.slot ? KeyHasher()(*place.slot) : 0);
     }
 };
 

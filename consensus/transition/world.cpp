@@ -21,8 +21,8 @@ state::AccountChange make_change(const AccountEntry& a) {
     change.balance = a.balance;
     change.code_hash = a.code_hash;
     change.storage_cleared = a.storage_cleared && a.base.has_value();
-    for (const auto& slot : a.slots)
-        if (slot.current != slot.committed) change.storage[slot.key] = slot.current;
+    for (const Slot* slot : a.slots)
+        if (slot->current != slot->committed) change.storage[slot->key] = slot->current;
     return change;
 }
 
@@ -33,31 +33,12 @@ bool is_changed(const AccountEntry& a, const state::AccountChange& change) {
 
 }  // namespace
 
-size_t SlotHasher::operator()(const Uint256& v) const {
-    uint64_t h = 0x9e3779b97f4a7c15;
-    for (const uint64_t limb : v.limbs) {
-        const auto wide = static_cast<unsigned __int128>(h ^ limb) * 0xd6e8feb86659fd93;
-        h = static_cast<uint64_t>(wide) ^ static_cast<uint64_t>(wide >> 64);
-    }
-    return h;
-}
-
-CodeCache::Ptr CodeCache::find(const Hash& hash) const {
-    const std::lock_guard lock(mutex_);
-    const auto it = codes_.find(hash);
-    return it == codes_.end() ? nullptr : it->second;
-}
-
-CodeCache::Ptr CodeCache::put(const Hash& hash, Ptr code) {
-    const std::lock_guard lock(mutex_);
-    return codes_.try_emplace(hash, std::move(code)).first->second;
-}
-
-AccountEntry& World::entry(const Address& address) {
-    auto [it, is_new] = index_.try_emplace(address, nullptr);
-    if (!is_new) return *it->second;
+AccountEntry& World::find_entry(const Address& address) {
+    AccountEntry*& place = index_.place(address);
+    last_ = place;
+    if (place != nullptr) return *place;
     AccountEntry& a = accounts_.emplace_back();
-    it->second = &a;
+    place = last_ = &a;
     a.address = address;
     return a;
 }
@@ -80,10 +61,10 @@ const std::shared_ptr<const vm::Code>& World::code_of(AccountEntry& a) {
     return a.code;
 }
 
-CodeCache::Ptr World::load_code(const Hash& hash) const {
+std::shared_ptr<const vm::Code> World::load_code(const Hash& hash) const {
     if (codes_ == nullptr) return std::make_shared<const vm::Code>(view_.code(hash));
-    if (auto known = codes_->find(hash)) return known;
-    return codes_->put(hash, std::make_shared<const vm::Code>(view_.code(hash)));
+    if (auto known = codes_->find(hash, rules_.revision)) return known;
+    return codes_->put(hash, rules_.revision, std::make_shared<const vm::Code>(view_.code(hash)));
 }
 
 std::optional<Address> World::delegate_of(AccountEntry& a) {
@@ -95,15 +76,16 @@ std::optional<Address> World::delegate_of(AccountEntry& a) {
 }
 
 Slot& World::slot(AccountEntry& a, const Uint256& key) {
-    auto [it, is_new] = a.slot_index.try_emplace(key, nullptr);
-    if (is_new) {
-        Slot& s = a.slots.emplace_back();
-        it->second = &s;
+    Slot*& place = a.slot_index.place(key);
+    if (place == nullptr) {
+        Slot& s = slots_.emplace_back();
+        place = &s;
+        a.slots.push_back(&s);
         s.key = key;
         if (a.base && !a.storage_cleared) s.committed = view_.storage(a.address, key);
         s.current = s.committed;
     }
-    Slot& s = *it->second;
+    Slot& s = *place;
     if (s.seen_in != tx_) {
         s.seen_in = tx_;
         s.original = s.current;

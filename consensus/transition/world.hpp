@@ -5,25 +5,21 @@
 
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
+#include "consensus/transition/flat_index.hpp"
 #include "core/block.hpp"
 #include "core/bytes.hpp"
 #include "core/uint256.hpp"
 #include "state/view.hpp"
 #include "vm/code.hpp"
+#include "vm/code_cache.hpp"
 #include "vm/host.hpp"
 #include "vm/revision.hpp"
 
 namespace trainyard::consensus {
-
-/// Spreads all four limbs, so that chosen slots do not share a bucket. Lookups only.
-struct SlotHasher {
-    size_t operator()(const Uint256& v) const;
-};
 
 /// One storage slot in three times: in the view, at the start of the transaction, now.
 struct Slot {
@@ -45,26 +41,12 @@ struct AccountEntry {
     Hash code_hash = kEmptyCodeHash;
     std::shared_ptr<const vm::Code> code;  ///< loaded when first needed
     uint64_t warm_in = 0, touched_in = 0, created_in = 0, destructed_in = 0;
-    std::deque<Slot> slots;  ///< in the order of first use
-    std::unordered_map<Uint256, Slot*, SlotHasher> slot_index;
+    std::vector<Slot*> slots;  ///< in the order of first use
+    FlatIndex<Slot, Uint256, &Slot::key> slot_index;
 
     [[nodiscard]] bool is_empty() const {
         return nonce == 0 && balance.is_zero() && code_hash == kEmptyCodeHash;
     }
-};
-
-/// Prepared codes by their hash, for worlds that run beside each other. Thread-safe.
-class CodeCache {
-public:
-    using Ptr = std::shared_ptr<const vm::Code>;
-    /// Null if there is none.
-    [[nodiscard]] Ptr find(const Hash& hash) const;
-    /// Keeps the first of those that came with this hash, and gives it.
-    Ptr put(const Hash& hash, Ptr code);
-
-private:
-    mutable std::mutex mutex_;
-    std::unordered_map<Hash, Ptr, FixedBytesHasher> codes_;
 };
 
 /// A block's worth of changes over a view. References to entries stay valid. The view must outlive
@@ -72,7 +54,7 @@ private:
 class World {
 public:
     /// `codes` may be null; a world for one transaction of many takes and leaves codes there.
-    World(const state::StateView& view, const vm::Rules& rules, CodeCache* codes = nullptr)
+    World(const state::StateView& view, const vm::Rules& rules, vm::CodeCache* codes = nullptr)
         : view_(view), rules_(rules), codes_(codes) {}
 
     [[nodiscard]] AccountEntry& account(const Address& address) {
@@ -81,11 +63,14 @@ public:
         return a;
     }
     /// For `warm` alone: what is in the view is not read yet.
-    [[nodiscard]] AccountEntry& entry(const Address& address);
+    [[nodiscard]] AccountEntry& entry(const Address& address) {
+        if (last_ != nullptr && last_->address == address) return *last_;
+        return find_entry(address);
+    }
     /// Whether anything but warmth was asked of this account.
     [[nodiscard]] bool has_loaded(const Address& address) const {
-        const auto it = index_.find(address);
-        return it != index_.end() && it->second->is_loaded;
+        const AccountEntry* const found = index_.find(address);
+        return found != nullptr && found->is_loaded;
     }
     /// From EIP-161 on an empty account does not count.
     [[nodiscard]] bool exists(const AccountEntry& a) const {
@@ -153,7 +138,7 @@ private:
     };
     struct TransientHasher {
         size_t operator()(const TransientKey& key) const {
-            return SlotHasher()(key.slot) ^ FixedBytesHasher()(key.address);
+            return KeyHasher()(key.slot) ^ KeyHasher()(key.address);
         }
     };
 
@@ -161,16 +146,19 @@ private:
     void change_number(uint64_t& number, uint64_t value);
     void change_flag(bool& flag, bool value);
     void erase(AccountEntry& a);
+    [[nodiscard]] AccountEntry& find_entry(const Address& address);
     void load(AccountEntry& a);
-    [[nodiscard]] CodeCache::Ptr load_code(const Hash& hash) const;
+    [[nodiscard]] std::shared_ptr<const vm::Code> load_code(const Hash& hash) const;
     void absorb(AccountEntry& a, const state::AccountChange& change);
 
     const state::StateView& view_;
     const vm::Rules& rules_;
-    CodeCache* codes_;
+    vm::CodeCache* codes_;
     uint64_t tx_ = 1;
     std::deque<AccountEntry> accounts_;  ///< in the order of first use
-    std::unordered_map<Address, AccountEntry*, FixedBytesHasher> index_;
+    std::deque<Slot> slots_;             ///< of all accounts
+    FlatIndex<AccountEntry, Address, &AccountEntry::address> index_;
+    AccountEntry* last_ = nullptr;  ///< asked for last, as it often is again
     std::unordered_map<Hash, std::shared_ptr<const vm::Code>, FixedBytesHasher> new_codes_;
     std::unordered_map<TransientKey, Uint256, TransientHasher> transient_;
     std::vector<AccountEntry*> touched_;

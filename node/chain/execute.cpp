@@ -39,6 +39,12 @@ ChainBlockPtr make_chain_block(Block block, consensus::BlockOutcome outcome,
     return made;
 }
 
+/// The block's threads as the trie takes them.
+state::SideBySide side_by_side(consensus::Executor* executor) {
+    if (executor == nullptr) return {};
+    return [executor](const std::function<void()>& work) { executor->run(work); };
+}
+
 /// No rule of execution: refuses what cannot be a proof of the certificate's kind.
 bool certifies(const cb::Certificate& certificate, const Hash& hash) {
     return certificate.kind == cb::VoteKind::finalize && certificate.block == hash;
@@ -52,13 +58,13 @@ Verdict Chain::Impl::run(const Header& header, BytesView body) {
     auto block = join_body(header, body);
     if (!block) return Verdict::invalid;
     const auto view = view_of(*parent);
-    auto outcome = consensus::apply_block(*view, parent->tip()->block.header, *block,
-                                          {hashes_on(*world, *parent), {}, {}, options.executor},
-                                          options.config);
+    auto outcome = consensus::apply_block(
+        *view, parent->tip()->block.header, *block,
+        {hashes_on(*world, *parent), {}, {}, options.executor, {}, &codes}, options.config);
     if (world->damage()) return Verdict::unavailable;
     if (!outcome) return Verdict::invalid;
-    auto update =
-        state::state_root(parent->tip()->block.header.state_root, outcome->diff, *view->nodes());
+    auto update = state::state_root(parent->tip()->block.header.state_root, outcome->diff,
+                                    *view->nodes(), side_by_side(options.executor));
     if (!update) return Verdict::unavailable;
     if (update->root != header.state_root) return Verdict::invalid;
     const auto made = make_chain_block(std::move(*block), std::move(*outcome), std::move(*update));
@@ -98,10 +104,12 @@ cb::BlockPtr Chain::build(const BuildRequest& request, const CandidateSource& ca
         .config = config(),
         .next = candidates,
         .is_time_up = {},
+        .codes = &impl_->codes,
     };
     auto built = consensus::build_block(*view, input);
     if (!built || impl_->world->damage()) return nullptr;
-    auto update = state::state_root(request.parent.state_root, built->outcome.diff, *view->nodes());
+    auto update = state::state_root(request.parent.state_root, built->outcome.diff, *view->nodes(),
+                                    side_by_side(impl_->options.executor));
     if (!update) return nullptr;
     built->block.header.state_root = update->root;
     const auto made =

@@ -56,6 +56,7 @@ struct Chain::Impl {
     const Options options;
     std::unique_ptr<state::World> world;
     FinalBlocks store;
+    vm::CodeCache codes;
     Hash genesis_hash;
     Listener listener;
 

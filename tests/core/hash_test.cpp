@@ -88,6 +88,28 @@ TEST(keccak256, gives_the_constants_of_empty_things) {
     EXPECT_EQ(kEmptyListHash, keccak256({&empty_list, 1}));
 }
 
+TEST(keccak256_many, gives_the_digests_of_one_at_a_time) {
+    Bytes data(3000);
+    for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<uint8_t>(i * 131 + i / 7);
+    std::vector<BytesView> messages;
+    for (size_t i = 0; i < 100; ++i)  // lengths on both sides of every block boundary
+        messages.push_back(BytesView(data).subspan(i, i % 7 == 0 ? 136 * (i % 9) : i * 13 % 700));
+    std::vector<Hash> expected;
+    for (const auto& message : messages) expected.push_back(keccak256(message));
+    for (const size_t lanes : {1, 4, 8}) {
+        if (!keccak256_has_lanes(lanes)) continue;
+        for (const size_t count : {0, 1, 3, 7, 8, 9, 100}) {
+            std::vector<Hash> digests(count);
+            keccak256_by_lanes(lanes, std::span(messages).first(count), digests);
+            EXPECT_TRUE(std::equal(digests.begin(), digests.end(), expected.begin()))
+                << lanes << " lanes, " << count << " messages";
+        }
+    }
+    std::vector<Hash> digests(messages.size());
+    keccak256_many(messages, digests);
+    EXPECT_EQ(digests, expected);
+}
+
 TEST(sha256, gives_the_known_digests) {
     EXPECT_EQ(to_hex(sha256({})),
               "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
