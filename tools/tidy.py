@@ -31,9 +31,9 @@ NODE_LAYERS = {
     "bft": ["runtime", "metrics", "chain", "mempool", "p2p"],
     "sync": ["runtime", "p2p", "blobs"],
     "http": ["runtime", "chain", "mempool", "blobs", "config"],
-    "verify": ["runtime", "wallet"], "data": ["wallet"], "imports": ["wallet"], "provider": ["wallet", "runtime"],
+    "verify": ["runtime", "wallet"], "data": ["wallet"], "imports": ["wallet"], "mpi": [], "provider": ["wallet", "runtime"],
     "cli": ["runtime", "config", "blobs", "wallet", "chain", "mempool", "p2p", "bft", "sync", "http",
-            "metrics", "backend", "verify", "provider", "data", "imports"],
+            "metrics", "backend", "verify", "provider", "data", "imports", "mpi"],
 }
 # Third-party header prefix -> the only folders that may include it.
 HOMES = {
@@ -41,7 +41,7 @@ HOMES = {
     "gmp": ["vm"], "cuda": ["cuda"], "boost/json": ["rpc", "node", "tests"], "boost/": ["node", "tests"],
     "google/protobuf": ["node/p2p", "node/imports"], "proto/": ["node/p2p", "node/imports", "tests/node/imports"], "CLI/": ["node/cli"],
     "png.h": ["node/data"], "spdlog/": ["node"], "prometheus/": ["node/metrics"], "fmt/": ["node"], "toml++/": ["node/config"],
-    "gtest/": ["tests"], "gmock/": ["tests"], "benchmark/": ["bench"], "cblas": ["bench"],
+    "gtest/": ["tests"], "gmock/": ["tests"], "benchmark/": ["bench"], "cblas": ["bench"], "mpi.h": ["node/mpi"],
 }
 PURE = ["core", "state", "vm", "consensus", "rpc"]
 BANNED = [  # (pattern, folders, reason)

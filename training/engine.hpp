@@ -9,6 +9,7 @@
 
 #include "core/bytes.hpp"
 #include "training/backend.hpp"
+#include "training/crew.hpp"
 #include "training/plan.hpp"
 #include "training/program.hpp"
 #include "training/tensor.hpp"
@@ -112,7 +113,8 @@ private:
 /// one goes up unchanged. Adds gradients one at a time, keeping one partial sum per level.
 class TreeSum {
 public:
-    void push(std::vector<Tensor> item);
+    /// `level`: the item is the sum of 2^level list items, whose first number that divides.
+    void push(std::vector<Tensor> item, uint32_t level = 0);
     [[nodiscard]] std::vector<Tensor> take();
 
 private:
@@ -154,8 +156,10 @@ struct StepResult {
 };
 
 /// A whole step on `state`: all micro-batches, sum, update. Error `diverged` leaves it unchanged.
+/// With a crew each process computes its part, and all reach the same state; the crew's size
+/// divides the micro-batches of a step, else the error is `wrong_shape`.
 [[nodiscard]] Result<StepResult, EngineError> run_step(Engine& engine, ModelState& state,
-                                                       BytesView data);
+                                                       BytesView data, Crew* crew = nullptr);
 
 /// Mean loss over the held-out records; bits of a binary32.
 [[nodiscard]] Result<uint32_t, EngineError> evaluate_held_out(Engine& engine,

@@ -3,6 +3,7 @@
 #include "training/plan.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "training/graph.hpp"
 
@@ -115,6 +116,39 @@ Layout layout_arena(const Graph& graph, size_t node_count, const std::vector<uin
     return LayoutBuilder(graph, node_count, keep).build(outside);
 }
 
+namespace {
+
+/// Grows `plan` by what the fast CPU path keeps for this operator.
+void add_scratch(Plan& plan, uint64_t (&largest)[4], const Graph& graph, const Node& node) {
+    const auto shape = [&](uint32_t v) { return graph.values[v].shape; };
+    const auto grow = [](uint64_t& most, uint64_t bytes) { most = std::max(most, bytes); };
+    for (const auto* list : {&node.inputs, &node.outputs})
+        for (const uint32_t v : *list) plan.elements_per_micro_batch += shape(v).count();
+    if (node.op == Op::linear) {
+        grow(largest[0], shape(node.inputs[0]).count());
+        grow(largest[1], shape(node.inputs[1]).count());
+    } else if (node.op == Op::linear_grad) {
+        grow(largest[0], shape(node.inputs[0]).count());
+        grow(largest[1], shape(node.inputs[2]).count());
+        grow(largest[2], shape(node.inputs[1]).count() + shape(node.inputs[0]).count());
+        grow(largest[3], 2 * shape(node.inputs[0]).count());
+    } else if (node.op == Op::attention) {
+        const AttentionShape s = attention_shape(graph, node, node.inputs[0]);
+        grow(plan.head_bytes, uint64_t{s.t} * s.t * 11 + uint64_t{s.t} * s.hd * 8);
+        grow(largest[3], 2 * shape(node.outputs[0]).count());
+    }
+}
+
+}  // namespace
+
+uint64_t host_bytes(const Plan& plan, uint32_t micro_batches, unsigned threads, bool saves) {
+    const uint64_t set = plan.gradient_bytes;
+    const uint64_t sums = 1 + static_cast<uint64_t>(std::bit_width(micro_batches) - 1);
+    // The model file at the end needs one set more than a step does, a checkpoint three.
+    return plan.state_bytes + 2 * set + sums * set + plan.arena_bytes + plan.operand_bytes +
+           threads * plan.head_bytes + (saves ? 3 : 1) * set;
+}
+
 Result<Plan, ProgramFault> plan(const Program& program) {
     auto valid = validate_program(program);
     if (!valid) return unexpected(valid.error());
@@ -128,7 +162,12 @@ Result<Plan, ProgramFault> plan(const Program& program) {
     out.arena_bytes =
         layout_arena(graph, graph.nodes.size(), {training->losses}, training->gradients)
             .arena_bytes;
-    for (const Node& node : graph.nodes) out.macs_per_micro_batch += macs_of(graph, node);
+    uint64_t largest[4] = {};
+    for (const Node& node : graph.nodes) {
+        out.macs_per_micro_batch += macs_of(graph, node);
+        add_scratch(out, largest, graph, node);
+    }
+    for (const uint64_t bytes : largest) out.operand_bytes += bytes;
     out.macs_per_step = out.macs_per_micro_batch * program.run.micro_batches;
     out.macs_total = out.macs_per_step * program.run.steps;
     const bool images = program.data.kind == DataKind::images;

@@ -32,8 +32,16 @@ struct Plan {
     uint64_t macs_per_micro_batch = 0;  ///< int8 multiply-adds, forward and backward
     uint64_t macs_per_step = 0;
     uint64_t macs_total = 0;
-    uint64_t tokens_per_step = 0;  ///< images if the data is
+    uint64_t tokens_per_step = 0;           ///< images if the data is
+    uint64_t elements_per_micro_batch = 0;  ///< read and written by all operators
+    uint64_t operand_bytes = 0;             ///< quantised operands and rounding words
+    uint64_t head_bytes = 0;                ///< scratch of one attention head, per thread
 };
+
+/// Memory that training needs on a host, in bytes, beside the data: state, weights and gradients of
+/// the engine, activations, operands, the partial sums of the tree; with `saves`, a checkpoint.
+[[nodiscard]] uint64_t host_bytes(const Plan& plan, uint32_t micro_batches, unsigned threads,
+                                  bool saves);
 
 [[nodiscard]] Result<Plan, ProgramFault> plan(const Program& program);
 

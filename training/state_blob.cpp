@@ -38,19 +38,23 @@ std::vector<Tensor> read_tensors(const Program& program, const uint8_t*& at) {
 
 }  // namespace
 
-Bytes encode_state(const ModelState& state, const Hash& program) {
-    Bytes out;
+void append_state(Bytes& to, const ModelState& state, const Hash& program) {
     size_t elements = 0;
     for (const Tensor& t : state.w) elements += t.data.size();
-    out.reserve(kHeaderBytes + 3 * sizeof(float) * elements);
-    append_le(out, kStateMagic);
-    append(out, program.bytes);
-    append(out, state.run_seed.bytes);
-    append_le(out, state.step);
-    append_le(out, state.cursor);
-    append_le(out, state.p1_bits);
-    append_le(out, state.p2_bits);
-    for (const auto* tensors : {&state.w, &state.m, &state.v}) append_tensors(out, *tensors);
+    to.reserve(to.size() + kHeaderBytes + 3 * sizeof(float) * elements);
+    append_le(to, kStateMagic);
+    append(to, program.bytes);
+    append(to, state.run_seed.bytes);
+    append_le(to, state.step);
+    append_le(to, state.cursor);
+    append_le(to, state.p1_bits);
+    append_le(to, state.p2_bits);
+    for (const auto* tensors : {&state.w, &state.m, &state.v}) append_tensors(to, *tensors);
+}
+
+Bytes encode_state(const ModelState& state, const Hash& program) {
+    Bytes out;
+    append_state(out, state, program);
     return out;
 }
 

@@ -46,6 +46,7 @@ struct ScalarLeaf {
 /// A whole state as bytes: docs/spec/training.md, section 7. Bounded by the program; strict.
 enum class StateError { truncated, wrong_program, wrong_shape, leftover, wrong_root };
 [[nodiscard]] Bytes encode_state(const ModelState& state, const Hash& program);
+void append_state(Bytes& to, const ModelState& state, const Hash& program);
 /// Recomputes the state root and compares it where one is expected.
 [[nodiscard]] Result<ModelState, StateError> decode_state(
     const Program& program, BytesView blob, const std::optional<Hash>& expected_root = {});

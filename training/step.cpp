@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A whole step: micro-batches, the fixed tree that sums them, the clipped AdamW update.
+#include <bit>
 #include <cmath>
+#include <optional>
 
 #include "training/engine.hpp"
 #include "training/numerics/float_mode.hpp"
@@ -87,9 +89,9 @@ bool same_bits(const Tensor& a, const Tensor& b) {
     return true;
 }
 
-void TreeSum::push(std::vector<Tensor> item) {
+void TreeSum::push(std::vector<Tensor> item, uint32_t level) {
     const FloatModeGuard mode;
-    Partial next{0, std::move(item)};
+    Partial next{level, std::move(item)};
     while (!partials_.empty() && partials_.back().level == next.level) {
         Partial left = std::move(partials_.back());
         partials_.pop_back();
@@ -186,23 +188,111 @@ uint32_t mean_of_losses(const std::vector<uint32_t>& loss_bits) {
     return bits_of(tree.take()[0].data[0] / static_cast<float>(loss_bits.size()));
 }
 
-Result<StepResult, EngineError> run_step(Engine& engine, ModelState& state, BytesView data) {
+namespace {
+
+/// One process's part of a step: loss and root of its micro-batches, and the gradients that it
+/// passes on: their sum where that is a node of the fixed tree, else all of them.
+struct Part {
+    std::vector<uint32_t> loss_bits;
+    std::vector<Hash> roots;
+    std::vector<std::vector<Tensor>> gradients;
+    uint32_t level = 0;  ///< of each of `gradients` in the tree
+    std::optional<EngineError> error;
+};
+
+Part run_part(Engine& engine, const ModelState& state, BytesView data, uint32_t first,
+              uint32_t count) {
+    Part part;
+    // All micro-batches are the whole tree; a part is a node of it if its size is a power of two.
+    const bool is_node = count == engine.program().run.micro_batches || std::has_single_bit(count);
+    TreeSum tree;
+    for (uint32_t j = first; j < first + count; ++j) {
+        auto unit = run_micro_batch(engine, data, state.run_seed, state.step, j);
+        if (!unit || unit->nonfinite) {
+            part.error = unit ? EngineError::diverged : unit.error();
+            return part;
+        }
+        part.loss_bits.push_back(unit->loss_bits);
+        part.roots.push_back(grad_root(unit->gradients));
+        if (is_node)
+            tree.push(std::move(unit->gradients));
+        else
+            part.gradients.push_back(std::move(unit->gradients));
+    }
+    if (is_node) {
+        part.level = static_cast<uint32_t>(std::countr_zero(count));
+        part.gradients.push_back(tree.take());
+    }
+    return part;
+}
+
+/// Everyone's losses and roots, in order; the first error of any.
+std::optional<EngineError> join_units(Crew& crew, Part& part, uint32_t count) {
+    constexpr size_t kUnitBytes = 36;
+    Bytes mine{static_cast<uint8_t>(part.error ? 1 + static_cast<int>(*part.error) : 0)};
+    for (size_t j = 0; j < count && !part.error; ++j) {
+        append_le(mine, part.loss_bits[j]);
+        append(mine, part.roots[j].bytes);
+    }
+    mine.resize(1 + count * kUnitBytes);
+    const Bytes all = crew.gather(mine);
+    part.loss_bits.clear();
+    part.roots.clear();
+    for (size_t r = 0; r < crew.size(); ++r) {
+        const uint8_t* at = all.data() + r * mine.size();
+        if (*at != 0) return static_cast<EngineError>(*at - 1);
+        for (++at; part.roots.size() < (r + 1) * count; at += kUnitBytes) {
+            part.loss_bits.push_back(load_le<uint32_t>(at));
+            part.roots.push_back(*fixed_from<Hash>({at + 4, 32}));
+        }
+    }
+    return std::nullopt;
+}
+
+/// The sum over all processes by the tree over all micro-batches, for everyone.
+std::vector<Tensor> join_gradients(Crew& crew, Part& part, const Program& program) {
+    std::vector<Tensor> sum;
+    if (crew.rank() == 0) {
+        TreeSum tree;
+        const size_t items = part.gradients.size();
+        for (auto& item : part.gradients) tree.push(std::move(item), part.level);
+        for (uint32_t r = 1; r < crew.size(); ++r)
+            for (size_t i = 0; i < items; ++i) {
+                std::vector<Tensor> item;
+                for (const Parameter& p : program.parameters)
+                    crew.receive(item.emplace_back(Tensor::zeros(p.shape)).data, r);
+                tree.push(std::move(item), part.level);
+            }
+        sum = tree.take();
+    } else {
+        for (const auto& item : part.gradients)
+            for (const Tensor& t : item) crew.send_to_first(t.data);
+        sum = std::move(part.gradients[0]);
+    }
+    for (Tensor& t : sum) crew.share(t.data);
+    return sum;
+}
+
+}  // namespace
+
+Result<StepResult, EngineError> run_step(Engine& engine, ModelState& state, BytesView data,
+                                         Crew* crew) {
     const Program& program = engine.program();
-    if (!state_fits(program, state) || state.step >= program.run.steps)
+    const uint32_t workers = crew != nullptr ? crew->size() : 1;
+    if (!state_fits(program, state) || state.step >= program.run.steps ||
+        program.run.micro_batches % workers != 0)
         return unexpected(EngineError::wrong_shape);
     auto loaded = engine.load_weights(state.w);
     if (!loaded) return unexpected(loaded.error());
+    const uint32_t count = program.run.micro_batches / workers;
+    Part part = run_part(engine, state, data, crew != nullptr ? crew->rank() * count : 0, count);
+    if (crew != nullptr) part.error = join_units(*crew, part, count);
+    if (part.error) return unexpected(*part.error);
     StepResult out;
-    TreeSum tree;
-    for (uint32_t j = 0; j < program.run.micro_batches; ++j) {
-        auto unit = run_micro_batch(engine, data, state.run_seed, state.step, j);
-        if (!unit) return unexpected(unit.error());
-        if (unit->nonfinite) return unexpected(EngineError::diverged);
-        out.unit_loss_bits.push_back(unit->loss_bits);
-        out.unit_grad_roots.push_back(grad_root(unit->gradients));
-        tree.push(std::move(unit->gradients));
-    }
-    out.gradients = tree.take();
+    out.gradients =
+        crew != nullptr ? join_gradients(*crew, part, program) : std::move(part.gradients[0]);
+    out.unit_loss_bits = std::move(part.loss_bits);
+    out.unit_grad_roots = std::move(part.roots);
     out.grad_root =
         program.run.micro_batches == 1 ? out.unit_grad_roots[0] : grad_root(out.gradients);
     out.loss_bits = mean_of_losses(out.unit_loss_bits);

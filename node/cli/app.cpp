@@ -263,6 +263,11 @@ void add_training(CLI::App& app, Arguments& a) {
     train->add_option("--program", a.train.program, "program file; default: the gpt template");
     train->add_option("--out", a.train.out, "folder for the model")->default_val("model");
     train->add_option("--seed", a.train.seed, "run seed, 32 bytes in hexadecimal");
+    train->add_flag("--dry-run", a.train.dry_run, "say what memory and time it would take");
+    train
+        ->add_option("--checkpoint-every", a.train.checkpoint_every,
+                     "steps between checkpoints, from which the same command goes on; 0: none")
+        ->capture_default_str();
     add_devices(train, a.train.threads, a.train.no_cuda);
     add_gpt(train, a.train.gpt);
     auto* eval = command(

@@ -68,6 +68,8 @@ struct TrainArgs {
     std::string seed;  ///< 32 bytes in hex; empty: zeros
     uint32_t threads = 1;
     bool no_cuda = false;
+    bool dry_run = false;
+    uint32_t checkpoint_every = 100;  ///< steps; 0: never
     TemplateArgs gpt;
 };
 int run_train(const Output& out, const TrainArgs& args);

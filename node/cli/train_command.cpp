@@ -2,6 +2,7 @@
 // `trainyard train`, `eval` and `sample`: a run without a chain, its held-out loss, and text or
 // images from a model.
 #include <bit>
+#include <chrono>
 #include <set>
 #include <tuple>
 
@@ -10,12 +11,16 @@
 #include "node/cli/model_folder.hpp"
 #include "node/cli/programs.hpp"
 #include "node/data/png.hpp"
+#include "node/mpi/crew.hpp"
 #include "node/verify/backend_choice.hpp"
 #include "node/wallet/blob.hpp"
 #include "node/wallet/files.hpp"
+#include "training/checkpoint.hpp"
 #include "training/graph.hpp"
 #include "training/image_sample.hpp"
 #include "training/plan.hpp"
+#include "training/report.hpp"
+#include "training/runner.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::node::cli {
@@ -40,6 +45,46 @@ void say_host_operators(const Output& out, const training::Program& program,
     if (!names.empty()) out.say(backend.name() + " leaves to the CPU: " + text);
 }
 
+constexpr size_t kMiB = size_t{1} << 20;
+
+/// A line of /proc/self/status in bytes; 0 where there is none.
+uint64_t own_memory(std::string_view field) {
+    const auto text = wallet::read_text("/proc/self/status", kMiB);
+    if (!text) return 0;
+    const auto at = text->find(field);
+    return at == std::string::npos ? 0 : std::stoull(text->substr(at + field.size())) * 1024;
+}
+
+double seconds_now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+/// Seconds of one step, from a small product and a pass over memory measured here and now.
+double forecast_step(training::Backend& backend, const training::Plan& plan,
+                     uint32_t micro_batches) {
+    constexpr uint32_t n = 512;
+    constexpr size_t count = size_t{n} * n;
+    training::BackendMemory x(backend, count * 4), y(backend, count * 4), z(backend, count * 4);
+    if (!x.ok() || !y.ok() || !z.ok()) return 0;
+    double product = 1e9, pass = 1e9;
+    for (int turn = 0; turn < 5; ++turn) {
+        const double start = seconds_now();
+        backend.linear(y.floats(), x.floats(), z.floats(), {n, n, n});
+        (void)backend.finish();
+        const double middle = seconds_now();
+        backend.gelu_grad(y.floats(), x.floats(), z.floats(), count);
+        (void)backend.finish();
+        product = std::min(product, middle - start);
+        pass = std::min(pass, seconds_now() - middle);
+    }
+    // An operator quantises, packs and reads its operands again: twice the time of a simple pass.
+    constexpr double kPasses = 2.0 / 3.0;
+    return micro_batches *
+           (product * static_cast<double>(plan.macs_per_micro_batch) / (double{n} * n * n) +
+            kPasses * pass * static_cast<double>(plan.elements_per_micro_batch) / count);
+}
+
 /// Shows steps as a bar or as JSON lines.
 class TrainReport {
 public:
@@ -48,7 +93,6 @@ public:
 
     void on_step(uint32_t step, uint32_t loss_bits) {
         const float loss = std::bit_cast<float>(loss_bits);
-        points.push_back({step, loss});
         rate_.on_step(step, steady_ms());
         const double per_s = rate_.steps_per_s();
         Progress p;
@@ -68,8 +112,6 @@ public:
     }
     void end() { line_.clear(); }
 
-    std::vector<training::LossPoint> points;
-
 private:
     const Output& out_;
     const training::Plan& plan_;
@@ -78,56 +120,196 @@ private:
     uint32_t steps_;
 };
 
+/// One run of `trainyard train` in one process of perhaps several.
+class TrainRun {
+public:
+    TrainRun(const Output& out, const TrainArgs& args) : out_(out), args_(args) {}
+
+    int run() {
+        auto crew = mpi::join_crew();
+        if (!crew) return out_.fail(crew.error());
+        crew_ = std::move(*crew);
+        if (!is_first()) out_.quiet = true;
+        if (auto ready = prepare(); !ready) return fail(ready.error());
+        if (args_.dry_run) return describe();
+        if (auto resumed = resume(); !resumed) return fail(resumed.error());
+        if (auto done = train(); !done) return fail(done.error());
+        if (!is_first()) return kOk;
+        if (auto done = finish(); !done) return fail(done.error());
+        return kOk;
+    }
+
+private:
+    [[nodiscard]] bool is_first() const { return !crew_ || crew_->rank() == 0; }
+    int fail(const std::string& text) const { return is_first() ? out_.fail(text) : kFailed; }
+    [[nodiscard]] std::string checkpoint_path() const { return args_.out + "/checkpoint"; }
+
+    Result<Done, std::string> prepare() {
+        auto data = read_data(args_.data);
+        if (!data) return unexpected(data.error());
+        data_ = std::move(*data);
+        auto program = choose_program(args_.program, args_.gpt, data_);
+        if (!program) return unexpected(program.error());
+        program_ = std::move(*program);
+        if (program_.data.held_out == 0)
+            return unexpected(std::string("the program holds no records out"));
+        id_ = training::program_id(program_);
+        const uint32_t processes = crew_ ? crew_->size() : 1;
+        if (program_.run.micro_batches % processes != 0)
+            return unexpected(std::to_string(processes) + " processes cannot share the " +
+                              std::to_string(program_.run.micro_batches) +
+                              " micro-batches of a step: give mpirun -n a number that divides " +
+                              std::to_string(program_.run.micro_batches));
+        const auto seed = args_.seed.empty() ? Hash{} : fixed_from_hex<Hash>(args_.seed);
+        if (!seed) return unexpected(std::string("--seed must be 32 bytes in hexadecimal"));
+        seed_ = *seed;
+        const auto plan = training::plan(program_);
+        if (!plan) return unexpected(training::to_text(plan.error()));
+        plan_ = *plan;
+        backend_ = backend_for(program_, args_.threads, !args_.no_cuda);
+        forecast_ = own_memory("VmRSS:") +
+                    training::host_bytes(plan_, program_.run.micro_batches / processes,
+                                         args_.threads, saves());
+        return Done{};
+    }
+
+    [[nodiscard]] bool saves() const {
+        return is_first() && args_.checkpoint_every != 0 &&
+               program_.run.steps > args_.checkpoint_every;
+    }
+
+    int describe() {
+        const uint32_t processes = crew_ ? crew_->size() : 1;
+        const double step = forecast_step(*backend_, plan_, program_.run.micro_batches / processes);
+        if (!is_first()) return kOk;
+        if (out_.json)
+            out_.line(json::serialize(json::object{{"memoryBytes", forecast_},
+                                                   {"stepSeconds", step},
+                                                   {"totalSeconds", step * program_.run.steps},
+                                                   {"backend", backend_->name()},
+                                                   {"parameters", plan_.parameter_count},
+                                                   {"tokensPerStep", plan_.tokens_per_step}}));
+        else
+            out_.line("needs " + std::to_string(forecast_ / kMiB) + " MiB on " + backend_->name() +
+                      ", about " + std::to_string(step) + " s per step, " +
+                      seconds_text(static_cast<uint64_t>(step * program_.run.steps)) + " for " +
+                      std::to_string(program_.run.steps) + " steps");
+        return kOk;
+    }
+
+    /// Takes up the checkpoint in the folder, where there is one.
+    Result<Done, std::string> resume() {
+        if (!wallet::file_exists(checkpoint_path())) {
+            run_.state = training::make_initial_state(program_, seed_, data_);
+            return Done{};
+        }
+        const auto file =
+            wallet::read_file(checkpoint_path(), training::checkpoint_bytes_max(program_));
+        if (!file) return unexpected(file.error().text);
+        auto checkpoint = training::decode_checkpoint(program_, *file);
+        const std::string advice = "; remove it, or choose another --out";
+        if (!checkpoint)
+            return unexpected("'" + checkpoint_path() + "' cannot be taken up: " +
+                              std::string(training::to_text(checkpoint.error())) + advice);
+        if (checkpoint->state.run_seed != seed_)
+            return unexpected("'" + checkpoint_path() + "' is of another --seed" + advice);
+        run_ = std::move(*checkpoint);
+        out_.say("going on after step " + std::to_string(run_.state.step));
+        return Done{};
+    }
+
+    Result<Done, std::string> train() {
+        auto engine = training::Engine::make(program_, *backend_, data_);
+        if (!engine) return unexpected(std::string(training::to_text(engine.error())));
+        engine_ = std::make_unique<training::Engine>(std::move(*engine));
+        out_.say("training on " + backend_->name() +
+                 (crew_ ? " in " + std::to_string(crew_->size()) + " processes" : "") +
+                 ", memory " + std::to_string(forecast_ / kMiB) + " MiB");
+        say_host_operators(out_, program_, *backend_);
+        TrainReport report(out_, plan_, program_.run.steps);
+        while (run_.state.step < program_.run.steps) {
+            auto step = training::run_step(*engine_, run_.state, data_, crew_.get());
+            if (!step)
+                return unexpected(std::string(training::to_text(step.error())) + " at step " +
+                                  std::to_string(run_.state.step));
+            const uint32_t loss_bits = step->loss_bits;
+            *step = {};
+            run_.loss_bits.push_back(loss_bits);
+            if (!is_first()) continue;
+            report.on_step(static_cast<uint32_t>(run_.state.step), loss_bits);
+            if (auto saved = save(); !saved) return saved;
+        }
+        report.end();
+        return Done{};
+    }
+
+    Result<Done, std::string> save() const {
+        if (!saves() || run_.state.step % args_.checkpoint_every != 0) return Done{};
+        if (auto made = wallet::make_folder(args_.out); !made) return unexpected(made.error().text);
+        auto written =
+            wallet::write_file(checkpoint_path(), training::encode_checkpoint(run_, id_));
+        if (!written) return unexpected(written.error().text);
+        return Done{};
+    }
+
+    Result<Done, std::string> finish() {
+        const auto bits = training::evaluate_held_out(*engine_, run_.state.w, data_);
+        if (!bits) return unexpected(std::string(training::to_text(bits.error())));
+        auto constants = training::program_constants(program_, data_);
+        if (!constants) return unexpected(std::string(training::to_text(constants.error())));
+        ModelOrigin origin;
+        origin.constants = std::move(*constants);
+        origin.train_loss = std::bit_cast<float>(run_.loss_bits.back());
+        origin.held_out_loss = std::bit_cast<float>(*bits);
+        if (auto done = write_model_folder(args_.out, program_, run_.state, origin); !done)
+            return done;
+        std::vector<training::LossPoint> points;
+        for (uint32_t i = 0; i < run_.loss_bits.size(); ++i)
+            points.push_back({i + 1, std::bit_cast<float>(run_.loss_bits[i])});
+        for (const auto& [name, text] :
+             {std::pair("/loss.svg", training::loss_svg(points, "Training loss")),
+              std::pair("/loss.csv", training::loss_csv(points))})
+            if (auto done = wallet::write_text(args_.out + name, text); !done)
+                return unexpected(done.error().text);
+        wallet::remove_file(checkpoint_path());
+        print(origin);
+        return Done{};
+    }
+
+    void print(const ModelOrigin& origin) const {
+        const auto root = to_hex0x(training::state_root(run_.state, id_).bytes);
+        const uint64_t peak = own_memory("VmHWM:");
+        if (out_.json)
+            out_.line(json::serialize(json::object{{"stateRoot", root},
+                                                   {"loss", origin.train_loss},
+                                                   {"heldOutLoss", origin.held_out_loss},
+                                                   {"peakBytes", peak},
+                                                   {"forecastBytes", forecast_},
+                                                   {"out", args_.out}}));
+        else
+            out_.line("state root " + root + "\nloss " + std::to_string(origin.train_loss) +
+                      ", held out " + std::to_string(origin.held_out_loss) + "\nmemory " +
+                      std::to_string(peak / kMiB) + " MiB, forecast " +
+                      std::to_string(forecast_ / kMiB) + " MiB\nwrote " + args_.out);
+    }
+
+    Output out_;
+    const TrainArgs& args_;
+    std::unique_ptr<training::Crew> crew_;
+    Bytes data_;
+    training::Program program_;
+    Hash id_, seed_;
+    training::Plan plan_;
+    uint64_t forecast_ = 0;
+    std::unique_ptr<training::Backend> backend_;
+    std::unique_ptr<training::Engine> engine_;
+    training::Checkpoint run_;
+};
+
 }  // namespace
 
 int run_train(const Output& out, const TrainArgs& args) {
-    const auto data = read_data(args.data);
-    if (!data) return out.fail(data.error());
-    const auto program = choose_program(args.program, args.gpt, *data);
-    if (!program) return out.fail(program.error());
-    const auto seed = args.seed.empty() ? Hash{} : fixed_from_hex<Hash>(args.seed);
-    if (!seed) return out.fail("--seed must be 32 bytes in hexadecimal");
-    const auto plan = training::plan(*program);
-    if (!plan) return out.fail(training::to_text(plan.error()));
-    const auto backend = backend_for(*program, args.threads, !args.no_cuda);
-    auto engine = training::Engine::make(*program, *backend, *data);
-    if (!engine) return out.fail(training::to_text(engine.error()));
-    out.say("training on " + backend->name());
-    say_host_operators(out, *program, *backend);
-    auto state = training::make_initial_state(*program, *seed, *data);
-    TrainReport report(out, *plan, program->run.steps);
-    while (state.step < program->run.steps) {
-        const auto step = training::run_step(*engine, state, *data);
-        if (!step)
-            return out.fail(std::string(training::to_text(step.error())) + " at step " +
-                            std::to_string(state.step));
-        report.on_step(static_cast<uint32_t>(state.step), step->loss_bits);
-    }
-    report.end();
-    if (program->data.held_out == 0) return out.fail("the program holds no records out");
-    const auto held_out = held_out_loss(*program, *backend, state.w, *data);
-    if (!held_out) return out.fail(held_out.error());
-    auto constants = training::program_constants(*program, *data);
-    if (!constants) return out.fail(training::to_text(constants.error()));
-    ModelOrigin origin;
-    origin.constants = std::move(*constants);
-    origin.train_loss = report.points.back().loss;
-    origin.held_out_loss = *held_out;
-    if (auto done = write_model_folder(args.out, *program, state, origin); !done)
-        return out.fail(done.error());
-    auto plot = wallet::write_text(args.out + "/loss.svg",
-                                   training::loss_svg(report.points, "Training loss"));
-    if (!plot) return out.fail(plot.error().text);
-    const auto root = to_hex0x(training::state_root(state, training::program_id(*program)).bytes);
-    if (out.json)
-        out.line(json::serialize(json::object{{"stateRoot", root},
-                                              {"loss", origin.train_loss},
-                                              {"heldOutLoss", *held_out},
-                                              {"out", args.out}}));
-    else
-        out.line("state root " + root + "\nloss " + std::to_string(origin.train_loss) +
-                 ", held out " + std::to_string(*held_out) + "\nwrote " + args.out);
-    return kOk;
+    return TrainRun(out, args).run();
 }
 
 int run_eval(const Output& out, const EvalArgs& args) {

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The processes that share the micro-batches of a step, seen by one of them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/bytes.hpp"
+
+namespace trainyard::training {
+
+/// Every process calls the same functions in the same order; each call waits for its partners.
+class Crew {
+public:
+    virtual ~Crew() = default;
+    [[nodiscard]] virtual uint32_t rank() const = 0;  ///< 0 is the first
+    [[nodiscard]] virtual uint32_t size() const = 0;
+    /// The parts of all ranks, in order; all are as long as `mine`.
+    [[nodiscard]] virtual Bytes gather(BytesView mine) = 0;
+    virtual void send_to_first(const std::vector<float>& x) = 0;
+    virtual void receive(std::vector<float>& x, uint32_t from) = 0;
+    /// The first one's elements, for all.
+    virtual void share(std::vector<float>& x) = 0;
+};
+
+}  // namespace trainyard::training
