@@ -6,5 +6,16 @@ cd "$(dirname "$0")/.."
 
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | xargs), $(nproc) cores"
 for program in build/release/bin/bench_*; do
+    [ "$program" != build/release/bin/bench_evm ] || continue # has its own arguments, see below
     "$program" --benchmark_min_time=0.3 ${FILTER:+--benchmark_filter="$FILTER"} 2>/dev/null
 done
+
+# The EVM against its vectors, where they are; bench_evm itself says what it skips.
+shared=${TRAINYARD_SHARED:-../shared}/vectors folder=build/release/bench/vectors
+if [ -x build/release/bin/bench_evm ]; then
+    mkdir -p "$folder"
+    for archive in evm-benchmarks ethereum-extra; do
+        [ ! -f "$shared/$archive.tar.xz" ] || tar -xJf "$shared/$archive.tar.xz" -C "$folder"
+    done
+    build/release/bin/bench_evm "$folder/evm-benchmarks" "$folder/vectors-extra/bench-blocks"
+fi
