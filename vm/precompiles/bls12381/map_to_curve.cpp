@@ -39,17 +39,44 @@ bool sgn0(const Fp2& a) {
     return a.re.is_zero() ? sgn0(a.im) : sgn0(a.re);
 }
 
+/// A root of g or, where g has none, of z^3 u^6 g, which has one then because z is no square.
+template <class F>
+struct EitherRoot {
+    F root;
+    bool is_of_g;
+};
+
+/// A root of -n^3, for n without a root: then -n has one.
+Fp root_of_minus_cube(const Fp& n) {
+    return n * (-n).root_of_this_or_minus();
+}
+
+/// One power serves both: it gives a root of g or of -g.
+EitherRoot<Fp> root_of_either(const Fp& g, const Fp& u) {
+    static const Fp kFactor = root_of_minus_cube(kCurve1.z);
+    const Fp r = g.root_of_this_or_minus();
+    if (r.squared() == g) return {r, true};
+    return {kFactor * u.squared() * u * r, false};
+}
+
+/// g has a root if its norm has one; the root of the other norm follows as above.
+EitherRoot<Fp2> root_of_either(const Fp2& g, const Fp2& u) {
+    static const Fp kFactor = root_of_minus_cube(kCurve2.z.norm());
+    const Fp n = g.norm(), r = n.root_of_this_or_minus();
+    if (r.squared() == n) return {g.root_by(r), true};
+    const Fp2 zuu = kCurve2.z * u.squared();
+    const Fp u_norm = u.norm();
+    const Fp root_of_norm = kFactor * u_norm.squared() * u_norm * r;
+    return {(zuu.squared() * zuu * g).root_by(root_of_norm), false};
+}
+
 template <class F>
 curve::Affine<F> map_by_swu(const F& u, const SwuCurve<F>& e) {
     const F zuu = e.z * u.squared(), t = zuu.squared() + zuu;
-    const auto right_side = [&e](const F& x) { return (x.squared() + e.a) * x + e.b; };
-    F x = t.is_zero() ? e.b_over_za : e.minus_b_over_a * (F::one() + t.inverse());
-    auto y = right_side(x).root();
-    if (!y) {  // then z u^2 x is the x of a point
-        x = zuu * x;
-        y = right_side(x).root();
-    }
-    return {x, sgn0(u) == sgn0(*y) ? *y : -*y};
+    const F x = t.is_zero() ? e.b_over_za : e.minus_b_over_a * (F::one() + t.inverse());
+    const auto y = root_of_either((x.squared() + e.a) * x + e.b, u);
+    // Otherwise the point has the x z u^2 x: there the right side is z^3 u^6 times as large.
+    return {y.is_of_g ? x : zuu * x, sgn0(u) == sgn0(y.root) ? y.root : -y.root};
 }
 
 template <class F, size_t N>

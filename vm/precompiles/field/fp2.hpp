@@ -59,16 +59,20 @@ struct Fp2 {
         return r;
     }
 
-    /// By the norm: with n = root(re^2 + im^2), one of (re + n) / 2 and (re - n) / 2 is the square
-    /// of the root's real part.
     [[nodiscard]] std::optional<Fp2> root() const {
         const auto n = norm().root();
         if (!n) return std::nullopt;
+        return root_by(*n);
+    }
+
+    /// A root of this square by n, a root of its norm: one of (re + n) / 2 and (re - n) / 2 is the
+    /// square of the root's real part.
+    [[nodiscard]] Fp2 root_by(const F& n) const {
         if (im.is_zero()) {  // a root of re is real or, where re has none, imaginary
             const F r = re.root_of_this_or_minus();
             return r.squared() == re ? Fp2{r, {}} : Fp2{{}, r};
         }
-        const F half = (re + *n).halved();
+        const F half = (re + n).halved();
         const F r = half.root_of_this_or_minus();
         const F other = im * r.doubled().inverse();
         // r^2 = -half means that (re - n) / 2 = -(im / 2)^2 / half = (im / (2 r))^2.
