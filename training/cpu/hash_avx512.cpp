@@ -23,20 +23,20 @@ alignas(64) constexpr uint32_t kRound[64] = {
 constexpr uint32_t kStart[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
-I set1(uint32_t x) {
+[[gnu::always_inline]] inline I set1(uint32_t x) {
     return _mm512_set1_epi32(static_cast<int>(x));
 }
-I xor3(I a, I b, I c) {
+[[gnu::always_inline]] inline I xor3(I a, I b, I c) {
     return _mm512_ternarylogic_epi32(a, b, c, 0x96);
 }
-I swap_bytes(I x) {
+[[gnu::always_inline]] inline I swap_bytes(I x) {
     const I order =
         _mm512_broadcast_i32x4(_mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12));
     return _mm512_shuffle_epi8(x, order);
 }
 
 /// Rows become columns of 32-bit words.
-void transpose(I* x) {
+[[gnu::always_inline]] inline void transpose(I* x) {
     I u[4][4];
     for (int i = 0; i < 4; ++i) {
         const I* from = x + 4 * i;
@@ -57,7 +57,7 @@ void transpose(I* x) {
     }
 }
 
-void one_round(I* s, I word, uint32_t constant) {
+[[gnu::always_inline]] inline void one_round(I* s, I word, uint32_t constant) {
     const I e = s[4], a = s[0];
     const I sum1 = xor3(_mm512_ror_epi32(e, 6), _mm512_ror_epi32(e, 11), _mm512_ror_epi32(e, 25));
     const I choice = _mm512_ternarylogic_epi32(e, s[5], s[6], 0xCA);
@@ -71,14 +71,14 @@ void one_round(I* s, I word, uint32_t constant) {
     s[0] = _mm512_add_epi32(t1, _mm512_add_epi32(sum0, majority));
 }
 
-I next_word(const I* w, int i) {
+[[gnu::always_inline]] inline I next_word(const I* w, int i) {
     const I x = w[(i + 1) & 15], y = w[(i + 14) & 15];
     const I low = xor3(_mm512_ror_epi32(x, 7), _mm512_ror_epi32(x, 18), _mm512_srli_epi32(x, 3));
     const I high = xor3(_mm512_ror_epi32(y, 17), _mm512_ror_epi32(y, 19), _mm512_srli_epi32(y, 10));
     return _mm512_add_epi32(_mm512_add_epi32(w[i], low), _mm512_add_epi32(w[(i + 9) & 15], high));
 }
 
-void compress(I* state, I* w) {
+[[gnu::always_inline]] inline void compress(I* state, I* w) {
     I s[8];
     for (int i = 0; i < 8; ++i) s[i] = state[i];
 #pragma GCC unroll 16
