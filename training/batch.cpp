@@ -48,7 +48,9 @@ float initial_value(uint64_t i, uint32_t k, uint32_t seed, float scale) {
 class BaseReader {
 public:
     BaseReader(const Program& program, BytesView data)
-        : program_(program), at_(data.data() + program.data.base_offset) {}
+        : program_(program),
+          at_(data.size() > program.data.base_offset ? data.data() + program.data.base_offset
+                                                     : nullptr) {}
 
     Tensor floats(Shape shape) {
         Tensor t = Tensor::zeros(shape);

@@ -44,18 +44,22 @@ inline training::Program make_run(const RunSize& size) {
 }
 
 /// The state root after `steps` steps from the initial state.
-inline Hash state_root_after(const training::Program& program, training::Backend& backend,
-                             uint32_t steps) {
-    const Bytes data = make_text(kTextBytes);
-    auto engine = training::Engine::make(program, backend);
+inline Hash state_root_on(const training::Program& program, training::Backend& backend,
+                          const Bytes& data, uint32_t steps) {
+    auto engine = training::Engine::make(program, backend, data);
     EXPECT_TRUE(engine);
-    training::ModelState state = training::make_initial_state(program, Hash{});
+    training::ModelState state = training::make_initial_state(program, Hash{}, data);
     for (uint32_t i = 0; i < steps; ++i) {
         const auto step = training::run_step(*engine, state, data);
         EXPECT_TRUE(step) << training::to_text(step.error());
         if (!step) break;
     }
     return training::state_root(state, training::program_id(program));
+}
+
+inline Hash state_root_after(const training::Program& program, training::Backend& backend,
+                             uint32_t steps) {
+    return state_root_on(program, backend, make_text(kTextBytes), steps);
 }
 
 }  // namespace trainyard::tests

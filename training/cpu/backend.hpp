@@ -82,6 +82,9 @@ private:
     void add_up(float* out, const float* x, size_t count, float (*chunk)(const float* x, size_t n));
 
     void collect_flags();
+    void matmul(const OpCall& call);
+    void matmul_grad(const OpCall& call);
+    void linear_grad_x(const OpCall& call);
     void full_attention(float* out, float* stats, const float* qkv, AttentionShape s);
     void full_attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
                              AttentionNoise noise);

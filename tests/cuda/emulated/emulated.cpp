@@ -9,6 +9,8 @@
 #include "cuda/operators.cuh"
 #include "machine.hpp"
 #include "training_run.hpp"
+#include "training/builder.hpp"
+#include "training/dataset.hpp"
 
 namespace {
 
@@ -52,6 +54,44 @@ TEST_P(EmulatedDevice, trains_to_the_reference_state_root) {
     const auto program = tests::make_run({});
     EXPECT_EQ(tests::state_root_after(program, *backend, 3),
               tests::state_root_after(program, *reference, 3));
+}
+
+/// A denoiser of sixteen numbers of each image, with operators that the device leaves to the host:
+/// noise, timestep, matmul and full attention.
+training::Program denoiser(const Bytes& data) {
+    using training::Op;
+    using training::Shape;
+    training::GraphBuilder b;
+    const auto rows = b.emit(Op::reshape, {training::GraphBuilder::input()}, {768});
+    const auto x0 = b.emit(Op::slice, {rows}, {300, 16});
+    const auto eps = b.emit(Op::noise, {x0}, {b.next_noise()});
+    const auto t = b.emit(Op::timestep, {}, {b.next_noise(), 5});
+    const auto schedule = b.constant("schedule", Shape::matrix(5, 2), std::vector<float>(10, 0.7F));
+    const auto x = b.emit(Op::diffuse, {x0, eps, t, schedule});
+    const auto w = b.normal("w", Shape::matrix(16, 48), true, 0.2);
+    const auto mixed = b.attention(b.linear(x, w), 2, false);
+    const auto v = b.normal("v", Shape::matrix(16, 16), true, 0.2);
+    const auto y = b.emit(Op::matmul, {mixed, v}, {0, 1, 0, b.next_noise()});
+    const auto g = b.ones("g", 16);
+    const auto z = b.emit(Op::layer_norm, {y, g, b.zeros("b", Shape::vector(16))}, {0x3727c5ac});
+    b.emit(Op::mean_square, {z, eps});
+    training::Program p;
+    b.finish(p);
+    p.data = training::data_spec_of(*training::inspect_dataset(data), Hash{}, data.size());
+    training::RunOptions run;
+    run.steps = 3, run.sequences = 3, run.micro_batches = 2, run.held_out = 0;
+    training::set_run(p, run);
+    return p;
+}
+
+TEST(emulated_device, leaves_operators_to_the_host_and_keeps_the_bits) {
+    const Bytes data = *training::make_image_dataset(training::make_shapes(20, 3), 4);
+    const training::Program program = denoiser(data);
+    const auto backend = cuda::make_cuda_backend(0);
+    const auto reference = training::make_reference_backend();
+    EXPECT_FALSE(backend->has(training::Op::noise));
+    EXPECT_EQ(tests::state_root_on(program, *backend, data, 3),
+              tests::state_root_on(program, *reference, data, 3));
 }
 
 INSTANTIATE_TEST_SUITE_P(orders, EmulatedDevice,

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Data, program, training, evaluation and samples through the commands themselves, per template.
+#include <filesystem>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "node/cli/commands.hpp"
+#include "node/cli/model_folder.hpp"
+#include "node/data/png.hpp"
+#include "node/wallet/files.hpp"
+#include "training/safetensors.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+class TrainingCommands : public testing::Test {
+protected:
+    TrainingCommands()
+        : folder_(std::filesystem::temp_directory_path() /
+                  ("trainyard-commands-" + std::to_string(getpid()))) {
+        std::filesystem::create_directories(folder_);
+        out_.quiet = true;
+    }
+    ~TrainingCommands() override { std::filesystem::remove_all(folder_); }
+    [[nodiscard]] std::string at(const std::string& name) const { return folder_ / name; }
+
+    void make_shapes() const {
+        DataArgs data;
+        data.out = at("shapes.tyd");
+        data.count = 200;
+        ASSERT_EQ(run_data_shapes(out_, data), kOk);
+        data.path = data.out;
+        ASSERT_EQ(run_data_inspect(out_, data), kOk);
+    }
+    int make(const std::string& name, const std::string& data) const {
+        ProgramArgs args;
+        args.data = at(data), args.out = at("program");
+        args.gpt.name = name;
+        args.gpt.steps = 2, args.gpt.micro_batches = 1, args.gpt.sequences = 2;
+        args.gpt.channels = 8, args.gpt.layers = 1, args.gpt.width = 16, args.gpt.heads = 2;
+        args.gpt.sequence = 16;
+        return run_program_new(out_, args);
+    }
+    int train(const std::string& data) const {
+        TrainArgs args;
+        args.program = at("program"), args.data = at(data), args.out = at("model");
+        args.no_cuda = true;
+        return run_train(out_, args);
+    }
+    int evaluate(const std::string& data) const {
+        EvalArgs args;
+        args.model = at("model"), args.data = at(data), args.no_cuda = true;
+        return run_eval(out_, args);
+    }
+    int sample() const {
+        SampleArgs args;
+        args.model = at("model"), args.count = 4, args.steps = 3, args.out = at("samples.png");
+        return run_sample(out_, args);
+    }
+
+    std::filesystem::path folder_;
+    Output out_;
+};
+
+TEST_F(TrainingCommands, run_every_template_of_images) {
+    make_shapes();
+    for (const char* name : {"mlp", "cnn", "diffusion"}) {
+        ASSERT_EQ(make(name, "shapes.tyd"), kOk) << name;
+        ASSERT_EQ(train("shapes.tyd"), kOk) << name;
+        EXPECT_EQ(evaluate("shapes.tyd"), kOk) << name;
+        EXPECT_EQ(sample(), std::string(name) == "diffusion" ? kOk : kFailed) << name;
+    }
+    const auto png = wallet::read_file(at("samples.png"), 1 << 20);
+    ASSERT_TRUE(png);
+    EXPECT_EQ(data::read_png(*png, 1024)->height, 2U * (16 * 4 + 1) + 1);
+}
+
+TEST_F(TrainingCommands, run_gpt_with_a_tokenizer_and_lora_on_it) {
+    std::string text;
+    for (int i = 0; i < 300; ++i) text += "the train leaves at " + std::to_string(i) + "\n";
+    ASSERT_TRUE(wallet::write_text(at("text"), text));
+    DataArgs data;
+    data.path = at("text"), data.out = at("text.tyd"), data.merges = 20;
+    ASSERT_EQ(run_data_prepare(out_, data), kOk);
+    ProgramArgs args;
+    args.data = data.out, args.out = at("program");
+    args.gpt.tokenizer = data.out + ".tokenizer";
+    args.gpt.steps = 2, args.gpt.layers = 1, args.gpt.width = 16, args.gpt.sequence = 16;
+    ASSERT_EQ(run_program_new(out_, args), kOk);
+    ASSERT_EQ(train("text.tyd"), kOk);
+    EXPECT_EQ(sample(), kOk);
+    args.model = at("model"), args.data = at("text"), args.data_out = at("lora.tyd"), args.rank = 2;
+    ASSERT_EQ(run_program_finetune(out_, args), kOk);
+    ASSERT_EQ(train("lora.tyd"), kOk);
+    EXPECT_EQ(evaluate("lora.tyd"), kOk);
+    EXPECT_EQ(sample(), kOk);
+    const auto model = wallet::read_file(at("model") + "/model.safetensors", 1 << 24);
+    ASSERT_TRUE(model);
+    EXPECT_TRUE(training::read_safetensors(*model));
+    std::filesystem::remove(at("model") + "/constants.safetensors");
+    EXPECT_FALSE(read_model_folder(at("model")));
+}
+
+TEST_F(TrainingCommands, rejects_data_of_another_kind_or_run) {
+    make_shapes();
+    ASSERT_TRUE(wallet::write_text(at("text"), std::string(4000, 'x')));
+    EXPECT_EQ(make("cnn", "text"), kFailed);
+    EXPECT_EQ(make("gpt", "shapes.tyd"), kFailed);
+    EXPECT_EQ(make("rnn", "text"), kFailed);
+    ASSERT_EQ(make("gpt", "text"), kOk);
+    EXPECT_EQ(train("shapes.tyd"), kFailed);
+}
+
+}  // namespace
+}  // namespace trainyard::node::cli
