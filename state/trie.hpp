@@ -87,6 +87,13 @@ private:
 [[nodiscard]] Result<std::optional<Bytes>, TrieError> verify_proof(const Hash& root, BytesView key,
                                                                    const std::vector<Bytes>& proof);
 
+/// The least key above `key` that has a value, and the greatest below it; nullopt where there is
+/// none. Shorter keys come before those that they begin.
+[[nodiscard]] Result<std::optional<Bytes>, TrieError> next_key(const NodeSource& nodes,
+                                                               const Hash& root, BytesView key);
+[[nodiscard]] Result<std::optional<Bytes>, TrieError> previous_key(const NodeSource& nodes,
+                                                                   const Hash& root, BytesView key);
+
 /// The root over rlp(index) -> item: transactions, receipts, withdrawals of a block.
 [[nodiscard]] Hash ordered_root(const std::vector<Bytes>& items);
 

@@ -90,6 +90,19 @@ Bytes random_key(std::mt19937& random) {
     return key;
 }
 
+void expect_neighbours(const NodeSource& nodes, const Hash& root, const Bytes& key,
+                       const Model& model) {
+    const auto above = model.upper_bound(key), least = model.lower_bound(key);
+    const auto key_at = [](auto at, bool is_there) {
+        return is_there ? std::optional(at->first) : std::nullopt;
+    };
+    const auto next = next_key(nodes, root, key), previous = previous_key(nodes, root, key);
+    ASSERT_TRUE(next && previous);
+    ASSERT_EQ(*next, key_at(above, above != model.end())) << to_hex(key);
+    const bool has_less = least != model.begin();
+    ASSERT_EQ(*previous, key_at(has_less ? std::prev(least) : least, has_less)) << to_hex(key);
+}
+
 TEST(trie, equals_the_model_after_every_batch_of_random_changes) {
     const NoNodes none;
     std::mt19937 random(7);
@@ -124,6 +137,7 @@ TEST(trie, equals_the_model_after_every_batch_of_random_changes) {
                 const auto expected = model.find(key);
                 ASSERT_EQ(*found,
                           expected == model.end() ? std::nullopt : std::optional(expected->second));
+                expect_neighbours(source, root, key, model);
             }
         }
     }
