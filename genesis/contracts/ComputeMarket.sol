@@ -37,7 +37,7 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         Job storage j = _jobs[jobId];
         require(msg.sender == j.client, NotAllowed());
         require(j.state == JobState.Open || j.state == JobState.Active, WrongState());
-        require(!_lineages[jobId].cancelled, NothingToDo());
+        require(!_lineages[jobId].cancelled, NothingDue());
         _lineages[jobId].cancelled = true;
         emit JobCancelled(jobId);
         if (j.state == JobState.Active) return;
@@ -101,7 +101,7 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
 
     function withdraw() external {
         uint256 amount = _credits[msg.sender];
-        require(amount > 0, NothingToDo());
+        require(amount > 0, NothingDue());
         _credits[msg.sender] = 0;
         emit Withdrawn(msg.sender, amount);
         (bool ok,) = msg.sender.call{value: amount}("");
@@ -159,7 +159,7 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
     function freeBond(uint256 jobId, address provider) external {
         Job storage j = _jobs[jobId];
         Bond storage b = _bonds[jobId][provider];
-        require(b.amount > 0, NothingToDo());
+        require(b.amount > 0, NothingDue());
         if (b.attempt < j.attempt) {
             uint32 voidAt = _voidAt[jobId][b.attempt++];
             if (voidAt < b.through) b.through = voidAt;

@@ -16,7 +16,7 @@ inline constexpr ContractError kContractErrors[] = {
     {"WrongState()", "the job or segment is not in a state for this call"},
     {"NotYet()", "a deadline or a seed is still ahead"},
     {"TooLate()", "a deadline has passed"},
-    {"NothingToDo()", "nothing to do"},
+    {"NothingDue()", "nothing is due"},
     {"BadValue(string)", "a wrong value"},
     {"NotEnoughStake(uint256,uint256)", "not enough free stake in the provider registry"},
     {"NotRegistered()", "not registered as a provider; run `trainyard provider register` first"},

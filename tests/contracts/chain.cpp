@@ -72,9 +72,9 @@ struct ArgumentEncoder {
 
 std::string error_text(BytesView data) {
     static const std::vector<std::string> plain = {
-        "NotAllowed()",  "WrongState()",   "NotYet()",        "TooLate()",
-        "NothingToDo()", "NotMarket()",    "NotRegistered()", "NotPayer()",
-        "NotSystem()",   "NotValidator()", "BadInput()",      "QueueFull()"};
+        "NotAllowed()", "WrongState()",   "NotYet()",        "TooLate()",
+        "NothingDue()", "NotMarket()",    "NotRegistered()", "NotPayer()",
+        "NotSystem()",  "NotValidator()", "BadInput()",      "QueueFull()"};
     if (data.size() < 4) return "";
     for (const std::string& signature : plain) {
         const Hash h = keccak256(as_bytes(signature));

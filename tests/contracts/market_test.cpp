@@ -72,7 +72,7 @@ TEST_F(market_job, three_honest_segments_are_paid_to_the_wei_and_mint_a_token) {
     expect_solvent(1);
     ASSERT_TRUE(market.withdraw(kProvider).ok);
     EXPECT_EQ(market.chain.balance(kProvider), (kCoin - fee) * 3);
-    EXPECT_EQ(market.withdraw(kProvider).error(), "NothingToDo");
+    EXPECT_EQ(market.withdraw(kProvider).error(), "NothingDue");
 }
 
 TEST_F(market_job, rejects_specs_and_escrows_that_are_wrong) {
@@ -153,7 +153,7 @@ TEST_F(market_job, late_provider_is_evicted_fined_and_another_goes_on) {
     ASSERT_TRUE(market.finalize(job).ok);
     ASSERT_TRUE(free_bond(kProvider).ok);
     EXPECT_EQ(reserved(kProvider), 0);
-    EXPECT_EQ(free_bond(kProvider).error(), "NothingToDo");
+    EXPECT_EQ(free_bond(kProvider).error(), "NothingDue");
     ASSERT_TRUE(market.simple(kAnyone, "close", job).ok);
     EXPECT_EQ(market.credit(kProvider), kCoin - kCoin / 20);
     EXPECT_EQ(market.credit(kRival), (kCoin - kCoin / 20) * 2);

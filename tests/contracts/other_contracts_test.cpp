@@ -270,16 +270,17 @@ struct Agent {
 
 TEST_F(receivers, a_client_that_refuses_money_locks_only_its_own) {
     market.add_provider(kProvider, kCoin * 100);
-    Agent stubborn{market, actor("stubborn")};
-    market.chain.install(stubborn.at, agent_code(*from_hex("5f5ffd")));
+    Agent unwilling{market, actor("unwilling")};
+    market.chain.install(unwilling.at, agent_code(*from_hex("5f5ffd")));
     const JobSpec spec;
     const Uint256 escrow = market.quote(spec);
-    market.chain.give(stubborn.at, escrow);
+    market.chain.give(unwilling.at, escrow);
     const std::string post =
         "post((bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,"
         "address,string))";
     ASSERT_TRUE(
-        stubborn.call(post, Abi().dynamic(encode_spec(spec, market.chain.timestamp())), escrow).ok);
+        unwilling.call(post, Abi().dynamic(encode_spec(spec, market.chain.timestamp())), escrow)
+            .ok);
     ASSERT_TRUE(market.take(kProvider, 0).ok);
     for (uint32_t seg = 0; seg < 3; ++seg) {
         const FakeSegment made(spec, seg, "truth");
@@ -289,8 +290,8 @@ TEST_F(receivers, a_client_that_refuses_money_locks_only_its_own) {
     ASSERT_TRUE(market.finalize(0).ok);
     ASSERT_TRUE(market.simple(kAnyone, "close", 0).ok) << "the token needs no hook of its owner";
     EXPECT_TRUE(market.withdraw(kProvider).ok);
-    EXPECT_GT(market.credit(stubborn.at), 0);
-    EXPECT_EQ(stubborn.call("withdraw()", {}).error(), "BadValue(receiver)");
+    EXPECT_GT(market.credit(unwilling.at), 0);
+    EXPECT_EQ(unwilling.call("withdraw()", {}).error(), "BadValue(receiver)");
 }
 
 TEST_F(receivers, a_client_that_enters_again_is_paid_once) {

@@ -376,7 +376,7 @@ private:
             if (apply) j.job.outcome = wallet::Outcome::complete;
             return "";
         }
-        return "NothingToDo";
+        return "NothingDue";
     }
 
     std::shared_ptr<FakeLedger> l_;

@@ -122,7 +122,7 @@ interface IMarketTypes {
     error WrongState();            // the job or segment is not in a state for this call
     error NotYet();                // a deadline or a seed is still ahead
     error TooLate();               // a deadline has passed
-    error NothingToDo();
+    error NothingDue();
     error BadValue(string what);   // the argument or field that is wrong
 }
 
