@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operators of Backend::apply on a device, plain: docs/spec/numerics.md, section 17.
+#include "cuda/launches.cuh"
 #include "cuda/operators.cuh"
 #include "cuda/products.cuh"
 #include "cuda/reduce.cuh"
@@ -12,22 +13,6 @@ namespace {
 using training::Op;
 using training::OpCall;
 using training::Shape;
-
-constexpr uint32_t kThreads = 256;
-constexpr uint32_t kWarpsPerBlock = kThreads / kWarp;
-
-__device__ __forceinline__ size_t thread_number() {
-    return size_t{blockIdx.x} * blockDim.x + threadIdx.x;
-}
-__device__ __forceinline__ size_t warp_number() {
-    return thread_number() / kWarp;
-}
-Launch per_element(size_t count) {
-    return {dim3(blocks_for(count, kThreads)), kThreads};
-}
-Launch per_warp(size_t count) {
-    return {dim3(blocks_for(count, kWarpsPerBlock)), kThreads};
-}
 
 __device__ __forceinline__ float tanh_of(float x) {
     const float a = as_float(magnitude(x));

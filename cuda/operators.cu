@@ -2,6 +2,7 @@
 // Norms, loss, embedding, optimiser and sums: docs/spec/numerics.md, sections 7 to 13.
 #include "cuda/operators.cuh"
 
+#include "cuda/launches.cuh"
 #include "cuda/reduce.cuh"
 
 namespace trainyard::cuda {
@@ -14,23 +15,6 @@ using training::EmbeddingShape;
 using training::MatrixShape;
 using training::RmsNormGradInputs;
 using training::SgdScalars;
-
-constexpr uint32_t kThreads = 256;
-constexpr uint32_t kWarpsPerBlock = kThreads / kWarp;
-
-__device__ __forceinline__ size_t thread_number() {
-    return size_t{blockIdx.x} * blockDim.x + threadIdx.x;
-}
-__device__ __forceinline__ size_t warp_number() {
-    return thread_number() / kWarp;
-}
-
-Launch per_element(size_t count) {
-    return {dim3(blocks_for(count, kThreads)), kThreads};
-}
-Launch per_warp(size_t count) {
-    return {dim3(blocks_for(count, kWarpsPerBlock)), kThreads};
-}
 
 struct Embedding {
     const uint32_t* tokens;
