@@ -84,6 +84,16 @@ inline constexpr uint64_t kGenesisGasLimit = 60'000'000;  ///< our chains; as Et
 inline constexpr size_t kExtraDataSizeMax =
     256;  ///< our chains: a seal fits (consensus/bft/seal.hpp)
 
+inline constexpr uint64_t kMiniEpochLength = 256;  ///< consensus.md section 8
+/// Blocks with one validator set: 68 minutes at one second each. consensus.md section 9.
+inline constexpr uint64_t kEpochLength = 4096;
+
+/// Epochs are whole mini-epochs, and at least two of them: so the set and the stakes behind a
+/// schedule are fixed a mini-epoch before anybody knows its seed (consensus.md section 9).
+[[nodiscard]] constexpr bool is_epoch_length(uint64_t epoch, uint64_t mini_epoch) {
+    return mini_epoch > 0 && epoch >= 2 * mini_epoch && epoch % mini_epoch == 0;
+}
+
 /// What one chain is. The defaults are those of our chains; `ethereum_config` gives Ethereum's.
 struct ChainConfig {
     uint64_t chain_id = 0;
@@ -98,8 +108,9 @@ struct ChainConfig {
     bool free_gas_limit = false;      ///< tests: the gas limit may jump
     size_t extra_data_size_max = kExtraDataSizeMax;  ///< bytes; Ethereum: 32
 
-    uint64_t epoch_length = 256;  ///< blocks of a mini-epoch, consensus.md section 5; 8 on devnets
-    uint64_t commit_cutoff = 32;  ///< the last blocks of a mini-epoch count for the next one
+    uint64_t mini_epoch_length = kMiniEpochLength;  ///< 8 on devnets
+    uint64_t epoch_length = kEpochLength;           ///< 64 on devnets
+    uint64_t commit_cutoff = 32;        ///< the last blocks of a mini-epoch count for the next one
     uint64_t block_interval_ms = 1000;  ///< a leader waits this long after its parent
     uint64_t delta_ms = 400;            ///< consensus.md rule 12
     uint64_t gas_limit = kGenesisGasLimit;

@@ -29,8 +29,8 @@ std::optional<vm::CallResult> call_system(Evm& evm, const Address& to, BytesView
     return result;
 }
 
-Bytes beacon_input(uint64_t number, const Hash& parent_randao, uint64_t epoch_length) {
-    const Hash epoch = to_hash(Uint256((number - 1) / epoch_length - 1));
+Bytes beacon_input(uint64_t number, const Hash& parent_randao, uint64_t mini_epoch_length) {
+    const Hash epoch = to_hash(Uint256((number - 1) / mini_epoch_length - 1));
     Bytes input(epoch.begin(), epoch.end());
     append(input, parent_randao.bytes);
     return input;
@@ -86,7 +86,7 @@ void hash_request(Sha256& list, uint8_t type, const Bytes& data) {
 }  // namespace
 
 bool tells_beacon(uint64_t number, const ChainConfig& config) {
-    return config.beacon_contract && number > 1 && (number - 1) % config.epoch_length == 0;
+    return config.beacon_contract && number > 1 && (number - 1) % config.mini_epoch_length == 0;
 }
 
 Result<Done, BlockFault> begin_block(Evm& evm, const Header& header, const Header& parent) {
@@ -96,8 +96,9 @@ Result<Done, BlockFault> begin_block(Evm& evm, const Header& header, const Heade
     if (evm.rules().history_contract)
         (void)call_system(evm, address::kHistory, header.parent_hash.bytes);
     if (!tells_beacon(header.number, config)) return Done{};
-    const auto told = call_system(
-        evm, kBeaconAddress, beacon_input(header.number, parent.prev_randao, config.epoch_length));
+    const auto told =
+        call_system(evm, kBeaconAddress,
+                    beacon_input(header.number, parent.prev_randao, config.mini_epoch_length));
     if (told && told->status != vm::Status::success)
         return unexpected(BlockFault::system_call_failed);
     return Done{};

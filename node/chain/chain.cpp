@@ -159,7 +159,7 @@ consensus::bft::FinalPoint Chain::final_point() const {
     const auto block = finalised();
     const auto& world = *impl_->world;
     auto trail = consensus::BeaconTrail::at(
-        config().epoch_length, Height{block->height()}, [&](Height height) {
+        config().mini_epoch_length, Height{block->height()}, [&](Height height) {
             const auto header = world.header_by_number(height.value);
             return header ? header->prev_randao : Hash{};
         });

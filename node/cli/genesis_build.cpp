@@ -106,14 +106,15 @@ public:
 
 private:
     Built<Done> read_numbers() {
-        auto known = only(
-            spec_, "",
-            {"name", "chainId", "revision", "gasLimit", "baseFeePerGas", "extraData", "epochLength",
-             "cutoff", "blockIntervalMs", "deltaMs", "accounts", "groups", "contracts"});
+        auto known = only(spec_, "",
+                          {"name", "chainId", "revision", "gasLimit", "baseFeePerGas", "extraData",
+                           "miniEpochLength", "epochLength", "cutoff", "blockIntervalMs", "deltaMs",
+                           "accounts", "groups", "contracts"});
         if (!known) return known;
         const std::pair<const char*, uint64_t Genesis::*> fields[] = {
             {"chainId", &Genesis::chain_id},
             {"gasLimit", &Genesis::gas_limit},
+            {"miniEpochLength", &Genesis::mini_epoch_length},
             {"epochLength", &Genesis::epoch_length},
             {"cutoff", &Genesis::cutoff},
             {"blockIntervalMs", &Genesis::block_interval_ms},
@@ -123,6 +124,9 @@ private:
             if (!value) return unexpected(value.error());
             out_.*field = *value;
         }
+        if (!consensus::is_epoch_length(out_.epoch_length, out_.mini_epoch_length))
+            return unexpected(error(ConfigErrorCode::bad_value, "epochLength",
+                                    "must be a multiple of miniEpochLength, at least twice"));
         const auto fee = number_of(spec_, "baseFeePerGas", "");
         if (!fee) return unexpected(fee.error());
         const auto revision = text_of(spec_, "revision", "");

@@ -34,7 +34,7 @@ cb::Params machine_params(const NodeSetup& setup) {
     params.delta_ms = setup.chain.delta_ms;
     params.execute_ms = setup.chain.delta_ms;
     params.block_interval_ms = setup.chain.block_interval_ms;
-    params.mini_epoch_length = setup.chain.epoch_length;
+    params.mini_epoch_length = setup.chain.mini_epoch_length;
     return params;
 }
 

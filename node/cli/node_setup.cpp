@@ -41,6 +41,7 @@ Result<consensus::ValidatorSet, std::string> validators_of(const config::Genesis
 consensus::ChainConfig chain_of(const config::Genesis& genesis) {
     consensus::ChainConfig chain;
     chain.chain_id = genesis.chain_id;
+    chain.mini_epoch_length = genesis.mini_epoch_length;
     chain.epoch_length = genesis.epoch_length;
     chain.commit_cutoff = genesis.cutoff;
     chain.block_interval_ms = genesis.block_interval_ms;

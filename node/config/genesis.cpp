@@ -30,6 +30,7 @@ Hash config_hash(const Genesis& genesis) {
     rlp::Writer writer;
     writer.begin_list()
         .number(genesis.chain_id)
+        .number(genesis.mini_epoch_length)
         .number(genesis.epoch_length)
         .number(genesis.cutoff)
         .number(genesis.block_interval_ms)

@@ -37,8 +37,9 @@ struct Genesis {
     uint64_t gas_limit = 0;
     Uint256 base_fee_wei;
     Bytes extra_data;
-    Hash prev_randao;  ///< "mixHash": the seed of the chain's randomness
-    uint64_t epoch_length = 0;
+    Hash prev_randao;                ///< "mixHash": the seed of the chain's randomness
+    uint64_t mini_epoch_length = 0;  ///< blocks that share one seed of the beacon
+    uint64_t epoch_length = 0;       ///< blocks that share one validator set
     uint64_t cutoff = 0;
     uint64_t block_interval_ms = 0;
     uint64_t delta_ms = 0;

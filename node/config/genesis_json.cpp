@@ -2,6 +2,7 @@
 // The JSON of genesis files: strict in, canonical out.
 #include "node/config/genesis.hpp"
 
+#include "consensus/params.hpp"
 #include "node/config/json_reading.hpp"
 
 namespace trainyard::node::config {
@@ -30,13 +31,19 @@ GenesisValidator read_validator(Reading& in, const json::object& o, const std::s
 
 void read_trainyard(Reading& in, const json::object& o, Genesis& out) {
     const std::string where = "config.trainyard.";
-    in.only(o, where, {"epochLength", "cutoff", "blockIntervalMs", "deltaMs", "validators"});
+    in.only(
+        o, where,
+        {"miniEpochLength", "epochLength", "cutoff", "blockIntervalMs", "deltaMs", "validators"});
+    out.mini_epoch_length = in.number(o, "miniEpochLength", where);
     out.epoch_length = in.number(o, "epochLength", where);
     out.cutoff = in.number(o, "cutoff", where);
     out.block_interval_ms = in.number(o, "blockIntervalMs", where);
     out.delta_ms = in.number(o, "deltaMs", where);
-    if (out.epoch_length == 0 || out.cutoff >= out.epoch_length)
-        in.fail(ConfigErrorCode::bad_value, where + "cutoff", "must be less than epochLength");
+    if (out.mini_epoch_length == 0 || out.cutoff >= out.mini_epoch_length)
+        in.fail(ConfigErrorCode::bad_value, where + "cutoff", "must be less than miniEpochLength");
+    else if (!consensus::is_epoch_length(out.epoch_length, out.mini_epoch_length))
+        in.fail(ConfigErrorCode::bad_value, where + "epochLength",
+                "must be a multiple of miniEpochLength, twice as long or longer");
     const auto* list = o.if_contains("validators");
     if (list == nullptr || !list->is_array() || list->get_array().empty())
         return in.fail(ConfigErrorCode::missing, where + "validators", "must be a filled list");
@@ -144,7 +151,8 @@ json::object config_json(const Genesis& g) {
     for (const auto* fork : kTimeForks) config[fork] = 0;
     json::array validators;
     for (const auto& v : g.validators) validators.push_back(validator_json(v));
-    config["trainyard"] = json::object{{"epochLength", g.epoch_length},
+    config["trainyard"] = json::object{{"miniEpochLength", g.mini_epoch_length},
+                                       {"epochLength", g.epoch_length},
                                        {"cutoff", g.cutoff},
                                        {"blockIntervalMs", g.block_interval_ms},
                                        {"deltaMs", g.delta_ms},

@@ -152,7 +152,7 @@ Chain::Chain(const std::vector<ChainValidator>& validators,
     const json::value root = read_json("devnet.json");
     const json::object& spec = root.as_object();
     config_.chain_id = static_cast<uint64_t>(spec.at("chainId").as_int64());
-    config_.epoch_length = static_cast<uint64_t>(spec.at("epochLength").as_int64());
+    config_.mini_epoch_length = static_cast<uint64_t>(spec.at("miniEpochLength").as_int64());
     for (const json::value& c : spec.at("contracts").as_array())
         addresses_[text_of(c.at("name"))] = *fixed_from_hex<Address>(text_of(c.at("address")));
     Uint256 stake;
@@ -206,8 +206,8 @@ void Chain::mine(uint64_t blocks) {
     for (uint64_t i = 0; i < blocks; ++i) {
         ++number_;
         ++timestamp_;
-        if ((number_ - 1) % config_.epoch_length != 0) continue;
-        const uint64_t epoch = (number_ - 1) / config_.epoch_length - 1;
+        if ((number_ - 1) % config_.mini_epoch_length != 0) continue;
+        const uint64_t epoch = (number_ - 1) / config_.mini_epoch_length - 1;
         const Hash value = keccak256(as_bytes("beacon " + std::to_string(epoch)));
         const Sent told = execute(consensus::kSystemAddress, addresses_.at("Beacon"),
                                   Abi().word(epoch).hash(value).encode(), 0, true);

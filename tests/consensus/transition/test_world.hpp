@@ -85,7 +85,7 @@ private:
     static ChainConfig make_config() {
         ChainConfig config;
         config.chain_id = kChainId;
-        config.epoch_length = 8;
+        config.mini_epoch_length = 8;
         return config;
     }
     static Header make_parent() {

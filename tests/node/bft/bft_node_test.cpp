@@ -45,7 +45,8 @@ Chainspec make_spec() {
     genesis.chain_id = kChainId;
     genesis.gas_limit = 60'000'000;
     genesis.base_fee_wei = Uint256(1'000'000'000);
-    genesis.epoch_length = 8;
+    genesis.mini_epoch_length = 8;
+    genesis.epoch_length = 16;
     genesis.cutoff = 2;
     genesis.block_interval_ms = 50;
     genesis.delta_ms = 150;
@@ -65,7 +66,7 @@ public:
         : signer_(spec.keys[index].consensus, spec.keys[index].vrf) {
         consensus::ChainConfig config;
         config.chain_id = kChainId;
-        config.epoch_length = 8;
+        config.mini_epoch_length = 8;
         config.commit_cutoff = 2;
         chain_ = std::move(*chain::Chain::open(chain_kv, {config, spec.genesis, spec.set}));
         pool_ = std::make_unique<mempool::Mempool>(*chain_, mempool::Mempool::Options{});

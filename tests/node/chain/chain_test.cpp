@@ -49,7 +49,8 @@ Network make_network() {
     genesis.chain_id = kChainId;
     genesis.gas_limit = 60'000'000;
     genesis.base_fee_wei = Uint256(1'000'000'000);
-    genesis.epoch_length = 8;
+    genesis.mini_epoch_length = 8;
+    genesis.epoch_length = 16;
     genesis.cutoff = 2;
     genesis.block_interval_ms = 250;
     genesis.delta_ms = 400;
@@ -64,7 +65,7 @@ Network make_network() {
 Chain::Options options_of(const Network& network) {
     consensus::ChainConfig config;
     config.chain_id = kChainId;
-    config.epoch_length = 8;
+    config.mini_epoch_length = 8;
     config.commit_cutoff = 2;
     return {config, network.genesis, network.set};
 }

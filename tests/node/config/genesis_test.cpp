@@ -20,7 +20,8 @@ Genesis example() {
     g.gas_limit = 60'000'000;
     g.base_fee_wei = 1'000'000'000;
     g.prev_randao.bytes.fill(5);
-    g.epoch_length = 8;
+    g.mini_epoch_length = 8;
+    g.epoch_length = 64;
     g.cutoff = 2;
     g.block_interval_ms = 250;
     g.delta_ms = 400;
@@ -81,6 +82,7 @@ TEST(genesis, block_zero_depends_on_what_nodes_must_agree_on_but_not_on_endpoint
         return *check_genesis(g) != hash;
     };
     EXPECT_TRUE(changed([](Genesis& g) { ++g.chain_id; }));
+    EXPECT_TRUE(changed([](Genesis& g) { ++g.mini_epoch_length; }));
     EXPECT_TRUE(changed([](Genesis& g) { ++g.epoch_length; }));
     EXPECT_TRUE(changed([](Genesis& g) { ++g.cutoff; }));
     EXPECT_TRUE(changed([](Genesis& g) { ++g.block_interval_ms; }));
@@ -104,6 +106,17 @@ TEST(genesis, rejects_unknown_keys_and_names_the_nearest) {
     const auto error = error_of(replaced(text, "\"epochLength\"", "\"epochLenght\""));
     EXPECT_EQ(error.code, ConfigErrorCode::unknown_key);
     EXPECT_NE(error.text().find("epochLength"), std::string::npos) << error.text();
+}
+
+TEST(genesis, rejects_epochs_that_are_not_two_mini_epochs_or_more) {
+    const auto with = [](uint64_t epoch_length) {
+        auto genesis = example();
+        genesis.epoch_length = epoch_length;
+        return write_genesis(genesis);
+    };
+    EXPECT_TRUE(parse_genesis(with(16)));
+    for (const uint64_t wrong : {0, 8, 20})
+        EXPECT_EQ(error_of(with(wrong)).code, ConfigErrorCode::bad_value) << wrong;
 }
 
 TEST(genesis, rejects_wrong_types_and_missing_fields) {
