@@ -25,7 +25,10 @@ struct Params {
     uint64_t skip_after_views = 16;  ///< silence that makes a leader's view time out at once
 };
 
-/// This validator's keys. The same digest gives the same signature.
+/// This validator's keys. The same vote gives the same signature.
+///
+/// nullopt: it will not sign (the vote contradicts an earlier one), or cannot now. The machine then
+/// goes on without that vote and asks again with the next retry of the view.
 class Signer {
 public:
     struct VrfOutput {
@@ -33,8 +36,10 @@ public:
         Hash beta;
     };
     virtual ~Signer() = default;
-    [[nodiscard]] virtual CompactSig sign(const Hash& digest) = 0;
-    [[nodiscard]] virtual VrfOutput prove(BytesView alpha) = 0;
+    /// The signature in `vote` is not read.
+    [[nodiscard]] virtual std::optional<CompactSig> sign(const ChainIdentity& chain,
+                                                         const Vote& vote) = 0;
+    [[nodiscard]] virtual std::optional<VrfOutput> prove(BytesView alpha) = 0;
 };
 
 /// Pure checks that the machine needs done at once; the simulator hands in cheaper ones.
@@ -52,6 +57,9 @@ public:
     /// machine's to check.
     [[nodiscard]] virtual bool is_plausible(const Header& parent, const Header& header,
                                             BytesView body) const = 0;
+    /// False: nothing is wrong with the block, but this node is to vote for none like it (its halt
+    /// height, a fork that it does not know). It then waits, and gives the view up by its timers.
+    [[nodiscard]] virtual bool may_vote_for(const Header&) const { return true; }
 };
 
 /// The signatures of core/keys.hpp; a node derives from it and adds the rules about blocks.
@@ -68,8 +76,9 @@ class KeySigner : public Signer {
 public:
     /// Precondition: both keys are valid.
     KeySigner(const SecretKey& consensus_key, const SecretKey& vrf_key);
-    [[nodiscard]] CompactSig sign(const Hash& digest) override;
-    [[nodiscard]] VrfOutput prove(BytesView alpha) override;
+    [[nodiscard]] std::optional<CompactSig> sign(const ChainIdentity& chain,
+                                                 const Vote& vote) override;
+    [[nodiscard]] std::optional<VrfOutput> prove(BytesView alpha) override;
 
 private:
     SecretKey consensus_key_, vrf_key_;

@@ -22,15 +22,15 @@ KeySigner::KeySigner(const SecretKey& consensus_key, const SecretKey& vrf_key)
     vrf_public_ = *vrf_public;
 }
 
-CompactSig KeySigner::sign(const Hash& digest) {
-    return trainyard::sign(consensus_key_, digest).rs;
+std::optional<CompactSig> KeySigner::sign(const ChainIdentity& chain, const Vote& vote) {
+    return trainyard::sign(consensus_key_, vote_digest(chain, vote)).rs;
 }
 
-Signer::VrfOutput KeySigner::prove(BytesView alpha) {
+std::optional<Signer::VrfOutput> KeySigner::prove(BytesView alpha) {
     const vrf::Proof proof = vrf::prove(vrf_key_, alpha);
     const auto beta = vrf::verify(vrf_public_, alpha, proof);
     ASSERT(beta.has_value());
-    return {proof, *beta};
+    return VrfOutput{proof, *beta};
 }
 
 }  // namespace trainyard::consensus::bft

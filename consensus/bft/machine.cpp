@@ -93,16 +93,23 @@ void Machine::on(const Timeout& input) {
 void Machine::on(const BuiltBlock& input) {
     if (input.view != view_ || !requested_ || requested_->view != view_) return;
     if (has_cast(VoteKind::notarize, view_) || has_cast(VoteKind::nullify, view_)) return;
-    if (!input.block || !is_as_requested(*input.block)) return nullify(Cause::cannot_build);
+    if (!input.block || !is_as_requested(*input.block)) {
+        nullify(Cause::cannot_build);
+        return;
+    }
     const BlockPtr block = input.block;
+    if (!checks_.may_vote_for(block->header)) return;
     const auto* entry = tree_.insert(block, set_);
-    if (!entry) return nullify(Cause::cannot_build);
+    if (!entry) {
+        nullify(Cause::cannot_build);
+        return;
+    }
     const auto parent = tree_.find(block->header.parent_hash);
     tree_.set_execution(block->hash, Execution::valid);
     Propose proposal{block, justify(*parent, view_), *params_.self, {}};
     const View view = view_;
     persist(view, BlockMessage{block}, false);
-    cast(VoteKind::notarize, view, block->hash, false);
+    if (!cast(VoteKind::notarize, view, block->hash, false)) return;
     proposal.signature = book_.open(view).vote(VoteKind::notarize, proposal.leader)->signature;
     emit(Broadcast{std::move(proposal)});
     start_pace(view + 1);
@@ -134,6 +141,8 @@ void Machine::enter(View view, bool after_success) {
     if (view <= view_) return;
     view_ = view;
     requested_.reset();
+    withheld_ = {};
+    proof_withheld_ = false;
     asked_views_.clear();
     book_.drop_proposals_below(
         {view_.value > kProposalViewsKept ? view_.value - kProposalViewsKept : 0});

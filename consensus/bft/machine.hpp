@@ -2,6 +2,7 @@
 // The state and the inner steps of the vote machine; bft.hpp is its public face.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -58,8 +59,12 @@ private:
     void on_message(ValidatorIndex from, const Cert& message);
     [[nodiscard]] bool may_vote() const { return signer_ != nullptr && params_.self.has_value(); }
     [[nodiscard]] bool has_cast(VoteKind kind, View view) const;
-    void cast(VoteKind kind, View view, const Hash& block, bool tell);
-    void nullify(Cause cause);
+    /// False, and not asked again before the next retry or view, if the signer does not sign.
+    bool cast(VoteKind kind, View view, const Hash& block, bool tell);
+    bool nullify(Cause cause);
+    [[nodiscard]] bool is_withheld(VoteKind kind) const {
+        return withheld_[static_cast<size_t>(kind) - 1];
+    }
     void take_vote(const Vote& vote);
     void take_certificate(ValidatorIndex from, const CertPtr& certificate);
     void act_on_certificate(ValidatorIndex from, const CertPtr& certificate);
@@ -90,9 +95,9 @@ private:
     [[nodiscard]] bool follows_rules(const PendingProposal& proposal,
                                      const TreeBlock& parent) const;
     void start_pace(View view);
-    void notarize(const PendingProposal& proposal);
+    bool notarize(const PendingProposal& proposal);
     [[nodiscard]] bool propose_ready();
-    void request_build(const TreeBlock& parent);
+    bool request_build(const TreeBlock& parent);
     [[nodiscard]] bool is_as_requested(const BlockData& block) const;
     [[nodiscard]] std::vector<CertPtr> justify(const TreeBlock& parent, View view) const;
     [[nodiscard]] BlockPtr find_body(const Hash& hash) const;
@@ -145,6 +150,8 @@ private:
     View highest_notarized_;              ///< for rule 12
     std::optional<Requested> requested_;  ///< the Build of this view
     std::optional<View> paced_view_;      ///< a leader of this view waits for its pace timer
+    std::array<bool, 3> withheld_{};      ///< votes that the signer did not sign, by kind
+    bool proof_withheld_ = false;         ///< the signer gave no VRF proof
 
     std::map<Hash, BlockPtr> orphans_;  ///< fetched, parent not in the tree yet
     std::map<Hash, Wanted> wanted_;

@@ -127,7 +127,8 @@ void Machine::certified(View view, const Hash& hash) {
     const auto& offenders = book_.open(view).offenders;
     const bool equivocated = offenders.count({leader, Offence::two_notarize}) > 0;
     if (may_vote() && !equivocated && !has_cast(VoteKind::nullify, view) &&
-        !has_cast(VoteKind::finalize, view))
+        !has_cast(VoteKind::finalize, view) &&
+        checks_.may_vote_for(tree_.find(hash)->block->header))
         cast(VoteKind::finalize, view, hash, true);
     enter(view + 1, true);
 }
@@ -175,6 +176,7 @@ void Machine::forget_finalized() {
 
 bool Machine::notarize_ready() {
     if (!may_vote() || has_cast(VoteKind::notarize, view_)) return false;
+    if (is_withheld(VoteKind::notarize)) return false;
     if (has_cast(VoteKind::nullify, view_) || has_cast(VoteKind::finalize, view_)) return false;
     auto* record = book_.find(view_);
     if (!record) return false;
@@ -187,11 +189,9 @@ bool Machine::notarize_ready() {
                 it = record->proposals.erase(it);
                 continue;
             case Reading::invalid:
-                nullify(Cause::bad_proposal);
-                return true;
+                return nullify(Cause::bad_proposal);
             case Reading::good:
-                notarize(it->second);
-                return true;
+                return notarize(it->second);
         }
     }
     return false;
@@ -211,6 +211,7 @@ Machine::Reading Machine::read_proposal(PendingProposal& proposal) {
         if (!follows_rules(proposal, *parent)) return Reading::invalid;
         proposal.examined = true;
     }
+    if (!checks_.may_vote_for(header)) return Reading::wait;
     return read_ancestry(proposal, *parent);
 }
 
@@ -243,14 +244,14 @@ bool Machine::follows_rules(const PendingProposal& proposal, const TreeBlock& pa
     return checks_.is_plausible(parent.block->header, header, proposal.message.block->body);
 }
 
-void Machine::notarize(const PendingProposal& proposal) {
+bool Machine::notarize(const PendingProposal& proposal) {
     const BlockPtr block = proposal.message.block;
     if (!tree_.find(block->hash)) tree_.insert(block, set_);
     ASSERT(tree_.find(block->hash));
     // With the vote, so that whoever voted can give the block after a restart.
     persist(view_, BlockMessage{block}, false);
     start_pace(view_ + 1);
-    cast(VoteKind::notarize, view_, block->hash, true);
+    return cast(VoteKind::notarize, view_, block->hash, true);
 }
 
 void Machine::start_pace(View view) {
@@ -260,7 +261,7 @@ void Machine::start_pace(View view) {
 }
 
 bool Machine::propose_ready() {
-    if (!may_vote() || requested_ || paced_view_ == view_) return false;
+    if (!may_vote() || requested_ || proof_withheld_ || paced_view_ == view_) return false;
     if (current_leader() != *params_.self) return false;
     for (const auto kind : {VoteKind::notarize, VoteKind::nullify, VoteKind::finalize})
         if (has_cast(kind, view_)) return false;
@@ -269,23 +270,28 @@ bool Machine::propose_ready() {
         request_views(*gap, some_peer());
         return false;
     }
-    request_build(parent);
-    return true;
+    Header child;
+    child.number = parent.block->header.number + 1;
+    child.timestamp = parent.block->header.timestamp;
+    return checks_.may_vote_for(child) && request_build(parent);
 }
 
-void Machine::request_build(const TreeBlock& parent) {
+bool Machine::request_build(const TreeBlock& parent) {
     const auto& header = parent.block->header;
     const Bytes alpha = beacon_alpha(params_.chain.chain_id, params_.chain.genesis_hash,
                                      {header.number + 1}, parent.beacon.tip());
     const auto output = signer_->prove(alpha);
-    const Seal seal{params_.epoch, view_, parent.view, output.proof};
+    proof_withheld_ = !output.has_value();
+    if (!output) return false;
+    const Seal seal{params_.epoch, view_, parent.view, output->proof};
     requested_ = Requested{view_, parent.block->hash, encode_seal(seal),
-                           next_beacon(parent.beacon.tip(), output.beta)};
+                           next_beacon(parent.beacon.tip(), output->beta)};
     emit(Build{.view = view_,
                .parent = header,
                .parent_hash = parent.block->hash,
                .extra_data = requested_->extra_data,
                .prev_randao = requested_->prev_randao});
+    return true;
 }
 
 bool Machine::is_as_requested(const BlockData& block) const {

@@ -107,10 +107,14 @@ void Machine::on_message(ValidatorIndex, const BlockMessage& message) {
 
 /// Rule 5: a view that lasts is spoken of again, with what lets others into it.
 void Machine::retry() {
+    const bool owes_nullify = is_withheld(VoteKind::nullify);
+    withheld_ = {};
+    proof_withheld_ = false;
     resend_votes();
     if (const auto entry = entry_certificate()) emit(Broadcast{Cert{entry}});
     emit(Broadcast{own_status()});
     emit(SetTimer{{TimerKind::retry, view_}, 2 * scaled_delta_ms() + params_.execute_ms});
+    if (owes_nullify) nullify(Cause::too_slow);
 }
 
 void Machine::arm_repair() {

@@ -28,20 +28,27 @@ bool Machine::has_cast(VoteKind kind, View view) const {
     return record && record->vote(kind, *params_.self);
 }
 
-void Machine::cast(VoteKind kind, View view, const Hash& block, bool tell) {
+bool Machine::cast(VoteKind kind, View view, const Hash& block, bool tell) {
     ASSERT(may_vote() && !has_cast(kind, view));
+    if (is_withheld(kind)) return false;
     Vote vote{kind, params_.epoch, view, block, *params_.self, {}};
-    vote.signature = signer_->sign(vote_digest(params_.chain, vote));
+    const auto signature = signer_->sign(params_.chain, vote);
+    withheld_[static_cast<size_t>(kind) - 1] = !signature.has_value();
+    if (!signature) return false;
+    vote.signature = *signature;
     persist(view, vote, true);
     if (tell) emit(Broadcast{vote});
     take_vote(vote);
+    return true;
 }
 
-void Machine::nullify(Cause cause) {
+bool Machine::nullify(Cause cause) {
     if (!may_vote() || has_cast(VoteKind::finalize, view_) || has_cast(VoteKind::nullify, view_))
-        return;
-    emit(GaveUp{view_, cause});
-    cast(VoteKind::nullify, view_, Hash{}, true);
+        return false;
+    const View view = view_;  // the vote may complete a certificate, which leads on
+    if (!cast(VoteKind::nullify, view, Hash{}, true)) return false;
+    emit(GaveUp{view, cause});
+    return true;
 }
 
 void Machine::take_vote(const Vote& vote) {

@@ -10,7 +10,7 @@ using cb::VoteKind;
 
 cb::Vote Liar::vote(VoteKind kind, View view, const Hash& block) const {
     cb::Vote out{kind, {}, view, block, self, {}};
-    out.signature = signer->sign(cb::vote_digest(chain, out));
+    out.signature = *signer->sign(chain, out);
     return out;
 }
 

@@ -41,8 +41,10 @@ class FakeSigner final : public cb::Signer {
 public:
     explicit FakeSigner(const consensus::Validator& v)
         : consensus_key_(v.consensus_key), vrf_key_(v.vrf_key) {}
-    CompactSig sign(const Hash& digest) override { return fake_signature(consensus_key_, digest); }
-    VrfOutput prove(BytesView alpha) override { return fake_vrf(vrf_key_, alpha); }
+    std::optional<CompactSig> sign(const cb::ChainIdentity& chain, const cb::Vote& vote) override {
+        return fake_signature(consensus_key_, cb::vote_digest(chain, vote));
+    }
+    std::optional<VrfOutput> prove(BytesView alpha) override { return fake_vrf(vrf_key_, alpha); }
 
 private:
     PublicKey consensus_key_, vrf_key_;

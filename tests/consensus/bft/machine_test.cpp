@@ -28,6 +28,8 @@ public:
     bool is_plausible(const Header&, const Header& header, BytesView) const override {
         return header.gas_used == 0;
     }
+    bool may_vote_for(const Header& header) const override { return header.number <= height_max; }
+    uint64_t height_max = UINT64_MAX;
 };
 
 /// Four validators with real keys; tests speak for the others and watch one machine.
@@ -70,14 +72,17 @@ struct Scene {
     }
 
     Bft machine(ValidatorIndex self, std::vector<Bytes> records = {}) {
+        return machine(self, *signers[self], std::move(records));
+    }
+    Bft machine(ValidatorIndex self, Signer& signer, std::vector<Bytes> records = {}) {
         Params mine = params;
         mine.self = self;
         const FinalPoint point{genesis, genesis_hash, BeaconTrail(256, genesis.prev_randao), {}};
-        return Bft(mine, set, {point, std::move(records)}, signers[self].get(), checks);
+        return Bft(mine, set, {point, std::move(records)}, &signer, checks);
     }
     Vote vote(VoteKind kind, ValidatorIndex who, uint64_t view, const Hash& block = {}) {
         Vote out{kind, {}, {view}, block, who, {}};
-        out.signature = signers[who]->sign(vote_digest(params.chain, out));
+        out.signature = *signers[who]->sign(params.chain, out);
         return out;
     }
     CertPtr certificate(VoteKind kind, uint64_t view, const std::vector<ValidatorIndex>& who,
@@ -97,7 +102,7 @@ struct Scene {
     /// A right proposal on genesis by the leader of `view`, with nullifications from 1 on.
     Propose proposal(uint64_t view, uint8_t salt = 0) {
         const auto who = leader(view);
-        const auto vrf = signers[who]->prove(
+        const auto vrf = *signers[who]->prove(
             beacon_alpha(params.chain.chain_id, genesis_hash, {1}, genesis.prev_randao));
         Header header;
         header.parent_hash = genesis_hash;
@@ -231,6 +236,77 @@ TEST(bft, silence_is_nullified_and_no_notarize_follows) {
     const auto late = hear(machine, s.leader(1), s.proposal(1));
     EXPECT_TRUE(votes_sent(late, VoteKind::notarize).empty());
     EXPECT_TRUE(machine.step(Timeout{{TimerKind::lead, {1}}}).empty());
+}
+
+/// Signs nothing while it is shut.
+class ShutSigner final : public Signer {
+public:
+    explicit ShutSigner(Signer& inner) : inner_(inner) {}
+    std::optional<CompactSig> sign(const ChainIdentity& chain, const Vote& vote) override {
+        ++asked;
+        return is_open ? inner_.sign(chain, vote) : std::nullopt;
+    }
+    std::optional<VrfOutput> prove(BytesView alpha) override {
+        ++asked;
+        return is_open ? inner_.prove(alpha) : std::nullopt;
+    }
+    bool is_open = false;
+    int asked = 0;
+
+private:
+    Signer& inner_;
+};
+
+TEST(bft, votes_that_the_signer_withholds_are_asked_for_again_with_the_next_retry) {
+    Scene s;
+    const auto self = s.follower();
+    ShutSigner signer(*s.signers[self]);
+    auto machine = s.machine(self, signer);
+    (void)machine.step(Start{});
+    const auto proposal = s.proposal(1);
+    auto effects = hear(machine, proposal.leader, proposal);
+    EXPECT_TRUE(votes_sent(effects, VoteKind::notarize).empty());
+    (void)machine.step(Timeout{{TimerKind::advance, {1}}});
+    EXPECT_EQ(signer.asked, 2) << "a notarize and a nullify, each once";
+    signer.is_open = true;
+    effects = machine.step(Timeout{{TimerKind::retry, {1}}});
+    EXPECT_EQ(votes_sent(effects, VoteKind::nullify).size(), 1u);
+    EXPECT_TRUE(votes_sent(effects, VoteKind::notarize).empty());
+}
+
+TEST(bft, without_a_signer_the_machine_follows_the_others) {
+    Scene s;
+    const auto self = s.leader(1);
+    ShutSigner signer(*s.signers[self]);
+    auto machine = s.machine(self, signer);
+    EXPECT_TRUE(all<Build>(machine.step(Start{})).empty()) << "no proof, no block";
+    (void)hear(machine, 0, Cert{s.certificate(VoteKind::nullify, 1, s.others(self))});
+    EXPECT_EQ(machine.standing().view.value, 2u);
+    const auto proposal = s.proposal(2);
+    (void)hear(machine, proposal.leader, proposal);
+    const auto certificate =
+        s.certificate(VoteKind::finalize, 2, s.others(self), proposal.block->hash);
+    (void)hear(machine, 0, Cert{certificate});
+    const auto effects = machine.step(BlockVerdict{proposal.block->hash, Verdict::valid});
+    EXPECT_EQ(all<Finalized>(effects).size(), 1u);
+}
+
+TEST(bft, no_vote_is_cast_for_a_block_above_the_halt_height) {
+    Scene s;
+    const auto self = s.follower();
+    s.checks.height_max = 0;
+    auto machine = s.machine(self);
+    (void)machine.step(Start{});
+    const auto proposal = s.proposal(1);
+    (void)hear(machine, proposal.leader, proposal);
+    const auto certificate =
+        s.certificate(VoteKind::notarize, 1, s.others(self), proposal.block->hash);
+    (void)hear(machine, 0, Cert{certificate});
+    const auto effects = machine.step(BlockVerdict{proposal.block->hash, Verdict::valid});
+    EXPECT_EQ(all<Certified>(effects).size(), 1u);
+    EXPECT_TRUE(votes_sent(effects, VoteKind::finalize).empty());
+    auto leader = s.machine(s.leader(1));
+    EXPECT_TRUE(all<Build>(leader.step(Start{})).empty());
 }
 
 TEST(bft, says_what_it_waits_for_and_why_it_gave_up) {
