@@ -19,3 +19,6 @@ if [ -x build/release/bin/bench_evm ]; then
     done
     build/release/bin/bench_evm "$folder/evm-benchmarks" "$folder/vectors-extra/bench-blocks"
 fi
+
+# Finality of four processes on this machine's loopback.
+[ ! -x build/release/bin/trainyard ] || python3 bench/network/finality.py
