@@ -53,6 +53,17 @@ std::vector<Hash> path(const std::vector<Hash>& leaves, size_t index) {
     return siblings;
 }
 
+std::vector<std::vector<Hash>> paths(std::vector<Hash> leaves) {
+    std::vector<std::vector<Hash>> all(leaves.size());
+    for (size_t depth = 0; leaves.size() > 1; ++depth, ascend(leaves)) {
+        for (size_t i = 0; i < all.size(); ++i) {
+            const size_t other = (i >> depth) ^ 1;
+            if (other < leaves.size()) all[i].push_back(leaves[other]);
+        }
+    }
+    return all;
+}
+
 bool verify(const Hash& root, const Hash& leaf_hash, size_t index, size_t count,
             const std::vector<Hash>& siblings) {
     if (index >= count) return false;

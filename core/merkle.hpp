@@ -18,6 +18,9 @@ namespace trainyard::merkle {
 /// Siblings from leaf `index` up to the root. A level at which the node moves up unpaired has none.
 [[nodiscard]] std::vector<Hash> path(const std::vector<Hash>& leaves, size_t index);
 
+/// The paths of all leaves, by index; the tree is hashed once.
+[[nodiscard]] std::vector<std::vector<Hash>> paths(std::vector<Hash> leaves);
+
 /// True if `leaf_hash` is leaf `index` of `count` under `root`, with exactly the siblings that
 /// shape has.
 [[nodiscard]] bool verify(const Hash& root, const Hash& leaf_hash, size_t index, size_t count,

@@ -45,8 +45,11 @@ TEST(merkle, every_path_of_every_size_verifies_in_its_place_only) {
     for (size_t count = 1; count <= 33; ++count) {
         const auto all = leaves(count);
         const Hash top = root(all);
+        const auto together = paths(all);
+        ASSERT_EQ(together.size(), count);
         for (size_t i = 0; i < count; ++i) {
             const auto siblings = path(all, i);
+            ASSERT_EQ(together[i], siblings) << count << " " << i;
             ASSERT_TRUE(verify(top, all[i], i, count, siblings)) << count << " " << i;
             for (size_t j = 0; j < count; ++j) {
                 ASSERT_EQ(verify(top, all[i], j, count, siblings), i == j);

@@ -11,6 +11,7 @@ find_package(CLI11 REQUIRED)
 pkg_check_modules(SECP256K1 REQUIRED IMPORTED_TARGET libsecp256k1)
 find_library(LEVELDB_LIBRARY leveldb REQUIRED)
 find_library(GMP_LIBRARY gmp REQUIRED)
+find_library(ISAL_LIBRARY isal REQUIRED)
 
 add_library(trainyard_flags INTERFACE)
 target_include_directories(trainyard_flags INTERFACE ${CMAKE_SOURCE_DIR})
