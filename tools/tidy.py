@@ -29,10 +29,10 @@ NODE_LAYERS = {
     "runtime": [], "config": [], "blobs": [], "wallet": ["config"], "chain": ["config"],
     "mempool": ["chain"], "backend": ["chain", "mempool"], "p2p": ["runtime"], "metrics": [],
     "bft": ["runtime", "metrics", "chain", "mempool", "p2p"],
-    "sync": ["runtime", "p2p", "blobs"],
+    "sync": ["runtime", "p2p", "blobs"], "signer": ["runtime", "p2p"],
     "http": ["runtime", "chain", "mempool", "blobs", "config"],
     "verify": ["runtime", "wallet"], "data": ["wallet"], "imports": ["wallet"], "mpi": [], "provider": ["wallet", "runtime"],
-    "cli": ["runtime", "config", "blobs", "wallet", "chain", "mempool", "p2p", "bft", "sync", "http",
+    "cli": ["runtime", "config", "blobs", "wallet", "chain", "mempool", "p2p", "bft", "sync", "signer", "http",
             "metrics", "backend", "verify", "provider", "data", "imports", "mpi"],
 }
 # Third-party header prefix -> the only folders that may include it.

@@ -43,6 +43,7 @@ struct Arguments {
     ProviderArgs provider;
     VerifierArgs verifier;
     GenesisArgs genesis;
+    ProtectionArgs protection;
     DevnetArgs devnet;
     ImportArgs import;
     ServeArgs serve;
@@ -416,6 +417,29 @@ void add_genesis(CLI::App& app, Arguments& a) {
     check->add_option("file", a.genesis.file, "genesis file")->required();
 }
 
+void add_protection(CLI::App& app, Arguments& a) {
+    auto* protection =
+        group(app, "slashing-protection", "what a consensus key has signed, to move it safely");
+    auto* out = command(
+        *protection, "export", "write the signing database as JSON",
+        "trainyard slashing-protection export --datadir data --retire --out votes.json",
+        [&a] { return run_protection_export(a.out, a.protection); }, a);
+    out->add_option("--out", a.protection.file, "file to write; - is the terminal")
+        ->capture_default_str();
+    out->add_flag("--retire", a.protection.retire,
+                  "this data folder never signs again: the key goes to another machine");
+    auto* in = command(
+        *protection, "import", "merge a JSON file into the signing database; nothing is loosened",
+        "trainyard slashing-protection import votes.json --datadir data",
+        [&a] { return run_protection_import(a.out, a.protection); }, a);
+    in->add_option("file", a.protection.file, "file of `export`")->required();
+    in->add_option("--pubkey", a.protection.pubkey,
+                   "consensus key, where the file has several and the folder none");
+    for (auto* sub : {out, in})
+        sub->add_option("--datadir", a.protection.datadir, "folder of the node or signer")
+            ->capture_default_str();
+}
+
 void add_import(CLI::App& app, Arguments& a) {
     auto* import = command(
         app, "import", "execute the blocks of a foreign chain from a file",
@@ -586,6 +610,7 @@ int run_app(int argc, char** argv) {
     add_data(app, a);
     add_program(app, a);
     add_account(app, a);
+    add_protection(app, a);
     add_genesis(app, a);
     add_import(app, a);
     add_small(app, a);

@@ -164,6 +164,15 @@ struct GenesisArgs {
 int run_genesis_build(const Output& out, const GenesisArgs& args);
 int run_genesis_check(const Output& out, const GenesisArgs& args);
 
+struct ProtectionArgs {
+    std::string datadir = "trainyard-data";
+    std::string file = "-";  ///< export: "-" is stdout
+    std::string pubkey;      ///< import: which key of the file, for a fresh database
+    bool retire = false;     ///< export: this folder never signs again
+};
+int run_protection_export(const Output& out, const ProtectionArgs& args);
+int run_protection_import(const Output& out, const ProtectionArgs& args);
+
 struct ImportArgs {
     std::string genesis;  ///< chain spec in geth's format
     std::string file;     ///< concatenated block RLPs

@@ -12,6 +12,7 @@
 #include "node/cli/node_blobs.hpp"
 #include "node/cli/node_report.hpp"
 #include "node/cli/node_setup.hpp"
+#include "node/cli/node_voting.hpp"
 #include "node/cli/sync_target.hpp"
 #include "node/cli/version.hpp"
 #include "node/http/http_server.hpp"
@@ -103,7 +104,7 @@ private:
     const uint64_t started_ms_;
     uint64_t first_height_ = 0;  ///< final when the node started
     chain::ThreadExecutor executor_;
-    std::unique_ptr<cb::KeySigner> signer_;
+    std::unique_ptr<NodeVoting> voting_;  ///< null: follow without voting
     std::unique_ptr<chain::Chain> chain_;
     std::unique_ptr<mempool::Mempool> pool_;
     std::unique_ptr<blobs::BlobStore> store_;
@@ -138,6 +139,11 @@ Result<Done, std::string> Node::build() {
                                               log_.named("p2p"));
     blob_service_ = std::make_unique<sync::BlobService>(
         sync::BlobService::Parts{runtime_, *network_, *store_, log_.named("blobs")});
+    if (setup_.keys) {
+        auto voting = NodeVoting::open(setup_, *stores_.votes, log_.named("signer"));
+        if (!voting) return unexpected(voting.error());
+        voting_ = std::move(*voting);
+    }
     build_machine();
     build_rpc();
     join();
@@ -145,11 +151,9 @@ Result<Done, std::string> Node::build() {
 }
 
 void Node::build_machine() {
-    if (setup_.keys)
-        signer_ = std::make_unique<cb::KeySigner>(setup_.keys->consensus, setup_.keys->vrf);
     bft::BftNode::Options options;
     options.params = machine_params(setup_);
-    options.signer = signer_.get();
+    options.signer = voting_ ? &voting_->signer() : nullptr;
     if (setup_.self) options.beneficiary = setup_.validators->at(*setup_.self).address;
     options.on_behind = [this](const cb::Behind& behind) {
         sync_->catch_up(Height{behind.block->header.number});
@@ -199,8 +203,8 @@ void Node::build_rpc() {
     hooks.metrics = [this] {
         const uint64_t up_ms = runtime_.clock().steady_ms() - started_ms_;
         return metrics::to_prometheus_text(
-            metrics_of({*bft_, *chain_, *pool_, *network_, *store_, auditor_.get(), config_.datadir,
-                        runtime_.clock().wall_ms(), up_ms}));
+            metrics_of({*bft_, *chain_, *pool_, *network_, *store_, auditor_.get(), voting_.get(),
+                        config_.datadir, runtime_.clock().wall_ms(), up_ms}));
     };
     http_ = std::make_unique<http::HttpServer>(
         http::HttpServer::Parts{runtime_, *server_, *backend_, log_.named("http")}, std::move(web),

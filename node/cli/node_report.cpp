@@ -179,6 +179,7 @@ Metrics metrics_of(const ReportParts& parts) {
     add_consensus(out, parts.bft.standing(), parts.bft.counters());
     add_network(out, parts.network);
     if (parts.audits) add_audits(out, *parts.audits);
+    if (parts.voting) parts.voting->add_metrics(out);
     add_machine(out, parts);
     return out;
 }

@@ -8,6 +8,7 @@
 #include "node/blobs/store.hpp"
 #include "node/bft/bft_node.hpp"
 #include "node/chain/chain.hpp"
+#include "node/cli/node_voting.hpp"
 #include "node/mempool/mempool.hpp"
 #include "node/metrics/exposition.hpp"
 #include "node/p2p/network.hpp"
@@ -20,7 +21,7 @@ namespace trainyard::node::cli {
                                    const consensus::bft::Standing& standing,
                                    const consensus::ValidatorSet& validators);
 
-/// What metrics are read from; `audits` may be null.
+/// What metrics are read from; `audits` and `voting` may be null.
 struct ReportParts {
     const bft::BftNode& bft;
     const chain::Chain& chain;
@@ -28,6 +29,7 @@ struct ReportParts {
     const p2p::Network& network;
     const blobs::BlobStore& blobs;
     const verify::AuditService* audits;
+    const NodeVoting* voting;
     std::string datadir;
     uint64_t wall_ms;
     uint64_t uptime_ms;

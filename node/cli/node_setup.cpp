@@ -7,6 +7,7 @@
 #include <iterator>
 #include <random>
 
+#include "node/signer/joined_store.hpp"
 #include "state/world.hpp"
 
 namespace trainyard::node::cli {
@@ -96,8 +97,12 @@ Result<Done, std::string> read_keys(NodeSetup& setup, const std::string& folder)
 
 Result<std::unique_ptr<state::Kv>, std::string> open_store(const std::filesystem::path& path) {
     auto kv = state::open_leveldb(path.string());
-    if (!kv) return unexpected(path.string() + ": " + std::string(state::to_text(kv.error())));
-    return std::move(*kv);
+    if (kv) return std::move(*kv);
+    if (kv.error() == state::KvError::locked)
+        return unexpected(path.string() +
+                          ": another process has it open; stop that first, a key votes from one "
+                          "process only");
+    return unexpected(path.string() + ": " + std::string(state::to_text(kv.error())));
 }
 
 }  // namespace
@@ -134,7 +139,7 @@ Result<NodeStores, std::string> open_stores(const config::NodeConfig& config) {
     if (!chain) return unexpected(chain.error());
     auto votes = open_store(folder / "votes");
     if (!votes) return unexpected(votes.error());
-    return NodeStores{std::move(*chain), std::move(*votes)};
+    return NodeStores{std::move(*chain), std::make_unique<signer::JoinedStore>(std::move(*votes))};
 }
 
 }  // namespace trainyard::node::cli
