@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs that are no text: a classifier and a diffusion model of images, then a LoRA fine-tune of a model that the chain made.
+
+Each is trained by a provider, audited, paid and delivered; the loss falls, and the files load.
+"""
+import json
+import struct
+
+from harness import expect, expect_equal, main, say
+from network import Devnet, tiny_gpt
+
+RUN = ["--steps", 24, "--segment", 8, "--micro-batches", 2, "--sequences", 4]
+
+
+class Client:
+    def __init__(self, test, net):
+        self.test, self.net = test, net
+
+    def path(self, name):
+        return self.test.folder / name
+
+    def submit(self, data, program, *more):
+        return self.test.json("job", "submit", "--rpc", self.net.nodes[0].url, "--key", "dev:0", "--data", data,
+                              "--program", program, "--price", 1, "--audit-fee", "0.01", *more)["id"]
+
+    def receive(self, number, name):
+        """Waits for the job, downloads its model and returns the losses of its segments."""
+        job = self.net.wait_job(number, "is closed", lambda j: j["state"] == "closed", 180)
+        expect_equal(job["outcome"], "complete", f"outcome of job {number}")
+        self.test.cli("job", "download", number, "--rpc", self.net.nodes[0].url, "--out", self.path(name), seconds=120)
+        self.check_tensors(self.path(name) / "model.safetensors")
+        status = self.test.json("job", "status", number, "--rpc", self.net.nodes[0].url)
+        return [segment["loss"] for segment in status["segmentList"]]
+
+    @staticmethod
+    def check_tensors(path):
+        """The rules of the safetensors format: header length, then JSON, then tensors that fill the file without gaps."""
+        content = path.read_bytes()
+        size = struct.unpack("<Q", content[:8])[0]
+        header = json.loads(content[8:8 + size])
+        spans = sorted(t["data_offsets"] for name, t in header.items() if name != "__metadata__")
+        expect_equal(spans[0][0], 0, "first byte of the first tensor")
+        expect(all(a[1] == b[0] for a, b in zip(spans, spans[1:])), "tensors without gaps")
+        expect_equal(8 + size + spans[-1][1], len(content), f"bytes of {path.name}")
+
+
+def image_jobs(client):
+    test = client.test
+    test.cli("data", "shapes", "--out", client.path("shapes.tyd"))
+    numbers = {}
+    for kind, flags in (("cnn", ["--blocks", 1, "--channels", 8]), ("diffusion", ["--channels", 8])):
+        program = client.path(f"{kind}.program")
+        test.cli("program", "new", kind, "--data", client.path("shapes.tyd"), "--out", program, *flags, *RUN)
+        numbers[kind] = client.submit(client.path("shapes.tyd"), program)
+    for kind, number in numbers.items():
+        losses = client.receive(number, kind)
+        expect(losses[-1] < losses[0], f"the loss of {kind} falls: {losses}")
+        say(f"{kind}: job {number} paid and delivered, loss {losses[0]:.3f} -> {losses[-1]:.3f}")
+    test.cli("sample", "--model", client.path("diffusion"), "--out", client.path("sample.png"), "--count", 4, "--steps", 4, seconds=120)
+    expect_equal(client.path("sample.png").read_bytes()[:8], b"\x89PNG\r\n\x1a\n", "the start of a PNG file")
+
+
+def fine_tune(client):
+    test, net = client.test, client.net
+    base = net.submit(segments=3, steps=8)["id"]
+    first = client.receive(base, "base")
+    new = client.path("new.txt")
+    new.write_text("seven engines wait at the yard; the eighth one pulls them home again.\n" * 200)
+    test.cli("program", "finetune", "--model", client.path("base"), "--data", new, "--rank", 4, "--out", client.path("lora.program"),
+             "--data-out", client.path("lora.tyd"), *RUN)
+    number = client.submit(client.path("lora.tyd"), client.path("lora.program"))
+    losses = client.receive(number, "tuned")
+    expect(losses[-1] < losses[0], f"the loss of the fine-tune falls: {losses}")
+    say(f"LoRA on the model of job {base} ({first[0]:.3f} -> {first[-1]:.3f}): job {number}, {losses[0]:.3f} -> {losses[-1]:.3f}")
+    said = test.cli("sample", "--model", client.path("tuned"), "--prompt", "seven ", "--count", 20, seconds=120).out
+    expect(said, "a fine-tuned model speaks")
+
+
+def run(test):
+    net = Devnet(test).start()
+    net.provider("provider", 1).start()
+    client = Client(test, net)
+    image_jobs(client)
+    fine_tune(client)
+
+
+if __name__ == "__main__":
+    main(run)
