@@ -39,6 +39,7 @@ struct Arguments {
     ForeignArgs foreign;
     SampleArgs sample;
     JobArgs job;
+    ModelArgs model;
     VerifyArgs verify;
     ProviderArgs provider;
     VerifierArgs verifier;
@@ -350,6 +351,27 @@ void add_job(CLI::App& app, Arguments& a) {
         sub->add_option("id", a.job.id, "number of the job")->required();
 }
 
+void add_model(CLI::App& app, Arguments& a) {
+    auto* model = group(app, "model", "trained models and what they were made from");
+    auto* list = command(
+        *model, "list", "all models", "trainyard model list --json",
+        [&a] { return run_model_list(a.out, a.model); }, a);
+    auto* show = command(
+        *model, "show", "one model with its lineage, checked against the chain",
+        "trainyard model show 0", [&a] { return run_model_show(a.out, a.model); }, a);
+    auto* describe = command(
+        *model, "describe", "title, parents and royalty of a model that you paid for",
+        "trainyard model describe 3 --title 'Yard poems' --parent 0 --royalty 2.5 --key dev:0",
+        [&a] { return run_model_describe(a.out, a.model); }, a);
+    describe->add_option("--title", a.model.title, "letters, digits, space and -._ up to 64");
+    describe->add_option("--parent", a.model.parents, "a model that this one continues; only once");
+    describe->add_option("--royalty", a.model.royalty, "per cent of resales, at most 10");
+    add_key(describe, a.model.key);
+    for (auto* sub : {show, describe})
+        sub->add_option("token", a.model.token, "number of the model")->required();
+    for (auto* sub : {list, show, describe}) add_rpc(sub, a.model.rpc);
+}
+
 void add_verify(CLI::App& app, Arguments& a) {
     auto* verify = command(
         app, "verify", "replay an audit from the chain and the blobs, or check a model",
@@ -605,6 +627,7 @@ int run_app(int argc, char** argv) {
     add_node(app, a);
     add_provider(app, a);
     add_job(app, a);
+    add_model(app, a);
     add_verify(app, a);
     add_training(app, a);
     add_data(app, a);

@@ -115,6 +115,20 @@ int run_job_cancel(const Output& out, const JobArgs& args);
 int run_job_withdraw(const Output& out, const JobArgs& args);
 int run_job_download(const Output& out, const JobArgs& args);
 
+struct ModelArgs {
+    std::string rpc = "http://127.0.0.1:8545";
+    KeyChoice key;
+    uint64_t token = 0;
+    std::string title;
+    std::vector<uint64_t> parents;
+    std::string royalty;  ///< per cent
+};
+int run_model_list(const Output& out, const ModelArgs& args);
+/// One model with its lineage; fails where its segments are not those on the chain.
+int run_model_show(const Output& out, const ModelArgs& args);
+/// Title, parents and royalty, said by the account that paid.
+int run_model_describe(const Output& out, const ModelArgs& args);
+
 struct VerifyArgs {
     std::string rpc = "http://127.0.0.1:8545";
     std::optional<uint64_t> job;

@@ -16,6 +16,7 @@
 #include "node/wallet/files.hpp"
 #include "node/wallet/hd.hpp"
 #include "node/wallet/json_util.hpp"
+#include "node/wallet/models.hpp"
 #include "node/wallet/secrets.hpp"
 
 namespace trainyard::node::cli {

@@ -7,6 +7,7 @@
 #include "node/verify/protocol.hpp"
 #include "node/verify/verifier.hpp"
 #include "node/wallet/files.hpp"
+#include "node/wallet/models.hpp"
 
 namespace trainyard::node::cli {
 namespace {

@@ -6,41 +6,13 @@
 #include "core/hash.hpp"
 #include "node/wallet/market_abi.hpp"
 #include "node/wallet/tx_sender.hpp"
+#include "node/wallet/view_call.hpp"
 
 namespace trainyard::node::wallet {
 namespace {
 
 AbiValue number(uint64_t value) {
     return AbiValue::of(Uint256(value));
-}
-
-WalletError unreadable(std::string_view what) {
-    return {WalletErrorCode::malformed,
-            "the contract's answer to " + std::string(what) +
-                " is not of the right form; is this a trainyard chain?"};
-}
-
-/// A view call: signature, arguments, and the type of what it returns.
-struct ViewCall {
-    Address contract;
-    std::string_view signature;
-    std::vector<AbiValue> arguments;
-    std::string returns;
-};
-
-Answer<AbiValue> ask(EthClient& client, const ViewCall& view) {
-    const auto output =
-        client.call({{}, view.contract, {}, call_data(view.signature, view.arguments)});
-    if (!output) return unexpected(output.error());
-    const auto type = parse_abi_type(view.returns);
-    ASSERT(type.has_value());
-    auto value = abi_decode(*type, *output);
-    if (!value) return unexpected(unreadable(view.signature));
-    return std::move(*value);
-}
-
-std::string in_parentheses(std::string_view type) {
-    return "(" + std::string(type) + ")";
 }
 
 class RpcMarket final : public MarketApi {
@@ -314,21 +286,6 @@ Answer<std::unique_ptr<MarketApi>> open_market(std::string_view url, const Secre
     auto blobs = EthClient::open(url);
     if (!blobs) return unexpected(blobs.error());
     return std::unique_ptr<MarketApi>(new RpcMarket(std::move(*client), std::move(*blobs), key));
-}
-
-Answer<ModelRecord> model_record(EthClient& client, const Uint256& token) {
-    const auto value =
-        ask(client,
-            {kModels, "record(uint256)", {AbiValue::of(token)}, in_parentheses(kModelRecordType)});
-    if (!value) return unexpected(value.error());
-    return model_record_from((*value)[0]);
-}
-
-Answer<Address> model_owner(EthClient& client, const Uint256& token) {
-    const auto value =
-        ask(client, {kModels, "ownerOf(uint256)", {AbiValue::of(token)}, "(address)"});
-    if (!value) return unexpected(value.error());
-    return (*value)[0].address();
 }
 
 Answer<std::vector<Address>> validator_accounts(EthClient& client) {

@@ -190,15 +190,6 @@ public:
 [[nodiscard]] Answer<std::unique_ptr<MarketApi>> open_market(std::string_view url,
                                                              const SecretKey& key);
 
-struct ModelRecord {
-    uint64_t job = 0;
-    Hash program, program_id, data_root, state_root, state_blob, segments_root;
-    uint32_t segments = 0, loss_bits = 0;
-    std::vector<Address> providers;
-    std::string licence;
-};
-[[nodiscard]] Answer<ModelRecord> model_record(EthClient& client, const Uint256& token);
-[[nodiscard]] Answer<Address> model_owner(EthClient& client, const Uint256& token);
 /// Operators of the validators, in the order of the staking contract.
 [[nodiscard]] Answer<std::vector<Address>> validator_accounts(EthClient& client);
 

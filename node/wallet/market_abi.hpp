@@ -4,6 +4,7 @@
 
 #include "node/wallet/abi.hpp"
 #include "node/wallet/market.hpp"
+#include "node/wallet/models.hpp"
 
 namespace trainyard::node::wallet {
 

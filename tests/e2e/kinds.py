@@ -74,6 +74,25 @@ def fine_tune(client):
     say(f"LoRA on the model of job {base} ({first[0]:.3f} -> {first[-1]:.3f}): job {number}, {losses[0]:.3f} -> {losses[-1]:.3f}")
     said = test.cli("sample", "--model", client.path("tuned"), "--prompt", "seven ", "--count", 20, seconds=120).out
     expect(said, "a fine-tuned model speaks")
+    return base, number
+
+
+def lineage(client, base, number):
+    """The one who paid says which model the fine-tune continues; anyone can see it, nobody can change it."""
+    test, rpc = client.test, ["--rpc", client.net.nodes[0].url]
+    token = {model["job"]: model["token"] for model in map(json.loads, test.cli("--json", "model", "list", *rpc).out.splitlines())}
+    describe = ["model", "describe", token[number], "--title", "Yard talk", "--parent", token[base], "--royalty", "2.5"]
+    refused = test.cli(*describe, *rpc, "--key", "dev:3", code=1)
+    expect("only the one who paid" in refused.text, f"a stranger is told why: {refused.text}")
+    test.cli(*describe, *rpc, "--key", "dev:0")
+    shown = test.json("model", "show", token[number], *rpc)
+    expect_equal((shown["title"], shown["parents"], shown["segmentsMatch"]), ("Yard talk", [token[base]], True), "words of the payer")
+    expect_equal([a["job"] for a in shown["ancestors"]], [base], "jobs of the ancestors")
+    again = test.cli("model", "describe", token[number], "--parent", token[base], *rpc, "--key", "dev:0", code=1)
+    expect("set" in again.text, f"a lineage is written once: {again.text}")
+    later = test.cli("model", "describe", token[base], "--parent", token[number], *rpc, "--key", "dev:0", code=1)
+    expect("not older" in later.text, f"no model comes from a later one: {later.text}")
+    say(test.cli("model", "show", token[number], *rpc).out.strip().splitlines()[0])
 
 
 def run(test):
@@ -81,7 +100,7 @@ def run(test):
     net.provider("provider", 1).start()
     client = Client(test, net)
     image_jobs(client)
-    fine_tune(client)
+    lineage(client, *fine_tune(client))
 
 
 if __name__ == "__main__":
