@@ -85,11 +85,11 @@ inline constexpr size_t kExtraDataSizeMax =
     256;  ///< our chains: a seal fits (consensus/bft/seal.hpp)
 
 inline constexpr uint64_t kMiniEpochLength = 256;  ///< consensus.md section 8
-/// Blocks with one validator set: 68 minutes at one second each. consensus.md section 9.
+/// Blocks with one validator set: 68 minutes at one second each. consensus.md section 13.
 inline constexpr uint64_t kEpochLength = 4096;
 
 /// Epochs are whole mini-epochs, and at least two of them: so the set and the stakes behind a
-/// schedule are fixed a mini-epoch before anybody knows its seed (consensus.md section 9).
+/// schedule are fixed a mini-epoch before anybody knows its seed (consensus.md section 13).
 [[nodiscard]] constexpr bool is_epoch_length(uint64_t epoch, uint64_t mini_epoch) {
     return mini_epoch > 0 && epoch >= 2 * mini_epoch && epoch % mini_epoch == 0;
 }

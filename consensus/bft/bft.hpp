@@ -16,12 +16,12 @@ namespace trainyard::consensus::bft {
 /// Times in milliseconds; docs/spec/consensus.md, section 2 says where each is used.
 struct Params {
     ChainIdentity chain;
-    Epoch epoch;
-    std::optional<ValidatorIndex> self;  ///< absent: follow without voting
-    uint64_t delta_ms = 400;             ///< bound on one network hop
-    uint64_t execute_ms = 400;           ///< E: bound on rebuilding and executing one block
-    uint64_t block_interval_ms = 1000;   ///< a leader proposes no sooner after the block before
+    std::optional<PublicKey> self;      ///< own consensus key; votes in the epochs whose set has it
+    uint64_t delta_ms = 400;            ///< bound on one network hop
+    uint64_t execute_ms = 400;          ///< E: bound on rebuilding and executing one block
+    uint64_t block_interval_ms = 1000;  ///< a leader proposes no sooner after the block before
     uint64_t mini_epoch_length = 256;
+    uint64_t epoch_length = 4096;
     uint64_t skip_after_views = 16;  ///< silence that makes a leader's view time out at once
 };
 
@@ -85,6 +85,9 @@ private:
     PublicKey vrf_public_;
 };
 
+/// A node, by its P2P key; zero where it is unknown.
+using Peer = PublicKey;
+
 /// A block that is final, with what the machine needs to go on from it.
 struct FinalPoint {
     Header header;
@@ -105,13 +108,12 @@ struct Recovered {
 /// The first input, once.
 struct Start {};
 struct Received {
-    ValidatorIndex from =
-        kNoValidator;  ///< the authenticated peer; kNoValidator if it is none of the set
+    Peer from;  ///< as the connection authenticated it
     Message message;
 };
-/// A connection to a validator came up.
+/// A connection came up.
 struct PeerConnected {
-    ValidatorIndex peer = 0;
+    Peer peer;
 };
 enum class TimerKind : uint8_t { lead, advance, retry, pace, repair };
 /// The view of the repair timer, which belongs to none: above all others, so that it is never too
@@ -119,6 +121,7 @@ enum class TimerKind : uint8_t { lead, advance, retry, pace, repair };
 inline constexpr View kEveryView{UINT64_MAX};
 struct TimerId {
     TimerKind kind = TimerKind::lead;
+    Epoch epoch;
     View view;
     auto operator<=>(const TimerId&) const = default;
 };
@@ -128,6 +131,7 @@ struct Timeout {
 /// The answer to Build; null if the node cannot build. extra_data and prev_randao must be the ones
 /// asked for.
 struct BuiltBlock {
+    Epoch epoch;
     View view;
     BlockPtr block;  ///< already executed here
 };
@@ -154,29 +158,33 @@ using Input =
 /// Store `record`. With `sync` this and every earlier record must be durable before any later Send
 /// or Broadcast leaves.
 struct Persist {
-    View view;  ///< key for Forget
+    Epoch epoch;  ///< with `view` the key for Forget
+    View view;
     Bytes record;
     bool sync = true;
 };
-/// Records of views below this may be deleted, after the Finalized before it is durable.
+/// Records of older epochs, and of views of this one below this, may be deleted, after the
+/// Finalized before it is durable.
 struct Forget {
+    Epoch epoch;
     View below;
 };
 struct Send {
-    ValidatorIndex to = 0;
+    Peer to;
     Message message;
 };
-/// To every other validator.
+/// To every other node.
 struct Broadcast {
     Message message;
 };
-/// Timers of older views may be dropped; a stale Timeout does no harm.
+/// Timers of older epochs and views may be dropped; a stale Timeout does no harm.
 struct SetTimer {
     TimerId id;
     uint64_t after_ms = 0;
 };
 /// Build and execute a block on `parent`; answer with BuiltBlock.
 struct Build {
+    Epoch epoch;
     View view;
     Header parent;
     Hash parent_hash;
@@ -201,17 +209,23 @@ struct Finalized {
 /// A peer asks for a block that is not among the unfinished ones: answer from the chain store with
 /// BlockMessage.
 struct ServeBlock {
-    ValidatorIndex to = 0;
+    Peer to;
     Hash hash;
+};
+/// A peer is still in an older epoch: answer from the chain store with the FINALIZATION of its
+/// boundary, as Cert.
+struct ServeBoundary {
+    Peer to;
+    Epoch epoch;
 };
 /// Too far behind to walk back block by block: sync final blocks up to this one, then give Synced.
 struct Behind {
     CertPtr finalization;
     BlockPtr block;
-    ValidatorIndex peer = kNoValidator;  ///< who has them
+    Peer peer;  ///< who has them
 };
 enum class Offence : uint8_t { two_notarize, two_finalize, nullify_and_finalize };
-/// Proof that `first.signer` broke a rule (spec, rule 11).
+/// Proof that `first.signer`, of the set of the votes' epoch, broke a rule (spec, section 6).
 struct Evidence {
     Offence offence = Offence::two_notarize;
     Vote first, second;
@@ -236,11 +250,13 @@ struct Diverged {
     CertPtr certificate;
 };
 
-using Effect = std::variant<Persist, Forget, Send, Broadcast, SetTimer, Build, Execute, Certified,
-                            Finalized, ServeBlock, Behind, Evidence, GaveUp, Diverged>;
+using Effect =
+    std::variant<Persist, Forget, Send, Broadcast, SetTimer, Build, Execute, Certified, Finalized,
+                 ServeBlock, ServeBoundary, Behind, Evidence, GaveUp, Diverged>;
 
 /// Where the machine stands, for status pages and tests.
 struct Standing {
+    Epoch epoch;
     View view;
     ValidatorIndex leader = kNoValidator;
     View final_view;
@@ -249,6 +265,8 @@ struct Standing {
     View certified_view;
     Height certified_height;
     Hash certified_hash;
+    size_t set_size = 0;
+    uint64_t total_gwei = 0, own_gwei = 0;  ///< weights in this epoch's set
 };
 
 /// What has to happen before the machine leaves its view.
@@ -260,26 +278,27 @@ enum class Need : uint8_t {
     block,         ///< notarized; its body, or an ancestor's, is not here
     execution,     ///< notarized and here; being executed
     nullifies,     ///< this validator gave the view up; others have to
+    finalizes,     ///< votes that make the last block of the epoch final
     final_blocks,  ///< a final block is known that is not here: catching up
 };
 struct Waiting {
     Need need = Need::proposal;
-    uint64_t weight_gwei = 0;  ///< notarizes, nullifies: weight of those who voted so
+    uint64_t weight_gwei = 0;  ///< of those who voted so, where votes are waited for
     uint64_t quorum_gwei = 0;
-    std::vector<ValidatorIndex> missing;  ///< notarizes, nullifies: who has not voted so
+    std::vector<ValidatorIndex> missing;  ///< who has not voted so
 };
 
-class Machine;
+class Instances;
 
-/// One validator's (or follower's) side of the protocol.
+/// One validator's (or follower's) side of the protocol, over all epochs.
 ///
 /// Safety needs of the caller: effects are carried out in order, and a Persist with sync is durable
 /// before the next Send or Broadcast. Everything else (loss, delay, repeats, crashes) costs time
 /// only.
 class Bft {
 public:
-    /// `signer` is null for a follower; it and `checks` outlive the machine.
-    Bft(const Params& params, ValidatorSet validators, Recovered recovered, Signer* signer,
+    /// `signer` is null for a follower; it, `sets` and `checks` outlive the machine.
+    Bft(const Params& params, const ValidatorSets& sets, Recovered recovered, Signer* signer,
         const Checks& checks);
     ~Bft();
     Bft(Bft&&) noexcept;
@@ -293,7 +312,7 @@ public:
     [[nodiscard]] BlockPtr find_block(const Hash& hash) const;
 
 private:
-    std::unique_ptr<Machine> machine_;
+    std::unique_ptr<Instances> instances_;
 };
 
 }  // namespace trainyard::consensus::bft

@@ -8,22 +8,25 @@
 
 namespace trainyard::consensus::bft {
 
-TreeBlock tree_block_of(const FinalPoint& point) {
+TreeBlock BlockTree::root_of(const FinalPoint& point) const {
     const auto seal = decode_seal(point.header.extra_data);
-    // Genesis has no seal and stands for view 0.
-    const View view = point.header.number == 0 || !seal ? View{0} : seal->view;
+    // Genesis has no seal. It and the boundary of the epoch before stand for view 0.
+    const bool is_of_epoch = point.header.number > 0 && seal && seal->epoch == epoch_;
+    const View view = is_of_epoch ? seal->view : View{0};
     auto data = std::make_shared<BlockData>();
     data->header = point.header;
     data->hash = point.hash;
     return {.block = std::move(data),
             .view = view,
+            .leader_seed = {},
             .beacon = point.beacon,
             .execution = Execution::valid,
             .certificate = point.certificate};
 }
 
-BlockTree::BlockTree(const FinalPoint& root) : root_(root.hash) {
-    blocks_.emplace(root.hash, tree_block_of(root));
+BlockTree::BlockTree(const FinalPoint& root, const ValidatorSet& set, Epoch epoch, Height last)
+    : set_(set), epoch_(epoch), last_(last), root_(root.hash) {
+    blocks_.emplace(root.hash, root_of(root));
 }
 
 const TreeBlock* BlockTree::find(const Hash& hash) const {
@@ -36,20 +39,33 @@ TreeBlock* BlockTree::find(const Hash& hash) {
     return it == blocks_.end() ? nullptr : &it->second;
 }
 
-TreeBlock* BlockTree::insert(const BlockPtr& block, const ValidatorSet& set) {
+TreeBlock* BlockTree::insert(const BlockPtr& block) {
     const auto* parent = find(block->header.parent_hash);
     const auto seal = decode_seal(block->header.extra_data);
-    if (!parent || !seal) return nullptr;
+    if (!parent || !seal || seal->epoch != epoch_ || is_last(*parent)) return nullptr;
     if (block->header.number != parent->block->header.number + 1) return nullptr;
     if (seal->parent_view != parent->view || seal->view <= parent->view) return nullptr;
     TreeBlock added{.block = block,
                     .view = seal->view,
-                    .leader = leader_of(set, parent->beacon.next_seed(), seal->view),
+                    .leader = leader_above(*parent, seal->view),
+                    .leader_seed = parent->beacon.next_seed(),
                     .beacon = parent->beacon.extended(block->header.prev_randao),
                     .execution = Execution::unasked,
                     .certificate = nullptr};
     if (parent->execution == Execution::invalid) added.execution = Execution::invalid;
     return &blocks_.emplace(block->hash, std::move(added)).first->second;
+}
+
+ValidatorIndex BlockTree::leader_above(const TreeBlock& parent, View view) const {
+    const auto& seed = is_last(parent) ? parent.leader_seed : parent.beacon.next_seed();
+    return leader_of(set_, seed, view);
+}
+
+void BlockTree::set_certificate(TreeBlock& entry, const CertPtr& certificate) const {
+    entry.certificate = certificate;
+    if (!is_last(entry) || certificate->view == entry.view) return;
+    entry.view = certificate->view;
+    entry.leader = leader_above(entry, entry.view);
 }
 
 void BlockTree::set_execution(const Hash& hash, Execution execution) {
@@ -96,7 +112,7 @@ void BlockTree::replace_root(const FinalPoint& root) {
     auto* known = find(root.hash);
     if (!known) {
         blocks_.clear();
-        blocks_.emplace(root.hash, tree_block_of(root));
+        blocks_.emplace(root.hash, root_of(root));
         root_ = root.hash;
         return;
     }

@@ -13,27 +13,38 @@ enum class Execution : uint8_t { unasked, running, unavailable, valid, invalid }
 
 struct TreeBlock {
     BlockPtr block;  ///< the root's body may be absent
+    /// Of its seal; of the latest certificate where the epoch's last block was proposed again.
     View view;
-    ValidatorIndex leader = kNoValidator;
-    BeaconTrail beacon;  ///< with this block's beacon as its tip
+    ValidatorIndex leader = kNoValidator;  ///< of that view
+    Hash leader_seed;                      ///< of the views that may propose this block
+    BeaconTrail beacon;                    ///< with this block's beacon as its tip
     Execution execution = Execution::unasked;
     CertPtr certificate;  ///< shows that it is notarized or final, once certified here
 };
 
 /// Invariant: every block but the root has its parent in the tree; a valid block has a valid
-/// parent.
+/// parent; all but the root are of one epoch.
 class BlockTree {
 public:
-    explicit BlockTree(const FinalPoint& root);
+    /// `last` is the epoch's last height. `set` outlives the tree.
+    BlockTree(const FinalPoint& root, const ValidatorSet& set, Epoch epoch, Height last);
 
     [[nodiscard]] const TreeBlock& root() const { return blocks_.at(root_); }
     [[nodiscard]] const TreeBlock* find(const Hash& hash) const;
     [[nodiscard]] TreeBlock* find(const Hash& hash);
     [[nodiscard]] const std::map<Hash, TreeBlock>& all() const { return blocks_; }
 
-    /// Adds a block whose parent is in the tree; its header must follow the parent's by number.
-    /// Returns nullptr if it does not fit.
-    TreeBlock* insert(const BlockPtr& block, const ValidatorSet& set);
+    /// Adds a block whose parent is in the tree; its header must follow the parent's by number, and
+    /// be of this epoch. Returns nullptr if it does not fit.
+    TreeBlock* insert(const BlockPtr& block);
+    /// The leader of a view that goes on from `parent`: with a child of it, or with the block
+    /// itself where it is the epoch's last.
+    [[nodiscard]] ValidatorIndex leader_above(const TreeBlock& parent, View view) const;
+    [[nodiscard]] bool is_last(const TreeBlock& entry) const {
+        return entry.block->header.number == last_.value;
+    }
+    /// Certified here by this certificate, perhaps of a later view than before.
+    void set_certificate(TreeBlock& entry, const CertPtr& certificate) const;
     /// A verdict; the descendants of an invalid block become invalid too.
     void set_execution(const Hash& hash, Execution execution);
     /// Blocks that can be executed now: not asked for yet, parent valid.
@@ -47,13 +58,14 @@ public:
     void replace_root(const FinalPoint& root);
 
 private:
+    [[nodiscard]] TreeBlock root_of(const FinalPoint& point) const;
     [[nodiscard]] bool descends_from(const Hash& hash, const Hash& ancestor) const;
 
+    const ValidatorSet& set_;
+    Epoch epoch_;
+    Height last_;
     std::map<Hash, TreeBlock> blocks_;
     Hash root_;
 };
-
-/// The root of a tree for a final point.
-[[nodiscard]] TreeBlock tree_block_of(const FinalPoint& point);
 
 }  // namespace trainyard::consensus::bft

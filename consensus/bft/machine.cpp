@@ -8,22 +8,27 @@
 
 namespace trainyard::consensus::bft {
 
-Machine::Machine(const Params& params, ValidatorSet validators, Recovered recovered, Signer* signer,
-                 const Checks& checks)
+Machine::Machine(const Params& params, Beginning beginning, const std::vector<Message>& records,
+                 Signer* signer, const Checks& checks)
     : params_(params),
-      set_(std::move(validators)),
+      epoch_(beginning.epoch),
+      last_(boundary_of(beginning.epoch, params.epoch_length)),
+      set_ptr_(std::move(beginning.set)),
+      previous_(std::move(beginning.previous)),
+      set_(*set_ptr_),
+      self_(params.self ? set_.find_consensus_key(*params.self) : std::nullopt),
       signer_(signer),
       checks_(checks),
-      tree_(recovered.final),
+      tree_(beginning.root, set_, epoch_, last_),
       book_(set_),
-      tip_(recovered.final.hash),
-      last_seen_(set_.size()),
-      answers_(set_.size(), 0) {
-    ASSERT(!params.self || *params.self < set_.size());
+      tip_(beginning.root.hash),
+      last_seen_(set_.size()) {
+    ASSERT(beginning.root.header.number < last_.value);
     view_ = tree_.root().view + 1;
     highest_notarized_ = tree_.root().view;
-    recover(recovered.records);
-    std::fill(last_seen_.begin(), last_seen_.end(), view_);
+    recover(records);
+    for (ValidatorIndex i = 0; i < set_.size(); ++i)
+        if (beginning.silent.count(set_.at(i).consensus_key) == 0) last_seen_[i] = view_;
     out_.clear();
 }
 
@@ -36,14 +41,23 @@ std::vector<Effect> Machine::step(const Input& input) {
 Standing Machine::standing() const {
     const auto& root = tree_.root();
     const auto& best = tip();
-    return {.view = view_,
+    return {.epoch = epoch_,
+            .view = view_,
             .leader = current_leader(),
             .final_view = root.view,
             .final_height = {root.block->header.number},
             .final_hash = root.block->hash,
             .certified_view = best.view,
             .certified_height = {best.block->header.number},
-            .certified_hash = best.block->hash};
+            .certified_hash = best.block->hash,
+            .set_size = set_.size(),
+            .total_gwei = set_.total_weight(),
+            .own_gwei = self_ ? set_.at(*self_).stake_gwei : 0};
+}
+
+FinalPoint Machine::final_point() const {
+    const auto& root = tree_.root();
+    return {root.block->header, root.block->hash, root.beacon, root.certificate};
 }
 
 BlockPtr Machine::find_block(const Hash& hash) const {
@@ -57,8 +71,15 @@ void Machine::on(const Start&) {
     emit(Broadcast{own_status()});
 }
 
+std::vector<Effect> Machine::begin(bool paced) {
+    if (paced) paced_view_ = view_;
+    arm_timers(true);
+    arm_repair();
+    settle();
+    return std::exchange(out_, {});
+}
+
 void Machine::on(const Received& input) {
-    if (input.from != kNoValidator && input.from >= set_.size()) return;
     std::visit([&](const auto& message) { on_message(input.from, message); }, input.message);
 }
 
@@ -68,6 +89,7 @@ void Machine::on(const PeerConnected& input) {
 
 void Machine::on(const Timeout& input) {
     const auto& id = input.id;
+    if (id.epoch != epoch_) return;
     if (id.kind == TimerKind::pace) {
         if (paced_view_ == id.view) paced_view_.reset();
         return;
@@ -91,7 +113,8 @@ void Machine::on(const Timeout& input) {
 }
 
 void Machine::on(const BuiltBlock& input) {
-    if (input.view != view_ || !requested_ || requested_->view != view_) return;
+    if (input.epoch != epoch_ || input.view != view_) return;
+    if (!requested_ || requested_->view != view_) return;
     if (has_cast(VoteKind::notarize, view_) || has_cast(VoteKind::nullify, view_)) return;
     if (!input.block || !is_as_requested(*input.block)) {
         nullify(Cause::cannot_build);
@@ -99,14 +122,14 @@ void Machine::on(const BuiltBlock& input) {
     }
     const BlockPtr block = input.block;
     if (!checks_.may_vote_for(block->header)) return;
-    const auto* entry = tree_.insert(block, set_);
+    const auto* entry = tree_.insert(block);
     if (!entry) {
         nullify(Cause::cannot_build);
         return;
     }
     const auto parent = tree_.find(block->header.parent_hash);
     tree_.set_execution(block->hash, Execution::valid);
-    Propose proposal{block, justify(*parent, view_), *params_.self, {}};
+    Propose proposal{block, justify(*parent, view_), *self_, {}};
     const View view = view_;
     persist(view, BlockMessage{block}, false);
     if (!cast(VoteKind::notarize, view, block->hash, false)) return;
@@ -156,9 +179,9 @@ void Machine::arm_timers(bool after_success) {
     const bool skip = is_long_silent(current_leader());
     const uint64_t lead_ms = skip ? 0 : 2 * delta_ms + pace_ms;
     const uint64_t advance_ms = skip ? 0 : 3 * delta_ms + params_.execute_ms + pace_ms;
-    emit(SetTimer{{TimerKind::lead, view_}, lead_ms});
-    emit(SetTimer{{TimerKind::advance, view_}, advance_ms});
-    emit(SetTimer{{TimerKind::retry, view_}, advance_ms + 2 * delta_ms});
+    emit(SetTimer{{TimerKind::lead, epoch_, view_}, lead_ms});
+    emit(SetTimer{{TimerKind::advance, epoch_, view_}, advance_ms});
+    emit(SetTimer{{TimerKind::retry, epoch_, view_}, advance_ms + 2 * delta_ms});
 }
 
 uint64_t Machine::scaled_delta_ms() const {
@@ -167,11 +190,12 @@ uint64_t Machine::scaled_delta_ms() const {
     return params_.delta_ms * std::min<uint64_t>(4 + failed, 32) / 4;
 }
 
+bool Machine::is_active(ValidatorIndex validator) const {
+    const auto& seen = last_seen_[validator];
+    return self_ == validator || (seen && *seen + params_.skip_after_views >= view_);
+}
+
 bool Machine::is_long_silent(ValidatorIndex leader) const {
-    if (params_.self == leader) return false;
-    const auto is_active = [&](ValidatorIndex i) {
-        return params_.self == i || last_seen_[i] + params_.skip_after_views >= view_;
-    };
     if (is_active(leader)) return false;
     uint64_t weight = 0;
     for (ValidatorIndex i = 0; i < set_.size(); ++i)
@@ -179,8 +203,24 @@ bool Machine::is_long_silent(ValidatorIndex leader) const {
     return weight >= set_.quorum();
 }
 
+std::set<PublicKey> Machine::silent() const {
+    std::set<PublicKey> out;
+    for (ValidatorIndex i = 0; i < set_.size(); ++i)
+        if (!is_active(i)) out.insert(set_.at(i).consensus_key);
+    return out;
+}
+
+std::optional<Hash> Machine::next_epochs_seed() const {
+    if (!tree_.is_last(tip())) return std::nullopt;
+    return tip().beacon.next_seed();
+}
+
 ValidatorIndex Machine::current_leader() const {
-    return leader_of(set_, tip().beacon.next_seed(), view_);
+    return tree_.leader_above(tip(), view_);
+}
+
+const Peer& Machine::peer_of(ValidatorIndex validator) const {
+    return set_.at(validator).p2p_key;
 }
 
 const TreeBlock& Machine::tip() const {
@@ -190,39 +230,19 @@ const TreeBlock& Machine::tip() const {
 
 void Machine::settle() {
     bool changed = true;
-    while (changed && !diverged_) {
+    while (changed && !diverged_ && !finished_) {
         changed = connect_blocks();
         start_executions();
         changed = certify_ready() || changed;
         changed = finalize_ready() || changed;
+        if (finished_) return;
         changed = notarize_ready() || changed;
         changed = propose_ready() || changed;
     }
 }
 
 void Machine::persist(View view, const Message& record, bool sync) {
-    emit(Persist{view, encode_message(record), sync});
-}
-
-Bft::Bft(const Params& params, ValidatorSet validators, Recovered recovered, Signer* signer,
-         const Checks& checks)
-    : machine_(std::make_unique<Machine>(params, std::move(validators), std::move(recovered),
-                                         signer, checks)) {}
-Bft::~Bft() = default;
-Bft::Bft(Bft&&) noexcept = default;
-Bft& Bft::operator=(Bft&&) noexcept = default;
-
-std::vector<Effect> Bft::step(const Input& input) {
-    return machine_->step(input);
-}
-Standing Bft::standing() const {
-    return machine_->standing();
-}
-Waiting Bft::waiting() const {
-    return machine_->waiting();
-}
-BlockPtr Bft::find_block(const Hash& hash) const {
-    return machine_->find_block(hash);
+    emit(Persist{epoch_, view, encode_message(record), sync});
 }
 
 }  // namespace trainyard::consensus::bft

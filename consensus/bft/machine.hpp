@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The state and the inner steps of the vote machine; bft.hpp is its public face.
+// One epoch's instance of the vote machine: its state and its inner steps. bft.hpp is the public
+// face, instances.hpp leads from one epoch to the next.
 #pragma once
 
 #include <array>
@@ -21,16 +22,42 @@ inline constexpr uint64_t kWalkBackMax = 64;       ///< blocks fetched one by on
 inline constexpr size_t kOrphansMax = 4 * kWalkBackMax;
 inline constexpr unsigned kAnswersPerRepairMax = 32;  ///< repair requests answered to one peer
 
-/// Rules 1 to 12 of docs/spec/consensus.md. Each input changes what is known; settle() then draws
-/// every conclusion that has become possible, in a fixed order, until there is none.
+/// What an epoch begins with.
+struct Beginning {
+    Epoch epoch;
+    SetPtr set;
+    SetPtr previous;             ///< of the epoch before: its members are answered too
+    FinalPoint root;             ///< the boundary of the epoch before, or a final block of this one
+    std::set<PublicKey> silent;  ///< consensus keys that had long been silent before
+};
+
+/// The rules of docs/spec/consensus.md within one epoch. Each input changes what is known; settle()
+/// then draws every conclusion that has become possible, in a fixed order, until there is none.
 class Machine {
 public:
-    Machine(const Params& params, ValidatorSet validators, Recovered recovered, Signer* signer,
-            const Checks& checks);
+    /// `records` may be of other epochs as well; those are skipped.
+    Machine(const Params& params, Beginning beginning, const std::vector<Message>& records,
+            Signer* signer, const Checks& checks);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
 
     [[nodiscard]] std::vector<Effect> step(const Input& input);
+    /// Instead of Start, where this epoch follows one that ended while the node ran. With `paced`
+    /// the leader of view 1 waits for its pace timer.
+    [[nodiscard]] std::vector<Effect> begin(bool paced);
+    /// The last block of the epoch is final; nothing more is done here.
+    [[nodiscard]] bool is_finished() const { return finished_; }
+    /// Where it stands finally: what the next epoch begins with.
+    [[nodiscard]] FinalPoint final_point() const;
+    [[nodiscard]] std::set<PublicKey> silent() const;
+    /// The view whose leader still waits for its pace timer.
+    [[nodiscard]] std::optional<View> paced_view() const { return paced_view_; }
+    /// The seed of the next epoch's first leaders, once the last block of this one is certified.
+    [[nodiscard]] std::optional<Hash> next_epochs_seed() const;
+    /// Whether one more request of a peer is to be answered; counts it.
+    [[nodiscard]] bool is_answered(const Peer& peer);
+    [[nodiscard]] Status own_status() const;
+
     [[nodiscard]] Standing standing() const;
     [[nodiscard]] Waiting waiting() const;
     [[nodiscard]] BlockPtr find_block(const Hash& hash) const;
@@ -47,7 +74,9 @@ private:
     void enter(View view, bool after_success);
     void arm_timers(bool after_success);
     [[nodiscard]] uint64_t scaled_delta_ms() const;
+    [[nodiscard]] bool is_active(ValidatorIndex validator) const;
     [[nodiscard]] bool is_long_silent(ValidatorIndex leader) const;
+    [[nodiscard]] const Peer& peer_of(ValidatorIndex validator) const;
     [[nodiscard]] ValidatorIndex current_leader() const;
     [[nodiscard]] const TreeBlock& tip() const;
     void settle();
@@ -55,9 +84,9 @@ private:
     void persist(View view, const Message& record, bool sync);
 
     // machine_votes.cpp: votes and certificates
-    void on_message(ValidatorIndex from, const Vote& vote);
-    void on_message(ValidatorIndex from, const Cert& message);
-    [[nodiscard]] bool may_vote() const { return signer_ != nullptr && params_.self.has_value(); }
+    void on_message(const Peer& from, const Vote& vote);
+    void on_message(const Peer& from, const Cert& message);
+    [[nodiscard]] bool may_vote() const { return signer_ != nullptr && self_.has_value(); }
     [[nodiscard]] bool has_cast(VoteKind kind, View view) const;
     /// False, and not asked again before the next retry or view, if the signer does not sign.
     bool cast(VoteKind kind, View view, const Hash& block, bool tell);
@@ -66,20 +95,22 @@ private:
         return withheld_[static_cast<size_t>(kind) - 1];
     }
     void take_vote(const Vote& vote);
-    void take_certificate(ValidatorIndex from, const CertPtr& certificate);
-    void act_on_certificate(ValidatorIndex from, const CertPtr& certificate);
+    void take_certificate(const Peer& from, const CertPtr& certificate);
+    void act_on_certificate(const Peer& from, const CertPtr& certificate);
     [[nodiscard]] bool is_signed_right(const Vote& vote) const;
     [[nodiscard]] bool is_signed_right(const Certificate& certificate) const;
     void report(const std::vector<Evidence>& evidence);
     void note_activity(ValidatorIndex who, View view);
 
     // waiting.cpp
-    [[nodiscard]] Waiting waiting_for_votes(Need need, VoteKind kind, const Hash& block) const;
+    [[nodiscard]] Waiting waiting_for_votes(Need need, VoteKind kind, View view,
+                                            const Hash& block) const;
 
     // machine_blocks.cpp: proposals, execution, certifying, finality
-    void on_message(ValidatorIndex from, const Propose& message);
-    [[nodiscard]] bool store_proposal(ValidatorIndex from, const Propose& message,
-                                      const Seal& seal);
+    void on_message(const Peer& from, const Propose& message);
+    void on_message(const Peer& from, const Repropose& message);
+    [[nodiscard]] bool is_near(View view) const;
+    [[nodiscard]] bool store_proposal(const Propose& message, const Seal& seal);
     [[nodiscard]] bool connect_blocks();
     enum class Connecting { known, added, waiting, hopeless };
     [[nodiscard]] Connecting connect_block(const CertPtr& certificate);
@@ -91,11 +122,15 @@ private:
     [[nodiscard]] bool notarize_ready();
     enum class Reading { wait, drop, invalid, good };
     [[nodiscard]] Reading read_proposal(PendingProposal& proposal);
-    [[nodiscard]] Reading read_ancestry(const PendingProposal& proposal, const TreeBlock& parent);
+    [[nodiscard]] Reading read_reproposal(ValidatorIndex leader, const Hash& hash);
+    [[nodiscard]] Reading read_ancestry(const TreeBlock& parent, View view, ValidatorIndex leader);
+    [[nodiscard]] bool is_news(const Certificate& certificate) const;
     [[nodiscard]] bool follows_rules(const PendingProposal& proposal,
                                      const TreeBlock& parent) const;
     void start_pace(View view);
     bool notarize(const PendingProposal& proposal);
+    bool notarize_again(const Hash& hash);
+    bool propose_again(const TreeBlock& last);
     [[nodiscard]] bool propose_ready();
     bool request_build(const TreeBlock& parent);
     [[nodiscard]] bool is_as_requested(const BlockData& block) const;
@@ -103,25 +138,23 @@ private:
     [[nodiscard]] BlockPtr find_body(const Hash& hash) const;
 
     // machine_repair.cpp: retries, catch-up, requests of others, recovery
-    void on_message(ValidatorIndex from, const GetCert& message);
-    void on_message(ValidatorIndex from, const GetBlock& message);
-    void on_message(ValidatorIndex from, const BlockMessage& message);
-    void on_message(ValidatorIndex from, const Status& message);
+    void on_message(const Peer& from, const GetCert& message);
+    void on_message(const Peer& from, const GetBlock& message);
+    void on_message(const Peer& from, const BlockMessage& message);
+    void on_message(const Peer& from, const Status& message);
     void retry();
     void repair();
     void arm_repair();
     void resend_votes();
-    void want(const Hash& hash, ValidatorIndex from, const CertPtr& source);
-    [[nodiscard]] ValidatorIndex some_signer(const Certificate& certificate) const;
+    void want(const Hash& hash, const Peer& from, const CertPtr& source);
+    [[nodiscard]] Peer some_signer(const Certificate& certificate) const;
     void walk_back(const BlockPtr& orphan, const CertPtr& source);
-    void request_views(View first, ValidatorIndex peer);
-    [[nodiscard]] bool may_answer(ValidatorIndex peer);
-    [[nodiscard]] bool is_peer(ValidatorIndex index) const;
-    [[nodiscard]] ValidatorIndex some_peer() const;
-    [[nodiscard]] Status own_status() const;
+    void request_views(View first, const Peer& peer);
+    [[nodiscard]] bool is_peer(const Peer& peer) const;
+    [[nodiscard]] Peer some_peer() const;
     [[nodiscard]] CertPtr entry_certificate() const;
-    void help(ValidatorIndex peer, const Status& theirs);
-    void recover(const std::vector<Bytes>& records);
+    void help(const Peer& peer, const Status& theirs);
+    void recover(const std::vector<Message>& records);
     void recover_votes_and_certificates(const std::vector<Message>& records);
     void recover_blocks(const std::vector<Message>& records);
 
@@ -133,11 +166,15 @@ private:
     };
     struct Wanted {
         CertPtr source;  ///< whoever signed it has the block
-        ValidatorIndex asked = kNoValidator;
+        Peer asked;
     };
 
     const Params params_;
-    const ValidatorSet set_;
+    const Epoch epoch_;
+    const Height last_;  ///< of this epoch
+    const SetPtr set_ptr_, previous_;
+    const ValidatorSet& set_;
+    const std::optional<ValidatorIndex> self_;
     Signer* const signer_;
     const Checks& checks_;
 
@@ -155,11 +192,11 @@ private:
 
     std::map<Hash, BlockPtr> orphans_;  ///< fetched, parent not in the tree yet
     std::map<Hash, Wanted> wanted_;
-    std::vector<View> last_seen_;    ///< by validator, for rule 1
-    std::vector<unsigned> answers_;  ///< by peer, since the last repair
-    std::set<View> asked_views_;     ///< GET_CERT sent since the last repair
-    uint64_t rotation_ = 0;          ///< which peer is asked next
-    bool diverged_ = false;
+    std::vector<std::optional<View>> last_seen_;  ///< by validator; none: silent since before
+    std::map<Peer, unsigned> answers_;            ///< since the last repair
+    std::set<View> asked_views_;                  ///< GET_CERT sent since the last repair
+    uint64_t rotation_ = 0;                       ///< which peer is asked next
+    bool diverged_ = false, finished_ = false;
     View behind_view_;  ///< the FINALIZATION that Behind was last reported for
 
     std::vector<Effect> out_;

@@ -8,11 +8,11 @@
 
 namespace trainyard::consensus::bft {
 
-void Machine::on_message(ValidatorIndex from, const Propose& message) {
+void Machine::on_message(const Peer& from, const Propose& message) {
     if (!message.block || message.leader >= set_.size()) return;
     const auto seal = decode_seal(message.block->header.extra_data);
-    if (!seal || seal->epoch != params_.epoch || seal->view <= tree_.root().view) return;
-    if (seal->view > view_ + kProposalViewsKept || seal->view + kProposalViewsKept < view_) return;
+    if (!seal || seal->epoch != epoch_ || seal->view <= tree_.root().view) return;
+    if (!is_near(seal->view)) return;
     if (message.justification.size() > kJustificationMax) return;
     const Vote vote{VoteKind::notarize,  seal->epoch,    seal->view,
                     message.block->hash, message.leader, message.signature};
@@ -20,22 +20,40 @@ void Machine::on_message(ValidatorIndex from, const Propose& message) {
     const bool body_fits = checks_.is_body_of(message.block->header, message.block->body);
     // A wrong body is the leader's fault only if it came from the leader: the signature does not
     // cover it.
-    if (!body_fits && from != message.leader) return;
+    if (!body_fits && from != peer_of(message.leader)) return;
     take_vote(vote);
     if (!body_fits) {
         if (seal->view == view_ && message.leader == current_leader()) nullify(Cause::bad_proposal);
         return;
     }
     // Only one justification a view and proposer is worth the signatures in it.
-    if (!store_proposal(from, message, *seal)) return;
+    if (!store_proposal(message, *seal)) return;
     for (const auto& certificate : message.justification) take_certificate(from, certificate);
 }
 
-bool Machine::store_proposal(ValidatorIndex from, const Propose& message, const Seal& seal) {
+bool Machine::is_near(View view) const {
+    return view > tree_.root().view && view <= view_ + kProposalViewsKept &&
+           view + kProposalViewsKept >= view_;
+}
+
+void Machine::on_message(const Peer& from, const Repropose& message) {
+    const Vote& vote = message.vote;
+    if (vote.epoch != epoch_ || vote.signer >= set_.size() || !is_near(vote.view)) return;
+    if (vote.kind != VoteKind::notarize || message.justification.size() > kJustificationMax) return;
+    if (!book_.holds(vote) && !is_signed_right(vote)) return;
+    take_vote(vote);
+    auto& kept = book_.open(vote.view).reproposals;
+    const bool expected = vote.signer == tree_.leader_above(tip(), vote.view);
+    if (!expected && kept.size() >= kProposalsPerViewMax) return;
+    if (!kept.try_emplace(vote.signer, vote.block).second) return;
+    for (const auto& certificate : message.justification) take_certificate(from, certificate);
+}
+
+bool Machine::store_proposal(const Propose& message, const Seal& seal) {
     auto& proposals = book_.open(seal.view).proposals;
-    const bool expected = message.leader == leader_of(set_, tip().beacon.next_seed(), seal.view);
+    const bool expected = message.leader == tree_.leader_above(tip(), seal.view);
     if (!expected && proposals.size() >= kProposalsPerViewMax) return false;
-    return proposals.try_emplace(message.leader, PendingProposal{message, seal, from}).second;
+    return proposals.try_emplace(message.leader, PendingProposal{message, seal}).second;
 }
 
 BlockPtr Machine::find_body(const Hash& hash) const {
@@ -69,7 +87,7 @@ Machine::Connecting Machine::connect_block(const CertPtr& certificate) {
     if (tree_.find(certificate->block)) return Connecting::known;
     BlockPtr at = find_body(certificate->block);
     if (!at) {
-        want(certificate->block, kNoValidator, certificate);
+        want(certificate->block, Peer{}, certificate);
         return Connecting::waiting;
     }
     std::vector<BlockPtr> chain{at};
@@ -84,7 +102,7 @@ Machine::Connecting Machine::connect_block(const CertPtr& certificate) {
         chain.push_back(at);
     }
     for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
-        if (!tree_.insert(*it, set_)) return Connecting::hopeless;
+        if (!tree_.insert(*it)) return Connecting::hopeless;
         orphans_.erase((*it)->hash);
     }
     return Connecting::added;
@@ -109,8 +127,8 @@ bool Machine::certify_ready() {
         auto& list = execution == Execution::valid ? good : bad;
         list.emplace_back(it->first, it->second->block);
         if (execution == Execution::valid) {
-            entry->certificate = it->second;
-            emit(Certified{entry->block, it->second});
+            if (!entry->certificate) emit(Certified{entry->block, it->second});
+            tree_.set_certificate(*entry, it->second);
         }
         it = open_.erase(it);
     }
@@ -123,12 +141,12 @@ bool Machine::certify_ready() {
 void Machine::certified(View view, const Hash& hash) {
     if (view > tip().view) tip_ = hash;
     if (view < view_) return;
-    const ValidatorIndex leader = tree_.find(hash)->leader;
+    const auto& entry = *tree_.find(hash);
+    const auto leader = tree_.is_last(entry) ? tree_.leader_above(entry, view) : entry.leader;
     const auto& offenders = book_.open(view).offenders;
     const bool equivocated = offenders.count({leader, Offence::two_notarize}) > 0;
     if (may_vote() && !equivocated && !has_cast(VoteKind::nullify, view) &&
-        !has_cast(VoteKind::finalize, view) &&
-        checks_.may_vote_for(tree_.find(hash)->block->header))
+        !has_cast(VoteKind::finalize, view) && checks_.may_vote_for(entry.block->header))
         cast(VoteKind::finalize, view, hash, true);
     enter(view + 1, true);
 }
@@ -148,7 +166,8 @@ bool Machine::finalize_ready() {
     for (const auto& block : path) emit(Finalized{block, target});
     entry->certificate = target;
     tree_.advance_root(target->block);
-    forget_finalized();
+    finished_ = tree_.is_last(tree_.root());
+    if (!finished_) forget_finalized();
     return true;
 }
 
@@ -167,11 +186,16 @@ void Machine::forget_finalized() {
     highest_notarized_ = std::max(highest_notarized_, root.view);
     for (const auto& [view, record] : book_.all()) {
         const CertPtr certificate = record.block_certificate();
-        const auto* entry = certificate ? tree_.find(certificate->block) : nullptr;
-        if (certificate && !(entry && entry->certificate)) open_.emplace(view, certificate);
+        if (certificate && is_news(*certificate)) open_.emplace(view, certificate);
     }
-    emit(Forget{root.view + 1});
+    emit(Forget{epoch_, root.view + 1});
     enter(root.view + 1, true);
+}
+
+/// Its block was not certified here by one of this view or a later one.
+bool Machine::is_news(const Certificate& certificate) const {
+    const auto* entry = tree_.find(certificate.block);
+    return !entry || !entry->certificate || entry->view < certificate.view;
 }
 
 bool Machine::notarize_ready() {
@@ -194,6 +218,11 @@ bool Machine::notarize_ready() {
                 return notarize(it->second);
         }
     }
+    for (const auto& [leader, hash] : record->reproposals) {
+        const auto reading = read_reproposal(leader, hash);
+        if (reading == Reading::invalid) return nullify(Cause::bad_proposal);
+        if (reading == Reading::good) return notarize_again(hash);
+    }
     return false;
 }
 
@@ -202,30 +231,41 @@ Machine::Reading Machine::read_proposal(PendingProposal& proposal) {
     const auto* parent = tree_.find(header.parent_hash);
     if (!parent) {
         if (header.number <= tree_.root().block->header.number) return Reading::drop;
-        request_views(proposal.seal.parent_view, proposal.message.leader);
+        request_views(proposal.seal.parent_view, peer_of(proposal.message.leader));
         return Reading::wait;
     }
     if (!proposal.examined) {
-        const auto leader = leader_of(set_, parent->beacon.next_seed(), proposal.seal.view);
+        const auto leader = tree_.leader_above(*parent, proposal.seal.view);
         if (leader != proposal.message.leader) return Reading::drop;
         if (!follows_rules(proposal, *parent)) return Reading::invalid;
         proposal.examined = true;
     }
     if (!checks_.may_vote_for(header)) return Reading::wait;
-    return read_ancestry(proposal, *parent);
+    return read_ancestry(*parent, proposal.seal.view, proposal.message.leader);
 }
 
-/// Rule 3: the parent is certified here, and every view between was nullified.
-Machine::Reading Machine::read_ancestry(const PendingProposal& proposal, const TreeBlock& parent) {
+/// Rule 10: only the epoch's last block is proposed again.
+Machine::Reading Machine::read_reproposal(ValidatorIndex leader, const Hash& hash) {
+    const auto* entry = tree_.find(hash);
+    if (!entry) return Reading::wait;
+    if (tree_.leader_above(*entry, view_) != leader) return Reading::drop;
+    if (!tree_.is_last(*entry)) return Reading::invalid;
+    if (!checks_.may_vote_for(entry->block->header)) return Reading::wait;
+    return read_ancestry(*entry, view_, leader);
+}
+
+/// Rule 3: the parent, or the block proposed again, is certified here, and every view between was
+/// nullified.
+Machine::Reading Machine::read_ancestry(const TreeBlock& parent, View view, ValidatorIndex leader) {
     if (parent.execution == Execution::invalid) return Reading::invalid;
     if (parent.execution != Execution::valid) return Reading::wait;
     const bool is_root = parent.block->hash == tree_.root().block->hash;
     if (!is_root && !parent.certificate) {
-        request_views(parent.view, proposal.message.leader);
+        request_views(parent.view, peer_of(leader));
         return Reading::wait;
     }
-    if (const auto gap = book_.first_gap(parent.view, proposal.seal.view)) {
-        request_views(*gap, proposal.message.leader);
+    if (const auto gap = book_.first_gap(parent.view, view)) {
+        request_views(*gap, peer_of(leader));
         return Reading::wait;
     }
     return Reading::good;
@@ -234,6 +274,7 @@ Machine::Reading Machine::read_ancestry(const PendingProposal& proposal, const T
 bool Machine::follows_rules(const PendingProposal& proposal, const TreeBlock& parent) const {
     const auto& header = proposal.message.block->header;
     const auto& seal = proposal.seal;
+    if (tree_.is_last(parent)) return false;
     if (seal.parent_view != parent.view || seal.view <= parent.view) return false;
     if (header.number != parent.block->header.number + 1) return false;
     const Bytes alpha = beacon_alpha(params_.chain.chain_id, params_.chain.genesis_hash,
@@ -246,7 +287,7 @@ bool Machine::follows_rules(const PendingProposal& proposal, const TreeBlock& pa
 
 bool Machine::notarize(const PendingProposal& proposal) {
     const BlockPtr block = proposal.message.block;
-    if (!tree_.find(block->hash)) tree_.insert(block, set_);
+    if (!tree_.find(block->hash)) tree_.insert(block);
     ASSERT(tree_.find(block->hash));
     // With the vote, so that whoever voted can give the block after a restart.
     persist(view_, BlockMessage{block}, false);
@@ -254,15 +295,20 @@ bool Machine::notarize(const PendingProposal& proposal) {
     return cast(VoteKind::notarize, view_, block->hash, true);
 }
 
+bool Machine::notarize_again(const Hash& hash) {
+    start_pace(view_ + 1);
+    return cast(VoteKind::notarize, view_, hash, true);
+}
+
 void Machine::start_pace(View view) {
     if (params_.block_interval_ms == 0) return;
     paced_view_ = view;
-    emit(SetTimer{{TimerKind::pace, view}, params_.block_interval_ms});
+    emit(SetTimer{{TimerKind::pace, epoch_, view}, params_.block_interval_ms});
 }
 
 bool Machine::propose_ready() {
     if (!may_vote() || requested_ || proof_withheld_ || paced_view_ == view_) return false;
-    if (current_leader() != *params_.self) return false;
+    if (current_leader() != *self_) return false;
     for (const auto kind : {VoteKind::notarize, VoteKind::nullify, VoteKind::finalize})
         if (has_cast(kind, view_)) return false;
     const auto& parent = tip();
@@ -270,10 +316,23 @@ bool Machine::propose_ready() {
         request_views(*gap, some_peer());
         return false;
     }
+    if (tree_.is_last(parent)) return propose_again(parent);
     Header child;
     child.number = parent.block->header.number + 1;
     child.timestamp = parent.block->header.timestamp;
     return checks_.may_vote_for(child) && request_build(parent);
+}
+
+/// Rule 10: nothing follows the epoch's last block in its epoch, so it is voted for once more.
+bool Machine::propose_again(const TreeBlock& last) {
+    if (!checks_.may_vote_for(last.block->header) || is_withheld(VoteKind::notarize)) return false;
+    const View view = view_;
+    Repropose proposal{{}, justify(last, view)};
+    if (!cast(VoteKind::notarize, view, last.block->hash, false)) return false;
+    proposal.vote = *book_.open(view).vote(VoteKind::notarize, *self_);
+    emit(Broadcast{std::move(proposal)});
+    start_pace(view + 1);
+    return true;
 }
 
 bool Machine::request_build(const TreeBlock& parent) {
@@ -283,10 +342,11 @@ bool Machine::request_build(const TreeBlock& parent) {
     const auto output = signer_->prove(alpha);
     proof_withheld_ = !output.has_value();
     if (!output) return false;
-    const Seal seal{params_.epoch, view_, parent.view, output->proof};
+    const Seal seal{epoch_, view_, parent.view, output->proof};
     requested_ = Requested{view_, parent.block->hash, encode_seal(seal),
                            next_beacon(parent.beacon.tip(), output->beta)};
-    emit(Build{.view = view_,
+    emit(Build{.epoch = epoch_,
+               .view = view_,
                .parent = header,
                .parent_hash = parent.block->hash,
                .extra_data = requested_->extra_data,

@@ -7,35 +7,36 @@
 
 namespace trainyard::consensus::bft {
 
-bool Machine::is_peer(ValidatorIndex index) const {
-    return index < set_.size() && params_.self != index;
+/// Members of this epoch's set and of the one before.
+bool Machine::is_peer(const Peer& peer) const {
+    if (const auto index = set_.find_p2p_key(peer)) return self_ != index;
+    return previous_ && previous_->find_p2p_key(peer);
 }
 
-bool Machine::may_answer(ValidatorIndex peer) {
-    if (!is_peer(peer) || answers_[peer] >= kAnswersPerRepairMax) return false;
-    ++answers_[peer];
-    return true;
+bool Machine::is_answered(const Peer& peer) {
+    if (!is_peer(peer)) return false;
+    return ++answers_[peer] <= kAnswersPerRepairMax;
 }
 
-ValidatorIndex Machine::some_peer() const {
+Peer Machine::some_peer() const {
     for (size_t step = 0; step < set_.size(); ++step) {
         const auto index = static_cast<ValidatorIndex>((rotation_ + step) % set_.size());
-        if (is_peer(index)) return index;
+        if (self_ != index) return peer_of(index);
     }
-    return kNoValidator;
+    return {};
 }
 
-ValidatorIndex Machine::some_signer(const Certificate& certificate) const {
+Peer Machine::some_signer(const Certificate& certificate) const {
     for (size_t step = 0; step < set_.size(); ++step) {
         const auto index = static_cast<ValidatorIndex>((rotation_ + step) % set_.size());
-        if (is_peer(index) && certificate.has_signer(index)) return index;
+        if (self_ != index && certificate.has_signer(index)) return peer_of(index);
     }
     return some_peer();
 }
 
 Status Machine::own_status() const {
     const auto& root = tree_.root();
-    return {params_.epoch, view_, root.view, {root.block->header.number}};
+    return {epoch_, view_, root.view, {root.block->header.number}};
 }
 
 /// Some certificate that lets another validator into the current view.
@@ -50,14 +51,14 @@ CertPtr Machine::entry_certificate() const {
     return nullptr;
 }
 
-void Machine::on_message(ValidatorIndex from, const Status& message) {
-    if (message.epoch != params_.epoch || !may_answer(from)) return;
+void Machine::on_message(const Peer& from, const Status& message) {
+    if (message.epoch != epoch_ || !is_answered(from)) return;
     help(from, message);
     const bool knows_more = message.view > view_ || message.final_view > tree_.root().view;
     if (knows_more) emit(Send{from, own_status()});
 }
 
-void Machine::help(ValidatorIndex peer, const Status& theirs) {
+void Machine::help(const Peer& peer, const Status& theirs) {
     const auto& root = tree_.root();
     if (theirs.final_view < root.view && root.certificate) emit(Send{peer, Cert{root.certificate}});
     if (theirs.view >= view_) return;
@@ -68,9 +69,9 @@ void Machine::help(ValidatorIndex peer, const Status& theirs) {
         emit(Send{peer, Cert{best.certificate}});
 }
 
-void Machine::on_message(ValidatorIndex from, const GetCert& message) {
-    if (message.epoch != params_.epoch || message.count > kCertsPerRequestMax) return;
-    if (message.from > view_ + kViewsAheadMax || !may_answer(from)) return;
+void Machine::on_message(const Peer& from, const GetCert& message) {
+    if (message.epoch != epoch_ || message.count > kCertsPerRequestMax) return;
+    if (message.from > view_ + kViewsAheadMax || !is_answered(from)) return;
     const auto& root = tree_.root();
     if (message.from <= root.view && root.certificate) emit(Send{from, Cert{root.certificate}});
     for (uint64_t i = 0; i < message.count; ++i) {
@@ -81,21 +82,21 @@ void Machine::on_message(ValidatorIndex from, const GetCert& message) {
             if (certificate) emit(Send{from, Cert{certificate}});
             found = found || certificate;
         }
-        if (found || !params_.self) continue;
+        if (found || !self_) continue;
         for (const auto kind : {VoteKind::notarize, VoteKind::nullify, VoteKind::finalize})
-            if (const auto* vote = record->vote(kind, *params_.self)) emit(Send{from, *vote});
+            if (const auto* vote = record->vote(kind, *self_)) emit(Send{from, *vote});
     }
 }
 
-void Machine::on_message(ValidatorIndex from, const GetBlock& message) {
-    if (!may_answer(from)) return;
+void Machine::on_message(const Peer& from, const GetBlock& message) {
+    if (!is_answered(from)) return;
     if (const BlockPtr block = find_block(message.hash))
         emit(Send{from, BlockMessage{block}});
     else
         emit(ServeBlock{from, message.hash});
 }
 
-void Machine::on_message(ValidatorIndex, const BlockMessage& message) {
+void Machine::on_message(const Peer&, const BlockMessage& message) {
     const auto& block = message.block;
     if (!block || wanted_.count(block->hash) == 0) return;
     if (!checks_.is_body_of(block->header, block->body)) return;
@@ -113,19 +114,19 @@ void Machine::retry() {
     resend_votes();
     if (const auto entry = entry_certificate()) emit(Broadcast{Cert{entry}});
     emit(Broadcast{own_status()});
-    emit(SetTimer{{TimerKind::retry, view_}, 2 * scaled_delta_ms() + params_.execute_ms});
+    emit(SetTimer{{TimerKind::retry, epoch_, view_}, 2 * scaled_delta_ms() + params_.execute_ms});
     if (owes_nullify) nullify(Cause::too_slow);
 }
 
 void Machine::arm_repair() {
-    emit(SetTimer{{TimerKind::repair, kEveryView}, 3 * params_.delta_ms});
+    emit(SetTimer{{TimerKind::repair, epoch_, kEveryView}, 3 * params_.delta_ms});
 }
 
 /// Rule 10: asks somebody else for what did not come. It has its own timer, because a node that
 /// certificates carry from view to view never stays long enough in one to retry.
 void Machine::repair() {
     ++rotation_;
-    std::fill(answers_.begin(), answers_.end(), 0u);
+    answers_.clear();
     asked_views_.clear();
     behind_view_ = {};
     for (auto& [hash, wanted] : wanted_) {
@@ -142,9 +143,9 @@ void Machine::repair() {
 
 /// All of this view, and the newest FINALIZE that did not lead to finality yet.
 void Machine::resend_votes() {
-    if (!params_.self) return;
+    if (!self_) return;
     const auto resend = [&](VoteKind kind, const ViewRecord& record) {
-        const auto* vote = record.vote(kind, *params_.self);
+        const auto* vote = record.vote(kind, *self_);
         if (vote) emit(Broadcast{*vote});
         return vote != nullptr;
     };
@@ -158,7 +159,7 @@ void Machine::resend_votes() {
     }
 }
 
-void Machine::want(const Hash& hash, ValidatorIndex from, const CertPtr& source) {
+void Machine::want(const Hash& hash, const Peer& from, const CertPtr& source) {
     if (wanted_.count(hash) != 0) return;
     const auto asked = is_peer(from) ? from : some_signer(*source);
     wanted_.emplace(hash, Wanted{source, asked});
@@ -167,26 +168,23 @@ void Machine::want(const Hash& hash, ValidatorIndex from, const CertPtr& source)
 
 void Machine::walk_back(const BlockPtr& orphan, const CertPtr& source) {
     const uint64_t gap = orphan->header.number - tree_.root().block->header.number;
-    if (gap <= kWalkBackMax) return want(orphan->header.parent_hash, kNoValidator, source);
+    if (gap <= kWalkBackMax) return want(orphan->header.parent_hash, Peer{}, source);
     if (source->kind != VoteKind::finalize || behind_view_ >= source->view) return;
     behind_view_ = source->view;
     emit(Behind{source, orphan, some_signer(*source)});
 }
 
-void Machine::request_views(View first, ValidatorIndex peer) {
+void Machine::request_views(View first, const Peer& peer) {
     const auto* record = book_.find(first);
     if (record && record->block_certificate()) return;
     if (first <= tree_.root().view || !is_peer(peer)) return;
     if (!asked_views_.insert(first).second) return;
-    emit(Send{peer, GetCert{params_.epoch, first, kCertsPerRequestMax}});
+    emit(Send{peer, GetCert{epoch_, first, kCertsPerRequestMax}});
 }
 
-void Machine::recover(const std::vector<Bytes>& records) {
-    std::vector<Message> messages;
-    for (const auto& record : records)
-        if (auto message = decode_message(record)) messages.push_back(std::move(*message));
-    recover_blocks(messages);
-    recover_votes_and_certificates(messages);
+void Machine::recover(const std::vector<Message>& records) {
+    recover_blocks(records);
+    recover_votes_and_certificates(records);
     // The requests made meanwhile leave with nobody; Start makes them again.
     wanted_.clear();
     asked_views_.clear();
@@ -195,15 +193,18 @@ void Machine::recover(const std::vector<Bytes>& records) {
 
 void Machine::recover_blocks(const std::vector<Message>& records) {
     std::vector<BlockPtr> blocks;
-    for (const auto& record : records)
-        if (const auto* message = std::get_if<BlockMessage>(&record))
-            blocks.push_back(message->block);
+    for (const auto& record : records) {
+        const auto* message = std::get_if<BlockMessage>(&record);
+        if (!message) continue;
+        const auto seal = decode_seal(message->block->header.extra_data);
+        if (seal && seal->epoch == epoch_) blocks.push_back(message->block);
+    }
     std::sort(blocks.begin(), blocks.end(), [](const BlockPtr& a, const BlockPtr& b) {
         return a->header.number < b->header.number;
     });
     for (const auto& block : blocks) {
         if (block->header.number <= tree_.root().block->header.number) continue;
-        const bool added = !tree_.find(block->hash) && tree_.insert(block, set_);
+        const bool added = !tree_.find(block->hash) && tree_.insert(block);
         if (!added && orphans_.size() < kOrphansMax) orphans_.emplace(block->hash, block);
     }
 }
@@ -212,16 +213,18 @@ void Machine::recover_votes_and_certificates(const std::vector<Message>& records
     const View final_view = tree_.root().view;
     for (const auto& record : records) {
         const auto* vote = std::get_if<Vote>(&record);
-        if (!vote || params_.self != vote->signer || vote->view <= final_view) continue;
+        if (!vote || vote->epoch != epoch_ || vote->view <= final_view) continue;
+        if (self_ != vote->signer) continue;
         (void)book_.record(*vote);
         enter(vote->view, false);
     }
     for (const auto& record : records) {
         const auto* message = std::get_if<Cert>(&record);
-        if (!message || message->certificate->view <= final_view) continue;
+        if (!message || message->certificate->epoch != epoch_) continue;
+        if (message->certificate->view <= final_view) continue;
         if (!is_well_formed(*message->certificate, set_)) continue;
         for (const auto& vote : votes_of(*message->certificate)) (void)book_.record(vote);
-        act_on_certificate(kNoValidator, message->certificate);
+        act_on_certificate(Peer{}, message->certificate);
     }
 }
 

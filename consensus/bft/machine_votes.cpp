@@ -5,33 +5,33 @@
 
 namespace trainyard::consensus::bft {
 
-void Machine::on_message(ValidatorIndex from, const Vote& vote) {
-    if (vote.epoch != params_.epoch || vote.signer >= set_.size()) return;
+void Machine::on_message(const Peer& from, const Vote& vote) {
+    if (vote.epoch != epoch_ || vote.signer >= set_.size()) return;
     if (vote.kind == VoteKind::nullify && !vote.block.is_zero()) return;
     if (vote.view <= tree_.root().view) return;
     if (vote.view > view_ + kViewsAheadMax) {
         // Too far ahead to count. Saying where we stand makes the sender help.
-        if (may_answer(from)) emit(Send{from, own_status()});
+        if (is_answered(from)) emit(Send{from, own_status()});
         return;
     }
     if (book_.holds(vote) || !is_signed_right(vote)) return;
     take_vote(vote);
 }
 
-void Machine::on_message(ValidatorIndex from, const Cert& message) {
+void Machine::on_message(const Peer& from, const Cert& message) {
     take_certificate(from, message.certificate);
 }
 
 bool Machine::has_cast(VoteKind kind, View view) const {
-    if (!params_.self) return false;
+    if (!self_) return false;
     const auto* record = book_.find(view);
-    return record && record->vote(kind, *params_.self);
+    return record && record->vote(kind, *self_);
 }
 
 bool Machine::cast(VoteKind kind, View view, const Hash& block, bool tell) {
     ASSERT(may_vote() && !has_cast(kind, view));
     if (is_withheld(kind)) return false;
-    Vote vote{kind, params_.epoch, view, block, *params_.self, {}};
+    Vote vote{kind, epoch_, view, block, *self_, {}};
     const auto signature = signer_->sign(params_.chain, vote);
     withheld_[static_cast<size_t>(kind) - 1] = !signature.has_value();
     if (!signature) return false;
@@ -57,13 +57,13 @@ void Machine::take_vote(const Vote& vote) {
     report(recorded.evidence);
     if (!recorded.is_new) return;
     if (auto certificate = book_.form_certificate(vote.kind, vote.view, vote.block))
-        act_on_certificate(kNoValidator, certificate);
+        act_on_certificate(Peer{}, certificate);
     const bool gives_up = vote.kind == VoteKind::nullify && vote.view == view_;
     if (gives_up && vote.signer == current_leader()) nullify(Cause::leader_quit);
 }
 
-void Machine::take_certificate(ValidatorIndex from, const CertPtr& certificate) {
-    if (certificate->epoch != params_.epoch || certificate->view <= tree_.root().view) return;
+void Machine::take_certificate(const Peer& from, const CertPtr& certificate) {
+    if (certificate->epoch != epoch_ || certificate->view <= tree_.root().view) return;
     const auto* record = book_.find(certificate->view);
     if (record && record->certificate(certificate->kind)) return;
     if (!is_well_formed(*certificate, set_) || !is_signed_right(*certificate)) return;
@@ -74,7 +74,7 @@ void Machine::take_certificate(ValidatorIndex from, const CertPtr& certificate) 
     act_on_certificate(from, certificate);
 }
 
-void Machine::act_on_certificate(ValidatorIndex from, const CertPtr& certificate) {
+void Machine::act_on_certificate(const Peer& from, const CertPtr& certificate) {
     const View view = certificate->view;
     auto& record = book_.open(view);
     record.certificates[static_cast<size_t>(certificate->kind) - 1] = certificate;
@@ -84,8 +84,7 @@ void Machine::act_on_certificate(ValidatorIndex from, const CertPtr& certificate
         return;
     }
     highest_notarized_ = std::max(highest_notarized_, view);
-    if (!tree_.find(certificate->block) || !tree_.find(certificate->block)->certificate)
-        open_.emplace(view, certificate);
+    if (is_news(*certificate)) open_.emplace(view, certificate);
     if (!find_body(certificate->block)) want(certificate->block, from, certificate);
     if (certificate->kind != VoteKind::finalize) return;
     if (!final_target_ || view > final_target_->view) final_target_ = certificate;
@@ -113,7 +112,8 @@ void Machine::report(const std::vector<Evidence>& evidence) {
 }
 
 void Machine::note_activity(ValidatorIndex who, View view) {
-    last_seen_[who] = std::max(last_seen_[who], std::min(view, view_));
+    auto& seen = last_seen_[who];
+    seen = std::max(seen.value_or(View{}), std::min(view, view_));
 }
 
 }  // namespace trainyard::consensus::bft

@@ -17,6 +17,7 @@ enum class Tag : uint8_t {
     get_block = 5,
     block = 6,
     status = 7,
+    repropose = 8,
 };
 
 /// Reads fixed fields; after the first failure everything reads as zero and `error` stays set.
@@ -95,6 +96,12 @@ Vote read_vote(Cursor& from) {
     return vote;
 }
 
+void put_vote(Bytes& to, const Vote& vote) {
+    put_subject(to, vote);
+    append_le<uint16_t>(to, vote.signer);
+    append(to, vote.signature.bytes);
+}
+
 void put_certificate(Bytes& to, const Certificate& certificate) {
     put_subject(to, certificate);
     append_le<uint16_t>(to, certificate.set_size);
@@ -138,15 +145,34 @@ BlockPtr read_block(Cursor& from) {
     return make_block(std::move(*header), Bytes(body.begin(), body.end()));
 }
 
+std::vector<CertPtr> read_justification(Cursor& from) {
+    std::vector<CertPtr> out;
+    const auto count = from.number<uint8_t>();
+    if (count > kJustificationMax) from.fail(DecodeError::too_long);
+    for (size_t i = 0; i < count && !from.error; ++i)
+        out.push_back(std::make_shared<Certificate>(read_certificate(from)));
+    return out;
+}
+
+void put_justification(Bytes& to, const std::vector<CertPtr>& justification) {
+    to.push_back(static_cast<uint8_t>(justification.size()));
+    for (const auto& certificate : justification) put_certificate(to, *certificate);
+}
+
+Message read_repropose(Cursor& from) {
+    Repropose out;
+    out.vote = read_vote(from);
+    if (out.vote.kind != VoteKind::notarize) from.fail(DecodeError::not_canonical);
+    out.justification = read_justification(from);
+    return out;
+}
+
 Message read_propose(Cursor& from) {
     Propose out;
     out.leader = from.number<uint16_t>();
     out.signature = from.fixed<CompactSig>();
     out.block = read_block(from);
-    const auto count = from.number<uint8_t>();
-    if (count > kJustificationMax) from.fail(DecodeError::too_long);
-    for (size_t i = 0; i < count && !from.error; ++i)
-        out.justification.push_back(std::make_shared<Certificate>(read_certificate(from)));
+    out.justification = read_justification(from);
     if (out.block && !decode_seal(out.block->header.extra_data)) from.fail(DecodeError::bad_header);
     return out;
 }
@@ -185,6 +211,8 @@ Message read_message(Cursor& from) {
             return BlockMessage{read_block(from)};
         case Tag::status:
             return read_status(from);
+        case Tag::repropose:
+            return read_repropose(from);
     }
     from.fail(DecodeError::unknown_kind);
     return Status{};
@@ -199,14 +227,16 @@ struct Encoder {
         append_le<uint16_t>(out, m.leader);
         append(out, m.signature.bytes);
         put_block(out, *m.block);
-        out.push_back(static_cast<uint8_t>(m.justification.size()));
-        for (const auto& certificate : m.justification) put_certificate(out, *certificate);
+        put_justification(out, m.justification);
+    }
+    void operator()(const Repropose& m) {
+        tag(Tag::repropose);
+        put_vote(out, m.vote);
+        put_justification(out, m.justification);
     }
     void operator()(const Vote& m) {
         tag(Tag::vote);
-        put_subject(out, m);
-        append_le<uint16_t>(out, m.signer);
-        append(out, m.signature.bytes);
+        put_vote(out, m);
     }
     void operator()(const Cert& m) {
         tag(Tag::cert);
@@ -240,6 +270,24 @@ struct Encoder {
 BlockPtr make_block(Header header, Bytes body) {
     const Hash hash = hash_header(header);
     return std::make_shared<const BlockData>(BlockData{std::move(header), std::move(body), hash});
+}
+
+std::optional<Epoch> epoch_of_message(const Message& message) {
+    struct Visitor {
+        std::optional<Epoch> operator()(const Propose& m) const {
+            const auto seal = m.block ? decode_seal(m.block->header.extra_data)
+                                      : unexpected(rlp::Error::too_long);
+            return seal ? std::optional(seal->epoch) : std::nullopt;
+        }
+        std::optional<Epoch> operator()(const Vote& m) const { return m.epoch; }
+        std::optional<Epoch> operator()(const Cert& m) const { return m.certificate->epoch; }
+        std::optional<Epoch> operator()(const GetCert& m) const { return m.epoch; }
+        std::optional<Epoch> operator()(const GetBlock&) const { return std::nullopt; }
+        std::optional<Epoch> operator()(const BlockMessage&) const { return std::nullopt; }
+        std::optional<Epoch> operator()(const Status& m) const { return m.epoch; }
+        std::optional<Epoch> operator()(const Repropose& m) const { return m.vote.epoch; }
+    };
+    return std::visit(Visitor{}, message);
 }
 
 Hash vote_digest(const ChainIdentity& chain, VoteKind kind, Epoch epoch, View view,
@@ -292,7 +340,9 @@ Result<Certificate, DecodeError> decode_certificate(BytesView bytes) {
 Lane lane_of(const Message& message) {
     if (std::holds_alternative<Vote>(message) || std::holds_alternative<Cert>(message))
         return Lane::votes;
-    return std::holds_alternative<Propose>(message) ? Lane::proposals : Lane::repair;
+    const bool proposes =
+        std::holds_alternative<Propose>(message) || std::holds_alternative<Repropose>(message);
+    return proposes ? Lane::proposals : Lane::repair;
 }
 
 std::string_view to_text(DecodeError error) {

@@ -83,6 +83,14 @@ struct Propose {
     CompactSig signature;  ///< of the leader's NOTARIZE for (seal.epoch, seal.view, block->hash)
 };
 
+/// The leader's vote for the last block of an epoch, which was notarized in an earlier view and is
+/// not final yet: no other block follows it in its epoch (rule 13).
+struct Repropose {
+    Vote vote;  ///< the leader's NOTARIZE
+    std::vector<CertPtr>
+        justification;  ///< the block's certificate, then nullifications of views between
+};
+
 /// Asks for what is known about `count` views from `from` on: certificates, else own votes.
 struct GetCert {
     Epoch epoch;
@@ -109,7 +117,11 @@ struct Status {
     bool operator==(const Status&) const = default;
 };
 
-using Message = std::variant<Propose, Vote, Cert, GetCert, GetBlock, BlockMessage, Status>;
+using Message =
+    std::variant<Propose, Vote, Cert, GetCert, GetBlock, BlockMessage, Status, Repropose>;
+
+/// The epoch that a message speaks of; none in blocks and requests for them.
+[[nodiscard]] std::optional<Epoch> epoch_of_message(const Message& message);
 
 /// What every signature and every machine of one chain agrees on.
 struct ChainIdentity {

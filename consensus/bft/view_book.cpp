@@ -36,8 +36,10 @@ ViewRecord* ViewBook::find(View view) {
 
 void ViewBook::drop_proposals_below(View view) {
     const auto end = views_.lower_bound(view);
-    for (auto it = views_.lower_bound(proposals_from_); it != end; ++it)
+    for (auto it = views_.lower_bound(proposals_from_); it != end; ++it) {
         it->second.proposals.clear();
+        it->second.reproposals.clear();
+    }
     proposals_from_ = std::max(proposals_from_, view);
 }
 

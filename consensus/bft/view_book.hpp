@@ -16,7 +16,6 @@ namespace trainyard::consensus::bft {
 struct PendingProposal {
     Propose message;
     Seal seal;
-    ValidatorIndex from = kNoValidator;
     bool examined = false;  ///< leader, beacon and rules are right
 };
 
@@ -24,6 +23,7 @@ struct ViewRecord {
     std::array<std::map<ValidatorIndex, Vote>, 3> votes;  ///< by kind; the first of each signer
     std::array<CertPtr, 3> certificates;                  ///< by kind
     std::map<ValidatorIndex, PendingProposal> proposals;  ///< by proposer
+    std::map<ValidatorIndex, Hash> reproposals;           ///< by proposer: the epoch's last block
     std::set<std::pair<ValidatorIndex, Offence>> offenders;
 
     [[nodiscard]] const Vote* vote(VoteKind kind, ValidatorIndex signer) const;

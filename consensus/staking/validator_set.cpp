@@ -71,6 +71,15 @@ std::optional<ValidatorIndex> ValidatorSet::find_consensus_key(const PublicKey& 
     return find_index(validators_, [&](const Validator& v) { return v.consensus_key == key; });
 }
 
+Epoch epoch_of(Height height, uint64_t length) {
+    ASSERT(height.value >= 1 && length >= 1);
+    return {(height.value - 1) / length};
+}
+
+Height boundary_of(Epoch epoch, uint64_t length) {
+    return {(epoch.value + 1) * length};
+}
+
 std::string_view to_text(ValidatorSetError error) {
     switch (error) {
         case ValidatorSetError::empty:

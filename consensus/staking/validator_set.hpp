@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The validators of one epoch: sorted, indexed and weighted by stake, with the quorum they give.
+// The validators of one epoch: sorted, indexed and weighted by stake, with the quorum they give;
+// and which set belongs to which epoch.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "core/bytes.hpp"
 #include "core/keys.hpp"
 #include "core/result.hpp"
+#include "core/units.hpp"
 
 namespace trainyard::consensus {
 
@@ -73,5 +76,22 @@ private:
 };
 
 [[nodiscard]] std::string_view to_text(ValidatorSetError error);
+
+/// The epoch of a block: epoch e holds the heights e * length + 1 to (e + 1) * length, genesis is
+/// in none. Precondition: height >= 1, length >= 1.
+[[nodiscard]] Epoch epoch_of(Height height, uint64_t length);
+/// The last height of an epoch, whose block is its boundary.
+[[nodiscard]] Height boundary_of(Epoch epoch, uint64_t length);
+
+using SetPtr = std::shared_ptr<const ValidatorSet>;
+
+/// Who votes in which epoch. The sets of epochs 0 and 1 are that of genesis; that of e + 2 is fixed
+/// by the state after the boundary of e.
+class ValidatorSets {
+public:
+    virtual ~ValidatorSets() = default;
+    /// Never null. Asked only for epochs whose set is fixed by a final block.
+    [[nodiscard]] virtual SetPtr of_epoch(Epoch epoch) const = 0;
+};
 
 }  // namespace trainyard::consensus

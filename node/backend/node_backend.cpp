@@ -22,7 +22,8 @@ uint64_t NodeBackend::chain_id() const {
 std::vector<rpc::ValidatorInfo> NodeBackend::validators() const {
     std::vector<rpc::ValidatorInfo> infos;
     if (parts_.chain.is_foreign()) return infos;
-    for (const auto& v : parts_.chain.validators().all()) {
+    const auto set = parts_.chain.validators();
+    for (const auto& v : set->all()) {
         const bool is_self = parts_.self == v.address;
         infos.push_back({v.address, v.consensus_key, v.vrf_key, v.p2p_key,
                          Uint256(v.stake_gwei) * Uint256(1'000'000'000),

@@ -120,13 +120,11 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
             parts.network.punish(peer, 25, why);
             return;
         }
-        const auto from = parts.chain.validators().find_p2p_key(peer);
-        give(cb::Received{from.value_or(cb::Received{}.from), std::move(*message)});
+        give(cb::Received{peer, std::move(*message)});
     }
 
     void on_peer(const p2p::PeerEvent& event) {
-        const auto index = parts.chain.validators().find_p2p_key(event.peer);
-        if (event.is_up && index) give(cb::PeerConnected{*index});
+        if (event.is_up) give(cb::PeerConnected{event.peer});
     }
 
     double seconds_since(uint64_t then_us) const {
@@ -152,34 +150,33 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
 
     void carry_out(const cb::Persist& e) {
         const uint64_t before_us = clock.steady_us();
-        const bool kept = journal.append(e.view, e.record, e.sync).has_value();
+        const bool kept = journal.append(e.epoch, e.view, e.record, e.sync).has_value();
         const double took_s = seconds_since(before_us);
         if (e.sync) count([&](BftCounters& c) { c.fsync.add(took_s); });
         if (!kept)
             halt("the vote journal cannot be written: check the disk, then start the node again");
     }
     void carry_out(const cb::Forget& e) {
-        if (!journal.forget(e.below)) parts.log.warn("old votes could not be deleted");
+        if (!journal.forget(e.epoch, e.below)) parts.log.warn("old votes could not be deleted");
     }
     void carry_out(const cb::Send& e) {
-        const auto& peer = parts.chain.validators().at(e.to).p2p_key;
-        parts.network.send(peer, kind_of(e.message), cb::encode_message(e.message));
+        parts.network.send(e.to, kind_of(e.message), cb::encode_message(e.message));
     }
     void carry_out(const cb::Broadcast& e) {
         parts.network.broadcast(kind_of(e.message), cb::encode_message(e.message));
     }
     void carry_out(const cb::SetTimer& e) {
-        const View oldest = oldest_live_view();
-        std::erase_if(timers, [&](const auto& entry) { return entry.first.view < oldest; });
+        const auto standing_now = machine->standing();
+        // The last epoch's timers stay: one of them may pace the first view of this one.
+        const auto is_dead = [&](const cb::TimerId& id) {
+            if (id.epoch != standing_now.epoch) return id.epoch + 1 < standing_now.epoch;
+            return standing_now.view.value > 2 && id.view < standing_now.view - 2;
+        };
+        std::erase_if(timers, [&](const auto& entry) { return is_dead(entry.first); });
         auto [it, is_new] = timers.try_emplace(e.id, strand);
         it->second.start(runtime::Duration(e.after_ms),
                          [self = shared_from_this(), id = e.id] { self->give(cb::Timeout{id}); });
     }
-    View oldest_live_view() const {
-        const View view = machine->standing().view;
-        return view.value > 2 ? view - 2 : View{};
-    }
-
     void carry_out(const cb::Build& e) {
         count([](BftCounters& c) { ++c.proposed; });
         const chain::BuildRequest request{
@@ -190,11 +187,12 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
             .beneficiary = options.beneficiary,
             .now_s = clock.wall_ms() / 1000,
         };
-        parts.runtime.offload([self = shared_from_this(), request, view = e.view] {
-            auto& p = self->parts;
-            const auto source = p.pool.best(request.parent_hash);
-            self->post(cb::BuiltBlock{view, p.chain.build(request, source)});
-        });
+        parts.runtime.offload(
+            [self = shared_from_this(), request, at = std::pair(e.epoch, e.view)] {
+                auto& p = self->parts;
+                const auto source = p.pool.best(request.parent_hash);
+                self->post(cb::BuiltBlock{at.first, at.second, p.chain.build(request, source)});
+            });
     }
     void carry_out(const cb::Execute& e) {
         if (seen_us.size() >= kSeenMax) seen_us.clear();
@@ -228,6 +226,10 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         const auto block = parts.chain.final_block(e.hash);
         if (block != nullptr) carry_out(cb::Send{e.to, cb::BlockMessage{block}});
     }
+    void carry_out(const cb::ServeBoundary& e) {
+        const auto certificate = parts.chain.boundary_certificate(e.epoch);
+        if (certificate != nullptr) carry_out(cb::Send{e.to, cb::Cert{certificate}});
+    }
     void carry_out(const cb::Behind& e) {
         parts.log.info("behind the others, catching up", {{"to", e.block->header.number}});
         if (options.on_behind) options.on_behind(e);
@@ -237,7 +239,8 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
     }
     void carry_out(const cb::Evidence& e) {
         count([](BftCounters& c) { ++c.offences; });
-        const auto& who = parts.chain.validators().at(e.first.signer);
+        const auto set = parts.chain.sets().of_epoch(e.first.epoch);
+        const auto& who = set->at(e.first.signer);
         parts.log.warn("a validator broke a voting rule",
                        {{"validator", who.address}, {"view", e.first.view.value}});
     }
@@ -266,7 +269,7 @@ void BftNode::start() {
     impl_->strand.post([impl = impl_] {
         cb::Recovered recovered{impl->parts.chain.final_point(), impl->journal.load()};
         impl->machine =
-            std::make_unique<cb::Bft>(impl->options.params, impl->parts.chain.validators(),
+            std::make_unique<cb::Bft>(impl->options.params, impl->parts.chain.sets(),
                                       std::move(recovered), impl->options.signer, impl->checks);
         impl->inputs.push_front(cb::Start{});
         impl->drain();
@@ -282,9 +285,9 @@ cb::Standing BftNode::standing() const {
     return impl_->standing;
 }
 
-cb::Waiting BftNode::waiting() const {
+BftNode::Picture BftNode::picture() const {
     const std::lock_guard lock(impl_->mutex);
-    return impl_->waiting;
+    return {impl_->standing, impl_->waiting};
 }
 
 BftCounters BftNode::counters() const {

@@ -65,7 +65,12 @@ public:
     void synced();
     /// From any thread.
     [[nodiscard]] consensus::bft::Standing standing() const;
-    [[nodiscard]] consensus::bft::Waiting waiting() const;
+    /// Both of one moment: the indices of `waiting` belong to the set of the standing's epoch.
+    struct Picture {
+        consensus::bft::Standing standing;
+        consensus::bft::Waiting waiting;
+    };
+    [[nodiscard]] Picture picture() const;
     [[nodiscard]] BftCounters counters() const;
     [[nodiscard]] std::string halted() const;
 

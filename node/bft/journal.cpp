@@ -2,11 +2,14 @@
 // Journal over a key-value store.
 #include "node/bft/journal.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace trainyard::node::bft {
 namespace {
 
 constexpr std::string_view kPrefix = "vote";
-constexpr size_t kKeySize = kPrefix.size() + 16;
+constexpr size_t kKeySize = kPrefix.size() + 24;
 
 void append_be(Bytes& to, uint64_t value) {
     for (int shift = 56; shift >= 0; shift -= 8) to.push_back(static_cast<uint8_t>(value >> shift));
@@ -18,9 +21,10 @@ uint64_t load_be(const uint8_t* from) {
     return value;
 }
 
-Bytes key_of(View view, uint64_t sequence) {
+Bytes key_of(Epoch epoch, View view, uint64_t sequence) {
     Bytes key;
     append(key, as_bytes(kPrefix));
+    append_be(key, epoch.value);
     append_be(key, view.value);
     append_be(key, sequence);
     return key;
@@ -44,17 +48,19 @@ std::vector<Bytes> Journal::load() const {
     return records;
 }
 
-Result<Done, state::KvError> Journal::append(View view, BytesView record, bool sync) {
+Result<Done, state::KvError> Journal::append(Epoch epoch, View view, BytesView record, bool sync) {
     state::Batch batch;
-    batch.put(key_of(view, next_++), record);
+    batch.put(key_of(epoch, view, next_++), record);
     return kv_.write(batch, sync ? state::Durability::synced : state::Durability::buffered);
 }
 
-Result<Done, state::KvError> Journal::forget(View below) {
+Result<Done, state::KvError> Journal::forget(Epoch epoch, View below) {
     state::Batch batch;
     kv_.scan(as_bytes(kPrefix), [&](BytesView key, BytesView) {
         if (key.size() != kKeySize) return true;
-        if (load_be(&key[kPrefix.size()]) >= below.value) return false;
+        const uint8_t* at = &key[kPrefix.size()];
+        const std::pair kept{epoch.value, below.value};
+        if (std::pair{load_be(at), load_be(at + 8)} >= kept) return false;
         batch.erase(key);
         return true;
     });

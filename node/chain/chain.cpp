@@ -24,6 +24,14 @@ Result<Done, ChainError> write_genesis(state::World& world, const Chain::FirstBl
     return Done{};
 }
 
+consensus::bft::CertPtr certificate_at(const state::World& world, uint64_t height) {
+    const auto bytes = world.certificate(height);
+    if (!bytes || bytes->empty()) return nullptr;
+    auto certificate = consensus::bft::decode_certificate(*bytes);
+    if (!certificate) return nullptr;
+    return std::make_shared<const consensus::bft::Certificate>(std::move(*certificate));
+}
+
 }  // namespace
 
 std::optional<Bytes> BranchNodes::node(const Hash& hash) const {
@@ -125,9 +133,15 @@ const consensus::ChainConfig& Chain::config() const {
 bool Chain::is_foreign() const {
     return !impl_->options.validators;
 }
-const consensus::ValidatorSet& Chain::validators() const {
+const consensus::ValidatorSets& Chain::sets() const {
     ASSERT(!is_foreign());
-    return *impl_->options.validators;
+    return *impl_->sets;
+}
+Epoch Chain::epoch() const {
+    return consensus::epoch_of(Height{finalised()->height()} + 1, config().epoch_length);
+}
+consensus::SetPtr Chain::validators() const {
+    return sets().of_epoch(epoch());
 }
 const Hash& Chain::genesis_hash() const {
     return impl_->genesis_hash;
@@ -163,14 +177,15 @@ consensus::bft::FinalPoint Chain::final_point() const {
             const auto header = world.header_by_number(height.value);
             return header ? header->prev_randao : Hash{};
         });
-    consensus::bft::CertPtr own;
-    const auto bytes = world.certificate(block->height());
-    if (bytes && !bytes->empty()) {
-        auto certificate = consensus::bft::decode_certificate(*bytes);
-        if (certificate && certificate->block == block->hash)
-            own = std::make_shared<consensus::bft::Certificate>(std::move(*certificate));
-    }
-    return {block->block.header, block->hash, std::move(trail), std::move(own)};
+    auto certificate = certificate_at(world, block->height());
+    if (certificate && certificate->block != block->hash) certificate = nullptr;
+    return {block->block.header, block->hash, std::move(trail), std::move(certificate)};
+}
+
+consensus::bft::CertPtr Chain::boundary_certificate(Epoch epoch) const {
+    if (epoch >= this->epoch()) return nullptr;
+    return certificate_at(*impl_->world,
+                          consensus::boundary_of(epoch, config().epoch_length).value);
 }
 
 consensus::bft::BlockPtr Chain::final_block(const Hash& hash) const {

@@ -16,6 +16,7 @@
 #include "consensus/transition/block.hpp"
 #include "core/block.hpp"
 #include "core/result.hpp"
+#include "node/chain/sets.hpp"
 #include "node/config/genesis.hpp"
 #include "state/kv.hpp"
 #include "state/view.hpp"
@@ -68,8 +69,10 @@ public:
     struct Options {
         consensus::ChainConfig config;
         FirstBlock first;
-        std::optional<consensus::ValidatorSet> validators;  ///< none on a foreign chain
+        std::optional<consensus::ValidatorSet> validators;  ///< of genesis; none on a foreign chain
         consensus::Executor* executor = nullptr;            ///< for the transactions of one block
+        SetReader read_set{};  ///< none: the set of genesis is that of all epochs
+        std::function<void(Epoch, const std::string& why)> on_unreadable_set{};
     };
     /// Opens the store, or writes the genesis into an empty one.
     [[nodiscard]] static Result<std::unique_ptr<Chain>, ChainError> open(state::Kv& kv,
@@ -79,8 +82,11 @@ public:
     [[nodiscard]] const consensus::ChainConfig& config() const;
     /// True if nobody votes on this chain: it was imported, and gets no new blocks.
     [[nodiscard]] bool is_foreign() const;
-    /// Precondition: not foreign.
-    [[nodiscard]] const consensus::ValidatorSet& validators() const;
+    /// The sets of all epochs that are fixed. Precondition: not foreign.
+    [[nodiscard]] const consensus::ValidatorSets& sets() const;
+    /// The set that votes on the block after the last final one. Precondition: not foreign.
+    [[nodiscard]] consensus::SetPtr validators() const;
+    [[nodiscard]] Epoch epoch() const;  ///< of that block
     [[nodiscard]] const Hash& genesis_hash() const;
 
     // --- for the vote machine
@@ -97,6 +103,8 @@ public:
     [[nodiscard]] Result<Done, ChainError> finalise(const Hash& hash,
                                                     const consensus::bft::Certificate& certificate);
     [[nodiscard]] consensus::bft::FinalPoint final_point() const;
+    /// The FINALIZATION of the last block of an epoch, or null where that is not final here.
+    [[nodiscard]] consensus::bft::CertPtr boundary_certificate(Epoch epoch) const;
     /// A final block as the machine sends it to a peer, or null.
     [[nodiscard]] consensus::bft::BlockPtr final_block(const Hash& hash) const;
 

@@ -139,10 +139,18 @@ Result<Done, ChainError> Chain::apply_final(BytesView block_bytes, BytesView cer
         return unexpected(ChainError{"a final block does not follow the one before"});
     }
     waiting.push_back({hash, encode_body(*block), block->header});
-    if (!certifies(*certificate, hash)) return Done{};
+    const Height height{block->header.number};
+    const Epoch epoch = consensus::epoch_of(height, config().epoch_length);
+    if (!certifies(*certificate, hash)) {
+        if (height != consensus::boundary_of(epoch, config().epoch_length)) return Done{};
+        waiting.clear();  // the set that certifies a descendant may hang on this very block
+        return unexpected(ChainError{"the last block of an epoch lacks its own certificate"});
+    }
     const auto batch = std::move(waiting);
     waiting.clear();
-    if (!cb::verify_certificate(*certificate, validators(), impl_->identity()))
+    if (certificate->epoch != epoch)
+        return unexpected(ChainError{"a finality certificate is of another epoch"});
+    if (!cb::verify_certificate(*certificate, *sets().of_epoch(epoch), impl_->identity()))
         return unexpected(ChainError{"a finality certificate is not signed by a quorum"});
     for (const auto& next : batch) {
         const bool known = by_hash(next.hash) != nullptr;

@@ -51,11 +51,17 @@ struct Branch {
 
 struct Chain::Impl {
     Impl(Options o, std::unique_ptr<state::World> w)
-        : options(std::move(o)), world(std::move(w)), store(*world) {}
+        : options(std::move(o)), world(std::move(w)), store(*world) {
+        if (options.validators)
+            sets.emplace(*options.validators,
+                         StateSets::Parts{*world, options.config, options.read_set,
+                                          options.on_unreadable_set});
+    }
 
     const Options options;
     std::unique_ptr<state::World> world;
     FinalBlocks store;
+    std::optional<StateSets> sets;  ///< none on a foreign chain
     vm::CodeCache codes;
     Hash genesis_hash;
     Listener listener;

@@ -31,11 +31,12 @@ constexpr uint64_t kBlobBytesMax = 4ull << 30;
 cb::Params machine_params(const NodeSetup& setup) {
     cb::Params params;
     params.chain = {setup.chain.chain_id, setup.genesis_hash};
-    params.self = setup.self;
+    if (setup.keys) params.self = public_key(setup.keys->consensus);
     params.delta_ms = setup.chain.delta_ms;
     params.execute_ms = setup.chain.delta_ms;
     params.block_interval_ms = setup.chain.block_interval_ms;
     params.mini_epoch_length = setup.chain.mini_epoch_length;
+    params.epoch_length = setup.chain.epoch_length;
     return params;
 }
 
@@ -124,9 +125,13 @@ private:
 // --- building
 
 Result<Done, std::string> Node::build() {
-    auto opened =
-        chain::Chain::open(*stores_.chain, {setup_.chain, setup_.genesis, *setup_.validators,
-                                            config_.parallel > 1 ? &executor_ : nullptr});
+    chain::Chain::Options options{setup_.chain, setup_.genesis, *setup_.validators,
+                                  config_.parallel > 1 ? &executor_ : nullptr};
+    options.on_unreadable_set = [log = log_](Epoch epoch, const std::string& why) {
+        log.error("validator set unreadable, the one before stays",
+                  {{"epoch", epoch.value}, {"why", why}});
+    };
+    auto opened = chain::Chain::open(*stores_.chain, std::move(options));
     if (!opened) return unexpected(opened.error().what);
     chain_ = std::move(*opened);
     first_height_ = chain_->finalised()->height();
@@ -154,7 +159,7 @@ void Node::build_machine() {
     bft::BftNode::Options options;
     options.params = machine_params(setup_);
     options.signer = voting_ ? &voting_->signer() : nullptr;
-    if (setup_.self) options.beneficiary = setup_.validators->at(*setup_.self).address;
+    if (setup_.keys) options.beneficiary = *address_of(setup_.keys->account);
     options.on_behind = [this](const cb::Behind& behind) {
         sync_->catch_up(Height{behind.block->header.number});
     };
@@ -180,7 +185,7 @@ void Node::build_rpc() {
         .self = {},
         .version = "trainyard/v" + std::string(kVersion) + "/linux/cpp20",
     };
-    if (setup_.self) parts.self = setup_.validators->at(*setup_.self).address;
+    if (setup_.keys) parts.self = *address_of(setup_.keys->account);
     parts.condition.status = [this] { return status(); };
     parts.condition.syncing = [this] { return syncing(); };
     parts.condition.peers = [this] { return peers(); };
@@ -260,12 +265,13 @@ void Node::on_tx(const p2p::PeerId& peer, Bytes payload) {
 
 rpc::NodeStatus Node::status() const {
     rpc::NodeStatus status;
-    const auto standing = bft_->standing();
-    const auto waiting = bft_->waiting();
-    const auto& validators = chain_->validators();
+    const auto [standing, waiting] = bft_->picture();
+    const auto set = chain_->sets().of_epoch(standing.epoch);
+    const auto& validators = *set;
+    status.epoch = standing.epoch.value;
     status.view = standing.view.value;
     status.halted = bft_->halted();
-    if (standing.leader < validators.size()) {  // before the machine has started it is none
+    if (standing.leader < standing.set_size) {  // before the machine has started it is none
         status.leader = validators.at(standing.leader).address;
         status.waits_for = words_of(waiting, standing, validators);
         for (const auto index : waiting.missing)

@@ -49,7 +49,14 @@ std::string votes_missing(const cb::Waiting& waiting, const consensus::Validator
 
 void add_consensus(Metrics& out, const cb::Standing& at, const bft::BftCounters& c) {
     const auto number = [](uint64_t n) { return static_cast<double>(n); };
-    out.gauge("trainyard_consensus_view", "Current view.", number(at.view.value));
+    out.gauge("trainyard_consensus_epoch", "Current epoch.", number(at.epoch.value));
+    out.gauge("trainyard_consensus_view", "Current view, counted from 1 in each epoch.",
+              number(at.view.value));
+    out.gauge("trainyard_consensus_validators", "Validators of the current epoch.",
+              static_cast<double>(at.set_size));
+    out.gauge("trainyard_consensus_own_weight",
+              "Own share of the current epoch's stake, 0 to 1; 0: this node follows.",
+              at.total_gwei == 0 ? 0 : number(at.own_gwei) / number(at.total_gwei));
     out.gauge("trainyard_consensus_certified_height", "Height of the latest certified block.",
               number(at.certified_height.value));
     out.gauge("trainyard_consensus_final_height", "Height of the last final block.",
@@ -151,7 +158,8 @@ void add_machine(Metrics& out, const ReportParts& parts) {
 
 std::string words_of(const cb::Waiting& waiting, const cb::Standing& standing,
                      const consensus::ValidatorSet& validators) {
-    const std::string view = "view " + std::to_string(standing.view.value);
+    const std::string view = "view " + std::to_string(standing.view.value) + " of epoch " +
+                             std::to_string(standing.epoch.value);
     switch (waiting.need) {
         case cb::Need::proposal:
             return "the proposal of " + view + " by its leader " +
@@ -168,6 +176,10 @@ std::string words_of(const cb::Waiting& waiting, const cb::Standing& standing,
             return "the execution of the block notarized in " + view;
         case cb::Need::nullifies:
             return "votes to give up " + view + ": " + votes_missing(waiting, validators);
+        case cb::Need::finalizes:
+            return "votes that make the last block of epoch " +
+                   std::to_string(standing.epoch.value) +
+                   " final: " + votes_missing(waiting, validators);
         case cb::Need::final_blocks:
             return "final blocks that other nodes have";
     }

@@ -84,12 +84,6 @@ Result<Done, std::string> read_keys(NodeSetup& setup, const std::string& folder)
     }
     auto keys = wallet::load_validator_keys(folder);
     if (!keys) return unexpected(keys.error().text);
-    const auto consensus_key = public_key(keys->consensus);
-    setup.self = setup.validators->find_consensus_key(*consensus_key);
-    if (!setup.self)
-        return unexpected(folder +
-                          ": the consensus key is none of this chain's validators; use "
-                          "the keyring the genesis was made with, or leave `keys` empty");
     setup.p2p_key = keys->p2p;
     setup.keys = std::move(*keys);
     return Done{};

@@ -22,9 +22,8 @@ struct NodeSetup {
     config::Genesis genesis;
     Hash genesis_hash;
     consensus::ChainConfig chain;
-    std::optional<consensus::ValidatorSet> validators;  ///< always present after read_setup
+    std::optional<consensus::ValidatorSet> validators;  ///< of genesis; there after read_setup
     std::optional<wallet::ValidatorKeys> keys;          ///< absent: follow without voting
-    std::optional<consensus::ValidatorIndex> self;
     SecretKey p2p_key;
     std::vector<p2p::StaticPeer> peers;
 };

@@ -23,12 +23,14 @@ std::string_view name_of(cb::VoteKind kind) {
 
 /// The journal of a data folder that is older than its signing database knows votes as well.
 Result<Done, std::string> take_over_journal(signer::SigningDb& db, state::Kv& votes,
-                                            consensus::ValidatorIndex self) {
+                                            const signer::Owner& owner) {
     signer::History known;
     for (const auto& record : bft::Journal(votes).load()) {
         const auto message = cb::decode_message(record);
         const auto* vote = message ? std::get_if<cb::Vote>(&*message) : nullptr;
-        if (vote != nullptr && vote->signer == self && !known.objection(*vote)) known.record(*vote);
+        if (vote != nullptr && !known.objection(*vote) &&
+            verify(owner.key, cb::vote_digest(owner.chain, *vote), vote->signature))
+            known.record(*vote);
     }
     if (known.views.empty() || known.newest() <= db.newest()) return Done{};
     const auto merged = db.merge_in(known);
@@ -51,8 +53,7 @@ Result<std::unique_ptr<NodeVoting>, std::string> NodeVoting::open(const NodeSetu
             "this folder's signing database was retired by `slashing-protection export --retire`: "
             "its key votes elsewhere. Follow without `keys`, or import the other machine's export "
             "into a fresh data folder");
-    if (auto done = take_over_journal(**db, votes, *setup.self); !done)
-        return unexpected(done.error());
+    if (auto done = take_over_journal(**db, votes, owner); !done) return unexpected(done.error());
     auto voting = std::make_unique<NodeVoting>();
     voting->db_ = std::move(*db);
     voting->signer_ = std::make_unique<signer::GuardedSigner>(

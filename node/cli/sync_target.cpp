@@ -6,7 +6,8 @@ namespace trainyard::node::cli {
 
 p2p::Status ChainSyncTarget::status() const {
     const auto head = chain_.finalised();
-    return {Height{head->height()}, head->hash, Epoch{}, bft_.standing().view};
+    const auto standing = bft_.standing();
+    return {Height{head->height()}, head->hash, standing.epoch, standing.view};
 }
 
 std::optional<p2p::FinalisedBlock> ChainSyncTarget::final_block(Height height) const {

@@ -9,15 +9,15 @@ namespace cb = consensus::bft;
 using cb::VoteKind;
 
 cb::Vote Liar::vote(VoteKind kind, View view, const Hash& block) const {
-    cb::Vote out{kind, {}, view, block, self, {}};
+    cb::Vote out{kind, seat.epoch, view, block, seat.index, {}};
     out.signature = *signer->sign(chain, out);
     return out;
 }
 
 void Liar::say(Outgoing& out, const cb::Vote& message) {
-    if (!said_.emplace(message.kind, message.view, message.block).second) return;
+    if (!said_.emplace(message.kind, message.epoch, message.view, message.block).second) return;
     for (unsigned to = 0; to < nodes; ++to)
-        if (to != self) out.emplace_back(to, message);
+        if (to != owner) out.emplace_back(to, message);
 }
 
 /// The same proposal with another block: a longer body, or a state root that execution refutes.
@@ -62,9 +62,9 @@ Outgoing Liar::speak(const std::vector<unsigned>& to, const cb::Message& message
 
 cb::Cert Liar::forge(VoteKind kind, View view, const Hash& block) const {
     const auto signature = vote(kind, view, block).signature;
-    cb::Certificate out{kind, {}, view, block, static_cast<uint16_t>(nodes), {}, {}};
-    out.signers.resize((nodes + 7) / 8);
-    for (unsigned i = 0; i < nodes; ++i) {
+    cb::Certificate out{kind, seat.epoch, view, block, seat.set_size, {}, {}};
+    out.signers.resize((seat.set_size + 7) / 8);
+    for (unsigned i = 0; i < seat.set_size; ++i) {
         out.signers[i / 8] |= static_cast<uint8_t>(1U << i % 8);
         out.signatures.push_back(signature);
     }
@@ -78,7 +78,7 @@ Outgoing Liar::react_with_forgeries(const cb::Message& message) const {
     if (!proposal) return out;
     const View view = cb::decode_seal(proposal->block->header.extra_data)->view;
     for (unsigned to = 0; to < nodes; ++to) {
-        if (to == self) continue;
+        if (to == owner) continue;
         if (to % 2 == view.value % 2)
             out.emplace_back(to, forge(VoteKind::finalize, view, proposal->block->hash));
         else

@@ -28,10 +28,18 @@ inline constexpr unsigned kBehaviours = 8;  ///< that are drawn: a twin needs it
 /// Whom a message goes to; the index of the receiver.
 using Outgoing = std::vector<std::pair<unsigned, consensus::bft::Message>>;
 
+/// Where a validator sits in one epoch.
+struct Seat {
+    Epoch epoch;
+    consensus::ValidatorIndex index = 0;
+    uint16_t set_size = 0;
+};
+
 struct Liar {
     Behaviour behaviour = Behaviour::honest;
-    consensus::ValidatorIndex self = 0;
+    unsigned owner = 0;  ///< of its keys
     unsigned nodes = 0;
+    Seat seat;  ///< in the epoch in which it is asked to lie
     consensus::bft::ChainIdentity chain;
     consensus::bft::Signer* signer = nullptr;
 
@@ -53,7 +61,7 @@ private:
     /// Once only for each vote: two liars must not echo each other for ever.
     void say(Outgoing& out, const consensus::bft::Vote& vote);
 
-    std::set<std::tuple<consensus::bft::VoteKind, View, Hash>> said_;
+    std::set<std::tuple<consensus::bft::VoteKind, Epoch, View, Hash>> said_;
 };
 
 }  // namespace trainyard::sim

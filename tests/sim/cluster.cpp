@@ -13,6 +13,9 @@ namespace {
 
 constexpr uint64_t kDeltaMs = 100;
 constexpr uint64_t kExecuteMs = 60;
+constexpr uint64_t kNoEpochs = uint64_t{1} << 40;  ///< longer than any run
+constexpr uint64_t kLookMs = 1000;                 ///< how often nodes compare heights
+constexpr uint64_t kRestartMs = 60'000;            ///< in calm runs
 
 std::vector<uint64_t> draw_stakes(const Options& options, Random& random) {
     std::vector<uint64_t> out;
@@ -47,23 +50,41 @@ Cluster::Cluster(const Options& options)
       faults_(options.faults),
       random_(options.seed),
       keys_(make_keyring(draw_stakes(options, random_), keys_of(options))) {
-    genesis_.prev_randao = seed_with_leaders(keys_.set, options.twins.leaders);
-    genesis_.state_root = keccak256(as_bytes("state of a simulated chain"));
-    genesis_hash_ = hash_header(genesis_);
-    params_.chain = {options.seed, genesis_hash_};
-    params_.delta_ms = kDeltaMs;
-    params_.execute_ms = kExecuteMs;
-    params_.block_interval_ms = random_.one_in(2) ? 0 : random_.between(1, 150);
-    params_.mini_epoch_length = random_.between(1, 8);
-    params_.skip_after_views = random_.between(4, 16);
-    wire_ = random_.one_in(4);
     nodes_.resize(options.nodes + options.twins.count);
     draw_faults();
     draw_behaviours();
+    std::vector<bool> liars;
+    for (unsigned i = 0; i < options.nodes; ++i) liars.push_back(!nodes_[i].honest());
+    electorate_ = std::make_unique<Electorate>(keys_.validators, liars, options.churn);
+    draw_chain();
     std::vector<bool> honest;
-    for (const auto& node : nodes_) honest.push_back(node.honest());
-    checker_ = std::make_unique<Checker>(std::move(honest));
+    for (const bool liar : liars) honest.push_back(!liar);
+    checker_ = std::make_unique<Checker>(
+        std::move(honest),
+        Checker::Chain{params_.chain, params_.epoch_length, *electorate_, *keys_.checks});
     network_ = std::make_unique<Network>(faults_, nodes_.size(), kDeltaMs, random_);
+}
+
+void Cluster::draw_chain() {
+    genesis_.prev_randao = seed_with_leaders(*electorate_->genesis(), options_.twins.leaders);
+    genesis_.state_root = keccak256(as_bytes("state of a simulated chain"));
+    genesis_hash_ = hash_header(genesis_);
+    params_.chain = {options_.seed, genesis_hash_};
+    for (auto& node : nodes_) node.liar.chain = params_.chain;
+    params_.delta_ms = kDeltaMs;
+    params_.execute_ms = kExecuteMs;
+    params_.block_interval_ms = random_.one_in(2) ? 0 : random_.between(1, 150);
+    if (options_.interval_ms > 0) params_.block_interval_ms = options_.interval_ms;
+    params_.mini_epoch_length = random_.between(1, 8);
+    params_.skip_after_views = random_.between(4, 16);
+    draw_epochs();
+    wire_ = random_.one_in(4);
+}
+
+void Cluster::draw_epochs() {
+    const bool many = options_.churn || (options_.twins.count == 0 && random_.one_in(2));
+    params_.epoch_length = many ? random_.between(1, 12) : kNoEpochs;
+    if (options_.epoch_length > 0) params_.epoch_length = options_.epoch_length;
 }
 
 void Cluster::draw_faults() {
@@ -81,9 +102,9 @@ void Cluster::draw_behaviours() {
     for (unsigned i = 0; i < nodes_.size(); ++i) {
         const unsigned self = i < options_.nodes ? i : i - options_.nodes;
         auto& liar = nodes_[i].liar;
-        liar.self = static_cast<consensus::ValidatorIndex>(self);
+        nodes_[i].sets = std::make_unique<NodeSets>(*this, i);
+        liar.owner = self;
         liar.nodes = options_.nodes;
-        liar.chain = params_.chain;
         liar.signer = keys_.signers[self].get();
         if (self < options_.twins.count) liar.behaviour = Behaviour::twin;
     }
@@ -95,13 +116,14 @@ void Cluster::draw_behaviours() {
 }
 
 void Cluster::draw_liars(bool too_many) {
-    const auto& set = keys_.set;
-    uint64_t weight = 0;
+    uint64_t weight = 0, total = 0;
+    for (const auto& v : keys_.validators) total += v.stake_gwei;
+    const uint64_t bound = (total - 1) / 3;
     unsigned liars = 0;
     for (unsigned i = 0; i < nodes_.size() && liars < options_.byzantine_max; ++i) {
-        const auto stake = set.at(nodes_[i].liar.self).stake_gwei;
-        const bool fits = weight + stake <= set.fault_bound();
-        if (!fits && !(too_many && weight <= set.fault_bound())) continue;
+        const auto stake = keys_.validators[i].stake_gwei;
+        const bool fits = weight + stake <= bound;
+        if (!fits && !(too_many && weight <= bound)) continue;
         weight += stake;
         ++liars;
         nodes_[i].liar.behaviour =
@@ -123,9 +145,14 @@ Outcome Cluster::run() {
         for (const auto& node : nodes_) groups.push_back(node.honest() ? 1 + turn++ % 2 : 0);
         network_->force_groups(std::move(groups));
     }
+    if (options_.churn)
+        for (unsigned i = 0; i < nodes_.size(); ++i)
+            push(random_.between(0, kLookMs), i, Control::look);
+    if (options_.calm_ms > 0) push(kRestartMs, 0, Control::restart);
     push(heal_ms_, 0, Control::heal);
     height_goal_ = options_.heights_min;
-    const uint64_t end_ms = std::max(heal_ms_, options_.down_until_ms) + options_.settle_ms_max;
+    const uint64_t end_ms =
+        std::max({heal_ms_, options_.down_until_ms, options_.calm_ms}) + options_.settle_ms_max;
     while (!queue_.empty() && checker_->failure().empty() && !is_done()) {
         const Event event = queue_.top();
         queue_.pop();
@@ -144,9 +171,21 @@ Outcome Cluster::outcome() {
     stats_.evidence = checker_->evidence();
     stats_.simulated_ms = now_ms_;
     stats_.final_height = lowest_height();
-    for (const auto& node : nodes_)
-        if (node.machine)
-            stats_.views = std::max(stats_.views, node.machine->standing().view.value);
+    for (const auto& node : nodes_) {
+        if (!node.machine) continue;
+        const auto standing = node.machine->standing();
+        stats_.views = std::max(stats_.views, standing.view.value);
+        stats_.epochs = std::max(stats_.epochs, standing.epoch.value);
+    }
+    for (Epoch e{1}; options_.churn && e.value <= stats_.epochs; ++e) {
+        const auto before = checker_->set_of(e - 1), after = checker_->set_of(e);
+        if (!before || !after) break;
+        const auto changes = changes_between(*before, *after);
+        stats_.changes.joined += changes.joined;
+        stats_.changes.gone += changes.gone;
+        stats_.changes.slashed += changes.slashed;
+        stats_.changes.raised += changes.raised;
+    }
     return stats_;
 }
 
@@ -156,8 +195,9 @@ std::string Cluster::describe() const {
         out += "\n  behaviour " + std::to_string(static_cast<int>(node.liar.behaviour));
         if (!node.machine) continue;
         const auto s = node.machine->standing();
-        out += " view " + std::to_string(s.view.value) + " leader " + std::to_string(s.leader) +
-               " final " + std::to_string(s.final_height.value) + " in view " +
+        out += " epoch " + std::to_string(s.epoch.value) + " view " + std::to_string(s.view.value) +
+               " leader " + std::to_string(s.leader) + " final " +
+               std::to_string(s.final_height.value) + " in view " +
                std::to_string(s.final_view.value) + " certified " +
                std::to_string(s.certified_height.value) + " in view " +
                std::to_string(s.certified_view.value);
@@ -177,7 +217,8 @@ uint64_t Cluster::lowest_height() const {
 }
 
 bool Cluster::is_done() const {
-    return healed_ && now_ms_ >= options_.down_until_ms && lowest_height() >= height_goal_;
+    return healed_ && now_ms_ >= std::max(options_.down_until_ms, options_.calm_ms) &&
+           lowest_height() >= height_goal_;
 }
 
 void Cluster::push(uint64_t at_ms, unsigned node,
@@ -195,7 +236,7 @@ void Cluster::handle(const Event& event) {
     if (const auto* wire = std::get_if<WireBytes>(&event.what)) {
         auto message = cb::decode_message(*wire->bytes);
         if (!message) return checker_->fail("a message of ours does not decode");
-        return deliver(event.node, cb::Received{nodes_[wire->from].liar.self, std::move(*message)});
+        return deliver(event.node, cb::Received{peer_of(wire->from), std::move(*message)});
     }
     const auto& input = std::get<cb::Input>(event.what);
     // Messages outlive a crash of their receiver; timers and verdicts do not.
@@ -210,6 +251,12 @@ void Cluster::control(Control what, unsigned node) {
             return start(node);
         case Control::sync:
             return sync(node);
+        case Control::look:
+            look_around(node);
+            return push(now_ms_ + kLookMs, node, Control::look);
+        case Control::restart:
+            restart_someone();
+            return push(now_ms_ + kRestartMs, 0, Control::restart);
         case Control::split:
             if (healed_) return;
             network_->split();
@@ -230,7 +277,7 @@ void Cluster::control(Control what, unsigned node) {
 
 void Cluster::deliver(unsigned index, const cb::Input& input) {
     auto& node = nodes_[index];
-    if (const auto* received = std::get_if<cb::Received>(&input); received && !node.honest())
+    if (const auto* received = std::get_if<cb::Received>(&input); received && lies(index))
         transmit(index, node.liar.react(received->message));
     const auto effects = node.machine->step(input);
     const bool dies = faults_.crash && !healed_ && node.honest() && random_.one_in(150);
@@ -249,10 +296,10 @@ void Cluster::start(unsigned index) {
         for (const auto& other : nodes_)
             stats_.height_at_return =
                 std::max<uint64_t>(stats_.height_at_return, other.finals.size());
-    params_.self = node.liar.self;
+    params_.self = keys_.validators[node.liar.owner].consensus_key;
     cb::Recovered recovered{final_point(node), {}};
     for (const auto& record : node.disk) recovered.records.push_back(record.bytes);
-    node.machine = std::make_unique<cb::Bft>(params_, keys_.set, std::move(recovered),
+    node.machine = std::make_unique<cb::Bft>(params_, *node.sets, std::move(recovered),
                                              node.liar.signer, *keys_.checks);
     deliver(index, cb::Start{});
 }
@@ -298,15 +345,59 @@ cb::FinalPoint Cluster::final_point(const Node& node) const {
 std::vector<unsigned> Cluster::others(unsigned node) const {
     std::vector<unsigned> out;
     for (unsigned i = 0; i < nodes_.size(); ++i)
-        if (nodes_[i].liar.self != nodes_[node].liar.self) out.push_back(i);
+        if (nodes_[i].liar.owner != nodes_[node].liar.owner) out.push_back(i);
     return out;
 }
 
-std::vector<unsigned> Cluster::nodes_of(consensus::ValidatorIndex validator) const {
+const cb::Peer& Cluster::peer_of(unsigned node) const {
+    return keys_.validators[nodes_[node].liar.owner].p2p_key;
+}
+
+std::vector<unsigned> Cluster::nodes_of(const cb::Peer& peer) const {
     std::vector<unsigned> out;
     for (unsigned i = 0; i < nodes_.size(); ++i)
-        if (nodes_[i].liar.self == validator) out.push_back(i);
+        if (peer_of(i) == peer) out.push_back(i);
     return out;
+}
+
+consensus::SetPtr NodeSets::of_epoch(Epoch epoch) const {
+    return cluster_.set_of(node_, epoch);
+}
+
+consensus::SetPtr Cluster::set_of(unsigned index, Epoch epoch) const {
+    const auto& node = nodes_[index];
+    if (options_.mutation == Mutation::old_set && epoch.value > 0) epoch = epoch - 1;
+    if (epoch.value < 2 || !electorate_->churns()) return electorate_->genesis();
+    if (options_.mutation == Mutation::own_set) {
+        const auto own = node.boundaries.find(epoch - 1);
+        if (own != node.boundaries.end()) return electorate_->after(epoch, own->second);
+    }
+    const uint64_t height = consensus::boundary_of(epoch - 2, params_.epoch_length).value;
+    ASSERT(height <= node.finals.size());
+    return electorate_->after(epoch, node.finals[height - 1].state);
+}
+
+/// Where a node sits in the epoch that it is in.
+std::optional<Seat> Cluster::seat_of(unsigned index) const {
+    const auto& node = nodes_[index];
+    if (!node.machine) return std::nullopt;
+    const Epoch epoch = node.machine->standing().epoch;
+    const auto set = set_of(index, epoch);
+    const auto seat = set->find_address(keys_.validators[node.liar.owner].address);
+    if (!seat) return std::nullopt;
+    return Seat{epoch, *seat, static_cast<uint16_t>(set->size())};
+}
+
+/// Liars follow the rules in some epochs, where the sets change; and where they have no vote.
+bool Cluster::lies(unsigned index) {
+    auto& liar = nodes_[index].liar;
+    if (liar.behaviour == Behaviour::honest) return false;
+    const auto seat = seat_of(index);
+    if (!seat) return false;
+    liar.seat = *seat;
+    const bool rests =
+        options_.churn && mix(options_.seed ^ mix(seat->epoch.value * 256 + index)) % 3 == 0;
+    return !rests;
 }
 
 Outcome simulate(const Options& options) {

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <queue>
 #include <variant>
 #include <vector>
 
 #include "tests/sim/byzantine.hpp"
 #include "tests/sim/checker.hpp"
+#include "tests/sim/electorate.hpp"
 #include "tests/sim/fake_keys.hpp"
 #include "tests/sim/network.hpp"
 #include "tests/sim/simulation.hpp"
@@ -16,6 +18,7 @@
 namespace trainyard::sim {
 
 struct DiskRecord {
+    Epoch epoch;
     View view;
     Bytes bytes;
     bool durable = false;
@@ -27,6 +30,19 @@ struct FinalEntry {
     consensus::bft::CertPtr certificate;
 };
 
+class Cluster;
+
+/// The sets as one node reads them from its own final blocks.
+class NodeSets final : public consensus::ValidatorSets {
+public:
+    NodeSets(const Cluster& cluster, unsigned node) : cluster_(cluster), node_(node) {}
+    [[nodiscard]] consensus::SetPtr of_epoch(Epoch epoch) const override;
+
+private:
+    const Cluster& cluster_;
+    unsigned node_;
+};
+
 /// One node. `disk` and `finals` survive a crash, the rest does not.
 struct Node {
     Liar liar;
@@ -35,6 +51,9 @@ struct Node {
     std::vector<DiskRecord> disk;
     std::vector<FinalEntry> finals;  ///< height h at h - 1
     std::map<Hash, Hash> states;     ///< executed blocks
+    std::unique_ptr<NodeSets> sets;
+    std::map<Epoch, Hash> boundaries;  ///< Mutation::own_set: the states certified first
+    uint64_t behind_since_ms = 0;      ///< 0: not behind
     bool syncing = false;
     bool forgets = false;  ///< Mutation::forget_nullify: stops after this input
 
@@ -46,7 +65,7 @@ struct WireBytes {
     unsigned from = 0;
     std::shared_ptr<const Bytes> bytes;
 };
-enum class Control : uint8_t { start, split, join, heal, sync };
+enum class Control : uint8_t { start, split, join, heal, sync, look, restart };
 
 struct Event {
     uint64_t at_ms = 0;
@@ -61,7 +80,14 @@ public:
     explicit Cluster(const Options& options);
     [[nodiscard]] Outcome run();
 
+    /// What a node takes for the set of an epoch.
+    [[nodiscard]] consensus::SetPtr set_of(unsigned node, Epoch epoch) const;
+
 private:
+    void draw_epochs();
+    void draw_chain();
+    void make_final(unsigned node, const FinalEntry& entry, bool proven);
+    void start_early(unsigned node, const consensus::bft::Certified& boundary);
     void draw_faults();
     void draw_behaviours();
     void draw_liars(bool too_many);
@@ -79,6 +105,10 @@ private:
     void start(unsigned node);
     void crash(unsigned node);
     void sync(unsigned node);
+    void look_around(unsigned node);
+    void restart_someone();
+    [[nodiscard]] std::optional<Seat> seat_of(unsigned node) const;
+    [[nodiscard]] bool lies(unsigned node);
     [[nodiscard]] consensus::bft::FinalPoint final_point(const Node& node) const;
     void send(unsigned node, const std::vector<unsigned>& to,
               const consensus::bft::Message& message);
@@ -86,7 +116,9 @@ private:
     [[nodiscard]] bool are_apart(unsigned from, unsigned to,
                                  const consensus::bft::Message& message) const;
     [[nodiscard]] std::vector<unsigned> others(unsigned node) const;  ///< its twin is none of them
-    [[nodiscard]] std::vector<unsigned> nodes_of(consensus::ValidatorIndex validator) const;
+    [[nodiscard]] std::vector<unsigned> nodes_of(const consensus::bft::Peer& peer) const;
+    [[nodiscard]] const consensus::bft::Peer& peer_of(unsigned node) const;
+    void record_votes(const consensus::bft::Message& message);
     [[nodiscard]] const Hash* state_of(const Node& node, const Hash& block) const;
 
     // effects
@@ -101,6 +133,7 @@ private:
     void on(unsigned node, const consensus::bft::Certified& e);
     void on(unsigned node, const consensus::bft::Finalized& e);
     void on(unsigned node, const consensus::bft::ServeBlock& e);
+    void on(unsigned node, const consensus::bft::ServeBoundary& e);
     void on(unsigned node, const consensus::bft::Behind& e);
     void on(unsigned node, const consensus::bft::Evidence& e);
     void on(unsigned node, const consensus::bft::GaveUp& e);
@@ -117,6 +150,7 @@ private:
     Random random_;
     Keyring keys_;
     consensus::bft::Params params_;
+    std::unique_ptr<Electorate> electorate_;
     Header genesis_;
     Hash genesis_hash_;
     std::vector<Node> nodes_;
@@ -125,6 +159,7 @@ private:
     std::priority_queue<Event, std::vector<Event>, Later> queue_;
     uint64_t now_ms_ = 0, order_ = 0;
     uint64_t heal_ms_ = 0, height_goal_ = 0;
+    uint64_t highest_ = 0, last_final_ms_ = 0;
     bool healed_ = false, wire_ = false;
     Outcome stats_;
 };

@@ -7,6 +7,11 @@
 
 namespace trainyard::sim {
 namespace cb = consensus::bft;
+namespace {
+
+constexpr uint64_t kLagBlocks = 3, kLagMs = 3000;  ///< as node/sync does
+
+}  // namespace
 
 void Cluster::apply(unsigned node, const cb::Effect& effect) {
     std::visit([&](const auto& e) { on(node, e); }, effect);
@@ -23,14 +28,16 @@ void Cluster::on(unsigned index, const cb::Persist& e) {
         if (node.forgets) return;
     }
     auto& disk = node.disk;
-    disk.push_back({e.view, e.record, false});
+    disk.push_back({e.epoch, e.view, e.record, false});
     if (!e.sync || options_.mutation == Mutation::send_before_sync) return;
     for (auto it = disk.rbegin(); it != disk.rend() && !it->durable; ++it) it->durable = true;
 }
 
 void Cluster::on(unsigned index, const cb::Forget& e) {
     auto& disk = nodes_[index].disk;
-    const auto is_old = [&](const DiskRecord& record) { return record.view < e.below; };
+    const auto is_old = [&](const DiskRecord& record) {
+        return std::pair(record.epoch, record.view) < std::pair(e.epoch, e.below);
+    };
     disk.erase(std::remove_if(disk.begin(), disk.end(), is_old), disk.end());
 }
 
@@ -44,20 +51,21 @@ void Cluster::on(unsigned index, const cb::Broadcast& e) {
 
 void Cluster::send(unsigned index, const std::vector<unsigned>& to, const cb::Message& message) {
     const auto& node = nodes_[index];
-    if (!node.honest()) return transmit(index, node.liar.speak(to, message, random_));
-    if (const auto* vote = std::get_if<cb::Vote>(&message)) checker_->on_vote(*vote);
-    if (const auto* proposal = std::get_if<cb::Propose>(&message)) {
-        const auto seal = cb::decode_seal(proposal->block->header.extra_data);
-        checker_->on_vote({cb::VoteKind::notarize,
-                           {},
-                           seal->view,
-                           proposal->block->hash,
-                           proposal->leader,
-                           proposal->signature});
-    }
+    if (lies(index)) return transmit(index, node.liar.speak(to, message, random_));
+    if (node.honest()) record_votes(message);
     Outgoing out;
     for (const unsigned receiver : to) out.emplace_back(receiver, message);
     transmit(index, out);
+}
+
+void Cluster::record_votes(const cb::Message& message) {
+    if (const auto* vote = std::get_if<cb::Vote>(&message)) checker_->on_vote(*vote);
+    if (const auto* again = std::get_if<cb::Repropose>(&message)) checker_->on_vote(again->vote);
+    const auto* proposal = std::get_if<cb::Propose>(&message);
+    if (!proposal) return;
+    const auto seal = cb::decode_seal(proposal->block->header.extra_data);
+    checker_->on_vote({cb::VoteKind::notarize, seal->epoch, seal->view, proposal->block->hash,
+                       proposal->leader, proposal->signature});
 }
 
 /// With twins, the groups of the view that a message belongs to; else never.
@@ -75,7 +83,7 @@ bool Cluster::are_apart(unsigned from, unsigned to, const cb::Message& message) 
 }
 
 void Cluster::transmit(unsigned from, const Outgoing& out) {
-    const auto sender = nodes_[from].liar.self;
+    const auto& sender = peer_of(from);
     for (const auto& [to, message] : out) {
         if (are_apart(from, to, message)) continue;
         for (const uint64_t at_ms : network_->arrivals(from, to, now_ms_)) {
@@ -97,7 +105,8 @@ void Cluster::on(unsigned index, const cb::Build& e) {
     const uint64_t at_ms = now_ms_ + random_.between(0, 30);
     const Hash* parent_state = state_of(node, e.parent_hash);
     if (!parent_state) return checker_->fail("asked to build on a block that was not executed");
-    if (random_.percent(1)) return push(at_ms, index, cb::Input(cb::BuiltBlock{e.view, nullptr}));
+    if (random_.percent(1))
+        return push(at_ms, index, cb::Input(cb::BuiltBlock{e.epoch, e.view, nullptr}));
     Bytes body(random_.between(0, 40), 0);
     for (auto& byte : body) byte = static_cast<uint8_t>(random_.next());
     Header header;
@@ -111,7 +120,7 @@ void Cluster::on(unsigned index, const cb::Build& e) {
     header.prev_randao = e.prev_randao;
     const auto block = cb::make_block(std::move(header), std::move(body));
     node.states[block->hash] = block->header.state_root;
-    push(at_ms, index, cb::Input(cb::BuiltBlock{e.view, block}));
+    push(at_ms, index, cb::Input(cb::BuiltBlock{e.epoch, e.view, block}));
 }
 
 const Hash* Cluster::state_of(const Node& node, const Hash& block) const {
@@ -135,15 +144,50 @@ void Cluster::on(unsigned index, const cb::Execute& e) {
          cb::Input(cb::BlockVerdict{e.block->hash, verdict}));
 }
 
-void Cluster::on(unsigned, const cb::Certified&) {}
+void Cluster::on(unsigned index, const cb::Certified& e) {
+    auto& node = nodes_[index];
+    const Height height{e.block->header.number};
+    const Epoch epoch = consensus::epoch_of(height, params_.epoch_length);
+    if (height != consensus::boundary_of(epoch, params_.epoch_length)) return;
+    const Hash* state = state_of(node, e.block->hash);
+    if (!state) return checker_->fail("certified before it was executed");
+    node.boundaries.emplace(epoch, *state);
+    if (options_.mutation == Mutation::start_early) start_early(index, e);
+}
+
+/// Takes a boundary for final that is only certified, and goes on in the next epoch.
+void Cluster::start_early(unsigned index, const cb::Certified& boundary) {
+    auto& node = nodes_[index];
+    const Hash& root = node.finals.empty() ? genesis_hash_ : node.finals.back().block->hash;
+    std::vector<cb::BlockPtr> path;
+    for (auto at = boundary.block; at; at = node.machine->find_block(at->header.parent_hash)) {
+        path.push_back(at);
+        if (at->header.parent_hash == root) break;
+    }
+    if (path.back()->header.parent_hash != root) return;
+    for (auto it = path.rbegin(); it != path.rend(); ++it)
+        make_final(index, {*it, *state_of(node, (*it)->hash), boundary.notarization}, false);
+    push(now_ms_, index, cb::Input(cb::Synced{final_point(node)}));
+}
 
 void Cluster::on(unsigned index, const cb::Finalized& e) {
     auto& node = nodes_[index];
     if (e.block->header.number <= node.finals.size()) return;  // stored before a crash
     const Hash* state = state_of(node, e.block->hash);
     if (!state) return checker_->fail("final before it was executed");
-    if (node.honest()) checker_->on_final(index, *e.block, *state);
-    node.finals.push_back({e.block, *state, e.certificate});
+    make_final(index, {e.block, *state, e.certificate}, true);
+}
+
+void Cluster::make_final(unsigned index, const FinalEntry& entry, bool proven) {
+    auto& node = nodes_[index];
+    if (node.honest())
+        checker_->on_final(index, *entry.block, entry.state,
+                           proven ? entry.certificate.get() : nullptr);
+    node.finals.push_back(entry);
+    if (node.finals.size() <= highest_) return;
+    highest_ = node.finals.size();
+    stats_.gap_ms = std::max(stats_.gap_ms, now_ms_ - last_final_ms_);
+    last_final_ms_ = now_ms_;
 }
 
 void Cluster::on(unsigned index, const cb::ServeBlock& e) {
@@ -151,6 +195,35 @@ void Cluster::on(unsigned index, const cb::ServeBlock& e) {
     for (auto it = finals.rbegin(); it != finals.rend(); ++it)
         if (it->block->hash == e.hash)
             return send(index, nodes_of(e.to), cb::BlockMessage{it->block});
+}
+
+void Cluster::on(unsigned index, const cb::ServeBoundary& e) {
+    const auto& finals = nodes_[index].finals;
+    const uint64_t height = consensus::boundary_of(e.epoch, params_.epoch_length).value;
+    if (height <= finals.size())
+        send(index, nodes_of(e.to), cb::Cert{finals[height - 1].certificate});
+}
+
+/// As block sync does: what others have is fetched where this node lags, for a while or by much.
+void Cluster::look_around(unsigned index) {
+    auto& node = nodes_[index];
+    if (!node.machine || seat_of(index)) return;  // validators have to get on by themselves
+    uint64_t best = 0;
+    for (const auto& other : nodes_)
+        if (other.honest()) best = std::max<uint64_t>(best, other.finals.size());
+    if (best <= node.finals.size()) return void(node.behind_since_ms = 0);
+    if (node.behind_since_ms == 0) node.behind_since_ms = now_ms_;
+    const bool lags = best - node.finals.size() >= kLagBlocks;
+    if (!lags && now_ms_ - node.behind_since_ms < kLagMs) return;
+    node.behind_since_ms = 0;
+    node.syncing = true;
+    sync(index);
+}
+
+/// In calm runs: one node at a time, which comes back at once from its disk.
+void Cluster::restart_someone() {
+    const auto index = static_cast<unsigned>(random_.next() % nodes_.size());
+    if (nodes_[index].machine) crash(index);
 }
 
 void Cluster::on(unsigned index, const cb::Behind&) {
@@ -170,8 +243,7 @@ void Cluster::sync(unsigned index) {
     const auto& source = *std::max_element(nodes_.begin(), nodes_.end(), fewer);
     for (size_t h = node.finals.size(); h < source.finals.size(); ++h) {
         const auto entry = source.finals[h];
-        if (node.honest()) checker_->on_final(index, *entry.block, entry.state);
-        node.finals.push_back(entry);
+        make_final(index, entry, options_.mutation != Mutation::start_early);
     }
     deliver(index, cb::Synced{final_point(node)});
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "core/assert.hpp"
 #include "core/hash.hpp"
 #include "tests/sim/random.hpp"
 
@@ -108,7 +107,7 @@ consensus::Validator make_validator(size_t owner, uint64_t stake_gwei, bool real
         return real ? *public_key(secret(owner, purpose)) : fake_key(owner, purpose);
     };
     Address address;
-    address[0] = static_cast<uint8_t>(owner + 1);  // sorted: index == owner
+    address[0] = static_cast<uint8_t>(owner + 1);
     return {address, key(1), key(2), key(3), stake_gwei};
 }
 
@@ -116,21 +115,20 @@ consensus::Validator make_validator(size_t owner, uint64_t stake_gwei, bool real
 
 Keyring make_keyring(const std::vector<uint64_t>& stakes_gwei, Keys kind) {
     const bool real = kind == Keys::real;
-    std::vector<consensus::Validator> validators;
-    for (size_t i = 0; i < stakes_gwei.size(); ++i)
-        validators.push_back(make_validator(i, stakes_gwei[i], real));
-    auto set = consensus::ValidatorSet::make(std::move(validators));
-    ASSERT(set.has_value());
-    Keyring out{std::move(*set), {}, nullptr};
+    Keyring out;
     for (size_t i = 0; i < stakes_gwei.size(); ++i) {
+        out.validators.push_back(make_validator(i, stakes_gwei[i], real));
         if (real)
             out.signers.push_back(std::make_unique<cb::KeySigner>(secret(i, 1), secret(i, 2)));
         else
-            out.signers.push_back(
-                std::make_unique<FakeSigner>(out.set.at(static_cast<uint16_t>(i))));
+            out.signers.push_back(std::make_unique<FakeSigner>(out.validators[i]));
     }
     out.checks = make_checks(kind);
     return out;
+}
+
+unsigned owner_of(const consensus::Validator& validator) {
+    return validator.address[0] - 1U;
 }
 
 Hash body_root(BytesView body) {

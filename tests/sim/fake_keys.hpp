@@ -12,8 +12,8 @@ namespace trainyard::sim {
 
 /// Whatever signs and checks in one run: fake or real, by choice.
 struct Keyring {
-    consensus::ValidatorSet set;
-    std::vector<std::unique_ptr<consensus::bft::Signer>> signers;  ///< by validator index
+    std::vector<consensus::Validator> validators;  ///< sorted by address, each of one owner
+    std::vector<std::unique_ptr<consensus::bft::Signer>> signers;  ///< by owner
     std::unique_ptr<consensus::bft::Checks> checks;
 };
 
@@ -25,6 +25,9 @@ enum class Keys : uint8_t {
 
 /// `stakes_gwei` gives one validator each.
 [[nodiscard]] Keyring make_keyring(const std::vector<uint64_t>& stakes_gwei, Keys kind);
+
+/// The position of a validator in its keyring, whichever set it was found in.
+[[nodiscard]] unsigned owner_of(const consensus::Validator& validator);
 
 /// The transactions root that the simulated chain gives a body.
 [[nodiscard]] Hash body_root(BytesView body);

@@ -29,9 +29,12 @@ struct Command {
 
 constexpr const char* kUsage =
     "simulate [--seed N] [--runs M] [--nodes n] [--byzantine f] [--faults LIST] [--heights h]\n"
-    "         [--mutation NAME] [--real-keys] [--jobs k] [--verbose]\n"
+    "         [--mutation NAME] [--real-keys] [--churn] [--epoch-length E] [--jobs k] [--verbose]\n"
     "  LIST: all, none, or some of loss,delay,reorder,duplicate,partition,crash,torn,byzantine\n"
-    "  NAME: none, send_before_sync, too_many_byzantine, forget_nullify, trust_signatures\n"
+    "  NAME: none, send_before_sync, too_many_byzantine, forget_nullify, trust_signatures, "
+    "old_set,\n"
+    "        own_set, start_early\n"
+    "  --churn: validators join, leave, are slashed and raised in every epoch\n"
     "simulate twins [--nodes n] [--twins t] [--views v] [--samples S] [--seed N] [--jobs k]\n"
     "  every leader and every split of the nodes in v views, or S of them at random; the first t\n"
     "  validators run twice\n"
@@ -46,7 +49,10 @@ bool parse_mutation(const std::string& word, Mutation& out) {
         {"send_before_sync", Mutation::send_before_sync},
         {"too_many_byzantine", Mutation::too_many_byzantine},
         {"forget_nullify", Mutation::forget_nullify},
-        {"trust_signatures", Mutation::trust_signatures}};
+        {"trust_signatures", Mutation::trust_signatures},
+        {"old_set", Mutation::old_set},
+        {"own_set", Mutation::own_set},
+        {"start_early", Mutation::start_early}};
     const auto it = known.find(word);
     if (it != known.end()) out = it->second;
     return it != known.end();
@@ -74,6 +80,7 @@ bool parse_option(const std::string& name, const std::string& value, Command& ou
     if (name == "--byzantine")
         return out.options.byzantine_max = static_cast<unsigned>(number), number <= 200;
     if (name == "--heights") return out.options.heights_min = number, true;
+    if (name == "--epoch-length") return out.options.epoch_length = number, true;
     if (name == "--faults") return parse_faults(value, out.options.faults);
     if (name == "--mutation") return parse_mutation(value, out.options.mutation);
     return false;
@@ -85,6 +92,8 @@ bool parse(int argc, char** argv, Command& out) {
         const std::string name = argv[i];
         if (name == "--real-keys") {
             out.options.real_keys = true;
+        } else if (name == "--churn") {
+            out.options.churn = true;
         } else if (name == "--verbose") {
             out.verbose = true;
         } else {

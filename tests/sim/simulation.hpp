@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/sim/electorate.hpp"
+
 namespace trainyard::sim {
 
 /// What may go wrong; each run draws from those allowed.
@@ -33,6 +35,10 @@ enum class Mutation : uint8_t {
     too_many_byzantine,  ///< F + 1 nodes vote for everything at once
     forget_nullify,      ///< a NULLIFY is not kept, and its node restarts at once
     trust_signatures,    ///< nobody checks signatures, and a forger uses it
+    old_set,             ///< each epoch counts the votes of the set before
+    own_set,             ///< the set of the next epoch is read from the boundary block that a node
+                         ///< certified first, final or not
+    start_early,         ///< the next epoch starts on a boundary block that is only certified
 };
 
 /// Validators that run twice with the same keys, and who hears whom in the first views. Source:
@@ -52,7 +58,9 @@ struct Options {
     unsigned byzantine_max = 200;  ///< that many nodes at most, whatever F allows
     Twins twins;
     bool real_keys = false;
-    bool equal_stakes = false;    ///< else drawn from 1..8
+    bool equal_stakes = false;    ///< else drawn
+    bool churn = false;           ///< another set in each epoch, and short epochs
+    uint64_t epoch_length = 0;    ///< 0: drawn
     uint64_t heights_min = 20;    ///< a run ends when every honest node finalized this much,
     uint64_t heights_healed = 5;  ///< and this much after the faults ended
     uint64_t faulty_ms_min = 2000;
@@ -60,6 +68,9 @@ struct Options {
     unsigned down_always = 0;          ///< this many nodes (the last ones) never start
     uint64_t down_until_ms = 0;        ///< with down_always: when they start after all (0: never)
     uint64_t settle_ms_max = 200'000;  ///< no progress within this after healing is a failure
+    /// Not 0: run for so long in a good network where one node after the other restarts.
+    uint64_t calm_ms = 0;
+    uint64_t interval_ms = 0;  ///< between blocks; 0: drawn
 };
 
 struct Outcome {
@@ -73,6 +84,9 @@ struct Outcome {
     uint64_t behind = 0;            ///< times a node had to sync final blocks
     uint64_t height_at_return = 0;  ///< the highest anywhere when the nodes kept down came up
     uint64_t simulated_ms = 0;
+    uint64_t epochs = 0;  ///< that ended somewhere
+    uint64_t gap_ms = 0;  ///< the longest time without a new final block anywhere
+    SetChanges changes;   ///< of the sets of those epochs
 
     [[nodiscard]] bool passed() const { return failure.empty(); }
 };

@@ -113,6 +113,7 @@ TEST(simulation, two_of_four_down_stop_the_chain_until_they_return) {
 
 TEST(simulation, a_node_long_absent_syncs_and_joins_again) {
     Options options = calm(4);
+    options.epoch_length = 1'000'000;
     options.down_always = 1;
     options.down_until_ms = 60'000;
     for (; options.seed <= 5; ++options.seed) {
@@ -122,6 +123,42 @@ TEST(simulation, a_node_long_absent_syncs_and_joins_again) {
         EXPECT_GT(outcome.behind, 0u);
         EXPECT_GE(outcome.final_height, outcome.height_at_return);
     }
+}
+
+TEST(simulation, a_node_many_epochs_behind_is_led_through_all_of_them) {
+    Options options = calm(4);
+    options.epoch_length = 8;
+    options.down_always = 1;
+    options.down_until_ms = 60'000;
+    options.heights_min = 400;
+    for (; options.seed <= 5; ++options.seed) {
+        const Outcome outcome = simulate(options);
+        EXPECT_TRUE(outcome.passed()) << "seed " << options.seed << ": " << outcome.failure;
+        EXPECT_GE(outcome.final_height, 400u);
+        EXPECT_GE(outcome.epochs, 50u);
+    }
+}
+
+TEST(simulation, sets_that_change_in_every_epoch_pass) {
+    Options options;
+    options.churn = true;
+    options.nodes = 7;
+    EXPECT_EQ(failures(options, 60), 0u);
+    options.real_keys = true;
+    EXPECT_EQ(failures(options, 2), 0u);
+}
+
+TEST(simulation, the_wrong_set_and_an_early_start_of_an_epoch_are_found_out) {
+    Options options;
+    options.churn = true;
+    options.nodes = 7;
+    for (const auto mutation : {Mutation::old_set, Mutation::own_set}) {
+        options.mutation = mutation;
+        EXPECT_GE(failures(options, 60), 20u);
+    }
+    options.mutation = Mutation::start_early;
+    options.epoch_length = 1;  // two certified boundaries of one epoch are rare
+    EXPECT_GE(failures(options, 300), 1u);
 }
 
 TEST(simulation, real_signatures_give_the_same_protocol) {

@@ -1,160 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Single steps of the vote machine: what it says, when it is silent, and what it remembers after a
 // crash.
+#include "tests/consensus/bft/scene.hpp"
+
 #include <gtest/gtest.h>
-
-#include <algorithm>
-
-#include "consensus/bft/bft.hpp"
-#include "core/hash.hpp"
 
 namespace trainyard::consensus::bft {
 namespace {
-
-constexpr size_t kNodes = 4;
-
-SecretKey secret(size_t owner, uint8_t purpose) {
-    SecretKey key;
-    key[0] = purpose;
-    key[31] = static_cast<uint8_t>(owner + 1);
-    return key;
-}
-
-class TestChecks : public RealChecks {
-public:
-    bool is_body_of(const Header& header, BytesView body) const override {
-        return header.transactions_root == keccak256(body);
-    }
-    bool is_plausible(const Header&, const Header& header, BytesView) const override {
-        return header.gas_used == 0;
-    }
-    bool may_vote_for(const Header& header) const override { return header.number <= height_max; }
-    uint64_t height_max = UINT64_MAX;
-};
-
-/// Four validators with real keys; tests speak for the others and watch one machine.
-struct Scene {
-    Scene() : set(make_set()) {
-        for (size_t i = 0; i < kNodes; ++i)
-            signers.push_back(std::make_unique<KeySigner>(secret(i, 1), secret(i, 2)));
-        genesis.prev_randao = keccak256(as_bytes("seed"));
-        genesis_hash = hash_header(genesis);
-        params.chain = {7, genesis_hash};
-        params.block_interval_ms = 0;
-    }
-
-    static ValidatorSet make_set() {
-        std::vector<Validator> validators;
-        for (size_t i = 0; i < kNodes; ++i) {
-            Address address;
-            address[0] = static_cast<uint8_t>(i + 1);
-            validators.push_back({address, *public_key(secret(i, 1)), *public_key(secret(i, 2)),
-                                  *public_key(secret(i, 3)), 10});
-        }
-        return *ValidatorSet::make(validators);
-    }
-
-    ValidatorIndex leader(uint64_t view) const {
-        return leader_of(set, genesis.prev_randao, {view});
-    }
-    /// Somebody who does not lead the views 1 to 3.
-    ValidatorIndex follower() const {
-        for (ValidatorIndex i = 0; i < kNodes; ++i)
-            if (i != leader(1) && i != leader(2) && i != leader(3)) return i;
-        return 0;
-    }
-    /// Three validators besides `self`, or all of them.
-    std::vector<ValidatorIndex> others(ValidatorIndex self) const {
-        std::vector<ValidatorIndex> out;
-        for (ValidatorIndex i = 0; i < kNodes; ++i)
-            if (i != self) out.push_back(i);
-        return out;
-    }
-
-    Bft machine(ValidatorIndex self, std::vector<Bytes> records = {}) {
-        return machine(self, *signers[self], std::move(records));
-    }
-    Bft machine(ValidatorIndex self, Signer& signer, std::vector<Bytes> records = {}) {
-        Params mine = params;
-        mine.self = self;
-        const FinalPoint point{genesis, genesis_hash, BeaconTrail(256, genesis.prev_randao), {}};
-        return Bft(mine, set, {point, std::move(records)}, &signer, checks);
-    }
-    Vote vote(VoteKind kind, ValidatorIndex who, uint64_t view, const Hash& block = {}) {
-        Vote out{kind, {}, {view}, block, who, {}};
-        out.signature = *signers[who]->sign(params.chain, out);
-        return out;
-    }
-    CertPtr certificate(VoteKind kind, uint64_t view, const std::vector<ValidatorIndex>& who,
-                        const Hash& block = {}) {
-        Certificate out;
-        out.kind = kind;
-        out.view = {view};
-        out.block = block;
-        out.set_size = kNodes;
-        out.signers = {0};
-        for (const auto i : who) {
-            out.signers[0] |= static_cast<uint8_t>(1u << i);
-            out.signatures.push_back(vote(kind, i, view, block).signature);
-        }
-        return std::make_shared<Certificate>(out);
-    }
-    /// A right proposal on genesis by the leader of `view`, with nullifications from 1 on.
-    Propose proposal(uint64_t view, uint8_t salt = 0) {
-        const auto who = leader(view);
-        const auto vrf = *signers[who]->prove(
-            beacon_alpha(params.chain.chain_id, genesis_hash, {1}, genesis.prev_randao));
-        Header header;
-        header.parent_hash = genesis_hash;
-        header.number = 1;
-        header.prev_randao = next_beacon(genesis.prev_randao, vrf.beta);
-        header.extra_data = encode_seal({{}, {view}, {}, vrf.proof});
-        return seal(header, Bytes{salt}, view);
-    }
-    Propose seal(Header header, Bytes body, uint64_t view) {
-        header.transactions_root = keccak256(body);
-        Propose out{make_block(header, body), {}, leader(view), {}};
-        for (uint64_t v = 1; v < view; ++v)
-            out.justification.push_back(certificate(VoteKind::nullify, v, {0, 1, 2}));
-        out.signature = vote(VoteKind::notarize, out.leader, view, out.block->hash).signature;
-        return out;
-    }
-
-    ValidatorSet set;
-    std::vector<std::unique_ptr<KeySigner>> signers;
-    TestChecks checks;
-    Header genesis;
-    Hash genesis_hash;
-    Params params;
-};
-
-using Effects = std::vector<Effect>;
-
-template <class T>
-std::vector<T> all(const Effects& effects) {
-    std::vector<T> out;
-    for (const auto& effect : effects)
-        if (const auto* found = std::get_if<T>(&effect)) out.push_back(*found);
-    return out;
-}
-
-std::vector<Vote> votes_sent(const Effects& effects, VoteKind kind) {
-    std::vector<Vote> out;
-    for (const auto& broadcast : all<Broadcast>(effects))
-        if (const auto* vote = std::get_if<Vote>(&broadcast.message))
-            if (vote->kind == kind) out.push_back(*vote);
-    return out;
-}
-
-std::vector<Bytes> records_of(const Effects& effects) {
-    std::vector<Bytes> out;
-    for (const auto& persist : all<Persist>(effects)) out.push_back(persist.record);
-    return out;
-}
-
-Effects hear(Bft& machine, ValidatorIndex from, Message message) {
-    return machine.step(Received{from, std::move(message)});
-}
 
 TEST(bft, a_vote_is_durable_before_it_leaves) {
     Scene s;
@@ -210,7 +62,7 @@ TEST(bft, the_leader_asks_for_a_block_and_proposes_it_once) {
     header.extra_data = asked[0].extra_data;
     header.prev_randao = asked[0].prev_randao;
     header.transactions_root = keccak256({});
-    const BuiltBlock built{{1}, make_block(header, {})};
+    const BuiltBlock built{{}, {1}, make_block(header, {})};
     const auto effects = machine.step(built);
     const auto sent = all<Broadcast>(effects);
     ASSERT_EQ(sent.size(), 1u);
@@ -224,18 +76,18 @@ TEST(bft, a_leader_that_cannot_build_gives_its_view_up) {
     Scene s;
     auto machine = s.machine(s.leader(1));
     (void)machine.step(Start{});
-    EXPECT_EQ(votes_sent(machine.step(BuiltBlock{{1}, nullptr}), VoteKind::nullify).size(), 1u);
+    EXPECT_EQ(votes_sent(machine.step(BuiltBlock{{}, {1}, nullptr}), VoteKind::nullify).size(), 1u);
 }
 
 TEST(bft, silence_is_nullified_and_no_notarize_follows) {
     Scene s;
     auto machine = s.machine(s.follower());
     (void)machine.step(Start{});
-    const auto effects = machine.step(Timeout{{TimerKind::lead, {1}}});
+    const auto effects = machine.step(Timeout{timer(TimerKind::lead, {1})});
     EXPECT_EQ(votes_sent(effects, VoteKind::nullify).size(), 1u);
     const auto late = hear(machine, s.leader(1), s.proposal(1));
     EXPECT_TRUE(votes_sent(late, VoteKind::notarize).empty());
-    EXPECT_TRUE(machine.step(Timeout{{TimerKind::lead, {1}}}).empty());
+    EXPECT_TRUE(machine.step(Timeout{timer(TimerKind::lead, {1})}).empty());
 }
 
 /// Signs nothing while it is shut.
@@ -266,10 +118,10 @@ TEST(bft, votes_that_the_signer_withholds_are_asked_for_again_with_the_next_retr
     const auto proposal = s.proposal(1);
     auto effects = hear(machine, proposal.leader, proposal);
     EXPECT_TRUE(votes_sent(effects, VoteKind::notarize).empty());
-    (void)machine.step(Timeout{{TimerKind::advance, {1}}});
+    (void)machine.step(Timeout{timer(TimerKind::advance, {1})});
     EXPECT_EQ(signer.asked, 2) << "a notarize and a nullify, each once";
     signer.is_open = true;
-    effects = machine.step(Timeout{{TimerKind::retry, {1}}});
+    effects = machine.step(Timeout{timer(TimerKind::retry, {1})});
     EXPECT_EQ(votes_sent(effects, VoteKind::nullify).size(), 1u);
     EXPECT_TRUE(votes_sent(effects, VoteKind::notarize).empty());
 }
@@ -320,7 +172,7 @@ TEST(bft, says_what_it_waits_for_and_why_it_gave_up) {
     EXPECT_EQ(votes.weight_gwei, 20u);  // the leader's and its own
     EXPECT_EQ(votes.quorum_gwei, 27u);
     EXPECT_EQ(votes.missing.size(), 2u);
-    const auto effects = machine.step(Timeout{{TimerKind::advance, {1}}});
+    const auto effects = machine.step(Timeout{timer(TimerKind::advance, {1})});
     ASSERT_EQ(all<GaveUp>(effects).size(), 1u);
     EXPECT_EQ(all<GaveUp>(effects)[0].cause, Cause::too_slow);
     EXPECT_EQ(machine.waiting().need, Need::nullifies);
@@ -334,7 +186,7 @@ TEST(bft, a_nullified_view_is_not_finalized_though_certified) {
     const auto proposal = s.proposal(1);
     const Hash hash = proposal.block->hash;
     (void)hear(machine, proposal.leader, proposal);
-    (void)machine.step(Timeout{{TimerKind::advance, {1}}});
+    (void)machine.step(Timeout{timer(TimerKind::advance, {1})});
     (void)machine.step(BlockVerdict{hash, Verdict::valid});
     const auto certificate = s.certificate(VoteKind::notarize, 1, s.others(self), hash);
     const auto effects = hear(machine, 0, Cert{certificate});
@@ -356,7 +208,7 @@ TEST(bft, votes_survive_a_restart_and_are_never_contradicted) {
     auto machine = s.machine(self, disk);
     (void)machine.step(Start{});
     EXPECT_TRUE(votes_sent(hear(machine, first.leader, second), VoteKind::notarize).empty());
-    const auto again = machine.step(Timeout{{TimerKind::retry, {1}}});
+    const auto again = machine.step(Timeout{timer(TimerKind::retry, {1})});
     const auto sent = votes_sent(again, VoteKind::notarize);
     ASSERT_EQ(sent.size(), 1u);
     EXPECT_EQ(sent[0].block, first.block->hash);
@@ -370,8 +222,8 @@ TEST(bft, a_restart_after_finalize_never_nullifies_that_view) {
         encode_message(s.vote(VoteKind::finalize, self, 1, s.genesis_hash))};
     auto machine = s.machine(self, disk);
     (void)machine.step(Start{});
-    EXPECT_TRUE(machine.step(Timeout{{TimerKind::lead, {1}}}).empty());
-    EXPECT_TRUE(machine.step(Timeout{{TimerKind::advance, {1}}}).empty());
+    EXPECT_TRUE(machine.step(Timeout{timer(TimerKind::lead, {1})}).empty());
+    EXPECT_TRUE(machine.step(Timeout{timer(TimerKind::advance, {1})}).empty());
 }
 
 TEST(bft, nullifications_jump_and_notarizations_wait_for_execution) {
@@ -400,7 +252,7 @@ TEST(bft, a_proposal_over_a_gap_waits_for_its_nullifications) {
     EXPECT_TRUE(votes_sent(pending, VoteKind::notarize).empty());
     const auto asked = all<Send>(pending);
     ASSERT_EQ(asked.size(), 1u);
-    EXPECT_EQ(asked[0].to, proposal.leader);
+    EXPECT_EQ(asked[0].to, peer(proposal.leader));
     EXPECT_EQ(std::get<GetCert>(asked[0].message).from.value, 1u);
     const auto effects = hear(machine, 0, Cert{s.certificate(VoteKind::nullify, 1, {0, 1, 2})});
     EXPECT_EQ(votes_sent(effects, VoteKind::notarize).size(), 1u);
@@ -474,11 +326,11 @@ TEST(bft, rejects_votes_of_far_views_and_asks_for_help_instead) {
     Scene s;
     auto machine = s.machine(s.follower());
     (void)machine.step(Start{});
-    const auto peer = s.others(s.follower())[0];
+    const auto other = s.others(s.follower())[0];
     unsigned answers = 0;
     for (uint64_t view = 1000; view < 1200; ++view) {
-        const auto effects = hear(machine, peer, s.vote(VoteKind::nullify, peer, view));
-        for (const auto& send : all<Send>(effects)) answers += send.to == peer;
+        const auto effects = hear(machine, other, s.vote(VoteKind::nullify, other, view));
+        for (const auto& send : all<Send>(effects)) answers += send.to == peer(other);
     }
     EXPECT_GT(answers, 0u);
     EXPECT_LE(answers, 32u);  // a flood is not answered for ever
@@ -559,7 +411,7 @@ TEST(bft, an_unavailable_verdict_is_asked_for_again) {
     (void)hear(machine, proposal.leader, proposal);
     EXPECT_TRUE(all<Execute>(machine.step(BlockVerdict{proposal.block->hash, Verdict::unavailable}))
                     .empty());
-    EXPECT_EQ(all<Execute>(machine.step(Timeout{{TimerKind::repair, kEveryView}})).size(), 1u);
+    EXPECT_EQ(all<Execute>(machine.step(Timeout{timer(TimerKind::repair, kEveryView)})).size(), 1u);
 }
 
 TEST(bft, timers_grow_linearly_and_no_further_than_eight_times) {
@@ -584,8 +436,7 @@ TEST(bft, timers_grow_linearly_and_no_further_than_eight_times) {
 
 TEST(bft, a_follower_without_keys_says_nothing_and_learns_what_is_final) {
     Scene s;
-    const FinalPoint point{s.genesis, s.genesis_hash, BeaconTrail(256, s.genesis.prev_randao), {}};
-    Bft machine(s.params, s.set, {point, {}}, nullptr, s.checks);
+    Bft machine(s.params, s.sets, {s.genesis_point(), {}}, nullptr, s.checks);
     (void)machine.step(Start{});
     const auto proposal = s.proposal(1);
     const Hash hash = proposal.block->hash;
@@ -604,14 +455,18 @@ TEST(bft, a_wanted_block_is_asked_of_another_peer_until_it_comes) {
     (void)machine.step(Start{});
     const auto block = s.proposal(1).block;
     (void)hear(machine, 0, Cert{s.certificate(VoteKind::notarize, 1, s.others(self), block->hash)});
-    std::vector<ValidatorIndex> asked;
+    std::vector<Peer> asked;
     for (int i = 0; i < 8; ++i)
-        for (const auto& send : all<Send>(machine.step(Timeout{{TimerKind::repair, kEveryView}})))
+        for (const auto& send :
+             all<Send>(machine.step(Timeout{timer(TimerKind::repair, kEveryView)})))
             if (std::holds_alternative<GetBlock>(send.message)) asked.push_back(send.to);
     EXPECT_EQ(asked.size(), 8u);
     std::sort(asked.begin(), asked.end());
     asked.erase(std::unique(asked.begin(), asked.end()), asked.end());
-    EXPECT_EQ(asked, s.others(self));
+    std::vector<Peer> others;
+    for (const auto other : s.others(self)) others.push_back(peer(other));
+    std::sort(others.begin(), others.end());
+    EXPECT_EQ(asked, others);
     EXPECT_EQ(all<Execute>(hear(machine, 0, BlockMessage{block})).size(), 1u);
     EXPECT_TRUE(all<Execute>(hear(machine, 0, BlockMessage{block})).empty());
 }

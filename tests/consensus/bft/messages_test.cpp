@@ -48,6 +48,8 @@ std::vector<Message> samples() {
         GetBlock{filled<Hash>(4)},
         BlockMessage{sample_block()},
         Status{{3}, {300}, {297}, {200}},
+        Repropose{{VoteKind::notarize, {3}, {300}, filled<Hash>(4), 9, filled<CompactSig>(1)},
+                  {certificate, nullification}},
     };
 }
 
@@ -71,7 +73,7 @@ TEST(messages, encodings_are_frozen) {
     Bytes all;
     for (const auto& message : samples()) append(all, keccak256(encode_message(message)).bytes);
     EXPECT_EQ(to_hex(keccak256(all).bytes),
-              "b15c411b658a7a3c8939c85121caa601c190b7f8323a631970cdbaae60636549");
+              "7d014e1abb0a3e9164bdd732407ee447d75f797ca4501cbb33ab33e78a12c7c7");
     const Vote vote = std::get<Vote>(samples()[1]);
     EXPECT_EQ(to_hex(vote_digest({1337, filled<Hash>(3)}, vote).bytes),
               "d2e291451d8d501d8bef5ee1c0902748bf9b80983a91c5afc4eba5073a08f220");

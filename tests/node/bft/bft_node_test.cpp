@@ -27,6 +27,7 @@ struct Chainspec {
     config::Genesis genesis;
     consensus::ValidatorSet set;
     std::vector<Keys> keys;  ///< in the order of the set
+    chain::SetReader read_set{};
 };
 
 Chainspec make_spec() {
@@ -55,7 +56,7 @@ Chainspec make_spec() {
     auto set = consensus::ValidatorSet::make(validators);
     std::vector<Keys> ordered;
     for (const auto& v : set->all()) ordered.push_back(keys[v.address]);
-    return {genesis, *set, ordered};
+    return {genesis, *set, ordered, {}};
 }
 
 /// A node without RPC; its stores outlive it, as a disk does.
@@ -67,8 +68,10 @@ public:
         consensus::ChainConfig config;
         config.chain_id = kChainId;
         config.mini_epoch_length = 8;
+        config.epoch_length = spec.genesis.epoch_length;
         config.commit_cutoff = 2;
-        chain_ = std::move(*chain::Chain::open(chain_kv, {config, spec.genesis, spec.set}));
+        chain_ = std::move(*chain::Chain::open(
+            chain_kv, {config, spec.genesis, spec.set, nullptr, spec.read_set, {}}));
         pool_ = std::make_unique<mempool::Mempool>(*chain_, mempool::Mempool::Options{});
         p2p::NetworkOptions net;
         net.listen = {"127.0.0.1", port};
@@ -78,11 +81,12 @@ public:
         network_ = std::make_unique<p2p::Network>(runtime_, net, runtime::Logger::null());
         BftNode::Options options;
         options.params.chain = {kChainId, chain_->genesis_hash()};
-        options.params.self = static_cast<consensus::ValidatorIndex>(index);
+        options.params.self = *public_key(spec.keys[index].consensus);
         options.params.delta_ms = spec.genesis.delta_ms;
         options.params.execute_ms = 100;
         options.params.block_interval_ms = spec.genesis.block_interval_ms;
         options.params.mini_epoch_length = 8;
+        options.params.epoch_length = spec.genesis.epoch_length;
         options.signer = &signer_;
         options.beneficiary = spec.set.at(static_cast<uint16_t>(index)).address;
         bft_ = std::make_unique<BftNode>(
@@ -102,6 +106,7 @@ public:
     chain::Chain& chain() { return *chain_; }
     mempool::Mempool& pool() { return *pool_; }
     [[nodiscard]] uint64_t height() const { return chain_->finalised()->height(); }
+    [[nodiscard]] consensus::bft::Standing standing() const { return bft_->standing(); }
 
 private:
     runtime::Runtime runtime_;
@@ -114,7 +119,8 @@ private:
 
 class Cluster {
 public:
-    Cluster() : spec_(make_spec()) {
+    Cluster() : Cluster(make_spec()) {}
+    explicit Cluster(Chainspec spec) : spec_(std::move(spec)) {
         for (size_t i = 0; i < 4; ++i) {
             chains_.push_back(state::make_memory_kv());
             votes_.push_back(state::make_memory_kv());
@@ -179,6 +185,34 @@ TEST(bft_node, four_nodes_finalise_blocks_and_a_transaction) {
     ASSERT_TRUE(cluster.reaches(cluster.node(0).height() + 8, 30));
     EXPECT_TRUE(cluster.agree(5));
     for (size_t i = 0; i < 4; ++i) EXPECT_TRUE(cluster.node(i).chain().find_tx(hash_tx(tx)));
+}
+
+TEST(bft_node, sets_that_change_in_every_epoch_make_one_chain) {
+    auto spec = make_spec();
+    spec.genesis.epoch_length = 4;
+    // From epoch 2 on, another validator is out in each; from epoch 4 on none is, once more.
+    spec.read_set = [set = spec.set](const state::StateView&, const consensus::ChainConfig&,
+                                     Epoch epoch) -> Result<consensus::ValidatorSet, std::string> {
+        if (epoch.value == 5) return unexpected(std::string("nothing there"));
+        auto members = set.all();
+        if (epoch.value < 4)
+            members.erase(members.begin() + static_cast<std::ptrdiff_t>(epoch.value % 4));
+        return *consensus::ValidatorSet::make(members);
+    };
+    Cluster cluster(std::move(spec));
+    for (size_t i = 0; i < 4; ++i) cluster.start(i);
+    ASSERT_TRUE(cluster.reaches(6, 60));
+    cluster.stop(1);
+    cluster.start(1);
+    ASSERT_TRUE(cluster.reaches(26, 60));
+    for (const uint64_t height : {4, 5, 8, 9, 12, 16, 17, 20, 24, 26})
+        EXPECT_TRUE(cluster.agree(height)) << height;
+    const auto& sets = cluster.node(0).chain().sets();
+    EXPECT_EQ(sets.of_epoch({1})->size(), 4u);
+    EXPECT_EQ(sets.of_epoch({2})->size(), 3u);
+    EXPECT_EQ(sets.of_epoch({3})->size(), 3u);
+    EXPECT_EQ(sets.of_epoch({5})->size(), 4u) << "the one before stays";
+    EXPECT_GE(cluster.node(2).standing().epoch.value, 6u);
 }
 
 TEST(bft_node, three_of_four_go_on_and_the_fourth_comes_back) {

@@ -112,9 +112,10 @@ cb::BlockPtr build_next(Chain& chain, uint64_t payments = 1) {
 }
 
 cb::Certificate finalization(const Chain& chain, const Network& network, const Hash& block,
-                             uint64_t view, size_t signers = 3) {
+                             uint64_t view, size_t signers = 3, Epoch epoch = {}) {
     cb::Certificate cert;
     cert.kind = cb::VoteKind::finalize;
+    cert.epoch = epoch;
     cert.view = View{view};
     cert.block = block;
     cert.set_size = 4;
@@ -233,6 +234,89 @@ TEST(chain, rejects_a_final_block_without_a_quorum) {
     forged.signatures[0][5] ^= 1;
     EXPECT_FALSE(b->apply_final(encode_block(*whole), cb::encode_certificate(forged)));
     EXPECT_EQ(b->finalised()->height(), 0U);
+}
+
+/// Two blocks in an epoch; from epoch 2 on the first validator has all the weight, and so much more
+/// with each epoch as account 101 has wei. What was unreadable is told.
+Chain::Options churning(const Network& network, std::vector<uint64_t>& unreadable) {
+    auto options = options_of(network);
+    options.config.epoch_length = 2;
+    options.read_set = [set = network.set](
+                           const state::StateView& view, const consensus::ChainConfig&,
+                           Epoch epoch) -> Result<consensus::ValidatorSet, std::string> {
+        if (epoch.value == 3) return unexpected(std::string("nothing there"));
+        auto members = set.all();
+        const auto rich = view.account(*address_of(secret(101)));
+        members[0].stake_gwei *= 100 + (rich ? rich->balance.low() : 0);
+        return *consensus::ValidatorSet::make(members);
+    };
+    options.on_unreadable_set = [&](Epoch epoch, const std::string&) {
+        unreadable.push_back(epoch.value);
+    };
+    return options;
+}
+
+std::unique_ptr<Chain> grow(state::Kv& kv, const Network& network, uint64_t height,
+                            std::vector<uint64_t>& unreadable) {
+    auto chain = std::move(*Chain::open(kv, churning(network, unreadable)));
+    while (chain->finalised()->height() < height) {
+        const auto block = build_next(*chain);
+        chain->certify(block->hash);
+        const auto cert = finalization(*chain, network, block->hash, 1, 3, chain->epoch());
+        EXPECT_TRUE(chain->finalise(block->hash, cert));
+    }
+    return chain;
+}
+
+TEST(chain, sets_come_from_the_state_two_epochs_before) {
+    const auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    std::vector<uint64_t> unreadable;
+    {
+        const auto chain = grow(*kv, network, 8, unreadable);
+        EXPECT_EQ(chain->epoch().value, 4u);
+        EXPECT_EQ(chain->sets().of_epoch({1})->all(), network.set.all());
+        const auto weight = [&](uint64_t epoch) {
+            return chain->sets().of_epoch({epoch})->at(0).stake_gwei / network.set.at(0).stake_gwei;
+        };
+        const auto paid = [&](uint64_t height) {
+            const auto view = chain->view(chain->by_number(height)->hash);
+            return view->account(*address_of(secret(101)))->balance.low();
+        };
+        EXPECT_EQ(weight(2), 100 + paid(2));
+        EXPECT_EQ(weight(3), weight(2)) << "unreadable: the one before stays";
+        EXPECT_EQ(weight(4), 100 + paid(6));
+        EXPECT_EQ(weight(5), 100 + paid(8));
+        EXPECT_EQ(unreadable, std::vector<uint64_t>{3});
+        EXPECT_EQ(chain->validators(), chain->sets().of_epoch({4}));
+    }
+    const auto again = grow(*kv, network, 8, unreadable);
+    EXPECT_EQ(again->sets().of_epoch({3})->at(0).stake_gwei,
+              again->sets().of_epoch({2})->at(0).stake_gwei);
+}
+
+TEST(chain, final_blocks_are_checked_against_the_set_of_their_epoch) {
+    const auto network = make_network();
+    const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
+    std::vector<uint64_t> unreadable;
+    const auto a = grow(*kv_a, network, 6, unreadable);
+    const auto b = grow(*kv_b, network, 0, unreadable);
+    const auto apply = [&](uint64_t height, const cb::Certificate& cert) {
+        return b->apply_final(a->final_bytes(height)->block, cb::encode_certificate(cert));
+    };
+    const auto hash = [&](uint64_t height) { return a->by_number(height)->hash; };
+    EXPECT_FALSE(apply(1, finalization(*a, network, hash(1), 1, 3, {1}))) << "another epoch";
+    EXPECT_TRUE(apply(1, finalization(*a, network, hash(1), 1, 3, {0})));
+    EXPECT_FALSE(apply(2, finalization(*a, network, hash(3), 1, 3, {1}))) << "a boundary's own";
+    for (uint64_t height = 2; height <= 4; ++height) {
+        const Epoch epoch = consensus::epoch_of({height}, 2);
+        EXPECT_FALSE(apply(height, finalization(*a, network, hash(height), 1, 1, epoch)));
+        EXPECT_TRUE(apply(height, finalization(*a, network, hash(height), 1, 3, epoch)));
+    }
+    EXPECT_TRUE(apply(5, finalization(*a, network, hash(5), 1, 1, {2}))) << "the first decides";
+    EXPECT_EQ(b->finalised()->height(), 5u);
+    EXPECT_EQ(b->boundary_certificate({1})->block, hash(4));
+    EXPECT_EQ(b->boundary_certificate({2}), nullptr) << "not final yet";
 }
 
 TEST(chain, rejects_a_block_whose_state_root_is_wrong) {

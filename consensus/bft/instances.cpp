@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// Handing over at the boundary, and what peers of other epochs are told.
+#include "consensus/bft/instances.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+namespace trainyard::consensus::bft {
+namespace {
+
+/// The epoch of the block after a final one.
+Epoch epoch_above(const FinalPoint& point, uint64_t length) {
+    return epoch_of({point.header.number + 1}, length);
+}
+
+std::optional<Epoch> epoch_of_record(const Message& record) {
+    const auto* block = std::get_if<BlockMessage>(&record);
+    if (!block) return epoch_of_message(record);
+    const auto seal = decode_seal(block->block->header.extra_data);
+    return seal ? std::optional(seal->epoch) : std::nullopt;
+}
+
+}  // namespace
+
+Instances::Instances(const Params& params, const ValidatorSets& sets, Recovered recovered,
+                     Signer* signer, const Checks& checks)
+    : params_(params), sets_(sets), signer_(signer), checks_(checks) {
+    for (const auto& record : recovered.records)
+        if (auto message = decode_message(record)) records_.push_back(std::move(*message));
+    begin(std::move(recovered.final), {});
+    out_.clear();
+}
+
+std::vector<Effect> Instances::step(const Input& input) {
+    std::visit([this](const auto& i) { on(i); }, input);
+    go_on();
+    return std::exchange(out_, {});
+}
+
+void Instances::feed(const Input& input) {
+    auto effects = machine_->step(input);
+    out_.insert(out_.end(), std::make_move_iterator(effects.begin()),
+                std::make_move_iterator(effects.end()));
+}
+
+void Instances::begin(FinalPoint root, std::set<PublicKey> silent) {
+    epoch_ = epoch_above(root, params_.epoch_length);
+    const SetPtr previous = epoch_.value == 0 ? nullptr : sets_.of_epoch(epoch_ - 1);
+    machine_ = std::make_unique<Machine>(
+        params_,
+        Beginning{epoch_, sets_.of_epoch(epoch_), previous, std::move(root), std::move(silent)},
+        records_, signer_, checks_);
+    // Those of later epochs stay: a chain restored from a copy may be behind the votes it cast.
+    std::erase_if(records_, [this](const Message& record) {
+        const auto epoch = epoch_of_record(record);
+        return !epoch || *epoch <= epoch_;
+    });
+    next_ = nullptr;
+    asks_ = strangers_ = 0;
+    out_.push_back(Forget{epoch_, {1}});
+}
+
+void Instances::go_on() {
+    while (machine_->is_finished()) {
+        pace_ = machine_->paced_view();
+        begin(machine_->final_point(), machine_->silent());
+        auto effects = machine_->begin(pace_.has_value());
+        out_.insert(out_.end(), std::make_move_iterator(effects.begin()),
+                    std::make_move_iterator(effects.end()));
+        replay();
+    }
+}
+
+void Instances::replay() {
+    const auto early = std::exchange(early_, {});
+    early_proposals_ = 0;
+    for (const auto& [peer, said] : early) {
+        if (said.proposal) feed(Received{peer, *said.proposal});
+        for (const auto& vote : said.votes) feed(Received{peer, vote});
+    }
+}
+
+void Instances::on(const Received& input) {
+    const auto epoch = epoch_of_message(input.message);
+    if (!epoch || *epoch == epoch_) return feed(input);
+    *epoch < epoch_ ? meet_older(input, *epoch) : meet_newer(input, *epoch);
+}
+
+void Instances::on(const Timeout& input) {
+    const auto& id = input.id;
+    if (id.kind == TimerKind::pace && id.epoch + 1 == epoch_ && pace_ == id.view) {
+        pace_.reset();
+        return feed(Timeout{{TimerKind::pace, epoch_, {1}}});
+    }
+    if (id.kind == TimerKind::repair && id.epoch == epoch_) asks_ = strangers_ = 0;
+    feed(input);
+}
+
+void Instances::on(const Synced& input) {
+    if (epoch_above(input.final, params_.epoch_length) <= epoch_) return feed(input);
+    pace_.reset();
+    early_.clear();
+    early_proposals_ = 0;
+    begin(input.final, machine_->silent());
+    feed(Start{});
+}
+
+/// Who is behind asks with STATUS and GET_CERT; what ended its epoch brings it on.
+void Instances::meet_older(const Received& input, Epoch epoch) {
+    const bool asks = std::holds_alternative<Status>(input.message) ||
+                      std::holds_alternative<GetCert>(input.message);
+    if (!asks) return;
+    if (!machine_->is_answered(input.from) && ++strangers_ > kStrangersPerRepairMax) return;
+    out_.push_back(ServeBoundary{input.from, epoch});
+}
+
+/// This node is behind: saying where it stands makes the others help.
+void Instances::meet_newer(const Received& input, Epoch epoch) {
+    if (epoch == epoch_ + 1) keep(input.from, input.message);
+    if (machine_->is_finished() || ++asks_ > kAsksPerRepairMax) return;
+    out_.push_back(Send{input.from, machine_->own_status()});
+}
+
+void Instances::keep(const Peer& from, const Message& message) {
+    if (!next_) next_ = sets_.of_epoch(epoch_ + 1);
+    if (!next_->find_p2p_key(from)) return;
+    auto& early = early_[from];
+    if (const auto* proposal = std::get_if<Propose>(&message))
+        return keep_proposal(from, *proposal, early);
+    const auto* vote = std::get_if<Vote>(&message);
+    if (!vote || early.votes.size() >= kEarlyVotesMax || vote->view.value > kEarlyViewsMax) return;
+    early.votes.push_back(*vote);
+}
+
+void Instances::keep_proposal(const Peer& from, const Propose& proposal, Early& early) {
+    if (early.proposal || early_proposals_ >= kEarlyProposalsMax) return;
+    if (proposal.justification.size() > kJustificationMax) return;
+    const auto seal = decode_seal(proposal.block->header.extra_data);
+    const auto seed = machine_->next_epochs_seed();
+    if (seal->view.value > kEarlyViewsMax) return;
+    if (seed && leader_of(*next_, *seed, seal->view) != proposal.leader) return;
+    early.proposal = proposal;
+    ++early_proposals_;
+    for (const auto& certificate : proposal.justification)
+        if (certificate->epoch == epoch_ && certificate->kind == VoteKind::finalize)
+            return feed(Received{from, Cert{certificate}});
+}
+
+Bft::Bft(const Params& params, const ValidatorSets& sets, Recovered recovered, Signer* signer,
+         const Checks& checks)
+    : instances_(std::make_unique<Instances>(params, sets, std::move(recovered), signer, checks)) {}
+Bft::~Bft() = default;
+Bft::Bft(Bft&&) noexcept = default;
+Bft& Bft::operator=(Bft&&) noexcept = default;
+
+std::vector<Effect> Bft::step(const Input& input) {
+    return instances_->step(input);
+}
+Standing Bft::standing() const {
+    return instances_->current().standing();
+}
+Waiting Bft::waiting() const {
+    return instances_->current().waiting();
+}
+BlockPtr Bft::find_block(const Hash& hash) const {
+    return instances_->current().find_block(hash);
+}
+
+}  // namespace trainyard::consensus::bft
