@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time to finality of four validators on this machine's loopback, with empty blocks and with full ones.
+"""Time to finality of validators on this machine's loopback, with empty blocks and with full ones.
 
-usage: finality.py [--program PATH] [--keep]; FINALITY_BLOCKS (default 60) says how many blocks of each kind.
+usage: finality.py [--program PATH] [--keep]; FINALITY_BLOCKS (default 60) says how many blocks of each kind,
+FINALITY_VALIDATORS (default 4) how many validators; from 10 on large bodies travel as shards.
 
 The nodes measure it themselves (trainyard_consensus_finality_seconds): from having a block, as its leader or from the
 proposal, to knowing it final. Quantiles are read from the buckets and interpolated within one.
@@ -82,7 +83,7 @@ def send(signed):
 
 def run(test):
     blocks = int(os.environ.get("FINALITY_BLOCKS", 60))
-    net = Devnet(test).start(4)
+    net = Devnet(test, int(os.environ.get("FINALITY_VALIDATORS", 4))).start(4)
     measure(net, blocks, "empty")
     signed = list(fill(net, blocks))
     say(f"{len(signed)} transactions of {DATA_BYTES} bytes signed")

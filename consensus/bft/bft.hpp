@@ -23,6 +23,9 @@ struct Params {
     uint64_t mini_epoch_length = 256;
     uint64_t epoch_length = 4096;
     uint64_t skip_after_views = 16;  ///< silence that makes a leader's view time out at once
+    /// Smaller bodies, and those for few validators, are sent whole: shards cost one more hop.
+    size_t whole_body_max_bytes = 64 * 1024;
+    size_t dispersal_set_min = 10;
 };
 
 /// This validator's keys. The same vote gives the same signature.
@@ -173,9 +176,10 @@ struct Send {
     Peer to;
     Message message;
 };
-/// To every other node.
+/// To every other node, or to every one that is no validator of this epoch.
 struct Broadcast {
     Message message;
+    bool followers_only = false;
 };
 /// Timers of older epochs and views may be dropped; a stale Timeout does no harm.
 struct SetTimer {

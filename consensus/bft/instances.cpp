@@ -34,6 +34,7 @@ Instances::Instances(const Params& params, const ValidatorSets& sets, Recovered 
 std::vector<Effect> Instances::step(const Input& input) {
     std::visit([this](const auto& i) { on(i); }, input);
     go_on();
+    scatter_large_proposals();
     return std::exchange(out_, {});
 }
 
@@ -56,6 +57,7 @@ void Instances::begin(FinalPoint root, std::set<PublicKey> silent) {
         return !epoch || *epoch <= epoch_;
     });
     next_ = nullptr;
+    relays_.erase(relays_.begin(), relays_.lower_bound(epoch_));
     asks_ = strangers_ = 0;
     out_.push_back(Forget{epoch_, {1}});
 }
@@ -82,6 +84,10 @@ void Instances::replay() {
 
 void Instances::on(const Received& input) {
     const auto epoch = epoch_of_message(input.message);
+    if (const auto* scatter = std::get_if<Scatter>(&input.message))
+        return gather(input.from, *epoch, *scatter);
+    if (const auto* shards = std::get_if<Shards>(&input.message))
+        return gather(input.from, *epoch, *shards);
     if (!epoch || *epoch == epoch_) return feed(input);
     *epoch < epoch_ ? meet_older(input, *epoch) : meet_newer(input, *epoch);
 }
@@ -119,6 +125,47 @@ void Instances::meet_newer(const Received& input, Epoch epoch) {
     if (epoch == epoch_ + 1) keep(input.from, input.message);
     if (machine_->is_finished() || ++asks_ > kAsksPerRepairMax) return;
     out_.push_back(Send{input.from, machine_->own_status()});
+}
+
+Relay* Instances::relay_of(Epoch epoch) {
+    if (epoch != epoch_ && epoch != epoch_ + 1) return nullptr;
+    if (const auto found = relays_.find(epoch); found != relays_.end()) return &found->second;
+    const SetPtr set = sets_.of_epoch(epoch);
+    const auto self = params_.self ? set->find_consensus_key(*params_.self) : std::nullopt;
+    return &relays_.emplace(epoch, Relay(epoch, set, self, params_)).first->second;
+}
+
+/// A scattered proposal, or shards of one: what is complete goes on as a whole proposal.
+template <class Part>
+void Instances::gather(const Peer& from, Epoch epoch, const Part& part) {
+    auto* relay = relay_of(epoch);
+    const auto sender = relay ? relay->set().find_p2p_key(from) : std::nullopt;
+    if (!sender) return;
+    const View current = epoch == epoch_ ? machine_->standing().view : View{1};
+    auto outcome = relay->on(*sender, part, current);
+    if (outcome.forward) out_.push_back(Broadcast{std::move(*outcome.forward)});
+    if (!outcome.rebuilt) return;
+    const Peer& leader = relay->set().at(outcome.rebuilt->leader).p2p_key;
+    on(Received{leader, std::move(*outcome.rebuilt)});
+}
+
+void Instances::scatter_large_proposals() {
+    for (size_t i = 0; i < out_.size(); ++i) {
+        const auto* broadcast = std::get_if<Broadcast>(&out_[i]);
+        const auto* proposal = broadcast ? std::get_if<Propose>(&broadcast->message) : nullptr;
+        const auto epoch = proposal ? epoch_of_message(*proposal) : std::nullopt;
+        auto* relay = epoch ? relay_of(*epoch) : nullptr;
+        if (relay == nullptr) continue;
+        auto parts = relay->scatter(*proposal);
+        if (parts.empty()) continue;
+        out_[i] = Broadcast{std::move(parts.back().second), true};
+        parts.pop_back();
+        std::vector<Effect> sends;
+        for (auto& [to, scatter] : parts)
+            sends.push_back(Send{relay->set().at(to).p2p_key, std::move(scatter)});
+        out_.insert(out_.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                    std::make_move_iterator(sends.begin()), std::make_move_iterator(sends.end()));
+    }
 }
 
 void Instances::keep(const Peer& from, const Message& message) {

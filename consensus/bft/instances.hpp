@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "consensus/bft/machine.hpp"
+#include "consensus/bft/relay.hpp"
 
 namespace trainyard::consensus::bft {
 
@@ -46,6 +47,10 @@ private:
     void replay();
     void meet_older(const Received& input, Epoch epoch);
     void meet_newer(const Received& input, Epoch epoch);
+    [[nodiscard]] Relay* relay_of(Epoch epoch);
+    template <class Part>
+    void gather(const Peer& from, Epoch epoch, const Part& part);
+    void scatter_large_proposals();
     void keep(const Peer& from, const Message& message);
     void keep_proposal(const Peer& from, const Propose& proposal, Early& early);
 
@@ -59,6 +64,7 @@ private:
     std::unique_ptr<Machine> machine_;
     std::optional<View> pace_;  ///< the timer of the last epoch that view 1 of this one waits for
     SetPtr next_;               ///< of the epoch after, once it was needed
+    std::map<Epoch, Relay> relays_;  ///< of this epoch and the next, once they were needed
     std::map<Peer, Early> early_;
     size_t early_proposals_ = 0;
     unsigned asks_ = 0, strangers_ = 0;  ///< since the last repair

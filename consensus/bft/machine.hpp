@@ -109,6 +109,8 @@ private:
     // machine_blocks.cpp: proposals, execution, certifying, finality
     void on_message(const Peer& from, const Propose& message);
     void on_message(const Peer& from, const Repropose& message);
+    void on_message(const Peer&, const Scatter&) {}  // relay.hpp makes a Propose of it
+    void on_message(const Peer&, const Shards&) {}
     [[nodiscard]] bool is_near(View view) const;
     [[nodiscard]] bool store_proposal(const Propose& message, const Seal& seal);
     [[nodiscard]] bool connect_blocks();

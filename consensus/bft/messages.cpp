@@ -18,6 +18,8 @@ enum class Tag : uint8_t {
     block = 6,
     status = 7,
     repropose = 8,
+    scatter = 9,
+    shards = 10,
 };
 
 /// Reads fixed fields; after the first failure everything reads as zero and `error` stays set.
@@ -133,16 +135,20 @@ void put_block(Bytes& to, const BlockData& block) {
     put_sized(to, block.body);
 }
 
+Header read_header(Cursor& from) {
+    const auto bytes = from.sized(kHeaderSizeMax);
+    if (from.error) return {};
+    auto header = decode_header(bytes);
+    if (header) return std::move(*header);
+    from.fail(DecodeError::bad_header);
+    return {};
+}
+
 BlockPtr read_block(Cursor& from) {
-    const auto header_bytes = from.sized(kHeaderSizeMax);
+    Header header = read_header(from);
     const auto body = from.sized(kBodySizeMax);
     if (from.error) return nullptr;
-    auto header = decode_header(header_bytes);
-    if (!header) {
-        from.fail(DecodeError::bad_header);
-        return nullptr;
-    }
-    return make_block(std::move(*header), Bytes(body.begin(), body.end()));
+    return make_block(std::move(header), Bytes(body.begin(), body.end()));
 }
 
 std::vector<CertPtr> read_justification(Cursor& from) {
@@ -174,6 +180,70 @@ Message read_propose(Cursor& from) {
     out.block = read_block(from);
     out.justification = read_justification(from);
     if (out.block && !decode_seal(out.block->header.extra_data)) from.fail(DecodeError::bad_header);
+    return out;
+}
+
+dispersal::Commitment read_commitment(Cursor& from) {
+    dispersal::Commitment out;
+    out.body_size_bytes = from.number<uint32_t>();
+    out.root = from.fixed<Hash>();
+    if (out.body_size_bytes == 0 || out.body_size_bytes > kBodySizeMax)
+        from.fail(DecodeError::too_long);
+    return out;
+}
+
+void put_commitment(Bytes& to, const dispersal::Commitment& commitment) {
+    append_le<uint32_t>(to, commitment.body_size_bytes);
+    append(to, commitment.root.bytes);
+}
+
+std::vector<dispersal::Shard> read_shards(Cursor& from) {
+    std::vector<dispersal::Shard> out;
+    const auto count = from.number<uint8_t>();
+    for (size_t i = 0; i < count && !from.error; ++i) {
+        dispersal::Shard shard;
+        shard.index = from.number<uint16_t>();
+        const auto levels = from.number<uint8_t>();
+        if (levels > kShardPathMax) from.fail(DecodeError::too_long);
+        for (size_t level = 0; level < levels && !from.error; ++level)
+            shard.path.push_back(from.fixed<Hash>());
+        const auto data = from.sized(kBodySizeMax);
+        shard.data.assign(data.begin(), data.end());
+        out.push_back(std::move(shard));
+    }
+    return out;
+}
+
+void put_shards(Bytes& to, const std::vector<dispersal::Shard>& shards) {
+    to.push_back(static_cast<uint8_t>(shards.size()));
+    for (const auto& shard : shards) {
+        append_le<uint16_t>(to, shard.index);
+        to.push_back(static_cast<uint8_t>(shard.path.size()));
+        for (const auto& hash : shard.path) append(to, hash.bytes);
+        put_sized(to, shard.data);
+    }
+}
+
+Message read_scatter(Cursor& from) {
+    Scatter out;
+    out.leader = from.number<uint16_t>();
+    out.signature = from.fixed<CompactSig>();
+    out.header = read_header(from);
+    out.justification = read_justification(from);
+    out.commitment = read_commitment(from);
+    out.shards = read_shards(from);
+    if (!from.error && !decode_seal(out.header.extra_data)) from.fail(DecodeError::bad_header);
+    return out;
+}
+
+Message read_shards_message(Cursor& from) {
+    Shards out;
+    out.epoch.value = from.number<uint64_t>();
+    out.view.value = from.number<uint64_t>();
+    out.block = from.fixed<Hash>();
+    out.commitment = read_commitment(from);
+    out.shards = read_shards(from);
+    if (out.shards.empty()) from.fail(DecodeError::not_canonical);
     return out;
 }
 
@@ -213,6 +283,10 @@ Message read_message(Cursor& from) {
             return read_status(from);
         case Tag::repropose:
             return read_repropose(from);
+        case Tag::scatter:
+            return read_scatter(from);
+        case Tag::shards:
+            return read_shards_message(from);
     }
     from.fail(DecodeError::unknown_kind);
     return Status{};
@@ -233,6 +307,23 @@ struct Encoder {
         tag(Tag::repropose);
         put_vote(out, m.vote);
         put_justification(out, m.justification);
+    }
+    void operator()(const Scatter& m) {
+        tag(Tag::scatter);
+        append_le<uint16_t>(out, m.leader);
+        append(out, m.signature.bytes);
+        put_sized(out, encode_header(m.header));
+        put_justification(out, m.justification);
+        put_commitment(out, m.commitment);
+        put_shards(out, m.shards);
+    }
+    void operator()(const Shards& m) {
+        tag(Tag::shards);
+        append_le<uint64_t>(out, m.epoch.value);
+        append_le<uint64_t>(out, m.view.value);
+        append(out, m.block.bytes);
+        put_commitment(out, m.commitment);
+        put_shards(out, m.shards);
     }
     void operator()(const Vote& m) {
         tag(Tag::vote);
@@ -275,8 +366,12 @@ BlockPtr make_block(Header header, Bytes body) {
 std::optional<Epoch> epoch_of_message(const Message& message) {
     struct Visitor {
         std::optional<Epoch> operator()(const Propose& m) const {
-            const auto seal = m.block ? decode_seal(m.block->header.extra_data)
-                                      : unexpected(rlp::Error::too_long);
+            return m.block ? of(m.block->header) : std::nullopt;
+        }
+        std::optional<Epoch> operator()(const Scatter& m) const { return of(m.header); }
+        std::optional<Epoch> operator()(const Shards& m) const { return m.epoch; }
+        static std::optional<Epoch> of(const Header& header) {
+            const auto seal = decode_seal(header.extra_data);
             return seal ? std::optional(seal->epoch) : std::nullopt;
         }
         std::optional<Epoch> operator()(const Vote& m) const { return m.epoch; }
@@ -341,7 +436,8 @@ Lane lane_of(const Message& message) {
     if (std::holds_alternative<Vote>(message) || std::holds_alternative<Cert>(message))
         return Lane::votes;
     const bool proposes =
-        std::holds_alternative<Propose>(message) || std::holds_alternative<Repropose>(message);
+        std::holds_alternative<Propose>(message) || std::holds_alternative<Repropose>(message) ||
+        std::holds_alternative<Scatter>(message) || std::holds_alternative<Shards>(message);
     return proposes ? Lane::proposals : Lane::repair;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "consensus/bft/seal.hpp"
+#include "consensus/dispersal/code.hpp"
 #include "consensus/staking/validator_set.hpp"
 #include "core/block.hpp"
 #include "core/bytes.hpp"
@@ -25,6 +26,7 @@ inline constexpr size_t kHeaderSizeMax = 4096;
 inline constexpr size_t kBodySizeMax = 2 * 1024 * 1024;
 inline constexpr size_t kVoteSizeMax = 256;
 inline constexpr size_t kCertificateSizeMax = 16 * 1024;
+inline constexpr size_t kShardPathMax = 8;  ///< levels over dispersal::kShardsMax leaves
 inline constexpr size_t kMessageSizeMax =
     kHeaderSizeMax + kBodySizeMax + kJustificationMax * kCertificateSizeMax + 1024;
 
@@ -91,6 +93,27 @@ struct Repropose {
         justification;  ///< the block's certificate, then nullifications of views between
 };
 
+/// A proposal without its body, as the leader sends it to one node: to a validator with the shards
+/// that it holds, to a follower with none. It is a Propose once the body is rebuilt.
+struct Scatter {
+    Header header;
+    std::vector<CertPtr> justification;
+    ValidatorIndex leader = 0;
+    CompactSig signature;  ///< as in Propose
+    dispersal::Commitment commitment;
+    std::vector<dispersal::Shard> shards;
+};
+
+/// All shards of one body that the sender holds, passed on to everybody.
+struct Shards {
+    Epoch epoch;
+    View view;
+    Hash block;
+    dispersal::Commitment commitment;
+    std::vector<dispersal::Shard> shards;
+    bool operator==(const Shards&) const = default;
+};
+
 /// Asks for what is known about `count` views from `from` on: certificates, else own votes.
 struct GetCert {
     Epoch epoch;
@@ -117,8 +140,8 @@ struct Status {
     bool operator==(const Status&) const = default;
 };
 
-using Message =
-    std::variant<Propose, Vote, Cert, GetCert, GetBlock, BlockMessage, Status, Repropose>;
+using Message = std::variant<Propose, Vote, Cert, GetCert, GetBlock, BlockMessage, Status,
+                             Repropose, Scatter, Shards>;
 
 /// The epoch that a message speaks of; none in blocks and requests for them.
 [[nodiscard]] std::optional<Epoch> epoch_of_message(const Message& message);

@@ -43,9 +43,9 @@ AccountEntry& World::find_entry(const Address& address) {
     return a;
 }
 
-void World::set_base(AccountEntry& a, const std::optional<state::Account>& base) {
+void World::load(AccountEntry& a) {
     a.is_loaded = true;
-    a.base = base;
+    a.base = view_.account(a.address);
     if (!a.base) return;
     a.exists = true;
     a.nonce = a.base->nonce;

@@ -163,7 +163,11 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         parts.network.send(e.to, kind_of(e.message), cb::encode_message(e.message));
     }
     void carry_out(const cb::Broadcast& e) {
-        parts.network.broadcast(kind_of(e.message), cb::encode_message(e.message));
+        const auto bytes = cb::encode_message(e.message);
+        if (!e.followers_only) return parts.network.broadcast(kind_of(e.message), bytes);
+        const auto set = parts.chain.sets().of_epoch(machine->standing().epoch);
+        for (const auto& peer : parts.network.connected())
+            if (!set->find_p2p_key(peer)) parts.network.send(peer, kind_of(e.message), bytes);
     }
     void carry_out(const cb::SetTimer& e) {
         const auto standing_now = machine->standing();

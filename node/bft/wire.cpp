@@ -15,6 +15,8 @@ p2p::Kind kind_of(const cb::Message& message) {
         p2p::Kind operator()(const cb::BlockMessage&) const { return p2p::Kind::bft_block; }
         p2p::Kind operator()(const cb::Status&) const { return p2p::Kind::bft_ask; }
         p2p::Kind operator()(const cb::Repropose&) const { return p2p::Kind::bft_proposal; }
+        p2p::Kind operator()(const cb::Scatter&) const { return p2p::Kind::bft_proposal; }
+        p2p::Kind operator()(const cb::Shards&) const { return p2p::Kind::bft_proposal; }
     };
     return std::visit(Visitor{}, message);
 }

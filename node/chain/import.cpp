@@ -21,15 +21,9 @@ std::string describe(const consensus::BlockInvalid& invalid) {
 }
 
 Result<Done, ChainError> write_first(state::World& world, const config::ChainSpec& spec) {
-    auto update = state::state_root(kEmptyTrieRoot, spec.alloc, state::NoNodes());
+    const auto update = state::state_root(kEmptyTrieRoot, spec.alloc, state::NoNodes());
     if (!update) return unexpected(ChainError{state::to_text(update.error())});
-    const auto done =
-        world.commit_block({spec.genesis,
-                            {},
-                            std::make_shared<const state::StateDiff>(spec.alloc),
-                            std::make_shared<const state::StateUpdate>(*std::move(update)),
-                            {},
-                            nullptr});
+    const auto done = world.commit_block({spec.genesis, {}, spec.alloc, *update, {}, nullptr});
     if (!done) return unexpected(ChainError{state::to_text(done.error())});
     return Done{};
 }
@@ -99,8 +93,7 @@ Result<consensus::BlockOutcome, consensus::BlockInvalid> Importer::apply(const H
         const auto update = state::state_root(parent.state_root, diff, world_->nodes());
         return update ? update->root : Hash{};
     };
-    const auto flat = world_->flat_at(parent);
-    return consensus::apply_block(*flat, parent, block, {hashes, ancestors, root_after},
+    return consensus::apply_block(world_->flat(), parent, block, {hashes, ancestors, root_after},
                                   spec_.config);
 }
 
@@ -118,21 +111,15 @@ Result<Importer::Added, ChainError> Importer::add(BytesView encoded) {
     }
     auto outcome = apply(parent, *block);
     if (!outcome) return unexpected(at_block(*block, describe(outcome.error())));
-    auto update = state::state_root(parent.state_root, outcome->diff, world_->nodes());
+    const auto update = state::state_root(parent.state_root, outcome->diff, world_->nodes());
     if (!update) return unexpected(ChainError{state::to_text(update.error())});
     if (const auto damage = world_->damage()) return unexpected(ChainError{to_text(*damage)});
     if (update->root != block->header.state_root)
         return unexpected(at_block(*block, "the state root is " + to_hex0x(update->root.bytes) +
                                                ", the header has " +
                                                to_hex0x(block->header.state_root.bytes)));
-    auto done =
-        world_->commit_block({*block,
-                              outcome->receipts,
-                              std::make_shared<const state::StateDiff>(std::move(outcome->diff)),
-                              std::make_shared<const state::StateUpdate>(*std::move(update)),
-                              {},
-                              nullptr});
-    if (done && world_->is_flush_due()) done = world_->flush();
+    const auto done =
+        world_->commit_block({*block, outcome->receipts, outcome->diff, *update, {}, nullptr});
     if (!done) return unexpected(ChainError{state::to_text(done.error())});
     count_difficulty(block->header);
     gas_used_ += outcome->gas_used;

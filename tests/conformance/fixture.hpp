@@ -48,9 +48,7 @@ private:
     };
     class Nodes final : public state::NodeSource {
     public:
-        [[nodiscard]] state::NodePtr node(const Hash& hash, std::string_view) const override {
-            return map.find(hash);
-        }
+        [[nodiscard]] std::optional<Bytes> node(const Hash& hash) const override;
         state::NodeMap map;
     };
 

@@ -38,6 +38,16 @@ cb::Propose Liar::other_block(const cb::Propose& proposal, bool wrong_state) con
     return out;
 }
 
+/// The same part with a shard that is none, or with nothing to pass on.
+cb::Scatter Liar::spoiled(cb::Scatter part, Random& random) {
+    if (part.shards.empty()) return part;
+    if (random.one_in(2))
+        part.shards.clear();
+    else
+        part.shards[0].data[0] ^= 1;
+    return part;
+}
+
 Outgoing Liar::speak(const std::vector<unsigned>& to, const cb::Message& message,
                      Random& random) const {
     Outgoing out;
@@ -45,6 +55,13 @@ Outgoing Liar::speak(const std::vector<unsigned>& to, const cb::Message& message
     if (behaviour == Behaviour::silent) return out;
     if (behaviour == Behaviour::withholder && proposal && !to.empty()) {
         out.emplace_back(to[random.next() % to.size()], message);
+        return out;
+    }
+    const auto* part = std::get_if<cb::Scatter>(&message);
+    const bool spoils = behaviour == Behaviour::withholder || behaviour == Behaviour::equivocator;
+    if (part && spoils && random.one_in(2)) {
+        if (behaviour == Behaviour::withholder && random.one_in(2)) return out;
+        for (const unsigned receiver : to) out.emplace_back(receiver, spoiled(*part, random));
         return out;
     }
     const bool lies =
@@ -71,16 +88,26 @@ cb::Cert Liar::forge(VoteKind kind, View view, const Hash& block) const {
     return {std::make_shared<const cb::Certificate>(std::move(out))};
 }
 
+/// The block that a message proposes, whole or in part, and its view.
+std::optional<std::pair<View, Hash>> proposed_by(const cb::Message& message) {
+    if (const auto* whole = std::get_if<cb::Propose>(&message))
+        return std::pair(cb::decode_seal(whole->block->header.extra_data)->view,
+                         whole->block->hash);
+    if (const auto* part = std::get_if<cb::Scatter>(&message))
+        return std::pair(cb::decode_seal(part->header.extra_data)->view, hash_header(part->header));
+    return std::nullopt;
+}
+
 /// Some hear that the block is final, the others that its view gave nothing.
 Outgoing Liar::react_with_forgeries(const cb::Message& message) const {
     Outgoing out;
-    const auto* proposal = std::get_if<cb::Propose>(&message);
-    if (!proposal) return out;
-    const View view = cb::decode_seal(proposal->block->header.extra_data)->view;
+    const auto proposed = proposed_by(message);
+    if (!proposed) return out;
+    const auto& [view, block] = *proposed;
     for (unsigned to = 0; to < nodes; ++to) {
         if (to == owner) continue;
         if (to % 2 == view.value % 2)
-            out.emplace_back(to, forge(VoteKind::finalize, view, proposal->block->hash));
+            out.emplace_back(to, forge(VoteKind::finalize, view, block));
         else
             out.emplace_back(to, forge(VoteKind::nullify, view, {}));
     }
@@ -90,7 +117,6 @@ Outgoing Liar::react_with_forgeries(const cb::Message& message) const {
 Outgoing Liar::react(const cb::Message& message) {
     if (behaviour == Behaviour::forger) return react_with_forgeries(message);
     Outgoing out;
-    const auto* proposal = std::get_if<cb::Propose>(&message);
     const auto* heard = std::get_if<cb::Vote>(&message);
     if (behaviour == Behaviour::nuller && heard && heard->kind == VoteKind::notarize) {
         say(out, vote(VoteKind::nullify, heard->view, {}));
@@ -99,11 +125,11 @@ Outgoing Liar::react(const cb::Message& message) {
     if (behaviour != Behaviour::double_voter) return out;
     if (heard && heard->kind == VoteKind::nullify)
         say(out, vote(VoteKind::nullify, heard->view, {}));
-    if (!proposal) return out;
-    const auto seal = cb::decode_seal(proposal->block->header.extra_data);
-    say(out, vote(VoteKind::notarize, seal->view, proposal->block->hash));
-    say(out, vote(VoteKind::finalize, seal->view, proposal->block->hash));
-    say(out, vote(VoteKind::nullify, seal->view, {}));
+    const auto proposed = proposed_by(message);
+    if (!proposed) return out;
+    say(out, vote(VoteKind::notarize, proposed->first, proposed->second));
+    say(out, vote(VoteKind::finalize, proposed->first, proposed->second));
+    say(out, vote(VoteKind::nullify, proposed->first, {}));
     return out;
 }
 

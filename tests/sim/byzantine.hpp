@@ -53,6 +53,8 @@ private:
     [[nodiscard]] Outgoing react_with_forgeries(const consensus::bft::Message& message) const;
     [[nodiscard]] consensus::bft::Vote vote(consensus::bft::VoteKind kind, View view,
                                             const Hash& block) const;
+    [[nodiscard]] static consensus::bft::Scatter spoiled(consensus::bft::Scatter part,
+                                                         Random& random);
     [[nodiscard]] consensus::bft::Propose other_block(const consensus::bft::Propose& proposal,
                                                       bool wrong_state) const;
     /// A certificate of everybody in which every signature is this liar's.

@@ -46,13 +46,17 @@ void Cluster::on(unsigned index, const cb::Send& e) {
 }
 
 void Cluster::on(unsigned index, const cb::Broadcast& e) {
-    send(index, others(index), e.message);
+    auto to = others(index);
+    if (e.followers_only)
+        std::erase_if(to, [this](unsigned node) { return seat_of(node).has_value(); });
+    send(index, to, e.message);
 }
 
 void Cluster::send(unsigned index, const std::vector<unsigned>& to, const cb::Message& message) {
     const auto& node = nodes_[index];
     if (lies(index)) return transmit(index, node.liar.speak(to, message, random_));
     if (node.honest()) record_votes(message);
+    if (std::holds_alternative<cb::Shards>(message)) ++stats_.shard_messages;
     Outgoing out;
     for (const unsigned receiver : to) out.emplace_back(receiver, message);
     transmit(index, out);
@@ -61,6 +65,11 @@ void Cluster::send(unsigned index, const std::vector<unsigned>& to, const cb::Me
 void Cluster::record_votes(const cb::Message& message) {
     if (const auto* vote = std::get_if<cb::Vote>(&message)) checker_->on_vote(*vote);
     if (const auto* again = std::get_if<cb::Repropose>(&message)) checker_->on_vote(again->vote);
+    if (const auto* part = std::get_if<cb::Scatter>(&message)) {
+        const auto seal = cb::decode_seal(part->header.extra_data);
+        checker_->on_vote({cb::VoteKind::notarize, seal->epoch, seal->view,
+                           hash_header(part->header), part->leader, part->signature});
+    }
     const auto* proposal = std::get_if<cb::Propose>(&message);
     if (!proposal) return;
     const auto seal = cb::decode_seal(proposal->block->header.extra_data);

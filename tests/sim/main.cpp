@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/sim/scale.hpp"
 #include "tests/sim/twins.hpp"
 
 namespace {
@@ -38,6 +39,7 @@ constexpr const char* kUsage =
     "simulate twins [--nodes n] [--twins t] [--views v] [--samples S] [--seed N] [--jobs k]\n"
     "  every leader and every split of the nodes in v views, or S of them at random; the first t\n"
     "  validators run twice\n"
+    "simulate scale --help\n"
     "examples:\n"
     "  simulate --nodes 4 --runs 10000 --jobs 2\n"
     "  simulate twins --nodes 4 --views 2\n"
@@ -169,6 +171,7 @@ struct Totals {
 }  // namespace
 
 int main(int argc, char** argv) {
+    if (argc > 1 && std::string_view(argv[1]) == "scale") return run_scale({argv + 2, argv + argc});
     Command command;
     if (!parse(argc, argv, command)) return std::fputs(kUsage, stderr), 2;
     Totals totals;

@@ -84,6 +84,7 @@ struct Outcome {
     uint64_t behind = 0;            ///< times a node had to sync final blocks
     uint64_t height_at_return = 0;  ///< the highest anywhere when the nodes kept down came up
     uint64_t simulated_ms = 0;
+    uint64_t shard_messages = 0;  ///< sent by honest nodes
     uint64_t epochs = 0;  ///< that ended somewhere
     uint64_t gap_ms = 0;  ///< the longest time without a new final block anywhere
     SetChanges changes;   ///< of the sets of those epochs

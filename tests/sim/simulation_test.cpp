@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The simulator itself: it repeats itself, its checks can fail, and clusters stop and go on as they
 // must.
+#include "tests/sim/scale.hpp"
 #include "tests/sim/twins.hpp"
 
 #include <gtest/gtest.h>
@@ -169,6 +170,33 @@ TEST(simulation, real_signatures_give_the_same_protocol) {
 
 TEST(simulation, a_single_validator_makes_a_chain_alone) {
     EXPECT_EQ(failures(calm(1), 5), 0u);
+}
+
+TEST(simulation, bodies_travel_as_shards_in_about_half_of_the_runs) {
+    Options options = calm(7);
+    unsigned with = 0;
+    for (; options.seed <= 20; ++options.seed) {
+        const Outcome outcome = simulate(options);
+        EXPECT_TRUE(outcome.passed()) << "seed " << options.seed << ": " << outcome.failure;
+        with += outcome.shard_messages > 0 ? 1 : 0;
+    }
+    EXPECT_GE(with, 5u);
+    EXPECT_LE(with, 15u);
+}
+
+TEST(scale, shards_spare_the_leaders_uplink) {
+    ScaleOptions options{.nodes = 16, .body_size_bytes = 300'000, .blocks = 3};
+    const auto shards = simulate_scale(options);
+    options.whole = true;
+    const auto whole = simulate_scale(options);
+    for (const auto& result : {shards, whole}) {
+        EXPECT_EQ(result.failure, "");
+        EXPECT_GE(result.blocks, 3u);
+        EXPECT_EQ(result.nullified_views, 0u);
+        EXPECT_GT(result.final_ms_p50, 0);
+        EXPECT_GE(result.final_ms_p99, result.final_ms_p50);
+    }
+    EXPECT_LT(3 * shards.burst_bytes, whole.burst_bytes);
 }
 
 TEST(simulation, rejects_unknown_faults) {

@@ -37,6 +37,14 @@ Certificate sample_certificate(VoteKind kind = VoteKind::notarize) {
     return out;
 }
 
+dispersal::Commitment sample_commitment() {
+    return {70'000, filled<Hash>(6)};
+}
+
+std::vector<dispersal::Shard> sample_shards() {
+    return {{7, Bytes{1, 2, 3}, {filled<Hash>(7), filled<Hash>(8)}}, {8, Bytes{4, 5, 6}, {}}};
+}
+
 std::vector<Message> samples() {
     const auto certificate = std::make_shared<Certificate>(sample_certificate());
     const auto nullification = std::make_shared<Certificate>(sample_certificate(VoteKind::nullify));
@@ -50,6 +58,13 @@ std::vector<Message> samples() {
         Status{{3}, {300}, {297}, {200}},
         Repropose{{VoteKind::notarize, {3}, {300}, filled<Hash>(4), 9, filled<CompactSig>(1)},
                   {certificate, nullification}},
+        Scatter{sample_block()->header,
+                {certificate},
+                2,
+                filled<CompactSig>(8),
+                sample_commitment(),
+                sample_shards()},
+        Shards{{3}, {300}, filled<Hash>(4), sample_commitment(), sample_shards()},
     };
 }
 
@@ -73,7 +88,7 @@ TEST(messages, encodings_are_frozen) {
     Bytes all;
     for (const auto& message : samples()) append(all, keccak256(encode_message(message)).bytes);
     EXPECT_EQ(to_hex(keccak256(all).bytes),
-              "7d014e1abb0a3e9164bdd732407ee447d75f797ca4501cbb33ab33e78a12c7c7");
+              "8c78b0ca3a013b1e5f6b00e11302376df0d381f30ac445ee35abf548495b7ded");
     const Vote vote = std::get<Vote>(samples()[1]);
     EXPECT_EQ(to_hex(vote_digest({1337, filled<Hash>(3)}, vote).bytes),
               "d2e291451d8d501d8bef5ee1c0902748bf9b80983a91c5afc4eba5073a08f220");
@@ -89,6 +104,24 @@ TEST(messages, digests_differ_by_everything_that_is_signed) {
     EXPECT_NE(base, vote_digest(chain, vote.kind, {4}, vote.view, vote.block));
     EXPECT_NE(base, vote_digest(chain, vote.kind, vote.epoch, {301}, vote.block));
     EXPECT_NE(base, vote_digest(chain, vote.kind, vote.epoch, vote.view, filled<Hash>(9)));
+}
+
+TEST(messages, rejects_shards_that_cannot_be) {
+    const Shards good = std::get<Shards>(samples()[9]);
+    auto bad = good;
+    bad.shards.clear();
+    EXPECT_EQ(error_of(encode_message(bad)), DecodeError::not_canonical);
+    bad = good;
+    bad.commitment.body_size_bytes = 0;
+    EXPECT_EQ(error_of(encode_message(bad)), DecodeError::too_long);
+    bad.commitment.body_size_bytes = kBodySizeMax + 1;
+    EXPECT_EQ(error_of(encode_message(bad)), DecodeError::too_long);
+    bad = good;
+    bad.shards[0].path.resize(kShardPathMax + 1);
+    EXPECT_EQ(error_of(encode_message(bad)), DecodeError::too_long);
+    auto scatter = std::get<Scatter>(samples()[8]);
+    scatter.header.extra_data = {1};
+    EXPECT_EQ(error_of(encode_message(scatter)), DecodeError::bad_header);
 }
 
 TEST(messages, sizes_stay_below_the_caps) {
