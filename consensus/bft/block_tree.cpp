@@ -58,7 +58,9 @@ TreeBlock* BlockTree::insert(const BlockPtr& block) {
 
 ValidatorIndex BlockTree::leader_above(const TreeBlock& parent, View view) const {
     const auto& seed = is_last(parent) ? parent.leader_seed : parent.beacon.next_seed();
-    return leader_of(set_, seed, view);
+    const bool is_known = draw_.leader != kNoValidator && draw_.view == view && draw_.seed == seed;
+    if (!is_known) draw_ = {seed, view, leader_of(set_, seed, view)};
+    return draw_.leader;
 }
 
 void BlockTree::set_certificate(TreeBlock& entry, const CertPtr& certificate) const {

@@ -66,6 +66,13 @@ private:
     Height last_;
     std::map<Hash, TreeBlock> blocks_;
     Hash root_;
+    /// The draw made last: the same one is asked for after every input of a view.
+    struct Draw {
+        Hash seed;
+        View view;
+        ValidatorIndex leader = kNoValidator;
+    };
+    mutable Draw draw_;
 };
 
 }  // namespace trainyard::consensus::bft

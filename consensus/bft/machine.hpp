@@ -97,6 +97,9 @@ private:
     void take_vote(const Vote& vote);
     void take_certificate(const Peer& from, const CertPtr& certificate);
     void act_on_certificate(const Peer& from, const CertPtr& certificate);
+    /// What a vote or certificate signs; remembers the last one, since votes for one block follow
+    /// each other.
+    [[nodiscard]] const Hash& digest_of(VoteKind kind, View view, const Hash& block) const;
     [[nodiscard]] bool is_signed_right(const Vote& vote) const;
     [[nodiscard]] bool is_signed_right(const Certificate& certificate) const;
     void report(const std::vector<Evidence>& evidence);
@@ -200,6 +203,13 @@ private:
     uint64_t rotation_ = 0;                       ///< which peer is asked next
     bool diverged_ = false, finished_ = false;
     View behind_view_;  ///< the FINALIZATION that Behind was last reported for
+
+    struct Digest {
+        VoteKind kind = VoteKind::notarize;
+        View view;  ///< 0: none yet
+        Hash block, digest;
+    };
+    mutable Digest digest_;
 
     std::vector<Effect> out_;
 };

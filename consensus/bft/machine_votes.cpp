@@ -91,14 +91,21 @@ void Machine::act_on_certificate(const Peer& from, const CertPtr& certificate) {
     if (view >= view_) enter(view + 1, true);
 }
 
+const Hash& Machine::digest_of(VoteKind kind, View view, const Hash& block) const {
+    const bool is_known =
+        view.value > 0 && digest_.kind == kind && digest_.view == view && digest_.block == block;
+    if (!is_known)
+        digest_ = {kind, view, block, vote_digest(params_.chain, kind, epoch_, view, block)};
+    return digest_.digest;
+}
+
 bool Machine::is_signed_right(const Vote& vote) const {
-    return checks_.verify(set_.at(vote.signer).consensus_key, vote_digest(params_.chain, vote),
-                          vote.signature);
+    return checks_.verify(set_.at(vote.signer).consensus_key,
+                          digest_of(vote.kind, vote.view, vote.block), vote.signature);
 }
 
 bool Machine::is_signed_right(const Certificate& certificate) const {
-    const Hash digest = vote_digest(params_.chain, certificate.kind, certificate.epoch,
-                                    certificate.view, certificate.block);
+    const Hash digest = digest_of(certificate.kind, certificate.view, certificate.block);
     for (const auto& vote : votes_of(certificate)) {
         if (book_.holds(vote)) continue;
         if (!checks_.verify(set_.at(vote.signer).consensus_key, digest, vote.signature))

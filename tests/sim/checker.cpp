@@ -47,10 +47,12 @@ bool Checker::is_proven(const cb::Certificate& certificate, uint64_t height) con
     if (certificate.epoch != consensus::epoch_of({height}, chain_.epoch_length) || !set)
         return false;
     const auto votes = cb::votes_of(certificate);
+    const Hash digest = cb::vote_digest(chain_.identity, certificate.kind, certificate.epoch,
+                                        certificate.view, certificate.block);
     return certificate.kind == cb::VoteKind::finalize && cb::is_well_formed(certificate, *set) &&
            std::all_of(votes.begin(), votes.end(), [&](const cb::Vote& vote) {
-               return chain_.checks.verify(set->at(vote.signer).consensus_key,
-                                           cb::vote_digest(chain_.identity, vote), vote.signature);
+               return chain_.checks.verify(set->at(vote.signer).consensus_key, digest,
+                                           vote.signature);
            });
 }
 

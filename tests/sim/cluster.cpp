@@ -158,9 +158,11 @@ Outcome Cluster::run() {
     const uint64_t end_ms =
         std::max({heal_ms_, options_.down_until_ms, options_.calm_ms}) + options_.settle_ms_max;
     while (!queue_.empty() && checker_->failure().empty() && !is_done()) {
-        const Event event = queue_.top();
+        const Due due = queue_.top();
         queue_.pop();
-        now_ms_ = event.at_ms;
+        now_ms_ = due.at_ms;
+        const Event event = std::move(events_[due.slot]);
+        free_.push_back(due.slot);
         if (now_ms_ > end_ms) {
             checker_->fail("no progress to height " + std::to_string(height_goal_) + describe());
             break;
@@ -227,13 +229,20 @@ bool Cluster::is_done() const {
 
 void Cluster::push(uint64_t at_ms, unsigned node,
                    std::variant<cb::Input, WireBytes, Control> what) {
-    queue_.push({at_ms, order_++, node, nodes_[node].life, std::move(what)});
+    if (free_.empty()) {
+        free_.push_back(events_.size());
+        events_.emplace_back();
+    }
+    const size_t slot = free_.back();
+    free_.pop_back();
+    events_[slot] = {node, nodes_[node].life, std::move(what)};
+    queue_.push({at_ms, order_++, slot});
 }
 
 void Cluster::handle(const Event& event) {
     ++stats_.events;
     auto& trace = stats_.trace;
-    trace = mix(trace ^ mix(event.at_ms) ^ mix(event.node * 64 + event.what.index()));
+    trace = mix(trace ^ mix(now_ms_) ^ mix(event.node * 64 + event.what.index()));
     if (const auto* what = std::get_if<Control>(&event.what)) return control(*what, event.node);
     auto& node = nodes_[event.node];
     if (!node.machine) return;
@@ -330,7 +339,8 @@ void Cluster::crash(unsigned index) {
     }
     for (auto& record : node.disk) record.durable = true;
     const uint64_t back_ms = now_ms_ + random_.between(1, random_.one_in(4) ? 5000 : 300);
-    push(std::min(back_ms, std::max(now_ms_, heal_ms_)), index, Control::start);
+    const uint64_t latest_ms = options_.calm_ms > 0 ? back_ms : std::max(now_ms_, heal_ms_);
+    push(std::min(back_ms, latest_ms), index, Control::start);
 }
 
 cb::FinalPoint Cluster::final_point(const Node& node) const {

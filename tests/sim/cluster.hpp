@@ -68,8 +68,6 @@ struct WireBytes {
 enum class Control : uint8_t { start, split, join, heal, sync, look, restart };
 
 struct Event {
-    uint64_t at_ms = 0;
-    uint64_t order = 0;
     unsigned node = 0;
     unsigned life = 0;
     std::variant<consensus::bft::Input, WireBytes, Control> what;
@@ -139,8 +137,14 @@ private:
     void on(unsigned node, const consensus::bft::GaveUp& e);
     void on(unsigned node, const consensus::bft::Diverged& e);
 
+    /// When an event happens; the event itself, which is large, stays where it is.
+    struct Due {
+        uint64_t at_ms = 0;
+        uint64_t order = 0;
+        size_t slot = 0;
+    };
     struct Later {
-        bool operator()(const Event& a, const Event& b) const {
+        bool operator()(const Due& a, const Due& b) const {
             return std::pair(a.at_ms, a.order) > std::pair(b.at_ms, b.order);
         }
     };
@@ -156,7 +160,9 @@ private:
     std::vector<Node> nodes_;
     std::unique_ptr<Checker> checker_;
     std::unique_ptr<Network> network_;
-    std::priority_queue<Event, std::vector<Event>, Later> queue_;
+    std::priority_queue<Due, std::vector<Due>, Later> queue_;
+    std::vector<Event> events_;  ///< by slot
+    std::vector<size_t> free_;   ///< slots
     uint64_t now_ms_ = 0, order_ = 0;
     uint64_t heal_ms_ = 0, height_goal_ = 0;
     uint64_t highest_ = 0, last_final_ms_ = 0;

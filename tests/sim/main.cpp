@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/sim/modes.hpp"
 #include "tests/sim/scale.hpp"
 #include "tests/sim/twins.hpp"
 
@@ -22,7 +23,8 @@ using namespace trainyard::sim;
 struct Command {
     Options options;
     TwinsPlan plan;
-    bool twins = false;
+    bool twins = false, churn = false;
+    uint64_t hours = 1;
     uint64_t runs = 1;
     unsigned jobs = 1;
     bool verbose = false;
@@ -40,9 +42,12 @@ constexpr const char* kUsage =
     "  every leader and every split of the nodes in v views, or S of them at random; the first t\n"
     "  validators run twice\n"
     "simulate scale --help\n"
+    "simulate churn [--hours H] [--nodes n] [--epoch-length E] [--seed N]\n"
+    "  one long run in a good network: another set in every epoch, a node away once a minute\n"
     "examples:\n"
     "  simulate --nodes 4 --runs 10000 --jobs 2\n"
     "  simulate twins --nodes 4 --views 2\n"
+    "  simulate churn --hours 24\n"
     "  simulate twins --nodes 7 --twins 2 --views 5 --samples 2000\n";
 
 bool parse_mutation(const std::string& word, Mutation& out) {
@@ -82,6 +87,7 @@ bool parse_option(const std::string& name, const std::string& value, Command& ou
     if (name == "--byzantine")
         return out.options.byzantine_max = static_cast<unsigned>(number), number <= 200;
     if (name == "--heights") return out.options.heights_min = number, true;
+    if (name == "--hours") return out.hours = number, out.churn && number >= 1;
     if (name == "--epoch-length") return out.options.epoch_length = number, true;
     if (name == "--faults") return parse_faults(value, out.options.faults);
     if (name == "--mutation") return parse_mutation(value, out.options.mutation);
@@ -89,8 +95,11 @@ bool parse_option(const std::string& name, const std::string& value, Command& ou
 }
 
 bool parse(int argc, char** argv, Command& out) {
-    out.twins = argc > 1 && std::string_view(argv[1]) == "twins";
-    for (int i = out.twins ? 2 : 1; i < argc; ++i) {
+    const std::string_view mode = argc > 1 ? argv[1] : "";
+    out.twins = mode == "twins";
+    out.churn = mode == "churn";
+    if (out.churn) out.options = long_churn();
+    for (int i = out.twins || out.churn ? 2 : 1; i < argc; ++i) {
         const std::string name = argv[i];
         if (name == "--real-keys") {
             out.options.real_keys = true;
@@ -174,6 +183,7 @@ int main(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == "scale") return run_scale({argv + 2, argv + argc});
     Command command;
     if (!parse(argc, argv, command)) return std::fputs(kUsage, stderr), 2;
+    if (command.churn) return run_churn(command.options, command.hours);
     Totals totals;
     Queue queue(command);
     std::vector<std::thread> workers;

@@ -68,10 +68,12 @@ struct Options {
     unsigned down_always = 0;          ///< this many nodes (the last ones) never start
     uint64_t down_until_ms = 0;        ///< with down_always: when they start after all (0: never)
     uint64_t settle_ms_max = 200'000;  ///< no progress within this after healing is a failure
-    /// Not 0: run for so long in a good network where one node after the other restarts.
+    /// Not 0: run for so long in a good network; once a minute some node is away for a moment.
     uint64_t calm_ms = 0;
     uint64_t interval_ms = 0;  ///< between blocks; 0: drawn
 };
+
+inline constexpr uint64_t kStallMs = 10'000;
 
 struct Outcome {
     std::string failure;  ///< empty if every check passed
@@ -87,6 +89,7 @@ struct Outcome {
     uint64_t shard_messages = 0;  ///< sent by honest nodes
     uint64_t epochs = 0;  ///< that ended somewhere
     uint64_t gap_ms = 0;  ///< the longest time without a new final block anywhere
+    uint64_t stalls = 0;  ///< how often that was longer than kStallMs
     SetChanges changes;   ///< of the sets of those epochs
 
     [[nodiscard]] bool passed() const { return failure.empty(); }

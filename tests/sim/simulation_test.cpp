@@ -149,6 +149,23 @@ TEST(simulation, sets_that_change_in_every_epoch_pass) {
     EXPECT_EQ(failures(options, 2), 0u);
 }
 
+TEST(simulation, a_quarter_of_an_hour_of_churn_has_no_stall) {
+    Options options = calm(7);
+    options.churn = true;
+    options.interval_ms = 1000;
+    options.epoch_length = 60;
+    options.calm_ms = 900'000;
+    const Outcome outcome = simulate(options);
+    EXPECT_TRUE(outcome.passed()) << outcome.failure;
+    EXPECT_GE(outcome.epochs, 12u);
+    EXPECT_GT(outcome.changes.joined, 0u);
+    EXPECT_GT(outcome.changes.gone, 0u);
+    EXPECT_GT(outcome.changes.slashed, 0u);
+    EXPECT_EQ(outcome.stalls, 0u);
+    EXPECT_LT(outcome.gap_ms, kStallMs);
+    EXPECT_GT(outcome.crashes, 0u);
+}
+
 TEST(simulation, the_wrong_set_and_an_early_start_of_an_epoch_are_found_out) {
     Options options;
     options.churn = true;
