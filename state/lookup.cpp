@@ -13,11 +13,11 @@ using Found = Result<std::optional<Bytes>, TrieError>;
 class ProofNodes final : public NodeSource {
 public:
     explicit ProofNodes(const std::vector<Bytes>& proof) {
-        for (const Bytes& encoded : proof) nodes_.emplace(keccak256(encoded), encoded);
+        for (const Bytes& encoded : proof)
+            nodes_.emplace(keccak256(encoded), std::make_shared<const Bytes>(encoded), {});
     }
-    [[nodiscard]] std::optional<Bytes> node(const Hash& hash) const override {
-        const auto at = nodes_.find(hash);
-        return at == nodes_.end() ? std::nullopt : std::optional(at->second);
+    [[nodiscard]] NodePtr node(const Hash& hash, std::string_view) const override {
+        return nodes_.find(hash);
     }
 
 private:
@@ -49,9 +49,12 @@ Result<std::optional<Account>, TrieError> find_account(const NodeSource& nodes, 
     return account;
 }
 
-Result<Uint256, TrieError> find_slot(const NodeSource& nodes, const Hash& storage_root,
-                                     const Uint256& slot, std::vector<Bytes>* proof) {
-    const auto found = lookup(nodes, storage_root, key_of(slot).bytes, proof);
+Result<Uint256, TrieError> find_slot(const NodeSource& nodes, const Address& owner,
+                                     const Hash& storage_root, const Uint256& slot,
+                                     std::vector<Bytes>* proof) {
+    if (storage_root == kEmptyTrieRoot) return Uint256{};
+    const std::string place = storage_place(key_of(owner));
+    const auto found = lookup(nodes, storage_root, key_of(slot).bytes, proof, place);
     if (!found) return unexpected(found.error());
     if (!*found) return Uint256{};
     bool good = false;
@@ -67,22 +70,26 @@ std::string to_text(const TrieError& error) {
     return (missing ? "missing trie node " : "malformed trie node ") + to_hex0x(error.node);
 }
 
-std::optional<Bytes> LayeredNodes::node(const Hash& hash) const {
-    const auto at = map_.find(hash);
-    return at != map_.end() ? std::optional(at->second) : parent_.node(hash);
+NodePtr LayeredNodes::node(const Hash& hash, std::string_view place) const {
+    auto found = map_.find(hash);
+    return found ? found : parent_.node(hash, place);
 }
 
-Found lookup(const NodeSource& nodes, const Hash& root, BytesView key, std::vector<Bytes>* proof) {
+Found lookup(const NodeSource& nodes, const Hash& root, BytesView key, std::vector<Bytes>* proof,
+             std::string_view place) {
     if (root == kEmptyTrieRoot) return std::optional<Bytes>();
     const Bytes nibbles = to_nibbles(key);
     BytesView path = nibbles;
+    std::string at_place(place);
     Hash at = root;
-    auto encoded = nodes.node(root);
-    if (!encoded) return unexpected(TrieError{TrieError::Kind::missing_node, root});
-    if (proof != nullptr) proof->push_back(*encoded);
+    NodePtr kept = nodes.node(root, at_place);
+    if (!kept) return unexpected(TrieError{TrieError::Kind::missing_node, root});
+    if (proof != nullptr) proof->push_back(*kept);
+    BytesView encoded = *kept;
     while (true) {
-        const auto node = parse_node(*encoded);
+        const auto node = parse_node(encoded);
         if (!node) return unexpected(TrieError{TrieError::Kind::bad_node, at});
+        const size_t before = path.size();
         BytesView next, value;
         if (node->children.size() == 16) {
             if (path.empty())
@@ -100,13 +107,17 @@ Found lookup(const NodeSource& nodes, const Hash& root, BytesView key, std::vect
         }
         if (!value.empty()) return std::optional<Bytes>(std::in_place, value.begin(), value.end());
         if (next.empty()) return std::optional<Bytes>();
+        at_place +=
+            as_text(BytesView(nibbles).subspan(nibbles.size() - before, before - path.size()));
         const auto hash = hash_in(next);
         at = hash.value_or(Hash{});
-        auto below = hash ? nodes.node(*hash)
-                          : std::optional<Bytes>(std::in_place, next.begin(), next.end());
+        encoded = next;  // embedded: it lies in the node that is kept
+        if (!hash) continue;
+        NodePtr below = nodes.node(*hash, at_place);
         if (!below) return unexpected(TrieError{TrieError::Kind::missing_node, at});
-        encoded = std::move(below);
-        if (hash && proof != nullptr) proof->push_back(*encoded);
+        if (proof != nullptr) proof->push_back(*below);
+        kept = std::move(below);
+        encoded = *kept;
     }
 }
 
@@ -124,7 +135,7 @@ std::optional<Account> TrieView::account(const Address& address) const {
 Uint256 TrieView::storage(const Address& address, const Uint256& slot) const {
     const auto owner = account(address);
     if (!owner || owner->storage_root == kEmptyTrieRoot) return 0;
-    const auto found = find_slot(*nodes_, owner->storage_root, slot, nullptr);
+    const auto found = find_slot(*nodes_, address, owner->storage_root, slot, nullptr);
     if (found) return *found;
     nodes_->report(found.error());
     return 0;
@@ -132,8 +143,7 @@ Uint256 TrieView::storage(const Address& address, const Uint256& slot) const {
 
 Bytes TrieView::code(const Hash& code_hash) const {
     if (code_hash == kEmptyCodeHash) return {};
-    auto found = nodes_->node(code_hash);
-    if (found) return *std::move(found);
+    if (const auto found = nodes_->node(code_hash, kCodePlace)) return *found;
     nodes_->report({TrieError::Kind::missing_node, code_hash});
     return {};
 }
@@ -149,7 +159,7 @@ Result<AccountProof, TrieError> prove_account(const NodeSource& nodes, const Has
     for (const Uint256& slot : slots) {
         StorageProof& entry = out.storage.emplace_back();
         entry.slot = slot;
-        const auto value = find_slot(nodes, storage_root, slot, &entry.nodes);
+        const auto value = find_slot(nodes, address, storage_root, slot, &entry.nodes);
         if (!value) return unexpected(value.error());
         entry.value = *value;
     }

@@ -5,7 +5,7 @@
 
 #include <array>
 #include <mutex>
-#include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "core/bytes.hpp"
@@ -18,18 +18,19 @@ class NodeCache {
 public:
     explicit NodeCache(size_t bytes_max) : bytes_max_(bytes_max / kShards / 2) {}
 
-    [[nodiscard]] std::optional<Bytes> find(const Hash& hash) {
+    /// Null if it is not here.
+    [[nodiscard]] NodePtr find(const Hash& hash) {
         Shard& shard = shard_of(hash);
         const std::scoped_lock lock(shard.mutex);
         if (const auto at = shard.young.find(hash); at != shard.young.end()) return at->second;
         const auto at = shard.old.find(hash);
-        if (at == shard.old.end()) return std::nullopt;
-        Bytes node = at->second;
+        if (at == shard.old.end()) return nullptr;
+        NodePtr node = at->second;
         insert(shard, hash, node);  // used again: it stays for another generation
         return node;
     }
-    void put(const Hash& hash, const Bytes& node) {
-        if (node.size() > kNodeBytesMax) return;
+    void put(const Hash& hash, const NodePtr& node) {
+        if (node->size() > kNodeBytesMax) return;
         Shard& shard = shard_of(hash);
         const std::scoped_lock lock(shard.mutex);
         insert(shard, hash, node);
@@ -37,22 +38,21 @@ public:
 
 private:
     static constexpr size_t kNodeBytesMax = 532;  ///< a full branch; codes stay outside
-    static constexpr size_t kEntryBytes = 96;     ///< what an entry takes beside the node
+    static constexpr size_t kEntryBytes = 144;    ///< what an entry takes beside the node
     static constexpr size_t kShards = 64;
+    using Nodes = std::unordered_map<Hash, NodePtr, FixedBytesHasher>;
     struct Shard {
         std::mutex mutex;
-        NodeMap young, old;
+        Nodes young, old;
         size_t young_bytes = 0;
     };
 
     /// By the first byte; the tables inside go by the last ones.
     Shard& shard_of(const Hash& hash) { return shards_[hash[0] % kShards]; }
 
-    void insert(Shard& shard, const Hash& hash, const Bytes& node) const {
-        const size_t before = shard.young.size();
-        shard.young.emplace(hash, node);
-        if (shard.young.size() == before) return;
-        shard.young_bytes += node.size() + kEntryBytes;
+    void insert(Shard& shard, const Hash& hash, const NodePtr& node) const {
+        if (!shard.young.try_emplace(hash, node).second) return;
+        shard.young_bytes += node->size() + kEntryBytes;
         if (shard.young_bytes <= bytes_max_) return;
         shard.old = std::exchange(shard.young, {});
         shard.young_bytes = 0;

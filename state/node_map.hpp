@@ -1,45 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trie nodes and codes by their hash, in the order they came; found through a flat table.
+// Trie nodes and codes with the places where they stand, in the order they came; found by their
+// hash through a flat table.
 #pragma once
 
 #include <bit>
-#include <utility>
+#include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/bytes.hpp"
 
 namespace trainyard::state {
 
-/// Trie nodes and contract codes by their Keccak-256; one space, since equal hash means equal
-/// bytes. Nothing is ever taken out.
+/// The encoding of a node, shared by all that keep it; null: nobody has it.
+using NodePtr = std::shared_ptr<const Bytes>;
+
+/// Where a node stands, as the start of its record's key: the letter of its table, for storage the
+/// keccak of the address, then the nibbles on the way from the root, one a byte. In memory a node
+/// is found by its hash alone, since equal hash means equal bytes.
+inline constexpr std::string_view kAccountPlace = "A", kCodePlace = "c";
+[[nodiscard]] inline std::string storage_place(const Hash& key_of_account) {
+    return "S" + std::string(as_text(key_of_account.bytes));
+}
+
+/// Nodes may come twice in different places; nothing is ever taken out.
 class NodeMap {
 public:
-    using Entry = std::pair<Hash, Bytes>;
+    struct Entry {
+        Hash hash;
+        NodePtr node;
+        std::string place;
+    };
     using const_iterator = std::vector<Entry>::const_iterator;
 
     [[nodiscard]] const_iterator begin() const { return entries_.begin(); }
     [[nodiscard]] const_iterator end() const { return entries_.end(); }
     [[nodiscard]] size_t size() const { return entries_.size(); }
     [[nodiscard]] bool empty() const { return entries_.empty(); }
+    /// Of all nodes, without what the tables take.
+    [[nodiscard]] size_t bytes() const { return bytes_; }
 
-    [[nodiscard]] const_iterator find(const Hash& hash) const {
-        if (places_.empty()) return end();
+    [[nodiscard]] NodePtr find(const Hash& hash) const {
+        if (places_.empty()) return nullptr;
         const uint32_t place = places_[place_of(hash)];
-        return place == kFree ? end() : begin() + place;
+        return place == kFree ? nullptr : entries_[place].node;
     }
-    /// Keeps what is there already: it is the same.
-    void emplace(const Hash& hash, Bytes bytes) {
+    [[nodiscard]] bool contains(const Hash& hash, std::string_view place) const {
+        if (places_.empty()) return false;
+        const uint32_t first = places_[place_of(hash)];
+        if (first == kFree) return false;
+        if (entries_[first].place == place) return true;
+        for (size_t i = first; i < entries_.size(); ++i)
+            if (entries_[i].hash == hash && entries_[i].place == place) return true;
+        return false;
+    }
+    void emplace(const Hash& hash, NodePtr node, std::string place) {
         if (2 * (entries_.size() + 1) > places_.size()) rehash(4 * (entries_.size() + 8));
-        uint32_t& place = places_[place_of(hash)];
-        if (place != kFree) return;
-        place = static_cast<uint32_t>(entries_.size());
-        entries_.emplace_back(hash, std::move(bytes));
+        uint32_t& at = places_[place_of(hash)];
+        if (at == kFree) at = static_cast<uint32_t>(entries_.size());
+        bytes_ += node->size();
+        entries_.push_back({hash, std::move(node), std::move(place)});
     }
     /// Takes over all of `other`.
     void merge(NodeMap& other) {
         if (empty()) return std::swap(*this, other);
-        for (auto& [hash, bytes] : other.entries_) emplace(hash, std::move(bytes));
+        reserve(size() + other.size());
+        for (Entry& e : other.entries_) emplace(e.hash, std::move(e.node), std::move(e.place));
         other = {};
+    }
+    void reserve(size_t count) {
+        entries_.reserve(count);
+        if (2 * count > places_.size()) rehash(2 * count);
     }
 
 private:
@@ -49,17 +81,20 @@ private:
     [[nodiscard]] size_t place_of(const Hash& hash) const {
         const size_t mask = places_.size() - 1;
         size_t at = FixedBytesHasher()(hash) & mask;
-        while (places_[at] != kFree && entries_[places_[at]].first != hash) at = (at + 1) & mask;
+        while (places_[at] != kFree && entries_[places_[at]].hash != hash) at = (at + 1) & mask;
         return at;
     }
     void rehash(size_t least) {
         places_.assign(std::bit_ceil(least), kFree);
-        for (size_t i = 0; i < entries_.size(); ++i)
-            places_[place_of(entries_[i].first)] = static_cast<uint32_t>(i);
+        for (size_t i = 0; i < entries_.size(); ++i) {
+            uint32_t& at = places_[place_of(entries_[i].hash)];
+            if (at == kFree) at = static_cast<uint32_t>(i);
+        }
     }
 
     std::vector<Entry> entries_;
     std::vector<uint32_t> places_;  ///< index into entries_ or kFree; at most half are taken
+    size_t bytes_ = 0;
 };
 
 }  // namespace trainyard::state

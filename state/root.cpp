@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Roots: of ordered lists, and of the world after a diff.
 #include <atomic>
+#include <iterator>
 
 #include "core/assert.hpp"
 #include "core/rlp.hpp"
@@ -24,61 +25,104 @@ std::vector<Hash> hash_keys(const Map& map, const ToBytes& to_bytes) {
     return hashes;
 }
 
-/// The storage root after `change` of an account whose root was `before`.
-Result<Hash, TrieError> storage_root(const AccountChange& change, const Hash& before,
-                                     const NodeSource& nodes, NodeMap& out) {
-    const Hash start = change.storage_cleared ? kEmptyTrieRoot : before;
-    if (change.storage.empty()) return start;
-    Trie trie(nodes, start);
-    const auto keys = hash_keys(change.storage, [](const Uint256& slot) { return to_hash(slot); });
-    size_t i = 0;
-    for (const auto& [slot, value] : change.storage) {
-        rlp::Writer encoded;
-        if (!value.is_zero()) encoded.number(value);
-        const auto put = trie.put(keys[i++], encoded.take());
-        if (!put) return unexpected(put.error());
-    }
-    return trie.commit(out);
-}
-
-Result<Hash, TrieError> storage_root_before(Trie& accounts, const Hash& key, const Hash& root) {
-    const auto found = accounts.get(key);
-    if (!found) return unexpected(found.error());
-    if (!*found) return kEmptyTrieRoot;
-    const auto account = decode_account(**found);
-    if (!account) return unexpected(TrieError{TrieError::Kind::bad_node, root});
-    return account->storage_root;
-}
-
-/// One account with storage of its own to hash; these are independent of each other.
+/// One account whose storage changes; these are independent of each other.
 struct StorageJob {
-    const AccountChange* change;
+    const AccountChange* change;  ///< null: the account goes
+    Hash key;                     ///< of the account
     Hash before;
-    std::optional<Result<Hash, TrieError>> after;
+    Hash after = kEmptyTrieRoot;
+    std::optional<TrieError> error;
     NodeMap nodes;
+    std::vector<StaleNode> stale;
+
+    [[nodiscard]] bool is_cleared() const { return change == nullptr || change->storage_cleared; }
+    [[nodiscard]] size_t slots() const { return change == nullptr ? 0 : change->storage.size(); }
+    [[nodiscard]] bool is_idle() const {
+        return slots() == 0 && (!is_cleared() || before == kEmptyTrieRoot);
+    }
 };
 
-/// Side by side if at least two accounts have slots to hash.
+Result<Done, TrieError> change_slots(StorageJob& job, const NodeSource& nodes,
+                                     const SideBySide& side_by_side) {
+    Trie trie(nodes, job.is_cleared() ? kEmptyTrieRoot : job.before, storage_place(job.key));
+    const auto keys =
+        hash_keys(job.change->storage, [](const Uint256& slot) { return to_hash(slot); });
+    std::vector<Bytes> values;
+    values.reserve(keys.size());
+    for (const auto& [slot, value] : job.change->storage) {
+        rlp::Writer encoded;
+        if (!value.is_zero()) encoded.number(value);
+        values.push_back(encoded.take());
+    }
+    if (auto put = trie.put_all(keys, values, side_by_side); !put) return put;
+    job.after = trie.commit(job.nodes, &job.stale, side_by_side);
+    return Done{};
+}
+
+/// All nodes of the storage that goes, unless they have come again.
+Result<Done, TrieError> drop_storage(StorageJob& job, const NodeSource& nodes) {
+    const std::string place = storage_place(job.key);
+    return visit_nodes(nodes, job.before, place,
+                       [&](const Hash& hash, const NodePtr&, BytesView path) {
+                           StaleNode old{hash, place + std::string(as_text(path))};
+                           if (!job.nodes.contains(old.hash, old.place))
+                               job.stale.push_back(std::move(old));
+                           return true;
+                       });
+}
+
+void run_job(StorageJob& job, const NodeSource& nodes, const SideBySide& side_by_side) {
+    job.after = job.is_cleared() ? kEmptyTrieRoot : job.before;
+    Result<Done, TrieError> done = Done{};
+    if (job.slots() > 0) done = change_slots(job, nodes, side_by_side);
+    if (done && job.is_cleared() && job.before != kEmptyTrieRoot) done = drop_storage(job, nodes);
+    if (!done) job.error = done.error();
+}
+
+/// Large ones one after the other with all threads, small ones side by side.
 void run_storage_jobs(std::vector<StorageJob>& jobs, const NodeSource& nodes,
                       const SideBySide& side_by_side) {
-    std::vector<StorageJob*> with_slots;
+    constexpr size_t kLarge = 256;
+    std::vector<StorageJob*> small;
     for (StorageJob& job : jobs) {
-        if (job.change->storage.empty())
-            job.after = storage_root(*job.change, job.before, nodes, job.nodes);
+        if (job.is_idle())
+            job.after = job.change == nullptr ? kEmptyTrieRoot : job.before;
+        else if (side_by_side && job.slots() >= kLarge)
+            run_job(job, nodes, side_by_side);
         else
-            with_slots.push_back(&job);
+            small.push_back(&job);
     }
     std::atomic<size_t> next = 0;
     const auto work = [&] {
-        for (size_t i = next++; i < with_slots.size(); i = next++) {
-            StorageJob& job = *with_slots[i];
-            job.after = storage_root(*job.change, job.before, nodes, job.nodes);
-        }
+        for (size_t i = next++; i < small.size(); i = next++) run_job(*small[i], nodes, {});
     };
-    if (side_by_side && with_slots.size() > 1)
+    if (side_by_side && small.size() > 1)
         side_by_side(work);
     else
         work();
+}
+
+/// What storage the changed accounts had before.
+Result<std::vector<StorageJob>, TrieError> make_jobs(Trie& accounts, const Hash& root,
+                                                     const StateDiff& diff,
+                                                     const std::vector<Hash>& keys,
+                                                     const SideBySide& side_by_side) {
+    const auto before = accounts.get_all(keys, side_by_side);
+    if (!before) return unexpected(before.error());
+    std::vector<StorageJob> jobs;
+    jobs.reserve(keys.size());
+    for (const auto& [address, change] : diff.accounts) {
+        const size_t i = jobs.size();
+        StorageJob& job = jobs.emplace_back();
+        job.change = change ? &*change : nullptr;
+        job.key = keys[i];
+        job.before = kEmptyTrieRoot;
+        if (!(*before)[i]) continue;
+        const auto account = decode_account(*(*before)[i]);
+        if (!account) return unexpected(TrieError{TrieError::Kind::bad_node, root});
+        job.before = account->storage_root;
+    }
+    return jobs;
 }
 
 }  // namespace
@@ -118,34 +162,31 @@ Result<StateUpdate, TrieError> state_root(const Hash& parent_root, const StateDi
     StateUpdate update;
     Trie accounts(nodes, parent_root);
     const auto keys = hash_keys(diff.accounts, [](const Address& address) { return address; });
-    std::vector<StorageJob> jobs;
+    auto jobs = make_jobs(accounts, parent_root, diff, keys, side_by_side);
+    if (!jobs) return unexpected(jobs.error());
+    run_storage_jobs(*jobs, nodes, side_by_side);
+    std::vector<Bytes> values(keys.size());
+    NodeMap of_storage;
     size_t i = 0;
     for (const auto& [address, change] : diff.accounts) {
-        const Hash& key = keys[i++];
-        if (!change) continue;
-        const auto before = storage_root_before(accounts, key, parent_root);
-        if (!before) return unexpected(before.error());
-        jobs.push_back({&*change, *before, std::nullopt, {}});
-    }
-    run_storage_jobs(jobs, nodes, side_by_side);
-    i = 0;
-    size_t job = 0;
-    for (const auto& [address, change] : diff.accounts) {
-        const Hash& key = keys[i++];
-        Bytes encoded;
+        StorageJob& job = (*jobs)[i];
+        if (job.error) return unexpected(*job.error);
+        of_storage.merge(job.nodes);
+        std::move(job.stale.begin(), job.stale.end(), std::back_inserter(update.stale));
         if (change) {
-            StorageJob& j = jobs[job++];
-            if (!*j.after) return unexpected(j.after->error());
-            const Hash& after = **j.after;
-            update.new_nodes.merge(j.nodes);
-            update.storage_roots.emplace_hint(update.storage_roots.end(), address, after);
-            encoded = encode_account({change->nonce, change->balance, change->code_hash, after});
+            update.storage_roots.emplace_hint(update.storage_roots.end(), address, job.after);
+            values[i] =
+                encode_account({change->nonce, change->balance, change->code_hash, job.after});
         }
-        const auto put = accounts.put(key, encoded);
-        if (!put) return unexpected(put.error());
+        ++i;
     }
-    update.root = accounts.commit(update.new_nodes);
-    for (const auto& [hash, code] : diff.codes) update.new_nodes.emplace(hash, code);
+    const auto put = accounts.put_all(keys, values, side_by_side);
+    if (!put) return unexpected(put.error());
+    update.root = accounts.commit(update.new_nodes, &update.stale, side_by_side);
+    update.new_nodes.merge(of_storage);
+    for (const auto& [hash, code] : diff.codes)
+        update.new_nodes.emplace(hash, std::make_shared<const Bytes>(code),
+                                 std::string(kCodePlace));
     return update;
 }
 

@@ -2,8 +2,12 @@
 // Insertion, deletion and hashing of a trie whose untouched parts stay references.
 #include "state/trie.hpp"
 
+#include <atomic>
+#include <deque>
+#include <memory_resource>
+#include <numeric>
+
 #include "core/assert.hpp"
-#include "core/rlp.hpp"
 #include "state/trie_node.hpp"
 
 namespace trainyard::state {
@@ -11,16 +15,17 @@ namespace {
 
 struct Node;
 
-constexpr uint8_t kHashPrefix = 0xa0;  ///< RLP of a string of 32 bytes
+constexpr uint8_t kHashPrefix = 0xa0;    ///< RLP of a string of 32 bytes
+constexpr size_t kSideBySideLeast = 64;  ///< keys, below which threads cost more than they give
 
 /// A child: its reference (RLP of at most 33 bytes), its node once loaded, or both. Only the node:
 /// it has changed since it was hashed. Neither: there is no child.
 struct Ref {
-    std::array<uint8_t, 33> text{};
+    std::array<uint8_t, 33> text;
     uint8_t size = 0;
-    std::unique_ptr<Node> node;
+    Node* node = nullptr;
 
-    [[nodiscard]] bool empty() const { return size == 0 && !node; }
+    [[nodiscard]] bool empty() const { return size == 0 && node == nullptr; }
     [[nodiscard]] BytesView reference() const { return BytesView(text).first(size); }
     void set_reference(BytesView from) {
         ASSERT(from.size() <= text.size());
@@ -34,28 +39,67 @@ struct Ref {
     }
 };
 
+/// A node as it was read, by which superseded ones are known.
+struct Origin {
+    StaleNode id;
+    NodePtr encoded;       ///< nodes point into it
+    bool is_kept = false;  ///< it is still part of the trie
+};
+
+/// Lies in an arena with all it points to, or points into what it was read from.
 struct Node {
-    Bytes path;                 ///< nibbles; of leaves and extensions
-    Bytes value;                ///< of leaves and, rarely, branches; empty: none
-    std::vector<Ref> children;  ///< none: leaf; 1: extension; 16: branch
+    BytesView path;            ///< nibbles; of leaves and extensions
+    BytesView value;           ///< of leaves and, rarely, branches; empty: none
+    std::span<Ref> children;   ///< none: leaf; 1: extension; 16: branch
+    Origin* origin = nullptr;  ///< where it was read, if it stands there still
 
     [[nodiscard]] bool is_leaf() const { return children.empty(); }
     [[nodiscard]] bool is_branch() const { return children.size() == 16; }
 };
 
-std::unique_ptr<Node> make_leaf(BytesView path, BytesView value) {
-    return std::make_unique<Node>(
-        Node{{path.begin(), path.end()}, {value.begin(), value.end()}, {}});
-}
+/// Memory of one thread's nodes, which all go together.
+class Arena {
+public:
+    [[nodiscard]] BytesView copy(BytesView from) { return join(from, {}); }
+    [[nodiscard]] BytesView join(BytesView a, BytesView b) {
+        if (a.empty() && b.empty()) return {};
+        auto* to = static_cast<uint8_t*>(memory_.allocate(a.size() + b.size(), 1));
+        std::copy(b.begin(), b.end(), std::copy(a.begin(), a.end(), to));
+        return {to, a.size() + b.size()};
+    }
+    [[nodiscard]] Node* make_node(size_t children) {
+        Node* node = new (memory_.allocate(sizeof(Node), alignof(Node))) Node;
+        if (children == 0) return node;
+        auto* refs = static_cast<Ref*>(memory_.allocate(children * sizeof(Ref), alignof(Ref)));
+        for (size_t i = 0; i < children; ++i) new (refs + i) Ref;
+        node->children = {refs, children};
+        return node;
+    }
+    [[nodiscard]] Node* make_leaf(BytesView path, BytesView value) {
+        Node* leaf = make_node(0);
+        leaf->path = copy(path);
+        leaf->value = copy(value);
+        return leaf;
+    }
+    /// `child` behind `path`, with no node of its own for an empty path.
+    [[nodiscard]] Ref make_extension(BytesView path, const Ref& child) {
+        if (path.empty()) return child;
+        Ref ref;
+        ref.node = make_node(1);
+        ref.node->path = copy(path);
+        ref.node->children[0] = child;
+        return ref;
+    }
+    [[nodiscard]] Origin* make_origin(const Hash& hash, const std::string& place, NodePtr encoded) {
+        return &origins_.emplace_back(Origin{{hash, place}, std::move(encoded)});
+    }
+    [[nodiscard]] std::deque<Origin>& origins() { return origins_; }
 
-/// `child` behind `path`, with no node of its own for an empty path.
-Ref make_extension(BytesView path, Ref child) {
-    if (path.empty()) return child;
-    Ref ref;
-    ref.node = std::make_unique<Node>(Node{{path.begin(), path.end()}, {}, {}});
-    ref.node->children.push_back(std::move(child));
-    return ref;
-}
+private:
+    static constexpr size_t kFirstBytes = 4 << 10;
+    std::pmr::monotonic_buffer_resource memory_{kFirstBytes};
+    std::deque<Origin> origins_;
+};
 
 size_t common_length(BytesView a, BytesView b) {
     return static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first -
@@ -113,139 +157,238 @@ Bytes encode(const Node& node) {
 
 using Changed = Result<bool, TrieError>;
 
+/// One thread's way through the trie.
+struct Walk {
+    std::string place;  ///< of the node at hand
+    Arena& arena;
+};
+
+/// Goes down by some nibbles for as long as it lives.
+class Descent {
+public:
+    Descent(Walk& walk, BytesView nibbles) : walk_(walk), before_(walk.place.size()) {
+        walk.place += as_text(nibbles);
+    }
+    ~Descent() { walk_.place.resize(before_); }
+    Descent(const Descent&) = delete;
+    Descent& operator=(const Descent&) = delete;
+
+private:
+    Walk& walk_;
+    const size_t before_;
+};
+
+struct ChangedNode {
+    Ref* ref;
+    std::string place;
+};
+using Levels = std::vector<std::vector<ChangedNode>>;
+
+void mark_kept(const Node& node) {
+    if (node.origin != nullptr) node.origin->is_kept = true;
+    for (const Ref& child : node.children)
+        if (child.node) mark_kept(*child.node);
+}
+
+/// The changed nodes from `ref` down, by their depth; what was only read is marked as kept.
+void collect(Ref& ref, const std::string& place, size_t depth, Levels& levels) {
+    if (!ref.node) return;
+    if (ref.size != 0) return mark_kept(*ref.node);
+    if (levels.size() <= depth) levels.resize(depth + 1);
+    levels[depth].push_back({&ref, place});
+    Node& node = *ref.node;
+    for (size_t i = 0; i < node.children.size(); ++i) {
+        if (!node.children[i].node) continue;
+        std::string below = place;
+        if (node.is_branch())
+            below.push_back(static_cast<char>(i));
+        else
+            below += as_text(node.path);
+        collect(node.children[i], below, depth + 1, levels);
+    }
+}
+
+/// From the bottom up, so that all nodes of a level can be hashed together.
+void hash_levels(Levels levels, NodeMap& out) {
+    std::vector<std::shared_ptr<Bytes>> encoded;
+    std::vector<BytesView> messages;
+    std::vector<Hash> digests;
+    std::vector<ChangedNode*> hashed;
+    for (; !levels.empty(); levels.pop_back()) {
+        encoded.clear(), messages.clear(), hashed.clear();
+        for (ChangedNode& changed : levels.back()) {
+            changed.ref->node->origin = nullptr;  // as it was read it is no more
+            Bytes bytes = encode(*changed.ref->node);
+            if (bytes.size() < 32) {
+                changed.ref->set_reference(bytes);
+                continue;
+            }
+            encoded.push_back(std::make_shared<Bytes>(std::move(bytes)));
+            messages.emplace_back(*encoded.back());
+            hashed.push_back(&changed);
+        }
+        digests.resize(messages.size());
+        keccak256_many(messages, digests);
+        for (size_t i = 0; i < hashed.size(); ++i) {
+            hashed[i]->ref->set_hash(digests[i]);
+            out.emplace(digests[i], std::move(encoded[i]), std::move(hashed[i]->place));
+        }
+    }
+}
+
 }  // namespace
 
 struct Trie::Impl {
     const NodeSource& nodes;
+    const std::string place;
     Ref root;
+    std::array<Arena, 17> arenas;  ///< by the first nibble; the last: of all
 
-    [[nodiscard]] Result<Done, TrieError> load(Ref& ref) const;
-    [[nodiscard]] Result<const Bytes*, TrieError> find(BytesView path);
-    [[nodiscard]] Changed insert(Ref& ref, BytesView path, BytesView value) const;
-    [[nodiscard]] Changed insert_below(Ref& ref, BytesView path, BytesView value) const;
-    [[nodiscard]] Changed erase(Ref& ref, BytesView path) const;
-    [[nodiscard]] Changed erase_below(Ref& ref, BytesView path) const;
-    [[nodiscard]] Changed tidy(Ref& ref) const;
-    static void split(Ref& ref, size_t common, BytesView path, BytesView value);
-    static void merge_extension(Ref& ref);
-    using Levels = std::vector<std::vector<Ref*>>;
-    static void collect(Ref& ref, size_t depth, Levels& levels);
-    static void hash(Ref& top, NodeMap& out);
+    [[nodiscard]] Walk walk_from_root() { return {place, arenas[16]}; }
+    [[nodiscard]] Result<Done, TrieError> load(Ref& ref, Walk& walk) const;
+    [[nodiscard]] Result<BytesView, TrieError> find(Ref& from, BytesView path, Walk& walk) const;
+    [[nodiscard]] Changed change(Ref& ref, BytesView path, BytesView value, Walk& walk) const {
+        return value.empty() ? erase(ref, path, walk) : insert(ref, path, value, walk);
+    }
+    [[nodiscard]] Changed insert(Ref& ref, BytesView path, BytesView value, Walk& walk) const;
+    [[nodiscard]] Changed insert_below(Ref& ref, BytesView path, BytesView value, Walk& walk) const;
+    [[nodiscard]] Changed erase(Ref& ref, BytesView path, Walk& walk) const;
+    [[nodiscard]] Changed erase_below(Ref& ref, BytesView path, Walk& walk) const;
+    [[nodiscard]] Changed tidy(Ref& ref, Walk& walk) const;
+    static void split(Ref& ref, size_t common, BytesView path, BytesView value, Arena& arena);
+    static void merge_extension(Ref& ref, Arena& arena);
+    template <class Each>
+    [[nodiscard]] Result<Done, TrieError> for_all(std::span<const Hash> keys,
+                                                  const SideBySide& side_by_side, const Each& each);
+    void hash(NodeMap& out, const SideBySide& side_by_side);
+    void list_stale(const NodeMap& fresh, std::vector<StaleNode>& stale);
 };
 
-Result<Done, TrieError> Trie::Impl::load(Ref& ref) const {
+Result<Done, TrieError> Trie::Impl::load(Ref& ref, Walk& walk) const {
     if (ref.node) return Done{};
-    Bytes encoded;
-    const auto hash = hash_in(ref.reference());
+    BytesView encoded = ref.reference();
+    NodePtr kept;
+    const auto hash = hash_in(encoded);
     if (hash) {
-        auto found = nodes.node(*hash);
-        if (!found) return unexpected(TrieError{TrieError::Kind::missing_node, *hash});
-        encoded = *std::move(found);
-    } else {
-        append(encoded, ref.reference());
+        kept = nodes.node(*hash, walk.place);
+        if (!kept) return unexpected(TrieError{TrieError::Kind::missing_node, *hash});
+        encoded = *kept;
     }
     auto parsed = parse_node(encoded);
     if (!parsed) return unexpected(TrieError{TrieError::Kind::bad_node, hash ? *hash : Hash{}});
-    auto node = std::make_unique<Node>();
-    node->path = std::move(parsed->path);
-    node->value.assign(parsed->value.begin(), parsed->value.end());
-    node->children.resize(parsed->children.size());
+    Node* node = walk.arena.make_node(parsed->children.size());
+    node->path = walk.arena.copy(parsed->path);
+    node->value = hash ? parsed->value : walk.arena.copy(parsed->value);
     for (size_t i = 0; i < parsed->children.size(); ++i)
         node->children[i].set_reference(parsed->children[i]);
-    ref.node = std::move(node);
+    if (hash) node->origin = walk.arena.make_origin(*hash, walk.place, std::move(kept));
+    ref.node = node;
     return Done{};
 }
 
-/// The value at the end of `path`, or nullptr.
-Result<const Bytes*, TrieError> Trie::Impl::find(BytesView path) {
-    const Bytes* const none = nullptr;
-    for (Ref* at = &root; !at->empty();) {
-        if (const auto loaded = load(*at); !loaded) return unexpected(loaded.error());
+/// The value at the end of `path`; empty if there is none.
+Result<BytesView, TrieError> Trie::Impl::find(Ref& from, BytesView path, Walk& walk) const {
+    const Descent back(walk, {});
+    const BytesView none;
+    for (Ref* at = &from; !at->empty();) {
+        if (const auto loaded_now = load(*at, walk); !loaded_now)
+            return unexpected(loaded_now.error());
         Node& node = *at->node;
         if (common_length(node.path, path) != node.path.size()) return none;
         path = path.subspan(node.path.size());
         if (node.is_leaf() || (node.is_branch() && path.empty()))
-            return path.empty() && !node.value.empty() ? &node.value : none;
+            return path.empty() ? node.value : none;
+        walk.place += as_text(node.path);
         at = &node.children[node.is_branch() ? path[0] : 0];
-        if (node.is_branch()) path = path.subspan(1);
+        if (!node.is_branch()) continue;
+        walk.place.push_back(static_cast<char>(path[0]));
+        path = path.subspan(1);
     }
     return none;
 }
 
 /// Turns a leaf or extension that shares only `common` nibbles with `path` into a branch.
-void Trie::Impl::split(Ref& ref, size_t common, BytesView path, BytesView value) {
-    Node& old = *ref.node;
+void Trie::Impl::split(Ref& ref, size_t common, BytesView path, BytesView value, Arena& arena) {
+    const Node& old = *ref.node;
     Ref fork;
-    fork.node = std::make_unique<Node>();
+    fork.node = arena.make_node(16);
     Node& branch = *fork.node;
-    branch.children.resize(16);
-    const BytesView shared = BytesView(path).first(common), old_path(old.path);
-    if (old_path.size() == common) {
+    if (old.path.size() == common) {
         branch.value = old.value;
     } else {
-        const BytesView rest = old_path.subspan(common + 1);
-        Ref& place = branch.children[old_path[common]];
+        const BytesView rest = old.path.subspan(common + 1);
+        Ref& place_of_old = branch.children[old.path[common]];
         if (old.is_leaf())
-            place.node = make_leaf(rest, old.value);
+            place_of_old.node = arena.make_leaf(rest, old.value);
         else
-            place = make_extension(rest, std::move(old.children[0]));
+            place_of_old = arena.make_extension(rest, old.children[0]);
     }
     if (path.size() == common)
-        branch.value.assign(value.begin(), value.end());
+        branch.value = arena.copy(value);
     else
-        branch.children[path[common]].node = make_leaf(path.subspan(common + 1), value);
-    ref = make_extension(shared, std::move(fork));
+        branch.children[path[common]].node = arena.make_leaf(path.subspan(common + 1), value);
+    ref = arena.make_extension(path.first(common), fork);
 }
 
-Changed Trie::Impl::insert(Ref& ref, BytesView path, BytesView value) const {
+Changed Trie::Impl::insert(Ref& ref, BytesView path, BytesView value, Walk& walk) const {
     if (ref.empty()) {
-        ref.node = make_leaf(path, value);
+        ref.node = walk.arena.make_leaf(path, value);
         return true;
     }
-    if (const auto loaded = load(ref); !loaded) return unexpected(loaded.error());
-    auto changed = insert_below(ref, path, value);
+    if (const auto loaded_now = load(ref, walk); !loaded_now) return unexpected(loaded_now.error());
+    auto changed = insert_below(ref, path, value, walk);
     if (changed && *changed) ref.size = 0;
     return changed;
 }
 
-Changed Trie::Impl::insert_below(Ref& ref, BytesView path, BytesView value) const {
+Changed Trie::Impl::insert_below(Ref& ref, BytesView path, BytesView value, Walk& walk) const {
     Node& node = *ref.node;
-    if (node.is_branch() && !path.empty())
-        return insert(node.children[path[0]], path.subspan(1), value);
+    if (node.is_branch() && !path.empty()) {
+        const Descent down(walk, path.first(1));
+        return insert(node.children[path[0]], path.subspan(1), value, walk);
+    }
     const size_t common = common_length(node.path, path);
     const bool is_extension = !node.is_leaf() && !node.is_branch();
-    if (is_extension && common == node.path.size())
-        return insert(node.children[0], path.subspan(common), value);
+    if (is_extension && common == node.path.size()) {
+        const Descent down(walk, node.path);
+        return insert(node.children[0], path.subspan(common), value, walk);
+    }
     if (is_extension || common != node.path.size() || common != path.size()) {
-        split(ref, common, path, value);
+        split(ref, common, path, value, walk.arena);
         return true;
     }
     if (std::equal(value.begin(), value.end(), node.value.begin(), node.value.end())) return false;
-    node.value.assign(value.begin(), value.end());
+    node.value = walk.arena.copy(value);
     return true;
 }
 
-Changed Trie::Impl::erase(Ref& ref, BytesView path) const {
+Changed Trie::Impl::erase(Ref& ref, BytesView path, Walk& walk) const {
     if (ref.empty()) return false;
-    if (const auto loaded = load(ref); !loaded) return unexpected(loaded.error());
-    auto changed = erase_below(ref, path);
+    if (const auto loaded_now = load(ref, walk); !loaded_now) return unexpected(loaded_now.error());
+    auto changed = erase_below(ref, path, walk);
     if (!changed || !*changed) return changed;
     ref.size = 0;
-    return ref.node ? tidy(ref) : changed;
+    return ref.node ? tidy(ref, walk) : changed;
 }
 
 /// Takes the value away; the shape of `ref` itself is left to tidy(), save for a leaf that goes.
-Changed Trie::Impl::erase_below(Ref& ref, BytesView path) const {
+Changed Trie::Impl::erase_below(Ref& ref, BytesView path, Walk& walk) const {
     Node& node = *ref.node;
-    if (node.is_branch() && !path.empty()) return erase(node.children[path[0]], path.subspan(1));
+    if (node.is_branch() && !path.empty()) {
+        const Descent down(walk, path.first(1));
+        return erase(node.children[path[0]], path.subspan(1), walk);
+    }
     if (node.is_branch()) {
         if (node.value.empty()) return false;
-        node.value.clear();
+        node.value = {};
         return true;
     }
     const size_t common = common_length(node.path, path);
     if (common != node.path.size()) return false;
-    if (!node.is_leaf()) return erase(node.children[0], path.subspan(common));
+    if (!node.is_leaf()) {
+        const Descent down(walk, node.path);
+        return erase(node.children[0], path.subspan(common), walk);
+    }
     if (common != path.size()) return false;
     ref = {};
     return true;
@@ -253,11 +396,11 @@ Changed Trie::Impl::erase_below(Ref& ref, BytesView path) const {
 
 /// Restores the one canonical shape after something below has gone. Always changed, unless an
 /// error.
-Changed Trie::Impl::tidy(Ref& ref) const {
+Changed Trie::Impl::tidy(Ref& ref, Walk& walk) const {
     Node& node = *ref.node;
     if (node.is_leaf()) return true;
     if (!node.is_branch()) {
-        merge_extension(ref);
+        merge_extension(ref, walk.arena);
         return true;
     }
     size_t count = 0, last = 0;
@@ -265,19 +408,26 @@ Changed Trie::Impl::tidy(Ref& ref) const {
         if (!node.children[i].empty()) ++count, last = i;
     if (count + (node.value.empty() ? 0 : 1) > 1) return true;
     if (count == 0) {
-        node.children.clear();
+        if (node.value.empty())
+            ref = {};
+        else
+            node.children = {};
         return true;
     }
-    if (const auto loaded = load(node.children[last]); !loaded) return unexpected(loaded.error());
     const auto nibble = static_cast<uint8_t>(last);
-    ref = make_extension({&nibble, 1}, std::move(node.children[last]));
-    merge_extension(ref);
+    {
+        const Descent down(walk, {&nibble, 1});
+        if (const auto loaded_now = load(node.children[last], walk); !loaded_now)
+            return unexpected(loaded_now.error());
+    }
+    ref = walk.arena.make_extension({&nibble, 1}, node.children[last]);
+    merge_extension(ref, walk.arena);
     return true;
 }
 
 /// An extension swallows a child that is a leaf or an extension. Its child is loaded here, or a
 /// reference to a branch that nobody touched.
-void Trie::Impl::merge_extension(Ref& ref) {
+void Trie::Impl::merge_extension(Ref& ref, Arena& arena) {
     Node& node = *ref.node;
     Ref& child = node.children[0];
     if (child.empty()) {
@@ -285,52 +435,92 @@ void Trie::Impl::merge_extension(Ref& ref) {
         return;
     }
     if (!child.node || child.node->is_branch()) return;
-    auto below = std::move(child.node);
-    below->path.insert(below->path.begin(), node.path.begin(), node.path.end());
-    ref.node = std::move(below);
+    Node* below = child.node;
+    below->path = arena.join(node.path, below->path);
+    below->origin = nullptr;
+    ref.node = below;
 }
 
-/// The changed nodes from `ref` down, by their depth.
-void Trie::Impl::collect(Ref& ref, size_t depth, Levels& levels) {
-    if (ref.size != 0 || !ref.node) return;
-    if (levels.size() <= depth) levels.resize(depth + 1);
-    levels[depth].push_back(&ref);
-    for (Ref& child : ref.node->children) collect(child, depth + 1, levels);
-}
-
-/// From the bottom up, so that all nodes of a level can be hashed together.
-void Trie::Impl::hash(Ref& top, NodeMap& out) {
-    Levels levels;
-    collect(top, 0, levels);
-    std::vector<Bytes> encoded;
-    std::vector<BytesView> messages;
-    std::vector<Hash> digests;
-    std::vector<Ref*> hashed;
-    for (; !levels.empty(); levels.pop_back()) {
-        encoded.clear(), messages.clear(), hashed.clear();
-        for (Ref* ref : levels.back()) {
-            Bytes bytes = encode(*ref->node);
-            if (bytes.size() < 32) {
-                ref->set_reference(bytes);
-                continue;
-            }
-            encoded.push_back(std::move(bytes));
-            hashed.push_back(ref);
+/// Calls `each(index, ref, path, walk)` for every key, in the order of the keys; with threads, for
+/// keys of different first nibbles side by side. True results change the root.
+template <class Each>
+Result<Done, TrieError> Trie::Impl::for_all(std::span<const Hash> keys,
+                                            const SideBySide& side_by_side, const Each& each) {
+    std::vector<uint32_t> order(keys.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(),
+              [&](uint32_t a, uint32_t b) { return keys[a] < keys[b]; });
+    Walk walk = walk_from_root();
+    if (!root.empty())
+        if (const auto there = load(root, walk); !there) return unexpected(there.error());
+    if (!side_by_side || keys.size() < kSideBySideLeast || !root.node || !root.node->is_branch()) {
+        for (const uint32_t i : order) {
+            const auto done = each(i, root, to_nibbles(keys[i]), walk);
+            if (!done) return unexpected(done.error());
         }
-        messages.assign(encoded.begin(), encoded.end());
-        digests.resize(messages.size());
-        keccak256_many(messages, digests);
-        for (size_t i = 0; i < hashed.size(); ++i) {
-            hashed[i]->set_hash(digests[i]);
-            out.emplace(digests[i], std::move(encoded[i]));
-        }
+        return Done{};
     }
+    std::vector<Changed> results(16, Changed(false));
+    std::atomic<size_t> next = 0;
+    side_by_side([&] {
+        for (size_t nibble = next++; nibble < 16; nibble = next++) {
+            const auto is_before = [&](uint32_t i, size_t n) {
+                return size_t(keys[i][0] >> 4) < n;
+            };
+            auto at = std::lower_bound(order.begin(), order.end(), nibble, is_before);
+            const auto end = std::lower_bound(at, order.end(), nibble + 1, is_before);
+            Walk below{place + static_cast<char>(nibble), arenas[nibble]};
+            for (; at != end && results[nibble]; ++at) {
+                const Bytes path = to_nibbles(keys[*at]);
+                const auto done =
+                    each(*at, root.node->children[nibble], BytesView(path).subspan(1), below);
+                if (!done || *done) results[nibble] = done;
+            }
+        }
+    });
+    bool is_changed = false;
+    for (const auto& result : results) {
+        if (!result) return unexpected(result.error());
+        is_changed |= *result;
+    }
+    if (!is_changed) return Done{};
+    root.size = 0;
+    const auto tidied = tidy(root, walk);
+    return tidied ? Result<Done, TrieError>(Done{}) : unexpected(tidied.error());
 }
 
-Trie::Trie(const NodeSource& nodes, const Hash& root) : impl_(new Impl{nodes, {}}) {
-    if (root == kEmptyTrieRoot) return;
-    rlp::Writer reference;
-    impl_->root.set_reference(reference.fixed(root).take());
+void Trie::Impl::hash(NodeMap& out, const SideBySide& side_by_side) {
+    const bool is_wide = root.size == 0 && root.node && root.node->is_branch() && side_by_side;
+    if (is_wide) {
+        std::array<NodeMap, 16> fresh;
+        std::atomic<size_t> next = 0;
+        side_by_side([&] {
+            for (size_t nibble = next++; nibble < 16; nibble = next++) {
+                Levels levels;
+                collect(root.node->children[nibble], place + static_cast<char>(nibble), 0, levels);
+                hash_levels(std::move(levels), fresh[nibble]);
+            }
+        });
+        size_t count = out.size() + 1;
+        for (const NodeMap& part : fresh) count += part.size();
+        out.reserve(count);
+        for (NodeMap& part : fresh) out.merge(part);
+    }
+    Levels levels;
+    collect(root, place, 0, levels);
+    hash_levels(std::move(levels), out);
+}
+
+void Trie::Impl::list_stale(const NodeMap& fresh, std::vector<StaleNode>& stale) {
+    for (Arena& arena : arenas)
+        for (Origin& origin : arena.origins())
+            if (!origin.is_kept && !fresh.contains(origin.id.hash, origin.id.place))
+                stale.push_back(std::move(origin.id));
+}
+
+Trie::Trie(const NodeSource& nodes, const Hash& root, std::string_view place)
+    : impl_(new Impl{nodes, std::string(place), {}, {}}) {
+    if (root != kEmptyTrieRoot) impl_->root.set_hash(root);
 }
 
 Trie::~Trie() = default;
@@ -338,28 +528,59 @@ Trie::Trie(Trie&&) noexcept = default;
 Trie& Trie::operator=(Trie&&) noexcept = default;
 
 Result<std::optional<Bytes>, TrieError> Trie::get(BytesView key) {
-    const auto found = impl_->find(to_nibbles(key));
+    Walk walk = impl_->walk_from_root();
+    const auto found = impl_->find(impl_->root, to_nibbles(key), walk);
     if (!found) return unexpected(found.error());
-    return *found == nullptr ? std::optional<Bytes>() : std::optional(**found);
+    if (found->empty()) return std::optional<Bytes>();
+    return std::optional<Bytes>(std::in_place, found->begin(), found->end());
 }
 
 Result<Done, TrieError> Trie::put(BytesView key, BytesView value) {
-    const Bytes path = to_nibbles(key);
-    const auto changed =
-        value.empty() ? impl_->erase(impl_->root, path) : impl_->insert(impl_->root, path, value);
+    Walk walk = impl_->walk_from_root();
+    const auto changed = impl_->change(impl_->root, to_nibbles(key), value, walk);
     if (!changed) return unexpected(changed.error());
     return Done{};
 }
 
-Hash Trie::commit(NodeMap& out) {
+Result<std::vector<std::optional<Bytes>>, TrieError> Trie::get_all(std::span<const Hash> keys,
+                                                                   const SideBySide& side_by_side) {
+    std::vector<std::optional<Bytes>> values(keys.size());
+    const auto done = impl_->for_all(
+        keys, side_by_side, [&](size_t i, Ref& ref, BytesView path, Walk& walk) -> Changed {
+            const auto found = impl_->find(ref, path, walk);
+            if (!found) return unexpected(found.error());
+            if (!found->empty()) values[i].emplace(found->begin(), found->end());
+            return false;
+        });
+    if (!done) return unexpected(done.error());
+    return values;
+}
+
+Result<Done, TrieError> Trie::put_all(std::span<const Hash> keys, std::span<const Bytes> values,
+                                      const SideBySide& side_by_side) {
+    ASSERT(keys.size() == values.size());
+    return impl_->for_all(keys, side_by_side, [&](size_t i, Ref& ref, BytesView path, Walk& walk) {
+        return impl_->change(ref, path, values[i], walk);
+    });
+}
+
+Hash Trie::commit(NodeMap& out, std::vector<StaleNode>* stale, const SideBySide& side_by_side) {
     Ref& root = impl_->root;
-    if (root.empty()) return kEmptyTrieRoot;
-    Impl::hash(root, out);
-    if (const auto hash = hash_in(root.reference())) return *hash;
-    // A root is referred to by its hash however short it is.
-    const BytesView encoded = root.reference();
-    const Hash digest = keccak256(encoded);
-    out.emplace(digest, Bytes(encoded.begin(), encoded.end()));
+    Hash digest = kEmptyTrieRoot;
+    if (!root.empty()) {
+        impl_->hash(out, side_by_side);
+        if (const auto hash = hash_in(root.reference())) {
+            digest = *hash;
+        } else {
+            // A root is referred to by its hash however short it is.
+            auto encoded =
+                std::make_shared<Bytes>(root.reference().begin(), root.reference().end());
+            digest = keccak256(*encoded);
+            if (!out.contains(digest, impl_->place))
+                out.emplace(digest, std::move(encoded), impl_->place);
+        }
+    }
+    if (stale != nullptr) impl_->list_stale(out, *stale);
     return digest;
 }
 

@@ -7,7 +7,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/bytes.hpp"
@@ -33,7 +35,8 @@ struct TrieError {
 class NodeSource {
 public:
     virtual ~NodeSource() = default;
-    [[nodiscard]] virtual std::optional<Bytes> node(const Hash& hash) const = 0;
+    /// The node (or code) of this hash that stands at `place`; null if nobody has it.
+    [[nodiscard]] virtual NodePtr node(const Hash& hash, std::string_view place) const = 0;
     /// Told of errors that a reader with no error channel of its own met (see TrieView).
     virtual void report(const TrieError&) const {}
 };
@@ -41,14 +44,14 @@ public:
 /// No nodes: what lies below the empty trie.
 class NoNodes final : public NodeSource {
 public:
-    [[nodiscard]] std::optional<Bytes> node(const Hash&) const override { return std::nullopt; }
+    [[nodiscard]] NodePtr node(const Hash&, std::string_view) const override { return nullptr; }
 };
 
 /// The nodes of a map on top of those of `parent`. Both must outlive this.
 class LayeredNodes final : public NodeSource {
 public:
     LayeredNodes(const NodeSource& parent, const NodeMap& map) : parent_(parent), map_(map) {}
-    [[nodiscard]] std::optional<Bytes> node(const Hash& hash) const override;
+    [[nodiscard]] NodePtr node(const Hash& hash, std::string_view place) const override;
     void report(const TrieError& error) const override { parent_.report(error); }
 
 private:
@@ -56,10 +59,20 @@ private:
     const NodeMap& map_;
 };
 
+/// Calls `work` on several threads at once, and returns when all calls have returned.
+using SideBySide = std::function<void(const std::function<void()>& work)>;
+
+/// A node that a change has superseded: no state after it refers to it at this place.
+struct StaleNode {
+    Hash hash;
+    std::string place;
+};
+
 /// One trie in memory: the nodes touched are loaded, all others stay hashes.
 class Trie {
 public:
-    Trie(const NodeSource& nodes, const Hash& root);
+    /// `place` is that of its root: kAccountPlace, or the storage_place of an account.
+    Trie(const NodeSource& nodes, const Hash& root, std::string_view place = kAccountPlace);
     ~Trie();
     Trie(Trie&&) noexcept;
     Trie& operator=(Trie&&) noexcept;
@@ -68,8 +81,17 @@ public:
     [[nodiscard]] Result<std::optional<Bytes>, TrieError> get(BytesView key);
     /// An empty value erases the key.
     [[nodiscard]] Result<Done, TrieError> put(BytesView key, BytesView value);
-    /// Hashes what has changed, adds the new nodes to `out` and returns the root.
-    [[nodiscard]] Hash commit(NodeMap& out);
+    /// Many keys at once, in subtries side by side; the results are those of one after the other.
+    [[nodiscard]] Result<std::vector<std::optional<Bytes>>, TrieError> get_all(
+        std::span<const Hash> keys, const SideBySide& side_by_side = {});
+    /// Keys are distinct; values[i] goes under keys[i].
+    [[nodiscard]] Result<Done, TrieError> put_all(std::span<const Hash> keys,
+                                                  std::span<const Bytes> values,
+                                                  const SideBySide& side_by_side = {});
+    /// Hashes what has changed, adds the new nodes to `out` and returns the root. With `stale`,
+    /// appends the nodes that the changes have superseded. Call it once, as the last.
+    [[nodiscard]] Hash commit(NodeMap& out, std::vector<StaleNode>* stale = nullptr,
+                              const SideBySide& side_by_side = {});
 
 private:
     struct Impl;
@@ -79,9 +101,9 @@ private:
 /// The value under `key`, or nullopt if the trie shows that there is none. With `proof`, appends
 /// the nodes on the way from the root, as eth_getProof lists them (embedded nodes lie in their
 /// parents).
-[[nodiscard]] Result<std::optional<Bytes>, TrieError> lookup(const NodeSource& nodes,
-                                                             const Hash& root, BytesView key,
-                                                             std::vector<Bytes>* proof = nullptr);
+[[nodiscard]] Result<std::optional<Bytes>, TrieError> lookup(
+    const NodeSource& nodes, const Hash& root, BytesView key, std::vector<Bytes>* proof = nullptr,
+    std::string_view place = kAccountPlace);
 
 /// What a proof from anybody shows about `key`: its value, its absence, or nothing (an error).
 [[nodiscard]] Result<std::optional<Bytes>, TrieError> verify_proof(const Hash& root, BytesView key,
@@ -89,10 +111,12 @@ private:
 
 /// The least key above `key` that has a value, and the greatest below it; nullopt where there is
 /// none. Shorter keys come before those that they begin.
-[[nodiscard]] Result<std::optional<Bytes>, TrieError> next_key(const NodeSource& nodes,
-                                                               const Hash& root, BytesView key);
-[[nodiscard]] Result<std::optional<Bytes>, TrieError> previous_key(const NodeSource& nodes,
-                                                                   const Hash& root, BytesView key);
+[[nodiscard]] Result<std::optional<Bytes>, TrieError> next_key(
+    const NodeSource& nodes, const Hash& root, BytesView key,
+    std::string_view place = kAccountPlace);
+[[nodiscard]] Result<std::optional<Bytes>, TrieError> previous_key(
+    const NodeSource& nodes, const Hash& root, BytesView key,
+    std::string_view place = kAccountPlace);
 
 /// The root over rlp(index) -> item: transactions, receipts, withdrawals of a block.
 [[nodiscard]] Hash ordered_root(const std::vector<Bytes>& items);
@@ -104,18 +128,23 @@ private:
 struct StateUpdate {
     Hash root;
     NodeMap new_nodes;                      ///< nodes and codes that `diff` brings into being
+    std::vector<StaleNode> stale;           ///< nodes of the parent's state that it supersedes
     std::map<Address, Hash> storage_roots;  ///< of every account that `diff` changes and keeps
 };
 
-/// Calls `work` on several threads at once, and returns when all calls have returned.
-using SideBySide = std::function<void(const std::function<void()>& work)>;
-
 /// The world at `parent_root` changed by `diff`. Pure; work grows with the diff, not with the
-/// world. With threads, accounts' storage is hashed side by side; the result is the same.
+/// world. With threads, subtries and accounts' storage are hashed side by side; the result is the
+/// same.
 [[nodiscard]] Result<StateUpdate, TrieError> state_root(const Hash& parent_root,
                                                         const StateDiff& diff,
                                                         const NodeSource& nodes,
                                                         const SideBySide& side_by_side = {});
+
+/// Calls `visit` for every node of a trie in the order of their keys (parents first), with the
+/// nibbles that lead to it; embedded nodes come with their parents. Ends early where it says false.
+using VisitNode = std::function<bool(const Hash& hash, const NodePtr& node, BytesView path)>;
+[[nodiscard]] Result<Done, TrieError> visit_nodes(const NodeSource& nodes, const Hash& root,
+                                                  std::string_view place, const VisitNode& visit);
 
 /// The world at any root whose nodes there are. A read that meets a missing or broken node gives
 /// "absent" and tells `nodes.report`: whoever acts on the result asks there first.

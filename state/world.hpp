@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <optional>
-#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -48,29 +47,49 @@ struct TxLocation {
 struct Commit {
     const Block& block;
     const std::vector<Receipt>& receipts;
-    const StateDiff& diff;
-    const StateUpdate& update;     ///< state_root of the diff on the parent's root
-    BytesView certificate;         ///< what makes the block final; empty for genesis
-    const Batch* extra = nullptr;  ///< records of others, written in the same batch
+    std::shared_ptr<const StateDiff> diff;
+    std::shared_ptr<const StateUpdate> update;  ///< state_root of the diff on the parent's root
+    BytesView certificate;                      ///< what makes the block final; empty for genesis
+    const Batch* extra = nullptr;               ///< records of others, written in the same batch
 };
 
-/// One thread commits; all threads may read meanwhile.
+/// One thread commits and one (the same or another) flushes; all threads may read meanwhile.
 class World {
 public:
-    /// About what the trie of a million accounts takes; memory is used only as nodes come.
-    static constexpr size_t kNodeCacheBytes = size_t{512} << 20;
+    struct Options {
+        /// About what the trie of a million accounts takes; memory is used only as nodes come.
+        size_t node_cache_bytes = size_t{512} << 20;
+        /// Final states that are kept in memory before a flush is due: by size and by number.
+        size_t dirty_bytes = size_t{128} << 20;
+        size_t dirty_blocks = 64;
+    };
 
-    /// Recovers the head, and checks that what it refers to is there. `kv` must outlive the world.
+    /// Recovers the head, makes again the states that were in memory only, and checks that what the
+    /// head refers to is there. `kv` must outlive the world. Threads, if any, are used here alone.
     [[nodiscard]] static Result<std::unique_ptr<World>, StoreError> open(
-        Kv& kv, size_t node_cache_bytes = kNodeCacheBytes);
+        Kv& kv, const Options& options, const SideBySide& side_by_side = {});
+    [[nodiscard]] static Result<std::unique_ptr<World>, StoreError> open(Kv& kv) {
+        return open(kv, Options{});
+    }
     ~World();
 
     /// nullopt before genesis is committed.
     [[nodiscard]] std::optional<Head> head() const;
 
     /// Appends a block in one synced batch: after a crash all of it is there or nothing. The first
-    /// block may have any number (genesis: 0); each later one must follow the head.
+    /// block may have any number (genesis: 0); each later one must follow the head. Its state stays
+    /// in memory until a flush, and is made again from the batch after a crash.
     [[nodiscard]] Result<Done, StoreError> commit_block(const Commit& commit);
+
+    /// True if enough states are in memory that they should go to disk.
+    [[nodiscard]] bool is_flush_due() const;
+    /// Writes the states in memory to the tables, in small batches that let commits pass. A commit
+    /// that finds far too many states in memory does it itself.
+    [[nodiscard]] Result<Done, StoreError> flush();
+    struct DirtySize {
+        size_t blocks = 0, bytes = 0;
+    };
+    [[nodiscard]] DirtySize dirty_size() const;
 
     [[nodiscard]] std::optional<Header> header_by_number(uint64_t number) const;
     [[nodiscard]] std::optional<Block> block_by_number(uint64_t number) const;
@@ -82,9 +101,10 @@ public:
 
     /// Nodes and codes of all final states.
     [[nodiscard]] const NodeSource& nodes() const;
-    /// The last committed state from flat records: fast, and it moves with each commit, so only the
-    /// committing thread may use it.
-    [[nodiscard]] const StateView& flat() const;
+    /// The state after a final block near the head from flat records, in one read instead of a walk
+    /// down a trie. The view stays right beside commits and flushes; what flushes have overtaken it
+    /// reads from the trie.
+    [[nodiscard]] std::unique_ptr<const StateView> flat_at(const Header& final_block) const;
     /// Any final state; nullopt where its root is unknown. Safe beside commits.
     [[nodiscard]] std::optional<TrieView> view_at(const Hash& state_root) const;
 
@@ -94,7 +114,8 @@ public:
 
 private:
     struct Impl;
-    World(Kv& kv, size_t node_cache_bytes);
+    class FlatView;
+    World(Kv& kv, const Options& options);
     std::unique_ptr<Impl> impl_;
 };
 

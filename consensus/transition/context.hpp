@@ -35,13 +35,15 @@ struct Lineage {
     std::function<std::vector<Block>()> ancestors = {};
     /// The state root that the parent's state has with this diff: receipts from before Byzantium.
     std::function<Hash(const state::StateDiff&)> root_after = {};
-    /// Transactions run beside each other on its threads, which then also call `hashes` and read
-    /// the parent's state; null: one after the other. The outcome is the same.
+    /// Its threads recover signatures, read the parent's state ahead, and run transactions beside
+    /// each other (then they call `hashes` too); null: one after the other. The outcome is the
+    /// same.
     Executor* executor = nullptr;
     /// Recovered beforehand, one for each transaction, for execution one after the other. Empty:
     /// recovered there, which costs more than executing plain transfers.
     std::span<const Address> senders = {};
     vm::CodeCache* codes = nullptr;  ///< kept from block to block; null: codes are read anew
+    bool one_by_one = false;         ///< the executor's threads run no transactions
 };
 
 struct BlockEnv {

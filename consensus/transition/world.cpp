@@ -43,9 +43,9 @@ AccountEntry& World::find_entry(const Address& address) {
     return a;
 }
 
-void World::load(AccountEntry& a) {
+void World::set_base(AccountEntry& a, const std::optional<state::Account>& base) {
     a.is_loaded = true;
-    a.base = view_.account(a.address);
+    a.base = base;
     if (!a.base) return;
     a.exists = true;
     a.nonce = a.base->nonce;

@@ -62,6 +62,11 @@ public:
         if (!a.is_loaded) load(a);
         return a;
     }
+    /// Takes what the view has of an account, read beforehand, unless it is loaded already.
+    void preload(const Address& address, const std::optional<state::Account>& account) {
+        AccountEntry& a = entry(address);
+        if (!a.is_loaded) set_base(a, account);
+    }
     /// For `warm` alone: what is in the view is not read yet.
     [[nodiscard]] AccountEntry& entry(const Address& address) {
         if (last_ != nullptr && last_->address == address) return *last_;
@@ -147,7 +152,8 @@ private:
     void change_flag(bool& flag, bool value);
     void erase(AccountEntry& a);
     [[nodiscard]] AccountEntry& find_entry(const Address& address);
-    void load(AccountEntry& a);
+    void load(AccountEntry& a) { set_base(a, view_.account(a.address)); }
+    static void set_base(AccountEntry& a, const std::optional<state::Account>& base);
     [[nodiscard]] std::shared_ptr<const vm::Code> load_code(const Hash& hash) const;
     void absorb(AccountEntry& a, const state::AccountChange& change);
 

@@ -16,10 +16,16 @@ ChainError store_error(const state::StoreError& error) {
 }
 
 Result<Done, ChainError> write_genesis(state::World& world, const Chain::FirstBlock& first) {
-    const auto update = state::state_root(kEmptyTrieRoot, first.state, state::NoNodes());
+    auto update = state::state_root(kEmptyTrieRoot, first.state, state::NoNodes());
     if (!update) return unexpected(ChainError{state::to_text(update.error())});
     const std::vector<Receipt> none;
-    const auto done = world.commit_block({first.block, none, first.state, *update, {}, nullptr});
+    const auto done =
+        world.commit_block({first.block,
+                            none,
+                            std::make_shared<const state::StateDiff>(first.state),
+                            std::make_shared<const state::StateUpdate>(*std::move(update)),
+                            {},
+                            nullptr});
     if (!done) return unexpected(store_error(done.error()));
     return Done{};
 }
@@ -34,12 +40,23 @@ consensus::bft::CertPtr certificate_at(const state::World& world, uint64_t heigh
 
 }  // namespace
 
-std::optional<Bytes> BranchNodes::node(const Hash& hash) const {
-    for (auto it = branch_.rbegin(); it != branch_.rend(); ++it) {
-        const auto& nodes = (*it)->update.new_nodes;
-        if (const auto found = nodes.find(hash); found != nodes.end()) return found->second;
+state::NodePtr BranchNodes::node(const Hash& hash, std::string_view place) const {
+    for (auto it = branch_.rbegin(); it != branch_.rend(); ++it)
+        if (auto found = (*it)->update.new_nodes.find(hash)) return found;
+    return world_.nodes().node(hash, place);
+}
+
+Uint256 BranchView::storage(const Address& address, const Uint256& slot) const {
+    for (auto it = branch_.above.rbegin(); it != branch_.above.rend(); ++it) {
+        const auto& accounts = (*it)->diff.accounts;
+        const auto changed = accounts.find(address);
+        if (changed == accounts.end()) continue;
+        if (!changed->second) return 0;
+        const auto value = changed->second->storage.find(slot);
+        if (value != changed->second->storage.end()) return value->second;
+        if (changed->second->storage_cleared) return 0;
     }
-    return world_.nodes().node(hash);
+    return flat_->storage(address, slot);
 }
 
 std::optional<Branch> Chain::Impl::branch_to(const Hash& hash) const {
@@ -54,16 +71,19 @@ std::optional<Branch> Chain::Impl::branch_to(const Hash& hash) const {
 }
 
 std::shared_ptr<const BranchView> Chain::Impl::view_of(const Branch& branch) const {
-    auto nodes = std::make_shared<const BranchNodes>(*world, branch.above);
-    return std::make_shared<const BranchView>(std::move(nodes),
-                                              branch.tip()->block.header.state_root);
+    return std::make_shared<const BranchView>(*world, branch);
 }
 
 Result<Done, ChainError> Chain::Impl::commit_one(const ChainBlockPtr& block,
                                                  BytesView certificate) {
-    const auto done = world->commit_block(
-        {block->block, block->receipts, block->diff, block->update, certificate, nullptr});
+    const auto done = world->commit_block({block->block,
+                                           block->receipts,
+                                           {block, &block->diff},
+                                           {block, &block->update},
+                                           certificate,
+                                           nullptr});
     if (!done) return unexpected(store_error(done.error()));
+    keeper.wake();
     store.remember(block);
     bool moved = false;
     {
@@ -103,7 +123,7 @@ Chain::~Chain() = default;
 
 Result<std::unique_ptr<Chain>, ChainError> Chain::open(state::Kv& kv, Options options) {
     const Hash genesis_hash = hash_header(options.first.block.header);
-    auto world = state::World::open(kv);
+    auto world = state::World::open(kv, options.store, side_by_side(options.executor));
     if (!world) return unexpected(store_error(world.error()));
     if (!(*world)->head()) {
         if (auto done = write_genesis(**world, options.first); !done)

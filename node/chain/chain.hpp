@@ -54,8 +54,8 @@ struct BuildRequest {
     uint64_t now_s = 0;  ///< seconds since 1970
 };
 
-/// Thread-safe. Executions run on the caller's thread and in parallel; what becomes final is
-/// written in one synced batch.
+/// Thread-safe. A thread of its own moves final states from memory to disk. Executions run on the
+/// caller's thread and in parallel; what becomes final is written in one synced batch.
 class Chain {
 public:
     /// Block 0 and the state after it: of a genesis file of ours, or of a foreign chain's.
@@ -70,9 +70,11 @@ public:
         consensus::ChainConfig config;
         FirstBlock first;
         std::optional<consensus::ValidatorSet> validators;  ///< of genesis; none on a foreign chain
-        consensus::Executor* executor = nullptr;            ///< for the transactions of one block
+        consensus::Executor* executor = nullptr;            ///< threads for one block; may be null
         SetReader read_set{};  ///< none: the set of genesis is that of all epochs
         std::function<void(Epoch, const std::string& why)> on_unreadable_set{};
+        bool one_by_one = false;  ///< the executor's threads run no transactions
+        state::World::Options store{};
     };
     /// Opens the store, or writes the genesis into an empty one.
     [[nodiscard]] static Result<std::unique_ptr<Chain>, ChainError> open(state::Kv& kv,

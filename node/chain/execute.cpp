@@ -39,12 +39,6 @@ ChainBlockPtr make_chain_block(Block block, consensus::BlockOutcome outcome,
     return made;
 }
 
-/// The block's threads as the trie takes them.
-state::SideBySide side_by_side(consensus::Executor* executor) {
-    if (executor == nullptr) return {};
-    return [executor](const std::function<void()>& work) { executor->run(work); };
-}
-
 /// No rule of execution: refuses what cannot be a proof of the certificate's kind.
 bool certifies(const cb::Certificate& certificate, const Hash& hash) {
     return certificate.kind == cb::VoteKind::finalize && certificate.block == hash;
@@ -60,7 +54,8 @@ Verdict Chain::Impl::run(const Header& header, BytesView body) {
     const auto view = view_of(*parent);
     auto outcome = consensus::apply_block(
         *view, parent->tip()->block.header, *block,
-        {hashes_on(*world, *parent), {}, {}, options.executor, {}, &codes}, options.config);
+        {hashes_on(*world, *parent), {}, {}, options.executor, {}, &codes, options.one_by_one},
+        options.config);
     if (world->damage()) return Verdict::unavailable;
     if (!outcome) return Verdict::invalid;
     auto update = state::state_root(parent->tip()->block.header.state_root, outcome->diff,

@@ -6,6 +6,7 @@
 
 #include "node/chain/chain.hpp"
 #include "node/chain/store.hpp"
+#include "node/chain/store_keeper.hpp"
 #include "node/chain/tree.hpp"
 
 namespace trainyard::node::chain {
@@ -15,31 +16,12 @@ class BranchNodes final : public state::NodeSource {
 public:
     BranchNodes(const state::World& world, std::vector<ChainBlockPtr> branch)
         : world_(world), branch_(std::move(branch)) {}
-    [[nodiscard]] std::optional<Bytes> node(const Hash& hash) const override;
+    [[nodiscard]] state::NodePtr node(const Hash& hash, std::string_view place) const override;
     void report(const state::TrieError& error) const override { world_.nodes().report(error); }
 
 private:
     const state::World& world_;
     std::vector<ChainBlockPtr> branch_;
-};
-
-/// The state after one block, which keeps its nodes alive.
-class BranchView final : public state::StateView {
-public:
-    BranchView(std::shared_ptr<const BranchNodes> nodes, const Hash& root)
-        : nodes_(std::move(nodes)), trie_(*nodes_, root) {}
-    [[nodiscard]] std::optional<state::Account> account(const Address& address) const override {
-        return trie_.account(address);
-    }
-    [[nodiscard]] Uint256 storage(const Address& address, const Uint256& slot) const override {
-        return trie_.storage(address, slot);
-    }
-    [[nodiscard]] Bytes code(const Hash& code_hash) const override { return trie_.code(code_hash); }
-    [[nodiscard]] const std::shared_ptr<const BranchNodes>& nodes() const { return nodes_; }
-
-private:
-    std::shared_ptr<const BranchNodes> nodes_;
-    state::TrieView trie_;
 };
 
 /// A branch of the tree as one moment saw it.
@@ -49,9 +31,38 @@ struct Branch {
     [[nodiscard]] const ChainBlockPtr& tip() const { return above.empty() ? base : above.back(); }
 };
 
+/// The state after one block, which keeps what it reads from alive. Accounts come from the trie,
+/// whose way down to them the root of the next block needs too; slots from the flat records.
+class BranchView final : public state::StateView {
+public:
+    BranchView(const state::World& world, const Branch& branch)
+        : branch_(branch),
+          nodes_(std::make_shared<const BranchNodes>(world, branch.above)),
+          trie_(*nodes_, branch.tip()->block.header.state_root),
+          flat_(world.flat_at(branch.base->block.header)) {}
+    [[nodiscard]] std::optional<state::Account> account(const Address& address) const override {
+        return trie_.account(address);
+    }
+    [[nodiscard]] Uint256 storage(const Address& address, const Uint256& slot) const override;
+    [[nodiscard]] Bytes code(const Hash& code_hash) const override { return trie_.code(code_hash); }
+    [[nodiscard]] const std::shared_ptr<const BranchNodes>& nodes() const { return nodes_; }
+
+private:
+    const Branch branch_;
+    const std::shared_ptr<const BranchNodes> nodes_;
+    const state::TrieView trie_;
+    const std::unique_ptr<const state::StateView> flat_;
+};
+
+/// The block's threads as the trie takes them.
+inline state::SideBySide side_by_side(consensus::Executor* executor) {
+    if (executor == nullptr) return {};
+    return [executor](const std::function<void()>& work) { executor->run(work); };
+}
+
 struct Chain::Impl {
     Impl(Options o, std::unique_ptr<state::World> w)
-        : options(std::move(o)), world(std::move(w)), store(*world) {
+        : options(std::move(o)), world(std::move(w)), store(*world), keeper(*world) {
         if (options.validators)
             sets.emplace(*options.validators,
                          StateSets::Parts{*world, options.config, options.read_set,
@@ -76,7 +87,8 @@ struct Chain::Impl {
         Header header;
     };
     std::vector<Waiting>
-        waiting;  ///< guarded by commit_mutex: final blocks without own certificate
+        waiting;         ///< guarded by commit_mutex: final blocks without own certificate
+    StoreKeeper keeper;  ///< goes first: it works on the world
 
     /// Null members if the hash is neither in the tree nor final.
     [[nodiscard]] std::optional<Branch> branch_to(const Hash& hash) const;

@@ -21,9 +21,15 @@ std::string describe(const consensus::BlockInvalid& invalid) {
 }
 
 Result<Done, ChainError> write_first(state::World& world, const config::ChainSpec& spec) {
-    const auto update = state::state_root(kEmptyTrieRoot, spec.alloc, state::NoNodes());
+    auto update = state::state_root(kEmptyTrieRoot, spec.alloc, state::NoNodes());
     if (!update) return unexpected(ChainError{state::to_text(update.error())});
-    const auto done = world.commit_block({spec.genesis, {}, spec.alloc, *update, {}, nullptr});
+    const auto done =
+        world.commit_block({spec.genesis,
+                            {},
+                            std::make_shared<const state::StateDiff>(spec.alloc),
+                            std::make_shared<const state::StateUpdate>(*std::move(update)),
+                            {},
+                            nullptr});
     if (!done) return unexpected(ChainError{state::to_text(done.error())});
     return Done{};
 }
@@ -93,7 +99,8 @@ Result<consensus::BlockOutcome, consensus::BlockInvalid> Importer::apply(const H
         const auto update = state::state_root(parent.state_root, diff, world_->nodes());
         return update ? update->root : Hash{};
     };
-    return consensus::apply_block(world_->flat(), parent, block, {hashes, ancestors, root_after},
+    const auto flat = world_->flat_at(parent);
+    return consensus::apply_block(*flat, parent, block, {hashes, ancestors, root_after},
                                   spec_.config);
 }
 
@@ -111,15 +118,21 @@ Result<Importer::Added, ChainError> Importer::add(BytesView encoded) {
     }
     auto outcome = apply(parent, *block);
     if (!outcome) return unexpected(at_block(*block, describe(outcome.error())));
-    const auto update = state::state_root(parent.state_root, outcome->diff, world_->nodes());
+    auto update = state::state_root(parent.state_root, outcome->diff, world_->nodes());
     if (!update) return unexpected(ChainError{state::to_text(update.error())});
     if (const auto damage = world_->damage()) return unexpected(ChainError{to_text(*damage)});
     if (update->root != block->header.state_root)
         return unexpected(at_block(*block, "the state root is " + to_hex0x(update->root.bytes) +
                                                ", the header has " +
                                                to_hex0x(block->header.state_root.bytes)));
-    const auto done =
-        world_->commit_block({*block, outcome->receipts, outcome->diff, *update, {}, nullptr});
+    auto done =
+        world_->commit_block({*block,
+                              outcome->receipts,
+                              std::make_shared<const state::StateDiff>(std::move(outcome->diff)),
+                              std::make_shared<const state::StateUpdate>(*std::move(update)),
+                              {},
+                              nullptr});
+    if (done && world_->is_flush_due()) done = world_->flush();
     if (!done) return unexpected(ChainError{state::to_text(done.error())});
     count_difficulty(block->header);
     gas_used_ += outcome->gas_used;

@@ -6,7 +6,7 @@
 
 namespace trainyard::node::chain {
 namespace {
-constexpr size_t kRecentMax = 256;
+constexpr size_t kRecentMax = 64;  // their trie nodes stay in memory with them
 }
 
 std::optional<std::vector<Address>> recover_senders(const std::vector<Tx>& txs) {

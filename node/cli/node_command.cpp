@@ -27,6 +27,8 @@ namespace {
 namespace cb = consensus::bft;
 
 constexpr uint64_t kBlobBytesMax = 4ull << 30;
+/// For signatures, reads ahead and the trie, also where transactions run one after the other.
+constexpr unsigned kThreadsLeast = 2;
 
 cb::Params machine_params(const NodeSetup& setup) {
     cb::Params params;
@@ -78,7 +80,7 @@ public:
           log_(log),
           rpc_strand_(runtime_.make_strand()),
           started_ms_(runtime_.clock().steady_ms()),
-          executor_(std::clamp(config.parallel, 1u, 256u)) {}
+          executor_(std::clamp(config.parallel, kThreadsLeast, 256u)) {}
 
     [[nodiscard]] Result<Done, std::string> build();
     [[nodiscard]] Result<Done, std::string> start();
@@ -125,8 +127,8 @@ private:
 // --- building
 
 Result<Done, std::string> Node::build() {
-    chain::Chain::Options options{setup_.chain, setup_.genesis, *setup_.validators,
-                                  config_.parallel > 1 ? &executor_ : nullptr};
+    chain::Chain::Options options{setup_.chain, setup_.genesis, *setup_.validators, &executor_};
+    options.one_by_one = config_.parallel == 1;
     options.on_unreadable_set = [log = log_](Epoch epoch, const std::string& why) {
         log.error("validator set unreadable, the one before stays",
                   {{"epoch", epoch.value}, {"why", why}});

@@ -97,11 +97,6 @@ state::StateDiff accounts_of(const json::object& pre) {
     return diff;
 }
 
-std::optional<Bytes> MemoryWorld::Nodes::node(const Hash& hash) const {
-    const auto it = map.find(hash);
-    return it == map.end() ? std::nullopt : std::optional(it->second);
-}
-
 std::optional<state::Account> MemoryWorld::account(const Address& address) const {
     const auto it = accounts_.find(address);
     return it == accounts_.end() ? std::nullopt : std::optional(it->second.account);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Diffs, views and the roots of worlds: a view at a root reads what the diffs wrote.
+#include <algorithm>
+#include <iterator>
 #include <random>
+#include <set>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -72,7 +76,8 @@ TEST(state_root, many_small_diffs_equal_one_merged_diff) {
             const StateDiff diff = made_consistent(random_diff(random), before);
             const auto update = state_root(root, diff, source);
             ASSERT_TRUE(update);
-            for (const auto& [hash, node] : update->new_nodes) nodes.emplace(hash, node);
+            for (const auto& [hash, node, place] : update->new_nodes)
+                nodes.emplace(hash, node, place);
             const TrieView after(source, update->root);
             expect_same(after, OverlayView(before, diff));
             all = merge(std::move(all), diff);
@@ -86,6 +91,117 @@ TEST(state_root, many_small_diffs_equal_one_merged_diff) {
         ASSERT_TRUE(at_once);
         EXPECT_EQ(at_once->root, root) << run;
     }
+}
+
+/// Every node of a state with its place: of the accounts and of all their storage.
+std::set<std::string> all_nodes(const NodeSource& source, const Hash& root) {
+    std::set<std::string> found;
+    const auto take = [&](const std::string& place) {
+        return [&found, place](const Hash& hash, const NodePtr&, BytesView path) {
+            found.insert(place + std::string(as_text(path)) + std::string(as_text(hash.bytes)));
+            return true;
+        };
+    };
+    EXPECT_TRUE(
+        visit_nodes(source, root, kAccountPlace, take(std::string(kAccountPlace))).has_value());
+    const TrieView view(source, root);
+    for (uint8_t i = 0; i < 8; ++i) {
+        const auto account = view.account(address_at(i));
+        if (!account) continue;
+        const std::string place = storage_place(keccak256(address_at(i)));
+        EXPECT_TRUE(visit_nodes(source, account->storage_root, place, take(place)).has_value());
+    }
+    return found;
+}
+
+TEST(state_root, names_exactly_the_nodes_that_a_diff_supersedes) {
+    const NoNodes none;
+    std::mt19937 random(5);
+    for (int run = 0; run < 60; ++run) {
+        NodeMap nodes;
+        const LayeredNodes source(none, nodes);
+        Hash root = kEmptyTrieRoot;
+        std::set<std::string> before;
+        for (int block = 0; block < 12; ++block) {
+            const StateDiff diff = made_consistent(random_diff(random), TrieView(source, root));
+            const auto update = state_root(root, diff, source);
+            ASSERT_TRUE(update);
+            for (const auto& [hash, node, place] : update->new_nodes)
+                nodes.emplace(hash, node, place);
+            const auto after = all_nodes(source, update->root);
+            std::set<std::string> expected, stale;
+            std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
+                                std::inserter(expected, expected.end()));
+            for (const auto& node : update->stale)
+                stale.insert(node.place + std::string(as_text(node.hash.bytes)));
+            ASSERT_TRUE(stale == expected) << run << " " << block;
+            ASSERT_EQ(stale.size(), update->stale.size());
+            for (const std::string& node : after) {
+                const bool is_new = std::any_of(
+                    update->new_nodes.begin(), update->new_nodes.end(), [&](const auto& entry) {
+                        return entry.place + std::string(as_text(entry.hash.bytes)) == node;
+                    });
+                ASSERT_TRUE(is_new || before.count(node) == 1);
+            }
+            root = update->root;
+            before = after;
+        }
+    }
+}
+
+/// Two threads for every call.
+void on_two_threads(const std::function<void()>& work) {
+    std::thread other(work);
+    work();
+    other.join();
+}
+
+TEST(state_root, is_the_same_on_several_threads) {
+    const NoNodes none;
+    std::mt19937 random(17);
+    NodeMap nodes;
+    const LayeredNodes source(none, nodes);
+    Hash root = kEmptyTrieRoot;
+    const auto any_address = [&] {
+        Address address;
+        for (uint8_t& b : address.bytes) b = static_cast<uint8_t>(random());
+        return address;
+    };
+    std::vector<Address> known;
+    for (int block = 0; block < 12; ++block) {
+        StateDiff diff;
+        for (int i = 0; i < 150; ++i) {
+            if (known.empty() || random() % 2 == 0) known.push_back(any_address());
+            auto& change = diff.accounts[known[random() % known.size()]];
+            if (block % 4 == 3 || random() % 8 == 0) {
+                change.reset();
+                continue;
+            }
+            change = rich(random());
+            change->storage_cleared = random() % 20 == 0;
+            const unsigned slots = i == 0 ? 600 : random() % 4;
+            for (unsigned j = 0; j < slots; ++j) change->storage[random() % 900] = random() % 5;
+        }
+        if (block == 11)
+            for (const Address& address : known) diff.accounts[address] = std::nullopt;
+        diff = made_consistent(std::move(diff), TrieView(source, root));
+        const auto alone = state_root(root, diff, source);
+        const auto together = state_root(root, diff, source, on_two_threads);
+        ASSERT_TRUE(alone && together);
+        ASSERT_EQ(alone->root, together->root) << block;
+        EXPECT_EQ(alone->storage_roots, together->storage_roots);
+        const auto keys = [](const auto& list) {
+            std::multiset<std::string> out;
+            for (const auto& n : list) out.insert(n.place + std::string(as_text(n.hash.bytes)));
+            return out;
+        };
+        EXPECT_TRUE(keys(alone->new_nodes) == keys(together->new_nodes)) << block;
+        EXPECT_TRUE(keys(alone->stale) == keys(together->stale)) << block;
+        for (const auto& [hash, node, place] : together->new_nodes)
+            nodes.emplace(hash, node, place);
+        root = together->root;
+    }
+    EXPECT_EQ(root, kEmptyTrieRoot);
 }
 
 TEST(state_root, deleting_everything_gives_the_empty_root) {
@@ -155,7 +271,7 @@ TEST(prove_account, shows_accounts_slots_and_their_absence) {
 TEST(trie_view, reports_what_it_could_not_read) {
     struct Deaf final : NodeSource {
         mutable int reports = 0;
-        std::optional<Bytes> node(const Hash&) const override { return std::nullopt; }
+        NodePtr node(const Hash&, std::string_view) const override { return nullptr; }
         void report(const TrieError&) const override { ++reports; }
     } nodes;
     const TrieView view(nodes, keccak256(as_bytes("gone")));

@@ -30,6 +30,11 @@ struct Made {
     std::vector<Receipt> receipts;
     StateDiff diff;
     StateUpdate update;
+
+    Commit commit(BytesView certificate) const {
+        return {block, receipts, std::make_shared<const StateDiff>(diff),
+                std::make_shared<const StateUpdate>(update), certificate};
+    }
 };
 
 /// Commits blocks that each pay account `number` and write one slot of account 1.
@@ -71,8 +76,7 @@ public:
     }
     Result<Done, StoreError> commit(const Made& made) {
         const Bytes certificate{9, static_cast<uint8_t>(made.block.header.number)};
-        return world_.commit_block(
-            {made.block, made.receipts, made.diff, made.update, certificate});
+        return world_.commit_block(made.commit(certificate));
     }
     Made grow() {
         Made made = make_next(100);
@@ -131,7 +135,8 @@ TEST(world, flat_state_equals_the_trie_and_old_roots_stay_readable) {
     const Made first = chain.grow(), second = chain.grow();
     const auto before = (*world)->view_at(first.block.header.state_root);
     const auto now = (*world)->view_at(second.block.header.state_root);
-    const StateView& flat = (*world)->flat();
+    const auto flat_view = (*world)->flat_at(second.block.header);
+    const StateView& flat = *flat_view;
     ASSERT_TRUE(before && now);
     EXPECT_FALSE((*world)->view_at(keccak256({})));
     for (const uint8_t i : {0, 1, 2, 200})
@@ -153,8 +158,15 @@ TEST(world, a_deleted_account_leaves_no_slots_behind) {
     made.update = *state_root((*world)->head()->header.state_root, made.diff, (*world)->nodes());
     made.block.header.state_root = made.update.root;
     ASSERT_TRUE(chain.commit(made));
-    EXPECT_EQ((*world)->flat().storage(address_at(200), 0), 0);
-    EXPECT_FALSE((*world)->flat().account(address_at(200)));
+    const auto flat = (*world)->flat_at(made.block.header);
+    EXPECT_EQ(flat->storage(address_at(200), 0), 0);
+    EXPECT_FALSE(flat->account(address_at(200)));
+    ASSERT_TRUE((*world)->flush());
+    EXPECT_EQ(flat->storage(address_at(200), 0), 0);
+    kv->scan(as_bytes("s"), [](BytesView key, BytesView) {
+        ADD_FAILURE() << to_hex(key);
+        return true;
+    });
 }
 
 TEST(world, rejects_a_block_that_does_not_follow_the_head) {
@@ -172,7 +184,7 @@ TEST(world, rejects_a_block_that_does_not_follow_the_head) {
 
 TEST(world, says_what_is_missing_where_and_what_to_do) {
     // Every record of the head block in turn; accounts and slots are checked when read.
-    for (const char table : {'h', 'b', 'H', 'r', 'n'}) {
+    for (const char table : {'h', 'b', 'H', 'r', 'A'}) {
         for (const bool erase : {true, false}) {
             const auto kv = make_memory_kv();
             Hash root;
@@ -208,7 +220,7 @@ TEST(world, rejects_a_store_of_another_format_and_one_without_its_head) {
     Batch batch;
     batch.put(as_bytes("mhead"), rlp::Writer()
                                      .begin_list()
-                                     .number(uint64_t{2})
+                                     .number(uint64_t{1})
                                      .number(uint64_t{0})
                                      .fixed(Hash{})
                                      .end_list()
@@ -224,7 +236,7 @@ TEST(world, a_fault_met_while_reading_is_kept_and_stops_commits) {
     const auto kv = make_memory_kv();
     const auto world = World::open(*kv);
     Chain chain(**world);
-    chain.grow();
+    const Made first = chain.grow();
     Made next = chain.make_next(1);
     Batch batch;
     kv->scan(as_bytes("a"), [&](BytesView key, BytesView) {
@@ -232,7 +244,7 @@ TEST(world, a_fault_met_while_reading_is_kept_and_stops_commits) {
         return true;
     });
     ASSERT_TRUE(kv->write(batch, Durability::synced));
-    EXPECT_FALSE((*world)->flat().account(address_at(200)));
+    EXPECT_FALSE((*world)->flat_at(first.block.header)->account(address_at(200)));
     ASSERT_TRUE((*world)->damage());
     EXPECT_EQ((*world)->damage()->kind, StoreError::Kind::malformed);
     EXPECT_FALSE(chain.commit(next));
@@ -272,6 +284,8 @@ TEST(world, the_records_have_the_frozen_form) {
         const auto world = World::open(*kv);
         Chain chain(**world);
         for (int i = 0; i < 3; ++i) chain.grow();
+        ASSERT_TRUE((*world)->flush());
+        chain.grow();  // its state is a diff
     }
     Sha256 all;
     std::string tables;
@@ -284,10 +298,144 @@ TEST(world, the_records_have_the_frozen_form) {
         all.update(sizes).update(key).update(value);
         return true;
     });
-    EXPECT_EQ(tables, "Habfhmnrst");
+    EXPECT_EQ(tables, "AHSabcdfhjmrst");
     // A new hash needs a new kFormat: stores in the field are of the old form.
     EXPECT_EQ(to_hex(all.finish()),
-              "d86b99cda87e5f537a3e7e53cad0ec5f4a2904a90827af6e3daca9e745936dce");
+              "6fa5f641aa039230b4eff3e450a3691a6b545a2e1422f004089d9392c9ea09f8");
+}
+
+/// A store whose power fails after a number of batches: later ones are lost.
+class FailingKv final : public Kv {
+public:
+    FailingKv(Kv& below, int batches) : below_(below), left_(batches) {}
+    std::optional<Bytes> get(BytesView key) const override { return below_.get(key); }
+    Result<Done, KvError> write(const Batch& batch, Durability durability) override {
+        if (left_-- <= 0) return unexpected(KvError::io);
+        return below_.write(batch, durability);
+    }
+    void scan(BytesView prefix,
+              const std::function<bool(BytesView, BytesView)>& visit) const override {
+        below_.scan(prefix, visit);
+    }
+    [[nodiscard]] bool has_failed() const { return left_ < 0; }
+
+private:
+    Kv& below_;
+    int left_;
+};
+
+/// Every state that the store should have, in the tables or made again.
+void expect_states(const World& world, uint64_t last) {
+    for (uint64_t n = 0; n <= last; ++n) {
+        const auto header = world.header_by_number(n);
+        ASSERT_TRUE(header) << n;
+        const auto view = world.view_at(header->state_root);
+        ASSERT_TRUE(view) << n;
+        for (uint64_t slot = 0; slot <= last + 1; ++slot)
+            ASSERT_EQ(view->storage(address_at(200), slot), slot <= n ? slot + 1 : 0) << n;
+        for (uint8_t i = 0; i <= last; ++i)
+            ASSERT_EQ(view->account(address_at(i)).has_value(), i <= n) << n;
+    }
+    const auto flat = world.flat_at(world.head()->header);
+    for (uint64_t slot = 0; slot <= last + 1; ++slot)
+        ASSERT_EQ(flat->storage(address_at(200), slot), slot <= last ? slot + 1 : 0);
+    for (uint8_t i = 0; i <= last + 1; ++i)
+        ASSERT_EQ(flat->account(address_at(i)).has_value(), i <= last);
+    ASSERT_FALSE(world.damage());
+}
+
+TEST(world, a_failure_after_any_batch_loses_nothing_that_was_final) {
+    bool has_failed = true;
+    for (int batches = 1; has_failed; ++batches) {
+        const auto kv = make_memory_kv();
+        uint64_t final = 0;
+        {
+            FailingKv failing(*kv, batches);
+            World::Options options;
+            options.dirty_blocks = 3;
+            const auto world = World::open(failing, options);
+            ASSERT_TRUE(world);
+            Chain chain(**world);
+            for (int i = 0; i < 20; ++i) {
+                const Made made = chain.make_next(100);
+                if (!chain.commit(made)) break;
+                final = made.block.header.number;
+                if ((*world)->is_flush_due() && !(*world)->flush()) break;
+            }
+            has_failed = failing.has_failed();
+        }
+        const auto world = World::open(*kv);
+        ASSERT_TRUE(world) << to_text(world.error());
+        ASSERT_EQ((*world)->head()->header.number, final);
+        expect_states(**world, final);
+        ASSERT_TRUE((*world)->flush());
+        expect_states(**world, final);
+        Chain(**world).grow();
+        expect_states(**world, final + 1);
+    }
+}
+
+TEST(world, flat_views_stay_right_while_states_move_to_the_tables) {
+    const auto kv = make_memory_kv();
+    const auto world = World::open(*kv);
+    Chain chain(**world);
+    std::vector<std::unique_ptr<const StateView>> views;
+    for (int i = 0; i < 12; ++i) {
+        views.push_back((*world)->flat_at(chain.grow().block.header));
+        if (i % 5 == 4) {
+            ASSERT_TRUE((*world)->flush());
+        }
+        for (uint64_t n = 0; n < views.size(); ++n)
+            for (uint64_t slot = 0; slot < views.size(); ++slot) {
+                EXPECT_EQ(views[n]->storage(address_at(200), slot), slot <= n ? slot + 1 : 0);
+                EXPECT_EQ(views[n]->account(address_at(static_cast<uint8_t>(slot))).has_value(),
+                          slot <= n);
+            }
+    }
+    EXPECT_FALSE((*world)->damage());
+}
+
+TEST(world, a_flush_writes_what_was_made_once_and_ends_the_diffs) {
+    const auto kv = make_memory_kv();
+    const auto world = World::open(*kv);
+    Chain chain(**world);
+    for (int i = 0; i < 6; ++i) chain.grow();
+    EXPECT_EQ((*world)->dirty_size().blocks, 5u);
+    ASSERT_TRUE((*world)->flush());
+    EXPECT_EQ((*world)->dirty_size().blocks, 0u);
+    EXPECT_EQ((*world)->dirty_size().bytes, 0u);
+    kv->scan(as_bytes("d"), [](BytesView key, BytesView) {
+        ADD_FAILURE() << to_hex(key);
+        return true;
+    });
+}
+
+TEST(world, says_which_state_cannot_be_made_again) {
+    for (const char* value : {"", "garbage", "other"}) {
+        const auto kv = make_memory_kv();
+        {
+            const auto world = World::open(*kv);
+            Chain chain(**world);
+            chain.grow(), chain.grow(), chain.grow();
+        }
+        Batch batch;
+        Bytes first, second;
+        kv->scan(as_bytes("d"), [&](BytesView key, BytesView diff) {
+            (first.empty() ? first : second).assign(diff.begin(), diff.end());
+            if (std::string_view(value) == "other" && !second.empty())
+                batch.put(key, first);
+            else if (std::string_view(value).empty())
+                batch.erase(key);
+            else if (std::string_view(value) == "garbage")
+                batch.put(key, as_bytes(value));
+            return true;
+        });
+        ASSERT_TRUE(kv->write(batch, Durability::synced));
+        const auto opened = World::open(*kv);
+        ASSERT_FALSE(opened) << value;
+        EXPECT_NE(opened.error().where.find("block "), std::string::npos);
+        EXPECT_NE(to_text(opened.error()).find("state changes"), std::string::npos) << value;
+    }
 }
 
 TEST(world, a_torn_commit_leaves_the_block_before_it) {
@@ -308,16 +456,22 @@ TEST(world, a_torn_commit_leaves_the_block_before_it) {
     const auto world = World::open(**kv);
     ASSERT_TRUE(world);
     EXPECT_EQ((*world)->head()->header, made[1].block.header);
-    EXPECT_EQ((*world)->flat().storage(address_at(200), 2), 0);
+    EXPECT_EQ((*world)->flat_at(made[1].block.header)->storage(address_at(200), 2), 0);
     EXPECT_TRUE(Chain(**world).commit(made[2]));
 }
 
-/// Commits until killed.
+/// Commits until killed, and moves states to the tables on a second thread.
 [[noreturn]] void commit_for_ever(const std::string& path) {
     auto kv = open_leveldb(path);
     if (!kv) _exit(1);
-    const auto world = World::open(**kv);
+    World::Options options;
+    options.dirty_blocks = 7;
+    const auto world = World::open(**kv, options);
     if (!world) _exit(2);
+    std::thread([&world] {
+        while (true)
+            if ((*world)->is_flush_due() && !(*world)->flush()) _exit(3);
+    }).detach();
     Chain chain(**world);
     while (true) chain.grow();
 }
@@ -343,12 +497,13 @@ TEST(world, killed_at_any_moment_it_goes_on_from_a_whole_block) {
         ASSERT_GE(head->header.number, last);
         last = head->header.number;
         const auto view = (*world)->view_at(head->header.state_root);
+        const auto flat = (*world)->flat_at(head->header);
         for (uint64_t n = 0; n <= last; ++n) {
             ASSERT_TRUE((*world)->block_by_number(n) && (*world)->receipts(n)) << n;
-            ASSERT_EQ((*world)->flat().storage(address_at(200), n), n + 1);
+            ASSERT_EQ(flat->storage(address_at(200), n), n + 1);
             ASSERT_EQ(view->storage(address_at(200), n), n + 1);
         }
-        ASSERT_EQ((*world)->flat().storage(address_at(200), last + 1), 0);
+        ASSERT_EQ(flat->storage(address_at(200), last + 1), 0);
         ASSERT_FALSE((*world)->damage());
     }
     EXPECT_GT(last, 0u);

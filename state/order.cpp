@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keys next to a key: a trie walked in order, one step at a time.
+// A trie walked in order: the keys next to a key, and all nodes.
 #include <algorithm>
 
 #include "state/trie.hpp"
@@ -20,11 +20,13 @@ bool is_before(BytesView a, BytesView b) {
 
 class Step {
 public:
-    Step(const NodeSource& nodes, bool up) : nodes_(nodes), up_(up) {}
+    Step(const NodeSource& nodes, std::string_view place, bool up)
+        : nodes_(nodes), place_(place), up_(up) {}
 
     /// The nearest key below the node of `hash`, as nibbles after those of `prefix`.
     [[nodiscard]] Found at_hash(const Hash& hash, const Bytes& prefix, Rest rest) const {
-        const auto encoded = nodes_.node(hash);
+        const std::string place = std::string(place_) + std::string(as_text(prefix));
+        const NodePtr encoded = nodes_.node(hash, place);
         if (!encoded) return unexpected(TrieError{TrieError::Kind::missing_node, hash});
         return at_node(*encoded, hash, prefix, rest);
     }
@@ -76,13 +78,15 @@ private:
     }
 
     const NodeSource& nodes_;
+    const std::string_view place_;
     const bool up_;
 };
 
-Found neighbour(const NodeSource& nodes, const Hash& root, BytesView key, bool up) {
+Found neighbour(const NodeSource& nodes, const Hash& root, BytesView key, std::string_view place,
+                bool up) {
     if (root == kEmptyTrieRoot) return std::optional<Bytes>();
     const Bytes nibbles = to_nibbles(key);
-    auto found = Step(nodes, up).at_hash(root, {}, BytesView(nibbles));
+    auto found = Step(nodes, place, up).at_hash(root, {}, BytesView(nibbles));
     if (!found || !*found) return found;
     Bytes bytes;
     for (size_t i = 0; i + 1 < (*found)->size(); i += 2)
@@ -90,14 +94,59 @@ Found neighbour(const NodeSource& nodes, const Hash& root, BytesView key, bool u
     return std::optional(bytes);
 }
 
+class Visit {
+public:
+    Visit(const NodeSource& nodes, std::string_view place, const VisitNode& visit)
+        : nodes_(nodes), place_(place), visit_(visit) {}
+
+    /// False: the visitor has seen enough.
+    [[nodiscard]] Result<bool, TrieError> at_hash(const Hash& hash, const Bytes& path) const {
+        const NodePtr encoded = nodes_.node(hash, std::string(place_) + std::string(as_text(path)));
+        if (!encoded) return unexpected(TrieError{TrieError::Kind::missing_node, hash});
+        if (!visit_(hash, encoded, path)) return false;
+        return below(*encoded, hash, path);
+    }
+
+private:
+    [[nodiscard]] Result<bool, TrieError> below(BytesView encoded, const Hash& hash,
+                                                const Bytes& path) const {
+        const auto node = parse_node(encoded);
+        if (!node) return unexpected(TrieError{TrieError::Kind::bad_node, hash});
+        for (size_t i = 0; i < node->children.size(); ++i) {
+            const BytesView child = node->children[i];
+            if (child.empty()) continue;
+            Bytes at = path;
+            append(at, node->path);
+            if (node->children.size() == 16) at.push_back(static_cast<uint8_t>(i));
+            const auto inner = hash_in(child);
+            const auto more = inner ? at_hash(*inner, at) : below(child, Hash{}, at);
+            if (!more || !*more) return more;
+        }
+        return true;
+    }
+
+    const NodeSource& nodes_;
+    const std::string_view place_;
+    const VisitNode& visit_;
+};
+
 }  // namespace
 
-Found next_key(const NodeSource& nodes, const Hash& root, BytesView key) {
-    return neighbour(nodes, root, key, true);
+Result<Done, TrieError> visit_nodes(const NodeSource& nodes, const Hash& root,
+                                    std::string_view place, const VisitNode& visit) {
+    if (root == kEmptyTrieRoot) return Done{};
+    const auto more = Visit(nodes, place, visit).at_hash(root, {});
+    if (!more) return unexpected(more.error());
+    return Done{};
 }
 
-Found previous_key(const NodeSource& nodes, const Hash& root, BytesView key) {
-    return neighbour(nodes, root, key, false);
+Found next_key(const NodeSource& nodes, const Hash& root, BytesView key, std::string_view place) {
+    return neighbour(nodes, root, key, place, true);
+}
+
+Found previous_key(const NodeSource& nodes, const Hash& root, BytesView key,
+                   std::string_view place) {
+    return neighbour(nodes, root, key, place, false);
 }
 
 }  // namespace trainyard::state

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// An index over blocks: each account and slot with its versions, each node once.
+#include "state/dirty.hpp"
+
+#include <algorithm>
+#include <mutex>
+
+#include "core/assert.hpp"
+
+namespace trainyard::state {
+namespace {
+
+template <class Versions>
+auto last_at(const Versions& versions, uint64_t at) {
+    return std::find_if(versions.rbegin(), versions.rend(),
+                        [at](const auto& version) { return version.number <= at; });
+}
+
+/// Forgets what a block and those before it left at `key`.
+template <class Index, class Key>
+void drop_versions(Index& index, const Key& key, uint64_t number) {
+    const auto found = index.find(key);
+    if (found == index.end()) return;
+    std::erase_if(found->second, [number](const auto& v) { return v.number <= number; });
+    if (found->second.empty()) index.erase(found);
+}
+
+}  // namespace
+
+void Dirty::push(Layer layer) {
+    const std::unique_lock lock(mutex_);
+    ASSERT(layers_.empty() || layer.number == layers_.back().number + 1);
+    for (const auto& [hash, node, place] : layer.update->new_nodes)
+        nodes_.insert_or_assign(hash, KnownNode{node, layer.number});
+    for (const auto& [address, change] : layer.diff->accounts)
+        add(layer.number, address, change, *layer.update);
+    bytes_ += layer.update->new_nodes.bytes() + kNodeBytes * layer.update->new_nodes.size();
+    layers_.push_back(std::move(layer));
+}
+
+void Dirty::add(uint64_t number, const Address& address, const std::optional<AccountChange>& change,
+                const StateUpdate& update) {
+    auto& versions = accounts_[address];
+    AccountNow& now = versions.emplace_back(Version<AccountNow>{number, {}}).value;
+    now.is_cleared = !change || change->storage_cleared;
+    if (!change) return;
+    now.account = Account{change->nonce, change->balance, change->code_hash,
+                          update.storage_roots.at(address)};
+    for (const auto& [slot, value] : change->storage)
+        slots_[{address, slot}].push_back({number, value});
+}
+
+void Dirty::drop_to(uint64_t number) {
+    while (true) {
+        // One block at a time, so that nobody waits long for the lock.
+        const std::unique_lock lock(mutex_);
+        if (layers_.empty() || layers_.front().number > number) return;
+        drop(layers_.front());
+        layers_.pop_front();
+    }
+}
+
+void Dirty::drop(const Layer& layer) {
+    const NodeMap& nodes = layer.update->new_nodes;
+    bytes_ -= nodes.bytes() + kNodeBytes * nodes.size();
+    for (const auto& [hash, node, place] : nodes) {
+        const auto found = nodes_.find(hash);
+        if (found != nodes_.end() && found->second.number <= layer.number) nodes_.erase(found);
+    }
+    for (const auto& [address, change] : layer.diff->accounts) {
+        drop_versions(accounts_, address, layer.number);
+        if (!change) continue;
+        for (const auto& [slot, value] : change->storage)
+            drop_versions(slots_, SlotKey{address, slot}, layer.number);
+    }
+}
+
+NodePtr Dirty::node(const Hash& hash) const {
+    const std::shared_lock lock(mutex_);
+    const auto found = nodes_.find(hash);
+    return found == nodes_.end() ? nullptr : found->second.node;
+}
+
+std::optional<std::optional<Account>> Dirty::account(const Address& address, uint64_t at) const {
+    const std::shared_lock lock(mutex_);
+    const auto found = accounts_.find(address);
+    if (found == accounts_.end()) return std::nullopt;
+    const auto last = last_at(found->second, at);
+    if (last == found->second.rend()) return std::nullopt;
+    return last->value.account;
+}
+
+std::optional<Uint256> Dirty::storage(const Address& address, const Uint256& slot,
+                                      uint64_t at) const {
+    const std::shared_lock lock(mutex_);
+    const auto owner = accounts_.find(address);
+    if (owner == accounts_.end()) return std::nullopt;  // its slots change with it
+    const auto& versions = owner->second;
+    const auto cleared = std::find_if(versions.rbegin(), versions.rend(), [at](const auto& v) {
+        return v.number <= at && v.value.is_cleared;
+    });
+    const auto zero = cleared == versions.rend() ? std::nullopt : std::optional<Uint256>(0);
+    const auto found = slots_.find({address, slot});
+    if (found == slots_.end()) return zero;
+    const auto last = last_at(found->second, at);
+    if (last == found->second.rend()) return zero;
+    return zero && cleared->number > last->number ? zero : last->value;
+}
+
+std::vector<Dirty::Layer> Dirty::layers() const {
+    const std::shared_lock lock(mutex_);
+    return {layers_.begin(), layers_.end()};
+}
+
+Dirty::Size Dirty::size() const {
+    const std::shared_lock lock(mutex_);
+    return {layers_.size(), bytes_};
+}
+
+}  // namespace trainyard::state

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The states of final blocks that the tables on disk do not have yet: their diffs and trie nodes,
+// block upon block, with one index over all of them.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "state/trie.hpp"
+#include "state/view.hpp"
+
+namespace trainyard::state {
+
+/// Thread-safe. Blocks come in order, and go in order.
+class Dirty {
+public:
+    struct Layer {
+        uint64_t number = 0;
+        std::shared_ptr<const StateDiff> diff;
+        std::shared_ptr<const StateUpdate> update;
+    };
+
+    void push(Layer layer);
+    /// Forgets blocks up to this one: the tables have their states.
+    void drop_to(uint64_t number);
+
+    [[nodiscard]] NodePtr node(const Hash& hash) const;
+    /// As the state after block `at` has it; nullopt: no block here up to `at` changed it.
+    [[nodiscard]] std::optional<std::optional<Account>> account(const Address& address,
+                                                                uint64_t at) const;
+    [[nodiscard]] std::optional<Uint256> storage(const Address& address, const Uint256& slot,
+                                                 uint64_t at) const;
+
+    [[nodiscard]] std::vector<Layer> layers() const;
+    struct Size {
+        size_t blocks = 0, bytes = 0;
+    };
+    [[nodiscard]] Size size() const;
+
+private:
+    /// Around what a node takes beside its bytes, here and in its block.
+    static constexpr size_t kNodeBytes = 200;
+
+    struct SlotKey {
+        Address address;
+        Uint256 slot;
+        auto operator<=>(const SlotKey&) const = default;
+    };
+    struct KnownNode {
+        NodePtr node;
+        uint64_t number = 0;  ///< of the last block that has made it
+    };
+    template <class T>
+    struct Version {
+        uint64_t number = 0;
+        T value;
+    };
+    struct AccountNow {
+        std::optional<Account> account;
+        bool is_cleared = false;  ///< all slots from before the block are gone
+    };
+
+    void add(uint64_t number, const Address& address, const std::optional<AccountChange>& change,
+             const StateUpdate& update);
+    void drop(const Layer& layer);
+
+    mutable std::shared_mutex mutex_;  ///< guards all below
+    std::deque<Layer> layers_;
+    size_t bytes_ = 0;
+    std::unordered_map<Hash, KnownNode, FixedBytesHasher> nodes_;
+    // Trees, because whoever sends transactions chooses addresses and slots.
+    std::map<Address, std::vector<Version<AccountNow>>> accounts_;
+    std::map<SlotKey, std::vector<Version<Uint256>>> slots_;
+};
+
+}  // namespace trainyard::state

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What World is made of; private to this folder.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <shared_mutex>
+
+#include "state/dirty.hpp"
+#include "state/node_cache.hpp"
+#include "state/records.hpp"
+#include "state/top_nodes.hpp"
+#include "state/world.hpp"
+
+namespace trainyard::state {
+
+struct World::Impl final : NodeSource {
+    Impl(Kv& store, const Options& o) : kv(store), options(o), cache(o.node_cache_bytes) {}
+
+    // --- reads: what is in memory comes first, so that a flush between two looks hides nothing
+    [[nodiscard]] NodePtr node(const Hash& hash, std::string_view place) const override;
+    [[nodiscard]] NodePtr find_node(const Hash& hash, std::string_view place) const;
+    void report(const TrieError& error) const override {
+        note(malformed(to_text(error), "state trie"));
+    }
+    /// Keeps the first fault.
+    void note(StoreError error) const {
+        const std::unique_lock lock(mutex);
+        if (!fault) fault = std::move(error);
+    }
+
+    // --- opening (recovery.cpp)
+    [[nodiscard]] Result<Done, StoreError> recover(const SideBySide& side_by_side);
+    [[nodiscard]] Result<std::optional<Head>, StoreError> read_head() const;
+    [[nodiscard]] std::optional<StoreError> check_block(const Head& at) const;
+    [[nodiscard]] Result<Done, StoreError> read_state(uint64_t head);
+    [[nodiscard]] Result<Done, StoreError> replay(uint64_t number, const Hash& parent_root,
+                                                  const SideBySide& side_by_side);
+    [[nodiscard]] Result<Hash, StoreError> root_of(uint64_t number) const;
+
+    // --- writing (flush.cpp)
+    void put_first_state(Batch& batch, const Commit& commit) const;
+    [[nodiscard]] Result<Done, StoreError> flush();
+    [[nodiscard]] Result<Done, StoreError> write_states(const std::vector<Dirty::Layer>& layers);
+
+    Kv& kv;
+    const Options options;
+    mutable TopNodes top;
+    mutable NodeCache cache;
+    Dirty dirty;
+    std::mutex flush_mutex;  ///< one flush at a time
+    /// The tables hold the state after this block, or are on their way to it.
+    std::atomic<uint64_t> tables_at = 0;
+
+    mutable std::shared_mutex mutex;  ///< guards what follows
+    std::optional<Head> head;
+    mutable std::optional<StoreError> fault;
+};
+
+}  // namespace trainyard::state
