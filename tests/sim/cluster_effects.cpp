@@ -67,7 +67,10 @@ void Cluster::send(unsigned index, const std::vector<unsigned>& to, const cb::Me
 
 void Cluster::record_votes(const cb::Message& message) {
     if (const auto* vote = std::get_if<cb::Vote>(&message)) checker_->on_vote(*vote);
-    if (const auto* again = std::get_if<cb::Repropose>(&message)) checker_->on_vote(again->vote);
+    if (const auto* again = std::get_if<cb::Repropose>(&message)) {
+        ++stats_.reproposals;
+        checker_->on_vote(again->vote);
+    }
     if (const auto* part = std::get_if<cb::Scatter>(&message)) {
         const auto seal = cb::decode_seal(part->header.extra_data);
         checker_->on_vote({cb::VoteKind::notarize, seal->epoch, seal->view,
@@ -265,7 +268,9 @@ void Cluster::on(unsigned, const cb::Evidence& e) {
     checker_->on_evidence(e);
 }
 
-void Cluster::on(unsigned, const cb::GaveUp&) {}
+void Cluster::on(unsigned, const cb::GaveUp& e) {
+    if (e.cause == cb::Cause::no_proposal) ++stats_.no_proposals;
+}
 
 void Cluster::on(unsigned index, const cb::Diverged&) {
     if (nodes_[index].honest())

@@ -145,6 +145,7 @@ struct Totals {
     std::mutex mutex;
     uint64_t passed = 0, failed = 0;
     uint64_t events = 0, heights = 0, views = 0, crashes = 0, evidence = 0, simulated_ms = 0;
+    uint64_t epochs = 0, reproposals = 0;
 
     void add(uint64_t seed, const Outcome& outcome, bool verbose) {
         const std::lock_guard lock(mutex);
@@ -155,6 +156,8 @@ struct Totals {
         crashes += outcome.crashes;
         evidence += outcome.evidence;
         simulated_ms += outcome.simulated_ms;
+        epochs += outcome.epochs;
+        reproposals += outcome.reproposals;
         if (verbose || !outcome.passed())
             std::printf("seed %llu: %s  height %llu view %llu events %llu trace %016llx\n",
                         static_cast<unsigned long long>(seed),
@@ -169,9 +172,9 @@ struct Totals {
         const auto mean = [&](uint64_t sum) { return static_cast<unsigned long long>(sum / runs); };
         std::printf("mean of a run: %llu heights, %llu views, %llu events, %llu simulated ms\n",
                     mean(heights), mean(views), mean(events), mean(simulated_ms));
-        std::printf("in all: %llu crashes, %llu proven offences\n",
-                    static_cast<unsigned long long>(crashes),
-                    static_cast<unsigned long long>(evidence));
+        const auto plain = [](uint64_t sum) { return static_cast<unsigned long long>(sum); };
+        std::printf("in all: %llu crashes, %llu proven offences, %llu epochs, %llu reproposals\n",
+                    plain(crashes), plain(evidence), plain(epochs), plain(reproposals));
         std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(passed),
                     static_cast<unsigned long long>(failed));
     }

@@ -87,10 +87,12 @@ struct Outcome {
     uint64_t height_at_return = 0;  ///< the highest anywhere when the nodes kept down came up
     uint64_t simulated_ms = 0;
     uint64_t shard_messages = 0;  ///< sent by honest nodes
-    uint64_t epochs = 0;  ///< that ended somewhere
-    uint64_t gap_ms = 0;  ///< the longest time without a new final block anywhere
-    uint64_t stalls = 0;  ///< how often that was longer than kStallMs
-    SetChanges changes;   ///< of the sets of those epochs
+    uint64_t no_proposals = 0;    ///< views given up because no proposal came in time
+    uint64_t reproposals = 0;     ///< of blocks that end an epoch
+    uint64_t epochs = 0;          ///< that ended somewhere
+    uint64_t gap_ms = 0;          ///< the longest time without a new final block anywhere
+    uint64_t stalls = 0;          ///< how often that was longer than kStallMs
+    SetChanges changes;           ///< of the sets of those epochs
 
     [[nodiscard]] bool passed() const { return failure.empty(); }
 };

@@ -140,6 +140,26 @@ TEST(simulation, a_node_many_epochs_behind_is_led_through_all_of_them) {
     }
 }
 
+TEST(simulation, no_timeout_is_paid_where_epochs_meet) {
+    Options options = calm(7);
+    options.churn = true;
+    options.epoch_length = 3;
+    options.interval_ms = 100;
+    options.heights_min = 300;
+    const Outcome outcome = simulate(options);
+    EXPECT_TRUE(outcome.passed()) << outcome.failure;
+    EXPECT_GE(outcome.epochs, 100u);
+    EXPECT_LE(outcome.no_proposals, 7u) << "a view or so in a hundred epochs";
+}
+
+TEST(simulation, blocks_that_end_an_epoch_are_proposed_again) {
+    Options options;
+    options.churn = true;
+    uint64_t reproposals = 0;
+    for (; options.seed <= 30; ++options.seed) reproposals += simulate(options).reproposals;
+    EXPECT_GE(reproposals, 100u);
+}
+
 TEST(simulation, sets_that_change_in_every_epoch_pass) {
     Options options;
     options.churn = true;
