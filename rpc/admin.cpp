@@ -18,6 +18,8 @@ Outcome consensus_state(Call& call) {
     out.key("certified").quantity(latest ? latest->block.header.number : 0);
     out.key("finalized").quantity(final ? final->block.header.number : 0);
     out.key("waitsFor").text(node.halted.empty() ? node.waits_for : "nothing: " + node.halted);
+    out.key("whyNotVoting");
+    node.why_not_voting.empty() ? out.null() : out.text(node.why_not_voting);
     out.key("missing").begin_array();
     for (const auto& validator : node.missing) out.data(validator);
     out.end_array().end_object();

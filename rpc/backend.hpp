@@ -204,6 +204,7 @@ struct NodeStatus {
     std::string verifier;  ///< what checks training here: "cuda <device>", "cpu avx512", "none", …
     uint64_t uptime_s = 0;
     std::string halted;            ///< why the node stands still; empty when it does not
+    std::string why_not_voting;    ///< of a validator; empty while it votes
     Address leader;                ///< of the view
     std::string waits_for;         ///< what must happen before the view ends, in words
     std::vector<Address> missing;  ///< validators whose vote it waits for

@@ -21,7 +21,11 @@ constexpr size_t kSeenMax = 1024;  ///< blocks whose time to finality is being t
 /// The machine's checks: real signatures, and the chain's cheap half of validity.
 class NodeChecks final : public cb::RealChecks {
 public:
-    explicit NodeChecks(const chain::Chain& chain) : chain_(chain) {}
+    NodeChecks(const chain::Chain& chain, std::function<bool(const Header&)> may_vote)
+        : chain_(chain), may_vote_(std::move(may_vote)) {}
+    [[nodiscard]] bool may_vote_for(const Header& header) const override {
+        return !may_vote_ || may_vote_(header);
+    }
     [[nodiscard]] bool is_body_of(const Header& header, BytesView body) const override {
         return chain_.is_body_of(header, body);
     }
@@ -32,6 +36,7 @@ public:
 
 private:
     const chain::Chain& chain_;
+    const std::function<bool(const Header&)> may_vote_;
 };
 
 cb::Verdict machine_verdict(chain::Verdict verdict) {
@@ -53,7 +58,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         : parts(std::move(p)),
           options(std::move(o)),
           strand(parts.runtime.make_strand()),
-          checks(parts.chain),
+          checks(parts.chain, options.may_vote_for),
           journal(parts.votes),
           clock(parts.runtime.clock()) {}
 
@@ -120,6 +125,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
             parts.network.punish(peer, 25, why);
             return;
         }
+        if (options.on_heard) options.on_heard(peer, *message);
         give(cb::Received{peer, std::move(*message)});
     }
 
@@ -277,6 +283,13 @@ void BftNode::start() {
                                       std::move(recovered), impl->options.signer, impl->checks);
         impl->inputs.push_front(cb::Start{});
         impl->drain();
+    });
+}
+
+void BftNode::ask_signer_again() {
+    impl_->strand.post([impl = impl_] {
+        if (impl->machine != nullptr)
+            impl->give(cb::Timeout{{cb::TimerKind::retry, impl->machine->standing().view}});
     });
 }
 

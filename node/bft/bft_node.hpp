@@ -46,6 +46,10 @@ public:
         consensus::bft::Params params;
         consensus::bft::Signer* signer = nullptr;  ///< null: follow without voting
         Address beneficiary;
+        /// Every message of a peer, before the machine has it; on the node's strand.
+        std::function<void(const p2p::PeerId&, const consensus::bft::Message&)> on_heard;
+        /// Votes for no block of which this is false; empty: for all.
+        std::function<bool(const Header&)> may_vote_for;
         /// Asks the node to sync final blocks up to a block that is final elsewhere.
         std::function<void(const consensus::bft::Behind&)> on_behind;
         /// The chain cannot go on here: a disk that refuses, or a divergence.
@@ -61,6 +65,8 @@ public:
     void attach();
     /// Recovers the machine from the store and the journal and starts it; once.
     void start();
+    /// The signer signs again: asks it for what it withheld. From any thread.
+    void ask_signer_again();
     /// The chain was brought forward by sync; from any thread.
     void synced();
     /// From any thread.

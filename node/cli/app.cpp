@@ -45,12 +45,14 @@ struct Arguments {
     VerifierArgs verifier;
     GenesisArgs genesis;
     ProtectionArgs protection;
+    SignerArgs signer;
     DevnetArgs devnet;
     ImportArgs import;
     ServeArgs serve;
     std::string shell;
     std::string config_file;
     bool print_config = false;
+    bool no_doppelganger_check = false;
     std::vector<NodeFlag> node;
     Run run;
 };
@@ -439,6 +441,23 @@ void add_genesis(CLI::App& app, Arguments& a) {
     check->add_option("file", a.genesis.file, "genesis file")->required();
 }
 
+void add_signer(CLI::App& app, Arguments& a) {
+    auto* s = command(
+        app, "signer", "keep a validator's voting keys in a process of their own",
+        "trainyard signer --genesis genesis.json --keys keys --listen unix:/run/trainyard.sock\n"
+        "  trainyard signer --genesis genesis.json --keys keys --listen tls:10.0.0.9:30400 "
+        "--allow 02ab…",
+        [&a] { return run_signer(a.out, a.signer); }, a);
+    s->add_option("--genesis", a.signer.genesis, "genesis file of the chain")->required();
+    s->add_option("--keys", a.signer.keys, "folder with consensus.json, vrf.json and password")
+        ->required();
+    s->add_option("--datadir", a.signer.datadir, "folder of the signing database")
+        ->capture_default_str();
+    s->add_option("--listen", a.signer.listen,
+                  "unix:PATH or tls:HOST:PORT [unix:<datadir>/signer.sock]");
+    s->add_option("--allow", a.signer.allow, "with tls: P2P key of a node that may ask");
+}
+
 void add_protection(CLI::App& app, Arguments& a) {
     auto* protection =
         group(app, "slashing-protection", "what a consensus key has signed, to move it safely");
@@ -544,6 +563,7 @@ int run_configured_node(Arguments& a) {
         if (auto done = config::apply_setting(config, key, joined, "--" + key); !done)
             return a.out.fail(done.error().text()), kUsage;
     }
+    if (a.no_doppelganger_check) config.doppelganger_check = false;
     if (a.print_config) return a.out.line(config::write_toml(config)), kOk;
     return run_node(config);
 }
@@ -563,6 +583,8 @@ void add_node(CLI::App& app, Arguments& a) {
         [&a] { return run_configured_node(a); }, a);
     node->add_option("--config", a.config_file, "TOML file; flags and TRAINYARD_* variables win");
     node->add_flag("--print-config", a.print_config, "print the effective settings and end");
+    node->add_flag("--no-doppelganger-check", a.no_doppelganger_check,
+                   "vote at once: you are sure that no other machine has the key");
     a.node.reserve(config::settings().size());
     for (const auto& setting : config::settings()) {
         auto& values = a.node.emplace_back(NodeFlag{setting.key, {}}).values;
@@ -633,6 +655,7 @@ int run_app(int argc, char** argv) {
     add_data(app, a);
     add_program(app, a);
     add_account(app, a);
+    add_signer(app, a);
     add_protection(app, a);
     add_genesis(app, a);
     add_import(app, a);

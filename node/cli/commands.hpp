@@ -178,6 +178,16 @@ struct GenesisArgs {
 int run_genesis_build(const Output& out, const GenesisArgs& args);
 int run_genesis_check(const Output& out, const GenesisArgs& args);
 
+struct SignerArgs {
+    std::string genesis;
+    std::string keys;  ///< consensus.json, vrf.json, `password`; with TLS also p2p.json
+    std::string datadir = "trainyard-signer";
+    std::string listen;              ///< unix:PATH or tls:HOST:PORT; empty: signer.sock in datadir
+    std::vector<std::string> allow;  ///< with TLS: P2P keys of the nodes that may ask
+};
+/// Signs for nodes until a signal comes.
+int run_signer(const Output& out, const SignerArgs& args);
+
 struct ProtectionArgs {
     std::string datadir = "trainyard-data";
     std::string file = "-";  ///< export: "-" is stdout

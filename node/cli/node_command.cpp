@@ -33,7 +33,6 @@ constexpr unsigned kThreadsLeast = 2;
 cb::Params machine_params(const NodeSetup& setup) {
     cb::Params params;
     params.chain = {setup.chain.chain_id, setup.genesis_hash};
-    if (setup.keys) params.self = public_key(setup.keys->consensus);
     params.delta_ms = setup.chain.delta_ms;
     params.execute_ms = setup.chain.delta_ms;
     params.block_interval_ms = setup.chain.block_interval_ms;
@@ -87,6 +86,7 @@ public:
     int run();
 
 private:
+    [[nodiscard]] Result<Done, std::string> open_voting();
     void build_machine();
     void build_rpc();
     void join();
@@ -146,22 +146,32 @@ Result<Done, std::string> Node::build() {
                                               log_.named("p2p"));
     blob_service_ = std::make_unique<sync::BlobService>(
         sync::BlobService::Parts{runtime_, *network_, *store_, log_.named("blobs")});
-    if (setup_.keys) {
-        auto voting = NodeVoting::open(setup_, *stores_.votes, log_.named("signer"));
-        if (!voting) return unexpected(voting.error());
-        voting_ = std::move(*voting);
-    }
+    if (auto done = open_voting(); !done) return done;
     build_machine();
     build_rpc();
     join();
     return Done{};
 }
 
+Result<Done, std::string> Node::open_voting() {
+    if (!setup_.keys) return Done{};
+    auto voting =
+        NodeVoting::open({setup_, config_, *stores_.votes, runtime_, log_.named("signer")});
+    if (!voting) return unexpected(voting.error());
+    voting_ = std::move(*voting);
+    return Done{};
+}
+
 void Node::build_machine() {
     bft::BftNode::Options options;
     options.params = machine_params(setup_);
+    if (voting_) options.params.self = voting_->consensus_key();
     options.signer = voting_ ? &voting_->signer() : nullptr;
     if (setup_.keys) options.beneficiary = *address_of(setup_.keys->account);
+    if (voting_)
+        options.on_heard = [this](const p2p::PeerId& peer, const cb::Message& message) {
+            voting_->hear(peer, message);
+        };
     options.on_behind = [this](const cb::Behind& behind) {
         sync_->catch_up(Height{behind.block->header.number});
     };
@@ -169,6 +179,13 @@ void Node::build_machine() {
                                                               *stores_.votes, log_.named("bft")},
                                           std::move(options));
     bft_->attach();
+    if (voting_)
+        voting_->watch({first_height_, chain_->sets(),
+                        [this] {
+                            const auto standing = bft_->standing();
+                            return signer::Position{standing.epoch, standing.view};
+                        },
+                        [this] { bft_->ask_signer_again(); }});
     target_ = std::make_unique<ChainSyncTarget>(*chain_, *bft_);
     sync::BlockSync::Options sync;
     sync.on_progress = [this](Height, bool) { bft_->synced(); };
@@ -206,7 +223,10 @@ void Node::build_rpc() {
     web.cors_origins = config_.http_cors;
     web.vhosts = config_.http_vhosts;
     http::Hooks hooks;
-    hooks.why_not_ready = [this] { return bft_->halted(); };
+    hooks.why_not_ready = [this] {
+        const auto halted = bft_->halted();
+        return halted.empty() && voting_ ? voting_->why_not_voting() : halted;
+    };
     hooks.metrics = [this] {
         const uint64_t up_ms = runtime_.clock().steady_ms() - started_ms_;
         return metrics::to_prometheus_text(
@@ -273,6 +293,7 @@ rpc::NodeStatus Node::status() const {
     status.epoch = standing.epoch.value;
     status.view = standing.view.value;
     status.halted = bft_->halted();
+    if (voting_) status.why_not_voting = voting_->why_not_voting();
     if (standing.leader < standing.set_size) {  // before the machine has started it is none
         status.leader = validators.at(standing.leader).address;
         status.waits_for = words_of(waiting, standing, validators);

@@ -77,12 +77,16 @@ SecretKey random_key() {
     return key;
 }
 
-Result<Done, std::string> read_keys(NodeSetup& setup, const std::string& folder) {
-    if (folder.empty()) {
+Result<Done, std::string> read_keys(NodeSetup& setup, const config::NodeConfig& config) {
+    if (config.keys.empty() && !config.signer.empty())
+        return unexpected(std::string(
+            "`signer` needs `keys` besides: a folder with account.json, p2p.json and `password`"));
+    if (config.keys.empty()) {
         setup.p2p_key = random_key();
         return Done{};
     }
-    auto keys = wallet::load_validator_keys(folder);
+    auto keys = wallet::load_validator_keys(
+        config.keys, config.signer.empty() ? wallet::KeyParts::all : wallet::KeyParts::node);
     if (!keys) return unexpected(keys.error().text);
     setup.p2p_key = keys->p2p;
     setup.keys = std::move(*keys);
@@ -120,7 +124,7 @@ Result<NodeSetup, std::string> read_setup(const config::NodeConfig& config) {
     setup.genesis_hash = *hash;
     setup.validators = std::move(*validators);
     setup.peers = std::move(*peers);
-    if (auto done = read_keys(setup, config.keys); !done) return unexpected(done.error());
+    if (auto done = read_keys(setup, config); !done) return unexpected(done.error());
     return setup;
 }
 

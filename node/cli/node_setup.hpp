@@ -23,7 +23,9 @@ struct NodeSetup {
     Hash genesis_hash;
     consensus::ChainConfig chain;
     std::optional<consensus::ValidatorSet> validators;  ///< of genesis; there after read_setup
-    std::optional<wallet::ValidatorKeys> keys;          ///< absent: follow without voting
+    std::optional<wallet::ValidatorKeys>
+        keys;  ///< absent: follow without voting; consensus and VRF
+               ///< key are zero where a signer process has them
     SecretKey p2p_key;
     std::vector<p2p::StaticPeer> peers;
 };

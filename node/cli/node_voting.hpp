@@ -1,29 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
-// A validator's signer with all that guards it.
+// A validator's signer with all that guards it: signing database, signer process, doppelgangers.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "node/cli/node_setup.hpp"
 #include "node/metrics/exposition.hpp"
 #include "node/runtime/log.hpp"
+#include "node/runtime/runtime.hpp"
+#include "node/signer/doppelganger.hpp"
+#include "node/signer/gate.hpp"
 #include "node/signer/guarded_signer.hpp"
+#include "node/signer/remote_signer.hpp"
 
 namespace trainyard::node::cli {
 
+/// Thread-safe after `watch`, which comes before the network starts.
 class NodeVoting {
 public:
-    /// Opens the signing database in `votes`, which outlives this. Precondition: `setup.keys`.
-    [[nodiscard]] static Result<std::unique_ptr<NodeVoting>, std::string> open(
-        const NodeSetup& setup, state::Kv& votes, const runtime::Logger& log);
+    struct Parts {
+        const NodeSetup& setup;
+        const config::NodeConfig& config;
+        state::Kv& votes;  ///< outlives this; holds the signing database of local keys
+        runtime::Runtime& runtime;
+        runtime::Logger log;
+    };
+    /// Opens the signing database, or connects to the signer process. Precondition: `setup.keys`.
+    [[nodiscard]] static Result<std::unique_ptr<NodeVoting>, std::string> open(Parts parts);
+    ~NodeVoting();
 
-    [[nodiscard]] consensus::bft::Signer& signer() { return *signer_; }
+    [[nodiscard]] const PublicKey& consensus_key() const { return consensus_key_; }
+    [[nodiscard]] consensus::bft::Signer& signer() { return *gate_; }
+
+    struct Watch {
+        uint64_t final_height = 0;
+        const consensus::ValidatorSets& sets;
+        /// The epoch and view where the vote machine stands.
+        std::function<signer::Position()> where;
+        /// Votes may be signed from now on.
+        std::function<void()> on_open;
+    };
+    /// Keeps the gate shut until it is sure that no other machine votes with the key.
+    void watch(Watch watch);
+    void hear(const p2p::PeerId& from, const consensus::bft::Message& message);
+
+    /// Empty while votes are signed.
+    [[nodiscard]] std::string why_not_voting() const;
     void add_metrics(metrics::Metrics& out) const;
 
 private:
+    explicit NodeVoting(Parts parts);
+    [[nodiscard]] Result<Done, std::string> open_local();
+    [[nodiscard]] Result<Done, std::string> open_remote();
+    [[nodiscard]] std::optional<signer::Position> newest();
+    [[nodiscard]] signer::Doppelganger::Moment moment() const;
+    void tick();
+    void settle(signer::Doppelganger::State state);
+    void found_another();
+    void let_vote();
+
+    const Parts parts_;
+    PublicKey consensus_key_;
     std::unique_ptr<signer::SigningDb> db_;
-    std::unique_ptr<signer::GuardedSigner> signer_;
+    std::unique_ptr<signer::GuardedSigner> local_;
+    std::unique_ptr<signer::RemoteSigner> remote_;
+    std::unique_ptr<signer::Gate> gate_;
+    bool knows_nothing_ = false;  ///< of the key, when the node started
+
+    runtime::Strand strand_;
+    runtime::Timer timer_;
+    mutable std::mutex mutex_;
+    std::optional<Watch> watch_;
+    std::optional<signer::Doppelganger> check_;
+    signer::Doppelganger::State state_ = signer::Doppelganger::State::connecting;
 };
 
 }  // namespace trainyard::node::cli

@@ -86,6 +86,13 @@ std::vector<Setting> make_settings() {
         text("genesis", &C::genesis, "genesis file of the chain"),
         text("keys", &C::keys,
              "folder of a validator's keystores; without it the node only follows"),
+        text("signer", &C::signer,
+             "unix:PATH or tls:KEY@HOST:PORT of `trainyard signer`, which has consensus and VRF "
+             "key"),
+        flag("doppelganger-check", &C::doppelganger_check,
+             "listen for other users of the consensus key before the first vote"),
+        number<uint64_t>("halt-height", &C::halt_height, 0,
+                         "end once this block is final, and vote for none above; 0: never"),
         number<uint32_t>("parallel", &C::parallel, 1, "threads for the transactions of a block"),
         text("http.addr", &C::http_addr, "address for JSON-RPC over HTTP and WebSocket"),
         number<uint16_t>("http.port", &C::http_port, 0, "port for JSON-RPC; 0 chooses a free one"),

@@ -18,6 +18,9 @@ struct NodeConfig {
     std::string datadir = "trainyard-data";
     std::string genesis;  ///< path of a built genesis file
     std::string keys;     ///< folder of validator keystores; empty: follow without voting
+    std::string signer;   ///< "unix:PATH" or "tls:KEY@HOST:PORT"; empty: `keys` has all four
+    bool doppelganger_check = true;
+    uint64_t halt_height = 0;  ///< 0: none
     std::string http_addr = "127.0.0.1";
     uint16_t http_port = 8545;           ///< HTTP and WebSocket
     std::vector<std::string> http_cors;  ///< allowed origins, "*" for all

@@ -10,11 +10,17 @@ GuardedSigner::GuardedSigner(const SecretKey& consensus_key, const SecretKey& vr
 
 std::optional<CompactSig> GuardedSigner::sign(const consensus::bft::ChainIdentity& chain,
                                               const consensus::bft::Vote& vote) {
+    const auto signature = sign_or_why(chain, vote);
+    return signature ? std::optional(*signature) : std::nullopt;
+}
+
+Result<CompactSig, Refusal> GuardedSigner::sign_or_why(const consensus::bft::ChainIdentity& chain,
+                                                       const consensus::bft::Vote& vote) {
     const auto admitted = db_.admit(chain, vote);
-    if (admitted) return keys_.sign(chain, vote);
+    if (admitted) return *keys_.sign(chain, vote);
     ++refusals_[static_cast<size_t>(admitted.error())];
     if (on_refusal_) on_refusal_(vote, admitted.error());
-    return std::nullopt;
+    return unexpected(admitted.error());
 }
 
 std::optional<GuardedSigner::VrfOutput> GuardedSigner::prove(BytesView alpha) {

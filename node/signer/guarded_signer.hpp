@@ -24,6 +24,8 @@ public:
 
     [[nodiscard]] std::optional<CompactSig> sign(const consensus::bft::ChainIdentity& chain,
                                                  const consensus::bft::Vote& vote) override;
+    [[nodiscard]] Result<CompactSig, Refusal> sign_or_why(
+        const consensus::bft::ChainIdentity& chain, const consensus::bft::Vote& vote);
     [[nodiscard]] std::optional<VrfOutput> prove(BytesView alpha) override;
 
     /// From any thread.

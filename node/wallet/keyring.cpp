@@ -17,6 +17,21 @@ constexpr Entry kEntries[] = {{"account.json", &ValidatorKeys::account},
                               {"vrf.json", &ValidatorKeys::vrf},
                               {"p2p.json", &ValidatorKeys::p2p}};
 
+bool is_part(const Entry& entry, KeyParts parts) {
+    const bool is_p2p = entry.key == &ValidatorKeys::p2p;
+    switch (parts) {
+        case KeyParts::all:
+            return true;
+        case KeyParts::node:
+            return is_p2p || entry.key == &ValidatorKeys::account;
+        case KeyParts::signer:
+            return !is_p2p && entry.key != &ValidatorKeys::account;
+        case KeyParts::identity:
+            return is_p2p;
+    }
+    return true;
+}
+
 }  // namespace
 
 Result<ValidatorKeys, WalletError> create_validator_keys(const std::string& folder, bool light) {
@@ -38,13 +53,14 @@ Result<ValidatorKeys, WalletError> create_validator_keys(const std::string& fold
     return keys;
 }
 
-Result<ValidatorKeys, WalletError> load_validator_keys(const std::string& folder) {
+Result<ValidatorKeys, WalletError> load_validator_keys(const std::string& folder, KeyParts parts) {
     auto password = read_text(folder + "/password", 4096);
     if (!password) return unexpected(password.error());
     while (!password->empty() && (password->back() == '\n' || password->back() == '\r'))
         password->pop_back();
     ValidatorKeys keys;
     for (const Entry& entry : kEntries) {
+        if (!is_part(entry, parts)) continue;
         const std::string path = folder + "/" + entry.file;
         const auto json = read_text(path, 65536);
         if (!json) return unexpected(json.error());

@@ -22,6 +22,14 @@ struct ValidatorKeys {
 /// `password` (all readable by the owner only). `light`: a cheap scrypt cost, for test networks.
 [[nodiscard]] Result<ValidatorKeys, WalletError> create_validator_keys(const std::string& folder,
                                                                        bool light);
-[[nodiscard]] Result<ValidatorKeys, WalletError> load_validator_keys(const std::string& folder);
+/// Which of the four are wanted; the others stay zero and need not be there.
+enum class KeyParts : uint8_t {
+    all,
+    node,      ///< account and p2p: the others are with a signer process
+    signer,    ///< consensus, vrf
+    identity,  ///< p2p
+};
+[[nodiscard]] Result<ValidatorKeys, WalletError> load_validator_keys(
+    const std::string& folder, KeyParts parts = KeyParts::all);
 
 }  // namespace trainyard::node::wallet

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A copy of a validator's keys on a second machine is found before it votes; a lost database is, too."""
+import shutil
+
+from harness import expect, expect_equal, main, say, wait_until
+from network import Devnet, Node
+
+
+def start_copy(test, net, name, *flags):
+    """Node 3's keys and settings with a data folder of its own."""
+    settings = net.folder / "node-3" / "node.toml"
+    http = 1 + max(int(node.url.rsplit(":", 1)[1]) for node in net.nodes) + len(test.processes)
+    process = test.process(name, "node", "--config", settings, "--datadir", test.folder / name,
+                           "--http.port", http, "--p2p.port", 0, *flags)
+    process.start()
+    return Node(process, http)
+
+
+def why(node):
+    return node.rpc("admin_consensusState")["whyNotVoting"]
+
+
+def run(test):
+    net = Devnet(test).start()
+    net.wait_growth(net.nodes, 5)
+    for node in net.nodes:
+        expect("votes from now on" in node.process.text(), f"{node.process.name} of a new chain votes without listening")
+        expect("listens for other users" not in node.process.text(), f"{node.process.name} did not listen")
+    # The copy has the P2P key as well, so that it takes over the connections; the original still votes from its side.
+    copy = start_copy(test, net, "copy")
+    wait_until("the copy answers", copy.is_up, 30)
+    wait_until("the copy finds the original", lambda: "another machine votes" in (why(copy) or ""), 60)
+    expect("no-doppelganger-check" in copy.process.text(), "the log says what to do")
+    say("the copy of a running validator refuses to vote")
+    expect_equal(copy.process.stop(), 0, "exit code of the copy")
+    # Restarted with its own database, the original listens and goes on.
+    node = net.nodes[3]
+    node.process.kill()
+    node.process.start()
+    wait_until("node3 answers", node.is_up, 30)
+    wait_until("node3 votes again", lambda: why(node) is None, 30)
+    expect("listens for other users" in node.process.text(), "a restarted validator listens")
+    say("the original votes again after it has listened")
+    # A lost database looks the same; whoever is sure goes on, in views above all old votes.
+    node.process.kill()
+    data = net.folder / "node-3" / "data"
+    shutil.rmtree(data)
+    node.process.command.append("--no-doppelganger-check")
+    node.process.start()
+    wait_until("node3 answers", node.is_up, 30)
+    wait_until("node3 votes without its database", lambda: why(node) is None, 30)
+    net.wait_growth(net.nodes, 5)
+    net.expect_agreement()
+    for other in net.nodes:
+        text = other.process.text()
+        expect("broke a voting rule" not in text, f"{other.process.name} saw no offence")
+
+
+main(run)
