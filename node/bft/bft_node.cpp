@@ -58,7 +58,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         : parts(std::move(p)),
           options(std::move(o)),
           strand(parts.runtime.make_strand()),
-          checks(parts.chain, options.may_vote_for),
+          checks(parts.chain, options.allows),
           journal(parts.votes),
           clock(parts.runtime.clock()) {}
 
@@ -205,6 +205,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
             });
     }
     void carry_out(const cb::Execute& e) {
+        if (!checks.may_vote_for(e.block->header)) return;
         if (seen_us.size() >= kSeenMax) seen_us.clear();
         seen_us.emplace(e.block->hash, clock.steady_us());
         parts.runtime.offload([self = shared_from_this(), block = e.block] {
@@ -223,6 +224,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         parts.chain.certify(e.block->hash);
     }
     void carry_out(const cb::Finalized& e) {
+        if (!checks.may_vote_for(e.block->header)) return;
         const auto seen = seen_us.find(e.block->hash);
         count([&](BftCounters& c) {
             ++c.finalised;

@@ -48,8 +48,9 @@ public:
         Address beneficiary;
         /// Every message of a peer, before the machine has it; on the node's strand.
         std::function<void(const p2p::PeerId&, const consensus::bft::Message&)> on_heard;
-        /// Votes for no block of which this is false; empty: for all.
-        std::function<bool(const Header&)> may_vote_for;
+        /// Blocks of which this is false are neither voted for, executed nor taken as final: the
+        /// node ends before them. Empty: there are none.
+        std::function<bool(const Header&)> allows;
         /// Asks the node to sync final blocks up to a block that is final elsewhere.
         std::function<void(const consensus::bft::Behind&)> on_behind;
         /// The chain cannot go on here: a disk that refuses, or a divergence.

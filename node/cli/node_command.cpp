@@ -3,6 +3,7 @@
 #include "node/cli/node_command.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <random>
 
 #include "node/backend/node_backend.hpp"
@@ -10,6 +11,7 @@
 #include "node/chain/executor.hpp"
 #include "node/cli/head_feed.hpp"
 #include "node/cli/node_blobs.hpp"
+#include "node/cli/node_limits.hpp"
 #include "node/cli/node_report.hpp"
 #include "node/cli/node_setup.hpp"
 #include "node/cli/node_voting.hpp"
@@ -29,6 +31,7 @@ namespace cb = consensus::bft;
 constexpr uint64_t kBlobBytesMax = 4ull << 30;
 /// For signatures, reads ahead and the trie, also where transactions run one after the other.
 constexpr unsigned kThreadsLeast = 2;
+constexpr runtime::Duration kHaltLinger{3'000};  ///< for peers that lack a vote or certificate
 
 cb::Params machine_params(const NodeSetup& setup) {
     cb::Params params;
@@ -78,7 +81,11 @@ public:
           stores_(std::move(stores)),
           log_(log),
           rpc_strand_(runtime_.make_strand()),
+          halt_timer_(rpc_strand_),
+          fork_timer_(rpc_strand_),
           started_ms_(runtime_.clock().steady_ms()),
+          limits_(config.halt_height, config::first_unknown_fork(setup_.genesis),
+                  [this](const std::string& why) { end_at_fork(why); }),
           executor_(std::clamp(config.parallel, kThreadsLeast, 256u)) {}
 
     [[nodiscard]] Result<Done, std::string> build();
@@ -93,7 +100,11 @@ private:
     void start_auditor(uint16_t port);
     void on_latest(const chain::ChainBlockPtr& block);
     void on_final(const chain::ChainBlockPtr& block);
+    void end_soon();
+    void end_at_fork(const std::string& why);
+    void watch_fork();
     void on_tx(const p2p::PeerId& peer, Bytes payload);
+    [[nodiscard]] std::string objection() const;
     [[nodiscard]] rpc::NodeStatus status() const;
     [[nodiscard]] std::optional<rpc::SyncStatus> syncing() const;
     [[nodiscard]] std::vector<rpc::PeerInfo> peers() const;
@@ -104,8 +115,11 @@ private:
     runtime::Logger log_;
     runtime::Runtime runtime_;
     runtime::Strand rpc_strand_;
+    runtime::Timer halt_timer_, fork_timer_;
     const uint64_t started_ms_;
     uint64_t first_height_ = 0;  ///< final when the node started
+    const NodeLimits limits_;
+    std::atomic<bool> ended_at_fork_{false};
     chain::ThreadExecutor executor_;
     std::unique_ptr<NodeVoting> voting_;  ///< null: follow without voting
     std::unique_ptr<chain::Chain> chain_;
@@ -172,6 +186,7 @@ void Node::build_machine() {
         options.on_heard = [this](const p2p::PeerId& peer, const cb::Message& message) {
             voting_->hear(peer, message);
         };
+    options.allows = [this](const Header& header) { return limits_.allows(header); };
     options.on_behind = [this](const cb::Behind& behind) {
         sync_->catch_up(Height{behind.block->header.number});
     };
@@ -186,7 +201,7 @@ void Node::build_machine() {
                             return signer::Position{standing.epoch, standing.view};
                         },
                         [this] { bft_->ask_signer_again(); }});
-    target_ = std::make_unique<ChainSyncTarget>(*chain_, *bft_);
+    target_ = std::make_unique<ChainSyncTarget>(*chain_, *bft_, limits_);
     sync::BlockSync::Options sync;
     sync.on_progress = [this](Height, bool) { bft_->synced(); };
     sync_ = std::make_unique<sync::BlockSync>(
@@ -269,6 +284,33 @@ void Node::on_final(const chain::ChainBlockPtr& block) {
                                        {"gas", header.gas_used},
                                        {"view", seal ? seal->view.value : 0},
                                        {"hash", to_hex0x(block->hash.bytes).substr(0, 10)}});
+    if (limits_.is_last(header.number) && !runtime_.is_stopping()) {
+        log_.info("the halt height is final, so the node ends", {{"height", header.number}});
+        end_soon();
+    }
+}
+
+void Node::end_soon() {
+    rpc_strand_.post(
+        [this] { halt_timer_.start(kHaltLinger, [this] { runtime_.request_stop(); }); });
+}
+
+void Node::end_at_fork(const std::string& why) {
+    if (ended_at_fork_.exchange(true)) return;
+    log_.error("the node ends before a fork", {{"why", why}});
+    end_soon();
+}
+
+/// Where all nodes end before a fork no block of it ever comes, so the clock says when it is time.
+void Node::watch_fork() {
+    const auto fork = config::first_unknown_fork(setup_.genesis);
+    if (!fork) return;
+    constexpr uint64_t kLongest_s = 365ull * 24 * 3600;
+    const uint64_t now_s = runtime_.clock().wall_ms() / 1000;
+    const uint64_t wait_s = fork->time > now_s ? std::min(fork->time - now_s, kLongest_s) : 0;
+    rpc_strand_.post([this, wait_s, why = fork_words(*fork)] {
+        fork_timer_.start(std::chrono::seconds(wait_s), [this, why] { end_at_fork(why); });
+    });
 }
 
 void Node::on_tx(const p2p::PeerId& peer, Bytes payload) {
@@ -352,11 +394,29 @@ Result<Done, std::string> Node::start() {
                              {"role", setup_.keys ? "validator" : "observer"}});
     bft_->start();
     sync_->start();
+    watch_fork();
     start_auditor(*port);
     return Done{};
 }
 
+/// Says what has to happen before the node may start; empty where nothing has to.
+std::string Node::objection() const {
+    const auto fork = config::first_unknown_fork(setup_.genesis);
+    const uint64_t now_s = runtime_.clock().wall_ms() / 1000;
+    if (fork && fork->time > now_s)
+        log_.warn("a fork is coming that this release does not know",
+                  {{"what", fork_words(*fork)}});
+    return fork_objection(fork, now_s);
+}
+
 int Node::run() {
+    if (auto why = objection(); !why.empty())
+        return log_.error("the node cannot start", {{"why", why}}), 1;
+    if (limits_.is_last(first_height_)) {
+        log_.info("the halt height is final, so there is nothing to do",
+                  {{"height", first_height_}});
+        return 0;
+    }
     runtime_.on_stop([this] { network_->stop(); });
     runtime_.on_stop([this] { http_->stop(); });
     runtime_.on_stop([this] { server_->stop(); });
@@ -370,7 +430,7 @@ int Node::run() {
     }
     runtime_.join();
     log_.info("node has stopped");
-    return bft_->halted().empty() ? code : 1;
+    return bft_->halted().empty() && !ended_at_fork_ ? code : 1;
 }
 
 }  // namespace

@@ -22,6 +22,9 @@ std::optional<Bytes> ChainSyncTarget::block(const Hash& hash) const {
 }
 
 Result<Done, std::string> ChainSyncTarget::apply_final(const p2p::FinalisedBlock& block) {
+    const auto decoded = decode_block(block.block);
+    if (decoded && !limits_.allows(decoded->header))
+        return unexpected(std::string("this node ends before that block"));
     const auto done = chain_.apply_final(block.block, block.certificate);
     if (!done) return unexpected(done.error().what);
     return Done{};

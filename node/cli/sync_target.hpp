@@ -4,13 +4,15 @@
 
 #include "node/bft/bft_node.hpp"
 #include "node/chain/chain.hpp"
+#include "node/cli/node_limits.hpp"
 #include "node/sync/block_sync.hpp"
 
 namespace trainyard::node::cli {
 
 class ChainSyncTarget final : public sync::SyncTarget {
 public:
-    ChainSyncTarget(chain::Chain& chain, const bft::BftNode& bft) : chain_(chain), bft_(bft) {}
+    ChainSyncTarget(chain::Chain& chain, const bft::BftNode& bft, const NodeLimits& limits)
+        : chain_(chain), bft_(bft), limits_(limits) {}
     [[nodiscard]] p2p::Status status() const override;
     [[nodiscard]] std::optional<p2p::FinalisedBlock> final_block(Height height) const override;
     [[nodiscard]] std::optional<Bytes> block(const Hash& hash) const override;
@@ -19,6 +21,7 @@ public:
 private:
     chain::Chain& chain_;
     const bft::BftNode& bft_;
+    const NodeLimits& limits_;
 };
 
 }  // namespace trainyard::node::cli

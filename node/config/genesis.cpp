@@ -2,12 +2,23 @@
 // From a genesis value to the first block, and its identity.
 #include "node/config/genesis.hpp"
 
+#include <algorithm>
+
 #include "core/assert.hpp"
 #include "core/hash.hpp"
 #include "core/rlp.hpp"
 #include "state/trie.hpp"
 
 namespace trainyard::node::config {
+
+std::optional<Fork> first_unknown_fork(const Genesis& genesis) {
+    // The rules of the first block are Osaka's; a later fork gets its name here with its rules.
+    constexpr std::string_view known[] = {"osaka"};
+    for (const auto& fork : genesis.forks)
+        if (std::find(std::begin(known), std::end(known), fork.name) == std::end(known))
+            return fork;
+    return std::nullopt;
+}
 
 state::StateDiff genesis_state(const Genesis& genesis) {
     state::StateDiff diff;

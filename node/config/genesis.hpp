@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,15 @@ struct GenesisValidator {
     bool operator==(const GenesisValidator&) const = default;
 };
 
+/// A change of the rules to come. Known ones are built into the program; the schedule tells older
+/// programs where to stop.
+struct Fork {
+    std::string name;
+    uint64_t time = 0;    ///< unix seconds: of blocks with this timestamp or a later one
+    std::string release;  ///< the first that knows it
+    bool operator==(const Fork&) const = default;
+};
+
 struct Genesis {
     uint64_t chain_id = 0;
     uint64_t timestamp = 0;
@@ -44,6 +54,7 @@ struct Genesis {
     uint64_t block_interval_ms = 0;
     uint64_t delta_ms = 0;
     std::vector<GenesisValidator> validators;
+    std::vector<Fork> forks;  ///< oldest first; no part of block 0, since it grows
     std::map<Address, GenesisAccount> alloc;
     Hash block_hash;  ///< as written in the file; zero when it names none
     bool operator==(const Genesis&) const = default;
@@ -53,6 +64,9 @@ struct Genesis {
 [[nodiscard]] Result<Genesis, ConfigError> parse_genesis(std::string_view json);
 /// Sorted keys, two spaces; parse_genesis reads it back to the same value.
 [[nodiscard]] std::string write_genesis(const Genesis& genesis);
+
+/// The first fork of the schedule that this program does not know.
+[[nodiscard]] std::optional<Fork> first_unknown_fork(const Genesis& genesis);
 
 /// The allocation as a diff over the empty world.
 [[nodiscard]] state::StateDiff genesis_state(const Genesis& genesis);

@@ -9,6 +9,7 @@ namespace trainyard::node::config {
 namespace {
 
 constexpr size_t kTextMax = 64u << 20;
+constexpr size_t kForksMax = 64, kForkNameMax = 64;
 
 /// Forks of Ethereum that are active from block 0 or second 0, as geth names them.
 constexpr const char* kBlockForks[] = {
@@ -29,11 +30,34 @@ GenesisValidator read_validator(Reading& in, const json::object& o, const std::s
     return v;
 }
 
+void read_forks(Reading& in, const json::object& o, const std::string& where, Genesis& out) {
+    const auto* given = o.if_contains("forks");
+    if (given == nullptr) return;
+    const auto* list = given->if_array();
+    if (list == nullptr || list->size() > kForksMax)
+        return in.fail(ConfigErrorCode::bad_value, where + "forks",
+                       "must be a list of at most " + std::to_string(kForksMax));
+    for (size_t i = 0; i < list->size(); ++i) {
+        const std::string at = where + "forks[" + std::to_string(i) + "].";
+        const auto* entry = in.object(&(*list)[i], at);
+        if (entry == nullptr) return;
+        in.only(*entry, at, {"name", "time", "release"});
+        Fork fork{in.text(*entry, "name", at), in.number(*entry, "time", at),
+                  in.text(*entry, "release", at)};
+        if (fork.name.empty() || fork.name.size() > kForkNameMax || fork.release.empty() ||
+            fork.release.size() > kForkNameMax)
+            in.fail(ConfigErrorCode::bad_value, at + "name", "and release have 1 to 64 characters");
+        if (!out.forks.empty() && fork.time < out.forks.back().time)
+            in.fail(ConfigErrorCode::mismatch, at + "time", "is earlier than the fork before it");
+        out.forks.push_back(std::move(fork));
+    }
+}
+
 void read_trainyard(Reading& in, const json::object& o, Genesis& out) {
     const std::string where = "config.trainyard.";
-    in.only(
-        o, where,
-        {"miniEpochLength", "epochLength", "cutoff", "blockIntervalMs", "deltaMs", "validators"});
+    in.only(o, where,
+            {"miniEpochLength", "epochLength", "cutoff", "blockIntervalMs", "deltaMs", "validators",
+             "forks"});
     out.mini_epoch_length = in.number(o, "miniEpochLength", where);
     out.epoch_length = in.number(o, "epochLength", where);
     out.cutoff = in.number(o, "cutoff", where);
@@ -44,6 +68,7 @@ void read_trainyard(Reading& in, const json::object& o, Genesis& out) {
     else if (!consensus::is_epoch_length(out.epoch_length, out.mini_epoch_length))
         in.fail(ConfigErrorCode::bad_value, where + "epochLength",
                 "must be a multiple of miniEpochLength, twice as long or longer");
+    read_forks(in, o, where, out);
     const auto* list = o.if_contains("validators");
     if (list == nullptr || !list->is_array() || list->get_array().empty())
         return in.fail(ConfigErrorCode::missing, where + "validators", "must be a filled list");
@@ -157,6 +182,12 @@ json::object config_json(const Genesis& g) {
                                        {"blockIntervalMs", g.block_interval_ms},
                                        {"deltaMs", g.delta_ms},
                                        {"validators", std::move(validators)}};
+    if (g.forks.empty()) return config;
+    json::array forks;
+    for (const auto& fork : g.forks)
+        forks.push_back(
+            json::object{{"name", fork.name}, {"time", fork.time}, {"release", fork.release}});
+    config["trainyard"].get_object()["forks"] = std::move(forks);
     return config;
 }
 

@@ -23,9 +23,9 @@ def why(node):
 def run(test):
     net = Devnet(test).start()
     net.wait_growth(net.nodes, 5)
-    for node in net.nodes:
-        expect("votes from now on" in node.process.text(), f"{node.process.name} of a new chain votes without listening")
-        expect("listens for other users" not in node.process.text(), f"{node.process.name} did not listen")
+    # A fourth that connects after the others have a final block listens; three make the quorum.
+    votes = sum("votes from now on" in node.process.text() for node in net.nodes)
+    expect(votes >= 3, f"validators of a new chain vote at once: {votes}")
     # The copy has the P2P key as well, so that it takes over the connections; the original still votes from its side.
     copy = start_copy(test, net, "copy")
     wait_until("the copy answers", copy.is_up, 30)

@@ -101,8 +101,8 @@ public:
     uint64_t chain_id() const override { return 7777; }
     std::string client_version() const override { return "trainyard/test"; }
     NodeStatus node_status() const override {
-        return {
-            3, 9, "validator", "cpu avx2", 60, "", address_of_key(5), "votes", {address_of_key(6)}};
+        return {3,  9,         "validator",       "cpu avx2", 60,
+                "", "listens", address_of_key(5), "votes",    {address_of_key(6)}};
     }
     std::optional<SyncStatus> syncing() const override { return sync; }
     std::vector<PeerInfo> peers() const override {

@@ -133,6 +133,7 @@ TEST(admin, says_what_consensus_waits_for) {
     EXPECT_EQ(text(state.at("leader")), to_hex0x(address_of_key(5).bytes));
     EXPECT_EQ(text(state.at("certified")), "0x1");
     EXPECT_EQ(text(state.at("waitsFor")), "votes");
+    EXPECT_EQ(text(state.at("whyNotVoting")), "listens");
     EXPECT_EQ(text(state.at("missing").at(0)), to_hex0x(address_of_key(6).bytes));
     EXPECT_EQ(text(rpc.result("admin_peers").at(0).at("network").at("remoteAddress")),
               "127.0.0.1:30303");

@@ -142,5 +142,37 @@ TEST(genesis, rejects_one_account_written_twice) {
     EXPECT_EQ(error_of(text).code, ConfigErrorCode::bad_value);
 }
 
+TEST(genesis, has_a_schedule_of_forks_that_is_no_part_of_block_0) {
+    Genesis g = example();
+    const auto before = genesis_block(g);
+    EXPECT_EQ(first_unknown_fork(g), std::nullopt);
+    g.forks = {{"osaka", 0, "0.1.0"},
+               {"rails", 1'900'000'000, "0.9.0"},
+               {"steam", 1'950'000'000, "1.0.0"}};
+    EXPECT_EQ(hash_header(genesis_block(g).header), hash_header(before.header));
+    const auto read = parse_genesis(write_genesis(g));
+    ASSERT_TRUE(read) << read.error().text();
+    EXPECT_EQ(*read, g);
+    EXPECT_EQ(first_unknown_fork(*read), (Fork{"rails", 1'900'000'000, "0.9.0"}));
+    g.forks = {{"osaka", 0, "0.1.0"}};
+    EXPECT_EQ(first_unknown_fork(g), std::nullopt);
+}
+
+TEST(genesis, refuses_a_schedule_that_is_none) {
+    Genesis g = example();
+    g.forks = {{"rails", 1'900'000'000, "0.9.0"}, {"steam", 1'950'000'000, "1.0.0"}};
+    const std::string good = write_genesis(g);
+    for (const auto& [from, to] :
+         {std::pair{"\"rails\"", "\"\""}, std::pair{"1950000000", "1"}, std::pair{"\"0.9.0\"", "9"},
+          std::pair{"\"time\": 19", "\"at\": 19"}, std::pair{"\"time\":19", "\"at\":19"}}) {
+        std::string text = good;
+        const auto at = text.find(from);
+        if (at == std::string::npos) continue;
+        EXPECT_FALSE(parse_genesis(text.replace(at, std::string(from).size(), to))) << from;
+    }
+    g.forks.assign(65, {"rails", 1, "0.9.0"});
+    EXPECT_FALSE(parse_genesis(write_genesis(g)));
+}
+
 }  // namespace
 }  // namespace trainyard::node::config

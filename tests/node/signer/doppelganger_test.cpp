@@ -18,7 +18,7 @@ constexpr uint64_t kListenMs = 4000;
 /// Four validators of equal stake; validator 1 is this one.
 struct Scene {
     Scene() : set(make_set()) {}
-    static consensus::ValidatorSet make_set() {
+    static consensus::SetPtr make_set() {
         std::vector<consensus::Validator> all;
         for (uint8_t i = 0; i < 4; ++i) {
             Address address;
@@ -28,10 +28,18 @@ struct Scene {
             };
             all.push_back({address, key(1), key(2), key(3), 10});
         }
-        return std::move(*consensus::ValidatorSet::make(std::move(all)));
+        return std::make_shared<consensus::ValidatorSet>(
+            std::move(*consensus::ValidatorSet::make(std::move(all))));
     }
     Doppelganger check(bool is_new = false) {
-        return Doppelganger({test_chain(), 1, kListenMs, is_new, [this] { return newest; }}, set);
+        return Doppelganger({test_chain(), *public_key(secret(21)), kListenMs, is_new,
+                             [this] { return newest; }});
+    }
+    Doppelganger::Moment at(uint64_t now_ms) const { return {now_ms, {}, set}; }
+    /// A message of the validator with this index, or of a stranger.
+    void hear(Doppelganger& check, consensus::ValidatorIndex from, const cb::Message& message,
+              uint64_t now_ms) const {
+        check.hear(from < 4 ? set->at(from).p2p_key : *public_key(secret(99)), message, at(now_ms));
     }
     Vote signed_vote(consensus::ValidatorIndex who, uint64_t view,
                      VoteKind kind = VoteKind::notarize) {
@@ -44,39 +52,39 @@ struct Scene {
     }
     static cb::Status status(uint64_t view, uint64_t height) { return {{}, {view}, {}, {height}}; }
 
-    consensus::ValidatorSet set;
+    consensus::SetPtr set;
     std::optional<Position> newest = Position{{0}, {50}};
 };
 
 TEST(doppelganger, listens_once_a_quorum_is_heard_and_then_for_its_time) {
     Scene s;
     auto check = s.check();
-    EXPECT_EQ(check.update(100'000), State::connecting);
-    check.hear(0, Scene::status(51, 40), 100'000);
-    check.hear(0, Scene::status(51, 40), 100'001);
-    EXPECT_EQ(check.update(200'000), State::connecting) << "one peer and itself are no quorum";
-    check.hear(2, Scene::status(51, 40), 200'000);
-    EXPECT_EQ(check.update(200'000 + kListenMs - 1), State::listening);
-    EXPECT_EQ(check.update(200'000 + kListenMs), State::clear);
+    EXPECT_EQ(check.update(s.at(100'000)), State::connecting);
+    s.hear(check, 0, Scene::status(51, 40), 100'000);
+    s.hear(check, 0, Scene::status(51, 40), 100'001);
+    EXPECT_EQ(check.update(s.at(200'000)), State::connecting) << "one peer and itself are no quorum";
+    s.hear(check, 2, Scene::status(51, 40), 200'000);
+    EXPECT_EQ(check.update(s.at(200'000 + kListenMs - 1)), State::listening);
+    EXPECT_EQ(check.update(s.at(200'000 + kListenMs)), State::clear);
     auto by_votes = s.check(true);  // a spare, to which nobody sends a STATUS
-    by_votes.hear(0, s.signed_vote(0, 70), 0);
-    by_votes.hear(2, s.signed_vote(2, 71), 0);
-    EXPECT_EQ(by_votes.update(1), State::listening);
-    EXPECT_EQ(by_votes.beyond_old_votes(), (Position{{0}, {72}}));
-    EXPECT_EQ(by_votes.update(kListenMs), State::clear);
+    s.hear(by_votes, 0, s.signed_vote(0, 70), 0);
+    s.hear(by_votes, 2, s.signed_vote(2, 71), 0);
+    EXPECT_EQ(by_votes.update(s.at(1)), State::listening);
+    EXPECT_EQ(by_votes.beyond_old_votes(*s.set), (Position{{0}, {72}}));
+    EXPECT_EQ(by_votes.update(s.at(kListenMs)), State::clear);
 }
 
 TEST(doppelganger, a_chain_where_nobody_has_a_final_block_needs_no_listening) {
     Scene s;
     auto check = s.check(true);
-    check.hear(0, Scene::status(1, 0), 0);
-    EXPECT_EQ(check.update(0), State::connecting);
-    check.hear(2, Scene::status(1, 0), 0);
-    EXPECT_EQ(check.update(0), State::clear);
+    s.hear(check, 0, Scene::status(1, 0), 0);
+    EXPECT_EQ(check.update(s.at(0)), State::connecting);
+    s.hear(check, 2, Scene::status(1, 0), 0);
+    EXPECT_EQ(check.update(s.at(0)), State::clear);
     auto late = s.check(true);
-    late.hear(0, Scene::status(60, 55), 0);
-    late.hear(2, Scene::status(1, 0), 0);
-    EXPECT_EQ(late.update(1), State::listening) << "one who has a final block is enough";
+    s.hear(late, 0, Scene::status(60, 55), 0);
+    s.hear(late, 2, Scene::status(1, 0), 0);
+    EXPECT_EQ(late.update(s.at(1)), State::listening) << "one who has a final block is enough";
     EXPECT_FALSE(late.is_chain_new());
 }
 
@@ -84,12 +92,12 @@ TEST(doppelganger, a_vote_newer_than_the_database_is_another_machines) {
     for (const auto kind : {VoteKind::notarize, VoteKind::finalize, VoteKind::nullify}) {
         Scene s;
         auto check = s.check();
-        check.hear(2, s.signed_vote(1, 50, kind), 0);
-        EXPECT_EQ(check.update(0), State::connecting) << "as new as the database, so our own";
-        check.hear(2, s.signed_vote(1, 51, kind), 0);
-        EXPECT_EQ(check.update(0), State::found);
+        s.hear(check, 2, s.signed_vote(1, 50, kind), 0);
+        EXPECT_EQ(check.update(s.at(0)), State::connecting) << "as new as the database, so our own";
+        s.hear(check, 2, s.signed_vote(1, 51, kind), 0);
+        EXPECT_EQ(check.update(s.at(0)), State::found);
         EXPECT_EQ(check.evidence()->view.value, 51u);
-        EXPECT_EQ(check.update(1'000'000), State::found) << "it stays found";
+        EXPECT_EQ(check.update(s.at(1'000'000)), State::found) << "it stays found";
     }
 }
 
@@ -103,8 +111,8 @@ TEST(doppelganger, finds_its_share_of_certificates_and_proposals) {
     for (const uint16_t who : {0, 1})
         certificate->signatures.push_back(s.signed_vote(who, 60, VoteKind::nullify).signature);
     auto by_certificate = s.check();
-    by_certificate.hear(3, cb::Cert{certificate}, 0);
-    EXPECT_EQ(by_certificate.update(0), State::found);
+    s.hear(by_certificate, 3, cb::Cert{certificate}, 0);
+    EXPECT_EQ(by_certificate.update(s.at(0)), State::found);
 
     Header header;
     header.number = 1;
@@ -114,12 +122,12 @@ TEST(doppelganger, finds_its_share_of_certificates_and_proposals) {
     v.block = propose.block->hash;
     propose.signature = sign(secret(21), cb::vote_digest(test_chain(), v)).rs;
     auto by_proposal = s.check();
-    by_proposal.hear(3, propose, 0);
-    EXPECT_EQ(by_proposal.update(0), State::found);
+    s.hear(by_proposal, 3, propose, 0);
+    EXPECT_EQ(by_proposal.update(s.at(0)), State::found);
     propose.leader = 0;
     auto by_other = s.check();
-    by_other.hear(3, propose, 0);
-    EXPECT_EQ(by_other.update(0), State::connecting);
+    s.hear(by_other, 3, propose, 0);
+    EXPECT_EQ(by_other.update(s.at(0)), State::connecting);
 }
 
 TEST(doppelganger, forged_votes_and_votes_of_others_prove_nothing) {
@@ -127,37 +135,37 @@ TEST(doppelganger, forged_votes_and_votes_of_others_prove_nothing) {
     auto check = s.check();
     Vote forged = s.signed_vote(0, 99);
     forged.signer = 1;
-    check.hear(2, forged, 0);
-    check.hear(2, s.signed_vote(2, 99), 0);
+    s.hear(check, 2, forged, 0);
+    s.hear(check, 2, s.signed_vote(2, 99), 0);
     auto unsigned_vote = vote(VoteKind::notarize, 99, 1);
     unsigned_vote.signer = 1;
-    check.hear(2, unsigned_vote, 0);
-    check.hear(consensus::kNoValidator, Scene::status(1, 1), 0);
-    check.hear(77, Scene::status(1, 1), 0);
-    EXPECT_EQ(check.update(0), State::connecting);
+    s.hear(check, 2, unsigned_vote, 0);
+    s.hear(check, consensus::kNoValidator, Scene::status(1, 1), 0);
+    s.hear(check, 77, Scene::status(1, 1), 0);
+    EXPECT_EQ(check.update(s.at(0)), State::connecting);
     s.newest = std::nullopt;  // the signer process does not answer
-    check.hear(2, s.signed_vote(1, 99), 0);
-    EXPECT_EQ(check.update(0), State::connecting);
+    s.hear(check, 2, s.signed_vote(1, 99), 0);
+    EXPECT_EQ(check.update(s.at(0)), State::connecting);
 }
 
 TEST(doppelganger, is_found_at_any_later_time) {
     Scene s;
     auto check = s.check();
-    for (const consensus::ValidatorIndex who : {0, 2, 3}) check.hear(who, Scene::status(51, 40), 0);
-    ASSERT_EQ(check.update(kListenMs), State::clear);
-    check.hear(2, s.signed_vote(1, 51), 1'000'000);
-    EXPECT_EQ(check.update(1'000'000), State::found);
+    for (const consensus::ValidatorIndex who : {0, 2, 3}) s.hear(check, who, Scene::status(51, 40), 0);
+    ASSERT_EQ(check.update(s.at(kListenMs)), State::clear);
+    s.hear(check, 2, s.signed_vote(1, 51), 1'000'000);
+    EXPECT_EQ(check.update(s.at(1'000'000)), State::found);
 }
 
 TEST(doppelganger, one_liar_of_four_does_not_move_the_place_where_a_lost_key_begins_again) {
     Scene s;
     auto check = s.check();
-    check.hear(0, Scene::status(UINT64_MAX, 40), 0);
-    check.hear(2, Scene::status(80, 40), 0);
-    check.hear(3, Scene::status(79, 40), 0);
-    EXPECT_EQ(check.beyond_old_votes(), (Position{{0}, {82}}));
-    check.hear(2, Scene::status(UINT64_MAX, 40), 0);
-    EXPECT_LT(check.beyond_old_votes(), kNoMore);
+    s.hear(check, 0, Scene::status(UINT64_MAX, 40), 0);
+    s.hear(check, 2, Scene::status(80, 40), 0);
+    s.hear(check, 3, Scene::status(79, 40), 0);
+    EXPECT_EQ(check.beyond_old_votes(*s.set), (Position{{0}, {82}}));
+    s.hear(check, 2, Scene::status(UINT64_MAX, 40), 0);
+    EXPECT_LT(check.beyond_old_votes(*s.set), kNoMore);
 }
 
 }  // namespace
