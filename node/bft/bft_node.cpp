@@ -290,8 +290,9 @@ void BftNode::start() {
 
 void BftNode::ask_signer_again() {
     impl_->strand.post([impl = impl_] {
-        if (impl->machine != nullptr)
-            impl->give(cb::Timeout{{cb::TimerKind::retry, impl->machine->standing().view}});
+        if (impl->machine == nullptr) return;
+        const auto at = impl->machine->standing();
+        impl->give(cb::Timeout{{cb::TimerKind::retry, at.epoch, at.view}});
     });
 }
 

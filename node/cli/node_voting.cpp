@@ -187,8 +187,8 @@ void NodeVoting::let_vote() {
     // Without a history of the key, views in which it may have voted before are left out.
     if (knows_nothing_ && !check_->is_chain_new()) {
         const auto here = watch_->where();
-        const auto to =
-            std::max(signer::Position{here.epoch, here.view + 2}, check_->beyond_old_votes(*moment().set));
+        const auto to = std::max(signer::Position{here.epoch, here.view + 2},
+                                 check_->beyond_old_votes(*moment().set));
         const bool raised = db_ ? db_->raise_mark(to).has_value() : remote_->raise_mark(to);
         if (!raised) {
             gate_->shut("the signing database cannot be written");

@@ -32,8 +32,8 @@ struct Scene {
             std::move(*consensus::ValidatorSet::make(std::move(all))));
     }
     Doppelganger check(bool is_new = false) {
-        return Doppelganger({test_chain(), *public_key(secret(21)), kListenMs, is_new,
-                             [this] { return newest; }});
+        return Doppelganger(
+            {test_chain(), *public_key(secret(21)), kListenMs, is_new, [this] { return newest; }});
     }
     Doppelganger::Moment at(uint64_t now_ms) const { return {now_ms, {}, set}; }
     /// A message of the validator with this index, or of a stranger.
@@ -62,7 +62,8 @@ TEST(doppelganger, listens_once_a_quorum_is_heard_and_then_for_its_time) {
     EXPECT_EQ(check.update(s.at(100'000)), State::connecting);
     s.hear(check, 0, Scene::status(51, 40), 100'000);
     s.hear(check, 0, Scene::status(51, 40), 100'001);
-    EXPECT_EQ(check.update(s.at(200'000)), State::connecting) << "one peer and itself are no quorum";
+    EXPECT_EQ(check.update(s.at(200'000)), State::connecting)
+        << "one peer and itself are no quorum";
     s.hear(check, 2, Scene::status(51, 40), 200'000);
     EXPECT_EQ(check.update(s.at(200'000 + kListenMs - 1)), State::listening);
     EXPECT_EQ(check.update(s.at(200'000 + kListenMs)), State::clear);
@@ -151,7 +152,8 @@ TEST(doppelganger, forged_votes_and_votes_of_others_prove_nothing) {
 TEST(doppelganger, is_found_at_any_later_time) {
     Scene s;
     auto check = s.check();
-    for (const consensus::ValidatorIndex who : {0, 2, 3}) s.hear(check, who, Scene::status(51, 40), 0);
+    for (const consensus::ValidatorIndex who : {0, 2, 3})
+        s.hear(check, who, Scene::status(51, 40), 0);
     ASSERT_EQ(check.update(s.at(kListenMs)), State::clear);
     s.hear(check, 2, s.signed_vote(1, 51), 1'000'000);
     EXPECT_EQ(check.update(s.at(1'000'000)), State::found);
