@@ -77,7 +77,7 @@ void Cluster::draw_chain() {
     if (options_.interval_ms > 0) params_.block_interval_ms = options_.interval_ms;
     params_.mini_epoch_length = random_.between(1, 8);
     params_.skip_after_views = random_.between(4, 16);
-    if (random_.one_in(2)) {  // most bodies travel as shards, however few the validators are
+    if (random_.one_in(4)) {  // most bodies travel as shards, however few the validators are
         params_.whole_body_max_bytes = 8;
         params_.dispersal_set_min = 2;
     }

@@ -111,6 +111,10 @@ private:
     void send(unsigned node, const std::vector<unsigned>& to,
               const consensus::bft::Message& message);
     void transmit(unsigned from, const Outgoing& out);
+    void transmit(unsigned from, unsigned to, const consensus::bft::Message& message,
+                  const std::shared_ptr<const Bytes>& bytes);
+    [[nodiscard]] std::shared_ptr<const Bytes> in_bytes(
+        const consensus::bft::Message& message) const;
     [[nodiscard]] bool are_apart(unsigned from, unsigned to,
                                  const consensus::bft::Message& message) const;
     [[nodiscard]] std::vector<unsigned> others(unsigned node) const;  ///< its twin is none of them

@@ -60,9 +60,13 @@ void Cluster::send(unsigned index, const std::vector<unsigned>& to, const cb::Me
     if (lies(index)) return transmit(index, node.liar.speak(to, message, random_));
     if (node.honest()) record_votes(message);
     if (std::holds_alternative<cb::Shards>(message)) ++stats_.shard_messages;
-    Outgoing out;
-    for (const unsigned receiver : to) out.emplace_back(receiver, message);
-    transmit(index, out);
+    const auto bytes = in_bytes(message);
+    for (const unsigned receiver : to) transmit(index, receiver, message, bytes);
+}
+
+/// The wire form, made once for all receivers; null where the run sends values.
+std::shared_ptr<const Bytes> Cluster::in_bytes(const cb::Message& message) const {
+    return wire_ ? std::make_shared<const Bytes>(cb::encode_message(message)) : nullptr;
 }
 
 void Cluster::record_votes(const cb::Message& message) {
@@ -98,16 +102,17 @@ bool Cluster::are_apart(unsigned from, unsigned to, const cb::Message& message) 
 }
 
 void Cluster::transmit(unsigned from, const Outgoing& out) {
-    const auto& sender = peer_of(from);
-    for (const auto& [to, message] : out) {
-        if (are_apart(from, to, message)) continue;
-        for (const uint64_t at_ms : network_->arrivals(from, to, now_ms_)) {
-            if (wire_)
-                push(at_ms, to,
-                     WireBytes{from, std::make_shared<const Bytes>(cb::encode_message(message))});
-            else
-                push(at_ms, to, cb::Input(cb::Received{sender, message}));
-        }
+    for (const auto& [to, message] : out) transmit(from, to, message, in_bytes(message));
+}
+
+void Cluster::transmit(unsigned from, unsigned to, const cb::Message& message,
+                       const std::shared_ptr<const Bytes>& bytes) {
+    if (are_apart(from, to, message)) return;
+    for (const uint64_t at_ms : network_->arrivals(from, to, now_ms_)) {
+        if (bytes)
+            push(at_ms, to, WireBytes{from, bytes});
+        else
+            push(at_ms, to, cb::Input(cb::Received{peer_of(from), message}));
     }
 }
 

@@ -38,7 +38,8 @@ constexpr const char* kUsage =
     "old_set,\n"
     "        own_set, start_early\n"
     "  --churn: validators join, leave, are slashed and raised in every epoch\n"
-    "simulate twins [--nodes n] [--twins t] [--views v] [--samples S] [--seed N] [--jobs k]\n"
+    "simulate twins [--nodes n] [--twins t] [--views v] [--samples S] [--epoch-length E]\n"
+    "         [--seed N] [--jobs k]\n"
     "  every leader and every split of the nodes in v views, or S of them at random; the first t\n"
     "  validators run twice\n"
     "simulate scale --help\n"
@@ -68,6 +69,7 @@ bool parse_mutation(const std::string& word, Mutation& out) {
 bool parse_twins_option(const std::string& name, uint64_t number, Command& out) {
     auto& plan = out.plan;
     if (name == "--samples") return plan.samples = number, true;
+    if (name == "--epoch-length") return plan.epoch_length = number, true;
     if (name == "--twins") return plan.twins = static_cast<unsigned>(number), number <= 8;
     if (name == "--views")
         return plan.views = static_cast<unsigned>(number), number >= 1 && number <= 16;

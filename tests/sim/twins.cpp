@@ -64,6 +64,7 @@ Options options_of(const TwinsPlan& plan, const Scenario& scenario, uint64_t see
     out.heights_min = out.heights_healed = kHeightsAfter;
     out.faulty_ms_min = out.faulty_ms_max = kAttackMs;
     out.twins.count = plan.twins;
+    out.epoch_length = plan.epoch_length;
     for (const auto& view : scenario) {
         out.twins.leaders.push_back(view.leader);
         out.twins.groups.push_back(view.group);
