@@ -8,8 +8,8 @@ namespace trainyard::sim {
 namespace cb = consensus::bft;
 using cb::VoteKind;
 
-cb::Vote Liar::vote(VoteKind kind, View view, const Hash& block) const {
-    cb::Vote out{kind, seat.epoch, view, block, seat.index, {}};
+cb::Vote Liar::vote(VoteKind kind, View view, const Hash& block, uint64_t ahead) const {
+    cb::Vote out{kind, seat.epoch + ahead, view, block, seat.index, {}};
     out.signature = *signer->sign(chain, out);
     return out;
 }
@@ -114,7 +114,29 @@ Outgoing Liar::react_with_forgeries(const cb::Message& message) const {
     return out;
 }
 
+Outgoing Liar::react_from_other_epochs(const cb::Message& message) {
+    Outgoing out;
+    const auto proposed = proposed_by(message);
+    if (!proposed) return out;
+    const auto& [view, block] = *proposed;
+    for (const uint64_t ahead : {1, 2}) {
+        say(out, vote(VoteKind::notarize, {1}, block, ahead));
+        say(out, vote(VoteKind::finalize, {1}, block, ahead));
+        say(out, vote(VoteKind::nullify, {2}, {}, ahead));
+    }
+    const cb::Repropose again{vote(VoteKind::notarize, view + 1, block), {}};
+    const cb::Status elsewhere{seat.epoch + view.value % 3, view, {}, {}};
+    for (unsigned to = 0; to < nodes; ++to) {
+        if (to == owner) continue;
+        out.emplace_back(to, again);
+        out.emplace_back(to, elsewhere);
+        out.emplace_back(to, cb::GetCert{{seat.epoch.value / 2}, view, 8});
+    }
+    return out;
+}
+
 Outgoing Liar::react(const cb::Message& message) {
+    if (behaviour == Behaviour::jumper) return react_from_other_epochs(message);
     if (behaviour == Behaviour::forger) return react_with_forgeries(message);
     Outgoing out;
     const auto* heard = std::get_if<cb::Vote>(&message);

@@ -21,9 +21,10 @@ enum class Behaviour : uint8_t {
     withholder,    ///< its proposals reach one node only
     bad_blocks,    ///< proposes blocks whose state root is wrong
     forger,        ///< answers each proposal with certificates that it signed alone
-    twin,          ///< follows the rules, but twice at a time
+    jumper,  ///< votes in epochs to come, proposes any block again, says it is in another epoch
+    twin,    ///< follows the rules, but twice at a time
 };
-inline constexpr unsigned kBehaviours = 8;  ///< that are drawn: a twin needs its other half
+inline constexpr unsigned kBehaviours = 9;  ///< that are drawn: a twin needs its other half
 
 /// Whom a message goes to; the index of the receiver.
 using Outgoing = std::vector<std::pair<unsigned, consensus::bft::Message>>;
@@ -51,8 +52,10 @@ struct Liar {
 
 private:
     [[nodiscard]] Outgoing react_with_forgeries(const consensus::bft::Message& message) const;
+    [[nodiscard]] Outgoing react_from_other_epochs(const consensus::bft::Message& message);
+    /// `ahead`: in an epoch so far after the one of the seat.
     [[nodiscard]] consensus::bft::Vote vote(consensus::bft::VoteKind kind, View view,
-                                            const Hash& block) const;
+                                            const Hash& block, uint64_t ahead = 0) const;
     [[nodiscard]] static consensus::bft::Scatter spoiled(consensus::bft::Scatter part,
                                                          Random& random);
     [[nodiscard]] consensus::bft::Propose other_block(const consensus::bft::Propose& proposal,
