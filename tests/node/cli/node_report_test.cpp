@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a node says that consensus waits for.
+#include "node/cli/node_report.hpp"
+
+#include <gtest/gtest.h>
+
+namespace trainyard::node::cli {
+namespace {
+
+namespace cb = consensus::bft;
+
+consensus::ValidatorSet four_validators() {
+    std::vector<consensus::Validator> validators;
+    for (uint8_t i = 1; i <= 4; ++i) {
+        consensus::Validator v;
+        v.address.bytes.fill(i);
+        v.consensus_key.bytes.fill(i);
+        v.vrf_key.bytes.fill(static_cast<uint8_t>(10 + i));
+        v.p2p_key.bytes.fill(static_cast<uint8_t>(20 + i));
+        v.stake_gwei = 10'000'000'000;
+        validators.push_back(v);
+    }
+    return *consensus::ValidatorSet::make(validators);
+}
+
+TEST(node_report, names_epoch_view_weight_and_who_is_missing) {
+    cb::Standing at;
+    at.epoch = {3};
+    at.view = {7};
+    at.leader = 2;
+    const auto set = four_validators();
+    const cb::Waiting votes{cb::Need::notarizes, 20'000'000'000, 27'000'000'000, {0, 3}};
+    EXPECT_EQ(words_of(votes, at, set),
+              "votes for the block of view 7 of epoch 3: 20 of the 27 coins of stake it takes, "
+              "missing 0x0101010101010101010101010101010101010101, "
+              "0x0404040404040404040404040404040404040404");
+    EXPECT_EQ(words_of({cb::Need::proposal, 0, 0, {}}, at, set),
+              "the proposal of view 7 of epoch 3 by its leader "
+              "0x0303030303030303030303030303030303030303");
+}
+
+TEST(node_report, says_that_the_last_block_of_an_epoch_waits_to_be_final) {
+    cb::Standing at;
+    at.epoch = {3};
+    const cb::Waiting votes{cb::Need::finalizes, 30'000'000'000, 27'000'000'000, {}};
+    EXPECT_EQ(words_of(votes, at, four_validators()),
+              "votes that make the last block of epoch 3 final: 30 of the 27 coins of stake it "
+              "takes");
+}
+
+}  // namespace
+}  // namespace trainyard::node::cli
