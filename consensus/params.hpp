@@ -64,6 +64,8 @@ inline constexpr Address kConsolidationRequests =
 inline constexpr Address kDeposits = from_words(0x00000000, 0x219ab540356cBB83, 0x9Cbe05303d7705Fa);
 /// Our Beacon contract, which is told the randomness of every mini-epoch (docs/spec/execution.md).
 inline constexpr Address kBeacon = from_words(0, 0, 0x0b00);
+/// Our Staking contract: told of every block, credited with its fees (docs/spec/staking.md).
+inline constexpr Address kStaking = from_words(0, 0, 0x0b01);
 }  // namespace address
 
 inline constexpr Address kBeaconAddress = address::kBeacon;
@@ -97,11 +99,13 @@ inline constexpr uint64_t kEpochLength = 4096;
 /// What one chain is. The defaults are those of our chains; `ethereum_config` gives Ethereum's.
 struct ChainConfig {
     uint64_t chain_id = 0;
+    Hash genesis_hash;  ///< what votes of this chain are signed for
     std::vector<ForkAt> forks = {{vm::Revision::osaka, 0, 0, {}}};  ///< oldest first
 
     // Deviations from Ethereum; docs/spec/execution.md says why.
     bool equal_timestamps = true;     ///< several blocks may share one second
     bool beacon_contract = true;      ///< the Beacon contract is called at each mini-epoch
+    bool staking_contract = true;     ///< Staking is called in each block and gets its fees
     bool blob_txs = false;            ///< type 3 is refused and blob fields are zero
     bool execution_requests = false;  ///< EIP-7002, 7251, 6110; else the list is always empty
     bool withdrawals = false;         ///< else the list is always empty

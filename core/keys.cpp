@@ -53,12 +53,16 @@ PublicKey compress(const secp256k1_pubkey& point) {
 
 namespace {
 
-Address address_of_point(const secp256k1_pubkey& point) {
+FixedBytes<64> coordinates_of(const secp256k1_pubkey& point) {
     std::array<uint8_t, 65> whole;
     size_t size = whole.size();
     secp256k1_ec_pubkey_serialize(curve_context(), whole.data(), &size, &point,
                                   SECP256K1_EC_UNCOMPRESSED);
-    const Hash digest = keccak256(BytesView(whole).subspan(1));
+    return *fixed_from<FixedBytes<64>>(BytesView(whole).subspan(1));
+}
+
+Address address_of_point(const secp256k1_pubkey& point) {
+    const Hash digest = keccak256(coordinates_of(point).bytes);
     Address address;
     std::copy(digest.begin() + 12, digest.end(), address.bytes.begin());
     return address;
@@ -90,6 +94,11 @@ bool is_valid_secret(const SecretKey& key) {
 std::optional<PublicKey> public_key(const SecretKey& key) {
     const auto point = point_of(key);
     return point ? std::optional(compress(*point)) : std::nullopt;
+}
+
+std::optional<FixedBytes<64>> whole_point(const PublicKey& key) {
+    const auto point = parse_point(key);
+    return point ? std::optional(coordinates_of(*point)) : std::nullopt;
 }
 
 Address address_of(const PublicKey& key) {

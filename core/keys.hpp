@@ -22,6 +22,8 @@ struct RecoverableSig {
 
 [[nodiscard]] bool is_valid_secret(const SecretKey& key);
 [[nodiscard]] std::optional<PublicKey> public_key(const SecretKey& key);
+/// x | y, for those who cannot take roots; nullopt where the key is no point of the curve.
+[[nodiscard]] std::optional<FixedBytes<64>> whole_point(const PublicKey& key);
 /// The zero address where the key is no point of the curve.
 [[nodiscard]] Address address_of(const PublicKey& key);
 [[nodiscard]] std::optional<Address> address_of(const SecretKey& key);

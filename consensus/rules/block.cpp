@@ -97,6 +97,8 @@ std::string_view to_text(BlockFault fault) {
             return "a contract that the protocol calls is missing";
         case BlockFault::system_call_failed:
             return "a call of the protocol failed";
+        case BlockFault::bad_seal:
+            return "the header has no seal";
     }
     return "invalid block";
 }

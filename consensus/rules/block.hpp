@@ -38,7 +38,8 @@ enum class BlockFault : uint8_t {
     bad_requests,             ///< EIP-7685
     bad_deposit,              ///< EIP-6110: a deposit log of another shape
     system_contract_missing,  ///< EIP-7002, EIP-7251: no code at its address
-    system_call_failed,       ///< EIP-7002, EIP-7251, the Beacon contract
+    system_call_failed,       ///< EIP-7002, EIP-7251, the Beacon and Staking contracts
+    bad_seal,                 ///< the Staking contract needs the view (consensus/bft/seal.hpp)
 };
 [[nodiscard]] std::string_view to_text(BlockFault fault);
 

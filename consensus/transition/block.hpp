@@ -79,7 +79,7 @@ struct BuiltBlock {
 };
 
 /// Fills a block with candidates until they, the gas or the time are used up. A candidate that
-/// breaks a rule is skipped. Errors: system_call_failed alone.
+/// breaks a rule is skipped. Errors: system_call_failed, bad_seal.
 [[nodiscard]] Result<BuiltBlock, BlockInvalid> build_block(const state::StateView& parent_state,
                                                            const BuildInput& input);
 

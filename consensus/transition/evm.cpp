@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "consensus/rules/block.hpp"
+#include "consensus/transition/own_precompiles.hpp"
 #include "core/hash.hpp"
 #include "core/rlp.hpp"
 #include "vm/precompiles.hpp"
@@ -38,7 +39,7 @@ BlockEnv env_of(const Header& header, const ChainConfig& config) {
     env.number = header.number;
     env.timestamp = header.timestamp;
     env.gas_limit = header.gas_limit;
-    env.beneficiary = header.beneficiary;
+    env.beneficiary = config.staking_contract ? address::kStaking : header.beneficiary;
     env.base_fee = header.base_fee_per_gas.value_or(Uint256());
     env.prev_randao =
         vm::rules_of(fork.revision).prev_randao ? from_hash(header.prev_randao) : header.difficulty;
@@ -102,9 +103,12 @@ void Evm::transfer(const Message& message) {
 
 CallResult Evm::run_code(const Message& message) {
     // EIP-7702: a delegation to a precompile runs nothing.
+    const ChainConfig& config = context_.config;
     if (!message.is_delegated && vm::is_precompile(message.code_address, rules_.revision))
         return vm::run_precompile(message.code_address, rules_.revision, message.input,
                                   message.gas);
+    if (!message.is_delegated && is_own_precompile(message.code_address, config))
+        return run_own_precompile(message.code_address, config, message.input, message.gas);
     const auto code = world_.code_of(world_.account(message.code_address));
     if (code->size() == 0) return {Status::success, message.gas, 0, {}, {}};
     return interpreter_.run(*this, message, *code);
@@ -241,6 +245,7 @@ void Evm::log(const Address& address, BytesView data, std::span<const Hash> topi
 vm::Access Evm::access_account(const Address& address) {
     // EIP-2929: precompiles are warm from the start.
     if (vm::is_precompile(address, rules_.revision)) return vm::Access::warm;
+    if (is_own_precompile(address, context_.config)) return vm::Access::warm;
     return world_.warm(world_.entry(address));
 }
 

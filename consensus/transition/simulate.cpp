@@ -7,6 +7,7 @@
 #include <set>
 
 #include "consensus/transition/evm.hpp"
+#include "consensus/transition/own_precompiles.hpp"
 #include "consensus/transition/transaction.hpp"
 #include "consensus/transition/world.hpp"
 #include "vm/arithmetic.hpp"
@@ -107,7 +108,8 @@ bool Estimate::is_plain_transfer() const {
     if (!request_.access_list.empty()) return false;
     const auto account = view_.account(*request_.to);
     return (!account || account->code_hash == kEmptyCodeHash) &&
-           !vm::is_precompile(*request_.to, context_.rules().revision);
+           !vm::is_precompile(*request_.to, context_.rules().revision) &&
+           !is_own_precompile(*request_.to, context_.config);
 }
 
 EstimateError Estimate::explain(const CallOutcome& outcome, uint64_t gas) const {
@@ -236,6 +238,7 @@ Result<AccessListResult, TxInvalid> create_access_list(const state::StateView& v
     constexpr int kRoundsMax = 16;  // warm slots change gas, gas may change the path
     std::set<Address> left_out(vm::precompiles_of(context.rules().revision).begin(),
                                vm::precompiles_of(context.rules().revision).end());
+    for (const auto& own : own_precompiles(context.config)) left_out.insert(own);
     left_out.insert(request.from);
     left_out.insert(context.env.beneficiary);
     const auto account = view.account(request.from);

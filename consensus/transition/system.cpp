@@ -2,6 +2,7 @@
 // System calls and the list of requests.
 #include "consensus/transition/system.hpp"
 
+#include "consensus/bft/seal.hpp"
 #include "consensus/transition/block.hpp"
 #include "core/hash.hpp"
 #include "vm/arithmetic.hpp"
@@ -34,6 +35,34 @@ Bytes beacon_input(uint64_t number, const Hash& parent_randao, uint64_t mini_epo
     Bytes input(epoch.begin(), epoch.end());
     append(input, parent_randao.bytes);
     return input;
+}
+
+/// view | parent's view, zero where the epoch begins | parent's beacon. Empty: no seal.
+Bytes staking_input(const Header& header, const Header& parent) {
+    const auto seal = bft::decode_seal(header.extra_data);
+    if (!seal) return {};
+    const auto parent_seal = bft::decode_seal(parent.extra_data);
+    const bool same_epoch = parent.number > 0 && parent_seal && parent_seal->epoch == seal->epoch;
+    Bytes input;
+    append(input, to_hash(Uint256(seal->view.value)).bytes);
+    append(input, to_hash(Uint256(same_epoch ? parent_seal->view.value : 0)).bytes);
+    append(input, parent.prev_randao.bytes);
+    return input;
+}
+
+Result<Done, BlockFault> tell(Evm& evm, const Address& contract, BytesView input) {
+    const auto told = call_system(evm, contract, input);
+    if (told && told->status != vm::Status::success)
+        return unexpected(BlockFault::system_call_failed);
+    return Done{};
+}
+
+Result<Done, BlockFault> tell_staking(Evm& evm, const Header& header, const Header& parent) {
+    const auto& account = evm.world().account(address::kStaking);
+    if (account.code_hash == kEmptyCodeHash) return Done{};
+    const Bytes input = staking_input(header, parent);
+    if (input.empty()) return unexpected(BlockFault::bad_seal);
+    return tell(evm, address::kStaking, input);
 }
 
 /// One field of a deposit's data: head word at `head`, then length and bytes. Empty unless as
@@ -95,12 +124,12 @@ Result<Done, BlockFault> begin_block(Evm& evm, const Header& header, const Heade
         (void)call_system(evm, address::kBeaconRoots, header.parent_beacon_block_root->bytes);
     if (evm.rules().history_contract)
         (void)call_system(evm, address::kHistory, header.parent_hash.bytes);
-    if (!tells_beacon(header.number, config)) return Done{};
-    const auto told =
-        call_system(evm, kBeaconAddress,
-                    beacon_input(header.number, parent.prev_randao, config.mini_epoch_length));
-    if (told && told->status != vm::Status::success)
-        return unexpected(BlockFault::system_call_failed);
+    if (tells_beacon(header.number, config)) {
+        const auto input =
+            beacon_input(header.number, parent.prev_randao, config.mini_epoch_length);
+        if (auto told = tell(evm, kBeaconAddress, input); !told) return told;
+    }
+    if (config.staking_contract) return tell_staking(evm, header, parent);
     return Done{};
 }
 

@@ -14,7 +14,8 @@
 
 namespace trainyard::consensus {
 
-/// EIP-4788, EIP-2935 and, on our chains, the Beacon contract. Errors: system_call_failed.
+/// EIP-4788, EIP-2935 and, on our chains, the Beacon and Staking contracts. Errors:
+/// system_call_failed, bad_seal.
 [[nodiscard]] Result<Done, BlockFault> begin_block(Evm& evm, const Header& header,
                                                    const Header& parent);
 

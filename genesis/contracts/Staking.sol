@@ -1,174 +1,265 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 import {IBeacon} from "./interfaces/IBeacon.sol";
-import {IStaking} from "./interfaces/IStaking.sol";
+import {Pool, Pools} from "./staking/Pools.sol";
+import {StakingBase} from "./staking/StakingBase.sol";
+import {ValidatorSets} from "./staking/ValidatorSets.sol";
 
-/// @title Stake of the validators
-/// @notice Who the validators are is fixed in genesis; deposits, exits and fines change only what they weigh in the draw
-/// of auditors. Weights are kept per epoch, so that nothing done after a commit changes who audits it.
-contract Staking is IStaking {
-    using Checkpoints for Checkpoints.Trace208;
+/// @title Stake: candidates, delegation, exits, slashing
+/// @notice docs/spec/staking.md.
+contract Staking is ValidatorSets {
+    using Pools for Pool;
 
-    bytes32 internal constant TAG_DRAW = keccak256("trainyard.draw.1");
-    uint256 internal constant MAX_VALIDATORS = 200;
-    uint256 internal constant MAX_UNBONDS = 32;
+    bytes32 internal constant TAG_POSSESSION = keccak256("trainyard.possession.1");
+    uint256 internal constant MAX_RAISE_BPS = 10;
+    uint256 internal constant SLASH_BPS = 500;
+    uint256 internal constant BOUNTY_BPS = 500;
+    uint256 internal constant VOTE_BYTES = 116;
+    /// Judges two votes; docs/spec/execution.md.
+    address internal constant DOUBLE_VOTE = 0x0000000000000000000000000000000000000a04;
 
-    struct Account {
-        uint256 stake;
-        uint256 index;        // position in _validators plus one
-        uint256 head;         // first queue entry that is not paid out
-        Unbond[] queue;
-        Checkpoints.Trace208 weights;
+    constructor(address market_, IBeacon beacon_, StakingParams memory params, ValidatorInit[] memory set)
+        StakingBase(market_, beacon_, params)
+    {
+        require(set.length > 0 && set.length <= MAX_SEATS, BadValue("validators"));
+        uint256[] memory seats = new uint256[](set.length);
+        for (uint256 i = 0; i < set.length; i++) {
+            _joinFirst(set[i]);
+            require(i == 0 || uint160(set[i].operator) > seats[i - 1] >> 96, BadValue("order"));
+            seats[i] = uint256(uint160(set[i].operator)) << 96 | (_bonded / 1 gwei);
+        }
+        _store(0, seats);
     }
 
-    address public immutable market;
-    IBeacon public immutable beacon;
-    uint64 public immutable unbondBlocks;
-    uint256 public totalStake;
-    ValidatorInit[] internal _validators;
-    mapping(address => Account) internal _accounts;
+    // --- operators
 
-    error NotMarket();
-    error NotValidator();
-    error BadValue(string what);
-    error QueueFull();
-
-    constructor(address market_, IBeacon beacon_, uint64 unbondBlocks_, ValidatorInit[] memory set) {
-        require(set.length > 0 && set.length <= MAX_VALIDATORS, BadValue("validators"));
-        (market, beacon, unbondBlocks) = (market_, beacon_, unbondBlocks_);
-        for (uint256 i = 0; i < set.length; i++) {
-            Account storage account = _accounts[set[i].operator];
-            require(account.index == 0 && set[i].operator != address(0), BadValue("operator"));
-            require(set[i].stakeWei > 0, BadValue("stake"));
-            _validators.push(set[i]);
-            account.index = i + 1;
-            account.stake = set[i].stakeWei;
-            account.weights.push(0, _weight(set[i].stakeWei));
-            totalStake += set[i].stakeWei;
+    function register(ProvenKey[3] calldata keys, uint16 commissionBps) external payable {
+        Candidate storage c = _candidates[msg.sender];
+        require(!c.known, BadValue("operator"));
+        require(commissionBps <= ONE, BadValue("commission"));
+        require(msg.value >= minSelfStake, BadValue("stake"));
+        bytes[3] memory points;
+        for (uint256 kind = 0; kind < 3; kind++) {
+            ProvenKey calldata key = keys[kind];
+            address owner = address(uint160(uint256(keccak256(abi.encode(key.x, key.y)))));
+            require(owner != msg.sender, BadValue("key"));
+            require(ecrecover(possessionDigest(msg.sender, kind), key.v, key.r, key.s) == owner, BadValue("proof"));
+            points[kind] = bytes.concat(bytes1(2 + uint8(uint256(key.y) & 1)), key.x);
         }
+        c.commissionBps = commissionBps;
+        _join(msg.sender, c, points, msg.value);
+        emit Registered(msg.sender, points[0], points[1], points[2], commissionBps);
+        emit Deposited(msg.sender, msg.sender, msg.value);
+    }
+
+    function setCommission(uint16 commissionBps) external {
+        Candidate storage c = _known(msg.sender);
+        if (commissionBps > c.commissionBps) {
+            uint64 epoch = uint64(_epoch()) + 1;
+            require(commissionBps <= ONE && commissionBps - c.commissionBps <= MAX_RAISE_BPS, BadValue("commission"));
+            require(c.commissionEpoch != epoch, NotYet());
+            c.commissionEpoch = epoch;
+        }
+        c.commissionBps = commissionBps;
+        emit CommissionSet(msg.sender, commissionBps);
     }
 
     function deposit(address operator) external payable {
-        Account storage account = _known(operator);
-        require(msg.value > 0, BadValue("value"));
-        account.stake += msg.value;
-        totalStake += msg.value;
-        _note(account);
+        Candidate storage c = _open(operator);
+        _received(msg.value);
+        c.self += uint128(msg.value);
+        _refresh(operator, c);
         emit Deposited(operator, msg.sender, msg.value);
     }
 
     function unbond(uint256 amount) external {
-        Account storage account = _known(msg.sender);
-        require(amount > 0 && amount <= account.stake, BadValue("amount"));
-        require(account.queue.length - account.head < MAX_UNBONDS, QueueFull());
-        account.stake -= amount;
-        totalStake -= amount;
-        uint64 releaseBlock = uint64(block.number) + unbondBlocks;
-        account.queue.push(Unbond(amount, releaseBlock));
-        _note(account);
-        emit UnbondRequested(msg.sender, amount, releaseBlock);
+        Candidate storage c = _known(msg.sender);
+        require(amount > 0 && amount <= c.self, BadValue("amount"));
+        c.self -= uint128(amount);
+        _queueExit(msg.sender, msg.sender, c, amount);
     }
 
-    function withdraw(uint256 max) external {
-        Account storage account = _known(msg.sender);
+    function unjail() external {
+        Candidate storage c = _open(msg.sender);
+        require(c.jailedUntil != 0, NothingDue());
+        require(block.number >= c.jailedUntil, NotYet());
+        c.jailedUntil = 0;
+        _refresh(msg.sender, c);
+        emit Unjailed(msg.sender);
+    }
+
+    // --- delegators
+
+    function delegate(address operator) external payable returns (uint256 shares) {
+        Candidate storage c = _open(operator);
+        _received(msg.value);
+        Delegation storage d = _delegations[operator][msg.sender];
+        _settle(msg.sender, c, d);
+        shares = c.delegated.add(msg.value);
+        d.shares += uint128(shares);
+        _refresh(operator, c);
+        emit Delegated(operator, msg.sender, msg.value, shares);
+    }
+
+    function undelegate(address operator, uint256 shares) external {
+        Candidate storage c = _known(operator);
+        Delegation storage d = _delegations[operator][msg.sender];
+        require(shares > 0 && shares <= d.shares, BadValue("shares"));
+        _settle(msg.sender, c, d);
+        d.shares -= uint128(shares);
+        uint256 amount = c.delegated.remove(shares);
+        require(amount > 0, BadValue("shares"));
+        _queueExit(operator, msg.sender, c, amount);
+    }
+
+    function withdraw(address operator, uint256 max) external {
+        Candidate storage c = _known(operator);
+        Exits storage exits = _exits[operator][msg.sender];
         uint256 amount = 0;
-        while (max > 0 && account.head < account.queue.length) {
-            Unbond storage entry = account.queue[account.head];
+        while (max > 0 && exits.head < exits.queue.length) {
+            Exit storage entry = exits.queue[exits.head];
             if (block.number < entry.releaseBlock) break;
-            amount += entry.amount;
-            account.head++;
+            amount += c.leaving.remove(entry.shares);
+            delete exits.queue[exits.head];
+            exits.head++;
             max--;
         }
-        emit Withdrawn(msg.sender, amount);
+        emit Withdrawn(operator, msg.sender, amount);
         _send(msg.sender, amount);
     }
 
+    function claim(address operator) external {
+        _settle(msg.sender, _candidates[operator], _delegations[operator][msg.sender]);
+        uint256 amount = _rewards[msg.sender];
+        require(amount > 0, NothingDue());
+        _rewards[msg.sender] = 0;
+        emit RewardsPaid(msg.sender, amount);
+        _send(msg.sender, amount);
+    }
+
+    // --- anyone
+
+    function contend(address operator) external {
+        Candidate storage c = _open(operator);
+        require(c.position == 0, NothingDue());
+        _enter(operator, c);
+    }
+
+    function slashDoubleVote(address operator, bytes calldata votes) external {
+        Candidate storage c = _open(operator);
+        require(votes.length == 2 * VOTE_BYTES, BadInput());
+        (bool ok, bytes memory verdict) = DOUBLE_VOTE.staticcall(bytes.concat(votes, _key(c, 0)));
+        require(ok && verdict.length == 32 && bytes32(verdict) != 0, NoOffence());
+        c.tombstoned = true;
+        uint256 own = c.self * SLASH_BPS / ONE;
+        c.self -= uint128(own);
+        uint256 bonded = own + c.delegated.slash(SLASH_BPS);
+        uint256 amount = bonded + c.leaving.slash(SLASH_BPS);
+        _bonded -= uint128(bonded);
+        _refresh(operator, c);
+        uint256 bounty = amount * BOUNTY_BPS / ONE;
+        _rewards[msg.sender] += bounty;
+        emit Slashed(operator, uint8(uint256(bytes32(verdict))), amount, msg.sender, bounty);
+        _burn(amount - bounty);
+    }
+
+    // --- market
+
     function fine(address operator, uint256 amount) external returns (uint256 taken) {
         require(msg.sender == market, NotMarket());
-        Account storage account = _known(operator);
-        taken = amount < account.stake ? amount : account.stake;
-        account.stake -= taken;
-        totalStake -= taken;
-        _note(account);
-        for (uint256 i = account.queue.length; i > account.head && taken < amount; i--) {
-            Unbond storage entry = account.queue[i - 1];
-            uint256 part = amount - taken < entry.amount ? amount - taken : entry.amount;
-            entry.amount -= part;
-            taken += part;
+        Candidate storage c = _known(operator);
+        taken = amount < c.self ? amount : c.self;
+        c.self -= uint128(taken);
+        _bonded -= uint128(taken);
+        _refresh(operator, c);
+        Exits storage exits = _exits[operator][operator];
+        for (uint256 i = exits.queue.length; i > exits.head && taken < amount; i--) {
+            Exit storage entry = exits.queue[i - 1];
+            uint256 worth = c.leaving.worth(entry.shares);
+            if (worth <= amount - taken) {
+                taken += c.leaving.remove(entry.shares);
+                entry.shares = 0;
+            } else {
+                entry.shares -= uint128(c.leaving.take(amount - taken));
+                taken = amount;
+            }
         }
         emit Fined(operator, taken);
         _send(market, taken);
     }
 
-    function validators() external view returns (ValidatorInit[] memory set) {
-        set = _validators;
-        for (uint256 i = 0; i < set.length; i++) set[i].stakeWei = _accounts[set[i].operator].stake;
+    // --- views
+
+    function isValidator(address operator) external view returns (bool) { return _candidates[operator].known; }
+
+    function stakeOf(address operator) external view returns (uint256) {
+        Candidate storage c = _candidates[operator];
+        return uint256(c.self) + c.delegated.tokens;
     }
 
-    function validatorCount() external view returns (uint256) { return _validators.length; }
+    function totalStake() external view returns (uint256) { return _bonded; }
 
-    function isValidator(address operator) external view returns (bool) { return _accounts[operator].index != 0; }
-
-    function stakeOf(address operator) external view returns (uint256) { return _accounts[operator].stake; }
-
-    function unbonding(address operator) external view returns (Unbond[] memory open) {
-        Account storage account = _accounts[operator];
-        open = new Unbond[](account.queue.length - account.head);
-        for (uint256 i = 0; i < open.length; i++) open[i] = account.queue[account.head + i];
+    function candidate(address operator) external view returns (CandidateView memory v) {
+        Candidate storage c = _candidates[operator];
+        (v.known, v.tombstoned, v.contends) = (c.known, c.tombstoned, c.position != 0);
+        (v.jailedUntil, v.commissionBps, v.self) = (c.jailedUntil, c.commissionBps, c.self);
+        (v.delegated, v.shares, v.leaving) = (c.delegated.tokens, c.delegated.shares, c.leaving.tokens);
+        v.weightGwei = _weight(c);
+        if (c.turnsEpoch == _epoch()) (v.led, v.missed) = (c.led, c.missed);
     }
 
-    function weightAt(address operator, uint256 epoch) public view returns (uint256) {
-        return _accounts[operator].weights.upperLookupRecent(uint48(epoch == 0 ? 0 : epoch - 1));
+    function contenders() external view returns (address[] memory list) {
+        list = new address[](_contenders.length);
+        for (uint256 i = 0; i < list.length; i++) list[i] = address(uint160(_contenders[i]));
     }
 
-    function draw(bytes32 seed, uint256 epoch, address a, address b, uint256 count) external view returns (address[] memory drawn) {
-        uint256 n = _validators.length;
-        address[] memory who = new address[](n);
-        uint256[] memory weight = new uint256[](n);
-        uint256 total = 0;
-        uint256 able = 0;
-        for (uint256 i = 0; i < n; i++) {
-            who[i] = _validators[i].operator;
-            if (who[i] == a || who[i] == b) continue;
-            weight[i] = weightAt(who[i], epoch);
-            total += weight[i];
-            if (weight[i] > 0) able++;
-        }
-        drawn = new address[](count < able ? count : able);
-        for (uint256 i = 0; i < drawn.length; i++) {
-            uint256 at = _pick(weight, uint256(keccak256(abi.encode(TAG_DRAW, seed, i))) % total);
-            drawn[i] = who[at];
-            total -= weight[at];
-            weight[at] = 0;
+    function delegation(address operator, address who) external view returns (uint256 shares, uint256 amount, uint256 rewards) {
+        Candidate storage c = _candidates[operator];
+        Delegation storage d = _delegations[operator][who];
+        return (d.shares, c.delegated.worth(d.shares), _earned(c, d));
+    }
+
+    function unbonding(address operator, address who) external view returns (Unbond[] memory open) {
+        Candidate storage c = _candidates[operator];
+        Exits storage exits = _exits[operator][who];
+        open = new Unbond[](exits.queue.length - exits.head);
+        for (uint256 i = 0; i < open.length; i++) {
+            Exit storage entry = exits.queue[exits.head + i];
+            open[i] = Unbond(c.leaving.worth(entry.shares), entry.releaseBlock);
         }
     }
 
-    function _pick(uint256[] memory weight, uint256 point) internal pure returns (uint256 at) {
-        while (point >= weight[at]) {
-            point -= weight[at];
-            at++;
+    function rewardsOf(address who) external view returns (uint256) { return _rewards[who]; }
+
+    function possessionDigest(address operator, uint256 kind) public view returns (bytes32) {
+        return keccak256(abi.encode(TAG_POSSESSION, block.chainid, address(this), operator, kind));
+    }
+
+    function _joinFirst(ValidatorInit memory v) private {
+        Candidate storage c = _candidates[v.operator];
+        require(!c.known && v.operator != address(0), BadValue("operator"));
+        require(v.stakeWei % 1 gwei == 0 && v.stakeWei > 0 && v.stakeWei / 1 gwei <= MAX_WEIGHT_GWEI, BadValue("stake"));
+        _join(v.operator, c, [v.consensusKey, v.vrfKey, v.p2pKey], v.stakeWei);
+    }
+
+    function _join(address operator, Candidate storage c, bytes[3] memory points, uint256 amount) private {
+        c.known = true;
+        for (uint256 kind = 0; kind < 3; kind++) {
+            bytes memory point = points[kind];
+            require(point.length == 33 && uint8(point[0]) >> 1 == 1, BadValue("key"));
+            bytes32 id = keccak256(point);
+            require(!_usedKeys[id], BadValue("key"));
+            _usedKeys[id] = true;
+            if (point[0] == 0x03) c.parities |= uint8(1 << kind);
+            bytes32 x;
+            assembly ("memory-safe") {
+                x := mload(add(point, 33))
+            }
+            c.keys[kind] = x;
         }
-    }
-
-    function _known(address operator) internal view returns (Account storage account) {
-        account = _accounts[operator];
-        require(account.index != 0, NotValidator());
-    }
-
-    function _note(Account storage account) internal {
-        account.weights.push(uint48((block.number - 1) / beacon.epochLength()), _weight(account.stake));
-    }
-
-    function _weight(uint256 stake) internal pure returns (uint208) {
-        require(stake <= type(uint208).max, BadValue("stake"));
-        return uint208(stake);
-    }
-
-    function _send(address to, uint256 amount) internal {
-        if (amount == 0) return;
-        (bool ok,) = to.call{value: amount}("");
-        require(ok, BadValue("receiver"));
+        _received(amount);
+        c.self = uint128(amount);
+        _enter(operator, c);
     }
 }

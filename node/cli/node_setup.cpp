@@ -120,6 +120,7 @@ Result<NodeSetup, std::string> read_setup(const config::NodeConfig& config) {
     if (!peers) return unexpected(peers.error());
     NodeSetup setup;
     setup.chain = chain_of(*genesis);
+    setup.chain.genesis_hash = *hash;
     setup.genesis = std::move(*genesis);
     setup.genesis_hash = *hash;
     setup.validators = std::move(*validators);

@@ -2,12 +2,15 @@
 // Builds the devnet's contracts from the chain spec and runs transactions on them.
 #include "chain.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <fstream>
 #include <sstream>
 
 #include "abi.hpp"
+#include "consensus/bft/seal.hpp"
 #include "consensus/transition/simulate.hpp"
+#include "consensus/transition/system.hpp"
 #include "consensus/transition/transaction.hpp"
 
 namespace trainyard::contracts {
@@ -58,12 +61,12 @@ struct ArgumentEncoder {
     void add_validators() {
         std::vector<Abi> list;
         for (const ChainValidator& v : validators) {
-            const Bytes key(33, 2);
+            const Address& at = v.operator_address;
             list.emplace_back()
-                .address(v.operator_address)
-                .bytes(key)
-                .bytes(key)
-                .bytes(key)
+                .address(at)
+                .bytes(duty_public(at, Duty::consensus).bytes)
+                .bytes(duty_public(at, Duty::vrf).bytes)
+                .bytes(duty_public(at, Duty::p2p).bytes)
                 .word(v.stake_wei);
         }
         out.tuples(list);
@@ -74,7 +77,8 @@ std::string error_text(BytesView data) {
     static const std::vector<std::string> plain = {
         "NotAllowed()", "WrongState()",   "NotYet()",        "TooLate()",
         "NothingDue()", "NotMarket()",    "NotRegistered()", "NotPayer()",
-        "NotSystem()",  "NotValidator()", "BadInput()",      "QueueFull()"};
+        "NotSystem()",  "NotValidator()", "BadInput()",      "QueueFull()",
+        "Tombstoned()", "NoOffence()"};
     if (data.size() < 4) return "";
     for (const std::string& signature : plain) {
         const Hash h = keccak256(as_bytes(signature));
@@ -147,7 +151,7 @@ Uint256 MemoryView::supply() const {
     return sum;
 }
 
-Chain::Chain(const std::vector<ChainValidator>& validators,
+Chain::Chain(std::vector<ChainValidator> validators,
              const std::map<std::string, Uint256>& overrides) {
     const json::value root = read_json("devnet.json");
     const json::object& spec = root.as_object();
@@ -155,6 +159,9 @@ Chain::Chain(const std::vector<ChainValidator>& validators,
     config_.mini_epoch_length = static_cast<uint64_t>(spec.at("miniEpochLength").as_int64());
     for (const json::value& c : spec.at("contracts").as_array())
         addresses_[text_of(c.at("name"))] = *fixed_from_hex<Address>(text_of(c.at("address")));
+    std::sort(validators.begin(), validators.end(), [](const auto& a, const auto& b) {
+        return a.operator_address < b.operator_address;
+    });
     Uint256 stake;
     for (const ChainValidator& v : validators) stake += v.stake_wei;
     for (const json::value& c : spec.at("contracts").as_array()) {
@@ -174,6 +181,7 @@ Chain::Chain(const std::vector<ChainValidator>& validators,
         view_.apply(*made);
         if (c.as_object().contains("balance")) give(at, stake);
     }
+    mine();
 }
 
 Sent Chain::execute(const Address& from, const Address& to, const Bytes& data, const Uint256& value,
@@ -202,17 +210,50 @@ Bytes Chain::call(const Address& to, const Bytes& data) {
     return execute(actor("viewer"), to, data, 0, false).output;
 }
 
+Sent Chain::impersonate(const Address& from, const Address& to, const Bytes& data) {
+    const auto context = context_of(config_, number_, timestamp_);
+    consensus::World world(view_, context.rules());
+    consensus::Evm evm(world, context);
+    evm.begin(from, 0);
+    vm::Message message;
+    message.gas = int64_t{1} << 40;
+    message.sender = from;
+    message.recipient = message.code_address = to;
+    message.input = data;
+    const auto result = evm.call(message);
+    world.end_transaction();
+    if (result.status == vm::Status::success) view_.apply(world.diff());
+    return {result.status == vm::Status::success, result.output, {},
+            static_cast<uint64_t>(message.gas - result.gas_left)};
+}
+
 void Chain::mine(uint64_t blocks) {
-    for (uint64_t i = 0; i < blocks; ++i) {
-        ++number_;
-        ++timestamp_;
-        if ((number_ - 1) % config_.mini_epoch_length != 0) continue;
-        const uint64_t epoch = (number_ - 1) / config_.mini_epoch_length - 1;
-        const Hash value = keccak256(as_bytes("beacon " + std::to_string(epoch)));
-        const Sent told = execute(consensus::kSystemAddress, addresses_.at("Beacon"),
-                                  Abi().word(epoch).hash(value).encode(), 0, true);
-        ASSERT(told.ok);
-    }
+    for (uint64_t i = 0; i < blocks; ++i) mine_in_view(parent_view_ + 1);
+}
+
+void Chain::mine_in_view(uint64_t view) {
+    ++number_;
+    ++timestamp_;
+    const auto header_at = [&](uint64_t number, uint64_t in_view) {
+        Header header;
+        header.number = number;
+        header.prev_randao = beacon_at(number);
+        if (number > 0) header.extra_data = consensus::bft::encode_seal({{}, {in_view}, {}, {}});
+        return header;
+    };
+    const Header header = header_at(number_, view), parent = header_at(number_ - 1, parent_view_);
+    const auto context = context_of(config_, number_, timestamp_);
+    consensus::World world(view_, context.rules());
+    consensus::Evm evm(world, context);
+    ASSERT(consensus::begin_block(evm, header, parent).has_value());
+    view_.apply(world.diff());
+    parent_view_ = view;
+}
+
+Hash Chain::beacon_at(uint64_t number) const {
+    if (number == 0) return keccak256(as_bytes("genesis"));
+    return keccak256(
+        as_bytes("beacon " + std::to_string((number - 1) / config_.mini_epoch_length)));
 }
 
 void Chain::give(const Address& to, const Uint256& wei) {
@@ -237,6 +278,16 @@ Uint256 Chain::balance(const Address& of) const {
 
 Bytes Chain::code(const Address& of) const {
     return view_.code(view_.account(of).value_or(state::Account{}).code_hash);
+}
+
+SecretKey duty_key(const Address& operator_address, Duty duty) {
+    Bytes seed(operator_address.begin(), operator_address.end());
+    seed.push_back(static_cast<uint8_t>(duty));
+    return *fixed_from<SecretKey>(keccak256(seed).bytes);
+}
+
+PublicKey duty_public(const Address& operator_address, Duty duty) {
+    return *public_key(duty_key(operator_address, duty));
 }
 
 Address actor(std::string_view name) {

@@ -9,6 +9,7 @@
 
 #include "consensus/params.hpp"
 #include "core/block.hpp"
+#include "core/keys.hpp"
 #include "state/view.hpp"
 
 namespace trainyard::contracts {
@@ -46,18 +47,28 @@ private:
 class Chain {
 public:
     /// genesis/devnet.json with these validators; `overrides` replace market parameters by name.
-    explicit Chain(const std::vector<ChainValidator>& validators,
+    explicit Chain(std::vector<ChainValidator> validators,
                    const std::map<std::string, Uint256>& overrides = {});
 
     /// A transaction with gas price zero; what it changed stays if it succeeds.
     Sent send(const Address& from, const Address& to, const Bytes& data, const Uint256& value = 0);
+    /// A message that no transaction could send: from a contract. Unlimited gas.
+    Sent impersonate(const Address& from, const Address& to, const Bytes& data);
     /// The same without a trace; for views.
     [[nodiscard]] Bytes call(const Address& to, const Bytes& data);
-    /// Blocks pass; the Beacon is told what it must know. One second each.
+    /// Blocks pass, each in the view after its parent's: begin_block tells the contracts what they
+    /// must know. One second each.
     void mine(uint64_t blocks = 1);
+    /// One block in `view`; the views since the parent's were skipped.
+    void mine_in_view(uint64_t view);
     void skip_seconds(uint64_t seconds) { timestamp_ += seconds; }
 
     void give(const Address& to, const Uint256& wei);
+    [[nodiscard]] const state::StateView& state() const { return view_; }
+    [[nodiscard]] const consensus::ChainConfig& config() const { return config_; }
+    [[nodiscard]] uint64_t view() const { return parent_view_; }
+    /// prev_randao of a block.
+    [[nodiscard]] Hash beacon_at(uint64_t number) const;
     void install(const Address& at, const Bytes& code);
 
     [[nodiscard]] Uint256 balance(const Address& of) const;
@@ -77,12 +88,18 @@ private:
     MemoryView view_;
     consensus::ChainConfig config_;
     std::map<std::string, Address> addresses_;
-    uint64_t number_ = 1;
+    uint64_t number_ = 0;
+    uint64_t parent_view_ = 0;
     uint64_t timestamp_ = 1'700'000'000;
 };
 
 /// Who a test calls by name: the last 20 bytes of keccak(name).
 [[nodiscard]] Address actor(std::string_view name);
+
+enum class Duty : uint8_t { consensus, vrf, p2p };
+/// The keys of a validator of this chain, genesis' and later ones alike.
+[[nodiscard]] SecretKey duty_key(const Address& operator_address, Duty duty);
+[[nodiscard]] PublicKey duty_public(const Address& operator_address, Duty duty);
 
 inline const Uint256 kCoin = 1'000'000'000'000'000'000;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contracts beside the market: beacon, stake, registries, helpers; and receivers that mean
+// The contracts beside the market: beacon, registries, helpers; and receivers that mean
 // harm.
 #include <gtest/gtest.h>
 
@@ -38,7 +38,6 @@ struct OtherFixture : testing::Test {
     }
 };
 using beacon = OtherFixture;
-using staking = OtherFixture;
 using provider_registry = OtherFixture;
 using model_registry = OtherFixture;
 using multicall = OtherFixture;
@@ -60,65 +59,6 @@ TEST_F(beacon, keeps_what_the_protocol_says_and_nobody_else) {
     EXPECT_EQ(market.chain.send(consensus::kSystemAddress, at, Bytes(63, 0)).error(), "BadInput");
     const Bytes again = Abi().word(1).hash(keccak256(as_bytes("other"))).encode();
     EXPECT_EQ(market.chain.send(consensus::kSystemAddress, at, again).error(), "BadInput");
-}
-
-TEST_F(staking, genesis_stake_is_covered_by_the_balance_and_listed) {
-    EXPECT_EQ(word_at(view("Staking", "totalStake()"), 0),
-              market.chain.balance(market.chain.address("Staking")));
-    EXPECT_EQ(array_at(view("Staking", "validators()"), 0).size(), 4u);
-}
-
-TEST_F(staking, a_deposit_weighs_in_draws_only_from_the_next_epoch_on) {
-    const Address v = market.validators[0];
-    const Uint256 before = market.stake_of(v);
-    market.chain.give(kAnyone, kCoin);
-    ASSERT_TRUE(send(kAnyone, "Staking", "deposit(address)", Abi().address(v), kCoin).ok);
-    EXPECT_EQ(market.stake_of(v), before + kCoin);
-    const uint64_t now = (market.chain.number() - 1) / 8;
-    const auto weight = [&](uint64_t epoch) {
-        return word_at(view("Staking", "weightAt(address,uint256)", Abi().address(v).word(epoch)),
-                       0);
-    };
-    EXPECT_EQ(weight(now), before);
-    EXPECT_EQ(weight(now + 1), before + kCoin);
-    EXPECT_EQ(send(kAnyone, "Staking", "deposit(address)", Abi().address(kAnyone)).error(),
-              "NotValidator");
-}
-
-TEST_F(staking, what_is_unbonded_leaves_after_its_delay_and_stays_finable_until_then) {
-    const Address v = market.validators[0];
-    const Uint256 all = market.stake_of(v);
-    ASSERT_TRUE(send(v, "Staking", "unbond(uint256)", Abi().word(all)).ok);
-    EXPECT_EQ(market.stake_of(v), 0);
-    ASSERT_TRUE(send(v, "Staking", "withdraw(uint256)", Abi().word(9)).ok);
-    EXPECT_EQ(market.chain.balance(v), 0);
-    const Abi args = Abi().address(v).word(kCoin);
-    EXPECT_EQ(send(kAnyone, "Staking", "fine(address,uint256)", args).error(), "NotMarket");
-    ASSERT_TRUE(send(market.at(), "Staking", "fine(address,uint256)", args).ok == false)
-        << "a contract signs nothing";
-    market.chain.mine(400);
-    ASSERT_TRUE(send(v, "Staking", "withdraw(uint256)", Abi().word(9)).ok);
-    EXPECT_EQ(market.chain.balance(v), all);
-    EXPECT_EQ(send(kAnyone, "Staking", "unbond(uint256)", Abi().word(1)).error(), "NotValidator");
-}
-
-TEST_F(staking, an_auditor_on_its_way_out_is_fined_from_the_queue) {
-    market.add_provider(kProvider, kCoin * 100);
-    const JobSpec spec;
-    const uint64_t job = market.post(kClient, spec);
-    ASSERT_TRUE(market.take(kProvider, job).ok);
-    ASSERT_TRUE(market.commit(kProvider, job, 0, {spec, 0, "truth"}).ok);
-    market.open_audit(job, 0);
-    const Address v = market.auditors(job, 0)[0];
-    const Uint256 all = market.stake_of(v);
-    ASSERT_TRUE(send(v, "Staking", "unbond(uint256)", Abi().word(all)).ok);
-    const Uint256 burned = market.burned();
-    ASSERT_TRUE(market.serve(kProvider, job, 0).ok);
-    market.run_round(job, 0, {spec, 0, "truth"}, {{v, Manners::silent}});
-    EXPECT_EQ(market.burned() - burned, spec.audit_fee * 2);
-    market.chain.mine(400);
-    ASSERT_TRUE(send(v, "Staking", "withdraw(uint256)", Abi().word(1)).ok);
-    EXPECT_EQ(market.chain.balance(v), all - spec.audit_fee * 2);
 }
 
 TEST_F(provider_registry, stake_comes_and_goes_but_never_what_is_reserved) {

@@ -86,6 +86,7 @@ private:
         ChainConfig config;
         config.chain_id = kChainId;
         config.mini_epoch_length = 8;
+        config.staking_contract = false;  // its beneficiaries get the fees themselves
         return config;
     }
     static Header make_parent() {
