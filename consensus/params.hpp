@@ -99,7 +99,7 @@ inline constexpr uint64_t kEpochLength = 4096;
 /// What one chain is. The defaults are those of our chains; `ethereum_config` gives Ethereum's.
 struct ChainConfig {
     uint64_t chain_id = 0;
-    Hash genesis_hash;  ///< what votes of this chain are signed for
+    Hash genesis_hash{};  ///< what votes of this chain are signed for
     std::vector<ForkAt> forks = {{vm::Revision::osaka, 0, 0, {}}};  ///< oldest first
 
     // Deviations from Ethereum; docs/spec/execution.md says why.

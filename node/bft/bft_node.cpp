@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 
+#include "consensus/bft/evidence.hpp"
 #include "node/bft/journal.hpp"
 #include "node/bft/wire.hpp"
 
@@ -255,6 +256,8 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         const auto& who = set->at(e.first.signer);
         parts.log.warn("a validator broke a voting rule",
                        {{"validator", who.address}, {"view", e.first.view.value}});
+        if (options.on_evidence)
+            options.on_evidence(who.address, cb::encode_evidence(e.first, e.second));
     }
     void carry_out(const cb::Diverged& e) {
         halt("a quorum made block " + to_hex0x(e.block->hash.bytes) +

@@ -53,6 +53,8 @@ public:
         std::function<bool(const Header&)> allows;
         /// Asks the node to sync final blocks up to a block that is final elsewhere.
         std::function<void(const consensus::bft::Behind&)> on_behind;
+        /// A validator proved itself guilty: its account, and consensus/bft/evidence.hpp's bytes.
+        std::function<void(const Address& who, Bytes votes)> on_evidence;
         /// The chain cannot go on here: a disk that refuses, or a divergence.
         std::function<void(const std::string& why)> on_halt;
     };

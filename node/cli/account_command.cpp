@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `trainyard account`: makes, imports and shows keystores.
+// `trainyard account`: makes, imports and shows keystores, sends coins.
 #include <boost/json.hpp>
 
 #include "node/cli/commands.hpp"
@@ -7,6 +7,7 @@
 #include "node/wallet/json_util.hpp"
 #include "node/wallet/keyring.hpp"
 #include "node/wallet/keystore.hpp"
+#include "node/wallet/tx_sender.hpp"
 
 namespace trainyard::node::cli {
 namespace {
@@ -104,6 +105,27 @@ int run_account_show(const Output& out, const AccountArgs& args) {
         out.line(boost::json::serialize(boost::json::object{{"address", address}}));
     else
         out.line(address);
+    return kOk;
+}
+
+int run_account_send(const Output& out, const SendArgs& args) {
+    const auto to = fixed_from_hex<Address>(args.to);
+    const auto amount = parse_coins(args.amount);
+    if (!to) return out.fail("'" + args.to + "' is no address"), kUsage;
+    if (!amount)
+        return out.fail("--amount '" + args.amount + "' is no amount like 1.5 or 3gwei"), kUsage;
+    const auto key = open_key(args.key);
+    if (!key) return out.fail(key.error());
+    const auto client = wallet::EthClient::open(args.rpc);
+    if (!client) return out.fail(client.error().text);
+    wallet::TxSender sender(**client, *key);
+    const auto sent = sender.send({*to, *amount, {}});
+    if (!sent) return out.fail(sent.error().text);
+    if (out.json)
+        out.line(boost::json::serialize(
+            boost::json::object{{"tx", to_hex0x(sent->tx.bytes)}, {"block", sent->block}}));
+    else
+        out.line(coins(*amount) + " coins sent in block " + std::to_string(sent->block));
     return kOk;
 }
 

@@ -32,6 +32,7 @@ struct NodeFlag {
 struct Arguments {
     Output out;
     AccountArgs account;
+    SendArgs send;
     ProgramArgs program;
     TrainArgs train;
     EvalArgs eval;
@@ -42,6 +43,7 @@ struct Arguments {
     ModelArgs model;
     VerifyArgs verify;
     ProviderArgs provider;
+    ValidatorArgs validator;
     VerifierArgs verifier;
     GenesisArgs genesis;
     ProtectionArgs protection;
@@ -131,6 +133,15 @@ void add_account(CLI::App& app, Arguments& a) {
         *account, "validator", "make the four keys of a validator",
         "trainyard account validator --keystore keys",
         [&a] { return run_account_validator(a.out, a.account); }, a);
+    auto* send = command(
+        *account, "send", "send coins",
+        "trainyard account send 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --amount 1.5 --key "
+        "dev:0",
+        [&a] { return run_account_send(a.out, a.send); }, a);
+    add_rpc(send, a.send.rpc);
+    add_key(send, a.send.key);
+    send->add_option("to", a.send.to, "address")->required();
+    send->add_option("--amount", a.send.amount, "coins")->required();
     for (auto* sub : {made, import, list, validator})
         sub->add_option("--keystore", a.account.folder, "folder of keystores");
     for (auto* sub : {made, import, show})
@@ -420,6 +431,64 @@ void add_provider(CLI::App& app, Arguments& a) {
     add_devices(p, a.provider.threads, a.provider.no_cuda);
 }
 
+void add_stake_moves(CLI::App& validator, Arguments& a) {
+    ValidatorArgs& v = a.validator;
+    auto* give = command(
+        validator, "delegate", "stake coins with an operator, yourself included",
+        "trainyard validator delegate 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --amount 10 "
+        "--key dev:1",
+        [&a] { return run_validator_delegate(a.out, a.validator); }, a);
+    auto* take = command(
+        validator, "undelegate", "start the exit of stake; it waits and can be slashed meanwhile",
+        "trainyard validator undelegate 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --amount all "
+        "--key dev:1",
+        [&a] { return run_validator_undelegate(a.out, a.validator); }, a);
+    auto* pay = command(
+        validator, "withdraw", "pay out what is released, and rewards",
+        "trainyard validator withdraw 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --key dev:1",
+        [&a] { return run_validator_withdraw(a.out, a.validator); }, a);
+    for (auto* sub : {give, take, pay}) {
+        add_rpc(sub, v.rpc);
+        add_key(sub, v.key);
+        sub->add_option("operator", v.operator_address, "account of the validator [yourself]");
+    }
+    for (auto* sub : {give, take})
+        sub->add_option("--amount", v.amount, "coins; undelegate also takes `all`")->required();
+}
+
+void add_validator(CLI::App& app, Arguments& a) {
+    auto* validator = group(app, "validator", "stake: join as a validator, or back one");
+    ValidatorArgs& v = a.validator;
+    auto* join = command(
+        *validator, "register", "join with the keys of `account validator`",
+        "trainyard validator register --keys keys --stake 1000 --commission 5",
+        [&a] { return run_validator_register(a.out, a.validator); }, a);
+    join->add_option("--keys", v.keys, "folder of `account validator`")->required();
+    join->add_option("--stake", v.amount, "coins of its own")->required();
+    join->add_option("--commission", v.commission, "percent of the delegators' fees")
+        ->capture_default_str();
+    add_stake_moves(*validator, a);
+    auto* commission = command(
+        *validator, "commission", "set the commission; it rises by 0.1 percent an epoch at most",
+        "trainyard validator commission 4.5 --key keys/account.json --password-file keys/password",
+        [&a] { return run_validator_commission(a.out, a.validator); }, a);
+    commission->add_option("percent", v.commission, "percent of the delegators' fees")->required();
+    auto* unjail = command(
+        *validator, "unjail", "come back after a jail for absence",
+        "trainyard validator unjail --key keys/account.json --password-file keys/password",
+        [&a] { return run_validator_unjail(a.out, a.validator); }, a);
+    auto* status = command(
+        *validator, "status", "one validator; with --key also your part in it",
+        "trainyard validator status 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --json",
+        [&a] { return run_validator_status(a.out, a.validator); }, a);
+    status->add_option("operator", v.operator_address, "account of the validator [yourself]");
+    auto* list = command(
+        *validator, "list", "all candidates, the heaviest first", "trainyard validator list --json",
+        [&a] { return run_validator_list(a.out, a.validator); }, a);
+    for (auto* sub : {join, commission, unjail, status, list}) add_rpc(sub, v.rpc);
+    for (auto* sub : {commission, unjail, status}) add_key(sub, v.key);
+}
+
 void add_genesis(CLI::App& app, Arguments& a) {
     auto* genesis = group(app, "genesis", "the first block");
     auto* build = command(
@@ -655,6 +724,7 @@ int run_app(int argc, char** argv) {
     add_data(app, a);
     add_program(app, a);
     add_account(app, a);
+    add_validator(app, a);
     add_signer(app, a);
     add_protection(app, a);
     add_genesis(app, a);

@@ -24,6 +24,13 @@ int run_account_list(const Output& out, const AccountArgs& args);
 int run_account_import(const Output& out, const AccountArgs& args);
 int run_account_show(const Output& out, const AccountArgs& args);
 
+struct SendArgs {
+    std::string rpc = "http://127.0.0.1:8545";
+    KeyChoice key;
+    std::string to, amount;
+};
+int run_account_send(const Output& out, const SendArgs& args);
+
 /// A template and its dimensions; zero takes the default of training/program.hpp or templates.hpp.
 struct TemplateArgs {
     std::string name = "gpt";  ///< gpt, mlp, cnn or diffusion
@@ -157,6 +164,25 @@ struct ProviderArgs {
     bool once = false;  ///< ends after one finished job
 };
 int run_provider(const Output& out, const ProviderArgs& args);
+
+struct ValidatorArgs {
+    std::string rpc = "http://127.0.0.1:8545";
+    KeyChoice key;
+    std::string keys;  ///< register: folder of `account validator`
+    std::string operator_address;
+    std::string amount;            ///< coins, or "all"
+    std::string commission = "5";  ///< percent
+};
+int run_validator_register(const Output& out, const ValidatorArgs& args);
+/// To oneself: more self stake.
+int run_validator_delegate(const Output& out, const ValidatorArgs& args);
+int run_validator_undelegate(const Output& out, const ValidatorArgs& args);
+/// Pays released exits and all rewards.
+int run_validator_withdraw(const Output& out, const ValidatorArgs& args);
+int run_validator_commission(const Output& out, const ValidatorArgs& args);
+int run_validator_unjail(const Output& out, const ValidatorArgs& args);
+int run_validator_status(const Output& out, const ValidatorArgs& args);
+int run_validator_list(const Output& out, const ValidatorArgs& args);
 
 struct VerifierArgs {
     int fd = 3;

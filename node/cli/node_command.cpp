@@ -21,6 +21,7 @@
 #include "node/mempool/mempool.hpp"
 #include "node/sync/block_sync.hpp"
 #include "node/verify/audit_service.hpp"
+#include "node/verify/slash_reporter.hpp"
 #include "rpc/server.hpp"
 
 namespace trainyard::node::cli {
@@ -97,7 +98,8 @@ private:
     void build_machine();
     void build_rpc();
     void join();
-    void start_auditor(uint16_t port);
+    void start_auditor(const std::string& rpc_url);
+    void start_reporter(const std::string& rpc_url);
     void on_latest(const chain::ChainBlockPtr& block);
     void on_final(const chain::ChainBlockPtr& block);
     void end_soon();
@@ -136,6 +138,7 @@ private:
     std::unique_ptr<HeadFeed> feed_;
     std::unique_ptr<http::HttpServer> http_;
     std::unique_ptr<verify::AuditService> auditor_;
+    std::unique_ptr<verify::SlashReporter> reporter_;
 };
 
 // --- building
@@ -189,6 +192,9 @@ void Node::build_machine() {
     options.allows = [this](const Header& header) { return limits_.allows(header); };
     options.on_behind = [this](const cb::Behind& behind) {
         sync_->catch_up(Height{behind.block->header.number});
+    };
+    options.on_evidence = [this](const Address& who, Bytes votes) {
+        if (reporter_) reporter_->report(who, std::move(votes));
     };
     bft_ = std::make_unique<bft::BftNode>(bft::BftNode::Parts{runtime_, *network_, *chain_, *pool_,
                                                               *stores_.votes, log_.named("bft")},
@@ -246,7 +252,7 @@ void Node::build_rpc() {
         const uint64_t up_ms = runtime_.clock().steady_ms() - started_ms_;
         return metrics::to_prometheus_text(
             metrics_of({*bft_, *chain_, *pool_, *network_, *store_, auditor_.get(), voting_.get(),
-                        config_.datadir, runtime_.clock().wall_ms(), up_ms}));
+                        reporter_.get(), config_.datadir, runtime_.clock().wall_ms(), up_ms}));
     };
     http_ = std::make_unique<http::HttpServer>(
         http::HttpServer::Parts{runtime_, *server_, *backend_, log_.named("http")}, std::move(web),
@@ -363,10 +369,21 @@ std::vector<rpc::PeerInfo> Node::peers() const {
 
 // --- running
 
-void Node::start_auditor(uint16_t port) {
+void Node::start_reporter(const std::string& rpc_url) {
+    if (!setup_.keys) return;
+    verify::SlashReporterOptions options;
+    options.rpc_url = rpc_url;
+    options.account = setup_.keys->account;
+    options.say = [log = log_.named("slash")](const std::string& text) { log.warn(text); };
+    auto reporter = verify::SlashReporter::start(std::move(options));
+    if (!reporter) return log_.error("no offences will be reported", {{"why", reporter.error()}});
+    reporter_ = std::move(*reporter);
+}
+
+void Node::start_auditor(const std::string& rpc_url) {
     if (!setup_.keys || !config_.verifier) return;
     verify::AuditServiceOptions options;
-    options.rpc_url = "http://" + config_.http_addr + ":" + std::to_string(port);
+    options.rpc_url = rpc_url;
     options.account = setup_.keys->account;
     options.folder = config_.datadir + "/audits";
     options.threads = config_.verifier_threads;
@@ -392,10 +409,12 @@ Result<Done, std::string> Node::start() {
                              {"p2p", network_->port()},
                              {"rpc", *port},
                              {"role", setup_.keys ? "validator" : "observer"}});
+    const std::string rpc_url = "http://" + config_.http_addr + ":" + std::to_string(*port);
+    start_reporter(rpc_url);  // before the machine, which calls it
     bft_->start();
     sync_->start();
     watch_fork();
-    start_auditor(*port);
+    start_auditor(rpc_url);
     return Done{};
 }
 

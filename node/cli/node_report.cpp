@@ -192,6 +192,9 @@ Metrics metrics_of(const ReportParts& parts) {
     add_network(out, parts.network);
     if (parts.audits) add_audits(out, *parts.audits);
     if (parts.voting) parts.voting->add_metrics(out);
+    if (parts.reporter)
+        out.counter("trainyard_staking_slashes_total", "Validators slashed by own reports.",
+                    static_cast<double>(parts.reporter->slashed()));
     add_machine(out, parts);
     return out;
 }

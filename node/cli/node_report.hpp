@@ -13,6 +13,7 @@
 #include "node/metrics/exposition.hpp"
 #include "node/p2p/network.hpp"
 #include "node/verify/audit_service.hpp"
+#include "node/verify/slash_reporter.hpp"
 
 namespace trainyard::node::cli {
 
@@ -21,7 +22,7 @@ namespace trainyard::node::cli {
                                    const consensus::bft::Standing& standing,
                                    const consensus::ValidatorSet& validators);
 
-/// What metrics are read from; `audits` and `voting` may be null.
+/// What metrics are read from; pointers may be null.
 struct ReportParts {
     const bft::BftNode& bft;
     const chain::Chain& chain;
@@ -30,6 +31,7 @@ struct ReportParts {
     const blobs::BlobStore& blobs;
     const verify::AuditService* audits;
     const NodeVoting* voting;
+    const verify::SlashReporter* reporter;
     std::string datadir;
     uint64_t wall_ms;
     uint64_t uptime_ms;

@@ -75,10 +75,9 @@ struct ArgumentEncoder {
 
 std::string error_text(BytesView data) {
     static const std::vector<std::string> plain = {
-        "NotAllowed()", "WrongState()",   "NotYet()",        "TooLate()",
-        "NothingDue()", "NotMarket()",    "NotRegistered()", "NotPayer()",
-        "NotSystem()",  "NotValidator()", "BadInput()",      "QueueFull()",
-        "Tombstoned()", "NoOffence()"};
+        "NotAllowed()", "WrongState()",    "NotYet()",     "TooLate()",   "NothingDue()",
+        "NotMarket()",  "NotRegistered()", "NotPayer()",   "NotSystem()", "NotValidator()",
+        "BadInput()",   "QueueFull()",     "Tombstoned()", "NoOffence()"};
     if (data.size() < 4) return "";
     for (const std::string& signature : plain) {
         const Hash h = keccak256(as_bytes(signature));
@@ -159,9 +158,8 @@ Chain::Chain(std::vector<ChainValidator> validators,
     config_.mini_epoch_length = static_cast<uint64_t>(spec.at("miniEpochLength").as_int64());
     for (const json::value& c : spec.at("contracts").as_array())
         addresses_[text_of(c.at("name"))] = *fixed_from_hex<Address>(text_of(c.at("address")));
-    std::sort(validators.begin(), validators.end(), [](const auto& a, const auto& b) {
-        return a.operator_address < b.operator_address;
-    });
+    std::sort(validators.begin(), validators.end(),
+              [](const auto& a, const auto& b) { return a.operator_address < b.operator_address; });
     Uint256 stake;
     for (const ChainValidator& v : validators) stake += v.stake_wei;
     for (const json::value& c : spec.at("contracts").as_array()) {
@@ -223,7 +221,9 @@ Sent Chain::impersonate(const Address& from, const Address& to, const Bytes& dat
     const auto result = evm.call(message);
     world.end_transaction();
     if (result.status == vm::Status::success) view_.apply(world.diff());
-    return {result.status == vm::Status::success, result.output, {},
+    return {result.status == vm::Status::success,
+            result.output,
+            {},
             static_cast<uint64_t>(message.gas - result.gas_left)};
 }
 

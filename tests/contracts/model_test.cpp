@@ -261,8 +261,8 @@ private:
                 market_.chain.send(v, staking, call_data("unbond(uint256)", amount));
                 break;
             case 1:
-                market_.chain.send(v, staking, call_data("withdraw(address,uint256)",
-                                                        Abi().address(v).word(3)));
+                market_.chain.send(
+                    v, staking, call_data("withdraw(address,uint256)", Abi().address(v).word(3)));
                 break;
             case 2:
                 market_.chain.send(p, registry, call_data("requestUnstake(uint256)", amount));
@@ -338,9 +338,8 @@ private:
         Uint256 active, leaving;
         for (const Address& v : market_.validators) {
             active += market_.stake_of(v);
-            const Bytes queue =
-                market_.chain.call(staking, call_data("unbonding(address,address)",
-                                                      Abi().address(v).address(v)));
+            const Bytes queue = market_.chain.call(
+                staking, call_data("unbonding(address,address)", Abi().address(v).address(v)));
             const size_t count = array_at(queue, 0).size();
             for (size_t i = 0; i < count; ++i) leaving += word_at(queue, 2 + 2 * i);
         }

@@ -15,10 +15,9 @@ Sent StakingChain::join(const Address& who, const Uint256& stake, uint64_t commi
     for (const Duty duty : {Duty::consensus, Duty::vrf, Duty::p2p}) {
         const Address& owner = keys_of.value_or(who);
         const auto point = *whole_point(duty_public(owner, duty));
-        const Hash digest =
-            hash_at(view("possessionDigest(address,uint256)",
-                         Abi().address(who).word(static_cast<uint64_t>(duty))),
-                    0);
+        const Hash digest = hash_at(view("possessionDigest(address,uint256)",
+                                         Abi().address(who).word(static_cast<uint64_t>(duty))),
+                                    0);
         const auto proof = sign(duty_key(owner, duty), digest);
         args.hash(*fixed_from<Hash>(BytesView(point.bytes).first(32)))
             .hash(*fixed_from<Hash>(BytesView(point.bytes).subspan(32)))

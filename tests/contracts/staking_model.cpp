@@ -170,8 +170,7 @@ void StakingModel::settle(const Address& at, const Address& who) {
 }
 
 std::string StakingModel::claim(const Address& who, const Address& at) {
-    const Uint256 due =
-        rewards[who] + (candidates.contains(at) ? earned(at, who) : Uint256());
+    const Uint256 due = rewards[who] + (candidates.contains(at) ? earned(at, who) : Uint256());
     if (due.is_zero()) return "NothingDue";
     if (candidates.contains(at)) settle(at, who);
     pay(who, due);
@@ -275,8 +274,7 @@ void StakingModel::jail() {
     uint64_t jailed = 0;
     for (const auto& v : set.all()) {
         auto& c = candidates.at(v.address);
-        const bool absent =
-            c.turns_epoch == epoch && c.led + c.missed >= 8 && c.missed > c.led;
+        const bool absent = c.turns_epoch == epoch && c.led + c.missed >= 8 && c.missed > c.led;
         if (!absent || c.jailed_until != 0) continue;
         if (jailed + v.stake_gwei > set.total_weight() / 3) continue;
         jailed += v.stake_gwei;

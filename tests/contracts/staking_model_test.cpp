@@ -20,7 +20,8 @@ constexpr int kSteps = 400;
 
 class RandomRun {
 public:
-    explicit RandomRun(uint64_t seed) : random_(seed), s_(make_validators(5)), model_(make_validators(5)) {
+    explicit RandomRun(uint64_t seed)
+        : random_(seed), s_(make_validators(5)), model_(make_validators(5)) {
         for (const auto& v : make_validators(5)) operators_.push_back(v.operator_address);
         for (int i = 0; i < 4; ++i) operators_.push_back(actor("operator " + std::to_string(i)));
         for (int i = 0; i < 4; ++i) people_.push_back(actor("person " + std::to_string(i)));
@@ -185,8 +186,7 @@ private:
         if (!expected.known) return;
         Uint256 worth, leaving;
         for (const Address& who : people_) {
-            const Bytes d =
-                s_.view("delegation(address,address)", Abi().address(at).address(who));
+            const Bytes d = s_.view("delegation(address,address)", Abi().address(at).address(who));
             const auto& c = model_.candidates.at(at);
             const auto shares = c.shares.find(who);
             EXPECT_EQ(word_at(d, 0), shares == c.shares.end() ? Uint256() : shares->second);

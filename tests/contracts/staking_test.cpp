@@ -169,8 +169,7 @@ TEST_F(staking, fines_take_self_stake_then_the_newest_exits_but_no_delegation) {
     const Uint256 before = s.chain.balance(s.chain.address("ComputeMarket"));
     ASSERT_TRUE(s.fine(v, kCoin * 5).ok);
     EXPECT_EQ(s.chain.balance(s.chain.address("ComputeMarket")), before + kCoin * 5);
-    const Bytes queue =
-        s.view("unbonding(address,address)", Abi().address(v).address(v));
+    const Bytes queue = s.view("unbonding(address,address)", Abi().address(v).address(v));
     EXPECT_EQ(word_at(queue, 2), kCoin * 10);
     EXPECT_EQ(word_at(queue, 4), kCoin * 17);
     ASSERT_TRUE(s.fine(v, kCoin * 1000).ok);
@@ -223,9 +222,9 @@ TEST_F(staking, draws_follow_the_set_of_their_epoch_not_later_stakes) {
     EXPECT_EQ(weight(15), 32'000'000'000u);
     EXPECT_EQ(weight(16), 0) << "mini-epoch 16 begins epoch 2";
     const auto drawn = [&](uint64_t mini_epoch) {
-        const Bytes out = s.view(
-            "draw(bytes32,uint256,address,address,uint256)",
-            Abi().hash({}).word(mini_epoch).address(validators[1]).address(kNew).word(9));
+        const Bytes out =
+            s.view("draw(bytes32,uint256,address,address,uint256)",
+                   Abi().hash({}).word(mini_epoch).address(validators[1]).address(kNew).word(9));
         return array_at(out, 0).size();
     };
     EXPECT_EQ(drawn(15), 3u);
@@ -291,8 +290,7 @@ TEST_F(staking, conflicting_votes_cost_everybody_a_twentieth_once_and_for_all) {
     EXPECT_EQ(after.self, kCoin * 34 * 95 / 100);
     EXPECT_EQ(after.delegated, kCoin * 38);
     EXPECT_EQ(after.leaving, kCoin * 19);
-    EXPECT_EQ(word_at(s.view("rewardsOf(address)", Abi().address(kPoor)), 0),
-              kCoin * 94 / 20 / 20);
+    EXPECT_EQ(word_at(s.view("rewardsOf(address)", Abi().address(kPoor)), 0), kCoin * 94 / 20 / 20);
     EXPECT_EQ(s.chain.balance(Address{}) - burned, kCoin * 94 / 20 * 95 / 100);
     EXPECT_EQ(s.slash(kPoor, v, s.votes(v, VoteKind::finalize, VoteKind::finalize)).error(),
               "Tombstoned");
@@ -308,11 +306,10 @@ TEST_F(staking, conflicting_votes_cost_everybody_a_twentieth_once_and_for_all) {
 }
 
 TEST_F(staking, each_offence_of_the_voting_rules_is_slashable_and_nothing_else) {
-    const std::pair<VoteKind, VoteKind> wrong[] = {
-        {VoteKind::notarize, VoteKind::notarize},
-        {VoteKind::finalize, VoteKind::finalize},
-        {VoteKind::nullify, VoteKind::finalize},
-        {VoteKind::finalize, VoteKind::nullify}};
+    const std::pair<VoteKind, VoteKind> wrong[] = {{VoteKind::notarize, VoteKind::notarize},
+                                                   {VoteKind::finalize, VoteKind::finalize},
+                                                   {VoteKind::nullify, VoteKind::finalize},
+                                                   {VoteKind::finalize, VoteKind::nullify}};
     for (size_t i = 0; i < std::size(wrong); ++i)
         EXPECT_TRUE(
             s.slash(kPoor, validators[i], s.votes(validators[i], wrong[i].first, wrong[i].second))
@@ -402,7 +399,7 @@ TEST_F(staking, elections_among_a_thousand_candidates_fit_a_system_call) {
 /// outcome, and stops.
 Bytes reentering_code(const Address& target, const Bytes& again) {
     const auto size = static_cast<uint8_t>(again.size());
-    Bytes tail = {0x60, 0,    0x60, 0,    0x60, size, 0x60, 0, 0x60, 0, 0x73};
+    Bytes tail = {0x60, 0, 0x60, 0, 0x60, size, 0x60, 0, 0x60, 0, 0x73};
     append(tail, target.bytes);
     for (const uint8_t op : {0x5a, 0xf1, 0x00}) tail.push_back(op);  // GAS CALL STOP
     const auto start = static_cast<uint8_t>(7 + tail.size());

@@ -53,7 +53,8 @@ TEST(evidence, counts_only_when_both_are_signed_by_the_accused_for_this_chain) {
 }
 
 TEST(evidence, any_flipped_bit_but_those_of_the_signer_indexes_makes_it_worthless) {
-    const Bytes good = encode_evidence(vote(VoteKind::notarize, "a"), vote(VoteKind::notarize, "b"));
+    const Bytes good =
+        encode_evidence(vote(VoteKind::notarize, "a"), vote(VoteKind::notarize, "b"));
     ASSERT_EQ(good.size(), kEvidenceBytes);
     for (size_t at = 0; at < good.size(); ++at) {
         Bytes bad = good;

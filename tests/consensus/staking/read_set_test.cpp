@@ -44,10 +44,19 @@ Bytes encode(const std::vector<Validator>& members) {
 }
 
 Result<ValidatorSet, ReadSetError> read(const Bytes& answer) {
-    Bytes code = {0x61, static_cast<uint8_t>(answer.size() >> 8),
-                  static_cast<uint8_t>(answer.size()), 0x60, 13, 0x60, 0, 0x39,  // CODECOPY
-                  0x61, static_cast<uint8_t>(answer.size() >> 8),
-                  static_cast<uint8_t>(answer.size()), 0x5f, 0xf3};
+    Bytes code = {0x61,
+                  static_cast<uint8_t>(answer.size() >> 8),
+                  static_cast<uint8_t>(answer.size()),
+                  0x60,
+                  13,
+                  0x60,
+                  0,
+                  0x39,  // CODECOPY
+                  0x61,
+                  static_cast<uint8_t>(answer.size() >> 8),
+                  static_cast<uint8_t>(answer.size()),
+                  0x5f,
+                  0xf3};
     append(code, answer);
     TestWorld world;
     world.deploy(address::kStaking, to_hex(code));
