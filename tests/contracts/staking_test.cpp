@@ -89,6 +89,15 @@ TEST_F(staking, a_proof_for_another_operator_proves_nothing) {
     EXPECT_TRUE(s.send(kRich, call, args, kCoin).ok) << "it is the one of this operator";
 }
 
+// The wallet computes the same value in wallet_staking.signs_what_the_contract_asks_for.
+TEST_F(staking, possession_digests_are_frozen) {
+    Address operator_address;
+    operator_address.bytes.fill(0x11);
+    const Abi args = Abi().address(operator_address).word(1);
+    EXPECT_EQ(to_hex(hash_at(s.view("possessionDigest(address,uint256)", args), 0).bytes),
+              "a300bf8be098c8f9447a2cfb8a8ce096a7d946ef541f63f15459bf51fe263a18");
+}
+
 TEST_F(staking, the_commission_falls_at_once_and_rises_by_ten_points_an_epoch) {
     ASSERT_TRUE(s.join(kNew, kCoin, 500).ok);
     EXPECT_EQ(s.set_commission(kNew, 511).error(), "BadValue(commission)");
