@@ -6,6 +6,7 @@
 #include <atomic>
 #include <random>
 
+#include "consensus/staking/read_set.hpp"
 #include "node/backend/node_backend.hpp"
 #include "node/bft/bft_node.hpp"
 #include "node/chain/executor.hpp"
@@ -146,6 +147,12 @@ private:
 Result<Done, std::string> Node::build() {
     chain::Chain::Options options{setup_.chain, setup_.genesis, *setup_.validators, &executor_};
     options.one_by_one = config_.parallel == 1;
+    options.read_set = [](const state::StateView& view, const consensus::ChainConfig& config,
+                          Epoch epoch) -> Result<consensus::ValidatorSet, std::string> {
+        auto set = consensus::read_set(view, config, epoch);
+        if (!set) return unexpected(std::string(to_text(set.error())));
+        return std::move(*set);
+    };
     options.on_unreadable_set = [log = log_](Epoch epoch, const std::string& why) {
         log.error("validator set unreadable, the one before stays",
                   {{"epoch", epoch.value}, {"why", why}});

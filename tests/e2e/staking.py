@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stake moves by the command line: joining, delegating, an election, exits; and a key on two machines."""
 import json
+import shutil
 
 from harness import COIN, DEV, STAKING, expect, expect_equal, free_ports, log_word, main, say, wait_until
 from network import Devnet
@@ -31,7 +32,10 @@ def join(test, net):
     expect("registered already" in again.text, again.text)
     entry = listed(test, net)[operator]
     expect_equal((entry["selfWei"], entry["commissionBps"], entry["standing"]), (str(200 * COIN), 750, "eligible"), "the newcomer")
-    say(f"{operator} has joined")
+    http, p2p = free_ports(2)
+    test.process("newcomer", "node", "--genesis", net.folder / "genesis.json", "--datadir", test.folder / "newcomer",
+                 "--keys", test.folder / "keys", "--http.port", http, "--p2p.port", p2p).start()
+    say(f"{operator} has joined, and its node follows")
     return operator
 
 
@@ -64,27 +68,27 @@ def elected(test, net, operator):
     paid = test.json("validator", "withdraw", "--rpc", net.nodes[0].url, "--key", net.folder / "node-0" / "keys" / "account.json",
                      "--password-file", net.folder / "node-0" / "keys" / "password")
     expect_equal(net.rpc.balance(STAKING) >= 4000 * COIN, True, "the stake is still there")
-    say(f"elected for epoch {entry['epoch']}; {rewards} wei of tips booked, {paid['rewardsWei']} claimed")
+    wait_until("epoch 2 and a turn of the newcomer in it", lambda: status(test, net, operator)["led"] > 0, 120, every=1)
+    say(f"elected for epoch {entry['epoch']}, and leads; {rewards} wei of tips booked, {paid['rewardsWei']} claimed")
 
 
 def two_machines(test, net):
     """One key on two machines: sooner or later both lead one view, and whoever sees two blocks reports it."""
+    keys, copy = net.folder / "node-3" / "keys", test.folder / "copied-keys"
+    shutil.copytree(keys, copy)
+    # An identity of its own on the wire, so that neither pushes the other out; another account, so that their blocks differ.
+    for name in ("p2p.json", "account.json"):
+        made = test.json("account", "new", "--keystore", test.folder / "others", "--password-file", keys / "password", "--light")
+        shutil.copy(made["path"], copy / name)
+    operator = "0x" + json.loads((keys / "account.json").read_text())["address"].removeprefix("0x")
     http, p2p = free_ports(2)
-    key = json.loads((net.folder / "node-3" / "keys" / "account.json").read_text())["address"]
-    operator = "0x" + key.removeprefix("0x")
-    test.process("node3b", "node", "--config", net.folder / "node-3" / "node.toml", "--datadir", test.folder / "other",
-                 "--http.port", http, "--p2p.port", p2p).start()
+    test.process("copy", "node", "--genesis", net.folder / "genesis.json", "--datadir", test.folder / "copy",
+                 "--keys", copy, "--http.port", http, "--p2p.port", p2p).start()
 
-    def slashed_yet():
-        # A transaction that one of the two has not heard of yet makes their blocks differ.
-        test.cli("account", "send", operator, "--amount", "1wei", "--key", "dev:2", "--rpc", net.nodes[0].url)
-        state = status(test, net, operator)
-        return state if state["tombstoned"] else None
-
-    slashed = wait_until("node 3 is slashed", slashed_yet, 200)
+    slashed = wait_until("node 3 is slashed", lambda: (lambda s: s if s["tombstoned"] else None)(status(test, net, operator)), 120, every=1)
     expect_equal((slashed["selfWei"], slashed["weightGwei"]), (str(950 * COIN), 0), "what is left of 1000 coins, and of the weight")
     words = f"validator {operator} is slashed for conflicting votes"
-    wait_until("a node logs its report", lambda: any(words in node.process.text() for node in net.nodes), 20)
+    wait_until("a node logs its report", lambda: any(words in process.text() for process in test.processes), 20)
     logs = net.rpc.logs(STAKING, "Slashed(address,uint8,uint256,address,uint256)", operator)
     expect_equal([log_word(logs[0], i) for i in (1, 2)], [50 * COIN, 50 * COIN // 20], "taken, and the reporter's part of it")
     say("two machines with one key: slashed 50 coins, never elected again")
