@@ -83,7 +83,7 @@ def two_machines(test, net):
     operator = "0x" + json.loads((keys / "account.json").read_text())["address"].removeprefix("0x")
     http, p2p = free_ports(2)
     test.process("copy", "node", "--genesis", net.folder / "genesis.json", "--datadir", test.folder / "copy",
-                 "--keys", copy, "--http.port", http, "--p2p.port", p2p).start()
+                 "--keys", copy, "--http.port", http, "--p2p.port", p2p, "--no-doppelganger-check").start()
 
     slashed = wait_until("node 3 is slashed", lambda: (lambda s: s if s["tombstoned"] else None)(status(test, net, operator)), 120, every=1)
     expect_equal((slashed["selfWei"], slashed["weightGwei"]), (str(950 * COIN), 0), "what is left of 1000 coins, and of the weight")
