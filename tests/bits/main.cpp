@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trains one small program per template on every path and prints one table row per path with its
-// state root.
+// state root; or one program in one way, as one process of perhaps several.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "node/mpi/crew.hpp"
 #include "tests/training/image_programs.hpp"
 #include "tests/training/small_program.hpp"
 #include "training/state_root.hpp"
@@ -24,12 +25,12 @@ struct Case {
     std::string expected;  ///< empty: that of the first row
 };
 
-std::string root_on(Backend& backend, const Case& c) {
+std::string root_on(Backend& backend, const Case& c, Crew* crew = nullptr) {
     auto engine = Engine::make(c.program, backend, c.data);
     if (!engine) return "no engine";
     ModelState state = make_initial_state(c.program, seed_of(3), c.data);
     for (uint32_t t = 0; t < c.steps; ++t)
-        if (!run_step(*engine, state, c.data)) return "failed step";
+        if (!run_step(*engine, state, c.data, crew)) return "failed step";
     return to_hex(state_root(state, program_id(c.program)).bytes);
 }
 
@@ -64,12 +65,46 @@ std::vector<Case> all_cases(uint32_t steps) {
     return out;
 }
 
+/// Programs small enough for 500 steps of unoptimised code, with four micro-batches to share.
+Case matrix_case(const std::string& name, uint32_t steps) {
+    if (name == "gpt") {
+        GptOptions o = small_options();
+        o.width = 32, o.sequence = 16, o.micro_batches = 4, o.sequences = 1, o.steps = steps;
+        return {name, *make_gpt(o), make_text(o.data_bytes), steps, ""};
+    }
+    ImageOptions o = image_options(steps);
+    o.run.micro_batches = 4, o.run.sequences = 1;
+    Bytes data = shapes_data();
+    if (name == "cnn") return {name, *make_cnn({o, 2, 4}), std::move(data), steps, ""};
+    if (name == "diffusion") return {name, *make_diffusion({o, 8, 50}), std::move(data), steps, ""};
+    o.run.optimiser = OptimiserKind::sgd;
+    o.run.b1 = 0.9, o.run.learning_rate = 2e-2;
+    return {"mlp", *make_mlp({o, 1, 16}), std::move(data), steps, ""};
+}
+
+int print_root(const std::string& program, uint32_t steps, std::string_view path,
+               unsigned threads) {
+    const CpuPath choice = path == "avx512" ? CpuPath::avx512
+                           : path == "avx2" ? CpuPath::avx2
+                                            : CpuPath::scalar;
+    const auto crew = node::mpi::join_crew();
+    if (!crew || !cpu_has(choice)) return 2;
+    const auto backend = make_cpu_backend({choice, threads});
+    const std::string root = root_on(*backend, matrix_case(program, steps), crew->get());
+    if (*crew == nullptr || (*crew)->rank() == 0) std::printf("%s\n", root.c_str());
+    return root.size() == 64 ? 0 : 1;
+}
+
 }  // namespace
 
-// usage: bits [NAME [STEPS [BACKEND [PROGRAM]]]]
+// usage: bits root PROGRAM STEPS PATH THREADS   (also under mpirun)
+//        bits [NAME [STEPS [BACKEND [PROGRAM]]]]
 //   STEPS 0: the short runs; BACKEND: only that one ("all": every one but the reference); PROGRAM:
 //   gpt, mlp, cnn or diffusion.
 int main(int argc, char** argv) {
+    if (argc == 6 && std::string_view(argv[1]) == "root")
+        return print_root(argv[2], static_cast<uint32_t>(std::atoi(argv[3])), argv[4],
+                          static_cast<unsigned>(std::atoi(argv[5])));
     const std::string label = argc > 1 ? argv[1] : "";
     const auto steps = static_cast<uint32_t>(argc > 2 ? std::atoi(argv[2]) : 0);
     const std::string only = argc > 3 ? argv[3] : "all", program = argc > 4 ? argv[4] : "";
