@@ -13,7 +13,7 @@ namespace {
 
 /// Element numbers of a tile that lie inside the tensor; the others stay +0.
 std::vector<bool> inside_of(Shape shape, uint32_t tile) {
-    Tensor ones{shape, std::vector<float>(shape.count(), 1.0F)};
+    const Tensor ones{shape, Floats(shape.count(), 1.0F)};
     std::vector<bool> inside;
     for (const float x : read_tile(ones, tile)) inside.push_back(x != 0.0F);
     return inside;
@@ -179,7 +179,9 @@ private:
                 auto unit = run_micro_batch(engine_, in_.data, in_.run_seed, draw.t, draw.j);
                 if (!unit) return unexpected(unit.error());
                 if (unit->nonfinite) find(AuditFinding::nonfinite, draw.t);
-                units[k] = unit_leaf(draw.t, draw.j, {unit->loss_bits, grad_root(unit->gradients)});
+                const Hash root = grad_root(unit->gradients, engine_.backend().pool());
+                units[k] = unit_leaf(draw.t, draw.j, {unit->loss_bits, root});
+                engine_.recycle(std::move(unit->gradients));
             }
         }
         if (complete) answer_.units = std::move(units);

@@ -28,7 +28,7 @@ public:
     void hashes(const std::vector<Hash>& list) {
         for (const Hash& h : list) hash(h);
     }
-    void floats(const std::vector<float>& x) {
+    void floats(std::span<const float> x) {
         append(out, {reinterpret_cast<const uint8_t*>(x.data()), x.size() * sizeof(float)});
     }
     void path(const Path& p) {
@@ -66,9 +66,10 @@ public:
         for (size_t i = 0; ok_ && i < count; ++i) out.push_back(hash());
         return out;
     }
-    std::vector<float> floats(size_t count) {
+    template <class Vector = std::vector<float>>
+    Vector floats(size_t count) {
         if (count > rest_.size() / sizeof(float)) ok_ = false;
-        std::vector<float> out(ok_ ? count : 0);
+        Vector out(ok_ ? count : 0);
         take(reinterpret_cast<uint8_t*>(out.data()), out.size() * sizeof(float));
         return out;
     }
@@ -194,7 +195,7 @@ std::optional<Content> decode(const Program& program, const SegmentClaim& claim,
         StepWeights step;
         step.t = t;
         for (const Parameter& p : program.parameters)
-            if (r.ok()) step.w.push_back({p.shape, r.floats(p.shape.count())});
+            if (r.ok()) step.w.push_back({p.shape, r.floats<Floats>(p.shape.count())});
         step.m_leaves = r.hashes(count);
         step.v_leaves = r.hashes(count);
         if (!r.ok()) return std::nullopt;

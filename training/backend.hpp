@@ -10,6 +10,7 @@
 
 #include "core/result.hpp"
 #include "training/op.hpp"
+#include "training/pool.hpp"
 
 namespace trainyard::training {
 
@@ -123,6 +124,9 @@ public:
     [[nodiscard]] virtual std::string name() const = 0;
     [[nodiscard]] virtual Recipe recipe() const = 0;
     [[nodiscard]] virtual bool is_host() const = 0;
+
+    /// Threads for work on the host; nullptr: only the caller's.
+    [[nodiscard]] virtual Pool* pool() { return nullptr; }
 
     /// Zero-filled; nullptr when there is no room. Released by `release` only.
     [[nodiscard]] virtual void* allocate(size_t bytes) = 0;

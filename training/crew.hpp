@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/bytes.hpp"
+#include "training/tensor.hpp"
 
 namespace trainyard::training {
 
@@ -17,10 +18,10 @@ public:
     [[nodiscard]] virtual uint32_t size() const = 0;
     /// The parts of all ranks, in order; all are as long as `mine`.
     [[nodiscard]] virtual Bytes gather(BytesView mine) = 0;
-    virtual void send_to_first(const std::vector<float>& x) = 0;
-    virtual void receive(std::vector<float>& x, uint32_t from) = 0;
+    virtual void send_to_first(const Floats& x) = 0;
+    virtual void receive(Floats& x, uint32_t from) = 0;
     /// The first one's elements, for all.
-    virtual void share(std::vector<float>& x) = 0;
+    virtual void share(Floats& x) = 0;
 };
 
 }  // namespace trainyard::training

@@ -57,6 +57,7 @@ struct Engine::Impl {
         bool ok = runner.ok() && tokens.ok() && targets.ok() && loss.ok();
         runner.bind(kTokensValue, tokens.data());
         runner.bind(kTargetsValue, targets.data());
+        if (backend.is_host()) return ok;  // weights and gradients are the tensors of the caller
         for (size_t k = 0; ok && k < program.parameters.size(); ++k) {
             const size_t bytes = program.parameters[k].shape.count() * sizeof(float);
             weights.emplace_back(backend, bytes);
@@ -122,6 +123,20 @@ struct Engine::Impl {
         return least;
     }
 
+    /// A set of gradients to write to, bound where the backend works in host memory.
+    std::vector<Tensor> take_gradients() {
+        std::vector<Tensor> out;
+        if (!spare.empty()) {
+            out = std::move(spare.back());
+            spare.pop_back();
+        } else {
+            for (const Parameter& p : program.parameters) out.push_back(Tensor::zeros(p.shape));
+        }
+        for (size_t k = 0; backend.is_host() && k < out.size(); ++k)
+            runner.bind(training.gradients[k], out[k].data.data());
+        return out;
+    }
+
     /// sum(losses) / float(N).
     float mean_loss() {
         const size_t rows = training.graph.values[training.losses].shape.count();
@@ -137,7 +152,8 @@ struct Engine::Impl {
     TrainingGraph training;
     GraphRunner runner;
     BackendMemory tokens, targets, loss;
-    std::vector<BackendMemory> weights, gradients, constants;
+    std::vector<BackendMemory> weights, gradients, constants;  ///< the first two of a device only
+    std::vector<std::vector<Tensor>> spare;
 };
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -181,10 +197,26 @@ Result<Done, EngineError> Engine::load_weights(const std::vector<Tensor>& w) {
     for (size_t k = 0; k < w.size(); ++k)
         if (w[k].shape != parameters[k].shape || w[k].data.size() != w[k].shape.count())
             return unexpected(EngineError::wrong_shape);
-    for (size_t k = 0; k < w.size(); ++k)
-        impl_->backend.upload(impl_->weights[k].data(), w[k].data.data(),
-                              w[k].data.size() * sizeof(float));
+    for (size_t k = 0; k < w.size(); ++k) {
+        auto* data = const_cast<float*>(w[k].data.data());  // operators do not write to parameters
+        if (impl_->backend.is_host())
+            impl_->runner.bind(kFirstParameterValue + static_cast<uint32_t>(k), data);
+        else
+            impl_->backend.upload(impl_->weights[k].data(), data,
+                                  w[k].data.size() * sizeof(float));
+    }
     return Done{};
+}
+
+void Engine::recycle(std::vector<Tensor> gradients) {
+    constexpr size_t kSpareMax = 8;
+    const auto& parameters = impl_->program.parameters;
+    if (gradients.size() != parameters.size() || impl_->spare.size() == kSpareMax) return;
+    for (size_t k = 0; k < gradients.size(); ++k)
+        if (gradients[k].shape != parameters[k].shape ||
+            gradients[k].data.size() != gradients[k].shape.count())
+            return;
+    impl_->spare.push_back(std::move(gradients));
 }
 
 Result<MicroBatchResult, EngineError> Engine::run_batch(const Batch& batch, uint32_t seed,
@@ -195,15 +227,16 @@ Result<MicroBatchResult, EngineError> Engine::run_batch(const Batch& batch, uint
     const uint64_t rows =
         impl_->count_of(impl_->training.losses) * uint64_t{program.run.micro_batches};
     const RunContext context{seed, step_word, 1.0F / static_cast<float>(rows)};
-    impl_->runner.run(0, impl_->training.graph.nodes.size(), context);
     MicroBatchResult out;
+    out.gradients = impl_->take_gradients();
+    impl_->runner.run(0, impl_->training.graph.nodes.size(), context);
     const float loss = impl_->mean_loss();
     out.loss_bits = bits_of(loss);
     for (size_t k = 0; k < program.parameters.size(); ++k) {
-        Tensor& g = out.gradients.emplace_back(Tensor::zeros(program.parameters[k].shape));
-        impl_->backend.check_finite(impl_->gradients[k].floats(), g.data.size());
-        impl_->backend.download(g.data.data(), impl_->gradients[k].data(),
-                                g.data.size() * sizeof(float));
+        const float* g = impl_->runner.floats(impl_->training.gradients[k]);
+        Floats& to = out.gradients[k].data;
+        impl_->backend.check_finite(g, to.size());
+        if (g != to.data()) impl_->backend.download(to.data(), g, to.size() * sizeof(float));
     }
     auto status = impl_->backend.finish();
     if (!status) return unexpected(from_backend(status.error()));

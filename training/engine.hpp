@@ -88,11 +88,15 @@ public:
     [[nodiscard]] const Program& program() const;
     [[nodiscard]] Backend& backend() const;
 
-    /// The weights that the following calls use.
+    /// The weights that the following calls use. A host backend reads them where they lie: `w` must
+    /// stay in its place until the last of these calls.
     [[nodiscard]] Result<Done, EngineError> load_weights(const std::vector<Tensor>& w);
+    Result<Done, EngineError> load_weights(std::vector<Tensor>&& w) = delete;
     /// Forward and backward of one micro-batch with the loaded weights.
     [[nodiscard]] Result<MicroBatchResult, EngineError> run_batch(const Batch& batch, uint32_t seed,
                                                                   uint32_t step_word);
+    /// Gradients that nobody needs any more: a later micro-batch writes into their memory.
+    void recycle(std::vector<Tensor> gradients);
     /// Forward only: the mean loss of a batch.
     [[nodiscard]] Result<uint32_t, EngineError> forward_loss(const Batch& batch);
     /// Forward only: input 0 of the loss; for text the logits, one row per position.
@@ -113,16 +117,23 @@ private:
 /// one goes up unchanged. Adds gradients one at a time, keeping one partial sum per level.
 class TreeSum {
 public:
+    explicit TreeSum(Pool* pool = nullptr) : pool_(pool) {}
     /// `level`: the item is the sum of 2^level list items, whose first number that divides.
     void push(std::vector<Tensor> item, uint32_t level = 0);
     [[nodiscard]] std::vector<Tensor> take();
+    /// An item that has been added and is only memory now; none if empty.
+    [[nodiscard]] std::vector<Tensor> take_spare();
 
 private:
     struct Partial {
         uint32_t level;
         std::vector<Tensor> sum;
     };
+    void add(std::vector<Tensor>& to, std::vector<Tensor> from);
+
+    Pool* pool_;
     std::vector<Partial> partials_;
+    std::vector<std::vector<Tensor>> spare_;
 };
 
 struct UpdateResult {

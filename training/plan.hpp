@@ -38,8 +38,8 @@ struct Plan {
     uint64_t head_bytes = 0;                ///< scratch of one attention head, per thread
 };
 
-/// Memory that training needs on a host, in bytes, beside the data: state, weights and gradients of
-/// the engine, activations, operands, the partial sums of the tree; with `saves`, a checkpoint.
+/// Memory that training needs on a host, in bytes, beside the data: state, activations, operands,
+/// gradients and the partial sums of their tree; with `saves`, a checkpoint.
 [[nodiscard]] uint64_t host_bytes(const Plan& plan, uint32_t micro_batches, unsigned threads,
                                   bool saves);
 

@@ -27,4 +27,9 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
+/// Splits [0, count) into ranges of `step` and hands them to the pool; without one the caller works
+/// alone.
+void run_ranges(Pool* pool, size_t count, size_t step,
+                const std::function<void(size_t first, size_t last)>& body);
+
 }  // namespace trainyard::training

@@ -154,7 +154,7 @@ size_t element_size(const std::string& dtype) {
 }
 
 /// Copies the elements of one tensor as binary32.
-void read_elements(std::vector<float>& to, const uint8_t* from, const std::string& dtype) {
+void read_elements(Floats& to, const uint8_t* from, const std::string& dtype) {
     if (dtype == "F32") {
         std::memcpy(to.data(), from, to.size() * sizeof(float));
         return;

@@ -45,7 +45,7 @@ Result<StepResult, EngineError> fake_step(Engine& engine, ModelState& state,
     auto update = apply_update(program, engine.backend(), state, out.gradients);
     if (!update) return unexpected(update.error());
     out.norm_bits = update->norm_bits;
-    out.grad_root = grad_root(out.gradients);
+    out.grad_root = grad_root(out.gradients, engine.backend().pool());
     return out;
 }
 
@@ -63,7 +63,7 @@ Result<SegmentLog, EngineError> run_segment(Engine& engine, ModelState& state, B
     SegmentLog log;
     log.first = state;
     log.record.first_step = static_cast<uint32_t>(state.step);
-    log.record.state_roots.push_back(state_root(state, id));
+    log.record.state_roots.push_back(state_root(state, id, engine.backend().pool()));
     StepResult last;
     for (uint32_t i = 0; i < options.steps; ++i) {
         const auto t = static_cast<uint32_t>(state.step);
@@ -73,10 +73,13 @@ Result<SegmentLog, EngineError> run_segment(Engine& engine, ModelState& state, B
         if (!step) return unexpected(step.error());
         last = std::move(*step);
         record_step(log.record, t, last);
-        log.record.state_roots.push_back(state_root(state, id));
+        log.record.state_roots.push_back(state_root(state, id, engine.backend().pool()));
         log.carried_over.push_back(faked && options.fault == Fault::skip_steps ? 1 : 0);
         if (options.on_step) options.on_step(state, last);
-        log.summed_gradients.push_back(last.gradients);
+        if (options.fault == Fault::none)
+            log.summed_gradients.push_back(std::move(last.gradients));
+        else  // a faulty step is made of the one before
+            log.summed_gradients.push_back(last.gradients);
     }
     return log;
 }
@@ -108,12 +111,13 @@ Result<ReplayResult, EngineError> replay_segment(Engine& engine, BytesView data,
         return unexpected(EngineError::wrong_shape);
     SegmentRecord record;
     record.first_step = static_cast<uint32_t>(first.step);
-    record.state_roots.push_back(state_root(first, id));
+    record.state_roots.push_back(state_root(first, id, engine.backend().pool()));
     for (uint32_t i = 0; i < steps; ++i) {
         auto step = run_step(engine, first, data);
         if (!step) return unexpected(step.error());
         record_step(record, record.first_step + i, *step);
-        record.state_roots.push_back(state_root(first, id));
+        engine.recycle(std::move(step->gradients));
+        record.state_roots.push_back(state_root(first, id, engine.backend().pool()));
     }
     const SegmentClaim claim = claim_of(record);
     return ReplayResult{claim.last_root, claim.steps_root, replay_digest(record)};

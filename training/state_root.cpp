@@ -3,7 +3,9 @@
 #include "training/state_root.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <deque>
 
 #include "core/hash.hpp"
 #include "core/merkle.hpp"
@@ -50,8 +52,59 @@ bool is_partial(const Shape& s, uint32_t index) {
            s.cols - index % across * kTileSide < kTileSide;
 }
 
-void append_leaves(std::vector<Hash>& to, const std::vector<Tensor>& tensors) {
-    for (const Tensor& tensor : tensors) to.push_back(tensor_leaf(tensor));
+/// Tiles of one tensor after the other, where they lie; those at the edges are copied and padded.
+class TileList {
+public:
+    void add(const Tensor& tensor) {
+        const uint32_t count = tile_count(tensor.shape);
+        for (uint32_t i = 0; i < count; ++i) tiles_.push_back(rows_of(tensor, i));
+        ends_.push_back(tiles_.size());
+    }
+    /// Leaves of the tensors, in order: `take` gets the number of a tensor and its leaves.
+    void hash(Pool* pool, const std::function<void(size_t, std::vector<Hash>)>& take) const {
+        const std::vector<Hash> leaves = hash_tiles(tiles_, pool);
+        run_ranges(pool, ends_.size(), 1, [&](size_t k, size_t) {
+            const auto first = leaves.begin() + static_cast<ptrdiff_t>(k == 0 ? 0 : ends_[k - 1]);
+            take(k, {first, leaves.begin() + static_cast<ptrdiff_t>(ends_[k])});
+        });
+    }
+
+private:
+    [[nodiscard]] cpu::TileRows rows_of(const Tensor& tensor, uint32_t index) {
+        const Shape& s = tensor.shape;
+        if (is_partial(s, index)) {
+            auto& copy = padded_.emplace_back();
+            copy_tile(copy.data(), tensor, index);
+            return {copy.data(), kTileSide * sizeof(float)};
+        }
+        const auto at = [&tensor](size_t element) {
+            return reinterpret_cast<const uint8_t*>(tensor.data.data() + element);
+        };
+        if (s.rank == 1)
+            return {at(size_t{index} * kTileElements), kTileSide * sizeof(float)};
+        const size_t row = index / tiles_across(s) * kTileSide;
+        const size_t col = index % tiles_across(s) * kTileSide;
+        return {at(row * s.cols + col), s.cols * sizeof(float)};
+    }
+
+    std::vector<cpu::TileRows> tiles_;
+    std::vector<size_t> ends_;  ///< one past the last tile of each tensor
+    std::deque<std::array<uint8_t, kTileBytes>> padded_;
+};
+
+std::vector<Hash> leaves_of(const std::vector<const std::vector<Tensor>*>& groups, Pool* pool) {
+    TileList tiles;
+    std::vector<Shape> shapes;
+    for (const auto* group : groups)
+        for (const Tensor& tensor : *group) {
+            tiles.add(tensor);
+            shapes.push_back(tensor.shape);
+        }
+    std::vector<Hash> out(shapes.size());
+    tiles.hash(pool, [&](size_t k, std::vector<Hash> leaves) {
+        out[k] = tensor_leaf(shapes[k], hash_root(std::move(leaves)));
+    });
+    return out;
 }
 
 }  // namespace
@@ -74,11 +127,11 @@ Hash tile_leaf(const std::vector<float>& tile) {
 }
 
 std::vector<Hash> tile_leaves(const Tensor& tensor) {
-    return hash_tiles(tile_count(tensor.shape), kTileBytes, [&tensor](uint8_t* to, size_t i) {
-        const auto index = static_cast<uint32_t>(i);
-        if (is_partial(tensor.shape, index)) std::memset(to, 0, kTileBytes);
-        copy_tile(to, tensor, index);
-    });
+    TileList tiles;
+    tiles.add(tensor);
+    std::vector<Hash> out;
+    tiles.hash(nullptr, [&out](size_t, std::vector<Hash> leaves) { out = std::move(leaves); });
+    return out;
 }
 
 Hash tensor_leaf(Shape shape, const Hash& tile_root) {
@@ -93,10 +146,8 @@ Hash tensor_leaf(const Tensor& tensor) {
     return tensor_leaf(tensor.shape, hash_root(tile_leaves(tensor)));
 }
 
-Hash grad_root(const std::vector<Tensor>& gradients) {
-    std::vector<Hash> leaves;
-    append_leaves(leaves, gradients);
-    return merkle::root(std::move(leaves));
+Hash grad_root(const std::vector<Tensor>& gradients, Pool* pool) {
+    return merkle::root(leaves_of({&gradients}, pool));
 }
 
 Hash scalar_leaf(const ScalarLeaf& s) {
@@ -110,18 +161,15 @@ Hash scalar_leaf(const ScalarLeaf& s) {
     return sha256(bytes);
 }
 
-std::vector<Hash> state_leaves(const ModelState& state, const Hash& program) {
-    std::vector<Hash> leaves;
-    append_leaves(leaves, state.w);
-    append_leaves(leaves, state.m);
-    append_leaves(leaves, state.v);
+std::vector<Hash> state_leaves(const ModelState& state, const Hash& program, Pool* pool) {
+    std::vector<Hash> leaves = leaves_of({&state.w, &state.m, &state.v}, pool);
     leaves.push_back(scalar_leaf(
         {state.step, state.p1_bits, state.p2_bits, state.cursor, state.run_seed, program}));
     return leaves;
 }
 
-Hash state_root(const ModelState& state, const Hash& program) {
-    return merkle::root(state_leaves(state, program));
+Hash state_root(const ModelState& state, const Hash& program, Pool* pool) {
+    return merkle::root(state_leaves(state, program, pool));
 }
 
 }  // namespace trainyard::training

@@ -9,6 +9,7 @@
 #include "core/bytes.hpp"
 #include "core/result.hpp"
 #include "training/engine.hpp"
+#include "training/pool.hpp"
 
 namespace trainyard::training {
 
@@ -27,7 +28,8 @@ inline constexpr size_t kTileBytes = 4096;
 [[nodiscard]] Hash tensor_leaf(const Tensor& tensor);
 
 /// Merkle root over the leaves of gradient tensors in parameter order.
-[[nodiscard]] Hash grad_root(const std::vector<Tensor>& gradients);
+/// This and the roots of states share their tiles among the threads of `pool`, where there is one.
+[[nodiscard]] Hash grad_root(const std::vector<Tensor>& gradients, Pool* pool = nullptr);
 
 /// SHA-256(03 | step u64 | p1 u32 | p2 u32 | cursor u64 | run seed 32 | program id 32).
 struct ScalarLeaf {
@@ -40,8 +42,9 @@ struct ScalarLeaf {
 [[nodiscard]] Hash scalar_leaf(const ScalarLeaf& scalars);
 
 /// Leaves in order: w of every parameter, m of every parameter, v of every parameter, scalars.
-[[nodiscard]] std::vector<Hash> state_leaves(const ModelState& state, const Hash& program);
-[[nodiscard]] Hash state_root(const ModelState& state, const Hash& program);
+[[nodiscard]] std::vector<Hash> state_leaves(const ModelState& state, const Hash& program,
+                                             Pool* pool = nullptr);
+[[nodiscard]] Hash state_root(const ModelState& state, const Hash& program, Pool* pool = nullptr);
 
 /// A whole state as bytes: docs/spec/training.md, section 7. Bounded by the program; strict.
 enum class StateError { truncated, wrong_program, wrong_shape, leftover, wrong_root };

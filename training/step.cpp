@@ -15,12 +15,6 @@ namespace trainyard::training {
 
 namespace {
 
-void add_into(std::vector<Tensor>& to, const std::vector<Tensor>& from) {
-    for (size_t k = 0; k < to.size(); ++k)
-        for (size_t i = 0; i < to[k].data.size(); ++i)
-            to[k].data[i] = to[k].data[i] + from[k].data[i];
-}
-
 /// A host tensor as memory of the backend: itself on a host backend, else a copy.
 class Mirror {
 public:
@@ -89,13 +83,32 @@ bool same_bits(const Tensor& a, const Tensor& b) {
     return true;
 }
 
+void TreeSum::add(std::vector<Tensor>& to, std::vector<Tensor> from) {
+    constexpr size_t kElementsPerTask = size_t{1} << 16;
+    for (size_t k = 0; k < to.size(); ++k) {
+        float* sum = to[k].data.data();
+        const float* more = from[k].data.data();
+        run_ranges(pool_, to[k].data.size(), kElementsPerTask, [=](size_t first, size_t last) {
+            for (size_t i = first; i < last; ++i) sum[i] = sum[i] + more[i];
+        });
+    }
+    spare_.push_back(std::move(from));
+}
+
+std::vector<Tensor> TreeSum::take_spare() {
+    if (spare_.empty()) return {};
+    std::vector<Tensor> out = std::move(spare_.back());
+    spare_.pop_back();
+    return out;
+}
+
 void TreeSum::push(std::vector<Tensor> item, uint32_t level) {
     const FloatModeGuard mode;
     Partial next{level, std::move(item)};
     while (!partials_.empty() && partials_.back().level == next.level) {
         Partial left = std::move(partials_.back());
         partials_.pop_back();
-        add_into(left.sum, next.sum);
+        add(left.sum, std::move(next.sum));
         next = {left.level + 1, std::move(left.sum)};
     }
     partials_.push_back(std::move(next));
@@ -109,7 +122,7 @@ std::vector<Tensor> TreeSum::take() {
     while (!partials_.empty()) {
         std::vector<Tensor> left = std::move(partials_.back().sum);
         partials_.pop_back();
-        add_into(left, sum);
+        add(left, std::move(sum));
         sum = std::move(left);
     }
     return sum;
@@ -205,7 +218,8 @@ Part run_part(Engine& engine, const ModelState& state, BytesView data, uint32_t 
     Part part;
     // All micro-batches are the whole tree; a part is a node of it if its size is a power of two.
     const bool is_node = count == engine.program().run.micro_batches || std::has_single_bit(count);
-    TreeSum tree;
+    Pool* const pool = engine.backend().pool();
+    TreeSum tree(pool);
     for (uint32_t j = first; j < first + count; ++j) {
         auto unit = run_micro_batch(engine, data, state.run_seed, state.step, j);
         if (!unit || unit->nonfinite) {
@@ -213,15 +227,18 @@ Part run_part(Engine& engine, const ModelState& state, BytesView data, uint32_t 
             return part;
         }
         part.loss_bits.push_back(unit->loss_bits);
-        part.roots.push_back(grad_root(unit->gradients));
-        if (is_node)
-            tree.push(std::move(unit->gradients));
-        else
+        part.roots.push_back(grad_root(unit->gradients, pool));
+        if (!is_node) {
             part.gradients.push_back(std::move(unit->gradients));
+            continue;
+        }
+        tree.push(std::move(unit->gradients));
+        engine.recycle(tree.take_spare());
     }
     if (is_node) {
         part.level = static_cast<uint32_t>(std::countr_zero(count));
         part.gradients.push_back(tree.take());
+        engine.recycle(tree.take_spare());
     }
     return part;
 }
@@ -294,7 +311,8 @@ Result<StepResult, EngineError> run_step(Engine& engine, ModelState& state, Byte
     out.unit_loss_bits = std::move(part.loss_bits);
     out.unit_grad_roots = std::move(part.roots);
     out.grad_root =
-        program.run.micro_batches == 1 ? out.unit_grad_roots[0] : grad_root(out.gradients);
+        program.run.micro_batches == 1 ? out.unit_grad_roots[0]
+                                       : grad_root(out.gradients, engine.backend().pool());
     out.loss_bits = mean_of_losses(out.unit_loss_bits);
     auto update = apply_update(program, engine.backend(), state, out.gradients);
     if (!update) return unexpected(update.error());

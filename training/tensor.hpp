@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "training/memory.hpp"
+
 namespace trainyard::training {
 
 /// A vector of `cols` elements (rank 1, rows = 1) or a matrix of rows x cols (rank 2).
@@ -20,11 +22,18 @@ struct Shape {
     bool operator==(const Shape&) const = default;
 };
 
+/// Elements in memory fit for operators. Short lists come and go as plain vectors, by a copy.
+struct Floats : std::vector<float, HostAllocator<float>> {
+    using vector::vector;
+    Floats(const std::vector<float>& x) : vector(x.begin(), x.end()) {}
+    operator std::vector<float>() const { return {begin(), end()}; }
+};
+
 struct Tensor {
     Shape shape;
-    std::vector<float> data;
+    Floats data;
 
-    static Tensor zeros(Shape shape) { return {shape, std::vector<float>(shape.count(), 0.0F)}; }
+    static Tensor zeros(Shape shape) { return {shape, Floats(shape.count(), 0.0F)}; }
     bool operator==(const Tensor&) const = delete;  ///< compare bits, see same_bits
 };
 

@@ -1,48 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pads messages of one length into lanes and hashes them together; else one by one.
+// Hands tiles to the kernel in full sets, pads nodes into lanes; else one by one.
 #include "training/tile_hash.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "core/merkle.hpp"
 #include "training/backend.hpp"
-#include "training/cpu/kernels.hpp"
 
 namespace trainyard::training {
 
 namespace {
 
-constexpr size_t kBlock = 64;
-constexpr uint8_t kLeafTag = 0x00, kNodeTag = 0x01;
+constexpr size_t kRows = 32, kRowBytes = 128, kTileBytes = kRows * kRowBytes;
+constexpr size_t kTilesAtOnce = 32;  ///< of the kernel for tiles
 
-/// Sixteen messages of one length, each a tag and its content, padded as FIPS 180-4 says.
-class Lanes {
+/// Sixteen nodes SHA-256(01 | left | right), padded as FIPS 180-4 says.
+class NodeLanes {
 public:
-    Lanes(uint8_t tag, size_t content)
-        : blocks_((content + 1 + 8) / kBlock + 1), messages_(kHashLanes * blocks_ * kBlock) {
-        for (size_t lane = 0; lane < kHashLanes; ++lane) {
-            uint8_t* message = this->content(lane) - 1;
-            message[0] = tag;
-            message[content + 1] = 0x80;
-            const uint64_t bits = 8 * (content + 1);
-            for (size_t i = 0; i < 8; ++i)
-                message[blocks_ * kBlock - 1 - i] = static_cast<uint8_t>(bits >> (8 * i));
+    static constexpr size_t kLanes = 16;
+
+    NodeLanes() {
+        for (size_t lane = 0; lane < kLanes; ++lane) {
+            uint8_t* message = messages_.data() + lane * kBytes;
+            constexpr uint16_t kBits = 8 * (1 + kContent);
+            message[0] = 0x01;
+            message[1 + kContent] = 0x80;
+            message[kBytes - 2] = kBits >> 8;
+            message[kBytes - 1] = kBits & 0xff;
         }
     }
-    [[nodiscard]] uint8_t* content(size_t lane) {
-        return messages_.data() + lane * blocks_ * kBlock + 1;
-    }
-    /// Hashes of the first `count` messages.
+    [[nodiscard]] uint8_t* content(size_t lane) { return messages_.data() + lane * kBytes + 1; }
+    /// Hashes of the first `count` nodes.
     void finish(Hash* out, size_t count) {
-        uint8_t digests[kHashLanes * 32];
-        cpu::sha256_lanes_avx512(digests, messages_.data(), blocks_ * kBlock, blocks_);
+        uint8_t digests[kLanes * 32];
+        cpu::sha256_lanes_avx512(digests, messages_.data(), kBytes, kBytes / 64);
         for (size_t i = 0; i < count; ++i) std::memcpy(out[i].data(), digests + 32 * i, 32);
     }
 
 private:
-    size_t blocks_;
-    std::vector<uint8_t> messages_;
+    static constexpr size_t kContent = 64, kBytes = 128;
+    std::array<uint8_t, kLanes * kBytes> messages_{};
 };
 
 bool has_lanes() {
@@ -50,35 +49,47 @@ bool has_lanes() {
     return yes;
 }
 
+Hash hash_one(const cpu::TileRows& tile) {
+    std::array<uint8_t, kTileBytes> bytes;
+    for (size_t r = 0; r < kRows; ++r)
+        std::memcpy(bytes.data() + r * kRowBytes, tile.first + r * tile.stride, kRowBytes);
+    return merkle::leaf(bytes);
+}
+
+/// Up to 32 tiles; missing ones are stood in for by the first.
+void hash_some(Hash* out, const cpu::TileRows* tiles, size_t count) {
+    std::array<cpu::TileRows, kTilesAtOnce> all;
+    all.fill(tiles[0]);
+    std::copy(tiles, tiles + count, all.begin());
+    uint8_t digests[kTilesAtOnce * 32];
+    cpu::sha256_tiles_avx512(digests, all.data());
+    for (size_t i = 0; i < count; ++i) std::memcpy(out[i].data(), digests + 32 * i, 32);
+}
+
 }  // namespace
 
-std::vector<Hash> hash_tiles(size_t count, size_t bytes,
-                             const std::function<void(uint8_t* to, size_t i)>& copy) {
-    std::vector<Hash> out(count);
-    if (!has_lanes()) {
-        std::vector<uint8_t> tile(bytes);
-        for (size_t i = 0; i < count; ++i) {
-            copy(tile.data(), i);
-            out[i] = merkle::leaf(tile);
+std::vector<Hash> hash_tiles(const std::vector<cpu::TileRows>& tiles, Pool* pool) {
+    constexpr size_t kTilesPerTask = 4 * kTilesAtOnce;
+    std::vector<Hash> out(tiles.size());
+    run_ranges(pool, tiles.size(), kTilesPerTask, [&](size_t first, size_t last) {
+        if (!has_lanes()) {
+            for (size_t i = first; i < last; ++i) out[i] = hash_one(tiles[i]);
+            return;
         }
-        return out;
-    }
-    Lanes lanes(kLeafTag, bytes);
-    for (size_t i = 0; i < count; i += kHashLanes) {
-        const size_t some = std::min(kHashLanes, count - i);
-        for (size_t lane = 0; lane < some; ++lane) copy(lanes.content(lane), i + lane);
-        lanes.finish(&out[i], some);
-    }
+        for (size_t i = first; i < last; i += kTilesAtOnce)
+            hash_some(&out[i], &tiles[i], std::min(kTilesAtOnce, last - i));
+    });
     return out;
 }
 
 Hash hash_root(std::vector<Hash> leaves) {
-    if (!has_lanes() || leaves.size() < 4) return merkle::root(std::move(leaves));
-    Lanes lanes(kNodeTag, 64);
-    while (leaves.size() > 1) {
+    constexpr size_t kFewLeaves = 8;  // the lanes would be empty
+    if (!has_lanes()) return merkle::root(std::move(leaves));
+    NodeLanes lanes;
+    while (leaves.size() > kFewLeaves) {
         const size_t pairs = leaves.size() / 2;
-        for (size_t i = 0; i < pairs; i += kHashLanes) {
-            const size_t some = std::min(kHashLanes, pairs - i);
+        for (size_t i = 0; i < pairs; i += NodeLanes::kLanes) {
+            const size_t some = std::min(NodeLanes::kLanes, pairs - i);
             for (size_t lane = 0; lane < some; ++lane)
                 std::memcpy(lanes.content(lane), leaves[2 * (i + lane)].data(), 64);
             lanes.finish(&leaves[i], some);  // never ahead of what was read
@@ -86,7 +97,7 @@ Hash hash_root(std::vector<Hash> leaves) {
         if (leaves.size() % 2 != 0) leaves[pairs] = leaves.back();
         leaves.resize(pairs + leaves.size() % 2);
     }
-    return leaves[0];
+    return merkle::root(std::move(leaves));
 }
 
 }  // namespace trainyard::training

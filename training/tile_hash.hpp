@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Leaves and inner nodes of Merkle trees over tiles, sixteen at once where the machine can.
+// Leaves and inner nodes of Merkle trees over tiles, many at once where the machine can.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "core/bytes.hpp"
+#include "training/cpu/kernels.hpp"
+#include "training/pool.hpp"
 
 namespace trainyard::training {
 
-inline constexpr size_t kHashLanes = 16;
-
-/// merkle::leaf of `count` tiles of `bytes` bytes each; `copy(to, i)` fills in tile i.
-[[nodiscard]] std::vector<Hash> hash_tiles(size_t count, size_t bytes,
-                                           const std::function<void(uint8_t* to, size_t i)>& copy);
+/// merkle::leaf of each tile: 32 rows of 128 bytes.
+[[nodiscard]] std::vector<Hash> hash_tiles(const std::vector<cpu::TileRows>& tiles,
+                                           Pool* pool = nullptr);
 /// As merkle::root.
 [[nodiscard]] Hash hash_root(std::vector<Hash> leaves);
 

@@ -2,10 +2,12 @@
 // Our step against the same model with OpenBLAS products, shares of the machine's peak, and what
 // threads and hashes do: rivals take turns, and each figure is the best of its turns.
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <functional>
+#include <sched.h>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +16,10 @@
 #include <immintrin.h>
 #endif
 
+#include <openssl/evp.h>
+
 #include "bench/training/openblas_backend.hpp"
+#include "training/cpu/backend.hpp"
 #include "training/engine.hpp"
 #include "training/plan.hpp"
 #include "training/state_root.hpp"
@@ -73,13 +78,15 @@ public:
     void step() {
         auto result = run_step(*engine_, state_, text_);
         if (!result) std::abort();
+        engine_->recycle(std::move(gradients_));
         gradients_ = std::move(result->gradients);
     }
     void hash_step() {
-        if (state_root(state_, Hash{}) == Hash{} || grad_root(gradients_) == Hash{}) std::abort();
+        hash_gradients();
+        if (state_root(state_, Hash{}, backend_->pool()) == Hash{}) std::abort();
     }
     void hash_gradients() {
-        if (grad_root(gradients_) == Hash{}) std::abort();
+        if (grad_root(gradients_, backend_->pool()) == Hash{}) std::abort();
     }
     [[nodiscard]] double gop() const {
         return 2e-9 * static_cast<double>(plan(program_)->macs_per_step);
@@ -162,10 +169,22 @@ void compare_products() {
     }
 }
 
+/// Keeps this thread and those that it starts on one core: neighbours at work would else have the
+/// kernel put two threads of ours on the same one.
+void stay_on_core(unsigned core) {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    CPU_SET(core, &cores);
+    (void)sched_setaffinity(0, sizeof(cores), &cores);
+}
+
 void compare_threads() {
     for (const Model& model : kModels) {
+        stay_on_core(1);
+        auto threads = make_cpu_backend({CpuPath::best, 2});
+        stay_on_core(0);
         Runner one(model, make_cpu_backend({CpuPath::best, 1}));
-        Runner two(model, make_cpu_backend({CpuPath::best, 2}));
+        Runner two(model, std::move(threads));
         const auto best =
             best_of(model.turns, CLOCK_MONOTONIC, {[&] { one.step(); }, [&] { two.step(); }});
         std::printf("training::step/model=%s/threads=1,2  %.2f ms, %.2f ms: %.2f x\n", model.name,
@@ -187,14 +206,74 @@ void compare_hashes() {
     }
 }
 
+/// Leaves of the tiles of one large matrix, against the library's hash of the same bytes.
+void compare_hash_kernels() {
+    const Tensor tensor = Tensor::zeros(Shape::matrix(4096, 2048));
+    const BytesView bytes{reinterpret_cast<const uint8_t*>(tensor.data.data()),
+                          tensor.data.size() * sizeof(float)};
+    Hash digest;
+    const auto best = best_of(9, CLOCK_PROCESS_CPUTIME_ID,
+                              {[&] { digest = tensor_leaf(tensor); },
+                               [&] {
+                                   unsigned size = 0;
+                                   (void)EVP_Digest(bytes.data(), bytes.size(), digest.data(),
+                                                    &size, EVP_sha256(), nullptr);
+                               }});
+    const double gigabytes = 1e-9 * static_cast<double>(bytes.size());
+    std::printf("training::hash  tiles and their tree %.2f GB/s, EVP_sha256 %.2f GB/s\n",
+                gigabytes / best[0], gigabytes / best[1]);
+}
+
+/// What the check of sums adds to products of the large model's shapes.
+void compare_checks() {
+    const cpu::Kernels& k = kernels_for(CpuPath::best);
+    for (const auto& [m, terms, n] : {std::array<size_t, 3>{2048, 512, 1536},
+                                      std::array<size_t, 3>{2048, 2048, 512},
+                                      std::array<size_t, 3>{512, 2048, 2048}}) {
+        std::vector<float> x(m * terms, 0.5F), w(terms * n, 0.25F), c(m * n);
+        cpu::Operand a(k), b(k);
+        a.begin_rows({x.data(), m, terms, terms}, cpu::Side::left);
+        a.fill_rows(0, m);
+        b.begin_cols({w.data(), terms, n, n}, cpu::Side::right);
+        b.fill_cols(0, n);
+        cpu::ProductArgs args;
+        a.set_left(args);
+        b.set_right(args);
+        args.c = c.data(), args.c_stride = args.n = n, args.m = m;
+        std::vector<uint32_t> rows(args.groups * 4), due(n + k.panel), sums(n + k.panel);
+        const auto product = [&](uint32_t* column_sums) {
+            cpu::ProductArgs part = args;
+            part.column_sums = column_sums;
+            constexpr size_t kRows = 96;
+            for (size_t at = 0; at < m; at += kRows)
+                k.product(part, at, std::min(m, at + kRows), 0, n);
+        };
+        const auto best =
+            best_of(60, CLOCK_PROCESS_CPUTIME_ID,
+                    {[&] { product(nullptr); }, [&] {
+                         k.row_sums(rows.data(), args, 0, args.groups);
+                         k.due_sums(due.data(), rows.data(), args, 0, (n + k.panel - 1) / k.panel);
+                         std::fill(sums.begin(), sums.end(), 0);
+                         product(sums.data());
+                         if (!std::equal(due.begin(), due.begin() + static_cast<long>(n),
+                                         sums.begin()))
+                             std::abort();
+                     }});
+        std::printf("training::check/m=%zu/terms=%zu/n=%zu  %.3f ms, checked %.3f ms: +%.1f %%\n",
+                    m, terms, n, 1e3 * best[0], 1e3 * best[1], 100 * (best[1] / best[0] - 1));
+    }
+}
+
 }  // namespace
 
-// usage: bench_rivals [step | product | threads | commit] ...
+// usage: bench_rivals [step | product | threads | commit | hash | check] ...
 int main(int argc, char** argv) {
     bench::restart_with_openblas_settings(argv);
     const std::pair<std::string_view, void (*)()> parts[] = {{"product", compare_products},
                                                              {"step", compare_steps},
                                                              {"commit", compare_hashes},
+                                                             {"hash", compare_hash_kernels},
+                                                             {"check", compare_checks},
                                                              {"threads", compare_threads}};
     std::printf("OpenBLAS kernels: %s, one thread\n", bench::openblas_core());
     for (const auto& [name, run] : parts) {

@@ -233,7 +233,7 @@ private:
                 return unexpected(std::string(training::to_text(step.error())) + " at step " +
                                   std::to_string(run_.state.step));
             const uint32_t loss_bits = step->loss_bits;
-            *step = {};
+            engine_->recycle(std::move(step->gradients));
             run_.loss_bits.push_back(loss_bits);
             if (!is_first()) continue;
             report.on_step(static_cast<uint32_t>(run_.state.step), loss_bits);

@@ -46,18 +46,18 @@ public:
         MPI_Allgather(mine.data(), bytes, MPI_BYTE, all.data(), bytes, MPI_BYTE, MPI_COMM_WORLD);
         return all;
     }
-    void send_to_first(const std::vector<float>& x) override {
+    void send_to_first(const training::Floats& x) override {
         in_pieces(x.size(), [&x](size_t at, int count) {
             MPI_Send(x.data() + at, count, MPI_FLOAT, 0, 0, MPI_COMM_WORLD);
         });
     }
-    void receive(std::vector<float>& x, uint32_t from) override {
+    void receive(training::Floats& x, uint32_t from) override {
         in_pieces(x.size(), [&x, from](size_t at, int count) {
             MPI_Recv(x.data() + at, count, MPI_FLOAT, static_cast<int>(from), 0, MPI_COMM_WORLD,
                      MPI_STATUS_IGNORE);
         });
     }
-    void share(std::vector<float>& x) override {
+    void share(training::Floats& x) override {
         in_pieces(x.size(), [&x](size_t at, int count) {
             MPI_Bcast(x.data() + at, count, MPI_FLOAT, 0, MPI_COMM_WORLD);
         });

@@ -209,25 +209,25 @@ Batch gpt_batch(const Json& f, size_t step, uint32_t length) {
     return batch;
 }
 
-std::vector<const Floats*> data_of(const std::vector<Tensor>& tensors) {
-    std::vector<const Floats*> out;
-    for (const Tensor& t : tensors) out.push_back(&t.data);
+std::vector<std::span<const float>> data_of(const std::vector<Tensor>& tensors) {
+    std::vector<std::span<const float>> out;
+    for (const Tensor& t : tensors) out.push_back(t.data);
     return out;
 }
 
 void check_checkpoint(Suite& suite, const std::string& what, const ModelState& s, const Json& c) {
-    std::vector<const Floats*> all;
+    std::vector<std::span<const float>> all;
     for (size_t k = 0; k < s.w.size(); ++k)
-        for (const Tensor* t : {&s.w[k], &s.m[k], &s.v[k]}) all.push_back(&t->data);
+        for (const Tensor* t : {&s.w[k], &s.m[k], &s.v[k]}) all.push_back(t->data);
     suite.check_sha256(what + " wmv", all, c["sha256_wmv"]);
     suite.check_sha256(what + " w", data_of(s.w), c["sha256_w"]);
     suite.check_sha256(what + " m", data_of(s.m), c["sha256_m"]);
     suite.check_sha256(what + " v", data_of(s.v), c["sha256_v"]);
     for (size_t k = 0; k < s.w.size(); ++k) {
         const Json& t = c["tensors"].array.at(k);
-        suite.check_sha256(what + " tensor w", {&s.w[k].data}, t["w"]);
-        suite.check_sha256(what + " tensor m", {&s.m[k].data}, t["m"]);
-        suite.check_sha256(what + " tensor v", {&s.v[k].data}, t["v"]);
+        suite.check_sha256(what + " tensor w", {s.w[k].data}, t["w"]);
+        suite.check_sha256(what + " tensor m", {s.m[k].data}, t["m"]);
+        suite.check_sha256(what + " tensor v", {s.v[k].data}, t["v"]);
     }
 }
 
@@ -262,7 +262,7 @@ private:
         auto result = engine.run_batch(batch, count(f_["seed"]), s);
         suite_.check_true(name("runs"), logits && result);
         if (!logits || !result) return false;
-        suite_.check_sha256(name("logits"), {&logits->data}, due["sha256_logits"]);
+        suite_.check_sha256(name("logits"), {logits->data}, due["sha256_logits"]);
         suite_.check_sha256(name("gradients"), data_of(result->gradients), due["sha256_grads"]);
         suite_.check_scalar(name("loss"), as_float(result->loss_bits), due["loss"]);
         if (s == 0) check_trace(*logits, result->gradients);

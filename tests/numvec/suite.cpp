@@ -100,12 +100,12 @@ void Suite::check_scalar(const std::string& what, float got, const Json& expecte
     check_true(what, !expected.is_null() && bits_of(got) == word(expected));
 }
 
-void Suite::check_sha256(const std::string& what, const std::vector<const Floats*>& got,
+void Suite::check_sha256(const std::string& what, const std::vector<std::span<const float>>& got,
                          const Json& expected) {
     Sha256 hash;
-    for (const Floats* part : got) {
+    for (const auto part : got) {
         Bytes bytes;
-        for (const float x : *part) append_le(bytes, bits_of(x));
+        for (const float x : part) append_le(bytes, bits_of(x));
         hash.update(bytes);
     }
     check_true(what, to_hex(hash.finish().bytes) == expected.string);

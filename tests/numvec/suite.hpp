@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,7 @@ public:
                      const Json& expected);
     void check_int8(const std::string& what, const std::vector<int8_t>& got, const Json& expected);
     void check_scalar(const std::string& what, float got, const Json& expected);
-    void check_sha256(const std::string& what, const std::vector<const Floats*>& got,
+    void check_sha256(const std::string& what, const std::vector<std::span<const float>>& got,
                       const Json& expected);
     void check_true(const std::string& what, bool ok);
 

@@ -3,6 +3,7 @@
 #include "training/cpu/backend.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -19,6 +20,18 @@ namespace {
 constexpr size_t kRowsPerTask = 64;
 constexpr size_t kColsPerTask = 64;
 constexpr size_t kElementsPerTask = 16384;
+
+/// So many of at most `fitting` rows that the busiest thread has the least to do: where six tasks
+/// of 96 rows make 512, one thread would have a sixth more than the other. Multiples of 16.
+size_t rows_per_task(size_t m, size_t fitting, size_t threads) {
+    size_t best = fitting, least = ~size_t{0};
+    for (size_t rows = fitting; threads > 1 && rows >= 16 && 3 * rows >= fitting; rows -= 16) {
+        const size_t tasks = (m + rows - 1) / rows;
+        const size_t busiest = (tasks + threads - 1) / threads * rows;
+        if (busiest < least) least = busiest, best = rows;
+    }
+    return best;
+}
 }  // namespace
 
 CpuBackend::CpuBackend(const Kernels& kernels, unsigned threads)
@@ -50,8 +63,7 @@ Result<BackendStatus, BackendError> CpuBackend::finish() {
 
 void CpuBackend::ranges(size_t count, size_t step,
                         const std::function<void(size_t, size_t)>& body) {
-    pool_.run((count + step - 1) / step,
-              [&](size_t i, size_t) { body(i * step, std::min(count, (i + 1) * step)); });
+    run_ranges(&pool_, count, step, body);
 }
 
 void CpuBackend::embedding(float* x, const uint32_t* tokens, const float* e, const float* pos,
@@ -143,18 +155,29 @@ void CpuBackend::multiply(float* c, Operand& a, Operand& b, ProductSize size,
         args.c = c;
         args.c_stride = args.n = size.n;
         args.m = size.m;
-        row_sums_.resize(args.groups * 8);
-        due_sums_.resize((size.n + k_.panel - 1) / k_.panel * k_.panel);
-        k_.row_sums(row_sums_.data(), args);
-        k_.due_sums(due_sums_.data(), row_sums_.data(), args);
+        foresee_sums(args);
         before_product(args, attempt);
         const size_t fitting = kBytesOfA / std::max<size_t>(1, a.row_bytes()) / 16 * 16;
-        const size_t shared = (size.m / (2 * pool_.threads()) + 15) / 16 * 16;
-        run_product(args, std::clamp<size_t>(std::min(fitting, shared), 16, 1024));
+        run_product(args, rows_per_task(size.m, std::clamp<size_t>(fitting, 16, 1024),
+                                        pool_.threads()));
         if (sums_ == due_sums_) return;
         ++repeated_;
     }
     failed_ = true;
+}
+
+/// Fills due_sums_ with what the sums of the columns must be.
+void CpuBackend::foresee_sums(const ProductArgs& args) {
+    constexpr size_t kGroupsPerTask = 64, kPanelsPerTask = 16;
+    row_sums_.resize(args.groups * 4);
+    ranges(args.groups, kGroupsPerTask, [&](size_t first, size_t last) {
+        k_.row_sums(row_sums_.data(), args, first, last);
+    });
+    const size_t panels = (args.n + k_.panel - 1) / k_.panel;
+    due_sums_.resize(panels * k_.panel);
+    ranges(panels, kPanelsPerTask, [&](size_t first, size_t last) {
+        k_.due_sums(due_sums_.data(), row_sums_.data(), args, first, last);
+    });
 }
 
 /// Fills sums_ with the sums of the columns.
@@ -167,7 +190,8 @@ void CpuBackend::run_product(ProductArgs args, size_t rows_per_task) {
         part.column_sums = sums_.data() + first / rows_per_task * width;
         k_.product(part, first, last, 0, args.n);
     });
-    for (size_t i = width; i < sums_.size(); ++i) sums_[i % width] += sums_[i];
+    for (size_t task = 1; task < tasks; ++task)
+        for (size_t i = 0; i < width; ++i) sums_[i] += sums_[task * width + i];
     sums_.resize(width);
 }
 
@@ -289,7 +313,11 @@ void CpuBackend::sum_squares(float* out, const float* x, size_t count) {
     add_up(out, x, count, k_.sum_squares);
 }
 void CpuBackend::check_finite(const float* x, size_t count) {
-    nonfinite_ = nonfinite_ || k_.has_nonfinite(x, count);
+    std::atomic<bool> found = false;
+    ranges(count, 4 * kElementsPerTask, [&](size_t first, size_t last) {
+        if (k_.has_nonfinite(x + first, last - first)) found = true;
+    });
+    nonfinite_ = nonfinite_ || found;
 }
 
 void CpuBackend::adamw(const AdamwTensors& t, size_t count, const AdamwScalars& s, float wd) {

@@ -25,6 +25,7 @@ public:
     [[nodiscard]] std::string name() const override { return k_.name; }
     [[nodiscard]] Recipe recipe() const override { return Recipe::rmp1; }
     [[nodiscard]] bool is_host() const override { return true; }
+    [[nodiscard]] Pool* pool() override { return &pool_; }
     [[nodiscard]] void* allocate(size_t bytes) override;
     void release(void* memory) override;
     void upload(void* to, const void* from_host, size_t bytes) override;
@@ -77,6 +78,7 @@ private:
     /// c = a b, checked: `fill` quantises both operands, anew for each attempt.
     void multiply(float* c, Operand& a, Operand& b, ProductSize size,
                   const std::function<void()>& fill);
+    void foresee_sums(const ProductArgs& args);
     void run_product(ProductArgs args, size_t rows_per_task);
     void make_words(uint16_t* out, size_t count, const PhiloxArgs& args);
     void add_up(float* out, const float* x, size_t count, float (*chunk)(const float* x, size_t n));

@@ -106,9 +106,11 @@ struct Kernels {
     void (*product)(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1);
 
     /// What column_sums of all rows must come to, computed by another way: the sums of the rows of
-    /// A as stored (eight numbers of room per group of k), then their products with B.
-    void (*row_sums)(uint32_t* out, const ProductArgs& args);
-    void (*due_sums)(uint32_t* out, const uint32_t* row_sums, const ProductArgs& args);
+    /// A as stored, for groups [g0, g1) of k, in a form of the table's own (four numbers of room
+    /// for each group); then their products with panels [p0, p1) of B.
+    void (*row_sums)(uint32_t* out, const ProductArgs& args, size_t g0, size_t g1);
+    void (*due_sums)(uint32_t* out, const uint32_t* row_sums, const ProductArgs& args, size_t p0,
+                     size_t p1);
     /// Rows of float32 sums in order of k: c[r][n] = fma(a[r][k], b[k][n], c[r][n]) from +0.
     void (*fp32_product)(const Fp32Args& args, size_t m0, size_t m1);
 
@@ -138,6 +140,14 @@ struct Kernels {
 /// SHA-256 of sixteen padded messages of `blocks` 64-byte blocks, `stride` bytes apart; digests are
 /// 32 bytes each. Only where CpuPath::avx512 is there.
 void sha256_lanes_avx512(uint8_t* digests, const uint8_t* messages, size_t stride, size_t blocks);
+
+/// A tile of 32 rows of 128 bytes, `stride` bytes apart.
+struct TileRows {
+    const uint8_t* first = nullptr;
+    size_t stride = 0;
+};
+/// SHA-256(00 | tile) of 32 tiles, read where they lie.
+void sha256_tiles_avx512(uint8_t* digests, const TileRows* tiles);
 
 [[nodiscard]] const Kernels& scalar_kernels();
 [[nodiscard]] const Kernels& avx2_kernels();    ///< nullptr name where not compiled in

@@ -470,18 +470,20 @@ struct PlainPacking {
 
     /// Both panels alike, without a flip: out[k] = the sum of all rows; out[n] = its product with
     /// B.
-    static void row_sums(uint32_t* out, const ProductArgs& a) {
-        for (size_t i = 0; i < a.groups * G; ++i) out[i] = 0;
+    static void row_sums(uint32_t* out, const ProductArgs& a, size_t g0, size_t g1) {
+        for (size_t i = g0 * G; i < g1 * G; ++i) out[i] = 0;
         for (size_t p = 0; p * P < a.m; ++p) {
-            const E* q = reinterpret_cast<const E*>(a.a + p * a.a_panel);
-            for (size_t g = 0; g < a.groups; ++g)
+            const E* q = reinterpret_cast<const E*>(a.a + p * a.a_panel) + g0 * P * G;
+            for (size_t g = g0; g < g1; ++g)
                 for (size_t r = 0; r < P; ++r)
                     for (size_t i = 0; i < G; ++i) out[g * G + i] += static_cast<uint32_t>(*q++);
         }
     }
-    static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& a) {
-        for (size_t p = 0; p * P < a.n; ++p, out += P) {
+    static void due_sums(uint32_t* all, const uint32_t* rows, const ProductArgs& a, size_t p0,
+                         size_t p1) {
+        for (size_t p = p0; p < p1; ++p) {
             const E* q = reinterpret_cast<const E*>(a.b + p * a.b_panel);
+            uint32_t* out = all + p * P;
             for (size_t c = 0; c < P; ++c) out[c] = 0;
             for (size_t g = 0; g < a.groups; ++g)
                 for (size_t c = 0; c < P; ++c)

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/assert.hpp"
+#include "training/memory.hpp"
 
 namespace trainyard::training::cpu {
 
@@ -25,13 +26,13 @@ Buffer::Buffer(Buffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 Buffer::~Buffer() {
-    std::free(data_);
+    release_memory(data_);
 }
 
 uint8_t* Buffer::bytes(size_t count) {
     if (count <= size_) return data_;
-    std::free(data_);
-    data_ = static_cast<uint8_t*>(std::aligned_alloc(64, (count + 63) / 64 * 64));
+    release_memory(data_);
+    data_ = static_cast<uint8_t*>(take_memory(count));
     ASSERT(data_ != nullptr);
     size_ = count;
     return data_;

@@ -165,9 +165,12 @@ struct Avx2 {
         }
     }
 
-    static void row_sums(uint32_t* out, const ProductArgs& args) { Packing::row_sums(out, args); }
-    static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args) {
-        Packing::due_sums(out, rows, args);
+    static void row_sums(uint32_t* out, const ProductArgs& args, size_t g0, size_t g1) {
+        Packing::row_sums(out, args, g0, g1);
+    }
+    static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args, size_t p0,
+                         size_t p1) {
+        Packing::due_sums(out, rows, args, p0, p1);
     }
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
         for (size_t n = n0; n < n1; n += 2 * kPanel)

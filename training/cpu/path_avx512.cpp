@@ -334,45 +334,78 @@ struct Avx512 {
         }
     }
 
-    /// Four rows of four k in each 128-bit lane are turned so that vpdpbusd adds up rows.
-    static void row_sums(uint32_t* out, const ProductArgs& args) {
-        const I turned = _mm512_broadcast_i32x4(
-            _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-        const I ones = _mm512_set1_epi8(1);
-        for (size_t i = 0; i < args.groups * 8; ++i) out[i] = 0;
-        for (size_t p = 0; p * kLeftPanel < args.m; ++p) {
-            const uint8_t* a = args.a + p * args.a_panel;
-            size_t g = 0;
-            for (; g + 2 <= args.groups; g += 2) {
-                const I bytes = _mm512_shuffle_epi8(_mm512_loadu_si512(a + g * 32), turned);
-                const I sum = _mm512_dpbusd_epi32(_mm512_loadu_si512(out + g * 8), bytes, ones);
-                _mm512_storeu_si512(out + g * 8, sum);
-            }
-            for (; g < args.groups; ++g)
-                for (size_t i = 0; i < 32; ++i) out[g * 8 + i % 4] += a[g * 32 + i];
-        }
-        for (size_t g = 0; g < args.groups; ++g)
-            for (size_t i = 0; i < 4; ++i) out[g * 4 + i] = out[g * 8 + i] + out[g * 8 + 4 + i];
+    /// Four rows of four k in each 128-bit lane, or the four bytes of four numbers, change places.
+    static I turned(I x) {
+        return _mm512_shuffle_epi8(
+            x, _mm512_broadcast_i32x4(
+                   _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
     }
-    static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args) {
-        const uint32_t stored =
-            static_cast<uint32_t>((args.m + kLeftPanel - 1) / kLeftPanel * kLeftPanel);
-        for (size_t p = 0; p * kPanel < args.n; ++p) {
-            const uint8_t* b = args.b + p * args.b_panel;
-            // Each stored row of A has its offset.
-            const I extra = _mm512_mullo_epi32(_mm512_loadu_si512(args.sums + p * args.sums_panel),
-                                               set1_int(stored));
-            I sum[4] = {_mm512_sub_epi32(zero_int(), extra), zero_int(), zero_int(), zero_int()};
-            for (size_t g = 0; g < args.groups; ++g) {
-                const I bytes = _mm512_loadu_si512(b + g * 64);
+    /// The sums of four k are stored turned: byte 0 of each, byte 1 of each and so on, which is how
+    /// due_sums multiplies by them.
+    static void row_sums(uint32_t* out, const ProductArgs& args, size_t g0, size_t g1) {
+        size_t g = g0;
+        for (; g + 16 <= g1; g += 16) some_row_sums<8>(out + g * 4, args, g);
+        for (; g + 2 <= g1; g += 2) some_row_sums<1>(out + g * 4, args, g);
+        if (g == g1) return;
+        uint32_t last[4] = {};
+        for (size_t p = 0; p * kLeftPanel < args.m; ++p)
+            for (size_t i = 0; i < 32; ++i) last[i % 4] += args.a[p * args.a_panel + g * 32 + i];
+        const I words = _mm512_castsi128_si512(
+            _mm_loadu_si128(reinterpret_cast<const __m128i*>(last)));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + g * 4),
+                         _mm512_castsi512_si128(turned(words)));
+    }
+    /// 2 N groups from g on; each vector holds two halves of the sums of two groups.
+    template <size_t N>
+    static void some_row_sums(uint32_t* out, const ProductArgs& args, size_t g) {
+        const I ones = _mm512_set1_epi8(1);
+        I sum[N];
+        for (I& s : sum) s = zero_int();
+        for (size_t p = 0; p * kLeftPanel < args.m; ++p) {
+            const uint8_t* a = args.a + p * args.a_panel + g * 32;
+#pragma GCC unroll 8
+            for (size_t i = 0; i < N; ++i)
+                sum[i] =
+                    _mm512_dpbusd_epi32(sum[i], turned(_mm512_loadu_si512(a + i * 64)), ones);
+        }
+        for (size_t i = 0; i < N; ++i) {
+            const I both = add_int(sum[i], _mm512_shuffle_i32x4(sum[i], sum[i], 0xB1));
+            const I two = turned(_mm512_shuffle_i32x4(both, both, 0x08));
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i * 8),
+                                _mm512_castsi512_si256(two));
+        }
+    }
+    static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args, size_t p0,
+                         size_t p1) {
+        size_t p = p0;
+        for (; p + 2 <= p1; p += 2) some_due_sums<2>(out + p * kPanel, rows, args, p);
+        if (p < p1) some_due_sums<1>(out + p * kPanel, rows, args, p);
+    }
+    template <size_t N>
+    static void some_due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args,
+                              size_t p) {
+        const uint8_t* b = args.b + p * args.b_panel;
+        I sum[4][N];
+        for (auto& of_byte : sum)
+            for (I& s : of_byte) s = zero_int();
+        for (size_t g = 0; g < args.groups; ++g)
+#pragma GCC unroll 2
+            for (size_t j = 0; j < N; ++j) {
+                const I bytes = _mm512_loadu_si512(b + j * args.b_panel + g * 64);
 #pragma GCC unroll 4
-                for (unsigned i = 0; i < 4; ++i) {
-                    const I q = _mm512_srai_epi32(_mm512_slli_epi32(bytes, 24 - 8 * i), 24);
-                    sum[i] = add_int(sum[i], _mm512_mullo_epi32(q, set1_int(rows[4 * g + i])));
-                }
+                for (size_t i = 0; i < 4; ++i)
+                    sum[i][j] = _mm512_dpbusd_epi32(sum[i][j], set1_int(rows[4 * g + i]), bytes);
             }
-            const I all = add_int(add_int(sum[0], sum[1]), add_int(sum[2], sum[3]));
-            _mm512_storeu_si512(out + p * kPanel, all);
+        // Each stored row of A has its offset.
+        const auto stored =
+            static_cast<uint32_t>((args.m + kLeftPanel - 1) / kLeftPanel * kLeftPanel);
+        for (size_t j = 0; j < N; ++j) {
+            const I extra = _mm512_mullo_epi32(
+                _mm512_loadu_si512(args.sums + (p + j) * args.sums_panel), set1_int(stored));
+            I all = _mm512_sub_epi32(sum[0][j], extra);
+            for (unsigned i = 1; i < 4; ++i)
+                all = add_int(all, _mm512_slli_epi32(sum[i][j], 8 * i));
+            _mm512_storeu_si512(out + j * kPanel, all);
         }
     }
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
@@ -391,6 +424,15 @@ struct Avx512 {
     static void multiply_add(I& acc, I left, I right) {
         asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(left), "v"(right));
     }
+    /// The lines of C that this block ends with: their stores would else wait for memory.
+    template <size_t N>
+    static void fetch_for_writing(const ProductArgs& args, size_t m, size_t n) {
+        for (size_t r = 0; r < kRows; ++r)
+            for (size_t j = 0; j < N; ++j)
+                asm volatile("prefetchw %0"
+                             :
+                             : "m"(args.c[(m + r) * args.c_stride + n + j * kPanel]));
+    }
     template <size_t N>
     static void block(const ProductArgs& args, size_t m, size_t n, size_t rows) {
         const uint8_t* b = args.b + n / kPanel * args.b_panel;
@@ -405,6 +447,7 @@ struct Avx512 {
 #pragma GCC unroll 8
             for (size_t r = 0; r < kRows; ++r) acc[r][j] = less;
         }
+        fetch_for_writing<N>(args, m, n);
         for (size_t g = 0; g < args.groups; ++g) {
             I right[N];
 #pragma GCC unroll 2

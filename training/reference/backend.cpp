@@ -2,6 +2,8 @@
 // Hands each call of the seam to the plain operator of the same name.
 #include "training/reference/backend.hpp"
 
+#include "training/memory.hpp"
+
 #include <cstdlib>
 #include <cstring>
 
@@ -14,14 +16,13 @@
 namespace trainyard::training::reference {
 
 void* allocate_host(size_t bytes) {
-    const size_t rounded = (bytes + 63) / 64 * 64;
-    void* memory = rounded < bytes ? nullptr : std::aligned_alloc(64, rounded > 0 ? rounded : 64);
-    if (memory != nullptr) std::memset(memory, 0, rounded);
+    void* memory = take_memory(bytes);
+    if (memory != nullptr) std::memset(memory, 0, bytes);
     return memory;
 }
 
 void release_host(void* memory) {
-    std::free(memory);
+    release_memory(memory);
 }
 
 void* ReferenceBackend::allocate(size_t bytes) {
