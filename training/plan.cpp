@@ -144,9 +144,9 @@ void add_scratch(Plan& plan, uint64_t (&largest)[4], const Graph& graph, const N
 uint64_t host_bytes(const Plan& plan, uint32_t micro_batches, unsigned threads, bool saves) {
     const uint64_t set = plan.gradient_bytes;
     const uint64_t sums = 1 + static_cast<uint64_t>(std::bit_width(micro_batches) - 1);
-    // The model file at the end needs one set more than a step does, a checkpoint three.
+    // The model file at the end needs two sets more than a step does, a checkpoint three.
     return plan.state_bytes + sums * set + plan.arena_bytes + plan.operand_bytes +
-           threads * plan.head_bytes + (saves ? 3 : 1) * set;
+           threads * plan.head_bytes + (saves ? 3 : 2) * set;
 }
 
 Result<Plan, ProgramFault> plan(const Program& program) {
