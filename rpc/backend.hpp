@@ -175,6 +175,18 @@ public:
     [[nodiscard]] virtual Result<BlobInfo, BlobError> finish() = 0;
 };
 
+/// A final header and the certificate that makes it so, encoded as docs/spec/consensus.md says.
+struct FinalHeader {
+    Header header;
+    Bytes certificate;
+};
+/// The last block of an epoch, with what shows the validator set that its state fixes
+/// (docs/spec/light.md).
+struct BoundaryProof {
+    FinalHeader final;
+    std::vector<Bytes> witness;
+};
+
 struct SyncStatus {
     uint64_t starting_block = 0, current_block = 0, highest_block = 0;
 };
@@ -234,6 +246,13 @@ public:
     [[nodiscard]] virtual Uint256 next_base_fee(const Header& header) const = 0;
     /// The price of blob gas in the block itself (EIP-4844); zero before that fork.
     [[nodiscard]] virtual Uint256 blob_base_fee(const Header& header) const = 0;
+
+    // --- for those who hold no state
+    /// The highest final block up to `number` that has a certificate of its own; nullopt if none of
+    /// the last hundred has one.
+    [[nodiscard]] virtual std::optional<FinalHeader> final_header(uint64_t number) const = 0;
+    /// Errors: unknown_block: not final yet; state_unavailable: its state is not kept here.
+    [[nodiscard]] virtual Result<BoundaryProof, CallError> boundary(uint64_t epoch) const = 0;
 
     // --- state after the block with this hash
     [[nodiscard]] virtual Result<std::optional<AccountInfo>, StateError> account(

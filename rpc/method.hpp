@@ -52,6 +52,7 @@ struct Method {
 [[nodiscard]] std::span<const Method> debug_methods();
 [[nodiscard]] std::span<const Method> yard_methods();
 [[nodiscard]] std::span<const Method> market_methods();
+[[nodiscard]] std::span<const Method> light_methods();
 [[nodiscard]] std::span<const Method> discover_methods();
 
 /// The whole table in the order of the namespaces' files; names are unique.

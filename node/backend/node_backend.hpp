@@ -65,6 +65,10 @@ public:
     [[nodiscard]] Uint256 next_base_fee(const Header& header) const override;
     [[nodiscard]] Uint256 blob_base_fee(const Header& header) const override;
 
+    [[nodiscard]] std::optional<rpc::FinalHeader> final_header(uint64_t number) const override;
+    [[nodiscard]] Result<rpc::BoundaryProof, rpc::CallError> boundary(
+        uint64_t epoch) const override;
+
     [[nodiscard]] Result<std::optional<rpc::AccountInfo>, rpc::StateError> account(
         const Hash& block_hash, const Address& address) const override;
     [[nodiscard]] Result<Uint256, rpc::StateError> storage(const Hash& block_hash,

@@ -41,6 +41,7 @@ struct Arguments {
     SampleArgs sample;
     JobArgs job;
     ModelArgs model;
+    LightArgs light;
     VerifyArgs verify;
     ProviderArgs provider;
     ValidatorArgs validator;
@@ -385,6 +386,22 @@ void add_model(CLI::App& app, Arguments& a) {
     for (auto* sub : {list, show, describe}) add_rpc(sub, a.model.rpc);
 }
 
+void add_light(CLI::App& app, Arguments& a) {
+    auto* light = command(
+        app, "light",
+        "follow the chain by certificates and proofs, without trusting the node asked",
+        "trainyard light --genesis genesis.json --rpc http://node:8545 --account 0x…\n"
+        "  trainyard light --genesis genesis.json --store light.json --follow",
+        [&a] { return run_light(a.out, a.light); }, a);
+    light->add_option("--genesis", a.light.genesis, "genesis file of the chain")->required();
+    add_rpc(light, a.light.rpc);
+    light->add_option("--store", a.light.store, "file with what was verified, to go on from");
+    light->add_option("--checkpoint", a.light.checkpoint,
+                      "NUMBER:HASH of a boundary from someone trusted; it must be on the chain");
+    light->add_option("--account", a.light.accounts, "prove balance and nonce of this address");
+    light->add_flag("--follow", a.light.follow, "stay, and print each final block");
+}
+
 void add_verify(CLI::App& app, Arguments& a) {
     auto* verify = command(
         app, "verify", "replay an audit from the chain and the blobs, or check a model",
@@ -719,6 +736,7 @@ int run_app(int argc, char** argv) {
     add_provider(app, a);
     add_job(app, a);
     add_model(app, a);
+    add_light(app, a);
     add_verify(app, a);
     add_training(app, a);
     add_data(app, a);

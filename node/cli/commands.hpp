@@ -136,6 +136,15 @@ int run_model_show(const Output& out, const ModelArgs& args);
 /// Title, parents and royalty, said by the account that paid.
 int run_model_describe(const Output& out, const ModelArgs& args);
 
+struct LightArgs {
+    std::string rpc = "http://127.0.0.1:8545";
+    std::string genesis, store, checkpoint;
+    std::vector<std::string> accounts;
+    bool follow = false;
+};
+/// Follows the chain by certificates and proofs alone; the node behind `rpc` need not be trusted.
+int run_light(const Output& out, const LightArgs& args);
+
 struct VerifyArgs {
     std::string rpc = "http://127.0.0.1:8545";
     std::optional<uint64_t> job;

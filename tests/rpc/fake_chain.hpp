@@ -148,6 +148,17 @@ public:
     Uint256 next_base_fee(const Header&) const override { return Uint256(900'000'000); }
     Uint256 blob_base_fee(const Header&) const override { return Uint256(1); }
 
+    std::optional<FinalHeader> final_header(uint64_t number) const override {
+        if (number >= blocks.size() || number == 0) return std::nullopt;
+        return FinalHeader{blocks[number]->block.header, Bytes{0xce, 0x27}};
+    }
+    Result<BoundaryProof, CallError> boundary(uint64_t epoch) const override {
+        using Kind = CallError::Kind;
+        if (epoch > finalised) return unexpected(CallError{Kind::unknown_block, "", {}});
+        if (epoch == 0) return unexpected(CallError{Kind::state_unavailable, "not kept", {}});
+        return BoundaryProof{{blocks[epoch]->block.header, Bytes{0xce}}, {{1, 2}, {3}}};
+    }
+
     Result<std::optional<AccountInfo>, StateError> account(const Hash& at,
                                                            const Address& who) const override {
         if (blocks[0]->hash == at && blocks.size() > 1) return Unexpected(StateError::unavailable);
