@@ -239,6 +239,13 @@ public:
     // --- blocks
     /// nullptr: unknown, not canonical though required to be, or not executed here.
     [[nodiscard]] virtual BlockPtr block(const BlockId& id) const = 0;
+    /// True for a block that is final and whose body and receipts this node has deleted.
+    [[nodiscard]] virtual bool is_pruned(const BlockId& id) const = 0;
+    /// Of the oldest blocks with their state, and with body and receipts.
+    struct OldestKept {
+        uint64_t state = 0, block = 0;
+    };
+    [[nodiscard]] virtual OldestKept oldest_kept() const = 0;
     /// A canonical header without its body, for scans over long ranges.
     [[nodiscard]] virtual std::optional<Header> header(uint64_t number) const = 0;
     [[nodiscard]] virtual std::optional<TxPlace> find_tx(const Hash& hash) const = 0;

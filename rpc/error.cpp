@@ -108,6 +108,10 @@ Error to_error(const CallError& error) {
     ASSERT(false);
 }
 
+Error pruned_history() {
+    return {kPrunedHistory, "pruned history unavailable"};
+}
+
 Error to_error(StateError error) {
     switch (error) {
         case StateError::unknown_block:

@@ -17,6 +17,7 @@ inline constexpr int kInvalidParams = -32602;
 inline constexpr int kServerError = -32000;
 inline constexpr int kResponseTooLarge = -32003;
 inline constexpr int kLimitExceeded = -32005;  ///< graph-node halves its range on this code alone
+inline constexpr int kPrunedHistory = 4444;    ///< as geth has it since it drops old blocks
 inline constexpr int kReverted = 3;
 inline constexpr int kSyncTimeout = 4;  ///< EIP-7966
 
@@ -28,6 +29,7 @@ struct Error {
 
 [[nodiscard]] Error invalid_params(std::string message);
 [[nodiscard]] Error server_error(std::string message);
+[[nodiscard]] Error pruned_history();
 /// "execution reverted: <reason>" with the data, as geth words Error(string) and Panic(uint256).
 [[nodiscard]] Error reverted(BytesView data);
 [[nodiscard]] Error to_error(const CallError& error);

@@ -12,7 +12,9 @@ Outcome block_number(Call& call) {
     return Done{};
 }
 
-Outcome write_or_null(Call& call, const BlockPtr& block) {
+Outcome write_or_null(Call& call, const Result<BlockPtr, Error>& found) {
+    if (!found) return Unexpected(found.error());
+    const BlockPtr& block = *found;
     if (block)
         write_block(call.out, *block, call.args.at<bool>(1));
     else
@@ -29,12 +31,16 @@ Outcome get_block_by_hash(Call& call) {
 }
 
 Outcome get_header_by_number(Call& call) {
-    const auto block = find_block(call.backend, call.args.at<BlockId>(0));
+    const auto found = find_block(call.backend, call.args.at<BlockId>(0));
+    if (!found) return Unexpected(found.error());
+    const BlockPtr& block = *found;
     block ? write_header(call.out, block->hash, block->block.header) : void(call.out.null());
     return Done{};
 }
 
-Outcome write_count(Call& call, const BlockPtr& block) {
+Outcome write_count(Call& call, const Result<BlockPtr, Error>& found) {
+    if (!found) return Unexpected(found.error());
+    const BlockPtr& block = *found;
     block ? call.out.quantity(uint64_t{block->block.txs.size()}) : call.out.null();
     return Done{};
 }
@@ -48,7 +54,9 @@ Outcome tx_count_by_number(Call& call) {
 }
 
 Outcome get_block_receipts(Call& call) {
-    const auto block = find_block(call.backend, call.args.at<BlockId>(0));
+    const auto found = find_block(call.backend, call.args.at<BlockId>(0));
+    if (!found) return Unexpected(found.error());
+    const BlockPtr& block = *found;
     if (!block) {
         call.out.null();
         return Done{};
@@ -63,13 +71,17 @@ Outcome get_block_receipts(Call& call) {
 
 /// There are no uncles on a chain that forks only by view.
 Outcome uncle_count_by_number(Call& call) {
-    const auto block = find_block(call.backend, call.args.at<BlockId>(0));
+    const auto found = find_block(call.backend, call.args.at<BlockId>(0));
+    if (!found) return Unexpected(found.error());
+    const BlockPtr& block = *found;
     block ? call.out.quantity(uint64_t{block->block.ommers.size()}) : call.out.null();
     return Done{};
 }
 
 Outcome uncle_count_by_hash(Call& call) {
-    const auto block = find_block(call.backend, BlockByHash{call.args.at<Hash>(0), false});
+    const auto found = find_block(call.backend, BlockByHash{call.args.at<Hash>(0), false});
+    if (!found) return Unexpected(found.error());
+    const BlockPtr& block = *found;
     block ? call.out.quantity(uint64_t{block->block.ommers.size()}) : call.out.null();
     return Done{};
 }
@@ -79,9 +91,9 @@ Outcome no_uncle(Call& call) {
     return Done{};
 }
 
-void write_capability(JsonWriter& out, std::string_view name) {
+void write_capability(JsonWriter& out, std::string_view name, uint64_t oldest) {
     out.key(name).begin_object().key("disabled").boolean(false);
-    out.key("oldestBlock").quantity(uint64_t{0}).end_object();
+    out.key("oldestBlock").quantity(oldest).end_object();
 }
 
 Outcome capabilities(Call& call) {
@@ -89,8 +101,11 @@ Outcome capabilities(Call& call) {
     call.out.begin_object().key("head").begin_object();
     call.out.key("number").quantity(block->block.header.number).key("hash").data(block->hash);
     call.out.end_object();
-    for (const auto* name : {"state", "tx", "logs", "receipts", "blocks", "stateproofs"})
-        write_capability(call.out, name);
+    const auto oldest = call.backend.oldest_kept();
+    for (const auto* name : {"state", "stateproofs"})
+        write_capability(call.out, name, oldest.state);
+    for (const auto* name : {"tx", "logs", "receipts", "blocks"})
+        write_capability(call.out, name, oldest.block);
     call.out.end_object();
     return Done{};
 }

@@ -116,6 +116,7 @@ private:
         call_.out.key("reward").begin_array();
         for (uint64_t n = first; n <= last; ++n) {
             const auto block = call_.backend.block(n);
+            if (!block && call_.backend.is_pruned(n)) return Unexpected(pruned_history());
             if (!block) return Unexpected(server_error("header not found"));
             write_rewards(call_.out, *block, percentiles);
         }

@@ -51,7 +51,9 @@ bool write_matches(Call& call, const LogFilter& filter, const FullBlock& block, 
 }
 
 Outcome write_logs_of_block(Call& call, const LogFilter& filter) {
-    const auto block = find_block(call.backend, BlockByHash{*filter.block_hash, false});
+    const auto looked_up = find_block(call.backend, BlockByHash{*filter.block_hash, false});
+    if (!looked_up) return Unexpected(looked_up.error());
+    const BlockPtr& block = *looked_up;
     if (!block) return Unexpected(server_error("unknown block"));
     uint64_t found = 0;
     call.out.begin_array();
@@ -72,6 +74,7 @@ Outcome write_logs(Call& call, const LogFilter& filter) {
         const auto header = call.backend.header(number);
         if (!header || !test.may_match(header->logs_bloom)) continue;
         const auto block = call.backend.block(number);
+        if (!block && call.backend.is_pruned(number)) return Unexpected(pruned_history());
         if (block && !write_matches(call, filter, *block, found))
             return Unexpected(too_many_results(call.service.options().log_results_max));
     }

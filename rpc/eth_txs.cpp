@@ -22,7 +22,9 @@ Outcome get_transaction_by_hash(Call& call) {
     return Done{};
 }
 
-Outcome write_tx_of(Call& call, const BlockPtr& block) {
+Outcome write_tx_of(Call& call, const Result<BlockPtr, Error>& found) {
+    if (!found) return Unexpected(found.error());
+    const BlockPtr& block = *found;
     const uint64_t index = call.args.at<uint64_t>(1);
     if (block && index < block->block.txs.size())
         write_mined_tx(call.out, *block, index);
@@ -39,10 +41,12 @@ Outcome get_transaction_by_block_number(Call& call) {
     return write_tx_of(call, find_block(call.backend, call.args.at<BlockId>(0)));
 }
 
-Outcome write_raw_of(Call& call, const BlockPtr& block) {
+Outcome write_raw_of(Call& call, const Result<BlockPtr, Error>& found) {
+    if (!found) return Unexpected(found.error());
+    const BlockPtr& block = *found;
     const uint64_t index = call.args.at<uint64_t>(1);
-    const bool found = block && index < block->block.txs.size();
-    call.out.data(BytesView(found ? encode_tx(block->block.txs[index]) : Bytes{}));
+    const bool is_there = block && index < block->block.txs.size();
+    call.out.data(BytesView(is_there ? encode_tx(block->block.txs[index]) : Bytes{}));
     return Done{};
 }
 

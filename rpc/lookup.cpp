@@ -4,15 +4,17 @@
 
 namespace trainyard::rpc {
 
-BlockPtr find_block(const Backend& backend, const BlockId& id) {
+Result<BlockPtr, Error> find_block(const Backend& backend, const BlockId& id) {
     const auto* tag = std::get_if<Tag>(&id);
     if (tag && *tag == Tag::pending) return backend.block(Tag::latest);
-    return backend.block(id);
+    auto block = backend.block(id);
+    if (!block && backend.is_pruned(id)) return Unexpected(pruned_history());
+    return block;
 }
 
 Result<BlockPtr, Error> require_block(const Backend& backend, const BlockId& id) {
     auto block = find_block(backend, id);
-    if (block) return block;
+    if (!block || *block) return block;
     const auto* by_hash = std::get_if<BlockByHash>(&id);
     if (!by_hash) return Unexpected(server_error("header not found"));
     if (by_hash->require_canonical && backend.block(BlockByHash{by_hash->hash, false}))

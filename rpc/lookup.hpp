@@ -6,9 +6,9 @@
 
 namespace trainyard::rpc {
 
-/// The block, or nullptr where the method answers null for an unknown one.
-[[nodiscard]] BlockPtr find_block(const Backend& backend, const BlockId& id);
-/// The block, or "header not found" / "header for hash not found".
+/// The block, or nullptr where the method answers null for an unknown one. Error: pruned here.
+[[nodiscard]] Result<BlockPtr, Error> find_block(const Backend& backend, const BlockId& id);
+/// The block, or "header not found" / "header for hash not found", or pruned here.
 [[nodiscard]] Result<BlockPtr, Error> require_block(const Backend& backend, const BlockId& id);
 /// The block named by optional parameter `i`, the head without it.
 [[nodiscard]] Result<BlockPtr, Error> block_argument(const Call& call, size_t i);

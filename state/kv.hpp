@@ -43,6 +43,9 @@ public:
     /// Calls `visit(key, value)` in key order for keys with this prefix until it returns false.
     virtual void scan(BytesView prefix,
                       const std::function<bool(BytesView key, BytesView value)>& visit) const = 0;
+    /// Gives back the space of what was erased between two keys. May take long; safe beside all
+    /// else.
+    virtual void compact(BytesView /*first*/, BytesView /*last*/) {}
     /// The first read that failed; such a read answered "absent". Stays set.
     [[nodiscard]] virtual std::optional<KvError> read_failure() const { return std::nullopt; }
 };

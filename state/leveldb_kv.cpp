@@ -78,6 +78,11 @@ public:
         if (!at->status().ok()) note(at->status());
     }
 
+    void compact(BytesView first, BytesView last) override {
+        const leveldb::Slice begin = slice(first), end = slice(last);
+        db_->CompactRange(&begin, &end);
+    }
+
     std::optional<KvError> read_failure() const override {
         const int code = failure_.load();
         return code < 0 ? std::nullopt : std::optional(static_cast<KvError>(code));

@@ -120,6 +120,26 @@ std::optional<StateRecord> decode_state(BytesView record) {
     return outer.finish() ? std::optional(state) : std::nullopt;
 }
 
+Bytes encode_kept(const KeptRecord& kept) {
+    rlp::Writer out;
+    out.begin_list().bytes(as_bytes(to_text(kept.mode))).number(kept.first_state);
+    return out.number(kept.first_block).number(kept.next_journal).end_list().take();
+}
+
+std::optional<KeptRecord> decode_kept(BytesView record) {
+    KeptRecord kept;
+    rlp::Fields outer(record);
+    outer.list([&](rlp::Fields& in) {
+        const auto mode = pruning_from(as_text(in.view()));
+        if (!mode) return in.fail(rlp::Error::bad_value);
+        kept.mode = *mode;
+        kept.first_state = in.number();
+        kept.first_block = in.number();
+        kept.next_journal = in.number();
+    });
+    return outer.finish() ? std::optional(kept) : std::nullopt;
+}
+
 Bytes encode_diff(const StateDiff& diff) {
     rlp::Writer out;
     out.begin_list().begin_list();

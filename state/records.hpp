@@ -10,6 +10,7 @@
 #include "core/block.hpp"
 #include "core/bytes.hpp"
 #include "core/uint256.hpp"
+#include "state/pruning.hpp"
 #include "state/trie.hpp"
 #include "state/view.hpp"
 #include "state/world.hpp"
@@ -68,6 +69,17 @@ struct StateRecord {
 };
 [[nodiscard]] Bytes encode_state(const StateRecord& state);
 [[nodiscard]] std::optional<StateRecord> decode_state(BytesView record);
+
+/// record `kept`: rlp([mode as text, first state, first block, next journal]). States before the
+/// first one may lack nodes; of blocks before the first one, but genesis, the header and the
+/// certificate are left.
+struct KeptRecord {
+    Pruning mode = Pruning::archive;
+    uint64_t first_state = 0, first_block = 0;
+    uint64_t next_journal = 0;  ///< whose nodes have not been deleted
+};
+[[nodiscard]] Bytes encode_kept(const KeptRecord& kept);
+[[nodiscard]] std::optional<KeptRecord> decode_kept(BytesView record);
 
 [[nodiscard]] Bytes encode_diff(const StateDiff& diff);
 [[nodiscard]] std::optional<StateDiff> decode_diff(BytesView record);

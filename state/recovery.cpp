@@ -40,12 +40,12 @@ Result<std::optional<Head>, StoreError> World::Impl::read_head() const {
 std::optional<StoreError> World::Impl::check_block(const Head& at) const {
     const uint64_t number = at.header.number;
     const auto body = kv.get(record_key(Table::body, number));
-    const auto kept = kv.get(record_key(Table::receipts, number));
+    const auto receipts = kv.get(record_key(Table::receipts, number));
     if (!body) return missing("missing block body", block_name(number));
     const auto block = join_block(encode_header(at.header), *body);
     if (!block) return malformed("malformed block body", block_name(number));
-    if (!kept) return missing("missing receipts", block_name(number));
-    const auto decoded = decode_receipts(*kept);
+    if (!receipts) return missing("missing receipts", block_name(number));
+    const auto decoded = decode_receipts(*receipts);
     if (!decoded || decoded->size() != block->txs.size())
         return malformed("malformed receipts", block_name(number));
     if (kv.get(record_key(Table::number, at.hash)) != big_endian(number, 8))
@@ -104,9 +104,37 @@ Result<Done, StoreError> World::Impl::replay(uint64_t number, const Hash& parent
     return Done{};
 }
 
+/// The mode that the store has, and that it shall have.
+Result<Done, StoreError> World::Impl::read_kept() {
+    if (const auto record = kv.get(meta_key("kept"))) {
+        const auto stored = decode_kept(*record);
+        if (!stored)
+            return unexpected(malformed("malformed record of what is kept", "record 'kept'"));
+        kept = *stored;
+    }
+    first_state = kept.first_state;
+    first_block = kept.first_block;
+    if (!options.pruning || *options.pruning == kept.mode) return Done{};
+    if (*options.pruning < kept.mode)
+        return unexpected(StoreError{
+            StoreError::Kind::wrong_mode,
+            "the store was pruned as '" + std::string(to_text(kept.mode)) +
+                "' and cannot become '" + std::string(to_text(*options.pruning)) + "'",
+            "record 'kept'",
+            "what was deleted cannot come back: leave --pruning away, or begin with an empty data "
+            "folder and synchronise again"});
+    kept.mode = *options.pruning;
+    Batch batch;
+    batch.put(meta_key("kept"), encode_kept(kept));
+    if (const auto written = kv.write(batch, Durability::synced); !written)
+        return unexpected(refused(written.error(), "the mode of pruning"));
+    return Done{};
+}
+
 Result<Done, StoreError> World::Impl::recover(const SideBySide& side_by_side) {
     auto found = read_head();
     if (!found) return unexpected(found.error());
+    if (auto read = read_kept(); !read) return read;
     if (!*found) return Done{};
     if (auto error = check_block(**found)) return unexpected(*std::move(error));
     const uint64_t number = (*found)->header.number;

@@ -38,10 +38,10 @@ std::optional<StoreError> find_fault(const Commit& commit, const std::optional<H
 }  // namespace
 
 /// Reads the tables and looks afterwards whether they were still before its block.
-class World::FlatView final : public StateView {
+class World::FlatView final : public StateView, private NodeSource {
 public:
     FlatView(const Impl& world, uint64_t number, const Hash& root)
-        : world_(world), number_(number), trie_(world, root) {}
+        : world_(world), number_(number), trie_(*this, root) {}
 
     [[nodiscard]] std::optional<Account> account(const Address& address) const override {
         if (const auto changed = world_.dirty.account(address, number_)) return *changed;
@@ -64,6 +64,13 @@ public:
     [[nodiscard]] Bytes code(const Hash& code_hash) const override { return trie_.code(code_hash); }
 
 private:
+    [[nodiscard]] NodePtr node(const Hash& hash, std::string_view place) const override {
+        return world_.node(hash, place);
+    }
+    /// A state that has gone meanwhile is no damage.
+    void report(const TrieError& error) const override {
+        if (world_.keeps_state(number_)) world_.report(error);
+    }
     /// A flush says where it goes before it writes, so that whoever has read what it wrote sees it
     /// here.
     [[nodiscard]] bool is_overtaken() const { return world_.tables_at > number_; }
@@ -149,7 +156,8 @@ std::optional<Block> World::block_by_number(uint64_t number) const {
     if (!header) return std::nullopt;
     const auto body = impl_->kv.get(record_key(Table::body, number));
     auto block = body ? join_block(*header, *body) : std::nullopt;
-    if (!block) impl_->note(malformed("missing or malformed block", block_name(number)));
+    if (!block && keeps_block(number))
+        impl_->note(malformed("missing or malformed block", block_name(number)));
     return block;
 }
 
@@ -188,6 +196,10 @@ std::optional<TxLocation> World::tx_location(const Hash& tx_hash) const {
 
 std::optional<Bytes> World::certificate(uint64_t number) const {
     return impl_->kv.get(record_key(Table::certificate, number));
+}
+
+std::optional<Bytes> World::extra(BytesView key) const {
+    return impl_->kv.get(key);
 }
 
 const NodeSource& World::nodes() const {

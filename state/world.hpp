@@ -12,6 +12,7 @@
 #include "core/bytes.hpp"
 #include "core/result.hpp"
 #include "state/kv.hpp"
+#include "state/pruning.hpp"
 #include "state/trie.hpp"
 #include "state/view.hpp"
 
@@ -25,6 +26,7 @@ struct StoreError {
         wrong_format,  ///< written by another version of the program
         wrong_parent,  ///< a block that does not follow the head
         refused,       ///< the key-value store did not read or write
+        wrong_mode,    ///< what was pruned cannot come back
     };
     Kind kind;
     std::string what, where, what_to_do;
@@ -62,6 +64,10 @@ public:
         /// Final states that are kept in memory before a flush is due: by size and by number.
         size_t dirty_bytes = size_t{128} << 20;
         size_t dirty_blocks = 64;
+        /// nullopt: as the store has it; a new store is an archive.
+        std::optional<Pruning> pruning = {};
+        /// nullopt: that of the mode. For tests.
+        std::optional<Retention> retention = {};
     };
 
     /// Recovers the head, makes again the states that were in memory only, and checks that what the
@@ -91,6 +97,21 @@ public:
     };
     [[nodiscard]] DirtySize dirty_size() const;
 
+    /// Deletes a part of what the mode does not keep, and gives space back now and then; false when
+    /// nothing is left to do. On the thread that flushes.
+    [[nodiscard]] Result<bool, StoreError> prune();
+    struct Kept {
+        Pruning mode = Pruning::archive;
+        uint64_t first_state = 0;  ///< states of blocks from this one on are whole
+        uint64_t first_block = 0;  ///< so are bodies, receipts and indices; those of genesis always
+    };
+    [[nodiscard]] Kept kept() const;
+    /// Ask after reading: an old state may go while it is read.
+    [[nodiscard]] bool keeps_state(uint64_t number) const { return number >= kept().first_state; }
+    [[nodiscard]] bool keeps_block(uint64_t number) const {
+        return number == 0 || number >= kept().first_block;
+    }
+
     [[nodiscard]] std::optional<Header> header_by_number(uint64_t number) const;
     [[nodiscard]] std::optional<Block> block_by_number(uint64_t number) const;
     [[nodiscard]] std::optional<Block> block_by_hash(const Hash& hash) const;
@@ -98,6 +119,8 @@ public:
     [[nodiscard]] std::optional<std::vector<Receipt>> receipts(uint64_t number) const;
     [[nodiscard]] std::optional<TxLocation> tx_location(const Hash& tx_hash) const;
     [[nodiscard]] std::optional<Bytes> certificate(uint64_t number) const;
+    /// A record that came with Commit::extra.
+    [[nodiscard]] std::optional<Bytes> extra(BytesView key) const;
 
     /// Nodes and codes of all final states.
     [[nodiscard]] const NodeSource& nodes() const;

@@ -38,6 +38,17 @@ struct World::Impl final : NodeSource {
                                                   const SideBySide& side_by_side);
     [[nodiscard]] Result<Hash, StoreError> root_of(uint64_t number) const;
 
+    [[nodiscard]] Result<Done, StoreError> read_kept();
+    [[nodiscard]] bool keeps_state(uint64_t number) const { return number >= first_state; }
+
+    // --- pruning (prune.cpp)
+    [[nodiscard]] Retention retention() const {
+        return options.retention ? *options.retention : retention_of(kept.mode);
+    }
+    [[nodiscard]] Result<bool, StoreError> prune_states(uint64_t head_number);
+    [[nodiscard]] Result<bool, StoreError> prune_blocks(uint64_t head_number);
+    void compact_if_due();
+
     // --- writing (flush.cpp)
     void put_first_state(Batch& batch, const Commit& commit) const;
     [[nodiscard]] Result<Done, StoreError> flush();
@@ -48,7 +59,10 @@ struct World::Impl final : NodeSource {
     mutable TopNodes top;
     mutable NodeCache cache;
     Dirty dirty;
-    std::mutex flush_mutex;  ///< one flush at a time
+    std::mutex flush_mutex;  ///< one flush or deletion at a time
+    KeptRecord kept;         ///< changed by the thread that prunes, under flush_mutex
+    size_t erased = 0;       ///< records since space was given back
+    std::atomic<uint64_t> first_state = 0, first_block = 0;  ///< for readers
     /// The tables hold the state after this block, or are on their way to it.
     std::atomic<uint64_t> tables_at = 0;
 

@@ -96,12 +96,18 @@ struct NodeBackend::Scene {
     consensus::ExecutionContext context;
 };
 
+Result<Done, rpc::CallError> NodeBackend::check_state(const Hash& block_hash) const {
+    if (parts_.chain.keeps_state(block_hash)) return Done{};
+    return unexpected(rpc::CallError{Kind::state_unavailable, "the state was pruned", {}});
+}
+
 Result<std::unique_ptr<NodeBackend::Scene>, rpc::CallError> NodeBackend::scene(
     const Hash& block_hash, const rpc::Overrides& overrides) const {
     const auto block = parts_.chain.by_hash(block_hash);
     auto view = parts_.chain.view(block_hash);
     if (block == nullptr || view == nullptr)
         return unexpected(rpc::CallError{Kind::unknown_block, "header not found", {}});
+    if (auto whole = check_state(block_hash); !whole) return unexpected(whole.error());
     auto env = consensus::env_of(block->block.header, parts_.chain.config());
     apply(overrides.block, env);
     auto hashes = [&chain = parts_.chain, block_hash](uint64_t number) {
@@ -118,6 +124,7 @@ Result<rpc::CallOutcome, rpc::CallError> NodeBackend::call(const Hash& block_has
     const auto on = scene(block_hash, overrides);
     if (!on) return unexpected(on.error());
     auto done = consensus::simulate_call((*on)->view, (*on)->context, request_of(request));
+    if (auto whole = check_state(block_hash); !whole) return unexpected(whole.error());
     if (!done) return unexpected(refused(done.error()));
     return outcome_of(std::move(*done));
 }
@@ -128,6 +135,7 @@ Result<uint64_t, rpc::CallError> NodeBackend::estimate_gas(const Hash& block_has
     const auto on = scene(block_hash, overrides);
     if (!on) return unexpected(on.error());
     const auto gas = consensus::estimate_gas((*on)->view, (*on)->context, request_of(request));
+    if (auto whole = check_state(block_hash); !whole) return unexpected(whole.error());
     if (!gas) return unexpected(error_of(gas.error()));
     return *gas;
 }
@@ -137,6 +145,7 @@ Result<rpc::AccessListOutcome, rpc::CallError> NodeBackend::create_access_list(
     const auto on = scene(block_hash, {});
     if (!on) return unexpected(on.error());
     auto made = consensus::create_access_list((*on)->view, (*on)->context, request_of(request));
+    if (auto whole = check_state(block_hash); !whole) return unexpected(whole.error());
     if (!made) return unexpected(refused(made.error()));
     rpc::AccessListOutcome out{std::move(made->access_list), made->outcome.gas_used, {}};
     if (made->outcome.status != vm::Status::success)

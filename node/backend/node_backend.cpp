@@ -70,6 +70,20 @@ rpc::BlockPtr NodeBackend::block(const rpc::BlockId& id) const {
     return nullptr;
 }
 
+bool NodeBackend::is_pruned(const rpc::BlockId& id) const {
+    const auto& chain = parts_.chain;
+    if (const auto* number = std::get_if<uint64_t>(&id))
+        return *number <= chain.finalised()->height() && chain.is_pruned(*number);
+    const auto* by_hash = std::get_if<rpc::BlockByHash>(&id);
+    const auto number = by_hash != nullptr ? chain.final_number(by_hash->hash) : std::nullopt;
+    return number && chain.is_pruned(*number);
+}
+
+rpc::Backend::OldestKept NodeBackend::oldest_kept() const {
+    const auto kept = parts_.chain.store_status().kept;
+    return {kept.first_state, kept.first_block};
+}
+
 std::optional<Header> NodeBackend::header(uint64_t number) const {
     const auto found = parts_.chain.by_number(number);
     return found ? std::optional(found->block.header) : std::nullopt;
@@ -94,11 +108,24 @@ Uint256 NodeBackend::blob_base_fee(const Header& header) const {
 
 // --- state
 
-Result<std::optional<rpc::AccountInfo>, rpc::StateError> NodeBackend::account(
-    const Hash& block_hash, const Address& address) const {
+/// What `read` finds in a state that is whole before and after.
+template <class Read>
+auto NodeBackend::read_state(const Hash& block_hash, const Read& read) const
+    -> Result<decltype(read(std::declval<const state::StateView&>())), rpc::StateError> {
     const auto view = parts_.chain.view(block_hash);
     if (view == nullptr) return unexpected(rpc::StateError::unknown_block);
-    const auto found = view->account(address);
+    if (!parts_.chain.keeps_state(block_hash)) return unexpected(rpc::StateError::unavailable);
+    auto found = read(*view);
+    if (!parts_.chain.keeps_state(block_hash)) return unexpected(rpc::StateError::unavailable);
+    return found;
+}
+
+Result<std::optional<rpc::AccountInfo>, rpc::StateError> NodeBackend::account(
+    const Hash& block_hash, const Address& address) const {
+    const auto account =
+        read_state(block_hash, [&](const auto& view) { return view.account(address); });
+    if (!account) return unexpected(account.error());
+    const auto& found = *account;
     if (!found) return std::optional<rpc::AccountInfo>();
     return std::optional(
         rpc::AccountInfo{found->nonce, found->balance, found->code_hash, found->storage_root});
@@ -107,18 +134,15 @@ Result<std::optional<rpc::AccountInfo>, rpc::StateError> NodeBackend::account(
 Result<Uint256, rpc::StateError> NodeBackend::storage(const Hash& block_hash,
                                                       const Address& address,
                                                       const Uint256& slot) const {
-    const auto view = parts_.chain.view(block_hash);
-    if (view == nullptr) return unexpected(rpc::StateError::unknown_block);
-    return view->storage(address, slot);
+    return read_state(block_hash, [&](const auto& view) { return view.storage(address, slot); });
 }
 
 Result<Bytes, rpc::StateError> NodeBackend::code(const Hash& block_hash,
                                                  const Address& address) const {
-    const auto view = parts_.chain.view(block_hash);
-    if (view == nullptr) return unexpected(rpc::StateError::unknown_block);
-    const auto found = view->account(address);
-    if (!found || found->code_hash == kEmptyCodeHash) return Bytes();
-    return view->code(found->code_hash);
+    return read_state(block_hash, [&](const auto& view) {
+        const auto found = view.account(address);
+        return found && found->code_hash != kEmptyCodeHash ? view.code(found->code_hash) : Bytes();
+    });
 }
 
 Result<rpc::AccountProof, rpc::StateError> NodeBackend::proof(

@@ -60,6 +60,8 @@ public:
     [[nodiscard]] std::vector<rpc::ValidatorInfo> validators() const override;
 
     [[nodiscard]] rpc::BlockPtr block(const rpc::BlockId& id) const override;
+    [[nodiscard]] bool is_pruned(const rpc::BlockId& id) const override;
+    [[nodiscard]] OldestKept oldest_kept() const override;
     [[nodiscard]] std::optional<Header> header(uint64_t number) const override;
     [[nodiscard]] std::optional<rpc::TxPlace> find_tx(const Hash& hash) const override;
     [[nodiscard]] Uint256 next_base_fee(const Header& header) const override;
@@ -113,6 +115,10 @@ public:
     [[nodiscard]] rpc::BlockPtr full(const chain::ChainBlockPtr& block) const;
 
 private:
+    template <class Read>
+    [[nodiscard]] auto read_state(const Hash& block_hash, const Read& read) const
+        -> Result<decltype(read(std::declval<const state::StateView&>())), rpc::StateError>;
+    [[nodiscard]] Result<Done, rpc::CallError> check_state(const Hash& block_hash) const;
     struct Scene;  ///< a state with overrides and the block environment on top of it
     [[nodiscard]] Result<std::unique_ptr<Scene>, rpc::CallError> scene(
         const Hash& block_hash, const rpc::Overrides& overrides) const;

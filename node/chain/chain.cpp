@@ -46,6 +46,10 @@ state::NodePtr BranchNodes::node(const Hash& hash, std::string_view place) const
     return world_.nodes().node(hash, place);
 }
 
+void BranchNodes::report(const state::TrieError& error) const {
+    if (world_.keeps_state(base_)) world_.nodes().report(error);
+}
+
 Uint256 BranchView::storage(const Address& address, const Uint256& slot) const {
     for (auto it = branch_.above.rbegin(); it != branch_.above.rend(); ++it) {
         const auto& accounts = (*it)->diff.accounts;
@@ -76,13 +80,15 @@ std::shared_ptr<const BranchView> Chain::Impl::view_of(const Branch& branch) con
 
 Result<Done, ChainError> Chain::Impl::commit_one(const ChainBlockPtr& block,
                                                  BytesView certificate) {
+    const state::Batch extra = sets ? sets->take_unsaved() : state::Batch{};
     const auto done = world->commit_block({block->block,
                                            block->receipts,
                                            {block, &block->diff},
                                            {block, &block->update},
                                            certificate,
-                                           nullptr});
+                                           &extra});
     if (!done) return unexpected(store_error(done.error()));
+    if (sets) sets->on_final(Height{block->height()});
     keeper.wake();
     store.remember(block);
     bool moved = false;
@@ -271,6 +277,27 @@ std::optional<Chain::TxPlace> Chain::find_tx(const Hash& hash) const {
     auto block = place ? impl_->store.by_number(place->block_number) : nullptr;
     if (block == nullptr || place->index >= block->block.txs.size()) return std::nullopt;
     return TxPlace{std::move(block), place->index};
+}
+
+bool Chain::keeps_state(const Hash& block_hash) const {
+    {
+        const std::lock_guard lock(impl_->mutex);
+        if (impl_->tree.find(block_hash) != nullptr) return true;
+    }
+    const auto number = final_number(block_hash);
+    return number && impl_->world->keeps_state(*number);
+}
+
+bool Chain::is_pruned(uint64_t number) const {
+    return !impl_->world->keeps_block(number);
+}
+
+std::optional<uint64_t> Chain::final_number(const Hash& block_hash) const {
+    return impl_->world->number_of_hash(block_hash);
+}
+
+Chain::StoreStatus Chain::store_status() const {
+    return {impl_->world->kept(), impl_->world->dirty_size()};
 }
 
 std::shared_ptr<const state::StateView> Chain::view(const Hash& block_hash) const {

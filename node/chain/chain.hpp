@@ -131,6 +131,17 @@ public:
         size_t index = 0;
     };
     [[nodiscard]] std::optional<TxPlace> find_tx(const Hash& hash) const;
+    /// Whether the state after a block is whole. Ask again after reading an old one, which may go
+    /// meanwhile; what is read of a state that is gone is not damage.
+    [[nodiscard]] bool keeps_state(const Hash& block_hash) const;
+    /// True for a final block of which only header and certificate are left.
+    [[nodiscard]] bool is_pruned(uint64_t number) const;
+    [[nodiscard]] std::optional<uint64_t> final_number(const Hash& block_hash) const;
+    struct StoreStatus {
+        state::World::Kept kept;
+        state::World::DirtySize dirty;
+    };
+    [[nodiscard]] StoreStatus store_status() const;
     /// The state after a block; null if it is unknown here.
     [[nodiscard]] std::shared_ptr<const state::StateView> view(const Hash& block_hash) const;
     /// The trie below a block's state root, for proofs; null if it is unknown here.

@@ -14,13 +14,15 @@ namespace trainyard::node::chain {
 /// Trie nodes of a branch of executed blocks over those of the final states.
 class BranchNodes final : public state::NodeSource {
 public:
-    BranchNodes(const state::World& world, std::vector<ChainBlockPtr> branch)
-        : world_(world), branch_(std::move(branch)) {}
+    BranchNodes(const state::World& world, uint64_t base, std::vector<ChainBlockPtr> branch)
+        : world_(world), base_(base), branch_(std::move(branch)) {}
     [[nodiscard]] state::NodePtr node(const Hash& hash, std::string_view place) const override;
-    void report(const state::TrieError& error) const override { world_.nodes().report(error); }
+    /// An old state that has gone meanwhile is no damage.
+    void report(const state::TrieError& error) const override;
 
 private:
     const state::World& world_;
+    const uint64_t base_;  ///< number of the final block below
     std::vector<ChainBlockPtr> branch_;
 };
 
@@ -37,7 +39,7 @@ class BranchView final : public state::StateView {
 public:
     BranchView(const state::World& world, const Branch& branch)
         : branch_(branch),
-          nodes_(std::make_shared<const BranchNodes>(world, branch.above)),
+          nodes_(std::make_shared<const BranchNodes>(world, branch.base->height(), branch.above)),
           trie_(*nodes_, branch.tip()->block.header.state_root),
           flat_(world.flat_at(branch.base->block.header)) {}
     [[nodiscard]] std::optional<state::Account> account(const Address& address) const override {

@@ -2,13 +2,52 @@
 // Reading sets, and falling back to the one before.
 #include "node/chain/sets.hpp"
 
+#include <utility>
+
 #include "core/assert.hpp"
+#include "core/rlp.hpp"
 #include "state/trie.hpp"
 
 namespace trainyard::node::chain {
 namespace {
 
 constexpr size_t kKnownMax = 16;  ///< sets of 200 validators, about 30 kB each
+
+/// v | epoch, 8 bytes big-endian -> rlp([[address, consensus, VRF and P2P key, stake in Gwei], …])
+Bytes key_of(Epoch epoch) {
+    Bytes key{'v'};
+    for (int shift = 56; shift >= 0; shift -= 8)
+        key.push_back(static_cast<uint8_t>(epoch.value >> shift));
+    return key;
+}
+
+Bytes encode_set(const consensus::ValidatorSet& set) {
+    rlp::Writer out;
+    out.begin_list();
+    for (const auto& v : set.all()) {
+        out.begin_list().fixed(v.address).fixed(v.consensus_key).fixed(v.vrf_key).fixed(v.p2p_key);
+        out.number(v.stake_gwei).end_list();
+    }
+    return out.end_list().take();
+}
+
+consensus::SetPtr decode_set(BytesView record) {
+    std::vector<consensus::Validator> validators;
+    rlp::Fields outer(record);
+    outer.each([&](rlp::Fields& list) {
+        list.list([&](rlp::Fields& in) {
+            auto& v = validators.emplace_back();
+            v.address = in.fixed<Address>();
+            v.consensus_key = in.fixed<PublicKey>();
+            v.vrf_key = in.fixed<PublicKey>();
+            v.p2p_key = in.fixed<PublicKey>();
+            v.stake_gwei = in.number();
+        });
+    });
+    if (!outer.finish()) return nullptr;
+    auto set = consensus::ValidatorSet::make(std::move(validators));
+    return set ? std::make_shared<const consensus::ValidatorSet>(std::move(*set)) : nullptr;
+}
 
 }  // namespace
 
@@ -19,15 +58,36 @@ StateSets::StateSets(consensus::ValidatorSet first, Parts parts)
 consensus::SetPtr StateSets::of_epoch(Epoch epoch) const {
     if (epoch.value < 2 || !parts_.read) return first_;
     const std::lock_guard lock(mutex_);
-    if (const auto found = known_.find(epoch); found != known_.end()) return found->second;
-    consensus::SetPtr set;
-    for (Epoch at = epoch; !set && at.value >= 2; at = at - 1) {
-        const auto found = known_.find(at);
-        set = found != known_.end() ? found->second : read(at);
+    if (auto found = find(epoch)) return found;
+    auto set = read(epoch);
+    for (Epoch at = epoch - 1; !set && at.value >= 2; at = at - 1) {
+        set = find(at);
+        if (!set) set = read(at);
     }
     if (!set) set = first_;
+    unsaved_.put(key_of(epoch), encode_set(*set));
     if (known_.size() >= kKnownMax) known_.erase(known_.begin());
     known_[epoch] = set;
+    return set;
+}
+
+void StateSets::on_final(Height height) {
+    const Epoch epoch = consensus::epoch_of(height, parts_.config.epoch_length);
+    if (consensus::boundary_of(epoch, parts_.config.epoch_length) == height)
+        (void)of_epoch(epoch + 2);
+}
+
+state::Batch StateSets::take_unsaved() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(unsaved_, {});
+}
+
+/// In memory or in the store.
+consensus::SetPtr StateSets::find(Epoch epoch) const {
+    if (const auto found = known_.find(epoch); found != known_.end()) return found->second;
+    const auto record = parts_.world.extra(key_of(epoch));
+    auto set = record ? decode_set(*record) : nullptr;
+    if (set && known_.size() < kKnownMax) known_[epoch] = set;
     return set;
 }
 

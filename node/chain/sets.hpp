@@ -19,8 +19,9 @@ namespace trainyard::node::chain {
 using SetReader = std::function<Result<consensus::ValidatorSet, std::string>(
     const state::StateView&, const consensus::ChainConfig&, Epoch)>;
 
-/// Thread-safe. A set that cannot be read from the state, or is none, leaves the one before in
-/// force: the same at every node, since the state is.
+/// Thread-safe. A set is kept in the store from the block after the one whose state fixes it, since
+/// that state may be deleted later. A set that cannot be read from the state, or is none, leaves
+/// the one before in force: the same at every node, since the state is.
 class StateSets final : public consensus::ValidatorSets {
 public:
     struct Parts {
@@ -34,13 +35,20 @@ public:
     /// Precondition for epochs from 2 on: the last block of epoch - 2 is final here.
     [[nodiscard]] consensus::SetPtr of_epoch(Epoch epoch) const override;
 
+    /// Reads the set that a block fixes as the last one of its epoch.
+    void on_final(Height height);
+    /// Records of sets that were read and are not in the store yet, for the next commit.
+    [[nodiscard]] state::Batch take_unsaved();
+
 private:
+    [[nodiscard]] consensus::SetPtr find(Epoch epoch) const;
     [[nodiscard]] consensus::SetPtr read(Epoch epoch) const;
 
     const consensus::SetPtr first_;
     const Parts parts_;
     mutable std::mutex mutex_;
     mutable std::map<Epoch, consensus::SetPtr> known_;  ///< the latest asked for
+    mutable state::Batch unsaved_;
 };
 
 }  // namespace trainyard::node::chain

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waits for commits, and flushes when enough of them have come.
+// Waits for commits; flushes when enough of them have come, and deletes what need not be kept.
 #include "node/chain/store_keeper.hpp"
 
 namespace trainyard::node::chain {
@@ -23,6 +23,15 @@ void StoreKeeper::wake() {
     changed_.notify_all();
 }
 
+/// A flush comes before any further deletion.
+void StoreKeeper::work() {
+    while (!stops_) {
+        if (world_.is_flush_due() && !world_.flush()) return;
+        const auto more = world_.prune();
+        if (!more || !*more) return;
+    }
+}
+
 void StoreKeeper::serve() {
     std::unique_lock lock(mutex_);
     while (!stops_) {
@@ -30,7 +39,7 @@ void StoreKeeper::serve() {
         is_woken_ = false;
         if (stops_) return;
         lock.unlock();
-        if (world_.is_flush_due()) (void)world_.flush();
+        work();
         lock.lock();
     }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread that moves final states from memory to disk, beside commits and reads.
+// The thread that moves final states from memory to disk and deletes old ones, beside commits and
+// reads.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -10,7 +12,7 @@
 
 namespace trainyard::node::chain {
 
-/// A flush that fails is kept as the world's damage.
+/// What fails is kept as the world's damage.
 class StoreKeeper {
 public:
     explicit StoreKeeper(state::World& world);
@@ -21,11 +23,13 @@ public:
 
 private:
     void serve();
+    void work();
 
     state::World& world_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    bool is_woken_ = false, stops_ = false;
+    bool is_woken_ = true;  ///< once at the start: a mode may be new
+    std::atomic<bool> stops_ = false;
     std::thread thread_;
 };
 

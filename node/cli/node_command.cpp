@@ -147,6 +147,7 @@ private:
 Result<Done, std::string> Node::build() {
     chain::Chain::Options options{setup_.chain, setup_.genesis, *setup_.validators, &executor_};
     options.one_by_one = config_.parallel == 1;
+    options.store.pruning = state::pruning_from(config_.pruning);
     options.read_set = [](const state::StateView& view, const consensus::ChainConfig& config,
                           Epoch epoch) -> Result<consensus::ValidatorSet, std::string> {
         auto set = consensus::read_set(view, config, epoch);

@@ -142,6 +142,13 @@ void add_machine(Metrics& out, const ReportParts& parts) {
                             Kind::gauge,
                             {{{{"state", "pending"}}, static_cast<double>(counts.pending)},
                              {{{"state", "queued"}}, static_cast<double>(counts.queued)}}});
+    const auto store = parts.chain.store_status();
+    out.gauge("trainyard_store_dirty_bytes", "Trie nodes of final states that are in memory alone.",
+              static_cast<double>(store.dirty.bytes));
+    out.gauge("trainyard_store_first_state", "Oldest block whose state is kept.",
+              static_cast<double>(store.kept.first_state));
+    out.gauge("trainyard_store_first_block", "Oldest block whose body is kept, but for genesis.",
+              static_cast<double>(store.kept.first_block));
     const double age_s = static_cast<double>(parts.wall_ms) / 1000 -
                          static_cast<double>(parts.chain.latest()->block.header.timestamp);
     out.gauge("trainyard_chain_head_age_seconds",

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "state/pruning.hpp"
+
 namespace trainyard::node::config {
 namespace {
 
@@ -79,6 +81,19 @@ Setting level(std::string key) {
     return s;
 }
 
+Setting pruning(std::string key) {
+    Setting s = text(std::move(key), &NodeConfig::pruning,
+                     "what is kept of the past: archive (all), full (all blocks, the last 1024 "
+                     "states) or validator (the last 131072 blocks and 128 states); without it as "
+                     "the data folder has it, in a new one archive");
+    s.set = [](NodeConfig& c, std::string_view v) {
+        if (!v.empty() && !state::pruning_from(v)) return false;
+        c.pruning = std::string(v);
+        return true;
+    };
+    return s;
+}
+
 std::vector<Setting> make_settings() {
     using C = NodeConfig;
     return {
@@ -94,6 +109,7 @@ std::vector<Setting> make_settings() {
         number<uint64_t>("halt-height", &C::halt_height, 0,
                          "end once this block is final, and vote for none above; 0: never"),
         number<uint32_t>("parallel", &C::parallel, 1, "threads for the transactions of a block"),
+        pruning("pruning"),
         text("http.addr", &C::http_addr, "address for JSON-RPC over HTTP and WebSocket"),
         number<uint16_t>("http.port", &C::http_port, 0, "port for JSON-RPC; 0 chooses a free one"),
         list("http.corsdomain", &C::http_cors, "origins of web pages that may call, * for all"),

@@ -36,6 +36,7 @@ struct NodeConfig {
     uint32_t verifier_timeout_s = 600;
     uint32_t verifier_threads = 1;
     uint32_t parallel = 1;  ///< threads for the transactions of one block
+    std::string pruning;    ///< archive, full or validator; empty: as the store has it
     uint32_t blob_quota_gb = 100;
 };
 

@@ -12,9 +12,9 @@ namespace trainyard::node::metrics {
 class Durations {
 public:
     /// Upper bounds of the buckets in seconds; longer ones count in none of them.
-    static constexpr std::array<double, 16> kBounds_s{
-        0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025,
-        0.05,   0.075, 0.1,    0.15,  0.25,   0.5,  1.0,   5.0};
+    static constexpr std::array<double, 16> kBounds_s{0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01,
+                                                      0.015,  0.025, 0.05,   0.075, 0.1,    0.15,
+                                                      0.25,   0.5,   1.0,    5.0};
 
     void add(double seconds) {
         ++count_;

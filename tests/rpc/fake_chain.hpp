@@ -54,6 +54,7 @@ public:
     std::map<Hash, Bytes> blobs;
     uint64_t blob_size_max = 1 << 20;
     std::optional<SyncStatus> sync;
+    OldestKept oldest;  ///< blocks before `oldest.block` are pruned, but genesis
     std::function<Result<CallOutcome, CallError>(const CallRequest&, const Overrides&)> on_call;
     std::function<Result<uint64_t, CallError>(const CallRequest&)> on_estimate;
     std::function<Result<Hash, Refusal>(const Tx&)> on_submit;
@@ -132,11 +133,17 @@ public:
             if (*tag == Tag::earliest) n = 0;
             if (*tag == Tag::finalized) n = finalised;
         }
-        return n < blocks.size() ? blocks[n] : nullptr;
+        return n < blocks.size() && !is_pruned(n) ? blocks[n] : nullptr;
     }
+    bool is_pruned(const BlockId& id) const override {
+        const auto* number = std::get_if<uint64_t>(&id);
+        return number != nullptr && *number > 0 && *number < oldest.block;
+    }
+    OldestKept oldest_kept() const override { return oldest; }
     std::optional<Header> header(uint64_t number) const override {
-        const auto found = block(number);
-        return found ? std::optional(found->block.header) : std::nullopt;
+        const std::lock_guard lock(mutex);
+        if (number >= blocks.size()) return std::nullopt;
+        return blocks[number]->block.header;
     }
     std::optional<TxPlace> find_tx(const Hash& hash) const override {
         const std::lock_guard lock(mutex);

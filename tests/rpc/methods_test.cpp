@@ -337,6 +337,29 @@ TEST(node_methods, tell_who_and_how) {
     EXPECT_EQ(text(rpc.result("eth_capabilities").at("head").at("number")), "0x0");
 }
 
+TEST(pruned_blocks, are_named_as_such_and_never_passed_over) {
+    Rpc rpc;
+    for (uint64_t n = 0; n < 6; ++n) rpc.chain.add_block({make_tx(1, n)}, {});
+    rpc.chain.oldest = {5, 4};
+    const std::string words = "4444 pruned history unavailable";
+    for (const char* method : {"eth_getBlockByNumber", "eth_getTransactionByBlockNumberAndIndex"}) {
+        const bool whole = std::string(method) == "eth_getBlockByNumber";
+        const std::string more = whole ? "false" : "\"0x0\"";
+        EXPECT_EQ(rpc.error(method, "[\"0x3\"," + more + "]"), words) << method;
+        EXPECT_FALSE(rpc.result(method, "[\"0x4\"," + more + "]").is_null()) << method;
+        EXPECT_TRUE(rpc.result(method, "[\"0x99\"," + more + "]").is_null()) << method;
+    }
+    EXPECT_EQ(rpc.error("eth_getBlockReceipts", R"(["0x3"])"), words);
+    EXPECT_EQ(
+        rpc.error("eth_getBalance", R"(["0x0000000000000000000000000000000000000001","0x3"])"),
+        words);
+    EXPECT_TRUE(rpc.result("eth_getBlockByNumber", R"(["0x0",false])").is_object());
+    EXPECT_EQ(rpc.error("eth_feeHistory", R"(["0x4","0x5",[50]])"), words);
+    const auto kept = rpc.result("eth_capabilities");
+    EXPECT_EQ(text(kept.at("state").at("oldestBlock")), "0x5");
+    EXPECT_EQ(text(kept.at("logs").at("oldestBlock")), "0x4");
+}
+
 TEST(debug_methods, give_the_consensus_encodings) {
     Rpc rpc;
     const auto tx = make_tx(1, 0);

@@ -14,6 +14,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/state/failing_kv.hpp"
 #include "tests/state/temporary_folder.hpp"
 
 namespace trainyard::state {
@@ -303,26 +304,6 @@ TEST(world, the_records_have_the_frozen_form) {
     EXPECT_EQ(to_hex(all.finish()),
               "6fa5f641aa039230b4eff3e450a3691a6b545a2e1422f004089d9392c9ea09f8");
 }
-
-/// A store whose power fails after a number of batches: later ones are lost.
-class FailingKv final : public Kv {
-public:
-    FailingKv(Kv& below, int batches) : below_(below), left_(batches) {}
-    std::optional<Bytes> get(BytesView key) const override { return below_.get(key); }
-    Result<Done, KvError> write(const Batch& batch, Durability durability) override {
-        if (left_-- <= 0) return unexpected(KvError::io);
-        return below_.write(batch, durability);
-    }
-    void scan(BytesView prefix,
-              const std::function<bool(BytesView, BytesView)>& visit) const override {
-        below_.scan(prefix, visit);
-    }
-    [[nodiscard]] bool has_failed() const { return left_ < 0; }
-
-private:
-    Kv& below_;
-    int left_;
-};
 
 /// Every state that the store should have, in the tables or made again.
 void expect_states(const World& world, uint64_t last) {

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 #include "consensus/bft/messages.hpp"
 #include "consensus/bft/seal.hpp"
@@ -257,8 +259,11 @@ Chain::Options churning(const Network& network, std::vector<uint64_t>& unreadabl
 }
 
 std::unique_ptr<Chain> grow(state::Kv& kv, const Network& network, uint64_t height,
-                            std::vector<uint64_t>& unreadable) {
-    auto chain = std::move(*Chain::open(kv, churning(network, unreadable)));
+                            std::vector<uint64_t>& unreadable,
+                            const state::World::Options& store = {}) {
+    auto options = churning(network, unreadable);
+    options.store = store;
+    auto chain = std::move(*Chain::open(kv, std::move(options)));
     while (chain->finalised()->height() < height) {
         const auto block = build_next(*chain);
         chain->certify(block->hash);
@@ -293,6 +298,39 @@ TEST(chain, sets_come_from_the_state_two_epochs_before) {
     const auto again = grow(*kv, network, 8, unreadable);
     EXPECT_EQ(again->sets().of_epoch({3})->at(0).stake_gwei,
               again->sets().of_epoch({2})->at(0).stake_gwei);
+}
+
+TEST(chain, what_is_pruned_is_told_and_sets_stay) {
+    const auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    std::vector<uint64_t> unreadable;
+    state::World::Options store;
+    store.node_cache_bytes = 0;
+    store.dirty_blocks = 1;
+    store.retention = state::Retention{2, 4};
+    std::vector<Hash> hashes;
+    uint64_t weight = 0;
+    {
+        const auto chain = grow(*kv, network, 12, unreadable, store);
+        for (int i = 0; i < 500 && chain->store_status().kept.first_state < 9; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        ASSERT_GE(chain->store_status().kept.first_state, 9u);
+        for (uint64_t n = 0; n <= 12; ++n) hashes.push_back(chain->by_number(n)->hash);
+        weight = chain->sets().of_epoch({2})->at(0).stake_gwei;
+        EXPECT_TRUE(chain->keeps_state(chain->latest()->hash));
+        EXPECT_FALSE(chain->keeps_state(hashes[4]));
+        EXPECT_FALSE(chain->keeps_state(keccak256({}))) << "unknown";
+        (void)chain->view(hashes[4])->account(*address_of(secret(101)));
+    }
+    const auto again = grow(*kv, network, 13, unreadable, store);
+    EXPECT_EQ(again->sets().of_epoch({2})->at(0).stake_gwei, weight);
+    EXPECT_EQ(unreadable, std::vector<uint64_t>{3});
+    EXPECT_TRUE(again->is_pruned(1));
+    EXPECT_FALSE(again->is_pruned(0));
+    EXPECT_EQ(again->by_number(1), nullptr);
+    EXPECT_EQ(again->final_number(hashes[1]), 1u);
+    EXPECT_NE(again->by_number(0), nullptr);
+    EXPECT_FALSE(again->final_bytes(1));
 }
 
 TEST(chain, final_blocks_are_checked_against_the_set_of_their_epoch) {
