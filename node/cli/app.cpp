@@ -12,6 +12,7 @@
 #include "node/cli/completion.hpp"
 #include "node/cli/foreign_command.hpp"
 #include "node/cli/node_command.hpp"
+#include "node/cli/snapshot_command.hpp"
 #include "node/cli/version.hpp"
 #include "node/config/node_config.hpp"
 #include "node/wallet/files.hpp"
@@ -52,6 +53,7 @@ struct Arguments {
     DevnetArgs devnet;
     ImportArgs import;
     ServeArgs serve;
+    SnapshotArgs snapshot;
     std::string shell;
     std::string config_file;
     bool print_config = false;
@@ -591,6 +593,31 @@ void add_import(CLI::App& app, Arguments& a) {
     serve->add_option("--http-port", a.serve.http_port, "0: any free one")->capture_default_str();
 }
 
+void add_snapshot(CLI::App& app, Arguments& a) {
+    auto* snapshot = group(app, "snapshot", "the state of a block as files, to start a node from");
+    auto* out = command(
+        *snapshot, "export", "write the state of the last final block; the node is stopped",
+        "trainyard snapshot export --datadir data --out snapshot",
+        [&a] { return run_snapshot_export(a.out, a.snapshot); }, a);
+    out->add_option("--out", a.snapshot.folder, "folder to write")->required();
+    auto* verify = command(
+        *snapshot, "verify", "check every record against the block's state root",
+        "trainyard snapshot verify snapshot --hash 0x12…",
+        [&a] { return run_snapshot_verify(a.out, a.snapshot); }, a);
+    auto* in = command(
+        *snapshot, "import", "make a data folder that a node starts from",
+        "trainyard snapshot import snapshot --datadir data --genesis genesis.json --hash 0x12…",
+        [&a] { return run_snapshot_import(a.out, a.snapshot); }, a);
+    in->add_option("--genesis", a.snapshot.genesis, "genesis file of the chain")->required();
+    for (auto* sub : {verify, in}) {
+        sub->add_option("folder", a.snapshot.folder, "folder of `export`")->required();
+        sub->add_option("--hash", a.snapshot.hash, "of the block that it must be");
+    }
+    for (auto* sub : {out, in})
+        sub->add_option("--datadir", a.snapshot.datadir, "data folder of the node")
+            ->capture_default_str();
+}
+
 void add_devnet(CLI::App& app, Arguments& a) {
     auto* devnet = group(app, "devnet", "a whole network on this machine");
     auto* init = command(
@@ -747,6 +774,7 @@ int run_app(int argc, char** argv) {
     add_protection(app, a);
     add_genesis(app, a);
     add_import(app, a);
+    add_snapshot(app, a);
     add_small(app, a);
     try {
         app.parse(argc, argv);
