@@ -125,6 +125,10 @@ struct ChainConfig {
 
     Address deposit_contract = address::kDeposits;  ///< EIP-6110
 
+    /// Blocks that the chain's own spec calls forks although no rule changes there: the fork id
+    /// counts them (rules/fork_id.hpp).
+    std::vector<uint64_t> idle_fork_blocks{};
+
     /// Gives the forks from Paris on their first block.
     void set_merge_block(uint64_t number);
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,9 +14,11 @@
 
 #include "core/block.hpp"
 #include "core/bytes.hpp"
+#include "core/call.hpp"
 #include "core/hash.hpp"
 #include "core/keys.hpp"
 #include "core/result.hpp"
+#include "core/trace.hpp"
 #include "core/tx.hpp"
 #include "core/uint256.hpp"
 
@@ -91,35 +94,9 @@ struct AccountProof {
     std::vector<StorageProof> storage;  ///< in the order of the slots asked for
 };
 
-/// eth_call and its kin: what is absent takes the default that geth documents.
-struct CallRequest {
-    std::optional<Address> from, to;
-    std::optional<uint64_t> gas, nonce;
-    std::optional<Uint256> gas_price, max_fee_per_gas, max_priority_fee_per_gas;
-    std::optional<Uint256> max_fee_per_blob_gas;
-    Uint256 value;
-    Bytes data;
-    std::vector<AccessTuple> access_list;
-    std::vector<Authorization> authorizations;
-    std::vector<Hash> blob_hashes;
-    bool has_access_list = false;  ///< distinguishes an empty list from none
-};
-
-struct AccountOverride {
-    std::optional<uint64_t> nonce;
-    std::optional<Uint256> balance;
-    std::optional<Bytes> code;
-    std::optional<std::map<Uint256, Uint256>> state;  ///< replaces all storage
-    std::map<Uint256, Uint256> state_diff;            ///< replaces single slots
-};
-struct BlockOverrides {
-    std::optional<uint64_t> number, time, gas_limit;
-    std::optional<Address> fee_recipient;
-    std::optional<Hash> prev_randao;
-    std::optional<Uint256> base_fee_per_gas;
-};
+using CallRequest = CallArgs;
 struct Overrides {
-    std::map<Address, AccountOverride> accounts;
+    StateOverrides accounts;
     BlockOverrides block;
 };
 
@@ -151,6 +128,38 @@ struct AccessListOutcome {
     std::vector<AccessTuple> access_list;
     uint64_t gas_used = 0;
     std::string error;  ///< empty when the call succeeds with this list
+};
+
+/// How long the work on one request may take, and how large its answer may become.
+struct WorkLimits {
+    uint64_t bytes = 0;  ///< of JSON, about
+    std::function<bool()> is_time_up;
+};
+
+struct TraceError {
+    enum class Kind {
+        unknown_block,
+        state_unavailable,
+        genesis,  ///< it has no state before it
+        refused,  ///< a call; message in geth's words
+        too_large,
+        too_slow,
+        failed,  ///< the block does not execute on the state that is there
+    };
+    Kind kind = Kind::unknown_block;
+    std::string message;
+};
+
+/// What a chain's rules are from one fork on (EIP-7910).
+struct ForkConfig {
+    uint64_t activation_time = 0;  ///< 0: from genesis on
+    uint64_t blob_target = 0, blob_max = 0, blob_update_fraction = 0;
+    FixedBytes<4> fork_id;
+    std::vector<std::pair<std::string, Address>> precompiles, system_contracts;
+};
+struct ForkConfigs {
+    ForkConfig current;                    ///< at the head
+    std::optional<ForkConfig> next, last;  ///< both or none
 };
 
 enum class StateError { unknown_block, unavailable };
@@ -251,6 +260,7 @@ public:
     [[nodiscard]] virtual std::optional<TxPlace> find_tx(const Hash& hash) const = 0;
     /// The base fee of the child of `header` (EIP-1559).
     [[nodiscard]] virtual Uint256 next_base_fee(const Header& header) const = 0;
+    [[nodiscard]] virtual ForkConfigs fork_configs() const = 0;
     /// The price of blob gas in the block itself (EIP-4844); zero before that fork.
     [[nodiscard]] virtual Uint256 blob_base_fee(const Header& header) const = 0;
 
@@ -282,6 +292,17 @@ public:
         const Hash& block_hash, const CallRequest& request, const Overrides& overrides) const = 0;
     [[nodiscard]] virtual Result<AccessListOutcome, CallError> create_access_list(
         const Hash& block_hash, const CallRequest& request) const = 0;
+
+    // --- transactions run again, on the state before them
+    [[nodiscard]] virtual Result<std::vector<Trace>, TraceError> trace_block(
+        const Hash& block_hash, const TraceOptions& options, const WorkLimits& limits) const = 0;
+    [[nodiscard]] virtual Result<Trace, TraceError> trace_transaction(
+        const TxPlace& place, const TraceOptions& options, const WorkLimits& limits) const = 0;
+    [[nodiscard]] virtual Result<Trace, TraceError> trace_call(const Hash& block_hash,
+                                                               const CallRequest& request,
+                                                               const Overrides& overrides,
+                                                               const TraceOptions& options,
+                                                               const WorkLimits& limits) const = 0;
 
     // --- pool
     /// Takes a signed transaction into the pool and spreads it.

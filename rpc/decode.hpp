@@ -20,6 +20,8 @@ inline constexpr size_t kAddressesMax = 1000;     ///< as geth
 inline constexpr size_t kSlotsMax = 1024;
 inline constexpr size_t kOverridesMax = 1000;
 inline constexpr size_t kPercentilesMax = 100;
+inline constexpr size_t kWithdrawalsMax = 16;       ///< in a block, EIP-4895
+inline constexpr size_t kCallsOfBlockMax = 10'000;  ///< eth_simulateV1; more do not fit its gas
 
 [[nodiscard]] Decoded<std::string_view> decode_text(const boost::json::value& json);
 [[nodiscard]] Decoded<Bytes> decode_data(const boost::json::value& json);
@@ -40,5 +42,8 @@ inline constexpr size_t kPercentilesMax = 100;
 [[nodiscard]] Decoded<StateOverrides> decode_state_overrides(const boost::json::value& json);
 [[nodiscard]] Decoded<BlockOverrides> decode_block_overrides(const boost::json::value& json);
 [[nodiscard]] Decoded<LogFilter> decode_log_filter(const boost::json::value& json);
+
+// decode_runs.cpp
+[[nodiscard]] Decoded<TraceRequest> decode_trace(const boost::json::value& json);
 
 }  // namespace trainyard::rpc

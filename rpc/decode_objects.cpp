@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decoders of the objects: calls, overrides and log filters.
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-
-#include "rpc/decode.hpp"
+#include "rpc/fields.hpp"
 
 namespace trainyard::rpc {
 
@@ -15,49 +12,6 @@ using Outcome = Result<Done, std::string>;
 
 Unexpected<std::string> wrong(std::string message) {
     return Unexpected(std::move(message));
-}
-
-/// Reads members by name; the first failure stays and says which member it was.
-class Fields {
-public:
-    explicit Fields(const json::object& object) : object_(object) {}
-
-    /// Calls `decode` on a present, non-null member and stores its value.
-    template <class To, class Decode>
-    Fields& read(std::string_view name, To& to, Decode decode) {
-        if (!error_.empty()) return *this;
-        const auto* member = object_.if_contains(json::string_view(name.data(), name.size()));
-        if (!member || member->is_null()) return *this;
-        auto value = decode(*member);
-        if (!value)
-            error_ = std::string(name) + ": " + value.error();
-        else
-            to = std::move(*value);
-        return *this;
-    }
-    [[nodiscard]] Outcome finish() const {
-        if (error_.empty()) return Done{};
-        return wrong(error_);
-    }
-
-private:
-    const json::object& object_;
-    std::string error_;
-};
-
-template <class T, class Decode>
-Decoded<std::vector<T>> decode_list(const json::value& value, size_t max, Decode decode) {
-    if (!value.is_array()) return wrong("expected an array");
-    const auto& array = value.get_array();
-    if (array.size() > max) return wrong("more than " + std::to_string(max) + " items");
-    std::vector<T> list;
-    list.reserve(array.size());
-    for (const auto& item : array) {
-        auto decoded = decode(item);
-        if (!decoded) return wrong(decoded.error());
-        list.push_back(std::move(*decoded));
-    }
-    return list;
 }
 
 /// An EIP-2930 key has all 32 bytes.
@@ -114,7 +68,6 @@ Decoded<AccountOverride> decode_account_override(const json::value& value) {
     const auto& object = value.get_object();
     if (object.contains("state") && object.contains("stateDiff"))
         return wrong("account has both 'state' and 'stateDiff'");
-    if (object.contains("movePrecompileToAddress")) return wrong("precompiles cannot be moved");
     AccountOverride out;
     const auto read = Fields(object)
                           .read("nonce", out.nonce, decode_quantity)
@@ -122,6 +75,7 @@ Decoded<AccountOverride> decode_account_override(const json::value& value) {
                           .read("code", out.code, decode_data)
                           .read("state", out.state, decode_storage)
                           .read("stateDiff", out.state_diff, decode_storage)
+                          .read("movePrecompileToAddress", out.move_precompile_to, decode_address)
                           .finish();
     if (!read) return wrong(read.error());
     return out;
@@ -145,6 +99,19 @@ Decoded<std::vector<Address>> decode_addresses(const json::value& value) {
     const auto address = decode_address(value);
     if (!address) return wrong(address.error());
     return std::vector<Address>{*address};
+}
+
+Decoded<Withdrawal> decode_withdrawal(const json::value& value) {
+    if (!value.is_object()) return wrong("expected a withdrawal object");
+    Withdrawal out;
+    const auto read = Fields(value.get_object())
+                          .read("index", out.index, decode_quantity)
+                          .read("validatorIndex", out.validator_index, decode_quantity)
+                          .read("address", out.address, decode_address)
+                          .read("amount", out.amount_gwei, decode_quantity)
+                          .finish();
+    if (!read) return wrong(read.error());
+    return out;
 }
 
 Outcome check_call(const CallRequest& call) {
@@ -220,6 +187,9 @@ Decoded<StateOverrides> decode_state_overrides(const json::value& value) {
 Decoded<BlockOverrides> decode_block_overrides(const json::value& value) {
     if (!value.is_object()) return wrong("expected an object");
     BlockOverrides out;
+    const auto withdrawals = [](const json::value& v) {
+        return decode_list<Withdrawal>(v, kWithdrawalsMax, decode_withdrawal);
+    };
     const auto read = Fields(value.get_object())
                           .read("number", out.number, decode_quantity)
                           .read("time", out.time, decode_quantity)
@@ -227,6 +197,9 @@ Decoded<BlockOverrides> decode_block_overrides(const json::value& value) {
                           .read("feeRecipient", out.fee_recipient, decode_address)
                           .read("prevRandao", out.prev_randao, decode_hash)
                           .read("baseFeePerGas", out.base_fee_per_gas, decode_quantity256)
+                          .read("blobBaseFee", out.blob_base_fee, decode_quantity256)
+                          .read("beaconRoot", out.beacon_root, decode_hash)
+                          .read("withdrawals", out.withdrawals, withdrawals)
                           .finish();
     if (!read) return wrong(read.error());
     return out;

@@ -66,6 +66,7 @@ void write_kind(JsonWriter& out, Kind kind) {
         case Kind::state_overrides:
         case Kind::block_overrides:
         case Kind::log_filter:
+        case Kind::trace:
             write_type(out, "object");
             break;
         case Kind::none:

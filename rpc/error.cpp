@@ -81,11 +81,15 @@ Error server_error(std::string message) {
     return {kServerError, std::move(message)};
 }
 
-Error reverted(BytesView data) {
-    std::string message = "execution reverted";
+std::optional<std::string> revert_reason(BytesView data) {
     auto reason = error_string(data);
     if (!reason) reason = panic_string(data);
-    if (reason && is_printable(*reason)) message += ": " + *reason;
+    return reason && is_printable(*reason) ? reason : std::nullopt;
+}
+
+Error reverted(BytesView data) {
+    std::string message = "execution reverted";
+    if (const auto reason = revert_reason(data)) message += ": " + *reason;
     return {kReverted, std::move(message), '"' + to_hex0x(data) + '"'};
 }
 

@@ -2,6 +2,7 @@
 // The errors of JSON-RPC: codes and words that clients parse (docs/spec/rpc.md, section 3).
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "core/bytes.hpp"
@@ -30,6 +31,8 @@ struct Error {
 [[nodiscard]] Error invalid_params(std::string message);
 [[nodiscard]] Error server_error(std::string message);
 [[nodiscard]] Error pruned_history();
+/// What Solidity says about a revert: the text of Error(string), or of the code of Panic(uint256).
+[[nodiscard]] std::optional<std::string> revert_reason(BytesView data);
 /// "execution reverted: <reason>" with the data, as geth words Error(string) and Panic(uint256).
 [[nodiscard]] Error reverted(BytesView data);
 [[nodiscard]] Error to_error(const CallError& error);

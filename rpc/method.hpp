@@ -42,6 +42,7 @@ struct Method {
 [[nodiscard]] std::span<const Method> block_methods();
 [[nodiscard]] std::span<const Method> state_methods();
 [[nodiscard]] std::span<const Method> call_methods();
+[[nodiscard]] std::span<const Method> config_methods();
 [[nodiscard]] std::span<const Method> fee_methods();
 [[nodiscard]] std::span<const Method> tx_methods();
 [[nodiscard]] std::span<const Method> log_methods();
@@ -50,6 +51,7 @@ struct Method {
 [[nodiscard]] std::span<const Method> net_methods();
 [[nodiscard]] std::span<const Method> txpool_methods();
 [[nodiscard]] std::span<const Method> debug_methods();
+[[nodiscard]] std::span<const Method> trace_methods();
 [[nodiscard]] std::span<const Method> yard_methods();
 [[nodiscard]] std::span<const Method> market_methods();
 [[nodiscard]] std::span<const Method> light_methods();

@@ -74,6 +74,8 @@ Decoded<Args::Value> decode(Kind kind, const json::value& value) {
             return as_value(decode_subscribe_option(value));
         case Kind::percentiles:
             return as_value(decode_percentiles(value));
+        case Kind::trace:
+            return as_value(decode_trace(value));
         case Kind::none:
             break;
     }

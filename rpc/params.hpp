@@ -39,6 +39,7 @@ enum class Kind {
     log_filter,
     subscribe_option,  ///< a log filter, or true for whole pending transactions
     percentiles,       ///< ascending numbers from 0 to 100
+    trace,             ///< what debug_trace* is to show
 };
 
 struct Param {
@@ -62,7 +63,12 @@ struct SubscribeOption {
     bool full_txs = false;
 };
 
-using StateOverrides = std::map<Address, AccountOverride>;
+/// The options of debug_trace*; debug_traceCall alone takes overrides.
+struct TraceRequest {
+    TraceOptions options;
+    Overrides overrides;
+};
+
 using SlotsByAccount = std::map<Address, std::vector<Uint256>>;
 
 /// The decoded parameters of one call, in the order of its table row.
@@ -71,7 +77,7 @@ public:
     using Value = std::variant<std::monostate, Address, Hash, Bytes, uint64_t, BlockId, Uint256,
                                std::vector<Uint256>, SlotsByAccount, bool, std::string, CallRequest,
                                StateOverrides, BlockOverrides, LogFilter, SubscribeOption,
-                               std::vector<double>>;
+                               std::vector<double>, TraceRequest>;
 
     /// Precondition: the row says that parameter `i` is required and decodes to T.
     template <class T>

@@ -40,6 +40,9 @@ struct Options {
     uint64_t sync_wait_ms = 20'000;            ///< eth_sendRawTransactionSync: default,
     uint64_t sync_wait_ms_max = 60'000;        ///< longest,
     uint64_t sync_waits_max = 4;               ///< and how many may hold a thread at once
+    uint64_t work_ms = 5000;                   ///< a trace or simulation: default,
+    uint64_t work_ms_max = 30'000;             ///< longest,
+    uint64_t works_max = 4;                    ///< and how many may run at once
 };
 
 class Service;  // the state behind the methods, rpc/service.hpp

@@ -47,6 +47,36 @@ void Service::stop() {
     head_changed_.notify_all();
 }
 
+bool Service::begin_work() {
+    const std::lock_guard lock(mutex_);
+    if (works_ >= options_.works_max) return false;
+    ++works_;
+    return true;
+}
+
+void Service::end_work() {
+    const std::lock_guard lock(mutex_);
+    --works_;
+}
+
+WorkSlot::WorkSlot(Service& service, std::optional<uint64_t> timeout_ms)
+    : service_(service), taken_(service.begin_work()) {
+    const Options& options = service.options();
+    const uint64_t time_ms = std::min(timeout_ms.value_or(options.work_ms), options.work_ms_max);
+    limits_.bytes = options.response_bytes_max;
+    limits_.is_time_up = [&now_ms = options.now_ms, end_ms = options.now_ms() + time_ms] {
+        return now_ms() > end_ms;
+    };
+}
+
+WorkSlot::~WorkSlot() {
+    if (taken_) service_.end_work();
+}
+
+Error WorkSlot::refusal() {
+    return {kLimitExceeded, "too many traces and simulations at once; ask again in a moment"};
+}
+
 std::optional<TxPlace> Service::wait_for_tx(const Hash& hash, uint64_t timeout_ms) {
     std::unique_lock lock(mutex_);
     if (waits_ >= options_.sync_waits_max) return std::nullopt;

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "rpc/error.hpp"
 #include "rpc/filters.hpp"
 #include "rpc/server.hpp"
 #include "rpc/subscriptions.hpp"
@@ -40,6 +41,10 @@ public:
     /// or when sync_waits_max calls wait already.
     [[nodiscard]] std::optional<TxPlace> wait_for_tx(const Hash& hash, uint64_t timeout_ms);
 
+    /// Whether one more trace or simulation may run now; pair with `end_work`.
+    [[nodiscard]] bool begin_work();
+    void end_work();
+
 private:
     Backend& backend_;
     const Options options_;
@@ -47,9 +52,30 @@ private:
     std::condition_variable head_changed_;
     uint64_t heads_ = 0;
     uint64_t waits_ = 0;
+    uint64_t works_ = 0;
     bool stopped_ = false;
     Filters filters_;
     Subscriptions subscriptions_;
+};
+
+/// A place among the traces and simulations that run at once, and the limits that hold in it.
+class WorkSlot {
+public:
+    /// `timeout_ms`: what the caller wants; the node's own longest time holds all the same.
+    WorkSlot(Service& service, std::optional<uint64_t> timeout_ms);
+    ~WorkSlot();
+    WorkSlot(const WorkSlot&) = delete;
+    WorkSlot& operator=(const WorkSlot&) = delete;
+
+    /// False: all places are taken, `refusal` says so.
+    explicit operator bool() const { return taken_; }
+    [[nodiscard]] static Error refusal();
+    [[nodiscard]] const WorkLimits& limits() const { return limits_; }
+
+private:
+    Service& service_;
+    bool taken_;
+    WorkLimits limits_;
 };
 
 }  // namespace trainyard::rpc

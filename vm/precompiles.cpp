@@ -63,34 +63,41 @@ Output run_identity(BytesView input, const Rules&) {
 }
 
 struct Precompile {
-    uint16_t number;  ///< the address
+    uint16_t number;        ///< the address
+    std::string_view name;  ///< EIP-7910
     Revision since;
     int64_t (*gas)(BytesView input, const Rules& rules);
     Output (*run)(BytesView input, const Rules& rules);
 };
 
 constexpr Precompile kPrecompiles[] = {
-    {0x01, Revision::frontier, ecrecover_gas, run_ecrecover},
-    {0x02, Revision::frontier, sha256_gas, run_sha256},
-    {0x03, Revision::frontier, ripemd160_gas, run_ripemd160},
-    {0x04, Revision::frontier, identity_gas, run_identity},
-    {0x05, Revision::byzantium, precompile::modexp_gas, precompile::modexp},        // EIP-198
-    {0x06, Revision::byzantium, precompile::bn254_add_gas, precompile::bn254_add},  // EIP-196
-    {0x07, Revision::byzantium, precompile::bn254_mul_gas, precompile::bn254_mul},  // EIP-196
-    {0x08, Revision::byzantium, precompile::bn254_pairing_gas,
-     precompile::bn254_pairing},                                               // EIP-197
-    {0x09, Revision::istanbul, precompile::blake2f_gas, precompile::blake2f},  // EIP-152
-    {0x0a, Revision::cancun, precompile::point_evaluation_gas,
+    {0x01, "ECREC", Revision::frontier, ecrecover_gas, run_ecrecover},
+    {0x02, "SHA256", Revision::frontier, sha256_gas, run_sha256},
+    {0x03, "RIPEMD160", Revision::frontier, ripemd160_gas, run_ripemd160},
+    {0x04, "ID", Revision::frontier, identity_gas, run_identity},
+    {0x05, "MODEXP", Revision::byzantium, precompile::modexp_gas, precompile::modexp},  // EIP-198
+    {0x06, "BN254_ADD", Revision::byzantium, precompile::bn254_add_gas,
+     precompile::bn254_add},  // EIP-196
+    {0x07, "BN254_MUL", Revision::byzantium, precompile::bn254_mul_gas,
+     precompile::bn254_mul},  // EIP-196
+    {0x08, "BN254_PAIRING", Revision::byzantium, precompile::bn254_pairing_gas,
+     precompile::bn254_pairing},                                                          // EIP-197
+    {0x09, "BLAKE2F", Revision::istanbul, precompile::blake2f_gas, precompile::blake2f},  // EIP-152
+    {0x0a, "KZG_POINT_EVALUATION", Revision::cancun, precompile::point_evaluation_gas,
      precompile::point_evaluation},  // EIP-4844
     // EIP-2537
-    {0x0b, Revision::prague, precompile::bls_g1_add_gas, precompile::bls_g1_add},
-    {0x0c, Revision::prague, precompile::bls_g1_msm_gas, precompile::bls_g1_msm},
-    {0x0d, Revision::prague, precompile::bls_g2_add_gas, precompile::bls_g2_add},
-    {0x0e, Revision::prague, precompile::bls_g2_msm_gas, precompile::bls_g2_msm},
-    {0x0f, Revision::prague, precompile::bls_pairing_gas, precompile::bls_pairing},
-    {0x10, Revision::prague, precompile::bls_map_fp_to_g1_gas, precompile::bls_map_fp_to_g1},
-    {0x11, Revision::prague, precompile::bls_map_fp2_to_g2_gas, precompile::bls_map_fp2_to_g2},
-    {0x100, Revision::osaka, precompile::p256_verify_gas, precompile::p256_verify},  // EIP-7951
+    {0x0b, "BLS12_G1ADD", Revision::prague, precompile::bls_g1_add_gas, precompile::bls_g1_add},
+    {0x0c, "BLS12_G1MSM", Revision::prague, precompile::bls_g1_msm_gas, precompile::bls_g1_msm},
+    {0x0d, "BLS12_G2ADD", Revision::prague, precompile::bls_g2_add_gas, precompile::bls_g2_add},
+    {0x0e, "BLS12_G2MSM", Revision::prague, precompile::bls_g2_msm_gas, precompile::bls_g2_msm},
+    {0x0f, "BLS12_PAIRING_CHECK", Revision::prague, precompile::bls_pairing_gas,
+     precompile::bls_pairing},
+    {0x10, "BLS12_MAP_FP_TO_G1", Revision::prague, precompile::bls_map_fp_to_g1_gas,
+     precompile::bls_map_fp_to_g1},
+    {0x11, "BLS12_MAP_FP2_TO_G2", Revision::prague, precompile::bls_map_fp2_to_g2_gas,
+     precompile::bls_map_fp2_to_g2},
+    {0x100, "P256VERIFY", Revision::osaka, precompile::p256_verify_gas,
+     precompile::p256_verify},  // EIP-7951
 };
 
 const Precompile* find(const Address& address, Revision revision) {
@@ -125,6 +132,11 @@ bool is_precompile(const Address& address, Revision revision) {
 const std::vector<Address>& precompiles_of(Revision revision) {
     static const auto kLists = make_lists();
     return kLists[static_cast<size_t>(revision)];
+}
+
+std::string_view precompile_name(const Address& address, Revision revision) {
+    const Precompile* row = find(address, revision);
+    return row == nullptr ? std::string_view() : row->name;
 }
 
 CallResult run_precompile(const Address& address, Revision revision, BytesView input, int64_t gas) {

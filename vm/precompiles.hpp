@@ -3,6 +3,7 @@
 // addresses are empty accounts.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "core/bytes.hpp"
@@ -15,6 +16,9 @@ namespace trainyard::vm {
 
 /// The addresses that EIP-2929 calls warm from the start, in order.
 [[nodiscard]] const std::vector<Address>& precompiles_of(Revision revision);
+
+/// As EIP-7910 calls it, "ECREC"; empty if there is none at this address.
+[[nodiscard]] std::string_view precompile_name(const Address& address, Revision revision);
 
 /// Runs the precompile at `address`, which must be one. Too little gas or bad input: all gas is
 /// gone.

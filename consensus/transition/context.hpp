@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -56,6 +58,10 @@ struct BlockEnv {
     Uint256 blob_base_fee = 1;
 };
 
+/// Where precompiles answer in a simulated block, in place of their own addresses: nullopt frees an
+/// address for code. What is not listed stays.
+using MovedPrecompiles = std::map<Address, std::optional<Address>>;
+
 /// References must outlive the execution.
 struct ExecutionContext {
     const ChainConfig& config;
@@ -63,6 +69,7 @@ struct ExecutionContext {
     BlockHashes hashes;
     vm::Tracer* tracer = nullptr;
     vm::CodeCache* codes = nullptr;  ///< may be null
+    const MovedPrecompiles* moved = nullptr;
 
     [[nodiscard]] const ForkAt& fork() const { return config.fork_at(env.number, env.timestamp); }
     [[nodiscard]] const vm::Rules& rules() const { return vm::rules_of(fork().revision); }

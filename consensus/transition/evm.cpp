@@ -83,9 +83,10 @@ void Evm::begin(const Address& origin, const Uint256& gas_price, std::vector<Has
 }
 
 CallResult Evm::call(const Message& message) {
+    if (message.kind == CallKind::create || message.kind == CallKind::create2)
+        return enter_create(message);
     if (interpreter_.tracer() != nullptr) interpreter_.tracer()->on_enter(message);
-    const bool creates = message.kind == CallKind::create || message.kind == CallKind::create2;
-    CallResult result = creates ? enter_create(message) : enter_call(message);
+    CallResult result = enter_call(message);
     if (interpreter_.tracer() != nullptr) interpreter_.tracer()->on_exit(result);
     return result;
 }
@@ -101,14 +102,23 @@ void Evm::transfer(const Message& message) {
     world_.add_balance(to, message.value);
 }
 
+std::optional<Address> Evm::precompile_at(const Address& address) const {
+    if (context_.moved != nullptr) {
+        const auto moved = context_.moved->find(address);
+        if (moved != context_.moved->end()) return moved->second;
+    }
+    return vm::is_precompile(address, rules_.revision) ? std::optional(address) : std::nullopt;
+}
+
 CallResult Evm::run_code(const Message& message) {
     // EIP-7702: a delegation to a precompile runs nothing.
-    const ChainConfig& config = context_.config;
-    if (!message.is_delegated && vm::is_precompile(message.code_address, rules_.revision))
-        return vm::run_precompile(message.code_address, rules_.revision, message.input,
-                                  message.gas);
-    if (!message.is_delegated && is_own_precompile(message.code_address, config))
-        return run_own_precompile(message.code_address, config, message.input, message.gas);
+    if (!message.is_delegated) {
+        if (const auto precompile = precompile_at(message.code_address))
+            return vm::run_precompile(*precompile, rules_.revision, message.input, message.gas);
+        if (is_own_precompile(message.code_address, context_.config))
+            return run_own_precompile(message.code_address, context_.config, message.input,
+                                      message.gas);
+    }
     const auto code = world_.code_of(world_.account(message.code_address));
     if (code->size() == 0) return {Status::success, message.gas, 0, {}, {}};
     return interpreter_.run(*this, message, *code);
@@ -130,13 +140,17 @@ CallResult Evm::enter_create(const Message& message) {
                                 ? create2_address(message.sender, message.salt, message.input)
                                 : create_address(message.sender, sender.nonce);
     world_.set_nonce(sender, sender.nonce + 1);
-    return initialize(message, address);
+    return create_at(message, address);
 }
 
 CallResult Evm::create_at(const Message& message, const Address& address) {
-    if (interpreter_.tracer() != nullptr) interpreter_.tracer()->on_enter(message);
+    vm::Tracer* const tracer = interpreter_.tracer();
+    if (tracer == nullptr) return initialize(message, address);
+    Message named = message;
+    named.recipient = address;
+    tracer->on_enter(named);
     CallResult result = initialize(message, address);
-    if (interpreter_.tracer() != nullptr) interpreter_.tracer()->on_exit(result);
+    tracer->on_exit(result);
     return result;
 }
 
@@ -221,6 +235,8 @@ bool Evm::selfdestruct(const Address& address, const Address& beneficiary) {
     AccountEntry& from = world_.account(address);
     AccountEntry& to = world_.account(beneficiary);
     const Uint256 amount = from.balance;
+    if (interpreter_.tracer() != nullptr)
+        interpreter_.tracer()->on_selfdestruct(address, beneficiary, amount);
     const bool destroys = !rules_.selfdestruct_only_new || world_.is_created_now(from);
     world_.touch(to);
     if (&from != &to) {
@@ -239,6 +255,7 @@ Hash Evm::block_hash(uint64_t number) {
 }
 
 void Evm::log(const Address& address, BytesView data, std::span<const Hash> topics) {
+    if (interpreter_.tracer() != nullptr) interpreter_.tracer()->on_log(address, data, topics);
     world_.log({address, {topics.begin(), topics.end()}, {data.begin(), data.end()}});
 }
 

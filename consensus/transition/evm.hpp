@@ -58,6 +58,8 @@ private:
     [[nodiscard]] vm::CallResult run_code(const vm::Message& message);
     [[nodiscard]] vm::CallResult deploy(vm::CallResult result, AccountEntry& created);
     void transfer(const vm::Message& message);
+    /// The precompile that answers at this address.
+    [[nodiscard]] std::optional<Address> precompile_at(const Address& address) const;
 
     World& world_;
     const ExecutionContext& context_;

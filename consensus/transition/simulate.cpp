@@ -36,14 +36,6 @@ Tx make_tx(const CallRequest& request, uint64_t nonce, uint64_t gas_limit) {
     return tx;
 }
 
-/// Free calls see no base fee.
-ExecutionContext context_for(const ExecutionContext& context, const CallRequest& request) {
-    ExecutionContext out = context;
-    if (request.max_fee_per_gas.is_zero() && request.max_priority_fee_per_gas.is_zero())
-        out.env.base_fee = 0;
-    return out;
-}
-
 Result<Done, TxInvalid> check_call(const Tx& tx, const ExecutionContext& context,
                                    const Uint256& balance) {
     const auto& rules = context.rules();
@@ -200,18 +192,33 @@ private:
 
 }  // namespace
 
+ExecutionContext context_for(const ExecutionContext& context, const CallRequest& request) {
+    ExecutionContext out = context;
+    if (request.max_fee_per_gas.is_zero() && request.max_priority_fee_per_gas.is_zero())
+        out.env.base_fee = 0;
+    return out;
+}
+
+Result<RanCall, TxInvalid> run_call(Evm& evm, const CallRequest& request) {
+    const auto& context = evm.context();
+    const AccountEntry& from = evm.world().account(request.from);
+    const uint64_t gas = std::min(request.gas.value_or(context.env.gas_limit),
+                                  static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
+    RanCall ran{make_tx(request, from.nonce, gas), {}};
+    if (auto ok = check_call(ran.tx, context, from.balance); !ok) return unexpected(ok.error());
+    ran.done = run_transaction(evm, ran.tx, request.from);
+    return ran;
+}
+
 Result<CallOutcome, TxInvalid> simulate_call(const state::StateView& view,
                                              const ExecutionContext& context,
                                              const CallRequest& request) {
     const ExecutionContext inner = context_for(context, request);
     World world(view, inner.rules(), inner.codes);
-    const AccountEntry& from = world.account(request.from);
-    const uint64_t gas = std::min(request.gas.value_or(inner.env.gas_limit),
-                                  static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
-    const Tx tx = make_tx(request, from.nonce, gas);
-    if (auto ok = check_call(tx, inner, from.balance); !ok) return unexpected(ok.error());
     Evm evm(world, inner);
-    TxOutcome done = run_transaction(evm, tx, request.from);
+    auto ran = run_call(evm, request);
+    if (!ran) return unexpected(ran.error());
+    TxOutcome& done = ran->done;
     CallOutcome out;
     out.status = done.status;
     out.output = std::move(done.output);

@@ -9,6 +9,8 @@
 
 #include "consensus/rules/tx.hpp"
 #include "consensus/transition/context.hpp"
+#include "consensus/transition/evm.hpp"
+#include "consensus/transition/transaction.hpp"
 #include "core/block.hpp"
 #include "core/result.hpp"
 #include "core/tx.hpp"
@@ -44,6 +46,18 @@ struct CallOutcome {
 [[nodiscard]] Result<CallOutcome, TxInvalid> simulate_call(const state::StateView& view,
                                                            const ExecutionContext& context,
                                                            const CallRequest& request);
+
+/// The context in which `request` runs: free calls see no base fee.
+[[nodiscard]] ExecutionContext context_for(const ExecutionContext& context,
+                                           const CallRequest& request);
+
+/// A call as the transaction it was run as.
+struct RanCall {
+    Tx tx;  ///< unsigned
+    TxOutcome done;
+};
+/// Runs `request` in a world of its own, whose context is that of `context_for`. Errors as above.
+[[nodiscard]] Result<RanCall, TxInvalid> run_call(Evm& evm, const CallRequest& request);
 
 struct EstimateError {
     enum class Kind : uint8_t {

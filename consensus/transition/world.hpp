@@ -77,6 +77,8 @@ public:
         const AccountEntry* const found = index_.find(address);
         return found != nullptr && found->is_loaded;
     }
+    /// All that was asked for, in the order of first use.
+    [[nodiscard]] const std::deque<AccountEntry>& accounts() const { return accounts_; }
     /// From EIP-161 on an empty account does not count.
     [[nodiscard]] bool exists(const AccountEntry& a) const {
         return a.exists && !(rules_.empty_accounts_vanish && a.is_empty());

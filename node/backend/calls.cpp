@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // eth_call, eth_estimateGas and eth_createAccessList on the state after a block.
-#include "node/backend/node_backend.hpp"
+#include "node/backend/scene.hpp"
+#include "node/backend/words.hpp"
 
 namespace trainyard::node::backend {
-namespace {
-
-using Kind = rpc::CallError::Kind;
 
 consensus::CallRequest request_of(const rpc::CallRequest& r) {
     consensus::CallRequest out;
@@ -21,6 +19,10 @@ consensus::CallRequest request_of(const rpc::CallRequest& r) {
     out.authorizations = r.authorizations;
     return out;
 }
+
+namespace {
+
+using Kind = rpc::CallError::Kind;
 
 rpc::CallOutcome outcome_of(consensus::CallOutcome&& o) {
     using Status = rpc::CallOutcome::Status;
@@ -55,46 +57,17 @@ rpc::CallError error_of(const consensus::EstimateError& e) {
     return {Kind::failed, {}, {}};
 }
 
-/// State overrides as a diff over `view`.
-state::StateDiff diff_of(const state::StateView& view, const rpc::Overrides& overrides) {
-    state::StateDiff diff;
-    for (const auto& [address, change] : overrides.accounts) {
-        const auto before = view.account(address).value_or(state::Account{});
-        state::AccountChange after;
-        after.nonce = change.nonce.value_or(before.nonce);
-        after.balance = change.balance.value_or(before.balance);
-        after.code_hash = before.code_hash;
-        if (change.code) {
-            after.code_hash = keccak256(*change.code);
-            diff.codes[after.code_hash] = *change.code;
-        }
-        after.storage_cleared = change.state.has_value();
-        after.storage = change.state.value_or(change.state_diff);
-        diff.accounts[address] = std::move(after);
-    }
-    return diff;
-}
-
-void apply(const rpc::BlockOverrides& overrides, consensus::BlockEnv& env) {
+void apply(const BlockOverrides& overrides, consensus::BlockEnv& env) {
     env.number = overrides.number.value_or(env.number);
     env.timestamp = overrides.time.value_or(env.timestamp);
     env.gas_limit = overrides.gas_limit.value_or(env.gas_limit);
     env.beneficiary = overrides.fee_recipient.value_or(env.beneficiary);
     env.base_fee = overrides.base_fee_per_gas.value_or(env.base_fee);
+    env.blob_base_fee = overrides.blob_base_fee.value_or(env.blob_base_fee);
     if (overrides.prev_randao) env.prev_randao = from_hash(*overrides.prev_randao);
 }
 
 }  // namespace
-
-struct NodeBackend::Scene {
-    Scene(std::shared_ptr<const state::StateView> b, state::StateDiff d,
-          consensus::ExecutionContext c)
-        : base(std::move(b)), diff(std::move(d)), view(*base, diff), context(std::move(c)) {}
-    std::shared_ptr<const state::StateView> base;
-    state::StateDiff diff;
-    state::OverlayView view;
-    consensus::ExecutionContext context;
-};
 
 Result<Done, rpc::CallError> NodeBackend::check_state(const Hash& block_hash) const {
     if (parts_.chain.keeps_state(block_hash)) return Done{};
@@ -108,14 +81,20 @@ Result<std::unique_ptr<NodeBackend::Scene>, rpc::CallError> NodeBackend::scene(
     if (block == nullptr || view == nullptr)
         return unexpected(rpc::CallError{Kind::unknown_block, "header not found", {}});
     if (auto whole = check_state(block_hash); !whole) return unexpected(whole.error());
+    if (overrides.block.beacon_root || overrides.block.withdrawals)
+        return unexpected(
+            rpc::CallError{Kind::invalid_tx,
+                           "beaconRoot and withdrawals can be overridden by eth_simulateV1 alone",
+                           {}});
     auto env = consensus::env_of(block->block.header, parts_.chain.config());
     apply(overrides.block, env);
     auto hashes = [&chain = parts_.chain, block_hash](uint64_t number) {
         return chain.ancestor_hash(block_hash, number).value_or(Hash{});
     };
     consensus::ExecutionContext context{parts_.chain.config(), env, std::move(hashes), nullptr};
-    auto diff = diff_of(*view, overrides);
-    return std::make_unique<Scene>(std::move(view), std::move(diff), std::move(context));
+    auto over = consensus::apply_overrides(*view, overrides.accounts, context.rules());
+    if (!over) return unexpected(rpc::CallError{Kind::invalid_tx, to_text(over.error()), {}});
+    return std::make_unique<Scene>(std::move(view), std::move(*over), std::move(context));
 }
 
 Result<rpc::CallOutcome, rpc::CallError> NodeBackend::call(const Hash& block_hash,

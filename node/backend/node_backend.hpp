@@ -64,6 +64,7 @@ public:
     [[nodiscard]] OldestKept oldest_kept() const override;
     [[nodiscard]] std::optional<Header> header(uint64_t number) const override;
     [[nodiscard]] std::optional<rpc::TxPlace> find_tx(const Hash& hash) const override;
+    [[nodiscard]] rpc::ForkConfigs fork_configs() const override;
     [[nodiscard]] Uint256 next_base_fee(const Header& header) const override;
     [[nodiscard]] Uint256 blob_base_fee(const Header& header) const override;
 
@@ -90,6 +91,16 @@ public:
         const rpc::Overrides& overrides) const override;
     [[nodiscard]] Result<rpc::AccessListOutcome, rpc::CallError> create_access_list(
         const Hash& block_hash, const rpc::CallRequest& request) const override;
+
+    [[nodiscard]] Result<std::vector<Trace>, rpc::TraceError> trace_block(
+        const Hash& block_hash, const TraceOptions& options,
+        const rpc::WorkLimits& limits) const override;
+    [[nodiscard]] Result<Trace, rpc::TraceError> trace_transaction(
+        const rpc::TxPlace& place, const TraceOptions& options,
+        const rpc::WorkLimits& limits) const override;
+    [[nodiscard]] Result<Trace, rpc::TraceError> trace_call(
+        const Hash& block_hash, const rpc::CallRequest& request, const rpc::Overrides& overrides,
+        const TraceOptions& options, const rpc::WorkLimits& limits) const override;
 
     [[nodiscard]] Result<Hash, rpc::Refusal> submit(const Tx& tx) override;
     [[nodiscard]] std::optional<rpc::PooledTx> pooled_tx(const Hash& hash) const override;

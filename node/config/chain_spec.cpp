@@ -58,12 +58,19 @@ constexpr TimeFork kTimeForks[] = {
     {"bpo5Time", "bpo5", Revision::osaka},
 };
 
+/// Blocks that change no rule here, but count for the fork id.
+constexpr const char* kIdleForks[] = {"mergeNetsplitBlock", "mergeForkBlock", "daoForkBlock"};
+
 /// Keys that say nothing which execution needs.
 constexpr std::string_view kIdleKeys[] = {
-    "chainId",      "terminalTotalDifficulty", "terminalTotalDifficultyPassed",
-    "blobSchedule", "depositContractAddress",  "mergeNetsplitBlock",
-    "ethash",       "mergeForkBlock",          "eip150Hash",
-    "daoForkBlock", "enableVerkleAtGenesis",
+    "chainId",
+    "terminalTotalDifficulty",
+    "terminalTotalDifficultyPassed",
+    "blobSchedule",
+    "depositContractAddress",
+    "enableVerkleAtGenesis",
+    "ethash",
+    "eip150Hash",
 };
 
 const json::value* given(const json::object& o, const char* key) {
@@ -82,6 +89,7 @@ void refuse_unknown_forks(Reading& in, const json::object& config) {
         const std::string name(key);
         bool known = value.is_null() || (value.is_bool() && !value.get_bool());
         for (const auto idle : kIdleKeys) known = known || name == idle;
+        for (const auto* idle : kIdleForks) known = known || name == idle;
         for (const auto& fork : kBlockForks) known = known || name == fork.key;
         for (const auto& fork : kTimeForks) known = known || name == fork.key;
         if (!known)
@@ -178,6 +186,9 @@ void read_config(Reading& in, const json::object& root, consensus::ChainConfig& 
                                      {{Revision::frontier, 0, 0, {}}});
     read_block_forks(in, *config, out);
     read_later_forks(in, *config, out);
+    for (const auto* key : kIdleForks)
+        if (given(*config, key) != nullptr)
+            out.idle_fork_blocks.push_back(in.number(*config, key, "config."));
     if (given(*config, "depositContractAddress") != nullptr)
         out.deposit_contract = in.fixed_of<Address>(*config, "depositContractAddress", "config.");
 }

@@ -55,9 +55,11 @@ public:
     uint64_t blob_size_max = 1 << 20;
     std::optional<SyncStatus> sync;
     OldestKept oldest;  ///< blocks before `oldest.block` are pruned, but genesis
+    ForkConfigs forks;
     std::function<Result<CallOutcome, CallError>(const CallRequest&, const Overrides&)> on_call;
     std::function<Result<uint64_t, CallError>(const CallRequest&)> on_estimate;
     std::function<Result<Hash, Refusal>(const Tx&)> on_submit;
+    std::function<Result<Trace, TraceError>(const TraceOptions&, const WorkLimits&)> on_trace;
     mutable std::mutex mutex;
 
     FakeChain() { add_block({}, {}); }
@@ -152,6 +154,7 @@ public:
                 if (b->tx_hashes[i] == hash) return TxPlace{b, i};
         return std::nullopt;
     }
+    ForkConfigs fork_configs() const override { return forks; }
     Uint256 next_base_fee(const Header&) const override { return Uint256(900'000'000); }
     Uint256 blob_base_fee(const Header&) const override { return Uint256(1); }
 
@@ -202,6 +205,23 @@ public:
     Result<AccessListOutcome, CallError> create_access_list(const Hash&,
                                                             const CallRequest&) const override {
         return AccessListOutcome{{{address_of_key(9), {word(1)}}}, 30'000, "execution reverted"};
+    }
+    Result<std::vector<Trace>, TraceError> trace_block(const Hash&, const TraceOptions& options,
+                                                       const WorkLimits& limits) const override {
+        if (!on_trace) return std::vector<Trace>{};
+        auto trace = on_trace(options, limits);
+        if (!trace) return Unexpected(trace.error());
+        return std::vector<Trace>{*trace};
+    }
+    Result<Trace, TraceError> trace_transaction(const TxPlace&, const TraceOptions& options,
+                                                const WorkLimits& limits) const override {
+        return on_trace(options, limits);
+    }
+    Result<Trace, TraceError> trace_call(const Hash&, const CallRequest& request,
+                                         const Overrides& overrides, const TraceOptions& options,
+                                         const WorkLimits& limits) const override {
+        if (on_call) (void)on_call(request, overrides);
+        return on_trace(options, limits);
     }
     Result<Hash, Refusal> submit(const Tx& tx) override {
         if (on_submit) return on_submit(tx);

@@ -25,6 +25,12 @@ std::string word(int value) {
     return to_hex(to_hash(Uint256(static_cast<uint64_t>(value))).bytes);
 }
 
+TEST(precompiles, have_the_names_of_eip_7910) {
+    EXPECT_EQ(precompile_name(at(1), Revision::frontier), "ECREC");
+    EXPECT_EQ(precompile_name(at(0x100), Revision::osaka), "P256VERIFY");
+    EXPECT_EQ(precompile_name(at(0x100), Revision::prague), "");
+}
+
 TEST(precompiles, exist_only_where_the_table_says) {
     EXPECT_TRUE(is_precompile(at(1), Revision::frontier));
     EXPECT_FALSE(is_precompile(at(5), Revision::homestead));

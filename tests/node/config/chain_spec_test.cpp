@@ -31,6 +31,13 @@ constexpr const char* kSchedule =
        "prague":{"target":6,"max":9,"baseFeeUpdateFraction":5007716},
        "bpo1":{"target":10,"max":15,"baseFeeUpdateFraction":8346193}})";
 
+TEST(chain_spec, keeps_the_blocks_that_count_for_the_fork_id_alone) {
+    const auto parsed = parse_chain_spec(spec(R"(,"daoForkBlock":7,"mergeNetsplitBlock":36)"));
+    ASSERT_TRUE(parsed) << parsed.error().text();
+    EXPECT_EQ(parsed->config.idle_fork_blocks, (std::vector<uint64_t>{36, 7}));
+    EXPECT_EQ(error_at(spec(R"(,"mergeNetsplitBlock":"x")")), "genesis.config.mergeNetsplitBlock");
+}
+
 TEST(chain_spec, every_fork_of_the_schedule_comes_at_its_block_or_time) {
     const auto parsed = parse_chain_spec(
         spec(std::string(kUntilLondon) +

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where calls that change nothing run: a state with overrides, and a block on top of it. Private to
+// this folder.
+#pragma once
+
+#include <memory>
+
+#include "consensus/transition/overrides.hpp"
+#include "node/backend/node_backend.hpp"
+
+namespace trainyard::node::backend {
+
+struct NodeBackend::Scene {
+    Scene(std::shared_ptr<const state::StateView> b, consensus::AppliedOverrides o,
+          consensus::ExecutionContext c)
+        : base(std::move(b)), over(std::move(o)), view(*base, over.diff), context(std::move(c)) {
+        context.moved = &over.moved;
+    }
+    Scene(const Scene&) = delete;
+    Scene& operator=(const Scene&) = delete;
+
+    std::shared_ptr<const state::StateView> base;
+    consensus::AppliedOverrides over;
+    state::OverlayView view;
+    consensus::ExecutionContext context;
+};
+
+[[nodiscard]] consensus::CallRequest request_of(const rpc::CallRequest& request);
+
+}  // namespace trainyard::node::backend
