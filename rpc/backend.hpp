@@ -136,6 +136,41 @@ struct WorkLimits {
     std::function<bool()> is_time_up;
 };
 
+/// A block of eth_simulateV1; its calls run in parallel to its transactions.
+struct SimulatedBlock {
+    struct Call {
+        CallOutcome outcome;    ///< its logs may show transfers too
+        uint64_t gas_peak = 0;  ///< before refunds
+    };
+    BlockPtr block;
+    std::vector<Call> calls;
+};
+
+/// Why a simulation ends without an answer; the message is in geth's words.
+struct SimulateError {
+    enum class Kind {
+        unknown_block,
+        state_unavailable,
+        too_many_blocks,
+        number_order,
+        timestamp_order,
+        moves_to_itself,  ///< a precompile
+        block_gas_reached,
+        nonce_too_low,
+        nonce_too_high,
+        nonce_max,
+        fee_cap_too_low,
+        intrinsic_gas,
+        insufficient_funds,
+        init_code_too_large,
+        invalid_call,  ///< any other rule that it breaks
+        too_slow,
+        failed,
+    };
+    Kind kind = Kind::unknown_block;
+    std::string message;
+};
+
 struct TraceError {
     enum class Kind {
         unknown_block,
@@ -303,6 +338,11 @@ public:
                                                                const Overrides& overrides,
                                                                const TraceOptions& options,
                                                                const WorkLimits& limits) const = 0;
+
+    /// `gas_max` bounds all calls together.
+    [[nodiscard]] virtual Result<std::vector<SimulatedBlock>, SimulateError> simulate(
+        const Hash& block_hash, const SimulateRequest& request, uint64_t gas_max,
+        const WorkLimits& limits) const = 0;
 
     // --- pool
     /// Takes a signed transaction into the pool and spreads it.

@@ -20,7 +20,9 @@ inline constexpr size_t kAddressesMax = 1000;     ///< as geth
 inline constexpr size_t kSlotsMax = 1024;
 inline constexpr size_t kOverridesMax = 1000;
 inline constexpr size_t kPercentilesMax = 100;
-inline constexpr size_t kWithdrawalsMax = 16;       ///< in a block, EIP-4895
+inline constexpr size_t kWithdrawalsMax = 16;  ///< in a block, EIP-4895
+inline constexpr size_t kBlocksOfSimulationMax =
+    10'000;                                         ///< more than 256 have an error of their own
 inline constexpr size_t kCallsOfBlockMax = 10'000;  ///< eth_simulateV1; more do not fit its gas
 
 [[nodiscard]] Decoded<std::string_view> decode_text(const boost::json::value& json);
@@ -45,5 +47,6 @@ inline constexpr size_t kCallsOfBlockMax = 10'000;  ///< eth_simulateV1; more do
 
 // decode_runs.cpp
 [[nodiscard]] Decoded<TraceRequest> decode_trace(const boost::json::value& json);
+[[nodiscard]] Decoded<SimulateRequest> decode_simulation(const boost::json::value& json);
 
 }  // namespace trainyard::rpc

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decoders of what is run again or never ran: traces.
+// Decoders of what is run again or never ran: traces and simulations.
 #include <charconv>
 
 #include "rpc/fields.hpp"
@@ -57,6 +57,21 @@ Result<Done, std::string> read_config(const json::object& object, TraceOptions& 
         .finish();
 }
 
+Decoded<BlockCalls> decode_block_calls(const json::value& value) {
+    if (!value.is_object()) return wrong("expected an object");
+    BlockCalls out;
+    const auto calls = [](const json::value& v) {
+        return decode_list<CallRequest>(v, kCallsOfBlockMax, decode_call);
+    };
+    const auto read = Fields(value.get_object())
+                          .read("blockOverrides", out.block, decode_block_overrides)
+                          .read("stateOverrides", out.accounts, decode_state_overrides)
+                          .read("calls", out.calls, calls)
+                          .finish();
+    if (!read) return wrong(read.error());
+    return out;
+}
+
 }  // namespace
 
 Decoded<TraceRequest> decode_trace(const json::value& value) {
@@ -90,6 +105,22 @@ Decoded<TraceRequest> decode_trace(const json::value& value) {
             return wrong("tracerConfig: " + known.error());
     if (const auto* index = object.if_contains("txIndex"); index && !index->is_null())
         return wrong("txIndex: calls run on the state after a block alone");
+    return out;
+}
+
+Decoded<SimulateRequest> decode_simulation(const json::value& value) {
+    if (!value.is_object()) return wrong("expected an object with blockStateCalls");
+    SimulateRequest out;
+    const auto blocks = [](const json::value& v) {
+        return decode_list<BlockCalls>(v, kBlocksOfSimulationMax, decode_block_calls);
+    };
+    const auto read = Fields(value.get_object())
+                          .read("blockStateCalls", out.blocks, blocks)
+                          .read("validation", out.validation, decode_flag)
+                          .read("traceTransfers", out.trace_transfers, decode_flag)
+                          .read("returnFullTransactions", out.full_transactions, decode_flag)
+                          .finish();
+    if (!read) return wrong(read.error());
     return out;
 }
 

@@ -67,6 +67,7 @@ void write_kind(JsonWriter& out, Kind kind) {
         case Kind::block_overrides:
         case Kind::log_filter:
         case Kind::trace:
+        case Kind::simulation:
             write_type(out, "object");
             break;
         case Kind::none:

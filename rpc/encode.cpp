@@ -122,6 +122,11 @@ void write_receipt_logs(JsonWriter& out, const FullBlock& block, size_t index) {
 
 void write_block(JsonWriter& out, const FullBlock& block, bool with_txs) {
     out.begin_object();
+    write_block_members(out, block, with_txs);
+    out.end_object();
+}
+
+void write_block_members(JsonWriter& out, const FullBlock& block, bool with_txs) {
     write_header_fields(out, block.hash, block.block.header);
     out.key("size").quantity(block.size_bytes);
     out.key("transactions").begin_array();
@@ -132,7 +137,6 @@ void write_block(JsonWriter& out, const FullBlock& block, bool with_txs) {
     for (const auto& ommer : block.block.ommers) out.data(hash_header(ommer));
     out.end_array();
     if (block.block.withdrawals) write_withdrawals(out, *block.block.withdrawals);
-    out.end_object();
 }
 
 void write_header(JsonWriter& out, const Hash& hash, const Header& header) {
@@ -201,7 +205,11 @@ void write_receipt(JsonWriter& out, const FullBlock& block, size_t index,
 }
 
 void write_log(JsonWriter& out, const FullBlock& block, const LogPlace& place, bool removed) {
-    const Log& log = block.receipts[place.tx_index].logs[place.i];
+    write_log(out, block, block.receipts[place.tx_index].logs[place.i], place, removed);
+}
+
+void write_log(JsonWriter& out, const FullBlock& block, const Log& log, const LogPlace& place,
+               bool removed) {
     out.begin_object().key("address").data(log.address).key("topics").begin_array();
     for (const auto& topic : log.topics) out.data(topic);
     out.end_array().key("data").data(BytesView(log.data));

@@ -8,6 +8,8 @@
 namespace trainyard::rpc {
 
 void write_block(JsonWriter& out, const FullBlock& block, bool with_txs);
+/// Its members, into an object that the caller opens and closes.
+void write_block_members(JsonWriter& out, const FullBlock& block, bool with_txs);
 /// What newHeads pushes: the header and its hash.
 void write_header(JsonWriter& out, const Hash& hash, const Header& header);
 void write_mined_tx(JsonWriter& out, const FullBlock& block, size_t index);
@@ -24,6 +26,9 @@ struct LogPlace {
     size_t log_index = 0;
 };
 void write_log(JsonWriter& out, const FullBlock& block, const LogPlace& place, bool removed);
+/// `log` as if it were there.
+void write_log(JsonWriter& out, const FullBlock& block, const Log& log, const LogPlace& place,
+               bool removed);
 void write_access_list(JsonWriter& out, const std::vector<AccessTuple>& list);
 
 /// What a unit of gas cost the sender in a block with this base fee.

@@ -36,6 +36,8 @@ public:
     JsonWriter& null();
     JsonWriter& raw(std::string_view json);  ///< a value that is JSON already
 
+    [[nodiscard]] size_t size() const { return out_.size(); }
+
 private:
     void separate();
     void hex_digits(BytesView bytes);

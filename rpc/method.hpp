@@ -42,6 +42,7 @@ struct Method {
 [[nodiscard]] std::span<const Method> block_methods();
 [[nodiscard]] std::span<const Method> state_methods();
 [[nodiscard]] std::span<const Method> call_methods();
+[[nodiscard]] std::span<const Method> simulate_methods();
 [[nodiscard]] std::span<const Method> config_methods();
 [[nodiscard]] std::span<const Method> fee_methods();
 [[nodiscard]] std::span<const Method> tx_methods();

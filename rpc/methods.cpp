@@ -15,10 +15,10 @@ struct Table {
 
     Table() {
         for (const auto methods :
-             {block_methods(), state_methods(), call_methods(), config_methods(), fee_methods(),
-              tx_methods(), log_methods(), subscribe_methods(), net_methods(), admin_methods(),
-              txpool_methods(), debug_methods(), trace_methods(), yard_methods(), market_methods(),
-              light_methods(), discover_methods()})
+             {block_methods(), state_methods(), call_methods(), simulate_methods(),
+              config_methods(), fee_methods(), tx_methods(), log_methods(), subscribe_methods(),
+              net_methods(), admin_methods(), txpool_methods(), debug_methods(), trace_methods(),
+              yard_methods(), market_methods(), light_methods(), discover_methods()})
             for (const auto& method : methods) rows.push_back(&method);
         by_name = rows;
         std::sort(by_name.begin(), by_name.end(),

@@ -76,6 +76,8 @@ Decoded<Args::Value> decode(Kind kind, const json::value& value) {
             return as_value(decode_percentiles(value));
         case Kind::trace:
             return as_value(decode_trace(value));
+        case Kind::simulation:
+            return as_value(decode_simulation(value));
         case Kind::none:
             break;
     }

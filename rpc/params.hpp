@@ -40,6 +40,7 @@ enum class Kind {
     subscribe_option,  ///< a log filter, or true for whole pending transactions
     percentiles,       ///< ascending numbers from 0 to 100
     trace,             ///< what debug_trace* is to show
+    simulation,        ///< the blocks of eth_simulateV1
 };
 
 struct Param {
@@ -77,7 +78,7 @@ public:
     using Value = std::variant<std::monostate, Address, Hash, Bytes, uint64_t, BlockId, Uint256,
                                std::vector<Uint256>, SlotsByAccount, bool, std::string, CallRequest,
                                StateOverrides, BlockOverrides, LogFilter, SubscribeOption,
-                               std::vector<double>, TraceRequest>;
+                               std::vector<double>, TraceRequest, SimulateRequest>;
 
     /// Precondition: the row says that parameter `i` is required and decodes to T.
     template <class T>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // txpool_*: what waits for a block.
+#include "core/checksum.hpp"
 #include "rpc/encode.hpp"
 #include "rpc/method.hpp"
 
@@ -21,7 +22,7 @@ void write_queue(JsonWriter& out, const std::map<uint64_t, PooledTx>& queue) {
 void write_senders(JsonWriter& out, const BySender& senders) {
     out.begin_object();
     for (const auto& [sender, queue] : senders) {
-        out.key(to_hex0x(sender.bytes));
+        out.key(to_checksummed(sender));
         write_queue(out, queue);
     }
     out.end_object();

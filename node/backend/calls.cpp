@@ -20,22 +20,23 @@ consensus::CallRequest request_of(const rpc::CallRequest& r) {
     return out;
 }
 
+rpc::CallOutcome outcome_of(vm::Status status, Bytes output, uint64_t gas_used,
+                            std::vector<Log> logs) {
+    using Status = rpc::CallOutcome::Status;
+    rpc::CallOutcome out;
+    out.status = status == vm::Status::success  ? Status::success
+                 : status == vm::Status::revert ? Status::reverted
+                                                : Status::failed;
+    out.output = std::move(output);
+    out.gas_used = gas_used;
+    out.logs = std::move(logs);
+    if (out.status == Status::failed) out.error = vm::to_text(status);
+    return out;
+}
+
 namespace {
 
 using Kind = rpc::CallError::Kind;
-
-rpc::CallOutcome outcome_of(consensus::CallOutcome&& o) {
-    using Status = rpc::CallOutcome::Status;
-    rpc::CallOutcome out;
-    out.status = o.status == vm::Status::success  ? Status::success
-                 : o.status == vm::Status::revert ? Status::reverted
-                                                  : Status::failed;
-    out.output = std::move(o.output);
-    out.gas_used = o.gas_used;
-    out.logs = std::move(o.logs);
-    if (out.status == Status::failed) out.error = vm::to_text(o.status);
-    return out;
-}
 
 rpc::CallError refused(consensus::TxInvalid why) {
     return {Kind::invalid_tx, std::string(consensus::to_text(why)), {}};
@@ -105,7 +106,7 @@ Result<rpc::CallOutcome, rpc::CallError> NodeBackend::call(const Hash& block_has
     auto done = consensus::simulate_call((*on)->view, (*on)->context, request_of(request));
     if (auto whole = check_state(block_hash); !whole) return unexpected(whole.error());
     if (!done) return unexpected(refused(done.error()));
-    return outcome_of(std::move(*done));
+    return outcome_of(done->status, std::move(done->output), done->gas_used, std::move(done->logs));
 }
 
 Result<uint64_t, rpc::CallError> NodeBackend::estimate_gas(const Hash& block_hash,

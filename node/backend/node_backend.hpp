@@ -102,6 +102,10 @@ public:
         const Hash& block_hash, const rpc::CallRequest& request, const rpc::Overrides& overrides,
         const TraceOptions& options, const rpc::WorkLimits& limits) const override;
 
+    [[nodiscard]] Result<std::vector<rpc::SimulatedBlock>, rpc::SimulateError> simulate(
+        const Hash& block_hash, const SimulateRequest& request, uint64_t gas_max,
+        const rpc::WorkLimits& limits) const override;
+
     [[nodiscard]] Result<Hash, rpc::Refusal> submit(const Tx& tx) override;
     [[nodiscard]] std::optional<rpc::PooledTx> pooled_tx(const Hash& hash) const override;
     [[nodiscard]] rpc::PoolContent pool_content() const override;

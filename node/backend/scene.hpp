@@ -26,5 +26,7 @@ struct NodeBackend::Scene {
 };
 
 [[nodiscard]] consensus::CallRequest request_of(const rpc::CallRequest& request);
+[[nodiscard]] rpc::CallOutcome outcome_of(vm::Status status, Bytes output, uint64_t gas_used,
+                                          std::vector<Log> logs);
 
 }  // namespace trainyard::node::backend

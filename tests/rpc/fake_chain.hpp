@@ -59,6 +59,9 @@ public:
     std::function<Result<CallOutcome, CallError>(const CallRequest&, const Overrides&)> on_call;
     std::function<Result<uint64_t, CallError>(const CallRequest&)> on_estimate;
     std::function<Result<Hash, Refusal>(const Tx&)> on_submit;
+    std::function<Result<std::vector<SimulatedBlock>, SimulateError>(
+        const SimulateRequest&, uint64_t gas_max, const WorkLimits&)>
+        on_simulate;
     std::function<Result<Trace, TraceError>(const TraceOptions&, const WorkLimits&)> on_trace;
     mutable std::mutex mutex;
 
@@ -222,6 +225,12 @@ public:
                                          const WorkLimits& limits) const override {
         if (on_call) (void)on_call(request, overrides);
         return on_trace(options, limits);
+    }
+    Result<std::vector<SimulatedBlock>, SimulateError> simulate(
+        const Hash&, const SimulateRequest& request, uint64_t gas_max,
+        const WorkLimits& limits) const override {
+        if (on_simulate) return on_simulate(request, gas_max, limits);
+        return std::vector<SimulatedBlock>{};
     }
     Result<Hash, Refusal> submit(const Tx& tx) override {
         if (on_submit) return on_submit(tx);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // eth_* over the fake chain: shapes, words and codes of the answers.
+#include "core/checksum.hpp"
 #include "rpc/method.hpp"
 #include "tests/rpc/fixture.hpp"
 
@@ -103,7 +104,7 @@ TEST(eth_transactions, in_the_pool_have_no_block) {
     EXPECT_TRUE(
         rpc.result("eth_getTransactionReceipt", "[" + quoted(hash_tx(tx).bytes) + "]").is_null());
     const auto content = rpc.result("txpool_content");
-    EXPECT_EQ(content.at("pending").at(to_hex0x(address_of_key(1).bytes)).at("3"), found);
+    EXPECT_EQ(content.at("pending").at(to_checksummed(address_of_key(1))).at("3"), found);
     EXPECT_EQ(text(rpc.result("txpool_status").at("pending")), "0x1");
     EXPECT_EQ(rpc.result("txpool_contentFrom", "[" + quoted(address_of_key(2).bytes) + "]"),
               json::parse(R"({"pending":{},"queued":{}})"));

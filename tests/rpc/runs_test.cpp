@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// debug_trace* and eth_config over the fake chain: what is asked of the node, and the shapes of
-// what it says.
+// debug_trace*, eth_simulateV1 and eth_config over the fake chain: what is asked of the node, and
+// the shapes of what it says.
 #include "tests/rpc/fixture.hpp"
 
 namespace trainyard::rpc::test {
@@ -272,6 +272,144 @@ TEST(debug_trace_call, caps_gas_and_takes_overrides) {
     t.fail(TraceError::Kind::refused);
     EXPECT_EQ(t.rpc.error("debug_traceCall", "[{}]"), "-32000 tracing failed: why");
     EXPECT_EQ(t.rpc.error("debug_traceCall", R"([{},"0x99"])"), "-32000 header not found");
+}
+
+TEST(eth_simulate, hands_over_blocks_overrides_calls_and_flags) {
+    Rpc rpc;
+    SimulateRequest seen;
+    uint64_t gas = 0;
+    rpc.chain.on_simulate = [&](const SimulateRequest& request, uint64_t gas_max,
+                                const WorkLimits&) {
+        seen = request;
+        gas = gas_max;
+        return std::vector<SimulatedBlock>{};
+    };
+    rpc.result("eth_simulateV1", R"([{"blockStateCalls":[{},{"blockOverrides":{"number":"0x9",
+        "time":"0x5","gasLimit":"0x6","feeRecipient":)" +
+                                     kAddress + R"(,"blobBaseFee":"0x7",
+        "beaconRoot":)" + quoted(word(1).bytes) +
+                                     R"(,"withdrawals":[{"index":"0x1",
+        "validatorIndex":"0x2","address":)" +
+                                     kAddress + R"(,"amount":"0x3"}]},
+        "stateOverrides":{)" + kAddress +
+                                     R"(:{"movePrecompileToAddress":)" + kAddress + R"(}},
+        "calls":[{"to":)" + kAddress +
+                                     R"(},{}]}],"validation":true,"traceTransfers":true,
+        "returnFullTransactions":true},"latest"])");
+    EXPECT_EQ(gas, 50'000'000u);
+    EXPECT_TRUE(seen.validation && seen.trace_transfers && seen.full_transactions);
+    ASSERT_EQ(seen.blocks.size(), 2u);
+    const auto& block = seen.blocks[1];
+    EXPECT_EQ(block.block.number, 9u);
+    EXPECT_EQ(block.block.blob_base_fee, Uint256(7));
+    EXPECT_EQ(block.block.beacon_root, word(1));
+    EXPECT_EQ(block.block.withdrawals->at(0).amount_gwei, 3u);
+    EXPECT_TRUE(block.accounts.begin()->second.move_precompile_to);
+    EXPECT_EQ(block.calls.size(), 2u);
+}
+
+TEST(eth_simulate, shows_blocks_with_their_calls_and_numbers_logs_through_the_block) {
+    Rpc rpc;
+    const auto block = rpc.chain.next_block({make_tx(1, 0), make_tx(2, 0), make_tx(3, 0)}, {});
+    rpc.chain.on_simulate = [&](const SimulateRequest&, uint64_t, const WorkLimits&) {
+        SimulatedBlock out{block, std::vector<SimulatedBlock::Call>(3)};
+        out.calls[0].outcome.output = {0xab};
+        out.calls[0].outcome.gas_used = 21'000;
+        out.calls[0].gas_peak = 22'000;
+        out.calls[0].outcome.logs = {{address_of_key(1), {word(1)}, {}},
+                                     {address_of_key(1), {}, {}}};
+        out.calls[1].outcome.status = CallOutcome::Status::reverted;
+        out.calls[1].outcome.output = {0xcd};
+        out.calls[2].outcome.status = CallOutcome::Status::failed;
+        out.calls[2].outcome.error = "out of gas";
+        return std::vector<SimulatedBlock>{out, out};
+    };
+    const auto shown = rpc.result("eth_simulateV1", R"([{"blockStateCalls":[{}]}])");
+    ASSERT_EQ(shown.as_array().size(), 2u);
+    const auto& first = shown.at(0);
+    EXPECT_EQ(text(first.at("hash")), to_hex0x(block->hash.bytes));
+    EXPECT_TRUE(first.at("transactions").at(0).is_string());
+    const auto& calls = first.at("calls");
+    EXPECT_EQ(text(calls.at(0).at("returnData")), "0xab");
+    EXPECT_EQ(text(calls.at(0).at("status")), "0x1");
+    EXPECT_EQ(text(calls.at(0).at("maxUsedGas")), "0x55f0");
+    EXPECT_EQ(text(calls.at(0).at("logs").at(1).at("logIndex")), "0x1");
+    EXPECT_EQ(text(calls.at(0).at("logs").at(1).at("transactionHash")),
+              to_hex0x(block->tx_hashes[0].bytes));
+    EXPECT_EQ(text(calls.at(1).at("returnData")), "0x");
+    EXPECT_EQ(calls.at(1).at("error").at("code").as_int64(), 3);
+    EXPECT_EQ(text(calls.at(1).at("error").at("data")), "0xcd");
+    EXPECT_EQ(calls.at(2).at("error").at("code").as_int64(), -32015);
+    EXPECT_EQ(text(calls.at(2).at("error").at("message")), "out of gas");
+    const auto full =
+        rpc.result("eth_simulateV1", R"([{"blockStateCalls":[{}],"returnFullTransactions":true}])");
+    EXPECT_EQ(text(full.at(0).at("transactions").at(0).at("from")),
+              to_hex0x(address_of_key(1).bytes));
+}
+
+TEST(eth_simulate, rejects_what_it_cannot_simulate) {
+    Rpc rpc;
+    const auto error_of = [&](const std::string& request) {
+        return rpc.error("eth_simulateV1", "[" + request + "]");
+    };
+    EXPECT_EQ(rpc.error("eth_simulateV1"),
+              "-32602 missing value for required argument 0 (simulation)");
+    EXPECT_EQ(error_of("{}"), "-32602 empty input");
+    EXPECT_EQ(error_of(R"({"blockStateCalls":[]})"), "-32602 empty input");
+    std::string many = "{}";
+    for (int i = 0; i < 256; ++i) many += ",{}";
+    EXPECT_EQ(error_of("{\"blockStateCalls\":[" + many + "]}"), "-38026 too many blocks");
+    EXPECT_THAT(error_of(R"({"blockStateCalls":{}})"), StartsWith("-32602"));
+    EXPECT_THAT(error_of(R"({"blockStateCalls":[5]})"), StartsWith("-32602"));
+    EXPECT_THAT(error_of(R"({"blockStateCalls":[{"calls":{}}]})"),
+                HasSubstr("blockStateCalls: calls: expected an array"));
+    EXPECT_THAT(error_of(R"({"blockStateCalls":[{"calls":[{"gas":5}]}]})"),
+                HasSubstr("calls: gas: expected a string"));
+    EXPECT_THAT(error_of(R"({"blockStateCalls":[{}],"validation":1})"),
+                HasSubstr("validation: expected a boolean"));
+    EXPECT_EQ(rpc.error("eth_simulateV1", R"([{"blockStateCalls":[{}]},"0x99"])"),
+              "-32000 header not found");
+}
+
+TEST(eth_simulate, has_the_codes_of_execution_apis) {
+    using Kind = SimulateError::Kind;
+    Rpc rpc;
+    const std::pair<Kind, const char*> codes[] = {
+        {Kind::nonce_too_low, "-38010"},      {Kind::nonce_too_high, "-38011"},
+        {Kind::fee_cap_too_low, "-38012"},    {Kind::intrinsic_gas, "-38013"},
+        {Kind::insufficient_funds, "-38014"}, {Kind::block_gas_reached, "-38015"},
+        {Kind::number_order, "-38020"},       {Kind::timestamp_order, "-38021"},
+        {Kind::moves_to_itself, "-38022"},    {Kind::init_code_too_large, "-38025"},
+        {Kind::too_many_blocks, "-38026"},    {Kind::invalid_call, "-32602"},
+        {Kind::nonce_max, "-32603"},          {Kind::too_slow, "-32000"}};
+    for (const auto& [kind, code] : codes) {
+        rpc.chain.on_simulate =
+            [kind = kind](const SimulateRequest&, uint64_t,
+                          const WorkLimits&) -> Result<std::vector<SimulatedBlock>, SimulateError> {
+            return Unexpected(SimulateError{kind, "why"});
+        };
+        EXPECT_EQ(rpc.error("eth_simulateV1", R"([{"blockStateCalls":[{}]}])"),
+                  std::string(code) + " why");
+    }
+}
+
+TEST(eth_simulate, says_so_when_the_answer_is_too_large) {
+    Rpc rpc([](Options& options) { options.response_bytes_max = 1000; });
+    const auto block = rpc.chain.next_block({}, {});
+    rpc.chain.on_simulate = [&](const SimulateRequest&, uint64_t, const WorkLimits&) {
+        return std::vector<SimulatedBlock>(2, {block, {}});
+    };
+    EXPECT_EQ(rpc.error("eth_simulateV1", R"([{"blockStateCalls":[{}]}])"),
+              "-32003 response too large");
+}
+
+TEST(txpool, names_senders_with_the_checksum_of_eip_55) {
+    Rpc rpc;
+    const auto tx = make_tx(1, 0);
+    rpc.chain.pool[hash_tx(tx)] = {tx, hash_tx(tx), address_of_key(1)};
+    const auto content = rpc.result("txpool_content");
+    EXPECT_TRUE(
+        content.at("pending").as_object().contains("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"));
 }
 
 }  // namespace trainyard::rpc::test

@@ -255,7 +255,7 @@ TEST(trace, stops_at_its_budget_whatever_the_recorder) {
 
 TEST(trace, bounds_memory_that_is_shown_at_each_step) {
     TestWorld world;
-    world.deploy(address_number(1), "61ffff515b5f56");  // 64 KiB of memory, then a loop
+    world.deploy(address_number(1), "61ffff515b600456");  // 64 KiB of memory, then a loop
     TraceOptions options;
     options.memory = true;
     TraceBudget budget(kPlenty, {});

@@ -24,6 +24,15 @@ async function writeAndRead(contract, wallet) {
   isTrue(block.prefetchedTransactions.some((t) => t.hash === receipt.hash), "the block holds the transaction");
 }
 
+async function traces(contract, wallet) {
+  const receipt = await (await contract.add(1n)).wait();
+  const diff = await wallet.provider.send("debug_traceTransaction", [receipt.hash, { tracer: "prestateTracer", tracerConfig: { diffMode: true } }]);
+  const slots = diff.post[receipt.to.toLowerCase()].storage;
+  equal(Object.values(slots).map(BigInt), [await contract.count()], "prestateTracer shows the slot that a call changed");
+  const { structLogs } = await wallet.provider.send("debug_traceTransaction", [receipt.hash, { disableStack: true, limit: 20 }]);
+  equal(structLogs.length, 20, "the struct logger shows as many steps as it may");
+}
+
 async function reverts(contract) {
   const error = async (call) => call.then(() => null, (e) => e);
   const custom = await error(contract.add.staticCall(101n));
@@ -77,6 +86,7 @@ await run("ethers", async () => {
   isTrue((await provider.getBalance(wallet.address)) > parseEther("10"), "the account has funds");
   const contract = await deploy(signer);
   await writeAndRead(contract, wallet);
+  await traces(contract, wallet);
   await reverts(contract);
   await polling(contract);
   await subscriptions(contract, signer);

@@ -114,6 +114,19 @@ async function fees({ reader, writer }) {
   equal((await reader.getBalance({ address: to })) - before, parseEther("0.5"), "a legacy transaction moves coins");
 }
 
+async function simulations({ reader }, address, receipt) {
+  const before = await reader.readContract({ address, abi, functionName: "count" });
+  const { results, block } = await reader.simulateCalls({
+    account, calls: [{ to: address, abi, functionName: "add", args: [2n] }, { to: address, abi, functionName: "count" }],
+  });
+  equal(results[1].result, before + 2n, "eth_simulateV1 lets a call see the one before it");
+  equal(decodeEventLog({ abi, ...results[0].logs[0] }).args.step, 2n, "a simulated call has its logs");
+  isTrue(block.stateRoot.length === 66, "a simulated block has a state root");
+  equal(await reader.readContract({ address, abi, functionName: "count" }), before, "and nothing has changed");
+  const frame = await reader.request({ method: "debug_traceTransaction", params: [receipt.transactionHash, { tracer: "callTracer" }] });
+  equal([frame.type, frame.to, BigInt(frame.gasUsed)], ["CALL", address.toLowerCase(), receipt.gasUsed], "callTracer shows the call");
+}
+
 async function wellKnown({ reader, writer }, address) {
   if (!(await reader.getCode({ address: addresses.multicall3 }))) return ok("(no multicall contract on this chain)");
   const calls = ["count", "owner"].map((functionName) => ({ address, abi, functionName }));
@@ -132,6 +145,7 @@ await run("viem", async () => {
   isTrue((await clients.reader.getBalance({ address: account.address })) > parseEther("10"), "the account has funds");
   const address = await deploy(clients);
   const receipt = await callAndWrite(clients, address);
+  await simulations(clients, address, receipt);
   await reverts(clients, address);
   await logs(clients, address, receipt);
   await filters(clients, address);
