@@ -81,7 +81,6 @@ public:
     void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) override {
         cuda::sgd(on_, tensors, count, s, wd);
     }
-    [[nodiscard]] bool has(Op op) const override { return cuda::has_general(op); }
     void apply(const OpCall& call) override { cuda::apply(on_, call); }
 
 private:

@@ -31,12 +31,7 @@ struct DeviceInfo {
 [[nodiscard]] std::unique_ptr<training::Backend> make_cuda_backend(int device,
                                                                    std::string* reason = nullptr);
 
-/// Runs every operator on fixed odd shapes and compares each output bit with the reference; the
-/// error names the first operator that differs. Takes about a second of one CPU core.
-[[nodiscard]] Result<Done, std::string> cuda_self_test(training::Backend& backend);
-
-/// The backend of `device` after it has passed the self-test, else nullptr and the reason. This
-/// is what providers and verifiers call; with nullptr they take the CPU.
+/// The backend of `device` after it has passed training/self_test.hpp, else nullptr and the reason.
 [[nodiscard]] std::unique_ptr<training::Backend> make_tested_cuda_backend(
     int device, std::string* reason = nullptr);
 

@@ -130,43 +130,43 @@ struct Words {
     uint64_t idx0 = 0;
 };
 
-/// Philox4x32-10 in registers; eight neighbouring elements share one block, which is kept.
+struct PhiloxWords {
+    uint32_t x0, x1, x2, x3;
+};
+/// Philox4x32-10 of one counter in registers.
+__device__ __forceinline__ PhiloxWords philox(PhiloxWords x, uint32_t k0, uint32_t k1) {
+    for (int round = 0; round < 10; ++round) {
+        const uint32_t high0 = __umulhi(0xD2511F53U, x.x0), low0 = 0xD2511F53U * x.x0;
+        const uint32_t high1 = __umulhi(0xCD9E8D57U, x.x2), low1 = 0xCD9E8D57U * x.x2;
+        x = {high1 ^ x.x1 ^ k0, low1, high0 ^ x.x3 ^ k1, low0};
+        k0 += 0x9E3779B9U;
+        k1 += 0xBB67AE85U;
+    }
+    return x;
+}
+
+/// The rounding words of a gradient; eight neighbouring elements share one block, which is kept.
 class WordStream {
 public:
     __device__ explicit WordStream(const Words& words) : words_(words) {}
 
     __device__ __forceinline__ uint32_t at(uint64_t offset) {
         const uint64_t idx = words_.idx0 + offset;
-        if (idx >> 3 != block_) make_block(idx >> 3);
-        const uint32_t low = (idx & 2) != 0 ? x1_ : x0_;
-        const uint32_t high = (idx & 2) != 0 ? x3_ : x2_;
+        if (idx >> 3 != block_) {
+            block_ = idx >> 3;
+            const auto low_half = static_cast<uint32_t>(block_);
+            x_ = philox({low_half, words_.tensor, words_.step, 0}, words_.seed, 0x52A5U);
+        }
+        const uint32_t low = (idx & 2) != 0 ? x_.x1 : x_.x0;
+        const uint32_t high = (idx & 2) != 0 ? x_.x3 : x_.x2;
         const uint32_t word = (idx & 4) != 0 ? high : low;
         return ((idx & 1) != 0 ? word >> 16 : word) & 0xffffU;
     }
 
 private:
-    __device__ __forceinline__ void make_block(uint64_t block) {
-        block_ = block;
-        x0_ = static_cast<uint32_t>(block);
-        x1_ = words_.tensor;
-        x2_ = words_.step;
-        x3_ = 0;
-        uint32_t k0 = words_.seed, k1 = 0x52A5U;
-        for (int round = 0; round < 10; ++round) {
-            const uint32_t high0 = __umulhi(0xD2511F53U, x0_), low0 = 0xD2511F53U * x0_;
-            const uint32_t high1 = __umulhi(0xCD9E8D57U, x2_), low1 = 0xCD9E8D57U * x2_;
-            x0_ = high1 ^ x1_ ^ k0;
-            x1_ = low1;
-            x2_ = high0 ^ x3_ ^ k1;
-            x3_ = low0;
-            k0 += 0x9E3779B9U;
-            k1 += 0xBB67AE85U;
-        }
-    }
-
     Words words_;
     uint64_t block_ = ~uint64_t{0};
-    uint32_t x0_ = 0, x1_ = 0, x2_ = 0, x3_ = 0;
+    PhiloxWords x_ = {};
 };
 
 }  // namespace trainyard::cuda

@@ -2,9 +2,9 @@
 // The operators of Backend::apply on a device, plain: docs/spec/numerics.md, section 17.
 #include "cuda/launches.cuh"
 #include "cuda/operators.cuh"
-#include "cuda/products.cuh"
 #include "cuda/reduce.cuh"
 #include "training/numerics/functions.hpp"
+#include "training/numerics/philox.hpp"
 
 namespace trainyard::cuda {
 
@@ -379,6 +379,40 @@ __global__ void diffuse_kernel(float* y, const float* x0, const float* eps, cons
     y[i] = add(mul(ab[0], x0[i]), mul(ab[1], eps[i]));
 }
 
+/// Which numbers of the counter RNG: of one noise id in one micro-batch.
+struct Stream {
+    uint32_t seed, step, id;
+};
+
+__global__ void noise_kernel(float* y, size_t count, Stream of) {
+    const size_t i = thread_number();
+    if (i >= count) return;
+    const PhiloxWords x =
+        philox({static_cast<uint32_t>(i), of.id, of.step, 0}, of.seed, training::kPhiloxNoise);
+    const uint32_t sum = (x.x0 & 0xffffU) + (x.x0 >> 16) + (x.x1 & 0xffffU) + (x.x1 >> 16) +
+                         (x.x2 & 0xffffU) + (x.x2 >> 16) + (x.x3 & 0xffffU) + (x.x3 >> 16);
+    const float centred = __int2float_rn(static_cast<int32_t>(sum) - 262140);
+    y[i] = mul(centred, as_float(training::kUnitNoiseBits));
+}
+
+__global__ void timestep_kernel(uint32_t* t, size_t count, Stream of, uint32_t below) {
+    const size_t i = thread_number();
+    if (i >= count) return;
+    const PhiloxWords x =
+        philox({static_cast<uint32_t>(i), of.id, of.step, 1}, of.seed, training::kPhiloxNoise);
+    t[i] = __umulhi(x.x0, below);
+}
+
+void random(Context& on, const OpCall& c) {
+    const size_t count = c.out_shape[0].count();
+    const Stream of{c.seed, c.step, c.attributes[0]};
+    if (c.op == Op::noise)
+        on.launch(per_element(count), noise_kernel, c.out[0], count, of);
+    else
+        on.launch(per_element(count), timestep_kernel, reinterpret_cast<uint32_t*>(c.out[0]), count,
+                  of, c.attributes[1]);
+}
+
 void norm(Context& on, const OpCall& c) {
     const bool layer = c.op == Op::layer_norm || c.op == Op::layer_norm_grad;
     const bool forward = c.op == Op::layer_norm || c.op == Op::group_norm;
@@ -459,14 +493,6 @@ void tables(Context& on, const OpCall& c) {
               c.in_shape[1].count(), size_t{d.cols});
 }
 
-void linear_grad_x(Context& on, const OpCall& c) {
-    const Shape dy = c.in_shape[0], w = c.in_shape[1];
-    const Words words{c.seed, c.step, c.attributes[0], true, 0};
-    const Operand left = quantise_rows(on, 1, {c.in[0], dy.rows, dy.cols, dy.cols, {}}, words);
-    multiply(on, 1, left, quantise_rows(on, 1, {c.in[1], w.rows, w.cols, w.cols, {}}, {}),
-             {c.out[0], w.rows, {}});
-}
-
 void by_rows(Context& on, const OpCall& c) {
     const Shape x = c.in_shape[0];
     const size_t rows = x.rows, cols = x.cols;
@@ -489,20 +515,6 @@ void pointwise(Context& on, const OpCall& c) {
 }
 
 }  // namespace
-
-bool has_general(Op op) {
-    switch (op) {
-        case Op::matmul:
-        case Op::matmul_grad:
-        case Op::noise:
-        case Op::timestep:
-        case Op::attention_full:
-        case Op::attention_full_grad:
-            return false;
-        default:
-            return true;
-    }
-}
 
 void apply(Context& on, const OpCall& c) {
     on.begin();
@@ -548,6 +560,13 @@ void apply(Context& on, const OpCall& c) {
                       c.in[3], count, count / c.in_shape[2].count());
             return;
         }
+        case Op::noise:
+        case Op::timestep:
+            return random(on, c);
+        case Op::matmul:
+            return matmul(on, c);
+        case Op::matmul_grad:
+            return matmul_grad(on, c);
         case Op::linear_grad_x:
             return linear_grad_x(on, c);
         default:

@@ -30,8 +30,11 @@ void sum_squares(Context& on, float* out, const float* x, size_t count);
 void check_finite(Context& on, const float* x, size_t count);
 void sgd(Context& on, const training::AdamwTensors& x, size_t count, const training::SgdScalars& s,
          float wd);
-/// The operators of Backend::apply that run on a device; the others run on the host.
-[[nodiscard]] bool has_general(training::Op op);
+/// Products of any two values; each opens an operator of its own.
+void matmul(Context& on, const training::OpCall& call);
+void matmul_grad(Context& on, const training::OpCall& call);
+void linear_grad_x(Context& on, const training::OpCall& call);
+/// The operators of Backend::apply.
 void apply(Context& on, const training::OpCall& call);
 void adamw(Context& on, const training::AdamwTensors& x, size_t count,
            const training::AdamwScalars& s, float wd);

@@ -285,7 +285,9 @@ __device__ __forceinline__ void store_tile(const Product& p, const Block& block,
                 if (row >= p.a.groups || col >= p.b.groups) continue;
                 const float scaled = mul(__int2float_rn(acc[i][j][e]), sa[row]);
                 const float value = sb != nullptr ? mul(scaled, sb[col]) : scaled;
-                c[row * p.out.stride + col] = mul(value, p.out.alpha);
+                const size_t at =
+                    p.out.turned ? col * p.out.stride + row : row * p.out.stride + col;
+                c[at] = mul(value, p.out.alpha);
             }
 }
 

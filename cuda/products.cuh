@@ -74,6 +74,7 @@ struct ProductOut {
     float alpha = 1.0F;
     Triangle triangle = Triangle::none;
     bool lower_only = false;  ///< only j <= i is needed; the rest is left undefined
+    bool turned = false;      ///< c[j][i] instead of c[i][j]
 };
 
 void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,

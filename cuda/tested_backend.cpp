@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A device is used only after its self-test; without a toolkit there is none.
 #include "cuda/cuda_backend.hpp"
+#include "training/self_test.hpp"
 
 namespace trainyard::cuda {
 
 std::unique_ptr<training::Backend> make_tested_cuda_backend(int device, std::string* reason) {
     auto backend = make_cuda_backend(device, reason);
     if (backend == nullptr) return nullptr;
-    const auto passed = cuda_self_test(*backend);
+    const auto passed = training::self_test(*backend);
     if (passed) return backend;
     if (reason != nullptr) *reason = backend->name() + " failed its self-test: " + passed.error();
     return nullptr;

@@ -3,8 +3,8 @@
 #include <benchmark/benchmark.h>
 
 #include "cuda/cuda_backend.hpp"
-#include "cuda/operator_cases.hpp"
 #include "training/engine.hpp"
+#include "training/operator_cases.hpp"
 
 namespace {
 
@@ -26,12 +26,12 @@ struct Work {
     double bytes = 0;     ///< of inputs and outputs, each once
 };
 
-void time_case(benchmark::State& state, const cuda::OperatorCase& c, double products) {
+void time_case(benchmark::State& state, const training::OperatorCase& c, double products) {
     const auto backend = backend_or_skip(state);
     if (backend == nullptr) return;
     std::vector<float*> in, out;
     Work work{products, 0};
-    const auto place = [&](const cuda::Values& values, std::vector<float*>& to) {
+    const auto place = [&](const training::Values& values, std::vector<float*>& to) {
         const size_t bytes = values.size() * sizeof(float);
         to.push_back(static_cast<float*>(backend->allocate(bytes)));
         if (to.back() != nullptr) backend->upload(to.back(), values.data(), bytes);
@@ -58,7 +58,7 @@ void time_case(benchmark::State& state, const cuda::OperatorCase& c, double prod
 void linear(benchmark::State& state) {
     const auto n = static_cast<uint32_t>(state.range(0)), i = static_cast<uint32_t>(state.range(1)),
                o = static_cast<uint32_t>(state.range(2));
-    time_case(state, cuda::linear_case({n, i, o}), 1.0 * n * i * o);
+    time_case(state, training::linear_case({n, i, o}), 1.0 * n * i * o);
 }
 BENCHMARK(linear)
     ->Name("cuda::linear")
@@ -72,7 +72,7 @@ BENCHMARK(linear)
 void linear_grad(benchmark::State& state) {
     const auto n = static_cast<uint32_t>(state.range(0)), i = static_cast<uint32_t>(state.range(1)),
                o = static_cast<uint32_t>(state.range(2));
-    time_case(state, cuda::linear_grad_case({n, i, o}), 2.0 * n * i * o);
+    time_case(state, training::linear_grad_case({n, i, o}), 2.0 * n * i * o);
 }
 BENCHMARK(linear_grad)
     ->Name("cuda::linear_grad")
@@ -87,7 +87,7 @@ void attention(benchmark::State& state) {
     const auto b = static_cast<uint32_t>(state.range(0)), h = static_cast<uint32_t>(state.range(1)),
                t = static_cast<uint32_t>(state.range(2)),
                hd = static_cast<uint32_t>(state.range(3));
-    time_case(state, cuda::attention_case({b, h, t, hd}), 7.0 * b * h * t * t * hd);
+    time_case(state, training::attention_case({b, h, t, hd}), 7.0 * b * h * t * t * hd);
 }
 BENCHMARK(attention)
     ->Name("cuda::attention")
@@ -97,32 +97,32 @@ BENCHMARK(attention)
     ->UseRealTime();
 
 void rms_norm(benchmark::State& state) {
-    time_case(state, cuda::rms_norm_case({8192, 1024}, true), 0);
+    time_case(state, training::rms_norm_case({8192, 1024}, true), 0);
 }
 BENCHMARK(rms_norm)->Name("cuda::rms_norm/rows=8192/cols=1024")->UseRealTime();
 
 void cross_entropy(benchmark::State& state) {
-    time_case(state, cuda::cross_entropy_case({2048, 50257}), 0);
+    time_case(state, training::cross_entropy_case({2048, 50257}), 0);
 }
 BENCHMARK(cross_entropy)->Name("cuda::cross_entropy/rows=2048/cols=50257")->UseRealTime();
 
 void embedding_grad(benchmark::State& state) {
-    time_case(state, cuda::embedding_grad_case({8, 1024, 1024, 50257}), 0);
+    time_case(state, training::embedding_grad_case({8, 1024, 1024, 50257}), 0);
 }
 BENCHMARK(embedding_grad)->Name("cuda::embedding_grad/n=8192/d=1024/v=50257")->UseRealTime();
 
 void pointwise(benchmark::State& state) {
-    time_case(state, cuda::pointwise_case(size_t{1} << 24), 0);
+    time_case(state, training::pointwise_case(size_t{1} << 24), 0);
 }
 BENCHMARK(pointwise)->Name("cuda::add_gelu_gelu_grad/count=16777216")->UseRealTime();
 
 void sums(benchmark::State& state) {
-    time_case(state, cuda::sums_case(size_t{1} << 24), 0);
+    time_case(state, training::sums_case(size_t{1} << 24), 0);
 }
 BENCHMARK(sums)->Name("cuda::sums/count=16777216")->UseRealTime();
 
 void adamw(benchmark::State& state) {
-    time_case(state, cuda::adamw_case(size_t{1} << 24, 0.5F, 0.1F), 0);
+    time_case(state, training::adamw_case(size_t{1} << 24, 0.5F, 0.1F), 0);
 }
 BENCHMARK(adamw)->Name("cuda::adamw/count=16777216")->UseRealTime();
 

@@ -5,12 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "cuda/cuda_backend.hpp"
-#include "cuda/operator_cases.hpp"
 #include "cuda/operators.cuh"
 #include "machine.hpp"
 #include "training_run.hpp"
 #include "training/builder.hpp"
 #include "training/dataset.hpp"
+#include "training/operator_cases.hpp"
+#include "training/self_test.hpp"
 
 namespace {
 
@@ -34,18 +35,21 @@ protected:
 };
 
 TEST_P(EmulatedDevice, equals_the_reference_in_every_operator) {
-    for (const cuda::OperatorCase& c : cuda::operator_cases()) {
-        const auto same = cuda::check_case(*backend, c);
-        EXPECT_TRUE(same) << same.error();
-    }
-    for (const cuda::OperatorCase& c : cuda::general_operator_cases(*backend)) {
-        const auto same = cuda::check_case(*backend, c);
+    for (const training::OperatorCase& c : training::operator_cases()) {
+        const auto same = training::check_case(*backend, c);
         EXPECT_TRUE(same) << same.error();
     }
 }
 
+TEST(emulated_device, passes_its_self_test) {
+    emulated::set_faults({});
+    const auto backend = cuda::make_cuda_backend(0);
+    const auto passed = training::self_test(*backend);
+    EXPECT_TRUE(passed) << passed.error();
+}
+
 TEST_P(EmulatedDevice, raises_the_flag_for_values_that_are_not_finite) {
-    const auto same = cuda::check_flags(*backend);
+    const auto same = training::check_flags(*backend);
     EXPECT_TRUE(same) << same.error();
 }
 
@@ -56,8 +60,7 @@ TEST_P(EmulatedDevice, trains_to_the_reference_state_root) {
               tests::state_root_after(program, *reference, 3));
 }
 
-/// A denoiser of sixteen numbers of each image, with operators that the device leaves to the host:
-/// noise, timestep, matmul and full attention.
+/// A denoiser of sixteen numbers of each image, with noise, timesteps, a matmul and full attention.
 training::Program denoiser(const Bytes& data) {
     using training::Op;
     using training::Shape;
@@ -84,12 +87,11 @@ training::Program denoiser(const Bytes& data) {
     return p;
 }
 
-TEST(emulated_device, leaves_operators_to_the_host_and_keeps_the_bits) {
+TEST(emulated_device, trains_a_denoiser_to_the_reference_state_root) {
     const Bytes data = *training::make_image_dataset(training::make_shapes(20, 3), 4);
     const training::Program program = denoiser(data);
     const auto backend = cuda::make_cuda_backend(0);
     const auto reference = training::make_reference_backend();
-    EXPECT_FALSE(backend->has(training::Op::noise));
     EXPECT_EQ(tests::state_root_on(program, *backend, data, 3),
               tests::state_root_on(program, *reference, data, 3));
 }
@@ -100,20 +102,21 @@ INSTANTIATE_TEST_SUITE_P(orders, EmulatedDevice,
 
 TEST(emulated_device, adds_seventeen_million_elements_on_three_levels) {
     const auto backend = cuda::make_cuda_backend(0);
-    const auto same = cuda::check_case(*backend, cuda::sums_case((size_t{4096} * 4096) + 4097));
+    const auto same =
+        training::check_case(*backend, training::sums_case((size_t{4096} * 4096) + 4097));
     EXPECT_TRUE(same) << same.error();
 }
 
 TEST(emulated_device, takes_the_heads_of_attention_in_groups_that_fit) {
     const training::AttentionShape shape{2, 3, 9, 5};
-    const cuda::OperatorCase c = cuda::attention_case(shape);
+    const training::OperatorCase c = training::attention_case(shape);
     const auto reference = training::make_reference_backend();
-    const auto expected = cuda::run_case(*reference, c);
+    const auto expected = training::run_case(*reference, c);
     ASSERT_TRUE(expected);
     for (const size_t limit : {size_t{1}, size_t{4 * 9 * 64 * 5}}) {
         cuda::Context on(0);
         on.set_scratch_bytes_max(limit);
-        std::vector<cuda::Values> got = c.outputs;
+        std::vector<training::Values> got = c.outputs;
         cuda::attention(on, got[0].data(), got[1].data(), c.inputs[0].data(), shape);
         const training::AttentionGradInputs in{c.inputs[1].data(), got[0].data(), got[1].data(),
                                                c.inputs[0].data()};
@@ -123,35 +126,54 @@ TEST(emulated_device, takes_the_heads_of_attention_in_groups_that_fit) {
     }
 }
 
+TEST(emulated_device, takes_the_products_of_a_matmul_in_parts_that_fit) {
+    const auto reference = training::make_reference_backend();
+    for (const training::GeneralCase& general : training::general_cases()) {
+        const auto op = general.call.op;
+        if (op != training::Op::matmul && op != training::Op::matmul_grad) continue;
+        training::OperatorCase c = training::general_case(general);
+        const auto expected = training::run_case(*reference, c);
+        ASSERT_TRUE(expected);
+        cuda::Context on(0);
+        on.set_scratch_bytes_max(1);
+        training::OpCall call = general.call;
+        for (size_t i = 0; i < c.inputs.size(); ++i) call.in[i] = c.inputs[i].data();
+        for (size_t i = 0; i < c.outputs.size(); ++i) call.out[i] = c.outputs[i].data();
+        cuda::apply(on, call);
+        EXPECT_TRUE(on.ok());
+        EXPECT_EQ(c.outputs, *expected) << c.name;
+    }
+}
+
 TEST(emulated_device, reports_memory_that_runs_out_and_goes_on) {
     const auto backend = cuda::make_cuda_backend(0);
-    const cuda::OperatorCase c = cuda::linear_case({64, 64, 64});
+    const training::OperatorCase c = training::linear_case({64, 64, 64});
     emulated::set_faults({.memory_bytes_max = emulated::bytes_in_use() + 3 * 64 * 64 * 4});
-    const auto failed = cuda::run_case(*backend, c);
+    const auto failed = training::run_case(*backend, c);
     ASSERT_FALSE(failed);
     EXPECT_EQ(failed.error(), training::BackendError::out_of_memory);
     EXPECT_EQ(backend->allocate(size_t{1} << 30), nullptr);
     emulated::set_faults({});
-    EXPECT_TRUE(cuda::check_case(*backend, c));
+    EXPECT_TRUE(training::check_case(*backend, c));
 }
 
 TEST(emulated_device, reports_a_failed_device_for_ever) {
     const auto backend = cuda::make_cuda_backend(0);
-    const cuda::OperatorCase c = cuda::pointwise_case(3);
+    const training::OperatorCase c = training::pointwise_case(3);
     emulated::set_faults({.launches_fail = true});
-    const auto failed = cuda::run_case(*backend, c);
+    const auto failed = training::run_case(*backend, c);
     ASSERT_FALSE(failed);
     EXPECT_EQ(failed.error(), training::BackendError::device_failed);
     emulated::set_faults({});
-    EXPECT_FALSE(cuda::run_case(*backend, c));
-    EXPECT_FALSE(cuda::cuda_self_test(*backend));
+    EXPECT_FALSE(training::run_case(*backend, c));
+    EXPECT_FALSE(training::self_test(*backend));
 }
 
 TEST(emulated_device, is_refused_when_the_self_test_fails) {
     emulated::set_faults({.launches_fail = true});
     std::string reason;
     EXPECT_EQ(cuda::make_tested_cuda_backend(0, &reason), nullptr);
-    EXPECT_NE(reason.find("linear"), std::string::npos) << reason;
+    EXPECT_NE(reason.find("adamw"), std::string::npos) << reason;
     emulated::set_faults({});
     EXPECT_EQ(cuda::make_cuda_backend(1, &reason), nullptr);
     EXPECT_NE(reason.find("number 1"), std::string::npos) << reason;
@@ -167,14 +189,14 @@ TEST(emulated_device, stops_a_host_that_reads_device_memory) {
 /// A backend whose sums are wrong in one bit, to see that the self-test notices.
 TEST(emulated_device, self_test_names_the_operator_that_differs) {
     const auto backend = cuda::make_cuda_backend(0);
-    cuda::OperatorCase c = cuda::sums_case(100);
+    training::OperatorCase c = training::sums_case(100);
     const auto right = c.call;
     c.call = [right](training::Backend& on, std::span<float* const> in,
                      std::span<float* const> out) {
         right(on, in, out);
         if (!on.is_host()) on.fill_zero(out[1], 1);
     };
-    const auto same = cuda::check_case(*backend, c);
+    const auto same = training::check_case(*backend, c);
     ASSERT_FALSE(same);
     EXPECT_NE(same.error().find("sum, sum_squares 100: element 0 of output 1"), std::string::npos);
 }

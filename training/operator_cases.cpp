@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inputs of the single calls: Philox numbers, with tiny groups and zeros among them.
-#include "cuda/operator_cases.hpp"
+#include "training/operator_cases.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -8,9 +8,7 @@
 #include "training/numerics/functions.hpp"
 #include "training/numerics/philox.hpp"
 
-namespace trainyard::cuda {
-
-using namespace training;
+namespace trainyard::training {
 
 Values make_values(uint32_t stream, size_t count, float scale) {
     Values out(count);
@@ -79,7 +77,7 @@ OperatorCase linear_grad_case(LinearShape s) {
 
 OperatorCase attention_case(AttentionShape s) {
     const size_t n = size_t{s.b} * s.t, d = size_t{s.h} * s.hd;
-    return {text("attention", {s.b, s.h, s.t, s.hd}),
+    return {text(s.causal ? "attention" : "attention_full", {s.b, s.h, s.t, s.hd}),
             {make_matrix(6, n, 3 * d, 2.0F), make_matrix(7, n, d, 1e-2F)},
             {Values(n * d), Values(n * s.h * 2), Values(n * 3 * d)},
             [s](Backend& on, Pointers in, Pointers out) {
@@ -189,13 +187,6 @@ OperatorCase general_case(const GeneralCase& c) {
     return out;
 }
 
-std::vector<OperatorCase> general_operator_cases(const Backend& backend) {
-    std::vector<OperatorCase> out;
-    for (const GeneralCase& c : general_cases())
-        if (backend.has(c.call.op)) out.push_back(general_case(c));
-    return out;
-}
-
 std::vector<OperatorCase> operator_cases() {
     std::vector<OperatorCase> out;
     for (const LinearShape s :
@@ -205,7 +196,8 @@ std::vector<OperatorCase> operator_cases() {
     }
     for (const AttentionShape s :
          {AttentionShape{1, 1, 1, 1}, {2, 3, 37, 20}, {1, 2, 66, 64}, {1, 1, 131, 33}})
-        out.push_back(attention_case(s));
+        for (const bool causal : {true, false})
+            out.push_back(attention_case({s.b, s.h, s.t, s.hd, causal}));
     for (const EmbeddingShape s : {EmbeddingShape{1, 1, 1, 1}, {3, 19, 33, 11}, {2, 33, 260, 70}}) {
         out.push_back(embedding_case(s));
         out.push_back(embedding_grad_case(s));
@@ -225,6 +217,7 @@ std::vector<OperatorCase> operator_cases() {
     out.push_back(adamw_case(33, 0.37F, 0.0F));
     out.push_back(sgd_case(515, 1.0F, 0.1F));
     out.push_back(sgd_case(33, 0.37F, 0.0F));
+    for (const GeneralCase& c : general_cases()) out.push_back(general_case(c));
     return out;
 }
 
@@ -254,10 +247,6 @@ private:
     std::vector<float*> pointers_;
 };
 
-std::string text_of(BackendError error) {
-    return error == BackendError::out_of_memory ? "out of memory" : "the device failed";
-}
-
 std::string hex(float x) {
     const char* const digits = "0123456789abcdef";
     std::string out;
@@ -266,6 +255,10 @@ std::string hex(float x) {
 }
 
 }  // namespace
+
+std::string_view to_text(BackendError error) {
+    return error == BackendError::out_of_memory ? "out of memory" : "the device failed";
+}
 
 Result<std::vector<Values>, BackendError> run_case(Backend& backend, const OperatorCase& c) {
     Tensors in(backend), out(backend);
@@ -289,7 +282,7 @@ Result<Done, std::string> check_case(Backend& backend, const OperatorCase& c) {
     const auto expected = run_case(*reference, c);
     if (!expected) return unexpected(c.name + ": no memory for the reference");
     const auto actual = run_case(backend, c);
-    if (!actual) return unexpected(c.name + ": " + text_of(actual.error()));
+    if (!actual) return unexpected(c.name + ": " + std::string(to_text(actual.error())));
     for (size_t k = 0; k < expected->size(); ++k)
         for (size_t i = 0; i < (*expected)[k].size(); ++i) {
             const float want = (*expected)[k][i], got = (*actual)[k][i];
@@ -330,10 +323,10 @@ Result<Done, std::string> check_flags(Backend& backend) {
         for (const float last : {1.0F, std::numeric_limits<float>::max(), -kInf, kNan}) {
             const std::string name = product ? "flag of linear" : "check_finite";
             const auto raised = raises_flag(backend, last, product);
-            if (!raised) return unexpected(name + ": " + text_of(raised.error()));
+            if (!raised) return unexpected(name + ": " + std::string(to_text(raised.error())));
             if (*raised != is_nonfinite(last)) return unexpected(name + " with " + hex(last));
         }
     return Done{};
 }
 
-}  // namespace trainyard::cuda
+}  // namespace trainyard::training

@@ -6,13 +6,14 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/result.hpp"
 #include "training/backend.hpp"
 #include "training/general_cases.hpp"
 
-namespace trainyard::cuda {
+namespace trainyard::training {
 
 using Values = std::vector<float>;
 
@@ -22,44 +23,42 @@ struct OperatorCase {
     std::string name;  ///< "linear 65x130x67"
     std::vector<Values> inputs;
     std::vector<Values> outputs;
-    std::function<void(training::Backend&, std::span<float* const> in, std::span<float* const> out)>
-        call;
+    std::function<void(Backend&, std::span<float* const> in, std::span<float* const> out)> call;
 };
 
-[[nodiscard]] OperatorCase linear_case(training::LinearShape s);
-[[nodiscard]] OperatorCase linear_grad_case(training::LinearShape s);
+[[nodiscard]] OperatorCase linear_case(LinearShape s);
+[[nodiscard]] OperatorCase linear_grad_case(LinearShape s);
 /// Forward and backward: out, stats and dqkv.
-[[nodiscard]] OperatorCase attention_case(training::AttentionShape s);
-[[nodiscard]] OperatorCase embedding_case(training::EmbeddingShape s);
-[[nodiscard]] OperatorCase embedding_grad_case(training::EmbeddingShape s);
+[[nodiscard]] OperatorCase attention_case(AttentionShape s);
+[[nodiscard]] OperatorCase embedding_case(EmbeddingShape s);
+[[nodiscard]] OperatorCase embedding_grad_case(EmbeddingShape s);
 /// Forward and backward; `in_place` lets dx be dx_in.
-[[nodiscard]] OperatorCase rms_norm_case(training::MatrixShape s, bool in_place);
-[[nodiscard]] OperatorCase cross_entropy_case(training::MatrixShape s);
+[[nodiscard]] OperatorCase rms_norm_case(MatrixShape s, bool in_place);
+[[nodiscard]] OperatorCase cross_entropy_case(MatrixShape s);
 [[nodiscard]] OperatorCase pointwise_case(size_t count);  ///< add, gelu, gelu_grad
 [[nodiscard]] OperatorCase sums_case(size_t count);
 [[nodiscard]] OperatorCase adamw_case(size_t count, float clip, float decay);
 [[nodiscard]] OperatorCase sgd_case(size_t count, float clip, float decay);
-[[nodiscard]] OperatorCase general_case(const training::GeneralCase& c);
+[[nodiscard]] OperatorCase general_case(const GeneralCase& c);
 
-/// The operators behind `apply` that this backend has.
-[[nodiscard]] std::vector<OperatorCase> general_operator_cases(const training::Backend& backend);
-
-/// Odd shapes of every operator: borders of tiles, warps and chunks. About a second of CPU time.
+/// Odd shapes of every operator: borders of tiles, warps and chunks. About a second of one core of
+/// the reference.
 [[nodiscard]] std::vector<OperatorCase> operator_cases();
 
 /// `count` values in (-scale, scale) from the Philox stream `stream`; every eleventh is tiny, and
 /// every thirteenth is zero.
 [[nodiscard]] Values make_values(uint32_t stream, size_t count, float scale);
 
+[[nodiscard]] std::string_view to_text(BackendError error);
+
 /// The outputs of a case on one backend.
-[[nodiscard]] Result<std::vector<Values>, training::BackendError> run_case(
-    training::Backend& backend, const OperatorCase& c);
+[[nodiscard]] Result<std::vector<Values>, BackendError> run_case(Backend& backend,
+                                                                 const OperatorCase& c);
 
 /// Compares `backend` with the reference bit by bit; the error says what differs and where.
-[[nodiscard]] Result<Done, std::string> check_case(training::Backend& backend,
-                                                   const OperatorCase& c);
+[[nodiscard]] Result<Done, std::string> check_case(Backend& backend, const OperatorCase& c);
 
 /// An Inf in a group or in check_finite raises the flag once, and a finite tensor does not.
-[[nodiscard]] Result<Done, std::string> check_flags(training::Backend& backend);
+[[nodiscard]] Result<Done, std::string> check_flags(Backend& backend);
 
-}  // namespace trainyard::cuda
+}  // namespace trainyard::training

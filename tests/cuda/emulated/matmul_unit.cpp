@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+// cuda/matmul.cu for the emulated device.
+#include "cuda/matmul.cu"
