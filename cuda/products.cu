@@ -265,6 +265,12 @@ __device__ __forceinline__ void multiply_stage(int32_t (&acc)[S::mi][S::ni][4],
     }
 }
 
+/// training::fold.
+__device__ __forceinline__ int8_t fold_of(int32_t sum) {
+    const int value = static_cast<int>(static_cast<uint32_t>(sum) * 0x9E3779B1U >> 24) - 128;
+    return static_cast<int8_t>(value < -127 ? -127 : value);
+}
+
 template <class S>
 __device__ __forceinline__ void store_tile(const Product& p, const Block& block,
                                            const int32_t (&acc)[S::mi][S::ni][4]) {
@@ -283,6 +289,10 @@ __device__ __forceinline__ void store_tile(const Product& p, const Block& block,
             for (uint32_t e = 0; e < 4; ++e) {
                 const uint32_t row = row0 + i * 16 + e / 2 * 8, col = col0 + j * 8 + e % 2;
                 if (row >= p.a.groups || col >= p.b.groups) continue;
+                if (p.out.folded != nullptr) {
+                    p.out.folded[row * p.out.stride + col] = fold_of(acc[i][j][e]);
+                    continue;
+                }
                 const float scaled = mul(__int2float_rn(acc[i][j][e]), sa[row]);
                 const float value = sb != nullptr ? mul(scaled, sb[col]) : scaled;
                 const size_t at =

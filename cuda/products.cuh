@@ -73,8 +73,9 @@ struct ProductOut {
     Spread spread;
     float alpha = 1.0F;
     Triangle triangle = Triangle::none;
-    bool lower_only = false;  ///< only j <= i is needed; the rest is left undefined
-    bool turned = false;      ///< c[j][i] instead of c[i][j]
+    bool lower_only = false;   ///< only j <= i is needed; the rest is left undefined
+    bool turned = false;       ///< c[j][i] instead of c[i][j]
+    int8_t* folded = nullptr;  ///< if not null: fold(sum) goes here, with the same stride, and no c
 };
 
 void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A device is used only after its self-test; without a toolkit there is none.
 #include "cuda/cuda_backend.hpp"
+#include "cuda/challenge.hpp"
 #include "training/self_test.hpp"
 
 namespace trainyard::cuda {
@@ -27,6 +28,12 @@ std::string cuda_unavailable() {
 std::unique_ptr<training::Backend> make_cuda_backend(int, std::string* reason) {
     if (reason != nullptr) *reason = cuda_unavailable();
     return nullptr;
+}
+
+training::ChallengeChain make_device_chain(int, const training::Challenge&) {
+    return [](std::span<int8_t>) -> Result<Done, training::BackendError> {
+        return unexpected(training::BackendError::device_failed);
+    };
 }
 
 #endif

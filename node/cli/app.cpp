@@ -422,10 +422,11 @@ void add_verify(CLI::App& app, Arguments& a) {
     verify->add_flag("--offline", a.verify.offline, "compare a model with its own proof only");
     add_devices(verify, a.verify.threads, a.verify.no_cuda);
     auto* verifier = command(
-        app, "verifier", "the node's child process that judges", "",
-        [&a] { return run_verifier(a.verifier); }, a);
-    verifier->group("");
-    verifier->add_option("--fd", a.verifier.fd, "connected socket");
+        app, "verifier", "test this machine's operators bit for bit, as a node's verifier does",
+        "trainyard verifier\n  trainyard verifier --no-cuda --json",
+        [&a] { return run_verifier(a.out, a.verifier); }, a);
+    verifier->add_option("--fd", a.verifier.fd,
+                         "then judge what a node sends over this connected socket");
     add_devices(verifier, a.verifier.threads, a.verifier.no_cuda);
 }
 

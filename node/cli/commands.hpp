@@ -194,11 +194,11 @@ int run_validator_status(const Output& out, const ValidatorArgs& args);
 int run_validator_list(const Output& out, const ValidatorArgs& args);
 
 struct VerifierArgs {
-    int fd = 3;
+    int fd = -1;  ///< none: test the back ends and end
     uint32_t threads = 1;
     bool no_cuda = false;
 };
-int run_verifier(const VerifierArgs& args);
+int run_verifier(const Output& out, const VerifierArgs& args);
 
 struct GenesisArgs {
     std::string spec;                     ///< empty: the devnet's inside the program

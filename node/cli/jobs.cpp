@@ -134,11 +134,9 @@ Result<std::optional<SegmentReplay>, std::string> gather_replay(wallet::MarketAp
     if (!material) return unexpected(material.error());
     SegmentReplay out;
     out.state = segment->state;
+    out.request.job = {std::move(material->encoded_program), spec->program_id,
+                       std::move(material->data), job->run_seed};
     auto& c = out.request.segment;
-    c.program = std::move(material->encoded_program);
-    c.program_id = spec->program_id;
-    c.data = std::move(material->data);
-    c.run_seed = job->run_seed;
     c.claim = {seg * spec->steps_per_segment, spec->steps_per_segment, segment->first,
                segment->last, segment->steps_root};
     auto last = checked_blob(market, segment->state_blob, "state after the segment");

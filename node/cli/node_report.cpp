@@ -126,6 +126,14 @@ void add_audits(Metrics& out, const verify::AuditService& audits) {
                 number(status.verifier_deaths));
     out.counter("trainyard_verifier_timeouts_total", "Audits that took too long.",
                 number(status.verifier_timeouts));
+    out.counter("trainyard_verifier_device_faults_total", "Failures of the verifier's GPU.",
+                number(status.verifier_device_faults));
+    out.counter("trainyard_verifier_out_of_memory_total",
+                "Requests that needed more than the verifier's memory limit.",
+                number(status.verifier_out_of_memory));
+    out.gauge("trainyard_verifier_without_cuda",
+              "1 while the verifier does without CUDA because it failed.",
+              status.verifier_without_cuda ? 1 : 0);
 }
 
 void add_machine(Metrics& out, const ReportParts& parts) {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "node/cli/jobs.hpp"
+#include "node/cli/self_test_report.hpp"
 #include "node/provider/worker.hpp"
 #include "node/verify/backend_choice.hpp"
 #include "node/wallet/files.hpp"
@@ -169,6 +170,10 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     if (!fault) return out.fail("--fault '" + args.fault + "' is not known"), kUsage;
     if (!stake || !price)
         return out.fail("--stake and --price are amounts like 1.5 or 3gwei"), kUsage;
+    auto choice = verify::choose_backend({args.threads, !args.no_cuda});
+    show_tested(out, choice);
+    if (!choice.backend)
+        return out.fail("no back end of this machine gives the right bits; nothing would be paid");
     const auto market = open_account(args.rpc, args.key);
     if (!market) return out.fail(market.error());
     if (*fault != training::Fault::none)
@@ -184,13 +189,14 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     options.rules.price_wei_min = *price;
     options.rules.memory_bytes_max = uint64_t{args.memory_mb} << 20;
     options.fault = *fault;
-    options.make_backend = verify::backend_maker({args.threads, !args.no_cuda});
+    options.make_backend = choice.make_another;
     options.background = [thread](std::function<void()> task) { thread->post(std::move(task)); };
     options.now_s = unix_seconds;
     options.on_event = [view](const Event& event) { view->show(event); };
     Event hello;
     hello.text = "provider " + to_hex0x((*market)->self().bytes) + " at " + args.rpc +
-                 ", training on " + options.make_backend()->name();
+                 ", training on " + choice.backend->name();
+    choice.backend.reset();  // its memory is the jobs'
     view->show(hello);
     std::signal(SIGINT, on_stop_signal);
     std::signal(SIGTERM, on_stop_signal);

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "node/cli/jobs.hpp"
+#include "node/cli/self_test_report.hpp"
 #include "node/verify/child_verifier.hpp"
 #include "node/verify/protocol.hpp"
 #include "node/verify/verifier.hpp"
@@ -37,7 +38,8 @@ int verify_job(const Output& out, const VerifyArgs& args) {
     if (!market) return out.fail(market.error());
     const auto spec = (*market)->spec(*args.job);
     if (!spec) return out.fail(spec.error().text);
-    const auto verifier = verify::make_local_verifier({args.threads, !args.no_cuda});
+    const auto verifier =
+        verify::make_local_verifier(verify::BackendOptions{args.threads, !args.no_cuda});
     out.say("replaying on " + verifier->name());
     const uint32_t from = args.segment.value_or(0);
     const uint32_t to = args.segment ? *args.segment + 1 : std::max(spec->segments, 1u);
@@ -69,7 +71,8 @@ int verify_case(const Output& out, const VerifyArgs& args) {
     const auto request = verify::decode_request(*content);
     const auto* replay = request ? std::get_if<verify::ReplayRequest>(&*request) : nullptr;
     if (replay == nullptr) return out.fail("'" + args.case_file + "' is no saved case");
-    const auto verifier = verify::make_local_verifier({args.threads, !args.no_cuda});
+    const auto verifier =
+        verify::make_local_verifier(verify::BackendOptions{args.threads, !args.no_cuda});
     const auto answer = verifier->replay(*replay);
     if (!answer) return out.fail(answer.error().text);
     const auto& claim = replay->segment.claim;
@@ -143,8 +146,15 @@ int run_verify(const Output& out, const VerifyArgs& args) {
     return verify_job(out, args);
 }
 
-int run_verifier(const VerifierArgs& args) {
-    return verify::serve_verifier(args.fd, {args.threads, !args.no_cuda});
+int run_verifier(const Output& out, const VerifierArgs& args) {
+    auto choice = verify::choose_backend({args.threads, !args.no_cuda});
+    show_tested(out, choice);
+    const bool is_usable = choice.backend != nullptr;
+    if (args.fd < 0) return is_usable ? kOk : kFailed;
+    // A node that asks hears the reason; one that only saw a dead process would start it again.
+    verify::exit_when_out_of_memory();
+    const auto verifier = verify::make_local_verifier(std::move(choice), args.threads);
+    return verify::serve_verifier(args.fd, *verifier);
 }
 
 }  // namespace trainyard::node::cli

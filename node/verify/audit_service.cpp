@@ -151,7 +151,10 @@ AuditServiceStatus AuditService::status() const {
     out.verifier_starts = counters.started;
     out.verifier_deaths = counters.died;
     out.verifier_timeouts = counters.timed_out;
-    out.verifier = impl_->verifier_name;
+    out.verifier_device_faults = counters.device_faults;
+    out.verifier_out_of_memory = counters.out_of_memory;
+    out.verifier_without_cuda = counters.without_cuda;
+    out.verifier = impl_->verifier_name + (out.verifier_without_cuda ? ", failed: on the CPU" : "");
     return out;
 }
 

@@ -27,7 +27,9 @@ struct AuditServiceOptions {
 struct AuditServiceStatus {
     AuditCounters audits;
     uint64_t verifier_starts = 0, verifier_deaths = 0, verifier_timeouts = 0;
-    std::string verifier;  ///< "cpu avx512"; "starting" at first
+    uint64_t verifier_device_faults = 0, verifier_out_of_memory = 0;
+    bool verifier_without_cuda = false;  ///< because it failed
+    std::string verifier;                ///< "cpu avx512"; "starting" at first
 };
 
 /// Works from construction to destruction. The RPC need not answer yet.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "node/verify/case_builder.hpp"
 #include "node/wallet/secrets.hpp"
@@ -66,6 +67,7 @@ void AuditWorker::tick() {
     if (!count) return;
     for (uint64_t id = 0; id < *count; ++id)
         if (!closed_.contains(id)) look_at_job(id);
+    judge_waiting();
 }
 
 void AuditWorker::look_at_job(uint64_t id) {
@@ -154,28 +156,37 @@ void AuditWorker::start_judging(const View& view, const Seat& seat,
     request.tiles = options_.tiles;
     request.blob_bytes_max = options_.blob_bytes_max;
     request.is_last_chance = head_ + kGiveUpBlocks > segment.phase_deadline;
-    auto task = [shared = shared_, request, &market = market_, book = book_,
-                 report = options_.say]() mutable {
-        auto answer = judge_case(market, *shared->verifier, request);
-        std::string text;
-        if (answer) {
-            text = (answer->answer.verdict == wallet::Verdict::match ? "match: " : "MISMATCH: ") +
-                   request.seat.text() + ": " + answer->finding;
-            answer->answer.salt = wallet::random_fixed<Hash>();
-            if (auto kept = book.keep(request.seat, answer->answer); !kept)
-                text = "cannot keep an answer: " + kept.error().text;
-        } else {
-            text = "cannot judge " + request.seat.text() + " yet: " + answer.error();
-        }
-        const std::lock_guard lock(shared->mutex);
-        shared->judging.erase(request.seat);
-        if (answer) {
-            ++shared->counters.answered;
-            if (answer->answer.verdict == wallet::Verdict::mismatch) ++shared->counters.mismatches;
-        } else {
-            ++shared->counters.errors;
-        }
-        if (report) report(text);
+    waiting_.push_back(std::move(request));
+}
+
+namespace {
+
+/// Keeps the answer, if there is one; what to say of it.
+std::string keep_answer(AnswerBook& book, const Seat& seat, CaseResult& result) {
+    if (!result) return "cannot judge " + seat.text() + " yet: " + result.error();
+    result->answer.salt = wallet::random_fixed<Hash>();
+    if (auto kept = book.keep(seat, result->answer); !kept)
+        return "cannot keep an answer: " + kept.error().text;
+    const bool matches = result->answer.verdict == wallet::Verdict::match;
+    return (matches ? "match: " : "MISMATCH: ") + seat.text() + ": " + result->finding;
+}
+
+}  // namespace
+
+/// One task for all cases that this pass found, so that audits of one job are judged together.
+void AuditWorker::judge_waiting() {
+    if (waiting_.empty()) return;
+    auto task = [shared = shared_, requests = std::exchange(waiting_, {}), &market = market_,
+                 book = book_, report = options_.say]() mutable {
+        judge_cases(market, *shared->verifier, requests, [&](size_t i, CaseResult result) {
+            const std::string text = keep_answer(book, requests[i].seat, result);
+            const bool is_mismatch = result && result->answer.verdict == wallet::Verdict::mismatch;
+            const std::lock_guard lock(shared->mutex);
+            shared->judging.erase(requests[i].seat);
+            ++(result ? shared->counters.answered : shared->counters.errors);
+            if (is_mismatch) ++shared->counters.mismatches;
+            if (report) report(text);
+        });
     };
     options_.background(std::move(task));
 }

@@ -8,8 +8,10 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "node/verify/answer_book.hpp"
+#include "node/verify/case_builder.hpp"
 #include "node/verify/verifier.hpp"
 #include "node/wallet/market.hpp"
 
@@ -50,6 +52,7 @@ private:
     void look_at_segment(const View& view, uint32_t seg);
     void take_part(const View& view, uint32_t seg, const wallet::Segment& segment);
     void start_judging(const View& view, const Seat& seat, const wallet::Segment& segment);
+    void judge_waiting();
     void reveal(const View& view, const Seat& seat);
     void nudge(wallet::MarketApi::Nudge what, const View& view, uint32_t seg);
     [[nodiscard]] bool my_turn(uint64_t id, uint32_t seg) const;
@@ -62,6 +65,7 @@ private:
     std::map<uint64_t, bool> closed_;
     std::map<uint64_t, std::shared_ptr<const JobFacts>> facts_;
     std::map<Seat, bool> seen_;
+    std::vector<CaseRequest> waiting_;  ///< found by the present pass
     std::map<std::string, uint64_t> nudged_at_;
     uint64_t head_ = 0;
 };

@@ -2,56 +2,76 @@
 // Choosing a back end at run time.
 #include "node/verify/backend_choice.hpp"
 
-#include <mutex>
+#include <chrono>
+#include <utility>
 
 #include "cuda/cuda_backend.hpp"
+#include "training/self_test.hpp"
 
 namespace trainyard::node::verify {
 namespace {
 
-/// The first device that is as good as the reference, and a back end on it.
-struct FirstDevice {
-    int index = -1;
-    std::unique_ptr<training::Backend> backend;
-};
-
-FirstDevice find_device() {
-    for (const auto& device : cuda::cuda_devices())
-        if (auto backend = cuda::make_tested_cuda_backend(device.index))
-            return {device.index, std::move(backend)};
-    return {};
-}
-
-std::unique_ptr<training::Backend> make_cpu(unsigned threads) {
-    return training::make_cpu_backend({training::CpuPath::best, threads});
+TestedBackend test(training::Backend& backend) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto operators = training::self_test(backend);
+    const auto took = std::chrono::steady_clock::now() - start;
+    TestedBackend out;
+    out.name = backend.name();
+    out.ms =
+        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+    if (operators)
+        out.operators = *operators;
+    else
+        out.failure = operators.error();
+    return out;
 }
 
 }  // namespace
 
-std::unique_ptr<training::Backend> make_backend(const BackendOptions& options) {
-    if (options.allow_cuda)
-        if (auto device = find_device(); device.backend) return std::move(device.backend);
-    return make_cpu(options.threads);
+std::string to_text(const TestedBackend& t) {
+    if (!t.passed()) return t.name + ": REFUSED, its bits are wrong: " + t.failure;
+    return t.name + ": " + std::to_string(t.operators) +
+           " operators equal their committed hashes (" + std::to_string(t.ms) + " ms)";
 }
 
-std::function<std::unique_ptr<training::Backend>()> backend_maker(const BackendOptions& options) {
-    struct State {
-        std::mutex mutex;
-        bool searched = false;
-        int device = -1;
-    };
-    return [options, state = std::make_shared<State>()]() -> std::unique_ptr<training::Backend> {
-        const std::lock_guard lock(state->mutex);
-        if (options.allow_cuda && !state->searched) {
-            state->searched = true;
-            auto found = find_device();
-            state->device = found.index;
-            if (found.backend) return std::move(found.backend);
-        }
-        if (state->device >= 0)
-            if (auto backend = cuda::make_cuda_backend(state->device)) return backend;
-        return make_cpu(options.threads);
-    };
+BackendChoice choose_among(const std::vector<BackendMaker>& candidates) {
+    BackendChoice out;
+    for (const auto& make : candidates) {
+        auto backend = make();
+        if (backend == nullptr) continue;  // a device that cannot be opened
+        out.tested.push_back(test(*backend));
+        if (!out.tested.back().passed()) continue;
+        out.backend = std::move(backend);
+        out.make_another = make;
+        break;
+    }
+    return out;
+}
+
+BackendChoice choose_backend(const BackendOptions& options) {
+    std::vector<BackendMaker> candidates;
+    if (options.allow_cuda)
+        for (const auto& device : cuda::cuda_devices())
+            candidates.emplace_back(
+                [index = device.index] { return cuda::make_cuda_backend(index); });
+    using training::CpuPath;
+    for (const CpuPath path : {CpuPath::avx512, CpuPath::avx2, CpuPath::scalar})
+        if (training::cpu_has(path))
+            candidates.emplace_back([path, threads = options.threads] {
+                return training::make_cpu_backend({path, threads});
+            });
+    auto choice = choose_among(candidates);
+    if (choice.backend)
+        choice.make_another = [make = choice.make_another, threads = options.threads] {
+            auto another = make();  // a device may be lost meanwhile
+            return another ? std::move(another) : make_backend({threads, false});
+        };
+    return choice;
+}
+
+std::unique_ptr<training::Backend> make_backend(const BackendOptions& options) {
+    auto choice = choose_backend(options);
+    return choice.backend ? std::move(choice.backend) : training::make_reference_backend();
 }
 
 }  // namespace trainyard::node::verify

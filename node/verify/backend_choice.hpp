@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fastest back end of this machine: CUDA where a device passes its self-test, else the CPU.
+// The fastest back end of this machine whose bits are right: devices, then the CPU's paths, each
+// tested before it is used.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "training/backend.hpp"
 
@@ -13,11 +16,31 @@ struct BackendOptions {
     unsigned threads = 1;  ///< of the CPU path
     bool allow_cuda = true;
 };
-[[nodiscard]] std::unique_ptr<training::Backend> make_backend(const BackendOptions& options);
 
-/// Makes any number of back ends of one kind; only the first one of a device is tested.
-/// Thread-safe.
-[[nodiscard]] std::function<std::unique_ptr<training::Backend>()> backend_maker(
-    const BackendOptions& options);
+using BackendMaker = std::function<std::unique_ptr<training::Backend>()>;
+
+/// What training/self_test.hpp said about one device or CPU path.
+struct TestedBackend {
+    std::string name;        ///< "cuda NVIDIA H100", "avx512"
+    std::string failure;     ///< empty if it passed; else it names the operator
+    uint32_t operators = 0;  ///< that gave their committed hashes
+    uint64_t ms = 0;
+    [[nodiscard]] bool passed() const { return failure.empty(); }
+};
+/// "avx512: 51 operators equal their committed hashes (74 ms)".
+[[nodiscard]] std::string to_text(const TestedBackend& tested);
+
+struct BackendChoice {
+    std::vector<TestedBackend> tested;           ///< best first; only the last one can have passed
+    std::unique_ptr<training::Backend> backend;  ///< nullptr: none passed
+    BackendMaker make_another;  ///< of the same kind, not tested again; thread-safe
+};
+/// Tests one candidate after the other until one passes.
+[[nodiscard]] BackendChoice choose_backend(const BackendOptions& options);
+/// The choice among these, in this order; tests hand in candidates of their own.
+[[nodiscard]] BackendChoice choose_among(const std::vector<BackendMaker>& candidates);
+
+/// For work that proves nothing to others: the choice, or the reference if nothing passes.
+[[nodiscard]] std::unique_ptr<training::Backend> make_backend(const BackendOptions& options);
 
 }  // namespace trainyard::node::verify

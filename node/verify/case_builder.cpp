@@ -2,7 +2,7 @@
 // Gathering what an audit or a replay needs.
 #include "node/verify/case_builder.hpp"
 
-#include <algorithm>
+#include <map>
 
 #include "node/wallet/blob.hpp"
 #include "training/draws.hpp"
@@ -23,21 +23,22 @@ public:
     Gathering(wallet::MarketApi& market, const CaseRequest& request)
         : market_(market), request_(request) {}
 
-    Result<SegmentCase, Gap> segment_case() {
+    Result<JobCase, Gap> job_case() {
         const auto& spec = request_.spec;
-        const auto& segment = request_.segment;
-        SegmentCase out;
         auto program = clients_blob(spec.program, "program");
         if (!program) return unexpected(program.error());
         auto data = clients_blob(spec.data, "data set");
         if (!data) return unexpected(data.error());
+        return JobCase{std::move(*program), spec.program_id, std::move(*data), request_.run_seed};
+    }
+
+    Result<SegmentCase, Gap> segment_case() {
+        const auto& spec = request_.spec;
+        const auto& segment = request_.segment;
         auto state = providers_blob(segment.state_blob, "state of the segment's end");
         if (!state) return unexpected(state.error());
-        out.program = std::move(*program);
-        out.data = std::move(*data);
+        SegmentCase out;
         out.last_state = std::move(*state);
-        out.program_id = spec.program_id;
-        out.run_seed = request_.run_seed;
         out.claim = {request_.seat.seg * spec.steps_per_segment, spec.steps_per_segment,
                      segment.first, segment.last, segment.steps_root};
         return out;
@@ -74,7 +75,7 @@ private:
 };
 
 /// A claim of fraud without answers: nothing, or nothing readable, was served.
-Result<Judgement, std::string> without_answers(const Gap& gap, bool is_l1) {
+CaseResult without_answers(const Gap& gap, bool is_l1) {
     if (!gap.is_providers_fault) return unexpected(gap.text);
     std::vector<Hash> answers;
     if (is_l1) answers.emplace_back();
@@ -91,36 +92,30 @@ Judgement to_judgement(VerifyAnswer answer, size_t answers_due) {
             std::move(answer.finding)};
 }
 
-Result<Judgement, std::string> judge_units(wallet::MarketApi& market, Verifier& verifier,
-                                           const CaseRequest& request) {
+Result<Audit, Gap> gather_audit(wallet::MarketApi& market, const CaseRequest& request,
+                                const training::Program& program) {
     Gathering gather(market, request);
     auto segment = gather.segment_case();
-    if (!segment) return without_answers(segment.error(), false);
+    if (!segment) return unexpected(segment.error());
     auto bundle = gather.bundle();
-    if (!bundle) return without_answers(bundle.error(), false);
+    if (!bundle) return unexpected(bundle.error());
     const auto units = market.units_of(request.seat.job, request.seat.seg, request.auditor);
-    if (!units) return unexpected(units.error().text);
+    if (!units) return unexpected(Gap{false, units.error().text});
     const auto seed = market.tile_seed(request.seat.job, request.seat.seg, request.auditor);
-    if (!seed) return unexpected(seed.error().text);
-    const auto program = training::decode_program(segment->program);
-    if (!program) return unexpected("program: " + training::to_text(program.error()));
-    AuditRequest audit;
+    if (!seed) return unexpected(Gap{false, seed.error().text});
+    Audit audit{std::move(*segment), {}, std::move(*bundle)};
     for (const auto& unit : *units) audit.draws.units.push_back({unit.t, unit.j});
-    audit.draws.tiles = training::tile_draws(*program, *seed, request.tiles);
-    audit.segment = std::move(*segment);
-    audit.bundle = std::move(*bundle);
-    auto answer = verifier.audit(audit);
-    if (!answer) return unexpected(answer.error().text);
-    return to_judgement(std::move(*answer), units->size());
+    audit.draws.tiles = training::tile_draws(program, *seed, request.tiles);
+    return audit;
 }
 
-Result<Judgement, std::string> judge_replay(wallet::MarketApi& market, Verifier& verifier,
-                                            const CaseRequest& request) {
+CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const CaseRequest& request) {
     Gathering gather(market, request);
+    auto job = gather.job_case();
+    if (!job) return without_answers(job.error(), true);
     auto segment = gather.segment_case();
     if (!segment) return without_answers(segment.error(), true);
-    ReplayRequest replay;
-    replay.segment = std::move(*segment);
+    ReplayRequest replay{std::move(*job), std::move(*segment), {}};
     if (request.seat.seg > 0) {
         const auto before = market.segment(request.seat.job, request.seat.seg - 1);
         if (!before) return unexpected(before.error().text);
@@ -133,12 +128,99 @@ Result<Judgement, std::string> judge_replay(wallet::MarketApi& market, Verifier&
     return to_judgement(std::move(*answer), 1);
 }
 
+/// More bytes of states and bundles than this do not travel together.
+constexpr size_t kBatchBytesMax = size_t{1} << 30;
+
+/// The audits of one job on their way to the verifier.
+class AuditBatch {
+public:
+    AuditBatch(Verifier& verifier, JobCase job, const OnJudged& on_judged)
+        : verifier_(verifier), on_judged_(on_judged) {
+        request_.job = std::move(job);
+    }
+    /// `at`: where its judgement goes.
+    void add(size_t at, Audit audit) {
+        bytes_ += audit.segment.last_state.size() + audit.bundle.size();
+        places_.push_back(at);
+        request_.audits.push_back(std::move(audit));
+        if (places_.size() == kAuditsMax || bytes_ > kBatchBytesMax) send();
+    }
+    void send() {
+        if (places_.empty()) return;
+        auto results = verifier_.audit(request_);
+        for (size_t k = 0; k < places_.size(); ++k) {
+            const size_t due = request_.audits[k].draws.units.size();
+            if (results)
+                set(places_[k], std::move((*results)[k]), due);
+            else if (places_.size() == 1)
+                set(places_[k], unexpected(results.error()), due);
+            else
+                send_alone(k, due);
+        }
+        places_.clear();
+        request_.audits.clear();
+        bytes_ = 0;
+    }
+
+private:
+    /// Any of a batch may be the one that ended the process.
+    void send_alone(size_t k, size_t due) {
+        AuditRequest alone;
+        alone.job = std::move(request_.job);
+        alone.audits.push_back(std::move(request_.audits[k]));
+        auto result = verifier_.audit(alone);
+        request_.job = std::move(alone.job);
+        set(places_[k], result ? std::move(result->front()) : unexpected(result.error()), due);
+    }
+    void set(size_t at, AuditResult result, size_t due) {
+        if (result)
+            on_judged_(at, to_judgement(std::move(*result), due));
+        else
+            on_judged_(at, unexpected(result.error().text));
+    }
+
+    Verifier& verifier_;
+    const OnJudged& on_judged_;
+    AuditRequest request_;
+    std::vector<size_t> places_;
+    size_t bytes_ = 0;
+};
+
+/// `which` of the requests are audits of one job.
+void judge_audits(wallet::MarketApi& market, Verifier& verifier,
+                  const std::vector<CaseRequest>& requests, const std::vector<size_t>& which,
+                  const OnJudged& on_judged) {
+    auto job = Gathering(market, requests[which.front()]).job_case();
+    const auto fail_all = [&](const std::string& text) {
+        for (const size_t i : which) on_judged(i, unexpected(text));
+    };
+    if (!job) return fail_all(job.error().text);
+    const auto program = training::decode_program(job->program);
+    if (!program) return fail_all("program: " + training::to_text(program.error()));
+    AuditBatch batch(verifier, std::move(*job), on_judged);
+    for (const size_t i : which) {
+        auto audit = gather_audit(market, requests[i], *program);
+        if (audit)
+            batch.add(i, std::move(*audit));
+        else
+            on_judged(i, without_answers(audit.error(), false));
+    }
+    batch.send();
+}
+
 }  // namespace
 
-Result<Judgement, std::string> judge_case(wallet::MarketApi& market, Verifier& verifier,
-                                          const CaseRequest& request) {
-    return request.seat.level == wallet::SegmentState::l1 ? judge_replay(market, verifier, request)
-                                                          : judge_units(market, verifier, request);
+void judge_cases(wallet::MarketApi& market, Verifier& verifier,
+                 const std::vector<CaseRequest>& requests, const OnJudged& on_judged) {
+    std::map<uint64_t, std::vector<size_t>> audits;  // by job
+    for (size_t i = 0; i < requests.size(); ++i) {
+        if (requests[i].seat.level == wallet::SegmentState::l1)
+            on_judged(i, judge_replay(market, verifier, requests[i]));
+        else
+            audits[requests[i].seat.job].push_back(i);
+    }
+    for (const auto& [job, which] : audits)
+        judge_audits(market, verifier, requests, which, on_judged);
 }
 
 }  // namespace trainyard::node::verify

@@ -2,7 +2,9 @@
 // From a seat on the chain to a verdict: fetches the blobs, asks the verifier.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "node/verify/answer_book.hpp"
 #include "node/verify/verifier.hpp"
@@ -26,9 +28,13 @@ struct Judgement {
     std::string finding;
 };
 
-/// The error tells why no verdict is possible now; try again later.
-[[nodiscard]] Result<Judgement, std::string> judge_case(wallet::MarketApi& market,
-                                                        Verifier& verifier,
-                                                        const CaseRequest& request);
+/// An error tells why no verdict is possible now; try again later.
+using CaseResult = Result<Judgement, std::string>;
+/// Called once for each request, by its number, as soon as it is judged.
+using OnJudged = std::function<void(size_t at, CaseResult result)>;
+
+/// Audits of one job travel to the verifier together, at most kAuditsMax at once.
+void judge_cases(wallet::MarketApi& market, Verifier& verifier,
+                 const std::vector<CaseRequest>& requests, const OnJudged& on_judged);
 
 }  // namespace trainyard::node::verify

@@ -2,9 +2,13 @@
 // Supervising the verifier process, and serving in it.
 #include "node/verify/child_verifier.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <mutex>
+#include <new>
 #include <optional>
+#include <thread>
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,14 +18,39 @@
 
 namespace trainyard::node::verify {
 
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kAttemptsMax = 3;
+constexpr int kAttemptsWithCuda = 2;
+
+/// How the process ended, waiting a moment for it.
+std::optional<int> end_of(ChildProcess& child) {
+    for (int i = 0; i < 100 && child.is_running(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return child.exit_code();
+}
+
+/// The error of a reply after which its process is of no further use.
+const VerifyError* device_fault(const Reply& reply) {
+    const auto lost = [](const VerifyError& e) { return e.code == VerifyErrorCode::device_failed; };
+    if (const auto* error = std::get_if<VerifyError>(&reply)) return lost(*error) ? error : nullptr;
+    if (const auto* answer = std::get_if<std::vector<AuditResult>>(&reply))
+        for (const auto& result : *answer)
+            if (!result && lost(result.error())) return &result.error();
+    return nullptr;
+}
+
+}  // namespace
+
 struct ChildVerifier::Impl {
     ChildVerifierOptions options;
     ChildCounters counters;
     std::mutex mutex;
     std::optional<ChildProcess> child;
     int socket = -1;
-    bool allow_cuda = true;
-    std::string name;
+    std::optional<Clock::time_point> cuda_again;  ///< until then without it
     std::atomic<int> pid{-1};
     std::atomic<bool> interrupted{false};
 
@@ -36,22 +65,38 @@ struct ChildVerifier::Impl {
         pid = -1;
     }
 
+    void leave_cuda() {
+        cuda_again = Clock::now() + std::chrono::milliseconds(options.cuda_pause_ms);
+        counters.without_cuda = true;
+    }
+    void take_cuda_again() {
+        if (!cuda_again || Clock::now() < *cuda_again) return;
+        cuda_again.reset();
+        counters.without_cuda = false;
+        drop();
+    }
+
     Result<Done, VerifyError> ensure() {
         if (interrupted)
             return unexpected(VerifyError{VerifyErrorCode::unavailable, "the node is stopping"});
+        take_cuda_again();
         if (child && child->is_running()) return Done{};
         if (child) {
             ++counters.died;
             say("the verifier process ended; starting another one");
         }
         drop();
+        return start();
+    }
+
+    Result<Done, VerifyError> start() {
         int ends[2];
         if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
             return unexpected(VerifyError{VerifyErrorCode::unavailable, "no socket pair"});
         ChildOptions start;
         start.command = {
             options.program, "verifier", "--fd", "3", "--threads", std::to_string(options.threads)};
-        if (!allow_cuda) start.command.emplace_back("--no-cuda");
+        if (cuda_again) start.command.emplace_back("--no-cuda");
         start.output = options.output;
         start.socket = ends[1];
         start.memory_bytes_max = options.memory_bytes_max;
@@ -69,18 +114,34 @@ struct ChildVerifier::Impl {
         return Done{};
     }
 
-    Result<Reply, VerifyError> exchange(const Bytes& message) {
+    VerifyError died() {
+        const auto code = end_of(*child);
+        if (code == kExitOutOfMemory) {
+            ++counters.out_of_memory;
+            return {VerifyErrorCode::out_of_memory,
+                    "the verifier process needs more than its " +
+                        std::to_string(options.memory_bytes_max >> 20) +
+                        " MiB; raise verifier.memory-mb"};
+        }
+        ++counters.died;
+        return {VerifyErrorCode::died,
+                "the verifier process died" +
+                    (code ? " with exit code " + std::to_string(*code) : std::string())};
+    }
+
+    Result<Reply, VerifyError> exchange(const Bytes& message, uint32_t timeout_ms) {
         if (auto ready = ensure(); !ready) return unexpected(ready.error());
-        const auto sent = write_frame(socket, message, options.timeout_ms);
-        auto answer = sent ? read_frame(socket, options.timeout_ms)
+        const auto sent = write_frame(socket, message, timeout_ms);
+        auto answer = sent ? read_frame(socket, timeout_ms)
                            : Result<Bytes, FrameError>(unexpected(sent.error()));
         if (!answer) {
             const bool late = answer.error() == FrameError::timed_out;
-            ++(late ? counters.timed_out : counters.died);
-            drop();
-            return unexpected(
+            if (late) ++counters.timed_out;
+            const VerifyError error =
                 late ? VerifyError{VerifyErrorCode::timed_out, "the verifier process took too long"}
-                     : VerifyError{VerifyErrorCode::died, "the verifier process died"});
+                     : died();
+            drop();
+            return unexpected(error);
         }
         auto reply = decode_reply(*answer);
         if (!reply) {
@@ -88,28 +149,32 @@ struct ChildVerifier::Impl {
             return unexpected(
                 VerifyError{VerifyErrorCode::died, "the verifier process answered nonsense"});
         }
+        if (const auto* fault = device_fault(*reply)) {
+            ++counters.device_faults;
+            drop();
+            return unexpected(*fault);
+        }
         ++counters.answered;
         return std::move(*reply);
     }
 
-    Result<Reply, VerifyError> ask(const Request& request) {
+    Result<Reply, VerifyError> ask(const Request& request, size_t cases = 1) {
         const std::lock_guard lock(mutex);
         const Bytes message = encode_request(request);
-        auto reply = exchange(message);
-        for (int retry = 0; !reply && retry < 2 && !interrupted; ++retry) {
-            say(reply.error().text + "; trying again" + (retry == 1 ? " on the CPU" : ""));
-            if (retry == 1) allow_cuda = false;
-            reply = exchange(message);
+        if (message.size() > kFrameBytesMax)
+            return unexpected(VerifyError{VerifyErrorCode::bad_request,
+                                          "program, data and states are larger than a request"});
+        const uint64_t patience_ms = uint64_t{options.timeout_ms} * std::max<size_t>(cases, 1);
+        const auto timeout_ms = static_cast<uint32_t>(std::min<uint64_t>(patience_ms, 0xffffffff));
+        for (int attempt = 1;; ++attempt) {
+            auto reply = exchange(message, timeout_ms);
+            if (reply || attempt == kAttemptsMax || interrupted ||
+                reply.error().code == VerifyErrorCode::out_of_memory)
+                return reply;
+            const bool on_cpu = attempt == kAttemptsWithCuda;
+            say(reply.error().text + "; trying again" + (on_cpu ? " on the CPU" : ""));
+            if (on_cpu) leave_cuda();
         }
-        return reply;
-    }
-
-    Result<VerifyAnswer, VerifyError> judge(const Request& request) {
-        auto reply = ask(request);
-        if (!reply) return unexpected(reply.error());
-        if (auto* answer = std::get_if<VerifyAnswer>(&*reply)) return std::move(*answer);
-        if (auto* error = std::get_if<VerifyError>(&*reply)) return unexpected(std::move(*error));
-        return unexpected(VerifyError{VerifyErrorCode::died, "an answer of another kind"});
     }
 };
 
@@ -129,12 +194,21 @@ std::string ChildVerifier::name() {
     return name == nullptr ? "none" : *name;
 }
 
-Result<VerifyAnswer, VerifyError> ChildVerifier::audit(const AuditRequest& request) {
-    return impl_->judge(request);
+Result<std::vector<AuditResult>, VerifyError> ChildVerifier::audit(const AuditRequest& request) {
+    auto reply = impl_->ask(request, request.audits.size());
+    if (!reply) return unexpected(reply.error());
+    if (auto* results = std::get_if<std::vector<AuditResult>>(&*reply))
+        if (results->size() == request.audits.size()) return std::move(*results);
+    if (auto* error = std::get_if<VerifyError>(&*reply)) return unexpected(std::move(*error));
+    return unexpected(VerifyError{VerifyErrorCode::died, "an answer of another kind"});
 }
 
-Result<VerifyAnswer, VerifyError> ChildVerifier::replay(const ReplayRequest& request) {
-    return impl_->judge(request);
+AuditResult ChildVerifier::replay(const ReplayRequest& request) {
+    auto reply = impl_->ask(request);
+    if (!reply) return unexpected(reply.error());
+    if (auto* answer = std::get_if<VerifyAnswer>(&*reply)) return std::move(*answer);
+    if (auto* error = std::get_if<VerifyError>(&*reply)) return unexpected(std::move(*error));
+    return unexpected(VerifyError{VerifyErrorCode::died, "an answer of another kind"});
 }
 
 void ChildVerifier::interrupt() {
@@ -151,7 +225,8 @@ int ChildVerifier::pid() const {
 
 namespace {
 
-Reply to_reply(Result<VerifyAnswer, VerifyError> result) {
+template <class T>
+Reply to_reply(Result<T, VerifyError> result) {
     if (result) return std::move(*result);
     return result.error();
 }
@@ -165,16 +240,21 @@ struct Serve {
 
 }  // namespace
 
-int serve_verifier(int fd, const LocalOptions& options) {
-    const auto verifier = make_local_verifier(options);
+int serve_verifier(int fd, Verifier& verifier) {
     for (;;) {
         auto frame = read_frame(fd, 0);
         if (!frame) return frame.error() == FrameError::closed ? 0 : 1;
         auto request = decode_request(*frame);
+        *frame = {};  // as large as the data set
         Reply reply = VerifyError{VerifyErrorCode::bad_request, "malformed request"};
-        if (request) reply = std::visit(Serve{*verifier}, *request);
+        if (request) reply = std::visit(Serve{verifier}, *request);
         if (!write_frame(fd, encode_reply(reply), 60'000)) return 1;
+        if (device_fault(reply) != nullptr) return 1;
     }
+}
+
+void exit_when_out_of_memory() {
+    std::set_new_handler([] { ::_exit(kExitOutOfMemory); });
 }
 
 }  // namespace trainyard::node::verify

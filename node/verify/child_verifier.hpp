@@ -15,24 +15,29 @@ struct ChildVerifierOptions {
     std::string program;  ///< path of the trainyard program
     unsigned threads = 1;
     uint64_t memory_bytes_max = 0;
-    uint32_t timeout_ms = 600'000;                ///< for one request
+    uint32_t timeout_ms = 600'000;                ///< for one audit or replay
+    uint32_t cuda_pause_ms = 600'000;             ///< without CUDA after it failed twice in a row
     std::string output;                           ///< its log file; empty: ours
     std::function<void(const std::string&)> say;  ///< events for the log; may be empty
 };
 
 struct ChildCounters {
     std::atomic<uint64_t> started{0}, died{0}, timed_out{0}, answered{0};
+    std::atomic<uint64_t> device_faults{0}, out_of_memory{0};
+    std::atomic<bool> without_cuda{false};  ///< now, because it failed
 };
 
-/// Thread-safe: requests wait for one another. A process that dies or is late is replaced and the
-/// request tried once more, then without CUDA.
+/// Thread-safe: requests wait for one another. A process that dies, is late or lost its device is
+/// replaced and the request tried once more, then without CUDA, which stays away for a while. One
+/// that needs more memory than it may have is replaced, and the request fails at once.
 class ChildVerifier final : public Verifier {
 public:
     explicit ChildVerifier(ChildVerifierOptions options);
     ~ChildVerifier() override;
     [[nodiscard]] std::string name() override;
-    [[nodiscard]] Result<VerifyAnswer, VerifyError> audit(const AuditRequest& request) override;
-    [[nodiscard]] Result<VerifyAnswer, VerifyError> replay(const ReplayRequest& request) override;
+    [[nodiscard]] Result<std::vector<AuditResult>, VerifyError> audit(
+        const AuditRequest& request) override;
+    [[nodiscard]] AuditResult replay(const ReplayRequest& request) override;
     /// Ends the process and lets a request in progress fail; further ones fail at once.
     void interrupt();
     [[nodiscard]] const ChildCounters& counters() const;
@@ -43,7 +48,13 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// Serves requests from descriptor `fd` until it is closed; the body of `trainyard verifier`.
-int serve_verifier(int fd, const LocalOptions& options);
+/// Serves requests from descriptor `fd` until it is closed or the device has failed; the body of
+/// `trainyard verifier --fd`. The exit code of the process.
+int serve_verifier(int fd, Verifier& verifier);
+
+/// Exit code of a verifier process that reached its memory limit.
+inline constexpr int kExitOutOfMemory = 71;
+/// From now on this process ends with that code where `new` finds no memory.
+void exit_when_out_of_memory();
 
 }  // namespace trainyard::node::verify

@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "core/hash.hpp"
-#include "node/verify/backend_choice.hpp"
 #include "training/segment.hpp"
 
 namespace trainyard::node::verify {
@@ -18,17 +17,19 @@ VerifyError bad_request(std::string text) {
 }
 
 VerifyError from_engine(training::EngineError error) {
-    const auto code = error == training::EngineError::out_of_memory ? VerifyErrorCode::out_of_memory
-                                                                    : VerifyErrorCode::bad_request;
+    using training::EngineError;
+    const auto code = error == EngineError::out_of_memory   ? VerifyErrorCode::out_of_memory
+                      : error == EngineError::device_failed ? VerifyErrorCode::device_failed
+                                                            : VerifyErrorCode::bad_request;
     return {code, std::string(training::to_text(error))};
 }
 
-Result<Program, VerifyError> open_program(const SegmentCase& segment) {
-    if (sha256(segment.program) != segment.program_id)
+Result<Program, VerifyError> open_program(const JobCase& job) {
+    if (sha256(job.program) != job.program_id)
         return unexpected(bad_request("the program's bytes are not those that the job names"));
-    auto program = training::decode_program(segment.program);
+    auto program = training::decode_program(job.program);
     if (!program) return unexpected(bad_request("program: " + training::to_text(program.error())));
-    if (program->data.size_bytes != segment.data.size())
+    if (program->data.size_bytes != job.data.size())
         return unexpected(bad_request("the data set has another size than the program says"));
     return std::move(*program);
 }
@@ -54,75 +55,116 @@ std::string describe(const training::AuditAnswer& answer) {
     return text;
 }
 
+std::optional<training::ModelState> first_state(const Program& program,
+                                                const ReplayRequest& request) {
+    if (request.first_state.empty())
+        return training::make_initial_state(program, request.job.run_seed, request.job.data);
+    auto state = training::decode_state(program, request.first_state);
+    if (!state) return std::nullopt;
+    return std::move(*state);
+}
+
+AuditResult judge_audit(training::Engine& engine, const JobCase& job, const Audit& audit) {
+    const training::AuditInputs inputs{audit.segment.claim, job.run_seed, job.data, audit.draws};
+    const auto result = training::check_bundle_and_audit(engine, audit.bundle, inputs);
+    if (!result) return unexpected(from_engine(result.error()));
+    VerifyAnswer answer{result->matches(), result->units, describe(*result)};
+    const auto fault = state_fault(engine.program(), job.program_id, audit.segment);
+    if (!fault.empty() && answer.matches) answer = {false, answer.answers, fault};
+    return answer;
+}
+
+AuditResult judge_replay(training::Backend& backend, const ReplayRequest& request) {
+    const auto program = open_program(request.job);
+    if (!program) return unexpected(program.error());
+    const auto& claim = request.segment.claim;
+    auto first = first_state(*program, request);
+    if (!first) return VerifyAnswer{false, {Hash{}}, "the state before the segment cannot be read"};
+    if (training::state_root(*first, request.job.program_id) != claim.first_root)
+        return VerifyAnswer{false, {Hash{}}, "the segment starts from another state"};
+    auto engine = training::Engine::make(*program, backend, request.job.data);
+    if (!engine) return unexpected(from_engine(engine.error()));
+    const auto result = training::replay_segment(*engine, request.job.data, *first, claim.steps);
+    if (!result) {
+        if (result.error() != training::EngineError::diverged)
+            return unexpected(from_engine(result.error()));
+        return VerifyAnswer{false, {Hash{}}, "training diverges inside the segment"};
+    }
+    VerifyAnswer answer{true, {result->digest}, "match"};
+    if (result->steps_root != claim.steps_root)
+        answer = {false, {result->digest}, "replaying gives another root of the steps"};
+    else if (result->last_root != claim.last_root)
+        answer = {false, {result->digest}, "replaying ends in another state"};
+    else if (auto fault = state_fault(*program, request.job.program_id, request.segment);
+             !fault.empty())
+        answer = {false, {result->digest}, fault};
+    return answer;
+}
+
 class LocalVerifier final : public Verifier {
 public:
-    explicit LocalVerifier(LocalOptions options)
-        : backend_(make_backend({options.threads, options.allow_cuda})) {}
+    LocalVerifier(BackendChoice choice, unsigned threads)
+        : choice_(std::move(choice)), threads_(threads) {}
 
-    std::string name() override { return backend_->name(); }
-
-    Result<VerifyAnswer, VerifyError> audit(const AuditRequest& request) override {
-        const auto program = open_program(request.segment);
-        if (!program) return unexpected(program.error());
-        auto engine = training::Engine::make(*program, *backend_, request.segment.data);
-        if (!engine) return unexpected(from_engine(engine.error()));
-        const training::AuditInputs inputs{request.segment.claim, request.segment.run_seed,
-                                           request.segment.data, request.draws};
-        const auto result = training::check_bundle_and_audit(*engine, request.bundle, inputs);
-        if (!result) return unexpected(from_engine(result.error()));
-        VerifyAnswer answer{result->matches(), result->units, describe(*result)};
-        const auto fault = state_fault(*program, request.segment.program_id, request.segment);
-        if (!fault.empty() && answer.matches) answer = {false, answer.answers, fault};
-        return answer;
+    std::string name() override {
+        return choice_.backend ? choice_.backend->name() : unavailable().text;
     }
 
-    Result<VerifyAnswer, VerifyError> replay(const ReplayRequest& request) override {
-        const auto program = open_program(request.segment);
+    Result<std::vector<AuditResult>, VerifyError> audit(const AuditRequest& request) override {
+        if (!choice_.backend) return unexpected(unavailable());
+        const auto program = open_program(request.job);
         if (!program) return unexpected(program.error());
-        const auto& claim = request.segment.claim;
-        auto first = first_state(*program, request);
-        if (!first)
-            return VerifyAnswer{false, {Hash{}}, "the state before the segment cannot be read"};
-        if (training::state_root(*first, request.segment.program_id) != claim.first_root)
-            return VerifyAnswer{false, {Hash{}}, "the segment starts from another state"};
-        auto engine = training::Engine::make(*program, *backend_, request.segment.data);
-        if (!engine) return unexpected(from_engine(engine.error()));
-        const auto result =
-            training::replay_segment(*engine, request.segment.data, *first, claim.steps);
-        if (!result) {
-            if (result.error() != training::EngineError::diverged)
-                return unexpected(from_engine(result.error()));
-            return VerifyAnswer{false, {Hash{}}, "training diverges inside the segment"};
+        auto engine = training::Engine::make(*program, *choice_.backend, request.job.data);
+        std::vector<AuditResult> out;
+        for (const Audit& audit : request.audits) {
+            auto result = engine ? judge_audit(*engine, request.job, audit)
+                                 : AuditResult(unexpected(from_engine(engine.error())));
+            if (is_for_cpu(result)) result = audit_on_cpu(*program, request.job, audit);
+            out.push_back(std::move(result));
         }
-        VerifyAnswer answer{true, {result->digest}, "match"};
-        if (result->steps_root != claim.steps_root)
-            answer = {false, {result->digest}, "replaying gives another root of the steps"};
-        else if (result->last_root != claim.last_root)
-            answer = {false, {result->digest}, "replaying ends in another state"};
-        else if (auto fault = state_fault(*program, request.segment.program_id, request.segment);
-                 !fault.empty())
-            answer = {false, {result->digest}, fault};
-        return answer;
+        return out;
+    }
+
+    AuditResult replay(const ReplayRequest& request) override {
+        if (!choice_.backend) return unexpected(unavailable());
+        auto result = judge_replay(*choice_.backend, request);
+        return is_for_cpu(result) ? judge_replay(cpu(), request) : result;
     }
 
 private:
-    static std::optional<training::ModelState> first_state(const Program& program,
-                                                           const ReplayRequest& request) {
-        if (request.first_state.empty())
-            return training::make_initial_state(program, request.segment.run_seed,
-                                                request.segment.data);
-        auto state = training::decode_state(program, request.first_state);
-        if (!state) return std::nullopt;
-        return std::move(*state);
+    [[nodiscard]] VerifyError unavailable() const {
+        std::string text = "no back end gives the right bits";
+        for (const auto& tested : choice_.tested) text += "; " + to_text(tested);
+        return {VerifyErrorCode::unavailable, text};
     }
 
-    std::unique_ptr<training::Backend> backend_;
+    [[nodiscard]] bool is_for_cpu(const AuditResult& result) const {
+        return !result && result.error().code == VerifyErrorCode::out_of_memory &&
+               !choice_.backend->is_host();
+    }
+    training::Backend& cpu() {
+        if (!cpu_) cpu_ = make_backend({threads_, false});
+        return *cpu_;
+    }
+    AuditResult audit_on_cpu(const Program& program, const JobCase& job, const Audit& audit) {
+        auto engine = training::Engine::make(program, cpu(), job.data);
+        if (!engine) return unexpected(from_engine(engine.error()));
+        return judge_audit(*engine, job, audit);
+    }
+
+    BackendChoice choice_;
+    unsigned threads_;
+    std::unique_ptr<training::Backend> cpu_;
 };
 
 }  // namespace
 
-std::unique_ptr<Verifier> make_local_verifier(LocalOptions options) {
-    return std::make_unique<LocalVerifier>(options);
+std::unique_ptr<Verifier> make_local_verifier(BackendChoice choice, unsigned threads) {
+    return std::make_unique<LocalVerifier>(std::move(choice), threads);
+}
+
+std::unique_ptr<Verifier> make_local_verifier(const BackendOptions& options) {
+    return make_local_verifier(choose_backend(options), options.threads);
 }
 
 }  // namespace trainyard::node::verify

@@ -15,7 +15,7 @@ using rlp::Reader;
 using rlp::Writer;
 using Clock = std::chrono::steady_clock;
 
-enum Kind : uint64_t { kName = 1, kAudit = 2, kReplay = 3, kAnswer = 4, kError = 5 };
+enum Kind : uint64_t { kName = 1, kAudit = 2, kReplay = 3, kAnswer = 4, kError = 5, kResults = 6 };
 
 /// Reads fields in order and keeps the first error, so that a decoder is a list of fields.
 class Fields {
@@ -43,11 +43,11 @@ public:
     }
     /// Calls `each` with the fields of every item of a list of lists.
     template <class F>
-    void list(F each) {
+    void list(size_t count_max, F each) {
         auto items = take<Reader>([](Reader& r) { return r.list(); });
         for (size_t count = 0; !error_ && !items.at_end(); ++count) {
             auto item = items.list();
-            if (!item || count == kDrawsMax)
+            if (!item || count == count_max)
                 return fail(item ? rlp::Error::too_long : item.error());
             Fields inner(*item);
             each(inner);
@@ -98,8 +98,20 @@ private:
     std::optional<rlp::Error> error_;
 };
 
+void put_job(Writer& out, const JobCase& j) {
+    out.bytes(j.program).fixed(j.program_id).bytes(j.data).fixed(j.run_seed);
+}
+
+JobCase take_job(Fields& in) {
+    JobCase j;
+    j.program = in.bytes();
+    j.program_id = in.hash();
+    j.data = in.bytes();
+    j.run_seed = in.hash();
+    return j;
+}
+
 void put_case(Writer& out, const SegmentCase& s) {
-    out.bytes(s.program).fixed(s.program_id).bytes(s.data).fixed(s.run_seed);
     out.number(s.claim.first_step).number(s.claim.steps);
     out.fixed(s.claim.first_root).fixed(s.claim.last_root).fixed(s.claim.steps_root);
     out.bytes(s.last_state);
@@ -107,10 +119,6 @@ void put_case(Writer& out, const SegmentCase& s) {
 
 SegmentCase take_case(Fields& in) {
     SegmentCase s;
-    s.program = in.bytes();
-    s.program_id = in.hash();
-    s.data = in.bytes();
-    s.run_seed = in.hash();
     s.claim.first_step = in.u32();
     s.claim.steps = in.u32();
     s.claim.first_root = in.hash();
@@ -124,20 +132,29 @@ void put(Writer& out, const NameRequest&) {
     out.number(uint64_t{kName});
 }
 
-void put(Writer& out, const AuditRequest& r) {
-    out.number(uint64_t{kAudit});
-    put_case(out, r.segment);
+void put_audit(Writer& out, const Audit& a) {
     out.begin_list();
-    for (const auto& unit : r.draws.units)
+    put_case(out, a.segment);
+    out.begin_list();
+    for (const auto& unit : a.draws.units)
         out.begin_list().number(uint64_t{unit.t}).number(uint64_t{unit.j}).end_list();
     out.end_list().begin_list();
-    for (const auto& tile : r.draws.tiles)
+    for (const auto& tile : a.draws.tiles)
         out.begin_list().number(uint64_t{tile.tensor}).number(uint64_t{tile.tile}).end_list();
-    out.end_list().bytes(r.bundle);
+    out.end_list().bytes(a.bundle).end_list();
+}
+
+void put(Writer& out, const AuditRequest& r) {
+    out.number(uint64_t{kAudit});
+    put_job(out, r.job);
+    out.begin_list();
+    for (const auto& audit : r.audits) put_audit(out, audit);
+    out.end_list();
 }
 
 void put(Writer& out, const ReplayRequest& r) {
     out.number(uint64_t{kReplay});
+    put_job(out, r.job);
     put_case(out, r.segment);
     out.bytes(r.first_state);
 }
@@ -154,6 +171,19 @@ void put(Writer& out, const VerifyAnswer& a) {
 
 void put(Writer& out, const VerifyError& e) {
     out.number(uint64_t{kError}).number(static_cast<uint64_t>(e.code)).bytes(as_bytes(e.text));
+}
+
+void put(Writer& out, const std::vector<AuditResult>& results) {
+    out.number(uint64_t{kResults}).begin_list();
+    for (const auto& result : results) {
+        out.begin_list();
+        if (result)
+            put(out, *result);
+        else
+            put(out, result.error());
+        out.end_list();
+    }
+    out.end_list();
 }
 
 template <class Message>
@@ -173,19 +203,33 @@ Result<Fields, rlp::Error> open_fields(BytesView encoded) {
     return Fields(*list);
 }
 
-AuditRequest take_audit(Fields& in) {
-    AuditRequest r;
-    r.segment = take_case(in);
-    in.list([&](Fields& unit) {
+Audit take_audit(Fields& in) {
+    Audit a;
+    a.segment = take_case(in);
+    in.list(kDrawsMax, [&](Fields& unit) {
         const uint32_t t = unit.u32(), j = unit.u32();
-        r.draws.units.push_back({t, j});
+        a.draws.units.push_back({t, j});
     });
-    in.list([&](Fields& tile) {
+    in.list(kDrawsMax, [&](Fields& tile) {
         const uint32_t tensor = tile.u32(), number = tile.u32();
-        r.draws.tiles.push_back({tensor, number});
+        a.draws.tiles.push_back({tensor, number});
     });
-    r.bundle = in.bytes();
-    return r;
+    a.bundle = in.bytes();
+    return a;
+}
+
+/// An answer or an error, after its kind.
+AuditResult take_result(Fields& in, uint64_t kind) {
+    if (kind == kAnswer) {
+        VerifyAnswer answer;
+        answer.matches = in.number(1) == 1;
+        answer.answers = in.hashes();
+        answer.finding = in.text();
+        return answer;
+    }
+    if (kind != kError) in.fail(rlp::Error::wrong_kind);
+    const auto code = in.number(static_cast<uint64_t>(VerifyErrorCode::device_failed));
+    return unexpected(VerifyError{static_cast<VerifyErrorCode>(code), in.text()});
 }
 
 /// Waits until the descriptor is ready or the deadline has passed.
@@ -249,9 +293,13 @@ Result<Request, rlp::Error> decode_request(BytesView encoded) {
     const auto kind = in->number(kReplay);
     Request out;
     if (kind == kAudit) {
-        out = take_audit(*in);
+        AuditRequest r;
+        r.job = take_job(*in);
+        in->list(kAuditsMax, [&](Fields& audit) { r.audits.push_back(take_audit(audit)); });
+        out = std::move(r);
     } else if (kind == kReplay) {
         ReplayRequest r;
+        r.job = take_job(*in);
         r.segment = take_case(*in);
         r.first_state = in->bytes();
         out = std::move(r);
@@ -266,21 +314,19 @@ Result<Request, rlp::Error> decode_request(BytesView encoded) {
 Result<Reply, rlp::Error> decode_reply(BytesView encoded) {
     auto in = open_fields(encoded);
     if (!in) return unexpected(in.error());
-    const auto kind = in->number(kError);
+    const auto kind = in->number(kResults);
     Reply out;
     if (kind == kName) {
         out = in->text();
-    } else if (kind == kAnswer) {
-        VerifyAnswer answer;
-        answer.matches = in->number(1) == 1;
-        answer.answers = in->hashes();
-        answer.finding = in->text();
-        out = std::move(answer);
-    } else if (kind == kError) {
-        const auto code = in->number(static_cast<uint64_t>(VerifyErrorCode::unavailable));
-        out = VerifyError{static_cast<VerifyErrorCode>(code), in->text()};
+    } else if (kind == kResults) {
+        std::vector<AuditResult> results;
+        in->list(kAuditsMax,
+                 [&](Fields& item) { results.push_back(take_result(item, item.number(kError))); });
+        out = std::move(results);
+    } else if (auto result = take_result(*in, kind)) {
+        out = std::move(*result);
     } else {
-        in->fail(rlp::Error::wrong_kind);
+        out = result.error();
     }
     in->end();
     if (in->error()) return unexpected(*in->error());

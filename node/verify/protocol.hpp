@@ -21,7 +21,7 @@ struct NameRequest {
     bool operator==(const NameRequest&) const = default;
 };
 using Request = std::variant<NameRequest, AuditRequest, ReplayRequest>;
-using Reply = std::variant<std::string, VerifyAnswer, VerifyError>;
+using Reply = std::variant<std::string, VerifyAnswer, VerifyError, std::vector<AuditResult>>;
 
 [[nodiscard]] Bytes encode_request(const Request& request);
 [[nodiscard]] Result<Request, rlp::Error> decode_request(BytesView encoded);

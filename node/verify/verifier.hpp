@@ -8,27 +8,40 @@
 
 #include "core/bytes.hpp"
 #include "core/result.hpp"
+#include "node/verify/backend_choice.hpp"
 #include "training/audit.hpp"
 
 namespace trainyard::node::verify {
 
-/// A segment of a job with all that judging it needs. Bytes from others are checked, not trusted.
-struct SegmentCase {
+/// What all segments of a job share. Bytes from others are checked, not trusted.
+struct JobCase {
     Bytes program;    ///< canonical encoding
     Hash program_id;  ///< what it must hash to
     Bytes data;
     Hash run_seed;
+};
+
+struct SegmentCase {
     training::SegmentClaim claim;
     Bytes last_state;  ///< blob that must be the state with root claim.last_root
 };
 
-struct AuditRequest {
+struct Audit {
     SegmentCase segment;
     training::AuditDraws draws;
     Bytes bundle;
 };
 
+/// Audits of one job at once: its program and data travel and are opened once.
+struct AuditRequest {
+    JobCase job;
+    std::vector<Audit> audits;
+};
+/// Audits that one request may hold.
+inline constexpr size_t kAuditsMax = 16;
+
 struct ReplayRequest {
+    JobCase job;
     SegmentCase segment;
     Bytes first_state;  ///< blob of S_first; empty: the run starts here, from its seed
 };
@@ -45,29 +58,33 @@ enum class VerifyErrorCode {
     bad_request,  ///< our own request is not sound (a bug, or a job that should not exist)
     out_of_memory,
     timed_out,
-    died,         ///< the process ended; it was started again
-    unavailable,  ///< no process can be started
+    died,           ///< the process ended; it was started again
+    unavailable,    ///< no process can be started, or no back end passes its self-test
+    device_failed,  ///< the GPU; the process is of no further use
 };
 struct VerifyError {
     VerifyErrorCode code = VerifyErrorCode::bad_request;
     std::string text;
+    bool operator==(const VerifyError&) const = default;
 };
+
+using AuditResult = Result<VerifyAnswer, VerifyError>;
 
 /// Errors say that this machine could not judge; a wrong claim is an answer that does not match.
 class Verifier {
 public:
     virtual ~Verifier() = default;
     [[nodiscard]] virtual std::string name() = 0;  ///< "cpu avx512", "cuda NVIDIA H100"
-    [[nodiscard]] virtual Result<VerifyAnswer, VerifyError> audit(const AuditRequest& request) = 0;
+    /// One result for each audit, in order; an error where none could be judged.
+    [[nodiscard]] virtual Result<std::vector<AuditResult>, VerifyError> audit(
+        const AuditRequest& request) = 0;
     [[nodiscard]] virtual Result<VerifyAnswer, VerifyError> replay(
         const ReplayRequest& request) = 0;
 };
 
-struct LocalOptions {
-    unsigned threads = 1;
-    bool allow_cuda = true;
-};
-/// Judges in this process and thread. Not thread-safe.
-[[nodiscard]] std::unique_ptr<Verifier> make_local_verifier(LocalOptions options);
+/// Judges in this process and thread, on a backend that has passed its self-test; what does not
+/// fit on a device is judged on the CPU. Not thread-safe.
+[[nodiscard]] std::unique_ptr<Verifier> make_local_verifier(BackendChoice choice, unsigned threads);
+[[nodiscard]] std::unique_ptr<Verifier> make_local_verifier(const BackendOptions& options);
 
 }  // namespace trainyard::node::verify

@@ -112,7 +112,7 @@ private:
     }
     void add_validator(uint8_t n) {
         markets_.push_back(fake_market(ledger, account(n)));
-        verifiers_.push_back(node::verify::make_local_verifier({}));
+        verifiers_.push_back(node::verify::make_local_verifier(node::verify::BackendOptions{}));
         AuditWorkerOptions options;
         options.folder = folder_ + "/validator" + std::to_string(n);
         options.rank = n - 1u;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cuda/challenge.hpp"
 #include "cuda/cuda_backend.hpp"
 #include "cuda/operators.cuh"
 #include "machine.hpp"
@@ -143,6 +144,29 @@ TEST(emulated_device, takes_the_products_of_a_matmul_in_parts_that_fit) {
         EXPECT_TRUE(on.ok());
         EXPECT_EQ(c.outputs, *expected) << c.name;
     }
+}
+
+TEST(emulated_device, proves_the_capability_challenge_with_the_bytes_of_the_cpu) {
+    training::Challenge challenge{Hash{}, 128, 3};
+    challenge.seed.bytes.fill(7);
+    const auto device = cuda::make_device_chain(0, challenge);
+    const auto cpu = training::make_cpu_chain(challenge, 2);
+    const auto proof = training::prove(challenge, device);
+    const auto expected = training::prove(challenge, cpu);
+    ASSERT_TRUE(proof && expected);
+    EXPECT_EQ(proof->root, expected->root);
+    const Hash beacon{};
+    const auto opening = training::open_rows(*proof, training::drawn_rows(challenge, beacon));
+    const auto right = training::verify_rows(challenge, proof->root, beacon, opening, device);
+    ASSERT_TRUE(right);
+    EXPECT_TRUE(*right);
+    emulated::set_faults({.launches_fail = true});
+    const auto failed = training::prove(challenge, device);
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error(), training::BackendError::device_failed);
+    emulated::set_faults({.memory_bytes_max = 100});
+    EXPECT_EQ(training::prove(challenge, device).error(), training::BackendError::out_of_memory);
+    emulated::set_faults({});
 }
 
 TEST(emulated_device, reports_memory_that_runs_out_and_goes_on) {

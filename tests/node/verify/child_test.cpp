@@ -136,7 +136,8 @@ TEST(child_verifier, an_interrupt_ends_a_request_in_progress) {
 TEST(serve_verifier, answers_its_name_and_refuses_what_is_malformed) {
     int ends[2];
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    std::thread server([&] { EXPECT_EQ(serve_verifier(ends[1], {1, false}), 0); });
+    const auto verifier = make_local_verifier(BackendOptions{1, false});
+    std::thread server([&] { EXPECT_EQ(serve_verifier(ends[1], *verifier), 0); });
     ASSERT_TRUE(write_frame(ends[0], encode_request(NameRequest{}), 1000));
     const auto name = read_frame(ends[0], 60'000);
     ASSERT_TRUE(name);
@@ -151,6 +152,27 @@ TEST(serve_verifier, answers_its_name_and_refuses_what_is_malformed) {
     ::close(ends[0]);
     server.join();
     ::close(ends[1]);
+}
+
+TEST(serve_verifier, ends_after_its_device_has_failed) {
+    class Failed final : public Verifier {
+        std::string name() override { return "failed"; }
+        Result<std::vector<AuditResult>, VerifyError> audit(const AuditRequest&) override {
+            return std::vector<AuditResult>{VerifyAnswer{}, replay({})};
+        }
+        AuditResult replay(const ReplayRequest&) override {
+            return unexpected(VerifyError{VerifyErrorCode::device_failed, "it failed"});
+        }
+    } verifier;
+    for (const Request& request : {Request(AuditRequest{}), Request(ReplayRequest{})}) {
+        int ends[2];
+        ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+        std::thread server([&] { EXPECT_EQ(serve_verifier(ends[1], verifier), 1); });
+        ASSERT_TRUE(write_frame(ends[0], encode_request(request), 1000));
+        EXPECT_TRUE(read_frame(ends[0], 10'000));
+        server.join();
+        for (const int fd : ends) ::close(fd);
+    }
 }
 
 TEST(answer_book, an_answer_survives_a_restart_until_it_is_forgotten) {

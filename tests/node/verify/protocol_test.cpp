@@ -18,21 +18,18 @@ Hash filled(uint8_t b) {
 }
 
 AuditRequest example() {
-    AuditRequest r;
-    r.segment.program = {1, 2, 3};
-    r.segment.program_id = filled(1);
-    r.segment.data = Bytes(1000, 7);
-    r.segment.run_seed = filled(2);
-    r.segment.claim = {20, 4, filled(3), filled(4), filled(5)};
-    r.segment.last_state = {9};
-    r.draws.units = {{20, 0}, {23, 3}};
-    r.draws.tiles = {{0, 0}, {5, 17}};
-    r.bundle = Bytes(300, 8);
-    return r;
+    Audit audit;
+    audit.segment.claim = {20, 4, filled(3), filled(4), filled(5)};
+    audit.segment.last_state = {9};
+    audit.draws.units = {{20, 0}, {23, 3}};
+    audit.draws.tiles = {{0, 0}, {5, 17}};
+    audit.bundle = Bytes(300, 8);
+    return {{{1, 2, 3}, filled(1), Bytes(1000, 7), filled(2)}, {audit, audit}};
 }
 
 TEST(verify_protocol, requests_and_replies_round_trip) {
-    const Request requests[] = {NameRequest{}, example(), ReplayRequest{example().segment, {1, 2}}};
+    const Request requests[] = {NameRequest{}, example(),
+                                ReplayRequest{example().job, example().audits[0].segment, {1, 2}}};
     for (const auto& request : requests) {
         const auto encoded = encode_request(request);
         const auto decoded = decode_request(encoded);
@@ -44,6 +41,28 @@ TEST(verify_protocol, requests_and_replies_round_trip) {
     const auto decoded = decode_reply(encode_reply(answer));
     ASSERT_TRUE(decoded);
     EXPECT_EQ(std::get<VerifyAnswer>(*decoded), answer);
+}
+
+TEST(verify_protocol, results_of_a_batch_round_trip_with_errors_among_them) {
+    const VerifyAnswer answer{false, {filled(3)}, "gradient at step 4"};
+    const VerifyError error{VerifyErrorCode::device_failed, "the device failed"};
+    const auto encoded = encode_reply(std::vector<AuditResult>{answer, unexpected(error)});
+    const auto decoded = decode_reply(encoded);
+    ASSERT_TRUE(decoded);
+    const auto& results = std::get<std::vector<AuditResult>>(*decoded);
+    ASSERT_EQ(results.size(), 2u);
+    EXPECT_EQ(*results[0], answer);
+    EXPECT_EQ(results[1].error(), error);
+    for (size_t size = 0; size < encoded.size(); ++size)
+        EXPECT_FALSE(decode_reply(BytesView(encoded).first(size))) << size;
+}
+
+TEST(verify_protocol, rejects_more_audits_than_a_request_may_hold) {
+    auto request = example();
+    request.audits.resize(kAuditsMax);
+    EXPECT_TRUE(decode_request(encode_request(request)));
+    request.audits.emplace_back();
+    EXPECT_FALSE(decode_request(encode_request(request)));
 }
 
 TEST(verify_protocol, rejects_every_truncation_and_leftovers) {
@@ -58,7 +77,7 @@ TEST(verify_protocol, rejects_every_truncation_and_leftovers) {
 
 TEST(verify_protocol, rejects_more_draws_than_an_audit_can_have) {
     auto request = example();
-    request.draws.units.resize(kDrawsMax + 1);
+    request.audits[0].draws.units.resize(kDrawsMax + 1);
     EXPECT_FALSE(decode_request(encode_request(request)));
 }
 

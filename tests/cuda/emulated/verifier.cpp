@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verifier on the emulated device: it judges as the CPU does, takes the CPU where memory ends,
+// and reports a device that fails.
+#include "node/verify/verifier.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/hash.hpp"
+#include "cuda/cuda_backend.hpp"
+#include "machine.hpp"
+#include "training/segment.hpp"
+#include "training/state_root.hpp"
+#include "training_run.hpp"
+
+namespace {
+
+using namespace trainyard;
+using namespace trainyard::node::verify;
+
+/// A trained segment of two steps, from the run's start.
+ReplayRequest make_replay() {
+    const auto program = tests::make_run({.layers = 1, .width = 16, .steps = 2});
+    const Bytes data = tests::make_text(tests::kTextBytes), encoded = encode_program(program);
+    ReplayRequest request;
+    request.job = {encoded, sha256(encoded), data, Hash{}};
+    const auto cpu = training::make_cpu_backend({});
+    auto engine = training::Engine::make(program, *cpu, data);
+    EXPECT_TRUE(engine);
+    training::ModelState state = training::make_initial_state(program, Hash{}, data);
+    const auto log = training::run_segment(*engine, state, data, {2, training::Fault::none, {}});
+    EXPECT_TRUE(log);
+    request.segment = {training::claim_of(log->record),
+                       training::encode_state(state, request.job.program_id)};
+    return request;
+}
+
+/// As if the device had passed its self-test.
+std::unique_ptr<Verifier> on_device() {
+    BackendChoice choice;
+    choice.backend = cuda::make_cuda_backend(0);
+    return make_local_verifier(std::move(choice), 1);
+}
+
+TEST(emulated_verifier, replays_on_the_device_and_sees_a_false_claim) {
+    emulated::set_faults({});
+    auto request = make_replay();
+    const auto verifier = on_device();
+    const auto right = verifier->replay(request);
+    ASSERT_TRUE(right) << right.error().text;
+    EXPECT_TRUE(right->matches) << right->finding;
+    request.segment.claim.last_root.bytes[3] ^= 1;
+    const auto wrong = verifier->replay(request);
+    ASSERT_TRUE(wrong);
+    EXPECT_FALSE(wrong->matches);
+}
+
+TEST(emulated_verifier, judges_on_the_cpu_what_does_not_fit_on_the_device) {
+    const auto request = make_replay();
+    const auto verifier = on_device();
+    emulated::set_faults({.memory_bytes_max = emulated::bytes_in_use() + 1000});
+    const auto answer = verifier->replay(request);
+    emulated::set_faults({});
+    ASSERT_TRUE(answer) << answer.error().text;
+    EXPECT_TRUE(answer->matches);
+}
+
+TEST(emulated_verifier, reports_a_device_that_fails) {
+    const auto request = make_replay();
+    const auto verifier = on_device();
+    emulated::set_faults({.launches_fail = true});
+    const auto answer = verifier->replay(request);
+    emulated::set_faults({});
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, VerifyErrorCode::device_failed);
+}
+
+}  // namespace

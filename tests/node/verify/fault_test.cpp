@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// A verifier that is killed, hangs, runs out of memory or loses its device still judges, or says
+// why it cannot; a batch of audits gets one result for each.
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "core/hash.hpp"
+#include "node/verify/child_verifier.hpp"
+#include "tests/training/small_program.hpp"
+#include "training/draws.hpp"
+#include "training/segment.hpp"
+#include "training/state_root.hpp"
+
+namespace trainyard::node::verify {
+namespace {
+
+using namespace trainyard::training;
+
+/// A trained segment with its audit, made once; `matching` is the honest claim.
+struct Trained {
+    Program program = *make_gpt(small_options());
+    Bytes text = make_text(4000);
+    JobCase job;
+    Audit matching, wrong;
+
+    Trained() {
+        const Bytes encoded = encode_program(program);
+        job = {encoded, sha256(encoded), text, seed_of(5)};
+        const auto backend = make_cpu_backend({});
+        auto engine = Engine::make(program, *backend);
+        EXPECT_TRUE(engine);
+        ModelState state = make_initial_state(program, seed_of(5));
+        auto log = run_segment(*engine, state, text, {6, Fault::none, {}});
+        EXPECT_TRUE(log);
+        matching.segment.claim = claim_of(log->record);
+        matching.segment.last_state = encode_state(state, job.program_id);
+        matching.draws.units = {{0, 0}, {3, 2}};
+        matching.draws.tiles = tile_draws(program, seed_of(1), 4);
+        matching.bundle = *make_bundle(program, *backend, *log, matching.draws);
+        wrong = matching;
+        wrong.segment.claim.last_root.bytes[0] ^= 1;
+    }
+    [[nodiscard]] AuditRequest request() const { return {job, {matching}}; }
+    static const Trained& get() {
+        static const Trained trained;
+        return trained;
+    }
+};
+
+class Faults : public testing::Test {
+protected:
+    void SetUp() override {
+        folder_ = std::filesystem::temp_directory_path() /
+                  ("verify_faults_" + std::to_string(::getpid()));
+        std::filesystem::remove_all(folder_);
+        std::filesystem::create_directories(folder_);
+    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+
+    /// A supervisor whose first `times` processes have the fault.
+    ChildVerifierOptions faulty(const std::string& fault, int times) {
+        const auto path = folder_ / ("run_" + fault);
+        std::ofstream(path) << "#!/bin/sh\nexec " << FAULTY_VERIFIER << " " << fault << " " << times
+                            << " " << (folder_ / "marks").string() << " \"$@\"\n";
+        std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+        ChildVerifierOptions options;
+        options.program = path.string();
+        options.timeout_ms = 60'000;
+        options.say = [this](const std::string& text) { said += text + "\n"; };
+        return options;
+    }
+    std::filesystem::path folder_;
+    std::string said;
+};
+
+TEST_F(Faults, a_killed_process_is_replaced_and_the_audit_is_answered) {
+    ChildVerifier verifier(faulty("kill", 1));
+    const auto results = verifier.audit(Trained::get().request());
+    ASSERT_TRUE(results) << results.error().text;
+    EXPECT_TRUE((*results)[0]->matches) << (*results)[0]->finding;
+    EXPECT_EQ(verifier.counters().died, 1u);
+    EXPECT_EQ(verifier.counters().started, 2u);
+    EXPECT_NE(said.find("exit code 137"), std::string::npos) << said;
+}
+
+TEST_F(Faults, a_hanging_process_is_replaced_after_its_time) {
+    auto options = faulty("hang", 1);
+    options.timeout_ms = 3'000;
+    ChildVerifier verifier(options);
+    const auto results = verifier.audit(Trained::get().request());
+    ASSERT_TRUE(results) << results.error().text;
+    EXPECT_TRUE((*results)[0]->matches);
+    EXPECT_EQ(verifier.counters().timed_out, 1u);
+    EXPECT_FALSE(verifier.counters().without_cuda);
+}
+
+TEST_F(Faults, a_process_at_its_memory_limit_fails_the_audit_and_not_the_next_one) {
+    auto options = faulty("memory", 1);
+    options.memory_bytes_max = uint64_t{512} << 20;
+    ChildVerifier verifier(options);
+    const auto results = verifier.audit(Trained::get().request());
+    ASSERT_FALSE(results);
+    EXPECT_EQ(results.error().code, VerifyErrorCode::out_of_memory);
+    EXPECT_NE(results.error().text.find("512 MiB; raise verifier.memory-mb"), std::string::npos);
+    EXPECT_EQ(verifier.counters().out_of_memory, 1u);
+    EXPECT_EQ(verifier.counters().started, 1u) << "trying again would end the same way";
+    EXPECT_TRUE(verifier.audit(Trained::get().request()));
+}
+
+TEST_F(Faults, a_device_that_fails_twice_is_left_for_a_while) {
+    auto options = faulty("device", 100);
+    options.cuda_pause_ms = 100;
+    ChildVerifier verifier(options);
+    const auto results = verifier.audit(Trained::get().request());
+    ASSERT_TRUE(results) << results.error().text;
+    EXPECT_TRUE((*results)[0]->matches);
+    EXPECT_EQ(verifier.counters().device_faults, 2u);
+    EXPECT_TRUE(verifier.counters().without_cuda);
+    EXPECT_NE(said.find("on the CPU"), std::string::npos) << said;
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    EXPECT_EQ(verifier.name(), "cuda device") << "after the pause the device gets another chance";
+    EXPECT_FALSE(verifier.counters().without_cuda);
+}
+
+TEST_F(Faults, a_batch_gets_one_result_for_each_audit) {
+    ChildVerifier verifier(faulty("none", 0));
+    const auto& trained = Trained::get();
+    AuditRequest request{trained.job, {trained.matching, trained.wrong, trained.matching}};
+    request.audits[2].bundle = {1, 2, 3};
+    const auto results = verifier.audit(request);
+    ASSERT_TRUE(results) << results.error().text;
+    ASSERT_EQ(results->size(), 3u);
+    EXPECT_TRUE((*results)[0]->matches);
+    EXPECT_FALSE((*results)[1]->matches);
+    EXPECT_FALSE((*results)[2]->matches);
+    EXPECT_EQ((*results)[0]->answers.size(), 2u);
+}
+
+TEST(backend_choice, refuses_a_backend_with_other_bits_and_takes_the_next_one) {
+    const auto choice =
+        choose_among({[] { return std::unique_ptr<Backend>(); }, [] { return make_fp32_backend(); },
+                      [] {
+                          return make_cpu_backend({CpuPath::scalar, 1});
+                      },
+                      [] { return make_reference_backend(); }});
+    ASSERT_EQ(choice.tested.size(), 2u);
+    EXPECT_NE(to_text(choice.tested[0]).find("REFUSED, its bits are wrong: attention"),
+              std::string::npos)
+        << to_text(choice.tested[0]);
+    EXPECT_TRUE(choice.tested[1].passed());
+    ASSERT_NE(choice.backend, nullptr);
+    EXPECT_EQ(choice.backend->name(), choice.tested[1].name);
+}
+
+TEST(backend_choice, a_verifier_without_one_says_so_instead_of_judging) {
+    auto choice = choose_among({[] { return make_fp32_backend(); }});
+    EXPECT_EQ(choice.backend, nullptr);
+    const auto verifier = make_local_verifier(std::move(choice), 1);
+    const auto results = verifier->audit(Trained::get().request());
+    ASSERT_FALSE(results);
+    EXPECT_EQ(results.error().code, VerifyErrorCode::unavailable);
+    EXPECT_NE(results.error().text.find("REFUSED"), std::string::npos);
+    EXPECT_FALSE(verifier->replay({}));
+}
+
+}  // namespace
+}  // namespace trainyard::node::verify

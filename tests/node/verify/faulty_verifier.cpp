@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real verifier process with one fault: it is killed, hangs, eats memory or loses its device
+// while it judges.
+//
+// usage: faulty_verifier FAULT TIMES MARKS verifier --fd 3 --threads N [--no-cuda]
+// The first TIMES processes have the fault; each leaves one byte in the file MARKS. With --no-cuda
+// none has a fault of the device.
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "node/verify/child_verifier.hpp"
+
+namespace {
+
+using namespace trainyard;
+using namespace trainyard::node::verify;
+
+class Faulty final : public Verifier {
+public:
+    Faulty(std::string fault, Verifier& honest) : fault_(std::move(fault)), honest_(honest) {}
+    std::string name() override { return fault_.empty() ? honest_.name() : "cuda " + fault_; }
+    Result<std::vector<AuditResult>, VerifyError> audit(const AuditRequest& request) override {
+        act();
+        if (fault_ == "device") return std::vector<AuditResult>(request.audits.size(), failed());
+        return honest_.audit(request);
+    }
+    AuditResult replay(const ReplayRequest& request) override {
+        act();
+        return fault_ == "device" ? failed() : honest_.replay(request);
+    }
+
+private:
+    static AuditResult failed() {
+        return unexpected(VerifyError{VerifyErrorCode::device_failed, "the device failed"});
+    }
+    void act() const {
+        if (fault_ == "kill") ::raise(SIGKILL);
+        if (fault_ == "hang") std::this_thread::sleep_for(std::chrono::hours(1));
+        std::vector<Bytes> eaten;
+        while (fault_ == "memory") eaten.emplace_back(size_t{16} << 20, uint8_t{1});
+    }
+
+    std::string fault_;
+    Verifier& honest_;
+};
+
+}  // namespace
+
+int main(int count, char** words) {
+    if (count < 8) return 2;
+    std::string fault = words[1];
+    const std::string marks = words[3];
+    std::error_code absent;
+    const auto used = std::filesystem::file_size(marks, absent);
+    const bool is_cpu = std::string(words[count - 1]) == "--no-cuda";
+    if ((!absent && used >= std::stoull(words[2])) || (is_cpu && fault == "device")) fault.clear();
+    std::ofstream(marks, std::ios::app) << '.';
+    exit_when_out_of_memory();
+    const auto honest = make_local_verifier(BackendOptions{1, false});
+    Faulty verifier(fault, *honest);
+    return serve_verifier(3, verifier);
+}
