@@ -171,10 +171,14 @@ Found find_devices() {
         found.reason = "no CUDA device (" + text_of(listed) + ")";
         return found;
     }
+    int driver = 0, runtime = 0;
+    static_cast<void>(cudaDriverGetVersion(&driver));
+    static_cast<void>(cudaRuntimeGetVersion(&runtime));
     for (int i = 0; i < count; ++i) {
         cudaDeviceProp p = {};
         if (cudaGetDeviceProperties(&p, i) != cudaSuccess || p.major < kMajorMin) continue;
-        found.devices.push_back({i, p.name, p.totalGlobalMem, p.major, p.minor});
+        found.devices.push_back(
+            {i, p.name, p.totalGlobalMem, p.major, p.minor, driver, runtime});
     }
     if (found.devices.empty())
         found.reason =

@@ -17,6 +17,8 @@ struct DeviceInfo {
     std::string name;          ///< "NVIDIA H100 80GB HBM3"
     size_t memory_bytes = 0;   ///< of the whole device
     int major = 0, minor = 0;  ///< compute capability; at least 8.0
+    int driver = 0;            ///< CUDA version of the driver, 13000 for 13.0
+    int runtime = 0;           ///< CUDA version that this program was built with
 };
 
 /// The devices that the backend can use, by index. Empty where the program was built without a

@@ -46,6 +46,7 @@ struct Arguments {
     VerifyArgs verify;
     ProviderArgs provider;
     ValidatorArgs validator;
+    ProviderCheckArgs provider_check;
     VerifierArgs verifier;
     GenesisArgs genesis;
     ProtectionArgs protection;
@@ -433,8 +434,8 @@ void add_verify(CLI::App& app, Arguments& a) {
 void add_provider(CLI::App& app, Arguments& a) {
     auto* p = command(
         app, "provider", "take jobs, train them, be paid",
-        "trainyard provider --key dev:1 --stake 100 --datadir provider",
-        [&a] { return run_provider(a.out, a.provider); }, a);
+        "trainyard provider --key dev:1 --stake 100 --datadir provider\n  trainyard provider check",
+        {}, a);
     add_rpc(p, a.provider.rpc);
     add_key(p, a.provider.key);
     p->add_option("--datadir", a.provider.datadir, "folder of checkpoints")->capture_default_str();
@@ -449,6 +450,20 @@ void add_provider(CLI::App& app, Arguments& a) {
                   "TEST ONLY, cheats and loses its stake: skip-steps, reuse-gradients, "
                   "zero-gradients");
     add_devices(p, a.provider.threads, a.provider.no_cuda);
+    auto* check = command(
+        *p, "check", "test and measure this machine, and say what it could earn",
+        "trainyard provider check\n  trainyard provider check --rpc http://127.0.0.1:8545 --json",
+        [&a] { return run_provider_check(a.out, a.provider_check); }, a);
+    check->add_option("--rpc", a.provider_check.rpc, "URL of a node whose order book is asked");
+    check->add_option("--datadir", a.provider_check.datadir, "folder of checkpoints")
+        ->capture_default_str();
+    check->add_option("--memory-mb", a.provider_check.memory_mb, "memory for a job")
+        ->capture_default_str();
+    add_devices(check, a.provider_check.threads, a.provider_check.no_cuda);
+    // A command's own callback runs after that of its subcommand.
+    p->callback([&a, p] {
+        if (p->get_subcommands().empty()) a.run = [&a] { return run_provider(a.out, a.provider); };
+    });
 }
 
 void add_stake_moves(CLI::App& validator, Arguments& a) {

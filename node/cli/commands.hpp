@@ -193,6 +193,16 @@ int run_validator_unjail(const Output& out, const ValidatorArgs& args);
 int run_validator_status(const Output& out, const ValidatorArgs& args);
 int run_validator_list(const Output& out, const ValidatorArgs& args);
 
+struct ProviderCheckArgs {
+    std::string rpc;  ///< empty: no node is asked
+    std::string datadir = ".";
+    uint32_t threads = 1;
+    uint32_t memory_mb = 8192;
+    bool no_cuda = false;
+};
+/// Exit code 0: this machine can train for pay; 1: a line of the report fails.
+int run_provider_check(const Output& out, const ProviderCheckArgs& args);
+
 struct VerifierArgs {
     int fd = -1;  ///< none: test the back ends and end
     uint32_t threads = 1;

@@ -2,12 +2,12 @@
 // `trainyard train`, `eval` and `sample`: a run without a chain, its held-out loss, and text or
 // images from a model.
 #include <bit>
-#include <chrono>
 #include <set>
 #include <tuple>
 
 #include <boost/json.hpp>
 
+#include "node/cli/machine.hpp"
 #include "node/cli/model_folder.hpp"
 #include "node/cli/programs.hpp"
 #include "node/data/png.hpp"
@@ -53,36 +53,6 @@ uint64_t own_memory(std::string_view field) {
     if (!text) return 0;
     const auto at = text->find(field);
     return at == std::string::npos ? 0 : std::stoull(text->substr(at + field.size())) * 1024;
-}
-
-double seconds_now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-}
-
-/// Seconds of one step, from a small product and a pass over memory measured here and now.
-double forecast_step(training::Backend& backend, const training::Plan& plan,
-                     uint32_t micro_batches) {
-    constexpr uint32_t n = 512;
-    constexpr size_t count = size_t{n} * n;
-    training::BackendMemory x(backend, count * 4), y(backend, count * 4), z(backend, count * 4);
-    if (!x.ok() || !y.ok() || !z.ok()) return 0;
-    double product = 1e9, pass = 1e9;
-    for (int turn = 0; turn < 5; ++turn) {
-        const double start = seconds_now();
-        backend.linear(y.floats(), x.floats(), z.floats(), {n, n, n});
-        (void)backend.finish();
-        const double middle = seconds_now();
-        backend.gelu_grad(y.floats(), x.floats(), z.floats(), count);
-        (void)backend.finish();
-        product = std::min(product, middle - start);
-        pass = std::min(pass, seconds_now() - middle);
-    }
-    // An operator quantises, packs and reads its operands again: twice the time of a simple pass.
-    constexpr double kPasses = 2.0 / 3.0;
-    return micro_batches *
-           (product * static_cast<double>(plan.macs_per_micro_batch) / (double{n} * n * n) +
-            kPasses * pass * static_cast<double>(plan.elements_per_micro_batch) / count);
 }
 
 /// Shows steps as a bar or as JSON lines.

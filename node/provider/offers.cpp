@@ -47,9 +47,9 @@ std::string why_not(const wallet::JobSpec& spec, const OfferRules& rules, const 
     return "";
 }
 
-Result<JobMaterial, std::string> fetch_material(wallet::MarketApi& market,
-                                                const wallet::JobSpec& spec,
-                                                const OfferRules& rules) {
+Result<training::Program, std::string> fetch_program(wallet::MarketApi& market,
+                                                     const wallet::JobSpec& spec,
+                                                     const OfferRules& rules) {
     const auto encoded = fetch(market, spec.program, kProgramBytesMax, "program");
     if (!encoded) return unexpected(encoded.error());
     if (sha256(*encoded) != spec.program_id)
@@ -66,6 +66,14 @@ Result<JobMaterial, std::string> fetch_material(wallet::MarketApi& market,
     if (needed > rules.memory_bytes_max)
         return unexpected("it needs " + std::to_string(needed >> 20) + " MiB, our limit is " +
                           std::to_string(rules.memory_bytes_max >> 20));
+    return std::move(*program);
+}
+
+Result<JobMaterial, std::string> fetch_material(wallet::MarketApi& market,
+                                                const wallet::JobSpec& spec,
+                                                const OfferRules& rules) {
+    auto program = fetch_program(market, spec, rules);
+    if (!program) return unexpected(program.error());
     auto data = fetch(market, spec.data, rules.data_bytes_max, "data set");
     if (!data) return unexpected(data.error());
     if (data->size() != program->data.size_bytes)

@@ -28,7 +28,13 @@ struct JobMaterial {
 [[nodiscard]] std::string why_not(const wallet::JobSpec& spec, const OfferRules& rules,
                                   const Address& self, uint64_t now_s);
 
-/// Downloads and checks. The error is the reason for people.
+/// Downloads the program alone and checks it against the spec and the memory that it needs. The
+/// error is the reason for people.
+[[nodiscard]] Result<training::Program, std::string> fetch_program(wallet::MarketApi& market,
+                                                                   const wallet::JobSpec& spec,
+                                                                   const OfferRules& rules);
+
+/// The data set as well.
 [[nodiscard]] Result<JobMaterial, std::string> fetch_material(wallet::MarketApi& market,
                                                               const wallet::JobSpec& spec,
                                                               const OfferRules& rules);

@@ -145,6 +145,14 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
     *p = {};
     return cudaSuccess;
 }
+inline cudaError_t cudaDriverGetVersion(int* version) {
+    *version = 13000;
+    return cudaSuccess;
+}
+inline cudaError_t cudaRuntimeGetVersion(int* version) {
+    *version = 13000;
+    return cudaSuccess;
+}
 inline cudaError_t cudaSetDevice(int device) {
     return device == 0 ? cudaSuccess : cudaErrorInvalidValue;
 }
