@@ -90,20 +90,14 @@ private:
 
 void* CudaBackend::allocate(size_t bytes) {
     on_.begin();
-    void* memory = nullptr;
     if (!on_.ok()) return nullptr;
-    if (cudaMalloc(&memory, bytes > 0 ? bytes : 1) != cudaSuccess) {
-        static_cast<void>(cudaGetLastError());
-        return nullptr;
-    }
-    on_.check(cudaMemsetAsync(memory, 0, bytes, on_.stream()));
+    void* const memory = on_.allocate(bytes > 0 ? bytes : 1);
+    if (memory != nullptr) on_.check(cudaMemsetAsync(memory, 0, bytes, on_.stream()));
     return memory;
 }
 
 void CudaBackend::release(void* memory) {
-    on_.begin();
-    if (on_.ok()) on_.check(cudaStreamSynchronize(on_.stream()));
-    if (memory != nullptr) static_cast<void>(cudaFree(memory));
+    if (memory != nullptr) on_.release(memory);
 }
 
 void CudaBackend::upload(void* to, const void* from_host, size_t bytes) {
@@ -177,8 +171,7 @@ Found find_devices() {
     for (int i = 0; i < count; ++i) {
         cudaDeviceProp p = {};
         if (cudaGetDeviceProperties(&p, i) != cudaSuccess || p.major < kMajorMin) continue;
-        found.devices.push_back(
-            {i, p.name, p.totalGlobalMem, p.major, p.minor, driver, runtime});
+        found.devices.push_back({i, p.name, p.totalGlobalMem, p.major, p.minor, driver, runtime});
     }
     if (found.devices.empty())
         found.reason =

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -101,6 +102,24 @@ public:
         return error;
     }
 
+    /// Memory that lives until `release`; nullptr when there is no room. What is released is kept
+    /// for the next request of its size, so that a step allocates nothing once there has been one;
+    /// it goes when the device has no room. Work under way on it comes before the work of its next
+    /// owner, because there is one stream.
+    [[nodiscard]] void* allocate(size_t bytes) {
+        auto found = kept_.extract(bytes);
+        DeviceMemory memory = found.empty() ? make_memory(bytes) : std::move(found.mapped());
+        void* const at = memory.data();
+        if (at != nullptr) lent_.emplace(at, std::move(memory));
+        return at;
+    }
+    void release(void* memory) {
+        auto found = lent_.extract(memory);
+        if (found.empty()) return;
+        const size_t bytes = found.mapped().bytes();
+        kept_.emplace(bytes, std::move(found.mapped()));
+    }
+
     /// Opens an operator: its scratch memory may overwrite that of the operators before it.
     void begin() {
         check(cudaSetDevice(device_));
@@ -137,8 +156,15 @@ public:
     }
 
 private:
+    DeviceMemory make_memory(size_t bytes) {
+        DeviceMemory memory(bytes);
+        if (memory.data() != nullptr || kept_.empty()) return memory;
+        kept_.clear();
+        return DeviceMemory(bytes);
+    }
+
     void add_block(size_t bytes) {
-        DeviceMemory block(bytes);
+        DeviceMemory block = make_memory(bytes);
         if (block.data() == nullptr) {
             fail(training::BackendError::out_of_memory);
             return;
@@ -150,7 +176,9 @@ private:
     int device_;
     cudaStream_t stream_ = nullptr;
     DeviceMemory flag_;
-    std::vector<DeviceMemory> blocks_;
+    std::vector<DeviceMemory> blocks_;  ///< of scratch memory
+    std::map<void*, DeviceMemory> lent_;
+    std::multimap<size_t, DeviceMemory> kept_;
     size_t used_ = 0;
     size_t scratch_bytes_max_ = size_t{512} << 20;
     std::optional<training::BackendError> error_;

@@ -51,6 +51,9 @@ void time_case(benchmark::State& state, const training::OperatorCase& c, double 
         benchmark::Counter(2e-12 * work.products * calls, benchmark::Counter::kIsRate);
     state.counters["GB/s"] =
         benchmark::Counter(1e-9 * work.bytes * calls, benchmark::Counter::kIsRate);
+    // What bench/cuda/run.py makes floors of.
+    state.counters["macs"] = work.products;
+    state.counters["bytes"] = work.bytes;
     for (float* const p : in) backend->release(p);
     for (float* const p : out) backend->release(p);
 }
@@ -126,7 +129,8 @@ void adamw(benchmark::State& state) {
 }
 BENCHMARK(adamw)->Name("cuda::adamw/count=16777216")->UseRealTime();
 
-/// A whole step of the template gpt, state and gradients travelling to the host and back.
+/// A whole step of the template gpt, state and gradients travelling to the host and back. Heads of
+/// 64 columns, one micro-batch; bench/cuda/torch_step.py has the same shapes.
 void step(benchmark::State& state) {
     const auto backend = backend_or_skip(state);
     if (backend == nullptr) return;
@@ -134,8 +138,12 @@ void step(benchmark::State& state) {
     training::GptOptions options;
     options.layers = static_cast<uint32_t>(state.range(0));
     options.width = static_cast<uint32_t>(state.range(1));
-    options.heads = options.width / 32;
-    options.steps = 100000;
+    options.heads = options.width / 64;
+    options.sequence = static_cast<uint32_t>(state.range(2));
+    options.vocabulary = static_cast<uint32_t>(state.range(3));
+    options.sequences = static_cast<uint32_t>(state.range(4));
+    options.micro_batches = 1;
+    options.steps = 1000;
     options.held_out = 0;
     options.data_bytes = data.size();
     const auto program = training::make_gpt(options);
@@ -152,9 +160,10 @@ void step(benchmark::State& state) {
 }
 BENCHMARK(step)
     ->Name("cuda::step")
-    ->ArgNames({"layers", "width"})
-    ->Args({4, 128})
-    ->Args({12, 768})
+    ->ArgNames({"layers", "width", "sequence", "vocabulary", "sequences"})
+    ->Args({4, 128, 128, 256, 16})
+    ->Args({12, 768, 1024, 50257, 8})
+    ->Args({16, 2048, 1024, 50257, 4})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 

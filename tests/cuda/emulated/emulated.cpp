@@ -101,6 +101,32 @@ INSTANTIATE_TEST_SUITE_P(orders, EmulatedDevice,
                          testing::Values(emulated::Order::forward, emulated::Order::backward,
                                          emulated::Order::scattered));
 
+TEST(emulated_device, allocates_nothing_after_the_first_step) {
+    const auto backend = cuda::make_cuda_backend(0);
+    const auto program = tests::make_run({.layers = 1, .width = 16, .steps = 4});
+    const Bytes data = tests::make_text(tests::kTextBytes);
+    auto engine = training::Engine::make(program, *backend, data);
+    ASSERT_TRUE(engine);
+    training::ModelState state = training::make_initial_state(program, Hash{}, data);
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(training::run_step(*engine, state, data));
+    const size_t before = emulated::allocations();
+    ASSERT_TRUE(training::run_step(*engine, state, data));
+    EXPECT_EQ(emulated::allocations(), before);
+}
+
+TEST(emulated_device, gives_kept_memory_away_when_another_size_needs_it) {
+    const auto backend = cuda::make_cuda_backend(0);
+    emulated::set_faults({.memory_bytes_max = emulated::bytes_in_use() + 3000});
+    void* const small = backend->allocate(2000);
+    ASSERT_NE(small, nullptr);
+    EXPECT_EQ(backend->allocate(2500), nullptr) << "it is in use";
+    backend->release(small);
+    void* const large = backend->allocate(2500);
+    EXPECT_NE(large, nullptr);
+    backend->release(large);
+    emulated::set_faults({});
+}
+
 TEST(emulated_device, adds_seventeen_million_elements_on_three_levels) {
     const auto backend = cuda::make_cuda_backend(0);
     const auto same =

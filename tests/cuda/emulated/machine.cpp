@@ -63,7 +63,7 @@ struct Machine {
     Order order = Order::forward;
     Faults faults;
     std::map<void*, size_t> memory;
-    size_t in_use = 0;
+    size_t in_use = 0, allocations = 0;
     std::byte* base = nullptr;  ///< of all device memory
     size_t used = 0;            ///< addresses given away; they start anew when nothing is in use
     std::vector<std::unique_ptr<Fiber>> fibers;
@@ -208,6 +208,9 @@ void set_faults(const Faults& faults) {
 const Faults& faults() {
     return machine().faults;
 }
+size_t allocations() {
+    return machine().allocations;
+}
 size_t bytes_in_use() {
     return machine().in_use;
 }
@@ -237,6 +240,7 @@ void* allocate(size_t bytes) {
     std::memset(memory, kPoison, rounded);
     m.memory[memory] = bytes;
     m.in_use += bytes;
+    ++m.allocations;
     return memory;
 }
 

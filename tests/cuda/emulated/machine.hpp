@@ -27,6 +27,7 @@ void set_order(Order order);
 void set_faults(const Faults& faults);
 [[nodiscard]] const Faults& faults();
 [[nodiscard]] size_t bytes_in_use();
+[[nodiscard]] size_t allocations();  ///< so far
 
 /// Device memory, filled with bytes that no result contains by chance; a write behind its end
 /// stops the program when it is freed.

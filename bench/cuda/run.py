@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures the CUDA back end of this machine in one call: bits, each operator against its floor, whole steps against PyTorch.
+
+usage: run.py [--build FOLDER] [--out FILE]     exit code 0: measured; 1: bits are wrong; 77: there is no GPU here
+
+A floor is what the slower of two limits allows, both measured here: the bytes of inputs and outputs, each once, over the
+bandwidth of a plain sum, and the multiply-adds over the rate of the fastest product of this run. The table goes to --out
+(default bench/results/cuda.md). PyTorch is asked for the same steps in bfloat16 where `import torch` works.
+"""
+import argparse
+import datetime
+import json
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NO_GPU = 77
+# Name of the bench -> layers, width, sequence, vocabulary, sequences of a step.
+STEPS = {
+    "gpt 0.9M": (4, 128, 128, 256, 16),
+    "gpt 124M": (12, 768, 1024, 50257, 8),
+    "gpt 1B": (16, 2048, 1024, 50257, 4),
+}
+
+
+def json_lines(command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def device_of(lines):
+    """Name and verdict of the first device among the lines of `trainyard verifier --json`."""
+    for line in lines:
+        if line.get("event") == "selfTest" and line["backend"].startswith("cuda"):
+            return line["backend"], line["passed"], line.get("failure", "")
+    return None, False, ""
+
+
+def seconds_of(bench):
+    return bench["real_time"] * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}[bench["time_unit"]]
+
+
+def step_name(sizes):
+    layers, width, sequence, vocabulary, sequences = sizes
+    return (f"cuda::step/layers:{layers}/width:{width}/sequence:{sequence}/"
+            f"vocabulary:{vocabulary}/sequences:{sequences}/real_time")
+
+
+def operator_rows(benches, bandwidth):
+    """[name, seconds, floor in seconds, which limit] for each operator that was timed."""
+    operators = [b for b in benches if "bytes" in b and not b.get("error_occurred")]
+    rates = [b["macs"] / seconds_of(b) for b in operators if b["macs"] > 0]
+    macs_per_s = max(rates) if rates else float("inf")
+    rows = []
+    for b in operators:
+        by_bytes, by_macs = b["bytes"] / bandwidth, b["macs"] / macs_per_s
+        rows.append([b["name"].removesuffix("/real_time"), seconds_of(b), max(by_bytes, by_macs),
+                     "bytes" if by_bytes >= by_macs else "products"])
+    return rows, macs_per_s
+
+
+def step_rows(benches, rival):
+    """[shape, seconds or why not, seconds of PyTorch or None]"""
+    by_name = {b["name"]: b for b in benches}
+    rows = []
+    for title, sizes in STEPS.items():
+        bench = by_name.get(step_name(sizes))
+        if bench is None:
+            rows.append([title, "not run", None])
+        elif bench.get("error_occurred"):
+            rows.append([title, bench.get("error_message", "failed"), None])
+        else:
+            rows.append([title, seconds_of(bench), rival(sizes)])
+    return rows
+
+
+def torch_step(sizes):
+    """Seconds of one step in PyTorch, or None where it cannot be measured."""
+    command = [sys.executable, str(ROOT / "bench/cuda/torch_step.py"), *map(str, sizes)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    return float(done.stdout) if done.returncode == 0 else None
+
+
+def report(device, operators, macs_per_s, bandwidth, steps):
+    text = ["# Speed of the CUDA back end", "",
+            f"`bench/cuda/run.py` on {device}, {datetime.date.today()}. Floors: {bandwidth / 1e9:.0f} GB/s and "
+            f"{2 * macs_per_s / 1e12:.0f} int8 TOP/s, both measured in this run; a product counts with quantising.", "",
+            "| operator | time | floor | times the floor | floor by |", "|---|---|---|---|---|"]
+    for name, took, floor, by in operators:
+        text.append(f"| {name} | {took * 1e3:.3f} ms | {floor * 1e3:.3f} ms | {took / floor:.1f} | {by} |")
+    text += ["", "| step | ours, int8 | PyTorch, bf16 | ratio |", "|---|---|---|---|"]
+    for title, took, rival in steps:
+        if isinstance(took, str):
+            text.append(f"| {title} | {took} | | |")
+        elif rival is None:
+            text.append(f"| {title} | {took * 1e3:.1f} ms | not here | |")
+        else:
+            text.append(f"| {title} | {took * 1e3:.1f} ms | {rival * 1e3:.1f} ms | {rival / took:.2f} |")
+    return "\n".join(text) + "\n"
+
+
+def find_build(given):
+    folders = [pathlib.Path(given)] if given else [ROOT / "build" / name for name in ("cuda", "release")]
+    for folder in folders:
+        if (folder / "bin/bench_cuda").exists() and (folder / "bin/trainyard").exists():
+            return folder / "bin"
+    sys.exit("run.py: build first: cmake --preset cuda -DTRAINYARD_BENCH=ON && cmake --build --preset cuda")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", help="build folder [build/cuda, else build/release]")
+    parser.add_argument("--out", default=str(ROOT / "bench/results/cuda.md"))
+    args = parser.parse_args()
+    binaries = find_build(args.build)
+    _, tested = json_lines([binaries / "trainyard", "verifier", "--json"])
+    device, passed, failure = device_of(tested)
+    if device is None:
+        print("run.py: no GPU that CUDA can use here; nothing was measured")
+        return NO_GPU
+    if not passed:
+        print(f"run.py: the bits of {device} are wrong: {failure}")
+        return 1
+    if subprocess.run([binaries / "test_cuda_device"], check=False).returncode != 0:
+        print(f"run.py: the bits of {device} are wrong in large shapes, see above")
+        return 1
+    _, checks = json_lines([binaries / "trainyard", "provider", "check", "--json", "--memory-mb", "1"])
+    bandwidth = next(line["gBPerS"] for line in checks if line["check"] == "bandwidth") * 1e9
+    done = subprocess.run([binaries / "bench_cuda", "--benchmark_format=json"], stdout=subprocess.PIPE, check=False)
+    benches = json.loads(done.stdout)["benchmarks"]
+    operators, macs_per_s = operator_rows(benches, bandwidth)
+    text = report(device, operators, macs_per_s, bandwidth, step_rows(benches, torch_step))
+    print(text, end="")
+    pathlib.Path(args.out).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
