@@ -72,11 +72,12 @@ Outcome trace_block_by_hash(Call& call) {
 Outcome trace_block_by_number(Call& call) {
     const auto& id = call.args.at<BlockId>(0);
     const auto block = find_block(call.backend, id);
+    if (!block) return Unexpected(block.error());
     const auto* number = std::get_if<uint64_t>(&id);
-    if (!block)
+    if (!*block)
         return Unexpected(server_error(number ? "block #" + std::to_string(*number) + " not found"
                                               : "block not found"));
-    return trace_blocks(call, block);
+    return trace_blocks(call, *block);
 }
 
 Outcome trace_transaction(Call& call) {

@@ -116,12 +116,17 @@ Result<std::vector<rpc::SimulatedBlock>, rpc::SimulateError> NodeBackend::simula
     const auto nodes = parts_.chain.nodes(block_hash);
     if (base == nullptr || view == nullptr || nodes == nullptr)
         return unexpected(rpc::SimulateError{Kind::unknown_block, "header not found"});
+    const auto pruned = [] {
+        return unexpected(rpc::SimulateError{Kind::state_unavailable, "the state was pruned"});
+    };
+    if (!parts_.chain.keeps_state(block_hash)) return pruned();
     const auto hashes = [&chain = parts_.chain, block_hash](uint64_t number) {
         return chain.ancestor_hash(block_hash, number).value_or(Hash{});
     };
     auto blocks = consensus::simulate_blocks({*view, *nodes, base->block.header, hashes,
                                               parts_.chain.config(), gas_max, limits.is_time_up},
                                              request);
+    if (!parts_.chain.keeps_state(block_hash)) return pruned();  // perhaps while it ran
     if (!blocks) return unexpected(error_of(blocks.error()));
     std::vector<rpc::SimulatedBlock> out;
     for (auto& block : *blocks) out.push_back(block_of(std::move(block)));

@@ -39,7 +39,8 @@ Result<Executed, rpc::TraceError> find(const chain::Chain& chain, const Hash& ha
     if (header.number == 0) return unexpected(rpc::TraceError{Kind::genesis, {}});
     found.parent = chain.by_hash(header.parent_hash);
     found.parent_state = chain.view(header.parent_hash);
-    if (found.parent == nullptr || found.parent_state == nullptr)
+    if (found.parent == nullptr || found.parent_state == nullptr ||
+        !chain.keeps_state(header.parent_hash))
         return unexpected(rpc::TraceError{Kind::state_unavailable, {}});
     return found;
 }
