@@ -51,6 +51,7 @@ struct Arguments {
     GenesisArgs genesis;
     ProtectionArgs protection;
     SignerArgs signer;
+    DebugArgs debug;
     DevnetArgs devnet;
     ImportArgs import;
     ServeArgs serve;
@@ -545,6 +546,19 @@ void add_genesis(CLI::App& app, Arguments& a) {
     check->add_option("file", a.genesis.file, "genesis file")->required();
 }
 
+void add_debug(CLI::App& app, Arguments& a) {
+    auto* debug = group(app, "debug", "for those who help");
+    auto* bundle = command(
+        *debug, "bundle", "state, metrics, settings and log of a node in a folder, without secrets",
+        "trainyard debug bundle --config node.toml --log node.log --out bundle",
+        [&a] { return run_debug_bundle(a.out, a.debug); }, a);
+    add_rpc(bundle, a.debug.rpc);
+    bundle->add_option("--config", a.debug.config, "settings file of the node");
+    bundle->add_option("--datadir", a.debug.datadir, "its data folder [that of the settings]");
+    bundle->add_option("--log", a.debug.log, "file with its log; the last 4 MiB are taken");
+    bundle->add_option("--out", a.debug.out, "folder to make")->capture_default_str();
+}
+
 void add_signer(CLI::App& app, Arguments& a) {
     auto* s = command(
         app, "signer", "keep a validator's voting keys in a process of their own",
@@ -787,6 +801,7 @@ int run_app(int argc, char** argv) {
     add_account(app, a);
     add_validator(app, a);
     add_signer(app, a);
+    add_debug(app, a);
     add_protection(app, a);
     add_genesis(app, a);
     add_import(app, a);

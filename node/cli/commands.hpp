@@ -233,6 +233,13 @@ struct SignerArgs {
 /// Signs for nodes until a signal comes.
 int run_signer(const Output& out, const SignerArgs& args);
 
+struct DebugArgs {
+    std::string rpc = "http://127.0.0.1:8545";
+    std::string config, datadir, log;  ///< each may be empty: left out
+    std::string out = "trainyard-debug";
+};
+int run_debug_bundle(const Output& out, const DebugArgs& args);
+
 struct ProtectionArgs {
     std::string datadir = "trainyard-data";
     std::string file = "-";  ///< export: "-" is stdout

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A debug bundle has what helpers need and no secret in it."""
+import json
+
+from harness import expect, expect_equal, main, say
+from network import Devnet
+
+
+def bundle(test, net):
+    home, folder = net.folder / "node-0", test.folder / "bundle"
+    told = test.json("debug", "bundle", "--rpc", net.nodes[0].url, "--config", home / "node.toml",
+                     "--log", net.nodes[0].process.log, "--out", folder)
+    files = {path.name: path.read_text(errors="replace") for path in folder.iterdir()}
+    expect_equal(told["files"], len(files), "files that the command counts")
+    for name in ["build.txt", "settings.toml", "status.json", "consensus.json", "peers.json", "genesis.json",
+                 "metrics.txt", "readyz.txt", "disk.txt", "log.txt"]:
+        expect(len(files.get(name, "")) > 5 and "not available" not in files[name], f"{name} in the bundle")
+    expect("waitsFor" in files["consensus.json"] and "trainyard_consensus_view" in files["metrics.txt"], "their content")
+    secrets = [(home / "keys" / "password").read_text().strip()]
+    for keystore in (home / "keys").glob("*.json"):
+        crypto = json.loads(keystore.read_text())
+        crypto = crypto.get("crypto", crypto.get("Crypto"))
+        secrets += [crypto["ciphertext"], crypto["mac"]]
+    for name, text in files.items():
+        for secret in secrets:
+            expect(secret not in text, f"{name} holds a secret")
+    # A key that slipped into a log does not leave with it.
+    slipped = test.folder / "slipped.log"
+    slipped.write_text("info key=" + "ab" * 32 + " and 0x" + "cd" * 32 + "\n")
+    test.cli("debug", "bundle", "--rpc", "http://127.0.0.1:1", "--log", slipped, "--out", test.folder / "second")
+    log = (test.folder / "second" / "log.txt").read_text()
+    expect("ab" * 32 not in log and "cd" * 32 not in log, f"64 digits in a row stay out: {log}")
+    expect("not available" in (test.folder / "second" / "status.json").read_text(), "a node that is down is no failure")
+    again = test.cli("debug", "bundle", "--out", folder, code=1)
+    expect("there already" in again.text, again.text)
+    say(f"a bundle of {len(files)} files without {len(secrets)} secrets")
+
+
+def run(test):
+    net = Devnet(test).start()
+    bundle(test, net)
+
+
+main(run)
