@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stake moves by the command line: joining, delegating, an election, exits; and a key on two machines."""
+"""Stake moves by the command line: joining, delegating, an election, exits."""
 import json
-import shutil
 
-from harness import COIN, DEV, STAKING, expect, expect_equal, free_ports, log_word, main, say, wait_until
+from harness import COIN, DEV, STAKING, expect, expect_equal, free_ports, main, say, wait_until
 from network import Devnet
 
 EPOCH = 64  # genesis/devnet.json
@@ -72,26 +71,16 @@ def elected(test, net, operator):
     say(f"elected for epoch {entry['epoch']}, and leads; {rewards} wei of tips booked, {paid['rewardsWei']} claimed")
 
 
-def two_machines(test, net):
-    """One key on two machines: sooner or later both lead one view, and whoever sees two blocks reports it."""
-    keys, copy = net.folder / "node-3" / "keys", test.folder / "copied-keys"
-    shutil.copytree(keys, copy)
-    # An identity of its own on the wire, so that neither pushes the other out; another account, so that their blocks differ.
-    for name in ("p2p.json", "account.json"):
-        made = test.json("account", "new", "--keystore", test.folder / "others", "--password-file", keys / "password", "--light")
-        shutil.copy(made["path"], copy / name)
-    operator = "0x" + json.loads((keys / "account.json").read_text())["address"].removeprefix("0x")
-    http, p2p = free_ports(2)
-    test.process("copy", "node", "--genesis", net.folder / "genesis.json", "--datadir", test.folder / "copy",
-                 "--keys", copy, "--http.port", http, "--p2p.port", p2p, "--no-doppelganger-check").start()
-
-    slashed = wait_until("node 3 is slashed", lambda: (lambda s: s if s["tombstoned"] else None)(status(test, net, operator)), 120, every=1)
-    expect_equal((slashed["selfWei"], slashed["weightGwei"]), (str(950 * COIN), 0), "what is left of 1000 coins, and of the weight")
-    words = f"validator {operator} is slashed for conflicting votes"
-    wait_until("a node logs its report", lambda: any(words in process.text() for process in test.processes), 20)
-    logs = net.rpc.logs(STAKING, "Slashed(address,uint8,uint256,address,uint256)", operator)
-    expect_equal([log_word(logs[0], i) for i in (1, 2)], [50 * COIN, 50 * COIN // 20], "taken, and the reporter's part of it")
-    say("two machines with one key: slashed 50 coins, never elected again")
+def restart(test, net):
+    """A node that was killed reads the set of its epoch from the state on its disk."""
+    net.nodes[1].process.kill()
+    net.wait_growth(net.nodes[:1], 3)
+    net.nodes[1].process.start()
+    wait_until("node1 answers", net.nodes[1].is_up, 30)
+    net.wait_growth(net.nodes, 5, 120)
+    for node in net.nodes:
+        expect("unreadable" not in node.process.text(), f"{node.process.name} reads every set")
+    say("killed and started again in a later epoch")
 
 
 def run(test):
@@ -99,7 +88,7 @@ def run(test):
     operator = join(test, net)
     delegate(test, net, operator)
     elected(test, net, operator)
-    two_machines(test, net)
+    restart(test, net)
     net.expect_agreement()
 
 
