@@ -113,11 +113,11 @@ std::optional<Address> Evm::precompile_at(const Address& address) const {
 CallResult Evm::run_code(const Message& message) {
     // EIP-7702: a delegation to a precompile runs nothing.
     if (!message.is_delegated) {
+        const ChainConfig& config = context_.config;
         if (const auto precompile = precompile_at(message.code_address))
             return vm::run_precompile(*precompile, rules_.revision, message.input, message.gas);
-        if (is_own_precompile(message.code_address, context_.config))
-            return run_own_precompile(message.code_address, context_.config, message.input,
-                                      message.gas);
+        if (is_own_precompile(message.code_address, config))
+            return run_own_precompile(message.code_address, config, message.input, message.gas);
     }
     const auto code = world_.code_of(world_.account(message.code_address));
     if (code->size() == 0) return {Status::success, message.gas, 0, {}, {}};

@@ -2,7 +2,9 @@
 // Simulated blocks: planned first, then executed one on top of the other.
 #include "consensus/transition/simulate_blocks.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "consensus/rules/work.hpp"
 #include "consensus/transition/evm.hpp"
@@ -143,6 +145,7 @@ private:
     Header parent_;
     std::vector<Hash> hashes_;  ///< of the simulated blocks
     uint64_t gas_left_;
+    std::optional<Address> fee_recipient_;  ///< chosen last
     std::vector<SimulatedBlock> done_;
 };
 
@@ -192,6 +195,9 @@ Simulated<Done> Simulation::run_block(const Planned& planned) {
     ExecutionContext context{input_.config, env_of(header, input_.config),
                              [this](uint64_t number) { return hash_of(number); }};
     context.env.blob_base_fee = asked.block.blob_base_fee.value_or(context.env.blob_base_fee);
+    if (asked.block.fee_recipient) fee_recipient_ = asked.block.fee_recipient;
+    // Our chains pay Staking, unless somebody else was chosen.
+    context.env.beneficiary = fee_recipient_.value_or(context.env.beneficiary);
     const state::OverlayView state(input_.base_state, diff_);
     auto over = apply_overrides(state, asked.accounts, context.rules());
     if (!over) {
@@ -201,7 +207,7 @@ Simulated<Done> Simulation::run_block(const Planned& planned) {
         return unexpected(std::move(error));
     }
     Running block(state, std::move(*over), header, std::move(context), request_.trace_transfers);
-    if (const auto begun = begin_block(block.evm, header, parent_); !begun) {
+    if (const auto begun = begin_unsealed_block(block.evm, header, parent_); !begun) {
         SimulateError error;
         error.kind = Kind::block_failed;
         error.block_fault = begun.error();

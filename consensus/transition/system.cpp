@@ -118,7 +118,8 @@ bool tells_beacon(uint64_t number, const ChainConfig& config) {
     return config.beacon_contract && number > 1 && (number - 1) % config.mini_epoch_length == 0;
 }
 
-Result<Done, BlockFault> begin_block(Evm& evm, const Header& header, const Header& parent) {
+Result<Done, BlockFault> begin_unsealed_block(Evm& evm, const Header& header,
+                                              const Header& parent) {
     const auto& config = evm.context().config;
     if (evm.rules().beacon_root_contract && header.parent_beacon_block_root)
         (void)call_system(evm, address::kBeaconRoots, header.parent_beacon_block_root->bytes);
@@ -129,7 +130,12 @@ Result<Done, BlockFault> begin_block(Evm& evm, const Header& header, const Heade
             beacon_input(header.number, parent.prev_randao, config.mini_epoch_length);
         if (auto told = tell(evm, kBeaconAddress, input); !told) return told;
     }
-    if (config.staking_contract) return tell_staking(evm, header, parent);
+    return Done{};
+}
+
+Result<Done, BlockFault> begin_block(Evm& evm, const Header& header, const Header& parent) {
+    if (auto begun = begin_unsealed_block(evm, header, parent); !begun) return begun;
+    if (evm.context().config.staking_contract) return tell_staking(evm, header, parent);
     return Done{};
 }
 

@@ -19,6 +19,11 @@ namespace trainyard::consensus {
 [[nodiscard]] Result<Done, BlockFault> begin_block(Evm& evm, const Header& header,
                                                    const Header& parent);
 
+/// The same for a block that nobody proposed: it has no seal, and Staking hears nothing of it.
+/// Errors: system_call_failed.
+[[nodiscard]] Result<Done, BlockFault> begin_unsealed_block(Evm& evm, const Header& header,
+                                                            const Header& parent);
+
 /// EIP-4895: credits withdrawals, in gwei.
 void apply_withdrawals(World& world, const std::vector<Withdrawal>& withdrawals);
 

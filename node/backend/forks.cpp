@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "consensus/rules/fork_id.hpp"
+#include "consensus/transition/own_precompiles.hpp"
 #include "node/backend/node_backend.hpp"
 #include "vm/precompiles.hpp"
 
@@ -29,6 +30,7 @@ std::vector<std::pair<std::string, Address>> system_contracts(const ChainConfig&
         found.emplace_back("DEPOSIT_CONTRACT_ADDRESS", config.deposit_contract);
     }
     if (rules.history_contract) found.emplace_back("HISTORY_STORAGE_ADDRESS", address::kHistory);
+    if (config.staking_contract) found.emplace_back("STAKING_ADDRESS", address::kStaking);
     if (has_requests)
         found.emplace_back("WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS", address::kWithdrawalRequests);
     return found;
@@ -45,6 +47,8 @@ rpc::ForkConfig config_of(const ChainConfig& config, const consensus::GenesisId&
     out.fork_id.bytes = consensus::fork_id(config, genesis, ~uint64_t{0}, fork.timestamp).bytes;
     for (const auto& address : vm::precompiles_of(fork.revision))
         out.precompiles.emplace_back(vm::precompile_name(address, fork.revision), address);
+    if (consensus::is_own_precompile(consensus::kDoubleVoteAddress, config))
+        out.precompiles.emplace_back("DOUBLE_VOTE", consensus::kDoubleVoteAddress);
     out.system_contracts = system_contracts(config, fork);
     return out;
 }

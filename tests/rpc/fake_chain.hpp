@@ -209,22 +209,26 @@ public:
                                                             const CallRequest&) const override {
         return AccessListOutcome{{{address_of_key(9), {word(1)}}}, 30'000, "execution reverted"};
     }
+    Result<Trace, TraceError> any_trace(const TraceOptions& options,
+                                        const WorkLimits& limits) const {
+        if (on_trace) return on_trace(options, limits);
+        return Trace(StepTrace{});
+    }
     Result<std::vector<Trace>, TraceError> trace_block(const Hash&, const TraceOptions& options,
                                                        const WorkLimits& limits) const override {
-        if (!on_trace) return std::vector<Trace>{};
-        auto trace = on_trace(options, limits);
+        auto trace = any_trace(options, limits);
         if (!trace) return Unexpected(trace.error());
         return std::vector<Trace>{*trace};
     }
     Result<Trace, TraceError> trace_transaction(const TxPlace&, const TraceOptions& options,
                                                 const WorkLimits& limits) const override {
-        return on_trace(options, limits);
+        return any_trace(options, limits);
     }
     Result<Trace, TraceError> trace_call(const Hash&, const CallRequest& request,
                                          const Overrides& overrides, const TraceOptions& options,
                                          const WorkLimits& limits) const override {
         if (on_call) (void)on_call(request, overrides);
-        return on_trace(options, limits);
+        return any_trace(options, limits);
     }
     Result<std::vector<SimulatedBlock>, SimulateError> simulate(
         const Hash&, const SimulateRequest& request, uint64_t gas_max,

@@ -250,6 +250,27 @@ TEST(simulate_blocks, keep_moved_precompiles_for_one_block) {
     EXPECT_EQ(blocks[1].calls[1].output, (Bytes{1, 2}));
 }
 
+/// Blocks that nobody proposed have no seal to tell Staking about; it still gets the tips.
+TEST(simulate_blocks, need_no_seal_and_pay_staking_unless_somebody_else_is_chosen) {
+    Base base;
+    base.world.config.staking_contract = true;
+    put_code(base.block(), address::kStaking, "5f5ffd");  // refuses whoever calls it
+    base.request.blocks[0].calls = {transfer(1, account_number(2), 1)};
+    base.request.blocks[0].calls[0].max_fee_per_gas = Uint256(1);
+    base.request.blocks[0].calls[0].max_priority_fee_per_gas = Uint256(1);
+    base.block().block.fee_recipient = address_number(8);
+    base.request.blocks[1].calls = base.request.blocks[0].calls;
+    put_code(base.block(), address_number(1),
+             "610b01315f5273" + to_hex(address_number(8).bytes) + "3160205260405ff3");
+    base.request.blocks[2].calls = {call_of(account_number(1), address_number(1))};
+    const auto blocks = base.blocks();
+    ASSERT_EQ(blocks.size(), 3u);
+    const BytesView balances = blocks[2].calls[0].output;
+    ASSERT_EQ(balances.size(), 64u);
+    EXPECT_EQ(from_be(balances.first(32)), Uint256(21'000));
+    EXPECT_EQ(from_be(balances.subspan(32)), Uint256(21'000));
+}
+
 TEST(simulate_blocks, stops_when_its_time_is_up) {
     Base base;
     int asked = 0;
