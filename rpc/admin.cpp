@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// admin_*: what an operator asks when nothing moves. Nothing here changes the node.
+// admin_*: what an operator asks when nothing moves, and who may not be a peer.
 #include <algorithm>
 
 #include "rpc/lookup.hpp"
@@ -43,6 +43,43 @@ Outcome peers(Call& call) {
     return Done{};
 }
 
+Outcome bans(Call& call) {
+    auto& out = call.out;
+    out.begin_array();
+    for (const auto& ban : call.backend.bans()) {
+        out.begin_object().key("id").text(ban.id).key("reason").text(ban.reason);
+        out.key("secondsLeft").quantity(ban.seconds_left).end_object();
+    }
+    out.end_array();
+    return Done{};
+}
+
+Outcome answer(Call& call, const Result<Done, Refusal>& done) {
+    if (!done) return unexpected(server_error(done.error().message));
+    call.out.boolean(true);
+    return Done{};
+}
+
+Outcome ban(Call& call) {
+    constexpr uint64_t kUsual_s = 24 * 3600, kLongest_s = 10ull * 365 * 24 * 3600;
+    constexpr size_t kReasonMax = 200;
+    const auto peer = fixed_from<PublicKey>(call.args.at<Bytes>(0));
+    if (!peer) return unexpected(invalid_params("a peer's id has 33 bytes"));
+    const auto seconds = call.args.value_or<uint64_t>(1, kUsual_s);
+    const auto reason = call.args.value_or<std::string>(2, "by the operator");
+    if (seconds == 0 || seconds > kLongest_s)
+        return unexpected(invalid_params("a ban lasts 1 second to 10 years"));
+    if (reason.empty() || reason.size() > kReasonMax)
+        return unexpected(invalid_params("a reason has 1 to 200 characters"));
+    return answer(call, call.backend.ban(*peer, seconds, reason));
+}
+
+Outcome unban(Call& call) {
+    const auto peer = fixed_from<PublicKey>(call.args.at<Bytes>(0));
+    if (!peer) return unexpected(invalid_params("a peer's id has 33 bytes"));
+    return answer(call, call.backend.unban(*peer));
+}
+
 constexpr Method kMethods[] = {
     {"admin_consensusState",
      consensus_state,
@@ -50,6 +87,19 @@ constexpr Method kMethods[] = {
      Shape::object,
      false,
      "view, leader, heights, and in words what consensus waits for"},
+    {"admin_ban",
+     ban,
+     {{{"peer", Kind::data, true}, {"seconds", Kind::count, false}, {"reason", Kind::text, false}}},
+     Shape::boolean,
+     false,
+     "refuse a peer for a time [a day]; needs `http.admin`"},
+    {"admin_bans", bans, {}, Shape::array, false, "peers that are refused, until when and why"},
+    {"admin_unban",
+     unban,
+     {{{"peer", Kind::data, true}}},
+     Shape::boolean,
+     false,
+     "lift a ban; needs `http.admin`"},
     {"admin_peers", peers, {}, Shape::array, false, "connected peers with score and round trip"},
 };
 

@@ -246,6 +246,12 @@ struct PeerInfo {
     std::string last_problem;  ///< why it lost points last, if it did
 };
 
+struct BanInfo {
+    std::string id;  ///< as in PeerInfo
+    std::string reason;
+    uint64_t seconds_left = 0;
+};
+
 struct ValidatorInfo {
     Address operator_address;
     PublicKey consensus_key, vrf_key, p2p_key;
@@ -279,6 +285,16 @@ public:
     [[nodiscard]] virtual std::optional<SyncStatus> syncing() const = 0;  ///< nullopt: in step
     [[nodiscard]] virtual std::vector<PeerInfo> peers() const = 0;
     [[nodiscard]] virtual std::vector<ValidatorInfo> validators() const = 0;
+    /// Peers that are refused now.
+    [[nodiscard]] virtual std::vector<BanInfo> bans() const { return {}; }
+    /// Both refuse where methods that change the node are switched off.
+    [[nodiscard]] virtual Result<Done, Refusal> ban(const PublicKey&, uint64_t /*seconds*/,
+                                                    const std::string& /*reason*/) {
+        return unexpected(Refusal{"this node has no peers"});
+    }
+    [[nodiscard]] virtual Result<Done, Refusal> unban(const PublicKey&) {
+        return unexpected(Refusal{"this node has no peers"});
+    }
 
     // --- blocks
     /// nullptr: unknown, not canonical though required to be, or not executed here.

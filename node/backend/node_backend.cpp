@@ -32,6 +32,27 @@ std::vector<rpc::ValidatorInfo> NodeBackend::validators() const {
     return infos;
 }
 
+// --- peers
+
+namespace {
+constexpr char kAdminIsOff[] =
+    "methods that change the node are switched off; start it with --http.admin, on an address "
+    "that only you can reach";
+}  // namespace
+
+Result<Done, rpc::Refusal> NodeBackend::ban(const PublicKey& peer, uint64_t seconds,
+                                            const std::string& reason) {
+    if (!parts_.condition.ban) return unexpected(rpc::Refusal{kAdminIsOff});
+    parts_.condition.ban(peer, seconds, reason);
+    return Done{};
+}
+
+Result<Done, rpc::Refusal> NodeBackend::unban(const PublicKey& peer) {
+    if (!parts_.condition.unban) return unexpected(rpc::Refusal{kAdminIsOff});
+    parts_.condition.unban(peer);
+    return Done{};
+}
+
 // --- blocks
 
 rpc::BlockPtr NodeBackend::full(const chain::ChainBlockPtr& block) const {

@@ -22,6 +22,10 @@ struct Condition {
     std::function<std::optional<rpc::SyncStatus>()> syncing;
     std::function<std::vector<rpc::PeerInfo>()> peers;
     std::function<bool(const PublicKey&)> is_connected;
+    std::function<std::vector<rpc::BanInfo>()> bans;  ///< may be empty
+    /// Empty where methods that change the node are switched off.
+    std::function<void(const PublicKey&, uint64_t seconds, const std::string& reason)> ban;
+    std::function<void(const PublicKey&)> unban;
 };
 
 /// The blob store as RPC sees it.
@@ -58,6 +62,12 @@ public:
         return parts_.condition.peers();
     }
     [[nodiscard]] std::vector<rpc::ValidatorInfo> validators() const override;
+    [[nodiscard]] std::vector<rpc::BanInfo> bans() const override {
+        return parts_.condition.bans ? parts_.condition.bans() : std::vector<rpc::BanInfo>();
+    }
+    [[nodiscard]] Result<Done, rpc::Refusal> ban(const PublicKey& peer, uint64_t seconds,
+                                                 const std::string& reason) override;
+    [[nodiscard]] Result<Done, rpc::Refusal> unban(const PublicKey& peer) override;
 
     [[nodiscard]] rpc::BlockPtr block(const rpc::BlockId& id) const override;
     [[nodiscard]] bool is_pruned(const rpc::BlockId& id) const override;

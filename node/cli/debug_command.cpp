@@ -29,6 +29,7 @@ constexpr Question kQuestions[] = {
     {"status.json", "yard_status", "[]"},
     {"consensus.json", "admin_consensusState", "[]"},
     {"peers.json", "admin_peers", "[]"},
+    {"bans.json", "admin_bans", "[]"},
     {"validators.json", "yard_validators", "[]"},
     {"syncing.json", "eth_syncing", "[]"},
     {"version.json", "web3_clientVersion", "[]"},

@@ -20,9 +20,11 @@
 #include "node/cli/version.hpp"
 #include "node/http/http_server.hpp"
 #include "node/mempool/mempool.hpp"
+#include "node/p2p/ban_list.hpp"
 #include "node/sync/block_sync.hpp"
 #include "node/verify/audit_service.hpp"
 #include "node/verify/slash_reporter.hpp"
+#include "node/wallet/files.hpp"
 #include "rpc/server.hpp"
 
 namespace trainyard::node::cli {
@@ -53,6 +55,24 @@ p2p::NetworkOptions network_options(const NodeSetup& setup, const config::NodeCo
     options.genesis = setup.genesis_hash;
     options.peers = setup.peers;
     options.agent = "trainyard/" + std::string(kVersion);
+    return options;
+}
+
+/// Bans of earlier runs, and a file that follows them.
+p2p::NetworkOptions with_bans(p2p::NetworkOptions options, const config::NodeConfig& config,
+                              const runtime::Logger& log) {
+    const std::string path = config.datadir + "/bans";
+    if (const auto text = wallet::read_text(path, p2p::kBanListBytesMax)) {
+        auto list = p2p::read_ban_list(*text);
+        if (list.lines_skipped > 0)
+            log.warn("lines of the list of bans say of no ban",
+                     {{"file", path}, {"lines", list.lines_skipped}});
+        options.bans = std::move(list.bans);
+    }
+    options.on_bans = [path, log](const std::vector<p2p::Ban>& bans) {
+        if (auto done = wallet::write_text(path, p2p::write_ban_list(bans)); !done)
+            log.warn("bans will not survive a restart", {{"why", done.error().text}});
+    };
     return options;
 }
 
@@ -111,6 +131,7 @@ private:
     [[nodiscard]] rpc::NodeStatus status() const;
     [[nodiscard]] std::optional<rpc::SyncStatus> syncing() const;
     [[nodiscard]] std::vector<rpc::PeerInfo> peers() const;
+    [[nodiscard]] std::vector<rpc::BanInfo> bans() const;
 
     const config::NodeConfig& config_;
     NodeSetup setup_;
@@ -167,8 +188,9 @@ Result<Done, std::string> Node::build() {
         {config_.datadir + "/blobs", uint64_t{config_.blob_quota_gb} << 30, kBlobBytesMax});
     if (!store) return unexpected(store.error().detail);
     store_ = std::move(*store);
-    network_ = std::make_unique<p2p::Network>(runtime_, network_options(setup_, config_),
-                                              log_.named("p2p"));
+    network_ = std::make_unique<p2p::Network>(
+        runtime_, with_bans(network_options(setup_, config_), config_, log_.named("p2p")),
+        log_.named("p2p"));
     blob_service_ = std::make_unique<sync::BlobService>(
         sync::BlobService::Parts{runtime_, *network_, *store_, log_.named("blobs")});
     if (auto done = open_voting(); !done) return done;
@@ -240,6 +262,14 @@ void Node::build_rpc() {
     parts.condition.is_connected = [this](const PublicKey& key) {
         return network_->is_connected(key);
     };
+    parts.condition.bans = [this] { return bans(); };
+    if (config_.http_admin) {
+        parts.condition.ban = [this](const PublicKey& peer, uint64_t seconds,
+                                     const std::string& reason) {
+            network_->ban(peer, std::chrono::seconds(seconds), reason);
+        };
+        parts.condition.unban = [this](const PublicKey& peer) { network_->unban(peer); };
+    }
     backend_ = std::make_unique<backend::NodeBackend>(std::move(parts));
     rpc::Options options;
     options.now_ms = [this] { return runtime_.clock().steady_ms(); };
@@ -373,6 +403,15 @@ std::vector<rpc::PeerInfo> Node::peers() const {
     for (const auto& peer : network_->peers())
         if (peer.is_connected) infos.push_back(peer_info(peer));
     return infos;
+}
+
+std::vector<rpc::BanInfo> Node::bans() const {
+    std::vector<rpc::BanInfo> out;
+    const uint64_t now_ms = runtime_.clock().wall_ms();
+    for (const auto& ban : network_->bans())
+        out.push_back({to_hex0x(ban.peer.bytes), ban.reason,
+                       (ban.until_wall_ms - std::min(now_ms, ban.until_wall_ms) + 999) / 1000});
+    return out;
 }
 
 // --- running

@@ -25,6 +25,7 @@ struct NodeConfig {
     uint16_t http_port = 8545;           ///< HTTP and WebSocket
     std::vector<std::string> http_cors;  ///< allowed origins, "*" for all
     std::vector<std::string> http_vhosts{"localhost"};
+    bool http_admin = false;  ///< JSON-RPC methods that change the node
     std::string p2p_addr = "0.0.0.0";
     uint16_t p2p_port = 30303;
     std::vector<std::string>

@@ -85,6 +85,28 @@ void Network::punish(const PeerId& peer, int points, std::string_view reason) {
     });
 }
 
+void Network::ban(const PeerId& peer, runtime::Duration time, std::string_view reason) {
+    const auto time_ms = static_cast<uint64_t>(std::max<int64_t>(0, time.count()));
+    impl_->strand.post([impl = impl_, peer, time_ms, reason = std::string(reason)] {
+        if (!impl->is_stopped) impl->ban(peer, time_ms, reason);
+    });
+}
+
+void Network::unban(const PeerId& peer) {
+    impl_->strand.post([impl = impl_, peer] {
+        if (!impl->is_stopped) impl->unban(peer);
+    });
+}
+
+std::vector<Ban> Network::bans() const {
+    const uint64_t wall_ms = impl_->runtime.clock().wall_ms();
+    const std::lock_guard lock(impl_->infos_mutex);
+    std::vector<Ban> out;
+    for (const auto& ban : impl_->bans)
+        if (ban.until_wall_ms > wall_ms) out.push_back(ban);
+    return out;
+}
+
 std::vector<PeerInfo> Network::peers() const {
     const std::lock_guard lock(impl_->infos_mutex);
     std::vector<PeerInfo> out;

@@ -106,6 +106,13 @@ struct PeerInfo {
     std::string last_problem;
 };
 
+struct Ban {
+    PeerId peer;
+    uint64_t until_wall_ms = 0;  ///< unix milliseconds
+    std::string reason;
+    bool operator==(const Ban&) const = default;
+};
+
 struct LaneRate {
     uint64_t bytes_per_second;
     uint64_t burst_bytes;
@@ -131,6 +138,9 @@ struct NetworkOptions {
     runtime::Duration backoff_min{250};
     runtime::Duration backoff_max{15'000};
     runtime::Duration ban_time{600'000};  ///< of a configured peer: a tenth
+    std::vector<Ban> bans;                ///< still in force from earlier runs
+    /// All bans in force whenever one begins or is lifted; on the network's strand.
+    std::function<void(const std::vector<Ban>&)> on_bans;
 };
 
 /// A node's connections. Every member may be called from any thread; handlers run on the strand
@@ -166,6 +176,12 @@ public:
 
     /// Takes `points` of 100 from a peer's score, which regains one each second.
     void punish(const PeerId& peer, int points, std::string_view reason);
+
+    /// Refuses a peer for so long, whatever its score. A second ban replaces the first.
+    void ban(const PeerId& peer, runtime::Duration time, std::string_view reason);
+    /// Lifts a ban and gives the peer its points back.
+    void unban(const PeerId& peer);
+    [[nodiscard]] std::vector<Ban> bans() const;  ///< in force, by id
 
     [[nodiscard]] std::vector<PeerInfo> peers()
         const;  ///< by id; also configured ones that are away

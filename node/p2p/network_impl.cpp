@@ -49,6 +49,12 @@ Network::Impl::Impl(runtime::Runtime& runtime_in, NetworkOptions options_in,
         info.score = Scores::kSpotless;
         infos[peer.id] = info;
     }
+    const uint64_t wall_ms = runtime.clock().wall_ms();
+    for (const Ban& ban : options.bans) {
+        if (ban.until_wall_ms <= wall_ms) continue;
+        scores.set_ban(ban.peer, ban.reason, ban.until_wall_ms - wall_ms, now_ms());
+        bans.push_back(ban);
+    }
 }
 
 void Network::Impl::on_message(const SessionPtr& session, Message message) {
@@ -147,11 +153,43 @@ void Network::Impl::punish(const PeerId& peer, int points, const std::string& re
     if (is_configured(peer)) ban_ms /= 10;
     note_problem(peer, reason);
     log.warn("peer misbehaved", {{"peer", short_name(peer)}, {"points", points}, {"why", reason}});
-    if (!scores.punish(peer, points, reason, ban_ms, now_ms())) return;
+    if (scores.punish(peer, points, reason, ban_ms, now_ms())) send_off(peer, ban_ms, reason);
+}
+
+void Network::Impl::ban(const PeerId& peer, uint64_t time_ms, const std::string& reason) {
+    note_problem(peer, reason);
+    scores.set_ban(peer, reason, time_ms, now_ms());
+    send_off(peer, time_ms, reason);
+}
+
+void Network::Impl::send_off(const PeerId& peer, uint64_t time_ms, const std::string& reason) {
     log.warn("peer banned",
-             {{"peer", short_name(peer)}, {"seconds", ban_ms / 1000}, {"why", reason}});
+             {{"peer", short_name(peer)}, {"seconds", time_ms / 1000}, {"why", reason}});
+    note_bans();
     const auto found = sessions.find(peer);
     if (found != sessions.end()) SessionPtr(found->second)->leave("banned: " + reason);
+}
+
+void Network::Impl::unban(const PeerId& peer) {
+    if (!scores.ban(peer, now_ms())) return;
+    scores.lift_ban(peer);
+    log.info("ban lifted", {{"peer", short_name(peer)}});
+    note_bans();
+    const auto found = dials.find(peer);
+    if (found != dials.end() && !found->second.is_busy)
+        found->second.timer.start(runtime::Duration(0), [this, peer] { dial(peer); });
+}
+
+void Network::Impl::note_bans() {
+    std::vector<Ban> now;
+    const uint64_t wall_ms = runtime.clock().wall_ms();
+    for (auto& [peer, ban] : scores.bans(now_ms()))
+        now.push_back({peer, wall_ms + std::min(ban.left_ms, UINT64_MAX - wall_ms), ban.reason});
+    {
+        const std::lock_guard lock(infos_mutex);
+        bans = now;
+    }
+    if (options.on_bans) options.on_bans(now);
 }
 
 void Network::Impl::announce(const PeerEvent& event) {

@@ -76,6 +76,10 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
                  const runtime::Strand& on, OnAnswer on_answer);
     void settle(uint64_t request_id, Answer answer);
     void punish(const PeerId& peer, int points, const std::string& reason);
+    void ban(const PeerId& peer, uint64_t time_ms, const std::string& reason);
+    void unban(const PeerId& peer);
+    void send_off(const PeerId& peer, uint64_t time_ms, const std::string& reason);
+    void note_bans();
 
     // What people see.
     void announce(const PeerEvent& event);
@@ -110,6 +114,7 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     std::atomic<bool> is_stopped{false};
     mutable std::mutex infos_mutex;
     std::map<PeerId, PeerInfo> infos;  // connected and configured peers
+    std::vector<Ban> bans;             // in force when one last began or was lifted
 };
 
 struct Responder::Impl {

@@ -90,12 +90,24 @@ bool Scores::punish(const PeerId& peer, int points, std::string_view reason, uin
     record.score = std::max(0, before - points);
     record.at_ms = now_ms;
     if (record.score > 0) return false;
-    // A ban ends with half the points, so that the next offence weighs more than the first.
-    record.score = kSpotless / 2;
-    record.at_ms = now_ms + ban_ms;
-    record.banned_until_ms = now_ms + ban_ms;
-    record.reason = reason;
+    set_ban(peer, reason, ban_ms, now_ms);
     return true;
+}
+
+void Scores::set_ban(const PeerId& peer, std::string_view reason, uint64_t ban_ms,
+                     uint64_t now_ms) {
+    if (records_.size() >= kRecordsMax && records_.count(peer) == 0) make_room(now_ms);
+    const uint64_t until_ms = now_ms + std::min(ban_ms, UINT64_MAX - now_ms);
+    // A ban ends with half the points, so that the next offence weighs more than the first.
+    records_[peer] = {kSpotless / 2, until_ms, until_ms, std::string(reason)};
+}
+
+std::vector<std::pair<PeerId, Scores::Ban>> Scores::bans(uint64_t now_ms) const {
+    std::vector<std::pair<PeerId, Ban>> out;
+    for (const auto& [peer, record] : records_)
+        if (record.banned_until_ms > now_ms)
+            out.emplace_back(peer, Ban{record.reason, record.banned_until_ms - now_ms});
+    return out;
 }
 
 std::optional<Scores::Ban> Scores::ban(const PeerId& peer, uint64_t now_ms) const {

@@ -7,6 +7,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "node/p2p/network.hpp"
 
@@ -45,6 +47,10 @@ public:
         uint64_t left_ms = 0;
     };
     [[nodiscard]] std::optional<Ban> ban(const PeerId& peer, uint64_t now_ms) const;
+    /// Bans for so long; afterwards the peer has half its points, as after any ban.
+    void set_ban(const PeerId& peer, std::string_view reason, uint64_t ban_ms, uint64_t now_ms);
+    void lift_ban(const PeerId& peer) { records_.erase(peer); }
+    [[nodiscard]] std::vector<std::pair<PeerId, Ban>> bans(uint64_t now_ms) const;
 
 private:
     struct Record {

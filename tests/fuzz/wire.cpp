@@ -3,6 +3,7 @@
 // decodes encodes to the same bytes.
 #include "consensus/bft/messages.hpp"
 #include "core/assert.hpp"
+#include "node/p2p/ban_list.hpp"
 #include "node/p2p/frame.hpp"
 #include "node/p2p/messages.hpp"
 
@@ -48,6 +49,13 @@ void fuzz_frame(BytesView data) {
     fuzz_payloads(message->payload);
 }
 
+void fuzz_ban_list(BytesView data) {
+    const auto list = p2p::read_ban_list(as_text(data));
+    ASSERT(list.bans.size() <= p2p::kBansMax);
+    const auto again = p2p::read_ban_list(p2p::write_ban_list(list.bans));
+    ASSERT(again.lines_skipped == 0 && again.bans.size() == list.bans.size());
+}
+
 }  // namespace
 }  // namespace trainyard
 
@@ -55,5 +63,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace trainyard;
     fuzz_payloads({data, size});
     fuzz_frame({data, size});
+    fuzz_ban_list({data, size});
     return 0;
 }

@@ -111,6 +111,17 @@ public:
                 "", "listens", address_of_key(5), "votes",    {address_of_key(6)}};
     }
     std::optional<SyncStatus> syncing() const override { return sync; }
+    std::vector<BanInfo> bans() const override { return banned; }
+    Result<Done, Refusal> ban(const PublicKey& peer, uint64_t seconds,
+                              const std::string& reason) override {
+        banned.push_back({to_hex0x(peer.bytes), reason, seconds});
+        return Done{};
+    }
+    Result<Done, Refusal> unban(const PublicKey& peer) override {
+        std::erase_if(banned, [&](const auto& b) { return b.id == to_hex0x(peer.bytes); });
+        return Done{};
+    }
+    std::vector<BanInfo> banned;
     std::vector<PeerInfo> peers() const override {
         PeerInfo peer;
         peer.id = "02aa";

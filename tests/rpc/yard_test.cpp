@@ -125,6 +125,30 @@ TEST(yard_status, shows_head_finality_and_role) {
     EXPECT_EQ(text(rpc.result("yard_validators").at(0).at("stake")), "0x20");
 }
 
+TEST(admin, bans_and_lifts_bans) {
+    Rpc rpc;
+    const std::string id = "\"" + to_hex0x(PublicKey{{{2, 7}}}.bytes) + "\"";
+    EXPECT_EQ(rpc.result("admin_bans").as_array().size(), 0u);
+    EXPECT_TRUE(rpc.result("admin_ban", "[" + id + ", 60, \"spam\"]").as_bool());
+    const auto bans = rpc.result("admin_bans");
+    ASSERT_EQ(bans.as_array().size(), 1u);
+    EXPECT_EQ(text(bans.at(0).at("reason")), "spam");
+    EXPECT_EQ(text(bans.at(0).at("secondsLeft")), "0x3c");
+    EXPECT_TRUE(rpc.result("admin_unban", "[" + id + "]").as_bool());
+    EXPECT_EQ(rpc.result("admin_bans").as_array().size(), 0u);
+}
+
+TEST(admin, refuses_bans_that_are_none) {
+    Rpc rpc;
+    const std::string id = "\"" + to_hex0x(PublicKey{{{2, 7}}}.bytes) + "\"";
+    for (const std::string& params :
+         {std::string("[]"), std::string("[\"0x02\"]"), "[" + id + ", 0]",
+          "[" + id + ", \"0xffffffffffffffff\"]", "[" + id + ", 60, \"\"]",
+          "[" + id + ", 60, \"" + std::string(201, 'x') + "\"]"})
+        EXPECT_TRUE(rpc.error("admin_ban", params).starts_with("-32602")) << params;
+    EXPECT_TRUE(rpc.error("admin_unban", "[\"0x02\"]").starts_with("-32602"));
+}
+
 TEST(admin, says_what_consensus_waits_for) {
     Rpc rpc;
     rpc.chain.add_block({}, {});

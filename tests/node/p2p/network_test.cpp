@@ -376,6 +376,38 @@ TEST_F(network, punished_peer_is_banned_and_dialled_again_after_the_ban) {
     EXPECT_TRUE(eventually([&] { return b->is_connected(id_of(1)); }));
 }
 
+TEST_F(network, a_ban_by_hand_ends_the_connection_lasts_over_a_restart_and_can_be_lifted) {
+    auto a = started(options(1));
+    auto o = options(2);
+    o.peers = {peer_at(1, a->port())};
+    std::vector<Ban> saved;
+    std::mutex mutex;
+    o.on_bans = [&](const std::vector<Ban>& bans) {
+        const std::lock_guard lock(mutex);
+        saved = bans;
+    };
+    auto b = started(o);
+    ASSERT_TRUE(eventually([&] { return b->is_connected(id_of(1)); }));
+    b->ban(id_of(1), runtime::Duration(3'600'000), "by the operator");
+    ASSERT_TRUE(eventually([&] { return !b->is_connected(id_of(1)); }));
+    ASSERT_EQ(b->bans().size(), 1u);
+    EXPECT_EQ(b->bans()[0].peer, id_of(1));
+    EXPECT_EQ(b->bans()[0].reason, "by the operator");
+    b.reset();
+    o.bans = [&] {
+        const std::lock_guard lock(mutex);
+        return saved;
+    }();
+    ASSERT_EQ(o.bans.size(), 1u);
+    auto again = started(o);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    EXPECT_FALSE(again->is_connected(id_of(1)));
+    EXPECT_EQ(again->bans(), o.bans);
+    again->unban(id_of(1));
+    EXPECT_TRUE(eventually([&] { return again->is_connected(id_of(1)); }));
+    EXPECT_TRUE(again->bans().empty());
+}
+
 TEST_F(network, start_says_what_is_wrong_with_its_address) {
     auto a = started(options(1));
     auto o = options(2);

@@ -2,6 +2,8 @@
 // What needs no sockets: lanes, budgets, codecs, names, duplicates, backoff and bans.
 #include <gtest/gtest.h>
 
+#include "node/p2p/ban_list.hpp"
+
 #include "core/hash.hpp"
 
 #include "node/p2p/frame.hpp"
@@ -222,6 +224,53 @@ TEST(scores, memory_is_bounded_and_bans_survive_the_longest) {
     scores.punish(nth(0), 100, "banned for long", 1'000'000'000, 0);
     for (uint32_t n = 1; n < 3 * Scores::kRecordsMax; ++n) scores.punish(nth(n), 1, "x", 1, n);
     EXPECT_TRUE(scores.ban(nth(0), 100'000).has_value());
+}
+
+TEST(scores, bans_by_hand_replace_each_other_and_are_listed_until_they_end) {
+    Scores scores;
+    scores.set_ban(peer(1), "first", 1000, 0);
+    scores.set_ban(peer(1), "second", 5000, 100);
+    scores.set_ban(peer(2), "for ever", UINT64_MAX, 100);
+    ASSERT_EQ(scores.bans(200).size(), 2u);
+    EXPECT_EQ(scores.ban(peer(1), 200)->reason, "second");
+    EXPECT_EQ(scores.ban(peer(1), 200)->left_ms, 4900u);
+    EXPECT_EQ(scores.bans(6000).size(), 1u);
+    scores.lift_ban(peer(2));
+    EXPECT_TRUE(scores.bans(6000).empty());
+    EXPECT_EQ(scores.score(peer(2), 6000), Scores::kSpotless);
+}
+
+TEST(ban_list, reads_what_it_writes) {
+    const std::vector<Ban> bans{{peer(1), 1'800'000'000'000, "wrong chunk"},
+                                {peer(2), UINT64_MAX, ""}};
+    const auto list = read_ban_list(write_ban_list(bans));
+    EXPECT_EQ(list.bans, bans);
+    EXPECT_EQ(list.lines_skipped, 0u);
+    const auto one_line = read_ban_list(write_ban_list({{peer(1), 1, "two\nlines\r\n"}}));
+    ASSERT_EQ(one_line.bans.size(), 1u);
+    EXPECT_EQ(one_line.bans[0].reason, "two lines  ");
+}
+
+TEST(ban_list, takes_what_it_can_of_a_torn_or_damaged_file) {
+    const std::string good = write_ban_list({{peer(1), 5, "a"}, {peer(2), 6, "b"}});
+    for (size_t size = 0; size < good.size(); ++size) {
+        const auto list = read_ban_list(good.substr(0, size));
+        EXPECT_LE(list.bans.size(), 1u) << size;
+        for (const auto& ban : list.bans) EXPECT_EQ(ban, (Ban{peer(1), 5, "a"}));
+    }
+    const std::string key = to_hex(peer(1).bytes);
+    for (const std::string& line :
+         {std::string("x"), key, key + " 5", key + " -5 why", key + " 5x why",
+          key + " 99999999999999999999 why", key.substr(2) + " 5 why",
+          key + " 5 " + std::string(kBanReasonMax + 1, 'r')}) {
+        const auto list = read_ban_list("trainyard bans 1\n" + line + "\n" + key + " 7 good\n");
+        ASSERT_EQ(list.bans.size(), 1u) << line;
+        EXPECT_EQ(list.bans[0].until_wall_ms, 7u);
+        EXPECT_EQ(list.lines_skipped, 1u);
+    }
+    std::string many;
+    for (size_t i = 0; i < kBansMax + 10; ++i) many += key + " 7 x\n";
+    EXPECT_EQ(read_ban_list(many).bans.size(), kBansMax);
 }
 
 }  // namespace
