@@ -190,6 +190,20 @@ TEST_F(staking, fines_take_self_stake_then_the_newest_exits_but_no_delegation) {
     EXPECT_EQ(s.chain.balance(v), 0);
 }
 
+TEST_F(staking, a_fine_costs_the_other_exits_nothing_also_after_a_slash) {
+    const Address v = validators[0];
+    ASSERT_TRUE(s.delegate(kPoor, v, 41).ok);
+    ASSERT_TRUE(s.undelegate(kPoor, v, 41).ok);
+    ASSERT_TRUE(s.unbond(v, 41).ok);
+    ASSERT_TRUE(s.slash(kRich, v, s.votes(v, VoteKind::notarize, VoteKind::notarize)).ok);
+    const auto left = [&](const Address& who) {
+        return word_at(s.view("unbonding(address,address)", Abi().address(v).address(who)), 2);
+    };
+    ASSERT_EQ(left(kPoor), 39) << "of 78 wei in 82 shares";
+    ASSERT_TRUE(s.fine(v, s.candidate(v).self + Uint256(1)).ok);
+    EXPECT_EQ(left(kPoor), 39) << "77 wei in 80 shares; in 81 it would be 38";
+}
+
 // --- elections
 
 TEST_F(staking, no_weight_exceeds_a_third_of_the_set_and_equal_validators_keep_theirs) {
@@ -200,6 +214,14 @@ TEST_F(staking, no_weight_exceeds_a_third_of_the_set_and_equal_validators_keep_t
     EXPECT_EQ(s.weight_in(2, validators[3]), 49'499'999'999u) << "(32 + 33 + 34 coins - 1) / 2";
     EXPECT_EQ(s.weight_in(2, validators[0]), 32'000'000'000u);
     EXPECT_EQ(set.size() - 1, 3u);
+}
+
+TEST_F(staking, a_weight_between_a_third_and_a_half_is_cut_too) {
+    ASSERT_TRUE(s.delegate(kRich, validators[3], kCoin * 34).ok);  // 69 of 168
+    s.enter_epoch(1);
+    EXPECT_EQ(s.weight_in(2, validators[3]), 49'499'999'999u);
+    const auto set = s.set_of(2);
+    for (const auto& v : set.all()) EXPECT_LE(v.stake_gwei, set.fault_bound());
 }
 
 TEST_F(staking, who_has_less_than_the_minimum_of_its_own_is_not_elected) {

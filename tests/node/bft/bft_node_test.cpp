@@ -6,7 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <mutex>
 #include <thread>
+
+#include "consensus/bft/evidence.hpp"
+#include "node/bft/wire.hpp"
 
 namespace trainyard::node::bft {
 namespace {
@@ -89,6 +93,10 @@ public:
         options.params.epoch_length = spec.genesis.epoch_length;
         options.signer = &signer_;
         options.beneficiary = spec.set.at(static_cast<uint16_t>(index)).address;
+        options.on_evidence = [this](const Address& who, Bytes votes) {
+            const std::lock_guard lock(mutex_);
+            evidence_.emplace_back(who, std::move(votes));
+        };
         bft_ = std::make_unique<BftNode>(
             BftNode::Parts{runtime_, *network_, *chain_, *pool_, votes, runtime::Logger::null()},
             std::move(options));
@@ -107,8 +115,18 @@ public:
     mempool::Mempool& pool() { return *pool_; }
     [[nodiscard]] uint64_t height() const { return chain_->finalised()->height(); }
     [[nodiscard]] consensus::bft::Standing standing() const { return bft_->standing(); }
+    /// To all peers, past the vote machine.
+    void broadcast(const consensus::bft::Message& message) {
+        network_->broadcast(kind_of(message), consensus::bft::encode_message(message));
+    }
+    [[nodiscard]] std::vector<std::pair<Address, Bytes>> evidence() const {
+        const std::lock_guard lock(mutex_);
+        return evidence_;
+    }
 
 private:
+    mutable std::mutex mutex_;
+    std::vector<std::pair<Address, Bytes>> evidence_;
     runtime::Runtime runtime_;
     consensus::bft::KeySigner signer_;
     std::unique_ptr<chain::Chain> chain_;
@@ -213,6 +231,37 @@ TEST(bft_node, sets_that_change_in_every_epoch_make_one_chain) {
     EXPECT_EQ(sets.of_epoch({3})->size(), 3u);
     EXPECT_EQ(sets.of_epoch({5})->size(), 4u) << "the one before stays";
     EXPECT_GE(cluster.node(2).standing().epoch.value, 6u);
+}
+
+TEST(bft_node, a_validator_that_votes_twice_is_reported_with_what_proves_it) {
+    namespace cb = consensus::bft;
+    const auto spec = make_spec();
+    const auto guilty = spec.set.at(3);
+    Cluster cluster;
+    for (size_t i = 0; i < 4; ++i) cluster.start(i);
+    ASSERT_TRUE(cluster.reaches(3, 30));
+    const cb::ChainIdentity chain{kChainId, cluster.node(0).chain().genesis_hash()};
+    const auto vote = [&](uint8_t block) {
+        const auto at = cluster.node(3).standing();
+        cb::Vote v{cb::VoteKind::notarize, at.epoch, at.view + 4, Hash{}, 3, {}};
+        v.block[0] = block;
+        v.signature = sign(spec.keys[3].consensus, cb::vote_digest(chain, v)).rs;
+        return v;
+    };
+    for (int i = 0; i < 200 && cluster.node(0).evidence().empty(); ++i) {
+        const auto first = vote(1);
+        auto second = first;
+        second.block[0] = 2;
+        second.signature = sign(spec.keys[3].consensus, cb::vote_digest(chain, second)).rs;
+        cluster.node(3).broadcast(first);
+        cluster.node(3).broadcast(second);
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    const auto evidence = cluster.node(0).evidence();
+    ASSERT_FALSE(evidence.empty());
+    EXPECT_EQ(evidence[0].first, guilty.address);
+    EXPECT_EQ(cb::judge_evidence(evidence[0].second, guilty.consensus_key, chain),
+              cb::Offence::two_notarize);
 }
 
 TEST(bft_node, three_of_four_go_on_and_the_fourth_comes_back) {
