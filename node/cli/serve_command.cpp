@@ -44,7 +44,10 @@ backend::NodeBackend::Parts parts_over(const chain::Chain& chain, mempool::Mempo
                               },
                           .syncing = [] { return std::nullopt; },
                           .peers = [] { return std::vector<rpc::PeerInfo>(); },
-                          .is_connected = [](const PublicKey&) { return false; }},
+                          .is_connected = [](const PublicKey&) { return false; },
+                          .bans = {},
+                          .ban = {},
+                          .unban = {}},
             .now_s = [&runtime] { return runtime.clock().wall_ms() / 1000; },
             .self = {},
             .version = "trainyard/v" + std::string(kVersion) + "/linux/cpp20"};

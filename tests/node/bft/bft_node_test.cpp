@@ -93,9 +93,9 @@ public:
         options.params.epoch_length = spec.genesis.epoch_length;
         options.signer = &signer_;
         options.beneficiary = spec.set.at(static_cast<uint16_t>(index)).address;
-        options.on_evidence = [this](const Address& who, Bytes votes) {
+        options.on_evidence = [this](const Address& who, Bytes proof) {
             const std::lock_guard lock(mutex_);
-            evidence_.emplace_back(who, std::move(votes));
+            evidence_.emplace_back(who, std::move(proof));
         };
         bft_ = std::make_unique<BftNode>(
             BftNode::Parts{runtime_, *network_, *chain_, *pool_, votes, runtime::Logger::null()},
