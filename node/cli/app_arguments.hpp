@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the command line is read into, and the pieces that its description is made of: private to
+// the files app*.cpp, the only ones that see CLI11.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "node/cli/commands.hpp"
+#include "node/cli/foreign_command.hpp"
+#include "node/cli/snapshot_command.hpp"
+
+namespace trainyard::node::cli {
+
+/// What the chosen command runs; set by the callback of the subcommand that was given.
+using Run = std::function<int()>;
+
+/// What the command line says about one setting of the node.
+struct NodeFlag {
+    std::string key;
+    std::vector<std::string> values;
+};
+
+/// All arguments live here, so that flags can point at them.
+struct Arguments {
+    Output out;
+    AccountArgs account;
+    SendArgs send;
+    ProgramArgs program;
+    TrainArgs train;
+    EvalArgs eval;
+    DataArgs data;
+    ForeignArgs foreign;
+    SampleArgs sample;
+    JobArgs job;
+    ModelArgs model;
+    LightArgs light;
+    VerifyArgs verify;
+    ProviderArgs provider;
+    ValidatorArgs validator;
+    ProviderCheckArgs provider_check;
+    VerifierArgs verifier;
+    GenesisArgs genesis;
+    ProtectionArgs protection;
+    SignerArgs signer;
+    DebugArgs debug;
+    DevnetArgs devnet;
+    ImportArgs import;
+    ServeArgs serve;
+    SnapshotArgs snapshot;
+    std::string shell;
+    std::string config_file;
+    bool print_config = false;
+    bool no_doppelganger_check = false;
+    std::vector<NodeFlag> node;
+    Run run;
+};
+
+CLI::App* command(CLI::App& parent, const std::string& name, const std::string& help,
+                  const std::string& example, Run run, Arguments& a);
+/// A command that only has commands below it.
+CLI::App* group(CLI::App& parent, const std::string& name, const std::string& help);
+
+// Flags that several commands share.
+void add_rpc(CLI::App* sub, std::string& rpc);
+void add_key(CLI::App* sub, KeyChoice& key);
+void add_gpt_sizes(CLI::App* sub, TemplateArgs& g);
+void add_run(CLI::App* sub, TemplateArgs& g);
+void add_gpt(CLI::App* sub, TemplateArgs& g);
+void add_devices(CLI::App* sub, uint32_t& threads, bool& no_cuda);
+
+// app_training.cpp
+void add_program(CLI::App& app, Arguments& a);
+void add_data(CLI::App& app, Arguments& a);
+void add_training(CLI::App& app, Arguments& a);
+// app_market.cpp
+void add_job(CLI::App& app, Arguments& a);
+void add_model(CLI::App& app, Arguments& a);
+void add_light(CLI::App& app, Arguments& a);
+void add_verify(CLI::App& app, Arguments& a);
+void add_provider(CLI::App& app, Arguments& a);
+// app_operators.cpp
+void add_account(CLI::App& app, Arguments& a);
+void add_validator(CLI::App& app, Arguments& a);
+void add_genesis(CLI::App& app, Arguments& a);
+void add_debug(CLI::App& app, Arguments& a);
+void add_signer(CLI::App& app, Arguments& a);
+void add_protection(CLI::App& app, Arguments& a);
+void add_import(CLI::App& app, Arguments& a);
+void add_snapshot(CLI::App& app, Arguments& a);
+
+}  // namespace trainyard::node::cli

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flags and help of jobs, models, providers, and of checking them.
+#include "node/cli/app_arguments.hpp"
+
+namespace trainyard::node::cli {
+
+namespace {
+
+void add_submit(CLI::App& job, Arguments& a) {
+    auto* submit = command(
+        job, "submit", "publish data and program, fund the job",
+        "trainyard job submit --key dev:0 --data text.txt --price 1 --wait",
+        [&a] { return run_job_submit(a.out, a.job); }, a);
+    add_rpc(submit, a.job.rpc);
+    add_key(submit, a.job.key);
+    submit->add_option("--data", a.job.data, "file or folder with the text")->required();
+    submit->add_option("--program", a.job.program, "program file; default: the gpt template");
+    submit->add_option("--price", a.job.price, "coins per segment")->capture_default_str();
+    submit->add_option("--audit-fee", a.job.audit_fee, "coins per auditor and segment")
+        ->capture_default_str();
+    submit->add_option("--provider", a.job.provider, "only this address may take it");
+    submit->add_option("--licence", a.job.licence, "SPDX expression")->capture_default_str();
+    submit->add_option("--seed", a.job.seed, "client's part of the run seed, in hexadecimal");
+    submit->add_option("--segment-blocks", a.job.segment_blocks, "blocks for one segment")
+        ->capture_default_str();
+    submit->add_option("--deadline-hours", a.job.deadline_hours, "then the rest is refunded")
+        ->capture_default_str();
+    submit->add_flag("--wait", a.job.wait, "watch until it is closed");
+    add_gpt(submit, a.job.gpt);
+}
+
+}  // namespace
+
+void add_job(CLI::App& app, Arguments& a) {
+    auto* job = group(app, "job", "training jobs");
+    add_submit(*job, a);
+    auto* status = command(
+        *job, "status", "one job with its segments", "trainyard job status 0",
+        [&a] { return run_job_status(a.out, a.job); }, a);
+    status->add_flag("--wait", a.job.wait, "watch until it is closed");
+    auto* list = command(
+        *job, "list", "all jobs", "trainyard job list --json",
+        [&a] { return run_job_list(a.out, a.job); }, a);
+    auto* cancel = command(
+        *job, "cancel", "stop a job; the unspent escrow comes back",
+        "trainyard job cancel 0 --key dev:0", [&a] { return run_job_cancel(a.out, a.job); }, a);
+    auto* withdraw = command(
+        *job, "withdraw", "take what the market owes you", "trainyard job withdraw --key dev:0",
+        [&a] { return run_job_withdraw(a.out, a.job); }, a);
+    for (auto* sub : {cancel, withdraw}) add_key(sub, a.job.key);
+    auto* download = command(
+        *job, "download", "the model as a Hugging Face folder",
+        "trainyard job download 0 --out model", [&a] { return run_job_download(a.out, a.job); }, a);
+    download->add_option("--out", a.job.out, "folder to write")->capture_default_str();
+    for (auto* sub : {status, list, cancel, withdraw, download}) add_rpc(sub, a.job.rpc);
+    for (auto* sub : {status, cancel, download})
+        sub->add_option("id", a.job.id, "number of the job")->required();
+}
+
+void add_model(CLI::App& app, Arguments& a) {
+    auto* model = group(app, "model", "trained models and what they were made from");
+    auto* list = command(
+        *model, "list", "all models", "trainyard model list --json",
+        [&a] { return run_model_list(a.out, a.model); }, a);
+    auto* show = command(
+        *model, "show", "one model with its lineage, checked against the chain",
+        "trainyard model show 0", [&a] { return run_model_show(a.out, a.model); }, a);
+    auto* describe = command(
+        *model, "describe", "title, parents and royalty of a model that you paid for",
+        "trainyard model describe 3 --title 'Yard poems' --parent 0 --royalty 2.5 --key dev:0",
+        [&a] { return run_model_describe(a.out, a.model); }, a);
+    describe->add_option("--title", a.model.title, "letters, digits, space and -._ up to 64");
+    describe->add_option("--parent", a.model.parents, "a model that this one continues; only once");
+    describe->add_option("--royalty", a.model.royalty, "per cent of resales, at most 10");
+    add_key(describe, a.model.key);
+    for (auto* sub : {show, describe})
+        sub->add_option("token", a.model.token, "number of the model")->required();
+    for (auto* sub : {list, show, describe}) add_rpc(sub, a.model.rpc);
+}
+
+void add_light(CLI::App& app, Arguments& a) {
+    auto* light = command(
+        app, "light",
+        "follow the chain by certificates and proofs, without trusting the node asked",
+        "trainyard light --genesis genesis.json --rpc http://node:8545 --account 0x…\n"
+        "  trainyard light --genesis genesis.json --store light.json --follow",
+        [&a] { return run_light(a.out, a.light); }, a);
+    light->add_option("--genesis", a.light.genesis, "genesis file of the chain")->required();
+    add_rpc(light, a.light.rpc);
+    light->add_option("--store", a.light.store, "file with what was verified, to go on from");
+    light->add_option("--checkpoint", a.light.checkpoint,
+                      "NUMBER:HASH of a boundary from someone trusted; it must be on the chain");
+    light->add_option("--account", a.light.accounts, "prove balance and nonce of this address");
+    light->add_flag("--follow", a.light.follow, "stay, and print each final block");
+}
+
+void add_verify(CLI::App& app, Arguments& a) {
+    auto* verify = command(
+        app, "verify", "replay an audit from the chain and the blobs, or check a model",
+        "trainyard verify --job 0 --segment 3\n  trainyard verify --model demo-out",
+        [&a] { return run_verify(a.out, a.verify); }, a);
+    add_rpc(verify, a.verify.rpc);
+    auto* job = verify->add_option("--job", a.verify.job, "replay the segments of this job");
+    auto* segment =
+        verify->add_option("--segment", a.verify.segment, "only this segment")->needs(job);
+    verify->add_option("--save", a.verify.save, "also write the case of this segment to a file")
+        ->needs(segment);
+    verify->add_option("--case", a.verify.case_file, "replay a saved case, without a network")
+        ->excludes(job);
+    verify->add_option("--model", a.verify.model, "recompute the root of this folder's weights")
+        ->excludes(job);
+    verify->add_flag("--offline", a.verify.offline, "compare a model with its own proof only");
+    add_devices(verify, a.verify.threads, a.verify.no_cuda);
+    auto* verifier = command(
+        app, "verifier", "test this machine's operators bit for bit, as a node's verifier does",
+        "trainyard verifier\n  trainyard verifier --no-cuda --json",
+        [&a] { return run_verifier(a.out, a.verifier); }, a);
+    verifier->add_option("--fd", a.verifier.fd,
+                         "then judge what a node sends over this connected socket");
+    add_devices(verifier, a.verifier.threads, a.verifier.no_cuda);
+}
+
+void add_provider(CLI::App& app, Arguments& a) {
+    auto* p = command(
+        app, "provider", "take jobs, train them, be paid",
+        "trainyard provider --key dev:1 --stake 100 --datadir provider\n  trainyard provider check",
+        {}, a);
+    add_rpc(p, a.provider.rpc);
+    add_key(p, a.provider.key);
+    p->add_option("--datadir", a.provider.datadir, "folder of checkpoints")->capture_default_str();
+    p->add_option("--name", a.provider.name, "name in the registry")->capture_default_str();
+    p->add_option("--stake", a.provider.stake, "at most so many coins are staked")
+        ->capture_default_str();
+    p->add_option("--price", a.provider.price, "coins per segment, at least")
+        ->capture_default_str();
+    p->add_option("--memory-mb", a.provider.memory_mb, "memory for a job")->capture_default_str();
+    p->add_flag("--once", a.provider.once, "end after one finished job");
+    p->add_option("--fault", a.provider.fault,
+                  "TEST ONLY, cheats and loses its stake: skip-steps, reuse-gradients, "
+                  "zero-gradients");
+    add_devices(p, a.provider.threads, a.provider.no_cuda);
+    auto* check = command(
+        *p, "check", "test and measure this machine, and say what it could earn",
+        "trainyard provider check\n  trainyard provider check --rpc http://127.0.0.1:8545 --json",
+        [&a] { return run_provider_check(a.out, a.provider_check); }, a);
+    check->add_option("--rpc", a.provider_check.rpc, "URL of a node whose order book is asked");
+    check->add_option("--datadir", a.provider_check.datadir, "folder of checkpoints")
+        ->capture_default_str();
+    check->add_option("--memory-mb", a.provider_check.memory_mb, "memory for a job")
+        ->capture_default_str();
+    add_devices(check, a.provider_check.threads, a.provider_check.no_cuda);
+    // A command's own callback runs after that of its subcommand.
+    p->callback([&a, p] {
+        if (p->get_subcommands().empty()) a.run = [&a] { return run_provider(a.out, a.provider); };
+    });
+}
+
+}  // namespace trainyard::node::cli
