@@ -262,7 +262,7 @@ struct ValidatorInfo {
 
 struct NodeStatus {
     uint64_t epoch = 0, view = 0;
-    std::string role;      ///< "validator" or "observer"
+    std::string role;      ///< "validator", "candidate" (has keys, in no set now) or "observer"
     std::string verifier;  ///< what checks training here: "cuda <device>", "cpu avx512", "none", …
     uint64_t uptime_s = 0;
     std::string halted;            ///< why the node stands still; empty when it does not

@@ -129,6 +129,7 @@ private:
     void on_tx(const p2p::PeerId& peer, Bytes payload);
     [[nodiscard]] std::string objection() const;
     [[nodiscard]] rpc::NodeStatus status() const;
+    [[nodiscard]] std::string role() const;
     [[nodiscard]] std::optional<rpc::SyncStatus> syncing() const;
     [[nodiscard]] std::vector<rpc::PeerInfo> peers() const;
     [[nodiscard]] std::vector<rpc::BanInfo> bans() const;
@@ -386,7 +387,7 @@ rpc::NodeStatus Node::status() const {
         for (const auto index : waiting.missing)
             status.missing.push_back(validators.at(index).address);
     }
-    status.role = setup_.keys ? "validator" : "observer";
+    status.role = role();
     status.verifier = auditor_ ? auditor_->status().verifier : "none";
     status.uptime_s = (runtime_.clock().steady_ms() - started_ms_) / 1000;
     return status;
@@ -445,6 +446,14 @@ void Node::start_auditor(const std::string& rpc_url) {
     }
 }
 
+/// With keys that are in no set yet, or no more, a node follows and says so.
+std::string Node::role() const {
+    if (!setup_.keys) return "observer";
+    const auto own = public_key(setup_.keys->p2p);
+    const bool votes = own && chain_->validators()->find_p2p_key(*own).has_value();
+    return votes ? "validator" : "candidate";
+}
+
 Result<Done, std::string> Node::start() {
     runtime_.start();
     if (auto up = network_->start(); !up) return unexpected(up.error().detail);
@@ -455,7 +464,7 @@ Result<Done, std::string> Node::start() {
                              {"height", chain_->finalised()->height()},
                              {"p2p", network_->port()},
                              {"rpc", *port},
-                             {"role", setup_.keys ? "validator" : "observer"}});
+                             {"role", role()}});
     const std::string rpc_url = "http://" + config_.http_addr + ":" + std::to_string(*port);
     start_reporter(rpc_url);  // before the machine, which calls it
     bft_->start();
