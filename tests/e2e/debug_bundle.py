@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A debug bundle has what helpers need and no secret in it."""
+"""A debug bundle has what a supporter needs and no secret in it."""
 import json
 
 from harness import expect, expect_equal, main, say
