@@ -239,9 +239,10 @@ TEST(simulate_blocks, keep_moved_precompiles_for_one_block) {
     Address identity;
     identity[19] = 4;
     base.block().accounts[identity].move_precompile_to = address_number(7);
-    base.request.blocks[0].calls = {call_of(account_number(1), address_number(7), "0102"),
-                                    call_of(account_number(1), identity, "0102")};
-    base.block().calls = base.request.blocks[0].calls;
+    base.block();
+    for (auto& block : base.request.blocks)
+        block.calls = {call_of(account_number(1), address_number(7), "0102"),
+                       call_of(account_number(1), identity, "0102")};
     const auto blocks = base.blocks();
     ASSERT_EQ(blocks.size(), 2u);
     EXPECT_EQ(blocks[0].calls[0].output, (Bytes{1, 2}));
