@@ -182,9 +182,6 @@ public:
     /// One update of one tensor by SGD with momentum; v is left alone. In place on w and m.
     virtual void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) = 0;
 
-    /// Whether `apply` computes this operator on the device itself, and attention without the
-    /// causal mask likewise (Op::attention_full); else the reference computes it on the host.
-    [[nodiscard]] virtual bool has(Op) const { return true; }
     /// Any operator without a function of its own above: operators.hpp.
     virtual void apply(const OpCall& call) = 0;
 };

@@ -202,8 +202,7 @@ Result<Done, EngineError> Engine::load_weights(const std::vector<Tensor>& w) {
         if (impl_->backend.is_host())
             impl_->runner.bind(kFirstParameterValue + static_cast<uint32_t>(k), data);
         else
-            impl_->backend.upload(impl_->weights[k].data(), data,
-                                  w[k].data.size() * sizeof(float));
+            impl_->backend.upload(impl_->weights[k].data(), data, w[k].data.size() * sizeof(float));
     }
     return Done{};
 }
@@ -240,8 +239,7 @@ Result<MicroBatchResult, EngineError> Engine::run_batch(const Batch& batch, uint
     }
     auto status = impl_->backend.finish();
     if (!status) return unexpected(from_backend(status.error()));
-    const bool on_host = impl_->runner.take_nonfinite();
-    if (status->nonfinite || on_host || is_nonfinite(loss)) {
+    if (status->nonfinite || is_nonfinite(loss)) {
         out.nonfinite = true;
         out.loss_bits = kNanBits;
         for (Tensor& g : out.gradients) g = Tensor::zeros(g.shape);
@@ -256,8 +254,7 @@ Result<uint32_t, EngineError> Engine::forward_loss(const Batch& batch) {
     const float loss = impl_->mean_loss();
     auto status = impl_->backend.finish();
     if (!status) return unexpected(from_backend(status.error()));
-    const bool on_host = impl_->runner.take_nonfinite();
-    return status->nonfinite || on_host || is_nonfinite(loss) ? kNanBits : bits_of(loss);
+    return status->nonfinite || is_nonfinite(loss) ? kNanBits : bits_of(loss);
 }
 
 Result<Tensor, EngineError> Engine::forward_logits(const Batch& batch) {

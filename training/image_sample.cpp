@@ -77,7 +77,7 @@ public:
         backend_.download(eps.data(), runner_.floats(d_.prediction), count_ * sizeof(float));
         auto status = backend_.finish();
         if (!status) return unexpected(EngineError::device_failed);
-        if (status->nonfinite || runner_.take_nonfinite()) return unexpected(EngineError::diverged);
+        if (status->nonfinite) return unexpected(EngineError::diverged);
         return Done{};
     }
 

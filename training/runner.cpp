@@ -3,11 +3,8 @@
 #include "training/runner.hpp"
 
 #include <algorithm>
-#include <deque>
 
 #include "core/assert.hpp"
-#include "training/numerics/float_mode.hpp"
-#include "training/reference/attention.hpp"
 #include "training/reference/operators.hpp"
 
 namespace trainyard::training {
@@ -16,35 +13,6 @@ namespace {
 MatrixShape matrix(const Shape& s) {
     return {s.rows, s.cols};
 }
-
-/// Inputs and outputs of one call in host memory, for an operator that the device does not have.
-class HostCopies {
-public:
-    HostCopies(Backend& backend, const OpCall& call) : backend_(backend), call_(call), host_(call) {
-        for (size_t i = 0; i < call.inputs; ++i) {
-            auto& copy = copies_.emplace_back(call.in_shape[i].count());
-            backend.download(copy.data(), call.in[i], copy.size() * sizeof(float));
-            host_.in[i] = copy.data();
-        }
-        for (size_t i = 0; i < call.outputs; ++i)
-            host_.out[i] = copies_.emplace_back(call.out_shape[i].count()).data();
-    }
-    /// True if the operator met an Inf or NaN.
-    template <class Body>
-    bool run(const Body& body) {
-        const FloatModeGuard mode;
-        const bool nonfinite = body(host_);
-        for (size_t i = 0; i < call_.outputs; ++i)
-            backend_.upload(call_.out[i], host_.out[i], call_.out_shape[i].count() * sizeof(float));
-        return nonfinite;
-    }
-
-private:
-    Backend& backend_;
-    const OpCall& call_;
-    OpCall host_;
-    std::deque<std::vector<float>> copies_;
-};
 }  // namespace
 
 GraphRunner::GraphRunner(Backend& backend, Graph graph, size_t node_count,
@@ -100,26 +68,15 @@ OpCall GraphRunner::call_of(const Node& n, const RunContext& c) const {
 }
 
 void GraphRunner::run_general(const Node& n, const RunContext& c) {
-    const OpCall call = call_of(n, c);
-    if (backend_.has(n.op)) return backend_.apply(call);
-    HostCopies host(backend_, call);
-    host_nonfinite_ |= host.run([](const OpCall& on_host) { return reference::apply(on_host); });
+    backend_.apply(call_of(n, c));
 }
 
 void GraphRunner::run_attention(const Node& n, const RunContext& c) {
     const bool forward = n.op == Op::attention || n.op == Op::attention_full;
     const AttentionShape s = attention_shape(graph_, n, n.inputs[forward ? 0 : 3]);
     const AttentionNoise noise{c.seed, c.step_word, n.attributes[1], n.attributes[2]};
-    if (s.causal || backend_.has(Op::attention_full)) {
-        if (forward) return backend_.attention(out(n, 0), out(n, 1), in(n, 0), s);
-        return backend_.attention_grad(out(n, 0), {in(n, 0), in(n, 1), in(n, 2), in(n, 3)}, s,
-                                       noise);
-    }
-    HostCopies host(backend_, call_of(n, c));
-    host_nonfinite_ |= host.run([&](const OpCall& h) {
-        if (forward) return reference::attention(h.out[0], h.out[1], h.in[0], s);
-        return reference::attention_grad(h.out[0], {h.in[0], h.in[1], h.in[2], h.in[3]}, s, noise);
-    });
+    if (forward) return backend_.attention(out(n, 0), out(n, 1), in(n, 0), s);
+    backend_.attention_grad(out(n, 0), {in(n, 0), in(n, 1), in(n, 2), in(n, 3)}, s, noise);
 }
 
 void GraphRunner::run_forward(const Node& n) {

@@ -50,8 +50,6 @@ public:
     [[nodiscard]] bool ok() const { return arena_.ok(); }
     void bind(uint32_t value, void* memory) { at_[value] = memory; }
     void run(size_t first, size_t last, const RunContext& context);
-    /// Whether an operator that ran on the host met an Inf or NaN since the last call.
-    [[nodiscard]] bool take_nonfinite() { return std::exchange(host_nonfinite_, false); }
     [[nodiscard]] const Graph& graph() const { return graph_; }
     [[nodiscard]] float* floats(uint32_t value) const { return static_cast<float*>(at_[value]); }
 
@@ -73,7 +71,6 @@ private:
     Graph graph_;
     BackendMemory arena_;
     std::vector<void*> at_;
-    bool host_nonfinite_ = false;
 };
 
 }  // namespace trainyard::training

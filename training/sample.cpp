@@ -65,7 +65,7 @@ public:
                           classes * sizeof(float));
         auto status = backend_.finish();
         if (!status) return unexpected(EngineError::device_failed);
-        if (status->nonfinite || runner_.take_nonfinite()) return unexpected(EngineError::diverged);
+        if (status->nonfinite) return unexpected(EngineError::diverged);
         return z;
     }
 

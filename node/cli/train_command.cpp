@@ -2,7 +2,6 @@
 // `trainyard train`, `eval` and `sample`: a run without a chain, its held-out loss, and text or
 // images from a model.
 #include <bit>
-#include <set>
 #include <tuple>
 
 #include <boost/json.hpp>
@@ -32,17 +31,6 @@ std::unique_ptr<training::Backend> backend_for(const training::Program& program,
                                                bool allow_cuda) {
     if (program.recipe == training::Recipe::fp32) return training::make_fp32_backend(threads);
     return verify::make_backend({threads, allow_cuda});
-}
-
-/// Says which operators of the program the device leaves to the CPU.
-void say_host_operators(const Output& out, const training::Program& program,
-                        const training::Backend& backend) {
-    std::set<std::string> names;
-    for (const auto& node : program.nodes)
-        if (!backend.has(node.op)) names.insert(std::string(training::find_op(node.op)->name));
-    std::string text;
-    for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-    if (!names.empty()) out.say(backend.name() + " leaves to the CPU: " + text);
 }
 
 constexpr size_t kMiB = size_t{1} << 20;
@@ -195,7 +183,6 @@ private:
         out_.say("training on " + backend_->name() +
                  (crew_ ? " in " + std::to_string(crew_->size()) + " processes" : "") +
                  ", memory " + std::to_string(forecast_ / kMiB) + " MiB");
-        say_host_operators(out_, program_, *backend_);
         TrainReport report(out_, plan_, program_.run.steps);
         while (run_.state.step < program_.run.steps) {
             auto step = training::run_step(*engine_, run_.state, data_, crew_.get());

@@ -9,16 +9,11 @@
 #include <gtest/gtest.h>
 
 #include "tests/state/failing_kv.hpp"
+#include "tests/state/next_block.hpp"
 #include "state/world.hpp"
 
 namespace trainyard::state {
 namespace {
-
-Address address_at(uint8_t i) {
-    Address address;
-    address.bytes.fill(i);
-    return address;
-}
 
 /// Few accounts, slots and values, so that nodes are superseded and come back.
 StateDiff random_diff(std::mt19937& random, const StateView& before) {
@@ -43,23 +38,12 @@ public:
     Growth(World& world, uint32_t seed) : world_(world), random_(seed) {}
 
     Result<Done, StoreError> grow() {
-        const auto head = world_.head();
-        Block block;
-        Header& header = block.header;
-        header.number = head ? head->header.number + 1 : 0;
-        header.parent_hash = head ? head->hash : Hash{};
-        header.withdrawals_root = kEmptyTrieRoot;
-        header.base_fee_per_gas = 7;
-        block.withdrawals.emplace();
-        Tx tx;
-        tx.nonce = header.number;
-        tx.r = tx.s = 1;
-        block.txs.push_back(tx);
-        const Hash parent = head ? head->header.state_root : kEmptyTrieRoot;
+        Block block = next_block(world_);
+        const Hash parent = head_root(world_);
         auto diff = random_diff(random_, TrieView(world_.nodes(), parent));
         auto update = state_root(parent, diff, world_.nodes());
         if (!update) return unexpected(StoreError{StoreError::Kind::missing, "", "", ""});
-        header.state_root = update->root;
+        block.header.state_root = update->root;
         const std::vector<Receipt> receipts(1);
         return world_.commit_block({block,
                                     receipts,

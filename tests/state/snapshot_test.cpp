@@ -7,33 +7,17 @@
 #include <gtest/gtest.h>
 
 #include "core/rlp.hpp"
+#include "tests/state/next_block.hpp"
 
 namespace trainyard::state {
 namespace {
 
-Address address_at(uint8_t i) {
-    Address address;
-    address.bytes.fill(i);
-    return address;
-}
-
 /// Commits a block with this diff on the head.
 void commit(World& world, StateDiff diff) {
-    const auto head = world.head();
-    Block block;
-    Header& header = block.header;
-    header.number = head ? head->header.number + 1 : 0;
-    header.parent_hash = head ? head->hash : Hash{};
-    header.withdrawals_root = kEmptyTrieRoot;
-    header.base_fee_per_gas = 7;
-    block.withdrawals.emplace();
-    Tx tx;
-    tx.nonce = header.number;
-    tx.r = tx.s = 1;
-    block.txs.push_back(tx);
-    const Hash parent = head ? head->header.state_root : kEmptyTrieRoot;
+    Block block = next_block(world);
+    const Hash parent = head_root(world);
     auto update = *state_root(parent, diff, world.nodes());
-    header.state_root = update.root;
+    block.header.state_root = update.root;
     const std::vector<Receipt> receipts(1);
     Batch extra;
     extra.put(as_bytes("v12345678"), as_bytes("a set"));

@@ -15,16 +15,11 @@
 #include <gtest/gtest.h>
 
 #include "tests/state/failing_kv.hpp"
+#include "tests/state/next_block.hpp"
 #include "tests/state/temporary_folder.hpp"
 
 namespace trainyard::state {
 namespace {
-
-Address address_at(uint8_t i) {
-    Address address;
-    address.bytes.fill(i);
-    return address;
-}
 
 struct Made {
     Block block;
@@ -44,14 +39,9 @@ public:
     explicit Chain(World& world) : world_(world) {}
 
     Made make_next(uint64_t balance) const {
-        const auto head = world_.head();
         Made made;
+        made.block = next_block(world_);
         Header& header = made.block.header;
-        header.number = head ? head->header.number + 1 : 0;
-        header.parent_hash = head ? head->hash : Hash{};
-        header.withdrawals_root = kEmptyTrieRoot;
-        header.base_fee_per_gas = 7;
-        made.block.withdrawals.emplace();
         const auto low = static_cast<uint8_t>(header.number);
         auto& paid = made.diff.accounts[address_at(low)].emplace();
         paid.balance = balance;
@@ -59,10 +49,7 @@ public:
         made.diff.codes[paid.code_hash] = {as_bytes("code").begin(), as_bytes("code").end()};
         auto& slots = made.diff.accounts[address_at(200)].emplace();
         slots.storage[header.number] = header.number + 1;
-        Tx tx;
-        tx.nonce = header.number;
-        tx.r = tx.s = 1;
-        made.block.txs.push_back(tx);
+        Tx tx = tx_of_block(header.number);
         tx.type = TxType::dynamic_fee;
         tx.chain_id = 1;
         made.block.txs.push_back(tx);
@@ -70,8 +57,7 @@ public:
         made.receipts[1].type = TxType::dynamic_fee;
         made.receipts[1].success = true;
         made.receipts[1].logs = {{address_at(3), {kEmptyCodeHash}, {1, 2}}};
-        const Hash parent_root = head ? head->header.state_root : kEmptyTrieRoot;
-        made.update = *state_root(parent_root, made.diff, world_.nodes());
+        made.update = *state_root(head_root(world_), made.diff, world_.nodes());
         header.state_root = made.update.root;
         return made;
     }
