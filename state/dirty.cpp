@@ -27,11 +27,15 @@ void drop_versions(Index& index, const Key& key, uint64_t number) {
 
 }  // namespace
 
+void Dirty::add_nodes(const Layer& layer) {
+    const std::unique_lock lock(mutex_);
+    for (const auto& [hash, node, place] : layer.update->new_nodes)
+        nodes_.insert_or_assign(hash, KnownNode{node, layer.number});
+}
+
 void Dirty::push(Layer layer) {
     const std::unique_lock lock(mutex_);
     ASSERT(layers_.empty() || layer.number == layers_.back().number + 1);
-    for (const auto& [hash, node, place] : layer.update->new_nodes)
-        nodes_.insert_or_assign(hash, KnownNode{node, layer.number});
     for (const auto& [address, change] : layer.diff->accounts)
         add(layer.number, address, change, *layer.update);
     bytes_ += layer.update->new_nodes.bytes() + kNodeBytes * layer.update->new_nodes.size();
@@ -55,15 +59,15 @@ void Dirty::drop_to(uint64_t number) {
         // One block at a time, so that nobody waits long for the lock.
         const std::unique_lock lock(mutex_);
         if (layers_.empty() || layers_.front().number > number) return;
+        const NodeMap& nodes = layers_.front().update->new_nodes;
+        bytes_ -= nodes.bytes() + kNodeBytes * nodes.size();
         drop(layers_.front());
         layers_.pop_front();
     }
 }
 
 void Dirty::drop(const Layer& layer) {
-    const NodeMap& nodes = layer.update->new_nodes;
-    bytes_ -= nodes.bytes() + kNodeBytes * nodes.size();
-    for (const auto& [hash, node, place] : nodes) {
+    for (const auto& [hash, node, place] : layer.update->new_nodes) {
         const auto found = nodes_.find(hash);
         if (found != nodes_.end() && found->second.number <= layer.number) nodes_.erase(found);
     }

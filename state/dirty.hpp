@@ -25,6 +25,10 @@ public:
         std::shared_ptr<const StateUpdate> update;
     };
 
+    /// Makes the layer's nodes known. It takes a while and may run before the block is on disk: no
+    /// earlier state refers to them.
+    void add_nodes(const Layer& layer);
+    /// Precondition: its nodes are known.
     void push(Layer layer);
     /// Forgets blocks up to this one: the tables have their states.
     void drop_to(uint64_t number);

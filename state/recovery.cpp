@@ -99,8 +99,10 @@ Result<Done, StoreError> World::Impl::replay(uint64_t number, const Hash& parent
     if (update->root != *due)
         return unexpected(
             malformed("the state changes lead to another state root", block_name(number)));
-    dirty.push({number, std::make_shared<const StateDiff>(*std::move(diff)),
-                std::make_shared<const StateUpdate>(*std::move(update))});
+    Dirty::Layer layer{number, std::make_shared<const StateDiff>(*std::move(diff)),
+                       std::make_shared<const StateUpdate>(*std::move(update))};
+    dirty.add_nodes(layer);
+    dirty.push(std::move(layer));
     return Done{};
 }
 

@@ -11,18 +11,23 @@ namespace trainyard::state {
 namespace {
 
 /// keccak256 of all keys at once, in their order.
-template <class Map, class ToBytes>
-std::vector<Hash> hash_keys(const Map& map, const ToBytes& to_bytes) {
-    using Key = decltype(to_bytes(map.begin()->first));
-    std::vector<Key> keys;
-    keys.reserve(map.size());
-    for (const auto& entry : map) keys.push_back(to_bytes(entry.first));
+template <class Key>
+std::vector<Hash> hash_keys(std::span<const Key> keys) {
     std::vector<BytesView> messages;
     messages.reserve(keys.size());
     for (const Key& key : keys) messages.emplace_back(key.bytes);
     std::vector<Hash> hashes(keys.size());
     keccak256_many(messages, hashes);
     return hashes;
+}
+
+template <class Map, class ToBytes>
+std::vector<Hash> hash_keys(const Map& map, const ToBytes& to_bytes) {
+    using Key = decltype(to_bytes(map.begin()->first));
+    std::vector<Key> keys;
+    keys.reserve(map.size());
+    for (const auto& entry : map) keys.push_back(to_bytes(entry.first));
+    return hash_keys(std::span<const Key>(keys));
 }
 
 /// One account whose storage changes; these are independent of each other.
@@ -125,6 +130,40 @@ Result<std::vector<StorageJob>, TrieError> make_jobs(Trie& accounts, const Hash&
     return jobs;
 }
 
+/// `accounts` at `parent_root`, with whatever of it is loaded, changed by `diff`.
+Result<StateUpdate, TrieError> change_accounts(Trie& accounts, const Hash& parent_root,
+                                               const StateDiff& diff, const NodeSource& nodes,
+                                               const SideBySide& side_by_side) {
+    StateUpdate update;
+    const auto keys = hash_keys(diff.accounts, [](const Address& address) { return address; });
+    auto jobs = make_jobs(accounts, parent_root, diff, keys, side_by_side);
+    if (!jobs) return unexpected(jobs.error());
+    run_storage_jobs(*jobs, nodes, side_by_side);
+    std::vector<Bytes> values(keys.size());
+    NodeMap of_storage;
+    size_t i = 0;
+    for (const auto& [address, change] : diff.accounts) {
+        StorageJob& job = (*jobs)[i];
+        if (job.error) return unexpected(*job.error);
+        of_storage.merge(job.nodes);
+        std::move(job.stale.begin(), job.stale.end(), std::back_inserter(update.stale));
+        if (change) {
+            update.storage_roots.emplace_hint(update.storage_roots.end(), address, job.after);
+            values[i] =
+                encode_account({change->nonce, change->balance, change->code_hash, job.after});
+        }
+        ++i;
+    }
+    const auto put = accounts.put_all(keys, values, side_by_side);
+    if (!put) return unexpected(put.error());
+    update.root = accounts.commit(update.new_nodes, &update.stale, side_by_side);
+    update.new_nodes.merge(of_storage);
+    for (const auto& [hash, code] : diff.codes)
+        update.new_nodes.emplace(hash, std::make_shared<const Bytes>(code),
+                                 std::string(kCodePlace));
+    return update;
+}
+
 }  // namespace
 
 Hash ordered_root(const std::vector<Bytes>& items) {
@@ -159,35 +198,34 @@ std::optional<Account> decode_account(BytesView encoded) {
 
 Result<StateUpdate, TrieError> state_root(const Hash& parent_root, const StateDiff& diff,
                                           const NodeSource& nodes, const SideBySide& side_by_side) {
-    StateUpdate update;
     Trie accounts(nodes, parent_root);
-    const auto keys = hash_keys(diff.accounts, [](const Address& address) { return address; });
-    auto jobs = make_jobs(accounts, parent_root, diff, keys, side_by_side);
-    if (!jobs) return unexpected(jobs.error());
-    run_storage_jobs(*jobs, nodes, side_by_side);
-    std::vector<Bytes> values(keys.size());
-    NodeMap of_storage;
-    size_t i = 0;
-    for (const auto& [address, change] : diff.accounts) {
-        StorageJob& job = (*jobs)[i];
-        if (job.error) return unexpected(*job.error);
-        of_storage.merge(job.nodes);
-        std::move(job.stale.begin(), job.stale.end(), std::back_inserter(update.stale));
-        if (change) {
-            update.storage_roots.emplace_hint(update.storage_roots.end(), address, job.after);
-            values[i] =
-                encode_account({change->nonce, change->balance, change->code_hash, job.after});
-        }
-        ++i;
+    return change_accounts(accounts, parent_root, diff, nodes, side_by_side);
+}
+
+ParentState::ParentState(const StateView& view, const NodeSource& nodes, const Hash& root)
+    : view_(view), nodes_(nodes), root_(root), trie_(std::make_unique<Trie>(nodes, root)) {}
+
+ParentState::~ParentState() = default;
+
+std::vector<std::optional<Account>> ParentState::accounts(std::span<const Address> addresses,
+                                                          const SideBySide& side_by_side) const {
+    std::vector<std::optional<Account>> out(addresses.size());
+    const auto found = trie_->get_all(hash_keys(addresses), side_by_side);
+    if (!found) {
+        nodes_.report(found.error());
+        return out;
     }
-    const auto put = accounts.put_all(keys, values, side_by_side);
-    if (!put) return unexpected(put.error());
-    update.root = accounts.commit(update.new_nodes, &update.stale, side_by_side);
-    update.new_nodes.merge(of_storage);
-    for (const auto& [hash, code] : diff.codes)
-        update.new_nodes.emplace(hash, std::make_shared<const Bytes>(code),
-                                 std::string(kCodePlace));
-    return update;
+    for (size_t i = 0; i < out.size(); ++i) {
+        if (!(*found)[i]) continue;
+        out[i] = decode_account(*(*found)[i]);
+        if (!out[i]) nodes_.report({TrieError::Kind::bad_node, root_});
+    }
+    return out;
+}
+
+Result<StateUpdate, TrieError> ParentState::change(const StateDiff& diff,
+                                                   const SideBySide& side_by_side) {
+    return change_accounts(*trie_, root_, diff, nodes_, side_by_side);
 }
 
 }  // namespace trainyard::state

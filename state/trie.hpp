@@ -59,9 +59,6 @@ private:
     const NodeMap& map_;
 };
 
-/// Calls `work` on several threads at once, and returns when all calls have returned.
-using SideBySide = std::function<void(const std::function<void()>& work)>;
-
 /// A node that a change has superseded: no state after it refers to it at this place.
 struct StaleNode {
     Hash hash;
@@ -139,6 +136,37 @@ struct StateUpdate {
                                                         const StateDiff& diff,
                                                         const NodeSource& nodes,
                                                         const SideBySide& side_by_side = {});
+
+/// The state that a block starts from. Accounts that are asked for together are found by one walk,
+/// and the root after the block begins with the nodes that this walk has loaded.
+class ParentState final : public StateView {
+public:
+    /// `view` reads the state of this root, whose nodes are in `nodes`. Both must outlive this.
+    ParentState(const StateView& view, const NodeSource& nodes, const Hash& root);
+    ~ParentState() override;
+    ParentState(const ParentState&) = delete;
+    ParentState& operator=(const ParentState&) = delete;
+
+    [[nodiscard]] std::optional<Account> account(const Address& address) const override {
+        return view_.account(address);
+    }
+    [[nodiscard]] Uint256 storage(const Address& address, const Uint256& slot) const override {
+        return view_.storage(address, slot);
+    }
+    [[nodiscard]] Bytes code(const Hash& code_hash) const override { return view_.code(code_hash); }
+    /// One caller at a time. An account that cannot be read is absent, and `nodes` is told.
+    [[nodiscard]] std::vector<std::optional<Account>> accounts(
+        std::span<const Address> addresses, const SideBySide& side_by_side = {}) const override;
+    /// What state_root gives. Call it once, as the last.
+    [[nodiscard]] Result<StateUpdate, TrieError> change(const StateDiff& diff,
+                                                        const SideBySide& side_by_side = {});
+
+private:
+    const StateView& view_;
+    const NodeSource& nodes_;
+    const Hash root_;
+    const std::unique_ptr<Trie> trie_;  ///< of the accounts
+};
 
 /// Calls `visit` for every node of a trie in the order of their keys (parents first), with the
 /// nibbles that lead to it; embedded nodes come with their parents. Ends early where it says false.

@@ -2,6 +2,8 @@
 // Diffs on diffs, and a diff laid over a view.
 #include "state/view.hpp"
 
+#include <atomic>
+
 namespace trainyard::state {
 namespace {
 
@@ -15,6 +17,20 @@ AccountChange merge_change(AccountChange earlier, const AccountChange& later) {
 }
 
 }  // namespace
+
+std::vector<std::optional<Account>> StateView::accounts(std::span<const Address> addresses,
+                                                        const SideBySide& side_by_side) const {
+    std::vector<std::optional<Account>> found(addresses.size());
+    std::atomic<size_t> next = 0;
+    const auto read = [&] {
+        for (size_t i = next++; i < found.size(); i = next++) found[i] = account(addresses[i]);
+    };
+    if (side_by_side)
+        side_by_side(read);
+    else
+        read();
+    return found;
+}
 
 StateDiff merge(StateDiff earlier, const StateDiff& later) {
     for (const auto& [address, change] : later.accounts) {

@@ -2,8 +2,11 @@
 // A read-only world goes in, a diff comes out: the two types between execution and the store.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "core/bytes.hpp"
 #include "core/hash.hpp"
@@ -19,6 +22,9 @@ struct Account {
     bool operator==(const Account&) const = default;
 };
 
+/// Calls `work` on several threads at once, and returns when all calls have returned.
+using SideBySide = std::function<void(const std::function<void()>& work)>;
+
 /// The world at one block. Reads of absent accounts and slots give nullopt and zero.
 class StateView {
 public:
@@ -26,6 +32,9 @@ public:
     [[nodiscard]] virtual std::optional<Account> account(const Address& address) const = 0;
     [[nodiscard]] virtual Uint256 storage(const Address& address, const Uint256& slot) const = 0;
     [[nodiscard]] virtual Bytes code(const Hash& code_hash) const = 0;
+    /// Many accounts, in the order asked for.
+    [[nodiscard]] virtual std::vector<std::optional<Account>> accounts(
+        std::span<const Address> addresses, const SideBySide& side_by_side = {}) const;
 };
 
 struct AccountChange {

@@ -2,6 +2,8 @@
 // Commits and reads; opening is in recovery.cpp, the way to disk in flush.cpp.
 #include "state/world.hpp"
 
+#include <thread>
+
 #include "core/assert.hpp"
 #include "state/world_impl.hpp"
 
@@ -101,6 +103,12 @@ NodePtr World::Impl::find_node(const Hash& hash, std::string_view place) const {
     return found;
 }
 
+void World::Impl::remember_nodes(const Dirty::Layer& layer, bool is_dirty) {
+    if (is_dirty) dirty.add_nodes(layer);
+    for (const auto& [hash, node, place] : layer.update->new_nodes)
+        if (TopNodes::has_room_for(place)) top.put(hash, place, node);
+}
+
 World::World(Kv& kv, const Options& options) : impl_(std::make_unique<Impl>(kv, options)) {}
 World::~World() = default;
 
@@ -120,6 +128,8 @@ Result<Done, StoreError> World::commit_block(const Commit& commit) {
         dirty.bytes >= kBacklog * impl_->options.dirty_bytes)
         if (auto flushed = flush(); !flushed) return flushed;
     const Hash hash = hash_header(header);
+    const Dirty::Layer layer{header.number, commit.diff, commit.update};
+    std::thread remembers([&] { impl_->remember_nodes(layer, before.has_value()); });
     Batch batch;
     if (before)
         batch.put(record_key(Table::diff, header.number), encode_diff(*commit.diff));
@@ -129,14 +139,13 @@ Result<Done, StoreError> World::commit_block(const Commit& commit) {
     if (commit.extra != nullptr)
         batch.entries.insert(batch.entries.end(), commit.extra->entries.begin(),
                              commit.extra->entries.end());
-    if (const auto written = impl_->kv.write(batch, Durability::synced); !written)
-        return unexpected(refused(written.error(), block_name(header.number)));
+    const auto written = impl_->kv.write(batch, Durability::synced);
+    remembers.join();
+    if (!written) return unexpected(refused(written.error(), block_name(header.number)));
     if (before)
-        impl_->dirty.push({header.number, commit.diff, commit.update});
+        impl_->dirty.push(layer);
     else
         impl_->tables_at = header.number;
-    for (const auto& [node_hash, node, place] : commit.update->new_nodes)
-        if (TopNodes::has_room_for(place)) impl_->top.put(node_hash, place, node);
     const std::unique_lock lock(impl_->mutex);
     impl_->head = Head{hash, header};
     return Done{};

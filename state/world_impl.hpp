@@ -50,6 +50,8 @@ struct World::Impl final : NodeSource {
     void compact_if_due();
 
     // --- writing (flush.cpp)
+    /// Beside the write of the block; nodes are named by their hash, so that none is wrong if it fails.
+    void remember_nodes(const Dirty::Layer& layer, bool is_dirty);
     void put_first_state(Batch& batch, const Commit& commit) const;
     [[nodiscard]] Result<Done, StoreError> flush();
     [[nodiscard]] Result<Done, StoreError> write_states(const std::vector<Dirty::Layer>& layers);

@@ -135,15 +135,16 @@ public:
         least.recover.take([&] {
             for (const auto& tx : block.txs) (void)recover_sender(tx);
         });
+        const auto view = *node_.world->view_at(parent.state_root);
+        state::ParentState before(view, node_.world->nodes(), parent.state_root);
         std::optional<consensus::BlockOutcome> outcome;
         std::optional<state::StateUpdate> update;
         double sum = least.execute.take([&] {
-            outcome = *consensus::apply_block(*node_.world->view_at(parent.state_root), parent,
-                                              block, {{}, {}, {}, &executor_, senders_}, config_);
+            outcome = *consensus::apply_block(before, parent, block,
+                                              {{}, {}, {}, &executor_, senders_}, config_);
         });
         sum += least.root.take([&] {
-            update = *state::state_root(parent.state_root, outcome->diff, node_.world->nodes(),
-                                        side_by_side_);
+            update = *before.change(outcome->diff, side_by_side_);
         });
         sum += least.write.take([&] {
             (void)node_.world->commit_block({block,

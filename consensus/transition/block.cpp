@@ -108,38 +108,39 @@ bool is_plain(const std::vector<Tx>& txs) {
     return (all - plain) * kPlainShare <= all;
 }
 
+/// On all threads; of the transactions before the first whose signature is bad.
+std::vector<Address> recover_senders(const std::vector<Tx>& txs, const vm::Rules& rules,
+                                     Executor& executor) {
+    const auto range = rules.low_s_only ? SRange::low_s : SRange::any_s;
+    std::vector<Result<Address, TxError>> found(txs.size(), unexpected(TxError::bad_signature));
+    std::atomic<size_t> next = 0;
+    executor.run([&] {
+        for (size_t i = next++; i < txs.size(); i = next++)
+            found[i] = recover_sender(txs[i], range);
+    });
+    std::vector<Address> senders;
+    senders.reserve(txs.size());
+    for (size_t i = 0; i < found.size() && found[i]; ++i) senders.push_back(*found[i]);
+    return senders;
+}
+
 /// One after the other, with signatures and accounts read on all threads beforehand.
 Result<Done, BlockInvalid> add_all_read_ahead(Execution& e, const state::StateView& parent_state,
                                               const std::vector<Tx>& txs,
                                               std::span<const Address> known, Executor& executor) {
-    struct Ahead {
-        Result<Address, TxError> sender = unexpected(TxError::bad_signature);
-        std::optional<state::Account> from, to;
-    };
-    const auto range = e.context.rules().low_s_only ? SRange::low_s : SRange::any_s;
-    std::vector<Ahead> ahead(txs.size());
-    std::atomic<size_t> next = 0;
-    executor.run([&] {
-        for (size_t i = next++; i < txs.size(); i = next++) {
-            Ahead& a = ahead[i];
-            a.sender =
-                known.empty() ? recover_sender(txs[i], range) : Result<Address, TxError>(known[i]);
-            if (a.sender) a.from = parent_state.account(*a.sender);
-            if (txs[i].to) a.to = parent_state.account(*txs[i].to);
-        }
-    });
-    std::vector<Address> senders;
-    senders.reserve(txs.size());
-    for (size_t i = 0; i < txs.size() && ahead[i].sender; ++i) {
-        senders.push_back(*ahead[i].sender);
-        e.world.preload(senders.back(), ahead[i].from);
-        if (txs[i].to) e.world.preload(*txs[i].to, ahead[i].to);
-    }
-    const size_t signed_well = senders.size();
-    auto added = add_all(e, std::span(txs).first(signed_well), senders);
-    if (!added || signed_well == txs.size()) return added;
+    const state::SideBySide side_by_side = [&](const auto& work) { executor.run(work); };
+    std::vector<Address> recovered;
+    if (known.empty())
+        known = recovered = recover_senders(txs, e.context.rules(), executor);
+    std::vector<Address> ahead(known.begin(), known.end());
+    for (const Tx& tx : txs)
+        if (tx.to) ahead.push_back(*tx.to);
+    const auto accounts = parent_state.accounts(ahead, side_by_side);
+    for (size_t i = 0; i < ahead.size(); ++i) e.world.preload(ahead[i], accounts[i]);
+    auto added = add_all(e, std::span(txs).first(known.size()), known);
+    if (!added || known.size() == txs.size()) return added;
     return unexpected(
-        BlockInvalid{BlockFault::bad_transaction, signed_well, TxInvalid::bad_signature});
+        BlockInvalid{BlockFault::bad_transaction, known.size(), TxInvalid::bad_signature});
 }
 
 Result<Done, BlockInvalid> add_all_at_once(Execution& e, const state::StateView& parent_state,

@@ -52,14 +52,14 @@ Verdict Chain::Impl::run(const Header& header, BytesView body) {
     auto block = join_body(header, body);
     if (!block) return Verdict::invalid;
     const auto view = view_of(*parent);
+    state::ParentState before(*view, *view->nodes(), parent->tip()->block.header.state_root);
     auto outcome = consensus::apply_block(
-        *view, parent->tip()->block.header, *block,
+        before, parent->tip()->block.header, *block,
         {hashes_on(*world, *parent), {}, {}, options.executor, {}, &codes, options.one_by_one},
         options.config);
     if (world->damage()) return Verdict::unavailable;
     if (!outcome) return Verdict::invalid;
-    auto update = state::state_root(parent->tip()->block.header.state_root, outcome->diff,
-                                    *view->nodes(), side_by_side(options.executor));
+    auto update = before.change(outcome->diff, side_by_side(options.executor));
     if (!update) return Verdict::unavailable;
     if (update->root != header.state_root) return Verdict::invalid;
     const auto made = make_chain_block(std::move(*block), std::move(*outcome), std::move(*update));

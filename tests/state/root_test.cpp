@@ -204,6 +204,71 @@ TEST(state_root, is_the_same_on_several_threads) {
     EXPECT_EQ(root, kEmptyTrieRoot);
 }
 
+std::set<std::string> names_of(const std::vector<StaleNode>& nodes) {
+    std::set<std::string> names;
+    for (const auto& node : nodes)
+        names.insert(node.place + std::string(as_text(node.hash.bytes)));
+    return names;
+}
+
+TEST(parent_state, changes_alike_whatever_was_read_before) {
+    const NoNodes none;
+    std::mt19937 random(23);
+    const auto on_two_threads = [](const std::function<void()>& work) {
+        std::thread other(work);
+        work();
+        other.join();
+    };
+    NodeMap nodes;
+    const LayeredNodes source(none, nodes);
+    StateDiff many;
+    std::vector<Address> asked;
+    for (uint64_t i = 0; i < 300; ++i) {
+        const Address address =
+            *fixed_from<Address>(BytesView(keccak256(to_hash(Uint256(i)).bytes).bytes).first(20));
+        if (i < 200) many.accounts[address] = rich(i);
+        if (i % 3 != 0) asked.push_back(address);
+    }
+    asked.push_back(asked.front());  // twice is no harm
+    const auto first = state_root(kEmptyTrieRoot, many, none);
+    ASSERT_TRUE(first);
+    for (const auto& [hash, node, place] : first->new_nodes) nodes.emplace(hash, node, place);
+    const TrieView view(source, first->root);
+    for (int run = 0; run < 20; ++run) {
+        StateDiff diff;
+        for (const auto& [address, change] : many.accounts)
+            if (random() % 4 == 0) diff.accounts[address] = rich(random());
+        if (run % 2 == 0) diff.accounts[many.accounts.begin()->first] = std::nullopt;
+        ParentState parent(view, source, first->root);
+        const auto found = parent.accounts(asked, run < 10 ? SideBySide() : on_two_threads);
+        for (size_t i = 0; i < asked.size(); ++i)
+            ASSERT_EQ(found[i], view.account(asked[i])) << i;
+        const auto update = parent.change(diff, on_two_threads);
+        const auto expected = state_root(first->root, diff, source);
+        ASSERT_TRUE(update && expected);
+        EXPECT_EQ(update->root, expected->root);
+        EXPECT_EQ(update->new_nodes.size(), expected->new_nodes.size());
+        EXPECT_EQ(names_of(update->stale), names_of(expected->stale));
+    }
+}
+
+TEST(parent_state, reports_what_it_could_not_read) {
+    const NoNodes none;
+    struct Told final : NodeSource {
+        NodePtr node(const Hash&, std::string_view) const override { return nullptr; }
+        void report(const TrieError& error) const override { errors.push_back(error); }
+        mutable std::vector<TrieError> errors;
+    } told;
+    const Hash root = keccak256(as_bytes("a root"));
+    const TrieView view(told, root);
+    const ParentState parent(view, told, root);
+    const std::vector<Address> asked{address_at(1), address_at(2)};
+    const auto found = parent.accounts(asked);
+    EXPECT_EQ(found, (std::vector<std::optional<Account>>(2)));
+    ASSERT_EQ(told.errors.size(), 1u);
+    EXPECT_EQ(told.errors[0], (TrieError{TrieError::Kind::missing_node, root}));
+}
+
 TEST(state_root, deleting_everything_gives_the_empty_root) {
     const NoNodes none;
     StateDiff born, gone;
