@@ -4,13 +4,13 @@
 #pragma once
 
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <shared_mutex>
 #include <unordered_map>
 #include <vector>
 
+#include "core/seeded_hasher.hpp"
 #include "state/trie.hpp"
 #include "state/view.hpp"
 
@@ -53,7 +53,11 @@ private:
     struct SlotKey {
         Address address;
         Uint256 slot;
-        auto operator<=>(const SlotKey&) const = default;
+        bool operator==(const SlotKey&) const = default;
+    };
+    struct SlotHasher {
+        SeededHasher hash;
+        size_t operator()(const SlotKey& key) const { return hash(key.address) ^ hash(key.slot); }
     };
     struct KnownNode {
         NodePtr node;
@@ -76,10 +80,9 @@ private:
     mutable std::shared_mutex mutex_;  ///< guards all below
     std::deque<Layer> layers_;
     size_t bytes_ = 0;
-    std::unordered_map<Hash, KnownNode, FixedBytesHasher> nodes_;
-    // Trees, because whoever sends transactions chooses addresses and slots.
-    std::map<Address, std::vector<Version<AccountNow>>> accounts_;
-    std::map<SlotKey, std::vector<Version<Uint256>>> slots_;
+    std::unordered_map<Hash, KnownNode, SeededHasher> nodes_;
+    std::unordered_map<Address, std::vector<Version<AccountNow>>, SeededHasher> accounts_;
+    std::unordered_map<SlotKey, std::vector<Version<Uint256>>, SlotHasher> slots_;
 };
 
 }  // namespace trainyard::state

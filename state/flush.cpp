@@ -135,8 +135,6 @@ Result<Done, StoreError> World::Impl::flush() {
         note(written.error());
         return written;
     }
-    for (const auto& layer : layers)
-        for (const auto& [hash, node, place] : layer.update->new_nodes) cache.put(hash, node);
     dirty.drop_to(layers.back().number);
     return Done{};
 }

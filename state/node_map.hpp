@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/bytes.hpp"
+#include "core/seeded_hasher.hpp"
 
 namespace trainyard::state {
 
@@ -80,7 +81,7 @@ private:
     /// Where `hash` is, or the free place where it belongs.
     [[nodiscard]] size_t place_of(const Hash& hash) const {
         const size_t mask = places_.size() - 1;
-        size_t at = FixedBytesHasher()(hash) & mask;
+        size_t at = hasher_(hash) & mask;
         while (places_[at] != kFree && entries_[places_[at]].hash != hash) at = (at + 1) & mask;
         return at;
     }
@@ -92,6 +93,7 @@ private:
         }
     }
 
+    SeededHasher hasher_;
     std::vector<Entry> entries_;
     std::vector<uint32_t> places_;  ///< index into entries_ or kFree; at most half are taken
     size_t bytes_ = 0;

@@ -2,7 +2,7 @@
 // Commits and reads; opening is in recovery.cpp, the way to disk in flush.cpp.
 #include "state/world.hpp"
 
-#include <thread>
+#include <atomic>
 
 #include "core/assert.hpp"
 #include "state/world_impl.hpp"
@@ -35,6 +35,19 @@ std::optional<StoreError> find_fault(const Commit& commit, const std::optional<H
         return StoreError{StoreError::Kind::malformed, "the state root is not that of the diff",
                           block_name(header.number), "report this as a bug"};
     return std::nullopt;
+}
+
+/// One on a thread of its own, if there are any.
+void run_both(const SideBySide& side_by_side, const std::function<void()>& first,
+              const std::function<void()>& second) {
+    std::atomic<int> next = 0;
+    const auto work = [&] {
+        for (int i = next++; i < 2; i = next++) i == 0 ? first() : second();
+    };
+    if (side_by_side)
+        side_by_side(work);
+    else
+        work();
 }
 
 }  // namespace
@@ -105,8 +118,12 @@ NodePtr World::Impl::find_node(const Hash& hash, std::string_view place) const {
 
 void World::Impl::remember_nodes(const Dirty::Layer& layer, bool is_dirty) {
     if (is_dirty) dirty.add_nodes(layer);
-    for (const auto& [hash, node, place] : layer.update->new_nodes)
-        if (TopNodes::has_room_for(place)) top.put(hash, place, node);
+    for (const auto& [hash, node, place] : layer.update->new_nodes) {
+        if (TopNodes::has_room_for(place))
+            top.put(hash, place, node);
+        else if (place != kCodePlace)
+            cache.put(hash, node);
+    }
 }
 
 World::World(Kv& kv, const Options& options) : impl_(std::make_unique<Impl>(kv, options)) {}
@@ -128,19 +145,23 @@ Result<Done, StoreError> World::commit_block(const Commit& commit) {
         dirty.bytes >= kBacklog * impl_->options.dirty_bytes)
         if (auto flushed = flush(); !flushed) return flushed;
     const Hash hash = hash_header(header);
+    const auto write = [&] {
+        Batch batch;
+        if (before)
+            batch.put(record_key(Table::diff, header.number), encode_diff(*commit.diff));
+        else
+            impl_->put_first_state(batch, commit);
+        put_block(batch, commit, hash);
+        if (commit.extra != nullptr)
+            batch.entries.insert(batch.entries.end(), commit.extra->entries.begin(),
+                                 commit.extra->entries.end());
+        return impl_->kv.write(batch, Durability::synced);
+    };
     const Dirty::Layer layer{header.number, commit.diff, commit.update};
-    std::thread remembers([&] { impl_->remember_nodes(layer, before.has_value()); });
-    Batch batch;
-    if (before)
-        batch.put(record_key(Table::diff, header.number), encode_diff(*commit.diff));
-    else
-        impl_->put_first_state(batch, commit);
-    put_block(batch, commit, hash);
-    if (commit.extra != nullptr)
-        batch.entries.insert(batch.entries.end(), commit.extra->entries.begin(),
-                             commit.extra->entries.end());
-    const auto written = impl_->kv.write(batch, Durability::synced);
-    remembers.join();
+    Result<Done, KvError> written = Done{};
+    run_both(
+        commit.side_by_side, [&] { written = write(); },
+        [&] { impl_->remember_nodes(layer, before.has_value()); });
     if (!written) return unexpected(refused(written.error(), block_name(header.number)));
     if (before)
         impl_->dirty.push(layer);

@@ -53,6 +53,7 @@ struct Commit {
     std::shared_ptr<const StateUpdate> update;  ///< state_root of the diff on the parent's root
     BytesView certificate;                      ///< what makes the block final; empty for genesis
     const Batch* extra = nullptr;               ///< records of others, written in the same batch
+    SideBySide side_by_side = {};  ///< threads to note nodes in memory while the batch is written
 };
 
 /// One thread commits and one (the same or another) flushes; all threads may read meanwhile.

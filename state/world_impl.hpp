@@ -50,7 +50,7 @@ struct World::Impl final : NodeSource {
     void compact_if_due();
 
     // --- writing (flush.cpp)
-    /// Beside the write of the block; nodes are named by their hash, so that none is wrong if it fails.
+    /// Nodes are named by their hash: none is wrong if the block does not get to disk.
     void remember_nodes(const Dirty::Layer& layer, bool is_dirty);
     void put_first_state(Batch& batch, const Commit& commit) const;
     [[nodiscard]] Result<Done, StoreError> flush();

@@ -143,15 +143,15 @@ public:
             outcome = *consensus::apply_block(before, parent, block,
                                               {{}, {}, {}, &executor_, senders_}, config_);
         });
-        sum += least.root.take([&] {
-            update = *before.change(outcome->diff, side_by_side_);
-        });
+        sum += least.root.take([&] { update = *before.change(outcome->diff, side_by_side_); });
         sum += least.write.take([&] {
             (void)node_.world->commit_block({block,
                                              outcome->receipts,
                                              shared(std::move(outcome->diff)),
                                              shared(*std::move(update)),
-                                             {}});
+                                             {},
+                                             nullptr,
+                                             side_by_side_});
         });
         least.sums.push_back(sum);
     }

@@ -130,8 +130,7 @@ Result<Done, BlockInvalid> add_all_read_ahead(Execution& e, const state::StateVi
                                               std::span<const Address> known, Executor& executor) {
     const state::SideBySide side_by_side = [&](const auto& work) { executor.run(work); };
     std::vector<Address> recovered;
-    if (known.empty())
-        known = recovered = recover_senders(txs, e.context.rules(), executor);
+    if (known.empty()) known = recovered = recover_senders(txs, e.context.rules(), executor);
     std::vector<Address> ahead(known.begin(), known.end());
     for (const Tx& tx : txs)
         if (tx.to) ahead.push_back(*tx.to);

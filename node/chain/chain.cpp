@@ -86,7 +86,8 @@ Result<Done, ChainError> Chain::Impl::commit_one(const ChainBlockPtr& block,
                                            {block, &block->diff},
                                            {block, &block->update},
                                            certificate,
-                                           &extra});
+                                           &extra,
+                                           side_by_side(&commit_threads)});
     if (!done) return unexpected(store_error(done.error()));
     if (sets) sets->on_final(Height{block->height()});
     keeper.wake();

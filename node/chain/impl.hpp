@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "node/chain/chain.hpp"
+#include "node/chain/executor.hpp"
 #include "node/chain/store.hpp"
 #include "node/chain/store_keeper.hpp"
 #include "node/chain/tree.hpp"
@@ -78,6 +79,8 @@ struct Chain::Impl {
     vm::CodeCache codes;
     Hash genesis_hash;
     Listener listener;
+
+    ThreadExecutor commit_threads{2};  ///< not the blocks' threads, which one block may have long
 
     std::mutex commit_mutex;   ///< one thread makes blocks final at a time; taken before `mutex`
     mutable std::mutex mutex;  ///< guards tree and latest

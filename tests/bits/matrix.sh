@@ -15,7 +15,7 @@ run() { # ranks, then a command
     ranks=$1
     shift
     [ "$ranks" -eq 1 ] && { "$@"; return; }
-    mpirun --allow-run-as-root --oversubscribe -n "$ranks" "$@"
+    mpirun --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 -n "$ranks" "$@"
 }
 
 row() { # compiler, level, path, threads, ranks

@@ -206,8 +206,7 @@ TEST(state_root, is_the_same_on_several_threads) {
 
 std::set<std::string> names_of(const std::vector<StaleNode>& nodes) {
     std::set<std::string> names;
-    for (const auto& node : nodes)
-        names.insert(node.place + std::string(as_text(node.hash.bytes)));
+    for (const auto& node : nodes) names.insert(node.place + std::string(as_text(node.hash.bytes)));
     return names;
 }
 
@@ -241,8 +240,7 @@ TEST(parent_state, changes_alike_whatever_was_read_before) {
         if (run % 2 == 0) diff.accounts[many.accounts.begin()->first] = std::nullopt;
         ParentState parent(view, source, first->root);
         const auto found = parent.accounts(asked, run < 10 ? SideBySide() : on_two_threads);
-        for (size_t i = 0; i < asked.size(); ++i)
-            ASSERT_EQ(found[i], view.account(asked[i])) << i;
+        for (size_t i = 0; i < asked.size(); ++i) ASSERT_EQ(found[i], view.account(asked[i])) << i;
         const auto update = parent.change(diff, on_two_threads);
         const auto expected = state_root(first->root, diff, source);
         ASSERT_TRUE(update && expected);

@@ -28,8 +28,18 @@ struct Made {
     StateUpdate update;
 
     Commit commit(BytesView certificate) const {
-        return {block, receipts, std::make_shared<const StateDiff>(diff),
-                std::make_shared<const StateUpdate>(update), certificate};
+        return {block,
+                receipts,
+                std::make_shared<const StateDiff>(diff),
+                std::make_shared<const StateUpdate>(update),
+                certificate,
+                nullptr,
+                on_two_threads};
+    }
+    static void on_two_threads(const std::function<void()>& work) {
+        std::thread other(work);
+        work();
+        other.join();
     }
 };
 
