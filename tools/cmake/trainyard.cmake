@@ -56,7 +56,7 @@ if(unsafe_float)
 endif()
 
 # CUDA is optional: AUTO takes a toolkit where there is one, ON insists, OFF does without.
-set(TRAINYARD_CUDA_ARCHITECTURES "80;90;120" CACHE STRING "CUDA architectures to compile for")
+set(TRAINYARD_CUDA_ARCHITECTURES "80;86;89;90a;120" CACHE STRING "CUDA architectures to compile for")
 set(TRAINYARD_HAS_CUDA OFF)
 if(NOT TRAINYARD_CUDA STREQUAL "OFF")
   if(NOT CMAKE_CUDA_COMPILER AND EXISTS /usr/local/cuda/bin/nvcc)
