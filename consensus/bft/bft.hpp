@@ -53,13 +53,12 @@ public:
                                       const CompactSig& signature) const = 0;
     [[nodiscard]] virtual std::optional<Hash> verify_vrf(const PublicKey& key, BytesView alpha,
                                                          const vrf::Proof& proof) const = 0;
-    /// The body decodes and is the one that the header commits to (its transactions root).
+    /// The body decodes and is the one that the header commits to, by every root over it: a body
+    /// that passes makes the verdict of an execution a verdict on the header.
     [[nodiscard]] virtual bool is_body_of(const Header& header, BytesView body) const = 0;
-    /// The cheap half of validity: the header may follow `parent`, and the body (it passed
-    /// is_body_of) looks right. No execution. Parent hash, number, seal and beacon are the
-    /// machine's to check.
-    [[nodiscard]] virtual bool is_plausible(const Header& parent, const Header& header,
-                                            BytesView body) const = 0;
+    /// What can be said without the body: the header may follow `parent`. Parent hash, number,
+    /// seal and beacon are the machine's to check; all the rest is the execution's.
+    [[nodiscard]] virtual bool is_plausible(const Header& parent, const Header& header) const = 0;
     /// False: nothing is wrong with the block, but this node is to vote for none like it (its halt
     /// height, a fork that it does not know). It then waits, and gives the view up by its timers.
     [[nodiscard]] virtual bool may_vote_for(const Header&) const { return true; }
@@ -136,6 +135,7 @@ struct Timeout {
 struct BuiltBlock {
     Epoch epoch;
     View view;
+    Hash parent;
     BlockPtr block;  ///< already executed here
 };
 enum class Verdict : uint8_t {
@@ -186,7 +186,8 @@ struct SetTimer {
     TimerId id;
     uint64_t after_ms = 0;
 };
-/// Build and execute a block on `parent`; answer with BuiltBlock.
+/// Build and execute a block on `parent`, which was executed here; answer with BuiltBlock. A newer
+/// Build makes this one needless.
 struct Build {
     Epoch epoch;
     View view;

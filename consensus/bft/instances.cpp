@@ -39,7 +39,10 @@ std::vector<Effect> Instances::step(const Input& input) {
 }
 
 void Instances::feed(const Input& input) {
-    auto effects = machine_->step(input);
+    emit_all(machine_->step(input));
+}
+
+void Instances::emit_all(std::vector<Effect> effects) {
     out_.insert(out_.end(), std::make_move_iterator(effects.begin()),
                 std::make_move_iterator(effects.end()));
 }
@@ -66,9 +69,7 @@ void Instances::go_on() {
     while (machine_->is_finished()) {
         pace_ = machine_->paced_view();
         begin(machine_->final_point(), machine_->silent());
-        auto effects = machine_->begin(pace_.has_value());
-        out_.insert(out_.end(), std::make_move_iterator(effects.begin()),
-                    std::make_move_iterator(effects.end()));
+        emit_all(machine_->begin(pace_.has_value()));
         replay();
     }
 }
@@ -83,11 +84,15 @@ void Instances::replay() {
 }
 
 void Instances::on(const Received& input) {
-    const auto epoch = epoch_of_message(input.message);
     if (const auto* scatter = std::get_if<Scatter>(&input.message))
-        return gather(input.from, *epoch, *scatter);
+        return gather(input.from, *scatter);
     if (const auto* shards = std::get_if<Shards>(&input.message))
-        return gather(input.from, *epoch, *shards);
+        return gather(input.from, *shards);
+    take(input);
+}
+
+void Instances::take(const Received& input) {
+    const auto epoch = epoch_of_message(input.message);
     if (!epoch || *epoch == epoch_) return feed(input);
     *epoch < epoch_ ? meet_older(input, *epoch) : meet_newer(input, *epoch);
 }
@@ -127,6 +132,10 @@ void Instances::meet_newer(const Received& input, Epoch epoch) {
     out_.push_back(Send{input.from, machine_->own_status()});
 }
 
+View Instances::current_view(Epoch epoch) const {
+    return epoch == epoch_ ? machine_->standing().view : View{1};
+}
+
 Relay* Instances::relay_of(Epoch epoch) {
     if (epoch != epoch_ && epoch != epoch_ + 1) return nullptr;
     if (const auto found = relays_.find(epoch); found != relays_.end()) return &found->second;
@@ -135,18 +144,47 @@ Relay* Instances::relay_of(Epoch epoch) {
     return &relays_.emplace(epoch, Relay(epoch, set, self, params_)).first->second;
 }
 
-/// A scattered proposal, or shards of one: what is complete goes on as a whole proposal.
-template <class Part>
-void Instances::gather(const Peer& from, Epoch epoch, const Part& part) {
+/// Whether the sender of a scattered proposal leads its view, as far as is known here.
+bool Instances::is_leader(const Scatter& proposal, Epoch epoch) {
+    const View view = decode_seal(proposal.header.extra_data)->view;
+    return epoch == epoch_ ? machine_->is_leader(proposal.leader, proposal.header.parent_hash, view)
+                           : leads_early(proposal.leader, view);
+}
+
+/// The same of an early view of the next epoch.
+bool Instances::leads_early(ValidatorIndex who, View view) {
+    if (!next_) next_ = sets_.of_epoch(epoch_ + 1);
+    const auto seed = machine_->next_epochs_seed();
+    return view.value <= kEarlyViewsMax && (!seed || leader_of(*next_, *seed, view) == who);
+}
+
+void Instances::gather(const Peer& from, const Scatter& part) {
+    const Epoch epoch = *epoch_of_message(part);
     auto* relay = relay_of(epoch);
     const auto sender = relay ? relay->set().find_p2p_key(from) : std::nullopt;
-    if (!sender) return;
-    const View current = epoch == epoch_ ? machine_->standing().view : View{1};
-    auto outcome = relay->on(*sender, part, current);
+    if (sender)
+        act_on(*relay, relay->on(*sender, part, current_view(epoch), is_leader(part, epoch)));
+}
+
+void Instances::gather(const Peer& from, const Shards& part) {
+    auto* relay = relay_of(part.epoch);
+    const auto sender = relay ? relay->set().find_p2p_key(from) : std::nullopt;
+    if (sender) act_on(*relay, relay->on(*sender, part, current_view(part.epoch)));
+}
+
+/// The own shards leave before the vote on them; what is complete goes on as a whole proposal.
+void Instances::act_on(const Relay& relay, Relay::Outcome outcome) {
+    const auto from_leader = [&](ValidatorIndex leader, Message message) {
+        take(Received{relay.set().at(leader).p2p_key, std::move(message)});
+    };
     if (outcome.forward) out_.push_back(Broadcast{std::move(*outcome.forward)});
-    if (!outcome.rebuilt) return;
-    const Peer& leader = relay->set().at(outcome.rebuilt->leader).p2p_key;
-    on(Received{leader, std::move(*outcome.rebuilt)});
+    if (outcome.head) from_leader(outcome.head->leader, std::move(*outcome.head));
+    if (outcome.rebuilt) from_leader(outcome.rebuilt->leader, std::move(*outcome.rebuilt));
+    if (!outcome.refused) return;
+    const auto seal = decode_seal(outcome.refused->header.extra_data);
+    if (seal->epoch == epoch_)
+        emit_all(machine_->refuse_body(seal->view, outcome.refused->leader,
+                                       hash_header(outcome.refused->header)));
 }
 
 void Instances::scatter_large_proposals() {
@@ -172,23 +210,31 @@ void Instances::keep(const Peer& from, const Message& message) {
     if (!next_) next_ = sets_.of_epoch(epoch_ + 1);
     if (!next_->find_p2p_key(from)) return;
     auto& early = early_[from];
-    if (const auto* proposal = std::get_if<Propose>(&message))
-        return keep_proposal(from, *proposal, early);
     const auto* vote = std::get_if<Vote>(&message);
-    if (!vote || early.votes.size() >= kEarlyVotesMax || vote->view.value > kEarlyViewsMax) return;
+    if (!vote) return keep_proposal(from, message, early);
+    if (early.votes.size() >= kEarlyVotesMax || vote->view.value > kEarlyViewsMax) return;
     early.votes.push_back(*vote);
 }
 
-void Instances::keep_proposal(const Peer& from, const Propose& proposal, Early& early) {
-    if (early.proposal || early_proposals_ >= kEarlyProposalsMax) return;
-    if (proposal.justification.size() > kJustificationMax) return;
-    const auto seal = decode_seal(proposal.block->header.extra_data);
-    const auto seed = machine_->next_epochs_seed();
-    if (seal->view.value > kEarlyViewsMax) return;
-    if (seed && leader_of(*next_, *seed, seal->view) != proposal.leader) return;
-    early.proposal = proposal;
+/// One of each peer; the whole one takes the place of the one that came without its body.
+void Instances::keep_proposal(const Peer& from, const Message& message, Early& early) {
+    const auto* whole = std::get_if<Propose>(&message);
+    const auto* part = std::get_if<Scatter>(&message);
+    if (!whole && !part) return;
+    if (early.proposal) {
+        const auto* held = std::get_if<Scatter>(&*early.proposal);
+        if (whole && held && hash_header(held->header) == whole->block->hash)
+            early.proposal = message;
+        return;
+    }
+    const auto& justification = whole ? whole->justification : part->justification;
+    const auto& header = whole ? whole->block->header : part->header;
+    const auto leader = whole ? whole->leader : part->leader;
+    if (early_proposals_ >= kEarlyProposalsMax || justification.size() > kJustificationMax) return;
+    if (!leads_early(leader, decode_seal(header.extra_data)->view)) return;
+    early.proposal = message;
     ++early_proposals_;
-    for (const auto& certificate : proposal.justification)
+    for (const auto& certificate : justification)
         if (certificate->epoch == epoch_ && certificate->kind == VoteKind::finalize)
             return feed(Received{from, Cert{certificate}});
 }

@@ -31,7 +31,7 @@ private:
     /// What one peer said about the next epoch before this one ended here.
     struct Early {
         std::vector<Vote> votes;
-        std::optional<Propose> proposal;
+        std::optional<Message> proposal;  ///< PROPOSE or SCATTER
     };
 
     void on(const Received& input);
@@ -42,17 +42,23 @@ private:
         feed(input);
     }
     void feed(const Input& input);
+    void emit_all(std::vector<Effect> effects);
+    void take(const Received& input);
     void begin(FinalPoint root, std::set<PublicKey> silent);
     void go_on();
     void replay();
     void meet_older(const Received& input, Epoch epoch);
     void meet_newer(const Received& input, Epoch epoch);
     [[nodiscard]] Relay* relay_of(Epoch epoch);
-    template <class Part>
-    void gather(const Peer& from, Epoch epoch, const Part& part);
+    [[nodiscard]] View current_view(Epoch epoch) const;
+    [[nodiscard]] bool is_leader(const Scatter& proposal, Epoch epoch);
+    [[nodiscard]] bool leads_early(ValidatorIndex who, View view);
+    void gather(const Peer& from, const Scatter& part);
+    void gather(const Peer& from, const Shards& part);
+    void act_on(const Relay& relay, Relay::Outcome outcome);
     void scatter_large_proposals();
     void keep(const Peer& from, const Message& message);
-    void keep_proposal(const Peer& from, const Propose& proposal, Early& early);
+    void keep_proposal(const Peer& from, const Message& message, Early& early);
 
     const Params params_;
     const ValidatorSets& sets_;

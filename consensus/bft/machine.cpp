@@ -25,7 +25,7 @@ Machine::Machine(const Params& params, Beginning beginning, const std::vector<Me
       last_seen_(set_.size()) {
     ASSERT(beginning.root.header.number < last_.value);
     view_ = tree_.root().view + 1;
-    highest_notarized_ = tree_.root().view;
+    highest_certified_ = tree_.root().view;
     recover(records);
     for (ValidatorIndex i = 0; i < set_.size(); ++i)
         if (beginning.silent.count(set_.at(i).consensus_key) == 0) last_seen_[i] = view_;
@@ -112,32 +112,6 @@ void Machine::on(const Timeout& input) {
     }
 }
 
-void Machine::on(const BuiltBlock& input) {
-    if (input.epoch != epoch_ || input.view != view_) return;
-    if (!requested_ || requested_->view != view_) return;
-    if (has_cast(VoteKind::notarize, view_) || has_cast(VoteKind::nullify, view_)) return;
-    if (!input.block || !is_as_requested(*input.block)) {
-        nullify(Cause::cannot_build);
-        return;
-    }
-    const BlockPtr block = input.block;
-    if (!checks_.may_vote_for(block->header)) return;
-    const auto* entry = tree_.insert(block);
-    if (!entry) {
-        nullify(Cause::cannot_build);
-        return;
-    }
-    const auto parent = tree_.find(block->header.parent_hash);
-    tree_.set_execution(block->hash, Execution::valid);
-    Propose proposal{block, justify(*parent, view_), *self_, {}};
-    const View view = view_;
-    persist(view, BlockMessage{block}, false);
-    if (!cast(VoteKind::notarize, view, block->hash, false)) return;
-    proposal.signature = book_.open(view).vote(VoteKind::notarize, proposal.leader)->signature;
-    emit(Broadcast{std::move(proposal)});
-    start_pace(view + 1);
-}
-
 void Machine::on(const BlockVerdict& input) {
     const auto* entry = tree_.find(input.block);
     if (!entry || entry->execution != Execution::running) return;
@@ -163,7 +137,9 @@ void Machine::on(const Synced& input) {
 void Machine::enter(View view, bool after_success) {
     if (view <= view_) return;
     view_ = view;
-    requested_.reset();
+    const bool built_early =
+        requested_ && requested_->view == view_ && requested_->parent == tip().block->hash;
+    if (!built_early) requested_.reset();
     withheld_ = {};
     proof_withheld_ = false;
     asked_views_.clear();
@@ -185,7 +161,7 @@ void Machine::arm_timers(bool after_success) {
 }
 
 uint64_t Machine::scaled_delta_ms() const {
-    const View below = std::min(highest_notarized_, view_ - 1);
+    const View below = std::min(highest_certified_, view_ - 1);
     const uint64_t failed = view_ - below - 1;
     return params_.delta_ms * std::min<uint64_t>(4 + failed, 32) / 4;
 }
@@ -219,6 +195,11 @@ ValidatorIndex Machine::current_leader() const {
     return tree_.leader_above(tip(), view_);
 }
 
+bool Machine::is_leader(ValidatorIndex who, const Hash& parent, View view) const {
+    const auto* known = tree_.find(parent);
+    return tree_.leader_above(known ? *known : tip(), view) == who;
+}
+
 const Peer& Machine::peer_of(ValidatorIndex validator) const {
     return set_.at(validator).p2p_key;
 }
@@ -237,7 +218,7 @@ void Machine::settle() {
         changed = finalize_ready() || changed;
         if (finished_) return;
         changed = notarize_ready() || changed;
-        changed = propose_ready() || changed;
+        changed = lead() || changed;
     }
 }
 

@@ -57,6 +57,11 @@ public:
     /// Whether one more request of a peer is to be answered; counts it.
     [[nodiscard]] bool is_answered(const Peer& peer);
     [[nodiscard]] Status own_status() const;
+    /// Whether a validator would lead a view above the block of that hash, as far as is known here.
+    [[nodiscard]] bool is_leader(ValidatorIndex who, const Hash& parent, View view) const;
+    /// The shards that a leader gave of its block of a view come from no body.
+    [[nodiscard]] std::vector<Effect> refuse_body(View view, ValidatorIndex leader,
+                                                  const Hash& block);
 
     [[nodiscard]] Standing standing() const;
     [[nodiscard]] Waiting waiting() const;
@@ -68,7 +73,6 @@ private:
     void on(const Received& input);
     void on(const PeerConnected& input);
     void on(const Timeout& input);
-    void on(const BuiltBlock& input);
     void on(const BlockVerdict& input);
     void on(const Synced& input);
     void enter(View view, bool after_success);
@@ -87,7 +91,9 @@ private:
     void on_message(const Peer& from, const Vote& vote);
     void on_message(const Peer& from, const Cert& message);
     [[nodiscard]] bool may_vote() const { return signer_ != nullptr && self_.has_value(); }
-    [[nodiscard]] bool has_cast(VoteKind kind, View view) const;
+    [[nodiscard]] const Vote* own_vote(VoteKind kind, View view) const;
+    [[nodiscard]] bool has_cast(VoteKind kind, View view) const { return own_vote(kind, view); }
+    [[nodiscard]] bool has_voted(View view) const;
     /// False, and not asked again before the next retry or view, if the signer does not sign.
     bool cast(VoteKind kind, View view, const Hash& block, bool tell);
     bool nullify(Cause cause);
@@ -111,11 +117,17 @@ private:
 
     // machine_blocks.cpp: proposals, execution, certifying, finality
     void on_message(const Peer& from, const Propose& message);
+    /// A proposal whose body comes by shards: relay.hpp then gives it as a Propose, or refuses it.
+    void on_message(const Peer& from, const Scatter& message);
+    void on_message(const Peer&, const Shards&) {}  // relay.hpp gathers them
     void on_message(const Peer& from, const Repropose& message);
-    void on_message(const Peer&, const Scatter&) {}  // relay.hpp makes a Propose of it
-    void on_message(const Peer&, const Shards&) {}
+    void take_proposal(const Peer& from, PendingProposal proposal, const CompactSig& signature,
+                       const std::vector<CertPtr>& justification);
+    void refuse(View view, ValidatorIndex leader, const Hash& block);
     [[nodiscard]] bool is_near(View view) const;
-    [[nodiscard]] bool store_proposal(const Propose& message, const Seal& seal);
+    [[nodiscard]] bool store_proposal(PendingProposal proposal);
+    TreeBlock* add_block(const BlockPtr& block);
+    [[nodiscard]] bool connect_voted();
     [[nodiscard]] bool connect_blocks();
     enum class Connecting { known, added, waiting, hopeless };
     [[nodiscard]] Connecting connect_block(const CertPtr& certificate);
@@ -132,15 +144,20 @@ private:
     [[nodiscard]] bool is_news(const Certificate& certificate) const;
     [[nodiscard]] bool follows_rules(const PendingProposal& proposal,
                                      const TreeBlock& parent) const;
+    bool notarize(const Hash& block);
+    [[nodiscard]] BlockPtr find_body(const Hash& hash) const;
+
+    // machine_lead.cpp: building and proposing
+    void on(const BuiltBlock& input);
     void start_pace(View view);
-    bool notarize(const PendingProposal& proposal);
-    bool notarize_again(const Hash& hash);
+    [[nodiscard]] bool lead();
+    bool propose();
+    bool propose_built();
     bool propose_again(const TreeBlock& last);
-    [[nodiscard]] bool propose_ready();
-    bool request_build(const TreeBlock& parent);
+    bool build_early();
+    bool request_build(View view, const TreeBlock& parent);
     [[nodiscard]] bool is_as_requested(const BlockData& block) const;
     [[nodiscard]] std::vector<CertPtr> justify(const TreeBlock& parent, View view) const;
-    [[nodiscard]] BlockPtr find_body(const Hash& hash) const;
 
     // machine_repair.cpp: retries, catch-up, requests of others, recovery
     void on_message(const Peer& from, const GetCert& message);
@@ -152,7 +169,9 @@ private:
     void arm_repair();
     void resend_votes();
     void want(const Hash& hash, const Peer& from, const CertPtr& source);
-    [[nodiscard]] Peer some_signer(const Certificate& certificate) const;
+    [[nodiscard]] Peer some_holder(const Hash& block, const Certificate& source) const;
+    template <class Predicate>
+    [[nodiscard]] Peer next_peer(uint64_t start, const Predicate& fits) const;
     void walk_back(const BlockPtr& orphan, const CertPtr& source);
     void request_views(View first, const Peer& peer);
     [[nodiscard]] bool is_peer(const Peer& peer) const;
@@ -163,15 +182,17 @@ private:
     void recover_votes_and_certificates(const std::vector<Message>& records);
     void recover_blocks(const std::vector<Message>& records);
 
+    /// The last Build; its answer is there once it came, null where there is no block.
     struct Requested {
         View view;
         Hash parent;
         Bytes extra_data;
         Hash prev_randao;
+        std::optional<BlockPtr> answer;
     };
     struct Wanted {
-        CertPtr source;  ///< whoever signed it has the block
-        Peer asked;
+        CertPtr source;  ///< says that the block, or a child of it, is notarized
+        bool is_due;     ///< asked for with the next repair; else after it, as shards may do
     };
 
     const Params params_;
@@ -189,8 +210,8 @@ private:
     Hash tip_;                            ///< certified block of the highest view, or the root
     std::map<View, CertPtr> open_;        ///< notarized or final, not certified here yet
     CertPtr final_target_;                ///< the highest FINALIZATION above the root
-    View highest_notarized_;              ///< for rule 12
-    std::optional<Requested> requested_;  ///< the Build of this view
+    View highest_certified_;              ///< for rule 12: certified here, or final
+    std::optional<Requested> requested_;  ///< for this view, or for the next one
     std::optional<View> paced_view_;      ///< a leader of this view waits for its pace timer
     std::array<bool, 3> withheld_{};      ///< votes that the signer did not sign, by kind
     bool proof_withheld_ = false;         ///< the signer gave no VRF proof

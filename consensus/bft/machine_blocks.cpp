@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Proposals and blocks: reading, notarizing, certifying, finalizing, proposing (rules 2 to 4 and
-// 7).
+// Proposals and blocks: reading, notarizing, certifying, finalizing (rules 3, 4 and 7).
 #include <algorithm>
 
 #include "consensus/bft/machine.hpp"
@@ -9,26 +8,51 @@
 namespace trainyard::consensus::bft {
 
 void Machine::on_message(const Peer& from, const Propose& message) {
-    if (!message.block || message.leader >= set_.size()) return;
-    const auto seal = decode_seal(message.block->header.extra_data);
-    if (!seal || seal->epoch != epoch_ || seal->view <= tree_.root().view) return;
-    if (!is_near(seal->view)) return;
-    if (message.justification.size() > kJustificationMax) return;
-    const Vote vote{VoteKind::notarize,  seal->epoch,    seal->view,
-                    message.block->hash, message.leader, message.signature};
+    if (!message.block) return;
+    take_proposal(from, {message.block, message.leader, Body::here, {}, false}, message.signature,
+                  message.justification);
+}
+
+void Machine::on_message(const Peer& from, const Scatter& message) {
+    take_proposal(from, {make_block(message.header, {}), message.leader, Body::coming, {}, false},
+                  message.signature, message.justification);
+}
+
+void Machine::take_proposal(const Peer& from, PendingProposal proposal, const CompactSig& signature,
+                            const std::vector<CertPtr>& justification) {
+    const auto& block = *proposal.block;
+    const auto seal = decode_seal(block.header.extra_data);
+    if (!seal || seal->epoch != epoch_ || !is_near(seal->view)) return;
+    if (proposal.leader >= set_.size() || justification.size() > kJustificationMax) return;
+    proposal.seal = *seal;
+    const Vote vote{VoteKind::notarize, seal->epoch,     seal->view,
+                    block.hash,         proposal.leader, signature};
     if (!book_.holds(vote) && !is_signed_right(vote)) return;
-    const bool body_fits = checks_.is_body_of(message.block->header, message.block->body);
+    const bool fits = proposal.body != Body::here || checks_.is_body_of(block.header, block.body);
     // A wrong body is the leader's fault only if it came from the leader: the signature does not
     // cover it.
-    if (!body_fits && from != peer_of(message.leader)) return;
+    if (!fits && from != peer_of(proposal.leader)) return;
     take_vote(vote);
-    if (!body_fits) {
-        if (seal->view == view_ && message.leader == current_leader()) nullify(Cause::bad_proposal);
-        return;
-    }
+    if (!fits) return refuse(seal->view, proposal.leader, block.hash);
     // Only one justification a view and proposer is worth the signatures in it.
-    if (!store_proposal(message, *seal)) return;
-    for (const auto& certificate : message.justification) take_certificate(from, certificate);
+    if (!store_proposal(std::move(proposal))) return;
+    for (const auto& certificate : justification) take_certificate(from, certificate);
+}
+
+/// What its leader sent as the body of a block is none. The block may have one all the same, and
+/// be notarized: then it is fetched.
+void Machine::refuse(View view, ValidatorIndex leader, const Hash& block) {
+    if (auto* record = book_.find(view))
+        if (const auto it = record->proposals.find(leader); it != record->proposals.end())
+            if (it->second.block->hash == block && it->second.body == Body::coming)
+                it->second.body = Body::refused;
+    if (view == view_ && leader == current_leader()) nullify(Cause::bad_proposal);
+}
+
+std::vector<Effect> Machine::refuse_body(View view, ValidatorIndex leader, const Hash& block) {
+    refuse(view, leader, block);
+    settle();
+    return std::exchange(out_, {});
 }
 
 bool Machine::is_near(View view) const {
@@ -49,24 +73,47 @@ void Machine::on_message(const Peer& from, const Repropose& message) {
     for (const auto& certificate : message.justification) take_certificate(from, certificate);
 }
 
-bool Machine::store_proposal(const Propose& message, const Seal& seal) {
-    auto& proposals = book_.open(seal.view).proposals;
-    const bool expected = message.leader == tree_.leader_above(tip(), seal.view);
-    if (!expected && proposals.size() >= kProposalsPerViewMax) return false;
-    return proposals.try_emplace(message.leader, PendingProposal{message, seal}).second;
+/// True for a proposal that is new; a body that was missing is kept, too.
+bool Machine::store_proposal(PendingProposal proposal) {
+    auto& kept = book_.open(proposal.seal.view).proposals;
+    if (const auto it = kept.find(proposal.leader); it != kept.end()) {
+        auto& held = it->second;
+        const bool completes = proposal.body == Body::here && held.body != Body::here &&
+                               held.block->hash == proposal.block->hash;
+        if (completes) held.block = proposal.block, held.body = Body::here;
+        return false;
+    }
+    const bool expected = proposal.leader == tree_.leader_above(tip(), proposal.seal.view);
+    if (!expected && kept.size() >= kProposalsPerViewMax) return false;
+    return kept.emplace(proposal.leader, std::move(proposal)).second;
 }
 
+/// A whole block that is not final, wherever it waits.
 BlockPtr Machine::find_body(const Hash& hash) const {
     if (const auto* entry = tree_.find(hash)) return entry->block;
     if (const auto it = orphans_.find(hash); it != orphans_.end()) return it->second;
-    for (const auto& [view, record] : book_.all())
-        for (const auto& [leader, proposal] : record.proposals)
-            if (proposal.message.block->hash == hash) return proposal.message.block;
-    return nullptr;
+    const auto* proposal = book_.find_proposal(hash);
+    return proposal && proposal->body == Body::here ? proposal->block : nullptr;
+}
+
+/// Into the tree, and onto the disk before any vote that follows: whoever votes FINALIZE for a
+/// block, or for a child of it, can give it to others, restarts included.
+TreeBlock* Machine::add_block(const BlockPtr& block) {
+    auto* entry = tree_.insert(block);
+    if (entry) persist(entry->view, BlockMessage{block}, false);
+    return entry;
+}
+
+/// The block voted for is executed while the votes of the others are on their way.
+bool Machine::connect_voted() {
+    const Vote* own = own_vote(VoteKind::notarize, view_);
+    if (!own || tree_.find(own->block)) return false;
+    const BlockPtr block = find_body(own->block);
+    return block && add_block(block);
 }
 
 bool Machine::connect_blocks() {
-    bool changed = false;
+    bool changed = connect_voted();
     for (auto it = open_.begin(); it != open_.end();) {
         const auto outcome = connect_block(it->second);
         changed = changed || outcome == Connecting::added;
@@ -102,7 +149,7 @@ Machine::Connecting Machine::connect_block(const CertPtr& certificate) {
         chain.push_back(at);
     }
     for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
-        if (!tree_.insert(*it)) return Connecting::hopeless;
+        if (!add_block(*it)) return Connecting::hopeless;
         orphans_.erase((*it)->hash);
     }
     return Connecting::added;
@@ -140,6 +187,7 @@ bool Machine::certify_ready() {
 
 void Machine::certified(View view, const Hash& hash) {
     if (view > tip().view) tip_ = hash;
+    highest_certified_ = std::max(highest_certified_, view);
     if (view < view_) return;
     const auto& entry = *tree_.find(hash);
     const auto leader = tree_.is_last(entry) ? tree_.leader_above(entry, view) : entry.leader;
@@ -181,9 +229,9 @@ void Machine::forget_finalized() {
         const bool old = it->second->header.number <= root.block->header.number;
         it = old ? orphans_.erase(it) : std::next(it);
     }
-    wanted_.clear();
+    std::erase_if(wanted_, [&](const auto& w) { return w.second.source->view <= root.view; });
     if (tip().view <= root.view) tip_ = root.block->hash;
-    highest_notarized_ = std::max(highest_notarized_, root.view);
+    highest_certified_ = std::max(highest_certified_, root.view);
     for (const auto& [view, record] : book_.all()) {
         const CertPtr certificate = record.block_certificate();
         if (certificate && is_news(*certificate)) open_.emplace(view, certificate);
@@ -199,9 +247,7 @@ bool Machine::is_news(const Certificate& certificate) const {
 }
 
 bool Machine::notarize_ready() {
-    if (!may_vote() || has_cast(VoteKind::notarize, view_)) return false;
-    if (is_withheld(VoteKind::notarize)) return false;
-    if (has_cast(VoteKind::nullify, view_) || has_cast(VoteKind::finalize, view_)) return false;
+    if (!may_vote() || has_voted(view_) || is_withheld(VoteKind::notarize)) return false;
     auto* record = book_.find(view_);
     if (!record) return false;
     for (auto it = record->proposals.begin(); it != record->proposals.end();) {
@@ -215,33 +261,33 @@ bool Machine::notarize_ready() {
             case Reading::invalid:
                 return nullify(Cause::bad_proposal);
             case Reading::good:
-                return notarize(it->second);
+                return notarize(it->second.block->hash);
         }
     }
     for (const auto& [leader, hash] : record->reproposals) {
         const auto reading = read_reproposal(leader, hash);
         if (reading == Reading::invalid) return nullify(Cause::bad_proposal);
-        if (reading == Reading::good) return notarize_again(hash);
+        if (reading == Reading::good) return notarize(hash);
     }
     return false;
 }
 
 Machine::Reading Machine::read_proposal(PendingProposal& proposal) {
-    const auto& header = proposal.message.block->header;
+    const auto& header = proposal.block->header;
     const auto* parent = tree_.find(header.parent_hash);
     if (!parent) {
         if (header.number <= tree_.root().block->header.number) return Reading::drop;
-        request_views(proposal.seal.parent_view, peer_of(proposal.message.leader));
+        request_views(proposal.seal.parent_view, peer_of(proposal.leader));
         return Reading::wait;
     }
     if (!proposal.examined) {
         const auto leader = tree_.leader_above(*parent, proposal.seal.view);
-        if (leader != proposal.message.leader) return Reading::drop;
+        if (leader != proposal.leader) return Reading::drop;
         if (!follows_rules(proposal, *parent)) return Reading::invalid;
         proposal.examined = true;
     }
     if (!checks_.may_vote_for(header)) return Reading::wait;
-    return read_ancestry(*parent, proposal.seal.view, proposal.message.leader);
+    return read_ancestry(*parent, proposal.seal.view, proposal.leader);
 }
 
 /// Rule 10: only the epoch's last block is proposed again.
@@ -272,105 +318,21 @@ Machine::Reading Machine::read_ancestry(const TreeBlock& parent, View view, Vali
 }
 
 bool Machine::follows_rules(const PendingProposal& proposal, const TreeBlock& parent) const {
-    const auto& header = proposal.message.block->header;
+    const auto& header = proposal.block->header;
     const auto& seal = proposal.seal;
     if (tree_.is_last(parent)) return false;
     if (seal.parent_view != parent.view || seal.view <= parent.view) return false;
     if (header.number != parent.block->header.number + 1) return false;
     const Bytes alpha = beacon_alpha(params_.chain.chain_id, params_.chain.genesis_hash,
                                      {header.number}, parent.beacon.tip());
-    const auto beta =
-        checks_.verify_vrf(set_.at(proposal.message.leader).vrf_key, alpha, seal.vrf_proof);
+    const auto beta = checks_.verify_vrf(set_.at(proposal.leader).vrf_key, alpha, seal.vrf_proof);
     if (!beta || header.prev_randao != next_beacon(parent.beacon.tip(), *beta)) return false;
-    return checks_.is_plausible(parent.block->header, header, proposal.message.block->body);
+    return checks_.is_plausible(parent.block->header, header);
 }
 
-bool Machine::notarize(const PendingProposal& proposal) {
-    const BlockPtr block = proposal.message.block;
-    if (!tree_.find(block->hash)) tree_.insert(block);
-    ASSERT(tree_.find(block->hash));
-    // With the vote, so that whoever voted can give the block after a restart.
-    persist(view_, BlockMessage{block}, false);
+bool Machine::notarize(const Hash& block) {
     start_pace(view_ + 1);
-    return cast(VoteKind::notarize, view_, block->hash, true);
-}
-
-bool Machine::notarize_again(const Hash& hash) {
-    start_pace(view_ + 1);
-    return cast(VoteKind::notarize, view_, hash, true);
-}
-
-void Machine::start_pace(View view) {
-    if (params_.block_interval_ms == 0) return;
-    paced_view_ = view;
-    emit(SetTimer{{TimerKind::pace, epoch_, view}, params_.block_interval_ms});
-}
-
-bool Machine::propose_ready() {
-    if (!may_vote() || requested_ || proof_withheld_ || paced_view_ == view_) return false;
-    if (current_leader() != *self_) return false;
-    for (const auto kind : {VoteKind::notarize, VoteKind::nullify, VoteKind::finalize})
-        if (has_cast(kind, view_)) return false;
-    const auto& parent = tip();
-    if (const auto gap = book_.first_gap(parent.view, view_)) {
-        request_views(*gap, some_peer());
-        return false;
-    }
-    if (tree_.is_last(parent)) return propose_again(parent);
-    Header child;
-    child.number = parent.block->header.number + 1;
-    child.timestamp = parent.block->header.timestamp;
-    return checks_.may_vote_for(child) && request_build(parent);
-}
-
-/// Rule 10: nothing follows the epoch's last block in its epoch, so it is voted for once more.
-bool Machine::propose_again(const TreeBlock& last) {
-    if (!checks_.may_vote_for(last.block->header) || is_withheld(VoteKind::notarize)) return false;
-    const View view = view_;
-    Repropose proposal{{}, justify(last, view)};
-    if (!cast(VoteKind::notarize, view, last.block->hash, false)) return false;
-    proposal.vote = *book_.open(view).vote(VoteKind::notarize, *self_);
-    emit(Broadcast{std::move(proposal)});
-    start_pace(view + 1);
-    return true;
-}
-
-bool Machine::request_build(const TreeBlock& parent) {
-    const auto& header = parent.block->header;
-    const Bytes alpha = beacon_alpha(params_.chain.chain_id, params_.chain.genesis_hash,
-                                     {header.number + 1}, parent.beacon.tip());
-    const auto output = signer_->prove(alpha);
-    proof_withheld_ = !output.has_value();
-    if (!output) return false;
-    const Seal seal{epoch_, view_, parent.view, output->proof};
-    requested_ = Requested{view_, parent.block->hash, encode_seal(seal),
-                           next_beacon(parent.beacon.tip(), output->beta)};
-    emit(Build{.epoch = epoch_,
-               .view = view_,
-               .parent = header,
-               .parent_hash = parent.block->hash,
-               .extra_data = requested_->extra_data,
-               .prev_randao = requested_->prev_randao});
-    return true;
-}
-
-bool Machine::is_as_requested(const BlockData& block) const {
-    const auto& header = block.header;
-    return header.parent_hash == requested_->parent &&
-           header.extra_data == requested_->extra_data &&
-           header.prev_randao == requested_->prev_randao;
-}
-
-/// The parent's certificate, and the newest nullifications of the views between.
-std::vector<CertPtr> Machine::justify(const TreeBlock& parent, View view) const {
-    std::vector<CertPtr> out;
-    if (parent.certificate) out.push_back(parent.certificate);
-    const uint64_t between = view - parent.view - 1;
-    const uint64_t count = std::min<uint64_t>(between, kNullificationsPerProposalMax);
-    for (uint64_t back = 1; back <= count; ++back)
-        if (const auto* record = book_.find(view - back))
-            if (const auto& held = record->certificate(VoteKind::nullify)) out.push_back(held);
-    return out;
+    return cast(VoteKind::notarize, view_, block, true);
 }
 
 }  // namespace trainyard::consensus::bft

@@ -2,6 +2,7 @@
 // Repair: retries, catch-up, answers to others, and starting again from the disk (rules 5, 9 and
 // 10).
 #include <algorithm>
+#include <utility>
 
 #include "consensus/bft/machine.hpp"
 
@@ -18,20 +19,35 @@ bool Machine::is_answered(const Peer& peer) {
     return ++answers_[peer] <= kAnswersPerRepairMax;
 }
 
-Peer Machine::some_peer() const {
+/// The first other validator from `start` on, round the set, that fits; zero where none does.
+template <class Predicate>
+Peer Machine::next_peer(uint64_t start, const Predicate& fits) const {
     for (size_t step = 0; step < set_.size(); ++step) {
-        const auto index = static_cast<ValidatorIndex>((rotation_ + step) % set_.size());
-        if (self_ != index) return peer_of(index);
+        const auto index = static_cast<ValidatorIndex>((start + step) % set_.size());
+        if (self_ != index && fits(index)) return peer_of(index);
     }
     return {};
 }
 
-Peer Machine::some_signer(const Certificate& certificate) const {
-    for (size_t step = 0; step < set_.size(); ++step) {
-        const auto index = static_cast<ValidatorIndex>((rotation_ + step) % set_.size());
-        if (self_ != index && certificate.has_signer(index)) return peer_of(index);
-    }
-    return some_peer();
+Peer Machine::some_peer() const {
+    return next_peer(rotation_, [](ValidatorIndex) { return true; });
+}
+
+/// Who has a notarized block. Those who finalize it surely have, and those who voted for a child;
+/// of those who voted for the block itself some may have shards only. Liars say what they like: so
+/// everybody's turn comes.
+Peer Machine::some_holder(const Hash& block, const Certificate& source) const {
+    const auto* record = book_.find(source.view);
+    const auto finalizes = [&](ValidatorIndex i) {
+        const Vote* vote = record ? record->vote(VoteKind::finalize, i) : nullptr;
+        return vote && vote->block == block;
+    };
+    const auto signs = [&](ValidatorIndex i) { return source.has_signer(i); };
+    const uint64_t turn = rotation_ % 3, start = rotation_ / 3;
+    Peer out{};
+    if (turn == 0) out = next_peer(start, finalizes);
+    if (turn <= 1 && out == Peer{}) out = next_peer(start, signs);
+    return out == Peer{} ? next_peer(start, [](ValidatorIndex) { return true; }) : out;
 }
 
 Status Machine::own_status() const {
@@ -130,8 +146,9 @@ void Machine::repair() {
     asked_views_.clear();
     behind_view_ = {};
     for (auto& [hash, wanted] : wanted_) {
-        wanted.asked = some_signer(*wanted.source);
-        if (is_peer(wanted.asked)) emit(Send{wanted.asked, GetBlock{hash}});
+        const Peer holder = some_holder(hash, *wanted.source);
+        if (std::exchange(wanted.is_due, true) && is_peer(holder))
+            emit(Send{holder, GetBlock{hash}});
     }
     std::vector<Hash> again;
     for (const auto& [hash, entry] : tree_.all())
@@ -159,11 +176,14 @@ void Machine::resend_votes() {
     }
 }
 
+/// A block whose shards are on their way is only asked for when they do not come.
 void Machine::want(const Hash& hash, const Peer& from, const CertPtr& source) {
     if (wanted_.count(hash) != 0) return;
-    const auto asked = is_peer(from) ? from : some_signer(*source);
-    wanted_.emplace(hash, Wanted{source, asked});
-    if (is_peer(asked)) emit(Send{asked, GetBlock{hash}});
+    const auto* proposal = book_.find_proposal(hash);
+    const bool is_due = !proposal || proposal->body != Body::coming;
+    wanted_.emplace(hash, Wanted{source, is_due});
+    const auto asked = is_peer(from) ? from : some_holder(hash, *source);
+    if (is_due && is_peer(asked)) emit(Send{asked, GetBlock{hash}});
 }
 
 void Machine::walk_back(const BlockPtr& orphan, const CertPtr& source) {
@@ -171,7 +191,7 @@ void Machine::walk_back(const BlockPtr& orphan, const CertPtr& source) {
     if (gap <= kWalkBackMax) return want(orphan->header.parent_hash, Peer{}, source);
     if (source->kind != VoteKind::finalize || behind_view_ >= source->view) return;
     behind_view_ = source->view;
-    emit(Behind{source, orphan, some_signer(*source)});
+    emit(Behind{source, orphan, some_holder(source->block, *source)});
 }
 
 void Machine::request_views(View first, const Peer& peer) {

@@ -22,10 +22,14 @@ void Machine::on_message(const Peer& from, const Cert& message) {
     take_certificate(from, message.certificate);
 }
 
-bool Machine::has_cast(VoteKind kind, View view) const {
-    if (!self_) return false;
-    const auto* record = book_.find(view);
-    return record && record->vote(kind, *self_);
+const Vote* Machine::own_vote(VoteKind kind, View view) const {
+    const auto* record = self_ ? book_.find(view) : nullptr;
+    return record ? record->vote(kind, *self_) : nullptr;
+}
+
+bool Machine::has_voted(View view) const {
+    return has_cast(VoteKind::notarize, view) || has_cast(VoteKind::nullify, view) ||
+           has_cast(VoteKind::finalize, view);
 }
 
 bool Machine::cast(VoteKind kind, View view, const Hash& block, bool tell) {
@@ -83,10 +87,10 @@ void Machine::act_on_certificate(const Peer& from, const CertPtr& certificate) {
         if (view >= view_) enter(view + 1, false);
         return;
     }
-    highest_notarized_ = std::max(highest_notarized_, view);
     if (is_news(*certificate)) open_.emplace(view, certificate);
     if (!find_body(certificate->block)) want(certificate->block, from, certificate);
     if (certificate->kind != VoteKind::finalize) return;
+    highest_certified_ = std::max(highest_certified_, view);
     if (!final_target_ || view > final_target_->view) final_target_ = certificate;
     if (view >= view_) enter(view + 1, true);
 }

@@ -33,23 +33,27 @@ std::vector<std::pair<ValidatorIndex, Scatter>> Relay::scatter(const Propose& pr
     return out;
 }
 
-Relay::Outcome Relay::on(ValidatorIndex from, const Scatter& message, View current) {
+Relay::Outcome Relay::on(ValidatorIndex from, const Scatter& message, View current,
+                         bool is_leader) {
     Outcome out;
     const auto seal = decode_seal(message.header.extra_data);
     if (from != message.leader || !seal || seal->epoch != epoch_) return out;
     const Hash block = hash_header(message.header);
     auto* entry = admit(from, current, {seal->view, block});
     if (entry == nullptr || entry->head) return out;
-    entry->head = Head{message.header, message.justification, message.leader, message.signature,
-                       message.commitment};
+    entry->head = message;
+    entry->head->shards.clear();
     std::erase_if(entry->gifts,
                   [&](const auto& gift) { return gift.second.commitment != message.commitment; });
     Gift mine{message.commitment, message.shards};
     if (self_ && is_gift_of(*self_, mine)) {
-        out.forward = Shards{epoch_, seal->view, block, message.commitment, message.shards};
+        if (is_leader && passed_on_.emplace(seal->view, from).second) {
+            out.forward = Shards{epoch_, seal->view, block, message.commitment, message.shards};
+            out.head = entry->head;
+        }
         entry->gifts.emplace(*self_, std::move(mine));
     }
-    out.rebuilt = try_rebuild(*entry);
+    try_rebuild(*entry, out);
     return out;
 }
 
@@ -62,7 +66,7 @@ Relay::Outcome Relay::on(ValidatorIndex from, const Shards& message, View curren
     Gift gift{message.commitment, message.shards};
     if (!is_gift_of(from, gift)) return out;
     entry->gifts.emplace(from, std::move(gift));
-    out.rebuilt = try_rebuild(*entry);
+    try_rebuild(*entry, out);
     return out;
 }
 
@@ -82,6 +86,7 @@ void Relay::forget_before(View current) {
     oldest_.value = current.value - kRelayViewsKept;
     const Key first{oldest_, Hash{}};
     entries_.erase(entries_.begin(), entries_.lower_bound(first));
+    passed_on_.erase(passed_on_.begin(), passed_on_.lower_bound({oldest_, 0}));
     for (auto& [sender, keys] : introduced_) keys.erase(keys.begin(), keys.lower_bound(first));
 }
 
@@ -96,22 +101,21 @@ bool Relay::is_gift_of(ValidatorIndex holder, const Gift& gift) const {
     return true;
 }
 
-std::optional<Propose> Relay::try_rebuild(Entry& entry) {
-    if (!entry.head || entry.is_done) return std::nullopt;
+void Relay::try_rebuild(Entry& entry, Outcome& out) const {
+    if (!entry.head || entry.is_done) return;
     size_t count = 0;
     for (const auto& [holder, gift] : entry.gifts) count += gift.shards.size();
-    if (count < plan_.data) return std::nullopt;
+    if (count < plan_.data) return;
     std::vector<Shard> shards;
     for (auto& [holder, gift] : std::exchange(entry.gifts, {}))
         shards.insert(shards.end(), std::make_move_iterator(gift.shards.begin()),
                       std::make_move_iterator(gift.shards.end()));
-    // A commitment to no body is the leader's fault: its view is lost, by the lead timer.
     entry.is_done = true;
     auto body = dispersal::rebuild(entry.head->commitment, plan_, shards);
-    if (!body) return std::nullopt;
+    if (!body) return void(out.refused = entry.head);
     auto& head = *entry.head;
-    return Propose{make_block(std::move(head.header), std::move(*body)),
-                   std::move(head.justification), head.leader, head.signature};
+    out.rebuilt = Propose{make_block(std::move(head.header), std::move(*body)),
+                          std::move(head.justification), head.leader, head.signature};
 }
 
 }  // namespace trainyard::consensus::bft

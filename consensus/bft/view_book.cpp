@@ -34,6 +34,13 @@ ViewRecord* ViewBook::find(View view) {
     return it == views_.end() ? nullptr : &it->second;
 }
 
+const PendingProposal* ViewBook::find_proposal(const Hash& block) const {
+    for (const auto& [view, record] : views_)
+        for (const auto& [leader, proposal] : record.proposals)
+            if (proposal.block->hash == block) return &proposal;
+    return nullptr;
+}
+
 void ViewBook::drop_proposals_below(View view) {
     const auto end = views_.lower_bound(view);
     for (auto it = views_.lower_bound(proposals_from_); it != end; ++it) {

@@ -12,9 +12,17 @@
 
 namespace trainyard::consensus::bft {
 
-/// A proposal that waits for its ancestors, or was looked at already.
+enum class Body : uint8_t {
+    here,
+    coming,   ///< its shards are on their way to here
+    refused,  ///< what its leader sent as the body is none, or another's
+};
+
+/// A proposal that waits for its ancestors or its body, or was looked at already.
 struct PendingProposal {
-    Propose message;
+    BlockPtr block;  ///< without its body unless that is here
+    ValidatorIndex leader = 0;
+    Body body = Body::here;
     Seal seal;
     bool examined = false;  ///< leader, beacon and rules are right
 };
@@ -45,6 +53,8 @@ public:
     [[nodiscard]] const ViewRecord* find(View view) const;
     [[nodiscard]] ViewRecord* find(View view);
     [[nodiscard]] const std::map<View, ViewRecord>& all() const { return views_; }
+    /// The proposal of a block, if one is kept.
+    [[nodiscard]] const PendingProposal* find_proposal(const Hash& block) const;
     void forget_below(View view) { views_.erase(views_.begin(), views_.lower_bound(view)); }
     void drop_proposals_below(View view);
 

@@ -20,7 +20,7 @@ Waiting Machine::waiting() const {
     const auto* own = record && self_ ? record->vote(VoteKind::notarize, *self_) : nullptr;
     if (own) return waiting_for_votes(Need::notarizes, VoteKind::notarize, view_, own->block);
     if (record && !record->proposals.empty()) {
-        const Hash& block = record->proposals.begin()->second.message.block->hash;
+        const Hash& block = record->proposals.begin()->second.block->hash;
         // A follower never notarizes; it waits for those who do.
         if (!may_vote())
             return waiting_for_votes(Need::notarizes, VoteKind::notarize, view_, block);

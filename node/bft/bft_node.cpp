@@ -30,9 +30,8 @@ public:
     [[nodiscard]] bool is_body_of(const Header& header, BytesView body) const override {
         return chain_.is_body_of(header, body);
     }
-    [[nodiscard]] bool is_plausible(const Header& parent, const Header& header,
-                                    BytesView body) const override {
-        return chain_.is_plausible(parent, header, body);
+    [[nodiscard]] bool is_plausible(const Header& parent, const Header& header) const override {
+        return chain_.is_plausible(parent, header);
     }
 
 private:
@@ -202,7 +201,8 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
             [self = shared_from_this(), request, at = std::pair(e.epoch, e.view)] {
                 auto& p = self->parts;
                 const auto source = p.pool.best(request.parent_hash);
-                self->post(cb::BuiltBlock{at.first, at.second, p.chain.build(request, source)});
+                self->post(cb::BuiltBlock{at.first, at.second, request.parent_hash,
+                                          p.chain.build(request, source)});
             });
     }
     void carry_out(const cb::Execute& e) {

@@ -93,8 +93,7 @@ public:
 
     // --- for the vote machine
     [[nodiscard]] bool is_body_of(const Header& header, BytesView body) const;
-    [[nodiscard]] bool is_plausible(const Header& parent, const Header& header,
-                                    BytesView body) const;
+    [[nodiscard]] bool is_plausible(const Header& parent, const Header& header) const;
     [[nodiscard]] Verdict execute(const consensus::bft::BlockData& block);
     /// Null if the parent is unknown here.
     [[nodiscard]] consensus::bft::BlockPtr build(const BuildRequest& request,

@@ -4,6 +4,7 @@
 
 #include "consensus/bft/verify.hpp"
 #include "consensus/rules/block.hpp"
+#include "consensus/rules/work.hpp"
 #include "node/chain/body.hpp"
 #include "node/chain/impl.hpp"
 
@@ -67,15 +68,20 @@ Verdict Chain::Impl::run(const Header& header, BytesView body) {
     return tree.insert(made) ? Verdict::valid : Verdict::unavailable;
 }
 
+/// By every root that the header has over the body: a peer must not be able to spoil a block with
+/// ommers or withdrawals of its own.
 bool Chain::is_body_of(const Header& header, BytesView body) const {
     const auto block = join_body(header, body);
-    return block && consensus::transactions_root(block->txs) == header.transactions_root;
+    if (!block || block->withdrawals.has_value() != header.withdrawals_root.has_value())
+        return false;
+    return consensus::transactions_root(block->txs) == header.transactions_root &&
+           consensus::ommers_hash(block->ommers) == header.ommers_hash &&
+           (!block->withdrawals ||
+            consensus::withdrawals_root(*block->withdrawals) == header.withdrawals_root);
 }
 
-bool Chain::is_plausible(const Header& parent, const Header& header, BytesView body) const {
-    if (!consensus::check_header(header, parent, config())) return false;
-    const auto block = join_body(header, body);
-    return block && consensus::check_body(*block, config()).has_value();
+bool Chain::is_plausible(const Header& parent, const Header& header) const {
+    return consensus::check_header(header, parent, config()).has_value();
 }
 
 Verdict Chain::execute(const cb::BlockData& block) {

@@ -213,7 +213,7 @@ private:
             header.transactions_root = body_root({});
             auto made = cb::make_block(std::move(header), {});
             if (blocks_.size() < kBlocksMax) blocks_.push_back(made);
-            return step(cb::BuiltBlock{asked.epoch, asked.view, made});
+            return step(cb::BuiltBlock{asked.epoch, asked.view, asked.parent_hash, made});
         }
         if (executing_.empty()) return;
         const auto made = executing_.back();

@@ -22,7 +22,7 @@ search() { # DEFINITION or nothing; prints what was searched, and sets `errors`
 
 search ""
 [ "$errors" = 0 ] || { grep "assertion violated" pan.out; exit 1; }
-for broken in FORGET NULLIFY_ALL GAP FAULTY2; do
+for broken in FORGET NULLIFY_ALL GAP BLIND FAULTY2; do
     search "$broken"
     [ "$errors" != 0 ] || { echo "the model does not notice $broken"; exit 1; }
 done

@@ -2,6 +2,7 @@
 // The lies of each behaviour.
 #include "tests/sim/byzantine.hpp"
 
+#include "core/merkle.hpp"
 #include "tests/sim/fake_keys.hpp"
 
 namespace trainyard::sim {
@@ -38,14 +39,60 @@ cb::Propose Liar::other_block(const cb::Propose& proposal, bool wrong_state) con
     return out;
 }
 
-/// The same part with a shard that is none, or with nothing to pass on.
-cb::Scatter Liar::spoiled(cb::Scatter part, Random& random) {
-    if (part.shards.empty()) return part;
+/// The same part with a shard that is none, with nothing to pass on, or of another block.
+cb::Scatter Liar::spoiled(cb::Scatter part, Random& random) const {
+    if (part.shards.empty() || random.one_in(3)) return other_block(std::move(part));
     if (random.one_in(2))
         part.shards.clear();
     else
         part.shards[0].data[0] ^= 1;
     return part;
+}
+
+/// Shards that each open to the root and together give no body.
+cb::Scatter Liar::without_body(cb::Scatter part) const {
+    const auto plan = consensus::dispersal::plan_shards(*seat.set);
+    const auto size = consensus::dispersal::shard_size_bytes(plan, part.commitment.body_size_bytes);
+    std::vector<Bytes> shards(plan.total(), Bytes(size));
+    std::vector<Hash> leaves;
+    uint64_t noise = mix(part.commitment.root[0] + 1u);
+    for (auto& shard : shards) {
+        for (auto& byte : shard) byte = static_cast<uint8_t>(noise = mix(noise));
+        leaves.push_back(merkle::leaf(shard));
+    }
+    const auto paths = merkle::paths(leaves);
+    part.commitment.root = merkle::root(leaves);
+    for (auto& shard : part.shards) {
+        shard.data = shards[shard.index];
+        shard.path = paths[shard.index];
+    }
+    return part;
+}
+
+/// The same shards under a header whose state root is wrong.
+cb::Scatter Liar::other_block(cb::Scatter part) const {
+    part.header.state_root[0] ^= 1;
+    const auto seal = cb::decode_seal(part.header.extra_data);
+    part.signature = vote(VoteKind::notarize, seal->view, hash_header(part.header)).signature;
+    return part;
+}
+
+Outgoing Liar::speak_shards(const std::vector<unsigned>& to, const cb::Scatter& part,
+                            Random& random) const {
+    Outgoing out;
+    const bool for_some = part.commitment.root[1] % 2 == 0;
+    for (const unsigned receiver : to) {
+        cb::Scatter said = part;
+        if (behaviour == Behaviour::withholder && random.one_in(4)) continue;
+        if (behaviour == Behaviour::bad_blocks) said = other_block(std::move(said));
+        if (behaviour == Behaviour::bad_encoder && !(for_some && random.one_in(2)))
+            said = without_body(std::move(said));
+        const bool spoils =
+            behaviour == Behaviour::withholder || behaviour == Behaviour::equivocator;
+        if (spoils && random.one_in(2)) said = spoiled(std::move(said), random);
+        out.emplace_back(receiver, std::move(said));
+    }
+    return out;
 }
 
 Outgoing Liar::speak(const std::vector<unsigned>& to, const cb::Message& message,
@@ -57,13 +104,11 @@ Outgoing Liar::speak(const std::vector<unsigned>& to, const cb::Message& message
         out.emplace_back(to[random.next() % to.size()], message);
         return out;
     }
-    const auto* part = std::get_if<cb::Scatter>(&message);
-    const bool spoils = behaviour == Behaviour::withholder || behaviour == Behaviour::equivocator;
-    if (part && spoils && random.one_in(2)) {
-        if (behaviour == Behaviour::withholder && random.one_in(2)) return out;
-        for (const unsigned receiver : to) out.emplace_back(receiver, spoiled(*part, random));
-        return out;
-    }
+    if (const auto* part = std::get_if<cb::Scatter>(&message))
+        return speak_shards(to, *part, random);
+    const bool gives = std::holds_alternative<cb::Shards>(message) ||
+                       std::holds_alternative<cb::BlockMessage>(message);
+    if (behaviour == Behaviour::hoarder && gives) return out;
     const bool lies =
         proposal && (behaviour == Behaviour::equivocator || behaviour == Behaviour::bad_blocks);
     if (!lies) {
@@ -79,9 +124,10 @@ Outgoing Liar::speak(const std::vector<unsigned>& to, const cb::Message& message
 
 cb::Cert Liar::forge(VoteKind kind, View view, const Hash& block) const {
     const auto signature = vote(kind, view, block).signature;
-    cb::Certificate out{kind, seat.epoch, view, block, seat.set_size, {}, {}};
-    out.signers.resize((seat.set_size + 7) / 8);
-    for (unsigned i = 0; i < seat.set_size; ++i) {
+    const auto size = static_cast<uint16_t>(seat.set->size());
+    cb::Certificate out{kind, seat.epoch, view, block, size, {}, {}};
+    out.signers.resize((size + 7u) / 8);
+    for (unsigned i = 0; i < size; ++i) {
         out.signers[i / 8] |= static_cast<uint8_t>(1U << i % 8);
         out.signatures.push_back(signature);
     }

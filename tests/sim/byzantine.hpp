@@ -19,12 +19,14 @@ enum class Behaviour : uint8_t {
     equivocator,   ///< two blocks in one view, one for each half of the others
     double_voter,  ///< notarizes, finalizes and nullifies everything proposed
     withholder,    ///< its proposals reach one node only
+    hoarder,       ///< passes no shards on, and gives no block to anybody
+    bad_encoder,   ///< its shards come from no body, for everybody or for some
     bad_blocks,    ///< proposes blocks whose state root is wrong
     forger,        ///< answers each proposal with certificates that it signed alone
     jumper,  ///< votes in epochs to come, proposes any block again, says it is in another epoch
     twin,    ///< follows the rules, but twice at a time
 };
-inline constexpr unsigned kBehaviours = 9;  ///< that are drawn: a twin needs its other half
+inline constexpr unsigned kBehaviours = 11;  ///< that are drawn: a twin needs its other half
 
 /// Whom a message goes to; the index of the receiver.
 using Outgoing = std::vector<std::pair<unsigned, consensus::bft::Message>>;
@@ -33,7 +35,7 @@ using Outgoing = std::vector<std::pair<unsigned, consensus::bft::Message>>;
 struct Seat {
     Epoch epoch;
     consensus::ValidatorIndex index = 0;
-    uint16_t set_size = 0;
+    consensus::SetPtr set;
 };
 
 struct Liar {
@@ -56,8 +58,12 @@ private:
     /// `ahead`: in an epoch so far after the one of the seat.
     [[nodiscard]] consensus::bft::Vote vote(consensus::bft::VoteKind kind, View view,
                                             const Hash& block, uint64_t ahead = 0) const;
-    [[nodiscard]] static consensus::bft::Scatter spoiled(consensus::bft::Scatter part,
-                                                         Random& random);
+    [[nodiscard]] Outgoing speak_shards(const std::vector<unsigned>& to,
+                                        const consensus::bft::Scatter& part, Random& random) const;
+    [[nodiscard]] consensus::bft::Scatter spoiled(consensus::bft::Scatter part,
+                                                  Random& random) const;
+    [[nodiscard]] consensus::bft::Scatter without_body(consensus::bft::Scatter part) const;
+    [[nodiscard]] consensus::bft::Scatter other_block(consensus::bft::Scatter part) const;
     [[nodiscard]] consensus::bft::Propose other_block(const consensus::bft::Propose& proposal,
                                                       bool wrong_state) const;
     /// A certificate of everybody in which every signature is this liar's.

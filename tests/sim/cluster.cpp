@@ -77,7 +77,8 @@ void Cluster::draw_chain() {
     if (options_.interval_ms > 0) params_.block_interval_ms = options_.interval_ms;
     params_.mini_epoch_length = random_.between(1, 8);
     params_.skip_after_views = random_.between(4, 16);
-    if (random_.one_in(4)) {  // most bodies travel as shards, however few the validators are
+    if (random_.one_in(2) ||
+        options_.shards) {  // most bodies travel as shards, however few the validators are
         params_.whole_body_max_bytes = 8;
         params_.dispersal_set_min = 2;
     }
@@ -96,6 +97,8 @@ void Cluster::draw_faults() {
                         &faults_.partition, &faults_.crash, &faults_.byzantine})
         *fault = *fault && random_.one_in(2);
     if (options_.mutation == Mutation::send_before_sync) faults_.crash = faults_.torn = true;
+    if (options_.mutation == Mutation::certify_unexecuted) options_.liars = Behaviour::bad_blocks;
+    if (options_.liars) faults_.byzantine = true;
     const bool any = faults_.loss || faults_.delay || faults_.duplicate || faults_.partition ||
                      faults_.crash || options_.mutation != Mutation::none ||
                      options_.twins.count > 0;
@@ -133,6 +136,7 @@ void Cluster::draw_liars(bool too_many) {
         nodes_[i].liar.behaviour =
             too_many ? Behaviour::double_voter
                      : static_cast<Behaviour>(random_.between(1, kBehaviours - 1));
+        if (options_.liars) nodes_[i].liar.behaviour = *options_.liars;
     }
 }
 
@@ -399,7 +403,7 @@ std::optional<Seat> Cluster::seat_of(unsigned index) const {
     const auto set = set_of(index, epoch);
     const auto seat = set->find_address(keys_.validators[node.liar.owner].address);
     if (!seat) return std::nullopt;
-    return Seat{epoch, *seat, static_cast<uint16_t>(set->size())};
+    return Seat{epoch, *seat, set};
 }
 
 /// Liars follow the rules in some epochs, where the sets change; and where they have no vote.

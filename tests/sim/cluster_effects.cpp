@@ -126,7 +126,8 @@ void Cluster::on(unsigned index, const cb::Build& e) {
     const Hash* parent_state = state_of(node, e.parent_hash);
     if (!parent_state) return checker_->fail("asked to build on a block that was not executed");
     if (random_.percent(1))
-        return push(at_ms, index, cb::Input(cb::BuiltBlock{e.epoch, e.view, nullptr}));
+        return push(at_ms, index,
+                    cb::Input(cb::BuiltBlock{e.epoch, e.view, e.parent_hash, nullptr}));
     Bytes body(random_.between(0, 40), 0);
     for (auto& byte : body) byte = static_cast<uint8_t>(random_.next());
     Header header;
@@ -140,7 +141,7 @@ void Cluster::on(unsigned index, const cb::Build& e) {
     header.prev_randao = e.prev_randao;
     const auto block = cb::make_block(std::move(header), std::move(body));
     node.states[block->hash] = block->header.state_root;
-    push(at_ms, index, cb::Input(cb::BuiltBlock{e.epoch, e.view, block}));
+    push(at_ms, index, cb::Input(cb::BuiltBlock{e.epoch, e.view, e.parent_hash, block}));
 }
 
 const Hash* Cluster::state_of(const Node& node, const Hash& block) const {
@@ -156,7 +157,9 @@ void Cluster::on(unsigned index, const cb::Execute& e) {
     const auto& header = e.block->header;
     const Hash* parent_state = state_of(node, header.parent_hash);
     if (!parent_state) return checker_->fail("asked to execute before the parent");
-    const Hash state = state_after(*parent_state, e.block->body);
+    const bool is_blind =
+        options_.mutation == Mutation::certify_unexecuted && index % 2 == 1 && node.honest();
+    const Hash state = is_blind ? header.state_root : state_after(*parent_state, e.block->body);
     auto verdict = state == header.state_root ? cb::Verdict::valid : cb::Verdict::invalid;
     if (random_.percent(1)) verdict = cb::Verdict::unavailable;
     if (verdict == cb::Verdict::valid) node.states[e.block->hash] = state;
@@ -275,6 +278,8 @@ void Cluster::on(unsigned, const cb::Evidence& e) {
 
 void Cluster::on(unsigned, const cb::GaveUp& e) {
     if (e.cause == cb::Cause::no_proposal) ++stats_.no_proposals;
+    if (e.cause == cb::Cause::bad_proposal) ++stats_.bad_proposals;
+    if (e.cause == cb::Cause::bad_block) ++stats_.bad_blocks;
 }
 
 void Cluster::on(unsigned index, const cb::Diverged&) {

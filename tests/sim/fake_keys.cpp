@@ -55,8 +55,7 @@ public:
     [[nodiscard]] bool is_body_of(const Header& header, BytesView body) const override {
         return header.transactions_root == body_root(body);
     }
-    [[nodiscard]] bool is_plausible(const Header& parent, const Header& header,
-                                    BytesView) const override {
+    [[nodiscard]] bool is_plausible(const Header& parent, const Header& header) const override {
         return header.timestamp >= parent.timestamp;
     }
 };

@@ -32,12 +32,14 @@ struct Command {
 
 constexpr const char* kUsage =
     "simulate [--seed N] [--runs M] [--nodes n] [--byzantine f] [--faults LIST] [--heights h]\n"
-    "         [--mutation NAME] [--real-keys] [--churn] [--epoch-length E] [--jobs k] [--verbose]\n"
+    "         [--mutation NAME] [--real-keys] [--churn] [--shards] [--epoch-length E] [--jobs k]\n"
+    "         [--verbose]\n"
     "  LIST: all, none, or some of loss,delay,reorder,duplicate,partition,crash,torn,byzantine\n"
     "  NAME: none, send_before_sync, too_many_byzantine, forget_nullify, trust_signatures, "
     "old_set,\n"
-    "        own_set, start_early\n"
+    "        own_set, start_early, certify_unexecuted\n"
     "  --churn: validators join, leave, are slashed and raised in every epoch\n"
+    "  --shards: bodies travel as shards in every run, not in a quarter of them\n"
     "simulate twins [--nodes n] [--twins t] [--views v] [--samples S] [--epoch-length E]\n"
     "         [--seed N] [--jobs k]\n"
     "  every leader and every split of the nodes in v views, or S of them at random; the first t\n"
@@ -60,7 +62,8 @@ bool parse_mutation(const std::string& word, Mutation& out) {
         {"trust_signatures", Mutation::trust_signatures},
         {"old_set", Mutation::old_set},
         {"own_set", Mutation::own_set},
-        {"start_early", Mutation::start_early}};
+        {"start_early", Mutation::start_early},
+        {"certify_unexecuted", Mutation::certify_unexecuted}};
     const auto it = known.find(word);
     if (it != known.end()) out = it->second;
     return it != known.end();
@@ -107,6 +110,8 @@ bool parse(int argc, char** argv, Command& out) {
             out.options.real_keys = true;
         } else if (name == "--churn") {
             out.options.churn = true;
+        } else if (name == "--shards") {
+            out.options.shards = true;
         } else if (name == "--verbose") {
             out.verbose = true;
         } else {

@@ -58,8 +58,8 @@ public:
     bool is_body_of(const Header& header, BytesView body) const override {
         return inner_.is_body_of(header, body);
     }
-    bool is_plausible(const Header& parent, const Header& header, BytesView body) const override {
-        return inner_.is_plausible(parent, header, body);
+    bool is_plausible(const Header& parent, const Header& header) const override {
+        return inner_.is_plausible(parent, header);
     }
     mutable uint64_t count = 0;
 
@@ -103,6 +103,19 @@ struct Site {
     uint64_t sent_bytes = 0;
     std::map<Hash, Hash> states;
     std::vector<Hash> finals;
+};
+
+/// What happened to a block at one node, in us.
+struct Passage {
+    uint64_t body = 0, executed = 0, certified = 0;
+};
+
+/// A block by itself, and at each node.
+struct Story {
+    unsigned leader = 0;
+    Hash parent;
+    uint64_t born_us = 0;
+    std::map<unsigned, Passage> at;
 };
 
 class World {
@@ -183,7 +196,10 @@ private:
             effects = site.machine->step(
                 cb::Received{keys_.validators[arrival->from].p2p_key, *arrival->message});
         } else {
-            effects = site.machine->step(std::get<cb::Input>(event.what));
+            const auto& input = std::get<cb::Input>(event.what);
+            if (const auto* verdict = std::get_if<cb::BlockVerdict>(&input))
+                stories_[verdict->block].at[event.node].executed = now_us_;
+            effects = site.machine->step(input);
         }
         cost_us += (site.checks->count - before) * options_.verify_us;
         for (const auto& effect : effects)
@@ -235,6 +251,8 @@ private:
             on(node, *build);
         } else if (const auto* execute = std::get_if<cb::Execute>(&effect)) {
             on(node, *execute);
+        } else if (const auto* certified = std::get_if<cb::Certified>(&effect)) {
+            stories_[certified->block->hash].at[node].certified = now_us_;
         } else if (const auto* done = std::get_if<cb::Finalized>(&effect)) {
             on(node, *done);
         } else if (const auto* gone = std::get_if<cb::GaveUp>(&effect)) {
@@ -262,14 +280,18 @@ private:
         const auto block = cb::make_block(std::move(header), std::move(body));
         site.states[block->hash] = block->header.state_root;
         const uint64_t ready_us = site.busy_until_us + options_.execute_us;
-        born_us_[block->hash] = ready_us;
-        push(ready_us, node, cb::Input(cb::BuiltBlock{e.epoch, e.view, block}));
+        auto& story = stories_[block->hash];
+        story.leader = node;
+        story.parent = e.parent_hash;
+        story.born_us = ready_us;
+        push(ready_us, node, cb::Input(cb::BuiltBlock{e.epoch, e.view, e.parent_hash, block}));
     }
 
     /// On a thread of its own, as in a node.
     void on(unsigned node, const cb::Execute& e) {
         auto& site = sites_[node];
         site.states[e.block->hash] = e.block->header.state_root;
+        stories_[e.block->hash].at[node].body = now_us_;
         push(now_us_ + options_.execute_us, node,
              cb::Input(cb::BlockVerdict{e.block->hash, cb::Verdict::valid}));
     }
@@ -281,8 +303,34 @@ private:
         if (chain_.size() < height)
             chain_.push_back(e.block->hash), first_final_us_.push_back(now_us_);
         if (chain_[height - 1] != e.block->hash) failure_ = "two blocks final at one height";
-        if (start_us_ != 0) final_us_.push_back(now_us_ - born_us_.at(e.block->hash));
+        if (start_us_ != 0) final_us_.push_back(now_us_ - stories_.at(e.block->hash).born_us);
         if (++final_count_[height] == options_.nodes) lowest_ = height;
+    }
+
+    /// Over the final blocks that were measured and have a final child.
+    [[nodiscard]] ScaleResult::Stages stages() {
+        ScaleResult::Stages sum;
+        double count = 0;
+        for (size_t height = options_.blocks; height + 1 < chain_.size(); ++height) {
+            const auto& block = stories_.at(chain_[height]);
+            const auto& next = stories_.at(chain_[height + 1]);
+            const auto begun = stories_.at(block.parent).at.find(block.leader);
+            auto end = block.at.find(next.leader);
+            if (begun == stories_.at(block.parent).at.end() || end == block.at.end()) continue;
+            Passage passage = end->second;
+            if (next.leader == block.leader) passage.body = passage.executed = block.born_us;
+            const auto ms = [](uint64_t from, uint64_t to) {
+                return (static_cast<double>(to) - static_cast<double>(from)) / 1'000;
+            };
+            sum.building_ms += ms(begun->second.certified, block.born_us);
+            sum.body_ms += ms(block.born_us, passage.body);
+            sum.execution_ms += ms(passage.body, passage.executed);
+            sum.votes_ms += ms(passage.executed, passage.certified);
+            ++count;
+        }
+        for (double* stage : {&sum.building_ms, &sum.body_ms, &sum.execution_ms, &sum.votes_ms})
+            *stage /= std::max(1.0, count);
+        return sum;
     }
 
     [[nodiscard]] double quantile(double share) {
@@ -319,6 +367,7 @@ private:
             static_cast<double>(most_sent) / static_cast<double>(std::max<uint64_t>(1, out.blocks));
         out.burst_bytes = burst_bytes_;
         out.nullified_views = given_up_.size();
+        out.stages = stages();
         return out;
     }
 
@@ -332,7 +381,7 @@ private:
     std::map<cb::Peer, unsigned> index_of_;
     std::priority_queue<Happening, std::vector<Happening>, Later> queue_;
     uint64_t now_us_ = 0, order_ = 0, start_us_ = 0;
-    std::map<Hash, uint64_t> born_us_;
+    std::map<Hash, Story> stories_;
     std::vector<Hash> chain_;
     std::vector<uint64_t> first_final_us_, final_us_;
     std::map<uint64_t, unsigned> final_count_;

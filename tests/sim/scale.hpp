@@ -27,6 +27,11 @@ struct ScaleResult {
     double block_ms = 0;  ///< mean time from one final height to the next
     double final_ms_p50 = 0,
            final_ms_p99 = 0;  ///< from the leader having a block to a node knowing it final
+    /// Where the time of a block goes: its leader has certified the parent, has built, the next
+    /// leader has the body, has executed it, has certified it. Means; they add up to a block.
+    struct Stages {
+        double building_ms = 0, body_ms = 0, execution_ms = 0, votes_ms = 0;
+    } stages;
     double verifications_per_view = 0;  ///< signatures that one node checks
     double verify_ms_per_view = 0;      ///< the same in time of its processor
     double sent_bytes_per_block = 0;    ///< by the node that sends most

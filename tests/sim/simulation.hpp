@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "tests/sim/electorate.hpp"
 
 namespace trainyard::sim {
+
+enum class Behaviour : uint8_t;  // byzantine.hpp
 
 /// What may go wrong; each run draws from those allowed.
 struct Faults {
@@ -38,6 +41,7 @@ enum class Mutation : uint8_t {
     old_set,             ///< each epoch counts the votes of the set before
     own_set,             ///< the set of the next epoch is read from the boundary block that a node
                          ///< certified first, final or not
+    certify_unexecuted,  ///< every second node takes each block for valid
     start_early,         ///< the next epoch starts on a boundary block that is only certified
 };
 
@@ -55,7 +59,9 @@ struct Options {
     unsigned nodes = 4;
     Faults faults;
     Mutation mutation = Mutation::none;
-    unsigned byzantine_max = 200;  ///< that many nodes at most, whatever F allows
+    unsigned byzantine_max = 200;    ///< that many nodes at most, whatever F allows
+    std::optional<Behaviour> liars;  ///< there are some, all of this kind; else drawn
+    bool shards = false;             ///< bodies travel as shards in any case; else drawn
     Twins twins;
     bool real_keys = false;
     bool equal_stakes = false;    ///< else drawn
@@ -88,6 +94,8 @@ struct Outcome {
     uint64_t simulated_ms = 0;
     uint64_t shard_messages = 0;  ///< sent by honest nodes
     uint64_t no_proposals = 0;    ///< views given up because no proposal came in time
+    uint64_t bad_proposals = 0;   ///< because the leader's proposal, or its shards, broke a rule
+    uint64_t bad_blocks = 0;      ///< because a notarized block is invalid
     uint64_t reproposals = 0;     ///< of blocks that end an epoch
     uint64_t epochs = 0;          ///< that ended somewhere
     uint64_t gap_ms = 0;          ///< the longest time without a new final block anywhere

@@ -2,14 +2,16 @@
 
    Three honest nodes; the fourth is byzantine and votes for everything, so that two honest votes make a certificate. It
    leads every view and may propose two blocks in each, with any parents. Messages take as long as they like: a node may act
-   on a certificate at any moment after its votes were cast, or never. A vote that is on disk counts as sent, since it can be
-   sent again at any time; a restart keeps the votes and forgets the rest. Checked in every state: two final blocks are the
-   same, or one descends from the other.
+   on a certificate at any moment after its votes were cast, or never: that is also a body that comes late, or never. Votes to
+   notarize know the header only; blocks of the byzantine leader may be bad, which a node sees when it certifies. A vote that
+   is on disk counts as sent, since it can be sent again at any time; a restart keeps the votes and forgets the rest. Checked
+   in every state: two final blocks are the same, or one descends from the other, and no final block is bad.
 
    tests/model/run.sh checks it, and that each of these broken rules is found:
      -DFORGET      a restart forgets the votes of its view (sending before the disk has them)
      -DNULLIFY_ALL NULLIFY after FINALIZE in one view
      -DGAP         a proposal is notarized though views between it and its parent have no NULLIFICATION
+     -DBLIND       FINALIZE for a block whose body was not executed
      -DFAULTY2     two byzantine nodes: one honest vote makes a certificate */
 
 #ifndef VIEWS
@@ -30,6 +32,7 @@ typedef Row { byte at[VIEWS + 1] };     /* by view */
 Row notarized[HONEST], finalized[HONEST], nullified[HONEST];   /* the block voted for, or 0; nullified: 0 or 1 */
 byte view[HONEST];
 byte parent[BLOCKS + 1];
+byte bad;                               /* a block that execution refutes, or 0 */
 
 hidden byte n, v, b, p, i, k, count, low, high;
 hidden byte holds;
@@ -52,9 +55,10 @@ inline is_final() {
     for (k : 0 .. HONEST - 1) { if :: finalized[k].at[VIEW_OF(p)] == p -> count++ :: else fi }
     holds = (count >= ENOUGH)
 }
-/* holds := p may be the parent of a block of view v */
+/* holds := p may be the parent of a block of view v: it was certified, which a bad one never is */
 inline is_parent() {
     is_notarized();
+    holds = (holds && (p == GENESIS || p != bad));
 #ifndef GAP
     i = VIEW_OF(p) + 1;
     do
@@ -69,6 +73,7 @@ inline check_agreement() {
         p = low; is_final();
         if
         :: holds ->
+            assert(low != bad);
             for (high : low + 1 .. BLOCKS) {
                 p = high; is_final();
                 if
@@ -106,12 +111,16 @@ inline notarize() {
     fi
 }
 
-/* Rule 4: certify a notarized block of this view, finalize it unless the view was nullified here, and enter the next. */
+/* Rule 4: certify a notarized block of this view that is not bad, finalize it unless the view was nullified here, and enter
+   the next. */
 inline certify() {
     v = view[n];
     if :: p = 2 * v - 1 :: p = 2 * v fi;
     b = p;
     is_notarized();
+#ifndef BLIND
+    holds = (holds && p != bad);
+#endif
     if
     :: holds ->
         if :: nullified[n].at[v] == 0 && finalized[n].at[v] == 0 -> finalized[n].at[v] = b :: else fi;
@@ -155,6 +164,7 @@ init {
         for (n : 0 .. HONEST - 1) { view[n] = 1 }
         for (b : 1 .. BLOCKS) { parent[b] = UNKNOWN }
     }
+    select(bad : 0 .. BLOCKS);
     do
     :: atomic {
         if :: n = 0 :: n = 1 :: n = 2 fi;

@@ -62,7 +62,7 @@ TEST(bft, the_leader_asks_for_a_block_and_proposes_it_once) {
     header.extra_data = asked[0].extra_data;
     header.prev_randao = asked[0].prev_randao;
     header.transactions_root = keccak256({});
-    const BuiltBlock built{{}, {1}, make_block(header, {})};
+    const BuiltBlock built{{}, {1}, asked[0].parent_hash, make_block(header, {})};
     const auto effects = machine.step(built);
     const auto sent = all<Broadcast>(effects);
     ASSERT_EQ(sent.size(), 1u);
@@ -76,7 +76,8 @@ TEST(bft, a_leader_that_cannot_build_gives_its_view_up) {
     Scene s;
     auto machine = s.machine(s.leader(1));
     (void)machine.step(Start{});
-    EXPECT_EQ(votes_sent(machine.step(BuiltBlock{{}, {1}, nullptr}), VoteKind::nullify).size(), 1u);
+    const BuiltBlock none{{}, {1}, s.genesis_hash, nullptr};
+    EXPECT_EQ(votes_sent(machine.step(none), VoteKind::nullify).size(), 1u);
 }
 
 TEST(bft, silence_is_nullified_and_no_notarize_follows) {
@@ -456,11 +457,11 @@ TEST(bft, a_wanted_block_is_asked_of_another_peer_until_it_comes) {
     const auto block = s.proposal(1).block;
     (void)hear(machine, 0, Cert{s.certificate(VoteKind::notarize, 1, s.others(self), block->hash)});
     std::vector<Peer> asked;
-    for (int i = 0; i < 8; ++i)
+    for (int i = 0; i < 12; ++i)
         for (const auto& send :
              all<Send>(machine.step(Timeout{timer(TimerKind::repair, kEveryView)})))
             if (std::holds_alternative<GetBlock>(send.message)) asked.push_back(send.to);
-    EXPECT_EQ(asked.size(), 8u);
+    EXPECT_EQ(asked.size(), 12u);
     std::sort(asked.begin(), asked.end());
     asked.erase(std::unique(asked.begin(), asked.end()), asked.end());
     std::vector<Peer> others;

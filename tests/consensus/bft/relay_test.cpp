@@ -44,7 +44,7 @@ struct Yard {
         return {};
     }
     Shards shards_of(ValidatorIndex holder) {
-        return *Relay(epoch, set, holder, {}).on(kLeader, part(holder), view).forward;
+        return *Relay(epoch, set, holder, {}).on(kLeader, part(holder), view, true).forward;
     }
 
     /// Gives the relay of validator 0 what all others but the leader pass on.
@@ -91,10 +91,10 @@ TEST(relay, everybody_rebuilds_the_body_from_what_the_others_pass_on) {
         has_body[at] = true;
     };
     for (const auto& [to, part] : parts)
-        if (to != kNoValidator) note(to, yard.relays[to].on(Yard::kLeader, part, yard.view));
+        if (to != kNoValidator) note(to, yard.relays[to].on(Yard::kLeader, part, yard.view, true));
     EXPECT_EQ(passed_on.size(), kMany - 1);
     Relay follower(yard.epoch, yard.set, std::nullopt, Params{});
-    bool follower_has_it = follower.on(3, parts.back().second, yard.view).rebuilt.has_value();
+    bool follower_has_it = follower.on(3, parts.back().second, yard.view, true).rebuilt.has_value();
     const auto messages = passed_on;
     for (const auto& [from, shards] : messages) {
         for (ValidatorIndex to = 0; to < kMany; ++to)
@@ -113,7 +113,7 @@ TEST(relay, shards_may_come_before_the_head) {
         if (from != Yard::kLeader) {
             EXPECT_FALSE(relay.on(from, yard.shards_of(from), yard.view).rebuilt);
         }
-    const auto outcome = relay.on(Yard::kLeader, yard.part(0), yard.view);
+    const auto outcome = relay.on(Yard::kLeader, yard.part(0), yard.view, true);
     EXPECT_TRUE(outcome.forward);
     ASSERT_TRUE(outcome.rebuilt);
     EXPECT_EQ(outcome.rebuilt->block->body, yard.proposal.block->body);
@@ -122,7 +122,7 @@ TEST(relay, shards_may_come_before_the_head) {
 TEST(relay, rejects_shards_that_the_sender_does_not_hold_or_that_are_not_good) {
     Yard yard;
     auto& relay = yard.relays[0];
-    ASSERT_TRUE(relay.on(Yard::kLeader, yard.part(0), yard.view).forward);
+    ASSERT_TRUE(relay.on(Yard::kLeader, yard.part(0), yard.view, true).forward);
     std::vector<Shards> bad;
     bad.push_back(yard.shards_of(2));  // 1 says that it holds them
     auto wrong = yard.shards_of(1);
@@ -151,16 +151,16 @@ TEST(relay, a_commitment_that_is_not_the_leaders_gathers_nothing) {
         EXPECT_FALSE(relay.on(from, false_shards, yard.view).rebuilt);
     }
     // They came before the head, and their senders have to answer again.
-    EXPECT_FALSE(relay.on(Yard::kLeader, yard.part(0), yard.view).rebuilt);
+    EXPECT_FALSE(relay.on(Yard::kLeader, yard.part(0), yard.view, true).rebuilt);
     EXPECT_TRUE(yard.rebuilds_from_the_others(relay));
 }
 
 TEST(relay, only_the_leader_scatters_and_only_once) {
     Yard yard;
     auto& relay = yard.relays[0];
-    EXPECT_FALSE(relay.on(1, yard.part(0), yard.view).forward);
-    EXPECT_TRUE(relay.on(Yard::kLeader, yard.part(0), yard.view).forward);
-    EXPECT_FALSE(relay.on(Yard::kLeader, yard.part(0), yard.view).forward);
+    EXPECT_FALSE(relay.on(1, yard.part(0), yard.view, true).forward);
+    EXPECT_TRUE(relay.on(Yard::kLeader, yard.part(0), yard.view, true).forward);
+    EXPECT_FALSE(relay.on(Yard::kLeader, yard.part(0), yard.view, true).forward);
 }
 
 TEST(relay, one_sender_can_speak_of_a_bounded_number_of_blocks_near_the_view) {
@@ -178,7 +178,7 @@ TEST(relay, one_sender_can_speak_of_a_bounded_number_of_blocks_near_the_view) {
     const View later{yard.view.value + kRelayViewsKept + 1};
     auto scatter = yard.part(0);
     scatter.header.extra_data = encode_seal({yard.epoch, later, {4}, {}});
-    EXPECT_TRUE(relay.on(Yard::kLeader, scatter, later).forward);
+    EXPECT_TRUE(relay.on(Yard::kLeader, scatter, later, true).forward);
     message.view = later;
     message.block = hash_header(scatter.header);
     EXPECT_FALSE(relay.on(1, message, later).rebuilt);
@@ -227,7 +227,7 @@ TEST(relay, a_commitment_to_no_body_costs_the_view_and_nothing_else) {
     std::vector<Shards> passed_on(kMany);
     for (const auto& [to, scatter] : parts) {
         if (to == kNoValidator) continue;
-        const auto outcome = yard.relays[to].on(Yard::kLeader, scatter, yard.view);
+        const auto outcome = yard.relays[to].on(Yard::kLeader, scatter, yard.view, true);
         ASSERT_TRUE(outcome.forward) << "each shard is good by itself";
         passed_on[to] = *outcome.forward;
     }

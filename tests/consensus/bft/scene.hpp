@@ -24,7 +24,7 @@ public:
     bool is_body_of(const Header& header, BytesView body) const override {
         return header.transactions_root == keccak256(body);
     }
-    bool is_plausible(const Header&, const Header& header, BytesView) const override {
+    bool is_plausible(const Header&, const Header& header) const override {
         return header.gas_used == 0;
     }
     bool may_vote_for(const Header& header) const override { return header.number <= height_max; }

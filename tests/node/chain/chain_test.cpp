@@ -129,6 +129,24 @@ cb::Certificate finalization(const Chain& chain, const Network& network, const H
     return cert;
 }
 
+TEST(chain, rejects_a_body_with_the_right_transactions_and_other_ommers_or_withdrawals) {
+    const auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    const auto chain = open(*kv, network);
+    const auto block = build_next(*chain);
+    ASSERT_NE(block, nullptr);
+    EXPECT_TRUE(chain->is_body_of(block->header, block->body));
+    const auto whole = join_body(block->header, block->body);
+    ASSERT_TRUE(whole && whole->withdrawals);
+    auto more = *whole, fewer = *whole, ommers = *whole, none = *whole;
+    more.withdrawals->emplace_back();
+    fewer.txs.clear();
+    ommers.ommers.emplace_back();
+    none.withdrawals.reset();
+    for (const auto* other : {&more, &fewer, &ommers, &none})
+        EXPECT_FALSE(chain->is_body_of(block->header, encode_body(*other)));
+}
+
 TEST(chain, builds_executes_and_finalises_the_same_block_on_two_nodes) {
     const auto network = make_network();
     const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
