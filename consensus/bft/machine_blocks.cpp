@@ -96,8 +96,8 @@ BlockPtr Machine::find_body(const Hash& hash) const {
     return proposal && proposal->body == Body::here ? proposal->block : nullptr;
 }
 
-/// Into the tree, and onto the disk before any vote that follows: whoever votes FINALIZE for a
-/// block, or for a child of it, can give it to others, restarts included.
+/// Into the tree, and onto the disk before any vote that follows: whoever leaves a view through a
+/// block can give it to others, restarts included.
 TreeBlock* Machine::add_block(const BlockPtr& block) {
     auto* entry = tree_.insert(block);
     if (entry) persist(entry->view, BlockMessage{block}, false);

@@ -55,6 +55,17 @@ uint64_t fewest_shards(const ValidatorSet& validators, const std::vector<uint16_
     return shards;
 }
 
+ShardPlan plan_of(const ValidatorSet& validators, uint16_t total) {
+    const auto shares = shares_of(validators, total);
+    ShardPlan plan;
+    plan.first.assign(validators.size() + 1, 0);
+    std::partial_sum(shares.begin(), shares.end(), plan.first.begin() + 1);
+    const uint64_t honest = validators.quorum() - validators.fault_bound();
+    plan.data = static_cast<uint16_t>(fewest_shards(validators, shares, honest));
+    ASSERT(plan.data >= 1 && plan.data <= plan.total());
+    return plan;
+}
+
 }  // namespace
 
 ValidatorIndex ShardPlan::holder_of(uint16_t shard) const {
@@ -66,15 +77,15 @@ ValidatorIndex ShardPlan::holder_of(uint16_t shard) const {
 ShardPlan plan_shards(const ValidatorSet& validators) {
     const size_t n = validators.size();
     static_assert(kValidatorsMax <= kShardsMax);
-    const auto total = static_cast<uint16_t>(std::min<size_t>(kShardsMax, n * kShardsPerValidator));
-    const auto shares = shares_of(validators, total);
-    ShardPlan plan;
-    plan.first.assign(n + 1, 0);
-    std::partial_sum(shares.begin(), shares.end(), plan.first.begin() + 1);
-    const uint64_t honest = validators.quorum() - validators.fault_bound();
-    plan.data = static_cast<uint16_t>(fewest_shards(validators, shares, honest));
-    ASSERT(plan.data >= 1 && plan.data <= plan.total());
-    return plan;
+    const size_t most = std::min<size_t>(kShardsMax, n * kShardsPerValidatorMax);
+    ShardPlan best;
+    for (size_t total = n; total <= most; ++total) {
+        auto plan = plan_of(validators, static_cast<uint16_t>(total));
+        const bool is_better = best.first.empty() || plan.total() * uint32_t{best.data} <
+                                                         best.total() * uint32_t{plan.data};
+        if (is_better) best = std::move(plan);
+    }
+    return best;
 }
 
 }  // namespace trainyard::consensus::dispersal

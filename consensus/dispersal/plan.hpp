@@ -11,8 +11,8 @@ namespace trainyard::consensus::dispersal {
 
 /// Of one body: the code's field has 256 elements.
 inline constexpr uint16_t kShardsMax = 255;
-/// On average, until kShardsMax is reached.
-inline constexpr uint16_t kShardsPerValidator = 8;
+/// On average.
+inline constexpr uint16_t kShardsPerValidatorMax = 8;
 
 /// A pure function of the set. Invariant: 1 <= data <= total <= kShardsMax, and each validator has
 /// at least one shard.
@@ -28,7 +28,8 @@ struct ShardPlan {
 
 /// One shard for each validator and the rest in proportion to stake by largest remainders, ties to
 /// the lower index. `data` is the least number of shards that the honest part of any quorum can
-/// hold (weight Q - F): whatever a quorum voted for can be rebuilt from its honest members.
+/// hold (weight Q - F): what a leader gave to a quorum can be rebuilt from its honest members. Of
+/// all totals from one shard a validator on, that one whose shards are fewest bytes for a body.
 /// Source: docs/spec/consensus.md, section 12.
 [[nodiscard]] ShardPlan plan_shards(const ValidatorSet& validators);
 

@@ -52,22 +52,22 @@ std::vector<Shard> pick(const Dispersed& all, const std::vector<uint16_t>& indic
     return out;
 }
 
-TEST(shard_plan, four_equal_validators_hold_eight_each_and_two_of_them_rebuild) {
+TEST(shard_plan, equal_validators_hold_one_each) {
     const auto plan = plan_shards(set_of({5, 5, 5, 5}));
-    EXPECT_EQ(plan.total(), 32);
-    EXPECT_EQ(shares_of(plan), (std::vector<uint16_t>{8, 8, 8, 8}));
+    EXPECT_EQ(shares_of(plan), (std::vector<uint16_t>{1, 1, 1, 1}));
     // W = 20, Q = 14, F = 6: the honest part of a quorum weighs 8, more than one validator.
-    EXPECT_EQ(plan.data, 13);
-    EXPECT_EQ(plan.holder_of(7), 0);
-    EXPECT_EQ(plan.holder_of(8), 1);
-    EXPECT_EQ(plan.holder_of(31), 3);
+    EXPECT_EQ(plan.data, 2);
+    EXPECT_EQ(plan.holder_of(0), 0);
+    EXPECT_EQ(plan.holder_of(3), 3);
+    const auto many = plan_shards(set_of(std::vector<uint64_t>(kValidatorsMax, 7)));
+    EXPECT_EQ(many.total(), kValidatorsMax);
+    EXPECT_EQ(many.data, 67);
 }
 
 TEST(shard_plan, shares_follow_stake_and_nobody_goes_without) {
     const auto plan = plan_shards(set_of({1, 1'000'000, 1'000'000, 2'000'000}));
-    EXPECT_EQ(shares_of(plan), (std::vector<uint16_t>{1, 8, 8, 15}));
-    std::vector<uint64_t> many(kValidatorsMax, 7);
-    EXPECT_EQ(plan_shards(set_of(many)).total(), kShardsMax);
+    EXPECT_EQ(shares_of(plan), (std::vector<uint16_t>{1, 1, 1, 2}));
+    EXPECT_LE(plan.total(), kShardsMax);
 }
 
 TEST(shard_plan, every_set_as_heavy_as_the_honest_part_of_a_quorum_can_rebuild) {
@@ -114,7 +114,7 @@ TEST(dispersal, any_data_shards_in_any_order_rebuild_the_body) {
 }
 
 TEST(dispersal, one_shard_less_than_needed_is_too_few_however_often_it_is_repeated) {
-    const auto plan = plan_shards(set_of({1, 1, 1, 1}));
+    const auto plan = plan_shards(set_of(std::vector<uint64_t>(16, 1)));
     const auto all = disperse(body_of(1000), plan);
     std::vector<uint16_t> some(plan.data - 1u);
     std::iota(some.begin(), some.end(), uint16_t{3});
@@ -123,7 +123,7 @@ TEST(dispersal, one_shard_less_than_needed_is_too_few_however_often_it_is_repeat
 }
 
 TEST(dispersal, rejects_shards_of_another_place_size_body_or_path) {
-    const auto plan = plan_shards(set_of({1, 1, 1, 1}));
+    const auto plan = plan_shards(set_of(std::vector<uint64_t>(16, 1)));
     const auto all = disperse(body_of(1000), plan);
     const auto refused = [&](auto change) {
         Shard shard = all.shards[5];
@@ -156,11 +156,11 @@ Dispersed forged(std::vector<Bytes> data, uint32_t body_size_bytes) {
 }
 
 TEST(dispersal, shards_that_come_from_no_single_body_are_inconsistent_for_everybody) {
-    const auto plan = plan_shards(set_of({1, 1, 1, 1}));
+    const auto plan = plan_shards(set_of(std::vector<uint64_t>(16, 1)));
     const auto honest = disperse(body_of(1000), plan);
     std::vector<Bytes> data;
     for (const auto& shard : honest.shards) data.push_back(shard.data);
-    data[20][3] ^= 1;
+    data[12][3] ^= 1;
     const auto lie = forged(data, 1000);
     std::mt19937 dice(5);
     std::vector<uint16_t> order(plan.total());
@@ -174,23 +174,23 @@ TEST(dispersal, shards_that_come_from_no_single_body_are_inconsistent_for_everyb
 }
 
 TEST(dispersal, padding_that_is_not_zero_is_inconsistent) {
-    const auto plan = plan_shards(set_of({1, 1, 1, 1}));
-    const auto longer = disperse(body_of(1040), plan);  // 13 shards of 80 bytes
-    ASSERT_EQ(shard_size_bytes(plan, 1035), shard_size_bytes(plan, 1040));
+    const auto plan = plan_shards(set_of(std::vector<uint64_t>(16, 1)));
+    const auto longer = disperse(body_of(1044), plan);  // 6 shards of 174 bytes
+    ASSERT_EQ(shard_size_bytes(plan, 1039), shard_size_bytes(plan, 1044));
     Dispersed lie = longer;
-    lie.commitment.body_size_bytes = 1035;
+    lie.commitment.body_size_bytes = 1039;
     ASSERT_TRUE(verify_shard(lie.commitment, plan, lie.shards[0]));
     EXPECT_EQ(rebuild(lie.commitment, plan, lie.shards).error(), RebuildError::inconsistent);
 }
 
 TEST(dispersal, commitment_is_frozen) {
-    // Computed by this implementation on 2026-11-25; a change here is a change of the protocol.
+    // Computed by this implementation on 2026-11-26; a change here is a change of the protocol.
     const auto plan = plan_shards(set_of({1, 2, 3, 4}));
     Bytes body(70'000);
     for (size_t i = 0; i < body.size(); ++i) body[i] = static_cast<uint8_t>(i * 7);
     EXPECT_EQ(commitment_of(body, plan), disperse(body, plan).commitment);
     EXPECT_EQ(to_hex(commitment_of(body, plan).root),
-              "487c572c99312ddda5eac20f03716d97d1d2b02e8d9af0cb1d02975be0fa0727");
+              "456b7004f74a67c8d7a47f899863cf490b6981ed1449d203a2d1e6c2bbaa1756");
 }
 
 }  // namespace
