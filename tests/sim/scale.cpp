@@ -191,8 +191,8 @@ private:
         uint64_t cost_us = 1;
         std::vector<cb::Effect> effects;
         if (const auto* arrival = std::get_if<Arrival>(&event.what)) {
-            if (std::holds_alternative<cb::Shards>(*arrival->message))
-                cost_us += shard_cost_us(*arrival->message);
+            if (const auto* shards = std::get_if<cb::Shards>(arrival->message.get()))
+                cost_us += shard_cost_us(event.node, *shards);
             effects = site.machine->step(
                 cb::Received{keys_.validators[arrival->from].p2p_key, *arrival->message});
         } else {
@@ -212,10 +212,12 @@ private:
         burst_bytes_ = std::max(burst_bytes_, site.sent_bytes - sent_before);
     }
 
-    /// Checking and rebuilding, shared out over the shards that a body needs.
-    [[nodiscard]] uint64_t shard_cost_us(const cb::Message& message) const {
+    /// Checking and rebuilding, shared out over the shards that a body needs; later ones are dropped.
+    [[nodiscard]] uint64_t shard_cost_us(unsigned node, const cb::Shards& message) const {
+        const auto story = stories_.find(message.block);
+        if (story != stories_.end() && story->second.at.contains(node)) return 0;
         size_t bytes = 0;
-        for (const auto& shard : std::get<cb::Shards>(message).shards) bytes += shard.data.size();
+        for (const auto& shard : message.shards) bytes += shard.data.size();
         return kRebuild_us_per_mb * bytes / 1'000'000;
     }
 
@@ -284,6 +286,7 @@ private:
         story.leader = node;
         story.parent = e.parent_hash;
         story.born_us = ready_us;
+        story.at[node].body = ready_us;
         push(ready_us, node, cb::Input(cb::BuiltBlock{e.epoch, e.view, e.parent_hash, block}));
     }
 
@@ -318,7 +321,7 @@ private:
             auto end = block.at.find(next.leader);
             if (begun == stories_.at(block.parent).at.end() || end == block.at.end()) continue;
             Passage passage = end->second;
-            if (next.leader == block.leader) passage.body = passage.executed = block.born_us;
+            if (next.leader == block.leader) passage.executed = block.born_us;
             const auto ms = [](uint64_t from, uint64_t to) {
                 return (static_cast<double>(to) - static_cast<double>(from)) / 1'000;
             };
