@@ -180,6 +180,7 @@ struct Send {
 struct Broadcast {
     Message message;
     bool followers_only = false;
+    Peer first{};  ///< served before the others where it is among them; zero: nobody
 };
 /// Timers of older epochs and views may be dropped; a stale Timeout does no harm.
 struct SetTimer {

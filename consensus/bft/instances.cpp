@@ -177,7 +177,12 @@ void Instances::act_on(const Relay& relay, Relay::Outcome outcome) {
     const auto from_leader = [&](ValidatorIndex leader, Message message) {
         take(Received{relay.set().at(leader).p2p_key, std::move(message)});
     };
-    if (outcome.forward) out_.push_back(Broadcast{std::move(*outcome.forward)});
+    if (outcome.forward) {
+        // Who leads next waits for the body more than anybody else.
+        const bool is_known = outcome.forward->epoch == epoch_;
+        const Peer next = is_known ? machine_->leader_of(outcome.forward->view + 1) : Peer{};
+        out_.push_back(Broadcast{std::move(*outcome.forward), false, next});
+    }
     if (outcome.head) from_leader(outcome.head->leader, std::move(*outcome.head));
     if (outcome.rebuilt) from_leader(outcome.rebuilt->leader, std::move(*outcome.rebuilt));
     if (!outcome.refused) return;

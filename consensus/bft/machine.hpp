@@ -57,6 +57,10 @@ public:
     /// Whether one more request of a peer is to be answered; counts it.
     [[nodiscard]] bool is_answered(const Peer& peer);
     [[nodiscard]] Status own_status() const;
+    /// The leader of a view above the certified block.
+    [[nodiscard]] const Peer& leader_of(View view) const {
+        return peer_of(tree_.leader_above(tip(), view));
+    }
     /// Whether a validator would lead a view above the block of that hash, as far as is known here.
     [[nodiscard]] bool is_leader(ValidatorIndex who, const Hash& parent, View view) const;
     /// The shards that a leader gave of its block of a view come from no body.

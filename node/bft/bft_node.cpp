@@ -170,10 +170,14 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
     }
     void carry_out(const cb::Broadcast& e) {
         const auto bytes = cb::encode_message(e.message);
-        if (!e.followers_only) return parts.network.broadcast(kind_of(e.message), bytes);
+        const auto kind = kind_of(e.message);
+        if (!e.followers_only && e.first == cb::Peer{}) return parts.network.broadcast(kind, bytes);
         const auto set = parts.chain.sets().of_epoch(machine->standing().epoch);
-        for (const auto& peer : parts.network.connected())
-            if (!set->find_p2p_key(peer)) parts.network.send(peer, kind_of(e.message), bytes);
+        if (e.first != cb::Peer{}) parts.network.send(e.first, kind, bytes);
+        for (const auto& peer : parts.network.connected()) {
+            const bool is_meant = !e.followers_only || !set->find_p2p_key(peer);
+            if (is_meant && peer != e.first) parts.network.send(peer, kind, bytes);
+        }
     }
     void carry_out(const cb::SetTimer& e) {
         const auto standing_now = machine->standing();

@@ -212,7 +212,8 @@ private:
         burst_bytes_ = std::max(burst_bytes_, site.sent_bytes - sent_before);
     }
 
-    /// Checking and rebuilding, shared out over the shards that a body needs; later ones are dropped.
+    /// Checking and rebuilding, shared out over the shards that a body needs; later ones are
+    /// dropped.
     [[nodiscard]] uint64_t shard_cost_us(unsigned node, const cb::Shards& message) const {
         const auto story = stories_.find(message.block);
         if (story != stories_.end() && story->second.at.contains(node)) return 0;
@@ -244,9 +245,14 @@ private:
             if (all->followers_only) return;
             const auto message = std::make_shared<const cb::Message>(all->message);
             const size_t size_bytes = cb::encode_message(*message).size();
+            const auto first = index_of_.find(all->first);
+            const bool has_first = first != index_of_.end() && first->second != node;
+            if (has_first) transmit(node, first->second, message, size_bytes);
             // Each node has its own order, so that nobody is always served last.
-            for (unsigned i = 1; i < sites_.size(); ++i)
-                transmit(node, (node + i) % options_.nodes, message, size_bytes);
+            for (unsigned i = 1; i < sites_.size(); ++i) {
+                const unsigned to = (node + i) % options_.nodes;
+                if (!has_first || to != first->second) transmit(node, to, message, size_bytes);
+            }
         } else if (const auto* timer = std::get_if<cb::SetTimer>(&effect)) {
             push(now_us_ + timer->after_ms * 1'000, node, cb::Input(cb::Timeout{timer->id}));
         } else if (const auto* build = std::get_if<cb::Build>(&effect)) {
