@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From memory to the tables: the states of many blocks at once, each account and node written once.
+#include <limits>
 #include <map>
 
 #include "state/world_impl.hpp"
@@ -126,9 +127,9 @@ Result<Done, StoreError> World::Impl::write_states(const std::vector<Dirty::Laye
     return Done{};
 }
 
-Result<Done, StoreError> World::Impl::flush() {
-    const std::lock_guard one(flush_mutex);
-    const auto layers = dirty.layers();
+Result<Done, StoreError> World::Impl::flush_to(uint64_t number) {
+    auto layers = dirty.layers();
+    while (!layers.empty() && layers.back().number > number) layers.pop_back();
     if (layers.empty()) return Done{};
     tables_at = layers.back().number;
     if (auto written = write_states(layers); !written) {
@@ -145,7 +146,19 @@ bool World::is_flush_due() const {
 }
 
 Result<Done, StoreError> World::flush() {
-    return impl_->flush();
+    const std::lock_guard one(impl_->flush_mutex);
+    return impl_->flush_to(std::numeric_limits<uint64_t>::max());
+}
+
+Result<std::unique_ptr<const KvReader>, StoreError> World::freeze(uint64_t number) {
+    const std::lock_guard one(impl_->flush_mutex);
+    if (auto done = impl_->flush_to(number); !done) return unexpected(done.error());
+    if (impl_->tables_at != number) return std::unique_ptr<const KvReader>();
+    return impl_->kv.freeze();
+}
+
+uint64_t World::tables_at() const {
+    return impl_->tables_at;
 }
 
 World::DirtySize World::dirty_size() const {

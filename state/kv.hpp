@@ -34,20 +34,28 @@ struct Batch {
 enum class Durability { buffered, synced };
 
 /// Thread-safe. Keys are ordered bytewise.
-class Kv {
+class KvReader {
 public:
-    virtual ~Kv() = default;
+    virtual ~KvReader() = default;
     [[nodiscard]] virtual std::optional<Bytes> get(BytesView key) const = 0;
-    [[nodiscard]] virtual Result<Done, KvError> write(const Batch& batch,
-                                                      Durability durability) = 0;
     /// Calls `visit(key, value)` in key order for keys with this prefix until it returns false.
     virtual void scan(BytesView prefix,
                       const std::function<bool(BytesView key, BytesView value)>& visit) const = 0;
+    /// The first read that failed; such a read answered "absent". Stays set.
+    [[nodiscard]] virtual std::optional<KvError> read_failure() const { return std::nullopt; }
+};
+
+/// Thread-safe.
+class Kv : public KvReader {
+public:
+    [[nodiscard]] virtual Result<Done, KvError> write(const Batch& batch,
+                                                      Durability durability) = 0;
     /// Gives back the space of what was erased between two keys. May take long; safe beside all
     /// else.
     virtual void compact(BytesView /*first*/, BytesView /*last*/) {}
-    /// The first read that failed; such a read answered "absent". Stays set.
-    [[nodiscard]] virtual std::optional<KvError> read_failure() const { return std::nullopt; }
+    /// The records as they are now, whatever is written later; ends before the store does. Null
+    /// where the store cannot.
+    [[nodiscard]] virtual std::unique_ptr<const KvReader> freeze() const { return nullptr; }
 };
 
 [[nodiscard]] std::unique_ptr<Kv> make_memory_kv();

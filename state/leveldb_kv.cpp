@@ -29,7 +29,70 @@ KvError error_of(const leveldb::Status& status) {
     return status.IsCorruption() || status.IsInvalidArgument() ? KvError::corrupt : KvError::io;
 }
 
+leveldb::ReadOptions reading() {
+    leveldb::ReadOptions options;
+    options.verify_checksums = true;
+    return options;
+}
+
+/// The first error of reading; -1: none.
+using Failure = std::atomic<int>;
+
+void note(Failure& failure, const leveldb::Status& status) {
+    int none = -1;
+    failure.compare_exchange_strong(none, static_cast<int>(error_of(status)));
+}
+std::optional<KvError> failure_of(const Failure& failure) {
+    const int code = failure.load();
+    return code < 0 ? std::nullopt : std::optional(static_cast<KvError>(code));
+}
+
+void scan_records(leveldb::DB& db, const leveldb::ReadOptions& options, BytesView prefix,
+                  const std::function<bool(BytesView, BytesView)>& visit, leveldb::Status& status) {
+    const std::unique_ptr<leveldb::Iterator> at(db.NewIterator(options));
+    for (at->Seek(slice(prefix)); at->Valid(); at->Next()) {
+        if (!at->key().starts_with(slice(prefix))) return;
+        if (!visit(view(at->key()), view(at->value()))) return;
+    }
+    status = at->status();
+}
+
 class LevelDbKv final : public Kv {
+    class Frozen final : public KvReader {
+    public:
+        explicit Frozen(leveldb::DB& db) : db_(db), snapshot_(db.GetSnapshot()) {}
+        ~Frozen() override { db_.ReleaseSnapshot(snapshot_); }
+        Frozen(const Frozen&) = delete;
+        Frozen& operator=(const Frozen&) = delete;
+
+        std::optional<Bytes> get(BytesView key) const override {
+            std::string value;
+            const auto status = db_.Get(options(), slice(key), &value);
+            if (status.ok()) return Bytes(value.begin(), value.end());
+            if (!status.IsNotFound()) note(failure_, status);
+            return std::nullopt;
+        }
+        void scan(BytesView prefix,
+                  const std::function<bool(BytesView, BytesView)>& visit) const override {
+            leveldb::Status status;
+            scan_records(db_, options(), prefix, visit, status);
+            if (!status.ok()) note(failure_, status);
+        }
+        std::optional<KvError> read_failure() const override { return failure_of(failure_); }
+
+    private:
+        /// A long scan does not push out what other readers have in the cache.
+        leveldb::ReadOptions options() const {
+            auto options = reading();
+            options.snapshot = snapshot_;
+            options.fill_cache = false;
+            return options;
+        }
+        leveldb::DB& db_;
+        const leveldb::Snapshot* const snapshot_;
+        mutable Failure failure_{-1};
+    };
+
 public:
     Result<Done, KvError> open(const std::string& path) {
         leveldb::Options options;
@@ -49,7 +112,7 @@ public:
         std::string value;
         const auto status = db_->Get(reading(), slice(key), &value);
         if (status.ok()) return Bytes(value.begin(), value.end());
-        if (!status.IsNotFound()) note(status);
+        if (!status.IsNotFound()) note(failure_, status);
         return std::nullopt;
     }
 
@@ -70,12 +133,9 @@ public:
 
     void scan(BytesView prefix,
               const std::function<bool(BytesView, BytesView)>& visit) const override {
-        const std::unique_ptr<leveldb::Iterator> at(db_->NewIterator(reading()));
-        for (at->Seek(slice(prefix)); at->Valid(); at->Next()) {
-            if (!at->key().starts_with(slice(prefix))) return;
-            if (!visit(view(at->key()), view(at->value()))) return;
-        }
-        if (!at->status().ok()) note(at->status());
+        leveldb::Status status;
+        scan_records(*db_, reading(), prefix, visit, status);
+        if (!status.ok()) note(failure_, status);
     }
 
     void compact(BytesView first, BytesView last) override {
@@ -83,27 +143,18 @@ public:
         db_->CompactRange(&begin, &end);
     }
 
-    std::optional<KvError> read_failure() const override {
-        const int code = failure_.load();
-        return code < 0 ? std::nullopt : std::optional(static_cast<KvError>(code));
+    std::optional<KvError> read_failure() const override { return failure_of(failure_); }
+
+    std::unique_ptr<const KvReader> freeze() const override {
+        return std::make_unique<Frozen>(*db_);
     }
 
 private:
-    static leveldb::ReadOptions reading() {
-        leveldb::ReadOptions options;
-        options.verify_checksums = true;
-        return options;
-    }
-    void note(const leveldb::Status& status) const {
-        int none = -1;
-        failure_.compare_exchange_strong(none, static_cast<int>(error_of(status)));
-    }
-
     std::unique_ptr<leveldb::Cache> cache_{leveldb::NewLRUCache(kCacheBytes)};
     std::unique_ptr<const leveldb::FilterPolicy> filter_{
         leveldb::NewBloomFilterPolicy(kFilterBitsPerKey)};
     std::unique_ptr<leveldb::DB> db_;
-    mutable std::atomic<int> failure_{-1};
+    mutable Failure failure_{-1};
 };
 
 }  // namespace

@@ -16,7 +16,11 @@ struct ByteOrder {
 };
 
 class MemoryKv final : public Kv {
+    using Records = std::map<Bytes, Bytes, ByteOrder>;
+
 public:
+    explicit MemoryKv(Records records = {}) : records_(std::move(records)) {}
+
     std::optional<Bytes> get(BytesView key) const override {
         const std::shared_lock lock(mutex_);
         const auto at = records_.find(key);
@@ -44,9 +48,14 @@ public:
         }
     }
 
+    std::unique_ptr<const KvReader> freeze() const override {
+        const std::shared_lock lock(mutex_);
+        return std::make_unique<MemoryKv>(records_);
+    }
+
 private:
     mutable std::shared_mutex mutex_;
-    std::map<Bytes, Bytes, ByteOrder> records_;
+    Records records_;
 };
 
 }  // namespace

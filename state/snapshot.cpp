@@ -10,11 +10,10 @@
 namespace trainyard::state {
 namespace {
 
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kVersion = 2;
 constexpr size_t kBatchBytes = size_t{4} << 20;
-constexpr size_t kExtrasMax = 1 << 16, kChunksMax = 1 << 20;
+constexpr size_t kChunksMax = 1 << 20;
 constexpr std::array kTables{Table::account, Table::code, Table::slot};  ///< in the order of keys
-constexpr auto kExtraTable = static_cast<uint8_t>('v');
 
 bool is_before(BytesView a, BytesView b) {
     return as_text(a) < as_text(b);
@@ -119,9 +118,7 @@ Bytes encode_manifest(const Manifest& m) {
     out.begin_list().number(kVersion).bytes(m.first_block).bytes(m.first_receipts);
     out.bytes(m.block).bytes(m.receipts).bytes(m.certificate).begin_list();
     for (const Bytes& header : m.headers) out.bytes(header);
-    out.end_list();
-    write_records(out, m.extras);
-    out.begin_list();
+    out.end_list().begin_list();
     for (const Hash& chunk : m.chunks) out.fixed(chunk);
     return out.end_list().end_list().take();
 }
@@ -140,66 +137,67 @@ Result<CheckedManifest, std::string> check_manifest(BytesView encoded) {
         m.receipts = in.bytes();
         m.certificate = in.bytes();
         in.each([&](rlp::Fields& list) { m.headers.push_back(list.bytes()); });
-        m.extras = read_records(in);
         in.each([&](rlp::Fields& list) { m.chunks.push_back(list.fixed<Hash>()); });
     });
     if (!outer.finish()) return unexpected(no_manifest("it does not decode"));
     if (version != kVersion)
         return unexpected("the snapshot is of version " + std::to_string(version) +
                           ", this program reads " + std::to_string(kVersion));
-    if (m.extras.size() > kExtrasMax || m.chunks.size() > kChunksMax)
-        return unexpected(no_manifest("it lists too much"));
-    for (const Record& extra : m.extras)
-        if (extra.key.size() < 2 || extra.key[0] != kExtraTable)
-            return unexpected(no_manifest("it brings records of other tables"));
+    if (m.chunks.size() > kChunksMax) return unexpected(no_manifest("it lists too much"));
     auto first = decode_block(m.first_block), block = decode_block(m.block);
     if (!first || !block) return unexpected(no_manifest("a block does not decode"));
-    const auto receipts = decode_receipts(m.receipts), old = decode_receipts(m.first_receipts);
+    auto receipts = decode_receipts(m.receipts), old = decode_receipts(m.first_receipts);
     if (!receipts || receipts->size() != block->txs.size() || !old ||
         old->size() != first->txs.size())
         return unexpected(no_manifest("the receipts do not fit the block"));
     checked.first = *std::move(first);
     checked.block = *std::move(block);
+    checked.receipts = *std::move(receipts);
     if (checked.first.header.number != 0) return unexpected(no_manifest("it has no block 0"));
     checked.hash = hash_header(checked.block.header);
     if (auto fault = check_headers(checked)) return unexpected(*std::move(fault));
     return checked;
 }
 
-Result<Manifest, std::string> export_snapshot(World& world, const Kv& kv, const TakeChunk& take) {
-    const auto head = world.head();
-    if (!head) return unexpected(std::string("the store is empty: it has no block"));
-    if (const auto flushed = world.flush(); !flushed) return unexpected(to_text(flushed.error()));
-    const uint64_t number = head->header.number;
+Hash snapshot_id(const Manifest& manifest, const Hash& block_hash) {
+    rlp::Writer out;
+    out.begin_list().fixed(block_hash).begin_list();
+    for (const Hash& chunk : manifest.chunks) out.fixed(chunk);
+    return keccak256(out.end_list().end_list().take());
+}
+
+bool holds_chain(const KvReader& kv) {
+    return kv.get(meta_key("head")).has_value();
+}
+
+Result<Manifest, std::string> export_snapshot(const World& world, const KvReader& tables,
+                                              uint64_t number, const TakeChunk& take) {
     const auto first = world.block_by_number(0), block = world.block_by_number(number);
     const auto receipts = world.receipts(number), old = world.receipts(0);
     const auto certificate = world.certificate(number);
     if (!first || !block || !receipts || !old || !certificate)
-        return unexpected(std::string("the store lacks its first or last block"));
+        return unexpected("the store lacks block 0 or " + block_name(number));
     Manifest manifest{encode_block(*first),
                       encode_receipts(*old),
                       encode_block(*block),
                       encode_receipts(*receipts),
                       *certificate,
                       {},
-                      {},
                       {}};
     for (uint64_t n = number - std::min(number, kSnapshotHeaders); n < number; ++n)
         if (const auto header = world.header_by_number(n))
             manifest.headers.push_back(encode_header(*header));
-    kv.scan(Bytes{kExtraTable}, [&](BytesView key, BytesView value) {
-        manifest.extras.push_back({{key.begin(), key.end()}, {value.begin(), value.end()}});
-        return true;
-    });
     ChunkWriter chunks(take);
     for (const Table table : kTables)
-        kv.scan(record_key(table, BytesView()), [&](BytesView key, BytesView value) {
+        tables.scan(record_key(table, BytesView()), [&](BytesView key, BytesView value) {
             chunks.add(key, value);
             return !chunks.error();
         });
     chunks.end();
     if (chunks.error()) return unexpected(*chunks.error());
     if (const auto damage = world.damage()) return unexpected(to_text(*damage));
+    if (const auto failure = tables.read_failure())
+        return unexpected(std::string(to_text(*failure)));
     manifest.chunks = std::move(chunks.hashes());
     return manifest;
 }
@@ -335,7 +333,6 @@ void SnapshotReader::Impl::put_blocks() {
         put(record_key(Table::number, hash_header(header)), big_endian(header.number, 8));
     };
     for (const Bytes& encoded : m.headers) put_header(*decode_header(encoded));
-    for (const Record& extra : m.extras) put(extra.key, extra.value);
     put_block(checked.first, m.first_receipts);
     put_header(checked.first.header);
     put(record_key(Table::certificate, uint64_t{0}), {});

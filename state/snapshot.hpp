@@ -34,7 +34,6 @@ struct Manifest {
     Bytes block, receipts;              ///< the block whose state follows
     Bytes certificate;
     std::vector<Bytes> headers;  ///< of its ancestors, child after parent; block 0 only among them
-    std::vector<Record> extras;  ///< records of other parts: validator sets
     std::vector<Hash> chunks;    ///< keccak of each, in order
     bool operator==(const Manifest&) const = default;
 };
@@ -44,14 +43,25 @@ struct Manifest {
 struct CheckedManifest {
     Manifest manifest;
     Block first, block;
+    std::vector<Receipt> receipts;  ///< of the block
     Hash hash;
 };
 [[nodiscard]] Result<CheckedManifest, std::string> check_manifest(BytesView encoded);
 
-/// Flushes `world` and gives the state of its head: the manifest, and its chunks one after the
-/// other as they are made. The same state gives the same chunks. Nobody may commit meanwhile.
+/// What names a snapshot: keccak over its block's hash and those of its chunks. Manifests with the
+/// same id may still differ, in the certificate and in how many headers they have.
+[[nodiscard]] Hash snapshot_id(const Manifest& manifest, const Hash& block_hash);
+
+/// False for a store without head: an empty one, or what an import that was cut off has left.
+[[nodiscard]] bool holds_chain(const KvReader& kv);
+
+/// Gives the state after block `number`, which `tables` hold (World::freeze): the manifest, and its
+/// chunks one after the other as they are made. The same state gives the same chunks. The world may
+/// go on meanwhile.
 using TakeChunk = std::function<Result<Done, std::string>(const Bytes& chunk)>;
-[[nodiscard]] Result<Manifest, std::string> export_snapshot(World& world, const Kv& kv,
+[[nodiscard]] Result<Manifest, std::string> export_snapshot(const World& world,
+                                                            const KvReader& tables,
+                                                            uint64_t number,
                                                             const TakeChunk& take);
 
 /// Takes chunks in order, each only if its hash is the manifest's and all its records are as they

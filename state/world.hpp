@@ -93,6 +93,12 @@ public:
     /// Writes the states in memory to the tables, in small batches that let commits pass. A commit
     /// that finds far too many states in memory does it itself.
     [[nodiscard]] Result<Done, StoreError> flush();
+    /// The tables with the state after this final block, whatever is committed later, for reads
+    /// that take long; ends before the store. What is in memory up to there is written first. Null
+    /// where the tables hold a later state already, or the store cannot.
+    [[nodiscard]] Result<std::unique_ptr<const KvReader>, StoreError> freeze(uint64_t number);
+    /// The block whose state the tables hold, or are on their way to.
+    [[nodiscard]] uint64_t tables_at() const;
     struct DirtySize {
         size_t blocks = 0, bytes = 0;
     };

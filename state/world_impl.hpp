@@ -53,7 +53,8 @@ struct World::Impl final : NodeSource {
     /// Nodes are named by their hash: none is wrong if the block does not get to disk.
     void remember_nodes(const Dirty::Layer& layer, bool is_dirty);
     void put_first_state(Batch& batch, const Commit& commit) const;
-    [[nodiscard]] Result<Done, StoreError> flush();
+    /// Precondition: flush_mutex is held.
+    [[nodiscard]] Result<Done, StoreError> flush_to(uint64_t number);
     [[nodiscard]] Result<Done, StoreError> write_states(const std::vector<Dirty::Layer>& layers);
 
     Kv& kv;

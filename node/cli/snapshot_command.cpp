@@ -113,11 +113,16 @@ int run_snapshot_export(const Output& out, const SnapshotArgs& args) {
     if (!kv) return out.fail(kv.error());
     const auto world = state::World::open(**kv);
     if (!world) return out.fail(state::to_text(world.error()));
+    const auto head = (*world)->head();
+    if (!head) return out.fail("the store of '" + args.datadir + "' is empty: it has no block");
+    const uint64_t number = head->header.number;
+    const auto tables = (*world)->freeze(number);
+    if (!tables) return out.fail(state::to_text(tables.error()));
     if (const auto made = wallet::make_folder(args.folder); !made)
         return out.fail(made.error().text);
     size_t count = 0;
-    const auto manifest =
-        state::export_snapshot(**world, **kv, [&](const Bytes& chunk) -> Result<Done, std::string> {
+    const auto manifest = state::export_snapshot(
+        **world, **tables, number, [&](const Bytes& chunk) -> Result<Done, std::string> {
             const auto written = wallet::write_file(chunk_path(args.folder, count++), chunk);
             if (!written) return unexpected(written.error().text);
             return Done{};
@@ -127,8 +132,7 @@ int run_snapshot_export(const Output& out, const SnapshotArgs& args) {
     const auto written =
         wallet::write_file(manifest_path(args.folder), state::encode_manifest(*manifest));
     if (!written) return out.fail(written.error().text);
-    const auto head = (*world)->head();
-    tell(out, head->header.number, head->hash, head->header.state_root, count);
+    tell(out, number, head->hash, head->header.state_root, count);
     return kOk;
 }
 

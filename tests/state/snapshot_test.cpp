@@ -19,11 +19,9 @@ void commit(World& world, StateDiff diff) {
     auto update = *state_root(parent, diff, world.nodes());
     block.header.state_root = update.root;
     const std::vector<Receipt> receipts(1);
-    Batch extra;
-    extra.put(as_bytes("v12345678"), as_bytes("a set"));
     ASSERT_TRUE(world.commit_block(
         {block, receipts, std::make_shared<const StateDiff>(std::move(diff)),
-         std::make_shared<const StateUpdate>(std::move(update)), as_bytes("certificate"), &extra}));
+         std::make_shared<const StateUpdate>(std::move(update)), as_bytes("certificate")}));
 }
 
 StateDiff some_diff(std::mt19937& random) {
@@ -45,6 +43,17 @@ struct Snapshot {
     std::vector<Bytes> chunks;
 };
 
+Snapshot take_frozen(const World& world, const KvReader& tables, uint64_t number) {
+    Snapshot out;
+    auto manifest = export_snapshot(world, tables, number, [&](const Bytes& chunk) {
+        out.chunks.push_back(chunk);
+        return Result<Done, std::string>(Done{});
+    });
+    EXPECT_TRUE(manifest);
+    if (manifest) out.manifest = *std::move(manifest);
+    return out;
+}
+
 /// A store of some blocks, and the snapshot of its head.
 struct Source {
     std::unique_ptr<Kv> kv = make_memory_kv();
@@ -57,13 +66,8 @@ struct Source {
         take();
     }
     void take() {
-        snapshot.chunks.clear();
-        auto manifest = export_snapshot(*world, *kv, [&](const Bytes& chunk) {
-            snapshot.chunks.push_back(chunk);
-            return Result<Done, std::string>(Done{});
-        });
-        ASSERT_TRUE(manifest);
-        snapshot.manifest = *std::move(manifest);
+        const uint64_t number = world->head()->header.number;
+        snapshot = take_frozen(*world, **world->freeze(number), number);
     }
 };
 
@@ -122,7 +126,6 @@ TEST(snapshot, makes_a_store_that_goes_on_like_the_one_it_came_from) {
     EXPECT_EQ(world.block_by_number(5), std::nullopt);
     EXPECT_EQ(world.header_by_number(5), source.world->header_by_number(5));
     EXPECT_EQ(world.certificate(8), source.world->certificate(8));
-    EXPECT_EQ(world.extra(as_bytes("v12345678")), source.world->extra(as_bytes("v12345678")));
     EXPECT_FALSE(world.keeps_state(7));
     std::mt19937 random(77);
     for (int i = 0; i < 4; ++i) {
@@ -143,14 +146,48 @@ TEST(snapshot, makes_a_store_that_goes_on_like_the_one_it_came_from) {
     EXPECT_FALSE(world.damage());
     // The same state gives the same chunks, whichever store it is in.
     source.take();
-    Snapshot again;
-    const auto manifest = export_snapshot(world, *kv, [&](const Bytes& chunk) {
-        again.chunks.push_back(chunk);
-        return Result<Done, std::string>(Done{});
-    });
-    ASSERT_TRUE(manifest);
-    EXPECT_EQ(manifest->block, source.snapshot.manifest.block);
-    EXPECT_TRUE(read({*manifest, again.chunks}, nullptr));
+    const Snapshot again = take_frozen(world, **world.freeze(12), 12);
+    EXPECT_EQ(again.manifest.block, source.snapshot.manifest.block);
+    EXPECT_TRUE(read(again, nullptr));
+}
+
+TEST(snapshot, of_a_frozen_state_is_the_same_while_the_chain_goes_on) {
+    Source source;  // up to block 8
+    std::mt19937 random(5);
+    commit(*source.world, some_diff(random));
+    const auto tables = *source.world->freeze(9);
+    ASSERT_NE(tables, nullptr);
+    const Snapshot at_once = take_frozen(*source.world, *tables, 9);
+    for (int i = 0; i < 5; ++i) commit(*source.world, some_diff(random));
+    ASSERT_TRUE(source.world->flush());
+    EXPECT_EQ(source.world->tables_at(), 14u);
+    const Snapshot later = take_frozen(*source.world, *tables, 9);
+    EXPECT_EQ(later.manifest, at_once.manifest);
+    EXPECT_EQ(later.chunks, at_once.chunks);
+    EXPECT_TRUE(read(later, nullptr));
+    EXPECT_EQ(*source.world->freeze(9), nullptr) << "the tables have gone past it";
+}
+
+TEST(snapshot, freezing_writes_no_state_after_the_block) {
+    Source source;
+    std::mt19937 random(6);
+    for (int i = 0; i < 4; ++i) commit(*source.world, some_diff(random));  // 9 to 12
+    const auto tables = *source.world->freeze(10);
+    ASSERT_NE(tables, nullptr);
+    EXPECT_EQ(source.world->tables_at(), 10u);
+    EXPECT_EQ(source.world->dirty_size().blocks, 2u);
+    EXPECT_TRUE(read(take_frozen(*source.world, *tables, 10), nullptr));
+}
+
+TEST(snapshot, id_names_block_and_chunks_and_not_the_certificate) {
+    const Source source(3);
+    Manifest manifest = source.snapshot.manifest;
+    const Hash id = snapshot_id(manifest, Hash{});
+    manifest.certificate = {1, 2, 3};
+    EXPECT_EQ(snapshot_id(manifest, Hash{}), id);
+    manifest.chunks[0][0] ^= 1;
+    EXPECT_NE(snapshot_id(manifest, Hash{}), id);
+    EXPECT_NE(snapshot_id(source.snapshot.manifest, keccak256({})), id);
 }
 
 TEST(snapshot, chunks_have_their_size_and_no_more) {
@@ -165,12 +202,13 @@ TEST(snapshot, chunks_have_their_size_and_no_more) {
     }
     commit(*world, std::move(diff));
     size_t count = 0, bytes = 0;
-    ASSERT_TRUE(export_snapshot(*world, *kv, [&](const Bytes& chunk) {
-        EXPECT_LE(chunk.size(), kChunkBytesMax);
-        ++count;
-        bytes += chunk.size();
-        return Result<Done, std::string>(Done{});
-    }));
+    ASSERT_TRUE(
+        export_snapshot(*world, **world->freeze(0), 0, [&](const Bytes& chunk) {
+            EXPECT_LE(chunk.size(), kChunkBytesMax);
+            ++count;
+            bytes += chunk.size();
+            return Result<Done, std::string>(Done{});
+        }));
     EXPECT_EQ(count, 5u);
     EXPECT_GT(bytes, 200u * 24576);
 }
@@ -275,8 +313,6 @@ TEST(snapshot, rejects_manifests_that_do_not_hang_together) {
     EXPECT_TRUE(broken([](Manifest& m) { m.block = m.first_block; }));
     EXPECT_TRUE(broken([](Manifest& m) { m.first_block = m.block; }));
     EXPECT_TRUE(broken([](Manifest& m) { m.receipts = {0xc0}; }));
-    EXPECT_TRUE(broken([](Manifest& m) { m.extras[0].key[0] = 'm'; }));
-    EXPECT_TRUE(broken([](Manifest& m) { m.extras[0].key.clear(); }));
     EXPECT_TRUE(broken([](Manifest& m) { m.headers[1].push_back(0); }));
 }
 
