@@ -4,21 +4,22 @@
 
 #include "consensus/bft/verify.hpp"
 #include "consensus/staking/read_set.hpp"
+#include "core/rlp.hpp"
 #include "state/witness.hpp"
 
 namespace trainyard::consensus::light {
 namespace {
 
-/// The set that the state after `header` fixes for `epoch`; null where it leaves the one before in
-/// force (docs/spec/consensus.md, section 13).
-Result<SetPtr, LightError> fixed_set(const Boundary& boundary, const ChainConfig& config,
-                                     Epoch epoch) {
+/// The set of `epoch` as the state below `state_root` names it; null where it names none that is
+/// one, which leaves the set before in force (docs/spec/consensus.md, section 13).
+Result<SetPtr, LightError> named_set(const std::vector<Bytes>& witness, const Hash& state_root,
+                                     const ChainConfig& config, Epoch epoch) {
     size_t size_bytes = 0;
-    for (const auto& node : boundary.witness) size_bytes += node.size();
-    if (boundary.witness.size() > kWitnessNodesMax || size_bytes > kWitnessSizeMax_bytes)
+    for (const auto& node : witness) size_bytes += node.size();
+    if (witness.size() > kWitnessNodesMax || size_bytes > kWitnessSizeMax_bytes)
         return unexpected(LightError::witness_too_large);
-    const state::WitnessNodes nodes(boundary.witness);
-    const state::TrieView view(nodes, boundary.header.state_root);
+    const state::WitnessNodes nodes(witness);
+    const state::TrieView view(nodes, state_root);
     auto set = read_set(view, config, epoch);
     if (!nodes.is_complete()) return unexpected(LightError::incomplete_witness);
     if (!set) return SetPtr{};
@@ -27,12 +28,40 @@ Result<SetPtr, LightError> fixed_set(const Boundary& boundary, const ChainConfig
 
 }  // namespace
 
-std::optional<std::vector<Bytes>> witness_of_set(const state::NodeSource& nodes,
-                                                 const Hash& state_root, const ChainConfig& config,
-                                                 Epoch epoch) {
+Bytes encode_boundary(const Boundary& boundary) {
+    rlp::Writer out;
+    out.begin_list().bytes(encode_header(boundary.header));
+    out.bytes(bft::encode_certificate(boundary.certificate)).begin_list();
+    for (const Bytes& node : boundary.witness) out.bytes(node);
+    return out.end_list().end_list().take();
+}
+
+std::optional<Boundary> decode_boundary(BytesView encoded) {
+    Bytes header_bytes, certificate_bytes;
+    Boundary out;
+    rlp::Fields outer(encoded);
+    outer.list([&](rlp::Fields& in) {
+        header_bytes = in.bytes();
+        certificate_bytes = in.bytes();
+        in.each([&](rlp::Fields& list) { out.witness.push_back(list.bytes()); });
+    });
+    if (!outer.finish()) return std::nullopt;
+    auto header = decode_header(header_bytes);
+    auto certificate = bft::decode_certificate(certificate_bytes);
+    if (!header || !certificate) return std::nullopt;
+    out.header = *std::move(header);
+    out.certificate = *std::move(certificate);
+    return out;
+}
+
+std::optional<std::vector<Bytes>> witness_of_sets(const state::NodeSource& nodes,
+                                                  const Hash& state_root,
+                                                  const ChainConfig& config, Epoch epoch) {
     const state::RecordingNodes recording(nodes);
-    // What the set is does not matter here, nor that it is one: the client decides by itself.
-    (void)read_set(state::TrieView(recording, state_root), config, epoch);
+    const state::TrieView view(recording, state_root);
+    // What the sets are does not matter here, nor that they are some: the client decides by itself.
+    (void)read_set(view, config, epoch + 1);
+    (void)read_set(view, config, epoch + 2);
     return recording.witness();
 }
 
@@ -42,6 +71,21 @@ LightChain::Start LightChain::at_genesis(const bft::ChainIdentity& chain,
     return {chain, {}, set, set};
 }
 
+Result<LightChain::Start, LightError> LightChain::at_boundary(const ChainConfig& config,
+                                                              const bft::ChainIdentity& chain,
+                                                              const Header& header,
+                                                              const std::vector<Bytes>& witness) {
+    if (header.number == 0 || header.number % config.epoch_length != 0)
+        return unexpected(LightError::wrong_block);
+    const Epoch epoch = epoch_of({header.number}, config.epoch_length);
+    auto current = named_set(witness, header.state_root, config, epoch + 1);
+    if (!current) return unexpected(current.error());
+    auto next = named_set(witness, header.state_root, config, epoch + 2);
+    if (!next) return unexpected(next.error());
+    if (!*current) return unexpected(LightError::no_set);
+    return Start{chain, epoch + 1, *current, *next ? *next : *current};
+}
+
 Height LightChain::next_boundary() const {
     return boundary_of(at_.epoch, config_->epoch_length);
 }
@@ -49,7 +93,8 @@ Height LightChain::next_boundary() const {
 Result<Done, LightError> LightChain::advance(const Boundary& boundary) {
     if (boundary.header.number != next_boundary().value) return unexpected(LightError::wrong_block);
     if (auto done = verify_final(boundary.header, boundary.certificate); !done) return done;
-    auto set = fixed_set(boundary, *config_, at_.epoch + 2);
+    auto set =
+        named_set(boundary.witness, boundary.header.state_root, *config_, at_.epoch + 2);
     if (!set) return unexpected(set.error());
     at_.epoch = at_.epoch + 1;
     at_.current = at_.next;
@@ -80,6 +125,8 @@ std::string_view to_text(LightError error) {
             return "a witness above its limits";
         case LightError::incomplete_witness:
             return "the witness does not show the next validator set";
+        case LightError::no_set:
+            return "the state names no validator set for the next epoch";
     }
     return "unknown";
 }

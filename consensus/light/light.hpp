@@ -24,18 +24,23 @@ struct Boundary {
     bft::Certificate certificate;
     std::vector<Bytes> witness;  ///< trie nodes and code, in any order
 };
+/// rlp([header, certificate, [node, …]]), all three as strings
+[[nodiscard]] Bytes encode_boundary(const Boundary& boundary);
+[[nodiscard]] std::optional<Boundary> decode_boundary(BytesView encoded);
 
-/// What advance() will read: recorded on a state that is here. nullopt if some of it is not.
-[[nodiscard]] std::optional<std::vector<Bytes>> witness_of_set(const state::NodeSource& nodes,
-                                                               const Hash& state_root,
-                                                               const ChainConfig& config,
-                                                               Epoch epoch);
+/// What advance() and at_boundary() will read of the state after the boundary of `epoch`: recorded
+/// on a state that is here. nullopt if some of it is not.
+[[nodiscard]] std::optional<std::vector<Bytes>> witness_of_sets(const state::NodeSource& nodes,
+                                                                const Hash& state_root,
+                                                                const ChainConfig& config,
+                                                                Epoch epoch);
 
 enum class LightError {
     wrong_block,         ///< not the block that comes next: number or epoch in its seal
     wrong_certificate,   ///< of another block or kind, or not signed by a quorum of the epoch's set
     witness_too_large,   ///< above kWitnessNodesMax or kWitnessSizeMax_bytes
     incomplete_witness,  ///< does not show the set of the epoch after the next
+    no_set,              ///< shows that the state names no set for the next epoch
 };
 [[nodiscard]] std::string_view to_text(LightError error);
 
@@ -51,6 +56,13 @@ public:
         Epoch epoch;           ///< the first whose boundary is not known yet
         SetPtr current, next;  ///< sets of `epoch` and of the one after
     };
+    /// From a boundary whose header is trusted for another reason than its certificate. The state
+    /// after it names the sets of the two epochs that follow. Errors: wrong_block, and those of the
+    /// witness; after no_set another boundary will do.
+    [[nodiscard]] static Result<Start, LightError> at_boundary(const ChainConfig& config,
+                                                               const bft::ChainIdentity& chain,
+                                                               const Header& header,
+                                                               const std::vector<Bytes>& witness);
     /// `config` must outlive this.
     LightChain(const ChainConfig& config, Start start) : config_(&config), at_(std::move(start)) {}
     /// From genesis: its set votes in epochs 0 and 1.

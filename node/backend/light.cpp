@@ -42,6 +42,18 @@ Result<rpc::BoundaryProof, rpc::CallError> NodeBackend::boundary(uint64_t epoch)
     const uint64_t last = parts_.chain.finalised()->height();
     if (parts_.chain.is_foreign() || epoch >= last / config.epoch_length)
         return unexpected(not_final());
+    if (const auto record = parts_.chain.boundary({epoch}))
+        if (auto proof = consensus::light::decode_boundary(*record))
+            return rpc::BoundaryProof{
+                {std::move(proof->header),
+                 consensus::bft::encode_certificate(proof->certificate)},
+                std::move(proof->witness)};
+    return boundary_from_state(epoch);
+}
+
+/// The latest is recorded with the block after it; data folders of older programs have none.
+Result<rpc::BoundaryProof, rpc::CallError> NodeBackend::boundary_from_state(uint64_t epoch) const {
+    const auto& config = parts_.chain.config();
     const uint64_t number = consensus::boundary_of({epoch}, config.epoch_length).value;
     const auto block = parts_.chain.by_number(number);
     if (!block) return unexpected(not_final());
@@ -49,13 +61,13 @@ Result<rpc::BoundaryProof, rpc::CallError> NodeBackend::boundary(uint64_t epoch)
     auto certificate = own_certificate(parts_.chain, header);
     const auto nodes = parts_.chain.nodes(block->hash);
     auto witness =
-        nodes ? consensus::light::witness_of_set(*nodes, header.state_root, config, {epoch + 2})
+        nodes ? consensus::light::witness_of_sets(*nodes, header.state_root, config, {epoch})
               : std::nullopt;
     if (!certificate || !witness)
         return unexpected(
             rpc::CallError{Kind::state_unavailable,
-                           "the state after block " + std::to_string(number) +
-                               " is not kept here; ask a node that keeps all states (archive)",
+                           "the proof of block " + std::to_string(number) +
+                               " is not recorded here and its state is not kept; ask another node",
                            {}});
     return rpc::BoundaryProof{{header, std::move(*certificate)}, std::move(*witness)};
 }

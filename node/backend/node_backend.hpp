@@ -144,6 +144,8 @@ private:
     [[nodiscard]] auto read_state(const Hash& block_hash, const Read& read) const
         -> Result<decltype(read(std::declval<const state::StateView&>())), rpc::StateError>;
     [[nodiscard]] Result<Done, rpc::CallError> check_state(const Hash& block_hash) const;
+    [[nodiscard]] Result<rpc::BoundaryProof, rpc::CallError> boundary_from_state(
+        uint64_t epoch) const;
     struct Scene;  ///< a state with overrides and the block environment on top of it
     [[nodiscard]] Result<std::unique_ptr<Scene>, rpc::CallError> scene(
         const Hash& block_hash, const rpc::Overrides& overrides) const;

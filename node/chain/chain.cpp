@@ -215,6 +215,10 @@ consensus::bft::CertPtr Chain::boundary_certificate(Epoch epoch) const {
                           consensus::boundary_of(epoch, config().epoch_length).value);
 }
 
+std::optional<Bytes> Chain::boundary(Epoch epoch) const {
+    return is_foreign() ? std::nullopt : impl_->sets->boundary(epoch);
+}
+
 consensus::bft::BlockPtr Chain::final_block(const Hash& hash) const {
     const auto block = impl_->world->block_by_hash(hash);
     return block ? consensus::bft::make_block(block->header, encode_body(*block)) : nullptr;

@@ -17,6 +17,7 @@
 #include "core/block.hpp"
 #include "core/result.hpp"
 #include "node/chain/sets.hpp"
+#include "node/chain/snapshot_maker.hpp"
 #include "node/config/genesis.hpp"
 #include "state/kv.hpp"
 #include "state/view.hpp"
@@ -73,7 +74,8 @@ public:
         consensus::Executor* executor = nullptr;            ///< threads for one block; may be null
         SetReader read_set{};  ///< none: the set of genesis is that of all epochs
         std::function<void(Epoch, const std::string& why)> on_unreadable_set{};
-        bool one_by_one = false;  ///< the executor's threads run no transactions
+        MakeSnapshot make_snapshot{};  ///< at the boundaries of epochs; none: no snapshots
+        bool one_by_one = false;       ///< the executor's threads run no transactions
         state::World::Options store{};
     };
     /// Opens the store, or writes the genesis into an empty one.
@@ -106,6 +108,9 @@ public:
     [[nodiscard]] consensus::bft::FinalPoint final_point() const;
     /// The FINALIZATION of the last block of an epoch, or null where that is not final here.
     [[nodiscard]] consensus::bft::CertPtr boundary_certificate(Epoch epoch) const;
+    /// What proves the boundary of an epoch to those who hold no state (consensus::light::Boundary,
+    /// encoded); nullopt where it is not recorded here.
+    [[nodiscard]] std::optional<Bytes> boundary(Epoch epoch) const;
     /// A final block as the machine sends it to a peer, or null.
     [[nodiscard]] consensus::bft::BlockPtr final_block(const Hash& hash) const;
 

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "consensus/bft/messages.hpp"
+#include "consensus/light/light.hpp"
 #include "core/assert.hpp"
 #include "core/rlp.hpp"
 #include "state/trie.hpp"
@@ -13,12 +15,16 @@ namespace {
 
 constexpr size_t kKnownMax = 16;  ///< sets of 200 validators, about 30 kB each
 
-/// v | epoch, 8 bytes big-endian -> rlp([[address, consensus, VRF and P2P key, stake in Gwei], …])
-Bytes key_of(Epoch epoch) {
-    Bytes key{'v'};
+Bytes key_of(char table, Epoch epoch) {
+    Bytes key{static_cast<uint8_t>(table)};
     for (int shift = 56; shift >= 0; shift -= 8)
         key.push_back(static_cast<uint8_t>(epoch.value >> shift));
     return key;
+}
+
+/// v | epoch, 8 bytes big-endian -> rlp([[address, consensus, VRF and P2P key, stake in Gwei], …])
+Bytes set_key(Epoch epoch) {
+    return key_of('v', epoch);
 }
 
 Bytes encode_set(const consensus::ValidatorSet& set) {
@@ -51,6 +57,10 @@ consensus::SetPtr decode_set(BytesView record) {
 
 }  // namespace
 
+Bytes boundary_key(Epoch epoch) {
+    return key_of('w', epoch);
+}
+
 StateSets::StateSets(consensus::ValidatorSet first, Parts parts)
     : first_(std::make_shared<const consensus::ValidatorSet>(std::move(first))),
       parts_(std::move(parts)) {}
@@ -65,7 +75,7 @@ consensus::SetPtr StateSets::of_epoch(Epoch epoch) const {
         if (!set) set = read(at);
     }
     if (!set) set = first_;
-    unsaved_.put(key_of(epoch), encode_set(*set));
+    unsaved_.put(set_key(epoch), encode_set(*set));
     if (known_.size() >= kKnownMax) known_.erase(known_.begin());
     known_[epoch] = set;
     return set;
@@ -73,8 +83,30 @@ consensus::SetPtr StateSets::of_epoch(Epoch epoch) const {
 
 void StateSets::on_final(Height height) {
     const Epoch epoch = consensus::epoch_of(height, parts_.config.epoch_length);
-    if (consensus::boundary_of(epoch, parts_.config.epoch_length) == height)
-        (void)of_epoch(epoch + 2);
+    if (!parts_.read || consensus::boundary_of(epoch, parts_.config.epoch_length) != height) return;
+    (void)of_epoch(epoch + 2);
+    record_boundary(epoch);
+}
+
+/// The state may be deleted later, and nobody could show the set to others then.
+void StateSets::record_boundary(Epoch epoch) {
+    const uint64_t number = consensus::boundary_of(epoch, parts_.config.epoch_length).value;
+    auto header = parts_.world.header_by_number(number);
+    const auto bytes = parts_.world.certificate(number);
+    if (!header || !bytes) return;
+    auto certificate = consensus::bft::decode_certificate(*bytes);
+    if (!certificate) return;
+    auto witness = consensus::light::witness_of_sets(parts_.world.nodes(), header->state_root,
+                                                     parts_.config, epoch);
+    if (!witness) return;
+    const Bytes record = consensus::light::encode_boundary(
+        {*std::move(header), *std::move(certificate), *std::move(witness)});
+    const std::lock_guard lock(mutex_);
+    unsaved_.put(boundary_key(epoch), record);
+}
+
+std::optional<Bytes> StateSets::boundary(Epoch epoch) const {
+    return parts_.world.extra(boundary_key(epoch));
 }
 
 state::Batch StateSets::take_unsaved() {
@@ -85,18 +117,28 @@ state::Batch StateSets::take_unsaved() {
 /// In memory or in the store.
 consensus::SetPtr StateSets::find(Epoch epoch) const {
     if (const auto found = known_.find(epoch); found != known_.end()) return found->second;
-    const auto record = parts_.world.extra(key_of(epoch));
+    const auto record = parts_.world.extra(set_key(epoch));
     auto set = record ? decode_set(*record) : nullptr;
     if (set && known_.size() < kKnownMax) known_[epoch] = set;
     return set;
 }
 
-consensus::SetPtr StateSets::read(Epoch epoch) const {
+/// That of the boundary that fixes the set; of the head where that is gone, or never was here,
+/// since a state names the sets of all epochs before.
+std::optional<Hash> StateSets::state_that_names(Epoch epoch) const {
     const Height fixed = consensus::boundary_of(epoch - 2, parts_.config.epoch_length);
+    const auto head = parts_.world.head();
+    if (head && head->header.number > fixed.value && !parts_.world.keeps_state(fixed.value))
+        return head->header.state_root;
     const auto header = parts_.world.header_by_number(fixed.value);
     ASSERT(header || parts_.world.damage());
-    if (!header) return nullptr;
-    const state::TrieView view(parts_.world.nodes(), header->state_root);
+    return header ? std::optional(header->state_root) : std::nullopt;
+}
+
+consensus::SetPtr StateSets::read(Epoch epoch) const {
+    const auto root = state_that_names(epoch);
+    if (!root) return nullptr;
+    const state::TrieView view(parts_.world.nodes(), *root);
     auto set = parts_.read(view, parts_.config, epoch);
     if (set) return std::make_shared<const consensus::ValidatorSet>(std::move(*set));
     if (parts_.on_unreadable) parts_.on_unreadable(epoch, set.error());

@@ -19,6 +19,9 @@ namespace trainyard::node::chain {
 using SetReader = std::function<Result<consensus::ValidatorSet, std::string>(
     const state::StateView&, const consensus::ChainConfig&, Epoch)>;
 
+/// The key under which the store keeps the boundary proof of an epoch.
+[[nodiscard]] Bytes boundary_key(Epoch epoch);
+
 /// Thread-safe. A set is kept in the store from the block after the one whose state fixes it, since
 /// that state may be deleted later. A set that cannot be read from the state, or is none, leaves
 /// the one before in force: the same at every node, since the state is.
@@ -35,14 +38,18 @@ public:
     /// Precondition for epochs from 2 on: the last block of epoch - 2 is final here.
     [[nodiscard]] consensus::SetPtr of_epoch(Epoch epoch) const override;
 
-    /// Reads the set that a block fixes as the last one of its epoch.
+    /// Reads the set that a block fixes as the last one of its epoch, and records what proves it.
     void on_final(Height height);
-    /// Records of sets that were read and are not in the store yet, for the next commit.
+    /// Records that are not in the store yet, for the next commit.
     [[nodiscard]] state::Batch take_unsaved();
+    /// consensus::light::Boundary, encoded; nullopt where it is not recorded here.
+    [[nodiscard]] std::optional<Bytes> boundary(Epoch epoch) const;
 
 private:
     [[nodiscard]] consensus::SetPtr find(Epoch epoch) const;
     [[nodiscard]] consensus::SetPtr read(Epoch epoch) const;
+    [[nodiscard]] std::optional<Hash> state_that_names(Epoch epoch) const;
+    void record_boundary(Epoch epoch);
 
     const consensus::SetPtr first_;
     const Parts parts_;

@@ -4,7 +4,12 @@
 
 namespace trainyard::node::chain {
 
-StoreKeeper::StoreKeeper(state::World& world) : world_(world), thread_([this] { serve(); }) {}
+StoreKeeper::StoreKeeper(state::World& world, Snapshots snapshots)
+    : world_(world),
+      snapshot_every_(snapshots.every),
+      maker_(snapshots.make ? std::make_unique<SnapshotMaker>(world, std::move(snapshots.make))
+                            : nullptr),
+      thread_([this] { serve(); }) {}
 
 StoreKeeper::~StoreKeeper() {
     {
@@ -23,9 +28,24 @@ void StoreKeeper::wake() {
     changed_.notify_all();
 }
 
+/// The tables must not go past a boundary before they are frozen there. A node that catches up
+/// passes over boundaries whose snapshot nobody would make anyway.
+bool StoreKeeper::freeze_boundary() {
+    const auto head = world_.head();
+    if (!maker_ || !head || !maker_->is_ready()) return true;
+    const uint64_t number = head->header.number - head->header.number % snapshot_every_;
+    if (number <= last_frozen_ || world_.tables_at() > number) return true;
+    auto tables = world_.freeze(number);
+    if (!tables) return false;
+    last_frozen_ = number;
+    if (*tables) maker_->offer(number, *std::move(tables));
+    return true;
+}
+
 /// A flush comes before any further deletion.
 void StoreKeeper::work() {
     while (!stops_) {
+        if (!freeze_boundary()) return;
         if (world_.is_flush_due() && !world_.flush()) return;
         const auto more = world_.prune();
         if (!more || !*more) return;

@@ -89,7 +89,7 @@ struct Scene {
         out.certificate = certificate(out.header, epoch, voters, voters.numbers);
         const state::NoNodes none;
         const state::LayeredNodes layered(none, after.new_nodes);
-        out.witness = *witness_of_set(layered, after.root, config, Epoch{epoch + 2});
+        out.witness = *witness_of_sets(layered, after.root, config, Epoch{epoch});
         return out;
     }
 
@@ -186,6 +186,56 @@ TEST(light, rejects_witnesses_that_leave_something_out_or_are_of_another_state) 
     EXPECT_EQ(light.advance(other).error(), LightError::witness_too_large);
     EXPECT_EQ(light.at().epoch, Epoch{0});
     EXPECT_TRUE(light.advance(good));
+}
+
+TEST(light, begins_at_a_trusted_boundary_and_follows) {
+    const Scene scene;
+    const auto trusted = scene.boundary(4, kFirst, kSecond);
+    const auto start =
+        LightChain::at_boundary(scene.config, scene.chain, trusted.header, trusted.witness);
+    ASSERT_TRUE(start);
+    EXPECT_EQ(start->epoch, Epoch{5});
+    LightChain light(scene.config, *start);
+    EXPECT_EQ(light.next_boundary(), Height{24});
+    EXPECT_EQ(light.advance(scene.boundary(5, kThird, kFirst)).error(),
+              LightError::wrong_certificate);
+    EXPECT_TRUE(light.advance(scene.boundary(5, kSecond, kFirst)));
+}
+
+TEST(light, rejects_starts_that_are_no_boundary_or_name_no_set) {
+    const Scene scene;
+    const auto good = scene.boundary(4, kFirst, kSecond);
+    const auto start = [&](const Header& header, const std::vector<Bytes>& witness) {
+        return LightChain::at_boundary(scene.config, scene.chain, header, witness);
+    };
+    auto header = good.header;
+    header.number = 0;
+    EXPECT_EQ(start(header, good.witness).error(), LightError::wrong_block);
+    header.number = 21;
+    EXPECT_EQ(start(header, good.witness).error(), LightError::wrong_block);
+    for (size_t i = 0; i < good.witness.size(); ++i) {
+        auto less = good.witness;
+        less.erase(less.begin() + static_cast<std::ptrdiff_t>(i));
+        EXPECT_EQ(start(good.header, less).error(), LightError::incomplete_witness) << i;
+    }
+    const auto broken = scene.boundary(4, kFirst, scene.state_with(Bytes{0x5f, 0x5f, 0xfd}));
+    EXPECT_EQ(start(broken.header, broken.witness).error(), LightError::no_set);
+}
+
+TEST(light, boundaries_have_one_encoding) {
+    const Scene scene;
+    const auto good = scene.boundary(0, kFirst, kSecond);
+    const Bytes encoded = encode_boundary(good);
+    const auto decoded = decode_boundary(encoded);
+    ASSERT_TRUE(decoded);
+    EXPECT_EQ(encode_boundary(*decoded), encoded);
+    EXPECT_EQ(decoded->header, good.header);
+    EXPECT_EQ(decoded->witness, good.witness);
+    for (size_t n = 0; n < encoded.size(); ++n)
+        EXPECT_FALSE(decode_boundary(BytesView(encoded).first(n)));
+    Bytes longer = encoded;
+    longer.push_back(0);
+    EXPECT_FALSE(decode_boundary(longer));
 }
 
 }  // namespace

@@ -6,12 +6,15 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "consensus/bft/messages.hpp"
 #include "consensus/bft/seal.hpp"
+#include "consensus/light/light.hpp"
 #include "node/chain/body.hpp"
 #include "node/chain/executor.hpp"
+#include "state/snapshot.hpp"
 
 namespace trainyard::node::chain {
 namespace {
@@ -349,6 +352,79 @@ TEST(chain, what_is_pruned_is_told_and_sets_stay) {
     EXPECT_EQ(again->final_number(hashes[1]), 1u);
     EXPECT_NE(again->by_number(0), nullptr);
     EXPECT_FALSE(again->final_bytes(1));
+}
+
+TEST(chain, boundaries_can_be_proven_when_their_states_are_gone) {
+    const auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    std::vector<uint64_t> unreadable;
+    state::World::Options store;
+    store.node_cache_bytes = 0;
+    store.dirty_blocks = 1;
+    store.retention = state::Retention{2, 4};
+    const auto chain = grow(*kv, network, 12, unreadable, store);
+    for (uint64_t epoch = 0; epoch < 5; ++epoch) {
+        const auto record = chain->boundary({epoch});
+        ASSERT_TRUE(record) << epoch;
+        const auto boundary = consensus::light::decode_boundary(*record);
+        ASSERT_TRUE(boundary) << epoch;
+        EXPECT_EQ(boundary->header.number, 2 * (epoch + 1));
+        EXPECT_EQ(boundary->certificate.block, hash_header(boundary->header));
+        EXPECT_FALSE(boundary->witness.empty());
+    }
+    EXPECT_FALSE(chain->boundary({6})) << "not over yet";
+}
+
+/// Waits for what another thread does.
+bool eventually(const std::function<bool()>& condition) {
+    for (int i = 0; i < 500 && !condition(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return condition();
+}
+
+TEST(chain, a_snapshot_of_a_boundary_starts_a_chain_that_knows_its_sets) {
+    const auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    std::vector<uint64_t> unreadable;
+    std::mutex mutex;
+    std::optional<Bytes> manifest;
+    std::vector<Bytes> chunks;
+    auto options = churning(network, unreadable);
+    options.make_snapshot = [&](const FrozenState& frozen) {
+        const std::lock_guard lock(mutex);
+        chunks.clear();
+        const auto made =
+            state::export_snapshot(frozen.world, frozen.tables, frozen.number,
+                                   [&](const Bytes& chunk) -> Result<Done, std::string> {
+                                       chunks.push_back(chunk);
+                                       return Done{};
+                                   });
+        ASSERT_TRUE(made) << made.error();
+        manifest = state::encode_manifest(*made);
+    };
+    const auto source = [&] {
+        const auto at_boundary = grow(*kv, network, 8, unreadable);
+        return at_boundary->sets().of_epoch({5})->all();
+    }();
+    const auto chain = std::move(*Chain::open(*kv, std::move(options)));
+    ASSERT_TRUE(eventually([&] {
+        const std::lock_guard lock(mutex);
+        return manifest.has_value();
+    }));
+    const auto copy = state::make_memory_kv();
+    {
+        auto checked = state::check_manifest(*manifest);
+        ASSERT_TRUE(checked);
+        EXPECT_EQ(checked->block.header.number, 8u);
+        state::SnapshotReader reader(*std::move(checked), copy.get());
+        for (const Bytes& chunk : chunks) ASSERT_TRUE(reader.add(chunk));
+        ASSERT_TRUE(reader.finish());
+    }
+    const auto started = std::move(*Chain::open(*copy, churning(network, unreadable)));
+    EXPECT_EQ(started->finalised()->height(), 8u);
+    EXPECT_EQ(started->epoch().value, 4u);
+    EXPECT_EQ(started->sets().of_epoch({5})->all(), source);
+    EXPECT_EQ(started->sets().of_epoch({2})->size(), 4u) << "from the state at hand";
 }
 
 TEST(chain, final_blocks_are_checked_against_the_set_of_their_epoch) {
