@@ -233,6 +233,8 @@ struct BoundaryProof {
 
 struct SyncStatus {
     uint64_t starting_block = 0, current_block = 0, highest_block = 0;
+    /// Of a snapshot that is being fetched.
+    uint64_t snapshot_chunks = 0, snapshot_chunks_here = 0;
 };
 
 struct PeerInfo {

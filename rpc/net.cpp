@@ -20,7 +20,12 @@ Outcome syncing(Call& call) {
     }
     call.out.begin_object().key("startingBlock").quantity(status->starting_block);
     call.out.key("currentBlock").quantity(status->current_block);
-    call.out.key("highestBlock").quantity(status->highest_block).end_object();
+    call.out.key("highestBlock").quantity(status->highest_block);
+    if (status->snapshot_chunks > 0) {
+        call.out.key("snapshotChunks").quantity(status->snapshot_chunks);
+        call.out.key("snapshotChunksHere").quantity(status->snapshot_chunks_here);
+    }
+    call.out.end_object();
     return Done{};
 }
 

@@ -9,13 +9,13 @@ namespace trainyard::state {
 Result<std::optional<Head>, StoreError> World::Impl::read_head() const {
     const auto record = kv.get(meta_key("head"));
     if (!record) {
+        // Also what an import that was cut off has left: no chain may begin on top of that.
         bool is_empty = true;
-        kv.scan(record_key(Table::header, BytesView{}), [&](BytesView, BytesView) {
-            is_empty = false;
-            return false;
+        kv.scan({}, [&](BytesView key, BytesView) {
+            return is_empty = key[0] == static_cast<uint8_t>(Table::meta);
         });
         if (is_empty) return std::optional<Head>();
-        return unexpected(missing("no head record though there are blocks", "record 'head'"));
+        return unexpected(missing("no head record though there are others", "record 'head'"));
     }
     const auto found = decode_head(*record);
     if (!found) return unexpected(malformed("malformed head record", "record 'head'"));

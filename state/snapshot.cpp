@@ -170,6 +170,19 @@ bool holds_chain(const KvReader& kv) {
     return kv.get(meta_key("head")).has_value();
 }
 
+Result<Done, KvError> erase_all(Kv& kv) {
+    constexpr size_t kAtOnce = 10'000;
+    for (;;) {
+        Batch batch;
+        kv.scan({}, [&](BytesView key, BytesView) {
+            batch.erase(key);
+            return batch.entries.size() < kAtOnce;
+        });
+        if (batch.entries.empty()) return Done{};
+        if (auto done = kv.write(batch, Durability::synced); !done) return done;
+    }
+}
+
 Result<Manifest, std::string> export_snapshot(const World& world, const KvReader& tables,
                                               uint64_t number, const TakeChunk& take) {
     const auto first = world.block_by_number(0), block = world.block_by_number(number);
@@ -372,8 +385,14 @@ Result<Done, std::string> SnapshotReader::add(BytesView chunk) {
     return Done{};
 }
 
-Result<SnapshotReader::Counts, std::string> SnapshotReader::finish() {
+bool SnapshotReader::has_store_failed() const {
+    return impl_->error.has_value();
+}
+
+Result<SnapshotReader::Counts, std::string> SnapshotReader::finish(const Batch& others) {
     if (auto fault = impl_->check_end()) return unexpected(*std::move(fault));
+    for (const auto& [key, value] : others.entries)
+        if (value) impl_->put(key, *value);
     impl_->put_blocks();
     if (impl_->error) return unexpected(*impl_->error);
     return impl_->counts;

@@ -55,6 +55,9 @@ struct CheckedManifest {
 /// False for a store without head: an empty one, or what an import that was cut off has left.
 [[nodiscard]] bool holds_chain(const KvReader& kv);
 
+/// Removes every record, in batches.
+[[nodiscard]] Result<Done, KvError> erase_all(Kv& kv);
+
 /// Gives the state after block `number`, which `tables` hold (World::freeze): the manifest, and its
 /// chunks one after the other as they are made. The same state gives the same chunks. The world may
 /// go on meanwhile.
@@ -77,7 +80,10 @@ public:
     ~SnapshotReader();
     /// Errors name the chunk.
     [[nodiscard]] Result<Done, std::string> add(BytesView chunk);
-    [[nodiscard]] Result<Counts, std::string> finish();
+    /// Records of other parts, in tables that no snapshot has, go in before the head.
+    [[nodiscard]] Result<Counts, std::string> finish(const Batch& others = {});
+    /// True if the last error was the store's and not the snapshot's.
+    [[nodiscard]] bool has_store_failed() const;
 
 private:
     struct Impl;

@@ -15,6 +15,7 @@
 #include "node/cli/node_limits.hpp"
 #include "node/cli/node_report.hpp"
 #include "node/cli/node_setup.hpp"
+#include "node/cli/node_state.hpp"
 #include "node/cli/node_voting.hpp"
 #include "node/cli/sync_target.hpp"
 #include "node/cli/version.hpp"
@@ -22,6 +23,9 @@
 #include "node/mempool/mempool.hpp"
 #include "node/p2p/ban_list.hpp"
 #include "node/sync/block_sync.hpp"
+#include "node/sync/snapshot_shelf.hpp"
+#include "node/sync/state_service.hpp"
+#include "node/sync/state_sync.hpp"
 #include "node/verify/audit_service.hpp"
 #include "node/verify/slash_reporter.hpp"
 #include "node/wallet/files.hpp"
@@ -97,8 +101,12 @@ rpc::PeerInfo peer_info(const p2p::PeerInfo& peer) {
 /// All parts of one node; members are destroyed in reverse, after the runtime has stopped.
 class Node {
 public:
-    Node(const config::NodeConfig& config, NodeSetup setup, NodeStores stores, runtime::Logger log)
-        : config_(config),
+    /// With `sync_into` it only fills that store with a state, answers what can be asked meanwhile
+    /// from block 0, and ends.
+    Node(const config::NodeConfig& config, NodeSetup setup, NodeStores stores, runtime::Logger log,
+         state::Kv* sync_into)
+        : sync_into_(sync_into),
+          config_(config),
           setup_(std::move(setup)),
           stores_(std::move(stores)),
           log_(log),
@@ -113,8 +121,11 @@ public:
     [[nodiscard]] Result<Done, std::string> build();
     [[nodiscard]] Result<Done, std::string> start();
     int run();
+    /// How the state sync ended; nullopt if the node was stopped before.
+    [[nodiscard]] std::optional<sync::StateSync::End> state_end() const { return state_end_; }
 
 private:
+    void build_state_parts();
     [[nodiscard]] Result<Done, std::string> open_voting();
     void build_machine();
     void build_rpc();
@@ -134,6 +145,7 @@ private:
     [[nodiscard]] std::vector<rpc::PeerInfo> peers() const;
     [[nodiscard]] std::vector<rpc::BanInfo> bans() const;
 
+    state::Kv* const sync_into_;
     const config::NodeConfig& config_;
     NodeSetup setup_;
     NodeStores stores_;
@@ -146,7 +158,8 @@ private:
     const NodeLimits limits_;
     std::atomic<bool> ended_at_fork_{false};
     chain::ThreadExecutor executor_;
-    std::unique_ptr<NodeVoting> voting_;  ///< null: follow without voting
+    std::unique_ptr<NodeVoting> voting_;          ///< null: follow without voting
+    std::unique_ptr<sync::SnapshotShelf> shelf_;  ///< null: no snapshots are kept
     std::unique_ptr<chain::Chain> chain_;
     std::unique_ptr<mempool::Mempool> pool_;
     std::unique_ptr<blobs::BlobStore> store_;
@@ -155,6 +168,9 @@ private:
     std::unique_ptr<bft::BftNode> bft_;
     std::unique_ptr<ChainSyncTarget> target_;
     std::unique_ptr<sync::BlockSync> sync_;
+    std::unique_ptr<sync::StateService> state_service_;
+    std::unique_ptr<sync::StateSync> state_sync_;  ///< null: blocks are synced
+    std::optional<sync::StateSync::End> state_end_;
     std::unique_ptr<NodeBlobs> node_blobs_;
     std::unique_ptr<backend::NodeBackend> backend_;
     std::unique_ptr<rpc::Server> server_;
@@ -180,6 +196,13 @@ Result<Done, std::string> Node::build() {
         log.error("validator set unreadable, the one before stays",
                   {{"epoch", epoch.value}, {"why", why}});
     };
+    if (config_.snapshots > 0 && sync_into_ == nullptr) {
+        auto shelf =
+            sync::SnapshotShelf::open({config_.datadir + "/snapshots", config_.snapshots});
+        if (!shelf) return unexpected(shelf.error());
+        shelf_ = std::move(*shelf);
+        options.make_snapshot = make_on(*shelf_, log_.named("snapshots"));
+    }
     auto opened = chain::Chain::open(*stores_.chain, std::move(options));
     if (!opened) return unexpected(opened.error().what);
     chain_ = std::move(*opened);
@@ -196,9 +219,25 @@ Result<Done, std::string> Node::build() {
         sync::BlobService::Parts{runtime_, *network_, *store_, log_.named("blobs")});
     if (auto done = open_voting(); !done) return done;
     build_machine();
+    build_state_parts();
     build_rpc();
     join();
     return Done{};
+}
+
+void Node::build_state_parts() {
+    state_service_ = std::make_unique<sync::StateService>(
+        sync::StateService::Parts{runtime_, *network_, shelf_.get(),
+                                  [this](Epoch epoch) { return chain_->boundary(epoch); }});
+    if (sync_into_ == nullptr) return;
+    auto options = state_options(config_, setup_);
+    options.on_end = [this](sync::StateSync::End end) {
+        state_end_ = end;
+        runtime_.request_stop();
+    };
+    state_sync_ = std::make_unique<sync::StateSync>(
+        sync::StateSync::Parts{runtime_, *network_, *sync_into_, log_.named("state")},
+        std::move(options));
 }
 
 Result<Done, std::string> Node::open_voting() {
@@ -284,6 +323,7 @@ void Node::build_rpc() {
     web.vhosts = config_.http_vhosts;
     http::Hooks hooks;
     hooks.why_not_ready = [this] {
+        if (state_sync_) return state_sync_->progress().words();
         const auto halted = bft_->halted();
         return halted.empty() && voting_ ? voting_->why_not_voting() : halted;
     };
@@ -291,7 +331,8 @@ void Node::build_rpc() {
         const uint64_t up_ms = runtime_.clock().steady_ms() - started_ms_;
         return metrics::to_prometheus_text(
             metrics_of({*bft_, *chain_, *pool_, *network_, *store_, auditor_.get(), voting_.get(),
-                        reporter_.get(), config_.datadir, runtime_.clock().wall_ms(), up_ms}));
+                        reporter_.get(), shelf_.get(), state_sync_.get(), config_.datadir,
+                        runtime_.clock().wall_ms(), up_ms}));
     };
     http_ = std::make_unique<http::HttpServer>(
         http::HttpServer::Parts{runtime_, *server_, *backend_, log_.named("http")}, std::move(web),
@@ -394,9 +435,14 @@ rpc::NodeStatus Node::status() const {
 }
 
 std::optional<rpc::SyncStatus> Node::syncing() const {
+    if (state_sync_) {
+        const auto at = state_sync_->progress();
+        return rpc::SyncStatus{0, 0, at.height.value, at.chunks, at.chunks_here};
+    }
     const auto progress = sync_->progress();
     if (!progress.is_catching_up) return std::nullopt;
-    return rpc::SyncStatus{first_height_, progress.finalised.value, progress.best_known.value};
+    return rpc::SyncStatus{first_height_, progress.finalised.value, progress.best_known.value, 0,
+                           0};
 }
 
 std::vector<rpc::PeerInfo> Node::peers() const {
@@ -465,6 +511,7 @@ Result<Done, std::string> Node::start() {
                              {"p2p", network_->port()},
                              {"rpc", *port},
                              {"role", role()}});
+    if (state_sync_) return state_sync_->start(), Done{};
     const std::string rpc_url = "http://" + config_.http_addr + ":" + std::to_string(*port);
     start_reporter(rpc_url);  // before the machine, which calls it
     bft_->start();
@@ -496,6 +543,7 @@ int Node::run() {
     runtime_.on_stop([this] { http_->stop(); });
     runtime_.on_stop([this] { server_->stop(); });
     runtime_.on_stop([this] { auditor_.reset(); });
+    if (state_sync_) runtime_.on_stop([this] { state_sync_->stop(); });
     runtime_.stop_on_signals();
     int code = 0;
     if (auto up = start(); !up) {
@@ -506,6 +554,27 @@ int Node::run() {
     runtime_.join();
     log_.info("node has stopped");
     return bft_->halted().empty() && !ended_at_fork_ ? code : 1;
+}
+
+/// A node without keys at block 0, in memory, that fills the store of the chain.
+Result<sync::StateSync::End, int> sync_state(const config::NodeConfig& config,
+                                             const NodeSetup& setup, state::Kv& chain_store,
+                                             const runtime::Logger& log) {
+    NodeSetup follower = setup;
+    follower.keys.reset();
+    config::NodeConfig settings = config;
+    settings.pruning.clear();
+    Node node(settings, std::move(follower),
+              NodeStores{state::make_memory_kv(), state::make_memory_kv()}, log, &chain_store);
+    if (auto built = node.build(); !built) {
+        log.error("the node cannot start", {{"why", built.error()}});
+        return unexpected(1);
+    }
+    const int code = node.run();
+    const auto end = node.state_end();
+    if (code != 0 || !end) return unexpected(code);
+    if (*end == sync::StateSync::End::failed) return unexpected(1);
+    return *end;
 }
 
 }  // namespace
@@ -520,7 +589,14 @@ int run_node(const config::NodeConfig& config) {
     if (!setup) return log.error("the node cannot start", {{"why", setup.error()}}), 1;
     auto stores = open_stores(config);
     if (!stores) return log.error("the node cannot start", {{"why", stores.error()}}), 1;
-    Node node(config, std::move(*setup), std::move(*stores), log);
+    const auto with_state = begins_with_state(config, *stores->chain);
+    if (!with_state)
+        return log.error("the node cannot start", {{"why", with_state.error()}}), 1;
+    if (*with_state) {
+        const auto end = sync_state(config, *setup, *stores->chain, log);
+        if (!end) return end.error();
+    }
+    Node node(config, std::move(*setup), std::move(*stores), log, nullptr);
     if (auto built = node.build(); !built)
         return log.error("the node cannot start", {{"why", built.error()}}), 1;
     return node.run();

@@ -210,6 +210,7 @@ Metrics metrics_of(const ReportParts& parts) {
     if (parts.reporter)
         out.counter("trainyard_staking_slashes_total", "Validators slashed by own reports.",
                     static_cast<double>(parts.reporter->slashed()));
+    add_state_metrics(out, parts.shelf, parts.state_sync, parts.wall_ms);
     add_machine(out, parts);
     return out;
 }

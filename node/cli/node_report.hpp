@@ -8,6 +8,7 @@
 #include "node/blobs/store.hpp"
 #include "node/bft/bft_node.hpp"
 #include "node/chain/chain.hpp"
+#include "node/cli/node_state.hpp"
 #include "node/cli/node_voting.hpp"
 #include "node/mempool/mempool.hpp"
 #include "node/metrics/exposition.hpp"
@@ -32,6 +33,8 @@ struct ReportParts {
     const verify::AuditService* audits;
     const NodeVoting* voting;
     const verify::SlashReporter* reporter;
+    const sync::SnapshotShelf* shelf;
+    const sync::StateSync* state_sync;
     std::string datadir;
     uint64_t wall_ms;
     uint64_t uptime_ms;

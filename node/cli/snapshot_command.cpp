@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "node/config/genesis.hpp"
+#include "node/sync/snapshot_files.hpp"
 #include "node/wallet/files.hpp"
 #include "state/snapshot.hpp"
 
@@ -15,16 +16,6 @@ namespace {
 
 namespace json = boost::json;
 constexpr size_t kGenesisMax = 64u << 20;
-
-std::string manifest_path(const std::string& folder) {
-    return folder + "/manifest";
-}
-
-std::string chunk_path(const std::string& folder, size_t i) {
-    std::string number = std::to_string(i);
-    number.insert(0, number.size() < 6 ? 6 - number.size() : 0, '0');
-    return folder + "/chunk-" + number;
-}
 
 Result<std::unique_ptr<state::Kv>, std::string> open_chain(const std::string& datadir) {
     auto kv = state::open_leveldb(datadir + "/chain");
@@ -49,11 +40,8 @@ void tell(const Output& out, uint64_t height, const Hash& hash, const Hash& root
 }
 
 Result<state::CheckedManifest, std::string> read_manifest(const SnapshotArgs& args) {
-    const auto path = manifest_path(args.folder);
-    const auto bytes = wallet::read_file(path, state::kManifestBytesMax);
-    if (!bytes) return unexpected(bytes.error().text);
-    auto checked = state::check_manifest(*bytes);
-    if (!checked) return unexpected(path + ": " + checked.error());
+    auto checked = sync::read_manifest(args.folder);
+    if (!checked) return checked;
     if (args.hash.empty()) return checked;
     const auto due = fixed_from_hex<Hash>(args.hash);
     if (!due) return unexpected(std::string("--hash is 32 bytes in hexadecimal"));
@@ -69,8 +57,8 @@ Result<Done, std::string> read_chunks(const Output& out, const std::string& fold
     const size_t count = manifest.manifest.chunks.size();
     ProgressLine progress(!out.quiet && !out.json);
     for (size_t i = 0; i < count; ++i) {
-        const auto chunk = wallet::read_file(chunk_path(folder, i), state::kChunkBytesMax);
-        if (!chunk) return unexpected(chunk.error().text);
+        const auto chunk = sync::read_whole(sync::chunk_path(folder, i), state::kChunkBytesMax);
+        if (!chunk) return unexpected(chunk.error());
         if (const auto added = reader.add(*chunk); !added) return unexpected(added.error());
         if (!out.quiet && !out.json)
             progress.show("chunk " + std::to_string(i + 1) + " of " + std::to_string(count));
@@ -107,7 +95,7 @@ Result<Done, std::string> check_first_block(const SnapshotArgs& args,
 int run_snapshot_export(const Output& out, const SnapshotArgs& args) {
     if (!std::filesystem::exists(args.datadir + "/chain"))
         return out.fail("'" + args.datadir + "' is no data folder of a node");
-    if (wallet::file_exists(manifest_path(args.folder)))
+    if (std::filesystem::exists(sync::manifest_path(args.folder)))
         return out.fail("'" + args.folder + "' holds a snapshot already: name another folder");
     const auto kv = open_chain(args.datadir);
     if (!kv) return out.fail(kv.error());
@@ -123,15 +111,13 @@ int run_snapshot_export(const Output& out, const SnapshotArgs& args) {
     size_t count = 0;
     const auto manifest = state::export_snapshot(
         **world, **tables, number, [&](const Bytes& chunk) -> Result<Done, std::string> {
-            const auto written = wallet::write_file(chunk_path(args.folder, count++), chunk);
-            if (!written) return unexpected(written.error().text);
-            return Done{};
+            return sync::write_whole(sync::chunk_path(args.folder, count++), chunk);
         });
     if (!manifest) return out.fail(manifest.error());
     // The manifest comes last: a folder without one is no snapshot.
     const auto written =
-        wallet::write_file(manifest_path(args.folder), state::encode_manifest(*manifest));
-    if (!written) return out.fail(written.error().text);
+        sync::write_whole(sync::manifest_path(args.folder), state::encode_manifest(*manifest));
+    if (!written) return out.fail(written.error());
     tell(out, number, head->hash, head->header.state_root, count);
     return kOk;
 }

@@ -94,6 +94,18 @@ Setting pruning(std::string key) {
     return s;
 }
 
+Setting sync_way(std::string key) {
+    Setting s = text(std::move(key), &NodeConfig::sync,
+                     "how an empty data folder is filled: blocks (each is executed here) or state "
+                     "(a snapshot of peers, checked against a block that validators signed)");
+    s.set = [](NodeConfig& c, std::string_view v) {
+        if (v != "blocks" && v != "state") return false;
+        c.sync = std::string(v);
+        return true;
+    };
+    return s;
+}
+
 std::vector<Setting> make_settings() {
     using C = NodeConfig;
     return {
@@ -110,6 +122,12 @@ std::vector<Setting> make_settings() {
                          "end once this block is final, and vote for none above; 0: never"),
         number<uint32_t>("parallel", &C::parallel, 1, "threads for the transactions of a block"),
         pruning("pruning"),
+        sync_way("sync"),
+        text("trust", &C::trust,
+             "with sync = state: EPOCH:HASH of an epoch's last block that you know to be final; "
+             "without it the chain is proven from genesis"),
+        number<uint32_t>("snapshots", &C::snapshots, 0,
+                         "snapshots of the state that are kept for nodes that sync; 0: none"),
         text("http.addr", &C::http_addr, "address for JSON-RPC over HTTP and WebSocket"),
         number<uint16_t>("http.port", &C::http_port, 0, "port for JSON-RPC; 0 chooses a free one"),
         list("http.corsdomain", &C::http_cors, "origins of web pages that may call, * for all"),

@@ -39,6 +39,9 @@ struct NodeConfig {
     uint32_t parallel = 1;  ///< threads for the transactions of one block
     std::string pruning;    ///< archive, full or validator; empty: as the store has it
     uint32_t blob_quota_gb = 100;
+    std::string sync = "blocks";  ///< how an empty data folder is filled: blocks or state
+    std::string trust;            ///< "EPOCH:HASH" of a boundary; empty: genesis is trusted
+    uint32_t snapshots = 2;       ///< kept for others; 0: none are made
 };
 
 /// One setting: its key path in the file gives the flag `--http.port` and the variable

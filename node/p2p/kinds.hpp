@@ -31,6 +31,12 @@ enum class Kind : uint8_t {
     block = 33,
     get_blocks = 34,  ///< finalised blocks by height
     blocks = 35,
+    get_snapshots = 40,  ///< which snapshots do you offer?
+    snapshots = 41,
+    get_boundaries = 42,  ///< proofs of the last blocks of epochs
+    boundaries = 43,
+    get_snapshot_part = 44,
+    snapshot_part = 45,
     have_blob = 48,  ///< who has this blob?
     has_blob = 49,
     get_blob_manifest = 50,
@@ -71,6 +77,13 @@ inline constexpr std::array kKinds{
     KindRow{Kind::block, "block", Lane::repair, 3u << 20},
     KindRow{Kind::get_blocks, "get_blocks", Lane::bulk, 64, Kind::blocks, 256u << 10},
     KindRow{Kind::blocks, "blocks", Lane::bulk, 4'000'000},
+    KindRow{Kind::get_snapshots, "get_snapshots", Lane::bulk, 16, Kind::snapshots, 1u << 10},
+    KindRow{Kind::snapshots, "snapshots", Lane::bulk, 1u << 10},
+    KindRow{Kind::get_boundaries, "get_boundaries", Lane::bulk, 64, Kind::boundaries, 256u << 10},
+    KindRow{Kind::boundaries, "boundaries", Lane::bulk, 4'000'000},
+    KindRow{Kind::get_snapshot_part, "get_snapshot_part", Lane::bulk, 64, Kind::snapshot_part,
+            1u << 20},
+    KindRow{Kind::snapshot_part, "snapshot_part", Lane::bulk, (1u << 20) + 64},
     KindRow{Kind::have_blob, "have_blob", Lane::bulk, 64, Kind::has_blob, 1u << 10},
     KindRow{Kind::has_blob, "has_blob", Lane::bulk, 16},
     KindRow{Kind::get_blob_manifest, "get_blob_manifest", Lane::bulk, 64, Kind::blob_manifest,

@@ -152,6 +152,83 @@ std::optional<std::vector<FinalisedBlock>> decode_blocks(BytesView from) {
     return blocks;
 }
 
+Bytes encode_snapshots(const std::vector<SnapshotOffer>& offers) {
+    ASSERT(offers.size() <= kOffersMax);
+    wire::Snapshots message;
+    for (const SnapshotOffer& offer : offers) {
+        wire::SnapshotOffer& out = *message.add_offers();
+        out.set_id(to_field(offer.id.bytes));
+        out.set_block(to_field(offer.block.bytes));
+        out.set_height(offer.height.value);
+        out.set_chunks(offer.chunks);
+        out.set_size(offer.size_bytes);
+        out.set_manifest_size(offer.manifest_bytes);
+    }
+    return serialise(message);
+}
+
+std::optional<std::vector<SnapshotOffer>> decode_snapshots(BytesView from) {
+    const auto message = parse<wire::Snapshots>(from);
+    if (!message || static_cast<size_t>(message->offers_size()) > kOffersMax) return std::nullopt;
+    std::vector<SnapshotOffer> offers;
+    for (const wire::SnapshotOffer& offer : message->offers()) {
+        const auto id = hash_from(offer.id()), block = hash_from(offer.block());
+        if (!id || !block) return std::nullopt;
+        offers.push_back({*id, *block, Height{offer.height()}, offer.chunks(), offer.size(),
+                          offer.manifest_size()});
+    }
+    return offers;
+}
+
+Bytes encode_get_boundaries(const GetBoundaries& request) {
+    wire::GetBoundaries message;
+    message.set_from_epoch(request.from_epoch.value);
+    message.set_count(request.count);
+    return serialise(message);
+}
+
+std::optional<GetBoundaries> decode_get_boundaries(BytesView from) {
+    const auto message = parse<wire::GetBoundaries>(from);
+    if (!message || message->count() == 0 || message->count() > kBoundariesPerRequestMax) {
+        return std::nullopt;
+    }
+    return GetBoundaries{Epoch{message->from_epoch()}, message->count()};
+}
+
+Bytes encode_boundaries(const std::vector<Bytes>& boundaries) {
+    ASSERT(boundaries.size() <= kBoundariesPerRequestMax);
+    Bytes out{static_cast<uint8_t>(boundaries.size())};
+    for (const Bytes& boundary : boundaries) append_sized(out, boundary);
+    return out;
+}
+
+std::optional<std::vector<Bytes>> decode_boundaries(BytesView from) {
+    if (from.empty() || from[0] > kBoundariesPerRequestMax) return std::nullopt;
+    std::vector<Bytes> boundaries(from[0]);
+    from = from.subspan(1);
+    for (Bytes& boundary : boundaries) {
+        if (!take_sized(from, boundary)) return std::nullopt;
+    }
+    if (!from.empty()) return std::nullopt;
+    return boundaries;
+}
+
+Bytes encode_get_snapshot_part(const GetSnapshotPart& request) {
+    wire::GetSnapshotPart message;
+    message.set_id(to_field(request.id.bytes));
+    message.set_manifest(request.is_manifest);
+    message.set_index(request.index);
+    return serialise(message);
+}
+
+std::optional<GetSnapshotPart> decode_get_snapshot_part(BytesView from) {
+    const auto message = parse<wire::GetSnapshotPart>(from);
+    if (!message) return std::nullopt;
+    const auto id = hash_from(message->id());
+    if (!id) return std::nullopt;
+    return GetSnapshotPart{*id, message->manifest(), message->index()};
+}
+
 Bytes encode_blob_request(const BlobRequest& request) {
     wire::BlobRequest message;
     message.set_id(to_field(request.id.bytes));

@@ -45,6 +45,34 @@ struct FinalisedBlock {
     bool operator==(const FinalisedBlock&) const = default;
 };
 
+inline constexpr size_t kOffersMax = 4;
+inline constexpr uint32_t kBoundariesPerRequestMax = 64;
+/// A manifest is sent in parts of this size; a chunk is at most so large.
+inline constexpr size_t kSnapshotPartBytes = size_t{1} << 20;
+
+/// What a peer says that it can give (docs/spec/state-sync.md).
+struct SnapshotOffer {
+    Hash id, block;
+    Height height;
+    uint32_t chunks = 0;
+    uint64_t size_bytes = 0;
+    uint32_t manifest_bytes = 0;
+    bool operator==(const SnapshotOffer&) const = default;
+};
+
+struct GetBoundaries {
+    Epoch from_epoch;
+    uint32_t count = 0;  ///< 1 to kBoundariesPerRequestMax
+    bool operator==(const GetBoundaries&) const = default;
+};
+
+struct GetSnapshotPart {
+    Hash id;
+    bool is_manifest = false;
+    uint32_t index = 0;
+    bool operator==(const GetSnapshotPart&) const = default;
+};
+
 struct BlobRequest {
     Hash id;
     uint32_t chunk = 0;  ///< only for get_blob_chunk
@@ -72,6 +100,15 @@ struct BlobManifest {
 /// Protobuf: its repeated messages let two bytes on the wire cost a hundred in memory.
 [[nodiscard]] Bytes encode_blocks(const std::vector<FinalisedBlock>& blocks);
 [[nodiscard]] std::optional<std::vector<FinalisedBlock>> decode_blocks(BytesView from);
+[[nodiscard]] Bytes encode_snapshots(const std::vector<SnapshotOffer>& offers);
+[[nodiscard]] std::optional<std::vector<SnapshotOffer>> decode_snapshots(BytesView from);
+[[nodiscard]] Bytes encode_get_boundaries(const GetBoundaries& request);
+[[nodiscard]] std::optional<GetBoundaries> decode_get_boundaries(BytesView from);
+/// count u8 | for each: length u32 LE | consensus::light::Boundary, encoded
+[[nodiscard]] Bytes encode_boundaries(const std::vector<Bytes>& boundaries);
+[[nodiscard]] std::optional<std::vector<Bytes>> decode_boundaries(BytesView from);
+[[nodiscard]] Bytes encode_get_snapshot_part(const GetSnapshotPart& request);
+[[nodiscard]] std::optional<GetSnapshotPart> decode_get_snapshot_part(BytesView from);
 [[nodiscard]] Bytes encode_blob_request(const BlobRequest& request);
 [[nodiscard]] std::optional<BlobRequest> decode_blob_request(BytesView from);
 [[nodiscard]] Bytes encode_has_blob(bool has);

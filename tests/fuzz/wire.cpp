@@ -2,6 +2,7 @@
 // Whatever a peer sends: frames, envelopes, payloads and the messages of the vote machine. What
 // decodes encodes to the same bytes.
 #include "consensus/bft/messages.hpp"
+#include "consensus/light/light.hpp"
 #include "core/assert.hpp"
 #include "node/p2p/ban_list.hpp"
 #include "node/p2p/frame.hpp"
@@ -26,9 +27,14 @@ void fuzz_payloads(BytesView data) {
     check(p2p::decode_get_block(data), p2p::encode_get_block, data);
     check(p2p::decode_get_blocks(data), p2p::encode_get_blocks, data);
     check(p2p::decode_blocks(data), p2p::encode_blocks, data);
+    check(p2p::decode_snapshots(data), p2p::encode_snapshots, data);
+    check(p2p::decode_get_boundaries(data), p2p::encode_get_boundaries, data);
+    check(p2p::decode_boundaries(data), p2p::encode_boundaries, data);
+    check(p2p::decode_get_snapshot_part(data), p2p::encode_get_snapshot_part, data);
     check(p2p::decode_blob_request(data), p2p::encode_blob_request, data);
     check(p2p::decode_has_blob(data), p2p::encode_has_blob, data);
     check(p2p::decode_blob_manifest(data), p2p::encode_blob_manifest, data);
+    check(consensus::light::decode_boundary(data), consensus::light::encode_boundary, data);
     check(consensus::bft::decode_message(data), consensus::bft::encode_message, data);
     check(consensus::bft::decode_certificate(data), consensus::bft::encode_certificate, data);
 }

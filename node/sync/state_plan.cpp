@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+// The order of questions of a state sync.
+#include "node/sync/state_plan.hpp"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "core/assert.hpp"
+
+namespace trainyard::sync {
+namespace {
+
+constexpr size_t kProvenMax = 64;  ///< boundaries whose snapshots may be taken
+constexpr size_t kRejectedMax = 1024;
+
+uint64_t parts_of(uint64_t bytes) {
+    return (bytes + p2p::kSnapshotPartBytes - 1) / p2p::kSnapshotPartBytes;
+}
+
+}  // namespace
+
+bool StatePlan::may_ask(const Peer& peer, uint64_t now_ms) const {
+    return peer.is_connected && !peer.is_bad && now_ms >= peer.not_before_ms;
+}
+
+std::vector<StateAsk> StatePlan::next(const std::vector<PublicKey>& connected, uint64_t now_ms) {
+    for (auto& [id, peer] : peers_) peer.is_connected = false;
+    for (const PublicKey& id : connected) peers_[id].is_connected = true;
+    if (!connected.empty() && !met_at_ms_) met_at_ms_ = now_ms;
+    std::erase_if(peers_, [](const auto& entry) {
+        const Peer& peer = entry.second;
+        return !peer.is_connected && !peer.is_bad && !peer.is_asked_for_offers &&
+               peer.in_flight == 0;
+    });
+    std::vector<StateAsk> asks;
+    ask_offers(asks, now_ms);
+    watch_target(now_ms);
+    if (!target_) ask_boundaries(asks, now_ms);
+    if (!target_) choose_target(now_ms);
+    if (!target_) return asks;
+    if (has_manifest_)
+        ask_chunks(asks, now_ms);
+    else
+        ask_manifest(asks, now_ms);
+    return asks;
+}
+
+// --- what there is
+
+void StatePlan::ask_offers(std::vector<StateAsk>& asks, uint64_t now_ms) {
+    for (auto& [id, peer] : peers_) {
+        if (peer.is_asked_for_offers || !may_ask(peer, now_ms)) continue;
+        if (peer.offers_at_ms && now_ms - *peer.offers_at_ms < limits_.reask_ms) continue;
+        peer.is_asked_for_offers = true;
+        asks.push_back({StateAsk::What::offers, id});
+    }
+}
+
+void StatePlan::on_offers(const StateAsk& ask, Outcome outcome,
+                          std::vector<p2p::SnapshotOffer> offers, uint64_t now_ms) {
+    Peer& peer = peers_[ask.peer];
+    ASSERT(peer.is_asked_for_offers);
+    peer.is_asked_for_offers = false;
+    peer.offers_at_ms = now_ms;
+    if (outcome == Outcome::wrong) peer.is_bad = true;
+    peer.offers = std::move(offers);
+    if (!peer.offers.empty() && !first_offer_at_ms_) first_offer_at_ms_ = now_ms;
+    judge_offers(ask.peer, peer);
+}
+
+/// Nobody can know of another final block at a height that is proven.
+void StatePlan::judge_offers(const PublicKey& id, Peer& peer) {
+    for (const auto& offer : peer.offers) {
+        const auto found = proven_.find(offer.height);
+        if (peer.is_bad || found == proven_.end() || found->second == offer.block) continue;
+        peer.is_bad = true;
+        liars_.push_back(id);
+    }
+}
+
+void StatePlan::on_proven(Height height, const Hash& block) {
+    proven_[height] = block;
+    if (proven_.size() > kProvenMax) proven_.erase(proven_.begin());
+    for (auto& [id, peer] : peers_) judge_offers(id, peer);
+}
+
+std::vector<PublicKey> StatePlan::take_liars() {
+    return std::exchange(liars_, {});
+}
+
+// --- boundaries
+
+void StatePlan::ask_boundaries(std::vector<StateAsk>& asks, uint64_t now_ms) {
+    if (is_asking_boundaries_) return;
+    for (auto& [id, peer] : peers_) {
+        if (!may_ask(peer, now_ms)) continue;
+        const bool has_none = peer.has_no_boundary == next_epoch_ &&
+                              now_ms - peer.no_boundary_at_ms < limits_.reask_ms;
+        if (has_none) continue;
+        is_asking_boundaries_ = true;
+        ++peer.in_flight;
+        asks.push_back({StateAsk::What::boundaries, id, {}, next_epoch_.value});
+        return;
+    }
+}
+
+void StatePlan::on_boundaries(const StateAsk& ask, Outcome outcome, Epoch next, uint64_t now_ms) {
+    ASSERT(is_asking_boundaries_);
+    is_asking_boundaries_ = false;
+    Peer& peer = peers_[ask.peer];
+    note(peer, outcome, now_ms);
+    next_epoch_ = std::max(next_epoch_, next);
+    if (outcome == Outcome::throttled || next.value > ask.index) return;
+    peer.has_no_boundary = Epoch{ask.index};
+    peer.no_boundary_at_ms = now_ms;
+}
+
+/// Everybody who is here has said that there are no more.
+bool StatePlan::has_all_boundaries() const {
+    bool has_asked = false;
+    for (const auto& [id, peer] : peers_) {
+        if (!peer.is_connected || peer.is_bad) continue;
+        if (peer.has_no_boundary != next_epoch_) return false;
+        has_asked = true;
+    }
+    return has_asked;
+}
+
+// --- which snapshot
+
+/// An offer says nothing that must be believed: its block is proven, and its chunks are compared
+/// with that block's state root in the end. The number of peers only keeps one liar's from being
+/// the first to be tried.
+void StatePlan::choose_target(uint64_t now_ms) {
+    if (!first_offer_at_ms_ || now_ms - *first_offer_at_ms_ < limits_.gather_ms) return;
+    if (!has_all_boundaries()) return;
+    std::map<Hash, size_t> votes;
+    std::map<Hash, p2p::SnapshotOffer> offers;
+    for (const auto& [id, peer] : peers_) {
+        if (!may_ask(peer, now_ms)) continue;
+        std::set<Hash> own;
+        for (const auto& offer : peer.offers) {
+            const auto found = proven_.find(offer.height);
+            if (found == proven_.end() || found->second != offer.block) continue;
+            if (offer.chunks == 0 || offer.chunks > limits_.chunks_max) continue;
+            if (rejected_.contains(offer.id) || !own.insert(offer.id).second) continue;
+            ++votes[offer.id];
+            offers.emplace(offer.id, offer);
+        }
+    }
+    const p2p::SnapshotOffer* best = nullptr;
+    const auto rank = [&](const p2p::SnapshotOffer& offer) {
+        return std::tuple(offer.id == preferred_, offer.height, votes[offer.id]);
+    };
+    for (const auto& [id, offer] : offers)
+        if (best == nullptr || rank(*best) < rank(offer)) best = &offer;
+    if (best == nullptr) return;
+    drop_target();
+    target_ = *best;
+    offered_at_ms_ = now_ms;
+}
+
+const p2p::SnapshotOffer* StatePlan::offer_of_target(const Peer& peer) const {
+    const auto found = std::find_if(peer.offers.begin(), peer.offers.end(),
+                                    [&](const auto& offer) { return offer.id == target_->id; });
+    return found == peer.offers.end() ? nullptr : &*found;
+}
+
+/// Peers drop old snapshots; when nobody has the target any more a newer one is due.
+void StatePlan::watch_target(uint64_t now_ms) {
+    if (!target_) return;
+    for (const auto& [id, peer] : peers_)
+        if (peer.is_connected && !peer.is_bad && offer_of_target(peer)) offered_at_ms_ = now_ms;
+    if (now_ms - offered_at_ms_ > limits_.orphaned_ms) drop_target();
+}
+
+void StatePlan::drop_target() {
+    target_.reset();
+    ++round_;
+    manifest_parts_ = manifest_parts_due_ = 0;
+    is_asking_manifest_ = has_manifest_ = false;
+    missing_.clear();
+    open_ = 0;
+}
+
+std::vector<PublicKey> StatePlan::reject_target() {
+    std::vector<PublicKey> out;
+    for (auto& [id, peer] : peers_) {
+        if (peer.is_bad || !offer_of_target(peer)) continue;
+        peer.is_bad = true;
+        out.push_back(id);
+    }
+    if (rejected_.size() < kRejectedMax) rejected_.insert(target_->id);
+    drop_target();
+    return out;
+}
+
+bool StatePlan::is_hopeless(uint64_t now_ms) const {
+    return !target_ && met_at_ms_ && now_ms - *met_at_ms_ > limits_.patience_ms &&
+           has_all_boundaries();
+}
+
+// --- its parts
+
+bool StatePlan::has_manifest_parts() const {
+    return target_ && !has_manifest_ && manifest_parts_due_ > 0 &&
+           manifest_parts_ == manifest_parts_due_;
+}
+
+void StatePlan::ask_manifest(std::vector<StateAsk>& asks, uint64_t now_ms) {
+    if (is_asking_manifest_ || has_manifest_parts()) return;
+    const auto held = peers_.find(manifest_peer_);
+    const bool goes_on = manifest_parts_ > 0 && held != peers_.end() &&
+                         may_ask(held->second, now_ms) && offer_of_target(held->second);
+    if (!goes_on) {
+        manifest_parts_ = manifest_parts_due_ = 0;
+        for (const auto& [id, peer] : peers_) {
+            const auto* offer = may_ask(peer, now_ms) ? offer_of_target(peer) : nullptr;
+            if (offer == nullptr || offer->manifest_bytes == 0) continue;
+            manifest_peer_ = id;
+            manifest_parts_due_ = parts_of(offer->manifest_bytes);
+            break;
+        }
+        if (manifest_parts_due_ == 0) return;
+    }
+    is_asking_manifest_ = true;
+    ++peers_[manifest_peer_].in_flight;
+    asks.push_back({StateAsk::What::manifest, manifest_peer_, target_->id, manifest_parts_,
+                    round_});
+}
+
+void StatePlan::on_manifest_part(const StateAsk& ask, Outcome outcome, uint64_t now_ms) {
+    note(peers_[ask.peer], outcome, now_ms);
+    if (!target_ || round_ != ask.round) return;
+    is_asking_manifest_ = false;
+    if (outcome == Outcome::good)
+        ++manifest_parts_;
+    else if (outcome != Outcome::throttled)
+        manifest_parts_ = manifest_parts_due_ = 0;
+}
+
+void StatePlan::on_manifest(std::set<uint64_t> missing) {
+    ASSERT(target_ && !has_manifest_);
+    has_manifest_ = true;
+    missing_ = std::move(missing);
+}
+
+void StatePlan::on_wrong_manifest() {
+    ASSERT(has_manifest_parts());
+    peers_[manifest_peer_].is_bad = true;
+    manifest_parts_ = manifest_parts_due_ = 0;
+}
+
+/// One chunk to each peer in turn, so that a small state too comes from several.
+void StatePlan::ask_chunks(std::vector<StateAsk>& asks, uint64_t now_ms) {
+    for (bool found = true; found && !missing_.empty();) {
+        found = false;
+        for (auto& [id, peer] : peers_) {
+            if (missing_.empty() || open_ >= limits_.in_flight_max) return;
+            if (!may_ask(peer, now_ms) || !offer_of_target(peer)) continue;
+            if (peer.in_flight >= limits_.in_flight_per_peer) continue;
+            asks.push_back({StateAsk::What::chunk, id, target_->id, *missing_.begin(),
+                            round_});
+            missing_.erase(missing_.begin());
+            ++peer.in_flight;
+            ++open_;
+            found = true;
+        }
+    }
+}
+
+void StatePlan::on_chunk(const StateAsk& ask, Outcome outcome, uint64_t now_ms) {
+    note(peers_[ask.peer], outcome, now_ms);
+    if (!target_ || round_ != ask.round) return;
+    ASSERT(open_ > 0);
+    --open_;
+    if (outcome != Outcome::good) missing_.insert(ask.index);
+}
+
+void StatePlan::note(Peer& peer, Outcome outcome, uint64_t now_ms) {
+    ASSERT(peer.in_flight > 0);
+    --peer.in_flight;
+    switch (outcome) {
+        case Outcome::good:
+            peer.strikes = 0;
+            break;
+        case Outcome::lost:
+            if (++peer.strikes < limits_.strikes_max) break;
+            peer.strikes = 0;
+            peer.not_before_ms = now_ms + limits_.rest_ms;
+            break;
+        case Outcome::throttled:
+            peer.not_before_ms = now_ms + limits_.throttle_ms;
+            break;
+        case Outcome::wrong:
+            peer.is_bad = true;
+            break;
+    }
+}
+
+}  // namespace trainyard::sync

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which peer to ask for which part of a snapshot, and which snapshot to take: decisions only, time
+// and answers come as input (docs/spec/state-sync.md).
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/keys.hpp"
+#include "node/blobs/fetch_plan.hpp"
+#include "node/p2p/messages.hpp"
+
+namespace trainyard::sync {
+
+using blobs::Outcome;
+
+struct StateLimits {
+    size_t in_flight_per_peer = 4;
+    size_t in_flight_max = 32;
+    unsigned strikes_max = 3;        ///< lost answers in a row after which a peer rests
+    uint64_t rest_ms = 5'000;        ///< so long
+    uint64_t throttle_ms = 200;      ///< pause after a peer asked for one
+    uint64_t reask_ms = 5'000;       ///< for offers, and for boundaries of who had no more
+    uint64_t gather_ms = 2'000;      ///< for offers of others after the first
+    uint64_t orphaned_ms = 15'000;   ///< nobody offers it any more: another is taken
+    uint64_t chunks_max = uint64_t{1} << 20;  ///< offers of more are passed over
+    uint64_t patience_ms = 30'000;   ///< without an offer that is proven there is nothing to take
+};
+
+struct StateAsk {
+    enum class What : uint8_t { offers, boundaries, manifest, chunk };
+    What what;
+    PublicKey peer;
+    Hash id{};           ///< of the snapshot
+    uint64_t index = 0;  ///< the first epoch, the part of the manifest, the chunk
+    uint64_t round = 0;  ///< targets before the one that it is for
+    bool operator==(const StateAsk&) const = default;
+};
+
+/// First the boundaries from the trusted one up to the last that anybody has, one question after
+/// the other, since each is proven by those before; meanwhile what all peers offer. Of the offers
+/// of proven blocks the highest is taken, of several at one height that of most peers. Its manifest
+/// comes from one peer, its chunks from all who offer the same at once. Every StateAsk is followed
+/// by exactly one on_… call for it.
+class StatePlan {
+public:
+    StatePlan(const StateLimits& limits, Epoch next) : limits_(limits), next_epoch_(next) {}
+
+    /// What to ask now, given who is connected.
+    [[nodiscard]] std::vector<StateAsk> next(const std::vector<PublicKey>& connected,
+                                             uint64_t now_ms);
+
+    void on_offers(const StateAsk& ask, Outcome outcome, std::vector<p2p::SnapshotOffer> offers,
+                   uint64_t now_ms);
+    /// `next` is the first epoch whose boundary is not proven yet: that of the ask if the peer had
+    /// no more.
+    void on_boundaries(const StateAsk& ask, Outcome outcome, Epoch next, uint64_t now_ms);
+    /// Knowledge of the caller: the block that is final at this height.
+    void on_proven(Height height, const Hash& block);
+    /// A snapshot that was begun before: taken if anybody offers it.
+    void prefer(const Hash& id) { preferred_ = id; }
+    void on_manifest_part(const StateAsk& ask, Outcome outcome, uint64_t now_ms);
+    /// The manifest fits the target, and these chunks are still to come.
+    void on_manifest(std::set<uint64_t> missing);
+    /// What came last does not fit: `manifest_peer` is at fault, and another is asked.
+    void on_wrong_manifest();
+    void on_chunk(const StateAsk& ask, Outcome outcome, uint64_t now_ms);
+    /// The whole of the target is a lie: who offered it is not asked again.
+    [[nodiscard]] std::vector<PublicKey> reject_target();
+
+    /// The snapshot that is being fetched.
+    [[nodiscard]] const std::optional<p2p::SnapshotOffer>& target() const { return target_; }
+    [[nodiscard]] const PublicKey& manifest_peer() const { return manifest_peer_; }
+    [[nodiscard]] bool has_manifest_parts() const;  ///< all, and nobody has judged them yet
+    [[nodiscard]] bool is_complete() const { return has_manifest_ && missing_.empty() && open_ == 0; }
+    [[nodiscard]] uint64_t chunks_missing() const { return missing_.size() + open_; }
+    [[nodiscard]] Epoch next_epoch() const { return next_epoch_; }
+    /// Nobody who is connected has offered a snapshot of a proven block for too long.
+    [[nodiscard]] bool is_hopeless(uint64_t now_ms) const;
+    /// Peers that offered another block than the final one at its height, once.
+    [[nodiscard]] std::vector<PublicKey> take_liars();
+
+private:
+    struct Peer {
+        bool is_connected = false;
+        bool is_bad = false;
+        bool is_asked_for_offers = false;
+        std::optional<uint64_t> offers_at_ms;       ///< when it last said what it has
+        std::vector<p2p::SnapshotOffer> offers;
+        std::optional<Epoch> has_no_boundary;       ///< it had none of this epoch
+        uint64_t no_boundary_at_ms = 0;
+        uint64_t not_before_ms = 0;
+        unsigned strikes = 0;
+        size_t in_flight = 0;                       ///< parts and boundaries
+    };
+    [[nodiscard]] bool may_ask(const Peer& peer, uint64_t now_ms) const;
+    [[nodiscard]] const p2p::SnapshotOffer* offer_of_target(const Peer& peer) const;
+    void ask_offers(std::vector<StateAsk>& asks, uint64_t now_ms);
+    void ask_boundaries(std::vector<StateAsk>& asks, uint64_t now_ms);
+    void ask_manifest(std::vector<StateAsk>& asks, uint64_t now_ms);
+    void ask_chunks(std::vector<StateAsk>& asks, uint64_t now_ms);
+    [[nodiscard]] bool has_all_boundaries() const;
+    void choose_target(uint64_t now_ms);
+    void watch_target(uint64_t now_ms);
+    void drop_target();
+    void note(Peer& peer, Outcome outcome, uint64_t now_ms);
+    void judge_offers(const PublicKey& id, Peer& peer);
+
+    StateLimits limits_;
+    std::map<PublicKey, Peer> peers_;
+    Epoch next_epoch_;
+    bool is_asking_boundaries_ = false;
+    std::map<Height, Hash> proven_;  ///< the latest boundaries
+    std::set<Hash> rejected_;
+    std::optional<Hash> preferred_;
+    std::vector<PublicKey> liars_;
+    std::optional<uint64_t> met_at_ms_;          ///< when the first peer was there
+    std::optional<uint64_t> first_offer_at_ms_;
+
+    std::optional<p2p::SnapshotOffer> target_;
+    uint64_t round_ = 0;
+    uint64_t offered_at_ms_ = 0;  ///< when somebody last offered the target
+    PublicKey manifest_peer_;
+    uint64_t manifest_parts_ = 0;  ///< that are here
+    uint64_t manifest_parts_due_ = 0;
+    bool is_asking_manifest_ = false;
+    bool has_manifest_ = false;
+    std::set<uint64_t> missing_;  ///< neither here nor asked for
+    size_t open_ = 0;             ///< questions for chunks of the target
+};
+
+}  // namespace trainyard::sync
