@@ -56,7 +56,7 @@ void SyncPlan::decide(uint64_t now_ms) {
 
 void SyncPlan::plan_ranges() {
     const Height best = best_known();
-    Height next = applied_ + 1;
+    Height next = (is_applying_ ? std::max(applied_, taken_) : applied_) + 1;
     if (!ranges_.empty()) next = ranges_.rbegin()->first + ranges_.rbegin()->second.count;
     while (ranges_.size() < limits_.ranges_ahead && next <= best) {
         const uint64_t left = best - next + 1;
@@ -148,6 +148,7 @@ std::optional<Batch> SyncPlan::take_ready() {
     if (!first->second.given || first->first != applied_ + 1) return std::nullopt;
     Batch batch{*first->second.given, first->first, std::move(first->second.blocks)};
     ranges_.erase(first);
+    taken_ = batch.from + (batch.blocks.size() - 1);
     is_applying_ = true;
     return batch;
 }

@@ -88,6 +88,7 @@ private:
     std::map<PublicKey, Peer> peers_;
     std::map<Height, Range> ranges_;  // by first height, without gaps, above applied_
     Height applied_;
+    Height taken_;  ///< the last block that was handed out for application
     Height wanted_;
     std::optional<uint64_t> behind_since_ms_;
     bool is_active_ = false;

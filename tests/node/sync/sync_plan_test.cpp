@@ -55,6 +55,20 @@ TEST_F(sync_plan, asks_ranges_from_those_who_have_them_and_hands_them_out_in_ord
     EXPECT_FALSE(plan_.is_catching_up());
 }
 
+TEST_F(sync_plan, asks_no_more_for_blocks_that_are_being_applied) {
+    plan_.on_status(peer(1), Height{105});
+    EXPECT_THAT(plan_.next(now_), ElementsAre(ask(1, 101, 5)));
+    plan_.on_blocks(ask(1, 101, 5), blocks(5), now_);
+    const auto batch = plan_.take_ready();
+    ASSERT_TRUE(batch);
+    EXPECT_THAT(plan_.next(now_), IsEmpty()) << "nothing waits, and yet they are taken";
+    plan_.on_status(peer(1), Height{109});
+    EXPECT_THAT(plan_.next(now_), ElementsAre(ask(1, 106, 4)));
+    plan_.on_applied(*batch, now_);
+    plan_.on_blocks(ask(1, 106, 4), blocks(4), now_);
+    EXPECT_EQ(plan_.take_ready()->from, Height{106});
+}
+
 TEST_F(sync_plan, small_lag_is_left_to_consensus_until_it_lasts) {
     plan_.on_status(peer(1), Height{102});
     EXPECT_THAT(plan_.next(now_), IsEmpty());
