@@ -595,6 +595,7 @@ int run_node(const config::NodeConfig& config) {
     if (*with_state) {
         const auto end = sync_state(config, *setup, *stores->chain, log);
         if (!end) return end.error();
+        forget_state_sync(config);
     }
     Node node(config, std::move(*setup), std::move(*stores), log, nullptr);
     if (auto built = node.build(); !built)

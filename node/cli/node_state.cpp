@@ -34,9 +34,7 @@ Result<bool, std::string> begins_with_state(const config::NodeConfig& config,
                                             state::Kv& chain_store) {
     const fs::path folder = folder_of(config);
     std::error_code error;
-    const bool is_whole = state::holds_chain(chain_store);
-    if (is_whole) fs::remove_all(folder, error);
-    if (is_whole) return false;
+    if (state::holds_chain(chain_store)) return forget_state_sync(config), false;
     if (fs::exists(folder, error) && !is_empty(chain_store))
         if (const auto erased = state::erase_all(chain_store); !erased)
             return unexpected(folder.string() + ": " +
@@ -54,6 +52,11 @@ Result<bool, std::string> begins_with_state(const config::NodeConfig& config,
         return unexpected("--trust '" + config.trust +
                           "' must be EPOCH:HASH, an epoch's number and the hash of its last block");
     return true;
+}
+
+void forget_state_sync(const config::NodeConfig& config) {
+    std::error_code error;
+    fs::remove_all(folder_of(config), error);
 }
 
 sync::StateSync::Options state_options(const config::NodeConfig& config, const NodeSetup& setup) {

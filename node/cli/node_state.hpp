@@ -17,6 +17,8 @@ namespace trainyard::node::cli {
 /// store, but not what it had fetched.
 [[nodiscard]] Result<bool, std::string> begins_with_state(const config::NodeConfig& config,
                                                           state::Kv& chain_store);
+/// Removes what a sync has fetched.
+void forget_state_sync(const config::NodeConfig& config);
 [[nodiscard]] sync::StateSync::Options state_options(const config::NodeConfig& config,
                                                      const NodeSetup& setup);
 

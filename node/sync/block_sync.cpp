@@ -61,6 +61,7 @@ struct BlockSync::Impl : std::enable_shared_from_this<BlockSync::Impl> {
     const runtime::Strand strand;
     runtime::Timer timer;
     SyncPlan plan;
+    bool is_started = false;  ///< before, peers are listened to and nothing is asked
     p2p::Status announced;
     uint64_t announced_at_ms = 0;
     mutable std::mutex mutex;
@@ -115,6 +116,7 @@ void BlockSync::Impl::announce(std::optional<PeerId> to) {
 }
 
 void BlockSync::Impl::pump() {
+    if (!is_started) return;
     for (const RangeAsk& question : plan.next(now_ms())) ask(question);
     if (auto batch = plan.take_ready()) apply(*std::move(batch));
     const std::lock_guard lock(mutex);
@@ -229,7 +231,10 @@ BlockSync::BlockSync(Parts parts, Options options)
 BlockSync::~BlockSync() = default;
 
 void BlockSync::start() {
-    impl_->strand.post([me = impl_] { me->tick(); });
+    impl_->strand.post([me = impl_] {
+        me->is_started = true;
+        me->tick();
+    });
 }
 
 void BlockSync::catch_up(Height height) {
