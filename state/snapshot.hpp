@@ -63,8 +63,7 @@ struct CheckedManifest {
 /// go on meanwhile.
 using TakeChunk = std::function<Result<Done, std::string>(const Bytes& chunk)>;
 [[nodiscard]] Result<Manifest, std::string> export_snapshot(const World& world,
-                                                            const KvReader& tables,
-                                                            uint64_t number,
+                                                            const KvReader& tables, uint64_t number,
                                                             const TakeChunk& take);
 
 /// Takes chunks in order, each only if its hash is the manifest's and all its records are as they

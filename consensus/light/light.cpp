@@ -55,8 +55,8 @@ std::optional<Boundary> decode_boundary(BytesView encoded) {
 }
 
 std::optional<std::vector<Bytes>> witness_of_sets(const state::NodeSource& nodes,
-                                                  const Hash& state_root,
-                                                  const ChainConfig& config, Epoch epoch) {
+                                                  const Hash& state_root, const ChainConfig& config,
+                                                  Epoch epoch) {
     const state::RecordingNodes recording(nodes);
     const state::TrieView view(recording, state_root);
     // What the sets are does not matter here, nor that they are some: the client decides by itself.
@@ -93,8 +93,7 @@ Height LightChain::next_boundary() const {
 Result<Done, LightError> LightChain::advance(const Boundary& boundary) {
     if (boundary.header.number != next_boundary().value) return unexpected(LightError::wrong_block);
     if (auto done = verify_final(boundary.header, boundary.certificate); !done) return done;
-    auto set =
-        named_set(boundary.witness, boundary.header.state_root, *config_, at_.epoch + 2);
+    auto set = named_set(boundary.witness, boundary.header.state_root, *config_, at_.epoch + 2);
     if (!set) return unexpected(set.error());
     at_.epoch = at_.epoch + 1;
     at_.current = at_.next;

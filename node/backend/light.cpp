@@ -45,8 +45,7 @@ Result<rpc::BoundaryProof, rpc::CallError> NodeBackend::boundary(uint64_t epoch)
     if (const auto record = parts_.chain.boundary({epoch}))
         if (auto proof = consensus::light::decode_boundary(*record))
             return rpc::BoundaryProof{
-                {std::move(proof->header),
-                 consensus::bft::encode_certificate(proof->certificate)},
+                {std::move(proof->header), consensus::bft::encode_certificate(proof->certificate)},
                 std::move(proof->witness)};
     return boundary_from_state(epoch);
 }

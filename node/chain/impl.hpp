@@ -65,7 +65,9 @@ inline state::SideBySide side_by_side(consensus::Executor* executor) {
 
 struct Chain::Impl {
     Impl(Options o, std::unique_ptr<state::World> w)
-        : options(std::move(o)), world(std::move(w)), store(*world),
+        : options(std::move(o)),
+          world(std::move(w)),
+          store(*world),
           keeper(*world, {options.config.epoch_length, options.make_snapshot}) {
         if (options.validators)
             sets.emplace(*options.validators,

@@ -38,9 +38,9 @@ private:
     const MakeSnapshot make_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    uint64_t number_ = 0;                              ///< of what waits
+    uint64_t number_ = 0;                             ///< of what waits
     std::unique_ptr<const state::KvReader> waiting_;  ///< null: nothing
-    bool is_busy_ = false;                             ///< makes one, or rests
+    bool is_busy_ = false;                            ///< makes one, or rests
     std::atomic<bool> stops_ = false;
     std::thread thread_;
 };

@@ -197,8 +197,7 @@ Result<Done, std::string> Node::build() {
                   {{"epoch", epoch.value}, {"why", why}});
     };
     if (config_.snapshots > 0 && sync_into_ == nullptr) {
-        auto shelf =
-            sync::SnapshotShelf::open({config_.datadir + "/snapshots", config_.snapshots});
+        auto shelf = sync::SnapshotShelf::open({config_.datadir + "/snapshots", config_.snapshots});
         if (!shelf) return unexpected(shelf.error());
         shelf_ = std::move(*shelf);
         options.make_snapshot = make_on(*shelf_, log_.named("snapshots"));
@@ -590,8 +589,7 @@ int run_node(const config::NodeConfig& config) {
     auto stores = open_stores(config);
     if (!stores) return log.error("the node cannot start", {{"why", stores.error()}}), 1;
     const auto with_state = begins_with_state(config, *stores->chain);
-    if (!with_state)
-        return log.error("the node cannot start", {{"why", with_state.error()}}), 1;
+    if (!with_state) return log.error("the node cannot start", {{"why", with_state.error()}}), 1;
     if (*with_state) {
         const auto end = sync_state(config, *setup, *stores->chain, log);
         if (!end) return end.error();

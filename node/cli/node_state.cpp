@@ -37,8 +37,7 @@ Result<bool, std::string> begins_with_state(const config::NodeConfig& config,
     if (state::holds_chain(chain_store)) return forget_state_sync(config), false;
     if (fs::exists(folder, error) && !is_empty(chain_store))
         if (const auto erased = state::erase_all(chain_store); !erased)
-            return unexpected(folder.string() + ": " +
-                              std::string(state::to_text(erased.error())));
+            return unexpected(folder.string() + ": " + std::string(state::to_text(erased.error())));
     if (config.sync != "state") {
         if (!config.trust.empty())
             return unexpected(std::string("--trust has a meaning with --sync state alone"));

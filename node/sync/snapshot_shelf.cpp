@@ -90,9 +90,8 @@ Result<SnapshotShelf::Made, std::string> SnapshotShelf::make(const state::World&
 }
 
 void SnapshotShelf::keep_newest() {
-    std::sort(made_.begin(), made_.end(), [](const Made& a, const Made& b) {
-        return a.offer.height > b.offer.height;
-    });
+    std::sort(made_.begin(), made_.end(),
+              [](const Made& a, const Made& b) { return a.offer.height > b.offer.height; });
     std::error_code error;
     for (; made_.size() > options_.keep; made_.pop_back())
         fs::remove_all(folder_of(made_.back().offer.height), error);

@@ -226,8 +226,8 @@ void StatePlan::ask_manifest(std::vector<StateAsk>& asks, uint64_t now_ms) {
     }
     is_asking_manifest_ = true;
     ++peers_[manifest_peer_].in_flight;
-    asks.push_back({StateAsk::What::manifest, manifest_peer_, target_->id, manifest_parts_,
-                    round_});
+    asks.push_back(
+        {StateAsk::What::manifest, manifest_peer_, target_->id, manifest_parts_, round_});
 }
 
 void StatePlan::on_manifest_part(const StateAsk& ask, Outcome outcome, uint64_t now_ms) {
@@ -260,8 +260,7 @@ void StatePlan::ask_chunks(std::vector<StateAsk>& asks, uint64_t now_ms) {
             if (missing_.empty() || open_ >= limits_.in_flight_max) return;
             if (!may_ask(peer, now_ms) || !offer_of_target(peer)) continue;
             if (peer.in_flight >= limits_.in_flight_per_peer) continue;
-            asks.push_back({StateAsk::What::chunk, id, target_->id, *missing_.begin(),
-                            round_});
+            asks.push_back({StateAsk::What::chunk, id, target_->id, *missing_.begin(), round_});
             missing_.erase(missing_.begin());
             ++peer.in_flight;
             ++open_;

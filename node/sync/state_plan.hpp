@@ -20,14 +20,14 @@ using blobs::Outcome;
 struct StateLimits {
     size_t in_flight_per_peer = 4;
     size_t in_flight_max = 32;
-    unsigned strikes_max = 3;        ///< lost answers in a row after which a peer rests
-    uint64_t rest_ms = 5'000;        ///< so long
-    uint64_t throttle_ms = 200;      ///< pause after a peer asked for one
-    uint64_t reask_ms = 5'000;       ///< for offers, and for boundaries of who had no more
-    uint64_t gather_ms = 2'000;      ///< for offers of others after the first
-    uint64_t orphaned_ms = 15'000;   ///< nobody offers it any more: another is taken
+    unsigned strikes_max = 3;                 ///< lost answers in a row after which a peer rests
+    uint64_t rest_ms = 5'000;                 ///< so long
+    uint64_t throttle_ms = 200;               ///< pause after a peer asked for one
+    uint64_t reask_ms = 5'000;                ///< for offers, and for boundaries of who had no more
+    uint64_t gather_ms = 2'000;               ///< for offers of others after the first
+    uint64_t orphaned_ms = 15'000;            ///< nobody offers it any more: another is taken
     uint64_t chunks_max = uint64_t{1} << 20;  ///< offers of more are passed over
-    uint64_t patience_ms = 30'000;   ///< without an offer that is proven there is nothing to take
+    uint64_t patience_ms = 30'000;  ///< without an offer that is proven there is nothing to take
 };
 
 struct StateAsk {
@@ -75,7 +75,9 @@ public:
     [[nodiscard]] const std::optional<p2p::SnapshotOffer>& target() const { return target_; }
     [[nodiscard]] const PublicKey& manifest_peer() const { return manifest_peer_; }
     [[nodiscard]] bool has_manifest_parts() const;  ///< all, and nobody has judged them yet
-    [[nodiscard]] bool is_complete() const { return has_manifest_ && missing_.empty() && open_ == 0; }
+    [[nodiscard]] bool is_complete() const {
+        return has_manifest_ && missing_.empty() && open_ == 0;
+    }
     [[nodiscard]] uint64_t chunks_missing() const { return missing_.size() + open_; }
     [[nodiscard]] Epoch next_epoch() const { return next_epoch_; }
     /// Nobody who is connected has offered a snapshot of a proven block for too long.
@@ -88,13 +90,13 @@ private:
         bool is_connected = false;
         bool is_bad = false;
         bool is_asked_for_offers = false;
-        std::optional<uint64_t> offers_at_ms;       ///< when it last said what it has
+        std::optional<uint64_t> offers_at_ms;  ///< when it last said what it has
         std::vector<p2p::SnapshotOffer> offers;
-        std::optional<Epoch> has_no_boundary;       ///< it had none of this epoch
+        std::optional<Epoch> has_no_boundary;  ///< it had none of this epoch
         uint64_t no_boundary_at_ms = 0;
         uint64_t not_before_ms = 0;
         unsigned strikes = 0;
-        size_t in_flight = 0;                       ///< parts and boundaries
+        size_t in_flight = 0;  ///< parts and boundaries
     };
     [[nodiscard]] bool may_ask(const Peer& peer, uint64_t now_ms) const;
     [[nodiscard]] const p2p::SnapshotOffer* offer_of_target(const Peer& peer) const;
@@ -117,7 +119,7 @@ private:
     std::set<Hash> rejected_;
     std::optional<Hash> preferred_;
     std::vector<PublicKey> liars_;
-    std::optional<uint64_t> met_at_ms_;          ///< when the first peer was there
+    std::optional<uint64_t> met_at_ms_;  ///< when the first peer was there
     std::optional<uint64_t> first_offer_at_ms_;
 
     std::optional<p2p::SnapshotOffer> target_;

@@ -10,7 +10,7 @@ namespace {
 using p2p::Kind;
 using p2p::PeerId;
 
-constexpr size_t kServingMax = 8;                 ///< answers that are being read
+constexpr size_t kServingMax = 8;              ///< answers that are being read
 constexpr size_t kAnswerBytesMax = 3'500'000;  ///< leaves room in the message for lengths
 
 }  // namespace

@@ -132,8 +132,8 @@ void StateSync::Impl::begin() {
     auto limits = options.limits;
     limits.chunks_max = std::min(limits.chunks_max, chunks_that_fit(options.folder));
     if (!options.trust)
-        light.emplace(options.chain, cl::LightChain::at_genesis(options.identity,
-                                                                options.genesis_validators));
+        light.emplace(options.chain,
+                      cl::LightChain::at_genesis(options.identity, options.genesis_validators));
     auto judged = std::make_shared<Judged>();
     parts.runtime.offload(
         [me = shared_from_this(), judged] { *judged = me->judge(me->saved_boundaries(), false); },
@@ -231,8 +231,8 @@ void StateSync::Impl::on_offers(const StateAsk& question, const Answer& answer) 
     const Outcome outcome = offers   ? Outcome::good
                             : answer ? Outcome::wrong
                                      : outcome_of(answer.error());
-    plan.on_offers(question, outcome, offers ? *std::move(offers) : std::vector<p2p::SnapshotOffer>{},
-                   now_ms());
+    plan.on_offers(question, outcome,
+                   offers ? *std::move(offers) : std::vector<p2p::SnapshotOffer>{}, now_ms());
 }
 
 void StateSync::Impl::on_boundaries(const StateAsk& question, const Answer& answer) {
@@ -245,20 +245,19 @@ void StateSync::Impl::on_boundaries(const StateAsk& question, const Answer& answ
     }
     if (boundaries->empty()) return plan.on_boundaries(question, Outcome::good, asked, now_ms());
     auto judged = std::make_shared<Judged>();
-    parts.runtime.offload(
-        [me = shared_from_this(), judged, list = *std::move(boundaries)] {
-            *judged = me->judge(list, true);
-        },
-        strand,
-        [me = shared_from_this(), judged, question] {
-            if (!judged->refusal.empty()) return me->fail(judged->refusal);
-            if (!judged->fault.empty()) me->lie(question.peer, judged->fault);
-            for (const auto& [height, block] : judged->proven) me->plan.on_proven(height, block);
-            me->plan.on_boundaries(question,
-                                   judged->fault.empty() ? Outcome::good : Outcome::wrong,
-                                   me->next_epoch(), me->now_ms());
-            me->pump();
-        });
+    parts.runtime.offload([me = shared_from_this(), judged,
+                           list = *std::move(boundaries)] { *judged = me->judge(list, true); },
+                          strand,
+                          [me = shared_from_this(), judged, question] {
+                              if (!judged->refusal.empty()) return me->fail(judged->refusal);
+                              if (!judged->fault.empty()) me->lie(question.peer, judged->fault);
+                              for (const auto& [height, block] : judged->proven)
+                                  me->plan.on_proven(height, block);
+                              me->plan.on_boundaries(
+                                  question, judged->fault.empty() ? Outcome::good : Outcome::wrong,
+                                  me->next_epoch(), me->now_ms());
+                              me->pump();
+                          });
 }
 
 /// The trusted boundary is the first, and is known by its hash alone.
@@ -284,9 +283,10 @@ Judged StateSync::Impl::judge(const std::vector<Bytes>& boundaries, bool saves) 
     for (const Bytes& encoded : boundaries) {
         const Epoch epoch = next_epoch();
         const auto decoded = cl::decode_boundary(encoded);
-        const auto taken = decoded ? take_boundary(*decoded)
-                                   : Result<Done, std::string>(
-                                         unexpected(std::string("a boundary does not decode")));
+        const auto taken =
+            decoded
+                ? take_boundary(*decoded)
+                : Result<Done, std::string>(unexpected(std::string("a boundary does not decode")));
         if (!taken) {
             out.fault = "boundary of epoch " + std::to_string(epoch.value) + ": " + taken.error();
             return out;
@@ -392,9 +392,9 @@ void StateSync::Impl::on_judged_manifest(uint64_t at,
         }
         return pump();
     }
-    const auto saved = is_saved ? Result<Done, std::string>(Done{})
-                                : folder.put_manifest(*target,
-                                                      state::encode_manifest(checked->manifest));
+    const auto saved =
+        is_saved ? Result<Done, std::string>(Done{})
+                 : folder.put_manifest(*target, state::encode_manifest(checked->manifest));
     if (!saved) return fail(saved.error());
     const size_t total = checked->manifest.chunks.size();
     parts.log.info("manifest of the snapshot is here",

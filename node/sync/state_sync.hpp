@@ -64,8 +64,8 @@ public:
     void stop();
 
     struct Progress {
-        Epoch next_epoch;  ///< whose boundary is not proven yet
-        Height height;     ///< of the snapshot; 0: none is chosen
+        Epoch next_epoch;     ///< whose boundary is not proven yet
+        Height height;        ///< of the snapshot; 0: none is chosen
         uint64_t time_s = 0;  ///< of its block
         uint64_t chunks = 0, chunks_here = 0;
         uint64_t bytes_received = 0;  ///< of offers, boundaries, manifests and chunks

@@ -202,13 +202,12 @@ TEST(snapshot, chunks_have_their_size_and_no_more) {
     }
     commit(*world, std::move(diff));
     size_t count = 0, bytes = 0;
-    ASSERT_TRUE(
-        export_snapshot(*world, **world->freeze(0), 0, [&](const Bytes& chunk) {
-            EXPECT_LE(chunk.size(), kChunkBytesMax);
-            ++count;
-            bytes += chunk.size();
-            return Result<Done, std::string>(Done{});
-        }));
+    ASSERT_TRUE(export_snapshot(*world, **world->freeze(0), 0, [&](const Bytes& chunk) {
+        EXPECT_LE(chunk.size(), kChunkBytesMax);
+        ++count;
+        bytes += chunk.size();
+        return Result<Done, std::string>(Done{});
+    }));
     EXPECT_EQ(count, 5u);
     EXPECT_GT(bytes, 200u * 24576);
 }

@@ -111,6 +111,16 @@ TEST(messages, round_trip) {
     const std::vector<FinalisedBlock> blocks{{{1, 2}, {}}, {{3}, {4, 5}}};
     EXPECT_EQ(decode_blocks(encode_blocks(blocks)), blocks);
     EXPECT_EQ(decode_blocks(encode_blocks({})), std::vector<FinalisedBlock>{});
+    const std::vector<SnapshotOffer> offers{{hash, Hash{}, Height{64}, 3, 1u << 20, 5000},
+                                            {Hash{}, hash, Height{128}, 0, 0, 0}};
+    EXPECT_EQ(decode_snapshots(encode_snapshots(offers)), offers);
+    EXPECT_EQ(decode_snapshots(encode_snapshots({})), std::vector<SnapshotOffer>{});
+    const GetBoundaries epochs{Epoch{7}, kBoundariesPerRequestMax};
+    EXPECT_EQ(decode_get_boundaries(encode_get_boundaries(epochs)), epochs);
+    const std::vector<Bytes> boundaries{{1, 2, 3}, {}};
+    EXPECT_EQ(decode_boundaries(encode_boundaries(boundaries)), boundaries);
+    const GetSnapshotPart part{hash, true, 2};
+    EXPECT_EQ(decode_get_snapshot_part(encode_get_snapshot_part(part)), part);
     const BlobRequest request{hash, 3};
     EXPECT_EQ(decode_blob_request(encode_blob_request(request)), request);
     EXPECT_EQ(decode_has_blob(encode_has_blob(true)), true);
@@ -137,6 +147,17 @@ TEST(messages, rejects_values_out_of_range_and_second_encodings) {
     const Hash hash = sha256(as_bytes("x"));
     EXPECT_FALSE(decode_get_blocks(encode_get_blocks({Height{1}, 0})));
     EXPECT_FALSE(decode_get_blocks(encode_get_blocks({Height{1}, kBlocksPerRequestMax + 1})));
+    EXPECT_FALSE(decode_get_boundaries(encode_get_boundaries({Epoch{1}, 0})));
+    EXPECT_FALSE(decode_get_boundaries(encode_get_boundaries({Epoch{1}, 65})));
+    EXPECT_FALSE(decode_boundaries(Bytes{65}));
+    EXPECT_FALSE(decode_boundaries(Bytes{1, 2, 0, 0, 0, 7}));
+    EXPECT_FALSE(decode_boundaries(Bytes{0, 0}));
+    Bytes many;
+    for (size_t i = 0; i <= kOffersMax; ++i)
+        append(many, encode_snapshots({{hash, hash, Height{i}, 1, 1, 1}}));
+    EXPECT_FALSE(decode_snapshots(many));
+    EXPECT_FALSE(decode_snapshots(Bytes{0x0a, 0x00}));          // an offer without hashes
+    EXPECT_FALSE(decode_get_snapshot_part(Bytes{0x18, 0x01}));  // of no snapshot
     EXPECT_FALSE(decode_hello(encode_hello({hash, 1, 2, std::string(65, 'a')})));
     EXPECT_FALSE(decode_blocks(Bytes{65}));
     EXPECT_FALSE(decode_blocks(Bytes{1, 0xff, 0xff, 0xff, 0xff}));

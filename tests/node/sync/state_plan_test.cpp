@@ -23,7 +23,8 @@ Hash hash(uint8_t n) {
     return out;
 }
 p2p::SnapshotOffer offer(uint8_t id, uint64_t height, uint32_t chunks = 5) {
-    return {hash(id), hash(static_cast<uint8_t>(height)), Height{height}, chunks, chunks * 1000, 10};
+    return {hash(id), hash(static_cast<uint8_t>(height)), Height{height}, chunks, chunks * 1000,
+            10};
 }
 size_t count(const Asks& asks, What what) {
     return static_cast<size_t>(
@@ -42,7 +43,10 @@ struct Scene {
         for (const auto& ask : plan.next(peers, now_ms)) {
             const auto found = offers.find(ask.peer);
             if (ask.what == What::offers)
-                plan.on_offers(ask, Outcome::good, found == offers.end() ? std::vector<p2p::SnapshotOffer>{} : found->second, now_ms);
+                plan.on_offers(
+                    ask, Outcome::good,
+                    found == offers.end() ? std::vector<p2p::SnapshotOffer>{} : found->second,
+                    now_ms);
             else if (ask.what == What::boundaries)
                 plan.on_boundaries(ask, Outcome::good, {ask.index}, now_ms);
             else
@@ -108,7 +112,8 @@ TEST(state_plan, takes_what_most_peers_offer_at_one_height) {
 TEST(state_plan, takes_up_what_was_begun_while_somebody_has_it) {
     Scene scene(2);
     scene.plan.prefer(hash(1));
-    ASSERT_TRUE(scene.to_manifest({{peer(1), {offer(2, 8), offer(1, 4)}}, {peer(2), {offer(2, 8)}}}));
+    ASSERT_TRUE(
+        scene.to_manifest({{peer(1), {offer(2, 8), offer(1, 4)}}, {peer(2), {offer(2, 8)}}}));
     EXPECT_EQ(scene.plan.target()->id, hash(1));
 }
 
@@ -276,7 +281,9 @@ TEST(state_plan, a_target_that_nobody_has_any_more_gives_way_to_a_newer_one) {
     const auto manifest = scene.to_manifest({{peer(1), {offer(1, 4)}}});
     ASSERT_TRUE(manifest);
     scene.give_manifest(*manifest, {0, 1});
-    const auto has_moved = [&] { return scene.plan.target() && scene.plan.target()->id == hash(2); };
+    const auto has_moved = [&] {
+        return scene.plan.target() && scene.plan.target()->id == hash(2);
+    };
     for (int i = 0; i < 200 && !has_moved(); ++i)
         for (const auto& ask : scene.step({{peer(1), {offer(2, 8)}}}))
             if (ask.what == What::chunk) scene.plan.on_chunk(ask, Outcome::lost, scene.now_ms);

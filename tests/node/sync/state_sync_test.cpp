@@ -108,8 +108,9 @@ struct Source {
     }
     void on_boundary(const Header& header) {
         const Epoch epoch = consensus::epoch_of({header.number}, kEpochBlocks);
-        boundaries[epoch] = {header, certify(header),
-                             *cl::witness_of_sets(world->nodes(), header.state_root, config, epoch)};
+        boundaries[epoch] = {
+            header, certify(header),
+            *cl::witness_of_sets(world->nodes(), header.state_root, config, epoch)};
         tables[header.number] = std::move(*world->freeze(header.number));
     }
     cb::Certificate certify(const Header& header) const {
@@ -122,10 +123,8 @@ struct Source {
         out.set_size = static_cast<uint16_t>(set.size());
         out.signers = {0xf};
         for (consensus::ValidatorIndex i = 0; i < set.size(); ++i) {
-            const auto key =
-                consensus::key_number(static_cast<uint8_t>(3 * set.at(i).address[19]));
-            const Hash digest =
-                cb::vote_digest(chain, out.kind, out.epoch, out.view, out.block);
+            const auto key = consensus::key_number(static_cast<uint8_t>(3 * set.at(i).address[19]));
+            const Hash digest = cb::vote_digest(chain, out.kind, out.epoch, out.view, out.block);
             out.signatures.push_back(sign(key, digest).rs);
         }
         return out;
@@ -221,8 +220,8 @@ protected:
         client->sync = std::make_unique<StateSync>(
             StateSync::Parts{runtime_, *client->network, *client->store, log_}, std::move(o));
         EXPECT_TRUE(client->network->start());
-        EXPECT_TRUE(eventually(
-            [&] { return client->network->connected().size() == servers_.size(); }));
+        EXPECT_TRUE(
+            eventually([&] { return client->network->connected().size() == servers_.size(); }));
         client->sync->start();
         clients_.push_back(std::move(client));
         return *clients_.back();
@@ -242,7 +241,8 @@ protected:
         EXPECT_EQ((*opened)->head()->header, source_.world->header_by_number(number));
         Address who;
         who[3] = 2;
-        EXPECT_EQ((*opened)->view_at((*opened)->head()->header.state_root)->account(who)->nonce, 2u);
+        EXPECT_EQ((*opened)->view_at((*opened)->head()->header.state_root)->account(who)->nonce,
+                  2u);
     }
     static bool is_banned(const Client& client, uint8_t n) {
         const auto bans = client.network->bans();
