@@ -10,6 +10,7 @@
 #include "consensus/transition/simulate.hpp"
 #include "core/hash.hpp"
 #include "node/cli/embedded.hpp"
+#include "node/config/system_contracts.hpp"
 #include "node/wallet/abi.hpp"
 #include "state/view.hpp"
 
@@ -30,13 +31,6 @@ ConfigError error(ConfigErrorCode code, const std::string& where, std::string wh
                   std::string hint = "docs/spec/genesis.md describes the chain spec") {
     return {code, "spec." + where, std::move(what), std::move(hint)};
 }
-
-class EmptyView final : public state::StateView {
-public:
-    std::optional<state::Account> account(const Address&) const override { return std::nullopt; }
-    Uint256 storage(const Address&, const Uint256&) const override { return {}; }
-    Bytes code(const Hash&) const override { return {}; }
-};
 
 Built<Done> only(const json::object& o, const std::string& where,
                  const std::vector<std::string>& known) {
@@ -101,6 +95,8 @@ public:
         const auto hash = config::check_genesis(out_);
         if (!hash) return unexpected(hash.error());
         out_.block_hash = *hash;
+        if (auto done = config::check_system_contracts(out_); !done)
+            return unexpected(done.error());
         return std::move(out_);
     }
 
@@ -224,7 +220,7 @@ private:
         env.timestamp = in_.timestamp;
         env.gas_limit = out_.gas_limit;
         const consensus::ExecutionContext context{chain, env, [](uint64_t) { return Hash{}; }};
-        const EmptyView nothing;
+        const config::EmptyView nothing;
         const auto made = consensus::run_constructor(nothing, context, addresses_.at(name), *init);
         if (!made)
             return unexpected(error(ConfigErrorCode::execution, "contracts." + name,

@@ -4,6 +4,7 @@
 
 #include "node/cli/commands.hpp"
 #include "node/cli/genesis_build.hpp"
+#include "node/config/system_contracts.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/keyring.hpp"
 #include "node/wallet/secrets.hpp"
@@ -84,6 +85,8 @@ int run_genesis_check(const Output& out, const GenesisArgs& args) {
     if (!genesis) return out.fail(genesis.error().text());
     const auto hash = config::check_genesis(*genesis);
     if (!hash) return out.fail(hash.error().text());
+    if (auto agree = config::check_system_contracts(*genesis); !agree)
+        return out.fail(agree.error().text());
     return tell(out, *genesis, *hash);
 }
 

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <random>
 
+#include "node/config/system_contracts.hpp"
 #include "node/signer/joined_store.hpp"
 #include "state/world.hpp"
 
@@ -114,6 +115,8 @@ Result<NodeSetup, std::string> read_setup(const config::NodeConfig& config) {
     if (!genesis) return unexpected(config.genesis + ": " + genesis.error().text());
     const auto hash = config::check_genesis(*genesis);
     if (!hash) return unexpected(config.genesis + ": " + hash.error().text());
+    if (auto agree = config::check_system_contracts(*genesis); !agree)
+        return unexpected(config.genesis + ": " + agree.error().text());
     auto validators = validators_of(*genesis);
     if (!validators) return unexpected(validators.error());
     auto peers = peers_of(config, *genesis);

@@ -14,6 +14,7 @@
 #include "node/cli/model_folder.hpp"
 #include "node/cli/output.hpp"
 #include "node/cli/programs.hpp"
+#include "node/config/system_contracts.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/market.hpp"
 #include "training/state_root.hpp"
@@ -178,6 +179,28 @@ TEST(genesis_build, rejects_unknown_keys_artifacts_and_arguments) {
               "built");
     EXPECT_NE(fault_of("@ComputeMarket", "@ComputeMarkt"), "built");
     EXPECT_NE(fault_of("\"osaka\"", "\"paris\""), "built");
+}
+
+TEST(genesis_build, rejects_contracts_that_count_epochs_otherwise_than_the_chain) {
+    const std::tuple<const char*, const char*, const char*> changes[] = {
+        {"\"miniEpochLength\": 8", "\"miniEpochLength\": 16", "Beacon: epochLength() is 8"},
+        {"\"cutoff\": 2", "\"cutoff\": 3", "Beacon: cutoff() is 2, but cutoff is 3"},
+        {"\"epochLength\": 64", "\"epochLength\": 128", "Staking: epochLength() is 64"}};
+    for (const auto& [from, to, words] : changes) {
+        auto inputs = genesis_inputs();
+        const auto at = inputs.spec.find(from);
+        ASSERT_NE(at, std::string::npos) << from;
+        inputs.spec.replace(at, std::string_view(from).size(), to);
+        const auto built = build_genesis(inputs);
+        ASSERT_FALSE(built) << to;
+        EXPECT_EQ(built.error().code, config::ConfigErrorCode::mismatch);
+        EXPECT_NE(built.error().text().find(words), std::string::npos) << built.error().text();
+    }
+    auto genesis = *build_genesis(genesis_inputs());
+    EXPECT_TRUE(config::check_system_contracts(genesis));
+    genesis.alloc.erase(wallet::kStaking);
+    EXPECT_EQ(config::check_system_contracts(genesis).error().code,
+              config::ConfigErrorCode::missing);
 }
 
 TEST(model_folder, weights_lead_to_the_state_root_and_changed_ones_do_not) {
