@@ -26,20 +26,40 @@ Outcome consensus_state(Call& call) {
     return Done{};
 }
 
-/// As geth does, with the score, the round trip and the last problem of each peer besides.
+void write_peer(JsonWriter& out, const PeerInfo& peer) {
+    out.begin_object().key("id").text(peer.id).key("name").text(peer.agent);
+    out.key("network").begin_object().key("remoteAddress").text(peer.address);
+    out.key("inbound").boolean(peer.inbound).end_object();
+    out.key("source").text(peer.source).key("sentry");
+    peer.sentry.empty() ? out.null() : out.text(peer.sentry);
+    out.key("connected").boolean(peer.connected);
+    out.key("connectedSeconds").quantity(peer.connected_s);
+    out.key("roundTripMs").quantity(peer.round_trip_ms).key("clockAheadMs");
+    peer.clock_ahead_ms ? out.number(static_cast<double>(*peer.clock_ahead_ms)) : out.null();
+    out.key("queues").begin_object();
+    for (const auto& [lane, bytes] : peer.queued_bytes) out.key(lane).quantity(bytes);
+    out.end_object().key("dropped").quantity(peer.dropped);
+    out.key("score").quantity(static_cast<uint64_t>(std::max(0, peer.score)));
+    out.key("lastProblem").text(peer.last_problem).end_object();
+}
+
+/// As geth does, with what else is known of each peer besides.
 Outcome peers(Call& call) {
+    call.out.begin_array();
+    for (const auto& peer : call.backend.peers()) write_peer(call.out, peer);
+    if (call.args.value_or<bool>(0, false))
+        for (const auto& peer : call.backend.away_peers()) write_peer(call.out, peer);
+    call.out.end_array();
+    return Done{};
+}
+
+Outcome node_info(Call& call) {
+    const auto info = call.backend.network();
     auto& out = call.out;
-    out.begin_array();
-    for (const auto& peer : call.backend.peers()) {
-        out.begin_object().key("id").text(peer.id).key("name").text(peer.agent);
-        out.key("network").begin_object().key("remoteAddress").text(peer.address);
-        out.key("inbound").boolean(peer.inbound).end_object();
-        out.key("connectedSeconds").quantity(peer.connected_s);
-        out.key("roundTripMs").quantity(peer.round_trip_ms);
-        out.key("score").quantity(static_cast<uint64_t>(std::max(0, peer.score)));
-        out.key("lastProblem").text(peer.last_problem).end_object();
-    }
-    out.end_array();
+    out.begin_object().key("id").text(info.id).key("name").text(call.backend.client_version());
+    out.key("listenAddr").text(info.listen);
+    out.key("addressBook").begin_object().key("heard").quantity(info.addresses_heard);
+    out.key("tried").quantity(info.addresses_tried).end_object().end_object();
     return Done{};
 }
 
@@ -80,7 +100,30 @@ Outcome unban(Call& call) {
     return answer(call, call.backend.unban(*peer));
 }
 
+Outcome add_peer(Call& call) {
+    return answer(call, call.backend.add_peer(call.args.at<std::string>(0)));
+}
+
+Outcome remove_peer(Call& call) {
+    return answer(call, call.backend.remove_peer(call.args.at<std::string>(0)));
+}
+
+constexpr Param kPeerText{"peer", Kind::text, true};
+
 constexpr Method kMethods[] = {
+    {"admin_addPeer",
+     add_peer,
+     {{kPeerText}},
+     Shape::boolean,
+     false,
+     "dial <public key>@host:port until it answers; needs `http.admin`"},
+    {"admin_removePeer",
+     remove_peer,
+     {{kPeerText}},
+     Shape::boolean,
+     false,
+     "end that, and the connection; needs `http.admin`"},
+    {"admin_nodeInfo", node_info, {}, Shape::object, false, "this node as its peers name it"},
     {"admin_consensusState",
      consensus_state,
      {},
@@ -100,7 +143,12 @@ constexpr Method kMethods[] = {
      Shape::boolean,
      false,
      "lift a ban; needs `http.admin`"},
-    {"admin_peers", peers, {}, Shape::array, false, "connected peers with score and round trip"},
+    {"admin_peers",
+     peers,
+     {{{"withAway", Kind::boolean, false}}},
+     Shape::array,
+     false,
+     "connected peers with queues, score and round trip; also those of the settings that are away"},
 };
 
 }  // namespace

@@ -246,6 +246,20 @@ struct PeerInfo {
     uint64_t connected_s = 0, round_trip_ms = 0;
     int score = 100;           ///< 100 is spotless, 0 is banned
     std::string last_problem;  ///< why it lost points last, if it did
+    std::string source;        ///< where the node has it from: "settings", "book", …
+    std::string sentry;        ///< id of the one that it is reached through; empty: none
+    bool connected = true;
+    uint64_t dropped = 0;  ///< messages that found their queue full or its budget used up
+    /// What waits to be sent, by lane.
+    std::vector<std::pair<std::string, uint64_t>> queued_bytes;
+    std::optional<int64_t> clock_ahead_ms;  ///< of this node's
+};
+
+/// This node as others name it.
+struct NetworkInfo {
+    std::string id;      ///< P2P public key in hexadecimal
+    std::string listen;  ///< host:port
+    uint64_t addresses_heard = 0, addresses_tried = 0;
 };
 
 struct BanInfo {
@@ -272,6 +286,9 @@ struct NodeStatus {
     Address leader;                ///< of the view
     std::string waits_for;         ///< what must happen before the view ends, in words
     std::vector<Address> missing;  ///< validators whose vote it waits for
+    std::optional<Address> operator_address{};  ///< of the keys that the node has
+    std::optional<uint64_t> disk_free_bytes{};  ///< where the data folder is
+    std::optional<int64_t> clock_ahead_ms{};    ///< by how much the peers' clocks are ahead of ours
 };
 
 /// Thread-safe: the methods are called from several pool threads at once, and may take as long as a
@@ -295,6 +312,17 @@ public:
         return unexpected(Refusal{"this node has no peers"});
     }
     [[nodiscard]] virtual Result<Done, Refusal> unban(const PublicKey&) {
+        return unexpected(Refusal{"this node has no peers"});
+    }
+
+    /// Those that the settings name and that are not connected.
+    [[nodiscard]] virtual std::vector<PeerInfo> away_peers() const { return {}; }
+    [[nodiscard]] virtual NetworkInfo network() const { return {}; }
+    /// `peer` is "<public key>@host:port" to add; to remove, the key alone will do.
+    [[nodiscard]] virtual Result<Done, Refusal> add_peer(const std::string& /*peer*/) {
+        return unexpected(Refusal{"this node has no peers"});
+    }
+    [[nodiscard]] virtual Result<Done, Refusal> remove_peer(const std::string& /*peer*/) {
         return unexpected(Refusal{"this node has no peers"});
     }
 

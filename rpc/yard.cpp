@@ -81,6 +81,18 @@ void write_peers(JsonWriter& out, const std::vector<PeerInfo>& peers) {
     out.end_array();
 }
 
+/// What `trainyard status` judges by.
+void write_condition(JsonWriter& out, const NodeStatus& node) {
+    out.key("operator");
+    node.operator_address ? out.data(*node.operator_address) : out.null();
+    out.key("waitsFor").text(node.waits_for).key("whyNotVoting");
+    node.why_not_voting.empty() ? out.null() : out.text(node.why_not_voting);
+    out.key("diskFree");
+    node.disk_free_bytes ? out.quantity(*node.disk_free_bytes) : out.null();
+    out.key("clockAheadMs");
+    node.clock_ahead_ms ? out.number(static_cast<double>(*node.clock_ahead_ms)) : out.null();
+}
+
 Outcome status(Call& call) {
     const auto node = call.backend.node_status();
     auto& out = call.out;
@@ -93,6 +105,7 @@ Outcome status(Call& call) {
     out.key("syncing").boolean(call.backend.syncing().has_value());
     out.key("uptime").quantity(node.uptime_s).key("halted");
     node.halted.empty() ? out.null() : out.text(node.halted);
+    write_condition(out, node);
     write_peers(out, call.backend.peers());
     const auto pool = call.backend.pool_status();
     out.key("pool").begin_object().key("pending").quantity(pool.pending);

@@ -53,6 +53,18 @@ Result<Done, rpc::Refusal> NodeBackend::unban(const PublicKey& peer) {
     return Done{};
 }
 
+Result<Done, rpc::Refusal> NodeBackend::add_peer(const std::string& peer) {
+    if (!parts_.condition.add_peer) return unexpected(rpc::Refusal{kAdminIsOff});
+    if (parts_.condition.add_peer(peer)) return Done{};
+    return unexpected(rpc::Refusal{"a peer is <66 hex digits of its key>@host:port"});
+}
+
+Result<Done, rpc::Refusal> NodeBackend::remove_peer(const std::string& peer) {
+    if (!parts_.condition.remove_peer) return unexpected(rpc::Refusal{kAdminIsOff});
+    if (parts_.condition.remove_peer(peer)) return Done{};
+    return unexpected(rpc::Refusal{"a peer is named by the 66 hex digits of its key"});
+}
+
 // --- blocks
 
 rpc::BlockPtr NodeBackend::full(const chain::ChainBlockPtr& block) const {

@@ -26,6 +26,10 @@ struct Condition {
     /// Empty where methods that change the node are switched off.
     std::function<void(const PublicKey&, uint64_t seconds, const std::string& reason)> ban;
     std::function<void(const PublicKey&)> unban;
+    /// False: not "<public key>@host:port", or to remove, not a key either.
+    std::function<bool(const std::string&peer)> add_peer{}, remove_peer{};
+    std::function<std::vector<rpc::PeerInfo>()> away_peers{};  ///< may be empty, as the next
+    std::function<rpc::NetworkInfo()> network{};
 };
 
 /// The blob store as RPC sees it.
@@ -68,6 +72,16 @@ public:
     [[nodiscard]] Result<Done, rpc::Refusal> ban(const PublicKey& peer, uint64_t seconds,
                                                  const std::string& reason) override;
     [[nodiscard]] Result<Done, rpc::Refusal> unban(const PublicKey& peer) override;
+
+    [[nodiscard]] std::vector<rpc::PeerInfo> away_peers() const override {
+        return parts_.condition.away_peers ? parts_.condition.away_peers()
+                                           : std::vector<rpc::PeerInfo>();
+    }
+    [[nodiscard]] rpc::NetworkInfo network() const override {
+        return parts_.condition.network ? parts_.condition.network() : rpc::NetworkInfo();
+    }
+    [[nodiscard]] Result<Done, rpc::Refusal> add_peer(const std::string& peer) override;
+    [[nodiscard]] Result<Done, rpc::Refusal> remove_peer(const std::string& peer) override;
 
     [[nodiscard]] rpc::BlockPtr block(const rpc::BlockId& id) const override;
     [[nodiscard]] bool is_pruned(const rpc::BlockId& id) const override;

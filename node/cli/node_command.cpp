@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <random>
 
 #include "consensus/staking/read_set.hpp"
@@ -13,6 +14,7 @@
 #include "node/cli/head_feed.hpp"
 #include "node/cli/node_blobs.hpp"
 #include "node/cli/node_limits.hpp"
+#include "node/cli/node_peers.hpp"
 #include "node/cli/node_report.hpp"
 #include "node/cli/node_setup.hpp"
 #include "node/cli/node_state.hpp"
@@ -21,14 +23,12 @@
 #include "node/cli/version.hpp"
 #include "node/http/http_server.hpp"
 #include "node/mempool/mempool.hpp"
-#include "node/p2p/ban_list.hpp"
 #include "node/sync/block_sync.hpp"
 #include "node/sync/snapshot_shelf.hpp"
 #include "node/sync/state_service.hpp"
 #include "node/sync/state_sync.hpp"
 #include "node/verify/audit_service.hpp"
 #include "node/verify/slash_reporter.hpp"
-#include "node/wallet/files.hpp"
 #include "rpc/server.hpp"
 
 namespace trainyard::node::cli {
@@ -52,34 +52,6 @@ cb::Params machine_params(const NodeSetup& setup) {
     return params;
 }
 
-p2p::NetworkOptions network_options(const NodeSetup& setup, const config::NodeConfig& config) {
-    p2p::NetworkOptions options;
-    options.listen = {config.p2p_addr, config.p2p_port};
-    options.identity = setup.p2p_key;
-    options.genesis = setup.genesis_hash;
-    options.peers = setup.peers;
-    options.agent = "trainyard/" + std::string(kVersion);
-    return options;
-}
-
-/// Bans of earlier runs, and a file that follows them.
-p2p::NetworkOptions with_bans(p2p::NetworkOptions options, const config::NodeConfig& config,
-                              const runtime::Logger& log) {
-    const std::string path = config.datadir + "/bans";
-    if (const auto text = wallet::read_text(path, p2p::kBanListBytesMax)) {
-        auto list = p2p::read_ban_list(*text);
-        if (list.lines_skipped > 0)
-            log.warn("lines of the list of bans say of no ban",
-                     {{"file", path}, {"lines", list.lines_skipped}});
-        options.bans = std::move(list.bans);
-    }
-    options.on_bans = [path, log](const std::vector<p2p::Ban>& bans) {
-        if (auto done = wallet::write_text(path, p2p::write_ban_list(bans)); !done)
-            log.warn("bans will not survive a restart", {{"why", done.error().text}});
-    };
-    return options;
-}
-
 Hash random_seed() {
     std::random_device source;
     Hash seed;
@@ -87,15 +59,10 @@ Hash random_seed() {
     return seed;
 }
 
-rpc::PeerInfo peer_info(const p2p::PeerInfo& peer) {
-    return {.id = to_hex0x(peer.id.bytes),
-            .address = p2p::to_string(peer.endpoint),
-            .inbound = peer.is_inbound,
-            .agent = peer.agent,
-            .connected_s = peer.connected_ms / 1000,
-            .round_trip_ms = peer.round_trip_ms,
-            .score = peer.score,
-            .last_problem = peer.last_problem};
+std::optional<uint64_t> disk_free(const std::string& folder) {
+    std::error_code failed;
+    const auto space = std::filesystem::space(folder, failed);
+    return failed ? std::nullopt : std::optional<uint64_t>(space.available);
 }
 
 /// All parts of one node; members are destroyed in reverse, after the runtime has stopped.
@@ -141,9 +108,8 @@ private:
     [[nodiscard]] std::string objection() const;
     [[nodiscard]] rpc::NodeStatus status() const;
     [[nodiscard]] std::string role() const;
+    [[nodiscard]] std::optional<wallet::Candidate> own_stake() const;
     [[nodiscard]] std::optional<rpc::SyncStatus> syncing() const;
-    [[nodiscard]] std::vector<rpc::PeerInfo> peers() const;
-    [[nodiscard]] std::vector<rpc::BanInfo> bans() const;
 
     state::Kv* const sync_into_;
     const config::NodeConfig& config_;
@@ -212,8 +178,7 @@ Result<Done, std::string> Node::build() {
     if (!store) return unexpected(store.error().detail);
     store_ = std::move(*store);
     network_ = std::make_unique<p2p::Network>(
-        runtime_, with_bans(network_options(setup_, config_), config_, log_.named("p2p")),
-        log_.named("p2p"));
+        runtime_, network_options(setup_, config_, runtime_, log_.named("p2p")), log_.named("p2p"));
     blob_service_ = std::make_unique<sync::BlobService>(
         sync::BlobService::Parts{runtime_, *network_, *store_, log_.named("blobs")});
     if (auto done = open_voting(); !done) return done;
@@ -297,18 +262,8 @@ void Node::build_rpc() {
     if (setup_.keys) parts.self = *address_of(setup_.keys->account);
     parts.condition.status = [this] { return status(); };
     parts.condition.syncing = [this] { return syncing(); };
-    parts.condition.peers = [this] { return peers(); };
-    parts.condition.is_connected = [this](const PublicKey& key) {
-        return network_->is_connected(key);
-    };
-    parts.condition.bans = [this] { return bans(); };
-    if (config_.http_admin) {
-        parts.condition.ban = [this](const PublicKey& peer, uint64_t seconds,
-                                     const std::string& reason) {
-            network_->ban(peer, std::chrono::seconds(seconds), reason);
-        };
-        parts.condition.unban = [this](const PublicKey& peer) { network_->unban(peer); };
-    }
+    describe_peers(parts.condition, *network_, runtime_.clock(), config_.p2p_addr,
+                   config_.http_admin);
     backend_ = std::make_unique<backend::NodeBackend>(std::move(parts));
     rpc::Options options;
     options.now_ms = [this] { return runtime_.clock().steady_ms(); };
@@ -328,10 +283,10 @@ void Node::build_rpc() {
     };
     hooks.metrics = [this] {
         const uint64_t up_ms = runtime_.clock().steady_ms() - started_ms_;
-        return metrics::to_prometheus_text(
-            metrics_of({*bft_, *chain_, *pool_, *network_, *store_, auditor_.get(), voting_.get(),
-                        reporter_.get(), shelf_.get(), state_sync_.get(), config_.datadir,
-                        runtime_.clock().wall_ms(), up_ms}));
+        return metrics::to_prometheus_text(metrics_of(
+            {*bft_, *chain_, *pool_, *network_, *store_, auditor_.get(), voting_.get(),
+             reporter_.get(), shelf_.get(), state_sync_.get(), config_.datadir,
+             runtime_.clock().wall_ms(), up_ms, own_stake()}));
     };
     http_ = std::make_unique<http::HttpServer>(
         http::HttpServer::Parts{runtime_, *server_, *backend_, log_.named("http")}, std::move(web),
@@ -429,6 +384,9 @@ rpc::NodeStatus Node::status() const {
     }
     status.role = role();
     status.verifier = auditor_ ? auditor_->status().verifier : "none";
+    if (setup_.keys) status.operator_address = *address_of(setup_.keys->account);
+    status.disk_free_bytes = disk_free(config_.datadir);
+    status.clock_ahead_ms = network_->clock_ahead_ms();
     status.uptime_s = (runtime_.clock().steady_ms() - started_ms_) / 1000;
     return status;
 }
@@ -442,22 +400,6 @@ std::optional<rpc::SyncStatus> Node::syncing() const {
     if (!progress.is_catching_up) return std::nullopt;
     return rpc::SyncStatus{first_height_, progress.finalised.value, progress.best_known.value, 0,
                            0};
-}
-
-std::vector<rpc::PeerInfo> Node::peers() const {
-    std::vector<rpc::PeerInfo> infos;
-    for (const auto& peer : network_->peers())
-        if (peer.is_connected) infos.push_back(peer_info(peer));
-    return infos;
-}
-
-std::vector<rpc::BanInfo> Node::bans() const {
-    std::vector<rpc::BanInfo> out;
-    const uint64_t now_ms = runtime_.clock().wall_ms();
-    for (const auto& ban : network_->bans())
-        out.push_back({to_hex0x(ban.peer.bytes), ban.reason,
-                       (ban.until_wall_ms - std::min(now_ms, ban.until_wall_ms) + 999) / 1000});
-    return out;
 }
 
 // --- running
@@ -489,6 +431,11 @@ void Node::start_auditor(const std::string& rpc_url) {
     } else {
         log_.error("no audits will be answered", {{"why", service.error()}});
     }
+}
+
+std::optional<wallet::Candidate> Node::own_stake() const {
+    if (!setup_.keys) return std::nullopt;
+    return stake_of(*backend_, *address_of(setup_.keys->account));
 }
 
 /// With keys that are in no set yet, or no more, a node follows and says so.
@@ -551,6 +498,7 @@ int Node::run() {
         code = 1;
     }
     runtime_.join();
+    save_address_book(*network_, config_, log_.named("p2p"));
     log_.info("node has stopped");
     return bft_->halted().empty() && !ended_at_fork_ ? code : 1;
 }

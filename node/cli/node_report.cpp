@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "node/cli/version.hpp"
+#include "node/wallet/market.hpp"
 
 namespace trainyard::node::cli {
 namespace {
@@ -88,7 +89,9 @@ void add_consensus(Metrics& out, const cb::Standing& at, const bft::BftCounters&
 }
 
 void add_network(Metrics& out, const p2p::Network& network) {
-    double inbound = 0, outbound = 0, away = 0, sent = 0, received = 0, dropped = 0;
+    double inbound = 0, outbound = 0, carried = 0, away = 0;
+    double sent = 0, received = 0, dropped = 0;
+    std::array<double, p2p::kLanes> queued{};
     Family round_trip{
         "trainyard_p2p_round_trip_seconds", "Last ping of a connected peer.", Kind::gauge, {}};
     for (const auto& peer : network.peers()) {
@@ -99,7 +102,13 @@ void add_network(Metrics& out, const p2p::Network& network) {
             ++away;
             continue;
         }
+        if (peer.sentry) {
+            ++carried;
+            continue;
+        }
         ++(peer.is_inbound ? inbound : outbound);
+        for (size_t lane = 0; lane < p2p::kLanes; ++lane)
+            queued[lane] += static_cast<double>(peer.queued_bytes[lane]);
         round_trip.samples.push_back(
             {{{"peer", p2p::short_name(peer.id)}}, static_cast<double>(peer.round_trip_ms) / 1000});
     }
@@ -108,6 +117,7 @@ void add_network(Metrics& out, const p2p::Network& network) {
                             Kind::gauge,
                             {{{{"state", "inbound"}}, inbound},
                              {{{"state", "outbound"}}, outbound},
+                             {{{"state", "carried"}}, carried},
                              {{{"state", "away"}}, away}}});
     out.families.push_back(std::move(round_trip));
     out.gauge("trainyard_p2p_sent_bytes", "Bytes sent over the present connections.", sent);
@@ -115,6 +125,35 @@ void add_network(Metrics& out, const p2p::Network& network) {
               received);
     out.gauge("trainyard_p2p_dropped_messages",
               "Messages that full queues dropped on the present connections.", dropped);
+    Family waiting{"trainyard_p2p_queued_bytes",
+                   "Bytes that wait to be sent over the present connections, by lane.",
+                   Kind::gauge,
+                   {}};
+    for (size_t lane = 0; lane < p2p::kLanes; ++lane)
+        waiting.samples.push_back({{{"lane", std::string(p2p::kLaneNames[lane])}}, queued[lane]});
+    out.families.push_back(std::move(waiting));
+    const auto book = network.book_counts();
+    out.families.push_back({"trainyard_p2p_addresses",
+                            "Addresses in the book: heard of, and found to answer.",
+                            Kind::gauge,
+                            {{{{"table", "heard"}}, static_cast<double>(book.heard)},
+                             {{{"table", "tried"}}, static_cast<double>(book.tried)}}});
+    out.gauge("trainyard_p2p_banned_peers", "Peers that are refused now.",
+              static_cast<double>(network.bans().size()));
+    if (const auto ahead_ms = network.clock_ahead_ms())
+        out.gauge("trainyard_clock_ahead_seconds",
+                  "By how much the clocks of at least three peers are ahead of ours: their median.",
+                  static_cast<double>(*ahead_ms) / 1000);
+}
+
+void add_stake(Metrics& out, const wallet::Candidate& stake) {
+    out.gauge("trainyard_staking_turns_led", "Own turns as leader in this epoch so far.",
+              stake.led);
+    out.gauge("trainyard_staking_turns_missed", "Of these, without a block.", stake.missed);
+    out.gauge("trainyard_staking_jailed", "1 while the validator is jailed or tombstoned.",
+              stake.jailed_until != 0 || stake.tombstoned ? 1 : 0);
+    out.gauge("trainyard_staking_weight_coins", "Own weight in the next election, before the cap.",
+              static_cast<double>(stake.weight_gwei) / kGweiPerCoin);
 }
 
 void add_audits(Metrics& out, const verify::AuditService& audits) {
@@ -201,6 +240,16 @@ std::string words_of(const cb::Waiting& waiting, const cb::Standing& standing,
     return "";
 }
 
+std::optional<wallet::Candidate> stake_of(const rpc::Backend& backend, const Address& who) {
+    const auto latest = backend.block(rpc::Tag::latest);
+    if (!latest) return std::nullopt;
+    rpc::CallRequest request;
+    request.to = wallet::kStaking;
+    request.data = wallet::candidate_call(who);
+    const auto outcome = backend.call(latest->hash, request, {});
+    return outcome ? wallet::candidate_from(who, outcome->output) : std::nullopt;
+}
+
 Metrics metrics_of(const ReportParts& parts) {
     Metrics out;
     add_consensus(out, parts.bft.standing(), parts.bft.counters());
@@ -211,6 +260,7 @@ Metrics metrics_of(const ReportParts& parts) {
         out.counter("trainyard_staking_slashes_total", "Validators slashed by own reports.",
                     static_cast<double>(parts.reporter->slashed()));
     add_state_metrics(out, parts.shelf, parts.state_sync, parts.wall_ms);
+    if (parts.stake && parts.stake->known) add_stake(out, *parts.stake);
     add_machine(out, parts);
     return out;
 }

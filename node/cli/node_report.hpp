@@ -15,6 +15,8 @@
 #include "node/p2p/network.hpp"
 #include "node/verify/audit_service.hpp"
 #include "node/verify/slash_reporter.hpp"
+#include "node/wallet/staking.hpp"
+#include "rpc/backend.hpp"
 
 namespace trainyard::node::cli {
 
@@ -38,7 +40,11 @@ struct ReportParts {
     std::string datadir;
     uint64_t wall_ms;
     uint64_t uptime_ms;
+    std::optional<wallet::Candidate> stake;  ///< of the validator, at the latest block
 };
+/// What Staking says of a validator at the latest block; nullopt: nothing.
+[[nodiscard]] std::optional<wallet::Candidate> stake_of(const rpc::Backend& backend,
+                                                        const Address& who);
 [[nodiscard]] metrics::Metrics metrics_of(const ReportParts& parts);
 
 }  // namespace trainyard::node::cli

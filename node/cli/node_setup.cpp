@@ -9,6 +9,7 @@
 
 #include "node/config/system_contracts.hpp"
 #include "node/signer/joined_store.hpp"
+#include "node/wallet/files.hpp"
 #include "state/world.hpp"
 
 namespace trainyard::node::cli {
@@ -52,6 +53,19 @@ consensus::ChainConfig chain_of(const config::Genesis& genesis) {
     return chain;
 }
 
+Result<std::vector<p2p::StaticPeer>, std::string> static_peers(
+    const char* setting, const std::vector<std::string>& texts) {
+    std::vector<p2p::StaticPeer> peers;
+    for (const auto& text : texts) {
+        const auto peer = p2p::static_peer_from(text);
+        if (!peer)
+            return unexpected(std::string(setting) + ": '" + text +
+                              "' is not <66 hex digits>@host:port");
+        peers.push_back(*peer);
+    }
+    return peers;
+}
+
 Result<std::vector<p2p::StaticPeer>, std::string> peers_of(const config::NodeConfig& config,
                                                            const config::Genesis& genesis) {
     std::vector<p2p::StaticPeer> peers;
@@ -61,12 +75,27 @@ Result<std::vector<p2p::StaticPeer>, std::string> peers_of(const config::NodeCon
         if (!endpoint) return unexpected("genesis: endpoint '" + v.endpoint + "' is not host:port");
         peers.push_back({*endpoint, v.p2p_key});
     }
-    for (const auto& text : config.p2p_peers) {
-        const auto peer = p2p::static_peer_from(text);
-        if (!peer) return unexpected("p2p.peers: '" + text + "' is not <66 hex digits>@host:port");
-        peers.push_back(*peer);
-    }
+    const auto more = static_peers("p2p.peers", config.p2p_peers);
+    if (!more) return unexpected(more.error());
+    peers.insert(peers.end(), more->begin(), more->end());
     return peers;
+}
+
+Result<Done, std::string> read_network(NodeSetup& setup, const config::NodeConfig& config) {
+    auto peers = peers_of(config, setup.genesis);
+    auto seeds = static_peers("p2p.seeds", config.p2p_seeds);
+    auto sentries = static_peers("p2p.sentries", config.p2p_sentries);
+    for (const auto* list : {&peers, &seeds, &sentries})
+        if (!*list) return unexpected(list->error());
+    for (const auto& text : config.p2p_private) {
+        const auto id = fixed_from_hex<PublicKey>(text);
+        if (!id) return unexpected("p2p.private: '" + text + "' is not 66 hex digits");
+        setup.private_peers.push_back(*id);
+    }
+    setup.peers = std::move(*peers);
+    setup.seeds = std::move(*seeds);
+    setup.sentries = std::move(*sentries);
+    return Done{};
 }
 
 SecretKey random_key() {
@@ -78,12 +107,33 @@ SecretKey random_key() {
     return key;
 }
 
+/// A node without keys has an identity all the same, so that others can name it in their settings.
+Result<SecretKey, std::string> node_key(const config::NodeConfig& config) {
+    const std::string path = config.datadir + "/nodekey";
+    if (wallet::file_exists(path)) {
+        const auto text = wallet::read_text(path, 1024);
+        const auto key =
+            text ? fixed_from_hex<SecretKey>(text->substr(0, text->find('\n'))) : std::nullopt;
+        if (key && is_valid_secret(*key)) return *key;
+        return unexpected(path + ": not a key; remove it, and the node gets a new identity");
+    }
+    if (auto made = wallet::make_folder(config.datadir); !made)
+        return unexpected(made.error().text);
+    const SecretKey key = random_key();
+    const auto kept =
+        wallet::write_text(path, to_hex(key.bytes) + "\n", wallet::FileMode::owner_only);
+    if (!kept) return unexpected(kept.error().text);
+    return key;
+}
+
 Result<Done, std::string> read_keys(NodeSetup& setup, const config::NodeConfig& config) {
     if (config.keys.empty() && !config.signer.empty())
         return unexpected(std::string(
             "`signer` needs `keys` besides: a folder with account.json, p2p.json and `password`"));
     if (config.keys.empty()) {
-        setup.p2p_key = random_key();
+        const auto key = node_key(config);
+        if (!key) return unexpected(key.error());
+        setup.p2p_key = *key;
         return Done{};
     }
     auto keys = wallet::load_validator_keys(
@@ -119,15 +169,13 @@ Result<NodeSetup, std::string> read_setup(const config::NodeConfig& config) {
         return unexpected(config.genesis + ": " + agree.error().text());
     auto validators = validators_of(*genesis);
     if (!validators) return unexpected(validators.error());
-    auto peers = peers_of(config, *genesis);
-    if (!peers) return unexpected(peers.error());
     NodeSetup setup;
     setup.chain = chain_of(*genesis);
     setup.chain.genesis_hash = *hash;
     setup.genesis = std::move(*genesis);
     setup.genesis_hash = *hash;
     setup.validators = std::move(*validators);
-    setup.peers = std::move(*peers);
+    if (auto done = read_network(setup, config); !done) return unexpected(done.error());
     if (auto done = read_keys(setup, config); !done) return unexpected(done.error());
     return setup;
 }

@@ -27,7 +27,8 @@ struct NodeSetup {
         keys;  ///< absent: follow without voting; consensus and VRF
                ///< key are zero where a signer process has them
     SecretKey p2p_key;
-    std::vector<p2p::StaticPeer> peers;
+    std::vector<p2p::StaticPeer> peers, seeds, sentries;
+    std::vector<p2p::PeerId> private_peers;
 };
 
 /// Errors say what is wrong, where, and what to do.

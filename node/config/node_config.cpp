@@ -138,6 +138,18 @@ std::vector<Setting> make_settings() {
         text("p2p.addr", &C::p2p_addr, "address for peers"),
         number<uint16_t>("p2p.port", &C::p2p_port, 0, "port for peers; 0 chooses a free one"),
         list("p2p.peers", &C::p2p_peers, "further peers, each <public key>@host:port"),
+        list("p2p.seeds", &C::p2p_seeds,
+             "nodes to ask for addresses of others, each <public key>@host:port"),
+        list("p2p.private", &C::p2p_private,
+             "public keys of peers that others are never told of; messages of validators among "
+             "them are carried"),
+        list("p2p.sentries", &C::p2p_sentries,
+             "a validator that hides: the nodes that carry its messages, each <public "
+             "key>@host:port; it talks to them alone"),
+        number<uint16_t>("p2p.outbound", &C::p2p_outbound, 0,
+                         "connections to nodes that the address book or a seed named"),
+        number<uint16_t>("p2p.inbound", &C::p2p_inbound, 0,
+                         "connections from nodes that no setting names"),
         level("log.level"),
         flag("log.json", &C::log_json, "log JSON lines"),
         flag("verifier.enabled", &C::verifier, "answer audits as a validator"),

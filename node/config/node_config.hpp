@@ -29,7 +29,11 @@ struct NodeConfig {
     std::string p2p_addr = "0.0.0.0";
     uint16_t p2p_port = 30303;
     std::vector<std::string>
-        p2p_peers;                   ///< "<public key hex>@host:port", added to the genesis list
+        p2p_peers;  ///< "<public key hex>@host:port", added to the genesis list
+    std::vector<std::string> p2p_seeds;     ///< as above; asked for addresses of others
+    std::vector<std::string> p2p_private;   ///< public keys
+    std::vector<std::string> p2p_sentries;  ///< as p2p_peers; then these alone
+    uint16_t p2p_outbound = 8, p2p_inbound = 64;
     std::string log_level = "info";  ///< trace debug info warn error
     bool log_json = false;
     bool verifier = true;  ///< a validator answers audits

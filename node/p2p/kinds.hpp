@@ -12,6 +12,8 @@ namespace trainyard::p2p {
 /// Priority of sending, highest first; each peer has one bounded queue per lane.
 enum class Lane : uint8_t { votes, proposals, repair, txs, bulk };
 inline constexpr size_t kLanes = 5;
+inline constexpr std::array<std::string_view, kLanes> kLaneNames{"votes", "proposals", "repair",
+                                                                 "txs", "bulk"};
 
 /// The byte that names a message on the wire; numbers are never reused.
 enum class Kind : uint8_t {
@@ -21,6 +23,13 @@ enum class Kind : uint8_t {
     pong = 4,
     refused = 5,  ///< the answer to any request that is not served: throttled or unsupported
     status = 8,
+    get_peers = 9,  ///< addresses of other nodes
+    peers = 10,
+    permit = 11,       ///< a validator's word that a sentry carries its messages
+    no_route = 12,     ///< a sentry no longer reaches a validator
+    routed_vote = 13,  ///< a message of consensus on its way through a sentry, by lane
+    routed_proposal = 14,
+    routed_repair = 15,
     bft_vote = 16,  ///< NOTARIZE, FINALIZE or NULLIFY of one validator
     bft_certificate = 17,
     bft_proposal = 18,
@@ -53,11 +62,14 @@ struct KindRow {
     std::string_view name;
     Lane lane;
     size_t payload_max;
-    Kind answer = Kind{0};   ///< what answers it; 0: it is not a request
-    size_t answer_cost = 0;  ///< bytes charged to the asker's bucket for the work of answering
+    Kind answer = Kind{0};  ///< what answers it; 0: it is not a request
+    size_t work_cost = 0;   ///< bytes charged to the sender's bucket for the work it makes
 
     [[nodiscard]] constexpr bool is_request() const { return answer != Kind{0}; }
 };
+
+/// Around a message that passes through a sentry: its origin, its receiver and its kind.
+inline constexpr size_t kRoutedOverhead = 33 + 33 + 1;
 
 // Source: docs/spec/wire.md, section 3.
 inline constexpr std::array kKinds{
@@ -67,6 +79,14 @@ inline constexpr std::array kKinds{
     KindRow{Kind::pong, "pong", Lane::votes, 16},
     KindRow{Kind::refused, "refused", Lane::repair, 16},
     KindRow{Kind::status, "status", Lane::votes, 256},
+    KindRow{Kind::get_peers, "get_peers", Lane::txs, 0, Kind::peers, 64u << 10},
+    KindRow{Kind::peers, "peers", Lane::txs, 4u << 10},
+    KindRow{Kind::permit, "permit", Lane::repair, 138, Kind{0}, 64u << 10},
+    KindRow{Kind::no_route, "no_route", Lane::repair, 33},
+    KindRow{Kind::routed_vote, "routed_vote", Lane::votes, (16u << 10) + kRoutedOverhead},
+    KindRow{Kind::routed_proposal, "routed_proposal", Lane::proposals,
+            (9u << 18) + kRoutedOverhead},
+    KindRow{Kind::routed_repair, "routed_repair", Lane::repair, (9u << 18) + kRoutedOverhead},
     KindRow{Kind::bft_vote, "bft_vote", Lane::votes, 256},
     KindRow{Kind::bft_certificate, "bft_certificate", Lane::votes, 16u << 10},
     KindRow{Kind::bft_proposal, "bft_proposal", Lane::proposals, 9u << 18},

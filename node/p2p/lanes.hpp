@@ -26,6 +26,7 @@ public:
     [[nodiscard]] Frame pop();
     [[nodiscard]] bool empty() const;
     [[nodiscard]] uint64_t dropped() const { return dropped_; }
+    [[nodiscard]] size_t bytes(Lane lane) const { return queues_[static_cast<size_t>(lane)].bytes; }
 
 private:
     struct Queue {

@@ -50,8 +50,9 @@ void Network::send(const PeerId& to, Kind kind, Bytes payload) {
         return impl_->log.error("message too large to send",
                                 {{"kind", row.name}, {"bytes", payload.size()}});
     }
-    impl_->strand.post([impl = impl_, to, &row, frame = encode_frame(kind, 0, payload)] {
-        if (!impl->is_stopped) impl->send(to, row.lane, frame);
+    impl_->strand.post([impl = impl_, to, &row, frame = encode_frame(kind, 0, payload),
+                        shared = std::make_shared<const Bytes>(std::move(payload))] {
+        if (!impl->is_stopped) impl->send_message(to, row, frame, shared);
     });
 }
 
@@ -62,10 +63,9 @@ void Network::broadcast(Kind kind, Bytes payload) {
         return impl_->log.error("message too large to send",
                                 {{"kind", row.name}, {"bytes", payload.size()}});
     }
-    impl_->strand.post([impl = impl_, &row, frame = encode_frame(kind, 0, payload)] {
-        if (impl->is_stopped) return;
-        // A copy, since a session that fails while it is written to leaves the map.
-        for (const auto& [peer, session] : std::map(impl->sessions)) session->send(row.lane, frame);
+    impl_->strand.post([impl = impl_, &row, frame = encode_frame(kind, 0, payload),
+                        shared = std::make_shared<const Bytes>(std::move(payload))] {
+        if (!impl->is_stopped) impl->broadcast(row, frame, shared);
     });
 }
 
@@ -105,6 +105,33 @@ std::vector<Ban> Network::bans() const {
     for (const auto& ban : impl_->bans)
         if (ban.until_wall_ms > wall_ms) out.push_back(ban);
     return out;
+}
+
+void Network::add_peer(const StaticPeer& peer) {
+    impl_->strand.post([impl = impl_, peer] {
+        if (impl->is_stopped) return;
+        impl->add_dial(peer);
+        impl->dial(peer.id);
+    });
+}
+
+void Network::remove_peer(const PeerId& peer) {
+    impl_->strand.post([impl = impl_, peer] {
+        if (!impl->is_stopped) impl->remove_dial(peer);
+    });
+}
+
+std::optional<int64_t> Network::clock_ahead_ms() const {
+    return impl_->clock_ahead_ms();
+}
+
+Network::BookCounts Network::book_counts() const {
+    const std::lock_guard lock(impl_->infos_mutex);
+    return impl_->book_counts;
+}
+
+Bytes Network::address_book() const {
+    return impl_->book.encode();
 }
 
 std::vector<PeerInfo> Network::peers() const {

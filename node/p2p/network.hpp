@@ -11,6 +11,7 @@
 #include "core/bytes.hpp"
 #include "core/keys.hpp"
 #include "core/result.hpp"
+#include "node/p2p/address_book.hpp"
 #include "node/p2p/kinds.hpp"
 #include "node/runtime/log.hpp"
 #include "node/runtime/runtime.hpp"
@@ -89,20 +90,33 @@ struct PeerEvent {
 };
 using OnPeer = std::function<void(const PeerEvent&)>;
 
+/// Where a node has a peer from.
+enum class Source : uint8_t {
+    incoming,  ///< it dialled us
+    settings,  ///< genesis, settings or operator: dialled until it answers
+    seed,
+    book,     ///< the address book
+    carried,  ///< a validator that is reached through its sentry
+};
+[[nodiscard]] std::string_view to_string(Source source);
+
 /// What people and `status` see of one connection.
 struct PeerInfo {
     PeerId id;
     Endpoint endpoint;
     std::string agent;
     bool is_connected = false;
-    bool is_configured = false;  ///< from the static list
     bool is_inbound = false;
-    uint64_t connected_ms = 0;  ///< length of this connection
+    Source source = Source::incoming;
+    std::optional<PeerId> sentry;  ///< of a carried one
+    uint64_t connected_ms = 0;     ///< length of this connection
     uint64_t round_trip_ms = 0;
     uint64_t bytes_sent = 0;
     uint64_t bytes_received = 0;
     uint64_t messages_dropped = 0;  ///< by our queues and their buckets
-    int score = 0;                  ///< 100 is spotless; at 0 the peer is banned
+    std::array<size_t, kLanes> queued_bytes{};
+    std::optional<int64_t> clock_ahead_ms;  ///< of ours, to half a round trip
+    int score = 0;                          ///< 100 is spotless; at 0 the peer is banned
     std::string last_problem;
 };
 
@@ -119,12 +133,18 @@ struct LaneRate {
 };
 
 struct NetworkOptions {
-    Endpoint listen{"127.0.0.1", 0};  ///< port 0: any free one
-    SecretKey identity;               ///< the P2P key, used for nothing else
-    Hash genesis;                     ///< names the chain; others are refused
-    std::vector<StaticPeer> peers;    ///< dialled until connected; own entry is ignored
-    std::string agent = "trainyard";  ///< at most 64 bytes
-    size_t inbound_max = 64;          ///< connections from peers that are not configured
+    Endpoint listen{"127.0.0.1", 0};     ///< port 0: any free one
+    SecretKey identity;                  ///< the P2P key, used for nothing else
+    Hash genesis;                        ///< names the chain; others are refused
+    std::vector<StaticPeer> peers;       ///< dialled until connected; own entry is ignored
+    std::string agent = "trainyard";     ///< at most 64 bytes
+    std::vector<StaticPeer> seeds;       ///< asked for addresses while the book has none to try
+    std::vector<PeerId> private_peers;   ///< never told of, always let in, carried if validators
+    std::vector<StaticPeer> sentries;    ///< if there are any, this node talks to them alone
+    std::optional<AddressBook> book;     ///< of earlier runs
+    std::function<void(Bytes)> on_book;  ///< once a minute, on the network's strand
+    size_t outbound_max = 8;             ///< connections to nodes of the book and seeds
+    size_t inbound_max = 64;             ///< connections from peers that are not configured
     size_t handshakes_max = 64;
     std::array<size_t, kLanes> queue_bytes_max{1u << 20, 16u << 20, 8u << 20, 4u << 20, 32u << 20};
     std::array<LaneRate, kLanes> rates{{{4u << 20, 8u << 20},
@@ -137,8 +157,11 @@ struct NetworkOptions {
     runtime::Duration idle_timeout{20'000};  ///< no byte received, or none of ours accepted
     runtime::Duration backoff_min{250};
     runtime::Duration backoff_max{15'000};
-    runtime::Duration ban_time{600'000};  ///< of a configured peer: a tenth
-    std::vector<Ban> bans;                ///< still in force from earlier runs
+    runtime::Duration discovery_interval{1'000};
+    runtime::Duration ask_interval{60'000};     ///< for addresses, while too few are known
+    runtime::Duration answer_interval{30'000};  ///< of one peer's questions for addresses
+    runtime::Duration ban_time{600'000};        ///< of a configured peer: a tenth
+    std::vector<Ban> bans;                      ///< still in force from earlier runs
     /// All bans in force whenever one begins or is lifted; on the network's strand.
     std::function<void(const std::vector<Ban>&)> on_bans;
 };
@@ -183,10 +206,24 @@ public:
     void unban(const PeerId& peer);
     [[nodiscard]] std::vector<Ban> bans() const;  ///< in force, by id
 
+    /// Dials a peer until it answers, as if the settings named it, until the node ends.
+    void add_peer(const StaticPeer& peer);
+    /// Ends that, and the connection.
+    void remove_peer(const PeerId& peer);
+
     [[nodiscard]] std::vector<PeerInfo> peers()
         const;  ///< by id; also configured ones that are away
     [[nodiscard]] std::vector<PeerId> connected() const;  ///< by id
     [[nodiscard]] bool is_connected(const PeerId& peer) const;
+    /// How far the clocks of at least three peers are ahead of ours: their median.
+    [[nodiscard]] std::optional<int64_t> clock_ahead_ms() const;
+    /// Addresses heard of, and found to answer.
+    struct BookCounts {
+        size_t heard = 0, tried = 0;
+    };
+    [[nodiscard]] BookCounts book_counts() const;
+    /// For its file. Only before `start` and after the runtime has ended.
+    [[nodiscard]] Bytes address_book() const;
 
     struct Impl;
 

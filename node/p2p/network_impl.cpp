@@ -13,11 +13,20 @@ constexpr size_t kBacklogMessagesMax = 8192;
 constexpr size_t kBacklogBytesMax = 64u << 20;
 constexpr uint64_t kCostPerMessage = 64;
 constexpr runtime::Duration kRefreshTime{500};
+constexpr int64_t kClockOffsetWarn_ms = 500;
+constexpr uint64_t kClockWarnEvery_ms = 600'000;
 constexpr uint8_t kRefusedThrottled = 1;
 constexpr uint8_t kRefusedUnsupported = 2;
 
 bool is_answer(const Message& message) {
     return message.request_id != 0 && !find_kind(message.kind)->is_request();
+}
+
+Hash random_hash() {
+    std::random_device source;
+    Hash out;
+    for (auto& byte : out.bytes) byte = static_cast<uint8_t>(source());
+    return out;
 }
 
 NetworkOptions with_bounded_agent(NetworkOptions options) {
@@ -37,18 +46,12 @@ Network::Impl::Impl(runtime::Runtime& runtime_in, NetworkOptions options_in,
       acceptor(runtime.io()),
       resolver(runtime.io()),
       refresh_timer(strand),
+      discovery_timer(strand),
+      permit_timer(strand),
       random(std::random_device{}()),
-      instance((static_cast<uint64_t>(std::random_device{}()) << 32) | std::random_device{}()) {
-    for (const StaticPeer& peer : options.peers) {
-        if (peer.id == self) continue;
-        dials.try_emplace(peer.id, peer, strand);
-        PeerInfo info;
-        info.id = peer.id;
-        info.endpoint = peer.endpoint;
-        info.is_configured = true;
-        info.score = Scores::kSpotless;
-        infos[peer.id] = info;
-    }
+      instance((static_cast<uint64_t>(std::random_device{}()) << 32) | std::random_device{}()),
+      book(options.book.value_or(AddressBook(random_hash()))) {
+    for (const StaticPeer& peer : hides() ? options.sentries : options.peers) add_dial(peer);
     const uint64_t wall_ms = runtime.clock().wall_ms();
     for (const Ban& ban : options.bans) {
         if (ban.until_wall_ms <= wall_ms) continue;
@@ -61,9 +64,24 @@ void Network::Impl::on_message(const SessionPtr& session, Message message) {
     if (is_stopped) return;
     if (is_answer(message)) return on_answer_frame(session, std::move(message));
     const KindRow& row = *find_kind(message.kind);
-    const uint64_t cost = kCostPerMessage + message.payload.size() + row.answer_cost;
+    const uint64_t cost = kCostPerMessage + message.payload.size() + row.work_cost;
     const bool has_budget = session->take_tokens(row.lane, cost);
     if (!has_budget && !row.is_request()) return;
+    switch (message.kind) {
+        case Kind::permit:
+            return on_permit(session, message);
+        case Kind::no_route:
+            return on_no_route(session, message);
+        case Kind::routed_vote:
+        case Kind::routed_proposal:
+        case Kind::routed_repair:
+            return on_routed(session, message);
+        case Kind::get_peers:
+            if (has_budget) return tell_addresses(session, message.request_id);
+            break;
+        default:
+            break;
+    }
     const auto found = handlers.find(message.kind);
     if (row.is_request() && (!has_budget || found == handlers.end())) {
         Responder::Impl(weak_from_this(), session->peer(), message.request_id, row.answer)
@@ -166,6 +184,7 @@ void Network::Impl::send_off(const PeerId& peer, uint64_t time_ms, const std::st
     log.warn("peer banned",
              {{"peer", short_name(peer)}, {"seconds", time_ms / 1000}, {"why", reason}});
     note_bans();
+    book.forget(peer);
     const auto found = sessions.find(peer);
     if (found != sessions.end()) SessionPtr(found->second)->leave("banned: " + reason);
 }
@@ -214,10 +233,31 @@ void Network::Impl::refresh() {
             if (found != sessions.end()) found->second->describe(info);
             info.score = scores.ban(peer, now_ms()) ? 0 : scores.score(peer, now_ms());
         }
+        book_counts = {book.new_count(), book.tried_count()};
     }
+    change_routes([this] { routes.drop_expired(wall_s()); });
+    watch_clock();
     refresh_timer.start(kRefreshTime, [me = weak_from_this()] {
         if (const auto impl = me.lock()) impl->refresh();
     });
+}
+
+std::optional<int64_t> Network::Impl::clock_ahead_ms() const {
+    std::vector<int64_t> ahead;
+    const std::lock_guard lock(infos_mutex);
+    for (const auto& [peer, info] : infos)
+        if (info.is_connected && info.clock_ahead_ms) ahead.push_back(*info.clock_ahead_ms);
+    return median(std::move(ahead), kClocksLeast);
+}
+
+/// A wrong clock makes blocks with wrong times and audits that come too late.
+void Network::Impl::watch_clock() {
+    const auto offset_ms = clock_ahead_ms();
+    if (!offset_ms || std::abs(*offset_ms) < kClockOffsetWarn_ms) return;
+    if (clock_warned_at_ms && now_ms() - *clock_warned_at_ms < kClockWarnEvery_ms) return;
+    clock_warned_at_ms = now_ms();
+    log.warn("this machine's clock differs from those of its peers",
+             {{"peers_ahead_ms", *offset_ms}, {"do", "check chrony or systemd-timesyncd"}});
 }
 
 void Responder::Impl::answer(const Bytes& payload) {

@@ -12,6 +12,7 @@
 
 #include "node/p2p/network.hpp"
 #include "node/p2p/peer_rules.hpp"
+#include "node/p2p/routes.hpp"
 #include "node/p2p/session.hpp"
 #include "node/p2p/tls.hpp"
 
@@ -35,9 +36,13 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
         Backlog backlog;
     };
     struct Dial {
-        explicit Dial(StaticPeer p, const runtime::Strand& strand)
-            : peer(std::move(p)), timer(strand) {}
+        Dial(StaticPeer p, Source from, const runtime::Strand& strand)
+            : peer(std::move(p)), source(from), timer(strand) {}
+        /// Dialled until it answers; others are dialled once.
+        [[nodiscard]] bool is_lasting() const { return source == Source::settings; }
+
         StaticPeer peer;
+        Source source;
         runtime::Timer timer;
         unsigned failures = 0;
         bool is_busy = false;  // between the start of an attempt and the end of what it gave
@@ -57,6 +62,8 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     void stop();
     void accept();
     void adopt(Tcp::socket socket, std::optional<PeerId> expected, Endpoint remote);
+    void add_dial(const StaticPeer& peer);
+    void remove_dial(const PeerId& peer);
     void dial(const PeerId& peer);
     void connect(Dial& to, const Tcp::resolver::results_type& addresses);
     void dial_failed(const PeerId& peer, const std::string& reason);
@@ -66,6 +73,38 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     void on_closed(const SessionPtr& session, const Ending& ending) override;
     void came_up(const SessionPtr& session);
     void went_down(const PeerId& peer, const std::string& reason);
+
+    // network_discovery.cpp: addresses of other nodes
+    void discover();
+    void dial_once(const StaticPeer& peer, Source source);
+    void dial_seed();
+    void note_address(const Session& session);
+    void ask_for_addresses(const PeerId& peer);
+    void on_told(const PeerId& peer, const Answer& answer);
+    void tell_addresses(const SessionPtr& session, uint64_t request_id);
+    void save_book();
+    [[nodiscard]] bool is_secret(const PeerId& peer) const;
+    [[nodiscard]] size_t outbound_count() const;
+
+    // network_routes.cpp: messages through sentries
+    void send_message(const PeerId& to, const KindRow& row, const Frame& frame,
+                      const std::shared_ptr<const Bytes>& payload);
+    void broadcast(const KindRow& row, const Frame& frame,
+                   const std::shared_ptr<const Bytes>& payload);
+    void send_routed(const PeerId& via, const Routed& routed);
+    [[nodiscard]] bool is_sentry(const PeerId& peer) const;
+    void grant_permits();
+    void on_permit(const SessionPtr& session, const Message& message);
+    void take_charge(const SessionPtr& session, const Permit& permit, const Bytes& payload);
+    void take_route(const SessionPtr& session, const Permit& permit);
+    void on_no_route(const SessionPtr& session, const Message& message);
+    void on_routed(const SessionPtr& session, const Message& message);
+    void fan_out(const SessionPtr& from, const Routed& routed);
+    void deliver(const Routed& routed);
+    void show_permits(const SessionPtr& session);
+    void end_charge(const PeerId& validator);
+    void change_routes(const std::function<void()>& change);
+    void note_carried(const PeerId& validator);
 
     // network_impl.cpp: messages
     void on_message(const SessionPtr& session, Message message) override;
@@ -85,9 +124,13 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     void announce(const PeerEvent& event);
     void note_problem(const PeerId& peer, const std::string& reason);
     void refresh();
+    void watch_clock();
+    [[nodiscard]] std::optional<int64_t> clock_ahead_ms() const;  // any thread
 
     [[nodiscard]] uint64_t now_ms() const { return runtime.clock().steady_ms(); }
-    [[nodiscard]] bool is_configured(const PeerId& peer) const { return dials.count(peer) != 0; }
+    [[nodiscard]] uint64_t wall_s() const { return runtime.clock().wall_ms() / 1000; }
+    [[nodiscard]] bool is_configured(const PeerId& peer) const;
+    [[nodiscard]] bool hides() const { return !options.sentries.empty(); }
 
     runtime::Runtime& runtime;
     const NetworkOptions options;
@@ -97,14 +140,21 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     std::shared_ptr<const TlsContext> tls;
     Tcp::acceptor acceptor;
     Tcp::resolver resolver;
-    runtime::Timer refresh_timer;
+    runtime::Timer refresh_timer, discovery_timer, permit_timer;
     std::mt19937_64 random;
     const uint64_t instance;
     uint64_t last_request_id = 0;
     Scores scores;
+    AddressBook book;
+    unsigned seed_failures = 0;
+    size_t next_seed = 0;
+    uint64_t next_seed_at_ms = 0, next_question_at_ms = 0, book_saved_at_ms = 0;
+    std::optional<uint64_t> clock_warned_at_ms;
+    Routes routes;                          // that others have shown
+    std::map<PeerId, Bytes> charges;        // permits of the validators that this node carries for
     std::set<SessionPtr> greeting;          // not ready yet
     std::map<PeerId, SessionPtr> sessions;  // ready, one for each peer
-    std::map<PeerId, Dial> dials;           // one for each configured peer
+    std::map<PeerId, Dial> dials;           // of configured peers, and of those being tried
     std::map<uint64_t, Pending> pending;
     std::map<Kind, std::shared_ptr<Handler>> handlers;              // fixed before start
     std::vector<std::pair<runtime::Strand, OnPeer>> peer_handlers;  // fixed before start
@@ -114,7 +164,8 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     std::atomic<bool> is_stopped{false};
     mutable std::mutex infos_mutex;
     std::map<PeerId, PeerInfo> infos;  // connected and configured peers
-    std::vector<Ban> bans;             // in force when one last began or was lifted
+    BookCounts book_counts;
+    std::vector<Ban> bans;  // in force when one last began or was lifted
 };
 
 struct Responder::Impl {

@@ -23,6 +23,15 @@ Endpoint endpoint_of(const asio::ip::tcp::socket& socket) {
     return error ? Endpoint{} : Endpoint{remote.address().to_string(), remote.port()};
 }
 
+PeerInfo new_info(const PeerId& peer, const Endpoint& endpoint, Source source) {
+    PeerInfo info;
+    info.id = peer;
+    info.endpoint = endpoint;
+    info.source = source;
+    info.score = Scores::kSpotless;
+    return info;
+}
+
 }  // namespace
 
 Result<Done, NetFailure> Network::Impl::start() {
@@ -57,6 +66,7 @@ Result<Done, NetFailure> Network::Impl::start() {
     strand.post([me = shared_from_this()] {
         me->refresh();
         me->accept();
+        if (!me->hides()) me->discover();
         for (auto& [peer, dial] : me->dials) {
             // The smaller key goes first; mostly there is then one connection and not two.
             const auto delay = me->self < peer ? runtime::Duration(0) : me->options.backoff_min;
@@ -72,6 +82,8 @@ void Network::Impl::stop() {
         Error ignored;
         me->acceptor.close(ignored);
         me->refresh_timer.cancel();
+        me->discovery_timer.cancel();
+        me->permit_timer.cancel();
         me->dials.clear();
         me->pending.clear();
         for (const SessionPtr& session : std::set(me->greeting)) session->close("stopping");
@@ -103,6 +115,9 @@ void Network::Impl::accept() {
 }
 
 void Network::Impl::adopt(Tcp::socket socket, std::optional<PeerId> expected, Endpoint remote) {
+    const auto ip = ip_from(endpoint_of(socket).host);
+    // Who hides does not say where it listens.
+    const uint16_t listen_port = hides() ? uint16_t{0} : port.load();
     const auto session = std::make_shared<Session>(Session::Setup{
         .socket = std::move(socket),
         .tls = tls,
@@ -110,12 +125,38 @@ void Network::Impl::adopt(Tcp::socket socket, std::optional<PeerId> expected, En
         .strand = strand,
         .clock = runtime.clock(),
         .options = options,
-        .hello = {options.genesis, instance, port, options.agent},
+        .hello = {options.genesis, instance, listen_port, options.agent},
         .remote = std::move(remote),
+        .ip = ip,
         .expected = std::move(expected),
     });
     greeting.insert(session);
     session->start();
+}
+
+bool Network::Impl::is_configured(const PeerId& peer) const {
+    const auto found = dials.find(peer);
+    return found != dials.end() && found->second.is_lasting();
+}
+
+void Network::Impl::add_dial(const StaticPeer& peer) {
+    if (peer.id == self) return;
+    const auto [at, is_new] = dials.try_emplace(peer.id, peer, Source::settings, strand);
+    at->second.peer = peer;
+    at->second.source = Source::settings;
+    const std::lock_guard lock(infos_mutex);
+    const auto info =
+        infos.try_emplace(peer.id, new_info(peer.id, peer.endpoint, Source::settings)).first;
+    info->second.source = Source::settings;
+}
+
+void Network::Impl::remove_dial(const PeerId& peer) {
+    dials.erase(peer);
+    const auto found = sessions.find(peer);
+    if (found != sessions.end()) return SessionPtr(found->second)->leave("removed by the operator");
+    const std::lock_guard lock(infos_mutex);
+    const auto info = infos.find(peer);
+    if (info != infos.end() && !info->second.is_connected) infos.erase(info);
 }
 
 void Network::Impl::dial(const PeerId& peer) {
@@ -124,6 +165,7 @@ void Network::Impl::dial(const PeerId& peer) {
     Dial& to = found->second;
     if (to.is_busy || sessions.count(peer) != 0) return;
     if (const auto ban = scores.ban(peer, now_ms())) {
+        if (!to.is_lasting()) return void(dials.erase(found));
         return to.timer.start(runtime::Duration(ban->left_ms + 1), [this, peer] { dial(peer); });
     }
     to.is_busy = true;
@@ -162,9 +204,11 @@ void Network::Impl::dial_failed(const PeerId& peer, const std::string& reason) {
     Dial& to = dials.at(peer);
     to.is_busy = false;
     note_problem(peer, reason);
-    const auto level = to.failures == 0 ? runtime::LogLevel::info : runtime::LogLevel::debug;
+    // Of addresses from the book many are stale.
+    const bool is_worth_a_line = to.is_lasting() && to.failures == 0;
+    const auto level = is_worth_a_line ? runtime::LogLevel::info : runtime::LogLevel::debug;
     log.log(
-        level, "peer not reached, trying again",
+        level, to.is_lasting() ? "peer not reached, trying again" : "peer not reached",
         {{"peer", short_name(peer)}, {"address", to_string(to.peer.endpoint)}, {"why", reason}});
     dial_later(peer);
 }
@@ -173,6 +217,7 @@ void Network::Impl::dial_later(const PeerId& peer) {
     const auto found = dials.find(peer);
     if (is_stopped || found == dials.end()) return;
     if (found->second.is_busy || sessions.count(peer) != 0) return;
+    if (!found->second.is_lasting()) return void(dials.erase(found));
     const auto delay = backoff(options, found->second.failures++, random());
     found->second.timer.start(delay, [this, peer] { dial(peer); });
 }
@@ -183,10 +228,16 @@ std::optional<std::string> Network::Impl::objection(const Session& session) {
     if (peer == self) return "that is this node itself";
     if (const auto ban = scores.ban(peer, now_ms())) return "banned: " + ban->reason;
     if (is_configured(peer) || sessions.count(peer) != 0) return std::nullopt;
-    const auto strangers = std::count_if(sessions.begin(), sessions.end(), [&](const auto& entry) {
-        return !is_configured(entry.first);
-    });
-    if (static_cast<size_t>(strangers) >= options.inbound_max) return "too many connections";
+    if (hides()) return "this node talks to its sentries alone";
+    if (is_secret(peer) || !session.is_inbound()) return std::nullopt;
+    std::vector<Guest> guests;
+    for (const auto& [id, guest] : sessions)
+        if (guest->is_inbound() && !is_configured(id) && !is_secret(id))
+            guests.push_back({id, group_of(guest->ip().value_or(Ip{})), guest->ready_since_ms()});
+    if (guests.size() < options.inbound_max) return std::nullopt;
+    const auto leaves = whom_to_replace(guests, group_of(session.ip().value_or(Ip{})));
+    if (!leaves) return "too many connections";
+    SessionPtr(sessions.at(*leaves))->leave("its network has the most connections here");
     return std::nullopt;
 }
 
@@ -208,12 +259,16 @@ void Network::Impl::on_ready(const SessionPtr& session) {
 void Network::Impl::came_up(const SessionPtr& session) {
     const PeerId peer = session->peer();
     sessions[peer] = session;
+    const auto dialled = dials.find(peer);
+    bool was_carried = false;
     {
         const std::lock_guard lock(infos_mutex);
         PeerInfo& info = infos[peer];
+        was_carried = info.is_connected;
         session->describe(info);
         info.is_connected = true;
-        info.is_configured = is_configured(peer);
+        info.source = dialled == dials.end() ? Source::incoming : dialled->second.source;
+        info.sentry.reset();
         info.score = scores.score(peer, now_ms());
         info.last_problem.clear();
         log.info("peer connected", {{"peer", short_name(peer)},
@@ -221,7 +276,10 @@ void Network::Impl::came_up(const SessionPtr& session) {
                                     {"direction", info.is_inbound ? "in" : "out"},
                                     {"agent", info.agent}});
     }
+    if (was_carried) announce({peer, false, "it connects itself"});
     announce({peer, true, ""});
+    note_address(*session);
+    show_permits(session);
 }
 
 void Network::Impl::on_closed(const SessionPtr& session, const Ending& ending) {
@@ -261,12 +319,15 @@ void Network::Impl::went_down(const PeerId& peer, const std::string& reason) {
             infos.erase(found);
         }
     }
+    end_charge(peer);
+    change_routes([&] { routes.drop_sentry(peer); });
     std::vector<uint64_t> lost;
     for (const auto& [id, request] : pending) {
         if (request.peer == peer) lost.push_back(id);
     }
     for (const uint64_t id : lost) settle(id, unexpected(RequestError::not_connected));
     announce({peer, false, reason});
+    if (routes.way_to(peer)) note_carried(peer);
 }
 
 }  // namespace trainyard::p2p

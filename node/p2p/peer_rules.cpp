@@ -61,11 +61,51 @@ bool newer_link_wins(const PeerId& self, const PeerId& peer, const Link& older, 
     return smaller_is_self == newer_dialled_by_self;
 }
 
+std::optional<PeerId> whom_to_replace(const std::vector<Guest>& guests,
+                                      const std::array<uint8_t, 5>& newcomer) {
+    std::map<std::array<uint8_t, 5>, size_t> places;
+    for (const Guest& guest : guests) ++places[guest.group];
+    const auto fullest =
+        std::max_element(places.begin(), places.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto own = places.find(newcomer);
+    const size_t owns = own == places.end() ? 0 : own->second;
+    if (fullest == places.end() || fullest->second < owns + 2) return std::nullopt;
+    const Guest* latest = nullptr;
+    for (const Guest& guest : guests)
+        if (guest.group == fullest->first && (!latest || guest.since_ms >= latest->since_ms))
+            latest = &guest;
+    return latest->id;
+}
+
 runtime::Duration backoff(const NetworkOptions& options, unsigned failures, uint64_t random) {
     const auto least = static_cast<uint64_t>(options.backoff_min.count());
     const auto most = static_cast<uint64_t>(options.backoff_max.count());
     const uint64_t full = std::min(most, least << std::min(failures, kDoublingsMax));
     return runtime::Duration(full - random % (full / 2 + 1));
+}
+
+std::string_view to_string(Source source) {
+    switch (source) {
+        case Source::incoming:
+            return "incoming";
+        case Source::settings:
+            return "settings";
+        case Source::seed:
+            return "seed";
+        case Source::book:
+            return "book";
+        case Source::carried:
+            return "carried";
+    }
+    return "unknown";
+}
+
+std::optional<int64_t> median(std::vector<int64_t> values, size_t least) {
+    if (values.empty() || values.size() < least) return std::nullopt;
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>((values.size() - 1) / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
 }
 
 int Scores::regained(const Record& record, uint64_t now_ms) {

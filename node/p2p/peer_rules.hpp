@@ -26,10 +26,27 @@ struct Link {
 [[nodiscard]] bool newer_link_wins(const PeerId& self, const PeerId& peer, const Link& older,
                                    const Link& newer);
 
+/// A connection from a peer that no setting names.
+struct Guest {
+    PeerId id;
+    std::array<uint8_t, 5> group{};  ///< of its IP
+    uint64_t since_ms = 0;
+};
+/// Who leaves, where all places are taken, for a newcomer of another network: the latest of the
+/// network that has the most places, if that still has more afterwards than the newcomer's.
+[[nodiscard]] std::optional<PeerId> whom_to_replace(const std::vector<Guest>& guests,
+                                                    const std::array<uint8_t, 5>& newcomer);
+
 /// min · 2^failures, at most max, then a random part of its upper half taken away, so that peers of
 /// a node that comes back do not all knock in the same moment.
 [[nodiscard]] runtime::Duration backoff(const NetworkOptions& options, unsigned failures,
                                         uint64_t random);
+
+/// So many peers' clocks make a judgement on ours.
+inline constexpr size_t kClocksLeast = 3;
+
+/// The middle one, of an even number the smaller of the two; nullopt of fewer than `least`.
+[[nodiscard]] std::optional<int64_t> median(std::vector<int64_t> values, size_t least);
 
 /// Points and bans by identity; remembers a bounded number of peers.
 class Scores {

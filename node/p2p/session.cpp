@@ -132,7 +132,7 @@ void Session::on_hello(const Message& message) {
     peer_hello_ = *hello;
     state_ = State::ready;
     ready_since_ms_ = now_ms();
-    timer_.start(setup_.options.ping_interval, [self = shared_from_this()] { self->on_tick(); });
+    on_tick();
     if (const auto owner = setup_.owner.lock()) owner->on_ready(shared_from_this());
 }
 
@@ -143,22 +143,29 @@ void Session::on_frame(Message message) {
         case Kind::goodbye:
             return close("goodbye: " + decode_goodbye(message.payload).value_or("no reason given"));
         case Kind::ping:
+            if (message.payload.size() != sizeof(uint64_t)) return leave("a ping of 8 bytes", true);
             if (take_tokens(Lane::votes, message.payload.size())) {
+                append_le(message.payload, setup_.clock.wall_ms());
                 send(Lane::votes, encode_frame(Kind::pong, 0, message.payload));
             }
             return;
         case Kind::pong:
-            if (message.payload.size() == sizeof(uint64_t) &&
-                load_le<uint64_t>(message.payload.data()) == ping_sent_at_ms_) {
-                round_trip_ms_ = now_ms() - ping_sent_at_ms_;
-            }
-            return;
+            return on_pong(message);
         default:
             break;
     }
     if (const auto owner = setup_.owner.lock()) {
         owner->on_message(shared_from_this(), std::move(message));
     }
+}
+
+void Session::on_pong(const Message& message) {
+    if (message.payload.size() != 2 * sizeof(uint64_t)) return leave("a pong of 16 bytes", true);
+    if (load_le<uint64_t>(message.payload.data()) != ping_sent_at_ms_) return;
+    round_trip_ms_ = now_ms() - ping_sent_at_ms_;
+    // The peer read its clock half a round trip ago, as far as one can tell.
+    const auto theirs = load_le<uint64_t>(message.payload.data() + sizeof(uint64_t));
+    clock_ahead_ms_ = static_cast<int64_t>(theirs + round_trip_ms_ / 2 - setup_.clock.wall_ms());
 }
 
 void Session::on_tick() {
@@ -260,6 +267,13 @@ bool Session::take_tokens(Lane lane, uint64_t cost) {
     return false;
 }
 
+bool Session::take_address_question() {
+    const auto every_ms = static_cast<uint64_t>(setup_.options.answer_interval.count());
+    if (told_at_ms_ && now_ms() - *told_at_ms_ < every_ms) return false;
+    told_at_ms_ = now_ms();
+    return true;
+}
+
 void Session::describe(PeerInfo& info) const {
     info.id = peer_;
     info.endpoint = setup_.remote;
@@ -270,6 +284,9 @@ void Session::describe(PeerInfo& info) const {
     info.bytes_sent = bytes_sent_;
     info.bytes_received = bytes_received_;
     info.messages_dropped = dropped_ + unsent_.dropped();
+    for (size_t lane = 0; lane < kLanes; ++lane)
+        info.queued_bytes[lane] = unsent_.bytes(static_cast<Lane>(lane));
+    info.clock_ahead_ms = clock_ahead_ms_;
 }
 
 }  // namespace trainyard::p2p

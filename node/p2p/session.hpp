@@ -44,6 +44,7 @@ public:
         const NetworkOptions& options;  ///< outlives every session: the owner's own
         Hello hello;                    ///< ours
         Endpoint remote;
+        std::optional<Ip> ip;            ///< of the other end of the socket
         std::optional<PeerId> expected;  ///< of a connection that we dialled
     };
 
@@ -67,6 +68,9 @@ public:
     [[nodiscard]] const Hello& peer_hello() const { return peer_hello_; }
     [[nodiscard]] Link link() const { return {is_inbound(), peer_hello_.instance}; }
     [[nodiscard]] uint64_t ready_since_ms() const { return ready_since_ms_; }
+    [[nodiscard]] const std::optional<Ip>& ip() const { return setup_.ip; }
+    /// May the peer be told addresses now? If so, not again for a while.
+    [[nodiscard]] bool take_address_question();
     void describe(PeerInfo& info) const;
 
 private:
@@ -76,6 +80,7 @@ private:
     void on_handshake(const Error& error);
     void on_hello(const Message& message);
     void on_frame(Message message);
+    void on_pong(const Message& message);
     void on_tick();
     void read_header();
     void read_envelope(const KindRow& row, size_t bytes_left);
@@ -106,6 +111,8 @@ private:
     uint64_t written_at_ms_ = 0;
     uint64_t ping_sent_at_ms_ = 0;
     uint64_t round_trip_ms_ = 0;
+    std::optional<int64_t> clock_ahead_ms_;
+    std::optional<uint64_t> told_at_ms_;  ///< when the peer was last told addresses
     uint64_t bytes_sent_ = 0;
     uint64_t bytes_received_ = 0;
     uint64_t dropped_ = 0;

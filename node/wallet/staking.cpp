@@ -24,6 +24,17 @@ std::vector<Address> addresses_of(const AbiValue& list) {
     return out;
 }
 
+constexpr std::string_view kCandidate = "candidate(address)";
+constexpr char kCandidateView[] =
+    "((bool,bool,bool,uint64,uint16,uint256,uint256,uint256,uint256,uint256,uint32,uint32))";
+
+Candidate candidate_of(const Address& who, const AbiValue& answer) {
+    const auto& c = answer[0];
+    const auto yes = [&](size_t i) { return !c[i].number.is_zero(); };
+    return {who,         yes(0),      yes(1),      yes(2),     c[3].u64(),  c[4].u32(), c[5].number,
+            c[6].number, c[7].number, c[8].number, c[9].u64(), c[10].u32(), c[11].u32()};
+}
+
 /// (x, y, v, r, s) of one key and its proof.
 AbiValue proven_key(const SecretKey& key, const Hash& digest) {
     const auto point = whole_point(*public_key(key));
@@ -45,6 +56,17 @@ Hash possession_digest(uint64_t chain_id, const Address& operator_address, uint6
                                 from_be(operator_address.bytes), Uint256(kind)})
         append(bytes, to_hash(word).bytes);
     return keccak256(bytes);
+}
+
+Bytes candidate_call(const Address& who) {
+    return call_data(kCandidate, {AbiValue::of(who)});
+}
+
+std::optional<Candidate> candidate_from(const Address& who, BytesView answer) {
+    const auto type = parse_abi_type(kCandidateView);
+    const auto value = type ? abi_decode(*type, answer) : unexpected(AbiError::bad_type);
+    if (!value) return std::nullopt;
+    return candidate_of(who, *value);
 }
 
 struct StakingApi::Impl {
@@ -82,16 +104,8 @@ Address StakingApi::self() const {
 }
 
 Answer<Candidate> StakingApi::candidate(const Address& who) {
-    return impl_->read<Candidate>(
-        "candidate(address)", {AbiValue::of(who)},
-        "((bool,bool,bool,uint64,uint16,uint256,uint256,uint256,uint256,uint256,uint32,uint32))",
-        [&](const AbiValue& v) {
-            const auto& c = v[0];
-            const auto yes = [&](size_t i) { return !c[i].number.is_zero(); };
-            return Candidate{who,        yes(0),      yes(1),      yes(2),      c[3].u64(),
-                             c[4].u32(), c[5].number, c[6].number, c[7].number, c[8].number,
-                             c[9].u64(), c[10].u32(), c[11].u32()};
-        });
+    return impl_->read<Candidate>(kCandidate, {AbiValue::of(who)}, kCandidateView,
+                                  [&](const AbiValue& v) { return candidate_of(who, v); });
 }
 
 Answer<Delegation> StakingApi::delegation(const Address& at, const Address& who) {

@@ -26,6 +26,10 @@ struct Candidate {
     bool operator==(const Candidate&) const = default;
 };
 
+/// Staking.candidate(who) as call data, and what such a call gave; nullopt: no such contract.
+[[nodiscard]] Bytes candidate_call(const Address& who);
+[[nodiscard]] std::optional<Candidate> candidate_from(const Address& who, BytesView answer);
+
 struct Delegation {
     Uint256 shares, amount_wei, rewards_wei;
 };

@@ -4,9 +4,11 @@
 #include "consensus/bft/messages.hpp"
 #include "consensus/light/light.hpp"
 #include "core/assert.hpp"
+#include "node/p2p/address_book.hpp"
 #include "node/p2p/ban_list.hpp"
 #include "node/p2p/frame.hpp"
 #include "node/p2p/messages.hpp"
+#include "node/p2p/routes.hpp"
 
 namespace trainyard {
 namespace {
@@ -35,6 +37,12 @@ void fuzz_payloads(BytesView data) {
     check(p2p::decode_has_blob(data), p2p::encode_has_blob, data);
     check(p2p::decode_blob_manifest(data), p2p::encode_blob_manifest, data);
     check(consensus::light::decode_boundary(data), consensus::light::encode_boundary, data);
+    check(p2p::decode_told(data), p2p::encode_told, data);
+    check(p2p::decode_permit(data), p2p::encode_permit, data);
+    for (const auto carrier :
+         {p2p::Kind::routed_vote, p2p::Kind::routed_proposal, p2p::Kind::routed_repair})
+        check(p2p::decode_routed(carrier, data), p2p::encode_routed, data);
+    if (const auto book = p2p::AddressBook::decode(data)) same(book->encode(), data);
     check(consensus::bft::decode_message(data), consensus::bft::encode_message, data);
     check(consensus::bft::decode_certificate(data), consensus::bft::encode_certificate, data);
 }

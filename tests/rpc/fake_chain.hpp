@@ -127,8 +127,28 @@ public:
         peer.id = "02aa";
         peer.address = "127.0.0.1:30303";
         peer.inbound = true;
+        peer.source = "incoming";
+        peer.queued_bytes = {{"votes", 7}};
+        peer.clock_ahead_ms = -12;
         return {peer};
     }
+    std::vector<PeerInfo> away_peers() const override {
+        PeerInfo peer;
+        peer.id = "02bb";
+        peer.connected = false;
+        return {peer};
+    }
+    NetworkInfo network() const override { return {"0xcc", "0.0.0.0:30303", 5, 3}; }
+    Result<Done, Refusal> add_peer(const std::string& peer) override {
+        if (peer.find('@') == std::string::npos) return unexpected(Refusal{"no address"});
+        added.push_back(peer);
+        return Done{};
+    }
+    Result<Done, Refusal> remove_peer(const std::string& peer) override {
+        std::erase(added, peer);
+        return Done{};
+    }
+    std::vector<std::string> added;
     std::vector<ValidatorInfo> validators() const override {
         ValidatorInfo v;
         v.operator_address = address_of_key(1);

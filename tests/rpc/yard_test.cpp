@@ -122,6 +122,10 @@ TEST(yard_status, shows_head_finality_and_role) {
     EXPECT_EQ(text(status.at("verifier")), "cpu avx2");
     EXPECT_EQ(text(status.at("peers").at(0).at("address")), "127.0.0.1:30303");
     EXPECT_TRUE(status.at("halted").is_null());
+    EXPECT_EQ(text(status.at("whyNotVoting")), "listens");
+    EXPECT_EQ(text(status.at("waitsFor")), "votes");
+    for (const char* unknown : {"operator", "diskFree", "clockAheadMs"})
+        EXPECT_TRUE(status.at(unknown).is_null()) << unknown;
     EXPECT_EQ(text(rpc.result("yard_validators").at(0).at("stake")), "0x20");
 }
 
@@ -147,6 +151,31 @@ TEST(admin, refuses_bans_that_are_none) {
           "[" + id + ", 60, \"" + std::string(201, 'x') + "\"]"})
         EXPECT_TRUE(rpc.error("admin_ban", params).starts_with("-32602")) << params;
     EXPECT_TRUE(rpc.error("admin_unban", "[\"0x02\"]").starts_with("-32602"));
+}
+
+TEST(admin, shows_peers_with_their_queues_and_on_request_those_that_are_away) {
+    Rpc rpc;
+    const auto peers = rpc.result("admin_peers");
+    ASSERT_EQ(peers.as_array().size(), 1u);
+    EXPECT_EQ(text(peers.at(0).at("source")), "incoming");
+    EXPECT_EQ(text(peers.at(0).at("queues").at("votes")), "0x7");
+    EXPECT_EQ(json::serialize(peers.at(0).at("clockAheadMs")), "-12");
+    EXPECT_TRUE(peers.at(0).at("sentry").is_null());
+    const auto all = rpc.result("admin_peers", "[true]");
+    ASSERT_EQ(all.as_array().size(), 2u);
+    EXPECT_FALSE(all.at(1).at("connected").as_bool());
+    EXPECT_EQ(text(rpc.result("admin_nodeInfo").at("addressBook").at("tried")), "0x3");
+}
+
+TEST(admin, adds_and_removes_peers_and_passes_on_why_not) {
+    Rpc rpc;
+    EXPECT_TRUE(rpc.result("admin_addPeer", R"(["02aa@10.0.0.1:1"])").as_bool());
+    EXPECT_EQ(rpc.chain.added.size(), 1u);
+    EXPECT_TRUE(rpc.result("admin_removePeer", R"(["02aa@10.0.0.1:1"])").as_bool());
+    EXPECT_TRUE(rpc.chain.added.empty());
+    EXPECT_EQ(rpc.error("admin_addPeer", R"(["02aa"])"), "-32000 no address");
+    EXPECT_TRUE(rpc.error("admin_addPeer", "[7]").starts_with("-32602"));
+    EXPECT_TRUE(rpc.error("admin_removePeer").starts_with("-32602"));
 }
 
 TEST(admin, says_what_consensus_waits_for) {

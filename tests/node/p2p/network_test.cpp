@@ -63,7 +63,7 @@ TEST_F(network, two_nodes_meet_and_exchange_messages) {
     ASSERT_TRUE(eventually([&] { return b->peers()[0].bytes_sent > 0; }));
     const auto info = b->peers();
     ASSERT_EQ(info.size(), 1u);
-    EXPECT_TRUE(info[0].is_configured);
+    EXPECT_EQ(info[0].source, Source::settings);
     EXPECT_FALSE(info[0].is_inbound);
     EXPECT_EQ(info[0].agent, "trainyard");
     EXPECT_EQ(info[0].score, 100);

@@ -72,7 +72,7 @@ TEST(kinds, fit_their_frames_and_answers_exist) {
         EXPECT_EQ(find_kind(row.kind), &row) << row.name << " has the number of another kind";
         if (row.is_request()) {
             EXPECT_NE(find_kind(row.answer), nullptr) << row.name;
-            EXPECT_GT(row.answer_cost, 0u) << row.name;
+            EXPECT_GT(row.work_cost, 0u) << row.name;
         }
     }
     EXPECT_EQ(find_kind(uint8_t{0}), nullptr);
@@ -96,6 +96,34 @@ TEST(frame, round_trips_the_longest_payload_of_each_kind) {
         }
         EXPECT_EQ(*message, (Message{row.kind, id, payload})) << row.name;
     }
+}
+
+TEST(frame, rejects_a_payload_one_byte_above_the_limit_of_its_kind) {
+    const KindRow& longest = *find_kind(Kind::blocks);
+    for (const KindRow& row : kKinds) {
+        if (row.payload_max >= longest.payload_max) continue;  // its header refuses it
+        const Frame encoded = encode_frame(longest.kind, 1, Bytes(row.payload_max + 1, 0x5a));
+        const auto message = decode_envelope(row, BytesView(*encoded).subspan(kFrameHeaderBytes));
+        ASSERT_FALSE(message) << row.name;
+        EXPECT_EQ(message.error(), FrameError::too_long) << row.name;
+    }
+    std::array<uint8_t, kFrameHeaderBytes> header{};
+    for (const KindRow& row : kKinds) {
+        const auto length = static_cast<uint32_t>(1 + row.payload_max + kEnvelopeOverheadMax);
+        header = {static_cast<uint8_t>(length + 1), static_cast<uint8_t>((length + 1) >> 8),
+                  static_cast<uint8_t>((length + 1) >> 16), 0, static_cast<uint8_t>(row.kind)};
+        const auto decoded = decode_header(header);
+        ASSERT_FALSE(decoded) << row.name;
+        EXPECT_EQ(decoded.error(), FrameError::too_long) << row.name;
+    }
+}
+
+TEST(clocks, the_middle_one_counts_and_few_do_not) {
+    EXPECT_FALSE(median({}, 0));
+    EXPECT_FALSE(median({1, 2}, 3));
+    EXPECT_EQ(median({900, -5, 7}, 3), 7);
+    EXPECT_EQ(median({4, 3, 2, 1}, 3), 2);
+    EXPECT_EQ(median({INT64_MIN, INT64_MAX, 0}, 3), 0) << "liars do not move it";
 }
 
 TEST(messages, round_trip) {
@@ -199,6 +227,19 @@ TEST(duplicates, both_ends_keep_the_same_connection) {
 TEST(duplicates, restarted_peer_and_same_direction_replace_the_older) {
     EXPECT_TRUE(newer_link_wins(peer(1), peer(2), {false, 10}, {true, 11}));
     EXPECT_TRUE(newer_link_wins(peer(1), peer(2), {true, 10}, {true, 10}));
+}
+
+TEST(guests, the_latest_of_the_fullest_network_leaves_for_one_of_another) {
+    const auto guest = [](uint8_t n, uint8_t net, uint64_t since_ms) {
+        return Guest{peer(n), {4, net}, since_ms};
+    };
+    const std::vector<Guest> guests{guest(1, 7, 10), guest(2, 7, 30), guest(3, 7, 20),
+                                    guest(4, 8, 40)};
+    EXPECT_EQ(whom_to_replace(guests, {4, 9}), peer(2));
+    EXPECT_EQ(whom_to_replace(guests, {4, 8}), peer(2)) << "two of each afterwards";
+    EXPECT_FALSE(whom_to_replace(guests, {4, 7}));
+    EXPECT_FALSE(whom_to_replace({guest(1, 7, 1), guest(2, 8, 1)}, {4, 9})) << "nobody has more";
+    EXPECT_FALSE(whom_to_replace({}, {4, 9}));
 }
 
 TEST(backoff_rule, doubles_up_to_its_limit_and_keeps_at_least_half) {
