@@ -187,6 +187,17 @@ TEST(messages, rejects_lengths_above_their_maximum_before_reading_on) {
     EXPECT_EQ(error_of(get_cert), DecodeError::too_long);
 }
 
+TEST(messages, rejects_a_body_one_byte_above_its_limit) {
+    const Header header = std::get<Propose>(samples()[0]).block->header;
+    const auto error_of_body = [&](size_t size) {
+        const auto message =
+            decode_message(encode_message(BlockMessage{make_block(header, Bytes(size, 7))}));
+        return message ? std::nullopt : std::optional(message.error());
+    };
+    EXPECT_EQ(error_of_body(kBodySizeMax), std::nullopt);
+    EXPECT_EQ(error_of_body(kBodySizeMax + 1), DecodeError::too_long);
+}
+
 TEST(messages, rejects_proposals_without_a_seal_or_with_too_long_a_justification) {
     Propose proposal = std::get<Propose>(samples()[0]);
     Header bare = proposal.block->header;
