@@ -222,6 +222,8 @@ int run_app(int argc, char** argv) {
     add_account(app, a);
     add_validator(app, a);
     add_signer(app, a);
+    add_status(app, a);
+    add_peers(app, a);
     add_debug(app, a);
     add_protection(app, a);
     add_genesis(app, a);

@@ -46,6 +46,8 @@ struct Arguments {
     GenesisArgs genesis;
     ProtectionArgs protection;
     SignerArgs signer;
+    StatusArgs status;
+    PeersArgs peers;
     DebugArgs debug;
     DevnetArgs devnet;
     ImportArgs import;
@@ -86,6 +88,8 @@ void add_provider(CLI::App& app, Arguments& a);
 void add_account(CLI::App& app, Arguments& a);
 void add_validator(CLI::App& app, Arguments& a);
 void add_genesis(CLI::App& app, Arguments& a);
+void add_status(CLI::App& app, Arguments& a);
+void add_peers(CLI::App& app, Arguments& a);
 void add_debug(CLI::App& app, Arguments& a);
 void add_signer(CLI::App& app, Arguments& a);
 void add_protection(CLI::App& app, Arguments& a);

@@ -125,17 +125,58 @@ void add_genesis(CLI::App& app, Arguments& a) {
     check->add_option("file", a.genesis.file, "genesis file")->required();
 }
 
+void add_status(CLI::App& app, Arguments& a) {
+    auto* status = command(
+        app, "status", "is a node well? One screen, and an exit code for scripts",
+        "trainyard status --rpc http://127.0.0.1:8545\n"
+        "Exit codes: 0 well, 1 no answer, 2 wrong usage, 3 stands still, 4 validator jailed or "
+        "tombstoned,\n  5 validator does not vote, 6 nothing becomes final, 7 catches up, 8 a "
+        "warning",
+        [&a] { return run_status(a.out, a.status); }, a);
+    add_rpc(status, a.status.rpc);
+}
+
+void add_peers(CLI::App& app, Arguments& a) {
+    auto* peers = app.add_subcommand("peers", "who a node talks to, who is refused and why");
+    peers->require_subcommand(0, 1);
+    peers->footer("Example:\n  trainyard peers --rpc http://127.0.0.1:8545");
+    peers->callback([&a] {
+        if (!a.run) a.run = [&a] { return run_peers_list(a.out, a.peers); };
+    });
+    const std::string key = "02ab…";  // of 66 digits
+    auto* add = command(
+        *peers, "add", "dial a peer until it answers; lost when the node ends",
+        "trainyard peers add " + key + "@10.0.0.7:30303",
+        [&a] { return run_peers_add(a.out, a.peers); }, a);
+    auto* remove = command(
+        *peers, "remove", "end that, and the connection", "trainyard peers remove " + key,
+        [&a] { return run_peers_remove(a.out, a.peers); }, a);
+    auto* ban = command(
+        *peers, "ban", "refuse a peer for a time",
+        "trainyard peers ban " + key + " --seconds 3600 --reason spam",
+        [&a] { return run_peers_ban(a.out, a.peers); }, a);
+    auto* unban = command(
+        *peers, "unban", "lift a ban", "trainyard peers unban " + key,
+        [&a] { return run_peers_unban(a.out, a.peers); }, a);
+    for (auto* sub : {peers, add, remove, ban, unban}) add_rpc(sub, a.peers.rpc);
+    for (auto* sub : {add, remove, ban, unban})
+        sub->add_option("peer", a.peers.peer, "its public key; to add with @host:port")->required();
+    ban->add_option("--seconds", a.peers.seconds, "how long")->capture_default_str();
+    ban->add_option("--reason", a.peers.reason, "why")->capture_default_str();
+}
+
 void add_debug(CLI::App& app, Arguments& a) {
     auto* debug = group(app, "debug", "for those who help");
     auto* bundle = command(
-        *debug, "bundle", "state, metrics, settings and log of a node in a folder, without secrets",
-        "trainyard debug bundle --config node.toml --log node.log --out bundle",
+        *debug, "bundle",
+        "state, metrics, settings and log of a node in a .tar.gz, without secrets",
+        "trainyard debug bundle --config node.toml --log node.log --out bundle.tar.gz",
         [&a] { return run_debug_bundle(a.out, a.debug); }, a);
     add_rpc(bundle, a.debug.rpc);
     bundle->add_option("--config", a.debug.config, "settings file of the node");
     bundle->add_option("--datadir", a.debug.datadir, "its data folder [that of the settings]");
     bundle->add_option("--log", a.debug.log, "file with its log; the last 4 MiB are taken");
-    bundle->add_option("--out", a.debug.out, "folder to make")->capture_default_str();
+    bundle->add_option("--out", a.debug.out, "archive to write")->capture_default_str();
 }
 
 void add_signer(CLI::App& app, Arguments& a) {

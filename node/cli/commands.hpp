@@ -233,10 +233,28 @@ struct SignerArgs {
 /// Signs for nodes until a signal comes.
 int run_signer(const Output& out, const SignerArgs& args);
 
+struct StatusArgs {
+    std::string rpc = "http://127.0.0.1:8545";
+};
+/// Exit codes: health.hpp.
+int run_status(const Output& out, const StatusArgs& args);
+
+struct PeersArgs {
+    std::string rpc = "http://127.0.0.1:8545";
+    std::string peer;  ///< add: <public key>@host:port; else the key will do
+    uint64_t seconds = 86400;
+    std::string reason = "by the operator";
+};
+int run_peers_list(const Output& out, const PeersArgs& args);
+int run_peers_add(const Output& out, const PeersArgs& args);
+int run_peers_remove(const Output& out, const PeersArgs& args);
+int run_peers_ban(const Output& out, const PeersArgs& args);
+int run_peers_unban(const Output& out, const PeersArgs& args);
+
 struct DebugArgs {
     std::string rpc = "http://127.0.0.1:8545";
     std::string config, datadir, log;  ///< each may be empty: left out
-    std::string out = "trainyard-debug";
+    std::string out = "trainyard-debug.tar.gz";
 };
 int run_debug_bundle(const Output& out, const DebugArgs& args);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `trainyard debug bundle`: what somebody needs to help, in a folder, without a secret in it.
+// `trainyard debug bundle`: what somebody needs to help, in one archive, without a secret in it.
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "node/cli/commands.hpp"
+#include "node/cli/tar_gz.hpp"
 #include "node/cli/version.hpp"
 #include "node/config/node_config.hpp"
 #include "node/wallet/files.hpp"
@@ -58,22 +59,17 @@ std::string without_secrets(std::string_view text) {
 
 class Bundle {
 public:
-    Bundle(const Output& out, std::string folder) : out_(out), folder_(std::move(folder)) {}
-    bool add(const std::string& name, std::string_view content) {
-        const auto done = wallet::write_text(folder_ + "/" + name, content);
-        if (!done) return out_.fail(done.error().text), false;
-        return ++files_, true;
+    void add(const std::string& name, std::string content) {
+        files_.push_back({"trainyard-debug/" + name, std::move(content)});
     }
     /// What could not be had is said in the file itself, so that the bundle shows it.
-    bool add_missing(const std::string& name, const std::string& why) {
-        return add(name, "not available: " + why + "\n");
+    void add(const std::string& name, const Result<std::string, std::string>& content) {
+        add(name, content ? *content : "not available: " + content.error() + "\n");
     }
-    [[nodiscard]] size_t files() const { return files_; }
+    [[nodiscard]] const std::vector<ArchiveFile>& files() const { return files_; }
 
 private:
-    const Output& out_;
-    const std::string folder_;
-    size_t files_ = 0;
+    std::vector<ArchiveFile> files_;
 };
 
 Result<std::string, std::string> fetch(wallet::HttpClient& client, wallet::HttpRequest request) {
@@ -83,9 +79,9 @@ Result<std::string, std::string> fetch(wallet::HttpClient& client, wallet::HttpR
     return std::string(as_text(answer->body));
 }
 
-bool add_node(Bundle& bundle, const std::string& rpc) {
+void add_node(Bundle& bundle, const std::string& rpc) {
     const auto url = wallet::parse_http_url(rpc);
-    if (!url) return bundle.add_missing("node.txt", url.error().text);
+    if (!url) return bundle.add("node.txt", unexpected(url.error().text));
     wallet::HttpClient client(*url);
     for (const auto& question : kQuestions) {
         const std::string body = R"({"jsonrpc":"2.0","id":1,"method":")" +
@@ -93,38 +89,31 @@ bool add_node(Bundle& bundle, const std::string& rpc) {
                                  "}";
         wallet::HttpRequest request;
         request.body = Bytes(as_bytes(body).begin(), as_bytes(body).end());
-        const auto answer = fetch(client, std::move(request));
-        const bool kept = answer ? bundle.add(question.file, *answer + "\n")
-                                 : bundle.add_missing(question.file, answer.error());
-        if (!kept) return false;
+        bundle.add(question.file, fetch(client, std::move(request)));
     }
     for (const auto* page : kPages) {
         wallet::HttpRequest request;
         request.method = "GET";
         request.path = page;
-        const auto answer = fetch(client, std::move(request));
-        const std::string name = std::string(page + 1) + ".txt";
-        const bool kept =
-            answer ? bundle.add(name, *answer) : bundle.add_missing(name, answer.error());
-        if (!kept) return false;
+        bundle.add(std::string(page + 1) + ".txt", fetch(client, std::move(request)));
     }
-    return true;
 }
 
 /// The settings as the file gives them; paths of keys are named, what is there is not read.
-bool add_settings(Bundle& bundle, const DebugArgs& args, std::string& datadir) {
-    if (args.config.empty()) return true;
+void add_settings(Bundle& bundle, const DebugArgs& args, std::string& datadir) {
+    if (args.config.empty()) return;
     const auto text = wallet::read_text(args.config, 1 << 20);
-    if (!text) return bundle.add_missing("settings.toml", text.error().text);
+    if (!text) return bundle.add("settings.toml", unexpected(text.error().text));
     config::NodeConfig settings;
     if (auto done = config::apply_toml(settings, *text, args.config); !done)
-        return bundle.add_missing("settings.toml", done.error().text());
+        return bundle.add("settings.toml", unexpected(done.error().text()));
     if (datadir.empty()) datadir = settings.datadir;
-    return bundle.add("settings.toml", without_secrets(config::write_toml(settings)));
+    bundle.add("settings.toml", without_secrets(config::write_toml(settings)));
 }
 
-bool add_disk(Bundle& bundle, const std::string& datadir) {
-    if (datadir.empty()) return true;
+/// Names and sizes; no file is opened.
+void add_disk(Bundle& bundle, const std::string& datadir) {
+    if (datadir.empty()) return;
     std::error_code failed;
     const auto space = std::filesystem::space(datadir, failed);
     std::string text = "folder " + datadir + "\n";
@@ -145,34 +134,38 @@ bool add_disk(Bundle& bundle, const std::string& datadir) {
         }
         text += name + " " + std::to_string(bytes) + "\n";
     }
-    return bundle.add("disk.txt", text);
+    bundle.add("disk.txt", std::move(text));
 }
 
-bool add_log(Bundle& bundle, const std::string& path) {
-    if (path.empty()) return true;
+void add_log(Bundle& bundle, const std::string& path) {
+    if (path.empty()) return;
     const auto text = wallet::read_text(path, kLogBytesMax);
-    if (!text) return bundle.add_missing("log.txt", text.error().text);
+    if (!text) return bundle.add("log.txt", unexpected(text.error().text));
     const size_t from = text->size() - std::min(text->size(), kLogTailBytes);
-    return bundle.add("log.txt", without_secrets(std::string_view(*text).substr(from)));
+    bundle.add("log.txt", without_secrets(std::string_view(*text).substr(from)));
 }
 
 }  // namespace
 
 int run_debug_bundle(const Output& out, const DebugArgs& args) {
     if (wallet::file_exists(args.out))
-        return out.fail("'" + args.out + "' is there already; name another folder");
-    if (auto made = wallet::make_folder(args.out); !made) return out.fail(made.error().text);
-    Bundle bundle(out, args.out);
+        return out.fail("'" + args.out + "' is there already; name another file");
+    Bundle bundle;
     std::string datadir = args.datadir;
-    const std::string build = "trainyard " + std::string(kVersion) + "\ncompiler " __VERSION__ "\n";
-    const bool complete = bundle.add("build.txt", build) && add_settings(bundle, args, datadir) &&
-                          add_node(bundle, args.rpc) && add_disk(bundle, datadir) &&
-                          add_log(bundle, args.log);
-    if (!complete) return kFailed;
+    bundle.add("build.txt", "trainyard " + std::string(kVersion) + "\ncompiler " __VERSION__ "\n");
+    add_settings(bundle, args, datadir);
+    add_node(bundle, args.rpc);
+    add_disk(bundle, datadir);
+    add_log(bundle, args.log);
+    const auto archive = make_tar_gz(bundle.files(), unix_seconds());
+    if (!archive) return out.fail(archive.error());
+    const auto written = wallet::write_file(args.out, *archive, wallet::FileMode::owner_only);
+    if (!written) return out.fail(written.error().text);
+    const size_t count = bundle.files().size();
     if (out.json)
-        out.line(json::serialize(json::object{{"folder", args.out}, {"files", bundle.files()}}));
+        out.line(json::serialize(json::object{{"file", args.out}, {"files", count}}));
     else
-        out.line(std::to_string(bundle.files()) + " files in " + args.out +
+        out.line(std::to_string(count) + " files in " + args.out +
                  "; look through them before you give them away");
     return kOk;
 }

@@ -59,6 +59,9 @@ std::string green(std::string_view text) {
 std::string red(std::string_view text) {
     return painted(text, "31");
 }
+std::string yellow(std::string_view text) {
+    return painted(text, "33");
+}
 std::string dim(std::string_view text) {
     return painted(text, "2");
 }

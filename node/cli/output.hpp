@@ -33,6 +33,7 @@ struct Output {
 [[nodiscard]] std::string bold(std::string_view text);
 [[nodiscard]] std::string green(std::string_view text);
 [[nodiscard]] std::string red(std::string_view text);
+[[nodiscard]] std::string yellow(std::string_view text);
 [[nodiscard]] std::string dim(std::string_view text);
 
 /// 10^18 wei are one coin: "1.5", "0.000000001".

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// `trainyard peers`: who a node talks to, who is refused and why; and changes to that.
+#include <boost/json.hpp>
+
+#include "node/cli/commands.hpp"
+#include "node/wallet/eth_client.hpp"
+#include "node/wallet/json_util.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+namespace json = boost::json;
+using wallet::member;
+using wallet::quantity64;
+using wallet::text_member;
+
+Result<json::value, std::string> ask(const std::string& rpc, const std::string& method,
+                                     const json::array& params) {
+    auto client = wallet::EthClient::open(rpc);
+    if (!client) return unexpected(client.error().text);
+    const auto answer = (*client)->raw(method, json::serialize(params));
+    if (!answer) return unexpected(answer.error().text);
+    auto parsed = wallet::parse_json(*answer);
+    if (!parsed) return unexpected(method + ": the answer is not JSON");
+    return std::move(*parsed);
+}
+
+std::string queues_of(const json::value& peer) {
+    const auto* queues = member(peer, "queues");
+    std::string out;
+    if (queues == nullptr || !queues->is_object()) return out;
+    for (const auto& [lane, bytes] : queues->get_object()) {
+        const uint64_t waiting = quantity64(&bytes).value_or(0);
+        if (waiting > 0) out += " " + std::string(lane) + " " + std::to_string(waiting) + " B";
+    }
+    return out.empty() ? "" : "  queued" + out;
+}
+
+bool is_set(const json::value& of, std::string_view name) {
+    const auto* value = member(of, name);
+    return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+/// What tells peers apart, as the log has it.
+std::string short_id(const json::value& of) {
+    const auto id = text_member(of, "id").value_or("");
+    return id.size() < 12 ? id : id.substr(4, 8);
+}
+
+std::string peer_line(const json::value& peer) {
+    const auto* network = member(peer, "network");
+    const json::value none = json::object();
+    const json::value& net = network == nullptr ? none : *network;
+    const bool connected = is_set(peer, "connected");
+    const auto sentry = text_member(peer, "sentry");
+    std::string where = text_member(net, "remoteAddress").value_or("");
+    if (sentry) where = "through " + sentry->substr(4, 8);
+    const uint64_t score = quantity64(member(peer, "score")).value_or(0);
+    const std::string points = "score " + std::to_string(score);
+    std::string out = short_id(peer) + "  ";
+    out += connected ? green("up  ") : red("away");
+    out += "  " + std::string(is_set(net, "inbound") ? "in " : "out") + "  " +
+           text_member(peer, "source").value_or("") + "  " + where + "  " +
+           (score < 100 ? yellow(points) : points) + "  " +
+           std::to_string(quantity64(member(peer, "roundTripMs")).value_or(0)) + " ms" +
+           queues_of(peer);
+    if (const auto dropped = quantity64(member(peer, "dropped")).value_or(0); dropped > 0)
+        out += "  dropped " + std::to_string(dropped);
+    const auto problem = text_member(peer, "lastProblem").value_or("");
+    return problem.empty() ? out : out + "  " + dim(problem);
+}
+
+std::string ban_line(const json::value& ban) {
+    return short_id(ban) + "  " + red("banned") + "  for " +
+           seconds_text(quantity64(member(ban, "secondsLeft")).value_or(0)) + ": " +
+           text_member(ban, "reason").value_or("");
+}
+
+int change(const Output& out, const PeersArgs& args, const std::string& method, json::array params,
+           const std::string& done) {
+    const auto answer = ask(args.rpc, method, params);
+    if (!answer) return out.fail(answer.error());
+    out.line(out.json ? json::serialize(*answer) : done);
+    return kOk;
+}
+
+/// The key alone, of "<key>@host:port" too, as the RPC takes it.
+std::string key_of(const std::string& peer) {
+    const auto key = peer.substr(0, peer.find('@'));
+    return key.starts_with("0x") ? key : "0x" + key;
+}
+
+}  // namespace
+
+int run_peers_list(const Output& out, const PeersArgs& args) {
+    const auto self = ask(args.rpc, "admin_nodeInfo", {});
+    const auto peers = ask(args.rpc, "admin_peers", {true});
+    const auto bans = ask(args.rpc, "admin_bans", {});
+    for (const auto* answer : {&self, &peers, &bans})
+        if (!*answer) return out.fail(answer->error());
+    if (out.json) {
+        out.line(
+            json::serialize(json::object{{"self", *self}, {"peers", *peers}, {"bans", *bans}}));
+        return kOk;
+    }
+    out.line("this node  " + text_member(*self, "id").value_or("").substr(2) + " at " +
+             text_member(*self, "listenAddr").value_or(""));
+    if (peers->is_array())
+        for (const auto& peer : peers->get_array()) out.line(peer_line(peer));
+    if (bans->is_array())
+        for (const auto& ban : bans->get_array()) out.line(ban_line(ban));
+    return kOk;
+}
+
+int run_peers_add(const Output& out, const PeersArgs& args) {
+    return change(out, args, "admin_addPeer", {args.peer}, "dialled until it answers");
+}
+
+int run_peers_remove(const Output& out, const PeersArgs& args) {
+    return change(out, args, "admin_removePeer", {args.peer}, "no longer dialled");
+}
+
+int run_peers_ban(const Output& out, const PeersArgs& args) {
+    return change(out, args, "admin_ban", {key_of(args.peer), args.seconds, args.reason},
+                  "banned for " + seconds_text(args.seconds));
+}
+
+int run_peers_unban(const Output& out, const PeersArgs& args) {
+    return change(out, args, "admin_unban", {key_of(args.peer)}, "the ban is lifted");
+}
+
+}  // namespace trainyard::node::cli
