@@ -57,19 +57,20 @@ std::string clock_words(int64_t ahead_ms) {
 void judge_validator(const NodeFacts& facts, std::vector<Finding>& out) {
     if (const auto& stake = facts.stake; stake && stake->known) {
         if (stake->tombstoned)
-            out.push_back({Trouble::punished,
+            out.push_back({Trouble::punished, "stake",
                            "tombstoned: slashed for conflicting votes, never elected again"});
         else if (stake->jailed_until != 0)
-            out.push_back({Trouble::punished,
+            out.push_back({Trouble::punished, "stake",
                            "jailed for absence; `trainyard validator unjail` works from block " +
                                std::to_string(stake->jailed_until)});
         if (stake->led >= kTurnsLeast && 2 * stake->missed > stake->led)
-            out.push_back({Trouble::warning, "missed " + std::to_string(stake->missed) + " of " +
-                                                 std::to_string(stake->led) +
-                                                 " turns of this epoch: a jail threatens"});
+            out.push_back({Trouble::warning, "stake",
+                           "missed " + std::to_string(stake->missed) + " of " +
+                               std::to_string(stake->led) +
+                               " turns of this epoch: a jail threatens"});
     }
     if (facts.role == "validator" && !facts.why_not_voting.empty())
-        out.push_back({Trouble::not_voting, "does not vote: " + facts.why_not_voting});
+        out.push_back({Trouble::not_voting, "votes", "does not vote: " + facts.why_not_voting});
 }
 
 std::string stake_words(const NodeFacts& facts) {
@@ -84,16 +85,36 @@ std::string stake_words(const NodeFacts& facts) {
            std::to_string(stake.led) + " turns of this epoch";
 }
 
+std::string painted(const Finding& finding, const std::string& text) {
+    return finding.trouble == Trouble::warning ? yellow(text) : red(text);
+}
+
+/// Rows in the colour of what was found there.
 class Screen {
 public:
+    explicit Screen(const std::vector<Finding>& findings) : findings_(findings) {}
+
     void row(const std::string& name, const std::string& value) {
         constexpr size_t kWidth = 11;
-        text_ +=
-            dim(name) + std::string(kWidth - std::min(kWidth - 1, name.size()), ' ') + value + "\n";
+        const auto finding = std::find_if(findings_.begin(), findings_.end(),
+                                          [&](const Finding& f) { return f.row == name; });
+        text_ += dim(name) + std::string(kWidth - std::min(kWidth - 1, name.size()), ' ') +
+                 (finding == findings_.end() ? value : painted(*finding, value)) + "\n";
     }
-    [[nodiscard]] std::string& text() { return text_; }
+    /// The verdict.
+    [[nodiscard]] std::string finish() {
+        if (findings_.empty()) return text_ + green("well");
+        for (const auto& finding : findings_) {
+            const bool is_warning = finding.trouble == Trouble::warning;
+            text_ +=
+                painted(finding, is_warning ? "warning: " : "trouble: ") + finding.words + "\n";
+        }
+        text_.pop_back();
+        return text_;
+    }
 
 private:
+    const std::vector<Finding>& findings_;
     std::string text_;
 };
 
@@ -135,24 +156,29 @@ std::optional<NodeFacts> facts_from(const std::string& status, const std::string
 
 std::vector<Finding> judge(const NodeFacts& facts, uint64_t now_s) {
     std::vector<Finding> out;
-    if (!facts.halted.empty()) out.push_back({Trouble::halted, "stands still: " + facts.halted});
+    if (!facts.halted.empty())
+        out.push_back({Trouble::halted, "node", "stands still: " + facts.halted});
     judge_validator(facts, out);
     const uint64_t final_age_s = age(facts.final_time_s, now_s);
     if (facts.highest && *facts.highest > facts.final)
-        out.push_back(
-            {Trouble::behind, "catches up: " + std::to_string(*facts.highest - facts.final) +
-                                  " blocks behind the best of its peers"});
+        out.push_back({Trouble::behind, "sync",
+                       "catches up: " + std::to_string(*facts.highest - facts.final) +
+                           " blocks behind the best of its peers"});
     else if (final_age_s > kFinalLate_s)
-        out.push_back({Trouble::stalled, "nothing became final for " + seconds_text(final_age_s) +
-                                             ": it waits for " + facts.waits_for});
+        out.push_back({Trouble::stalled, "final",
+                       "nothing became final for " + seconds_text(final_age_s) + ": it waits for " +
+                           facts.waits_for});
     if (facts.peers_in + facts.peers_out == 0)
-        out.push_back({Trouble::warning, "no peers: check p2p.peers, p2p.seeds and the firewall"});
+        out.push_back(
+            {Trouble::warning, "peers", "no peers: check p2p.peers, p2p.seeds and the firewall"});
     if (facts.disk_free_bytes && *facts.disk_free_bytes < kDiskLow_bytes)
-        out.push_back({Trouble::warning, "only " + gigabytes(*facts.disk_free_bytes) +
-                                             " of disk free; with none left it stands still"});
+        out.push_back({Trouble::warning, "disk",
+                       "only " + gigabytes(*facts.disk_free_bytes) +
+                           " of disk free; with none left it stands still"});
     if (facts.clock_ahead_ms && std::llabs(*facts.clock_ahead_ms) >= kClockOff_ms)
-        out.push_back({Trouble::warning, "its clock is " + clock_words(*facts.clock_ahead_ms) +
-                                             ": check chrony or systemd-timesyncd"});
+        out.push_back({Trouble::warning, "clock",
+                       "its clock is " + clock_words(*facts.clock_ahead_ms) +
+                           ": check chrony or systemd-timesyncd"});
     std::stable_sort(out.begin(), out.end(),
                      [](const auto& a, const auto& b) { return a.trouble < b.trouble; });
     return out;
@@ -160,9 +186,8 @@ std::vector<Finding> judge(const NodeFacts& facts, uint64_t now_s) {
 
 std::string screen_of(const NodeFacts& facts, const std::vector<Finding>& findings,
                       uint64_t now_s) {
-    Screen screen;
-    screen.row("node",
-               bold(facts.version) + ", " + facts.role + ", up " + seconds_text(facts.uptime_s));
+    Screen screen(findings);
+    screen.row("node", facts.version + ", " + facts.role + ", up " + seconds_text(facts.uptime_s));
     screen.row("chain", std::to_string(facts.chain_id) + ", epoch " + std::to_string(facts.epoch) +
                             ", view " + std::to_string(facts.view));
     screen.row("head", point_words(facts.head, facts.head_time_s, now_s));
@@ -183,14 +208,7 @@ std::string screen_of(const NodeFacts& facts, const std::vector<Finding>& findin
                facts.disk_free_bytes ? gigabytes(*facts.disk_free_bytes) + " free" : "unknown");
     screen.row("clock", facts.clock_ahead_ms ? clock_words(*facts.clock_ahead_ms)
                                              : "not compared: fewer than three peers");
-    if (findings.empty()) return screen.text() + green("well");
-    for (const auto& finding : findings) {
-        const bool is_warning = finding.trouble == Trouble::warning;
-        screen.text() +=
-            (is_warning ? yellow("warning: ") : red("trouble: ")) + finding.words + "\n";
-    }
-    screen.text().pop_back();
-    return screen.text();
+    return screen.finish();
 }
 
 std::string json_of(const NodeFacts& facts, const std::vector<Finding>& findings) {

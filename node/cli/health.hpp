@@ -39,6 +39,7 @@ enum class Trouble : int {
 };
 struct Finding {
     Trouble trouble;
+    std::string row;    ///< of the screen, where it is seen
     std::string words;  ///< what is wrong, and what to do
 };
 /// The worst first; empty: it is well.

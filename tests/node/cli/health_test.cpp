@@ -82,6 +82,24 @@ TEST(health, the_worst_comes_first) {
     EXPECT_THAT(findings[2].words, HasSubstr("9000 ms behind"));
 }
 
+TEST(health, each_finding_belongs_to_a_row_of_the_screen) {
+    auto facts = well();
+    facts.halted = "no disk";
+    facts.stake->jailed_until = 7;
+    facts.stake->missed = 9;
+    facts.why_not_voting = "listens";
+    facts.highest = 100;
+    facts.peers_in = facts.peers_out = 0;
+    facts.disk_free_bytes = 0;
+    facts.clock_ahead_ms = 9000;
+    const auto findings = judge(facts, kNow);
+    EXPECT_EQ(findings.size(), 8u);
+    const auto screen = screen_of(facts, findings, kNow);
+    for (const auto& finding : findings)
+        EXPECT_THAT("\n" + screen, HasSubstr("\n" + finding.row + " "));
+    EXPECT_EQ(findings.front().row, "node");
+}
+
 TEST(health, is_shown_on_one_screen_and_as_json) {
     const auto facts = well();
     const auto screen = screen_of(facts, {}, kNow);
