@@ -2,11 +2,13 @@
 // The operators of training behind one seam: reference, fast CPU paths and CUDA give the same bits.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/result.hpp"
 #include "training/op.hpp"
@@ -191,7 +193,12 @@ public:
 /// Float32 products in a fixed order, for comparison runs; recipe fp32.
 [[nodiscard]] std::unique_ptr<Backend> make_fp32_backend(unsigned threads = 1);
 
-enum class CpuPath { best, scalar, avx2, avx512 };
+enum class CpuPath { best, scalar, neon, neondot, avx2, avxvnni, avx512 };
+/// All of them but `best`, the fastest first.
+inline constexpr std::array kCpuPaths{CpuPath::avx512,  CpuPath::avxvnni, CpuPath::avx2,
+                                      CpuPath::neondot, CpuPath::neon,    CpuPath::scalar};
+/// "avx512": the name of the path's backend.
+[[nodiscard]] std::string_view to_text(CpuPath path);
 
 struct CpuOptions {
     CpuPath path = CpuPath::best;

@@ -169,6 +169,59 @@ void compare_products() {
     }
 }
 
+/// The paths of this machine against each other.
+void compare_paths() {
+    constexpr uint32_t kN = 1024;
+    std::vector<float> x(size_t{kN} * kN), w(x.size()), y(x.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+        x[i] = static_cast<float>(i * 7919 % 1009) * 1e-3F - 0.5F;
+        w[i] = static_cast<float>(i * 104729 % 997) * 1e-3F - 0.5F;
+    }
+    for (const Model& model : kModels) {
+        std::vector<std::unique_ptr<Backend>> backends;
+        std::vector<std::unique_ptr<Runner>> runners;
+        std::vector<std::function<void()>> products, steps;
+        for (const CpuPath path : kCpuPaths) {
+            if (!cpu_has(path) || path == CpuPath::scalar) continue;
+            Backend& b = *backends.emplace_back(make_cpu_backend({path, 1}));
+            Runner& r =
+                *runners.emplace_back(std::make_unique<Runner>(model, make_cpu_backend({path, 1})));
+            products.emplace_back([&] { b.linear(y.data(), x.data(), w.data(), {kN, kN, kN}); });
+            steps.emplace_back([&] { r.step(); });
+        }
+        const auto product = best_of(model.turns, CLOCK_PROCESS_CPUTIME_ID, products);
+        const auto step = best_of(model.turns, CLOCK_PROCESS_CPUTIME_ID, steps);
+        for (size_t i = 0; i < backends.size(); ++i)
+            std::printf("training::path/%s/model=%s  step %.2f ms; product n=%u %.1f GOP/s\n",
+                        backends[i]->name().c_str(), model.name, 1e3 * step[i], kN,
+                        2e-9 * kN * kN * kN / product[i]);
+    }
+}
+
+/// Attention forward and backward alone.
+void compare_attention() {
+    for (const AttentionShape s :
+         {AttentionShape{16, 4, 128, 32}, AttentionShape{8, 8, 256, 64},
+          AttentionShape{2, 8, 1024, 64}, AttentionShape{2, 8, 1024, 64, false}}) {
+        const auto backend = make_cpu_backend({});
+        const size_t count = size_t{s.b} * s.t * s.h * s.hd;
+        std::vector<float> qkv(3 * count), out(count), d_out(count), d_qkv(3 * count);
+        std::vector<float> stats(size_t{s.b} * s.h * s.t * 2);
+        for (size_t i = 0; i < qkv.size(); ++i)
+            qkv[i] = static_cast<float>(i * 7919 % 1009) * 1e-3F - 0.5F;
+        std::copy_n(qkv.rbegin(), count, d_out.begin());
+        const auto best = best_of(
+            s.causal ? 20 : 2, CLOCK_PROCESS_CPUTIME_ID,
+            {[&] { backend->attention(out.data(), stats.data(), qkv.data(), s); },
+             [&] {
+                 backend->attention_grad(
+                     d_qkv.data(), {d_out.data(), out.data(), stats.data(), qkv.data()}, s, {});
+             }});
+        std::printf("training::attention/b=%u/h=%u/t=%u/hd=%u/%s  %.3f ms, gradient %.3f ms\n", s.b,
+                    s.h, s.t, s.hd, s.causal ? "causal" : "full", 1e3 * best[0], 1e3 * best[1]);
+    }
+}
+
 /// Keeps this thread and those that it starts on one core: neighbours at work would else have the
 /// kernel put two threads of ours on the same one.
 void stay_on_core(unsigned core) {
@@ -266,11 +319,13 @@ void compare_checks() {
 
 }  // namespace
 
-// usage: bench_rivals [step | product | threads | commit | hash | check] ...
+// usage: bench_rivals [step | product | paths | attention | threads | commit | hash | check] ...
 int main(int argc, char** argv) {
     bench::restart_with_openblas_settings(argv);
     const std::pair<std::string_view, void (*)()> parts[] = {{"product", compare_products},
                                                              {"step", compare_steps},
+                                                             {"paths", compare_paths},
+                                                             {"attention", compare_attention},
                                                              {"commit", compare_hashes},
                                                              {"hash", compare_hash_kernels},
                                                              {"check", compare_checks},

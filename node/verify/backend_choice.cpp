@@ -54,8 +54,7 @@ BackendChoice choose_backend(const BackendOptions& options) {
         for (const auto& device : cuda::cuda_devices())
             candidates.emplace_back(
                 [index = device.index] { return cuda::make_cuda_backend(index); });
-    using training::CpuPath;
-    for (const CpuPath path : {CpuPath::avx512, CpuPath::avx2, CpuPath::scalar})
+    for (const training::CpuPath path : training::kCpuPaths)
         if (training::cpu_has(path))
             candidates.emplace_back([path, threads = options.threads] {
                 return training::make_cpu_backend({path, threads});

@@ -7,10 +7,12 @@ sources=$(cd "$root" && ls training/*.cpp training/numerics/*.cpp training/refer
     core/merkle.cpp core/rlp.cpp core/uint256.cpp node/mpi/crew.cpp tests/bits/main.cpp)
 
 flags_of() {
-    case $1 in
-    */path_avx2.cpp) echo "-mavx2 -mfma" ;;
-    */path_avx512.cpp | */hash_avx512.cpp) echo "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma" ;;
-    node/mpi/crew.cpp) [ -z "$mpi" ] || echo "-DTRAINYARD_HAS_MPI -DOMPI_SKIP_MPICXX $(mpicc --showme:compile)" ;;
+    case $machine/$1 in
+    x86_64*/path_avx2.cpp) echo "-mavx2 -mfma" ;;
+    x86_64*/path_avxvnni.cpp) echo "-mavx2 -mfma -mavxvnni" ;;
+    aarch64*/path_neondot.cpp) echo "-march=armv8.2-a+dotprod" ;;
+    x86_64*/path_avx512.cpp | x86_64*/hash_avx512.cpp) echo "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma" ;;
+    */node/mpi/crew.cpp) [ -z "$mpi" ] || echo "-DTRAINYARD_HAS_MPI -DOMPI_SKIP_MPICXX $(mpicc --showme:compile)" ;;
     esac
 }
 
@@ -20,6 +22,7 @@ build_bits() {
     folder=$1
     compiler=$2
     shift 2
+    machine=$("$compiler" -dumpmachine)
     mkdir -p "$folder"
     objects=
     for source in $sources; do
@@ -28,5 +31,5 @@ build_bits() {
         (cd "$root" && $cache "$compiler" -std=c++20 "$@" -w -ffp-contract=off -I. $(flags_of "$source") \
             -c "$source" -o "$object")
     done
-    "$compiler" $objects -o "$folder/bits" -lcrypto -lpthread $([ -z "$mpi" ] || mpicc --showme:link)
+    "$compiler" ${link:-} $objects -o "$folder/bits" -lcrypto -lpthread $([ -z "$mpi" ] || mpicc --showme:link)
 }

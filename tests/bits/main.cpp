@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trains one small program per template on every path and prints one table row per path with its
 // state root; or one program in one way, as one process of perhaps several.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -84,12 +85,11 @@ Case matrix_case(const std::string& name, uint32_t steps) {
 
 int print_root(const std::string& program, uint32_t steps, std::string_view path,
                unsigned threads) {
-    const CpuPath choice = path == "avx512" ? CpuPath::avx512
-                           : path == "avx2" ? CpuPath::avx2
-                                            : CpuPath::scalar;
+    const auto* const choice = std::find_if(kCpuPaths.begin(), kCpuPaths.end(),
+                                            [&](CpuPath p) { return to_text(p) == path; });
     const auto crew = node::mpi::join_crew();
-    if (!crew || !cpu_has(choice)) return 2;
-    const auto backend = make_cpu_backend({choice, threads});
+    if (!crew || choice == kCpuPaths.end() || !cpu_has(*choice)) return 2;
+    const auto backend = make_cpu_backend({*choice, threads});
     const std::string root = root_on(*backend, matrix_case(program, steps), crew->get());
     if (*crew == nullptr || (*crew)->rank() == 0) std::printf("%s\n", root.c_str());
     return root.size() == 64 ? 0 : 1;

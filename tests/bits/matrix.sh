@@ -37,7 +37,7 @@ for level in -O3 -O2 -march=native -O0; do
         flags=$level
         [ "$level" = -march=native ] && flags="-O3 -march=native"
         build_bits "$out/$compiler$level" $compiler $flags
-        for path in avx512 avx2 scalar; do
+        for path in avx512 avx2 scalar avxvnni; do
             "$out/$compiler$level/bits" root mlp 1 $path 1 >/dev/null || continue # not on this machine
             for threads in 1 2; do
                 for ranks in 1 ${mpi:+2 4}; do row $compiler "$level" $path $threads $ranks; done

@@ -60,9 +60,8 @@ float real(const Json& scalar) {
 }
 
 Suite::Suite() {
-    using training::CpuPath;
     backends_.push_back(training::make_reference_backend());
-    for (const CpuPath path : {CpuPath::scalar, CpuPath::avx2, CpuPath::avx512})
+    for (const training::CpuPath path : training::kCpuPaths)
         if (training::cpu_has(path)) backends_.push_back(training::make_cpu_backend({path, 2}));
 }
 

@@ -167,7 +167,7 @@ TEST(backend, a_flipped_bit_in_a_product_is_seen_and_the_product_repeated) {
     const Floats x = noise(size_t{s.n} * s.i, 1), w = noise(size_t{s.i} * s.o, 2, 0.05F);
     Floats due(size_t{s.n} * s.o), got(due.size());
     make_reference_backend()->linear(due.data(), x.data(), w.data(), s);
-    for (const CpuPath path : {CpuPath::scalar, CpuPath::avx2, CpuPath::avx512})
+    for (const CpuPath path : kCpuPaths)
         for (const unsigned faults : {0U, 1U, 2U, 3U}) {
             FaultyBackend b(kernels_for(path), faults);
             b.linear(got.data(), x.data(), w.data(), s);

@@ -29,7 +29,7 @@ TEST(self_test, committed_hashes_are_those_of_the_reference) {
 }
 
 TEST(self_test, passes_every_cpu_path) {
-    for (const CpuPath path : {CpuPath::scalar, CpuPath::avx2, CpuPath::avx512}) {
+    for (const CpuPath path : kCpuPaths) {
         if (!cpu_has(path)) continue;
         for (const unsigned threads : {1U, 2U}) {
             const auto backend = make_cpu_backend({path, threads});

@@ -43,7 +43,7 @@ inline Hash seed_of(uint8_t n) {
 /// Fast paths with one and with two threads.
 inline std::vector<std::unique_ptr<Backend>> fast_backends() {
     std::vector<std::unique_ptr<Backend>> out;
-    for (const CpuPath path : {CpuPath::scalar, CpuPath::avx2, CpuPath::avx512})
+    for (const CpuPath path : kCpuPaths)
         for (const unsigned threads : {1U, 2U})
             if (cpu_has(path)) out.push_back(make_cpu_backend({path, threads}));
     return out;

@@ -331,33 +331,6 @@ void CpuBackend::adamw(const AdamwTensors& t, size_t count, const AdamwScalars& 
 
 namespace trainyard::training {
 
-bool cpu_has(CpuPath path) {
-    switch (path) {
-        case CpuPath::best:
-        case CpuPath::scalar:
-            return true;
-#if defined(__x86_64__)
-        case CpuPath::avx2:
-            return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-        case CpuPath::avx512:
-            return __builtin_cpu_supports("avx512f") != 0 &&
-                   __builtin_cpu_supports("avx512bw") != 0 &&
-                   __builtin_cpu_supports("avx512vl") != 0 &&
-                   __builtin_cpu_supports("avx512dq") != 0 &&
-                   __builtin_cpu_supports("avx512vnni") != 0 && cpu_has(CpuPath::avx2);
-#endif
-        default:
-            return false;
-    }
-}
-
-const cpu::Kernels& kernels_for(CpuPath path) {
-    const bool any = path == CpuPath::best;
-    if ((any || path == CpuPath::avx512) && cpu_has(CpuPath::avx512)) return cpu::avx512_kernels();
-    if (path != CpuPath::scalar && cpu_has(CpuPath::avx2)) return cpu::avx2_kernels();
-    return cpu::scalar_kernels();
-}
-
 std::unique_ptr<Backend> make_cpu_backend(CpuOptions options) {
     return std::make_unique<cpu::CpuBackend>(kernels_for(options.path), options.threads);
 }

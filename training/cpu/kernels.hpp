@@ -150,7 +150,11 @@ struct TileRows {
 void sha256_tiles_avx512(uint8_t* digests, const TileRows* tiles);
 
 [[nodiscard]] const Kernels& scalar_kernels();
-[[nodiscard]] const Kernels& avx2_kernels();    ///< nullptr name where not compiled in
-[[nodiscard]] const Kernels& avx512_kernels();  ///< nullptr name where not compiled in
+// nullptr name where not compiled in:
+[[nodiscard]] const Kernels& neon_kernels();
+[[nodiscard]] const Kernels& neondot_kernels();
+[[nodiscard]] const Kernels& avx2_kernels();
+[[nodiscard]] const Kernels& avxvnni_kernels();
+[[nodiscard]] const Kernels& avx512_kernels();
 
 }  // namespace trainyard::training::cpu
