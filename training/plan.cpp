@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "training/cpu/attention.hpp"
 #include "training/graph.hpp"
 
 namespace trainyard::training {
@@ -132,9 +133,8 @@ void add_scratch(Plan& plan, uint64_t (&largest)[4], const Graph& graph, const N
         grow(largest[1], shape(node.inputs[2]).count());
         grow(largest[2], shape(node.inputs[1]).count() + shape(node.inputs[0]).count());
         grow(largest[3], 2 * shape(node.inputs[0]).count());
-    } else if (node.op == Op::attention) {
-        const AttentionShape s = attention_shape(graph, node, node.inputs[0]);
-        grow(plan.head_bytes, uint64_t{s.t} * s.t * 11 + uint64_t{s.t} * s.hd * 8);
+    } else if (node.op == Op::attention || node.op == Op::attention_full) {
+        grow(plan.head_bytes, cpu::head_bytes(attention_shape(graph, node, node.inputs[0])));
         grow(largest[3], 2 * shape(node.outputs[0]).count());
     }
 }

@@ -280,9 +280,9 @@ void compare_hash_kernels() {
 /// What the check of sums adds to products of the large model's shapes.
 void compare_checks() {
     const cpu::Kernels& k = kernels_for(CpuPath::best);
-    for (const auto& [m, terms, n] : {std::array<size_t, 3>{2048, 512, 1536},
-                                      std::array<size_t, 3>{2048, 2048, 512},
-                                      std::array<size_t, 3>{512, 2048, 2048}}) {
+    for (const auto& [m, terms, n] :
+         {std::array<size_t, 3>{2048, 512, 1536}, std::array<size_t, 3>{2048, 2048, 512},
+          std::array<size_t, 3>{512, 2048, 2048}}) {
         std::vector<float> x(m * terms, 0.5F), w(terms * n, 0.25F), c(m * n);
         cpu::Operand a(k), b(k);
         a.begin_rows({x.data(), m, terms, terms}, cpu::Side::left);
@@ -301,17 +301,17 @@ void compare_checks() {
             for (size_t at = 0; at < m; at += kRows)
                 k.product(part, at, std::min(m, at + kRows), 0, n);
         };
-        const auto best =
-            best_of(60, CLOCK_PROCESS_CPUTIME_ID,
-                    {[&] { product(nullptr); }, [&] {
-                         k.row_sums(rows.data(), args, 0, args.groups);
-                         k.due_sums(due.data(), rows.data(), args, 0, (n + k.panel - 1) / k.panel);
-                         std::fill(sums.begin(), sums.end(), 0);
-                         product(sums.data());
-                         if (!std::equal(due.begin(), due.begin() + static_cast<long>(n),
-                                         sums.begin()))
-                             std::abort();
-                     }});
+        const auto best = best_of(
+            60, CLOCK_PROCESS_CPUTIME_ID,
+            {[&] { product(nullptr); },
+             [&] {
+                 k.row_sums(rows.data(), args, 0, args.groups);
+                 k.due_sums(due.data(), rows.data(), args, 0, (n + k.panel - 1) / k.panel);
+                 std::fill(sums.begin(), sums.end(), 0);
+                 product(sums.data());
+                 if (!std::equal(due.begin(), due.begin() + static_cast<long>(n), sums.begin()))
+                     std::abort();
+             }});
         std::printf("training::check/m=%zu/terms=%zu/n=%zu  %.3f ms, checked %.3f ms: +%.1f %%\n",
                     m, terms, n, 1e3 * best[0], 1e3 * best[1], 100 * (best[1] / best[0] - 1));
     }
@@ -322,14 +322,11 @@ void compare_checks() {
 // usage: bench_rivals [step | product | paths | attention | threads | commit | hash | check] ...
 int main(int argc, char** argv) {
     bench::restart_with_openblas_settings(argv);
-    const std::pair<std::string_view, void (*)()> parts[] = {{"product", compare_products},
-                                                             {"step", compare_steps},
-                                                             {"paths", compare_paths},
-                                                             {"attention", compare_attention},
-                                                             {"commit", compare_hashes},
-                                                             {"hash", compare_hash_kernels},
-                                                             {"check", compare_checks},
-                                                             {"threads", compare_threads}};
+    const std::pair<std::string_view, void (*)()> parts[] = {
+        {"product", compare_products}, {"step", compare_steps},
+        {"paths", compare_paths},      {"attention", compare_attention},
+        {"commit", compare_hashes},    {"hash", compare_hash_kernels},
+        {"check", compare_checks},     {"threads", compare_threads}};
     std::printf("OpenBLAS kernels: %s, one thread\n", bench::openblas_core());
     for (const auto& [name, run] : parts) {
         const auto wanted = [&, part = name](const char* arg) { return part == arg; };

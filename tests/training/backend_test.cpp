@@ -38,8 +38,10 @@ TEST(backend, linear_and_its_gradient_equal_the_reference) {
 }
 
 TEST(backend, attention_and_its_gradient_equal_the_reference) {
+    // The last three have scores of several blocks.
     const AttentionShape shapes[] = {
-        {1, 1, 1, 1}, {1, 2, 3, 5}, {2, 3, 17, 7}, {1, 1, 70, 33}, {3, 2, 33, 16}};
+        {1, 1, 1, 1},   {1, 2, 3, 5},   {2, 3, 17, 7},   {1, 1, 70, 33},
+        {3, 2, 33, 16}, {1, 2, 304, 8}, {1, 1, 411, 19}, {1, 1, 411, 19, false}};
     for (const AttentionShape s : shapes)
         expect_same([s](Backend& b) {
             const size_t n = size_t{s.b} * s.t, d = size_t{s.h} * s.hd;
@@ -50,6 +52,11 @@ TEST(backend, attention_and_its_gradient_equal_the_reference) {
                              {1, 2, 3, 4});
             return std::vector<Floats>{out, stats, dqkv};
         });
+}
+
+TEST(backend, attention_holds_no_square_of_the_positions) {
+    EXPECT_LE(cpu::head_bytes({1, 1, 2048, 64}), 2 * cpu::head_bytes({1, 1, 1024, 64}));
+    EXPECT_LT(cpu::head_bytes({1, 1, 1024, 64}), 1024U * 1024 * 2);
 }
 
 TEST(backend, rms_norm_and_its_gradient_equal_the_reference) {

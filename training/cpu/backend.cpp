@@ -230,7 +230,6 @@ void CpuBackend::collect_flags() {
 }
 
 void CpuBackend::attention(float* out, float* stats, const float* qkv, AttentionShape s) {
-    if (!s.causal) return full_attention(out, stats, qkv, s);
     pool_.run(size_t{s.b} * s.h, [&](size_t i, size_t worker) {
         workers_[worker].forward(out, stats, qkv, s, i / s.h, i % s.h);
     });
@@ -239,7 +238,6 @@ void CpuBackend::attention(float* out, float* stats, const float* qkv, Attention
 
 void CpuBackend::attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
                                 AttentionNoise noise) {
-    if (!s.causal) return full_attention_grad(dqkv, in, s, noise);
     const size_t count = size_t{s.b} * s.t * s.h * s.hd;
     uint16_t* words = words_.words((count + 7) / 8 * 8);
     make_words(words, count, {noise.seed, noise.step, noise.tensor_do});

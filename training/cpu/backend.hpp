@@ -87,9 +87,6 @@ private:
     void matmul(const OpCall& call);
     void matmul_grad(const OpCall& call);
     void linear_grad_x(const OpCall& call);
-    void full_attention(float* out, float* stats, const float* qkv, AttentionShape s);
-    void full_attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
-                             AttentionNoise noise);
 
     Operand a_, b_, a2_, b2_;
     std::deque<HeadWorker> workers_;  ///< one per thread of the pool

@@ -7,7 +7,6 @@
 
 #include "core/assert.hpp"
 #include "training/cpu/backend.hpp"
-#include "training/reference/attention.hpp"
 #include "training/reference/matmul.hpp"
 #include "training/reference/operators.hpp"
 #include "training/reference/ops.hpp"
@@ -99,23 +98,6 @@ void CpuBackend::linear_grad_x(const OpCall& c) {
         fill_rows(a_, {c.in[0], dy.rows, dy.cols, dy.cols, words, dy.cols}, Side::left);
         fill_rows(b_, {c.in[1], w.rows, w.cols, w.cols, nullptr, 0}, Side::right);
     });
-}
-
-void CpuBackend::full_attention(float* out, float* stats, const float* qkv, AttentionShape s) {
-    std::atomic<bool> nonfinite = false;
-    pool_.run(size_t{s.b} * s.h, [&](size_t head, size_t) {
-        if (reference::attention_head(out, stats, qkv, s, head)) nonfinite = true;
-    });
-    nonfinite_ = nonfinite_ || nonfinite;
-}
-
-void CpuBackend::full_attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,
-                                     AttentionNoise noise) {
-    std::atomic<bool> nonfinite = false;
-    pool_.run(size_t{s.b} * s.h, [&](size_t head, size_t) {
-        if (reference::attention_head_grad(dqkv, in, s, head, noise)) nonfinite = true;
-    });
-    nonfinite_ = nonfinite_ || nonfinite;
 }
 
 void CpuBackend::sgd(const AdamwTensors& t, size_t count, const SgdScalars& s, float wd) {

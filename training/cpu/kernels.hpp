@@ -26,7 +26,8 @@ struct ProductArgs {
     const float* sb = nullptr;
     const float* alpha = nullptr;  ///< nullptr: no factor
     size_t m = 0, n = 0;
-    bool causal = false;  ///< columns above the diagonal may stay unwritten
+    bool causal = false;  ///< columns beyond m + diagonal of row m may stay unwritten
+    size_t diagonal = 0;
     /// Where not null: the integer sums of each column are added here, modulo 2^32, for columns
     /// rounded up to whole panels.
     uint32_t* column_sums = nullptr;
@@ -76,6 +77,11 @@ struct LossStats {
     float max, sum;
 };
 
+/// A row's maximum and 1 / the sum of its exponentials.
+struct RowStats {
+    float max, factor;
+};
+
 struct Kernels {
     const char* name;
     size_t element_bytes;  ///< of a quantised element
@@ -119,6 +125,8 @@ struct Kernels {
     float (*dot)(const float* x, const float* y, size_t n);
     /// e[j] = exp(x[j] - max); the maximum and, for n <= 4096, the sum.
     LossStats (*exp_row)(float* e, const float* x, size_t n);
+    /// y[j] = exp(x[j] - max) * factor
+    void (*exp_scaled)(float* y, const float* x, size_t n, RowStats row);
     void (*scale)(float* y, const float* x, size_t n, float factor);
     void (*multiply)(float* y, const float* a, const float* b, size_t n);
     void (*add)(float* y, const float* a, const float* b, size_t n);

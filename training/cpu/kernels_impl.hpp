@@ -128,6 +128,14 @@ struct Kernel {
         return {max, n <= 4096 ? sum(e, n) : 0.0F};
     }
 
+    static void exp_scaled(float* y, const float* x, size_t n, RowStats row) {
+        const F max = V::set1(row.max), factor = V::set1(row.factor);
+        for (size_t i = 0; i < n; i += W) {
+            const size_t k = left(n, i);
+            V::store(y + i, V::mul(exp(V::sub(V::load(x + i, k), max)), factor), k);
+        }
+    }
+
     // Element by element.
 
     static void scale(float* y, const float* x, size_t n, float factor) {
@@ -433,6 +441,7 @@ struct Kernel {
         t.sum_squares = sum_squares;
         t.dot = dot;
         t.exp_row = exp_row;
+        t.exp_scaled = exp_scaled;
         t.scale = scale;
         t.multiply = multiply;
         t.add = add;

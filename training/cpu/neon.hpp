@@ -127,8 +127,8 @@ struct Neon : NeonVectors {
             }
             for (size_t row = 0; row < k; row += kGroup, to += kGroupBytes) {
                 const int8_t* at = from + row * n + p * kPanel;
-                const int8x8x4_t rows{{vld1_s8(at), vld1_s8(at + n), vld1_s8(at + 2 * n),
-                                       vld1_s8(at + 3 * n)}};
+                const int8x8x4_t rows{
+                    {vld1_s8(at), vld1_s8(at + n), vld1_s8(at + 2 * n), vld1_s8(at + 3 * n)}};
                 vst4_s8(reinterpret_cast<int8_t*>(to), rows);
             }
         }
@@ -208,7 +208,7 @@ struct Neon : NeonVectors {
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
         for (size_t n = n0; n < n1; n += kPanel)
             for (size_t m = m0; m < m1; m += kRows)
-                if (!args.causal || n <= m + kRows - 1) block(args, m, n, m1 - m);
+                if (!args.causal || n <= m + kRows - 1 + args.diagonal) block(args, m, n, m1 - m);
     }
     static void block(const ProductArgs& args, size_t m, size_t n, size_t rows) {
         Sums sums;
@@ -231,7 +231,9 @@ struct Neon : NeonVectors {
             }
         }
     }
-    static size_t left(size_t n, size_t i) { return n - i < W ? n - i : W; }
+    static size_t left(size_t n, size_t i) {
+        return n - i < W ? n - i : W;
+    }
 };
 
 }  // namespace

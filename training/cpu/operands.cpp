@@ -56,6 +56,7 @@ void Operand::set_scales(size_t first, size_t last) {
 
 void Operand::reserve(size_t count) {
     const bool left = side_ == Side::left;
+    columns_ = count;
     panel_ = left ? k_.left_panel : k_.panel;
     panel_bytes_ = left ? k_.left_panel_bytes(terms_) : k_.panel_bytes(terms_);
     q_ = data_.bytes((count + k_.panel - 1) / k_.panel * (k_.panel / panel_) * panel_bytes_);
@@ -117,20 +118,34 @@ void Operand::right_by_term(const Source& s) {
     k_.quantise_cols(q_, args, s.rows, s.cols);
 }
 
-void Operand::set_left(ProductArgs& args) const {
-    args.a = q_;
+void Operand::set_left(ProductArgs& args, size_t first) const {
+    args.a = q_ + first / panel_ * panel_bytes_;
     args.a_panel = panel_bytes_;
     args.groups = (terms_ + k_.group - 1) / k_.group;
-    args.sa = scale_.data();
+    args.sa = scale_.data() + first;
 }
 
-void Operand::set_right(ProductArgs& args) const {
-    args.b = q_;
+void Operand::set_right(ProductArgs& args, size_t first) const {
+    args.b = q_ + first / panel_ * panel_bytes_;
     args.b_panel = panel_bytes_;
     const size_t end = (terms_ + k_.group - 1) / k_.group * k_.group * k_.panel * k_.element_bytes;
-    args.sums = reinterpret_cast<const int32_t*>(q_ + end);
+    args.sums = reinterpret_cast<const int32_t*>(args.b + end);
     args.sums_panel = panel_bytes_ / sizeof(int32_t);
-    args.sb = scale_.data();
+    args.sb = scale_.data() + first;
+}
+
+void Operand::set_right_terms(ProductArgs& args, size_t first, size_t count,
+                              std::vector<int32_t>& sums) const {
+    set_right(args);
+    if (count == terms_) return;
+    args.b += first * k_.panel * k_.element_bytes;
+    args.groups = (count + k_.group - 1) / k_.group;
+    const size_t panels = (columns_ + k_.panel - 1) / k_.panel;
+    sums.assign(panels * k_.panel, 0);
+    for (size_t p = 0; p < panels; ++p)
+        k_.flip_sums(sums.data() + p * k_.panel, args.b + p * panel_bytes_, args.groups);
+    args.sums = sums.data();
+    args.sums_panel = k_.panel;
 }
 
 }  // namespace trainyard::training::cpu

@@ -59,8 +59,13 @@ public:
     [[nodiscard]] size_t row_bytes() const { return panel_bytes_ / panel_; }
     [[nodiscard]] const float* scale() const { return scale_.data(); }
     [[nodiscard]] bool nonfinite() const { return nonfinite_; }
-    void set_left(ProductArgs& args) const;
-    void set_right(ProductArgs& args) const;
+    /// From row or column `first` on, a multiple of 16.
+    void set_left(ProductArgs& args, size_t first = 0) const;
+    void set_right(ProductArgs& args, size_t first = 0) const;
+    /// Only `count` terms from `first` on, a multiple of 16; if they are not the last, `count` is
+    /// one too. `sums` holds the flip of these terms while the product runs.
+    void set_right_terms(ProductArgs& args, size_t first, size_t count,
+                         std::vector<int32_t>& sums) const;
 
 private:
     void begin(const Source& s, size_t groups, size_t terms, Side side);
@@ -71,7 +76,8 @@ private:
     const Kernels& k_;
     Source s_;
     size_t groups_ = 0;
-    size_t terms_ = 0;  ///< length of the sums
+    size_t terms_ = 0;    ///< length of the sums
+    size_t columns_ = 0;  ///< of a right operand, rows of a left one
     size_t panel_bytes_ = 0;
     Side side_ = Side::left;
     size_t panel_ = 1;

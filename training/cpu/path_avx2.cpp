@@ -71,7 +71,7 @@ struct Avx2 : Avx2Vectors {
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
         for (size_t n = n0; n < n1; n += 2 * kPanel)
             for (size_t m = m0; m < m1; m += kRows) {
-                if (args.causal && n > m + kRows - 1) continue;
+                if (args.causal && n > m + kRows - 1 + args.diagonal) continue;
                 const size_t rows = m1 - m < kRows ? m1 - m : kRows;
                 if (n1 - n > kPanel)
                     block<2>(args, m, n, rows);

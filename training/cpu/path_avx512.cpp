@@ -336,9 +336,8 @@ struct Avx512 {
 
     /// Four rows of four k in each 128-bit lane, or the four bytes of four numbers, change places.
     static I turned(I x) {
-        return _mm512_shuffle_epi8(
-            x, _mm512_broadcast_i32x4(
-                   _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
+        return _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4(_mm_setr_epi8(
+                                          0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
     }
     /// The sums of four k are stored turned: byte 0 of each, byte 1 of each and so on, which is how
     /// due_sums multiplies by them.
@@ -350,8 +349,8 @@ struct Avx512 {
         uint32_t last[4] = {};
         for (size_t p = 0; p * kLeftPanel < args.m; ++p)
             for (size_t i = 0; i < 32; ++i) last[i % 4] += args.a[p * args.a_panel + g * 32 + i];
-        const I words = _mm512_castsi128_si512(
-            _mm_loadu_si128(reinterpret_cast<const __m128i*>(last)));
+        const I words =
+            _mm512_castsi128_si512(_mm_loadu_si128(reinterpret_cast<const __m128i*>(last)));
         _mm_storeu_si128(reinterpret_cast<__m128i*>(out + g * 4),
                          _mm512_castsi512_si128(turned(words)));
     }
@@ -365,8 +364,7 @@ struct Avx512 {
             const uint8_t* a = args.a + p * args.a_panel + g * 32;
 #pragma GCC unroll 8
             for (size_t i = 0; i < N; ++i)
-                sum[i] =
-                    _mm512_dpbusd_epi32(sum[i], turned(_mm512_loadu_si512(a + i * 64)), ones);
+                sum[i] = _mm512_dpbusd_epi32(sum[i], turned(_mm512_loadu_si512(a + i * 64)), ones);
         }
         for (size_t i = 0; i < N; ++i) {
             const I both = add_int(sum[i], _mm512_shuffle_i32x4(sum[i], sum[i], 0xB1));
@@ -411,7 +409,7 @@ struct Avx512 {
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
         for (size_t n = n0; n < n1; n += 2 * kPanel)
             for (size_t m = m0; m < m1; m += kRows) {
-                if (args.causal && n > m + kRows - 1) continue;
+                if (args.causal && n > m + kRows - 1 + args.diagonal) continue;
                 const size_t rows = m1 - m < kRows ? m1 - m : kRows;
                 if (n1 - n > kPanel)
                     block<2>(args, m, n, rows);

@@ -50,9 +50,8 @@ struct AvxVnni : Avx2Vectors {
     }
     /// In each half, byte i of word j and byte j of word i change places.
     static I turned(I x) {
-        return _mm256_shuffle_epi8(
-            x, _mm256_broadcastsi128_si256(
-                   _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
+        return _mm256_shuffle_epi8(x, _mm256_broadcastsi128_si256(_mm_setr_epi8(
+                                          0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
     }
     template <bool Words>
     static I quantised(const float* x, F f, const uint16_t* words, size_t n = W) {
@@ -197,8 +196,8 @@ struct AvxVnni : Avx2Vectors {
             const uint8_t* a = args.a + p * args.a_panel + g * kGroupBytes;
 #pragma GCC unroll 4
             for (size_t i = 0; i < N; ++i)
-                sum[i] = _mm256_dpbusd_avx_epi32(sum[i], turned(load_bytes(a + i * kGroupBytes)),
-                                                 ones);
+                sum[i] =
+                    _mm256_dpbusd_avx_epi32(sum[i], turned(load_bytes(a + i * kGroupBytes)), ones);
         }
         for (size_t i = 0; i < N; ++i) {
             const I both = add_int(sum[i], _mm256_permute2x128_si256(sum[i], sum[i], 1));
@@ -231,7 +230,7 @@ struct AvxVnni : Avx2Vectors {
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
         for (size_t n = n0; n < n1; n += 3 * kPanel)
             for (size_t m = m0; m < m1; m += kRows) {
-                if (args.causal && n > m + kRows - 1) continue;
+                if (args.causal && n > m + kRows - 1 + args.diagonal) continue;
                 const size_t rows = m1 - m < kRows ? m1 - m : kRows;
                 if (n1 - n > 2 * kPanel)
                     block<3>(args, m, n, rows);

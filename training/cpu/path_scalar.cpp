@@ -91,7 +91,7 @@ struct Scalar {
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
         for (size_t n = n0; n < n1; n += kPanel)
             for (size_t m = m0; m < m1; ++m)
-                if (!args.causal || n <= m) one_row(args, m, n);
+                if (!args.causal || n <= m + args.diagonal) one_row(args, m, n);
     }
     static void one_row(const ProductArgs& args, size_t m, size_t n) {
         const int8_t* b = reinterpret_cast<const int8_t*>(args.b + n / kPanel * args.b_panel);
