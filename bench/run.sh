@@ -20,5 +20,8 @@ if [ -x build/release/bin/bench_evm ]; then
     build/release/bin/bench_evm "$folder/evm-benchmarks" "$folder/vectors-extra/bench-blocks"
 fi
 
+# Memory: forecast against peak.
+[ ! -x build/release/bin/trainyard ] || python3 bench/training/memory.py
+
 # Finality of four processes on this machine's loopback.
 [ ! -x build/release/bin/trainyard ] || python3 bench/network/finality.py

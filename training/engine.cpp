@@ -167,20 +167,22 @@ Backend& Engine::backend() const {
     return impl_->backend;
 }
 
-Result<Engine, EngineError> Engine::make(const Program& program, Backend& backend, BytesView data) {
+Result<Engine, EngineError> Engine::make(const Program& program, Backend& backend, BytesView data,
+                                         const Cuts& cuts) {
     if (!validate_program(program)) return unexpected(EngineError::bad_program);
     const auto constants = program_constants(program, data);
     if (!constants) return unexpected(constants.error());
-    return make(program, backend, *constants);
+    return make(program, backend, *constants, cuts);
 }
 
 Result<Engine, EngineError> Engine::make(const Program& program, Backend& backend,
-                                         const std::vector<Tensor>& constants) {
+                                         const std::vector<Tensor>& constants, const Cuts& cuts) {
     if (program.recipe != backend.recipe()) return unexpected(EngineError::wrong_recipe);
     if (!validate_program(program)) return unexpected(EngineError::bad_program);
     auto training = derive_training_graph(program);
     if (!training) return unexpected(EngineError::bad_program);
-    auto impl = std::make_unique<Impl>(program, backend, std::move(*training));
+    auto impl =
+        std::make_unique<Impl>(program, backend, with_recompute(std::move(*training), cuts));
     if (constants.size() != program.constants.size()) return unexpected(EngineError::wrong_shape);
     for (size_t k = 0; k < constants.size(); ++k)
         if (constants[k].shape != program.constants[k].shape ||

@@ -76,11 +76,14 @@ struct MicroBatchResult {
 /// One program bound to one backend, with the planned memory. Not thread-safe.
 class Engine {
 public:
-    /// `data`: the whole data set, if the program has constants in its base section.
+    /// `data`: the whole data set, if the program has constants in its base section. `cuts`: of a
+    /// plan for this program; they change memory and time, never bits.
     [[nodiscard]] static Result<Engine, EngineError> make(const Program& program, Backend& backend,
-                                                          BytesView data = {});
+                                                          BytesView data = {},
+                                                          const Cuts& cuts = {});
     [[nodiscard]] static Result<Engine, EngineError> make(const Program& program, Backend& backend,
-                                                          const std::vector<Tensor>& constants);
+                                                          const std::vector<Tensor>& constants,
+                                                          const Cuts& cuts = {});
     Engine(Engine&&) noexcept;
     Engine& operator=(Engine&&) noexcept;
     ~Engine();

@@ -7,6 +7,7 @@
 
 #include "training/cpu/attention.hpp"
 #include "training/graph.hpp"
+#include "training/reference/matmul.hpp"
 
 namespace trainyard::training {
 
@@ -119,61 +120,144 @@ Layout layout_arena(const Graph& graph, size_t node_count, const std::vector<uin
 
 namespace {
 
-/// Grows `plan` by what the fast CPU path keeps for this operator.
-void add_scratch(Plan& plan, uint64_t (&largest)[4], const Graph& graph, const Node& node) {
+/// The largest of what the fast CPU path keeps: the operands of the products that it makes one
+/// after the other, and rounding words.
+struct Scratch {
+    uint64_t a = 0, b = 0, second_pair = 0, words = 0, turned = 0;
+    [[nodiscard]] uint64_t bytes() const { return a + b + second_pair + words + turned; }
+};
+
+void grow(uint64_t& most, uint64_t bytes) {
+    most = std::max(most, bytes);
+}
+
+void add_matmul(Scratch& scratch, const Node& node, Shape a, Shape b, uint64_t dy) {
+    const auto s = reference::matmul_shape(a, b, node.attributes.data());
+    const uint64_t left = s.m * s.k, right = s.k * s.n;
+    grow(scratch.a, std::max(left, s.m * s.n));
+    grow(scratch.b, right);
+    if (dy == 0) return;
+    grow(scratch.second_pair, left + s.m * s.n);
+    grow(scratch.words, 2 * dy);
+    grow(scratch.turned, 4 * ((s.turn_a ? left : 0) + (s.turn_b ? right : 0)));
+}
+
+void add_scratch(Plan& plan, Scratch& scratch, const Graph& graph, const Node& node) {
     const auto shape = [&](uint32_t v) { return graph.values[v].shape; };
-    const auto grow = [](uint64_t& most, uint64_t bytes) { most = std::max(most, bytes); };
+    const auto count = [&](size_t input) { return shape(node.inputs[input]).count(); };
     for (const auto* list : {&node.inputs, &node.outputs})
         for (const uint32_t v : *list) plan.elements_per_micro_batch += shape(v).count();
-    if (node.op == Op::linear) {
-        grow(largest[0], shape(node.inputs[0]).count());
-        grow(largest[1], shape(node.inputs[1]).count());
-    } else if (node.op == Op::linear_grad) {
-        grow(largest[0], shape(node.inputs[0]).count());
-        grow(largest[1], shape(node.inputs[2]).count());
-        grow(largest[2], shape(node.inputs[1]).count() + shape(node.inputs[0]).count());
-        grow(largest[3], 2 * shape(node.inputs[0]).count());
-    } else if (node.op == Op::attention || node.op == Op::attention_full) {
-        grow(plan.head_bytes, cpu::head_bytes(attention_shape(graph, node, node.inputs[0])));
-        grow(largest[3], 2 * shape(node.outputs[0]).count());
+    switch (node.op) {
+        case Op::linear:
+            grow(scratch.a, count(0));
+            grow(scratch.b, count(1));
+            return;
+        case Op::linear_grad:
+            grow(scratch.a, count(0));
+            grow(scratch.b, count(2));
+            grow(scratch.second_pair, count(1) + count(0));
+            grow(scratch.words, 2 * count(0));
+            return;
+        case Op::linear_grad_x:
+            grow(scratch.a, count(0));
+            grow(scratch.b, count(1));
+            grow(scratch.words, 2 * count(0));
+            return;
+        case Op::matmul:
+            return add_matmul(scratch, node, shape(node.inputs[0]), shape(node.inputs[1]), 0);
+        case Op::matmul_grad:
+            return add_matmul(scratch, node, shape(node.inputs[1]), shape(node.inputs[2]),
+                              count(0));
+        case Op::attention:
+        case Op::attention_full:
+            grow(plan.head_bytes, cpu::head_bytes(attention_shape(graph, node, node.inputs[0])));
+            grow(scratch.words, 2 * shape(node.outputs[0]).count());
+            return;
+        default:
+            return;
     }
 }
 
-}  // namespace
-
-uint64_t host_bytes(const Plan& plan, uint32_t micro_batches, unsigned threads, bool saves) {
-    const uint64_t set = plan.gradient_bytes;
-    const uint64_t sums = 1 + static_cast<uint64_t>(std::bit_width(micro_batches) - 1);
-    // The model file at the end needs two sets more than a step does, a checkpoint three.
-    return plan.state_bytes + sums * set + plan.arena_bytes + plan.operand_bytes +
-           threads * plan.head_bytes + (saves ? 3 : 2) * set;
-}
-
-Result<Plan, ProgramFault> plan(const Program& program) {
-    auto valid = validate_program(program);
-    if (!valid) return unexpected(valid.error());
-    auto training = derive_training_graph(program);
-    if (!training) return unexpected(training.error());
-    const Graph& graph = training->graph;
+Plan plan_of(const Program& program, const TrainingGraph& derived, const Cuts& cuts) {
+    const TrainingGraph training = with_recompute(derived, cuts);
+    const Graph& graph = training.graph;
     Plan out;
+    out.cuts = cuts;
+    out.recomputed_nodes = graph.nodes.size() - derived.graph.nodes.size();
     for (const Parameter& p : program.parameters) out.parameter_count += p.shape.count();
     out.gradient_bytes = out.parameter_count * sizeof(float);
     out.state_bytes = 3 * out.gradient_bytes;
     out.arena_bytes =
-        layout_arena(graph, graph.nodes.size(), {training->losses}, training->gradients)
-            .arena_bytes;
-    uint64_t largest[4] = {};
+        layout_arena(graph, graph.nodes.size(), {training.losses}, training.gradients).arena_bytes;
+    Scratch scratch;
     for (const Node& node : graph.nodes) {
         out.macs_per_micro_batch += macs_of(graph, node);
-        add_scratch(out, largest, graph, node);
+        add_scratch(out, scratch, graph, node);
     }
-    for (const uint64_t bytes : largest) out.operand_bytes += bytes;
+    out.operand_bytes = scratch.bytes();
+    // A batch as it is read, and as the back end holds it.
+    for (const uint32_t v : {kTokensValue, kTargetsValue})
+        out.batch_bytes += 2 * sizeof(float) * graph.values[v].shape.count();
     out.macs_per_step = out.macs_per_micro_batch * program.run.micro_batches;
     out.macs_total = out.macs_per_step * program.run.steps;
     const bool images = program.data.kind == DataKind::images;
     out.tokens_per_step = uint64_t{program.run.micro_batches} * program.run.sequences *
                           (images ? 1 : program.data.sequence);
     return out;
+}
+
+Result<TrainingGraph, ProgramFault> checked_graph(const Program& program) {
+    auto valid = validate_program(program);
+    if (!valid) return unexpected(valid.error());
+    return derive_training_graph(program);
+}
+
+/// Time of a plan in multiply-adds; a pass over an element costs a CPU as much as so many.
+uint64_t work_of(const Plan& plan) {
+    constexpr uint64_t kMacsPerElement = 64;
+    return plan.macs_per_micro_batch + kMacsPerElement * plan.elements_per_micro_batch;
+}
+
+/// The first `parts` cuts of every `width`-th candidate.
+Cuts cuts_of(const Cuts& candidates, size_t width, size_t parts) {
+    Cuts out;
+    for (size_t p = 1; p <= parts; ++p) out.push_back(candidates[p * width - 1]);
+    return out;
+}
+
+}  // namespace
+
+uint64_t host_bytes(const Plan& plan, const HostUse& use) {
+    const uint64_t set = plan.gradient_bytes;
+    const uint64_t sums = 1 + static_cast<uint64_t>(std::bit_width(use.micro_batches) - 1);
+    // The model file at the end needs two sets more than a step does, a checkpoint three.
+    constexpr uint64_t kProgramBytes = 1 << 20;  // of our own code and tables, touched only then
+    return kProgramBytes + plan.state_bytes + sums * set + plan.arena_bytes + plan.operand_bytes +
+           plan.batch_bytes + use.threads * plan.head_bytes + (use.saves ? 3 : 2) * set;
+}
+
+Result<Plan, ProgramFault> plan(const Program& program, const Cuts& cuts) {
+    const auto training = checked_graph(program);
+    if (!training) return unexpected(training.error());
+    return plan_of(program, *training, cuts);
+}
+
+Result<Plan, ProgramFault> plan_within(const Program& program, const HostUse& use, uint64_t limit) {
+    const auto training = checked_graph(program);
+    if (!training) return unexpected(training.error());
+    const Cuts candidates = cut_candidates(*training);
+    Plan best = plan_of(program, *training, {});
+    const auto is_better = [&](const Plan& other) {
+        const uint64_t a = host_bytes(other, use), b = host_bytes(best, use);
+        if (a > limit || b > limit) return a < b;
+        return work_of(other) < work_of(best);
+    };
+    for (size_t width = 1; width <= candidates.size() && host_bytes(best, use) > limit; ++width)
+        for (size_t parts = 1; parts * width <= candidates.size(); ++parts) {
+            Plan other = plan_of(program, *training, cuts_of(candidates, width, parts));
+            if (is_better(other)) best = std::move(other);
+        }
+    return best;
 }
 
 }  // namespace trainyard::training

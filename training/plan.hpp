@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "training/program.hpp"
+#include "training/recompute.hpp"
 
 namespace trainyard::training {
 
@@ -35,14 +36,29 @@ struct Plan {
     uint64_t tokens_per_step = 0;           ///< images if the data is
     uint64_t elements_per_micro_batch = 0;  ///< read and written by all operators
     uint64_t operand_bytes = 0;             ///< quantised operands and rounding words
+    uint64_t batch_bytes = 0;               ///< input and targets
     uint64_t head_bytes = 0;                ///< scratch of one attention head, per thread
+    Cuts cuts;                              ///< of the forward pass; empty: nothing is recomputed
+    uint64_t recomputed_nodes = 0;          ///< operators of a micro-batch that run once more
+};
+
+/// With `cuts`, memory and work of a run that computes the parts before them twice.
+[[nodiscard]] Result<Plan, ProgramFault> plan(const Program& program, const Cuts& cuts = {});
+
+/// What a run on a host does besides computing.
+struct HostUse {
+    uint32_t micro_batches = 1;  ///< per step, of this process
+    unsigned threads = 1;
+    bool saves = false;  ///< writes checkpoints
 };
 
 /// Memory that training needs on a host, in bytes, beside the data: state, activations, operands,
-/// gradients and the partial sums of their tree; with `saves`, a checkpoint.
-[[nodiscard]] uint64_t host_bytes(const Plan& plan, uint32_t micro_batches, unsigned threads,
-                                  bool saves);
+/// gradients and the partial sums of their tree, and what is written at the end.
+[[nodiscard]] uint64_t host_bytes(const Plan& plan, const HostUse& use);
 
-[[nodiscard]] Result<Plan, ProgramFault> plan(const Program& program);
+/// Of the plans whose host_bytes are at most `limit`, one with the least work; if there is none,
+/// that with the least memory.
+[[nodiscard]] Result<Plan, ProgramFault> plan_within(const Program& program, const HostUse& use,
+                                                     uint64_t limit);
 
 }  // namespace trainyard::training

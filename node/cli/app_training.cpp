@@ -129,7 +129,9 @@ void add_data(CLI::App& app, Arguments& a) {
 
 void add_training(CLI::App& app, Arguments& a) {
     auto* train = command(
-        app, "train", "train here, without a chain", "trainyard train --data text.txt --out model",
+        app, "train", "train here, without a chain",
+        "trainyard train --data text.txt --out model\n"
+        "  trainyard train --data text.txt --memory 2G --dry-run",
         [&a] { return run_train(a.out, a.train); }, a);
     train->add_option("--data", a.train.data, "data set: text, or a file of `trainyard data`")
         ->required();
@@ -137,6 +139,11 @@ void add_training(CLI::App& app, Arguments& a) {
     train->add_option("--out", a.train.out, "folder for the model")->default_val("model");
     train->add_option("--seed", a.train.seed, "run seed, 32 bytes in hexadecimal");
     train->add_flag("--dry-run", a.train.dry_run, "say what memory and time it would take");
+    train
+        ->add_option("--memory", a.train.memory_bytes,
+                     "memory that the run may take, such as 2G: activations that do not fit are "
+                     "computed twice, with the same bits [no limit]")
+        ->transform(CLI::AsSizeValue(false));
     train
         ->add_option("--checkpoint-every", a.train.checkpoint_every,
                      "steps between checkpoints, from which the same command goes on; 0: none")

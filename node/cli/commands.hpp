@@ -76,6 +76,7 @@ struct TrainArgs {
     uint32_t threads = 1;
     bool no_cuda = false;
     bool dry_run = false;
+    uint64_t memory_bytes = 0;        ///< that the run may take; 0: no limit
     uint32_t checkpoint_every = 100;  ///< steps; 0: never
     TemplateArgs gpt;
 };

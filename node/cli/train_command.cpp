@@ -2,6 +2,10 @@
 // `trainyard train`, `eval` and `sample`: a run without a chain, its held-out loss, and text or
 // images from a model.
 #include <bit>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+#include <fstream>
 #include <tuple>
 
 #include <boost/json.hpp>
@@ -41,6 +45,14 @@ uint64_t own_memory(std::string_view field) {
     if (!text) return 0;
     const auto at = text->find(field);
     return at == std::string::npos ? 0 : std::stoull(text->substr(at + field.size())) * 1024;
+}
+
+/// The back end's self-test, which is over, counts neither in the forecast nor in the peak.
+void forget_self_test() {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+    std::ofstream("/proc/self/clear_refs") << "5";  // VmHWM starts anew, where the kernel allows
+#endif
 }
 
 /// Shows steps as a bar or as JSON lines.
@@ -121,19 +133,34 @@ private:
         const auto seed = args_.seed.empty() ? Hash{} : fixed_from_hex<Hash>(args_.seed);
         if (!seed) return unexpected(std::string("--seed must be 32 bytes in hexadecimal"));
         seed_ = *seed;
-        const auto plan = training::plan(program_);
-        if (!plan) return unexpected(training::to_text(plan.error()));
-        plan_ = *plan;
         backend_ = backend_for(program_, args_.threads, !args_.no_cuda);
-        forecast_ = own_memory("VmRSS:") +
-                    training::host_bytes(plan_, program_.run.micro_batches / processes,
-                                         args_.threads, saves());
-        return Done{};
+        forget_self_test();
+        return make_plan({program_.run.micro_batches / processes, args_.threads, saves()});
+    }
+
+    Result<Done, std::string> make_plan(const training::HostUse& use) {
+        const uint64_t before = own_memory("VmRSS:");
+        const uint64_t limit = args_.memory_bytes == 0 ? ~uint64_t{0} : args_.memory_bytes;
+        auto plan = training::plan_within(program_, use, limit - std::min(limit, before));
+        if (!plan) return unexpected(training::to_text(plan.error()));
+        plan_ = std::move(*plan);
+        forecast_ = before + training::host_bytes(plan_, use);
+        if (forecast_ <= limit) return Done{};
+        return unexpected(
+            "the run needs " + std::to_string(forecast_ / kMiB) +
+            " MiB even where activations are computed twice, more than the " +
+            std::to_string(limit / kMiB) +
+            " of --memory: make micro-batches smaller (--sequences) and more of them");
     }
 
     [[nodiscard]] bool saves() const {
         return is_first() && args_.checkpoint_every != 0 &&
                program_.run.steps > args_.checkpoint_every;
+    }
+
+    [[nodiscard]] std::string recompute_text() const {
+        if (plan_.recomputed_nodes == 0) return "";
+        return " (" + std::to_string(plan_.recomputed_nodes) + " operators of a step run twice)";
     }
 
     int describe() {
@@ -146,10 +173,11 @@ private:
                                                    {"totalSeconds", step * program_.run.steps},
                                                    {"backend", backend_->name()},
                                                    {"parameters", plan_.parameter_count},
+                                                   {"recomputedOperators", plan_.recomputed_nodes},
                                                    {"tokensPerStep", plan_.tokens_per_step}}));
         else
             out_.line("needs " + std::to_string(forecast_ / kMiB) + " MiB on " + backend_->name() +
-                      ", about " + std::to_string(step) + " s per step, " +
+                      recompute_text() + ", about " + std::to_string(step) + " s per step, " +
                       seconds_text(static_cast<uint64_t>(step * program_.run.steps)) + " for " +
                       std::to_string(program_.run.steps) + " steps");
         return kOk;
@@ -177,12 +205,12 @@ private:
     }
 
     Result<Done, std::string> train() {
-        auto engine = training::Engine::make(program_, *backend_, data_);
+        auto engine = training::Engine::make(program_, *backend_, data_, plan_.cuts);
         if (!engine) return unexpected(std::string(training::to_text(engine.error())));
         engine_ = std::make_unique<training::Engine>(std::move(*engine));
         out_.say("training on " + backend_->name() +
                  (crew_ ? " in " + std::to_string(crew_->size()) + " processes" : "") +
-                 ", memory " + std::to_string(forecast_ / kMiB) + " MiB");
+                 ", memory " + std::to_string(forecast_ / kMiB) + " MiB" + recompute_text());
         TrainReport report(out_, plan_, program_.run.steps);
         while (run_.state.step < program_.run.steps) {
             auto step = training::run_step(*engine_, run_.state, data_, crew_.get());

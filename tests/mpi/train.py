@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One training run in one, two and four processes, killed and resumed, and planned: the same bits.
+"""One training run in one, two and four processes, killed and resumed, planned, and with less memory: the same bits.
 
 usage: train.py PATH_OF_TRAINYARD [mpirun]
 """
@@ -13,13 +13,13 @@ import tempfile
 
 TRAINYARD = sys.argv[1]
 MPIRUN = sys.argv[2] if len(sys.argv) > 2 else None
-SHAPE = ["--layers", "2", "--width", "64", "--heads", "2", "--sequence", "32", "--micro-batches", "4",
-         "--sequences", "2", "--no-cuda"]
+SHAPE = ["--layers", "2", "--width", "64", "--heads", "2", "--sequence", "32", "--micro-batches", "4", "--no-cuda"]
 STEPS = 40
 
 
-def command(folder, data, *extra):
-    return [TRAINYARD, "--json", "train", "--data", data, "--out", folder, "--steps", str(STEPS), *SHAPE, *extra]
+def command(folder, data, *extra, steps=STEPS, sequences=2):
+    words = [TRAINYARD, "--json", "train", "--data", data, "--out", folder, *SHAPE, *extra]
+    return [*words, "--steps", str(steps), "--sequences", str(sequences)]
 
 
 def under_mpi(processes):
@@ -65,6 +65,21 @@ def check_kill_and_resume(folder, data, due):
     print("killed after step 25, resumed after step 20: the same bits")
 
 
+def check_memory(folder, data):
+    """Under a limit activations are computed twice, with the same bits; a limit that nothing meets is refused."""
+    wide = {"steps": 3, "sequences": 32}
+    free = result(command(folder / "wide", data, **wide))
+    limit = ["--memory", str(free["forecastBytes"] - 3_000_000)]
+    plan = result(command(folder / "none", data, *limit, "--dry-run", **wide))
+    assert plan["recomputedOperators"] > 0, plan
+    limited = result(command(folder / "limited", data, *limit, **wide))
+    assert limited["stateRoot"] == free["stateRoot"], "a limit of memory changed the bits"
+    assert limited["peakBytes"] < free["peakBytes"], f"{limited}, without a limit {free}"
+    code, out, err = run(command(folder / "none", data, "--memory", "1M"))
+    assert code != 0 and "more than the 1 of --memory" in err, f"{code}: {out}{err}"
+    print(f"{plan['recomputedOperators']} operators computed twice: the same bits, peak {limited['peakBytes']} for {free['peakBytes']}")
+
+
 def check_processes(folder, data, due):
     for processes in [2, 4]:
         got = result([*under_mpi(processes), *command(folder / f"of{processes}", data)])
@@ -85,6 +100,7 @@ def main():
         one = result(command(folder / "one", data))
         print(f"one process: {one['stateRoot']}, peak {one['peakBytes']} of {one['forecastBytes']} bytes forecast")
         check_kill_and_resume(folder, data, one["stateRoot"])
+        check_memory(folder, data)
         if MPIRUN:
             check_processes(folder, data, one["stateRoot"])
         else:

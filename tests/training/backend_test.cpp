@@ -39,9 +39,9 @@ TEST(backend, linear_and_its_gradient_equal_the_reference) {
 
 TEST(backend, attention_and_its_gradient_equal_the_reference) {
     // The last three have scores of several blocks.
-    const AttentionShape shapes[] = {
-        {1, 1, 1, 1},   {1, 2, 3, 5},   {2, 3, 17, 7},   {1, 1, 70, 33},
-        {3, 2, 33, 16}, {1, 2, 304, 8}, {1, 1, 411, 19}, {1, 1, 411, 19, false}};
+    const AttentionShape shapes[] = {{1, 1, 1, 1},    {1, 2, 3, 5},          {2, 3, 17, 7},
+                                     {1, 1, 70, 33},  {3, 2, 33, 16},        {1, 2, 304, 8},
+                                     {1, 1, 411, 19}, {1, 1, 411, 19, false}};
     for (const AttentionShape s : shapes)
         expect_same([s](Backend& b) {
             const size_t n = size_t{s.b} * s.t, d = size_t{s.h} * s.hd;

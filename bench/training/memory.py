@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Forecast of memory against the measured peak, without a limit and with the activations that do not fit computed twice.
+
+usage: memory.py [PATH_OF_TRAINYARD]
+
+Prints one row per run and ends with status 1 if a peak is more than 5 % from its forecast, or if a limit changes the bits.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+TRAINYARD = sys.argv[1] if len(sys.argv) > 1 else "build/release/bin/trainyard"
+TOLERANCE = 0.05
+STEPS = "3"
+
+# name, template and its options, limit as a share of the forecast without one
+RUNS = [
+    ("gpt L4 d128 T128 B16", ["gpt", "--layers", "4", "--width", "128", "--heads", "4", "--sequence", "128", "--sequences", "16"], 0.75),
+    ("gpt L8 d512 T256 B8", ["gpt", "--layers", "8", "--width", "512", "--heads", "8", "--sequence", "256", "--sequences", "8"], 0.85),
+    ("gpt L4 d256 T1024 B4", ["gpt", "--layers", "4", "--width", "256", "--heads", "4", "--sequence", "1024", "--sequences", "4"], 0.6),
+    ("cnn 16 channels B128", ["cnn", "--channels", "16", "--sequences", "128"], 0.9),
+    ("diffusion 16 channels B64", ["diffusion", "--channels", "16", "--sequences", "64"], 0.8),
+]
+
+
+def call(*words):
+    done = subprocess.run([TRAINYARD, "--json", *map(str, words)], capture_output=True, text=True, timeout=600)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, words))}: {done.stdout}{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    failed = False
+    print(f"{'program':28} {'limit':>9} {'forecast':>9} {'peak':>9}  difference  operators run twice")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        text, shapes = folder / "text", folder / "shapes.tyd"
+        text.write_text("".join(f"line {i * i % 977} of the yard\n" for i in range(50_000)))
+        call("data", "shapes", "--count", 4096, "--out", shapes)
+        for title, options, share in RUNS:
+            data = text if options[0] == "gpt" else shapes
+            program = folder / "program"
+            call("program", "new", *options, "--data", data, "--micro-batches", "1", "--steps", STEPS, "--out", program)
+            common = ["train", "--program", program, "--data", data, "--no-cuda", "--out", folder / "model"]
+            free = call(*common, "--dry-run")["memoryBytes"]
+            roots = set()
+            for limit in [0, int(free * share)]:
+                plan = call(*common, "--memory", limit, "--dry-run")
+                got = call(*common, "--memory", limit)
+                roots.add(got["stateRoot"])
+                difference = got["peakBytes"] / got["forecastBytes"] - 1
+                failed |= abs(difference) > TOLERANCE
+                mib = [f"{x / 2**20:.1f}" for x in (got["forecastBytes"], got["peakBytes"])]
+                print(f"{title:28} {f'{limit / 2**20:.1f}' if limit else 'none':>9} {mib[0]:>9} {mib[1]:>9}  {100 * difference:+9.1f} %"
+                      f"  {plan['recomputedOperators']}", flush=True)
+            if len(roots) != 1:
+                print(f"{title}: a limit changed the bits")
+                failed = True
+    print("within 5 %, the same bits" if not failed else "FAILED")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
