@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -230,6 +231,11 @@ struct Behind {
     BlockPtr block;
     Peer peer;  ///< who has them
 };
+/// A peer sent what nobody who follows the rules sends: refuse it, if it goes on so.
+struct Misbehaved {
+    Peer peer;
+    std::string_view why;
+};
 enum class Offence : uint8_t { two_notarize, two_finalize, nullify_and_finalize };
 /// Proof that `first.signer`, of the set of the votes' epoch, broke a rule (spec, section 6).
 struct Evidence {
@@ -258,7 +264,7 @@ struct Diverged {
 
 using Effect =
     std::variant<Persist, Forget, Send, Broadcast, SetTimer, Build, Execute, Certified, Finalized,
-                 ServeBlock, ServeBoundary, Behind, Evidence, GaveUp, Diverged>;
+                 ServeBlock, ServeBoundary, Behind, Misbehaved, Evidence, GaveUp, Diverged>;
 
 /// Where the machine stands, for status pages and tests.
 struct Standing {

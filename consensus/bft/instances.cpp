@@ -163,20 +163,21 @@ void Instances::gather(const Peer& from, const Scatter& part) {
     auto* relay = relay_of(epoch);
     const auto sender = relay ? relay->set().find_p2p_key(from) : std::nullopt;
     if (sender)
-        act_on(*relay, relay->on(*sender, part, current_view(epoch), is_leader(part, epoch)));
+        act_on(*relay, from, relay->on(*sender, part, current_view(epoch), is_leader(part, epoch)));
 }
 
 void Instances::gather(const Peer& from, const Shards& part) {
     auto* relay = relay_of(part.epoch);
     const auto sender = relay ? relay->set().find_p2p_key(from) : std::nullopt;
-    if (sender) act_on(*relay, relay->on(*sender, part, current_view(part.epoch)));
+    if (sender) act_on(*relay, from, relay->on(*sender, part, current_view(part.epoch)));
 }
 
 /// The own shards leave before the vote on them; what is complete goes on as a whole proposal.
-void Instances::act_on(const Relay& relay, Relay::Outcome outcome) {
+void Instances::act_on(const Relay& relay, const Peer& from, Relay::Outcome outcome) {
     const auto from_leader = [&](ValidatorIndex leader, Message message) {
         take(Received{relay.set().at(leader).p2p_key, std::move(message)});
     };
+    if (outcome.is_bad_gift) out_.push_back(Misbehaved{from, "shards that are not good"});
     if (outcome.forward) {
         // Who leads next waits for the body more than anybody else.
         const bool is_known = outcome.forward->epoch == epoch_;

@@ -55,7 +55,7 @@ private:
     [[nodiscard]] bool leads_early(ValidatorIndex who, View view);
     void gather(const Peer& from, const Scatter& part);
     void gather(const Peer& from, const Shards& part);
-    void act_on(const Relay& relay, Relay::Outcome outcome);
+    void act_on(const Relay& relay, const Peer& from, Relay::Outcome outcome);
     void scatter_large_proposals();
     void keep(const Peer& from, const Message& message);
     void keep_proposal(const Peer& from, const Message& message, Early& early);

@@ -286,6 +286,7 @@ Machine::Reading Machine::read_proposal(PendingProposal& proposal) {
         if (!follows_rules(proposal, *parent)) return Reading::invalid;
         proposal.examined = true;
     }
+    if (proposal.body == Body::refused) return Reading::invalid;
     if (!checks_.may_vote_for(header)) return Reading::wait;
     return read_ancestry(*parent, proposal.seal.view, proposal.leader);
 }

@@ -145,6 +145,7 @@ void Machine::repair() {
     answers_.clear();
     asked_views_.clear();
     behind_view_ = {};
+    std::erase_if(wanted_, [&](const auto& w) { return find_body(w.first) != nullptr; });
     for (auto& [hash, wanted] : wanted_) {
         const Peer holder = some_holder(hash, *wanted.source);
         if (std::exchange(wanted.is_due, true) && is_peer(holder))

@@ -94,7 +94,8 @@ struct Repropose {
 };
 
 /// A proposal without its body, as the leader sends it to one node: to a validator with the shards
-/// that it holds, to a follower with none. It is a Propose once the body is rebuilt.
+/// that it holds, which may vote for it then, to a follower with none. It is a Propose once the
+/// body is rebuilt.
 struct Scatter {
     Header header;
     std::vector<CertPtr> justification;

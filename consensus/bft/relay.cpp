@@ -40,7 +40,11 @@ Relay::Outcome Relay::on(ValidatorIndex from, const Scatter& message, View curre
     if (from != message.leader || !seal || seal->epoch != epoch_) return out;
     const Hash block = hash_header(message.header);
     auto* entry = admit(from, current, {seal->view, block});
-    if (entry == nullptr || entry->head) return out;
+    if (entry == nullptr || entry->is_done) return out;
+    // A second one counts where the first, meant for a follower, had no shards.
+    const bool is_late = entry->head && entry->head->commitment == message.commitment && self_ &&
+                         !entry->gifts.contains(*self_);
+    if (entry->head && !is_late) return out;
     entry->head = message;
     entry->head->shards.clear();
     std::erase_if(entry->gifts,
@@ -52,6 +56,8 @@ Relay::Outcome Relay::on(ValidatorIndex from, const Scatter& message, View curre
             out.head = entry->head;
         }
         entry->gifts.emplace(*self_, std::move(mine));
+    } else {
+        out.is_bad_gift = self_ && !message.shards.empty();
     }
     try_rebuild(*entry, out);
     return out;
@@ -64,7 +70,8 @@ Relay::Outcome Relay::on(ValidatorIndex from, const Shards& message, View curren
     if (entry == nullptr || entry->is_done || entry->gifts.contains(from)) return out;
     if (entry->head && entry->head->commitment != message.commitment) return out;
     Gift gift{message.commitment, message.shards};
-    if (!is_gift_of(from, gift)) return out;
+    out.is_bad_gift = !is_gift_of(from, gift);
+    if (out.is_bad_gift) return out;
     entry->gifts.emplace(from, std::move(gift));
     try_rebuild(*entry, out);
     return out;

@@ -40,6 +40,7 @@ public:
         std::optional<Scatter> head;
         std::optional<Propose> rebuilt;  ///< as the leader made it
         std::optional<Scatter> refused;  ///< the head of a block whose shards come from no body
+        bool is_bad_gift = false;        ///< the sender's shards are not its own, or not good
     };
     /// `from` is the authenticated sender, `current` this node's view. What breaks a rule is
     /// dropped, and so is what is far from that view. Only a leader's first block of a view is

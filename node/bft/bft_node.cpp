@@ -251,6 +251,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         parts.log.info("behind the others, catching up", {{"to", e.block->header.number}});
         if (options.on_behind) options.on_behind(e);
     }
+    void carry_out(const cb::Misbehaved& e) { parts.network.punish(e.peer, 25, e.why); }
     void carry_out(const cb::GaveUp& e) {
         count([&](BftCounters& c) { ++c.gave_up[static_cast<size_t>(e.cause)]; });
     }

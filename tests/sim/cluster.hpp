@@ -137,6 +137,7 @@ private:
     void on(unsigned node, const consensus::bft::ServeBlock& e);
     void on(unsigned node, const consensus::bft::ServeBoundary& e);
     void on(unsigned node, const consensus::bft::Behind& e);
+    void on(unsigned node, const consensus::bft::Misbehaved& e);
     void on(unsigned node, const consensus::bft::Evidence& e);
     void on(unsigned node, const consensus::bft::GaveUp& e);
     void on(unsigned node, const consensus::bft::Diverged& e);

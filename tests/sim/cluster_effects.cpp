@@ -272,6 +272,13 @@ void Cluster::sync(unsigned index) {
     deliver(index, cb::Synced{final_point(node)});
 }
 
+void Cluster::on(unsigned index, const cb::Misbehaved& e) {
+    for (const unsigned other : nodes_of(e.peer))
+        if (nodes_[index].honest() && nodes_[other].honest())
+            checker_->fail("node " + std::to_string(index) + " blames honest node " +
+                           std::to_string(other));
+}
+
 void Cluster::on(unsigned, const cb::Evidence& e) {
     checker_->on_evidence(e);
 }

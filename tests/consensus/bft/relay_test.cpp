@@ -134,7 +134,11 @@ TEST(relay, rejects_shards_that_the_sender_does_not_hold_or_that_are_not_good) {
     wrong = yard.shards_of(1);
     wrong.epoch = Epoch{3};
     bad.push_back(wrong);
-    for (const auto& message : bad) EXPECT_FALSE(relay.on(1, message, yard.view).rebuilt);
+    for (const auto& message : bad) {
+        const auto outcome = relay.on(1, message, yard.view);
+        EXPECT_FALSE(outcome.rebuilt);
+        EXPECT_EQ(outcome.is_bad_gift, message.epoch == yard.epoch) << "who sends them is to blame";
+    }
     EXPECT_FALSE(relay.on(kMany, yard.shards_of(1), yard.view).rebuilt);  // no validator
     // None of it shuts out the good ones.
     EXPECT_TRUE(yard.rebuilds_from_the_others(relay));
@@ -231,10 +235,36 @@ TEST(relay, a_commitment_to_no_body_costs_the_view_and_nothing_else) {
         ASSERT_TRUE(outcome.forward) << "each shard is good by itself";
         passed_on[to] = *outcome.forward;
     }
+    unsigned refused = 0;
     for (ValidatorIndex from = 1; from < kMany; ++from)
         if (from != Yard::kLeader) {
-            EXPECT_FALSE(relay.on(from, passed_on[from], yard.view).rebuilt);
+            const auto outcome = relay.on(from, passed_on[from], yard.view);
+            EXPECT_FALSE(outcome.rebuilt);
+            EXPECT_FALSE(outcome.is_bad_gift) << "they did not make them";
+            refused += outcome.refused ? 1 : 0;
         }
+    EXPECT_EQ(refused, 1u);
+}
+
+TEST(relay, only_the_first_block_of_the_leader_of_a_view_is_passed_on_and_spoken_of) {
+    Yard yard;
+    const auto strange = yard.relays[0].on(Yard::kLeader, yard.part(0), yard.view, false);
+    EXPECT_FALSE(strange.forward || strange.head);
+    const auto first = yard.relays[1].on(Yard::kLeader, yard.part(1), yard.view, true);
+    ASSERT_TRUE(first.forward && first.head);
+    EXPECT_TRUE(first.head->shards.empty());
+    auto second = yard.part(1);
+    second.header.gas_used = 1;
+    const auto again = yard.relays[1].on(Yard::kLeader, second, yard.view, true);
+    EXPECT_FALSE(again.forward || again.head);
+}
+
+TEST(relay, a_head_for_followers_does_not_shut_out_the_own_shards) {
+    Yard yard;
+    auto head = yard.part(0);
+    head.shards.clear();
+    EXPECT_FALSE(yard.relays[0].on(Yard::kLeader, head, yard.view, true).forward);
+    EXPECT_TRUE(yard.relays[0].on(Yard::kLeader, yard.part(0), yard.view, true).forward);
 }
 
 }  // namespace

@@ -146,6 +146,29 @@ TEST(shard_vote, rejects_shards_of_another_body_as_the_leaders_fault) {
     EXPECT_TRUE(votes_sent(certified, VoteKind::finalize).empty());
 }
 
+TEST(shard_vote, shards_of_no_body_that_come_before_their_view_are_not_voted_for_in_it) {
+    ShardScene s;
+    auto machine = s.machine(s.self);
+    (void)machine.step(Start{});
+    auto next = s.proposal(2);
+    next.justification.clear();
+    auto other = next;
+    other.block =
+        std::make_shared<BlockData>(BlockData{next.block->header, Bytes{7, 7}, next.block->hash});
+    for (const auto& [to, part] : s.relay(next.leader).scatter(other))
+        if (to == s.self) (void)hear(machine, next.leader, part);
+    for (const auto& [holder, part] : s.relay(next.leader).scatter(other))
+        if (holder != s.self && holder != kNoValidator)
+            (void)hear(machine, holder,
+                       Shards{{}, {2}, next.block->hash, part.commitment, part.shards});
+    EXPECT_EQ(machine.standing().view.value, 1u);
+    const auto effects =
+        hear(machine, 0, Cert{s.certificate(VoteKind::nullify, 1, s.others(s.self))});
+    EXPECT_EQ(machine.standing().view.value, 2u);
+    EXPECT_TRUE(votes_sent(effects, VoteKind::notarize).empty());
+    EXPECT_EQ(votes_sent(effects, VoteKind::nullify).size(), 1u);
+}
+
 TEST(shard_vote, rejects_a_scattered_block_of_one_who_does_not_lead_and_passes_nothing_on) {
     ShardScene s;
     auto machine = s.machine(s.self);
