@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "consensus/bft/bft.hpp"
+#include "consensus/bft/relay.hpp"
 #include "core/assert.hpp"
 #include "core/hash.hpp"
 #include "tests/sim/fake_keys.hpp"
@@ -66,6 +67,7 @@ public:
         params_.mini_epoch_length = 3;
         params_.block_interval_ms = 0;
         blocks_.push_back(cb::make_block(genesis, {}));
+        bodies_.insert(blocks_[0]->hash);  // it has none to be had
         final_ = {genesis, blocks_[0]->hash,
                   consensus::BeaconTrail(params_.mini_epoch_length, genesis.prev_randao), nullptr};
         restart();
@@ -157,7 +159,7 @@ private:
         for (uint64_t i = in_.below(3); i > 0; --i) out.push_back(certificate());
         return out;
     }
-    cb::Message proposal() {
+    cb::Propose proposal() {
         const auto& parent = *block();
         const auto leader = static_cast<unsigned>(1 + in_.below(kNodes - 1));
         Header header;
@@ -179,8 +181,26 @@ private:
         const auto index = set->find_address(keys_.validators[leader].address);
         return cb::Propose{made, justification(), index.value_or(0), {}};
     }
+    /// The machine's part of a proposal; the others' shards are there to be said later.
+    cb::Message scattered() {
+        const auto whole = proposal();
+        const auto seal = cb::decode_seal(whole.block->header.extra_data);
+        cb::Params params = params_;
+        params.whole_body_max_bytes = params.dispersal_set_min = 0;
+        const auto set = sets_.of_epoch(seal->epoch);
+        const bool is_spoiled = in_.below(4) == 0;
+        cb::Message own = whole;
+        for (auto& [to, part] : cb::Relay(seal->epoch, set, std::nullopt, params).scatter(whole)) {
+            if (is_spoiled && !part.shards.empty()) part.shards[0].data[0] ^= 1;
+            if (shards_.size() < kBlocksMax)
+                shards_.push_back(cb::Shards{seal->epoch, seal->view, whole.block->hash,
+                                             part.commitment, part.shards});
+            if (is_self(seal->epoch, to)) own = part;
+        }
+        return own;
+    }
     cb::Message other() {
-        switch (in_.below(5)) {
+        switch (in_.below(7)) {
             case 0: {
                 auto again = vote();
                 again.kind = cb::VoteKind::notarize;
@@ -193,6 +213,11 @@ private:
                 return cb::GetBlock{block()->hash};
             case 3:
                 return cb::BlockMessage{block()};
+            case 4:
+                return scattered();
+            case 5:
+                if (!shards_.empty()) return shards_[in_.below(shards_.size())];
+                [[fallthrough]];
             default:
                 return cb::Status{epoch(), view(), view(), {in_.below(9)}};
         }
@@ -245,6 +270,10 @@ private:
     void carry_out(const Effect&) {}
     void carry_out(const cb::Persist& e) {
         records_.push_back(e.record);
+        const auto record = cb::decode_message(e.record);
+        ASSERT(record.has_value());
+        if (const auto* block = std::get_if<cb::BlockMessage>(&*record))
+            bodies_.insert(block->block->hash);
         if (e.sync) durable_.insert(e.record);
     }
     void carry_out(const cb::Broadcast& e) {
@@ -275,6 +304,8 @@ private:
         };
         const auto [it, is_new] = votes_.emplace(slot(vote.kind), vote.block);
         ASSERT(it->second == vote.block);
+        // The body came first; what was persisted before a vote is durable when the vote is.
+        if (vote.kind == cb::VoteKind::finalize) ASSERT(bodies_.count(vote.block) > 0);
         if (vote.kind == cb::VoteKind::finalize)
             ASSERT(votes_.count(slot(cb::VoteKind::nullify)) == 0);
         if (vote.kind == cb::VoteKind::nullify)
@@ -292,6 +323,8 @@ private:
     std::unique_ptr<cb::Bft> machine_;
     std::vector<Bytes> records_;
     std::set<Bytes> durable_;
+    std::set<Hash> bodies_;
+    std::vector<cb::Shards> shards_;
     std::map<std::tuple<Epoch, View, cb::VoteKind>, Hash> votes_;
     std::optional<cb::Build> build_;
     std::vector<cb::BlockPtr> executing_;
