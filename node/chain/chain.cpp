@@ -150,6 +150,8 @@ Result<std::unique_ptr<Chain>, ChainError> Chain::open(state::Kv& kv, Options op
         return unexpected(ChainError{damage ? state::to_text(*damage) : "the head block is gone"});
     }
     impl->latest = head->hash;
+    // What the last block fixed goes with the next commit, and is lost where there was none.
+    if (impl->sets && head->height() > 0) impl->sets->on_final(Height{head->height()});
     impl->tree.set_final(std::move(head));
     return std::unique_ptr<Chain>(new Chain(std::move(impl)));
 }

@@ -41,12 +41,13 @@ void SnapshotMaker::serve() {
     for (;;) {
         changed_.wait(lock, [this] { return waiting_ || stops_; });
         if (stops_) return;
-        const auto tables = std::move(waiting_);
+        auto tables = std::move(waiting_);
         const uint64_t number = number_;
         is_busy_ = true;
         lock.unlock();
         const auto begun = std::chrono::steady_clock::now();
         make_({world_, *tables, number, stops_});
+        tables.reset();  // a frozen store keeps what was deleted since
         const auto took = std::chrono::steady_clock::now() - begun;
         lock.lock();
         changed_.wait_for(lock, kRests * took, [this] { return stops_.load(); });

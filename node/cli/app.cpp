@@ -143,7 +143,8 @@ std::string flag_names(const std::string& key) {
 void add_node(CLI::App& app, Arguments& a) {
     auto* node = command(
         app, "node", "run a node; with --keys it is a validator",
-        "trainyard node --genesis genesis.json --datadir data --keys keys",
+        "trainyard node --genesis genesis.json --datadir data --keys keys\n"
+        "trainyard node --genesis genesis.json --datadir data --sync state --trust 812:0x…",
         [&a] { return run_configured_node(a); }, a);
     node->add_option("--config", a.config_file, "TOML file; flags and TRAINYARD_* variables win");
     node->add_flag("--print-config", a.print_config, "print the effective settings and end");

@@ -382,6 +382,7 @@ rpc::NodeStatus Node::status() const {
         for (const auto index : waiting.missing)
             status.missing.push_back(validators.at(index).address);
     }
+    if (state_sync_) status.waits_for = state_sync_->progress().words();
     status.role = role();
     status.verifier = auditor_ ? auditor_->status().verifier : "none";
     if (setup_.keys) status.operator_address = *address_of(setup_.keys->account);
@@ -398,8 +399,7 @@ std::optional<rpc::SyncStatus> Node::syncing() const {
     }
     const auto progress = sync_->progress();
     if (!progress.is_catching_up) return std::nullopt;
-    return rpc::SyncStatus{first_height_, progress.finalised.value, progress.best_known.value, 0,
-                           0};
+    return rpc::SyncStatus{first_height_, progress.finalised.value, progress.best_known.value};
 }
 
 // --- running

@@ -51,8 +51,8 @@ public:
         /// The key of the store under which a boundary is kept.
         std::function<Bytes(Epoch)> boundary_key;
         StateLimits limits;
-        runtime::Duration answer_timeout{15'000};
-        std::function<void(End)> on_end;  ///< once, on the strand of the sync
+        runtime::Duration answer_timeout{60'000};  ///< four chunks at once, over a slow line
+        std::function<void(End)> on_end;           ///< once, on the strand of the sync
     };
     StateSync(Parts parts, Options options);
     ~StateSync();

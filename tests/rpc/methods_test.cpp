@@ -335,6 +335,10 @@ TEST(node_methods, tell_who_and_how) {
     EXPECT_FALSE(rpc.result("eth_syncing").as_bool());
     rpc.chain.sync = SyncStatus{1, 2, 3};
     EXPECT_EQ(text(rpc.result("eth_syncing").at("highestBlock")), "0x3");
+    EXPECT_FALSE(rpc.result("eth_syncing").as_object().contains("snapshotChunks"));
+    rpc.chain.sync = SyncStatus{0, 0, 64, 24, 7};
+    EXPECT_EQ(text(rpc.result("eth_syncing").at("snapshotChunks")), "0x18");
+    EXPECT_EQ(text(rpc.result("eth_syncing").at("snapshotChunksHere")), "0x7");
     EXPECT_EQ(text(rpc.result("eth_capabilities").at("head").at("number")), "0x0");
 }
 

@@ -375,6 +375,14 @@ TEST(chain, boundaries_can_be_proven_when_their_states_are_gone) {
     EXPECT_FALSE(chain->boundary({6})) << "not over yet";
 }
 
+TEST(chain, a_boundary_is_proven_also_where_the_node_ended_on_it) {
+    const auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    std::vector<uint64_t> unreadable;
+    EXPECT_FALSE(grow(*kv, network, 4, unreadable)->boundary({1})) << "comes with the next block";
+    EXPECT_TRUE(grow(*kv, network, 5, unreadable)->boundary({1}));
+}
+
 /// Waits for what another thread does.
 bool eventually(const std::function<bool()>& condition) {
     for (int i = 0; i < 500 && !condition(); ++i)
