@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A new node takes the state of an epoch's last block from its peers, is killed in the middle, goes on, and follows."""
+"""A new node takes the state of an epoch's last block from its peers, is killed twice meanwhile, goes on, and follows; so does a validator."""
 import json
 import random
 import re
+import shutil
 import time
+import urllib.request
 
 from harness import DEV, STAKING, RpcError, expect, expect_equal, free_ports, main, say, wait_until
 from network import Devnet, Node
@@ -95,6 +97,30 @@ def follows(net, node, height):
     say(f"it began at block {height} and follows at {top}")
 
 
+def a_validator_comes_back(net):
+    """Its chain is lost, its keys and votes are not: it takes a state, votes and leads again, over the end of an epoch."""
+    node = net.nodes[3]
+    expect_equal(node.process.stop(), 0, "exit code of node3")
+    shutil.rmtree(net.folder / "node-3" / "data" / "chain")
+    node.process.command += ["--sync", "state"]
+    node.process.start()
+    wait_until("node3 has the state", lambda: "state synced" in node.process.text(), 60)
+    began = number(line_of(node, "state synced"), "height")
+    wait_until("node3 answers", node.is_up, 30)
+    wait_until("node3 votes", lambda: node.rpc.finalised() > began and not node.rpc("admin_consensusState").get("whyNotVoting"), 60)
+    wait_until("node3 leads", lambda: metric(node, "trainyard_consensus_proposals_total") > 0, 60)
+    _, heights = net.wait_growth(net.nodes, 64 + 2, 60)
+    top = min(heights)
+    hashes = {each.rpc("eth_getBlockByNumber", hex(top), False)["hash"] for each in net.nodes}
+    expect_equal(len(hashes), 1, f"blocks at height {top}")
+    say(f"a validator took the state of block {began} and votes and leads at {top}")
+
+
+def metric(node, name):
+    with urllib.request.urlopen(node.url + "/metrics", timeout=10) as answer:
+        return float(re.search(rf"^{name} (\S+)", answer.read().decode(), re.M).group(1))
+
+
 def refuses_another_boundary(test, net, epoch):
     """The trusted one is not that of the peers: nothing is taken from them."""
     node = newcomer(test, net, "misled", "--trust", f"{epoch}:0x{'11' * 32}")
@@ -126,6 +152,8 @@ def run(test):
     follows_from = number(line_of(other, "state synced"), "height")
     wait_until("it follows", lambda: other.rpc.finalised() > follows_from, 60)
     refuses_another_boundary(test, net, 0)
+    expect(metric(net.nodes[0], "trainyard_snapshot_age_seconds") < 60, "the age of the newest snapshot")
+    a_validator_comes_back(net)
 
 
 if __name__ == "__main__":
