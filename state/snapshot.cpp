@@ -96,7 +96,6 @@ std::string no_manifest(std::string_view why) {
 
 /// Each header is the child of the one before, up to the block.
 std::optional<std::string> check_headers(const CheckedManifest& checked) {
-    if (checked.manifest.headers.size() > kSnapshotHeaders) return no_manifest("too many headers");
     std::optional<Hash> parent;
     for (const Bytes& encoded : checked.manifest.headers) {
         const auto header = decode_header(encoded);
@@ -136,14 +135,19 @@ Result<CheckedManifest, std::string> check_manifest(BytesView encoded) {
         m.block = in.bytes();
         m.receipts = in.bytes();
         m.certificate = in.bytes();
-        in.each([&](rlp::Fields& list) { m.headers.push_back(list.bytes()); });
-        in.each([&](rlp::Fields& list) { m.chunks.push_back(list.fixed<Hash>()); });
+        in.each([&](rlp::Fields& list) {
+            m.headers.push_back(list.bytes());
+            if (m.headers.size() > kSnapshotHeaders) list.fail(rlp::Error::bad_value);
+        });
+        in.each([&](rlp::Fields& list) {
+            m.chunks.push_back(list.fixed<Hash>());
+            if (m.chunks.size() > kChunksMax) list.fail(rlp::Error::bad_value);
+        });
     });
     if (!outer.finish()) return unexpected(no_manifest("it does not decode"));
     if (version != kVersion)
         return unexpected("the snapshot is of version " + std::to_string(version) +
                           ", this program reads " + std::to_string(kVersion));
-    if (m.chunks.size() > kChunksMax) return unexpected(no_manifest("it lists too much"));
     auto first = decode_block(m.first_block), block = decode_block(m.block);
     if (!first || !block) return unexpected(no_manifest("a block does not decode"));
     auto receipts = decode_receipts(m.receipts), old = decode_receipts(m.first_receipts);

@@ -43,7 +43,10 @@ std::optional<Boundary> decode_boundary(BytesView encoded) {
     outer.list([&](rlp::Fields& in) {
         header_bytes = in.bytes();
         certificate_bytes = in.bytes();
-        in.each([&](rlp::Fields& list) { out.witness.push_back(list.bytes()); });
+        in.each([&](rlp::Fields& list) {
+            out.witness.push_back(list.bytes());
+            if (out.witness.size() > kWitnessNodesMax) list.fail(rlp::Error::bad_value);
+        });
     });
     if (!outer.finish()) return std::nullopt;
     auto header = decode_header(header_bytes);

@@ -313,6 +313,7 @@ TEST(snapshot, rejects_manifests_that_do_not_hang_together) {
     EXPECT_TRUE(broken([](Manifest& m) { m.first_block = m.block; }));
     EXPECT_TRUE(broken([](Manifest& m) { m.receipts = {0xc0}; }));
     EXPECT_TRUE(broken([](Manifest& m) { m.headers[1].push_back(0); }));
+    EXPECT_TRUE(broken([](Manifest& m) { m.headers.assign(kSnapshotHeaders + 1, Bytes{}); }));
 }
 
 }  // namespace
