@@ -143,7 +143,8 @@ void Session::on_frame(Message message) {
         case Kind::goodbye:
             return close("goodbye: " + decode_goodbye(message.payload).value_or("no reason given"));
         case Kind::ping:
-            if (message.payload.size() != sizeof(uint64_t)) return leave("a ping of 8 bytes", true);
+            if (message.payload.size() != sizeof(uint64_t))
+                return leave("a ping has 8 bytes", true);
             if (take_tokens(Lane::votes, message.payload.size())) {
                 append_le(message.payload, setup_.clock.wall_ms());
                 send(Lane::votes, encode_frame(Kind::pong, 0, message.payload));
@@ -160,7 +161,7 @@ void Session::on_frame(Message message) {
 }
 
 void Session::on_pong(const Message& message) {
-    if (message.payload.size() != 2 * sizeof(uint64_t)) return leave("a pong of 16 bytes", true);
+    if (message.payload.size() != 2 * sizeof(uint64_t)) return leave("a pong has 16 bytes", true);
     if (load_le<uint64_t>(message.payload.data()) != ping_sent_at_ms_) return;
     round_trip_ms_ = now_ms() - ping_sent_at_ms_;
     // The peer read its clock half a round trip ago, as far as one can tell.

@@ -47,6 +47,7 @@ def run(test):
     expect("book" in sources.values(), f"the others are from the book: {sources}")
     net.wait_growth([node], 3)
     own = node.rpc("admin_nodeInfo")["id"]
+    expect_equal((test.folder / "new" / "nodekey").stat().st_mode & 0o077, 0, "rights of others on its key")
     expect(own in connected(net.nodes[1]), "the others see it")
     say("one seed led to all four")
     # Restarted without the seed it is the same node, and knows where the others are.
@@ -68,6 +69,10 @@ def run(test):
     wait_until("it finds them again by the seed", lambda: connected(node) == everybody, 30)
     say("a torn address book was begun anew")
     net.expect_agreement([*net.nodes, node])
+    (test.folder / "broken").mkdir()
+    (test.folder / "broken" / "nodekey").write_text("no key\n")
+    refused = test.cli("node", "--genesis", command[2], "--datadir", test.folder / "broken", code=1)
+    expect("nodekey: not a key; remove it" in refused.text, refused.text)
 
 
 if __name__ == "__main__":

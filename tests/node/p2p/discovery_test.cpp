@@ -199,6 +199,42 @@ TEST_F(finding, measures_how_far_clocks_differ) {
     EXPECT_LT(std::abs(*hub->net->clock_ahead_ms()), 1000) << "all have one machine's clock";
 }
 
+TEST_F(finding, believes_the_middle_of_its_peers_clocks) {
+    auto o = finding_options(1);
+    o.ping_interval = runtime::Duration(60'000);  // one ping each, at the beginning
+    const auto hub = start(o);
+    constexpr int64_t kHour_ms = 3'600'000;
+    std::vector<std::unique_ptr<RawPeer>> peers;
+    for (const int64_t ahead_ms : {int64_t{5000}, kHour_ms, int64_t{4000}}) {
+        auto& peer = *peers.emplace_back(
+            std::make_unique<RawPeer>(hub->net->port(), static_cast<uint8_t>(90 + peers.size())));
+        peer.greet();
+        auto ping = peer.read();
+        while (ping && ping->kind != Kind::ping) ping = peer.read();
+        ASSERT_TRUE(ping);
+        Bytes pong = ping->payload;
+        append_le(pong, static_cast<uint64_t>(static_cast<int64_t>(runtime_.clock().wall_ms()) +
+                                              ahead_ms));
+        peer.write(Kind::pong, 0, pong);
+    }
+    ASSERT_TRUE(eventually([&] { return hub->net->clock_ahead_ms().has_value(); }));
+    EXPECT_NEAR(static_cast<double>(*hub->net->clock_ahead_ms()), 5000, 900);
+}
+
+TEST_F(finding, a_pong_of_another_length_ends_the_connection) {
+    const auto node = start(finding_options(1));
+    for (const size_t size : {size_t{0}, size_t{8}, size_t{15}}) {
+        RawPeer peer(node->net->port(), static_cast<uint8_t>(90 + size));
+        peer.greet();
+        peer.write(Kind::pong, 0, Bytes(size));
+        EXPECT_EQ(peer.goodbye(), "a pong has 16 bytes");
+    }
+    RawPeer peer(node->net->port(), 120);
+    peer.greet();
+    peer.write(Kind::ping, 0, Bytes(16));  // its answer would not fit
+    EXPECT_EQ(peer.goodbye(), "a ping has 8 bytes");
+}
+
 /// hidden 10 behind sentry 1, hidden 11 behind sentry 2, and 3 in the open.
 TEST_F(finding, hidden_validators_hear_and_are_heard_through_their_sentries) {
     auto o1 = finding_options(1);
