@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A validator that talks to its two sentries alone votes and leads through them; nobody learns where it is."""
+import time
+
 from discovery import members, without_endpoints
 from harness import expect, expect_equal, free_ports, main, say, wait_until
 from network import Devnet, Node
@@ -17,45 +19,59 @@ def start_sentry(test, net, genesis, name, hidden):
 
 
 def stands_still(net, nodes, seconds=6):
-    """Heights that may still be on their way count as one; then nothing more comes."""
-    import time
+    """What was on its way has two seconds; then nothing more becomes final."""
     time.sleep(2)
     before = net.heights(nodes)
     time.sleep(seconds)
     return max(after - then for after, then in zip(net.heights(nodes), before)) == 0
 
 
+def hide_one(test, net, index):
+    """Every node's settings name a genesis without the endpoint of one; two sentries carry for that. Returns all three."""
+    hidden = members(net)[index]
+    # Folders have another order than the genesis, which is sorted by operator.
+    port = hidden["endpoint"].rsplit(":", 1)[1]
+    folders = [(net.folder / f"node-{i}" / "node.toml").read_text() for i in range(len(net.nodes))]
+    at = next(i for i, text in enumerate(folders) if f"port = {port}" in text)
+    genesis = without_endpoints(net, hidden["p2pKey"])
+    sentries = [start_sentry(test, net, genesis, f"sentry{i}", hidden["p2pKey"]) for i in range(2)]
+    for node in net.nodes:
+        node.process.command += ["--genesis", str(genesis)]
+    net.nodes[at].process.command += ["--p2p.sentries", ",".join(sentry.address for sentry in sentries)]
+    return hidden, net.nodes[at], sentries
+
+
+def votes(node):
+    return node.rpc("admin_consensusState")["whyNotVoting"] is None
+
+
+def led_by(node, operator, bytes_least=0):
+    """A final block of that leader, at least so large."""
+    for height in range(1, node.rpc.finalised() + 1):
+        block = node.rpc("eth_getBlockByNumber", hex(height), False)
+        if block["miner"] == operator.lower() and int(block["size"], 16) >= bytes_least:
+            return height
+    return None
+
+
 def run(test):
     net = Devnet(test)
-    hidden = members(net)[3]["p2pKey"]
-    # Keys and folders have another order than the genesis, which is sorted by operator.
-    keys = {member["p2pKey"]: member["endpoint"] for member in members(net)}
-    port = keys[hidden].rsplit(":", 1)[1]
-    at = next(i for i in range(4) if f"port = {port}" in (net.folder / f"node-{i}" / "node.toml").read_text())
-    genesis = without_endpoints(net, hidden)
-    sentries = [start_sentry(test, net, genesis, f"sentry{i}", hidden) for i in range(2)]
-    for i, node in enumerate(net.nodes):
-        node.process.command += ["--genesis", str(genesis)]
-        if i == at:
-            node.process.command += ["--p2p.sentries", ",".join(sentry.address for sentry in sentries)]
+    hidden, shy, sentries = hide_one(test, net, 3)
     net.start(heights=4)
-    shy, open_ones = net.nodes[at], [node for i, node in enumerate(net.nodes) if i != at]
-    wait_until("the hidden one votes", lambda: shy.rpc("admin_consensusState")["whyNotVoting"] is None, 60)
+    open_ones = [node for node in net.nodes if node is not shy]
+    wait_until("the hidden one votes", lambda: votes(shy), 60)
     expect_equal({peer["id"].removeprefix("0x") for peer in shy.rpc("admin_peers")},
                  {sentry.address.split("@")[0] for sentry in sentries}, "peers of the hidden one")
     for node in open_ones:
-        seen = wait_until("others reach it", lambda: [p for p in node.rpc("admin_peers") if p["id"] == hidden], 20)[0]
+        seen = wait_until("others reach it", lambda: [p for p in node.rpc("admin_peers") if p["id"] == hidden["p2pKey"]], 20)[0]
         expect_equal((seen["source"], seen["network"]["remoteAddress"]), ("carried", ""), "what others know of it")
-        expect(f":{port}" not in node.process.text(), "its port is in nobody's log")
+        expect(":" + hidden["endpoint"].rsplit(":", 1)[1] not in node.process.text(), "its port is in nobody's log")
     say("three validators know the fourth by its sentries alone")
     net.wait_growth(net.nodes, 10)  # past the views that it leaves out, since it may have voted in them before
     # With one of the others down, three votes are a quorum only if the hidden one's arrive.
     open_ones[0].process.kill()
     net.wait_growth([*open_ones[1:], shy], 20, 60)
-    operator = members(net)[3]["address"].lower()
-    led = lambda: any(open_ones[1].rpc("eth_getBlockByNumber", hex(h), False)["miner"] == operator
-                      for h in range(1, open_ones[1].rpc.finalised() + 1))
-    wait_until("it has led a block", led, 60, every=2)
+    wait_until("it has led a block", lambda: led_by(open_ones[1], hidden["address"]), 60, every=2)
     say("its votes made blocks final, and it led some")
     sentries[0].process.kill()
     net.wait_growth([*open_ones[1:], shy], 10, 60)
@@ -68,4 +84,5 @@ def run(test):
     net.expect_agreement([*open_ones[1:], shy, *sentries])
 
 
-main(run)
+if __name__ == "__main__":
+    main(run)
