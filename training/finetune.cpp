@@ -127,7 +127,6 @@ Result<Program, ProgramFault> bind_data(Finetune finetune, const DataSpec& data,
         program.data.stride = program.data.sequence;
     }
     RunOptions run = options.run;
-    run.recipe = program.recipe;
     set_run(program, run);
     auto valid = validate_program(program);
     if (!valid) return unexpected(valid.error());
