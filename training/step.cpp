@@ -213,6 +213,12 @@ struct Part {
     std::optional<EngineError> error;
 };
 
+/// One push may end several levels of the tree.
+void recycle_spares(Engine& engine, TreeSum& tree) {
+    for (auto spare = tree.take_spare(); !spare.empty(); spare = tree.take_spare())
+        engine.recycle(std::move(spare));
+}
+
 Part run_part(Engine& engine, const ModelState& state, BytesView data, uint32_t first,
               uint32_t count) {
     Part part;
@@ -233,12 +239,12 @@ Part run_part(Engine& engine, const ModelState& state, BytesView data, uint32_t 
             continue;
         }
         tree.push(std::move(unit->gradients));
-        engine.recycle(tree.take_spare());
+        recycle_spares(engine, tree);
     }
     if (is_node) {
         part.level = static_cast<uint32_t>(std::countr_zero(count));
         part.gradients.push_back(tree.take());
-        engine.recycle(tree.take_spare());
+        recycle_spares(engine, tree);
     }
     return part;
 }

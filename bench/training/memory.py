@@ -16,13 +16,14 @@ TRAINYARD = sys.argv[1] if len(sys.argv) > 1 else "build/release/bin/trainyard"
 TOLERANCE = 0.05
 STEPS = "3"
 
-# name, template and its options, limit as a share of the forecast without one
+# name, template and its options, micro-batches, limit as a share of the forecast without one
 RUNS = [
-    ("gpt L4 d128 T128 B16", ["gpt", "--layers", "4", "--width", "128", "--heads", "4", "--sequence", "128", "--sequences", "16"], 0.75),
-    ("gpt L8 d512 T256 B8", ["gpt", "--layers", "8", "--width", "512", "--heads", "8", "--sequence", "256", "--sequences", "8"], 0.85),
-    ("gpt L4 d256 T1024 B4", ["gpt", "--layers", "4", "--width", "256", "--heads", "4", "--sequence", "1024", "--sequences", "4"], 0.6),
-    ("cnn 16 channels B128", ["cnn", "--channels", "16", "--sequences", "128"], 0.9),
-    ("diffusion 16 channels B64", ["diffusion", "--channels", "16", "--sequences", "64"], 0.8),
+    ("gpt L4 d128 T128 B16", ["gpt", "--layers", "4", "--width", "128", "--heads", "4", "--sequence", "128", "--sequences", "16"], 1, 0.75),
+    ("gpt L8 d512 T256 B8", ["gpt", "--layers", "8", "--width", "512", "--heads", "8", "--sequence", "256", "--sequences", "8"], 1, 0.85),
+    ("gpt L4 d256 T1024 B4", ["gpt", "--layers", "4", "--width", "256", "--heads", "4", "--sequence", "1024", "--sequences", "4"], 1, 0.6),
+    ("gpt L4 d256 T128 B4 M8", ["gpt", "--layers", "4", "--width", "256", "--heads", "4", "--sequence", "128", "--sequences", "4"], 8, 0.9),
+    ("cnn 16 channels B128", ["cnn", "--channels", "16", "--sequences", "128"], 1, 0.9),
+    ("diffusion 16 channels B64", ["diffusion", "--channels", "16", "--sequences", "64"], 1, 0.8),
 ]
 
 
@@ -41,11 +42,12 @@ def main():
         text, shapes = folder / "text", folder / "shapes.tyd"
         text.write_text("".join(f"line {i * i % 977} of the yard\n" for i in range(50_000)))
         call("data", "shapes", "--count", 4096, "--out", shapes)
-        for title, options, share in RUNS:
+        for title, options, micro_batches, share in RUNS:
             data = text if options[0] == "gpt" else shapes
             program = folder / "program"
-            call("program", "new", *options, "--data", data, "--micro-batches", "1", "--steps", STEPS, "--out", program)
-            common = ["train", "--program", program, "--data", data, "--no-cuda", "--out", folder / "model"]
+            call("program", "new", *options, "--data", data, "--micro-batches", micro_batches, "--steps", STEPS, "--out", program)
+            threads = [] if micro_batches == 1 else ["--threads", 2, "--checkpoint-every", 2]
+            common = ["train", "--program", program, "--data", data, "--no-cuda", "--out", folder / "model", *threads]
             free = call(*common, "--dry-run")["memoryBytes"]
             roots = set()
             for limit in [0, int(free * share)]:
