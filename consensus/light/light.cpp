@@ -2,6 +2,8 @@
 // Boundary after boundary: certificate, then the set that votes two epochs later.
 #include "consensus/light/light.hpp"
 
+#include <array>
+
 #include "consensus/bft/verify.hpp"
 #include "consensus/staking/read_set.hpp"
 #include "core/rlp.hpp"
@@ -9,6 +11,8 @@
 
 namespace trainyard::consensus::light {
 namespace {
+
+constexpr uint64_t kEpochsOfGenesis = 2;  ///< whose set is that of genesis
 
 /// The set of `epoch` as the state below `state_root` names it; null where it names none that is
 /// one, which leaves the set before in force (docs/spec/consensus.md, section 13).
@@ -63,8 +67,9 @@ std::optional<std::vector<Bytes>> witness_of_sets(const state::NodeSource& nodes
     const state::RecordingNodes recording(nodes);
     const state::TrieView view(recording, state_root);
     // What the sets are does not matter here, nor that they are some: the client decides by itself.
-    (void)read_set(view, config, epoch + 1);
-    (void)read_set(view, config, epoch + 2);
+    for (const uint64_t later : {0, 1, 2})
+        if (const Epoch of = epoch + later; of.value >= kEpochsOfGenesis)
+            (void)read_set(view, config, of);
     return recording.witness();
 }
 
@@ -75,18 +80,26 @@ LightChain::Start LightChain::at_genesis(const bft::ChainIdentity& chain,
 }
 
 Result<LightChain::Start, LightError> LightChain::at_boundary(const ChainConfig& config,
-                                                              const bft::ChainIdentity& chain,
-                                                              const Header& header,
-                                                              const std::vector<Bytes>& witness) {
+                                                              const Start& genesis,
+                                                              const Boundary& boundary) {
+    const Header& header = boundary.header;
     if (header.number == 0 || header.number % config.epoch_length != 0)
         return unexpected(LightError::wrong_block);
     const Epoch epoch = epoch_of({header.number}, config.epoch_length);
-    auto current = named_set(witness, header.state_root, config, epoch + 1);
-    if (!current) return unexpected(current.error());
-    auto next = named_set(witness, header.state_root, config, epoch + 2);
-    if (!next) return unexpected(next.error());
-    if (!*current) return unexpected(LightError::no_set);
-    return Start{chain, epoch + 1, *current, *next ? *next : *current};
+    std::array<SetPtr, 3> sets;  // of this epoch and the two that follow
+    for (uint64_t i = 0; i < sets.size(); ++i) {
+        const Epoch of = epoch + i;
+        auto set = of.value < kEpochsOfGenesis
+                       ? Result<SetPtr, LightError>(genesis.current)
+                       : named_set(boundary.witness, header.state_root, config, of);
+        if (!set) return unexpected(set.error());
+        sets[i] = *std::move(set);
+    }
+    if (!sets[0] || !sets[1]) return unexpected(LightError::no_set);
+    const LightChain there(config, {genesis.chain, epoch, sets[0], sets[1]});
+    if (auto done = there.verify_final(header, boundary.certificate); !done)
+        return unexpected(done.error());
+    return Start{genesis.chain, epoch + 1, sets[1], sets[2] ? sets[2] : sets[1]};
 }
 
 Height LightChain::next_boundary() const {
@@ -128,7 +141,7 @@ std::string_view to_text(LightError error) {
         case LightError::incomplete_witness:
             return "the witness does not show the next validator set";
         case LightError::no_set:
-            return "the state names no validator set for the next epoch";
+            return "the state names no validator set for its epoch or the next";
     }
     return "unknown";
 }

@@ -40,7 +40,7 @@ enum class LightError {
     wrong_certificate,   ///< of another block or kind, or not signed by a quorum of the epoch's set
     witness_too_large,   ///< above kWitnessNodesMax or kWitnessSizeMax_bytes
     incomplete_witness,  ///< does not show the set of the epoch after the next
-    no_set,              ///< shows that the state names no set for the next epoch
+    no_set,              ///< shows that the state names no set for its epoch or the next
 };
 [[nodiscard]] std::string_view to_text(LightError error);
 
@@ -56,13 +56,12 @@ public:
         Epoch epoch;           ///< the first whose boundary is not known yet
         SetPtr current, next;  ///< sets of `epoch` and of the one after
     };
-    /// From a boundary whose header is trusted for another reason than its certificate. The state
-    /// after it names the sets of the two epochs that follow. Errors: wrong_block, and those of the
-    /// witness; after no_set another boundary will do.
+    /// From a boundary whose header is trusted for its hash. The state after it names the set that
+    /// signed it, against which its certificate is checked, and those of the two epochs that
+    /// follow. After no_set another boundary will do.
     [[nodiscard]] static Result<Start, LightError> at_boundary(const ChainConfig& config,
-                                                               const bft::ChainIdentity& chain,
-                                                               const Header& header,
-                                                               const std::vector<Bytes>& witness);
+                                                               const Start& genesis,
+                                                               const Boundary& boundary);
     /// `config` must outlive this.
     LightChain(const ChainConfig& config, Start start) : config_(&config), at_(std::move(start)) {}
     /// From genesis: its set votes in epochs 0 and 1.

@@ -97,6 +97,9 @@ struct StateSync::Impl : std::enable_shared_from_this<StateSync::Impl> {
     [[nodiscard]] std::vector<Bytes> saved_boundaries() const;
     [[nodiscard]] Result<Done, std::string> import_files(state::SnapshotReader& reader) const;
 
+    [[nodiscard]] cl::LightChain::Start genesis() const {
+        return cl::LightChain::at_genesis(options.identity, options.genesis_validators);
+    }
     [[nodiscard]] Epoch next_epoch() const {
         return light ? light->at().epoch : options.trust->epoch;
     }
@@ -131,9 +134,7 @@ void StateSync::Impl::begin() {
     if (auto made = folder.make(); !made) return fail(made.error());
     auto limits = options.limits;
     limits.chunks_max = std::min(limits.chunks_max, chunks_that_fit(options.folder));
-    if (!options.trust)
-        light.emplace(options.chain,
-                      cl::LightChain::at_genesis(options.identity, options.genesis_validators));
+    if (!options.trust) light.emplace(options.chain, genesis());
     auto judged = std::make_shared<Judged>();
     parts.runtime.offload(
         [me = shared_from_this(), judged] { *judged = me->judge(me->saved_boundaries(), false); },
@@ -271,8 +272,10 @@ Result<Done, std::string> StateSync::Impl::take_boundary(const cl::Boundary& fro
         return unexpected("epoch " + std::to_string(options.trust->epoch.value) +
                           " ends with block " + to_hex0x(hash_header(from_peer.header).bytes) +
                           " there, which is not the trusted one");
-    auto start = cl::LightChain::at_boundary(options.chain, options.identity, from_peer.header,
-                                             from_peer.witness);
+    if (consensus::boundary_of(options.trust->epoch, options.chain.epoch_length).value !=
+        from_peer.header.number)
+        return unexpected(std::string("the trusted block is not the last one of that epoch"));
+    auto start = cl::LightChain::at_boundary(options.chain, genesis(), from_peer);
     if (!start) return unexpected(std::string(cl::to_text(start.error())));
     light.emplace(options.chain, *std::move(start));
     return Done{};

@@ -190,9 +190,8 @@ TEST(light, rejects_witnesses_that_leave_something_out_or_are_of_another_state) 
 
 TEST(light, begins_at_a_trusted_boundary_and_follows) {
     const Scene scene;
-    const auto trusted = scene.boundary(4, kFirst, kSecond);
-    const auto start =
-        LightChain::at_boundary(scene.config, scene.chain, trusted.header, trusted.witness);
+    const auto start = LightChain::at_boundary(scene.config, scene.light().at(),
+                                               scene.boundary(4, kSecond, kSecond));
     ASSERT_TRUE(start);
     EXPECT_EQ(start->epoch, Epoch{5});
     LightChain light(scene.config, *start);
@@ -202,24 +201,36 @@ TEST(light, begins_at_a_trusted_boundary_and_follows) {
     EXPECT_TRUE(light.advance(scene.boundary(5, kSecond, kFirst)));
 }
 
-TEST(light, rejects_starts_that_are_no_boundary_or_name_no_set) {
+TEST(light, begins_at_the_first_boundary_with_the_set_of_genesis) {
     const Scene scene;
-    const auto good = scene.boundary(4, kFirst, kSecond);
-    const auto start = [&](const Header& header, const std::vector<Bytes>& witness) {
-        return LightChain::at_boundary(scene.config, scene.chain, header, witness);
+    const auto start = LightChain::at_boundary(scene.config, scene.light().at(),
+                                               scene.boundary(0, kFirst, kSecond));
+    ASSERT_TRUE(start);
+    EXPECT_EQ(start->current->all(), kFirst.set().all());
+    EXPECT_EQ(start->next->all(), kSecond.set().all());
+}
+
+TEST(light, rejects_starts_that_are_no_boundary_or_not_signed_or_name_no_set) {
+    const Scene scene;
+    const auto good = scene.boundary(4, kSecond, kSecond);
+    const auto fault = [&](const Boundary& boundary) {
+        const auto start = LightChain::at_boundary(scene.config, scene.light().at(), boundary);
+        return start ? std::nullopt : std::optional(start.error());
     };
-    auto header = good.header;
-    header.number = 0;
-    EXPECT_EQ(start(header, good.witness).error(), LightError::wrong_block);
-    header.number = 21;
-    EXPECT_EQ(start(header, good.witness).error(), LightError::wrong_block);
+    EXPECT_EQ(fault(good), std::nullopt);
+    auto bad = good;
+    bad.header.number = 0;
+    EXPECT_EQ(fault(bad), LightError::wrong_block);
+    bad.header.number = 21;
+    EXPECT_EQ(fault(bad), LightError::wrong_block);
+    EXPECT_EQ(fault(scene.boundary(4, kFirst, kSecond)), LightError::wrong_certificate);
     for (size_t i = 0; i < good.witness.size(); ++i) {
-        auto less = good.witness;
-        less.erase(less.begin() + static_cast<std::ptrdiff_t>(i));
-        EXPECT_EQ(start(good.header, less).error(), LightError::incomplete_witness) << i;
+        bad = good;
+        bad.witness.erase(bad.witness.begin() + static_cast<std::ptrdiff_t>(i));
+        EXPECT_EQ(fault(bad), LightError::incomplete_witness) << i;
     }
-    const auto broken = scene.boundary(4, kFirst, scene.state_with(Bytes{0x5f, 0x5f, 0xfd}));
-    EXPECT_EQ(start(broken.header, broken.witness).error(), LightError::no_set);
+    EXPECT_EQ(fault(scene.boundary(4, kFirst, scene.state_with(Bytes{0x5f, 0x5f, 0xfd}))),
+              LightError::no_set);
 }
 
 TEST(light, boundaries_have_one_encoding) {
