@@ -50,6 +50,10 @@ Result<bool, std::string> begins_with_state(const config::NodeConfig& config,
     if (!config.trust.empty() && !sync::trusted_boundary_from(config.trust))
         return unexpected("--trust '" + config.trust +
                           "' must be EPOCH:HASH, an epoch's number and the hash of its last block");
+    if (!is_empty(chain_store))
+        return unexpected("'" + config.datadir +
+                          "/chain' holds records and no chain, perhaps of an import that was cut "
+                          "off: remove that folder");
     return true;
 }
 
