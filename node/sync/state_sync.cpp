@@ -184,6 +184,7 @@ void StateSync::Impl::pump() {
 void StateSync::Impl::ask(const StateAsk& question) {
     Kind kind = Kind::get_snapshots;
     Bytes payload;
+    runtime::Duration timeout = options.answer_timeout;
     const auto index = static_cast<uint32_t>(question.index);
     switch (question.what) {
         case StateAsk::What::offers:
@@ -195,11 +196,12 @@ void StateSync::Impl::ask(const StateAsk& question) {
         case StateAsk::What::manifest:
         case StateAsk::What::chunk:
             kind = Kind::get_snapshot_part;
+            timeout = options.part_timeout;
             payload = p2p::encode_get_snapshot_part(
                 {question.id, question.what == StateAsk::What::manifest, index});
             break;
     }
-    parts.network.request(question.peer, kind, std::move(payload), options.answer_timeout, strand,
+    parts.network.request(question.peer, kind, std::move(payload), timeout, strand,
                           [weak = weak_from_this(), question](Answer answer) {
                               if (const auto me = weak.lock())
                                   me->on_answer(question, std::move(answer));

@@ -51,7 +51,8 @@ public:
         /// The key of the store under which a boundary is kept.
         std::function<Bytes(Epoch)> boundary_key;
         StateLimits limits;
-        runtime::Duration answer_timeout{60'000};  ///< four chunks at once, over a slow line
+        runtime::Duration part_timeout{60'000};    ///< four at once, over a slow line
+        runtime::Duration answer_timeout{15'000};  ///< of all else: who is silent delays the rest
         std::function<void(End)> on_end;           ///< once, on the strand of the sync
     };
     StateSync(Parts parts, Options options);
