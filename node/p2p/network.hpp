@@ -158,7 +158,8 @@ struct NetworkOptions {
     runtime::Duration backoff_min{250};
     runtime::Duration backoff_max{15'000};
     runtime::Duration discovery_interval{1'000};
-    runtime::Duration ask_interval{60'000};     ///< for addresses, while too few are known
+    runtime::Duration settle_time{2'000};    ///< of a connection, until its address counts as good
+    runtime::Duration ask_interval{60'000};  ///< for addresses, while too few are known
     runtime::Duration answer_interval{30'000};  ///< of one peer's questions for addresses
     runtime::Duration ban_time{600'000};        ///< of a configured peer: a tenth
     std::vector<Ban> bans;                      ///< still in force from earlier runs

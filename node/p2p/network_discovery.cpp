@@ -31,6 +31,7 @@ size_t Network::Impl::outbound_count() const {
 
 void Network::Impl::discover() {
     if (is_stopped) return;
+    note_settled();
     const AddressBook::Random draw = [this] { return random(); };
     const auto may_dial = [this](const PeerId& peer) {
         return peer != self && dials.count(peer) == 0 && sessions.count(peer) == 0 &&
@@ -74,20 +75,32 @@ void Network::Impl::dial_seed() {
     if (is_new && !scores.ban(seed.id, now_ms())) dial_once(seed, Source::seed);
 }
 
-/// A peer that was dialled is proven to be there; one that dialled us only says where it listens.
-void Network::Impl::note_address(const Session& session) {
+/// A peer that dialled us says where it listens; whom we dialled is asked whom else it knows.
+void Network::Impl::meet(const Session& session) {
     const PeerId& peer = session.peer();
-    if (hides() || is_secret(peer) || !session.ip()) return;
-    if (session.is_inbound()) {
-        const NodeAddress said{peer, *session.ip(), session.peer_hello().listen_port};
-        book.hear(said, *session.ip(), wall_s(), wall_s());
-        return;
+    if (hides()) return;
+    if (!session.is_inbound()) return ask_for_addresses(peer);
+    if (is_secret(peer) || !session.ip()) return;
+    const NodeAddress said{peer, *session.ip(), session.peer_hello().listen_port};
+    book.hear(said, *session.ip(), wall_s(), wall_s());
+}
+
+/// Whoever hangs up at once, as a node without free places does, has not answered.
+void Network::Impl::note_settled() {
+    const auto settle_ms = static_cast<uint64_t>(options.settle_time.count());
+    for (auto& [peer, dial] : dials) {
+        const auto found = sessions.find(peer);
+        if (dial.is_noted || found == sessions.end() || found->second->is_inbound()) continue;
+        if (now_ms() - found->second->ready_since_ms() < settle_ms) continue;
+        dial.is_noted = true;
+        note_answered(*found->second, dial);
+        if (dial.source != Source::seed) seed_failures = 0;
     }
-    const auto dialled = dials.find(peer);
-    if (dialled == dials.end()) return;
-    book.on_success({peer, *session.ip(), dialled->second.peer.endpoint.port}, wall_s());
-    if (dialled->second.source != Source::seed) seed_failures = 0;
-    ask_for_addresses(peer);
+}
+
+void Network::Impl::note_answered(const Session& session, const Dial& dial) {
+    if (is_secret(session.peer()) || !session.ip()) return;
+    book.on_success({session.peer(), *session.ip(), dial.peer.endpoint.port}, wall_s());
 }
 
 void Network::Impl::ask_for_addresses(const PeerId& peer) {
@@ -130,11 +143,9 @@ void Network::Impl::tell_addresses(const SessionPtr& session, uint64_t request_i
 
 void Network::Impl::save_book() {
     book_saved_at_ms = now_ms();
-    for (const auto& [peer, session] : sessions) {
-        const auto dialled = dials.find(peer);
-        if (session->is_inbound() || !session->ip() || is_secret(peer)) continue;
-        if (dialled == dials.end()) continue;
-        book.on_success({peer, *session->ip(), dialled->second.peer.endpoint.port}, wall_s());
+    for (const auto& [peer, dial] : dials) {
+        const auto found = sessions.find(peer);
+        if (dial.is_noted && found != sessions.end()) note_answered(*found->second, dial);
     }
     options.on_book(book.encode());
 }

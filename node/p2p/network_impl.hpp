@@ -45,7 +45,8 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
         Source source;
         runtime::Timer timer;
         unsigned failures = 0;
-        bool is_busy = false;  // between the start of an attempt and the end of what it gave
+        bool is_noted = false;  // this connection's address is in the book as one that answers
+        bool is_busy = false;   // between the start of an attempt and the end of what it gave
     };
     struct Pending {
         PeerId peer;
@@ -78,7 +79,9 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     void discover();
     void dial_once(const StaticPeer& peer, Source source);
     void dial_seed();
-    void note_address(const Session& session);
+    void meet(const Session& session);
+    void note_settled();
+    void note_answered(const Session& session, const Dial& dial);
     void ask_for_addresses(const PeerId& peer);
     void on_told(const PeerId& peer, const Answer& answer);
     void tell_addresses(const SessionPtr& session, uint64_t request_id);

@@ -169,6 +169,7 @@ void Network::Impl::dial(const PeerId& peer) {
         return to.timer.start(runtime::Duration(ban->left_ms + 1), [this, peer] { dial(peer); });
     }
     to.is_busy = true;
+    to.is_noted = false;
     const Endpoint& endpoint = to.peer.endpoint;
     resolver.async_resolve(
         endpoint.host, std::to_string(endpoint.port), Tcp::resolver::numeric_service,
@@ -278,7 +279,7 @@ void Network::Impl::came_up(const SessionPtr& session) {
     }
     if (was_carried) announce({peer, false, "it connects itself"});
     announce({peer, true, ""});
-    note_address(*session);
+    meet(*session);
     show_permits(session);
 }
 

@@ -19,6 +19,7 @@ NetworkOptions finding_options(uint8_t n) {
     auto o = options(n);
     o.discovery_interval = runtime::Duration(20);
     o.ask_interval = runtime::Duration(40);
+    o.settle_time = runtime::Duration(50);
     o.answer_interval = runtime::Duration(1);
     return o;
 }
@@ -158,6 +159,25 @@ TEST_F(finding, a_malformed_list_of_addresses_costs_points) {
         return peers.size() == 1 && peers[0].score < 80;
     }));
     EXPECT_THAT(node->net->peers()[0].last_problem, HasSubstr("malformed list of addresses"));
+}
+
+TEST_F(finding, a_node_that_turns_everybody_away_has_not_answered) {
+    auto full = finding_options(1);
+    full.inbound_max = 0;
+    const auto crowded = start(full);
+    auto o = finding_options(2);
+    AddressBook book(Hash{});
+    const uint64_t now_s = runtime_.clock().wall_ms() / 1000;
+    const Ip here = *ip_from("127.0.0.1");
+    ASSERT_TRUE(book.hear({id_of(1), here, crowded->net->port()}, here, now_s, now_s));
+    o.book = book;
+    o.settle_time = runtime::Duration(1000);
+    const auto node = start(o);
+    ASSERT_TRUE(eventually([&] { return node->net->book_counts().heard == 1; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    EXPECT_EQ(node->net->book_counts().tried, 0u);
+    EXPECT_FALSE(node->sees(1));
+    EXPECT_EQ(crowded->net->connected().size(), 0u);
 }
 
 TEST_F(finding, a_banned_peer_leaves_the_book) {
