@@ -316,9 +316,9 @@ Result<StepResult, EngineError> run_step(Engine& engine, ModelState& state, Byte
         crew != nullptr ? join_gradients(*crew, part, program) : std::move(part.gradients[0]);
     out.unit_loss_bits = std::move(part.loss_bits);
     out.unit_grad_roots = std::move(part.roots);
-    out.grad_root =
-        program.run.micro_batches == 1 ? out.unit_grad_roots[0]
-                                       : grad_root(out.gradients, engine.backend().pool());
+    out.grad_root = program.run.micro_batches == 1
+                        ? out.unit_grad_roots[0]
+                        : grad_root(out.gradients, engine.backend().pool());
     out.loss_bits = mean_of_losses(out.unit_loss_bits);
     auto update = apply_update(program, engine.backend(), state, out.gradients);
     if (!update) return unexpected(update.error());

@@ -28,7 +28,7 @@ build_bits() {
     for source in $sources; do
         object="$folder/$(echo "$source" | tr / _).o"
         objects="$objects $object"
-        (cd "$root" && $cache "$compiler" -std=c++20 "$@" -w -ffp-contract=off -I. $(flags_of "$source") \
+        (cd "$root" && $cache "$compiler" -std=c++20 -ffp-contract=off "$@" -w -I. $(flags_of "$source") \
             -c "$source" -o "$object")
     done
     "$compiler" ${link:-} $objects -o "$folder/bits" -lcrypto -lpthread $([ -z "$mpi" ] || mpicc --showme:link)

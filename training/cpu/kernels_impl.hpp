@@ -3,6 +3,7 @@
 #pragma once
 
 #include "training/cpu/kernels.hpp"
+#include "training/numerics/strict.hpp"
 
 namespace trainyard::training::cpu {
 namespace {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "training/numerics/strict.hpp"
+
 namespace trainyard::training {
 
 /// The binary32 value with these bits.
