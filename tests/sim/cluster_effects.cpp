@@ -96,6 +96,9 @@ bool Cluster::are_apart(unsigned from, unsigned to, const cb::Message& message) 
     if (const auto* cert = std::get_if<cb::Cert>(&message)) view = cert->certificate->view;
     if (const auto* proposal = std::get_if<cb::Propose>(&message))
         view = cb::decode_seal(proposal->block->header.extra_data)->view;
+    if (const auto* part = std::get_if<cb::Scatter>(&message))
+        view = cb::decode_seal(part->header.extra_data)->view;
+    if (const auto* shards = std::get_if<cb::Shards>(&message)) view = shards->view;
     if (view.value > groups.size()) return false;
     const uint32_t group = groups[view.value - 1];
     return (group >> from & 1) != (group >> to & 1);
