@@ -75,14 +75,18 @@ void Network::Impl::dial_seed() {
     if (is_new && !scores.ban(seed.id, now_ms())) dial_once(seed, Source::seed);
 }
 
-/// A peer that dialled us says where it listens; whom we dialled is asked whom else it knows.
+/// Whom we dialled is heard of there, and asked whom else it knows; who dialled us says where it
+/// listens.
 void Network::Impl::meet(const Session& session) {
     const PeerId& peer = session.peer();
     if (hides()) return;
-    if (!session.is_inbound()) return ask_for_addresses(peer);
-    if (is_secret(peer) || !session.ip()) return;
-    const NodeAddress said{peer, *session.ip(), session.peer_hello().listen_port};
-    book.hear(said, *session.ip(), wall_s(), wall_s());
+    const auto dialled = dials.find(peer);
+    const bool is_inbound = session.is_inbound() || dialled == dials.end();
+    const uint16_t port_there =
+        is_inbound ? session.peer_hello().listen_port : dialled->second.peer.endpoint.port;
+    if (!is_secret(peer) && session.ip())
+        book.hear({peer, *session.ip(), port_there}, *session.ip(), wall_s(), wall_s());
+    if (!is_inbound) ask_for_addresses(peer);
 }
 
 /// Whoever hangs up at once, as a node without free places does, has not answered.
