@@ -27,7 +27,7 @@ bool StatePlan::may_ask(const Peer& peer, uint64_t now_ms) const {
 std::vector<StateAsk> StatePlan::next(const std::vector<PublicKey>& connected, uint64_t now_ms) {
     for (auto& [id, peer] : peers_) peer.is_connected = false;
     for (const PublicKey& id : connected) peers_[id].is_connected = true;
-    if (!connected.empty() && !met_at_ms_) met_at_ms_ = now_ms;
+    if (!connected.empty()) hope(now_ms);
     std::erase_if(peers_, [](const auto& entry) {
         const Peer& peer = entry.second;
         return !peer.is_connected && !peer.is_bad && !peer.is_asked_for_offers &&
@@ -129,6 +129,22 @@ bool StatePlan::has_all_boundaries() const {
 
 // --- which snapshot
 
+bool StatePlan::may_take(const p2p::SnapshotOffer& offer) const {
+    const auto found = proven_.find(offer.height);
+    return found != proven_.end() && found->second == offer.block && offer.chunks > 0 &&
+           offer.chunks <= limits_.chunks_max && !rejected_.contains(offer.id);
+}
+
+/// Time that a target took which turned out to be a lie does not count.
+void StatePlan::hope(uint64_t now_ms) {
+    bool has_some = target_.has_value() || !hope_at_ms_;
+    for (const auto& [id, peer] : peers_)
+        if (peer.is_connected && !peer.is_bad)
+            has_some = has_some || std::any_of(peer.offers.begin(), peer.offers.end(),
+                                               [this](const auto& o) { return may_take(o); });
+    if (has_some) hope_at_ms_ = now_ms;
+}
+
 /// An offer says nothing that must be believed: its block is proven, and its chunks are compared
 /// with that block's state root in the end. The number of peers only keeps one liar's from being
 /// the first to be tried.
@@ -141,10 +157,7 @@ void StatePlan::choose_target(uint64_t now_ms) {
         if (!may_ask(peer, now_ms)) continue;
         std::set<Hash> own;
         for (const auto& offer : peer.offers) {
-            const auto found = proven_.find(offer.height);
-            if (found == proven_.end() || found->second != offer.block) continue;
-            if (offer.chunks == 0 || offer.chunks > limits_.chunks_max) continue;
-            if (rejected_.contains(offer.id) || !own.insert(offer.id).second) continue;
+            if (!may_take(offer) || !own.insert(offer.id).second) continue;
             ++votes[offer.id];
             offers.emplace(offer.id, offer);
         }
@@ -177,6 +190,7 @@ void StatePlan::watch_target(uint64_t now_ms) {
 
 void StatePlan::drop_target() {
     target_.reset();
+    hope_at_ms_.reset();
     ++round_;
     manifest_parts_ = manifest_parts_due_ = 0;
     is_asking_manifest_ = has_manifest_ = false;
@@ -197,7 +211,7 @@ std::vector<PublicKey> StatePlan::reject_target() {
 }
 
 bool StatePlan::is_hopeless(uint64_t now_ms) const {
-    return !target_ && met_at_ms_ && now_ms - *met_at_ms_ > limits_.patience_ms &&
+    return !target_ && hope_at_ms_ && now_ms - *hope_at_ms_ > limits_.patience_ms &&
            has_all_boundaries();
 }
 

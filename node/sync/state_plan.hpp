@@ -105,6 +105,8 @@ private:
     void ask_manifest(std::vector<StateAsk>& asks, uint64_t now_ms);
     void ask_chunks(std::vector<StateAsk>& asks, uint64_t now_ms);
     [[nodiscard]] bool has_all_boundaries() const;
+    [[nodiscard]] bool may_take(const p2p::SnapshotOffer& offer) const;
+    void hope(uint64_t now_ms);
     void choose_target(uint64_t now_ms);
     void watch_target(uint64_t now_ms);
     void drop_target();
@@ -119,7 +121,7 @@ private:
     std::set<Hash> rejected_;
     std::optional<Hash> preferred_;
     std::vector<PublicKey> liars_;
-    std::optional<uint64_t> met_at_ms_;  ///< when the first peer was there
+    std::optional<uint64_t> hope_at_ms_;  ///< since when nobody has had a snapshot to take
     std::optional<uint64_t> first_offer_at_ms_;
 
     std::optional<p2p::SnapshotOffer> target_;

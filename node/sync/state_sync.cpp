@@ -169,11 +169,11 @@ void StateSync::Impl::pump() {
     if (has_ended || is_importing) return;
     for (const PeerId& peer : plan.take_liars())
         lie(peer, "it offers a snapshot of a block that is not the final one");
+    for (const StateAsk& question : plan.next(parts.network.connected(), now_ms())) ask(question);
     if (plan.is_hopeless(now_ms())) {
         parts.log.warn("nobody offers a snapshot of a proven block; blocks are synced instead");
         return end(End::none_offered);
     }
-    for (const StateAsk& question : plan.next(parts.network.connected(), now_ms())) ask(question);
     take_target();
     if (plan.has_manifest_parts() && !is_judging) judge_manifest(manifest_bytes, false);
     if (plan.is_complete()) import();

@@ -301,5 +301,24 @@ TEST(state_plan, is_hopeless_only_when_peers_were_there_and_had_nothing) {
     EXPECT_TRUE(scene.plan.is_hopeless(scene.now_ms));
 }
 
+TEST(state_plan, is_not_hopeless_after_a_long_lie_while_another_has_a_snapshot) {
+    Scene scene(3);
+    const std::map<PublicKey, std::vector<p2p::SnapshotOffer>> offers{
+        {peer(1), {offer(1, 8)}}, {peer(2), {offer(1, 8)}}, {peer(3), {offer(2, 8)}}};
+    const auto manifest = scene.to_manifest(offers);
+    ASSERT_TRUE(manifest);
+    scene.give_manifest(*manifest, {});
+    EXPECT_TRUE(scene.plan.is_complete());
+    scene.now_ms += 10 * StateLimits{}.patience_ms;  // the import takes its time
+    (void)scene.plan.reject_target();
+    EXPECT_TRUE(scene.to_manifest(offers));
+    EXPECT_FALSE(scene.plan.is_hopeless(scene.now_ms));
+    EXPECT_EQ(scene.plan.target()->id, hash(2));
+    scene.now_ms += 10 * StateLimits{}.patience_ms;
+    (void)scene.plan.reject_target();
+    (void)scene.step(offers);
+    EXPECT_FALSE(scene.plan.is_hopeless(scene.now_ms)) << "others may still come";
+}
+
 }  // namespace
 }  // namespace trainyard::sync
