@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `trainyard train`, `eval` and `sample`: a run without a chain, its held-out loss, and text or
 // images from a model.
+#include <algorithm>
 #include <bit>
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -145,12 +146,19 @@ private:
         if (!plan) return unexpected(training::to_text(plan.error()));
         plan_ = std::move(*plan);
         forecast_ = before + training::host_bytes(plan_, use);
-        if (forecast_ <= limit) return Done{};
+        if (all_agree(forecast_ <= limit)) return Done{};
         return unexpected(
             "the run needs " + std::to_string(forecast_ / kMiB) +
             " MiB even where activations are computed twice, more than the " +
             std::to_string(limit / kMiB) +
             " of --memory: make micro-batches smaller (--sequences) and more of them");
+    }
+
+    /// Memory differs from process to process; all go on, or none.
+    [[nodiscard]] bool all_agree(bool mine) const {
+        if (!crew_) return mine;
+        const Bytes all = crew_->gather(Bytes{static_cast<uint8_t>(mine ? 1 : 0)});
+        return std::all_of(all.begin(), all.end(), [](uint8_t answer) { return answer == 1; });
     }
 
     [[nodiscard]] bool saves() const {

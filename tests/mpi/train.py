@@ -88,6 +88,8 @@ def check_processes(folder, data, due):
     code, out, err = run([*under_mpi(3), *command(folder / "of3", data)])
     assert code != 0 and "3 processes cannot share the 4 micro-batches" in err, f"{code}: {out}{err}"
     print("3 processes: refused")
+    code, out, err = run([*under_mpi(2), *command(folder / "of2", data, "--memory", "1M")])
+    assert code != 0 and "more than the 1 of --memory" in err, f"{code}: {out}{err}"
 
 
 def main():

@@ -158,8 +158,8 @@ void CpuBackend::multiply(float* c, Operand& a, Operand& b, ProductSize size,
         foresee_sums(args);
         before_product(args, attempt);
         const size_t fitting = kBytesOfA / std::max<size_t>(1, a.row_bytes()) / 16 * 16;
-        run_product(args, rows_per_task(size.m, std::clamp<size_t>(fitting, 16, 1024),
-                                        pool_.threads()));
+        run_product(args,
+                    rows_per_task(size.m, std::clamp<size_t>(fitting, 16, 1024), pool_.threads()));
         if (sums_ == due_sums_) return;
         ++repeated_;
     }
@@ -170,9 +170,8 @@ void CpuBackend::multiply(float* c, Operand& a, Operand& b, ProductSize size,
 void CpuBackend::foresee_sums(const ProductArgs& args) {
     constexpr size_t kGroupsPerTask = 64, kPanelsPerTask = 16;
     row_sums_.resize(args.groups * 4);
-    ranges(args.groups, kGroupsPerTask, [&](size_t first, size_t last) {
-        k_.row_sums(row_sums_.data(), args, first, last);
-    });
+    ranges(args.groups, kGroupsPerTask,
+           [&](size_t first, size_t last) { k_.row_sums(row_sums_.data(), args, first, last); });
     const size_t panels = (args.n + k_.panel - 1) / k_.panel;
     due_sums_.resize(panels * k_.panel);
     ranges(panels, kPanelsPerTask, [&](size_t first, size_t last) {
