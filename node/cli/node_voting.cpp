@@ -129,6 +129,7 @@ void NodeVoting::watch(Watch watch) {
     options.key = consensus_key_;
     options.listen_ms = kListenDeltas * parts_.setup.chain.delta_ms;
     options.is_new = knows_nothing_ && watch_->final_height == 0;
+    options.is_vouched_for = !parts_.config.doppelganger_check;
     options.newest = [this] { return newest(); };
     check_.emplace(std::move(options));
     strand_.post([this] { tick(); });
@@ -142,15 +143,14 @@ Doppelganger::Moment NodeVoting::moment() const {
 void NodeVoting::tick() {
     {
         const std::lock_guard lock(mutex_);
-        const bool checks = parts_.config.doppelganger_check;
-        settle(checks ? check_->update(moment()) : Doppelganger::State::clear);
+        settle(listens() ? check_->update(moment()) : Doppelganger::State::clear);
         if (state_ == Doppelganger::State::clear || state_ == Doppelganger::State::found) return;
     }
     timer_.start(kTick, [this] { tick(); });
 }
 
 void NodeVoting::hear(const p2p::PeerId& from, const cb::Message& message) {
-    if (!parts_.config.doppelganger_check) return;
+    if (!listens()) return;
     const std::lock_guard lock(mutex_);
     if (!check_) return;
     const auto now = moment();

@@ -55,6 +55,11 @@ private:
     [[nodiscard]] Result<Done, std::string> open_local();
     [[nodiscard]] Result<Done, std::string> open_remote();
     [[nodiscard]] std::optional<signer::Position> newest();
+    /// Who has no history of the key has to hear where the others stand, whatever the operator
+    /// vouches for: the key may have voted before in views that this node has not seen.
+    [[nodiscard]] bool listens() const {
+        return parts_.config.doppelganger_check || knows_nothing_;
+    }
     [[nodiscard]] signer::Doppelganger::Moment moment() const;
     void tick();
     void settle(signer::Doppelganger::State state);

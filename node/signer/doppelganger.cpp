@@ -66,7 +66,7 @@ void Doppelganger::hear(const PublicKey& from, const cb::Message& message, const
     note_peer(from, message, *moment.set);
     (void)update(moment);
     const auto self = moment.set->find_consensus_key(options_.key);
-    if (!self) return;
+    if (!self || options_.is_vouched_for) return;
     for (const auto& vote : votes_in(message, moment.epoch, *self)) {
         if (!is_anothers(vote)) continue;
         evidence_ = vote;
@@ -132,8 +132,9 @@ Doppelganger::State Doppelganger::update(const Moment& moment) {
     }
     if (state_ != State::listening) return state_;
     const bool all_new = chain_is_new_ && weight(*moment.set, true) >= quorum;
-    if (all_new || moment.now_ms - *listening_since_ms_ >= options_.listen_ms)
-        state_ = State::clear;
+    if (!all_new && moment.now_ms - *listening_since_ms_ < options_.listen_ms) return state_;
+    state_ = State::clear;
+    chain_is_new_ = all_new;
     return state_;
 }
 

@@ -31,6 +31,9 @@ public:
         /// Nothing was ever signed or finalized here: if all who are heard say the same of the
         /// chain, there is nothing to listen for.
         bool is_new = false;
+        /// The operator vouches that no other machine has the key: votes of it are older ones, and
+        /// only where the others stand matters.
+        bool is_vouched_for = false;
         /// The newest position that the signing database knows.
         std::function<std::optional<Position>()> newest;
     };

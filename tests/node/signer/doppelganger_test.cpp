@@ -32,8 +32,8 @@ struct Scene {
             std::move(*consensus::ValidatorSet::make(std::move(all))));
     }
     Doppelganger check(bool is_new = false) {
-        return Doppelganger(
-            {test_chain(), *public_key(secret(21)), kListenMs, is_new, [this] { return newest; }});
+        return Doppelganger({test_chain(), *public_key(secret(21)), kListenMs, is_new, false,
+                             [this] { return newest; }});
     }
     Doppelganger::Moment at(uint64_t now_ms) const { return {now_ms, {}, set}; }
     /// A message of the validator with this index, or of a stranger.
@@ -73,6 +73,22 @@ TEST(doppelganger, listens_once_a_quorum_is_heard_and_then_for_its_time) {
     EXPECT_EQ(by_votes.update(s.at(1)), State::listening);
     EXPECT_EQ(by_votes.beyond_old_votes(*s.set), (Position{{0}, {72}}));
     EXPECT_EQ(by_votes.update(s.at(kListenMs)), State::clear);
+    EXPECT_FALSE(by_votes.is_chain_new()) << "nobody has said so";
+}
+
+TEST(doppelganger, votes_of_a_key_that_is_vouched_for_are_old_ones) {
+    Scene s;
+    s.newest = Position{};
+    Doppelganger check(
+        {test_chain(), *public_key(secret(21)), kListenMs, true, true, [&] { return s.newest; }});
+    s.hear(check, 0, s.signed_vote(1, 60), 0);
+    s.hear(check, 0, Scene::status(61, 40), 0);
+    EXPECT_EQ(check.update(s.at(kListenMs)), State::connecting);
+    s.hear(check, 2, Scene::status(60, 40), 0);
+    EXPECT_EQ(check.update(s.at(kListenMs - 1)), State::listening);
+    EXPECT_EQ(check.update(s.at(kListenMs)), State::clear);
+    EXPECT_FALSE(check.is_chain_new());
+    EXPECT_EQ(check.beyond_old_votes(*s.set), (Position{{0}, {62}}));
 }
 
 TEST(doppelganger, a_chain_where_nobody_has_a_final_block_needs_no_listening) {
