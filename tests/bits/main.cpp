@@ -70,7 +70,8 @@ std::vector<Case> all_cases(uint32_t steps) {
 Case matrix_case(const std::string& name, uint32_t steps) {
     if (name == "gpt") {
         GptOptions o = small_options();
-        o.width = 32, o.sequence = 16, o.micro_batches = 4, o.sequences = 1, o.steps = steps;
+        // More rows and columns than lanes, so that the order of every sum matters.
+        o.width = 20, o.sequence = 36, o.micro_batches = 4, o.sequences = 1, o.steps = steps;
         return {name, *make_gpt(o), make_text(o.data_bytes), steps, ""};
     }
     ImageOptions o = image_options(steps);

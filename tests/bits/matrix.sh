@@ -1,7 +1,7 @@
 #!/bin/sh
 # One final state root per program over compilers, levels, paths, threads and MPI processes: prints a
 # table with one row per combination, then "one hash" or "differs". Rows already in FOLDER/rows are not
-# computed again, so that a broken run goes on; remove that file after a change of the code.
+# computed again, so that a broken run goes on; remove FOLDER after a change of the code.
 # usage: matrix.sh [FOLDER [STEPS]]
 set -eu
 . "$(dirname "$0")/build.sh"
@@ -31,16 +31,17 @@ row() { # compiler, level, path, threads, ranks
 
 printf '%-8s %-14s %-7s %-12s %-13s  %-16s  %-16s  %-16s  %s\n' compiler level path threads processes gpt mlp cnn diffusion
 cat "$rows"
-for level in -O3 -O2 -march=native -O0; do
-    for compiler in g++ clang++; do
-        command -v $compiler >/dev/null || continue
-        flags=$level
-        [ "$level" = -march=native ] && flags="-O3 -march=native"
-        build_bits "$out/$compiler$level" $compiler $flags
-        for path in avx512 avx2 scalar avxvnni; do
-            "$out/$compiler$level/bits" root mlp 1 $path 1 >/dev/null || continue # not on this machine
-            for threads in 1 2; do
-                for ranks in 1 ${mpi:+2 4}; do row $compiler "$level" $path $threads $ranks; done
+# One thread and one process everywhere comes first, so that a short run has seen all code.
+for shape in "1 1" "2 1" ${mpi:+"1 2" "1 4" "2 2" "2 4"}; do
+    for level in -O3 -O2 -march=native -O0; do
+        for compiler in g++ clang++; do
+            command -v $compiler >/dev/null || continue
+            flags=$level
+            [ "$level" = -march=native ] && flags="-O3 -march=native"
+            [ -x "$out/$compiler$level/bits" ] || build_bits "$out/$compiler$level" $compiler $flags
+            for path in avx512 avxvnni avx2 scalar; do
+                "$out/$compiler$level/bits" root mlp 1 $path 1 >/dev/null || continue # not on this machine
+                row $compiler "$level" $path $shape
             done
         done
     done
