@@ -28,12 +28,12 @@ public:
             std::memcpy(&limb, key.data() + at, std::min(sizeof(limb), N - at));
             h = fold(h ^ limb);
         }
-        return h;
+        return fold(h);  // the last limb has gone through one product only
     }
     size_t operator()(const Uint256& key) const {
         uint64_t h = secret_.start;
         for (const uint64_t limb : key.limbs) h = fold(h ^ limb);
-        return h;
+        return fold(h);
     }
 
 private:
