@@ -90,15 +90,8 @@ def cycle(net, final, draw):
     final.expect_kept(victim)
 
 
-def wait_voting(net):
-    """A node without a signing history that joins a running chain listens first, and then leaves the next views out."""
-    for node in net.nodes:
-        wait_until(f"{node.process.name} votes", lambda: node.rpc("admin_consensusState")["whyNotVoting"] is None, 60)
-    net.wait_growth(net.nodes, 4)
-
-
 def one_of_four(net, final):
-    wait_voting(net)
+    net.wait_voting()
     net.nodes[3].process.kill()
     begin = time.monotonic()
     net.wait_growth(net.nodes[:3], 5, 60)
@@ -110,7 +103,7 @@ def one_of_four(net, final):
 
 def two_of_four(net, final):
     alive, dead = net.nodes[:2], net.nodes[2:]
-    wait_voting(net)
+    net.wait_voting()
     net.wait_growth(net.nodes, 3, 90)
     for node in dead:
         node.process.kill()
@@ -132,7 +125,7 @@ def two_of_four(net, final):
 
 def run(test):
     net = Devnet(test).start()
-    wait_voting(net)
+    net.wait_voting()
     load, final, draw = Load(test, net), Final(), random.Random(CYCLES)
     begin = time.monotonic()
     for number in range(1, CYCLES + 1):

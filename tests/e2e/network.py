@@ -53,8 +53,18 @@ class Devnet:
         for node in self.nodes:
             wait_until(f"{node.process.name} answers", node.is_up, 30)
         wait_until(f"height {heights} is final", lambda: self.rpc.finalised() >= heights, 60)
+        if any("listens for other users" in node.process.text() for node in self.nodes):
+            self.wait_voting()  # one was so late that the others had begun
         say(f"{len(self.nodes)} validators, height {self.rpc.finalised()} is final")
         return self
+
+    def wait_voting(self):
+        """A node without a signing history that joins a running chain listens first, and then leaves the next views out: until
+        these are over nobody else may fail."""
+        for node in self.nodes:
+            wait_until(f"{node.process.name} votes",
+                       lambda: node.rpc("admin_consensusState")["whyNotVoting"] is None, 60)
+        self.wait_growth(self.nodes, 4)
 
     def provider(self, name, account, *flags):
         process = self.test.process(
