@@ -112,6 +112,38 @@ struct Avx2Vectors {
                              _mm256_extracti128_si256(rows[i], 1));
         }
     }
+
+    /// Adds the columns of a block of products to the sums that its check compares.
+    template <size_t kRows, size_t N>
+    static void add_sums(uint32_t* sums, const I (&acc)[kRows][N]) {
+#pragma GCC unroll 3
+        for (size_t j = 0; j < N; ++j) {
+            auto* at = reinterpret_cast<__m256i*>(sums + j * W);
+            I sum = _mm256_loadu_si256(at);
+#pragma GCC unroll 4
+            for (size_t r = 0; r < kRows; ++r) sum = add_int(sum, acc[r][j]);
+            _mm256_storeu_si256(at, sum);
+        }
+    }
+    /// Scales the block at (m, n) and writes its first `rows` rows, as far as C goes.
+    template <size_t kRows, size_t N>
+    static void finish(const I (&acc)[kRows][N], const ProductArgs& args, size_t m, size_t n,
+                       size_t rows) {
+        const F alpha = set1(args.alpha != nullptr ? *args.alpha : 1.0F);  // times 1 is exact
+#pragma GCC unroll 3
+        for (size_t j = 0; j < N; ++j) {
+            const size_t col = n + j * W;
+            const size_t some = args.n - col < W ? args.n - col : W;
+            const F sb = load(args.sb + col, some);
+            float* c = args.c + m * args.c_stride + col;
+#pragma GCC unroll 4
+            for (size_t r = 0; r < kRows; ++r) {
+                if (r >= rows) break;
+                const F value = mul(mul(_mm256_cvtepi32_ps(acc[r][j]), set1(args.sa[m + r])), sb);
+                store(c + r * args.c_stride, mul(value, alpha), some);
+            }
+        }
+    }
 };
 
 }  // namespace

@@ -106,30 +106,8 @@ struct Avx2 : Avx2Vectors {
             }
             a += kPanel * 4;
         }
-        if (args.column_sums != nullptr)
-#pragma GCC unroll 2
-            for (size_t j = 0; j < N; ++j) {
-                auto* at = reinterpret_cast<__m256i*>(args.column_sums + n + j * kPanel);
-                I sum = _mm256_loadu_si256(at);
-#pragma GCC unroll 4
-                for (size_t r = 0; r < kRows; ++r) sum = add_int(sum, acc[r][j]);
-                _mm256_storeu_si256(at, sum);
-            }
-        const float* sa = args.sa + m;
-        const F alpha = set1(args.alpha != nullptr ? *args.alpha : 1.0F);  // times 1 is exact
-#pragma GCC unroll 2
-        for (size_t j = 0; j < N; ++j) {
-            const size_t col = n + j * kPanel;
-            const size_t some = args.n - col < kPanel ? args.n - col : kPanel;
-            const F sb = load(args.sb + col, some);
-            float* c = args.c + m * args.c_stride + col;
-#pragma GCC unroll 4
-            for (size_t r = 0; r < kRows; ++r) {
-                if (r >= rows) break;
-                const F value = mul(mul(_mm256_cvtepi32_ps(acc[r][j]), set1(sa[r])), sb);
-                store(c + r * args.c_stride, mul(value, alpha), some);
-            }
-        }
+        if (args.column_sums != nullptr) add_sums(args.column_sums + n, acc);
+        finish(acc, args, m, n, rows);
     }
 };
 

@@ -273,34 +273,8 @@ struct AvxVnni : Avx2Vectors {
             }
             a += kGroupBytes;
         }
-        if (args.column_sums != nullptr)
-#pragma GCC unroll 3
-            for (size_t j = 0; j < N; ++j) {
-                uint32_t* at = args.column_sums + n + j * kPanel;
-                I sum = load_bytes(at);
-#pragma GCC unroll 4
-                for (size_t r = 0; r < kRows; ++r) sum = add_int(sum, acc[r][j]);
-                store_bytes(at, sum);
-            }
-        finish<N>(acc, args, m, n, rows);
-    }
-    template <size_t N>
-    static void finish(const I (&acc)[kRows][N], const ProductArgs& args, size_t m, size_t n,
-                       size_t rows) {
-        const F alpha = set1(args.alpha != nullptr ? *args.alpha : 1.0F);  // times 1 is exact
-#pragma GCC unroll 3
-        for (size_t j = 0; j < N; ++j) {
-            const size_t col = n + j * kPanel;
-            const size_t some = args.n - col < kPanel ? args.n - col : kPanel;
-            const F sb = load(args.sb + col, some);
-            float* c = args.c + m * args.c_stride + col;
-#pragma GCC unroll 4
-            for (size_t r = 0; r < kRows; ++r) {
-                if (r >= rows) break;
-                const F value = mul(mul(_mm256_cvtepi32_ps(acc[r][j]), set1(args.sa[m + r])), sb);
-                store(c + r * args.c_stride, mul(value, alpha), some);
-            }
-        }
+        if (args.column_sums != nullptr) add_sums(args.column_sums + n, acc);
+        finish(acc, args, m, n, rows);
     }
 };
 
