@@ -33,6 +33,17 @@ Ip ip_at(BytesView from) {
     return ip;
 }
 
+/// Whose places the address may take: those of its group. What lies in the own network or machine
+/// counts alone, since only neighbours can tell of it, and all of it is one group.
+Bytes owner_of(const NodeAddress& address) {
+    Bytes owner;
+    if (reach_of(address.ip) == Reach::internet)
+        append(owner, group_of(address.ip));
+    else
+        put_address(owner, address);
+    return owner;
+}
+
 /// Takes its bytes off `from`, which has enough.
 std::optional<NodeAddress> take_address(BytesView& from) {
     NodeAddress out{*fixed_from<PublicKey>(from.first(33)), ip_at(from.subspan(33, 16)),
@@ -78,7 +89,8 @@ uint64_t AddressBook::keyed(std::initializer_list<BytesView> parts) const {
 }
 
 AddressBook::Place AddressBook::new_place(const NodeAddress& address, const Ip& source) const {
-    const auto group = group_of(address.ip), from = group_of(source);
+    const Bytes group = owner_of(address);
+    const auto from = group_of(source);
     const uint8_t nth =
         static_cast<uint8_t>(keyed({as_bytes("N"), group, from}) % kNewBucketsOfSource);
     const auto bucket =
@@ -92,7 +104,7 @@ AddressBook::Place AddressBook::new_place(const NodeAddress& address, const Ip& 
 AddressBook::Place AddressBook::tried_place(const NodeAddress& address) const {
     Bytes whole;
     put_address(whole, address);
-    const auto group = group_of(address.ip);
+    const Bytes group = owner_of(address);
     const uint8_t nth = static_cast<uint8_t>(keyed({as_bytes("T"), whole}) % kTriedBucketsOfGroup);
     const auto bucket =
         static_cast<Place>(keyed({as_bytes("t"), group, BytesView(&nth, 1)}) % kTriedBuckets);

@@ -89,6 +89,18 @@ TEST(address_book, one_network_cannot_fill_either_table) {
     EXPECT_LE(book.new_count() + book.tried_count(), 9 * AddressBook::kBucketPlaces);
 }
 
+TEST(address_book, one_network_of_ones_own_fits) {
+    auto book = make_book();
+    size_t taken = 0;
+    for (uint32_t n = 0; n < 40; ++n)
+        taken +=
+            book.hear(node(n, v4(10, 0, 0, static_cast<uint8_t>(n))), v4(10, 0, 0, 99), kNow, kNow);
+    EXPECT_GE(taken, 36u);  // of 1,024 places
+    for (uint32_t n = 0; n < 40; ++n)
+        book.on_success(node(n, v4(10, 0, 0, static_cast<uint8_t>(n))), kNow);
+    EXPECT_GE(book.new_count() + book.tried_count(), 36u);
+}
+
 TEST(address_book, rejects_addresses_that_the_teller_cannot_know_or_nobody_can_dial) {
     auto book = make_book();
     const Ip far = ip("8.8.8.8"), near = ip("10.0.0.1"), self = ip("127.0.0.1");
