@@ -13,7 +13,7 @@
 namespace trainyard::state {
 namespace {
 
-constexpr size_t kCacheBytes = 64u << 20, kWriteBufferBytes = 16u << 20;
+constexpr size_t kCacheBytes = 64u << 20, kWriteBufferBytes = 16u << 20, kBlockBytes = 1u << 10;
 constexpr int kFilterBitsPerKey = 10;  ///< about one false disk read in a hundred
 
 leveldb::Slice slice(BytesView bytes) {
@@ -101,6 +101,7 @@ public:
         options.block_cache = cache_.get();
         options.filter_policy = filter_.get();
         options.write_buffer_size = kWriteBufferBytes;
+        options.block_size = kBlockBytes;
         leveldb::DB* db = nullptr;
         const auto status = leveldb::DB::Open(options, path, &db);
         db_.reset(db);

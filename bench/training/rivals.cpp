@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <functional>
+#include <iterator>
 #include <sched.h>
 #include <string>
 #include <string_view>
@@ -245,8 +246,14 @@ void compare_threads() {
     }
 }
 
+/// What is hashed grows with the parameters, the work with the tokens as well.
+constexpr Model kLargeBatches[] = {{"L4-d128-H4-T128-B80", 4, 128, 4, 128, 80, 8},
+                                   {"L8-d512-H8-T256-B40", 8, 512, 8, 256, 40, 3}};
+
 void compare_hashes() {
-    for (const Model& model : kModels) {
+    std::vector<Model> models(std::begin(kModels), std::end(kModels));
+    models.insert(models.end(), std::begin(kLargeBatches), std::end(kLargeBatches));
+    for (const Model& model : models) {
         Runner ours(model, make_cpu_backend({}));
         const auto best = best_of(
             model.turns, CLOCK_PROCESS_CPUTIME_ID,
