@@ -29,6 +29,11 @@ struct World::Impl final : NodeSource {
         if (!fault) fault = std::move(error);
     }
 
+    // --- commits
+    /// Runs beside the write of the block. Nodes are named by their hash: none is wrong if the
+    /// block does not get to disk. `is_dirty`: the tables do not have the state yet.
+    void remember_nodes(const Dirty::Layer& layer, bool is_dirty);
+
     // --- opening (recovery.cpp)
     [[nodiscard]] Result<Done, StoreError> recover(const SideBySide& side_by_side);
     [[nodiscard]] Result<std::optional<Head>, StoreError> read_head() const;
@@ -50,8 +55,6 @@ struct World::Impl final : NodeSource {
     void compact_if_due();
 
     // --- writing (flush.cpp)
-    /// Nodes are named by their hash: none is wrong if the block does not get to disk.
-    void remember_nodes(const Dirty::Layer& layer, bool is_dirty);
     void put_first_state(Batch& batch, const Commit& commit) const;
     /// Precondition: flush_mutex is held.
     [[nodiscard]] Result<Done, StoreError> flush_to(uint64_t number);
