@@ -33,12 +33,13 @@ struct AuditDraws {
 enum class AuditFinding : uint8_t {
     match,
     bad_bundle,  ///< malformed: the provider did not serve what was drawn
+    old_bundle,  ///< in a format that is not in use any more
     steps_root,  ///< roots and tuples do not lead to the claimed steps_root
     boundary,    ///< S_first or S_last is not the claimed one, or not the seed's initial state
-    weights,     ///< the weights served for step t do not lead to S_t
+    weights,     ///< the weights served for step t do not lead to the root of S_t
     scalars,     ///< step, cursor, p1, p2, seed or program of S_t are wrong
     gradient,    ///< a gradient tile does not lead to grad_root_t
-    update,      ///< a tile of S_{t+1} is not the update of S_t
+    update,      ///< a tile of S_{t+1} is not the update of S_t; of w alone inside the segment
     nonfinite,   ///< a step that claims or yields Inf or NaN
 };
 [[nodiscard]] std::string_view to_text(AuditFinding finding);

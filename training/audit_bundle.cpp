@@ -24,19 +24,19 @@ public:
           log_(log),
           draws_(draws),
           steps_(bundle::drawn_steps(draws)) {
-        content_.state_roots = log.record.state_roots;
+        content_.states = log.record.states;
         content_.tuples = log.record.tuples;
         content_.tiles.resize(draws.tiles.size());
     }
 
     Result<Bytes, EngineError> write(Backend& backend) {
         ModelState state = log_.first;
-        collect(state);
+        collect(state, 0);
         for (uint32_t i = 0; i < log_.record.steps(); ++i) {
             collect_gradients(i);
             auto next = advance(backend, state, i);
             if (!next) return unexpected(next.error());
-            collect(state);
+            collect(state, i + 1);
         }
         return bundle::encode(content_);
     }
@@ -52,18 +52,16 @@ private:
         return done;
     }
 
-    void collect(const ModelState& state) {
-        const std::vector<Hash> leaves = state_leaves(state, id_);
-        content_.scalar_paths.push_back(merkle::path(leaves, leaves.size() - 1));
-        const size_t count = program_.parameters.size();
-        if (std::find(steps_.begin(), steps_.end(), state.step) != steps_.end()) {
-            const auto m = leaves.begin() + static_cast<ptrdiff_t>(count);
-            const auto v = m + static_cast<ptrdiff_t>(count);
-            content_.weights.push_back({static_cast<uint32_t>(state.step),
-                                        state.w,
-                                        {m, v},
-                                        {v, v + static_cast<ptrdiff_t>(count)}});
-        }
+    void collect(const ModelState& state, uint32_t i) {
+        const bundle::StateTree tree = bundle::state_tree(program_, content_.states, i);
+        const std::vector<Hash> leaves =
+            content_.states.is_whole(i) ? state_leaves(state, id_) : weights_leaves(state, id_);
+        content_.scalar_paths.push_back(merkle::path(leaves, tree.scalars()));
+        if (std::find(steps_.begin(), steps_.end(), state.step) != steps_.end())
+            content_.weights.push_back(
+                {static_cast<uint32_t>(state.step),
+                 state.w,
+                 {leaves.begin() + static_cast<ptrdiff_t>(tree.parameters), leaves.end() - 1}});
         for (size_t k = 0; k < draws_.tiles.size(); ++k) {
             const auto [tensor, tile] = draws_.tiles[k];
             bundle::TileTrace& trace = content_.tiles[k];
@@ -72,9 +70,11 @@ private:
                 trace.m = read_tile(state.m[tensor], tile);
                 trace.v = read_tile(state.v[tensor], tile);
             }
-            trace.states.push_back({path_of(state.w[tensor], tile, leaves, tensor),
-                                    path_of(state.m[tensor], tile, leaves, count + tensor),
-                                    path_of(state.v[tensor], tile, leaves, 2 * count + tensor)});
+            const std::vector<Tensor>* kinds[] = {&state.w, &state.m, &state.v};
+            auto& paths = trace.states.emplace_back();
+            for (size_t kind = 0; kind < tree.kinds; ++kind)
+                paths.push_back(
+                    path_of((*kinds[kind])[tensor], tile, leaves, tree.tensor(kind, tensor)));
         }
     }
 

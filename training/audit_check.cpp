@@ -47,12 +47,12 @@ private:
 
     void check_spine() {
         const SegmentClaim& claim = in_.claim;
-        if (steps_root(claim.first_step, content_.state_roots, content_.tuples) != claim.steps_root)
+        if (steps_root(claim.first_step, content_.states, content_.tuples) != claim.steps_root)
             find(AuditFinding::steps_root, claim.first_step);
         const uint32_t end = claim.first_step + claim.steps;
-        if (content_.state_roots.front() != claim.first_root)
+        if (content_.states.first != claim.first_root)
             find(AuditFinding::boundary, claim.first_step);
-        if (content_.state_roots.back() != claim.last_root) find(AuditFinding::boundary, end);
+        if (content_.states.last != claim.last_root) find(AuditFinding::boundary, end);
         if (claim.first_step == 0 &&
             state_root(make_initial_state(program_, in_.run_seed, in_.data), id_) !=
                 claim.first_root)
@@ -65,7 +65,6 @@ private:
 
     /// Step, cursor, p1, p2, seed and program of every S_t are known without the provider.
     void check_counters() {
-        const size_t count = program_.parameters.size();
         ScalarLeaf s{0, 0x3f800000, 0x3f800000, 0, in_.run_seed, id_};
         const uint64_t records = uint64_t{program_.run.micro_batches} * program_.run.sequences;
         const uint64_t end = uint64_t{in_.claim.first_step} + in_.claim.steps;
@@ -73,8 +72,9 @@ private:
             if (s.step >= in_.claim.first_step) {
                 const size_t i = s.step - in_.claim.first_step;
                 leaves_.push_back(scalar_leaf(s));
-                if (!merkle::verify(content_.state_roots[i], leaves_.back(), 3 * count,
-                                    3 * count + 1, content_.scalar_paths[i]))
+                const bundle::StateTree tree = tree_at(i);
+                if (!merkle::verify(content_.states.root(i), leaves_.back(), tree.scalars(),
+                                    tree.leaves(), content_.scalar_paths[i]))
                     find(AuditFinding::scalars, static_cast<uint32_t>(s.step));
                 if (s.step == end) return;
                 if (i + 1 <= in_.claim.steps)
@@ -86,6 +86,10 @@ private:
             s.p1_bits = next.p1_bits;
             s.p2_bits = next.p2_bits;
         }
+    }
+
+    [[nodiscard]] bundle::StateTree tree_at(size_t i) const {
+        return bundle::state_tree(program_, content_.states, i);
     }
 
     [[nodiscard]] bool leads_to(const Hash& root, const std::vector<float>& tile,
@@ -111,17 +115,18 @@ private:
         return used == siblings.size() ? std::optional(node) : std::nullopt;
     }
 
+    /// True if the tile is the one that the root of S_i commits to, as far as it does.
     bool state_holds(const bundle::TileTrace& trace, const TileDraw& draw, size_t i) const {
-        const size_t count = program_.parameters.size();
         const std::vector<float>* tiles[3] = {&trace.w, &trace.m, &trace.v};
-        for (size_t kind = 0; kind < 3; ++kind)
-            if (!leads_to(content_.state_roots[i], *tiles[kind], draw, trace.states[i][kind],
-                          kind * count + draw.tensor, 3 * count + 1))
+        const bundle::StateTree tree = tree_at(i);
+        for (size_t kind = 0; kind < tree.kinds; ++kind)
+            if (!leads_to(content_.states.root(i), *tiles[kind], draw, trace.states[i][kind],
+                          tree.tensor(kind, draw.tensor), tree.leaves()))
                 return false;
         return true;
     }
 
-    /// Takes the tile through all updates and finds each result in the next state root.
+    /// Takes the tile through all updates and finds each result under the next state's root.
     void follow(size_t k) {
         const TileDraw draw = in_.draws.tiles[k];
         bundle::TileTrace& trace = content_.tiles[k];
@@ -155,11 +160,10 @@ private:
     bool weights_hold(const bundle::StepWeights& step) const {
         std::vector<Hash> leaves;
         for (const Tensor& w : step.w) leaves.push_back(tensor_leaf(w));
-        leaves.insert(leaves.end(), step.m_leaves.begin(), step.m_leaves.end());
-        leaves.insert(leaves.end(), step.v_leaves.begin(), step.v_leaves.end());
+        leaves.insert(leaves.end(), step.m_v_leaves.begin(), step.m_v_leaves.end());
         const uint32_t i = step.t - in_.claim.first_step;
         leaves.push_back(leaves_[i]);
-        return merkle::root(std::move(leaves)) == content_.state_roots[i];
+        return merkle::root(std::move(leaves)) == content_.states.root(i);
     }
 
     Result<Done, EngineError> replay_units() {
@@ -206,6 +210,8 @@ std::string_view to_text(AuditFinding finding) {
             return "match";
         case AuditFinding::bad_bundle:
             return "the bundle is malformed or incomplete";
+        case AuditFinding::old_bundle:
+            return "the bundle was made by an older version of this program";
         case AuditFinding::steps_root:
             return "roots and steps do not give the committed root";
         case AuditFinding::boundary:
@@ -234,7 +240,7 @@ Result<AuditAnswer, EngineError> check_bundle_and_audit(Engine& engine, BytesVie
     auto content = bundle::decode(program, claim, inputs.draws, bundle);
     if (!content) {
         AuditAnswer answer;
-        answer.finding = AuditFinding::bad_bundle;
+        answer.finding = content.error();
         answer.step = claim.first_step;
         return answer;
     }

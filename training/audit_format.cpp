@@ -11,7 +11,8 @@ namespace trainyard::training::bundle {
 
 namespace {
 
-constexpr uint32_t kMagic = 0x31425954;  // "TYB1"
+constexpr uint32_t kMagic = 0x32425954;     // "TYB2"
+constexpr uint32_t kOldMagic = 0x31425954;  // "TYB1": state roots of all states
 
 /// How many siblings leaf `index` of `count` has on its way up.
 size_t path_length(size_t index, size_t count) {
@@ -103,7 +104,8 @@ void write_tile(Writer& w, const TileTrace& tile) {
     }
 }
 
-TileTrace read_tile(Reader& r, const Program& program, uint32_t steps, const TileDraw& draw) {
+TileTrace read_tile(Reader& r, const Program& program, const CommittedStates& states,
+                    uint32_t steps, const TileDraw& draw) {
     const size_t count = program.parameters.size();
     const Shape shape = program.parameters[draw.tensor].shape;
     TileTrace tile;
@@ -112,8 +114,10 @@ TileTrace read_tile(Reader& r, const Program& program, uint32_t steps, const Til
     tile.v = r.floats(kTileElements);
     for (uint32_t i = 0; r.ok() && i <= steps; ++i) {
         auto& paths = tile.states.emplace_back();
-        for (size_t kind = 0; kind < 3; ++kind)
-            paths[kind] = r.path(shape, draw.tile, kind * count + draw.tensor, 3 * count + 1);
+        const StateTree tree = state_tree(program, states, i);
+        for (size_t kind = 0; kind < tree.kinds; ++kind)
+            paths.push_back(
+                r.path(shape, draw.tile, tree.tensor(kind, draw.tensor), tree.leaves()));
     }
     for (uint32_t i = 0; r.ok() && i < steps; ++i) {
         TileStep step;
@@ -160,10 +164,16 @@ bool draws_fit(const Program& program, uint32_t first_step, uint32_t steps,
     return true;
 }
 
+StateTree state_tree(const Program& program, const CommittedStates& states, size_t i) {
+    return {program.parameters.size(), states.is_whole(i) ? size_t{3} : size_t{1}};
+}
+
 Bytes encode(const Content& content) {
     Writer w;
     w.word(kMagic);
-    w.hashes(content.state_roots);
+    w.hash(content.states.first);
+    w.hashes(content.states.weights_inside);
+    w.hash(content.states.last);
     for (const StepTuple& t : content.tuples) {
         w.hash(t.units_root);
         w.hash(t.grad_root);
@@ -174,38 +184,43 @@ Bytes encode(const Content& content) {
     for (const auto& path : content.scalar_paths) w.hashes(path);
     for (const StepWeights& step : content.weights) {
         for (const Tensor& t : step.w) w.floats(t.data);
-        w.hashes(step.m_leaves);
-        w.hashes(step.v_leaves);
+        w.hashes(step.m_v_leaves);
     }
     for (const TileTrace& tile : content.tiles) write_tile(w, tile);
     return std::move(w.out);
 }
 
-std::optional<Content> decode(const Program& program, const SegmentClaim& claim,
-                              const AuditDraws& draws, BytesView bytes) {
+Result<Content, AuditFinding> decode(const Program& program, const SegmentClaim& claim,
+                                     const AuditDraws& draws, BytesView bytes) {
     const size_t count = program.parameters.size();
     Reader r(bytes);
     Content c;
-    if (r.word() != kMagic) return std::nullopt;
-    c.state_roots = r.hashes(size_t{claim.steps} + 1);
+    const uint32_t magic = r.word();
+    if (magic != kMagic)
+        return unexpected(magic == kOldMagic ? AuditFinding::old_bundle : AuditFinding::bad_bundle);
+    c.states.first = r.hash();
+    c.states.weights_inside = r.hashes(claim.steps - 1);
+    c.states.last = r.hash();
     for (uint32_t i = 0; r.ok() && i < claim.steps; ++i) c.tuples.push_back(read_tuple(r));
-    for (uint32_t i = 0; r.ok() && i <= claim.steps; ++i)
-        c.scalar_paths.push_back(r.hashes(path_length(3 * count, 3 * count + 1)));
+    for (uint32_t i = 0; r.ok() && i <= claim.steps; ++i) {
+        const StateTree tree = state_tree(program, c.states, i);
+        c.scalar_paths.push_back(r.hashes(path_length(tree.scalars(), tree.leaves())));
+    }
     for (const uint32_t t : drawn_steps(draws)) {
         StepWeights step;
         step.t = t;
         for (const Parameter& p : program.parameters)
             if (r.ok()) step.w.push_back({p.shape, r.floats<Floats>(p.shape.count())});
-        step.m_leaves = r.hashes(count);
-        step.v_leaves = r.hashes(count);
-        if (!r.ok()) return std::nullopt;
+        if (t == claim.first_step) step.m_v_leaves = r.hashes(2 * count);
+        if (!r.ok()) return unexpected(AuditFinding::bad_bundle);
         c.weights.push_back(std::move(step));
     }
     for (const TileDraw& draw : draws.tiles) {
-        c.tiles.push_back(read_tile(r, program, claim.steps, draw));
-        if (!r.ok()) return std::nullopt;
+        c.tiles.push_back(read_tile(r, program, c.states, claim.steps, draw));
+        if (!r.ok()) return unexpected(AuditFinding::bad_bundle);
     }
-    return r.ended() ? std::optional(std::move(c)) : std::nullopt;
+    if (!r.ended()) return unexpected(AuditFinding::bad_bundle);
+    return c;
 }
 
 }  // namespace trainyard::training::bundle

@@ -2,7 +2,6 @@
 // The byte layout of audit bundles, shared by the writer and the checker.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "training/audit.hpp"
@@ -21,19 +20,31 @@ struct TileStep {
 };
 
 struct TileTrace {
-    std::vector<float> w, m, v;               ///< at S_first
-    std::vector<std::array<Path, 3>> states;  ///< w, m, v at S_0 ... S_n
-    std::vector<TileStep> steps;              ///< n
+    std::vector<float> w, m, v;             ///< at S_0
+    std::vector<std::vector<Path>> states;  ///< what S_0 ... S_n commit to: w, m, v or w alone
+    std::vector<TileStep> steps;            ///< n
 };
 
 struct StepWeights {
     uint32_t t = 0;
     std::vector<Tensor> w;
-    std::vector<Hash> m_leaves, v_leaves;
+    std::vector<Hash> m_v_leaves;  ///< of m, then of v, at S_0; else none
 };
 
+/// The tree under the root that is committed for a state.
+struct StateTree {
+    size_t parameters = 0;
+    size_t kinds = 0;  ///< 3: w, m and v; 1: w alone
+    [[nodiscard]] size_t tensor(size_t kind, size_t parameter) const {
+        return kind * parameters + parameter;
+    }
+    [[nodiscard]] size_t scalars() const { return kinds * parameters; }
+    [[nodiscard]] size_t leaves() const { return scalars() + 1; }
+};
+[[nodiscard]] StateTree state_tree(const Program& program, const CommittedStates& states, size_t i);
+
 struct Content {
-    std::vector<Hash> state_roots;                ///< n + 1
+    CommittedStates states;
     std::vector<StepTuple> tuples;                ///< n
     std::vector<std::vector<Hash>> scalar_paths;  ///< n + 1
     std::vector<StepWeights> weights;             ///< one per different drawn step, ascending
@@ -47,8 +58,10 @@ struct Content {
                              const AuditDraws& draws);
 
 [[nodiscard]] Bytes encode(const Content& content);
-/// nullopt unless the bytes have exactly the length that program, claim and draws imply.
-[[nodiscard]] std::optional<Content> decode(const Program& program, const SegmentClaim& claim,
-                                            const AuditDraws& draws, BytesView bytes);
+/// Errors: old_bundle, or bad_bundle unless the bytes have exactly the length that program, claim
+/// and draws imply.
+[[nodiscard]] Result<Content, AuditFinding> decode(const Program& program,
+                                                   const SegmentClaim& claim,
+                                                   const AuditDraws& draws, BytesView bytes);
 
 }  // namespace trainyard::training::bundle

@@ -12,7 +12,8 @@ namespace {
 constexpr uint8_t kUnitTag = 0x10;
 constexpr uint8_t kStepTag = 0x11;
 constexpr uint8_t kSequenceTag = 0x12;
-constexpr uint32_t kRecordMagic = 0x31475954;  // "TYG1"
+constexpr uint32_t kRecordMagic = 0x32475954;     // "TYG2"
+constexpr uint32_t kOldRecordMagic = 0x31475954;  // "TYG1": state roots of all states
 constexpr size_t kTupleBytes = 32 + 32 + 4 + 4 + 1;
 constexpr size_t kUnitBytes = 36;
 
@@ -22,14 +23,15 @@ std::vector<Hash> unit_leaves(uint32_t t, const std::vector<Unit>& units) {
     return leaves;
 }
 
-std::vector<Hash> sequence_leaves(uint32_t first_step, const std::vector<Hash>& state_roots,
+std::vector<Hash> sequence_leaves(uint32_t first_step, const CommittedStates& states,
                                   const std::vector<StepTuple>& tuples) {
+    ASSERT(states.weights_inside.size() + 1 == tuples.size());
     std::vector<Hash> leaves;
-    for (uint32_t i = 0; i < state_roots.size(); ++i) {
-        leaves.push_back(sequence_leaf(2 * i, state_roots[i]));
-        if (i < tuples.size())
-            leaves.push_back(sequence_leaf(2 * i + 1, step_leaf(first_step + i, tuples[i])));
+    for (uint32_t i = 0; i < tuples.size(); ++i) {
+        leaves.push_back(sequence_leaf(2 * i, states.root(i)));
+        leaves.push_back(sequence_leaf(2 * i + 1, step_leaf(first_step + i, tuples[i])));
     }
+    leaves.push_back(sequence_leaf(static_cast<uint32_t>(2 * tuples.size()), states.last));
     return leaves;
 }
 
@@ -66,15 +68,14 @@ Hash units_root(uint32_t t, const std::vector<Unit>& units) {
     return merkle::root(unit_leaves(t, units));
 }
 
-Hash steps_root(uint32_t first_step, const std::vector<Hash>& state_roots,
+Hash steps_root(uint32_t first_step, const CommittedStates& states,
                 const std::vector<StepTuple>& tuples) {
-    return merkle::root(sequence_leaves(first_step, state_roots, tuples));
+    return merkle::root(sequence_leaves(first_step, states, tuples));
 }
 
 SegmentClaim claim_of(const SegmentRecord& record) {
-    return {record.first_step, record.steps(), record.state_roots.front(),
-            record.state_roots.back(),
-            steps_root(record.first_step, record.state_roots, record.tuples)};
+    return {record.first_step, record.steps(), record.states.first, record.states.last,
+            steps_root(record.first_step, record.states, record.tuples)};
 }
 
 Hash replay_digest(const SegmentRecord& record) {
@@ -95,8 +96,8 @@ UnitOpening open_unit(const SegmentRecord& record, uint32_t t, uint32_t j) {
     ASSERT(j < record.units[i].size());
     UnitOpening out{t, j, record.units[i][j], {}, record.tuples[i], {}};
     out.unit_path = merkle::path(unit_leaves(t, record.units[i]), j);
-    out.step_path = merkle::path(
-        sequence_leaves(record.first_step, record.state_roots, record.tuples), 2 * size_t{i} + 1);
+    out.step_path = merkle::path(sequence_leaves(record.first_step, record.states, record.tuples),
+                                 2 * size_t{i} + 1);
     return out;
 }
 
@@ -115,7 +116,7 @@ Bytes encode_record(const SegmentRecord& record) {
     append_le(out, kRecordMagic);
     append_le(out, record.first_step);
     append_le(out, record.steps());
-    for (const Hash& root : record.state_roots) append(out, root.bytes);
+    for (uint32_t i = 0; i <= record.steps(); ++i) append(out, record.states.root(i).bytes);
     for (const StepTuple& t : record.tuples) {
         append(out, t.units_root.bytes);
         append(out, t.grad_root.bytes);
@@ -135,7 +136,9 @@ Result<SegmentRecord, StateError> decode_record(const Program& program, BytesVie
     constexpr size_t kHeaderBytes = 12;
     if (encoded.size() < kHeaderBytes) return unexpected(StateError::truncated);
     const uint8_t* at = encoded.data();
-    if (load_le<uint32_t>(at) != kRecordMagic) return unexpected(StateError::wrong_program);
+    const auto magic = load_le<uint32_t>(at);
+    if (magic == kOldRecordMagic) return unexpected(StateError::other_version);
+    if (magic != kRecordMagic) return unexpected(StateError::wrong_program);
     SegmentRecord out;
     out.first_step = load_le<uint32_t>(at + 4);
     const uint64_t steps = load_le<uint32_t>(at + 8);
@@ -150,7 +153,9 @@ Result<SegmentRecord, StateError> decode_record(const Program& program, BytesVie
     at += kHeaderBytes;
     const auto hash = [&at] { return at += 32, *fixed_from<Hash>({at - 32, 32}); };
     const auto word = [&at] { return at += 4, load_le<uint32_t>(at - 4); };
-    for (uint64_t i = 0; i <= steps; ++i) out.state_roots.push_back(hash());
+    out.states.first = hash();
+    for (uint64_t i = 1; i < steps; ++i) out.states.weights_inside.push_back(hash());
+    out.states.last = hash();
     for (uint64_t i = 0; i < steps; ++i) {
         StepTuple t;
         t.units_root = hash();

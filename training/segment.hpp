@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "core/bytes.hpp"
@@ -38,10 +39,24 @@ struct StepTuple {
 [[nodiscard]] Hash sequence_leaf(uint32_t i, const Hash& value);
 [[nodiscard]] Hash units_root(uint32_t t, const std::vector<Unit>& units);
 
+/// What is committed of the states S_0 ... S_n: all of the first and the last, else the weights.
+struct CommittedStates {
+    Hash first;                        ///< state root of S_0
+    std::vector<Hash> weights_inside;  ///< weights roots of S_1 ... S_{n-1}
+    Hash last;                         ///< state root of S_n
+    /// True if S_i is committed by its state root, false if by its weights root.
+    [[nodiscard]] bool is_whole(size_t i) const { return i == 0 || i > weights_inside.size(); }
+    /// The root committed for S_i, i <= n.
+    [[nodiscard]] const Hash& root(size_t i) const {
+        return i == 0 ? first : is_whole(i) ? last : weights_inside[i - 1];
+    }
+    bool operator==(const CommittedStates&) const = default;
+};
+
 /// Everything that the commitment of a segment is made of; small enough to keep for each segment.
 struct SegmentRecord {
     uint32_t first_step = 0;
-    std::vector<Hash> state_roots;         ///< n + 1
+    CommittedStates states;
     std::vector<StepTuple> tuples;         ///< n
     std::vector<std::vector<Unit>> units;  ///< n x M
     [[nodiscard]] uint32_t steps() const { return static_cast<uint32_t>(tuples.size()); }
@@ -58,7 +73,7 @@ struct SegmentClaim {
     bool operator==(const SegmentClaim&) const = default;
 };
 
-[[nodiscard]] Hash steps_root(uint32_t first_step, const std::vector<Hash>& state_roots,
+[[nodiscard]] Hash steps_root(uint32_t first_step, const CommittedStates& states,
                               const std::vector<StepTuple>& tuples);
 [[nodiscard]] SegmentClaim claim_of(const SegmentRecord& record);
 /// SHA-256 over all unit leaves in order: the answer of a full replay.
@@ -103,6 +118,8 @@ struct SegmentOptions {
     uint32_t steps = 0;
     Fault fault = Fault::none;
     std::function<void(const ModelState&, const StepResult&)> on_step;  ///< may be empty
+    /// State root of the first state where it is known: the last of the segment before.
+    std::optional<Hash> first_root = std::nullopt;
 };
 
 /// Trains `steps` steps from `state`, which moves to S_last. Error `diverged`: see state.step.

@@ -17,6 +17,17 @@ void record_step(SegmentRecord& record, uint32_t t, const StepResult& step) {
     record.units.push_back(std::move(units));
 }
 
+/// Adds what is committed of the state after `steps()` steps of the segment's `n`.
+void record_state(SegmentRecord& record, const ModelState& state, const Hash& id, uint32_t n,
+                  Pool* pool) {
+    if (record.steps() == n)
+        record.states.last = state_root(state, id, pool);
+    else if (record.steps() > 0)
+        record.states.weights_inside.push_back(weights_root(state, id, pool));
+    else
+        record.states.first = state_root(state, id, pool);
+}
+
 /// What a provider that skips a step makes up: the step before with other low bits.
 StepResult make_up(const StepResult& before, bool zero) {
     StepResult out = before;
@@ -63,7 +74,10 @@ Result<SegmentLog, EngineError> run_segment(Engine& engine, ModelState& state, B
     SegmentLog log;
     log.first = state;
     log.record.first_step = static_cast<uint32_t>(state.step);
-    log.record.state_roots.push_back(state_root(state, id, engine.backend().pool()));
+    if (options.first_root)
+        log.record.states.first = *options.first_root;
+    else
+        record_state(log.record, state, id, options.steps, engine.backend().pool());
     StepResult last;
     for (uint32_t i = 0; i < options.steps; ++i) {
         const auto t = static_cast<uint32_t>(state.step);
@@ -73,7 +87,7 @@ Result<SegmentLog, EngineError> run_segment(Engine& engine, ModelState& state, B
         if (!step) return unexpected(step.error());
         last = std::move(*step);
         record_step(log.record, t, last);
-        log.record.state_roots.push_back(state_root(state, id, engine.backend().pool()));
+        record_state(log.record, state, id, options.steps, engine.backend().pool());
         log.carried_over.push_back(faked && options.fault == Fault::skip_steps ? 1 : 0);
         if (options.on_step) options.on_step(state, last);
         if (options.fault == Fault::none)
@@ -111,13 +125,13 @@ Result<ReplayResult, EngineError> replay_segment(Engine& engine, BytesView data,
         return unexpected(EngineError::wrong_shape);
     SegmentRecord record;
     record.first_step = static_cast<uint32_t>(first.step);
-    record.state_roots.push_back(state_root(first, id, engine.backend().pool()));
+    record_state(record, first, id, steps, engine.backend().pool());
     for (uint32_t i = 0; i < steps; ++i) {
         auto step = run_step(engine, first, data);
         if (!step) return unexpected(step.error());
         record_step(record, record.first_step + i, *step);
         engine.recycle(std::move(step->gradients));
-        record.state_roots.push_back(state_root(first, id, engine.backend().pool()));
+        record_state(record, first, id, steps, engine.backend().pool());
     }
     const SegmentClaim claim = claim_of(record);
     return ReplayResult{claim.last_root, claim.steps_root, replay_digest(record)};

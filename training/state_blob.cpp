@@ -98,6 +98,8 @@ std::string_view to_text(StateError error) {
             return "bytes are left over at the end";
         case StateError::wrong_root:
             return "the content does not have the expected root";
+        case StateError::other_version:
+            return "written by an older version of this program, with other roots; not readable";
     }
     return "unknown error";
 }

@@ -80,8 +80,7 @@ private:
         const auto at = [&tensor](size_t element) {
             return reinterpret_cast<const uint8_t*>(tensor.data.data() + element);
         };
-        if (s.rank == 1)
-            return {at(size_t{index} * kTileElements), kTileSide * sizeof(float)};
+        if (s.rank == 1) return {at(size_t{index} * kTileElements), kTileSide * sizeof(float)};
         const size_t row = index / tiles_across(s) * kTileSide;
         const size_t col = index % tiles_across(s) * kTileSide;
         return {at(row * s.cols + col), s.cols * sizeof(float)};
@@ -105,6 +104,10 @@ std::vector<Hash> leaves_of(const std::vector<const std::vector<Tensor>*>& group
         out[k] = tensor_leaf(shapes[k], hash_root(std::move(leaves)));
     });
     return out;
+}
+
+Hash scalar_leaf_of(const ModelState& s, const Hash& program) {
+    return scalar_leaf({s.step, s.p1_bits, s.p2_bits, s.cursor, s.run_seed, program});
 }
 
 }  // namespace
@@ -163,13 +166,22 @@ Hash scalar_leaf(const ScalarLeaf& s) {
 
 std::vector<Hash> state_leaves(const ModelState& state, const Hash& program, Pool* pool) {
     std::vector<Hash> leaves = leaves_of({&state.w, &state.m, &state.v}, pool);
-    leaves.push_back(scalar_leaf(
-        {state.step, state.p1_bits, state.p2_bits, state.cursor, state.run_seed, program}));
+    leaves.push_back(scalar_leaf_of(state, program));
     return leaves;
 }
 
 Hash state_root(const ModelState& state, const Hash& program, Pool* pool) {
     return merkle::root(state_leaves(state, program, pool));
+}
+
+std::vector<Hash> weights_leaves(const ModelState& state, const Hash& program, Pool* pool) {
+    std::vector<Hash> leaves = leaves_of({&state.w}, pool);
+    leaves.push_back(scalar_leaf_of(state, program));
+    return leaves;
+}
+
+Hash weights_root(const ModelState& state, const Hash& program, Pool* pool) {
+    return merkle::root(weights_leaves(state, program, pool));
 }
 
 }  // namespace trainyard::training

@@ -46,8 +46,20 @@ struct ScalarLeaf {
                                              Pool* pool = nullptr);
 [[nodiscard]] Hash state_root(const ModelState& state, const Hash& program, Pool* pool = nullptr);
 
+/// What stands for a state inside a segment. Leaves in order: w of every parameter, scalars.
+[[nodiscard]] std::vector<Hash> weights_leaves(const ModelState& state, const Hash& program,
+                                               Pool* pool = nullptr);
+[[nodiscard]] Hash weights_root(const ModelState& state, const Hash& program, Pool* pool = nullptr);
+
 /// A whole state as bytes: docs/spec/training.md, section 7. Bounded by the program; strict.
-enum class StateError { truncated, wrong_program, wrong_shape, leftover, wrong_root };
+enum class StateError {
+    truncated,
+    wrong_program,
+    wrong_shape,
+    leftover,
+    wrong_root,
+    other_version,  ///< of segment records: a format that is not in use any more
+};
 [[nodiscard]] Bytes encode_state(const ModelState& state, const Hash& program);
 void append_state(Bytes& to, const ModelState& state, const Hash& program);
 /// Recomputes the state root and compares it where one is expected.

@@ -54,6 +54,8 @@ struct Model {
     const char* name;
     uint32_t layers, width, heads, sequence, sequences;
     int turns;
+    uint32_t micro_batches = 1;
+    [[nodiscard]] uint32_t tokens() const { return micro_batches * sequences * sequence; }
 };
 constexpr Model kModels[] = {{"L4-d128-H4-T128-B16", 4, 128, 4, 128, 16, 40},
                              {"L8-d512-H8-T256-B8", 8, 512, 8, 256, 8, 8}};
@@ -64,7 +66,8 @@ public:
     Runner(const Model& model, std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {
         GptOptions o;
         o.layers = model.layers, o.width = model.width, o.heads = model.heads;
-        o.sequence = model.sequence, o.sequences = model.sequences, o.micro_batches = 1;
+        o.sequence = model.sequence, o.sequences = model.sequences;
+        o.micro_batches = model.micro_batches;
         o.steps = 1000, o.data_bytes = 1 << 20;
         o.recipe = backend_->recipe();
         program_ = *make_gpt(o);
@@ -82,13 +85,16 @@ public:
         engine_->recycle(std::move(gradients_));
         gradients_ = std::move(result->gradients);
     }
-    void hash_step() {
-        hash_gradients();
-        if (state_root(state_, Hash{}, backend_->pool()) == Hash{}) std::abort();
-    }
     void hash_gradients() {
         if (grad_root(gradients_, backend_->pool()) == Hash{}) std::abort();
     }
+    void hash_weights() {
+        if (weights_root(state_, Hash{}, backend_->pool()) == Hash{}) std::abort();
+    }
+    void hash_state() {
+        if (state_root(state_, Hash{}, backend_->pool()) == Hash{}) std::abort();
+    }
+    [[nodiscard]] const Program& program() const { return program_; }
     [[nodiscard]] double gop() const {
         return 2e-9 * static_cast<double>(plan(program_)->macs_per_step);
     }
@@ -246,26 +252,6 @@ void compare_threads() {
     }
 }
 
-/// What is hashed grows with the parameters, the work with the tokens as well.
-constexpr Model kLargeBatches[] = {{"L4-d128-H4-T128-B80", 4, 128, 4, 128, 80, 8},
-                                   {"L8-d512-H8-T256-B40", 8, 512, 8, 256, 40, 3}};
-
-void compare_hashes() {
-    std::vector<Model> models(std::begin(kModels), std::end(kModels));
-    models.insert(models.end(), std::begin(kLargeBatches), std::end(kLargeBatches));
-    for (const Model& model : models) {
-        Runner ours(model, make_cpu_backend({}));
-        const auto best = best_of(
-            model.turns, CLOCK_PROCESS_CPUTIME_ID,
-            {[&] { ours.step(); }, [&] { ours.hash_step(); }, [&] { ours.hash_gradients(); }});
-        const double work = best[0] - best[2];
-        std::printf(
-            "training::commit/model=%s  step %.2f ms, state and gradient roots %.2f ms: "
-            "%.1f %%\n",
-            model.name, 1e3 * work, 1e3 * best[1], 100 * best[1] / work);
-    }
-}
-
 /// Leaves of the tiles of one large matrix, against the library's hash of the same bytes.
 void compare_hash_kernels() {
     const Tensor tensor = Tensor::zeros(Shape::matrix(4096, 2048));
@@ -284,44 +270,113 @@ void compare_hash_kernels() {
                 gigabytes / best[0], gigabytes / best[1]);
 }
 
+struct ProductShape {
+    size_t m, terms, n;
+    bool operator==(const ProductShape&) const = default;
+};
+
+/// A product alone: its seconds without and with the check of sums.
+std::array<double, 2> time_product(const ProductShape& s, int turns) {
+    const cpu::Kernels& k = kernels_for(CpuPath::best);
+    std::vector<float> x(s.m * s.terms, 0.5F), w(s.terms * s.n, 0.25F), c(s.m * s.n);
+    cpu::Operand a(k), b(k);
+    a.begin_rows({x.data(), s.m, s.terms, s.terms}, cpu::Side::left);
+    a.fill_rows(0, s.m);
+    b.begin_cols({w.data(), s.terms, s.n, s.n}, cpu::Side::right);
+    b.fill_cols(0, s.n);
+    cpu::ProductArgs args;
+    a.set_left(args);
+    b.set_right(args);
+    args.c = c.data(), args.c_stride = args.n = s.n, args.m = s.m;
+    std::vector<uint32_t> rows(args.groups * 4), due(s.n + k.panel), sums(s.n + k.panel);
+    const size_t fitting = std::clamp<size_t>((192 << 10) / a.row_bytes() / 16 * 16, 16, 1024);
+    const auto product = [&](uint32_t* column_sums) {
+        cpu::ProductArgs part = args;
+        part.column_sums = column_sums;
+        for (size_t at = 0; at < s.m; at += fitting)
+            k.product(part, at, std::min(s.m, at + fitting), 0, s.n);
+    };
+    const auto best = best_of(
+        turns, CLOCK_PROCESS_CPUTIME_ID,
+        {[&] { product(nullptr); },
+         [&] {
+             k.row_sums(rows.data(), args, 0, args.groups);
+             k.due_sums(due.data(), rows.data(), args, 0, (s.n + k.panel - 1) / k.panel);
+             std::fill(sums.begin(), sums.end(), 0);
+             product(sums.data());
+             if (!std::equal(due.begin(), due.begin() + static_cast<long>(s.n), sums.begin()))
+                 std::abort();
+         }});
+    return {best[0], best[1]};
+}
+
 /// What the check of sums adds to products of the large model's shapes.
 void compare_checks() {
-    const cpu::Kernels& k = kernels_for(CpuPath::best);
-    for (const auto& [m, terms, n] :
-         {std::array<size_t, 3>{2048, 512, 1536}, std::array<size_t, 3>{2048, 2048, 512},
-          std::array<size_t, 3>{512, 2048, 2048}}) {
-        std::vector<float> x(m * terms, 0.5F), w(terms * n, 0.25F), c(m * n);
-        cpu::Operand a(k), b(k);
-        a.begin_rows({x.data(), m, terms, terms}, cpu::Side::left);
-        a.fill_rows(0, m);
-        b.begin_cols({w.data(), terms, n, n}, cpu::Side::right);
-        b.fill_cols(0, n);
-        cpu::ProductArgs args;
-        a.set_left(args);
-        b.set_right(args);
-        args.c = c.data(), args.c_stride = args.n = n, args.m = m;
-        std::vector<uint32_t> rows(args.groups * 4), due(n + k.panel), sums(n + k.panel);
-        const auto product = [&](uint32_t* column_sums) {
-            cpu::ProductArgs part = args;
-            part.column_sums = column_sums;
-            constexpr size_t kRows = 96;
-            for (size_t at = 0; at < m; at += kRows)
-                k.product(part, at, std::min(m, at + kRows), 0, n);
-        };
-        const auto best = best_of(
-            60, CLOCK_PROCESS_CPUTIME_ID,
-            {[&] { product(nullptr); },
-             [&] {
-                 k.row_sums(rows.data(), args, 0, args.groups);
-                 k.due_sums(due.data(), rows.data(), args, 0, (n + k.panel - 1) / k.panel);
-                 std::fill(sums.begin(), sums.end(), 0);
-                 product(sums.data());
-                 if (!std::equal(due.begin(), due.begin() + static_cast<long>(n), sums.begin()))
-                     std::abort();
-             }});
+    for (const ProductShape& s :
+         {ProductShape{2048, 512, 1536}, {2048, 2048, 512}, {512, 2048, 2048}}) {
+        const auto [plain, checked] = time_product(s, 60);
         std::printf("training::check/m=%zu/terms=%zu/n=%zu  %.3f ms, checked %.3f ms: +%.1f %%\n",
-                    m, terms, n, 1e3 * best[0], 1e3 * best[1], 100 * (best[1] / best[0] - 1));
+                    s.m, s.terms, s.n, 1e3 * plain, 1e3 * checked, 100 * (checked / plain - 1));
     }
+}
+
+/// Seconds of checks in a step: each linear operator has three products.
+double check_seconds(const Program& program) {
+    const size_t rows = size_t{program.run.sequences} * program.data.sequence;
+    std::vector<std::pair<ProductShape, double>> seen;  // and what the check costs
+    double total = 0;
+    for (const Node& node : program.nodes) {
+        if (node.op != Op::linear) continue;
+        const Shape w = program.parameters[node.inputs[1] - 2].shape;
+        for (const ProductShape& s :
+             {ProductShape{rows, w.rows, w.cols}, {rows, w.cols, w.rows}, {w.rows, rows, w.cols}}) {
+            auto found = std::find_if(seen.begin(), seen.end(),
+                                      [&s](const auto& known) { return known.first == s; });
+            if (found == seen.end()) {
+                const double gop = 2e-9 * static_cast<double>(s.m) * static_cast<double>(s.terms) *
+                                   static_cast<double>(s.n);
+                const auto [plain, checked] =
+                    time_product(s, std::clamp(static_cast<int>(200 / gop), 6, 200));
+                found = seen.insert(seen.end(), {s, checked - plain});
+            }
+            total += found->second;
+        }
+    }
+    return total * program.run.micro_batches;
+}
+
+/// What commitments and checks add to a step. Both grow with the parameters, the work with the
+/// tokens as well.
+void compare_commitments() {
+    constexpr double kSteps = 20;  // of a segment
+    constexpr uint32_t kTokens[] = {2048, 4096, 8192, 10240, 16384};
+    std::printf("training::commit  segments of %.0f steps; shares of a step without both\n",
+                kSteps);
+    std::printf("%-14s %7s %2s %10s %18s %18s %9s\n", "model", "tokens", "M", "step", "hashes",
+                "checks", "together");
+    for (Model model : kModels)
+        for (const uint32_t micro_batches : {1U, 4U})
+            for (const uint32_t tokens : kTokens) {
+                model.micro_batches = micro_batches;
+                model.sequences = tokens / model.sequence / micro_batches;
+                Runner ours(model, make_cpu_backend({}));
+                const int turns = std::max<int>(2, model.turns * 2048 / static_cast<int>(tokens));
+                const auto best =
+                    best_of(turns, CLOCK_PROCESS_CPUTIME_ID,
+                            {[&] { ours.step(); }, [&] { ours.hash_gradients(); },
+                             [&] { ours.hash_weights(); }, [&] { ours.hash_state(); }});
+                const uint32_t gradient_roots = micro_batches == 1 ? 1 : micro_batches + 1;
+                const double in_step = gradient_roots * best[1];
+                const double hashes = in_step + (kSteps - 1) / kSteps * best[2] + best[3] / kSteps;
+                const double checks = check_seconds(ours.program());
+                const double work = best[0] - in_step - checks;
+                std::printf(
+                    "%-14.*s %7u %2u %7.1f ms %7.2f ms %5.1f %% %7.2f ms %5.1f %% %7.1f %%\n",
+                    static_cast<int>(std::string_view(model.name).rfind('-')), model.name,
+                    model.tokens(), micro_batches, 1e3 * work, 1e3 * hashes, 100 * hashes / work,
+                    1e3 * checks, 100 * checks / work, 100 * (hashes + checks) / work);
+                std::fflush(stdout);
+            }
 }
 
 }  // namespace
@@ -330,10 +385,10 @@ void compare_checks() {
 int main(int argc, char** argv) {
     bench::restart_with_openblas_settings(argv);
     const std::pair<std::string_view, void (*)()> parts[] = {
-        {"product", compare_products}, {"step", compare_steps},
-        {"paths", compare_paths},      {"attention", compare_attention},
-        {"commit", compare_hashes},    {"hash", compare_hash_kernels},
-        {"check", compare_checks},     {"threads", compare_threads}};
+        {"product", compare_products},   {"step", compare_steps},
+        {"paths", compare_paths},        {"attention", compare_attention},
+        {"commit", compare_commitments}, {"hash", compare_hash_kernels},
+        {"check", compare_checks},       {"threads", compare_threads}};
     std::printf("OpenBLAS kernels: %s, one thread\n", bench::openblas_core());
     for (const auto& [name, run] : parts) {
         const auto wanted = [&, part = name](const char* arg) { return part == arg; };

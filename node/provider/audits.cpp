@@ -100,8 +100,9 @@ void ProviderWorker::open(uint32_t seg) {
     const auto units = market_.units_to_open(work_->id, seg);
     if (!units) return;
     const auto log = work_->logs[seg];
-    const auto record = log ? std::optional(log->record) : work_->folder->load_record(seg);
-    if (!record) return note("the record of segment " + std::to_string(seg) + " is lost");
+    const auto record = log ? Result<training::SegmentRecord, std::string>(log->record)
+                            : work_->folder->load_record(seg);
+    if (!record) return note("no record of segment " + std::to_string(seg) + ": " + record.error());
     std::vector<wallet::UnitOpening> openings;
     for (const auto& unit : *units) {
         const bool inside = unit.t >= record->first_step &&

@@ -43,11 +43,13 @@ std::optional<training::ModelState> JobFolder::load_state(uint32_t seg) const {
     return std::move(*state);
 }
 
-std::optional<training::SegmentRecord> JobFolder::load_record(uint32_t seg) const {
+Result<training::SegmentRecord, std::string> JobFolder::load_record(uint32_t seg) const {
     const auto content = wallet::read_file(file("record", seg), 1u << 30);
-    if (!content) return std::nullopt;
+    if (!content) return unexpected(content.error().text);
     auto record = training::decode_record(program_, *content);
-    if (!record) return std::nullopt;
+    if (!record)
+        return unexpected(file("record", seg) + ": " +
+                          std::string(training::to_text(record.error())));
     return std::move(*record);
 }
 

@@ -19,7 +19,8 @@ public:
 
     /// The state before segment `seg`; nullopt if it is not there or damaged.
     [[nodiscard]] std::optional<training::ModelState> load_state(uint32_t seg) const;
-    [[nodiscard]] std::optional<training::SegmentRecord> load_record(uint32_t seg) const;
+    /// Error: why it cannot be had.
+    [[nodiscard]] Result<training::SegmentRecord, std::string> load_record(uint32_t seg) const;
     /// A finished segment: its record and the state after it. Gives the state's encoding.
     [[nodiscard]] Result<Bytes, wallet::WalletError> keep(uint32_t seg,
                                                           const training::SegmentRecord& record,

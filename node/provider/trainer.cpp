@@ -19,11 +19,13 @@ struct Trainer::Shared {
     }
 
     Result<training::SegmentLog, std::string> train(training::Engine& engine,
-                                                    training::ModelState& state, bool report) {
+                                                    training::ModelState& state, bool report,
+                                                    std::optional<Hash> first_root = {}) {
         JobFolder folder(options.folder, options.program);
         training::SegmentOptions run;
         run.steps = options.steps_per_segment;
         run.fault = options.fault;
+        run.first_root = first_root;
         if (report)
             run.on_step = [&](const training::ModelState& now, const training::StepResult& step) {
                 folder.log_loss(static_cast<uint32_t>(now.step - 1), step.loss_bits);
@@ -59,9 +61,11 @@ struct Trainer::Shared {
         auto engine = training::Engine::make(options.program, *backend, options.data);
         if (!engine) return stop_with(std::string(training::to_text(engine.error())));
         JobFolder folder(options.folder, options.program);
+        std::optional<Hash> root;  // of *state, once a segment ended there
         while (may_go_on(seg)) {
-            auto log = train(*engine, *state, true);
+            auto log = train(*engine, *state, true, root);
             if (!log) return stop_with(log.error());
+            root = log->record.states.last;
             auto kept = folder.keep(seg, log->record, *state);
             if (!kept) return stop_with(kept.error().text);
             const std::lock_guard lock(mutex);

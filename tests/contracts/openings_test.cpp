@@ -21,8 +21,10 @@ Hash named(const std::string& name) {
 training::SegmentRecord make_record(const Shape& shape) {
     training::SegmentRecord record;
     record.first_step = shape.first_step;
-    for (uint32_t i = 0; i <= shape.steps; ++i)
-        record.state_roots.push_back(named("state " + std::to_string(i)));
+    record.states.first = named("first state");
+    for (uint32_t i = 1; i < shape.steps; ++i)
+        record.states.weights_inside.push_back(named("weights " + std::to_string(i)));
+    record.states.last = named("last state");
     for (uint32_t i = 0; i < shape.steps; ++i) {
         const uint32_t t = shape.first_step + i;
         std::vector<training::Unit> units;
