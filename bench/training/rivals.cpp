@@ -275,8 +275,12 @@ struct ProductShape {
     bool operator==(const ProductShape&) const = default;
 };
 
-/// A product alone: its seconds without and with the check of sums.
-std::array<double, 2> time_product(const ProductShape& s, int turns) {
+/// A product alone, in seconds.
+struct ProductTimes {
+    double plain = 0, checked = 0;
+    double foreseeing = 0;  ///< the sums that `checked` computes before the product
+};
+ProductTimes time_product(const ProductShape& s, int turns) {
     const cpu::Kernels& k = kernels_for(CpuPath::best);
     std::vector<float> x(s.m * s.terms, 0.5F), w(s.terms * s.n, 0.25F), c(s.m * s.n);
     cpu::Operand a(k), b(k);
@@ -296,49 +300,51 @@ std::array<double, 2> time_product(const ProductShape& s, int turns) {
         for (size_t at = 0; at < s.m; at += fitting)
             k.product(part, at, std::min(s.m, at + fitting), 0, s.n);
     };
-    const auto best = best_of(
-        turns, CLOCK_PROCESS_CPUTIME_ID,
-        {[&] { product(nullptr); },
-         [&] {
-             k.row_sums(rows.data(), args, 0, args.groups);
-             k.due_sums(due.data(), rows.data(), args, 0, (s.n + k.panel - 1) / k.panel);
-             std::fill(sums.begin(), sums.end(), 0);
-             product(sums.data());
-             if (!std::equal(due.begin(), due.begin() + static_cast<long>(s.n), sums.begin()))
-                 std::abort();
-         }});
-    return {best[0], best[1]};
+    const auto foresee = [&] {
+        k.row_sums(rows.data(), args, 0, args.groups);
+        k.due_sums(due.data(), rows.data(), args, 0, (s.n + k.panel - 1) / k.panel);
+    };
+    const auto checked = [&] {
+        foresee();
+        std::fill(sums.begin(), sums.end(), 0);
+        product(sums.data());
+        if (!std::equal(due.begin(), due.begin() + static_cast<long>(s.n), sums.begin()))
+            std::abort();
+    };
+    const auto best =
+        best_of(turns, CLOCK_PROCESS_CPUTIME_ID, {[&] { product(nullptr); }, checked, foresee});
+    return {best[0], best[1], best[2]};
 }
 
-/// What the check of sums adds to products of the large model's shapes.
+/// What the check of sums adds to products of the large model's shapes and one of the small one's.
 void compare_checks() {
     for (const ProductShape& s :
-         {ProductShape{2048, 512, 1536}, {2048, 2048, 512}, {512, 2048, 2048}}) {
-        const auto [plain, checked] = time_product(s, 60);
-        std::printf("training::check/m=%zu/terms=%zu/n=%zu  %.3f ms, checked %.3f ms: +%.1f %%\n",
-                    s.m, s.terms, s.n, 1e3 * plain, 1e3 * checked, 100 * (checked / plain - 1));
+         {ProductShape{2048, 512, 1536}, {2048, 2048, 512}, {512, 2048, 2048}, {128, 2048, 512}}) {
+        const auto [plain, checked, foreseeing] = time_product(s, 200);
+        std::printf(
+            "training::check/m=%zu/terms=%zu/n=%zu  %.3f ms, checked %.3f ms: %+.1f %%, "
+            "sums beforehand %.3f ms: %.1f %%\n",
+            s.m, s.terms, s.n, 1e3 * plain, 1e3 * checked, 100 * (checked / plain - 1),
+            1e3 * foreseeing, 100 * foreseeing / plain);
     }
 }
 
-/// Seconds of checks in a step: each linear operator has three products.
+/// Seconds of checks in a step: each linear operator has three products. What the products add up
+/// themselves is too little to be told from noise.
 double check_seconds(const Program& program) {
+    constexpr int kTurns = 5;
     const size_t rows = size_t{program.run.sequences} * program.data.sequence;
-    std::vector<std::pair<ProductShape, double>> seen;  // and what the check costs
+    std::vector<std::pair<ProductShape, double>> known;
     double total = 0;
     for (const Node& node : program.nodes) {
         if (node.op != Op::linear) continue;
         const Shape w = program.parameters[node.inputs[1] - 2].shape;
         for (const ProductShape& s :
              {ProductShape{rows, w.rows, w.cols}, {rows, w.cols, w.rows}, {w.rows, rows, w.cols}}) {
-            auto found = std::find_if(seen.begin(), seen.end(),
-                                      [&s](const auto& known) { return known.first == s; });
-            if (found == seen.end()) {
-                const double gop = 2e-9 * static_cast<double>(s.m) * static_cast<double>(s.terms) *
-                                   static_cast<double>(s.n);
-                const auto [plain, checked] =
-                    time_product(s, std::clamp(static_cast<int>(200 / gop), 6, 200));
-                found = seen.insert(seen.end(), {s, checked - plain});
-            }
+            auto found = std::find_if(known.begin(), known.end(),
+                                      [&s](const auto& of) { return of.first == s; });
+            if (found == known.end())
+                found = known.insert(known.end(), {s, time_product(s, kTurns).foreseeing});
             total += found->second;
         }
     }

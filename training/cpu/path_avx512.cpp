@@ -375,15 +375,30 @@ struct Avx512 {
     }
     static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args, size_t p0,
                          size_t p1) {
-        size_t p = p0;
-        for (; p + 2 <= p1; p += 2) some_due_sums<2>(out + p * kPanel, rows, args, p);
-        if (p < p1) some_due_sums<1>(out + p * kPanel, rows, args, p);
+        // A sum of rows is a number of so many bytes at most.
+        const size_t most = 255 * stored_rows(args);
+        if (most < 1U << 16)
+            all_due_sums<2>(out, rows, args, p0, p1);
+        else if (most < 1U << 24)
+            all_due_sums<3>(out, rows, args, p0, p1);
+        else
+            all_due_sums<4>(out, rows, args, p0, p1);
     }
-    template <size_t N>
+    static size_t stored_rows(const ProductArgs& args) {
+        return (args.m + kLeftPanel - 1) / kLeftPanel * kLeftPanel;
+    }
+    template <size_t Bytes>
+    static void all_due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args,
+                             size_t p0, size_t p1) {
+        size_t p = p0;
+        for (; p + 2 <= p1; p += 2) some_due_sums<Bytes, 2>(out + p * kPanel, rows, args, p);
+        if (p < p1) some_due_sums<Bytes, 1>(out + p * kPanel, rows, args, p);
+    }
+    template <size_t Bytes, size_t N>
     static void some_due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args,
                               size_t p) {
         const uint8_t* b = args.b + p * args.b_panel;
-        I sum[4][N];
+        I sum[Bytes][N];
         for (auto& of_byte : sum)
             for (I& s : of_byte) s = zero_int();
         for (size_t g = 0; g < args.groups; ++g)
@@ -391,17 +406,16 @@ struct Avx512 {
             for (size_t j = 0; j < N; ++j) {
                 const I bytes = _mm512_loadu_si512(b + j * args.b_panel + g * 64);
 #pragma GCC unroll 4
-                for (size_t i = 0; i < 4; ++i)
+                for (size_t i = 0; i < Bytes; ++i)
                     sum[i][j] = _mm512_dpbusd_epi32(sum[i][j], set1_int(rows[4 * g + i]), bytes);
             }
         // Each stored row of A has its offset.
-        const auto stored =
-            static_cast<uint32_t>((args.m + kLeftPanel - 1) / kLeftPanel * kLeftPanel);
+        const auto stored = static_cast<uint32_t>(stored_rows(args));
         for (size_t j = 0; j < N; ++j) {
             const I extra = _mm512_mullo_epi32(
                 _mm512_loadu_si512(args.sums + (p + j) * args.sums_panel), set1_int(stored));
             I all = _mm512_sub_epi32(sum[0][j], extra);
-            for (unsigned i = 1; i < 4; ++i)
+            for (unsigned i = 1; i < Bytes; ++i)
                 all = add_int(all, _mm512_slli_epi32(sum[i][j], 8 * i));
             _mm512_storeu_si512(out + j * kPanel, all);
         }
