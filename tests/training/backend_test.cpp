@@ -2,6 +2,8 @@
 // Every fast path equals the reference bit for bit, on odd shapes and with one and two threads.
 #include "training/backend.hpp"
 
+#include <algorithm>
+
 #include "tests/training/fixture.hpp"
 #include "training/cpu/backend.hpp"
 
@@ -60,7 +62,8 @@ TEST(backend, attention_holds_no_square_of_the_positions) {
 }
 
 TEST(backend, rms_norm_and_its_gradient_equal_the_reference) {
-    const MatrixShape shapes[] = {{1, 1}, {3, 5}, {33, 31}, {70, 130}, {2, 4099}, {4100, 3}};
+    const MatrixShape shapes[] = {{1, 1},    {3, 5},    {33, 31},  {70, 130},
+                                  {2, 4099}, {4100, 3}, {8193, 70}};
     for (const MatrixShape s : shapes)
         expect_same([s](Backend& b) {
             const size_t count = size_t{s.rows} * s.cols;
@@ -170,20 +173,23 @@ private:
 };
 
 TEST(backend, a_flipped_bit_in_a_product_is_seen_and_the_product_repeated) {
-    const LinearShape s{70, 36, 81};
-    const Floats x = noise(size_t{s.n} * s.i, 1), w = noise(size_t{s.i} * s.o, 2, 0.05F);
-    Floats due(size_t{s.n} * s.o), got(due.size());
-    make_reference_backend()->linear(due.data(), x.data(), w.data(), s);
-    for (const CpuPath path : kCpuPaths)
-        for (const unsigned faults : {0U, 1U, 2U, 3U}) {
-            FaultyBackend b(kernels_for(path), faults);
-            b.linear(got.data(), x.data(), w.data(), s);
-            EXPECT_EQ(b.repeated_products(), faults) << b.name();
-            const auto status = b.finish();
-            EXPECT_EQ(status.has_value(), faults < 3)
-                << "three wrong products in a row are given up";
-            EXPECT_TRUE(faults == 3 || bits_equal(got, due)) << b.name();
-        }
+    // Sums of rows of two, three and four bytes.
+    for (const LinearShape s : {LinearShape{70, 36, 81}, {300, 5, 3}, {66000, 4, 2}}) {
+        Floats x = noise(size_t{s.n} * s.i, 1), w = noise(size_t{s.i} * s.o, 2, 0.05F);
+        if (s.n > 70) std::fill(x.begin(), x.end(), 1.0F);
+        Floats due(size_t{s.n} * s.o), got(due.size());
+        make_reference_backend()->linear(due.data(), x.data(), w.data(), s);
+        for (const CpuPath path : kCpuPaths)
+            for (const unsigned faults : {0U, 1U, 2U, 3U}) {
+                FaultyBackend b(kernels_for(path), faults);
+                b.linear(got.data(), x.data(), w.data(), s);
+                EXPECT_EQ(b.repeated_products(), faults) << b.name();
+                const auto status = b.finish();
+                EXPECT_EQ(status.has_value(), faults < 3)
+                    << "three wrong products in a row are given up";
+                EXPECT_TRUE(faults == 3 || bits_equal(got, due)) << b.name();
+            }
+    }
 }
 
 }  // namespace

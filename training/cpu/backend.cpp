@@ -103,14 +103,12 @@ void CpuBackend::rms_norm(float* y, float* r, const float* x, const float* g, Ma
 }
 
 void CpuBackend::rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in, MatrixShape s) {
-    if (s.rows > kChunk || s.cols > kChunk) {
+    if (s.cols > kChunk) {
         const FloatModeGuard mode;
         return reference::rms_norm_grad(dx, dg, in, s);
     }
+    norm_grad_gain(dg, in, s);
     const size_t cols = s.cols;
-    ranges(cols, kColsPerTask, [&](size_t first, size_t last) {
-        k_.norm_grad_gain(dg, in.dy, in.x, in.r, s.rows, cols, first, last);
-    });
     ranges(s.rows, kRowsPerTask, [&](size_t first, size_t last) {
         for (size_t t = first; t < last; ++t) {
             const size_t at = t * cols;
@@ -122,6 +120,25 @@ void CpuBackend::rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in
             k_.norm_grad_row(row, dot / static_cast<float>(cols));
         }
     });
+}
+
+/// Each column is reduced over chunks of rows.
+void CpuBackend::norm_grad_gain(float* dg, const RmsNormGradInputs& in, MatrixShape s) {
+    const size_t cols = s.cols, chunks = (s.rows + kChunk - 1) / kChunk;
+    std::vector<float> results(chunks > 1 ? chunks * cols : 0);
+    float* const out = chunks > 1 ? results.data() : dg;
+    ranges(cols, kColsPerTask, [&](size_t first, size_t last) {
+        for (size_t i = 0, row = 0; i < chunks; ++i, row += kChunk)
+            k_.norm_grad_gain(out + i * cols, in.dy + row * cols, in.x + row * cols, in.r + row,
+                              std::min(kChunk, s.rows - row), cols, first, last);
+    });
+    if (chunks == 1) return;
+    const FloatModeGuard mode;
+    for (size_t c = 0; c < cols; ++c) {
+        std::vector<float> column;
+        for (size_t i = 0; i < chunks; ++i) column.push_back(results[i * cols + c]);
+        dg[c] = reduce_chunk_results(std::move(column));
+    }
 }
 
 void CpuBackend::fill_rows(Operand& operand, const Source& s, Side side) {

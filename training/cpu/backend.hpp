@@ -83,6 +83,7 @@ private:
     void make_words(uint16_t* out, size_t count, const PhiloxArgs& args);
     void add_up(float* out, const float* x, size_t count, float (*chunk)(const float* x, size_t n));
 
+    void norm_grad_gain(float* dg, const RmsNormGradInputs& in, MatrixShape s);
     void collect_flags();
     void matmul(const OpCall& call);
     void matmul_grad(const OpCall& call);
