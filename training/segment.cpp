@@ -68,6 +68,13 @@ Hash units_root(uint32_t t, const std::vector<Unit>& units) {
     return merkle::root(unit_leaves(t, units));
 }
 
+uint64_t hashed_bytes_per_step(const Program& program) {
+    uint64_t bytes = 0;
+    for (const Parameter& p : program.parameters) bytes += sizeof(float) * p.shape.count();
+    const uint64_t units = program.run.micro_batches;
+    return bytes * (units + (units > 1 ? 1 : 0) + 1) + 2 * bytes / program.run.segment_length;
+}
+
 Hash steps_root(uint32_t first_step, const CommittedStates& states,
                 const std::vector<StepTuple>& tuples) {
     return merkle::root(sequence_leaves(first_step, states, tuples));

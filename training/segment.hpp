@@ -73,6 +73,10 @@ struct SegmentClaim {
     bool operator==(const SegmentClaim&) const = default;
 };
 
+/// Bytes of tensors that a step hashes, over a whole segment's: gradients of its units and, if
+/// there are several, of their sum; w; once in a segment m and v.
+[[nodiscard]] uint64_t hashed_bytes_per_step(const Program& program);
+
 [[nodiscard]] Hash steps_root(uint32_t first_step, const CommittedStates& states,
                               const std::vector<StepTuple>& tuples);
 [[nodiscard]] SegmentClaim claim_of(const SegmentRecord& record);

@@ -351,38 +351,43 @@ double check_seconds(const Program& program) {
     return total * program.run.micro_batches;
 }
 
-/// What commitments and checks add to a step. Both grow with the parameters, the work with the
-/// tokens as well.
+constexpr double kSegmentSteps = 20;
+
+/// One line: a step and what its commitments and checks add to it.
+void measure_commitments(const Model& model, int turns) {
+    Runner ours(model, make_cpu_backend({}));
+    const auto best = best_of(turns, CLOCK_PROCESS_CPUTIME_ID,
+                              {[&] { ours.step(); }, [&] { ours.hash_gradients(); },
+                               [&] { ours.hash_weights(); }, [&] { ours.hash_state(); }});
+    const uint32_t gradient_roots = model.micro_batches == 1 ? 1 : model.micro_batches + 1;
+    const double in_step = gradient_roots * best[1];
+    const double hashes = in_step + best[2] + (best[3] - best[2]) / kSegmentSteps;
+    const double checks = check_seconds(ours.program());
+    const double work = best[0] - in_step - checks;
+    std::printf("%-15.*s %7u %2u %7.1f ms %7.2f ms %5.1f %% %7.2f ms %5.1f %% %7.1f %%\n",
+                static_cast<int>(std::string_view(model.name).rfind('-')), model.name,
+                model.tokens(), model.micro_batches, 1e3 * work, 1e3 * hashes, 100 * hashes / work,
+                1e3 * checks, 100 * checks / work, 100 * (hashes + checks) / work);
+    std::fflush(stdout);
+}
+
+/// Commitments and checks grow with the parameters, the work with the tokens as well.
 void compare_commitments() {
-    constexpr double kSteps = 20;  // of a segment
-    constexpr uint32_t kTokens[] = {2048, 4096, 8192, 10240, 16384};
+    constexpr uint32_t kTokensOfMicroBatchMax = 16384;  // a matter of memory
     std::printf("training::commit  segments of %.0f steps; shares of a step without both\n",
-                kSteps);
-    std::printf("%-14s %7s %2s %10s %18s %18s %9s\n", "model", "tokens", "M", "step", "hashes",
+                kSegmentSteps);
+    std::printf("%-15s %7s %2s %10s %18s %18s %9s\n", "model", "tokens", "M", "step", "hashes",
                 "checks", "together");
-    for (Model model : kModels)
+    for (Model model : kModels) {
+        const int turns = model.turns;
         for (const uint32_t micro_batches : {1U, 4U})
-            for (const uint32_t tokens : kTokens) {
+            for (const uint32_t tokens : {2048U, 4096U, 8192U, 10240U, 16384U, 24576U}) {
+                if (tokens / micro_batches > kTokensOfMicroBatchMax) continue;
                 model.micro_batches = micro_batches;
                 model.sequences = tokens / model.sequence / micro_batches;
-                Runner ours(model, make_cpu_backend({}));
-                const int turns = std::max<int>(2, model.turns * 2048 / static_cast<int>(tokens));
-                const auto best =
-                    best_of(turns, CLOCK_PROCESS_CPUTIME_ID,
-                            {[&] { ours.step(); }, [&] { ours.hash_gradients(); },
-                             [&] { ours.hash_weights(); }, [&] { ours.hash_state(); }});
-                const uint32_t gradient_roots = micro_batches == 1 ? 1 : micro_batches + 1;
-                const double in_step = gradient_roots * best[1];
-                const double hashes = in_step + (kSteps - 1) / kSteps * best[2] + best[3] / kSteps;
-                const double checks = check_seconds(ours.program());
-                const double work = best[0] - in_step - checks;
-                std::printf(
-                    "%-14.*s %7u %2u %7.1f ms %7.2f ms %5.1f %% %7.2f ms %5.1f %% %7.1f %%\n",
-                    static_cast<int>(std::string_view(model.name).rfind('-')), model.name,
-                    model.tokens(), micro_batches, 1e3 * work, 1e3 * hashes, 100 * hashes / work,
-                    1e3 * checks, 100 * checks / work, 100 * (hashes + checks) / work);
-                std::fflush(stdout);
+                measure_commitments(model, std::max(2, turns * 2048 / static_cast<int>(tokens)));
             }
+    }
 }
 
 }  // namespace

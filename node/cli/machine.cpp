@@ -11,6 +11,8 @@
 #include "node/wallet/secrets.hpp"
 #include "training/freivalds.hpp"
 #include "training/runner.hpp"
+#include "training/segment.hpp"
+#include "training/state_root.hpp"
 
 namespace trainyard::node::cli {
 
@@ -43,6 +45,23 @@ double forecast_step(training::Backend& backend, const training::Plan& plan,
     return micro_batches *
            (product * static_cast<double>(plan.macs_per_micro_batch) / (double{n} * n * n) +
             kPasses * pass * static_cast<double>(plan.elements_per_micro_batch) / count);
+}
+
+double forecast_roots(training::Backend& backend, const training::Program& program,
+                      const training::Plan& plan) {
+    constexpr uint64_t cols = 2048, rows_max = 8192;
+    const auto rows = static_cast<uint32_t>(
+        std::clamp(plan.parameter_count / cols, uint64_t{training::kTileSide}, rows_max));
+    const std::vector<training::Tensor> tensors{
+        training::Tensor::zeros(training::Shape::matrix(rows, cols))};
+    double best = 1e9;
+    for (int turn = 0; turn < 5; ++turn) {
+        const double start = seconds_now();
+        (void)training::grad_root(tensors, backend.pool());
+        best = std::min(best, seconds_now() - start);
+    }
+    return best * static_cast<double>(training::hashed_bytes_per_step(program)) /
+           static_cast<double>(sizeof(float) * rows * cols);
 }
 
 namespace {

@@ -15,6 +15,10 @@ namespace trainyard::node::cli {
 [[nodiscard]] double forecast_step(training::Backend& backend, const training::Plan& plan,
                                    uint32_t micro_batches);
 
+/// Seconds that the roots of a step cost in a job, from hashing as many numbers as the model has.
+[[nodiscard]] double forecast_roots(training::Backend& backend, const training::Program& program,
+                                    const training::Plan& plan);
+
 struct ProductRate {
     uint32_t m = 0, k = 0, n = 0;
     double tops = 0;                  ///< int8 operations, 10^12 per second; 0: the backend failed

@@ -3,6 +3,7 @@
 // images from a model.
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -174,10 +175,12 @@ private:
     int describe() {
         const uint32_t processes = crew_ ? crew_->size() : 1;
         const double step = forecast_step(*backend_, plan_, program_.run.micro_batches / processes);
+        const double roots = forecast_roots(*backend_, program_, plan_);
         if (!is_first()) return kOk;
         if (out_.json)
             out_.line(json::serialize(json::object{{"memoryBytes", forecast_},
                                                    {"stepSeconds", step},
+                                                   {"jobRootSeconds", roots},
                                                    {"totalSeconds", step * program_.run.steps},
                                                    {"backend", backend_->name()},
                                                    {"parameters", plan_.parameter_count},
@@ -187,7 +190,10 @@ private:
             out_.line("needs " + std::to_string(forecast_ / kMiB) + " MiB on " + backend_->name() +
                       recompute_text() + ", about " + std::to_string(step) + " s per step, " +
                       seconds_text(static_cast<uint64_t>(step * program_.run.steps)) + " for " +
-                      std::to_string(program_.run.steps) + " steps");
+                      std::to_string(program_.run.steps) + " steps; as a job, roots add " +
+                      std::to_string(roots) + " s (" +
+                      std::to_string(step > 0 ? std::lround(100 * roots / step) : 0) +
+                      " %) to each");
         return kOk;
     }
 

@@ -140,6 +140,18 @@ TEST(segment, rejects_openings_that_were_changed_or_moved) {
     EXPECT_FALSE(verify_unit_opening(claim, 3, o));
 }
 
+TEST(segment, a_step_hashes_each_gradient_their_sum_and_w_and_seldom_m_and_v) {
+    Program program = small_program();
+    uint64_t floats = 0;
+    for (const Parameter& p : program.parameters) floats += p.shape.count();
+    program.run.micro_batches = 1, program.run.segment_length = 1;
+    EXPECT_EQ(hashed_bytes_per_step(program), floats * 4 * 4) << "gradient, w, m and v";
+    program.run.segment_length = 8;
+    EXPECT_EQ(hashed_bytes_per_step(program), floats * (4 + 4 + 1));
+    program.run.micro_batches = 3;
+    EXPECT_EQ(hashed_bytes_per_step(program), floats * (4 * 4 + 4 + 1));
+}
+
 TEST(segment, record_decodes_to_itself) {
     const Trained& t = Trained::get();
     const Bytes encoded = encode_record(t.log.record);
