@@ -380,7 +380,7 @@ void compare_commitments() {
                 "checks", "together");
     for (Model model : kModels) {
         const int turns = model.turns;
-        for (const uint32_t micro_batches : {1U, 4U})
+        for (const uint32_t micro_batches : {1U, 2U, 4U})
             for (const uint32_t tokens : {2048U, 4096U, 8192U, 10240U, 16384U, 24576U}) {
                 if (tokens / micro_batches > kTokensOfMicroBatchMax) continue;
                 model.micro_batches = micro_batches;

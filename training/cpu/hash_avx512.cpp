@@ -82,9 +82,11 @@ constexpr uint32_t kStart[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
 }
 
 /// `N` times sixteen messages. A round waits for the round before: with two sets the units that
-/// would idle work on the other one.
-template <size_t N>
-[[gnu::always_inline]] inline void compress(I (*state)[8], I (*w)[16]) {
+/// would idle work on the other one. `before_quarter(q)` is called in front of rounds 16 q to
+/// 16 q + 15.
+template <size_t N, class BeforeQuarter>
+[[gnu::always_inline]] inline void compress(I (*state)[8], I (*w)[16],
+                                            const BeforeQuarter& before_quarter) {
     // Words and constants stay in memory, where they cost nothing: the registers are for the sums.
     const uint32_t* constants = kRound;
     asm volatile("" : "+r"(constants), "+r"(w) : : "memory");
@@ -93,12 +95,14 @@ template <size_t N>
     for (size_t n = 0; n < N; ++n)
 #pragma GCC unroll 8
         for (size_t i = 0; i < 8; ++i) s[n][i] = state[n][i];
+    before_quarter(0);
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i)
 #pragma GCC unroll 2
         for (size_t n = 0; n < N; ++n) one_round(s[n], w[n][i], constants[i]);
-    for (int t = 16; t < 64; t += 16) {
+    for (size_t quarter = 1; quarter < 4; ++quarter) {
         constants += 16;
+        before_quarter(quarter);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; ++i)
 #pragma GCC unroll 2
@@ -111,6 +115,17 @@ template <size_t N>
     for (size_t n = 0; n < N; ++n)
 #pragma GCC unroll 8
         for (size_t i = 0; i < 8; ++i) state[n][i] = _mm512_add_epi32(state[n][i], s[n][i]);
+}
+
+template <size_t N>
+[[gnu::always_inline]] inline void compress(I (*state)[8], I (*w)[16]) {
+    compress<N>(state, w, [](size_t) {});
+}
+
+/// Asks for the line there, which need not exist. In assembly, because GCC takes a function that
+/// only prefetches for one that does nothing.
+[[gnu::always_inline]] inline void fetch(uintptr_t at) {
+    asm volatile("prefetcht0 (%0)" : : "r"(at));
 }
 
 [[gnu::always_inline]] inline void start(I* state) {
@@ -171,13 +186,14 @@ void sha256_tiles_avx512(uint8_t* digests, const TileRows* tiles) {
     I state[kSets][8], last[kSets], w[kSets][16];
     for (size_t n = 0; n < kSets; ++n) start(state[n]), last[n] = _mm512_setzero_si512();
     for (size_t row = 0; row < kRows; ++row) {
-        for (size_t i = 0; i < kSets * 16 && row + 1 < kRows; ++i) {
-            __builtin_prefetch(rows[i] + tiles[i].stride);
-            __builtin_prefetch(rows[i] + tiles[i].stride + 64);
-        }
         for (size_t half = 0; half < kRowBytes; half += 64) {
             for (size_t n = 0; n < kSets; ++n) shifted_words(w[n], rows + 16 * n, half, last[n]);
-            compress<kSets>(state, w);
+            // The next row a few lines at a time: only so many can be on their way. Below the last
+            // one lies the first of another tile.
+            compress<kSets>(state, w, [&rows, tiles, half](size_t quarter) {
+                for (size_t i = 8 * quarter; i < 8 * quarter + 8; ++i)
+                    fetch(reinterpret_cast<uintptr_t>(rows[i]) + tiles[i].stride + half);
+            });
         }
         for (size_t i = 0; i < kSets * 16; ++i) rows[i] += tiles[i].stride;
     }
