@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -83,6 +84,12 @@ struct AdamwScalars {
     float lr = 0, clip = 1, b1 = 0, b2 = 0, o1 = 0, o2 = 0, ic1 = 0, ic2 = 0, eps = 0;
 };
 
+/// How a host backend keeps quantised operands: what the planner must know.
+struct OperandMemory {
+    size_t element_bytes = 1;
+    bool staged = false;  ///< columns of one task are quantised first, then laid out in panels
+};
+
 struct BackendStatus {
     bool nonfinite = false;
 };
@@ -129,6 +136,7 @@ public:
 
     /// Threads for work on the host; nullptr: only the caller's.
     [[nodiscard]] virtual Pool* pool() { return nullptr; }
+    [[nodiscard]] virtual OperandMemory operand_memory() const { return {}; }
 
     /// Zero-filled; nullptr when there is no room. Released by `release` only.
     [[nodiscard]] virtual void* allocate(size_t bytes) = 0;
@@ -199,6 +207,7 @@ inline constexpr std::array kCpuPaths{CpuPath::avx512,  CpuPath::avxvnni, CpuPat
                                       CpuPath::neondot, CpuPath::neon,    CpuPath::scalar};
 /// "avx512": the name of the path's backend.
 [[nodiscard]] std::string_view to_text(CpuPath path);
+[[nodiscard]] std::optional<CpuPath> cpu_path_of(std::string_view name);
 
 struct CpuOptions {
     CpuPath path = CpuPath::best;

@@ -123,12 +123,20 @@ namespace {
 /// The largest of what the fast CPU path keeps: the operands of the products that it makes one
 /// after the other, and rounding words.
 struct Scratch {
-    uint64_t a = 0, b = 0, second_pair = 0, words = 0, turned = 0;
-    [[nodiscard]] uint64_t bytes() const { return a + b + second_pair + words + turned; }
+    uint64_t a = 0, b = 0, second_pair = 0;  ///< quantised elements
+    uint64_t stage = 0;                      ///< the same, of each thread
+    uint64_t words = 0, turned = 0;          ///< bytes
+    [[nodiscard]] uint64_t elements() const { return a + b + second_pair; }
+    [[nodiscard]] uint64_t bytes() const { return words + turned; }
 };
 
-void grow(uint64_t& most, uint64_t bytes) {
-    most = std::max(most, bytes);
+void grow(uint64_t& most, uint64_t size) {
+    most = std::max(most, size);
+}
+
+/// Elements that one thread quantises at once of `cols` columns of `terms` elements.
+uint64_t staged(uint64_t terms, uint64_t cols) {
+    return terms * std::min<uint64_t>(cols, cpu::kColsPerTask);
 }
 
 void add_matmul(Scratch& scratch, const Node& node, Shape a, Shape b, uint64_t dy) {
@@ -136,7 +144,9 @@ void add_matmul(Scratch& scratch, const Node& node, Shape a, Shape b, uint64_t d
     const uint64_t left = s.m * s.k, right = s.k * s.n;
     grow(scratch.a, std::max(left, s.m * s.n));
     grow(scratch.b, right);
+    grow(scratch.stage, staged(s.k, std::max(s.m, s.n)));
     if (dy == 0) return;
+    grow(scratch.stage, staged(s.m, std::max(s.k, s.n)));
     grow(scratch.second_pair, left + s.m * s.n);
     grow(scratch.words, 2 * dy);
     grow(scratch.turned, 4 * ((s.turn_a ? left : 0) + (s.turn_b ? right : 0)));
@@ -151,11 +161,15 @@ void add_scratch(Plan& plan, Scratch& scratch, const Graph& graph, const Node& n
         case Op::linear:
             grow(scratch.a, count(0));
             grow(scratch.b, count(1));
+            grow(scratch.stage, staged(shape(node.inputs[1]).rows, shape(node.inputs[1]).cols));
             return;
         case Op::linear_grad:
             grow(scratch.a, count(0));
             grow(scratch.b, count(2));
             grow(scratch.second_pair, count(1) + count(0));
+            grow(scratch.stage,
+                 staged(shape(node.inputs[1]).rows,
+                        std::max(shape(node.inputs[0]).cols, shape(node.inputs[1]).cols)));
             grow(scratch.words, 2 * count(0));
             return;
         case Op::linear_grad_x:
@@ -169,10 +183,13 @@ void add_scratch(Plan& plan, Scratch& scratch, const Graph& graph, const Node& n
             return add_matmul(scratch, node, shape(node.inputs[1]), shape(node.inputs[2]),
                               count(0));
         case Op::attention:
-        case Op::attention_full:
-            grow(plan.head_bytes, cpu::head_bytes(attention_shape(graph, node, node.inputs[0])));
+        case Op::attention_full: {
+            const auto head = cpu::head_memory(attention_shape(graph, node, node.inputs[0]));
+            grow(plan.head_bytes, head.bytes);
+            grow(plan.head_elements, head.elements);
             grow(scratch.words, 2 * shape(node.outputs[0]).count());
             return;
+        }
         default:
             return;
     }
@@ -194,7 +211,9 @@ Plan plan_of(const Program& program, const TrainingGraph& derived, const Cuts& c
         out.macs_per_micro_batch += macs_of(graph, node);
         add_scratch(out, scratch, graph, node);
     }
-    out.operand_bytes = scratch.bytes();
+    out.operand_elements = scratch.elements();
+    out.stage_elements = scratch.stage;
+    out.scratch_bytes = scratch.bytes();
     // A batch as it is read, and as the back end holds it.
     for (const uint32_t v : {kTokensValue, kTargetsValue})
         out.batch_bytes += 2 * sizeof(float) * graph.values[v].shape.count();
@@ -231,9 +250,12 @@ uint64_t host_bytes(const Plan& plan, const HostUse& use) {
     const uint64_t set = plan.gradient_bytes;
     const uint64_t sums = 1 + static_cast<uint64_t>(std::bit_width(use.micro_batches) - 1);
     // The model file at the end needs two sets more than a step does, a checkpoint three.
-    constexpr uint64_t kProgramBytes = 1 << 20;  // of our own code and tables, touched only then
-    return kProgramBytes + plan.state_bytes + sums * set + plan.arena_bytes + plan.operand_bytes +
-           plan.batch_bytes + use.threads * plan.head_bytes + (use.saves ? 3 : 2) * set;
+    constexpr uint64_t kProgramBytes = 2 << 20;  // of our own code and tables, touched only then
+    const uint64_t staged = use.operands.staged ? plan.stage_elements : 0;
+    const uint64_t quantised = plan.operand_elements + use.threads * (plan.head_elements + staged);
+    return kProgramBytes + plan.state_bytes + sums * set + plan.arena_bytes + plan.scratch_bytes +
+           use.operands.element_bytes * quantised + plan.batch_bytes +
+           use.threads * plan.head_bytes + (use.saves ? 3 : 2) * set;
 }
 
 Result<Plan, ProgramFault> plan(const Program& program, const Cuts& cuts) {

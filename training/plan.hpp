@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "training/backend.hpp"
 #include "training/program.hpp"
 #include "training/recompute.hpp"
 
@@ -35,11 +36,14 @@ struct Plan {
     uint64_t macs_total = 0;
     uint64_t tokens_per_step = 0;           ///< images if the data is
     uint64_t elements_per_micro_batch = 0;  ///< read and written by all operators
-    uint64_t operand_bytes = 0;             ///< quantised operands and rounding words
+    uint64_t operand_elements = 0;          ///< of the largest quantised operands
+    uint64_t scratch_bytes = 0;             ///< rounding words and turned matrices
     uint64_t batch_bytes = 0;               ///< input and targets
-    uint64_t head_bytes = 0;                ///< scratch of one attention head, per thread
-    Cuts cuts;                              ///< of the forward pass; empty: nothing is recomputed
-    uint64_t recomputed_nodes = 0;          ///< operators of a micro-batch that run once more
+    uint64_t stage_elements = 0;            ///< quantised before they are laid out, per thread
+    uint64_t head_elements = 0;             ///< the same of one attention head, per thread
+    uint64_t head_bytes = 0;
+    Cuts cuts;                      ///< of the forward pass; empty: nothing is recomputed
+    uint64_t recomputed_nodes = 0;  ///< operators of a micro-batch that run once more
 };
 
 /// With `cuts`, memory and work of a run that computes the parts before them twice.
@@ -50,6 +54,7 @@ struct HostUse {
     uint32_t micro_batches = 1;  ///< per step, of this process
     unsigned threads = 1;
     bool saves = false;  ///< writes checkpoints
+    OperandMemory operands = {};
 };
 
 /// Memory that training needs on a host, in bytes, beside the data: state, activations, operands,

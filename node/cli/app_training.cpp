@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flags and help of what trains: programs, data sets, runs without a chain.
 #include "node/cli/app_arguments.hpp"
+#include "training/backend.hpp"
 
 namespace trainyard::node::cli {
 
@@ -149,6 +150,13 @@ void add_training(CLI::App& app, Arguments& a) {
                      "steps between checkpoints, from which the same command goes on; 0: none")
         ->capture_default_str();
     add_devices(train, a.train.threads, a.train.no_cuda);
+    std::vector<std::string_view> paths{training::to_text(training::CpuPath::best)};
+    for (const auto path : training::kCpuPaths) paths.push_back(training::to_text(path));
+    train
+        ->add_option("--cpu-path", a.train.cpu_path,
+                     "the CPU's instructions to use, without a GPU; every path gives the same bits")
+        ->check(CLI::IsMember(paths))
+        ->capture_default_str();
     add_gpt(train, a.train.gpt);
     auto* eval = command(
         app, "eval", "the loss of a model on its held-out records",

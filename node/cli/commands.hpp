@@ -75,6 +75,7 @@ struct TrainArgs {
     std::string seed;  ///< 32 bytes in hex; empty: zeros
     uint32_t threads = 1;
     bool no_cuda = false;
+    std::string cpu_path = "best";
     bool dry_run = false;
     uint64_t memory_bytes = 0;        ///< that the run may take; 0: no limit
     uint32_t checkpoint_every = 100;  ///< steps; 0: never

@@ -33,10 +33,20 @@ namespace {
 
 namespace json = boost::json;
 
-std::unique_ptr<training::Backend> backend_for(const training::Program& program, uint32_t threads,
-                                               bool allow_cuda) {
-    if (program.recipe == training::Recipe::fp32) return training::make_fp32_backend(threads);
-    return verify::make_backend({threads, allow_cuda});
+std::unique_ptr<training::Backend> backend_for(const training::Program& program,
+                                               const verify::BackendOptions& options) {
+    if (program.recipe == training::Recipe::fp32)
+        return training::make_fp32_backend(options.threads);
+    return verify::make_backend(options);
+}
+
+Result<training::CpuPath, std::string> choose_path(const std::string& name) {
+    const auto path = training::cpu_path_of(name);
+    if (path && training::cpu_has(*path)) return *path;
+    std::string text = "this machine has no CPU path '" + name + "'; it has";
+    for (const training::CpuPath other : training::kCpuPaths)
+        if (training::cpu_has(other)) text.append(" ").append(training::to_text(other));
+    return unexpected(std::move(text));
 }
 
 constexpr size_t kMiB = size_t{1} << 20;
@@ -135,9 +145,12 @@ private:
         const auto seed = args_.seed.empty() ? Hash{} : fixed_from_hex<Hash>(args_.seed);
         if (!seed) return unexpected(std::string("--seed must be 32 bytes in hexadecimal"));
         seed_ = *seed;
-        backend_ = backend_for(program_, args_.threads, !args_.no_cuda);
+        const auto path = choose_path(args_.cpu_path);
+        if (!path) return unexpected(path.error());
+        backend_ = backend_for(program_, {args_.threads, !args_.no_cuda, *path});
         forget_self_test();
-        return make_plan({program_.run.micro_batches / processes, args_.threads, saves()});
+        return make_plan({program_.run.micro_batches / processes, args_.threads, saves(),
+                          backend_->operand_memory()});
     }
 
     Result<Done, std::string> make_plan(const training::HostUse& use) {
@@ -319,7 +332,7 @@ int run_eval(const Output& out, const EvalArgs& args) {
     const training::Program& program = model->program;
     if (program.data.size_bytes != data->size() || program.data.root != wallet::blob_id(*data))
         return out.fail("the model was trained on another data set than '" + args.data + "'");
-    const auto backend = backend_for(program, args.threads, !args.no_cuda);
+    const auto backend = backend_for(program, {args.threads, !args.no_cuda});
     auto engine = training::Engine::make(program, *backend, *data);
     if (!engine) return out.fail(training::to_text(engine.error()));
     const auto result = training::evaluate(*engine, model->w, *data);
@@ -368,7 +381,7 @@ int sample_image_file(const Output& out, const SampleArgs& args, const ModelFold
 int run_sample(const Output& out, const SampleArgs& args) {
     const auto model = read_model_folder(args.model);
     if (!model) return out.fail(model.error());
-    const auto backend = backend_for(model->program, args.threads, true);
+    const auto backend = backend_for(model->program, {args.threads});
     if (model->program.data.kind == training::DataKind::images)
         return sample_image_file(out, args, *model, *backend);
     training::SampleOptions options;

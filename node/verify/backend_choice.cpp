@@ -50,12 +50,13 @@ BackendChoice choose_among(const std::vector<BackendMaker>& candidates) {
 
 BackendChoice choose_backend(const BackendOptions& options) {
     std::vector<BackendMaker> candidates;
-    if (options.allow_cuda)
+    const bool any = options.path == training::CpuPath::best;
+    if (options.allow_cuda && any)
         for (const auto& device : cuda::cuda_devices())
             candidates.emplace_back(
                 [index = device.index] { return cuda::make_cuda_backend(index); });
     for (const training::CpuPath path : training::kCpuPaths)
-        if (training::cpu_has(path))
+        if ((any || path == options.path) && training::cpu_has(path))
             candidates.emplace_back([path, threads = options.threads] {
                 return training::make_cpu_backend({path, threads});
             });

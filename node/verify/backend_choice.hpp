@@ -15,6 +15,7 @@ namespace trainyard::node::verify {
 struct BackendOptions {
     unsigned threads = 1;  ///< of the CPU path
     bool allow_cuda = true;
+    training::CpuPath path = training::CpuPath::best;  ///< any other: it alone, and no device
 };
 
 using BackendMaker = std::function<std::unique_ptr<training::Backend>()>;

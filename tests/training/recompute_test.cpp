@@ -77,8 +77,19 @@ TEST(recompute, candidates_of_a_transformer_are_the_ends_of_its_residual_branche
         EXPECT_EQ(training->graph.nodes[cut - 1].op, Op::add);
 }
 
+TEST(recompute, memory_grows_with_the_size_of_an_operands_element) {
+    const auto plan = plan_within(all_cases()[0].program, {}, ~uint64_t{0});
+    ASSERT_TRUE(plan.has_value());
+    HostUse use;
+    const uint64_t one = host_bytes(*plan, use);
+    use.operands = {2, false};
+    EXPECT_EQ(host_bytes(*plan, use), one + plan->operand_elements + plan->head_elements);
+    use.operands = {1, true};
+    EXPECT_EQ(host_bytes(*plan, use), one + plan->stage_elements);
+}
+
 TEST(recompute, a_plan_takes_the_least_work_that_fits) {
-    const HostUse use{1, 1, false};
+    const HostUse use;
     for (const Case& c : all_cases()) {
         const auto free = plan_within(c.program, use, ~uint64_t{0});
         ASSERT_TRUE(free.has_value());

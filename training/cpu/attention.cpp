@@ -42,11 +42,11 @@ size_t rounded(size_t n) {
 
 }  // namespace
 
-uint64_t head_bytes(AttentionShape s) {
+HeadMemory head_memory(AttentionShape s) {
     const uint64_t t = s.t, hd = rounded(s.hd), width = block_width(s.t);
     constexpr uint64_t kBytes = 2 * sizeof(float) + sizeof(uint16_t);  // s_, p_, words
     // Seven operands of the head, one of a strip, and their scales.
-    return width * rounded(t) * kBytes + 7 * t * hd + kStrip * t + 7 * 12 * t;
+    return {width * rounded(t) * kBytes + 7 * 12 * t, 7 * t * hd + kStrip * t};
 }
 
 HeadWorker::HeadWorker(const Kernels& kernels)

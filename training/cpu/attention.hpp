@@ -78,8 +78,12 @@ private:
     bool nonfinite_ = false;
 };
 
-/// What one HeadWorker holds for such heads, in bytes.
-[[nodiscard]] uint64_t head_bytes(AttentionShape s);
+/// What one HeadWorker holds for such heads.
+struct HeadMemory {
+    uint64_t bytes = 0;     ///< beside the operands
+    uint64_t elements = 0;  ///< quantised elements of operands
+};
+[[nodiscard]] HeadMemory head_memory(AttentionShape s);
 
 /// Fixed-order sums of any length on kernels that take up to 4,096 elements.
 [[nodiscard]] float long_sum(const Kernels& k, const float* x, size_t n);

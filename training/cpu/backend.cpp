@@ -18,7 +18,6 @@ namespace trainyard::training::cpu {
 
 namespace {
 constexpr size_t kRowsPerTask = 64;
-constexpr size_t kColsPerTask = 64;
 constexpr size_t kElementsPerTask = 16384;
 
 /// So many of at most `fitting` rows that the busiest thread has the least to do: where six tasks

@@ -26,6 +26,9 @@ public:
     [[nodiscard]] Recipe recipe() const override { return Recipe::rmp1; }
     [[nodiscard]] bool is_host() const override { return true; }
     [[nodiscard]] Pool* pool() override { return &pool_; }
+    [[nodiscard]] OperandMemory operand_memory() const override {
+        return {k_.element_bytes, k_.stages};
+    }
     [[nodiscard]] void* allocate(size_t bytes) override;
     void release(void* memory) override;
     void upload(void* to, const void* from_host, size_t bytes) override;

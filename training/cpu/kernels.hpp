@@ -89,6 +89,7 @@ struct Kernels {
     size_t panel;          ///< columns of a panel of a right operand
     size_t left_panel;     ///< rows of a panel of a left operand; divides `panel`
     bool flips;            ///< elements of A are stored with an offset
+    bool stages;           ///< quantises into QuantiseArgs::stage
 
     /// amax[r] = largest magnitude of row r, as bits; the same of columns, merged with what is
     /// there.

@@ -425,6 +425,9 @@ struct Kernel {
         t.panel = V::kPanel;
         t.left_panel = V::kLeftPanel;
         t.flips = V::kFlips;
+        t.stages = !requires(uint8_t * out, const QuantiseArgs& a) {
+            V::quantise_cols(out, a, 1, 1);
+        };
         t.amax_rows = amax_rows;
         t.amax_cols = amax_cols;
         t.scales = scales;

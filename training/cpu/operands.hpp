@@ -39,6 +39,8 @@ struct Source {
     size_t words_stride = 0;
 };
 
+constexpr size_t kColsPerTask = 64;  ///< columns that one task quantises
+
 enum class Side { left, right };
 
 /// One operand. Fill the whole of it, in ranges that may run in parallel, before `product`.

@@ -88,6 +88,13 @@ std::string_view to_text(CpuPath path) {
     return "unknown";
 }
 
+std::optional<CpuPath> cpu_path_of(std::string_view name) {
+    for (const CpuPath path : kCpuPaths)
+        if (to_text(path) == name) return path;
+    if (name == to_text(CpuPath::best)) return CpuPath::best;
+    return std::nullopt;
+}
+
 bool cpu_has(CpuPath path) {
     return cpu_supports(path) && table_of(path).name != nullptr;
 }

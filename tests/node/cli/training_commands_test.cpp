@@ -76,6 +76,20 @@ TEST_F(TrainingCommands, run_every_template_of_images) {
     EXPECT_EQ(data::read_png(*png, 1024)->height, 2U * (16 * 4 + 1) + 1);
 }
 
+TEST_F(TrainingCommands, a_path_that_the_machine_lacks_is_refused) {
+    make_shapes();
+    ASSERT_EQ(make("mlp", "shapes.tyd"), kOk);
+    TrainArgs args;
+    args.program = at("program"), args.data = at("shapes.tyd"), args.out = at("model");
+    args.cpu_path = "scalar", args.dry_run = true;
+    EXPECT_EQ(run_train(out_, args), kOk);
+    for (const auto path : training::kCpuPaths)
+        if (!training::cpu_has(path)) {
+            args.cpu_path = training::to_text(path);
+            EXPECT_EQ(run_train(out_, args), kFailed) << args.cpu_path;
+        }
+}
+
 TEST_F(TrainingCommands, run_gpt_with_a_tokenizer_and_lora_on_it) {
     std::string text;
     for (int i = 0; i < 300; ++i) text += "the train leaves at " + std::to_string(i) + "\n";
