@@ -32,19 +32,17 @@ std::vector<Hash> hash_keys(const Map& map, const ToBytes& to_bytes) {
 
 /// One account whose storage changes; these are independent of each other.
 struct StorageJob {
+    size_t index;                 ///< of the account in the diff
     const AccountChange* change;  ///< null: the account goes
     Hash key;                     ///< of the account
     Hash before;
     Hash after = kEmptyTrieRoot;
-    std::optional<TrieError> error;
-    NodeMap nodes;
-    std::vector<StaleNode> stale;
+    std::optional<TrieError> error = {};
+    NodeMap nodes = {};
+    std::vector<StaleNode> stale = {};
 
     [[nodiscard]] bool is_cleared() const { return change == nullptr || change->storage_cleared; }
     [[nodiscard]] size_t slots() const { return change == nullptr ? 0 : change->storage.size(); }
-    [[nodiscard]] bool is_idle() const {
-        return slots() == 0 && (!is_cleared() || before == kEmptyTrieRoot);
-    }
 };
 
 Result<Done, TrieError> change_slots(StorageJob& job, const NodeSource& nodes,
@@ -90,9 +88,7 @@ void run_storage_jobs(std::vector<StorageJob>& jobs, const NodeSource& nodes,
     constexpr size_t kLarge = 256;
     std::vector<StorageJob*> small;
     for (StorageJob& job : jobs) {
-        if (job.is_idle())
-            job.after = job.change == nullptr ? kEmptyTrieRoot : job.before;
-        else if (side_by_side && job.slots() >= kLarge)
+        if (side_by_side && job.slots() >= kLarge)
             run_job(job, nodes, side_by_side);
         else
             small.push_back(&job);
@@ -107,56 +103,93 @@ void run_storage_jobs(std::vector<StorageJob>& jobs, const NodeSource& nodes,
         work();
 }
 
-/// What storage the changed accounts had before.
-Result<std::vector<StorageJob>, TrieError> make_jobs(Trie& accounts, const Hash& root,
-                                                     const StateDiff& diff,
-                                                     const std::vector<Hash>& keys,
-                                                     const SideBySide& side_by_side) {
-    const auto before = accounts.get_all(keys, side_by_side);
-    if (!before) return unexpected(before.error());
-    std::vector<StorageJob> jobs;
-    jobs.reserve(keys.size());
-    for (const auto& [address, change] : diff.accounts) {
-        const size_t i = jobs.size();
-        StorageJob& job = jobs.emplace_back();
-        job.change = change ? &*change : nullptr;
-        job.key = keys[i];
-        job.before = kEmptyTrieRoot;
-        if (!(*before)[i]) continue;
-        const auto account = decode_account(*(*before)[i]);
-        if (!account) return unexpected(TrieError{TrieError::Kind::bad_node, root});
-        job.before = account->storage_root;
+/// A changed account, and its storage root: the old one first, then the new one.
+struct ChangedAccount {
+    const AccountChange* change;  ///< null: it goes
+    Hash storage_root = kEmptyTrieRoot;
+
+    [[nodiscard]] Bytes encode() const {
+        if (change == nullptr) return {};
+        return encode_account({change->nonce, change->balance, change->code_hash, storage_root});
     }
-    return jobs;
+    /// Only the account itself changes.
+    [[nodiscard]] bool keeps_storage() const {
+        return change != nullptr && change->storage.empty() &&
+               (!change->storage_cleared || storage_root == kEmptyTrieRoot);
+    }
+};
+
+/// Accounts whose storage stays get their new values on the walk that finds the old ones.
+Result<std::vector<ChangedAccount>, TrieError> change_plain(Trie& trie, const Hash& root,
+                                                            const StateDiff& diff,
+                                                            std::span<const Hash> keys,
+                                                            const SideBySide& side_by_side) {
+    std::vector<ChangedAccount> accounts;
+    accounts.reserve(keys.size());
+    for (const auto& [address, change] : diff.accounts)
+        accounts.push_back({change ? &*change : nullptr});
+    std::atomic<bool> is_bad = false;
+    const auto done = trie.change_all(
+        keys,
+        [&](size_t i, BytesView before) -> std::optional<Bytes> {
+            if (!before.empty()) {
+                const auto account = decode_account(before);
+                if (!account) is_bad = true;
+                if (account) accounts[i].storage_root = account->storage_root;
+            }
+            if (!accounts[i].keeps_storage()) return std::nullopt;
+            return accounts[i].encode();
+        },
+        side_by_side);
+    if (!done) return unexpected(done.error());
+    if (is_bad) return unexpected(TrieError{TrieError::Kind::bad_node, root});
+    return accounts;
 }
 
-/// `accounts` at `parent_root`, with whatever of it is loaded, changed by `diff`.
-Result<StateUpdate, TrieError> change_accounts(Trie& accounts, const Hash& parent_root,
+/// The others, once their storage is known.
+Result<Done, TrieError> change_with_storage(Trie& trie, std::vector<ChangedAccount>& accounts,
+                                            std::span<const Hash> keys, const NodeSource& nodes,
+                                            StateUpdate& update, NodeMap& of_storage,
+                                            const SideBySide& side_by_side) {
+    std::vector<StorageJob> jobs;
+    for (size_t i = 0; i < accounts.size(); ++i)
+        if (!accounts[i].keeps_storage())
+            jobs.push_back({i, accounts[i].change, keys[i], accounts[i].storage_root});
+    run_storage_jobs(jobs, nodes, side_by_side);
+    std::vector<Hash> changed;
+    std::vector<Bytes> values;
+    for (StorageJob& job : jobs) {
+        if (job.error) return unexpected(*job.error);
+        of_storage.merge(job.nodes);
+        std::move(job.stale.begin(), job.stale.end(), std::back_inserter(update.stale));
+        accounts[job.index].storage_root = job.after;
+        changed.push_back(job.key);
+        values.push_back(accounts[job.index].encode());
+    }
+    return trie.put_all(changed, values, side_by_side);
+}
+
+/// `trie` of the accounts at `parent_root`, with whatever of it is loaded, changed by `diff`.
+Result<StateUpdate, TrieError> change_accounts(Trie& trie, const Hash& parent_root,
                                                const StateDiff& diff, const NodeSource& nodes,
                                                const SideBySide& side_by_side) {
     StateUpdate update;
     const auto keys = hash_keys(diff.accounts, [](const Address& address) { return address; });
-    auto jobs = make_jobs(accounts, parent_root, diff, keys, side_by_side);
-    if (!jobs) return unexpected(jobs.error());
-    run_storage_jobs(*jobs, nodes, side_by_side);
-    std::vector<Bytes> values(keys.size());
+    auto accounts = change_plain(trie, parent_root, diff, keys, side_by_side);
+    if (!accounts) return unexpected(accounts.error());
     NodeMap of_storage;
-    size_t i = 0;
+    if (const auto done = change_with_storage(trie, *accounts, keys, nodes, update, of_storage,
+                                              side_by_side);
+        !done)
+        return unexpected(done.error());
+    auto account = accounts->begin();
     for (const auto& [address, change] : diff.accounts) {
-        StorageJob& job = (*jobs)[i];
-        if (job.error) return unexpected(*job.error);
-        of_storage.merge(job.nodes);
-        std::move(job.stale.begin(), job.stale.end(), std::back_inserter(update.stale));
-        if (change) {
-            update.storage_roots.emplace_hint(update.storage_roots.end(), address, job.after);
-            values[i] =
-                encode_account({change->nonce, change->balance, change->code_hash, job.after});
-        }
-        ++i;
+        if (change)
+            update.storage_roots.emplace_hint(update.storage_roots.end(), address,
+                                              account->storage_root);
+        ++account;
     }
-    const auto put = accounts.put_all(keys, values, side_by_side);
-    if (!put) return unexpected(put.error());
-    update.root = accounts.commit(update.new_nodes, &update.stale, side_by_side);
+    update.root = trie.commit(update.new_nodes, &update.stale, side_by_side);
     update.new_nodes.merge(of_storage);
     for (const auto& [hash, code] : diff.codes)
         update.new_nodes.emplace(hash, std::make_shared<const Bytes>(code),
@@ -210,15 +243,17 @@ ParentState::~ParentState() = default;
 std::vector<std::optional<Account>> ParentState::accounts(std::span<const Address> addresses,
                                                           const SideBySide& side_by_side) const {
     std::vector<std::optional<Account>> out(addresses.size());
-    const auto found = trie_->get_all(hash_keys(addresses), side_by_side);
-    if (!found) {
-        nodes_.report(found.error());
-        return out;
-    }
-    for (size_t i = 0; i < out.size(); ++i) {
-        if (!(*found)[i]) continue;
-        out[i] = decode_account(*(*found)[i]);
-        if (!out[i]) nodes_.report({TrieError::Kind::bad_node, root_});
+    const auto done = trie_->visit_all(
+        hash_keys(addresses),
+        [&](size_t i, BytesView value) {
+            if (value.empty()) return;
+            out[i] = decode_account(value);
+            if (!out[i]) nodes_.report({TrieError::Kind::bad_node, root_});
+        },
+        side_by_side);
+    if (!done) {
+        nodes_.report(done.error());
+        return std::vector<std::optional<Account>>(addresses.size());
     }
     return out;
 }

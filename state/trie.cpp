@@ -4,8 +4,9 @@
 
 #include <atomic>
 #include <deque>
+#include <iterator>
+#include <memory>
 #include <memory_resource>
-#include <numeric>
 
 #include "core/assert.hpp"
 #include "state/trie_node.hpp"
@@ -18,25 +19,18 @@ struct Node;
 constexpr uint8_t kHashPrefix = 0xa0;    ///< RLP of a string of 32 bytes
 constexpr size_t kSideBySideLeast = 64;  ///< keys, below which threads cost more than they give
 
-/// A child: its reference (RLP of at most 33 bytes), its node once loaded, or both. Only the node:
-/// it has changed since it was hashed. Neither: there is no child.
+/// A child: its reference (the RLP of its hash, or of itself if that is short), its node once
+/// loaded, or both. Only the node: it has changed since it was hashed. Neither: there is no child.
 struct Ref {
-    std::array<uint8_t, 33> text;
-    uint8_t size = 0;
+    const uint8_t* text = nullptr;  ///< in an arena, or in what its parent was read from
     Node* node = nullptr;
 
-    [[nodiscard]] bool empty() const { return size == 0 && node == nullptr; }
-    [[nodiscard]] BytesView reference() const { return BytesView(text).first(size); }
-    void set_reference(BytesView from) {
-        ASSERT(from.size() <= text.size());
-        std::copy(from.begin(), from.end(), text.begin());
-        size = static_cast<uint8_t>(from.size());
-    }
-    void set_hash(const Hash& hash) {
-        text[0] = kHashPrefix;
-        std::copy(hash.begin(), hash.end(), text.begin() + 1);
-        size = 33;
-    }
+    [[nodiscard]] bool empty() const { return text == nullptr && node == nullptr; }
+    [[nodiscard]] size_t size() const { return text == nullptr ? 0 : 1 + (*text & kLengthBits); }
+    [[nodiscard]] BytesView reference() const { return {text, size()}; }
+
+private:
+    static constexpr uint8_t kLengthBits = 0x3f;  ///< of 0x80 + 32 for a hash, of 0xc0 + n for n < 31
 };
 
 /// A node as it was read, by which superseded ones are known.
@@ -67,11 +61,14 @@ public:
         std::copy(b.begin(), b.end(), std::copy(a.begin(), a.end(), to));
         return {to, a.size() + b.size()};
     }
+    [[nodiscard]] const uint8_t* make_hash_reference(const Hash& hash) {
+        return join({&kHashPrefix, 1}, hash.bytes).data();
+    }
     [[nodiscard]] Node* make_node(size_t children) {
         Node* node = new (memory_.allocate(sizeof(Node), alignof(Node))) Node;
         if (children == 0) return node;
         auto* refs = static_cast<Ref*>(memory_.allocate(children * sizeof(Ref), alignof(Ref)));
-        for (size_t i = 0; i < children; ++i) new (refs + i) Ref;
+        std::uninitialized_value_construct_n(refs, children);
         node->children = {refs, children};
         return node;
     }
@@ -143,19 +140,51 @@ Bytes encode(const Node& node) {
     const bool has_value = node.is_branch() || node.is_leaf();
     size_t payload =
         (path.empty() ? 0 : string_size(path)) + (has_value ? string_size(node.value) : 0);
-    for (const Ref& child : node.children) payload += std::max<size_t>(child.size, 1);
+    for (const Ref& child : node.children) payload += std::max<size_t>(child.size(), 1);
     Bytes out(head_size(payload) + payload);
     uint8_t* to = put_head(out.data(), 0xc0, payload);
     if (!path.empty()) to = put_string(to, path);
     for (const Ref& child : node.children)
-        to =
-            child.empty() ? put_head(to, 0x80, 0) : std::copy_n(child.text.begin(), child.size, to);
+        to = child.empty() ? put_head(to, 0x80, 0) : std::copy_n(child.text, child.size(), to);
     if (has_value) to = put_string(to, node.value);
     ASSERT(to == out.data() + out.size());
     return out;
 }
 
 using Changed = Result<bool, TrieError>;
+
+/// The nibbles of a hash.
+class Path {
+public:
+    explicit Path(const Hash& key) {
+        for (size_t i = 0; i < key.size(); ++i) {
+            nibbles_[2 * i] = key[i] >> 4;
+            nibbles_[2 * i + 1] = key[i] & 15;
+        }
+    }
+    [[nodiscard]] BytesView view() const { return nibbles_; }
+
+private:
+    std::array<uint8_t, 2 * Hash::size()> nibbles_;
+};
+
+/// Indices of keys by their first nibble, each of which is sorted by whoever works on it.
+class ByNibble {
+public:
+    explicit ByNibble(std::span<const Hash> keys) : keys_(keys) {
+        for (uint32_t i = 0; i < keys.size(); ++i) parts_[keys[i][0] >> 4].push_back(i);
+    }
+    [[nodiscard]] std::span<const uint32_t> sorted(uint8_t nibble) {
+        auto& part = parts_[nibble];
+        std::sort(part.begin(), part.end(),
+                  [&](uint32_t a, uint32_t b) { return keys_[a] < keys_[b]; });
+        return part;
+    }
+
+private:
+    const std::span<const Hash> keys_;
+    std::array<std::vector<uint32_t>, 16> parts_;
+};
 
 /// One thread's way through the trie.
 struct Walk {
@@ -193,7 +222,7 @@ void mark_kept(const Node& node) {
 /// The changed nodes from `ref` down, by their depth; what was only read is marked as kept.
 void collect(Ref& ref, const std::string& place, size_t depth, Levels& levels) {
     if (!ref.node) return;
-    if (ref.size != 0) return mark_kept(*ref.node);
+    if (ref.text != nullptr) return mark_kept(*ref.node);
     if (levels.size() <= depth) levels.resize(depth + 1);
     levels[depth].push_back({&ref, place});
     Node& node = *ref.node;
@@ -208,8 +237,17 @@ void collect(Ref& ref, const std::string& place, size_t depth, Levels& levels) {
     }
 }
 
+/// Nodes that were read in `arena` and are in the trie no more; forgets what was read there, which
+/// nobody looks at again.
+void list_stale(Arena& arena, const NodeMap& fresh, std::vector<StaleNode>& stale) {
+    for (Origin& origin : arena.origins())
+        if (!origin.is_kept && !fresh.contains(origin.id.hash, origin.id.place))
+            stale.push_back(std::move(origin.id));
+    arena.origins().clear();
+}
+
 /// From the bottom up, so that all nodes of a level can be hashed together.
-void hash_levels(Levels levels, NodeMap& out) {
+void hash_levels(Levels levels, NodeMap& out, Arena& arena) {
     std::vector<std::shared_ptr<Bytes>> encoded;
     std::vector<BytesView> messages;
     std::vector<Hash> digests;
@@ -220,7 +258,7 @@ void hash_levels(Levels levels, NodeMap& out) {
             changed.ref->node->origin = nullptr;  // as it was read it is no more
             Bytes bytes = encode(*changed.ref->node);
             if (bytes.size() < 32) {
-                changed.ref->set_reference(bytes);
+                changed.ref->text = arena.copy(bytes).data();
                 continue;
             }
             encoded.push_back(std::make_shared<Bytes>(std::move(bytes)));
@@ -230,7 +268,7 @@ void hash_levels(Levels levels, NodeMap& out) {
         digests.resize(messages.size());
         keccak256_many(messages, digests);
         for (size_t i = 0; i < hashed.size(); ++i) {
-            hashed[i]->ref->set_hash(digests[i]);
+            hashed[i]->ref->text = arena.make_hash_reference(digests[i]);
             out.emplace(digests[i], std::move(encoded[i]), std::move(hashed[i]->place));
         }
     }
@@ -243,8 +281,9 @@ struct Trie::Impl {
     const std::string place;
     Ref root;
     std::array<Arena, 17> arenas;  ///< by the first nibble; the last: of all
+    static constexpr size_t kRootArena = 16;
 
-    [[nodiscard]] Walk walk_from_root() { return {place, arenas[16]}; }
+    [[nodiscard]] Walk walk_from_root() { return {place, arenas[kRootArena]}; }
     [[nodiscard]] Result<Done, TrieError> load(Ref& ref, Walk& walk) const;
     [[nodiscard]] Result<BytesView, TrieError> find(Ref& from, BytesView path, Walk& walk) const;
     [[nodiscard]] Changed change(Ref& ref, BytesView path, BytesView value, Walk& walk) const {
@@ -260,8 +299,9 @@ struct Trie::Impl {
     template <class Each>
     [[nodiscard]] Result<Done, TrieError> for_all(std::span<const Hash> keys,
                                                   const SideBySide& side_by_side, const Each& each);
-    void hash(NodeMap& out, const SideBySide& side_by_side);
-    void list_stale(const NodeMap& fresh, std::vector<StaleNode>& stale);
+    void hash(NodeMap& out, std::vector<StaleNode>* stale, const SideBySide& side_by_side);
+    void hash_below_root(NodeMap& out, std::vector<StaleNode>* stale,
+                         const SideBySide& side_by_side);
 };
 
 Result<Done, TrieError> Trie::Impl::load(Ref& ref, Walk& walk) const {
@@ -278,9 +318,9 @@ Result<Done, TrieError> Trie::Impl::load(Ref& ref, Walk& walk) const {
     if (!parsed) return unexpected(TrieError{TrieError::Kind::bad_node, hash ? *hash : Hash{}});
     Node* node = walk.arena.make_node(parsed->children.size());
     node->path = walk.arena.copy(parsed->path);
-    node->value = hash ? parsed->value : walk.arena.copy(parsed->value);
+    node->value = parsed->value;
     for (size_t i = 0; i < parsed->children.size(); ++i)
-        node->children[i].set_reference(parsed->children[i]);
+        node->children[i].text = parsed->children[i].data();
     if (hash) node->origin = walk.arena.make_origin(*hash, walk.place, std::move(kept));
     ref.node = node;
     return Done{};
@@ -337,7 +377,7 @@ Changed Trie::Impl::insert(Ref& ref, BytesView path, BytesView value, Walk& walk
     }
     if (const auto loaded_now = load(ref, walk); !loaded_now) return unexpected(loaded_now.error());
     auto changed = insert_below(ref, path, value, walk);
-    if (changed && *changed) ref.size = 0;
+    if (changed && *changed) ref.text = nullptr;
     return changed;
 }
 
@@ -367,7 +407,7 @@ Changed Trie::Impl::erase(Ref& ref, BytesView path, Walk& walk) const {
     if (const auto loaded_now = load(ref, walk); !loaded_now) return unexpected(loaded_now.error());
     auto changed = erase_below(ref, path, walk);
     if (!changed || !*changed) return changed;
-    ref.size = 0;
+    ref.text = nullptr;
     return ref.node ? tidy(ref, walk) : changed;
 }
 
@@ -446,35 +486,28 @@ void Trie::Impl::merge_extension(Ref& ref, Arena& arena) {
 template <class Each>
 Result<Done, TrieError> Trie::Impl::for_all(std::span<const Hash> keys,
                                             const SideBySide& side_by_side, const Each& each) {
-    std::vector<uint32_t> order(keys.size());
-    std::iota(order.begin(), order.end(), 0u);
-    std::sort(order.begin(), order.end(),
-              [&](uint32_t a, uint32_t b) { return keys[a] < keys[b]; });
+    ByNibble order(keys);
     Walk walk = walk_from_root();
     if (!root.empty())
         if (const auto there = load(root, walk); !there) return unexpected(there.error());
     if (!side_by_side || keys.size() < kSideBySideLeast || !root.node || !root.node->is_branch()) {
-        for (const uint32_t i : order) {
-            const auto done = each(i, root, to_nibbles(keys[i]), walk);
-            if (!done) return unexpected(done.error());
-        }
+        for (uint8_t nibble = 0; nibble < 16; ++nibble)
+            for (const uint32_t i : order.sorted(nibble))
+                if (const auto done = each(i, root, Path(keys[i]).view(), walk); !done)
+                    return unexpected(done.error());
         return Done{};
     }
     std::vector<Changed> results(16, Changed(false));
-    std::atomic<size_t> next = 0;
+    std::atomic<uint8_t> next = 0;
     side_by_side([&] {
-        for (size_t nibble = next++; nibble < 16; nibble = next++) {
-            const auto is_before = [&](uint32_t i, size_t n) {
-                return size_t(keys[i][0] >> 4) < n;
-            };
-            auto at = std::lower_bound(order.begin(), order.end(), nibble, is_before);
-            const auto end = std::lower_bound(at, order.end(), nibble + 1, is_before);
+        for (uint8_t nibble = next++; nibble < 16; nibble = next++) {
             Walk below{place + static_cast<char>(nibble), arenas[nibble]};
-            for (; at != end && results[nibble]; ++at) {
-                const Bytes path = to_nibbles(keys[*at]);
-                const auto done =
-                    each(*at, root.node->children[nibble], BytesView(path).subspan(1), below);
-                if (!done || *done) results[nibble] = done;
+            Changed& result = results[nibble];
+            for (const uint32_t i : order.sorted(nibble)) {
+                const auto done = each(i, root.node->children[nibble],
+                                       Path(keys[i]).view().subspan(1), below);
+                if (!done || *done) result = done;
+                if (!done) break;
             }
         }
     });
@@ -484,43 +517,54 @@ Result<Done, TrieError> Trie::Impl::for_all(std::span<const Hash> keys,
         is_changed |= *result;
     }
     if (!is_changed) return Done{};
-    root.size = 0;
+    root.text = nullptr;
     const auto tidied = tidy(root, walk);
     return tidied ? Result<Done, TrieError>(Done{}) : unexpected(tidied.error());
 }
 
-void Trie::Impl::hash(NodeMap& out, const SideBySide& side_by_side) {
-    const bool is_wide = root.size == 0 && root.node && root.node->is_branch() && side_by_side;
-    if (is_wide) {
-        std::array<NodeMap, 16> fresh;
-        std::atomic<size_t> next = 0;
-        side_by_side([&] {
-            for (size_t nibble = next++; nibble < 16; nibble = next++) {
-                Levels levels;
-                collect(root.node->children[nibble], place + static_cast<char>(nibble), 0, levels);
-                hash_levels(std::move(levels), fresh[nibble]);
-            }
-        });
-        size_t count = out.size() + 1;
-        for (const NodeMap& part : fresh) count += part.size();
-        out.reserve(count);
-        for (NodeMap& part : fresh) out.merge(part);
+/// The subtries of the root side by side: what changes below one nibble has its place there, before
+/// and after.
+void Trie::Impl::hash_below_root(NodeMap& out, std::vector<StaleNode>* stale,
+                                 const SideBySide& side_by_side) {
+    struct Part {
+        NodeMap fresh;
+        std::vector<StaleNode> stale;
+    };
+    std::array<Part, 16> parts;
+    std::atomic<size_t> next = 0;
+    side_by_side([&] {
+        for (size_t nibble = next++; nibble < 16; nibble = next++) {
+            Levels levels;
+            Ref& child = root.node->children[nibble];
+            collect(child, place + static_cast<char>(nibble), 0, levels);
+            hash_levels(std::move(levels), parts[nibble].fresh, arenas[nibble]);
+            child.node = nullptr;  // the root needs no more of it than its hash
+            if (stale != nullptr)
+                list_stale(arenas[nibble], parts[nibble].fresh, parts[nibble].stale);
+        }
+    });
+    size_t count = out.size() + 1;
+    for (const Part& part : parts) count += part.fresh.size();
+    out.reserve(count);
+    for (Part& part : parts) {
+        out.merge(part.fresh);
+        if (stale != nullptr)
+            std::move(part.stale.begin(), part.stale.end(), std::back_inserter(*stale));
     }
-    Levels levels;
-    collect(root, place, 0, levels);
-    hash_levels(std::move(levels), out);
 }
 
-void Trie::Impl::list_stale(const NodeMap& fresh, std::vector<StaleNode>& stale) {
-    for (Arena& arena : arenas)
-        for (Origin& origin : arena.origins())
-            if (!origin.is_kept && !fresh.contains(origin.id.hash, origin.id.place))
-                stale.push_back(std::move(origin.id));
+void Trie::Impl::hash(NodeMap& out, std::vector<StaleNode>* stale, const SideBySide& side_by_side) {
+    if (root.text == nullptr && root.node && root.node->is_branch() && side_by_side)
+        hash_below_root(out, stale, side_by_side);
+    Levels levels;
+    collect(root, place, 0, levels);
+    hash_levels(std::move(levels), out, arenas[kRootArena]);
 }
 
 Trie::Trie(const NodeSource& nodes, const Hash& root, std::string_view place)
     : impl_(new Impl{nodes, std::string(place), {}, {}}) {
-    if (root != kEmptyTrieRoot) impl_->root.set_hash(root);
+    if (root != kEmptyTrieRoot)
+        impl_->root.text = impl_->arenas[Impl::kRootArena].make_hash_reference(root);
 }
 
 Trie::~Trie() = default;
@@ -529,7 +573,8 @@ Trie& Trie::operator=(Trie&&) noexcept = default;
 
 Result<std::optional<Bytes>, TrieError> Trie::get(BytesView key) {
     Walk walk = impl_->walk_from_root();
-    const auto found = impl_->find(impl_->root, to_nibbles(key), walk);
+    const Bytes path = to_nibbles(key);
+    const auto found = impl_->find(impl_->root, path, walk);
     if (!found) return unexpected(found.error());
     if (found->empty()) return std::optional<Bytes>();
     return std::optional<Bytes>(std::in_place, found->begin(), found->end());
@@ -542,18 +587,26 @@ Result<Done, TrieError> Trie::put(BytesView key, BytesView value) {
     return Done{};
 }
 
-Result<std::vector<std::optional<Bytes>>, TrieError> Trie::get_all(std::span<const Hash> keys,
-                                                                   const SideBySide& side_by_side) {
-    std::vector<std::optional<Bytes>> values(keys.size());
-    const auto done = impl_->for_all(
-        keys, side_by_side, [&](size_t i, Ref& ref, BytesView path, Walk& walk) -> Changed {
-            const auto found = impl_->find(ref, path, walk);
-            if (!found) return unexpected(found.error());
-            if (!found->empty()) values[i].emplace(found->begin(), found->end());
-            return false;
-        });
-    if (!done) return unexpected(done.error());
-    return values;
+Result<Done, TrieError> Trie::visit_all(std::span<const Hash> keys, const VisitValue& visit,
+                                        const SideBySide& side_by_side) {
+    return impl_->for_all(keys, side_by_side,
+                          [&](size_t i, Ref& ref, BytesView path, Walk& walk) -> Changed {
+                              const auto found = impl_->find(ref, path, walk);
+                              if (!found) return unexpected(found.error());
+                              visit(i, *found);
+                              return false;
+                          });
+}
+
+Result<Done, TrieError> Trie::change_all(std::span<const Hash> keys, const ChangeValue& change,
+                                         const SideBySide& side_by_side) {
+    return impl_->for_all(keys, side_by_side,
+                          [&](size_t i, Ref& ref, BytesView path, Walk& walk) -> Changed {
+                              const auto found = impl_->find(ref, path, walk);
+                              if (!found) return unexpected(found.error());
+                              const auto value = change(i, *found);
+                              return value ? impl_->change(ref, path, *value, walk) : false;
+                          });
 }
 
 Result<Done, TrieError> Trie::put_all(std::span<const Hash> keys, std::span<const Bytes> values,
@@ -568,7 +621,7 @@ Hash Trie::commit(NodeMap& out, std::vector<StaleNode>* stale, const SideBySide&
     Ref& root = impl_->root;
     Hash digest = kEmptyTrieRoot;
     if (!root.empty()) {
-        impl_->hash(out, side_by_side);
+        impl_->hash(out, stale, side_by_side);
         if (const auto hash = hash_in(root.reference())) {
             digest = *hash;
         } else {
@@ -580,7 +633,8 @@ Hash Trie::commit(NodeMap& out, std::vector<StaleNode>* stale, const SideBySide&
                 out.emplace(digest, std::move(encoded), impl_->place);
         }
     }
-    if (stale != nullptr) impl_->list_stale(out, *stale);
+    if (stale != nullptr)
+        for (Arena& arena : impl_->arenas) list_stale(arena, out, *stale);
     return digest;
 }
 

@@ -78,9 +78,19 @@ public:
     [[nodiscard]] Result<std::optional<Bytes>, TrieError> get(BytesView key);
     /// An empty value erases the key.
     [[nodiscard]] Result<Done, TrieError> put(BytesView key, BytesView value);
-    /// Many keys at once, in subtries side by side; the results are those of one after the other.
-    [[nodiscard]] Result<std::vector<std::optional<Bytes>>, TrieError> get_all(
-        std::span<const Hash> keys, const SideBySide& side_by_side = {});
+    // Many keys at once, in subtries side by side; the results are those of one after the other.
+    // Threads call at once for different keys, and in the order of keys below one first nibble.
+
+    /// Shows the value under keys[i]; empty: there is none.
+    using VisitValue = std::function<void(size_t i, BytesView value)>;
+    [[nodiscard]] Result<Done, TrieError> visit_all(std::span<const Hash> keys,
+                                                    const VisitValue& visit,
+                                                    const SideBySide& side_by_side = {});
+    /// Asks what goes under keys[i] instead of `before`; nullopt: it stays. Keys are distinct.
+    using ChangeValue = std::function<std::optional<Bytes>(size_t i, BytesView before)>;
+    [[nodiscard]] Result<Done, TrieError> change_all(std::span<const Hash> keys,
+                                                     const ChangeValue& change,
+                                                     const SideBySide& side_by_side = {});
     /// Keys are distinct; values[i] goes under keys[i].
     [[nodiscard]] Result<Done, TrieError> put_all(std::span<const Hash> keys,
                                                   std::span<const Bytes> values,

@@ -10,6 +10,13 @@ namespace {
 constexpr size_t kEmbeddedMax = 31;  ///< a node of 32 bytes or more is referred to by its hash
 constexpr uint8_t kOdd = 1, kLeaf = 2;
 
+void put_nibbles(BytesView key, uint8_t* to) {
+    for (const uint8_t b : key) {
+        *to++ = b >> 4;
+        *to++ = b & 15;
+    }
+}
+
 /// One reference; false if it is neither absent, nor a hash, nor a short node.
 bool read_child(rlp::Reader& in, ParsedNode& node) {
     const bool embedded = in.next_is_list();
@@ -27,12 +34,12 @@ bool read_child(rlp::Reader& in, ParsedNode& node) {
 bool read_path(BytesView encoded, ParsedNode& node) {
     if (encoded.empty() || (encoded[0] >> 4) > (kOdd | kLeaf)) return false;
     const uint8_t flags = encoded[0] >> 4;
+    const size_t odd = flags & kOdd;
+    if (odd == 0 && (encoded[0] & 15) != 0) return false;
     node.is_leaf = (flags & kLeaf) != 0;
-    if ((flags & kOdd) != 0)
-        node.path.push_back(encoded[0] & 15);
-    else if ((encoded[0] & 15) != 0)
-        return false;
-    append(node.path, to_nibbles(encoded.subspan(1)));
+    node.path.resize(2 * (encoded.size() - 1) + odd);
+    if (odd != 0) node.path[0] = encoded[0] & 15;
+    put_nibbles(encoded.subspan(1), node.path.data() + odd);
     return true;
 }
 
@@ -72,6 +79,13 @@ bool read_branch(rlp::Reader& in, ParsedNode& node) {
     return true;
 }
 
+/// All children hashes or absent and no value: nearly every branch. Nothing else reads like it.
+bool is_plain_branch(BytesView rest, ParsedNode& node) {
+    while (node.children.size() < 16)
+        if (!take_plain_child(rest, node)) return false;
+    return rest.size() == 1 && rest[0] == 0x80;
+}
+
 bool has_two_items(rlp::Reader in) {
     return in.raw() && in.raw() && in.at_end();
 }
@@ -83,6 +97,8 @@ std::optional<ParsedNode> parse_node(BytesView rlp) {
     auto in = outer.list();
     if (!in || !outer.at_end()) return std::nullopt;
     ParsedNode node;
+    if (is_plain_branch(in->rest(), node)) return node;
+    node = {};
     const bool is_short = has_two_items(*in);
     const bool good = is_short ? read_short(*in, node) : read_branch(*in, node);
     if (!good || !in->at_end()) return std::nullopt;
@@ -95,12 +111,8 @@ std::optional<Hash> hash_in(BytesView reference) {
 }
 
 Bytes to_nibbles(BytesView key) {
-    Bytes nibbles;
-    nibbles.reserve(2 * key.size());
-    for (const uint8_t b : key) {
-        nibbles.push_back(b >> 4);
-        nibbles.push_back(b & 15);
-    }
+    Bytes nibbles(2 * key.size());
+    put_nibbles(key, nibbles.data());
     return nibbles;
 }
 
