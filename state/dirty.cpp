@@ -16,6 +16,14 @@ auto last_at(const Versions& versions, uint64_t at) {
                         [at](const auto& version) { return version.number <= at; });
 }
 
+/// That of this block, which is the last.
+template <class Versions>
+auto& version_of(Versions& versions, uint64_t number) {
+    if (versions.empty() || versions.back().number != number)
+        versions.emplace_back().number = number;
+    return versions.back();
+}
+
 /// Forgets what a block and those before it left at `key`.
 template <class Index, class Key>
 void drop_versions(Index& index, const Key& key, uint64_t number) {
@@ -27,31 +35,44 @@ void drop_versions(Index& index, const Key& key, uint64_t number) {
 
 }  // namespace
 
-void Dirty::add_nodes(const Layer& layer) {
+void Dirty::note(const Layer& layer) {
+    add_nodes(layer.update->new_nodes);
     const std::unique_lock lock(mutex_);
-    for (const auto& [hash, node, place] : layer.update->new_nodes)
-        nodes_.insert_or_assign(hash, KnownNode{node, layer.number});
+    for (const auto& [address, change] : layer.diff->accounts)
+        add(layer.number, address, change, *layer.update);
+}
+
+/// They come below one nibble after the other, as they were hashed: a lock is held for many.
+void Dirty::add_nodes(const NodeMap& nodes) {
+    constexpr std::ptrdiff_t kAhead = 8;  // what memory takes to answer
+    for (auto at = nodes.begin(); at != nodes.end();) {
+        const size_t part = part_of(at->place);
+        const std::lock_guard lock(parts_[part].mutex);
+        NodeTable& table = parts_[part].nodes;
+        for (; at != nodes.end() && part_of(at->place) == part; ++at) {
+            if (nodes.end() - at > kAhead) table.prefetch((at + kAhead)->hash);
+            table.assign(at->hash, at->node);
+        }
+    }
 }
 
 void Dirty::push(Layer layer) {
     const std::unique_lock lock(mutex_);
     ASSERT(layers_.empty() || layer.number == layers_.back().number + 1);
-    for (const auto& [address, change] : layer.diff->accounts)
-        add(layer.number, address, change, *layer.update);
     bytes_ += layer.update->new_nodes.bytes() + kNodeBytes * layer.update->new_nodes.size();
     layers_.push_back(std::move(layer));
 }
 
 void Dirty::add(uint64_t number, const Address& address, const std::optional<AccountChange>& change,
                 const StateUpdate& update) {
-    auto& versions = accounts_[address];
-    AccountNow& now = versions.emplace_back(Version<AccountNow>{number, {}}).value;
+    AccountNow& now = version_of(accounts_[address], number).value;
+    now = {};
     now.is_cleared = !change || change->storage_cleared;
     if (!change) return;
     now.account = Account{change->nonce, change->balance, change->code_hash,
                           update.storage_roots.at(address)};
     for (const auto& [slot, value] : change->storage)
-        slots_[{address, slot}].push_back({number, value});
+        version_of(slots_[{address, slot}], number).value = value;
 }
 
 void Dirty::drop_to(uint64_t number) {
@@ -68,8 +89,9 @@ void Dirty::drop_to(uint64_t number) {
 
 void Dirty::drop(const Layer& layer) {
     for (const auto& [hash, node, place] : layer.update->new_nodes) {
-        const auto found = nodes_.find(hash);
-        if (found != nodes_.end() && found->second.number <= layer.number) nodes_.erase(found);
+        Part& part = parts_[part_of(place)];
+        const std::lock_guard lock(part.mutex);
+        part.nodes.erase(hash, node);
     }
     for (const auto& [address, change] : layer.diff->accounts) {
         drop_versions(accounts_, address, layer.number);
@@ -79,10 +101,10 @@ void Dirty::drop(const Layer& layer) {
     }
 }
 
-NodePtr Dirty::node(const Hash& hash) const {
-    const std::shared_lock lock(mutex_);
-    const auto found = nodes_.find(hash);
-    return found == nodes_.end() ? nullptr : found->second.node;
+NodePtr Dirty::node(const Hash& hash, std::string_view place) const {
+    const Part& part = parts_[part_of(place)];
+    const std::lock_guard lock(part.mutex);
+    return part.nodes.find(hash);
 }
 
 std::optional<std::optional<Account>> Dirty::account(const Address& address, uint64_t at) const {

@@ -3,14 +3,18 @@
 // block upon block, with one index over all of them.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "core/seeded_hasher.hpp"
+#include "state/node_table.hpp"
 #include "state/trie.hpp"
 #include "state/view.hpp"
 
@@ -25,15 +29,15 @@ public:
         std::shared_ptr<const StateUpdate> update;
     };
 
-    /// Makes the layer's nodes known. It takes a while and may run before the block is on disk: no
-    /// earlier state refers to them.
-    void add_nodes(const Layer& layer);
-    /// Precondition: its nodes are known.
+    /// Makes known what the layer has. It takes a while and may run before the block is on disk: no
+    /// earlier state sees it. Doing it again is no fault.
+    void note(const Layer& layer);
+    /// Precondition: it is noted.
     void push(Layer layer);
     /// Forgets blocks up to this one: the tables have their states.
     void drop_to(uint64_t number);
 
-    [[nodiscard]] NodePtr node(const Hash& hash) const;
+    [[nodiscard]] NodePtr node(const Hash& hash, std::string_view place) const;
     /// As the state after block `at` has it; nullopt: no block here up to `at` changed it.
     [[nodiscard]] std::optional<std::optional<Account>> account(const Address& address,
                                                                 uint64_t at) const;
@@ -59,9 +63,9 @@ private:
         SeededHasher hash;
         size_t operator()(const SlotKey& key) const { return hash(key.address) ^ hash(key.slot); }
     };
-    struct KnownNode {
-        NodePtr node;
-        uint64_t number = 0;  ///< of the last block that has made it
+    struct Part {
+        mutable std::mutex mutex;
+        NodeTable nodes;
     };
     template <class T>
     struct Version {
@@ -73,14 +77,15 @@ private:
         bool is_cleared = false;  ///< all slots from before the block are gone
     };
 
+    void add_nodes(const NodeMap& nodes);
     void add(uint64_t number, const Address& address, const std::optional<AccountChange>& change,
              const StateUpdate& update);
     void drop(const Layer& layer);
 
+    std::array<Part, 16> parts_;       ///< by part_of
     mutable std::shared_mutex mutex_;  ///< guards all below
     std::deque<Layer> layers_;
     size_t bytes_ = 0;
-    std::unordered_map<Hash, KnownNode, SeededHasher> nodes_;
     std::unordered_map<Address, std::vector<Version<AccountNow>>, SeededHasher> accounts_;
     std::unordered_map<SlotKey, std::vector<Version<Uint256>>, SlotHasher> slots_;
 };

@@ -136,6 +136,9 @@ Result<Done, StoreError> World::Impl::flush_to(uint64_t number) {
         note(written.error());
         return written;
     }
+    for (const auto& layer : layers)
+        for (const auto& [hash, node, place] : layer.update->new_nodes)
+            if (!TopNodes::has_room_for(place) && place != kCodePlace) cache.put(hash, place, node);
     dirty.drop_to(layers.back().number);
     return Done{};
 }

@@ -28,6 +28,7 @@ struct Batch {
     std::vector<Entry> entries;
 
     void put(BytesView key, BytesView value);
+    void put(Bytes&& key, Bytes&& value);
     void erase(BytesView key);
 };
 

@@ -64,6 +64,10 @@ void Batch::put(BytesView key, BytesView value) {
     entries.push_back({{key.begin(), key.end()}, Bytes(value.begin(), value.end())});
 }
 
+void Batch::put(Bytes&& key, Bytes&& value) {
+    entries.push_back({std::move(key), std::move(value)});
+}
+
 void Batch::erase(BytesView key) {
     entries.push_back({{key.begin(), key.end()}, std::nullopt});
 }

@@ -25,6 +25,13 @@ inline constexpr std::string_view kAccountPlace = "A", kCodePlace = "c";
     return "S" + std::string(as_text(key_of_account.bytes));
 }
 
+/// The part, of 16, in which a table keeps what stands at a place: threads that work below
+/// different nibbles of a trie's root do not meet.
+[[nodiscard]] inline size_t part_of(std::string_view place) {
+    const size_t root = place.starts_with('S') ? 1 + Hash::size() : 1;
+    return static_cast<size_t>(place.size() > root ? place[root] : place.back()) % 16;
+}
+
 /// Nodes may come twice in different places; nothing is ever taken out.
 class NodeMap {
 public:

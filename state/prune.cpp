@@ -28,7 +28,7 @@ void erase_block(Batch& batch, const Kv& kv, uint64_t number) {
     const auto body = kv.get(record_key(Table::body, number));
     const auto block = header && body ? join_block(*header, *body) : std::nullopt;
     if (block)
-        for (const Tx& tx : block->txs) batch.erase(record_key(Table::tx, hash_tx(tx)));
+        for (const Hash& hash : hash_txs(block->txs)) batch.erase(record_key(Table::tx, hash));
     batch.erase(record_key(Table::body, number));
     batch.erase(record_key(Table::receipts, number));
 }

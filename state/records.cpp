@@ -63,6 +63,16 @@ Bytes meta_key(std::string_view name) {
     return record_key(Table::meta, as_bytes(name));
 }
 
+std::vector<Hash> hash_txs(const std::vector<Tx>& txs) {
+    std::vector<Bytes> encoded;
+    encoded.reserve(txs.size());
+    for (const Tx& tx : txs) encoded.push_back(encode_tx(tx));
+    const std::vector<BytesView> messages(encoded.begin(), encoded.end());
+    std::vector<Hash> hashes(txs.size());
+    keccak256_many(messages, hashes);
+    return hashes;
+}
+
 Bytes slot_key(const Address& address, const Uint256& slot) {
     Bytes out = record_key(Table::slot, address);
     append(out, to_hash(slot));

@@ -40,6 +40,8 @@ inline constexpr uint64_t kFormat = 2;
 [[nodiscard]] Bytes record_key(Table table, BytesView rest);
 [[nodiscard]] Bytes record_key(Table table, uint64_t number);
 [[nodiscard]] Bytes meta_key(std::string_view name);
+/// The hashes under which a block's transactions are found.
+[[nodiscard]] std::vector<Hash> hash_txs(const std::vector<Tx>& txs);
 [[nodiscard]] Bytes slot_key(const Address& address, const Uint256& slot);
 [[nodiscard]] Bytes node_key(std::string_view place, const Hash& hash);
 /// Big-endian, so that ranges come in the order of numbers.

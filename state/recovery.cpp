@@ -101,7 +101,7 @@ Result<Done, StoreError> World::Impl::replay(uint64_t number, const Hash& parent
             malformed("the state changes lead to another state root", block_name(number)));
     Dirty::Layer layer{number, std::make_shared<const StateDiff>(*std::move(diff)),
                        std::make_shared<const StateUpdate>(*std::move(update))};
-    dirty.add_nodes(layer);
+    dirty.note(layer);
     dirty.push(std::move(layer));
     return Done{};
 }

@@ -119,17 +119,23 @@ struct ChangedAccount {
     }
 };
 
+/// What a change works on and with.
+struct Ground {
+    Trie& accounts;
+    const NodeSource& nodes;
+    const SideBySide& side_by_side;
+};
+
 /// Accounts whose storage stays get their new values on the walk that finds the old ones.
-Result<std::vector<ChangedAccount>, TrieError> change_plain(Trie& trie, const Hash& root,
+Result<std::vector<ChangedAccount>, TrieError> change_plain(const Ground& ground, const Hash& root,
                                                             const StateDiff& diff,
-                                                            std::span<const Hash> keys,
-                                                            const SideBySide& side_by_side) {
+                                                            std::span<const Hash> keys) {
     std::vector<ChangedAccount> accounts;
     accounts.reserve(keys.size());
     for (const auto& [address, change] : diff.accounts)
         accounts.push_back({change ? &*change : nullptr});
     std::atomic<bool> is_bad = false;
-    const auto done = trie.change_all(
+    const auto done = ground.accounts.change_all(
         keys,
         [&](size_t i, BytesView before) -> std::optional<Bytes> {
             if (!before.empty()) {
@@ -140,33 +146,36 @@ Result<std::vector<ChangedAccount>, TrieError> change_plain(Trie& trie, const Ha
             if (!accounts[i].keeps_storage()) return std::nullopt;
             return accounts[i].encode();
         },
-        side_by_side);
+        ground.side_by_side);
     if (!done) return unexpected(done.error());
     if (is_bad) return unexpected(TrieError{TrieError::Kind::bad_node, root});
     return accounts;
 }
 
-/// The others, once their storage is known.
-Result<Done, TrieError> change_with_storage(Trie& trie, std::vector<ChangedAccount>& accounts,
-                                            std::span<const Hash> keys, const NodeSource& nodes,
-                                            StateUpdate& update, NodeMap& of_storage,
-                                            const SideBySide& side_by_side) {
+/// The others, once their storage is known, whose new nodes it gives.
+Result<NodeMap, TrieError> change_with_storage(const Ground& ground,
+                                               std::vector<ChangedAccount>& accounts,
+                                               std::span<const Hash> keys,
+                                               std::vector<StaleNode>& stale) {
     std::vector<StorageJob> jobs;
     for (size_t i = 0; i < accounts.size(); ++i)
         if (!accounts[i].keeps_storage())
             jobs.push_back({i, accounts[i].change, keys[i], accounts[i].storage_root});
-    run_storage_jobs(jobs, nodes, side_by_side);
+    run_storage_jobs(jobs, ground.nodes, ground.side_by_side);
+    NodeMap fresh;
     std::vector<Hash> changed;
     std::vector<Bytes> values;
     for (StorageJob& job : jobs) {
         if (job.error) return unexpected(*job.error);
-        of_storage.merge(job.nodes);
-        std::move(job.stale.begin(), job.stale.end(), std::back_inserter(update.stale));
+        fresh.merge(job.nodes);
+        std::move(job.stale.begin(), job.stale.end(), std::back_inserter(stale));
         accounts[job.index].storage_root = job.after;
         changed.push_back(job.key);
         values.push_back(accounts[job.index].encode());
     }
-    return trie.put_all(changed, values, side_by_side);
+    if (auto put = ground.accounts.put_all(changed, values, ground.side_by_side); !put)
+        return unexpected(put.error());
+    return fresh;
 }
 
 /// `trie` of the accounts at `parent_root`, with whatever of it is loaded, changed by `diff`.
@@ -175,13 +184,11 @@ Result<StateUpdate, TrieError> change_accounts(Trie& trie, const Hash& parent_ro
                                                const SideBySide& side_by_side) {
     StateUpdate update;
     const auto keys = hash_keys(diff.accounts, [](const Address& address) { return address; });
-    auto accounts = change_plain(trie, parent_root, diff, keys, side_by_side);
+    const Ground ground{trie, nodes, side_by_side};
+    auto accounts = change_plain(ground, parent_root, diff, keys);
     if (!accounts) return unexpected(accounts.error());
-    NodeMap of_storage;
-    if (const auto done = change_with_storage(trie, *accounts, keys, nodes, update, of_storage,
-                                              side_by_side);
-        !done)
-        return unexpected(done.error());
+    auto of_storage = change_with_storage(ground, *accounts, keys, update.stale);
+    if (!of_storage) return unexpected(of_storage.error());
     auto account = accounts->begin();
     for (const auto& [address, change] : diff.accounts) {
         if (change)
@@ -190,7 +197,7 @@ Result<StateUpdate, TrieError> change_accounts(Trie& trie, const Hash& parent_ro
         ++account;
     }
     update.root = trie.commit(update.new_nodes, &update.stale, side_by_side);
-    update.new_nodes.merge(of_storage);
+    update.new_nodes.merge(*of_storage);
     for (const auto& [hash, code] : diff.codes)
         update.new_nodes.emplace(hash, std::make_shared<const Bytes>(code),
                                  std::string(kCodePlace));

@@ -24,20 +24,20 @@ public:
     /// Null if another node or none is there. Precondition: has_room_for(place).
     [[nodiscard]] NodePtr find(const Hash& hash, std::string_view place) {
         const size_t at = slot_of(place);
-        const std::scoped_lock lock(locks_[at % kLocks]);
+        const std::scoped_lock lock(lock_of(place));
         const Slot& slot = slots_[at];
         return slot.hash == hash ? slot.node : nullptr;
     }
     /// Precondition: has_room_for(place).
     void put(const Hash& hash, std::string_view place, NodePtr node) {
         const size_t at = slot_of(place);
-        const std::scoped_lock lock(locks_[at % kLocks]);
+        const std::scoped_lock lock(lock_of(place));
         slots_[at] = {hash, std::move(node)};
     }
 
 private:
     /// The root, and what is up to four nibbles below it: 35 MB when all of it is there.
-    static constexpr size_t kDepths = 5, kLocks = 256;
+    static constexpr size_t kDepths = 5, kLocks = 16 * 16;
     static constexpr std::array<size_t, kDepths + 1> kFirst{0, 1, 17, 273, 4369, 69905};
 
     struct Slot {
@@ -49,6 +49,14 @@ private:
         size_t at = 0;
         for (const char nibble : place.substr(1)) at = at * 16 + static_cast<size_t>(nibble);
         return kFirst[place.size() - 1] + at;
+    }
+
+    /// By the first two nibbles, so that threads below different ones do not meet.
+    [[nodiscard]] std::mutex& lock_of(std::string_view place) {
+        const auto nibble = [&](size_t i) {
+            return i < place.size() ? static_cast<size_t>(place[i]) : 0;
+        };
+        return locks_[16 * nibble(1) + nibble(2)];
     }
 
     std::vector<Slot> slots_;

@@ -30,7 +30,8 @@ struct Ref {
     [[nodiscard]] BytesView reference() const { return {text, size()}; }
 
 private:
-    static constexpr uint8_t kLengthBits = 0x3f;  ///< of 0x80 + 32 for a hash, of 0xc0 + n for n < 31
+    /// Of the first byte: 0x80 + 32 for a hash, 0xc0 + n for a node of n < 31 bytes.
+    static constexpr uint8_t kLengthBits = 0x3f;
 };
 
 /// A node as it was read, by which superseded ones are known.
@@ -504,8 +505,8 @@ Result<Done, TrieError> Trie::Impl::for_all(std::span<const Hash> keys,
             Walk below{place + static_cast<char>(nibble), arenas[nibble]};
             Changed& result = results[nibble];
             for (const uint32_t i : order.sorted(nibble)) {
-                const auto done = each(i, root.node->children[nibble],
-                                       Path(keys[i]).view().subspan(1), below);
+                const auto done =
+                    each(i, root.node->children[nibble], Path(keys[i]).view().subspan(1), below);
                 if (!done || *done) result = done;
                 if (!done) break;
             }

@@ -30,9 +30,10 @@ struct World::Impl final : NodeSource {
     }
 
     // --- commits
-    /// Runs beside the write of the block. Nodes are named by their hash: none is wrong if the
-    /// block does not get to disk. `is_dirty`: the tables do not have the state yet.
-    void remember_nodes(const Dirty::Layer& layer, bool is_dirty);
+    /// Runs beside the write of the block. Nodes are named by their hash and changes by their
+    /// block: nothing is wrong if it does not get to disk. `is_dirty`: the tables do not have the
+    /// state yet.
+    void note_in_memory(const Dirty::Layer& layer, bool is_dirty);
 
     // --- opening (recovery.cpp)
     [[nodiscard]] Result<Done, StoreError> recover(const SideBySide& side_by_side);

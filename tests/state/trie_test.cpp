@@ -3,7 +3,9 @@
 // accept.
 #include "state/trie.hpp"
 
+#include <algorithm>
 #include <random>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -152,6 +154,65 @@ TEST(trie, ordered_root_of_many_items_equals_the_model) {
             model[rlp::Writer().number(uint64_t{i}).take()] = items.back();
         }
         EXPECT_EQ(ordered_root(items), slow_root(model)) << count;
+    }
+}
+
+/// Asks about keys on two threads, or on none.
+void expect_changed_like_the_model(uint32_t seed, const SideBySide& side_by_side) {
+    std::mt19937 random(seed);
+    const NoNodes none;
+    NodeMap nodes;
+    const LayeredNodes source(none, nodes);
+    Model model;
+    Hash root = kEmptyTrieRoot;
+    for (int batch = 0; batch < 6; ++batch) {
+        std::map<Hash, Bytes> changes;
+        while (changes.size() < 150)
+            changes[keccak256(rlp::Writer().number(uint64_t(random() % 400)).take())] =
+                Bytes(random() % 3 * 20, uint8_t(1 + random() % 255));
+        std::vector<Hash> keys;
+        for (const auto& [key, value] : changes) keys.push_back(key);
+        std::shuffle(keys.begin(), keys.end(), random);
+        const auto before_of = [&](size_t i) {
+            const auto at = model.find(Bytes(keys[i].begin(), keys[i].end()));
+            return at == model.end() ? Bytes() : at->second;
+        };
+        std::vector<Bytes> visited(keys.size()), before(keys.size());
+        Trie trie(source, root);
+        ASSERT_TRUE(trie.visit_all(
+            keys, [&](size_t i, BytesView value) { visited[i].assign(value.begin(), value.end()); },
+            side_by_side));
+        ASSERT_TRUE(trie.change_all(
+            keys,
+            [&](size_t i, BytesView value) -> std::optional<Bytes> {
+                before[i].assign(value.begin(), value.end());
+                if (keys[i][31] % 4 == 0) return std::nullopt;
+                return changes[keys[i]];
+            },
+            side_by_side));
+        for (size_t i = 0; i < keys.size(); ++i) {
+            ASSERT_EQ(visited[i], before_of(i));
+            ASSERT_EQ(before[i], before_of(i));
+            if (keys[i][31] % 4 == 0) continue;
+            const Bytes key(keys[i].begin(), keys[i].end());
+            model[key] = changes[keys[i]];
+            if (model[key].empty()) model.erase(key);
+        }
+        NodeMap fresh;
+        root = trie.commit(fresh, nullptr, side_by_side);
+        ASSERT_EQ(root, slow_root(model)) << seed << " " << batch;
+        nodes.merge(fresh);
+    }
+}
+
+TEST(trie, many_keys_at_once_change_like_the_model_on_any_threads) {
+    for (uint32_t seed = 1; seed <= 10; ++seed) {
+        expect_changed_like_the_model(seed, {});
+        expect_changed_like_the_model(seed, [](const std::function<void()>& work) {
+            std::thread other(work);
+            work();
+            other.join();
+        });
     }
 }
 

@@ -352,6 +352,51 @@ TEST(world, a_failure_after_any_batch_loses_nothing_that_was_final) {
     }
 }
 
+/// A full disk, on which there is room again later.
+class RefusingKv final : public Kv {
+public:
+    explicit RefusingKv(Kv& below) : below_(below) {}
+    std::optional<Bytes> get(BytesView key) const override { return below_.get(key); }
+    Result<Done, KvError> write(const Batch& batch, Durability durability) override {
+        if (is_full) return unexpected(KvError::io);
+        return below_.write(batch, durability);
+    }
+    void scan(BytesView prefix,
+              const std::function<bool(BytesView, BytesView)>& visit) const override {
+        below_.scan(prefix, visit);
+    }
+    bool is_full = false;
+
+private:
+    Kv& below_;
+};
+
+TEST(world, a_block_that_was_refused_leaves_no_trace_and_can_come_again) {
+    const auto kv = make_memory_kv();
+    RefusingKv refusing(*kv);
+    const auto world = World::open(refusing);
+    Chain chain(**world);
+    for (int i = 0; i < 3; ++i) chain.grow();
+    const Made next = chain.make_next(100);
+    refusing.is_full = true;
+    for (int i = 0; i < 2; ++i) {
+        const auto refused = chain.commit(next);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().kind, StoreError::Kind::refused);
+        EXPECT_EQ((*world)->dirty_size().blocks, 2u);
+        expect_states(**world, 2);
+    }
+    refusing.is_full = false;
+    ASSERT_TRUE(chain.commit(next));
+    expect_states(**world, 3);
+    ASSERT_TRUE((*world)->flush());
+    EXPECT_EQ((*world)->dirty_size().bytes, 0u);
+    expect_states(**world, 3);
+    const auto again = World::open(*kv);
+    ASSERT_TRUE(again);
+    expect_states(**again, 3);
+}
+
 TEST(world, flat_views_stay_right_while_states_move_to_the_tables) {
     const auto kv = make_memory_kv();
     const auto world = World::open(*kv);
