@@ -181,6 +181,26 @@ Result<Done, BlockInvalid> check_header(const Header& header, const Header& pare
     return rules.blob_tx ? check_blob_fields(header, parent, config) : Done{};
 }
 
+namespace {
+
+std::vector<Bytes> encode_all(const std::vector<Tx>& txs) {
+    std::vector<Bytes> items;
+    items.reserve(txs.size());
+    for (const auto& tx : txs) items.push_back(encode_tx(tx));
+    return items;
+}
+
+/// False only if a block with these transactions is below the cap whatever its prefixes take.
+bool may_be_large(const Block& block, const std::vector<Bytes>& encoded_txs) {
+    constexpr size_t kItemMax = 64;  // of a withdrawal, or of the prefix of anything
+    size_t size = encode_header(block.header).size() + 4 * kItemMax;
+    for (const Bytes& tx : encoded_txs) size += tx.size() + kItemMax;
+    if (block.withdrawals) size += block.withdrawals->size() * kItemMax;
+    return !block.ommers.empty() || size > kBlockSizeMax;
+}
+
+}  // namespace
+
 Result<Done, BlockInvalid> check_body(const Block& block, const ChainConfig& config) {
     using enum BlockFault;
     const Header& header = block.header;
@@ -192,21 +212,19 @@ Result<Done, BlockInvalid> check_body(const Block& block, const ChainConfig& con
         if (header.withdrawals_root != withdrawals_root(*block.withdrawals))
             return fail(bad_withdrawals);
     }
-    if (header.transactions_root != transactions_root(block.txs))
-        return fail(bad_transactions_root);
+    const auto items = encode_all(block.txs);
+    if (header.transactions_root != state::ordered_root(items)) return fail(bad_transactions_root);
     uint64_t blobs = 0;
     for (const auto& tx : block.txs) blobs += tx.blob_hashes.size();
     if (rules.blob_tx && header.blob_gas_used != blobs * kBlobGas) return fail(bad_blob_gas);
-    if (rules.block_size_is_capped && encode_block(block).size() > kBlockSizeMax)
+    if (rules.block_size_is_capped && may_be_large(block, items) &&
+        encode_block(block).size() > kBlockSizeMax)
         return fail(block_too_large);
     return Done{};
 }
 
 Hash transactions_root(const std::vector<Tx>& txs) {
-    std::vector<Bytes> items;
-    items.reserve(txs.size());
-    for (const auto& tx : txs) items.push_back(encode_tx(tx));
-    return state::ordered_root(items);
+    return state::ordered_root(encode_all(txs));
 }
 
 Hash receipts_root(const std::vector<Receipt>& receipts) {

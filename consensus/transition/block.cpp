@@ -11,6 +11,7 @@
 #include "core/assert.hpp"
 #include "core/hash.hpp"
 #include "core/old_tx.hpp"
+#include "state/side_by_side.hpp"
 
 namespace trainyard::consensus {
 namespace {
@@ -66,7 +67,14 @@ Result<Done, TxInvalid> add_transaction(Execution& e, const Tx& tx, const Addres
     return Done{};
 }
 
-Result<Done, BlockInvalid> finish(Execution& e, const Block& block) {
+Result<Done, BlockInvalid> begin(Execution& e, const Header& header, const Header& parent) {
+    if (auto begun = begin_block(e.evm, header, parent); !begun)
+        return unexpected(fault(begun.error()));
+    return Done{};
+}
+
+Result<Done, BlockInvalid> finish(Execution& e, const Block& block,
+                                  const state::SideBySide& side_by_side = {}) {
     const auto rewards = block_rewards(block.header, block.ommers, e.context.rules());
     if (!rewards.empty()) apply_rewards(e.world, rewards);
     if (block.withdrawals) apply_withdrawals(e.world, *block.withdrawals);
@@ -75,8 +83,11 @@ Result<Done, BlockInvalid> finish(Execution& e, const Block& block) {
         if (!hash) return unexpected(fault(hash.error()));
         e.outcome.requests_hash = *hash;
     }
-    e.outcome.receipts_root = receipts_root(e.outcome.receipts);
-    e.outcome.diff = e.world.diff();
+    constexpr size_t kSideBySideLeast = 64;  // receipts
+    state::run_both(
+        e.outcome.receipts.size() < kSideBySideLeast ? state::SideBySide() : side_by_side,
+        [&] { e.outcome.receipts_root = receipts_root(e.outcome.receipts); },
+        [&] { e.outcome.diff = e.world.diff(); });
     return Done{};
 }
 
@@ -124,19 +135,37 @@ std::vector<Address> recover_senders(const std::vector<Tx>& txs, const vm::Rules
     return senders;
 }
 
-/// One after the other, with signatures and accounts read on all threads beforehand.
-Result<Done, BlockInvalid> add_all_read_ahead(Execution& e, const state::StateView& parent_state,
-                                              const std::vector<Tx>& txs,
-                                              std::span<const Address> known, Executor& executor) {
-    const state::SideBySide side_by_side = [&](const auto& work) { executor.run(work); };
+/// A block on its way through execution, and what it rests on.
+struct Case {
+    const state::StateView& parent_state;
+    const Header& parent;
+    const Block& block;
+    const Lineage& lineage;
+    const ChainConfig& config;
+};
+
+/// Checks the body and adds its transactions one after the other, with signatures and accounts read
+/// on all threads beforehand.
+Result<Done, BlockInvalid> add_all_read_ahead(Execution& e, const Case& c,
+                                              const state::SideBySide& side_by_side) {
+    const auto& txs = c.block.txs;
+    std::span<const Address> known = c.lineage.senders;
     std::vector<Address> recovered;
-    if (known.empty()) known = recovered = recover_senders(txs, e.context.rules(), executor);
+    if (known.empty())
+        known = recovered = recover_senders(txs, e.context.rules(), *c.lineage.executor);
     std::vector<Address> ahead(known.begin(), known.end());
     for (const Tx& tx : txs)
         if (tx.to) ahead.push_back(*tx.to);
-    const auto accounts = parent_state.accounts(ahead, side_by_side);
-    for (size_t i = 0; i < ahead.size(); ++i) e.world.preload(ahead[i], accounts[i]);
-    auto added = add_all(e, std::span(txs).first(known.size()), known);
+    const auto accounts = c.parent_state.accounts(ahead, side_by_side);
+    Result<Done, BlockInvalid> is_right = Done{}, added = Done{};
+    state::run_both(
+        side_by_side, [&] { is_right = check_body(c.block, c.config); },
+        [&] {
+            for (size_t i = 0; i < ahead.size(); ++i) e.world.preload(ahead[i], accounts[i]);
+            added = begin(e, c.block.header, c.parent);
+            if (added) added = add_all(e, std::span(txs).first(known.size()), known);
+        });
+    if (!is_right) return is_right;
     if (!added || known.size() == txs.size()) return added;
     return unexpected(
         BlockInvalid{BlockFault::bad_transaction, known.size(), TxInvalid::bad_signature});
@@ -156,6 +185,17 @@ Result<Done, BlockInvalid> add_all_at_once(Execution& e, const state::StateView&
     };
     run_parallel(parent_state, e.world, e.context, txs, executor, on_commit);
     return all;
+}
+
+/// Checks the body first, then adds its transactions.
+Result<Done, BlockInvalid> check_and_add_all(Execution& e, const Case& c, bool at_once) {
+    const auto& [parent_state, parent, block, lineage, config] = c;
+    if (auto ok = check_body(block, config); !ok) return ok;
+    if (!block.ommers.empty())
+        if (auto ok = check_ommers(block, lineage.ancestors(), config); !ok) return ok;
+    if (auto begun = begin(e, block.header, parent); !begun) return begun;
+    return at_once ? add_all_at_once(e, parent_state, block.txs, *lineage.executor)
+                   : add_all(e, block.txs, lineage.senders);
 }
 
 Result<Done, BlockInvalid> compare(const BlockOutcome& outcome, const Header& header) {
@@ -185,22 +225,19 @@ Result<BlockOutcome, BlockInvalid> apply_block(const state::StateView& parent_st
                                                const Lineage& lineage, const ChainConfig& config) {
     ASSERT(lineage.senders.empty() || lineage.senders.size() == block.txs.size());
     if (auto ok = check_header(block.header, parent, config); !ok) return unexpected(ok.error());
-    if (auto ok = check_body(block, config); !ok) return unexpected(ok.error());
-    if (!block.ommers.empty())
-        if (auto ok = check_ommers(block, lineage.ancestors(), config); !ok)
-            return unexpected(ok.error());
     Execution e(parent_state, block.header, lineage.hashes, config, lineage.codes);
     if (!e.context.rules().status_in_receipt) e.root_after = lineage.root_after;
-    if (auto begun = begin_block(e.evm, block.header, parent); !begun)
-        return unexpected(fault(begun.error()));
-    const bool at_once = lineage.executor != nullptr && !e.root_after && block.txs.size() > 1;
-    const bool read_ahead = at_once && (lineage.one_by_one || is_plain(block.txs));
-    auto added = read_ahead ? add_all_read_ahead(e, parent_state, block.txs, lineage.senders,
-                                                 *lineage.executor)
-                 : at_once  ? add_all_at_once(e, parent_state, block.txs, *lineage.executor)
-                            : add_all(e, block.txs, lineage.senders);
+    state::SideBySide side_by_side;
+    if (lineage.executor != nullptr)
+        side_by_side = [&](const auto& work) { lineage.executor->run(work); };
+    const bool at_once = side_by_side && !e.root_after && block.txs.size() > 1;
+    const bool read_ahead =
+        at_once && block.ommers.empty() && (lineage.one_by_one || is_plain(block.txs));
+    const Case c{parent_state, parent, block, lineage, config};
+    const auto added = read_ahead ? add_all_read_ahead(e, c, side_by_side)
+                                  : check_and_add_all(e, c, at_once && !lineage.one_by_one);
     if (!added) return unexpected(added.error());
-    if (auto done = finish(e, block); !done) return unexpected(done.error());
+    if (auto done = finish(e, block, side_by_side); !done) return unexpected(done.error());
     if (auto same = compare(e.outcome, block.header); !same) return unexpected(same.error());
     return std::move(e.outcome);
 }
@@ -236,8 +273,7 @@ Result<BuiltBlock, BlockInvalid> build_block(const state::StateView& parent_stat
         vm::rules_of(input.config.revision_at(input.header.number, input.header.timestamp));
     if (rules.withdrawals) built.block.withdrawals.emplace();
     Execution e(parent_state, input.header, input.hashes, input.config, input.codes);
-    if (auto begun = begin_block(e.evm, input.header, input.parent); !begun)
-        return unexpected(fault(begun.error()));
+    if (auto begun = begin(e, input.header, input.parent); !begun) return unexpected(begun.error());
     uint64_t size = 0;
     while (e.context.env.gas_limit - e.outcome.gas_used >= kTxGasLeast) {
         if (input.is_time_up && input.is_time_up()) break;

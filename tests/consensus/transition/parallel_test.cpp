@@ -172,6 +172,39 @@ TEST(parallel, rejects_the_first_invalid_transaction_as_serial_execution_does) {
     expect_same(world, block, 4);
 }
 
+/// Transfers, whose body is checked and whose roots are made beside them.
+TEST(parallel, finds_what_is_wrong_with_a_block_of_transfers_as_serial_execution_does) {
+    const TestWorld world = make_world();
+    std::vector<Tx> txs;
+    for (uint64_t i = 0; i < 96; ++i)
+        txs.push_back(TestWorld::make_tx(static_cast<uint8_t>(1 + i % kSenders),
+                                         address_number(static_cast<uint8_t>(100 + i)), {},
+                                         i / kSenders));
+    const Block block = build(world, txs, address_number(99)).block;
+    expect_same(world, block, 3);
+    const auto expect_fault = [&](BlockFault fault, auto change) {
+        Block changed = block;
+        change(changed);
+        const auto error = apply_block(world.view(), world.parent, changed, {}, world.config);
+        ASSERT_FALSE(error);
+        EXPECT_EQ(error.error().fault, fault);
+        for (const int threads : {1, 3}) expect_same(world, changed, threads);
+    };
+    using enum BlockFault;
+    expect_fault(bad_gas_used, [](Block& b) { b.header.gas_used -= 1; });
+    expect_fault(bad_receipts_root, [](Block& b) { b.header.receipts_root[0] ^= 1; });
+    expect_fault(bad_transactions_root, [](Block& b) { b.header.transactions_root[0] ^= 1; });
+    expect_fault(bad_ommers, [](Block& b) { b.ommers.emplace_back(); });
+    expect_fault(bad_withdrawals, [](Block& b) { b.withdrawals.reset(); });
+    // The body is wrong and so is a transaction: the body comes first.
+    expect_fault(bad_transactions_root, [](Block& b) { b.txs[5].s = Uint256::max(); });
+    expect_fault(bad_transactions_root, [](Block& b) { std::swap(b.txs[0], b.txs[12]); });
+    expect_fault(bad_transaction, [](Block& b) {
+        std::swap(b.txs[0], b.txs[12]);
+        b.header.transactions_root = transactions_root(b.txs);
+    });
+}
+
 TEST(parallel, random_blocks) {
     for (uint32_t seed = 1; seed <= 30; ++seed) {
         std::mt19937 random(seed);
