@@ -21,7 +21,6 @@ constexpr std::array<Mode, 3> kModes{{{"archive", {std::nullopt, std::nullopt}},
                                       {"validator", {128, 32 * 4096}}}};
 
 constexpr size_t kRecordsAtOnce = 8192;  ///< for which commits and flushes wait
-constexpr size_t kCompactAfter = 1'000'000;
 
 void erase_block(Batch& batch, const Kv& kv, uint64_t number) {
     const auto header = kv.get(record_key(Table::header, number));
@@ -103,7 +102,7 @@ Result<bool, StoreError> World::Impl::prune_blocks(uint64_t head_number) {
 
 /// Erased records take space until the store merges its files.
 void World::Impl::compact_if_due() {
-    if (erased < kCompactAfter) return;
+    if (erased < options.compact_after) return;
     erased = 0;
     for (const Table table : {Table::account_node, Table::storage_node, Table::body,
                               Table::receipts, Table::tx, Table::journal}) {

@@ -69,6 +69,8 @@ public:
         std::optional<Pruning> pruning = {};
         /// nullopt: that of the mode. For tests.
         std::optional<Retention> retention = {};
+        /// Records that are erased before their space is given back, which takes the disk a while.
+        size_t compact_after = 1'000'000;
     };
 
     /// Recovers the head, makes again the states that were in memory only, and checks that what the

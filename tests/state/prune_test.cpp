@@ -2,6 +2,7 @@
 // Pruned stores: what is kept is whole, what need not be kept goes to the last node, whatever
 // stops in between.
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 #include <random>
 #include <set>
@@ -10,6 +11,7 @@
 
 #include "tests/state/failing_kv.hpp"
 #include "tests/state/next_block.hpp"
+#include "tests/state/temporary_folder.hpp"
 #include "state/world.hpp"
 
 namespace trainyard::state {
@@ -237,6 +239,47 @@ TEST(prune, a_view_of_a_state_that_goes_is_no_damage) {
         for (uint64_t slot = 0; slot < 20; ++slot) (void)view->storage(address_at(i), slot);
     EXPECT_FALSE((*world)->keeps_state(0));
     EXPECT_FALSE((*world)->damage());
+}
+
+/// Of the tables on disk; logs come and go.
+uint64_t table_bytes(const std::string& folder) {
+    uint64_t bytes = 0;
+    for (const auto& file : std::filesystem::directory_iterator(folder))
+        if (file.path().extension() == ".ldb") bytes += file.file_size();
+    return bytes;
+}
+
+/// Prunes a copy of a store of 400 blocks down to the last 4 states; the bytes of its tables.
+uint64_t bytes_after_pruning(const std::string& grown, size_t compact_after) {
+    const TemporaryFolder folder;
+    std::filesystem::copy(grown, folder.path());
+    {
+        const auto kv = open_leveldb(folder.path());
+        World::Options options = keeping(4);
+        options.compact_after = compact_after;
+        const auto world = World::open(**kv, options);
+        prune_all(**world);
+        EXPECT_EQ((*world)->kept().first_state, 395u);
+        (void)nodes_of(**world, 399);
+        EXPECT_FALSE((*world)->damage());
+    }
+    (void)open_leveldb(folder.path());  // its log becomes tables
+    return table_bytes(folder.path());
+}
+
+TEST(prune, gives_the_space_of_old_nodes_back_to_the_disk) {
+    const TemporaryFolder folder;
+    {
+        const auto kv = open_leveldb(folder.path());
+        const auto world = World::open(**kv, keeping(4));
+        Growth growth(**world, 5);
+        for (int n = 0; n < 400; ++n) ASSERT_TRUE(growth.grow());
+        ASSERT_TRUE((*world)->flush());
+    }
+    (void)open_leveldb(folder.path());
+    const uint64_t before = table_bytes(folder.path());
+    EXPECT_GE(bytes_after_pruning(folder.path(), 1'000'000), before);
+    EXPECT_LT(bytes_after_pruning(folder.path(), 1000) * 3, before * 2);
 }
 
 TEST(prune, modes_have_names_and_nothing_else_is_one) {
