@@ -10,6 +10,8 @@
 namespace trainyard::state {
 namespace {
 
+constexpr std::ptrdiff_t kAhead = 8;  ///< entries of a table, while memory answers
+
 template <class Versions>
 auto last_at(const Versions& versions, uint64_t at) {
     return std::find_if(versions.rbegin(), versions.rend(),
@@ -27,10 +29,10 @@ auto& version_of(Versions& versions, uint64_t number) {
 /// Forgets what a block and those before it left at `key`.
 template <class Index, class Key>
 void drop_versions(Index& index, const Key& key, uint64_t number) {
-    const auto found = index.find(key);
-    if (found == index.end()) return;
-    std::erase_if(found->second, [number](const auto& v) { return v.number <= number; });
-    if (found->second.empty()) index.erase(found);
+    auto* const versions = index.find(key);
+    if (versions == nullptr) return;
+    std::erase_if(*versions, [number](const auto& v) { return v.number <= number; });
+    if (versions->empty()) index.erase(key);
 }
 
 }  // namespace
@@ -38,20 +40,24 @@ void drop_versions(Index& index, const Key& key, uint64_t number) {
 void Dirty::note(const Layer& layer) {
     add_nodes(layer.update->new_nodes);
     const std::unique_lock lock(mutex_);
-    for (const auto& [address, change] : layer.diff->accounts)
+    const auto& accounts = layer.diff->accounts;
+    auto ahead = accounts.begin();
+    for (std::ptrdiff_t i = 0; i < kAhead && ahead != accounts.end(); ++i) ++ahead;
+    for (const auto& [address, change] : accounts) {
+        if (ahead != accounts.end()) accounts_.prefetch((ahead++)->first);
         add(layer.number, address, change, *layer.update);
+    }
 }
 
 /// They come below one nibble after the other, as they were hashed: a lock is held for many.
 void Dirty::add_nodes(const NodeMap& nodes) {
-    constexpr std::ptrdiff_t kAhead = 8;  // what memory takes to answer
     for (auto at = nodes.begin(); at != nodes.end();) {
         const size_t part = part_of(at->place);
         const std::lock_guard lock(parts_[part].mutex);
-        NodeTable& table = parts_[part].nodes;
+        auto& table = parts_[part].nodes;
         for (; at != nodes.end() && part_of(at->place) == part; ++at) {
             if (nodes.end() - at > kAhead) table.prefetch((at + kAhead)->hash);
-            table.assign(at->hash, at->node);
+            table[at->hash] = at->node;
         }
     }
 }
@@ -91,7 +97,9 @@ void Dirty::drop(const Layer& layer) {
     for (const auto& [hash, node, place] : layer.update->new_nodes) {
         Part& part = parts_[part_of(place)];
         const std::lock_guard lock(part.mutex);
-        part.nodes.erase(hash, node);
+        // One that a later block has made again stays.
+        const NodePtr* const known = part.nodes.find(hash);
+        if (known != nullptr && *known == node) part.nodes.erase(hash);
     }
     for (const auto& [address, change] : layer.diff->accounts) {
         drop_versions(accounts_, address, layer.number);
@@ -104,32 +112,33 @@ void Dirty::drop(const Layer& layer) {
 NodePtr Dirty::node(const Hash& hash, std::string_view place) const {
     const Part& part = parts_[part_of(place)];
     const std::lock_guard lock(part.mutex);
-    return part.nodes.find(hash);
+    const NodePtr* const found = part.nodes.find(hash);
+    return found == nullptr ? nullptr : *found;
 }
 
 std::optional<std::optional<Account>> Dirty::account(const Address& address, uint64_t at) const {
     const std::shared_lock lock(mutex_);
-    const auto found = accounts_.find(address);
-    if (found == accounts_.end()) return std::nullopt;
-    const auto last = last_at(found->second, at);
-    if (last == found->second.rend()) return std::nullopt;
+    const auto* const versions = accounts_.find(address);
+    if (versions == nullptr) return std::nullopt;
+    const auto last = last_at(*versions, at);
+    if (last == versions->rend()) return std::nullopt;
     return last->value.account;
 }
 
 std::optional<Uint256> Dirty::storage(const Address& address, const Uint256& slot,
                                       uint64_t at) const {
     const std::shared_lock lock(mutex_);
-    const auto owner = accounts_.find(address);
-    if (owner == accounts_.end()) return std::nullopt;  // its slots change with it
-    const auto& versions = owner->second;
+    const auto* const owner = accounts_.find(address);
+    if (owner == nullptr) return std::nullopt;  // its slots change with it
+    const auto& versions = *owner;
     const auto cleared = std::find_if(versions.rbegin(), versions.rend(), [at](const auto& v) {
         return v.number <= at && v.value.is_cleared;
     });
     const auto zero = cleared == versions.rend() ? std::nullopt : std::optional<Uint256>(0);
-    const auto found = slots_.find({address, slot});
-    if (found == slots_.end()) return zero;
-    const auto last = last_at(found->second, at);
-    if (last == found->second.rend()) return zero;
+    const auto* const found = slots_.find({address, slot});
+    if (found == nullptr) return zero;
+    const auto last = last_at(*found, at);
+    if (last == found->rend()) return zero;
     return zero && cleared->number > last->number ? zero : last->value;
 }
 

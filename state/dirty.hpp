@@ -10,11 +10,10 @@
 #include <optional>
 #include <shared_mutex>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "core/seeded_hasher.hpp"
-#include "state/node_table.hpp"
+#include "state/flat_map.hpp"
 #include "state/trie.hpp"
 #include "state/view.hpp"
 
@@ -65,7 +64,7 @@ private:
     };
     struct Part {
         mutable std::mutex mutex;
-        NodeTable nodes;
+        FlatMap<Hash, NodePtr> nodes;
     };
     template <class T>
     struct Version {
@@ -86,8 +85,8 @@ private:
     mutable std::shared_mutex mutex_;  ///< guards all below
     std::deque<Layer> layers_;
     size_t bytes_ = 0;
-    std::unordered_map<Address, std::vector<Version<AccountNow>>, SeededHasher> accounts_;
-    std::unordered_map<SlotKey, std::vector<Version<Uint256>>, SlotHasher> slots_;
+    FlatMap<Address, std::vector<Version<AccountNow>>> accounts_;
+    FlatMap<SlotKey, std::vector<Version<Uint256>>, SlotHasher> slots_;
 };
 
 }  // namespace trainyard::state

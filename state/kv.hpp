@@ -39,6 +39,8 @@ class KvReader {
 public:
     virtual ~KvReader() = default;
     [[nodiscard]] virtual std::optional<Bytes> get(BytesView key) const = 0;
+    /// The same for a caller that keeps what it reads: it pushes nothing out of the store's cache.
+    [[nodiscard]] virtual std::optional<Bytes> get_once(BytesView key) const { return get(key); }
     /// Calls `visit(key, value)` in key order for keys with this prefix until it returns false.
     virtual void scan(BytesView prefix,
                       const std::function<bool(BytesView key, BytesView value)>& visit) const = 0;

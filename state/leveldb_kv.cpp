@@ -109,12 +109,11 @@ public:
         return Done{};
     }
 
-    std::optional<Bytes> get(BytesView key) const override {
-        std::string value;
-        const auto status = db_->Get(reading(), slice(key), &value);
-        if (status.ok()) return Bytes(value.begin(), value.end());
-        if (!status.IsNotFound()) note(failure_, status);
-        return std::nullopt;
+    std::optional<Bytes> get(BytesView key) const override { return get(key, reading()); }
+    std::optional<Bytes> get_once(BytesView key) const override {
+        auto options = reading();
+        options.fill_cache = false;
+        return get(key, options);
     }
 
     Result<Done, KvError> write(const Batch& batch, Durability durability) override {
@@ -151,6 +150,14 @@ public:
     }
 
 private:
+    std::optional<Bytes> get(BytesView key, const leveldb::ReadOptions& options) const {
+        std::string value;
+        const auto status = db_->Get(options, slice(key), &value);
+        if (status.ok()) return Bytes(value.begin(), value.end());
+        if (!status.IsNotFound()) note(failure_, status);
+        return std::nullopt;
+    }
+
     std::unique_ptr<leveldb::Cache> cache_{leveldb::NewLRUCache(kCacheBytes)};
     std::unique_ptr<const leveldb::FilterPolicy> filter_{
         leveldb::NewBloomFilterPolicy(kFilterBitsPerKey)};

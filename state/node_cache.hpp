@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "core/bytes.hpp"
+#include "state/flat_map.hpp"
 #include "state/node_map.hpp"
-#include "state/node_table.hpp"
 
 namespace trainyard::state {
 
@@ -23,9 +23,11 @@ public:
     [[nodiscard]] NodePtr find(const Hash& hash, std::string_view place) {
         Shard& shard = shard_of(hash, place);
         const std::scoped_lock lock(shard.mutex);
-        if (auto node = shard.young.find(hash)) return node;
-        auto node = shard.old.find(hash);
-        if (node) insert(shard, hash, node);  // used again: it stays for another generation
+        if (const NodePtr* young = shard.young.find(hash)) return *young;
+        const NodePtr* old = shard.old.find(hash);
+        if (old == nullptr) return nullptr;
+        NodePtr node = *old;
+        insert(shard, hash, node);  // used again: it stays for another generation
         return node;
     }
     void put(const Hash& hash, std::string_view place, const NodePtr& node) {
@@ -41,7 +43,7 @@ private:
     static constexpr size_t kShards = 16 * 4;
     struct Shard {
         std::mutex mutex;
-        NodeTable young, old;
+        FlatMap<Hash, NodePtr> young, old;
         size_t young_bytes = 0;
     };
 
@@ -50,7 +52,9 @@ private:
     }
 
     void insert(Shard& shard, const Hash& hash, const NodePtr& node) const {
-        if (!shard.young.insert(hash, node)) return;
+        NodePtr& place = shard.young[hash];
+        if (place) return;
+        place = node;
         shard.young_bytes += node->size() + kEntryBytes;
         if (shard.young_bytes <= bytes_max_) return;
         shard.old = std::exchange(shard.young, {});

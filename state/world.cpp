@@ -100,7 +100,7 @@ NodePtr World::Impl::node(const Hash& hash, std::string_view place) const {
 NodePtr World::Impl::find_node(const Hash& hash, std::string_view place) const {
     if (auto made = dirty.node(hash, place)) return made;
     if (auto cached = cache.find(hash, place)) return cached;
-    auto record = kv.get(node_key(place, hash));
+    auto record = kv.get_once(node_key(place, hash));
     if (!record) return nullptr;
     if (place == kCodePlace) return std::make_shared<const Bytes>(*std::move(record));
     const auto stored = decode_node_record(*record);

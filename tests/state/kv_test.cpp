@@ -53,6 +53,8 @@ TEST_P(kv, reads_what_was_written_and_nothing_else) {
     EXPECT_EQ(store_->get(as_bytes("a")), text("1"));
     EXPECT_EQ(store_->get(as_bytes("b")), Bytes{});
     EXPECT_EQ(store_->get(as_bytes("c")), std::nullopt);
+    EXPECT_EQ(store_->get_once(as_bytes("a")), text("1"));
+    EXPECT_EQ(store_->get_once(as_bytes("c")), std::nullopt);
     EXPECT_EQ(store_->get(as_bytes("")), std::nullopt);
     EXPECT_EQ(store_->read_failure(), std::nullopt);
 }
