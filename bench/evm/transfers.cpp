@@ -108,17 +108,17 @@ public:
         return std::move(built.block);
     }
 
-    /// Microseconds of one step: by the clock, and of the processor.
+    /// Microseconds of one step: by the clock, and least of the processor for this thread.
     struct Step {
-        double wall = 1e18, cpu = 1e18;
+        std::vector<double> walls;
+        double cpu = 1e18;
 
         template <class Run>
         double take(const Run& run) {
             const double cpu_before = cpu_now_us();
-            const double spent = time_us(run);
-            wall = std::min(wall, spent);
+            walls.push_back(time_us(run));
             cpu = std::min(cpu, cpu_now_us() - cpu_before);
-            return spent;
+            return walls.back();
         }
     };
     struct Times {
@@ -129,22 +129,22 @@ public:
     double flush() {
         return time_us([&] { (void)node_.world->flush(); });
     }
-    /// Takes `block` as the next one; keeps the least times of each step in `least`.
-    void add(const Block& block, Times& least) {
+    /// Takes `block` as the next one; adds what each step took.
+    void add(const Block& block, Times& times) {
         const Header parent = node_.world->head()->header;
-        least.recover.take([&] {
+        times.recover.take([&] {
             for (const auto& tx : block.txs) (void)recover_sender(tx);
         });
         const auto view = *node_.world->view_at(parent.state_root);
         state::ParentState before(view, node_.world->nodes(), parent.state_root);
         std::optional<consensus::BlockOutcome> outcome;
         std::optional<state::StateUpdate> update;
-        double sum = least.execute.take([&] {
+        double sum = times.execute.take([&] {
             outcome = *consensus::apply_block(before, parent, block,
                                               {{}, {}, {}, &executor_, senders_}, config_);
         });
-        sum += least.root.take([&] { update = *before.change(outcome->diff, side_by_side_); });
-        sum += least.write.take([&] {
+        sum += times.root.take([&] { update = *before.change(outcome->diff, side_by_side_); });
+        sum += times.write.take([&] {
             (void)node_.world->commit_block({block,
                                              outcome->receipts,
                                              shared(std::move(outcome->diff)),
@@ -153,7 +153,7 @@ public:
                                              nullptr,
                                              side_by_side_});
         });
-        least.sums.push_back(sum);
+        times.sums.push_back(sum);
     }
 
     /// Microseconds to change `count` accounts that are spread over the state and hash the root.
@@ -201,6 +201,14 @@ private:
     };
 };
 
+double least(const std::vector<double>& values) {
+    return *std::min_element(values.begin(), values.end());
+}
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+}
+
 }  // namespace
 
 void run_transfers(const Options& options) {
@@ -210,23 +218,23 @@ void run_transfers(const Options& options) {
     std::filesystem::remove_all(folder);
     {
         Ledger ledger(folder.string(), options.accounts);
-        Ledger::Times least;
+        Ledger::Times times;
         for (int round = 0; round < std::max(options.repetitions, 5); ++round)
-            ledger.add(ledger.make_block(round), least);
+            ledger.add(ledger.make_block(round), times);
         const auto print = [&](const char* step, const Ledger::Step& t) {
-            std::printf("%s/block=%d/step=%-14s %8.2f ms, of the processor %8.2f ms\n",
-                        name.c_str(), kTransfers, step, t.wall / 1e3, t.cpu / 1e3);
+            std::printf(
+                "%s/block=%d/step=%-14s least %6.2f ms, median %6.2f ms; of the processor %6.2f\n",
+                name.c_str(), kTransfers, step, least(t.walls) / 1e3, median(t.walls) / 1e3,
+                t.cpu / 1e3);
         };
-        print("recover_ahead", least.recover);
-        print("execute", least.execute);
-        print("root", least.root);
-        print("synced_write", least.write);
-        std::sort(least.sums.begin(), least.sums.end());
+        print("recover_ahead", times.recover);
+        print("execute", times.execute);
+        print("root", times.root);
+        print("synced_write", times.write);
         std::printf("%s/block=%d: execution, root and write least %.2f ms, median %.2f ms\n",
-                    name.c_str(), kTransfers, least.sums.front() / 1e3,
-                    least.sums[least.sums.size() / 2] / 1e3);
+                    name.c_str(), kTransfers, least(times.sums) / 1e3, median(times.sums) / 1e3);
         std::printf("%s/block=%d/step=flush_later   %8.2f ms a block\n", name.c_str(), kTransfers,
-                    ledger.flush() / 1e3 / static_cast<double>(least.sums.size()));
+                    ledger.flush() / 1e3 / static_cast<double>(times.sums.size()));
         for (const int count : {1000, 10000}) {
             double us = 1e18;
             for (int round = 0; round < options.repetitions; ++round)
