@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention forward and backward, causal or full, several heads at a time: docs/spec/numerics.md,
-// section 10.
+// Attention forward and backward, causal or full, without T x T matrices in memory:
+// docs/spec/numerics.md, section 10.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "cuda/fragments.cuh"
 #include "cuda/operators.cuh"
-#include "cuda/products.cuh"
-#include "cuda/reduce.cuh"
+#include "cuda/strips.cuh"
 
 namespace trainyard::cuda {
 
@@ -16,14 +17,12 @@ using training::AttentionGradInputs;
 using training::AttentionNoise;
 using training::AttentionShape;
 
-constexpr uint32_t kWarpsPerBlock = 8;
-constexpr uint32_t kThreads = kWarpsPerBlock * kWarp;
-
 /// A grid's limit in z is 65,535.
 constexpr uint32_t kHeadsMax = 32768;
 
-/// Heads [first, first + count) of all sequences; `t` x `t` float matrices of theirs lie in scratch
-/// memory one after another, everything else in the layout of training/backend.hpp.
+constexpr uint32_t kWarpsPerBlock = 8;
+
+/// Heads [first, first + count) of all sequences, in the layout of training/backend.hpp.
 struct Heads {
     uint32_t t, hd, d, first, count;
     uint32_t heads;
@@ -38,21 +37,6 @@ struct Heads {
         return {qkv + size_t{part} * d, t, hd, width, in_rows_of(width)};
     }
     [[nodiscard]] Source of_out(const float* out) const { return {out, t, hd, d, in_rows_of(d)}; }
-    [[nodiscard]] ProductOut to_qkv(float* dqkv, uint32_t part) const {
-        const size_t width = size_t{3} * d;
-        return {dqkv + size_t{part} * d, width, in_rows_of(width)};
-    }
-    [[nodiscard]] Spread in_scratch() const { return {1, 0, size_t{t} * t, 0}; }
-    [[nodiscard]] Source of_square(const float* x) const { return {x, t, t, t, in_scratch()}; }
-    [[nodiscard]] ProductOut to_square(float* x, float factor) const {
-        ProductOut out{x, t, in_scratch(), factor};
-        out.lower_only = causal;
-        return out;
-    }
-    /// Which part of a product along t is zero.
-    [[nodiscard]] Triangle zero_outside(Triangle part) const {
-        return causal ? part : Triangle::none;
-    }
 };
 
 Heads heads_of(AttentionShape s) {
@@ -61,15 +45,19 @@ Heads heads_of(AttentionShape s) {
     return {s.t, s.hd, s.h * s.hd, 0, 0, s.h, alpha, s.causal};
 }
 
-/// Calls `body` with one group of heads after another: those whose T x T matrices fit into the
-/// scratch memory, at least one.
+/// Scratch of one head: `rows` operands by position, `cols` by column, scales and positions.
+size_t head_bytes(AttentionShape s, uint32_t rows, uint32_t cols) {
+    return size_t{s.t} * (rows * (padded(s.hd) + 2 * sizeof(float)) + sizeof(Position)) +
+           size_t{s.hd} * cols * (padded(s.t) + 2 * sizeof(float));
+}
+
+/// Calls `body` with one group of heads after another: those whose operands fit into the scratch
+/// memory, at least one.
 template <class Body>
-void for_each_group(const Context& on, AttentionShape s, size_t bytes_per_element,
-                    const Body& body) {
-    const size_t per_head = size_t{s.t} * padded(s.t) * bytes_per_element;
+void for_each_group(const Context& on, AttentionShape s, size_t bytes_per_head, const Body& body) {
     const uint32_t total = s.b * s.h;
-    const auto fitting = static_cast<uint32_t>(
-        std::clamp<size_t>(on.scratch_bytes_max() / std::max<size_t>(per_head, 1), 1, kHeadsMax));
+    const auto fitting = static_cast<uint32_t>(std::clamp<size_t>(
+        on.scratch_bytes_max() / std::max<size_t>(bytes_per_head, 1), 1, kHeadsMax));
     Heads heads = heads_of(s);
     for (heads.first = 0; heads.first < total; heads.first += heads.count) {
         heads.count = std::min(fitting, total - heads.first);
@@ -77,170 +65,496 @@ void for_each_group(const Context& on, AttentionShape s, size_t bytes_per_elemen
     }
 }
 
-/// The row of scores that a warp works on, and how many of its columns are seen.
-struct RowId {
-    uint32_t row, z, seen;
-    bool inside;
+struct Gather {
+    const float* q;
+    const float* k;
+    const float* v;
+    const float* d_out;  ///< nullptr in the forward pass, which needs no more than the scales
+    const float* stats;  ///< of the first head of the group
+    Source d_out_rows, out_rows;
+    Position* to;
 };
-__device__ __forceinline__ RowId row_of(uint32_t t, bool causal) {
-    const uint32_t row = blockIdx.x * kWarpsPerBlock + threadIdx.x / kWarp;
-    return {row, blockIdx.z, causal ? row + 1 : t, row < t};
+
+/// One warp per position.
+__global__ void gather_kernel(Gather a, uint32_t t, uint32_t hd) {
+    const uint32_t row = blockIdx.x * kWarpsPerBlock + threadIdx.x / kWarp, z = blockIdx.z;
+    if (row >= t) return;
+    const size_t at = size_t{z} * t + row;
+    Position p = {a.q[at], a.k[at], a.v[at], 0.0F, 0.0F, 0.0F, 0.0F};
+    if (a.d_out != nullptr) {
+        const float* const dy =
+            a.d_out_rows.data + a.d_out_rows.spread.offset(z) + row * a.d_out_rows.stride;
+        const float* const y =
+            a.out_rows.data + a.out_rows.spread.offset(z) + row * a.out_rows.stride;
+        p.dot = warp_reduce(hd, [=](float acc, size_t i) { return fused(dy[i], y[i], acc); });
+        p.d_out = a.d_out[at];
+        p.max = a.stats[at * 2];
+        p.inverse = a.stats[at * 2 + 1];
+    }
+    if (lane_id() == 0) a.to[at] = p;
 }
 
-struct Softmax {
-    float* s;              ///< t x t per head; overwritten with P * sV where it is seen
-    const float* v_scale;  ///< t per head
-    float* stats;          ///< of the first head of the group
-    Operand out;
+/// The two rows of a block that a lane holds, r = 0 and 1, and what they see or are seen by.
+struct OwnRows {
+    uint32_t row[2];
+    uint32_t from[2], seen[2];  ///< columns from, from + 1, ..., from + seen - 1
+    Position at[2];
+
+    __device__ OwnRows(const StripInputs& in, uint32_t first, bool seen_by) {
+#pragma unroll
+        for (uint32_t r = 0; r < 2; ++r) {
+            row[r] = first + threadIdx.x / kWarp * 16 + lane_id() / 4 + r * 8;
+            const uint32_t inside = row[r] < in.t ? row[r] : in.t - 1;
+            at[r] = in.positions[size_t{blockIdx.z} * in.t + inside];
+            from[r] = in.causal && seen_by ? inside : 0;
+            seen[r] = in.causal ? (seen_by ? in.t - inside : inside + 1) : in.t;
+        }
+    }
+    [[nodiscard]] __device__ bool meets(uint32_t r, uint32_t column) const {
+        return column - from[r] < seen[r];
+    }
+};
+
+/// Column e mod 2 of tile n, as a lane holds it, of 32.
+__device__ __forceinline__ uint32_t column_of(uint32_t n, uint32_t e) {
+    return n * 8 + lane_id() % 4 * 2 + e % 2;
+}
+
+__device__ __forceinline__ float score_of(int32_t sum, const Position& i, const Position& j,
+                                          float alpha) {
+    return mul(mul(mul(__int2float_rn(sum), i.q), j.k), alpha);
+}
+
+/// Calls `body(n, e)` for the 16 sums of a lane.
+template <class Body>
+__device__ __forceinline__ void for_each_sum(const Body& body) {
+#pragma unroll
+    for (uint32_t n = 0; n < 4; ++n)
+#pragma unroll
+        for (uint32_t e = 0; e < 4; ++e) body(n, e);
+}
+
+constexpr uint32_t kTilesPerChunk = kChunk / kStripTile;
+
+/// Chunk sums of rows longer than a chunk, in shared memory: 64 rows x chunks, else nullptr.
+struct ChunkSums {
+    float* at;
+    uint32_t count;
+
+    __device__ float* row(uint32_t r) const {
+        return at + (threadIdx.x / kWarp * 16 + lane_id() / 4 + r * 8) * count;
+    }
+    /// The second level of the reduction over the first `used` chunks; a warp reads what it wrote.
+    __device__ float sum(uint32_t r, uint32_t used) const {
+        __syncwarp();
+        float lanes[4][2] = {};
+#pragma unroll
+        for (uint32_t n = 0; n < 4; ++n)
+#pragma unroll
+            for (uint32_t e = 0; e < 2; ++e)
+                for (uint32_t c = column_of(n, e); c < used; c += kWarp)
+                    lanes[n][e] = add(lanes[n][e], row(r)[c]);
+        return quad_tree(lanes);
+    }
+};
+
+struct Forward {
+    StripInputs in;
+    float* out;  ///< element (0, 0) of the first sequence and head of all
+    size_t stride;
+    Spread spread;
+    float* stats;  ///< of the first head of the group
+    float alpha;
+    uint32_t chunks;  ///< of a row, if more than one, else 0
     uint32_t* flag;
-    bool causal;
 };
 
-/// One warp per row i: maximum, sum of exponentials, P * sV in place, then its int8 form.
-__global__ void softmax_kernel(Softmax a) {
-    const uint32_t t = a.out.groups;
-    const auto [row, z, seen, inside] = row_of(t, a.causal);
-    if (!inside) return;
-    const size_t group = size_t{z} * t + row;
-    float* const s = a.s + group * t;
-    float m = s[0];
-    for (uint32_t j = lane_id(); j < seen; j += kWarp) m = s[j] > m ? s[j] : m;
-    m = warp_max(m);
-    const float sum = warp_reduce(seen, [s, m](float acc, size_t j) {
-        s[j] = exp_of(sub(s[j], m));
-        return add(acc, s[j]);
+/// The sums of exponentials of the two rows of each lane, in the fixed order.
+template <class S>
+__device__ __forceinline__ void sum_exponentials(float (&sum)[2], Strip<S>& strip, const Forward& p,
+                                                 const OwnRows& own, const float (&max)[2],
+                                                 uint32_t last, const ChunkSums& chunks) {
+    float lanes[2][4][2] = {};
+    strip.walk(0, last, false, [&](uint32_t first, auto& sums, const int8_t*, const Position* at) {
+        for_each_sum([&](uint32_t n, uint32_t e) {
+            const uint32_t r = e / 2, c = column_of(n, e);
+            const float x = exp_of(sub(score_of(sums[0][n][e], own.at[r], at[c], p.alpha), max[r]));
+            // Adding +0 changes no sum of positive numbers.
+            lanes[r][n][e % 2] = add(lanes[r][n][e % 2], own.meets(r, first + c) ? x : 0.0F);
+        });
+        const uint32_t tile = first / kStripTile;
+        if (chunks.count == 0 || (tile % kTilesPerChunk + 1 != kTilesPerChunk && tile + 1 != last))
+            return;
+#pragma unroll
+        for (uint32_t r = 0; r < 2; ++r) {
+            const float chunk = quad_tree(lanes[r]);
+            if (lane_id() % 4 == 0) chunks.row(r)[tile / kTilesPerChunk] = chunk;
+#pragma unroll
+            for (uint32_t i = 0; i < 8; ++i) lanes[r][i / 2][i % 2] = 0.0F;
+        }
     });
-    const float is = divide(1.0F, sum);
-    uint32_t amax = 0;
-    for (uint32_t j = lane_id(); j < seen; j += kWarp) {
-        s[j] = mul(mul(s[j], is), a.v_scale[size_t{z} * t + j]);
-        const uint32_t size = magnitude(s[j]);
-        amax = size > amax ? size : amax;
+#pragma unroll
+    for (uint32_t r = 0; r < 2; ++r)
+        sum[r] = chunks.count == 0 ? quad_tree(lanes[r])
+                                   : chunks.sum(r, (last + kTilesPerChunk - 1) / kTilesPerChunk);
+}
+
+/// The largest score of each of the lane's rows; every order gives it.
+template <class S>
+__device__ __forceinline__ void largest_scores(float (&max)[2], Strip<S>& strip, const Forward& p,
+                                               const OwnRows& own, uint32_t last) {
+    max[0] = max[1] = as_float(0xff800000);
+    strip.walk(0, last, false, [&](uint32_t first, auto& sums, const int8_t*, const Position* at) {
+        for_each_sum([&](uint32_t n, uint32_t e) {
+            const uint32_t r = e / 2, c = column_of(n, e);
+            const float x = score_of(sums[0][n][e], own.at[r], at[c], p.alpha);
+            if (own.meets(r, first + c)) max[r] = x > max[r] ? x : max[r];
+        });
+    });
+#pragma unroll
+    for (uint32_t r = 0; r < 2; ++r) max[r] = quad_max(max[r]);
+}
+
+/// One block per 64 rows and kCols columns of the head, one warp per 16 rows. The scores are made
+/// four times: for their maximum, the sum of exponentials, the largest P * sV, and P' V.
+template <uint32_t kCols>
+__global__ void __launch_bounds__(kStripThreads) forward_kernel(Forward p) {
+    using S = StripShape<1, 1, kCols>;
+    // Long rows first, so that the last blocks to start are short.
+    const uint32_t first = (gridDim.x - 1 - blockIdx.x) * kStripRows, col = blockIdx.y * kCols;
+    const uint32_t end = p.in.causal && first + kStripRows < p.in.t ? first + kStripRows : p.in.t;
+    const uint32_t last = (end + kStripTile - 1) / kStripTile;
+    auto* const shared = shared_memory<int8_t>();
+    Strip<S> strip(p.in, shared, first, col);
+    const OwnRows own(p.in, first, false);
+    float max[2], inverse[2];
+    largest_scores(max, strip, p, own, last);
+    const ChunkSums chunks{reinterpret_cast<float*>(shared + S::bytes(p.in.k)), p.chunks};
+    sum_exponentials(inverse, strip, p, own, max, last, chunks);
+#pragma unroll
+    for (uint32_t r = 0; r < 2; ++r) inverse[r] = divide(1.0F, inverse[r]);
+    // P' = (exp * is) * sV, +0 where nothing is seen.
+    const auto value = [&](int32_t sum, uint32_t r, const Position& at, uint32_t column) {
+        const float x = exp_of(sub(score_of(sum, own.at[r], at, p.alpha), max[r]));
+        return own.meets(r, column) ? mul(mul(x, inverse[r]), at.v) : 0.0F;
+    };
+    uint32_t amax[2] = {0, 0};
+    strip.walk(0, last, false, [&](uint32_t from, auto& sums, const int8_t*, const Position* at) {
+        for_each_sum([&](uint32_t n, uint32_t e) {
+            const uint32_t r = e / 2, c = column_of(n, e);
+            const uint32_t size = magnitude(value(sums[0][n][e], r, at[c], from + c));
+            amax[r] = size > amax[r] ? size : amax[r];
+        });
+    });
+    Scale scale[2];
+#pragma unroll
+    for (uint32_t r = 0; r < 2; ++r) {
+        amax[r] = quad_max(amax[r]);
+        scale[r] = scale_of(amax[r]);
     }
-    amax = warp_max(amax);
-    const Scale scale = scale_of(amax);
-    if (lane_id() == 0) {
-        a.stats[group * 2] = m;
-        a.stats[group * 2 + 1] = is;
-        a.out.scale[group] = scale.s;
-        if (amax >= 0x7f800000U) atomicOr(a.flag, 1U);
-    }
-    for (uint32_t j = lane_id(); j < a.out.k; j += kWarp) {
-        const int q = j < seen ? quantise_nearest(s[j], scale.inv) : 0;
-        a.out.q[group * a.out.k + j] = static_cast<int8_t>(q);
+    int32_t mixed[kCols / 8][4] = {};
+    strip.walk(0, last, true,
+               [&](uint32_t from, auto& sums, const int8_t* far, const Position* at) {
+                   uint32_t left[4] = {};
+                   for_each_sum([&](uint32_t n, uint32_t e) {
+                       const uint32_t r = e / 2, c = column_of(n, e);
+                       const float x = value(sums[0][n][e], r, at[c], from + c);
+                       put_byte(left, n, e, quantise_nearest(x, scale[r].inv));
+                   });
+                   multiply_far<kCols>(mixed, left, far);
+               });
+#pragma unroll
+    for (uint32_t r = 0; r < 2; ++r) {
+        if (own.row[r] >= p.in.t) continue;
+        flag_nonfinite(amax[r], p.flag);
+        if (lane_id() % 4 == 0 && col == 0) {
+            float* const stats = p.stats + (size_t{blockIdx.z} * p.in.t + own.row[r]) * 2;
+            stats[0] = max[r];
+            stats[1] = inverse[r];
+        }
+        float* const to = p.out + p.spread.offset(blockIdx.z) + own.row[r] * p.stride;
+#pragma unroll
+        for (uint32_t i = 0; i < kCols / 4; ++i) {
+            const uint32_t c = col + i / 2 * 8 + lane_id() % 4 * 2 + i % 2;
+            if (c < p.in.hd) to[c] = mul(__int2float_rn(mixed[i / 2][r * 2 + i % 2]), scale[r].s);
+        }
     }
 }
 
-/// One warp per row: P from scores and the statistics of the forward pass, +0 where unseen.
-__global__ void probabilities_kernel(float* s, const float* stats, uint32_t t, bool causal) {
-    const auto [row, z, seen, inside] = row_of(t, causal);
-    if (!inside) return;
-    const size_t group = size_t{z} * t + row;
-    const float m = stats[group * 2], is = stats[group * 2 + 1];
-    for (uint32_t j = lane_id(); j < t; j += kWarp)
-        s[group * t + j] = j < seen ? mul(exp_of(sub(s[group * t + j], m)), is) : 0.0F;
-}
-
-struct ScoreGrad {
-    float* dp;  ///< t x t per head; overwritten with dS
-    const float* p;
-    Source d_out, out;
-    bool causal;
+/// One gradient: where it goes, and the scales of its far operand's columns.
+struct GradOut {
+    float* c;            ///< element (0, 0) of the first sequence and head of all
+    const float* scale;  ///< batch x hd
+    float alpha;
 };
 
-/// One warp per row: dS = P * (dP - dot), +0 where unseen.
-__global__ void score_grad_kernel(ScoreGrad a) {
-    const uint32_t t = a.d_out.rows;
-    const auto [row, z, seen, inside] = row_of(t, a.causal);
-    if (!inside) return;
-    const float* const dy = a.d_out.data + a.d_out.spread.offset(z) + row * a.d_out.stride;
-    const float* const y = a.out.data + a.out.spread.offset(z) + row * a.out.stride;
-    const float dot =
-        warp_reduce(a.d_out.cols, [dy, y](float acc, size_t i) { return fused(dy[i], y[i], acc); });
-    const size_t begin = (size_t{z} * t + row) * t;
-    for (uint32_t j = lane_id(); j < t; j += kWarp)
-        a.dp[begin + j] = j < seen ? mul(a.p[begin + j], sub(a.dp[begin + j], dot)) : 0.0F;
+struct Backward {
+    StripInputs in;
+    GradOut to[2];
+    size_t stride;
+    Spread spread;
+    float alpha;
+    Words words;  ///< of dS; element (i, j) of head z has index ((z * t) + i) * t + j from idx0 on
+    uint32_t* flag;
+};
+
+/// The rounding words of 16 x 32 elements of dS in the warp's shared memory. Row i has
+/// i * t mod 8 words before its first, so that it starts with a whole Philox block.
+template <bool kByColumn>
+struct WordTile {
+    static constexpr uint32_t rows = kByColumn ? 32 : 16, width = kByColumn ? 16 : 32;
+    static constexpr uint32_t line = width + 8;
+    static constexpr uint32_t bytes = rows * line * sizeof(uint16_t);
+
+    uint16_t* at;
+
+    /// Of rows i0, i0 + 1, ... and columns j0, j0 + 1, ...; j0 is a multiple of 16.
+    __device__ void draw(const Words& words, uint32_t t, uint32_t i0, uint32_t j0) const {
+        const uint32_t row = lane_id() % rows;
+        const uint64_t first = words.idx0 + (size_t{blockIdx.z} * t + i0 + row) * t + j0;
+        const auto before = static_cast<uint32_t>(first % 8);
+        __syncwarp();  // the words before have been read
+        for (uint32_t b = lane_id() / rows; b * 8 < before + width; b += kWarp / rows) {
+            const auto block = static_cast<uint32_t>(first / 8 + b);
+            const PhiloxWords x =
+                philox({block, words.tensor, words.step, 0}, words.seed, training::kPhiloxRounding);
+            *reinterpret_cast<uint4*>(at + row * line + b * 8) = {x.x0, x.x1, x.x2, x.x3};
+        }
+        __syncwarp();
+    }
+    /// The word of (i0 + i, j0 + j); `before` of that row.
+    __device__ uint32_t word(uint32_t i, uint32_t before, uint32_t j) const {
+        return at[i * line + before + j];
+    }
+};
+
+struct Grads {
+    float p, ds;
+};
+__device__ __forceinline__ Grads grads_of(int32_t score, int32_t dp_sum, const Position& i,
+                                          const Position& j, float alpha) {
+    const float p = mul(exp_of(sub(score_of(score, i, j, alpha), i.max)), i.inverse);
+    const float dp = mul(mul(__int2float_rn(dp_sum), i.d_out), j.v);
+    return {p, mul(p, sub(dp, i.dot))};
 }
 
-dim3 row_grid(const Heads& h) {
-    return dim3(blocks_for(h.t, kWarpsPerBlock), 1, h.count);
+/// P and dS of one sum of a strip; zero where nothing is seen.
+template <bool kByColumn, class Sums>
+__device__ __forceinline__ Grads grads_at(const Sums& sums, uint32_t n, uint32_t e,
+                                          const OwnRows& own, const Position* others,
+                                          uint32_t first, float alpha) {
+    const uint32_t r = e / 2, c = column_of(n, e);
+    const Position &mine = own.at[r], &other = others[c];
+    const Grads g = grads_of(sums[0][n][e], sums[1][n][e], kByColumn ? other : mine,
+                             kByColumn ? mine : other, alpha);
+    const bool meets = own.meets(r, first + c);
+    return {meets ? g.p : 0.0F, meets ? g.ds : 0.0F};
 }
 
-/// S = Q K^T * alpha where it is seen.
-float* scores(Context& on, const Heads& h, const float* qkv) {
-    const Operand q = quantise_rows(on, h.count, h.of_qkv(qkv, 0), {});
-    const Operand k = quantise_rows(on, h.count, h.of_qkv(qkv, 1), {});
-    auto* const s = on.take<float>(size_t{h.count} * h.t * h.t);
-    multiply(on, h.count, q, k, h.to_square(s, h.alpha));
-    return s;
+template <class S>
+__device__ __forceinline__ void store_grads(const Backward& p, const OwnRows& own, uint32_t col,
+                                            const int32_t (&sums)[S::far][S::cols / 8][4],
+                                            const Scale (&scale)[S::far][2]) {
+#pragma unroll
+    for (uint32_t f = 0; f < S::far; ++f)
+#pragma unroll
+        for (uint32_t r = 0; r < 2; ++r) {
+            if (own.row[r] >= p.in.t) continue;
+            const GradOut& out = p.to[f];
+            float* const to = out.c + p.spread.offset(blockIdx.z) + own.row[r] * p.stride;
+            const float* const sb = out.scale + size_t{blockIdx.z} * p.in.hd;
+#pragma unroll
+            for (uint32_t i = 0; i < S::cols / 4; ++i) {
+                const uint32_t c = col + i / 2 * 8 + lane_id() % 4 * 2 + i % 2;
+                if (c >= p.in.hd) continue;
+                const float x = __int2float_rn(sums[f][i / 2][r * 2 + i % 2]);
+                to[c] = mul(mul(mul(x, scale[f][r].s), sb[c]), out.alpha);
+            }
+        }
+}
+
+/// The largest magnitudes of a lane's rows: of P and dS by column of the scores, of dS by row.
+template <bool kByColumn, class S>
+__device__ __forceinline__ void grad_scales(Scale (&scale)[S::far][2], Strip<S>& strip,
+                                            const Backward& p, const OwnRows& own, uint32_t first,
+                                            uint32_t last) {
+    uint32_t amax[S::far][2] = {};
+    strip.walk(
+        first, last, false, [&](uint32_t from, auto& sums, const int8_t*, const Position* at) {
+            for_each_sum([&](uint32_t n, uint32_t e) {
+                const Grads g = grads_at<kByColumn>(sums, n, e, own, at, from, p.alpha);
+                const uint32_t size[2] = {magnitude(kByColumn ? g.p : g.ds), magnitude(g.ds)};
+#pragma unroll
+                for (uint32_t f = 0; f < S::far; ++f)
+                    if (size[f] > amax[f][e / 2]) amax[f][e / 2] = size[f];
+            });
+        });
+#pragma unroll
+    for (uint32_t f = 0; f < S::far; ++f)
+#pragma unroll
+        for (uint32_t r = 0; r < 2; ++r) {
+            const uint32_t most = quad_max(amax[f][r]);
+            scale[f][r] = scale_of(most);
+            if (own.row[r] < p.in.t) flag_nonfinite(most, p.flag);
+        }
+}
+
+/// By rows: one block per 64 rows of dS, dQ = dS K. By columns: one block per 64 columns of P and
+/// dS, dV = P^T dO and dK = dS^T Q. Scores are made twice: for the scales, and for the products.
+template <uint32_t kCols, bool kByColumn>
+__global__ void __launch_bounds__(kStripThreads) backward_kernel(Backward p) {
+    using S = StripShape<2, kByColumn ? 2 : 1, kCols>;
+    using Tile = WordTile<kByColumn>;
+    const uint32_t block = kByColumn ? blockIdx.x : gridDim.x - 1 - blockIdx.x;  // long rows first
+    const uint32_t own0 = block * kStripRows, col = blockIdx.y * kCols;
+    const bool is_cut = p.in.causal && !kByColumn && own0 + kStripRows < p.in.t;
+    const uint32_t last = ((is_cut ? own0 + kStripRows : p.in.t) + kStripTile - 1) / kStripTile;
+    const uint32_t first = p.in.causal && kByColumn ? own0 / kStripTile : 0;
+    auto* const shared = shared_memory<int8_t>();
+    Strip<S> strip(p.in, shared, own0, col);
+    const OwnRows own(p.in, own0, kByColumn);
+    Scale scale[S::far][2];
+    grad_scales<kByColumn>(scale, strip, p, own, first, last);
+    const uint32_t warp = threadIdx.x / kWarp;
+    const Tile words{reinterpret_cast<uint16_t*>(shared + S::bytes(p.in.k) + warp * Tile::bytes)};
+    int32_t out[S::far][kCols / 8][4] = {};
+    const auto head = static_cast<uint32_t>(p.words.idx0 + size_t{blockIdx.z} * p.in.t * p.in.t);
+    strip.walk(
+        first, last, true, [&](uint32_t from, auto& sums, const int8_t* far, const Position* at) {
+            const uint32_t warp0 = own0 + warp * 16;
+            const uint32_t i0 = kByColumn ? from : warp0;
+            words.draw(p.words, p.in.t, i0, kByColumn ? warp0 : from);
+            uint32_t left[S::far][4] = {};
+            for_each_sum([&](uint32_t n, uint32_t e) {
+                const Grads g = grads_at<kByColumn>(sums, n, e, own, at, from, p.alpha);
+                const uint32_t r = e / 2, mine = lane_id() / 4 + r * 8, other = column_of(n, e);
+                const uint32_t i = kByColumn ? other : mine;
+                const uint32_t word =
+                    words.word(i, (head + (i0 + i) * p.in.t) % 8, kByColumn ? mine : other);
+                if (kByColumn) put_byte(left[0], n, e, quantise_nearest(g.p, scale[0][r].inv));
+                put_byte(left[S::far - 1], n, e,
+                         quantise_stochastic(g.ds, scale[S::far - 1][r].inv, word));
+            });
+#pragma unroll
+            for (uint32_t f = 0; f < S::far; ++f)
+                multiply_far<kCols>(out[f], left[f], far + f * S::far_bytes);
+        });
+    store_grads<S>(p, own, col, out, scale);
+}
+
+template <class S, class Kernel, class Parameters>
+void launch_strips(Context& on, const Heads& h, Kernel* kernel, const Parameters& p,
+                   size_t bytes_behind) {
+    const size_t bytes = S::bytes(p.in.k) + bytes_behind;
+    on.check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  static_cast<int>(bytes)));
+    const dim3 grid(blocks_for(h.t, kStripRows), blocks_for(h.hd, S::cols), h.count);
+    on.launch({grid, kStripThreads, bytes}, kernel, p);
+}
+
+Position* gather(Context& on, const Heads& h, Gather from) {
+    from.to = on.take<Position>(size_t{h.count} * h.t);
+    on.launch({dim3(blocks_for(h.t, kWarpsPerBlock), 1, h.count), kWarpsPerBlock * kWarp},
+              gather_kernel, from, h.t, h.hd);
+    return from.to;
+}
+
+template <uint32_t kCols>
+void launch_forward(Context& on, const Heads& h, const Forward& p) {
+    launch_strips<StripShape<1, 1, kCols>>(on, h, forward_kernel<kCols>, p,
+                                           size_t{p.chunks} * kStripRows * sizeof(float));
 }
 
 void forward_group(Context& on, float* out, float* stats, const float* qkv, const Heads& h) {
     on.begin();
-    float* const s = scores(on, h, qkv);
+    const Operand q = quantise_rows(on, h.count, h.of_qkv(qkv, 0), {});
+    const Operand k = quantise_rows(on, h.count, h.of_qkv(qkv, 1), {});
     const Operand v = quantise_rows(on, h.count, h.of_qkv(qkv, 2), {});
-    const Operand p = take_operand(on, h.count, h.t, h.t);
-    on.launch(
-        {row_grid(h), kThreads}, softmax_kernel,
-        Softmax{s, v.scale, stats + size_t{h.first} * h.t * 2, p, on.nonfinite_flag(), h.causal});
-    ProductOut to{out, h.d, h.in_rows_of(h.d)};
-    to.triangle = h.zero_outside(Triangle::up_to_row);
-    multiply(on, h.count, p, transpose(on, h.count, v, h.hd), to);
+    const Operand v_cols = transpose_paired(on, h.count, v, h.hd);
+    Gather from = {};
+    from.q = q.scale, from.k = k.scale, from.v = v.scale;
+    Forward p = {};
+    p.in = {{{q.q, k.q}, {}}, {v_cols.q, nullptr}, gather(on, h, from), h.t, h.hd, q.k, v_cols.k,
+            h.causal};
+    p.out = out;
+    p.stride = h.d;
+    p.spread = h.in_rows_of(h.d);
+    p.stats = stats + size_t{h.first} * h.t * 2;
+    p.alpha = h.alpha;
+    p.chunks = h.t > kChunk ? blocks_for(h.t, kChunk) : 0;
+    p.flag = on.nonfinite_flag();
+    if (h.hd <= 64)
+        launch_forward<64>(on, h, p);
+    else
+        launch_forward<128>(on, h, p);
 }
 
-/// dV = P^T dO.
-void grad_v(Context& on, float* dqkv, const Heads& h, const float* p, const Source& d_out,
-            const Words& words) {
-    ProductOut to = h.to_qkv(dqkv, 2);
-    to.triangle = h.zero_outside(Triangle::from_row);
-    const Operand left = quantise_cols(on, h.count, h.of_square(p), {});
-    multiply(on, h.count, left, quantise_cols(on, h.count, d_out, words), to);
+template <uint32_t kCols, bool kByColumn>
+void launch_backward(Context& on, const Heads& h, const Backward& p) {
+    using S = StripShape<2, kByColumn ? 2 : 1, kCols>;
+    launch_strips<S>(on, h, backward_kernel<kCols, kByColumn>, p,
+                     kStripWarps * WordTile<kByColumn>::bytes);
 }
 
-/// dS in scratch memory.
-float* grad_scores(Context& on, const AttentionGradInputs& in, const Heads& h, const float* p,
-                   const Words& words) {
-    const Source d_out = h.of_out(in.d_out);
-    const Operand left = quantise_rows(on, h.count, d_out, words);
-    const Operand v = quantise_rows(on, h.count, h.of_qkv(in.qkv, 2), {});
-    auto* const dp = on.take<float>(size_t{h.count} * h.t * h.t);
-    multiply(on, h.count, left, v, h.to_square(dp, 1.0F));
-    on.launch({row_grid(h), kThreads}, score_grad_kernel,
-              ScoreGrad{dp, p, d_out, h.of_out(in.out), h.causal});
-    return dp;
+template <bool kByColumn>
+void launch_backward(Context& on, const Heads& h, const Backward& p) {
+    if (h.hd <= 64)
+        launch_backward<64, kByColumn>(on, h, p);
+    else
+        launch_backward<128, kByColumn>(on, h, p);
 }
 
 void backward_group(Context& on, float* dqkv, const AttentionGradInputs& in, const Heads& h,
                     const AttentionNoise& noise) {
     on.begin();
-    float* const p = scores(on, h, in.qkv);
-    on.launch({row_grid(h), kThreads}, probabilities_kernel, p,
-              in.stats + size_t{h.first} * h.t * 2, h.t, h.causal);
     const Words of_do{noise.seed, noise.step, noise.tensor_do, true, 0};
-    grad_v(on, dqkv, h, p, h.of_out(in.d_out), of_do);
-    const float* const ds = grad_scores(on, in, h, p, of_do);
-    const Words of_ds{noise.seed, noise.step, noise.tensor_ds, true, uint64_t{h.first} * h.t * h.t};
-    ProductOut dq = h.to_qkv(dqkv, 0);
-    dq.alpha = h.alpha;
-    dq.triangle = h.zero_outside(Triangle::up_to_row);
-    const Operand by_row = quantise_rows(on, h.count, h.of_square(ds), of_ds);
-    multiply(on, h.count, by_row, quantise_cols(on, h.count, h.of_qkv(in.qkv, 1), {}), dq);
-    ProductOut dk = h.to_qkv(dqkv, 1);
-    dk.alpha = h.alpha;
-    dk.triangle = h.zero_outside(Triangle::from_row);
-    const Operand by_col = quantise_cols(on, h.count, h.of_square(ds), of_ds);
-    multiply(on, h.count, by_col, quantise_cols(on, h.count, h.of_qkv(in.qkv, 0), {}), dk);
+    const Source d_out_rows = h.of_out(in.d_out);
+    const BothWays q = quantise_both(on, h.count, h.of_qkv(in.qkv, 0), {}, Terms::paired);
+    const BothWays k = quantise_both(on, h.count, h.of_qkv(in.qkv, 1), {}, Terms::paired);
+    const Operand v = quantise_rows(on, h.count, h.of_qkv(in.qkv, 2), {});
+    const BothWays d_out = quantise_both(on, h.count, d_out_rows, of_do, Terms::paired);
+    const Gather from{q.rows.scale,
+                      k.rows.scale,
+                      v.scale,
+                      d_out.rows.scale,
+                      in.stats + size_t{h.first} * h.t * 2,
+                      d_out_rows,
+                      h.of_out(in.out),
+                      nullptr};
+    Backward p = {};
+    p.in = {{{q.rows.q, k.rows.q}, {d_out.rows.q, v.q}},
+            {k.cols.q, nullptr},
+            gather(on, h, from),
+            h.t,
+            h.hd,
+            q.rows.k,
+            k.cols.k,
+            h.causal};
+    p.stride = size_t{3} * h.d;
+    p.spread = h.in_rows_of(p.stride);
+    p.alpha = h.alpha;
+    p.words = {noise.seed, noise.step, noise.tensor_ds, true, uint64_t{h.first} * h.t * h.t};
+    p.flag = on.nonfinite_flag();
+    p.to[0] = {dqkv, k.cols.scale, h.alpha};
+    launch_backward<false>(on, h, p);
+    for (Facing& facing : p.in.facing) std::swap(facing.own, facing.other);
+    p.in.far[0] = d_out.cols.q, p.in.far[1] = q.cols.q;
+    p.to[0] = {dqkv + size_t{2} * h.d, d_out.cols.scale, 1.0F};
+    p.to[1] = {dqkv + h.d, q.cols.scale, h.alpha};
+    launch_backward<true>(on, h, p);
 }
 
 }  // namespace
 
 void attention(Context& on, float* out, float* stats, const float* qkv, AttentionShape s) {
-    for_each_group(on, s, 5, [&](const Heads& h) { forward_group(on, out, stats, qkv, h); });
+    for_each_group(on, s, head_bytes(s, 3, 1),
+                   [&](const Heads& h) { forward_group(on, out, stats, qkv, h); });
 }
 
 void attention_grad(Context& on, float* dqkv, const AttentionGradInputs& in, AttentionShape s,
                     const AttentionNoise& noise) {
-    for_each_group(on, s, 11, [&](const Heads& h) { backward_group(on, dqkv, in, h, noise); });
+    for_each_group(on, s, head_bytes(s, 4, 3),
+                   [&](const Heads& h) { backward_group(on, dqkv, in, h, noise); });
 }
 
 }  // namespace trainyard::cuda

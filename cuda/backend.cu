@@ -12,7 +12,9 @@ using namespace training;
 
 class CudaBackend final : public Backend {
 public:
-    explicit CudaBackend(DeviceInfo info) : info_(std::move(info)), on_(info_.index) {}
+    CudaBackend(DeviceInfo info, Products products) : info_(std::move(info)), on_(info_.index) {
+        on_.set_products(products);
+    }
     [[nodiscard]] bool ok() const { return on_.ok(); }
 
     [[nodiscard]] std::string name() const override { return "cuda " + info_.name; }
@@ -130,7 +132,7 @@ Result<BackendStatus, BackendError> CudaBackend::finish() {
 void CudaBackend::linear(float* y, const float* x, const float* w, LinearShape s) {
     on_.begin();
     const Operand left = quantise_rows(on_, 1, {x, s.n, s.i, s.i, {}}, {});
-    multiply(on_, 1, left, quantise_cols(on_, 1, {w, s.i, s.o, s.o, {}}, {}), {y, s.o, {}});
+    multiply(on_, 1, left, quantise_cols(on_, 1, {w, s.i, s.o, s.o, {}}), {y, s.o, {}});
 }
 
 void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
@@ -138,10 +140,11 @@ void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, 
     on_.begin();
     const Source dy{in.dy, s.n, s.o, s.o, {}};
     const Words words{noise.seed, noise.step, noise.tensor, true, 0};
-    const Operand by_token = quantise_rows(on_, 1, dy, words);
-    multiply(on_, 1, by_token, quantise_rows(on_, 1, {in.w, s.i, s.o, s.o, {}}, {}), {dx, s.i, {}});
-    const Operand by_input = quantise_cols(on_, 1, {in.x, s.n, s.i, s.i, {}}, {});
-    multiply(on_, 1, by_input, quantise_cols(on_, 1, dy, words), {dw, s.o, {}});
+    const BothWays both = quantise_both(on_, 1, dy, words);
+    multiply(on_, 1, both.rows, quantise_rows(on_, 1, {in.w, s.i, s.o, s.o, {}}, {}),
+             {dx, s.i, {}});
+    const Operand by_input = quantise_cols(on_, 1, {in.x, s.n, s.i, s.i, {}});
+    multiply(on_, 1, by_input, both.cols, {dw, s.o, {}});
 }
 
 std::string text_of(cudaError_t error) {
@@ -189,14 +192,20 @@ std::string cuda_unavailable() {
     return find_devices().reason;
 }
 
-std::unique_ptr<training::Backend> make_cuda_backend(int device, std::string* reason) {
+std::unique_ptr<training::Backend> make_cuda_backend(int device, std::string* reason,
+                                                     Products products) {
     const Found found = find_devices();
     std::string why = found.reason;
     for (const DeviceInfo& info : found.devices) {
         if (info.index != device) continue;
-        auto backend = std::make_unique<CudaBackend>(info);
-        if (backend->ok()) return backend;
-        why = info.name + " cannot be opened: another program may hold it or its memory";
+        static_cast<void>(cudaSetDevice(info.index));  // whose code is asked for
+        if (products == Products::fastest) products = fastest_products(info.major, info.minor);
+        auto backend = std::make_unique<CudaBackend>(info, products);
+        const bool has_code = has_products(products, info.major);
+        if (backend->ok() && has_code) return backend;
+        why = info.name + (has_code
+                               ? " cannot be opened: another program may hold it or its memory"
+                               : " has no products by warpgroups, or this program no code for it");
     }
     if (reason != nullptr)
         *reason = why.empty() ? "no usable CUDA device number " + std::to_string(device) : why;

@@ -27,6 +27,8 @@ void copy(Context& on, void* to, const void* from, size_t bytes, cudaMemcpyKind 
 Result<Done, BackendError> run(int device, const Challenge& c, std::span<const int8_t> columns,
                                std::span<int8_t> rows) {
     Context on(device);
+    for (const DeviceInfo& info : cuda_devices())
+        if (info.index == device) on.set_products(fastest_products(info.major, info.minor));
     DeviceMemory b(columns.size()), x(rows.size()), next(rows.size());
     if (b.data() == nullptr || x.data() == nullptr || next.data() == nullptr)
         return unexpected(BackendError::out_of_memory);

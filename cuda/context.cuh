@@ -11,6 +11,7 @@
 
 #include <cuda_runtime.h>
 
+#include "cuda/cuda_backend.hpp"
 #include "training/backend.hpp"
 
 namespace trainyard::cuda {
@@ -86,6 +87,9 @@ public:
     /// bits.
     [[nodiscard]] size_t scratch_bytes_max() const { return scratch_bytes_max_; }
     void set_scratch_bytes_max(size_t bytes) { scratch_bytes_max_ = bytes; }
+    /// How int8 products are made; each way gives the same integers.
+    [[nodiscard]] Products products() const { return products_; }
+    void set_products(Products products) { products_ = products; }
     void fail(training::BackendError error) {
         if (!error_) error_ = error;
     }
@@ -181,6 +185,7 @@ private:
     std::multimap<size_t, DeviceMemory> kept_;
     size_t used_ = 0;
     size_t scratch_bytes_max_ = size_t{512} << 20;
+    Products products_ = Products::int8;
     std::optional<training::BackendError> error_;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,12 +29,21 @@ struct DeviceInfo {
 /// One line for people: why `cuda_devices` is empty. Empty text when it is not.
 [[nodiscard]] std::string cuda_unavailable();
 
+/// How a device makes exact int8 products. All give the same integers, not the same speed.
+enum class Products : uint8_t {
+    fastest,    ///< of the others, by compute capability
+    int8,       ///< by single warps; every device
+    warpgroup,  ///< by four warps together; compute capability 9.0
+    bf16,       ///< in bf16, 512 terms at a time; for devices with little int8 rate
+};
+
 /// A backend on one device, for one thread at a time; nullptr with one line in `reason` if there
-/// is no such device. Not yet trusted: see `make_tested_cuda_backend`.
-[[nodiscard]] std::unique_ptr<training::Backend> make_cuda_backend(int device,
-                                                                   std::string* reason = nullptr);
+/// is no such device, or it lacks these products. Not yet trusted: see `make_tested_cuda_backend`.
+[[nodiscard]] std::unique_ptr<training::Backend> make_cuda_backend(
+    int device, std::string* reason = nullptr, Products products = Products::fastest);
 
 /// The backend of `device` after it has passed training/self_test.hpp, else nullptr and the reason.
+/// Where the fastest products fail the test, those by single warps are tried.
 [[nodiscard]] std::unique_ptr<training::Backend> make_tested_cuda_backend(
     int device, std::string* reason = nullptr);
 

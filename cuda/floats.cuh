@@ -6,6 +6,8 @@
 
 #include <cuda_runtime.h>
 
+#include "training/numerics/philox.hpp"
+
 namespace trainyard::cuda {
 
 // Every operation is spelled by its intrinsic, so that no compiler flag can fuse or approximate it.
@@ -155,7 +157,8 @@ public:
         if (idx >> 3 != block_) {
             block_ = idx >> 3;
             const auto low_half = static_cast<uint32_t>(block_);
-            x_ = philox({low_half, words_.tensor, words_.step, 0}, words_.seed, 0x52A5U);
+            x_ = philox({low_half, words_.tensor, words_.step, 0}, words_.seed,
+                        training::kPhiloxRounding);
         }
         const uint32_t low = (idx & 2) != 0 ? x_.x1 : x_.x0;
         const uint32_t high = (idx & 2) != 0 ? x_.x3 : x_.x2;

@@ -56,13 +56,13 @@ struct Logical {
     }
 };
 
-Operand by_rows(Context& on, const Part& part, const Logical& x, const Words& words = {}) {
-    return x.turned ? quantise_cols(on, part.count, x.stored(part), words)
-                    : quantise_rows(on, part.count, x.stored(part), words);
+Operand by_rows(Context& on, const Part& part, const Logical& x) {
+    return x.turned ? quantise_cols(on, part.count, x.stored(part))
+                    : quantise_rows(on, part.count, x.stored(part), {});
 }
-Operand by_cols(Context& on, const Part& part, const Logical& x, const Words& words = {}) {
-    return x.turned ? quantise_rows(on, part.count, x.stored(part), words)
-                    : quantise_cols(on, part.count, x.stored(part), words);
+Operand by_cols(Context& on, const Part& part, const Logical& x) {
+    return x.turned ? quantise_rows(on, part.count, x.stored(part), {})
+                    : quantise_cols(on, part.count, x.stored(part));
 }
 
 /// Where the logical result (rows x cols) goes, or its transpose.
@@ -96,12 +96,11 @@ void matmul_grad(Context& on, const OpCall& c) {
     const size_t bytes = operand_bytes(s.m, s.n) + operand_bytes(s.k, s.n) +
                          operand_bytes(s.k, s.m) + operand_bytes(s.n, s.m);
     for_each_part(on, s, bytes, [&](const Part& part) {
-        const Operand by_row = by_rows(on, part, dy, words);
-        multiply(on, part.count, by_row, by_rows(on, part, b),
+        const BothWays both = quantise_both(on, part.count, dy.stored(part), words);
+        multiply(on, part.count, both.rows, by_rows(on, part, b),
                  to_blocks(c.out[0], part, s.m, s.k, s.turn_a));
         const Operand left = by_cols(on, part, a);
-        multiply(on, part.count, left, by_cols(on, part, dy, words),
-                 to_blocks(c.out[1], part, s.k, s.n, s.turn_b));
+        multiply(on, part.count, left, both.cols, to_blocks(c.out[1], part, s.k, s.n, s.turn_b));
     });
 }
 

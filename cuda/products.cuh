@@ -46,39 +46,54 @@ struct Operand {
     return (k + kContractionStep - 1) / kContractionStep * kContractionStep;
 }
 
+/// Four terms of a row, which must be aligned.
+__device__ __forceinline__ uint32_t word_at(const int8_t* line) {
+    return *reinterpret_cast<const uint32_t*>(line);
+}
+
+/// A group that holds an Inf or NaN makes the micro-batch invalid: numerics.md, section 15.
+__device__ __forceinline__ void flag_nonfinite(uint32_t amax, uint32_t* flag) {
+    if (amax >= 0x7f800000U) atomicOr(flag, 1U);
+}
+
 /// Scratch memory for `batch` operands.
 [[nodiscard]] Operand take_operand(Context& on, uint32_t batch, uint32_t groups, uint32_t k);
 
 /// Groups are stored rows, the contraction runs along them.
 [[nodiscard]] Operand quantise_rows(Context& on, uint32_t batch, const Source& x,
                                     const Words& words);
-/// Groups are stored columns, the contraction runs along them; q comes out transposed.
-[[nodiscard]] Operand quantise_cols(Context& on, uint32_t batch, const Source& x,
-                                    const Words& words);
-/// The bytes of quantise_rows (rows x cols) with the contraction along the stored rows; no scale.
-[[nodiscard]] Operand transpose(Context& on, uint32_t batch, const Operand& rows, uint32_t cols);
+/// In which order an operand holds the terms of a contraction: as they come, or such that the sums
+/// of one product are an operand of the next (fragments.cuh).
+enum class Terms : uint8_t { plain, paired };
 
-/// Which k can be other than zero for a row i of A: products skip the rest, which changes no sum.
-enum class Triangle : uint8_t {
-    none,
-    up_to_row,  ///< k <= i
-    from_row,   ///< k >= i
+/// Groups are stored columns, the contraction runs along them; q comes out transposed. Nearest.
+[[nodiscard]] Operand quantise_cols(Context& on, uint32_t batch, const Source& x);
+struct BothWays {
+    Operand rows, cols;
 };
+/// As quantise_rows and quantise_cols, with rounding words drawn once.
+[[nodiscard]] BothWays quantise_both(Context& on, uint32_t batch, const Source& x,
+                                     const Words& words, Terms terms_of_cols = Terms::plain);
+/// The bytes of quantise_rows (rows x cols) with the contraction along the stored rows, in paired
+/// order; no scale.
+[[nodiscard]] Operand transpose_paired(Context& on, uint32_t batch, const Operand& rows,
+                                       uint32_t cols);
 
-/// c[i][j] = ((float(sum) * a.scale[i]) * b.scale[j]) * alpha for matrix z at c + spread.offset(z).
-/// b.scale may be nullptr, which means 1.
+/// c[i][j] = (float(sum) * a.scale[i]) * b.scale[j] for matrix z at c + spread.offset(z).
 struct ProductOut {
     float* c = nullptr;
     size_t stride = 0;
     Spread spread;
-    float alpha = 1.0F;
-    Triangle triangle = Triangle::none;
-    bool lower_only = false;   ///< only j <= i is needed; the rest is left undefined
     bool turned = false;       ///< c[j][i] instead of c[i][j]
     int8_t* folded = nullptr;  ///< if not null: fold(sum) goes here, with the same stride, and no c
 };
 
 void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
               const ProductOut& out);
+
+/// The products that should be fastest on a device of this compute capability.
+[[nodiscard]] Products fastest_products(int major, int minor);
+/// True if this program holds code of `products` for the current device, of this capability.
+[[nodiscard]] bool has_products(Products products, int major);
 
 }  // namespace trainyard::cuda

@@ -68,4 +68,14 @@ __device__ __forceinline__ float warp_max(float x) {
     return x;
 }
 
+/// The maximum over the four lanes 4 i to 4 i + 3.
+template <class T>
+__device__ __forceinline__ T quad_max(T x) {
+    for (uint32_t s = 2; s > 0; s /= 2) {
+        const T other = __shfl_xor_sync(kAllLanes, x, s);
+        x = other > x ? other : x;
+    }
+    return x;
+}
+
 }  // namespace trainyard::cuda

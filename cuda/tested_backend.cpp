@@ -7,11 +7,14 @@
 namespace trainyard::cuda {
 
 std::unique_ptr<training::Backend> make_tested_cuda_backend(int device, std::string* reason) {
-    auto backend = make_cuda_backend(device, reason);
-    if (backend == nullptr) return nullptr;
-    const auto passed = training::self_test(*backend);
-    if (passed) return backend;
-    if (reason != nullptr) *reason = backend->name() + " failed its self-test: " + passed.error();
+    for (const Products products : {Products::fastest, Products::int8}) {
+        auto backend = make_cuda_backend(device, reason, products);
+        if (backend == nullptr) return nullptr;
+        const auto passed = training::self_test(*backend);
+        if (passed) return backend;
+        if (reason != nullptr)
+            *reason = backend->name() + " failed its self-test: " + passed.error();
+    }
     return nullptr;
 }
 
@@ -25,7 +28,7 @@ std::string cuda_unavailable() {
     return "built without CUDA: install the CUDA toolkit and configure with TRAINYARD_CUDA=ON";
 }
 
-std::unique_ptr<training::Backend> make_cuda_backend(int, std::string* reason) {
+std::unique_ptr<training::Backend> make_cuda_backend(int, std::string* reason, Products) {
     if (reason != nullptr) *reason = cuda_unavailable();
     return nullptr;
 }

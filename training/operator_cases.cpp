@@ -190,12 +190,22 @@ OperatorCase general_case(const GeneralCase& c) {
 std::vector<OperatorCase> operator_cases() {
     std::vector<OperatorCase> out;
     for (const LinearShape s :
-         {LinearShape{1, 1, 1}, {3, 37, 5}, {65, 130, 67}, {130, 64, 131}, {70, 300, 20}}) {
+         {LinearShape{1, 1, 1},
+          {3, 37, 5},
+          {65, 130, 67},
+          {130, 64, 131},
+          {70, 300, 20},
+          {150, 700, 300}}) {  // several tiles and parts of a contraction on every device
         out.push_back(linear_case(s));
         out.push_back(linear_grad_case(s));
     }
     for (const AttentionShape s :
-         {AttentionShape{1, 1, 1, 1}, {2, 3, 37, 20}, {1, 2, 66, 64}, {1, 1, 131, 33}})
+         {AttentionShape{1, 1, 1, 1},
+          {2, 3, 37, 20},
+          {1, 2, 66, 64},
+          {1, 1, 131, 33},
+          {1, 2, 40, 96},
+          {1, 1, 67, 130}})  // heads of one and of several slices in a device's fast memory
         for (const bool causal : {true, false})
             out.push_back(attention_case({s.b, s.h, s.t, s.hd, causal}));
     for (const EmbeddingShape s : {EmbeddingShape{1, 1, 1, 1}, {3, 19, 33, 11}, {2, 33, 260, 70}}) {

@@ -10,10 +10,14 @@ namespace {
 
 using namespace trainyard;
 
-std::unique_ptr<training::Backend> backend_or_skip(benchmark::State& state) {
+using cuda::Products;
+
+std::unique_ptr<training::Backend> backend_or_skip(benchmark::State& state,
+                                                   Products products = Products::fastest) {
     const auto devices = cuda::cuda_devices();
     std::string reason = cuda::cuda_unavailable();
-    auto backend = devices.empty() ? nullptr : cuda::make_cuda_backend(devices[0].index, &reason);
+    auto backend =
+        devices.empty() ? nullptr : cuda::make_cuda_backend(devices[0].index, &reason, products);
     if (backend == nullptr) state.SkipWithError(reason.c_str());
     return backend;
 }
@@ -26,11 +30,12 @@ struct Work {
     double bytes = 0;     ///< of inputs and outputs, each once
 };
 
-void time_case(benchmark::State& state, const training::OperatorCase& c, double products) {
-    const auto backend = backend_or_skip(state);
+void time_case(benchmark::State& state, const training::OperatorCase& c, double macs,
+               Products products = Products::fastest) {
+    const auto backend = backend_or_skip(state, products);
     if (backend == nullptr) return;
     std::vector<float*> in, out;
-    Work work{products, 0};
+    Work work{macs, 0};
     const auto place = [&](const training::Values& values, std::vector<float*>& to) {
         const size_t bytes = values.size() * sizeof(float);
         to.push_back(static_cast<float*>(backend->allocate(bytes)));
@@ -58,10 +63,24 @@ void time_case(benchmark::State& state, const training::OperatorCase& c, double 
     for (float* const p : out) backend->release(p);
 }
 
+training::LinearShape shape_of(const benchmark::State& state) {
+    return {static_cast<uint32_t>(state.range(0)), static_cast<uint32_t>(state.range(1)),
+            static_cast<uint32_t>(state.range(2))};
+}
+
+/// The inputs of large products take seconds to draw, and a benchmark is called several times until
+/// it knows how often to run.
+void time_linear(benchmark::State& state, Products products) {
+    static training::LinearShape last;
+    static training::OperatorCase kept;
+    const training::LinearShape s = shape_of(state);
+    if (s.n != last.n || s.i != last.i || s.o != last.o) kept = training::linear_case(s);
+    last = s;
+    time_case(state, kept, 1.0 * s.n * s.i * s.o, products);
+}
+
 void linear(benchmark::State& state) {
-    const auto n = static_cast<uint32_t>(state.range(0)), i = static_cast<uint32_t>(state.range(1)),
-               o = static_cast<uint32_t>(state.range(2));
-    time_case(state, training::linear_case({n, i, o}), 1.0 * n * i * o);
+    time_linear(state, Products::fastest);
 }
 BENCHMARK(linear)
     ->Name("cuda::linear")
@@ -69,13 +88,35 @@ BENCHMARK(linear)
     ->Args({512, 128, 512})
     ->Args({8192, 1024, 4096})
     ->Args({8192, 4096, 4096})
-    ->Args({16384, 8192, 8192})
+    ->Args({8192, 8192, 8192})
+    ->Args({8192, 768, 2304})
+    ->Args({8192, 768, 768})
+    ->Args({8192, 768, 3072})
+    ->Args({8192, 3072, 768})
+    ->Args({8192, 768, 50257})
     ->UseRealTime();
 
+/// The same product in each way; one that the device lacks says so.
+void linear_by(benchmark::State& state, Products products) {
+    time_linear(state, products);
+}
+void every_shape(benchmark::internal::Benchmark* bench) {
+    bench->ArgNames({"n", "i", "o"})->UseRealTime();
+    bench->Args({8192, 1024, 4096})->Args({8192, 8192, 8192})->Args({8192, 768, 768});
+}
+BENCHMARK_CAPTURE(linear_by, int8, Products::int8)
+    ->Name("cuda::linear/by=int8")
+    ->Apply(every_shape);
+BENCHMARK_CAPTURE(linear_by, warpgroup, Products::warpgroup)
+    ->Name("cuda::linear/by=warpgroup")
+    ->Apply(every_shape);
+BENCHMARK_CAPTURE(linear_by, bf16, Products::bf16)
+    ->Name("cuda::linear/by=bf16")
+    ->Apply(every_shape);
+
 void linear_grad(benchmark::State& state) {
-    const auto n = static_cast<uint32_t>(state.range(0)), i = static_cast<uint32_t>(state.range(1)),
-               o = static_cast<uint32_t>(state.range(2));
-    time_case(state, training::linear_grad_case({n, i, o}), 2.0 * n * i * o);
+    const training::LinearShape s = shape_of(state);
+    time_case(state, training::linear_grad_case(s), 2.0 * s.n * s.i * s.o);
 }
 BENCHMARK(linear_grad)
     ->Name("cuda::linear_grad")
@@ -83,9 +124,14 @@ BENCHMARK(linear_grad)
     ->Args({512, 128, 512})
     ->Args({8192, 1024, 4096})
     ->Args({8192, 4096, 4096})
+    ->Args({8192, 768, 2304})
+    ->Args({8192, 768, 768})
+    ->Args({8192, 768, 3072})
+    ->Args({8192, 3072, 768})
     ->UseRealTime();
 
-/// Forward and backward; the products count whole squares, though half of each is skipped.
+/// Forward and backward; the products count whole squares, though half of each is skipped, and each
+/// once, though the scales of whole rows and columns take several passes.
 void attention(benchmark::State& state) {
     const auto b = static_cast<uint32_t>(state.range(0)), h = static_cast<uint32_t>(state.range(1)),
                t = static_cast<uint32_t>(state.range(2)),
@@ -96,7 +142,10 @@ BENCHMARK(attention)
     ->Name("cuda::attention")
     ->ArgNames({"b", "h", "t", "hd"})
     ->Args({4, 4, 128, 32})
+    ->Args({8, 12, 1024, 64})
     ->Args({8, 16, 1024, 64})
+    ->Args({4, 16, 1024, 128})
+    ->Args({1, 16, 8192, 64})
     ->UseRealTime();
 
 void rms_norm(benchmark::State& state) {

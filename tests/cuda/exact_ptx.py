@@ -22,14 +22,17 @@ FORBIDDEN = [
     (r"\b(?:min|max)\.f32", "drops NaN"),
     (r"\.satfinite\b", "saturates"),
 ]
-NEEDED = ["add.rn.f32", "mul.rn.f32", "fma.rn.f32", "div.rn.f32", "sqrt.rn.f32", "m16n8k32"]
+NEEDED = ["add.rn.f32", "mul.rn.f32", "fma.rn.f32", "div.rn.f32", "sqrt.rn.f32", "m16n8k32", "m16n8k16",
+          "wgmma.mma_async.sync.aligned.m64n256k32.s32.s8.s8"]
+# Products by warpgroups are compiled for 9.0a only.
+COMPILED = [("*.cu", "compute_80"), ("products.cu", "compute_90a")]
 
 
 def main():
     root = pathlib.Path(sys.argv[2])
     code = []
-    for source in sorted((root / "cuda").glob("*.cu")):
-        flags = ["-std=c++20", "-arch=compute_80", "-fmad=false", "-I", str(root), "-ptx", "-o", "-"]
+    for source, architecture in [(s, a) for files, a in COMPILED for s in sorted((root / "cuda").glob(files))]:
+        flags = ["-std=c++20", f"-arch={architecture}", "-fmad=false", "-I", str(root), "-ptx", "-o", "-"]
         listing = subprocess.run([sys.argv[1], *flags, str(source)], check=True, text=True,
                                  stdout=subprocess.PIPE).stdout
         code += [line for line in listing.splitlines() if not line.lstrip().startswith("//")]

@@ -33,6 +33,8 @@ TEST_F(Device, equals_the_reference_in_large_shapes) {
     cases.push_back(training::linear_case({1029, 515, 1537}));
     cases.push_back(training::linear_grad_case({1029, 515, 771}));
     cases.push_back(training::attention_case({2, 3, 517, 64}));
+    cases.push_back(training::attention_case({1, 2, 390, 128, false}));
+    cases.push_back(training::attention_case({1, 1, 130, 320}));
     cases.push_back(training::rms_norm_case({8195, 515}, true));
     cases.push_back(training::cross_entropy_case({130, 50257}));
     cases.push_back(training::embedding_grad_case({4, 515, 130, 1000}));
@@ -42,6 +44,31 @@ TEST_F(Device, equals_the_reference_in_large_shapes) {
     for (const training::OperatorCase& c : cases) {
         const auto same = training::check_case(*backend, c);
         EXPECT_TRUE(same) << same.error();
+    }
+}
+
+/// Odd sides, several tiles each way, and contractions of many steps.
+TEST_F(Device, multiplies_to_the_same_bits_in_every_way) {
+    using cuda::Products;
+    const auto plain =
+        cuda::make_cuda_backend(cuda::cuda_devices()[0].index, nullptr, Products::int8);
+    ASSERT_NE(plain, nullptr);
+    for (const Products products : {Products::fastest, Products::warpgroup, Products::bf16}) {
+        std::string reason;
+        const auto other =
+            cuda::make_cuda_backend(cuda::cuda_devices()[0].index, &reason, products);
+        if (other == nullptr) continue;  // this device has no such products
+        const auto passed = training::self_test(*other);
+        EXPECT_TRUE(passed) << passed.error();
+        for (const training::LinearShape s : {training::LinearShape{128, 128, 256},
+                                              {1029, 515, 1537},
+                                              {2048, 4160, 1024},
+                                              {97, 4096, 2048}}) {
+            const auto c = training::linear_grad_case(s);
+            EXPECT_EQ(training::run_case(*other, training::linear_case(s)).value(),
+                      training::run_case(*plain, training::linear_case(s)).value());
+            EXPECT_EQ(training::run_case(*other, c).value(), training::run_case(*plain, c).value());
+        }
     }
 }
 

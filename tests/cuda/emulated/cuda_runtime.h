@@ -25,8 +25,14 @@ struct dim3 : emulated::Index {
     dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : emulated::Index{x_, y_, z_} {}
 };
 
+struct alignas(8) float2 {
+    float x, y;
+};
 struct alignas(16) float4 {
     float x, y, z, w;
+};
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
 };
 
 inline float __fadd_rn(float a, float b) {
@@ -70,8 +76,21 @@ inline unsigned __umulhi(unsigned a, unsigned b) {
     return static_cast<unsigned>(uint64_t{a} * b >> 32);
 }
 
+/// Byte n of the result is the byte that nibble n of `selector` names: 0 to 3 of a, 4 to 7 of b.
+inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector) {
+    const uint64_t both = uint64_t{b} << 32 | a;
+    unsigned out = 0;
+    for (unsigned n = 0; n < 4; ++n)
+        out |= static_cast<unsigned>(both >> (selector >> 4 * n & 7) * 8 & 0xff) << 8 * n;
+    return out;
+}
+
 inline void __syncthreads() {
     emulated::wait_block();
+}
+
+inline void __syncwarp() {
+    static_cast<void>(emulated::exchange(nullptr, 0, 1));
 }
 
 namespace emulated {
@@ -101,6 +120,11 @@ T __shfl_sync(unsigned, T x, unsigned lane) {
 inline unsigned atomicOr(unsigned* at, unsigned x) {
     const unsigned before = *at;
     *at |= x;
+    return before;
+}
+inline int atomicAdd(int* at, int x) {
+    const int before = *at;
+    *at += x;
     return before;
 }
 inline unsigned atomicMax(unsigned* at, unsigned x) {
@@ -143,6 +167,7 @@ inline cudaError_t cudaGetDeviceCount(int* count) {
 }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
     *p = {};
+    if (emulated::is_hopper()) p->major = 9;
     return cudaSuccess;
 }
 inline cudaError_t cudaDriverGetVersion(int* version) {
@@ -198,13 +223,25 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cud
 
 namespace emulated {
 constexpr size_t kSharedBytesPlain = 48 << 10;
-constexpr size_t kSharedBytesMax = 99 << 10;  ///< the smallest of the compiled architectures, 12.0
+/// The smallest of the compiled architectures is 12.0.
+inline size_t shared_bytes_max() {
+    return is_hopper() ? 227 << 10 : 99 << 10;
+}
 }  // namespace emulated
 
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
-    return static_cast<size_t>(bytes) <= emulated::kSharedBytesMax ? cudaSuccess
-                                                                   : cudaErrorInvalidValue;
+    return static_cast<size_t>(bytes) <= emulated::shared_bytes_max() ? cudaSuccess
+                                                                      : cudaErrorInvalidValue;
+}
+
+struct cudaFuncAttributes {
+    int numRegs = 0;
+};
+template <class Kernel>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel*) {
+    attributes->numRegs = 255;
+    return cudaSuccess;
 }
 
 template <class... Parameters, class... Arguments>
@@ -213,7 +250,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(Par
     if (emulated::faults().launches_fail) return cudaErrorLaunchFailure;
     const bool fits = how->blockDim.x <= 1024 && how->gridDim.x <= INT32_MAX &&
                       how->gridDim.y <= 65535 && how->gridDim.z <= 65535 &&
-                      how->dynamicSmemBytes <= emulated::kSharedBytesMax;
+                      how->dynamicSmemBytes <= emulated::shared_bytes_max();
     if (!fits) return cudaErrorInvalidConfiguration;
     emulated::run({how->gridDim, how->blockDim.x, how->dynamicSmemBytes},
                   [&] { kernel(Parameters(arguments)...); });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole CUDA backend on the emulated device: every operator, a training run, and faults.
+#include <algorithm>
 #include <cstdio>
 
 #include <gtest/gtest.h>
@@ -40,6 +41,20 @@ TEST_P(EmulatedDevice, equals_the_reference_in_every_operator) {
         const auto same = training::check_case(*backend, c);
         EXPECT_TRUE(same) << same.error();
     }
+}
+
+/// Blocks of 64 rows, tiles of 32 columns, slices of 128 bytes of a head, and the words of rows
+/// that do not start with a Philox block.
+TEST_P(EmulatedDevice, attends_in_strips_of_any_shape) {
+    using Shape = training::AttentionShape;
+    for (const Shape s :
+         {Shape{1, 2, 64, 16}, Shape{1, 1, 96, 32}, Shape{2, 1, 65, 65}, Shape{1, 1, 33, 128},
+          Shape{1, 1, 70, 129}, Shape{1, 1, 40, 300}, Shape{1, 1, 300, 64}, Shape{1, 1, 257, 8}})
+        for (const bool causal : {true, false}) {
+            const auto c = training::attention_case({s.b, s.h, s.t, s.hd, causal});
+            const auto same = training::check_case(*backend, c);
+            EXPECT_TRUE(same) << same.error();
+        }
 }
 
 TEST(emulated_device, passes_its_self_test) {
@@ -140,7 +155,7 @@ TEST(emulated_device, takes_the_heads_of_attention_in_groups_that_fit) {
     const auto reference = training::make_reference_backend();
     const auto expected = training::run_case(*reference, c);
     ASSERT_TRUE(expected);
-    for (const size_t limit : {size_t{1}, size_t{4 * 9 * 64 * 5}}) {
+    for (const size_t limit : {size_t{1}, size_t{8000}}) {
         cuda::Context on(0);
         on.set_scratch_bytes_max(limit);
         std::vector<training::Values> got = c.outputs;
@@ -151,6 +166,80 @@ TEST(emulated_device, takes_the_heads_of_attention_in_groups_that_fit) {
         EXPECT_TRUE(on.ok());
         EXPECT_EQ(got, *expected);
     }
+}
+
+TEST(emulated_device, adds_the_exponentials_of_long_rows_chunk_by_chunk) {
+    const training::AttentionShape shape{1, 1, 4130, 3};
+    const training::OperatorCase c = training::attention_case(shape);
+    std::vector<training::Values> expected = c.outputs, got = c.outputs;
+    training::make_reference_backend()->attention(expected[0].data(), expected[1].data(),
+                                                  c.inputs[0].data(), shape);
+    cuda::Context on(0);
+    cuda::attention(on, got[0].data(), got[1].data(), c.inputs[0].data(), shape);
+    EXPECT_TRUE(on.ok());
+    EXPECT_EQ(got, expected);
+}
+
+/// Linear layers whose sides are no multiples of a tile, and the rest of the operators.
+void expect_equal_products(cuda::Products products) {
+    const auto backend = cuda::make_cuda_backend(0, nullptr, products);
+    ASSERT_NE(backend, nullptr);
+    for (const training::LinearShape s : {training::LinearShape{130, 129, 257},
+                                          {96, 640, 300},
+                                          {257, 1100, 97},
+                                          {1030, 64, 128},
+                                          {33, 700, 70}}) {
+        for (const auto& c : {training::linear_case(s), training::linear_grad_case(s)}) {
+            const auto same = training::check_case(*backend, c);
+            EXPECT_TRUE(same) << same.error();
+        }
+    }
+}
+
+TEST_P(EmulatedDevice, multiplies_by_warpgroups_on_hopper) {
+    EXPECT_EQ(cuda::make_cuda_backend(0, nullptr, cuda::Products::warpgroup), nullptr);
+    emulated::set_hopper(true);
+    expect_equal_products(cuda::Products::fastest);
+    emulated::set_hopper(false);
+}
+
+TEST_P(EmulatedDevice, multiplies_in_bf16_with_the_same_integers) {
+    expect_equal_products(cuda::Products::bf16);
+}
+
+/// All bytes are 127: 1,100 terms are more than 2^24, which no float sum holds exactly.
+TEST(emulated_device, keeps_the_largest_sums_exact_in_bf16) {
+    const training::LinearShape s{65, 1100, 66};
+    auto c = training::linear_case(s);
+    for (training::Values& values : c.inputs) std::fill(values.begin(), values.end(), 1.0F);
+    const auto backend = cuda::make_cuda_backend(0, nullptr, cuda::Products::bf16);
+    const auto same = training::check_case(*backend, c);
+    EXPECT_TRUE(same) << same.error();
+}
+
+TEST(emulated_device, passes_its_self_test_with_products_by_warpgroups) {
+    emulated::set_hopper(true);
+    std::string reason;
+    EXPECT_NE(cuda::make_tested_cuda_backend(0, &reason), nullptr) << reason;
+    emulated::set_hopper(false);
+}
+
+TEST(emulated_device, multiplies_by_single_warps_where_warpgroups_fail_the_self_test) {
+    emulated::set_hopper(true);
+    emulated::set_faults({.warpgroups_err = true});
+    const auto c = training::linear_case({130, 129, 257});
+    EXPECT_FALSE(training::check_case(*cuda::make_cuda_backend(0), c));
+    const auto tested = cuda::make_tested_cuda_backend(0);
+    ASSERT_NE(tested, nullptr);
+    EXPECT_TRUE(training::check_case(*tested, c));
+    emulated::set_faults({});
+    emulated::set_hopper(false);
+}
+
+TEST(emulated_device, passes_its_self_test_with_products_in_bf16) {
+    const auto backend = cuda::make_cuda_backend(0, nullptr, cuda::Products::bf16);
+    const auto passed = training::self_test(*backend);
+    EXPECT_TRUE(passed) << passed.error();
 }
 
 TEST(emulated_device, takes_the_products_of_a_matmul_in_parts_that_fit) {

@@ -3,6 +3,8 @@
 #undef _FORTIFY_SOURCE  // it takes a jump to another stack for an attack
 #include "machine.hpp"
 
+#include "warpgroup.hpp"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -21,10 +23,16 @@ emulated::Index threadIdx, blockIdx, blockDim, gridDim;
 
 namespace trainyard::cuda {
 // What `extern __shared__` names in cuda/context.cuh.
-alignas(256) unsigned char shared_bytes[100 << 10];
+alignas(1024) unsigned char shared_bytes[228 << 10];
 }  // namespace trainyard::cuda
 
 namespace emulated {
+
+void stop(const char* why) {
+    std::fprintf(stderr, "emulated device: %s (block %u %u %u)\n", why, blockIdx.x, blockIdx.y,
+                 blockIdx.z);
+    std::abort();
+}
 
 namespace {
 
@@ -53,6 +61,7 @@ struct Fiber {
     unsigned kind = 0, exchanges = 0;
     std::vector<Copy> open;
     std::deque<std::vector<Copy>> groups;
+    bool has_unpublished = false;
 };
 
 struct Warp {
@@ -70,18 +79,13 @@ struct Machine {
     std::vector<Warp> warps;
     jmp_buf scheduler;
     unsigned running = 0;
+    bool is_hopper = false;
     const std::function<void()>* thread = nullptr;
 };
 
 Machine& machine() {
     static Machine the_machine;
     return the_machine;
-}
-
-[[noreturn]] void stop(const char* why) {
-    std::fprintf(stderr, "emulated device: %s (block %u %u %u)\n", why, blockIdx.x, blockIdx.y,
-                 blockIdx.z);
-    std::abort();
 }
 
 void protect(int how) {
@@ -117,6 +121,7 @@ void fiber_main() {
             if (!group.empty()) stop("a thread ends before its copies");
         if (!fiber.open.empty()) stop("a thread ends before its copies");
     }
+    if (has_products_under_way()) stop("a thread ends before its products");
     yield_as(State::done);
 }
 
@@ -130,6 +135,7 @@ void start_fibers(unsigned threads) {
         fiber.exchanges = 0;
         fiber.open.clear();
         fiber.groups.clear();
+        fiber.has_unpublished = false;
         fiber.started = false;
         getcontext(&fiber.start);
         fiber.start.uc_stack.ss_sp = fiber.stack.get();
@@ -197,6 +203,13 @@ void run_block(const Shape& shape) {
     }
 }
 
+void carry_out(const Copy& copy) {
+    if (copy.is_inside)
+        std::memcpy(copy.to, copy.from, copy.bytes);
+    else
+        std::memset(copy.to, 0, copy.bytes);
+}
+
 }  // namespace
 
 void set_order(Order order) {
@@ -207,6 +220,12 @@ void set_faults(const Faults& faults) {
 }
 const Faults& faults() {
     return machine().faults;
+}
+void set_hopper(bool is_hopper) {
+    machine().is_hopper = is_hopper;
+}
+bool is_hopper() {
+    return machine().is_hopper;
 }
 size_t allocations() {
     return machine().allocations;
@@ -292,7 +311,9 @@ const std::byte* exchange(const void* mine, size_t size, unsigned kind) {
 }
 
 void copy_later(void* to, const void* from, size_t bytes, bool is_inside) {
-    running_fiber().open.push_back({to, from, bytes, is_inside});
+    const Copy copy{to, from, bytes, is_inside};
+    if (machine().order == Order::backward) carry_out(copy);
+    running_fiber().open.push_back(copy);
 }
 
 void close_copies() {
@@ -305,11 +326,33 @@ void wait_copies(size_t pending_max) {
     Fiber& fiber = running_fiber();
     for (; fiber.groups.size() > pending_max; fiber.groups.pop_front())
         for (const Copy& copy : fiber.groups.front()) {
-            if (copy.is_inside)
-                std::memcpy(copy.to, copy.from, copy.bytes);
-            else
-                std::memset(copy.to, 0, copy.bytes);
+            fiber.has_unpublished = true;
+            if (machine().order != Order::backward) carry_out(copy);
         }
+}
+
+void publish_copies() {
+    running_fiber().has_unpublished = false;
+}
+bool all_copies_published() {
+    for (unsigned i = 0; i < blockDim.x; ++i)
+        if (machine().fibers[i]->has_unpublished) return false;
+    return true;
+}
+
+namespace {
+constexpr uint32_t kSharedBegin = 1040;
+}
+uint32_t shared_address(const void* shared) {
+    return kSharedBegin + static_cast<uint32_t>(static_cast<const unsigned char*>(shared) -
+                                                trainyard::cuda::shared_bytes);
+}
+const std::byte* shared_at(uint32_t address, size_t bytes) {
+    if (address < kSharedBegin ||
+        address - kSharedBegin + bytes > sizeof trainyard::cuda::shared_bytes)
+        stop("an operand lies outside shared memory");
+    return reinterpret_cast<const std::byte*>(trainyard::cuda::shared_bytes + address -
+                                              kSharedBegin);
 }
 
 }  // namespace emulated

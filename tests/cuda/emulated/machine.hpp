@@ -21,11 +21,15 @@ enum class Order { forward, backward, scattered };
 struct Faults {
     size_t memory_bytes_max = SIZE_MAX;  ///< of all allocations together
     bool launches_fail = false;
+    bool warpgroups_err = false;  ///< in one sum of each product
 };
 
 void set_order(Order order);
 void set_faults(const Faults& faults);
 [[nodiscard]] const Faults& faults();
+/// Compute capability 9.0 instead of 8.0, with its products by warpgroups and its shared memory.
+void set_hopper(bool is_hopper);
+[[nodiscard]] bool is_hopper();
 [[nodiscard]] size_t bytes_in_use();
 [[nodiscard]] size_t allocations();  ///< so far
 
@@ -58,9 +62,20 @@ void wait_block();
 constexpr size_t kSlotBytes = 32;
 [[nodiscard]] const std::byte* exchange(const void* mine, size_t size, unsigned kind);
 
-/// Copies to shared memory take place when their group is waited for, as late as they may.
+/// Copies to shared memory take place when their group is waited for, as late as they may; in the
+/// order `backward` at once, as early as they may.
 void copy_later(void* to, const void* from, size_t bytes, bool is_inside);
 void close_copies();
 void wait_copies(size_t pending_max);
+/// Copies that a thread has waited for are read by products of warpgroups only behind this.
+void publish_copies();
+[[nodiscard]] bool all_copies_published();
+
+/// Where a byte lies in the block's shared memory, and the byte that lies there; the dynamic part
+/// does not begin at a multiple of 1,024.
+[[nodiscard]] uint32_t shared_address(const void* shared);
+[[nodiscard]] const std::byte* shared_at(uint32_t address, size_t bytes);
+
+[[noreturn]] void stop(const char* why);
 
 }  // namespace emulated

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cuda_runtime.h"
+#include "warpgroup.hpp"
 
 namespace trainyard::cuda {
 
@@ -16,23 +17,25 @@ struct Fragments {
 };
 static_assert(sizeof(Fragments) <= emulated::kSlotBytes);
 
-inline int byte_of(uint32_t word, unsigned i) {
-    return static_cast<int8_t>(word >> 8 * i & 0xff);
-}
-inline Fragments of_lane(const std::byte* slots, unsigned lane) {
-    Fragments out;
-    std::memcpy(&out, slots + lane * emulated::kSlotBytes, sizeof out);
+/// The 32 bytes along k of a row of A (16 x 32) or a column of B (32 x 8), spread over four lanes.
+struct Line {
+    int8_t at[32];
+};
+inline Line line_of(const std::byte* slots, unsigned first_lane, size_t low, size_t high) {
+    Line out;
+    for (unsigned t = 0; t < 4; ++t) {
+        const std::byte* const words = slots + (first_lane + t) * emulated::kSlotBytes;
+        std::memcpy(out.at + 4 * t, words + low, 4);
+        std::memcpy(out.at + 16 + 4 * t, words + high, 4);
+    }
     return out;
 }
-/// Element (row, k) of the 16 x 32 matrix A, spread over the lanes.
-inline int left_at(const std::byte* slots, unsigned row, unsigned k) {
-    const Fragments f = of_lane(slots, row % 8 * 4 + k % 16 / 4);
-    return byte_of(f.a[(row >= 8 ? 1 : 0) + (k >= 16 ? 2 : 0)], k % 4);
+inline Line row_of(const std::byte* slots, unsigned row) {
+    const size_t low = row >= 8 ? 4 : 0;
+    return line_of(slots, row % 8 * 4, low, low + 8);
 }
-/// Element (k, col) of the 32 x 8 matrix B.
-inline int right_at(const std::byte* slots, unsigned k, unsigned col) {
-    const Fragments f = of_lane(slots, col * 4 + k % 16 / 4);
-    return byte_of(f.b[k >= 16 ? 1 : 0], k % 4);
+inline Line col_of(const std::byte* slots, unsigned col) {
+    return line_of(slots, col * 4, offsetof(Fragments, b), offsetof(Fragments, b) + 4);
 }
 
 }  // namespace mma
@@ -41,11 +44,57 @@ inline void mma_s8(int32_t (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[
     const mma::Fragments mine{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
     const std::byte* const slots = emulated::exchange(&mine, sizeof mine, 256);
     const unsigned lane = threadIdx.x % 32;
+    const mma::Line rows[2] = {mma::row_of(slots, lane / 4), mma::row_of(slots, lane / 4 + 8)};
+    const mma::Line cols[2] = {mma::col_of(slots, lane % 4 * 2),
+                               mma::col_of(slots, lane % 4 * 2 + 1)};
+    for (unsigned i = 0; i < 4; ++i)
+        for (unsigned k = 0; k < 32; ++k) c[i] += rows[i / 2].at[k] * cols[i % 2].at[k];
+}
+
+/// A (16 x 16) and B (16 x 8) hold pairs of bf16, the lower k in the lower half of a register.
+inline void mma_bf16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    const mma::Fragments mine{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+    const std::byte* const slots = emulated::exchange(&mine, sizeof mine, 257);
+    const auto value = [slots](unsigned lane, unsigned reg, unsigned half) {
+        uint32_t word;
+        std::memcpy(&word, slots + lane * emulated::kSlotBytes + reg * 4, 4);
+        return std::bit_cast<float>(half == 0 ? word << 16 : word & 0xffff0000U);
+    };
+    const unsigned lane = threadIdx.x % 32;
     for (unsigned i = 0; i < 4; ++i) {
-        const unsigned row = lane / 4 + (i >= 2 ? 8 : 0), col = lane % 4 * 2 + i % 2;
-        for (unsigned k = 0; k < 32; ++k)
-            c[i] += mma::left_at(slots, row, k) * mma::right_at(slots, k, col);
+        const unsigned row = lane / 4 + i / 2 * 8, col = lane % 4 * 2 + i % 2;
+        for (unsigned k = 0; k < 16; ++k) {
+            const unsigned t = k % 8 / 2;
+            c[i] += value(row % 8 * 4 + t, row / 8 + k / 8 * 2, k % 2) *
+                    value(col * 4 + t, 4 + k / 8, k % 2);
+        }
+        if (std::fabs(c[i]) >= 8388608.0F) emulated::stop("a float sum is no longer exact");
     }
+}
+
+constexpr bool kHasWarpgroups = true;
+
+inline uint32_t shared_address(const void* shared) {
+    return emulated::shared_address(shared);
+}
+inline void publish_to_products() {
+    emulated::publish_copies();
+}
+inline void warpgroup_fence() {
+    emulated::fence_sums();
+}
+inline void warpgroup_commit() {
+    emulated::close_products();
+}
+template <int kPending>
+void warpgroup_wait() {
+    emulated::wait_products(kPending);
+}
+inline void hold_sums(const int32_t (&c)[128]) {
+    emulated::use_sums(c);
+}
+inline void wgmma_s8(int32_t (&c)[128], uint64_t a, uint64_t b) {
+    emulated::start_product(c, a, b);
 }
 
 inline void copy16_async(void* to_shared, const void* from, bool is_inside) {

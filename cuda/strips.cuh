@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scores of attention in registers: 64 positions of one side against all of the other, 32 at a
+// time, so that no T x T matrix leaves a multiprocessor.
+#pragma once
+
+#include "cuda/products.cuh"
+#include "cuda/reduce.cuh"
+#include "cuda/tensor_core.cuh"
+
+namespace trainyard::cuda {
+
+/// What is known of one position of one head besides its bytes.
+struct alignas(16) Position {
+    float q, k, v, d_out;     ///< scales of its rows
+    float max, inverse, dot;  ///< statistics of the forward pass; dO times O
+};
+
+/// Rows of two operands whose product is scores, or gradients of probabilities.
+struct Facing {
+    const int8_t* own;    ///< batch x t x k
+    const int8_t* other;  ///< batch x t x k
+};
+
+/// What a strip reads. `far` are operands in paired order (fragments.cuh), batch x hd x far_k.
+struct StripInputs {
+    Facing facing[2];
+    const int8_t* far[2];
+    const Position* positions;  ///< batch x t
+    uint32_t t, hd, k, far_k;
+    bool causal;
+};
+
+constexpr uint32_t kStripWarps = 4;
+constexpr uint32_t kStripThreads = kStripWarps * kWarp;
+constexpr uint32_t kStripRows = kStripWarps * 16;
+constexpr uint32_t kStripTile = 32;  ///< the lanes of a reduction, and one step of a contraction
+constexpr uint32_t kSliceMax = 128;
+constexpr uint32_t kLinePad = 16;  ///< puts the words of a fragment in 32 banks
+constexpr uint32_t kFarLine = kStripTile + kLinePad;
+
+/// How a row of a head lies in shared memory: in slices of 64 or 128 bytes. A row of one slice is
+/// loaded once for the own side; of several, the slices of both sides come in turn.
+struct Slices {
+    uint32_t bytes, count, line;
+    explicit __host__ __device__ Slices(uint32_t k)
+        : bytes(k < kSliceMax ? k : kSliceMax),
+          count((k + kSliceMax - 1) / kSliceMax),
+          line(bytes + kLinePad) {}
+};
+
+template <uint32_t kFacing, uint32_t kFar, uint32_t kCols>
+struct StripShape {
+    static constexpr uint32_t facing = kFacing, far = kFar, cols = kCols;
+    static constexpr uint32_t far_bytes = kCols * kFarLine;
+    static constexpr uint32_t position_bytes = kStripTile * sizeof(Position);
+
+    __host__ __device__ static uint32_t own_bytes(const Slices& s) {
+        return kFacing * kStripRows * s.line;
+    }
+    __host__ __device__ static uint32_t stage_bytes(const Slices& s) {
+        return kFacing * kStripTile * s.line + kFar * far_bytes + position_bytes;
+    }
+    /// Of the stages; a kernel may keep more behind them.
+    __host__ __device__ static uint32_t bytes(uint32_t k) {
+        const Slices s(k);
+        return (s.count > 1 ? 2 : 1) * own_bytes(s) + 2 * stage_bytes(s);
+    }
+};
+
+/// Starts the copy of kRows lines of 2^shift parts of 16 bytes each; zeros outside.
+template <uint32_t kRows>
+__device__ __forceinline__ void load_strip_lines(int8_t* to, uint32_t line, const int8_t* from,
+                                                 uint32_t stride, uint32_t shift,
+                                                 uint32_t rows_left, uint32_t bytes_left) {
+    const uint32_t first = threadIdx.x >> shift, apart = kStripThreads >> shift;
+    const uint32_t at = (threadIdx.x - (first << shift)) * 16;
+    const int8_t* at_row = from + size_t{first} * stride + at;
+    to += first * line + at;
+    for (uint32_t row = first; row < kRows; row += apart) {
+        const bool inside = row < rows_left && at < bytes_left;
+        copy16_async(to, inside ? at_row : from, inside);
+        at_row += size_t{apart} * stride;
+        to += apart * line;
+    }
+}
+
+/// Sums of 16 rows of the warp with 32 rows of the other side: tile n holds columns 8 n to 8 n + 7.
+using StripSums = int32_t[4][4];
+
+/// One block's 64 own rows and its way along the other side.
+template <class S>
+class Strip {
+public:
+    /// `first_own`: the first of the 64 rows; `first_col`: the first of S::cols columns of far.
+    __device__ Strip(const StripInputs& in, int8_t* shared, uint32_t first_own, uint32_t first_col)
+        : in_(in),
+          slices_(in.k),
+          shared_(shared),
+          own_(first_own),
+          col_(first_col),
+          head_(size_t{blockIdx.z} * in.t) {}
+
+    /// Calls `use(first_other, sums, far, positions)` for tile after tile in [first, last), in
+    /// order, by all threads. `far` is there only if `with_far`.
+    template <class Use>
+    __device__ __forceinline__ void walk(uint32_t first, uint32_t last, bool with_far,
+                                         const Use& use) {
+        StripSums sums[S::facing];
+        __syncthreads();  // the stages of the walk before are free
+        load(first, 0, 0, true, with_far);
+        uint32_t tile = first, slice = 0;
+        for (uint32_t step = 0; tile < last; ++step) {
+            const bool is_last_slice = slice + 1 == slices_.count;
+            const uint32_t next_tile = is_last_slice ? tile + 1 : tile;
+            const uint32_t next_slice = is_last_slice ? 0 : slice + 1;
+            copy_wait<0>();
+            __syncthreads();
+            if (next_tile < last)
+                load(next_tile, next_slice, step + 1, slices_.count > 1, with_far);
+            if (slice == 0) clear(sums);
+            multiply(sums, step);
+            if (is_last_slice) {
+                const int8_t* const stage = stage_at(step) + S::facing * kStripTile * slices_.line;
+                const auto* const positions =
+                    reinterpret_cast<const Position*>(stage + S::far * S::far_bytes);
+                use(tile * kStripTile, sums, stage, positions);
+            }
+            tile = next_tile;
+            slice = next_slice;
+        }
+    }
+
+private:
+    __device__ __forceinline__ int8_t* own_at(uint32_t step) const {
+        return shared_ + (slices_.count > 1 ? step % 2 * S::own_bytes(slices_) : 0);
+    }
+    __device__ __forceinline__ int8_t* stage_at(uint32_t step) const {
+        return shared_ + (slices_.count > 1 ? 2 : 1) * S::own_bytes(slices_) +
+               step % 2 * S::stage_bytes(slices_);
+    }
+    __device__ __forceinline__ static void clear(StripSums (&sums)[S::facing]) {
+#pragma unroll
+        for (uint32_t f = 0; f < S::facing; ++f)
+#pragma unroll
+            for (uint32_t i = 0; i < 16; ++i) sums[f][i / 4][i % 4] = 0;
+    }
+
+    __device__ __forceinline__ void load(uint32_t tile, uint32_t slice, uint32_t step,
+                                         bool with_own, bool with_far) const {
+        const uint32_t other = tile * kStripTile, byte = slice * kSliceMax;
+        const uint32_t shift = slices_.bytes == kSliceMax ? 3 : 2;
+        int8_t* own = own_at(step);
+        int8_t* stage = stage_at(step);
+#pragma unroll
+        for (uint32_t f = 0; f < S::facing; ++f) {
+            const Facing& facing = in_.facing[f];
+            if (with_own)
+                load_strip_lines<kStripRows>(own, slices_.line,
+                                             facing.own + (head_ + own_) * in_.k + byte, in_.k,
+                                             shift, in_.t - own_, in_.k - byte);
+            load_strip_lines<kStripTile>(stage, slices_.line,
+                                         facing.other + (head_ + other) * in_.k + byte, in_.k,
+                                         shift, in_.t - other, in_.k - byte);
+            own += kStripRows * slices_.line;
+            stage += kStripTile * slices_.line;
+        }
+        if (slice + 1 == slices_.count) {
+            if (with_far) load_far(stage, other);
+            const auto* const from = reinterpret_cast<const int8_t*>(in_.positions + head_ + other);
+            load_strip_lines<kStripTile>(stage + S::far * S::far_bytes, sizeof(Position), from,
+                                         sizeof(Position), 1, in_.t - other, sizeof(Position));
+        }
+        copy_commit();
+    }
+    __device__ __forceinline__ void load_far(int8_t* to, uint32_t other) const {
+        const size_t first = size_t{blockIdx.z} * in_.hd + col_;
+#pragma unroll
+        for (uint32_t f = 0; f < S::far; ++f)
+            load_strip_lines<S::cols>(to + f * S::far_bytes, kFarLine,
+                                      in_.far[f] + first * in_.far_k + other, in_.far_k, 1,
+                                      in_.hd - col_, kStripTile);
+    }
+
+    __device__ __forceinline__ void multiply(StripSums (&sums)[S::facing], uint32_t step) const {
+        const uint32_t g = lane_id() / 4, t = lane_id() % 4 * 4;
+        const int8_t* own = own_at(step) + (threadIdx.x / kWarp * 16 + g) * slices_.line + t;
+        const int8_t* other = stage_at(step) + g * slices_.line + t;
+#pragma unroll
+        for (uint32_t f = 0; f < S::facing; ++f) {
+            for (uint32_t k = 0; k < slices_.bytes; k += 32) {
+                const int8_t* const low = own + k;
+                const int8_t* const high = low + 8 * slices_.line;
+                const uint32_t a[4] = {word_at(low), word_at(high), word_at(low + 16),
+                                       word_at(high + 16)};
+#pragma unroll
+                for (uint32_t n = 0; n < 4; ++n) {
+                    const int8_t* const line = other + n * 8 * slices_.line + k;
+                    const uint32_t b[2] = {word_at(line), word_at(line + 16)};
+                    mma_s8(sums[f][n], a, b);
+                }
+            }
+            own += kStripRows * slices_.line;
+            other += kStripTile * slices_.line;
+        }
+    }
+
+    StripInputs in_;
+    Slices slices_;
+    int8_t* shared_;
+    uint32_t own_, col_;
+    size_t head_;  ///< positions before this head's
+};
+
+/// sums (16 x kCols) += left (16 x 32, in paired order) times one tile of far.
+template <uint32_t kCols>
+__device__ __forceinline__ void multiply_far(int32_t (&sums)[kCols / 8][4],
+                                             const uint32_t (&left)[4], const int8_t* far) {
+    const int8_t* const line = far + lane_id() / 4 * kFarLine + lane_id() % 4 * 4;
+#pragma unroll
+    for (uint32_t d = 0; d < kCols / 8; ++d) {
+        const uint32_t b[2] = {word_at(line + d * 8 * kFarLine),
+                               word_at(line + d * 8 * kFarLine + 16)};
+        mma_s8(sums[d], left, b);
+    }
+}
+
+/// Puts q, the value of sum e of tile n, into the warp's 16 x 32 operand in paired order.
+__device__ __forceinline__ void put_byte(uint32_t (&left)[4], uint32_t n, uint32_t e, int q) {
+    left[n / 2 * 2 + e / 2] |= (static_cast<uint32_t>(q) & 0xffU) << (8 * (n % 2 * 2 + e % 2));
+}
+
+/// The halving tree of numerics.md, section 7, over a row: lane 8 n + 2 (l mod 4) + e of the rule
+/// is lanes[n][e] of lane l; all four lanes of the row get the sum.
+__device__ __forceinline__ float quad_tree(const float (&lanes)[4][2]) {
+    float x[2];
+#pragma unroll
+    for (uint32_t e = 0; e < 2; ++e)
+        x[e] = add(add(lanes[0][e], lanes[2][e]), add(lanes[1][e], lanes[3][e]));
+    for (uint32_t s = 2; s > 0; s /= 2)
+#pragma unroll
+        for (uint32_t e = 0; e < 2; ++e) x[e] = add(x[e], __shfl_xor_sync(kAllLanes, x[e], s));
+    return add(x[0], x[1]);
+}
+
+}  // namespace trainyard::cuda

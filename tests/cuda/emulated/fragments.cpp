@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The index maps of the tensor cores' operands, against what the PTX ISA says of them.
+#include "cuda/fragments.cuh"
+
+#include <array>
+#include <set>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace trainyard;
+
+TEST(fragments, pair_sums_into_the_left_operand_of_the_next_product) {
+    // Sum e of tile n in lane t becomes byte 2 (n mod 2) + e of register a[2 (n / 2)], which holds
+    // the terms 4 t to 4 t + 3 of 16 n / 2 to 16 n / 2 + 15.
+    for (uint32_t n = 0; n < 4; ++n)
+        for (uint32_t t = 0; t < 4; ++t)
+            for (uint32_t e = 0; e < 2; ++e)
+                EXPECT_EQ(cuda::paired_term(8 * n + 2 * t + e), n / 2 * 16 + 4 * t + n % 2 * 2 + e);
+}
+
+TEST(fragments, give_each_sum_of_a_warpgroup_one_place) {
+    std::set<std::pair<uint32_t, uint32_t>> places;
+    for (uint32_t thread = 0; thread < 128; ++thread)
+        for (uint32_t i = 0; i < 128; ++i) {
+            const cuda::Place at = cuda::warpgroup_sum(thread, i);
+            EXPECT_TRUE(at.row < 64 && at.col < 256);
+            places.insert({at.row, at.col});
+            // A kernel adds the place of thread 0's sum to that of the thread's first.
+            const cuda::Place first = cuda::warpgroup_sum(thread, 0),
+                              step = cuda::warpgroup_sum(0, i);
+            EXPECT_EQ(at.row, first.row + step.row);
+            EXPECT_EQ(at.col, first.col + step.col);
+        }
+    EXPECT_EQ(places.size(), 64u * 256u);
+    // Row 9 of warp 1, lane 6: rows 16 + 1 and 8 more, columns 4 and 5 of the first eight.
+    EXPECT_EQ(cuda::warpgroup_sum(32 + 6, 3).row, 25u);
+    EXPECT_EQ(cuda::warpgroup_sum(32 + 6, 3).col, 5u);
+}
+
+TEST(fragments, swizzle_eight_rows_over_all_banks) {
+    std::set<uint32_t> all;
+    for (uint32_t part = 0; part < 8; ++part) {
+        std::set<uint32_t> banks;
+        for (uint32_t row = 0; row < 8; ++row) {
+            const uint32_t at = cuda::swizzled(row * 128 + part * 16);
+            EXPECT_EQ(at / 128, row);
+            banks.insert(at % 128);
+            all.insert(at);
+        }
+        EXPECT_EQ(banks.size(), 8u);
+    }
+    EXPECT_EQ(all.size(), 64u);
+    EXPECT_EQ(cuda::swizzled(3 * 128 + 5 * 16 + 7), 3u * 128 + 6 * 16 + 7);
+}
+
+TEST(fragments, describe_an_operand_by_its_address_and_the_next_eight_rows) {
+    // 63-62: 128-byte swizzle; 45-32: 1024 / 16; 29-16: not used; 13-0: address / 16.
+    EXPECT_EQ(cuda::matrix_descriptor(0x2c400), 0x4000004000012c40U);
+    EXPECT_EQ(cuda::matrix_descriptor(0x400) + 32 / 16, cuda::matrix_descriptor(0x420));
+}
+
+}  // namespace

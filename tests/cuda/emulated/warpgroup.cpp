@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// The products under way of each thread.
+#include "warpgroup.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <deque>
+#include <vector>
+
+#include "cuda_runtime.h"
+
+namespace emulated {
+
+namespace {
+
+using Sums = std::array<int32_t, 128>;
+
+struct Started {
+    uint64_t a, b;
+    Sums product;
+};
+struct Thread {
+    int32_t* c = nullptr;  ///< of the products under way
+    Sums sums;             ///< what c holds when they are complete
+    bool is_fenced = false;
+    std::vector<Started> open;
+    std::deque<std::vector<Started>> groups;
+};
+
+Thread& running_thread() {
+    static std::vector<Thread> threads(1024);
+    return threads[threadIdx.x];
+}
+
+/// "Matrix descriptor format" of wgmma.
+struct Descriptor {
+    uint32_t start, stride;
+
+    explicit Descriptor(uint64_t bits)
+        : start(static_cast<uint32_t>(bits & 0x3fff) << 4),
+          stride(static_cast<uint32_t>(bits >> 32 & 0x3fff) << 4) {
+        if (bits >> 62 != 1) stop("only the 128-byte swizzle is emulated");
+        if ((bits >> 49 & 7) != 0) stop("a base offset, but patterns begin at multiples of 1,024");
+    }
+    /// 32 bytes of a row, K-major: eight rows of 128 bytes make a pattern, the next begins
+    /// `stride` bytes later; in the address of every 16 bytes, bits 4 to 6 are xored with 7 to 9.
+    void read(int8_t (&to)[32], unsigned row) const {
+        for (unsigned part = 0; part < 32; part += 16) {
+            const uint32_t plain = start + row / 8 * stride + row % 8 * 128 + part;
+            const uint32_t address = plain ^ (plain / 128 % 8 * 16);
+            std::memcpy(to + part, shared_at(address, 16), 16);
+        }
+    }
+};
+
+/// Accumulator D of m64n256k32: warp w holds rows 16 w to 16 w + 15; register i of lane l holds row
+/// l / 4, eight more if bit 1 of i is set, and column 8 (i / 4) + 2 (l mod 4) + i mod 2.
+Sums product_of(uint64_t a, uint64_t b) {
+    const Descriptor left(a), right(b);
+    const unsigned lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane / 4;
+    int8_t rows[2][32], col[32];
+    left.read(rows[0], row);
+    left.read(rows[1], row + 8);
+    Sums out = {};
+    for (unsigned j = 0; j < 64; ++j) {
+        right.read(col, j / 2 * 8 + lane % 4 * 2 + j % 2);
+        for (unsigned half = 0; half < 2; ++half)
+            for (unsigned k = 0; k < 32; ++k)
+                out[j / 2 * 4 + half * 2 + j % 2] += rows[half][k] * col[k];
+    }
+    return out;
+}
+
+}  // namespace
+
+void start_product(int32_t (&c)[128], uint64_t a, uint64_t b) {
+    const uint64_t mine[2] = {a, b};
+    const std::byte* const slots = exchange(mine, sizeof mine, 300);
+    if (std::memcmp(slots, mine, sizeof mine) != 0) stop("lanes have different descriptors");
+    if (!all_copies_published()) stop("a product reads copies that were not published to it");
+    Thread& thread = running_thread();
+    if (!thread.is_fenced) stop("a product starts without a fence for its sums");
+    if (thread.c == nullptr) {
+        thread.c = c;
+        std::copy_n(c, 128, thread.sums.begin());
+        std::fill_n(c, 128, -123456789);
+    }
+    if (thread.c != c) stop("only one set of sums can be under way");
+    thread.open.push_back({a, b, product_of(a, b)});
+}
+
+void fence_sums() {
+    running_thread().is_fenced = true;
+}
+
+void close_products() {
+    Thread& thread = running_thread();
+    thread.groups.push_back(std::move(thread.open));
+    thread.open.clear();
+}
+
+void wait_products(unsigned pending_max) {
+    static_cast<void>(exchange(nullptr, 0, 301));
+    Thread& thread = running_thread();
+    for (; thread.groups.size() > pending_max; thread.groups.pop_front())
+        for (const Started& started : thread.groups.front()) {
+            if (product_of(started.a, started.b) != started.product)
+                stop("operands change while a product reads them");
+            for (unsigned i = 0; i < 128; ++i) thread.sums[i] += started.product[i];
+        }
+    if (thread.c == nullptr || has_products_under_way()) return;
+    if (faults().warpgroups_err && threadIdx.x == 0) ++thread.sums[0];
+    std::copy_n(thread.sums.begin(), 128, thread.c);
+    thread.c = nullptr;
+    thread.is_fenced = false;
+}
+
+bool has_products_under_way() {
+    const Thread& thread = running_thread();
+    return !thread.open.empty() || !thread.groups.empty();
+}
+
+void use_sums(const int32_t (&c)[128]) {
+    if (running_thread().c == c) stop("sums are used while a product is under way");
+}
+
+}  // namespace emulated
