@@ -10,6 +10,25 @@ namespace {
 
 using namespace training;
 
+/// From the second time on the operators are carried out as one graph. The first time brings
+/// scratch memory to its size, and what runs only once is not worth a graph.
+class GraphSequence final : public Sequence {
+public:
+    explicit GraphSequence(Context& on) : on_(on) {}
+    GraphSequence(const GraphSequence&) = delete;
+    GraphSequence& operator=(const GraphSequence&) = delete;
+    ~GraphSequence() override { on_.wait(); }
+    void run(const std::function<void()>& body) override {
+        if (std::exchange(ran_before_, true)) return on_.record(graph_, body);
+        body();
+    }
+
+private:
+    Context& on_;
+    CallGraph graph_;
+    bool ran_before_ = false;
+};
+
 class CudaBackend final : public Backend {
 public:
     CudaBackend(DeviceInfo info, Products products) : info_(std::move(info)), on_(info_.index) {
@@ -25,9 +44,13 @@ public:
     void release(void* memory) override;
     void upload(void* to, const void* from_host, size_t bytes) override;
     void download(void* to_host, const void* from, size_t bytes) override;
+    void fetch(void* to_host, const void* from, size_t bytes) override;
     void fill_zero(float* x, size_t count) override {
         on_.begin();
-        if (on_.ok()) on_.check(cudaMemsetAsync(x, 0, count * sizeof(float), on_.stream()));
+        on_.set_bytes(x, 0, count * sizeof(float));
+    }
+    [[nodiscard]] std::unique_ptr<Sequence> make_sequence() override {
+        return std::make_unique<GraphSequence>(on_);
     }
     [[nodiscard]] Result<BackendStatus, BackendError> finish() override;
 
@@ -75,6 +98,9 @@ public:
         cuda::sum_squares(on_, out, x, count);
     }
     void check_finite(const float* x, size_t count) override { cuda::check_finite(on_, x, count); }
+    void clip_norm(float* out, const float* squares, size_t count, float limit) override {
+        cuda::clip_norm(on_, out, squares, count, limit);
+    }
     void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s,
                float wd) override {
         cuda::adamw(on_, tensors, count, s, wd);
@@ -82,6 +108,9 @@ public:
 
     void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) override {
         cuda::sgd(on_, tensors, count, s, wd);
+    }
+    void tile_roots(void* out, std::span<const TensorView> tensors) override {
+        cuda::tile_roots(on_, out, tensors);
     }
     void apply(const OpCall& call) override { cuda::apply(on_, call); }
 
@@ -94,7 +123,7 @@ void* CudaBackend::allocate(size_t bytes) {
     on_.begin();
     if (!on_.ok()) return nullptr;
     void* const memory = on_.allocate(bytes > 0 ? bytes : 1);
-    if (memory != nullptr) on_.check(cudaMemsetAsync(memory, 0, bytes, on_.stream()));
+    if (memory != nullptr) on_.set_bytes(memory, 0, bytes);
     return memory;
 }
 
@@ -104,27 +133,25 @@ void CudaBackend::release(void* memory) {
 
 void CudaBackend::upload(void* to, const void* from_host, size_t bytes) {
     on_.begin();
-    if (!on_.ok()) return;
-    on_.check(cudaMemcpyAsync(to, from_host, bytes, cudaMemcpyHostToDevice, on_.stream()));
-    on_.check(cudaStreamSynchronize(on_.stream()));  // the caller may reuse its memory at once
+    on_.upload(to, from_host, bytes);
 }
 
 void CudaBackend::download(void* to_host, const void* from, size_t bytes) {
     on_.begin();
-    if (!on_.ok()) return;
-    on_.check(cudaMemcpyAsync(to_host, from, bytes, cudaMemcpyDeviceToHost, on_.stream()));
-    on_.check(cudaStreamSynchronize(on_.stream()));
+    on_.download(to_host, from, bytes);
+}
+
+void CudaBackend::fetch(void* to_host, const void* from, size_t bytes) {
+    on_.begin();
+    on_.fetch(to_host, from, bytes);
 }
 
 Result<BackendStatus, BackendError> CudaBackend::finish() {
     on_.begin();
     uint32_t flag = 0;
-    if (on_.ok()) {
-        on_.check(cudaMemcpyAsync(&flag, on_.nonfinite_flag(), sizeof flag, cudaMemcpyDeviceToHost,
-                                  on_.stream()));
-        on_.check(cudaMemsetAsync(on_.nonfinite_flag(), 0, sizeof flag, on_.stream()));
-        on_.check(cudaStreamSynchronize(on_.stream()));
-    }
+    on_.fetch(&flag, on_.nonfinite_flag(), sizeof flag);
+    on_.set_bytes(on_.nonfinite_flag(), 0, sizeof flag);
+    on_.wait();
     if (const auto error = on_.take_error()) return unexpected(*error);
     return BackendStatus{flag != 0};
 }

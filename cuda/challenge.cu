@@ -18,12 +18,6 @@ Operand operand_of(const DeviceMemory& memory, uint32_t groups, uint32_t k) {
     return {reinterpret_cast<int8_t*>(memory.data()), nullptr, groups, k};
 }
 
-void copy(Context& on, void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
-    if (!on.ok()) return;
-    on.check(cudaMemcpyAsync(to, from, bytes, kind, on.stream()));
-    on.check(cudaStreamSynchronize(on.stream()));
-}
-
 Result<Done, BackendError> run(int device, const Challenge& c, std::span<const int8_t> columns,
                                std::span<int8_t> rows) {
     Context on(device);
@@ -32,8 +26,8 @@ Result<Done, BackendError> run(int device, const Challenge& c, std::span<const i
     DeviceMemory b(columns.size()), x(rows.size()), next(rows.size());
     if (b.data() == nullptr || x.data() == nullptr || next.data() == nullptr)
         return unexpected(BackendError::out_of_memory);
-    copy(on, b.data(), columns.data(), columns.size(), cudaMemcpyHostToDevice);
-    copy(on, x.data(), rows.data(), rows.size(), cudaMemcpyHostToDevice);
+    on.upload(b.data(), columns.data(), columns.size());
+    on.upload(x.data(), rows.data(), rows.size());
     const auto count = static_cast<uint32_t>(rows.size() / c.size);
     for (uint32_t link = 0; link < c.links && on.ok(); ++link) {
         ProductOut out;
@@ -42,7 +36,7 @@ Result<Done, BackendError> run(int device, const Challenge& c, std::span<const i
         multiply(on, 1, operand_of(x, count, c.size), operand_of(b, c.size, c.size), out);
         std::swap(x, next);
     }
-    copy(on, rows.data(), x.data(), rows.size(), cudaMemcpyDeviceToHost);
+    on.download(rows.data(), x.data(), rows.size());
     if (const auto error = on.take_error()) return unexpected(*error);
     return Done{};
 }

@@ -11,7 +11,10 @@
 
 #include <cuda_runtime.h>
 
+#include "core/assert.hpp"
+#include "cuda/call_graph.cuh"
 #include "cuda/cuda_backend.hpp"
+#include "cuda/staging.cuh"
 #include "training/backend.hpp"
 
 namespace trainyard::cuda {
@@ -53,12 +56,6 @@ private:
     size_t bytes_ = 0;
 };
 
-struct Launch {
-    dim3 grid;
-    uint32_t threads = 256;
-    size_t shared_bytes = 0;
-};
-
 /// After an error nothing more is launched; `take_error` tells it once, device errors for ever.
 class Context {
 public:
@@ -79,7 +76,11 @@ public:
     }
 
     [[nodiscard]] bool ok() const { return !error_; }
-    [[nodiscard]] cudaStream_t stream() const { return stream_; }
+    /// For what is not part of an operator; operators go through `launch` and `set_bytes`.
+    [[nodiscard]] cudaStream_t stream() const {
+        ASSERT(recording_ == nullptr);
+        return stream_;
+    }
     [[nodiscard]] uint32_t* nonfinite_flag() const {
         return reinterpret_cast<uint32_t*>(flag_.data());
     }
@@ -127,7 +128,7 @@ public:
     /// Opens an operator: its scratch memory may overwrite that of the operators before it.
     void begin() {
         check(cudaSetDevice(device_));
-        if (blocks_.size() > 1) {
+        if (blocks_.size() > 1 && recording_ == nullptr) {  // recorded launches name the old ones
             size_t total = 0;
             for (const DeviceMemory& block : blocks_) total += block.bytes();
             check(cudaStreamSynchronize(stream_));
@@ -148,9 +149,48 @@ public:
         return reinterpret_cast<T*>(at);
     }
 
+    /// Collects the launches of `body` in `graph` and carries them out as one.
+    template <class Body>
+    void record(CallGraph& graph, const Body& body) {
+        begin();
+        if (!ok()) return;
+        ASSERT(recording_ == nullptr);
+        recording_ = &graph;
+        graph.begin();
+        body();
+        recording_ = nullptr;
+        if (ok()) check(graph.launch(stream_));
+    }
+
+    void set_bytes(void* to, int value, size_t bytes) {
+        if (!ok()) return;
+        if (recording_ != nullptr) return recording_->add_memset(to, value, bytes);
+        check(cudaMemsetAsync(to, value, bytes, stream_));
+    }
+
+    /// The host's memory may change when this returns.
+    void upload(void* to, const void* from_host, size_t bytes) {
+        if (ok()) check(staging_.upload(to, from_host, bytes, stream()));
+    }
+    void download(void* to_host, const void* from, size_t bytes) {
+        if (ok()) check(staging_.download(to_host, from, bytes, stream()));
+    }
+    /// Complete after `wait`.
+    void fetch(void* to_host, const void* from, size_t bytes) {
+        if (!fetches_.fits(bytes)) return download(to_host, from, bytes);
+        if (ok()) check(fetches_.start(to_host, from, bytes, stream()));
+    }
+    void wait() {
+        if (ok()) check(cudaStreamSynchronize(stream()));
+        if (ok()) fetches_.finish();
+        fetches_.drop();
+    }
+
     template <class... Parameters, class... Arguments>
     void launch(const Launch& how, void (*kernel)(Parameters...), Arguments... arguments) {
         if (!ok() || how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
+        if (recording_ != nullptr)
+            return recording_->add(how, kernel, static_cast<Parameters>(arguments)...);
         cudaLaunchConfig_t config = {};
         config.gridDim = how.grid;
         config.blockDim = dim3(how.threads);
@@ -179,6 +219,9 @@ private:
 
     int device_;
     cudaStream_t stream_ = nullptr;
+    CallGraph* recording_ = nullptr;
+    Staging staging_;
+    Fetches fetches_;
     DeviceMemory flag_;
     std::vector<DeviceMemory> blocks_;  ///< of scratch memory
     std::map<void*, DeviceMemory> lent_;

@@ -487,8 +487,7 @@ void tables(Context& on, const OpCall& c) {
         return;
     }
     const Shape d = c.in_shape[0];
-    if (on.ok())
-        on.check(cudaMemsetAsync(c.out[0], 0, c.out_shape[0].count() * sizeof(float), on.stream()));
+    on.set_bytes(c.out[0], 0, c.out_shape[0].count() * sizeof(float));
     on.launch(per_element(d.cols), lookup_grad_kernel, c.out[0], c.in[0], c.words(1),
               c.in_shape[1].count(), size_t{d.cols});
 }

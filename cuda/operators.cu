@@ -225,10 +225,24 @@ __global__ void check_finite_kernel(const float* x, size_t count, uint32_t* flag
     if (i < count && is_nonfinite(x[i])) atomicOr(flag, 1U);
 }
 
+/// One thread: there is one number for each tensor.
+__global__ void clip_norm_kernel(float* out, const float* squares, size_t count, float limit,
+                                 const uint32_t* flag) {
+    float total = 0.0F;
+    for (size_t k = 0; k < count; ++k) total = add(total, squares[k]);
+    const float norm = root(total);
+    out[0] = norm;
+    if (*flag != 0 || is_nonfinite(norm))
+        out[1] = as_float(0x7fc00000);
+    else
+        out[1] = norm > limit ? divide(limit, norm) : 1.0F;
+}
+
 __global__ void adamw_kernel(AdamwTensors x, size_t count, AdamwScalars s, float wd) {
     const size_t i = thread_number();
-    if (i >= count) return;
-    const float g = mul(x.g[i], s.clip);
+    const float clip = x.clip != nullptr ? *x.clip : s.clip;
+    if (i >= count || is_nonfinite(clip)) return;
+    const float g = mul(x.g[i], clip);
     const float m = fused(s.b1, x.m[i], mul(s.o1, g));
     const float v = fused(s.b2, x.v[i], mul(mul(s.o2, g), g));
     const float d = add(root(mul(v, s.ic2)), s.eps);
@@ -240,8 +254,9 @@ __global__ void adamw_kernel(AdamwTensors x, size_t count, AdamwScalars s, float
 
 __global__ void sgd_kernel(AdamwTensors x, size_t count, SgdScalars s, float wd) {
     const size_t i = thread_number();
-    if (i >= count) return;
-    const float g = fused(wd, x.w[i], mul(x.g[i], s.clip));
+    const float clip = x.clip != nullptr ? *x.clip : s.clip;
+    if (i >= count || is_nonfinite(clip)) return;
+    const float g = fused(wd, x.w[i], mul(x.g[i], clip));
     const float m = fused(s.momentum, x.m[i], g);
     x.m[i] = m;
     x.w[i] = fused(-s.lr, m, x.w[i]);
@@ -276,8 +291,7 @@ void embedding_grad(Context& on, float* de, float* dpos, const uint32_t* tokens,
     const uint32_t count = s.b * s.t;
     auto* const first = on.take<uint32_t>(s.v);
     auto* const next = on.take<uint32_t>(count);
-    if (!on.ok()) return;
-    on.check(cudaMemsetAsync(first, 0xff, s.v * sizeof(uint32_t), on.stream()));
+    on.set_bytes(first, 0xff, s.v * sizeof(uint32_t));
     on.launch(per_element(count), first_uses_kernel, first, tokens, count);
     on.launch(per_element(count), next_uses_kernel, next, tokens, count);
     on.launch({dim3(s.v), kThreads}, table_grad_kernel, de, EmbeddingGrad{first, next, d, s.d});
@@ -342,6 +356,11 @@ void sum_squares(Context& on, float* out, const float* x, size_t count) {
 void check_finite(Context& on, const float* x, size_t count) {
     on.begin();
     on.launch(per_element(count), check_finite_kernel, x, count, on.nonfinite_flag());
+}
+
+void clip_norm(Context& on, float* out, const float* squares, size_t count, float limit) {
+    on.begin();
+    on.launch({dim3(1), 1}, clip_norm_kernel, out, squares, count, limit, on.nonfinite_flag());
 }
 
 void sgd(Context& on, const AdamwTensors& x, size_t count, const SgdScalars& s, float wd) {

@@ -28,6 +28,8 @@ void cross_entropy_grad(Context& on, float* dz, const float* z, const uint32_t* 
 void sum(Context& on, float* out, const float* x, size_t count);
 void sum_squares(Context& on, float* out, const float* x, size_t count);
 void check_finite(Context& on, const float* x, size_t count);
+void clip_norm(Context& on, float* out, const float* squares, size_t count, float limit);
+void tile_roots(Context& on, void* out, std::span<const training::TensorView> tensors);
 void sgd(Context& on, const training::AdamwTensors& x, size_t count, const training::SgdScalars& s,
          float wd);
 /// Products of any two values; each opens an operator of its own.

@@ -390,7 +390,7 @@ void launch_product(Context& on, uint32_t batch, Product p, void (*kernel)(Produ
     if (p.splits > 1) {
         p.partial = on.take<int32_t>(count);
         if (!on.ok()) return;
-        on.check(cudaMemsetAsync(p.partial, 0, count * sizeof(int32_t), on.stream()));
+        on.set_bytes(p.partial, 0, count * sizeof(int32_t));
     }
     on.check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   static_cast<int>(bytes)));

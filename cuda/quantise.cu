@@ -228,7 +228,7 @@ void quantise_tiles(Context& on, uint32_t batch, Tiles a) {
     a.amax.rows = with_rows ? a.amax.cols + cols : nullptr;
     a.flag = on.nonfinite_flag();
     if (!on.ok()) return;
-    on.check(cudaMemsetAsync(a.amax.cols, 0, (cols + rows) * sizeof(uint32_t), on.stream()));
+    on.set_bytes(a.amax.cols, 0, (cols + rows) * sizeof(uint32_t));
     on.launch({dim3(blocks_for(a.x.cols, kTileCols), blocks_for(a.x.rows, kRowsPerMaximum), batch),
                kThreads},
               maxima_kernel, a.x, a.amax);

@@ -31,10 +31,13 @@ public:
 
     Result<Bytes, EngineError> write(Backend& backend) {
         ModelState state = log_.first;
+        auto live = LiveState::load(backend, program_, state);
+        if (!live) return unexpected(live.error());
         collect(state, 0);
         for (uint32_t i = 0; i < log_.record.steps(); ++i) {
             collect_gradients(i);
-            auto next = advance(backend, state, i);
+            auto next = repeat_update(program_, *live, log_, i);
+            if (next) next = live->save();
             if (!next) return unexpected(next.error());
             collect(state, i + 1);
         }
@@ -42,16 +45,6 @@ public:
     }
 
 private:
-    Result<Done, EngineError> advance(Backend& backend, ModelState& state, uint32_t i) const {
-        const bool carried = log_.carried_over[i] != 0;
-        std::vector<Tensor> w, m, v;
-        if (carried) w = state.w, m = state.m, v = state.v;
-        auto done = update_with(program_, backend, state, log_.summed_gradients[i],
-                                log_.record.tuples[i].norm_bits);
-        if (carried) state.w = std::move(w), state.m = std::move(m), state.v = std::move(v);
-        return done;
-    }
-
     void collect(const ModelState& state, uint32_t i) {
         const bundle::StateTree tree = bundle::state_tree(program_, content_.states, i);
         const std::vector<Hash> leaves =

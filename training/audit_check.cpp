@@ -183,8 +183,9 @@ private:
                 auto unit = run_micro_batch(engine_, in_.data, in_.run_seed, draw.t, draw.j);
                 if (!unit) return unexpected(unit.error());
                 if (unit->nonfinite) find(AuditFinding::nonfinite, draw.t);
-                const Hash root = grad_root(unit->gradients, engine_.backend().pool());
-                units[k] = unit_leaf(draw.t, draw.j, {unit->loss_bits, root});
+                auto root = grad_root(engine_.backend(), unit->gradients);
+                if (!root) return unexpected(root.error());
+                units[k] = unit_leaf(draw.t, draw.j, {unit->loss_bits, *root});
                 engine_.recycle(std::move(unit->gradients));
             }
         }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -120,6 +121,20 @@ struct AdamwTensors {
     float* m = nullptr;
     float* v = nullptr;
     const float* g = nullptr;
+    /// The clip factor that `clip_norm` left in memory of the backend, instead of the scalars'.
+    const float* clip = nullptr;
+};
+
+/// A list of operators that is called again and again with other numbers and other memory.
+class Sequence {
+public:
+    Sequence() = default;
+    virtual ~Sequence() = default;
+    Sequence(const Sequence&) = delete;
+    Sequence& operator=(const Sequence&) = delete;
+    /// Calls `body`, which calls operators and nothing else of the backend. A device may carry them
+    /// out together once `body` has returned.
+    virtual void run(const std::function<void()>& body) { body(); }
 };
 
 /// Every pointer of an operator is memory of this backend from `allocate`, or any host memory where
@@ -143,9 +158,17 @@ public:
     virtual void release(void* memory) = 0;
     virtual void upload(void* to, const void* from_host, size_t bytes) = 0;
     virtual void download(void* to_host, const void* from, size_t bytes) = 0;  ///< waits
+    /// A download that is complete when `finish` has returned.
+    virtual void fetch(void* to_host, const void* from, size_t bytes) {
+        download(to_host, from, bytes);
+    }
     virtual void fill_zero(float* x, size_t count) = 0;
     /// Waits for all calls; the status since the previous `finish`, or the first error.
     [[nodiscard]] virtual Result<BackendStatus, BackendError> finish() = 0;
+    /// It must not outlive the backend.
+    [[nodiscard]] virtual std::unique_ptr<Sequence> make_sequence() {
+        return std::make_unique<Sequence>();
+    }
 
     /// x[n][i] = e[tokens[n]][i] + pos[n mod t][i]; tokens[n] < v was checked by the caller.
     virtual void embedding(float* x, const uint32_t* tokens, const float* e, const float* pos,
@@ -186,11 +209,20 @@ public:
     virtual void sum(float* out, const float* x, size_t count) = 0;
     virtual void sum_squares(float* out, const float* x, size_t count) = 0;
     virtual void check_finite(const float* x, size_t count) = 0;
-    /// One AdamW update of one tensor; wd is +0 for tensors without decay. In place on w, m, v.
+    /// out[0] = sqrt of the sum of `squares` in order; out[1] = what gradients of that norm are
+    /// multiplied with: limit / norm if it is larger than the limit, else 1. NaN if the norm is no
+    /// number or the flag is up.
+    virtual void clip_norm(float* out, const float* squares, size_t count, float limit) = 0;
+    /// One AdamW update of one tensor; wd is +0 for tensors without decay. In place on w, m, v,
+    /// which stay as they are if `tensors.clip` holds NaN; the same holds for sgd.
     virtual void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s,
                        float wd) = 0;
     /// One update of one tensor by SGD with momentum; v is left alone. In place on w and m.
     virtual void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) = 0;
+
+    /// For each tensor the 32 bytes of the root over its tile leaves: docs/spec/numerics.md,
+    /// section 16. `out` is memory of the backend, as the elements are.
+    virtual void tile_roots(void* out, std::span<const TensorView> tensors) = 0;
 
     /// Any operator without a function of its own above: operators.hpp.
     virtual void apply(const OpCall& call) = 0;

@@ -125,6 +125,12 @@ ModelState make_initial_state(const Program& program, const Hash& run_seed, Byte
     return state;
 }
 
+std::vector<Shape> parameter_shapes(const Program& program) {
+    std::vector<Shape> out;
+    for (const Parameter& p : program.parameters) out.push_back(p.shape);
+    return out;
+}
+
 bool state_fits(const Program& program, const ModelState& state) {
     const size_t count = program.parameters.size();
     if (state.w.size() != count || state.m.size() != count || state.v.size() != count) return false;
@@ -213,6 +219,16 @@ Result<MicroBatchResult, EngineError> run_micro_batch(Engine& engine, BytesView 
     auto batch = make_batch(program, data, batch_records(program, run_seed, t, j));
     if (!batch) return unexpected(batch.error());
     return engine.run_batch(*batch, philox_seed(run_seed), noise_step(program, t, j));
+}
+
+Result<TensorSet, EngineError> start_micro_batch(Engine& engine, BytesView data,
+                                                 const ModelState& state, uint32_t j,
+                                                 float* loss_sum) {
+    const Program& program = engine.program();
+    auto batch = make_batch(program, data, batch_records(program, state.run_seed, state.step, j));
+    if (!batch) return unexpected(batch.error());
+    return engine.start_batch(*batch, philox_seed(state.run_seed),
+                              noise_step(program, state.step, j), loss_sum);
 }
 
 }  // namespace trainyard::training

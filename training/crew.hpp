@@ -3,10 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <span>
 
 #include "core/bytes.hpp"
-#include "training/tensor.hpp"
 
 namespace trainyard::training {
 
@@ -18,10 +17,10 @@ public:
     [[nodiscard]] virtual uint32_t size() const = 0;
     /// The parts of all ranks, in order; all are as long as `mine`.
     [[nodiscard]] virtual Bytes gather(BytesView mine) = 0;
-    virtual void send_to_first(const Floats& x) = 0;
-    virtual void receive(Floats& x, uint32_t from) = 0;
+    virtual void send_to_first(std::span<const float> x) = 0;
+    virtual void receive(std::span<float> x, uint32_t from) = 0;
     /// The first one's elements, for all.
-    virtual void share(Floats& x) = 0;
+    virtual void share(std::span<float> x) = 0;
 };
 
 }  // namespace trainyard::training

@@ -13,12 +13,12 @@ namespace {
 
 constexpr uint32_t kNanBits = 0x7fc00000;
 
-EngineError from_backend(BackendError error) {
+}  // namespace
+
+EngineError engine_error(BackendError error) {
     return error == BackendError::out_of_memory ? EngineError::out_of_memory
                                                 : EngineError::device_failed;
 }
-
-}  // namespace
 
 std::string_view to_text(EngineError error) {
     switch (error) {
@@ -54,19 +54,9 @@ struct Engine::Impl {
         tokens = BackendMemory(backend, count_of(kTokensValue) * sizeof(uint32_t));
         targets = BackendMemory(backend, count_of(kTargetsValue) * sizeof(uint32_t));
         loss = BackendMemory(backend, sizeof(float));
-        bool ok = runner.ok() && tokens.ok() && targets.ok() && loss.ok();
         runner.bind(kTokensValue, tokens.data());
         runner.bind(kTargetsValue, targets.data());
-        if (backend.is_host()) return ok;  // weights and gradients are the tensors of the caller
-        for (size_t k = 0; ok && k < program.parameters.size(); ++k) {
-            const size_t bytes = program.parameters[k].shape.count() * sizeof(float);
-            weights.emplace_back(backend, bytes);
-            gradients.emplace_back(backend, bytes);
-            ok = weights.back().ok() && gradients.back().ok();
-            runner.bind(kFirstParameterValue + static_cast<uint32_t>(k), weights.back().data());
-            runner.bind(training.gradients[k], gradients.back().data());
-        }
-        return ok;
+        return runner.ok() && tokens.ok() && targets.ok() && loss.ok();
     }
 
     /// Memory of the constants and their values; false when there is no room.
@@ -123,37 +113,55 @@ struct Engine::Impl {
         return least;
     }
 
-    /// A set of gradients to write to, bound where the backend works in host memory.
-    std::vector<Tensor> take_gradients() {
-        std::vector<Tensor> out;
-        if (!spare.empty()) {
-            out = std::move(spare.back());
-            spare.pop_back();
-        } else {
-            for (const Parameter& p : program.parameters) out.push_back(Tensor::zeros(p.shape));
-        }
-        for (size_t k = 0; backend.is_host() && k < out.size(); ++k)
-            runner.bind(training.gradients[k], out[k].data.data());
+    TensorSet take_gradients() {
+        if (spare.empty()) return TensorSet(backend, shapes);
+        TensorSet out = std::move(spare.back());
+        spare.pop_back();
         return out;
     }
 
+    void sum_losses(float* to) {
+        backend.sum(to, runner.floats(training.losses), count_of(training.losses));
+    }
+
     /// sum(losses) / float(N).
-    float mean_loss() {
-        const size_t rows = training.graph.values[training.losses].shape.count();
-        backend.sum(loss.floats(), runner.floats(training.losses), rows);
-        float total = 0;
-        backend.download(&total, loss.data(), sizeof(float));
+    [[nodiscard]] float mean_loss(float sum) const {
         const FloatModeGuard mode;
-        return total / static_cast<float>(rows);
+        return sum / static_cast<float>(count_of(training.losses));
+    }
+
+    /// Waits; bits of the mean loss whose sum lies in `loss`, kNanBits if anything is Inf or NaN.
+    Result<uint32_t, EngineError> finish_losses() {
+        float sum = 0;
+        backend.fetch(&sum, loss.data(), sizeof sum);
+        auto status = backend.finish();
+        if (!status) return unexpected(engine_error(status.error()));
+        const float mean = mean_loss(sum);
+        return status->nonfinite || is_nonfinite(mean) ? kNanBits : bits_of(mean);
+    }
+
+    /// All operators of a micro-batch.
+    void run_all(const RunContext& context, const TensorSet& gradients, float* loss_sum) {
+        for (size_t k = 0; k < gradients.size(); ++k)
+            runner.bind(training.gradients[k], gradients.at(k));
+        sequence->run([&] {
+            runner.run(0, training.graph.nodes.size(), context);
+            sum_losses(loss_sum);
+            backend.check_finite(loss_sum, 1);
+            gradients.check_finite();
+        });
     }
 
     Program program;
     Backend& backend;
     TrainingGraph training;
     GraphRunner runner;
+    std::vector<Shape> shapes = parameter_shapes(program);
+    std::unique_ptr<Sequence> sequence = backend.make_sequence();
     BackendMemory tokens, targets, loss;
-    std::vector<BackendMemory> weights, gradients, constants;  ///< the first two of a device only
-    std::vector<std::vector<Tensor>> spare;
+    std::vector<BackendMemory> constants;
+    TensorSet weights;  ///< of `load_weights`
+    std::vector<TensorSet> spare;
 };
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -199,53 +207,54 @@ Result<Done, EngineError> Engine::load_weights(const std::vector<Tensor>& w) {
     for (size_t k = 0; k < w.size(); ++k)
         if (w[k].shape != parameters[k].shape || w[k].data.size() != w[k].shape.count())
             return unexpected(EngineError::wrong_shape);
-    for (size_t k = 0; k < w.size(); ++k) {
-        auto* data = const_cast<float*>(w[k].data.data());  // operators do not write to parameters
-        if (impl_->backend.is_host())
-            impl_->runner.bind(kFirstParameterValue + static_cast<uint32_t>(k), data);
-        else
-            impl_->backend.upload(impl_->weights[k].data(), data, w[k].data.size() * sizeof(float));
-    }
+    impl_->weights = TensorSet();  // its memory first: there may be no room for two
+    impl_->weights = TensorSet::of(impl_->backend, w);
+    if (!impl_->weights.ok()) return unexpected(EngineError::out_of_memory);
+    use_weights(impl_->weights);
     return Done{};
 }
 
-void Engine::recycle(std::vector<Tensor> gradients) {
+void Engine::use_weights(const TensorSet& w) {
+    for (size_t k = 0; k < w.size(); ++k)  // operators do not write to parameters
+        impl_->runner.bind(kFirstParameterValue + static_cast<uint32_t>(k), w.at(k));
+}
+
+Result<TensorSet, EngineError> Engine::take_gradients() {
+    TensorSet out = impl_->take_gradients();
+    if (!out.ok()) return unexpected(EngineError::out_of_memory);
+    return out;
+}
+
+void Engine::recycle(TensorSet gradients) {
     constexpr size_t kSpareMax = 8;
-    const auto& parameters = impl_->program.parameters;
-    if (gradients.size() != parameters.size() || impl_->spare.size() == kSpareMax) return;
-    for (size_t k = 0; k < gradients.size(); ++k)
-        if (gradients[k].shape != parameters[k].shape ||
-            gradients[k].data.size() != gradients[k].shape.count())
-            return;
-    impl_->spare.push_back(std::move(gradients));
+    if (gradients.fits(impl_->shapes) && impl_->spare.size() < kSpareMax)
+        impl_->spare.push_back(std::move(gradients));
+}
+
+Result<TensorSet, EngineError> Engine::start_batch(const Batch& batch, uint32_t seed,
+                                                   uint32_t step_word, float* loss_sum) {
+    auto uploaded = impl_->upload(batch);
+    if (!uploaded) return unexpected(uploaded.error());
+    auto gradients = take_gradients();
+    if (!gradients) return gradients;
+    const uint64_t rows =
+        impl_->count_of(impl_->training.losses) * uint64_t{impl_->program.run.micro_batches};
+    impl_->run_all({seed, step_word, 1.0F / static_cast<float>(rows)}, *gradients, loss_sum);
+    return gradients;
+}
+
+float Engine::mean_loss(float loss_sum) const {
+    return impl_->mean_loss(loss_sum);
 }
 
 Result<MicroBatchResult, EngineError> Engine::run_batch(const Batch& batch, uint32_t seed,
                                                         uint32_t step_word) {
-    auto uploaded = impl_->upload(batch);
-    if (!uploaded) return unexpected(uploaded.error());
-    const Program& program = impl_->program;
-    const uint64_t rows =
-        impl_->count_of(impl_->training.losses) * uint64_t{program.run.micro_batches};
-    const RunContext context{seed, step_word, 1.0F / static_cast<float>(rows)};
-    MicroBatchResult out;
-    out.gradients = impl_->take_gradients();
-    impl_->runner.run(0, impl_->training.graph.nodes.size(), context);
-    const float loss = impl_->mean_loss();
-    out.loss_bits = bits_of(loss);
-    for (size_t k = 0; k < program.parameters.size(); ++k) {
-        const float* g = impl_->runner.floats(impl_->training.gradients[k]);
-        Floats& to = out.gradients[k].data;
-        impl_->backend.check_finite(g, to.size());
-        if (g != to.data()) impl_->backend.download(to.data(), g, to.size() * sizeof(float));
-    }
-    auto status = impl_->backend.finish();
-    if (!status) return unexpected(from_backend(status.error()));
-    if (status->nonfinite || is_nonfinite(loss)) {
-        out.nonfinite = true;
-        out.loss_bits = kNanBits;
-        for (Tensor& g : out.gradients) g = Tensor::zeros(g.shape);
-    }
+    auto gradients = start_batch(batch, seed, step_word, impl_->loss.floats());
+    if (!gradients) return unexpected(gradients.error());
+    auto loss = impl_->finish_losses();
+    if (!loss) return unexpected(loss.error());
+    MicroBatchResult out{*loss, std::move(*gradients), *loss == kNanBits};
+    if (out.nonfinite) out.gradients.clear();
     return out;
 }
 
@@ -253,10 +262,8 @@ Result<uint32_t, EngineError> Engine::forward_loss(const Batch& batch) {
     auto uploaded = impl_->upload(batch);
     if (!uploaded) return unexpected(uploaded.error());
     impl_->runner.run(0, impl_->training.forward_nodes, {});
-    const float loss = impl_->mean_loss();
-    auto status = impl_->backend.finish();
-    if (!status) return unexpected(from_backend(status.error()));
-    return status->nonfinite || is_nonfinite(loss) ? kNanBits : bits_of(loss);
+    impl_->sum_losses(impl_->loss.floats());
+    return impl_->finish_losses();
 }
 
 Result<Tensor, EngineError> Engine::forward_logits(const Batch& batch) {
@@ -268,7 +275,7 @@ Result<Tensor, EngineError> Engine::forward_logits(const Batch& batch) {
     impl_->backend.download(z.data.data(), impl_->runner.floats(logits),
                             z.data.size() * sizeof(float));
     auto status = impl_->backend.finish();
-    if (!status) return unexpected(from_backend(status.error()));
+    if (!status) return unexpected(engine_error(status.error()));
     return z;
 }
 

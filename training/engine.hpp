@@ -13,6 +13,7 @@
 #include "training/plan.hpp"
 #include "training/program.hpp"
 #include "training/tensor.hpp"
+#include "training/tensor_set.hpp"
 
 namespace trainyard::training {
 
@@ -36,6 +37,7 @@ enum class EngineError {
     diverged,  ///< Inf or NaN: the program itself fails at this step
 };
 [[nodiscard]] std::string_view to_text(EngineError error);
+[[nodiscard]] EngineError engine_error(BackendError error);
 
 /// The Philox seed of a run: first four bytes of the run seed, little-endian.
 [[nodiscard]] uint32_t philox_seed(const Hash& run_seed);
@@ -52,6 +54,7 @@ enum class EngineError {
 [[nodiscard]] ModelState make_initial_state(const Program& program, const Hash& run_seed,
                                             BytesView data = {});
 [[nodiscard]] bool state_fits(const Program& program, const ModelState& state);
+[[nodiscard]] std::vector<Shape> parameter_shapes(const Program& program);
 
 /// Numbers of the records that micro-batch (t, j) trains on: docs/spec/training.md, section 4.
 [[nodiscard]] std::vector<uint64_t> batch_records(const Program& program, const Hash& run_seed,
@@ -68,8 +71,8 @@ struct Batch {
                                                     const std::vector<uint64_t>& records);
 
 struct MicroBatchResult {
-    uint32_t loss_bits = 0;         ///< 7fc00000 if nonfinite
-    std::vector<Tensor> gradients;  ///< in parameter order; all +0 if nonfinite
+    uint32_t loss_bits = 0;  ///< 7fc00000 if nonfinite
+    TensorSet gradients;     ///< in parameter order; all +0 if nonfinite
     bool nonfinite = false;
 };
 
@@ -95,11 +98,21 @@ public:
     /// stay in its place until the last of these calls.
     [[nodiscard]] Result<Done, EngineError> load_weights(const std::vector<Tensor>& w);
     Result<Done, EngineError> load_weights(std::vector<Tensor>&& w) = delete;
-    /// Forward and backward of one micro-batch with the loaded weights.
+    /// The same with weights where the backend computes, as `parameter_shapes` says.
+    void use_weights(const TensorSet& w);
+    /// Forward and backward of one micro-batch with these weights.
     [[nodiscard]] Result<MicroBatchResult, EngineError> run_batch(const Batch& batch, uint32_t seed,
                                                                   uint32_t step_word);
+    /// The same without waiting: leaves the sum of the losses at `loss_sum`, in memory of the
+    /// backend, and raises the backend's flag where a loss or a gradient is Inf or NaN.
+    [[nodiscard]] Result<TensorSet, EngineError> start_batch(const Batch& batch, uint32_t seed,
+                                                             uint32_t step_word, float* loss_sum);
+    /// What `start_batch` sums, divided by the number of losses.
+    [[nodiscard]] float mean_loss(float loss_sum) const;
+    /// Memory for one set of gradients, with anything in it. Error: out_of_memory.
+    [[nodiscard]] Result<TensorSet, EngineError> take_gradients();
     /// Gradients that nobody needs any more: a later micro-batch writes into their memory.
-    void recycle(std::vector<Tensor> gradients);
+    void recycle(TensorSet gradients);
     /// Forward only: the mean loss of a batch.
     [[nodiscard]] Result<uint32_t, EngineError> forward_loss(const Batch& batch);
     /// Forward only: input 0 of the loss; for text the logits, one row per position.
@@ -115,39 +128,22 @@ private:
 [[nodiscard]] Result<MicroBatchResult, EngineError> run_micro_batch(Engine& engine, BytesView data,
                                                                     const Hash& run_seed,
                                                                     uint64_t t, uint32_t j);
-
-/// Pairwise sum of a list by the fixed binary tree over its index: (0,1), (2,3), ...; an odd last
-/// one goes up unchanged. Adds gradients one at a time, keeping one partial sum per level.
-class TreeSum {
-public:
-    explicit TreeSum(Pool* pool = nullptr) : pool_(pool) {}
-    /// `level`: the item is the sum of 2^level list items, whose first number that divides.
-    void push(std::vector<Tensor> item, uint32_t level = 0);
-    [[nodiscard]] std::vector<Tensor> take();
-    /// An item that has been added and is only memory now; none if empty.
-    [[nodiscard]] std::vector<Tensor> take_spare();
-
-private:
-    struct Partial {
-        uint32_t level;
-        std::vector<Tensor> sum;
-    };
-    void add(std::vector<Tensor>& to, std::vector<Tensor> from);
-
-    Pool* pool_;
-    std::vector<Partial> partials_;
-    std::vector<std::vector<Tensor>> spare_;
-};
+/// The same for micro-batch j of the state's step, without waiting: Engine::start_batch.
+[[nodiscard]] Result<TensorSet, EngineError> start_micro_batch(Engine& engine, BytesView data,
+                                                               const ModelState& state, uint32_t j,
+                                                               float* loss_sum);
 
 struct UpdateResult {
     uint32_t norm_bits = 0;
     bool nonfinite = false;  ///< then the state is unchanged
 };
 
-/// One AdamW step with the summed gradients; step, cursor, p1 and p2 move on.
+class LiveState;
+
+/// One update with the summed gradients; step, cursor, p1 and p2 move on.
 [[nodiscard]] Result<UpdateResult, EngineError> apply_update(const Program& program,
-                                                             Backend& backend, ModelState& state,
-                                                             const std::vector<Tensor>& gradients);
+                                                             LiveState& state,
+                                                             const TensorSet& gradients);
 
 /// The scalars of the update that leads from step `t` to t + 1, and p1, p2 after it.
 struct UpdateScalars {
@@ -163,7 +159,7 @@ struct StepResult {
     uint32_t loss_bits = 0;                ///< tree sum of the losses / float(M)
     std::vector<uint32_t> unit_loss_bits;  ///< per micro-batch
     std::vector<Hash> unit_grad_roots;
-    std::vector<Tensor> gradients;  ///< summed, before the clip
+    TensorSet gradients;  ///< summed, before the clip
     Hash grad_root;
     uint32_t norm_bits = 0;
     bool nonfinite = false;
@@ -172,6 +168,9 @@ struct StepResult {
 /// A whole step on `state`: all micro-batches, sum, update. Error `diverged` leaves it unchanged.
 /// With a crew each process computes its part, and all reach the same state; the crew's size
 /// divides the micro-batches of a step, else the error is `wrong_shape`.
+[[nodiscard]] Result<StepResult, EngineError> run_step(Engine& engine, LiveState& state,
+                                                       BytesView data, Crew* crew = nullptr);
+/// The same for one step alone: a device is sent the state and sends it back.
 [[nodiscard]] Result<StepResult, EngineError> run_step(Engine& engine, ModelState& state,
                                                        BytesView data, Crew* crew = nullptr);
 

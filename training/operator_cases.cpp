@@ -174,6 +174,45 @@ OperatorCase sgd_case(size_t count, float clip, float decay) {
             }};
 }
 
+OperatorCase clip_case(uint32_t tensors, float square, float limit) {
+    constexpr size_t kCount = 70;
+    Values squares = make_values(28, tensors, 1.0F);
+    for (float& x : squares) x = x < 0.0F ? -x : x;
+    squares.back() = square;
+    return {text("clip_norm", {tensors}),
+            {std::move(squares), make_values(29, kCount, 1e-3F)},
+            {Values(2, 5.0F), make_values(30, kCount, 0.1F), make_values(31, kCount, 1e-3F),
+             Values(kCount, 1e-6F), make_values(32, kCount, 0.1F), make_values(33, kCount, 1e-3F)},
+            [=](Backend& on, Pointers in, Pointers out) {
+                on.clip_norm(out[0], in[0], tensors, limit);
+                const float* const clip = out[0] + 1;
+                const AdamwScalars adamw{1e-3F, 7.0F, 0.9F, 0.99F, 0.1F, 0.01F, 1.7F, 8.3F, 1e-8F};
+                on.adamw({out[1], out[2], out[3], in[1], clip}, kCount, adamw, 0.1F);
+                on.sgd({out[4], out[5], nullptr, in[1], clip}, kCount, {1e-2F, 7.0F, 0.9F}, 0.1F);
+            }};
+}
+
+OperatorCase tile_roots_case() {
+    const std::vector<Shape> shapes{Shape::vector(1),          Shape::vector(1024),
+                                    Shape::matrix(33, 70),     Shape::matrix(64, 96),
+                                    Shape::vector(3077),       Shape::matrix(1, 31),
+                                    Shape::vector(514 * 1024), Shape::matrix(95, 36)};
+    size_t count = 0;
+    for (const Shape& s : shapes) count += s.count();
+    return {"tile_roots",
+            {make_values(34, count, 1.0F)},
+            {Values(shapes.size() * 8, 5.0F)},
+            [=](Backend& on, Pointers in, Pointers out) {
+                std::vector<TensorView> tensors;
+                const float* at = in[0];
+                for (const Shape& s : shapes) {
+                    tensors.emplace_back(at, s);
+                    at += s.count();
+                }
+                on.tile_roots(out[0], tensors);
+            }};
+}
+
 OperatorCase general_case(const GeneralCase& c) {
     OperatorCase out{c.name, c.inputs, {}, {}};
     for (size_t i = 0; i < c.call.outputs; ++i)
@@ -227,6 +266,9 @@ std::vector<OperatorCase> operator_cases() {
     out.push_back(adamw_case(33, 0.37F, 0.0F));
     out.push_back(sgd_case(515, 1.0F, 0.1F));
     out.push_back(sgd_case(33, 0.37F, 0.0F));
+    out.push_back(clip_case(1, 0.25F, 1.0F));
+    out.push_back(clip_case(37, 9.0F, 1.5F));
+    out.push_back(tile_roots_case());
     for (const GeneralCase& c : general_cases()) out.push_back(general_case(c));
     return out;
 }
@@ -305,23 +347,29 @@ Result<Done, std::string> check_case(Backend& backend, const OperatorCase& c) {
 
 namespace {
 
-/// True if `call` on a tensor of `count` values with `last` at its end raises the flag once.
+/// True if an operator on values with `last` at their end raises the flag once.
 Result<bool, BackendError> raises_flag(Backend& on, float last, bool product) {
     constexpr uint32_t kCount = 70;
     Values x = make_values(26, kCount, 1.0F);
     x.back() = last;
     Tensors tensors(on);
-    if (!tensors.add(x) || !tensors.add(x) || !tensors.add({0.0F}))
+    if (!tensors.add(x) || !tensors.add(x) || !tensors.add({0.0F}) || !tensors.add({4.0F}) ||
+        !tensors.add({0.0F, 0.0F}) || !tensors.add({1.0F}) || !tensors.add({0.0F}))
         return unexpected(BackendError::out_of_memory);
     float* const* const p = tensors.pointers().data();
     if (product)
         on.linear(p[2], p[0], p[1], {1, kCount, 1});
     else
         on.check_finite(p[0], kCount);
+    on.clip_norm(p[4], p[3], 1, 10.0F);  // of another norm: the flag alone stops the update
+    on.sgd({p[5], p[6], nullptr, p[3], p[4] + 1}, 1, {0.5F, 1.0F, 0.0F}, 0.0F);
+    float factor = 0, weight = 0;
+    on.fetch(&factor, p[4] + 1, sizeof factor);
+    on.fetch(&weight, p[5], sizeof weight);
     const auto first = on.finish();
     const auto second = on.finish();
     if (!first || !second) return unexpected(BackendError::device_failed);
-    return first->nonfinite && !second->nonfinite;
+    return first->nonfinite && !second->nonfinite && is_nonfinite(factor) && weight == 1.0F;
 }
 
 }  // namespace

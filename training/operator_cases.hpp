@@ -39,6 +39,11 @@ struct OperatorCase {
 [[nodiscard]] OperatorCase sums_case(size_t count);
 [[nodiscard]] OperatorCase adamw_case(size_t count, float clip, float decay);
 [[nodiscard]] OperatorCase sgd_case(size_t count, float clip, float decay);
+/// The clip factor of this many tensors, the last with the sum of squares `square`, and updates by
+/// it.
+[[nodiscard]] OperatorCase clip_case(uint32_t tensors, float square, float limit);
+/// Vectors and matrices of one tile and of many, whole and not.
+[[nodiscard]] OperatorCase tile_roots_case();
 [[nodiscard]] OperatorCase general_case(const GeneralCase& c);
 
 /// Odd shapes of every operator: borders of tiles, warps and chunks. About a second of one core of

@@ -2,38 +2,12 @@
 // Runs the nodes of one graph on one backend, with the graph's own arena.
 #pragma once
 
-#include <memory>
-#include <utility>
 #include <vector>
 
 #include "training/engine.hpp"
 #include "training/graph.hpp"
 
 namespace trainyard::training {
-
-/// Memory of a backend, released with its owner. The backend must outlive it.
-class BackendMemory {
-public:
-    BackendMemory() = default;
-    BackendMemory(Backend& backend, size_t bytes)
-        : backend_(&backend), data_(backend.allocate(bytes)) {}
-    BackendMemory(BackendMemory&& other) noexcept { swap(other); }
-    BackendMemory& operator=(BackendMemory&& other) noexcept { return swap(other), *this; }
-    ~BackendMemory() {
-        if (data_ != nullptr) backend_->release(data_);
-    }
-    [[nodiscard]] bool ok() const { return data_ != nullptr; }
-    [[nodiscard]] void* data() const { return data_; }
-    [[nodiscard]] float* floats() const { return static_cast<float*>(data_); }
-
-private:
-    void swap(BackendMemory& other) {
-        std::swap(backend_, other.backend_);
-        std::swap(data_, other.data_);
-    }
-    Backend* backend_ = nullptr;
-    void* data_ = nullptr;
-};
 
 struct RunContext {
     uint32_t seed = 0;

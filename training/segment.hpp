@@ -121,16 +121,21 @@ enum class Fault : uint8_t {
 struct SegmentOptions {
     uint32_t steps = 0;
     Fault fault = Fault::none;
-    std::function<void(const ModelState&, const StepResult&)> on_step;  ///< may be empty
+    /// Gets the steps done so far in the run; may be empty.
+    std::function<void(uint64_t, const StepResult&)> on_step;
     /// State root of the first state where it is known: the last of the segment before.
     std::optional<Hash> first_root = std::nullopt;
 };
 
-/// Trains `steps` steps from `state`, which moves to S_last. Error `diverged`: see state.step.
+/// Trains `steps` steps from `state`, which moves to S_last. After an error only its counters are
+/// of use; `diverged`: see state.step.
 [[nodiscard]] Result<SegmentLog, EngineError> run_segment(Engine& engine, ModelState& state,
                                                           BytesView data,
                                                           const SegmentOptions& options);
 
+/// Step i of the log once more, by its update alone; the counters move on.
+[[nodiscard]] Result<Done, EngineError> repeat_update(const Program& program, LiveState& state,
+                                                      const SegmentLog& log, size_t i);
 /// S_t of a segment, by elementwise updates alone. Precondition: first <= t <= first + n.
 [[nodiscard]] Result<ModelState, EngineError> regenerate_state(const Program& program,
                                                                Backend& backend,

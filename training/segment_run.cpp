@@ -18,45 +18,54 @@ void record_step(SegmentRecord& record, uint32_t t, const StepResult& step) {
 }
 
 /// Adds what is committed of the state after `steps()` steps of the segment's `n`.
-void record_state(SegmentRecord& record, const ModelState& state, const Hash& id, uint32_t n,
-                  Pool* pool) {
-    if (record.steps() == n)
-        record.states.last = state_root(state, id, pool);
-    else if (record.steps() > 0)
-        record.states.weights_inside.push_back(weights_root(state, id, pool));
+Result<Done, EngineError> record_state(SegmentRecord& record, const LiveState& state,
+                                       const Hash& id, uint32_t n) {
+    const bool inside = record.steps() > 0 && record.steps() < n;
+    auto root = inside ? weights_root(state, id) : state_root(state, id);
+    if (!root) return unexpected(root.error());
+    if (inside)
+        record.states.weights_inside.push_back(*root);
     else
-        record.states.first = state_root(state, id, pool);
+        (record.steps() == 0 ? record.states.first : record.states.last) = *root;
+    return Done{};
 }
 
 /// What a provider that skips a step makes up: the step before with other low bits.
-StepResult make_up(const StepResult& before, bool zero) {
-    StepResult out = before;
+StepResult make_up(const StepResult& before) {
+    StepResult out;
+    out.unit_loss_bits = before.unit_loss_bits;
+    out.unit_grad_roots = before.unit_grad_roots;
+    out.loss_bits = before.loss_bits ^ 1U;
+    out.grad_root = before.grad_root;
+    out.norm_bits = before.norm_bits;
     for (uint32_t& bits : out.unit_loss_bits) bits ^= 1U;
     for (Hash& root : out.unit_grad_roots) root = sha256(root.bytes);
-    out.loss_bits ^= 1U;
-    if (zero)
-        for (Tensor& g : out.gradients) g = Tensor::zeros(g.shape);
     return out;
 }
 
-/// A step that was not computed; only tests and the labelled fault mode come here.
-Result<StepResult, EngineError> fake_step(Engine& engine, ModelState& state,
-                                          const StepResult& before, Fault fault) {
-    const Program& program = engine.program();
-    StepResult out = make_up(before, fault == Fault::zero_gradients);
+/// A step that was not computed; only tests and the labelled fault mode come here. `gradients` are
+/// those of the step before.
+Result<StepResult, EngineError> fake_step(Engine& engine, LiveState& state,
+                                          const StepResult& before,
+                                          const std::vector<Tensor>& gradients, Fault fault) {
+    StepResult out = make_up(before);
+    auto used = engine.take_gradients();
+    if (!used) return unexpected(used.error());
+    if (fault == Fault::zero_gradients)
+        used->clear();
+    else
+        used->upload(gradients);
+    out.gradients = std::move(*used);
     if (fault == Fault::skip_steps) {
-        const UpdateScalars scalars =
-            update_scalars(program, state.step, state.p1_bits, state.p2_bits, out.norm_bits);
-        state.p1_bits = scalars.p1_bits;
-        state.p2_bits = scalars.p2_bits;
-        state.step += 1;
-        state.cursor += uint64_t{program.run.micro_batches} * program.run.sequences;
+        advance_counters(engine.program(), state.host());
         return out;
     }
-    auto update = apply_update(program, engine.backend(), state, out.gradients);
+    auto update = apply_update(engine.program(), state, out.gradients);
     if (!update) return unexpected(update.error());
     out.norm_bits = update->norm_bits;
-    out.grad_root = grad_root(out.gradients, engine.backend().pool());
+    auto root = grad_root(engine.backend(), out.gradients);
+    if (!root) return unexpected(root.error());
+    out.grad_root = *root;
     return out;
 }
 
@@ -66,35 +75,50 @@ bool is_faked(Fault fault, uint32_t i) {
 
 }  // namespace
 
+Result<Done, EngineError> repeat_update(const Program& program, LiveState& state,
+                                        const SegmentLog& log, size_t i) {
+    if (log.carried_over[i] != 0) {
+        advance_counters(program, state.host());
+        return Done{};
+    }
+    const TensorSet gradients = TensorSet::of(state.backend(), log.summed_gradients[i]);
+    return update_with(program, state, gradients, log.record.tuples[i].norm_bits);
+}
+
 Result<SegmentLog, EngineError> run_segment(Engine& engine, ModelState& state, BytesView data,
                                             const SegmentOptions& options) {
     const Hash id = program_id(engine.program());
     if (options.steps == 0 || state.step + options.steps > engine.program().run.steps)
         return unexpected(EngineError::wrong_shape);
+    auto live = LiveState::load(engine.backend(), engine.program(), state);
+    if (!live) return unexpected(live.error());
     SegmentLog log;
     log.first = state;
     log.record.first_step = static_cast<uint32_t>(state.step);
-    if (options.first_root)
+    if (options.first_root) {
         log.record.states.first = *options.first_root;
-    else
-        record_state(log.record, state, id, options.steps, engine.backend().pool());
+    } else {
+        auto done = record_state(log.record, *live, id, options.steps);
+        if (!done) return unexpected(done.error());
+    }
     StepResult last;
     for (uint32_t i = 0; i < options.steps; ++i) {
         const auto t = static_cast<uint32_t>(state.step);
         const bool faked = is_faked(options.fault, i);
-        auto step =
-            faked ? fake_step(engine, state, last, options.fault) : run_step(engine, state, data);
+        auto step = faked
+                        ? fake_step(engine, *live, last, log.summed_gradients.back(), options.fault)
+                        : run_step(engine, *live, data);
         if (!step) return unexpected(step.error());
         last = std::move(*step);
         record_step(log.record, t, last);
-        record_state(log.record, state, id, options.steps, engine.backend().pool());
+        auto done = record_state(log.record, *live, id, options.steps);
+        if (!done) return unexpected(done.error());
         log.carried_over.push_back(faked && options.fault == Fault::skip_steps ? 1 : 0);
-        if (options.on_step) options.on_step(state, last);
-        if (options.fault == Fault::none)
-            log.summed_gradients.push_back(std::move(last.gradients));
-        else  // a faulty step is made of the one before
-            log.summed_gradients.push_back(last.gradients);
+        if (options.on_step) options.on_step(state.step, last);
+        log.summed_gradients.push_back(last.gradients.to_host());
+        engine.recycle(std::move(last.gradients));
     }
+    if (auto saved = live->save(); !saved) return unexpected(saved.error());
     return log;
 }
 
@@ -103,18 +127,13 @@ Result<ModelState, EngineError> regenerate_state(const Program& program, Backend
     if (t < log.record.first_step || t - log.record.first_step > log.record.steps())
         return unexpected(EngineError::wrong_shape);
     ModelState state = log.first;
+    auto live = LiveState::load(backend, program, state);
+    if (!live) return unexpected(live.error());
     for (size_t i = 0; state.step < t; ++i) {
-        const uint32_t norm_bits = log.record.tuples[i].norm_bits;
-        if (log.carried_over[i] != 0) {
-            auto w = state.w, m = state.m, v = state.v;
-            auto done = update_with(program, backend, state, log.summed_gradients[i], norm_bits);
-            if (!done) return unexpected(done.error());
-            state.w = std::move(w), state.m = std::move(m), state.v = std::move(v);
-            continue;
-        }
-        auto done = update_with(program, backend, state, log.summed_gradients[i], norm_bits);
+        auto done = repeat_update(program, *live, log, i);
         if (!done) return unexpected(done.error());
     }
+    if (auto saved = live->save(); !saved) return unexpected(saved.error());
     return state;
 }
 
@@ -125,14 +144,18 @@ Result<ReplayResult, EngineError> replay_segment(Engine& engine, BytesView data,
         return unexpected(EngineError::wrong_shape);
     SegmentRecord record;
     record.first_step = static_cast<uint32_t>(first.step);
-    record_state(record, first, id, steps, engine.backend().pool());
+    auto live = LiveState::load(engine.backend(), engine.program(), first);
+    if (!live) return unexpected(live.error());
+    if (auto done = record_state(record, *live, id, steps); !done) return unexpected(done.error());
     for (uint32_t i = 0; i < steps; ++i) {
-        auto step = run_step(engine, first, data);
+        auto step = run_step(engine, *live, data);
         if (!step) return unexpected(step.error());
         record_step(record, record.first_step + i, *step);
         engine.recycle(std::move(step->gradients));
-        record_state(record, first, id, steps, engine.backend().pool());
+        auto done = record_state(record, *live, id, steps);
+        if (!done) return unexpected(done.error());
     }
+    if (auto saved = live->save(); !saved) return unexpected(saved.error());
     const SegmentClaim claim = claim_of(record);
     return ReplayResult{claim.last_root, claim.steps_root, replay_digest(record)};
 }

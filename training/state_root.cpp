@@ -27,12 +27,12 @@ uint32_t tiles_across(Shape shape) {
 }
 
 /// Copies tile `index` to 1,024 zeroed elements; `to` need not be aligned.
-void copy_tile(uint8_t* to, const Tensor& tensor, uint32_t index) {
+void copy_tile(uint8_t* to, const TensorView& tensor, uint32_t index) {
     const Shape& s = tensor.shape;
     if (s.rank == 1) {
         const size_t from = size_t{index} * kTileElements;
         const size_t n = std::min<size_t>(kTileElements, s.cols - from);
-        std::memcpy(to, tensor.data.data() + from, n * sizeof(float));
+        std::memcpy(to, tensor.data + from, n * sizeof(float));
         return;
     }
     const uint32_t row0 = index / tiles_across(s) * kTileSide;
@@ -41,7 +41,7 @@ void copy_tile(uint8_t* to, const Tensor& tensor, uint32_t index) {
     const uint32_t cols = std::min(kTileSide, s.cols - col0);
     for (uint32_t r = 0; r < rows; ++r)
         std::memcpy(to + size_t{r} * kTileSide * sizeof(float),
-                    tensor.data.data() + size_t{row0 + r} * s.cols + col0, cols * sizeof(float));
+                    tensor.data + size_t{row0 + r} * s.cols + col0, cols * sizeof(float));
 }
 
 /// True if tile `index` leaves elements of its 1,024 as they were.
@@ -55,7 +55,7 @@ bool is_partial(const Shape& s, uint32_t index) {
 /// Tiles of one tensor after the other, where they lie; those at the edges are copied and padded.
 class TileList {
 public:
-    void add(const Tensor& tensor) {
+    void add(const TensorView& tensor) {
         const uint32_t count = tile_count(tensor.shape);
         for (uint32_t i = 0; i < count; ++i) tiles_.push_back(rows_of(tensor, i));
         ends_.push_back(tiles_.size());
@@ -70,7 +70,7 @@ public:
     }
 
 private:
-    [[nodiscard]] cpu::TileRows rows_of(const Tensor& tensor, uint32_t index) {
+    [[nodiscard]] cpu::TileRows rows_of(const TensorView& tensor, uint32_t index) {
         const Shape& s = tensor.shape;
         if (is_partial(s, index)) {
             auto& copy = padded_.emplace_back();
@@ -78,7 +78,7 @@ private:
             return {copy.data(), kTileSide * sizeof(float)};
         }
         const auto at = [&tensor](size_t element) {
-            return reinterpret_cast<const uint8_t*>(tensor.data.data() + element);
+            return reinterpret_cast<const uint8_t*>(tensor.data + element);
         };
         if (s.rank == 1) return {at(size_t{index} * kTileElements), kTileSide * sizeof(float)};
         const size_t row = index / tiles_across(s) * kTileSide;
@@ -91,23 +91,46 @@ private:
     std::deque<std::array<uint8_t, kTileBytes>> padded_;
 };
 
+/// Roots over the tiles of each tensor become its leaf.
+std::vector<Hash> to_leaves(std::span<const TensorView> tensors, std::vector<Hash> roots) {
+    for (size_t k = 0; k < tensors.size(); ++k) roots[k] = tensor_leaf(tensors[k].shape, roots[k]);
+    return roots;
+}
+
 std::vector<Hash> leaves_of(const std::vector<const std::vector<Tensor>*>& groups, Pool* pool) {
-    TileList tiles;
-    std::vector<Shape> shapes;
-    for (const auto* group : groups)
-        for (const Tensor& tensor : *group) {
-            tiles.add(tensor);
-            shapes.push_back(tensor.shape);
-        }
-    std::vector<Hash> out(shapes.size());
-    tiles.hash(pool, [&](size_t k, std::vector<Hash> leaves) {
-        out[k] = tensor_leaf(shapes[k], hash_root(std::move(leaves)));
-    });
-    return out;
+    std::vector<TensorView> tensors;
+    for (const auto* group : groups) tensors.insert(tensors.end(), group->begin(), group->end());
+    std::vector<Hash> roots(tensors.size());
+    tile_roots(roots.data(), tensors, pool);
+    return to_leaves(tensors, std::move(roots));
+}
+
+/// The same where a backend computes.
+Result<std::vector<Hash>, EngineError> leaves_of(Backend& backend,
+                                                 const std::vector<const TensorSet*>& groups) {
+    std::vector<TensorView> tensors;
+    for (const TensorSet* group : groups)
+        tensors.insert(tensors.end(), group->views().begin(), group->views().end());
+    std::vector<Hash> roots(tensors.size());
+    const BackendMemory memory(backend, roots.size() * sizeof(Hash));
+    if (!memory.ok()) return unexpected(EngineError::out_of_memory);
+    backend.tile_roots(memory.data(), tensors);
+    backend.fetch(roots.data(), memory.data(), roots.size() * sizeof(Hash));
+    if (auto done = backend.finish(); !done) return unexpected(engine_error(done.error()));
+    return to_leaves(tensors, std::move(roots));
 }
 
 Hash scalar_leaf_of(const ModelState& s, const Hash& program) {
     return scalar_leaf({s.step, s.p1_bits, s.p2_bits, s.cursor, s.run_seed, program});
+}
+
+Result<Hash, EngineError> root_of(const LiveState& state,
+                                  const std::vector<const TensorSet*>& groups,
+                                  const Hash& program) {
+    auto leaves = leaves_of(state.backend(), groups);
+    if (!leaves) return unexpected(leaves.error());
+    leaves->push_back(scalar_leaf_of(state.host(), program));
+    return merkle::root(std::move(*leaves));
 }
 
 }  // namespace
@@ -149,8 +172,28 @@ Hash tensor_leaf(const Tensor& tensor) {
     return tensor_leaf(tensor.shape, hash_root(tile_leaves(tensor)));
 }
 
+void tile_roots(Hash* out, std::span<const TensorView> tensors, Pool* pool) {
+    TileList tiles;
+    for (const TensorView& tensor : tensors) tiles.add(tensor);
+    tiles.hash(
+        pool, [out](size_t k, std::vector<Hash> leaves) { out[k] = hash_root(std::move(leaves)); });
+}
+
+Hash grad_root(const std::vector<Shape>& shapes, const std::vector<Hash>& tile_roots) {
+    std::vector<Hash> leaves;
+    for (size_t k = 0; k < shapes.size(); ++k)
+        leaves.push_back(tensor_leaf(shapes[k], tile_roots[k]));
+    return merkle::root(std::move(leaves));
+}
+
 Hash grad_root(const std::vector<Tensor>& gradients, Pool* pool) {
     return merkle::root(leaves_of({&gradients}, pool));
+}
+
+Result<Hash, EngineError> grad_root(Backend& backend, const TensorSet& gradients) {
+    auto leaves = leaves_of(backend, {&gradients});
+    if (!leaves) return unexpected(leaves.error());
+    return merkle::root(std::move(*leaves));
 }
 
 Hash scalar_leaf(const ScalarLeaf& s) {
@@ -182,6 +225,14 @@ std::vector<Hash> weights_leaves(const ModelState& state, const Hash& program, P
 
 Hash weights_root(const ModelState& state, const Hash& program, Pool* pool) {
     return merkle::root(weights_leaves(state, program, pool));
+}
+
+Result<Hash, EngineError> state_root(const LiveState& state, const Hash& program) {
+    return root_of(state, {&state.w(), &state.m(), &state.v()}, program);
+}
+
+Result<Hash, EngineError> weights_root(const LiveState& state, const Hash& program) {
+    return root_of(state, {&state.w()}, program);
 }
 
 }  // namespace trainyard::training

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "core/bytes.hpp"
 #include "core/result.hpp"
 #include "training/engine.hpp"
+#include "training/live_state.hpp"
 #include "training/pool.hpp"
 
 namespace trainyard::training {
@@ -27,9 +29,15 @@ inline constexpr size_t kTileBytes = 4096;
 [[nodiscard]] Hash tensor_leaf(Shape shape, const Hash& tile_root);
 [[nodiscard]] Hash tensor_leaf(const Tensor& tensor);
 
-/// Merkle root over the leaves of gradient tensors in parameter order.
+/// Roots over the tile leaves of tensors on the host.
 /// This and the roots of states share their tiles among the threads of `pool`, where there is one.
+void tile_roots(Hash* out, std::span<const TensorView> tensors, Pool* pool = nullptr);
+
+/// Merkle root over the leaves of gradient tensors in parameter order.
+[[nodiscard]] Hash grad_root(const std::vector<Shape>& shapes, const std::vector<Hash>& tile_roots);
 [[nodiscard]] Hash grad_root(const std::vector<Tensor>& gradients, Pool* pool = nullptr);
+/// The same where a backend computes; waits for it.
+[[nodiscard]] Result<Hash, EngineError> grad_root(Backend& backend, const TensorSet& gradients);
 
 /// SHA-256(03 | step u64 | p1 u32 | p2 u32 | cursor u64 | run seed 32 | program id 32).
 struct ScalarLeaf {
@@ -45,11 +53,14 @@ struct ScalarLeaf {
 [[nodiscard]] std::vector<Hash> state_leaves(const ModelState& state, const Hash& program,
                                              Pool* pool = nullptr);
 [[nodiscard]] Hash state_root(const ModelState& state, const Hash& program, Pool* pool = nullptr);
+/// The same where a backend computes; waits for it.
+[[nodiscard]] Result<Hash, EngineError> state_root(const LiveState& state, const Hash& program);
 
 /// What stands for a state inside a segment. Leaves in order: w of every parameter, scalars.
 [[nodiscard]] std::vector<Hash> weights_leaves(const ModelState& state, const Hash& program,
                                                Pool* pool = nullptr);
 [[nodiscard]] Hash weights_root(const ModelState& state, const Hash& program, Pool* pool = nullptr);
+[[nodiscard]] Result<Hash, EngineError> weights_root(const LiveState& state, const Hash& program);
 
 /// A whole state as bytes: docs/spec/training.md, section 7. Bounded by the program; strict.
 enum class StateError {

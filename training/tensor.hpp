@@ -37,6 +37,15 @@ struct Tensor {
     bool operator==(const Tensor&) const = delete;  ///< compare bits, see same_bits
 };
 
+/// Elements somewhere else.
+struct TensorView {
+    const float* data = nullptr;
+    Shape shape;
+
+    TensorView(const float* elements, Shape s) : data(elements), shape(s) {}
+    TensorView(const Tensor& tensor) : data(tensor.data.data()), shape(tensor.shape) {}
+};
+
 /// True if shapes and all bit patterns agree; +0 and -0 differ.
 [[nodiscard]] bool same_bits(const Tensor& a, const Tensor& b);
 

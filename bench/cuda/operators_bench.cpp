@@ -3,7 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include "cuda/cuda_backend.hpp"
-#include "training/engine.hpp"
+#include "training/live_state.hpp"
 #include "training/operator_cases.hpp"
 
 namespace {
@@ -178,8 +178,32 @@ void adamw(benchmark::State& state) {
 }
 BENCHMARK(adamw)->Name("cuda::adamw/count=16777216")->UseRealTime();
 
-/// A whole step of the template gpt, state and gradients travelling to the host and back. Heads of
-/// 64 columns, one micro-batch; bench/cuda/torch_step.py has the same shapes.
+/// Tile leaves and trees of a state of 1.5 GB.
+void tile_roots(benchmark::State& state) {
+    const auto backend = backend_or_skip(state);
+    if (backend == nullptr) return;
+    constexpr size_t kTensors = 160;
+    const training::Shape shape = training::Shape::matrix(768, 3072);
+    const training::TensorSet set(*backend, std::vector(kTensors, shape));
+    const training::BackendMemory roots(*backend, kTensors * sizeof(Hash));
+    if (!set.ok() || !roots.ok()) return state.SkipWithError("the device has too little memory");
+    for (auto _ : state) {
+        backend->tile_roots(roots.data(), set.views());
+        if (!backend->finish()) state.SkipWithError("the device failed");
+    }
+    const auto bytes = static_cast<double>(kTensors * shape.count() * sizeof(float));
+    state.counters["GB/s"] = benchmark::Counter(
+        1e-9 * bytes * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+    state.counters["macs"] = 0;
+    state.counters["bytes"] = bytes;
+}
+BENCHMARK(tile_roots)
+    ->Name("cuda::tile_roots/tensors=160/rows=768/cols=3072")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+/// A whole step of the template gpt, with everything on the device. Heads of 64 columns, one
+/// micro-batch; bench/cuda/torch_step.py has the same shapes.
 void step(benchmark::State& state) {
     const auto backend = backend_or_skip(state);
     if (backend == nullptr) return;
@@ -200,8 +224,13 @@ void step(benchmark::State& state) {
                           : unexpected(training::EngineError::bad_program);
     if (!engine) return state.SkipWithError("the program does not fit");
     training::ModelState model = training::make_initial_state(*program, Hash{});
-    for (auto _ : state)
-        if (!training::run_step(*engine, model, data)) state.SkipWithError("the step failed");
+    auto live = training::LiveState::load(*backend, *program, model);
+    if (!live) return state.SkipWithError("the state does not fit");
+    for (auto _ : state) {
+        auto result = training::run_step(*engine, *live, data);
+        if (!result) return state.SkipWithError("the step failed");
+        engine->recycle(std::move(result->gradients));
+    }
     state.counters["tokens/s"] =
         benchmark::Counter(static_cast<double>(state.iterations()) * options.micro_batches *
                                options.sequences * options.sequence,

@@ -86,7 +86,7 @@ public:
         gradients_ = std::move(result->gradients);
     }
     void hash_gradients() {
-        if (grad_root(gradients_, backend_->pool()) == Hash{}) std::abort();
+        if (*grad_root(*backend_, gradients_) == Hash{}) std::abort();
     }
     void hash_weights() {
         if (weights_root(state_, Hash{}, backend_->pool()) == Hash{}) std::abort();
@@ -105,7 +105,7 @@ private:
     Bytes text_;
     std::unique_ptr<Engine> engine_;
     ModelState state_;
-    std::vector<Tensor> gradients_;
+    TensorSet gradients_;
 };
 
 void compare_steps() {

@@ -25,7 +25,7 @@
 #include "training/image_sample.hpp"
 #include "training/plan.hpp"
 #include "training/report.hpp"
-#include "training/runner.hpp"
+#include "training/live_state.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::node::cli {
@@ -147,7 +147,10 @@ private:
         seed_ = *seed;
         const auto path = choose_path(args_.cpu_path);
         if (!path) return unexpected(path.error());
-        backend_ = backend_for(program_, {args_.threads, !args_.no_cuda, *path});
+        verify::BackendOptions options{args_.threads, !args_.no_cuda};
+        options.path = *path;
+        options.first_device = crew_ ? crew_->rank() : 0;
+        backend_ = backend_for(program_, options);
         forget_self_test();
         return make_plan({program_.run.micro_batches / processes, args_.threads, saves(),
                           backend_->operand_memory()});
@@ -238,9 +241,11 @@ private:
         out_.say("training on " + backend_->name() +
                  (crew_ ? " in " + std::to_string(crew_->size()) + " processes" : "") +
                  ", memory " + std::to_string(forecast_ / kMiB) + " MiB" + recompute_text());
+        auto state = training::LiveState::load(*backend_, program_, run_.state);
+        if (!state) return unexpected(std::string(training::to_text(state.error())));
         TrainReport report(out_, plan_, program_.run.steps);
         while (run_.state.step < program_.run.steps) {
-            auto step = training::run_step(*engine_, run_.state, data_, crew_.get());
+            auto step = training::run_step(*engine_, *state, data_, crew_.get());
             if (!step)
                 return unexpected(std::string(training::to_text(step.error())) + " at step " +
                                   std::to_string(run_.state.step));
@@ -249,14 +254,21 @@ private:
             run_.loss_bits.push_back(loss_bits);
             if (!is_first()) continue;
             report.on_step(static_cast<uint32_t>(run_.state.step), loss_bits);
-            if (auto saved = save(); !saved) return saved;
+            if (auto saved = save(*state); !saved) return saved;
         }
         report.end();
+        return to_host(*state);
+    }
+
+    static Result<Done, std::string> to_host(training::LiveState& state) {
+        if (auto saved = state.save(); !saved)
+            return unexpected(std::string(training::to_text(saved.error())));
         return Done{};
     }
 
-    Result<Done, std::string> save() const {
+    Result<Done, std::string> save(training::LiveState& state) const {
         if (!saves() || run_.state.step % args_.checkpoint_every != 0) return Done{};
+        if (auto brought = to_host(state); !brought) return brought;
         if (auto made = wallet::make_folder(args_.out); !made) return unexpected(made.error().text);
         auto written =
             wallet::write_file(checkpoint_path(), training::encode_checkpoint(run_, id_));

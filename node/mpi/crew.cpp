@@ -46,19 +46,19 @@ public:
         MPI_Allgather(mine.data(), bytes, MPI_BYTE, all.data(), bytes, MPI_BYTE, MPI_COMM_WORLD);
         return all;
     }
-    void send_to_first(const training::Floats& x) override {
-        in_pieces(x.size(), [&x](size_t at, int count) {
+    void send_to_first(std::span<const float> x) override {
+        in_pieces(x.size(), [x](size_t at, int count) {
             MPI_Send(x.data() + at, count, MPI_FLOAT, 0, 0, MPI_COMM_WORLD);
         });
     }
-    void receive(training::Floats& x, uint32_t from) override {
-        in_pieces(x.size(), [&x, from](size_t at, int count) {
+    void receive(std::span<float> x, uint32_t from) override {
+        in_pieces(x.size(), [x, from](size_t at, int count) {
             MPI_Recv(x.data() + at, count, MPI_FLOAT, static_cast<int>(from), 0, MPI_COMM_WORLD,
                      MPI_STATUS_IGNORE);
         });
     }
-    void share(training::Floats& x) override {
-        in_pieces(x.size(), [&x](size_t at, int count) {
+    void share(std::span<float> x) override {
+        in_pieces(x.size(), [x](size_t at, int count) {
             MPI_Bcast(x.data() + at, count, MPI_FLOAT, 0, MPI_COMM_WORLD);
         });
     }

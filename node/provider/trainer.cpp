@@ -27,10 +27,9 @@ struct Trainer::Shared {
         run.fault = options.fault;
         run.first_root = first_root;
         if (report)
-            run.on_step = [&](const training::ModelState& now, const training::StepResult& step) {
-                folder.log_loss(static_cast<uint32_t>(now.step - 1), step.loss_bits);
-                if (options.on_step)
-                    options.on_step({static_cast<uint32_t>(now.step), step.loss_bits});
+            run.on_step = [&](uint64_t done, const training::StepResult& step) {
+                folder.log_loss(static_cast<uint32_t>(done - 1), step.loss_bits);
+                if (options.on_step) options.on_step({static_cast<uint32_t>(done), step.loss_bits});
             };
         auto log = training::run_segment(engine, state, options.data, run);
         if (!log)

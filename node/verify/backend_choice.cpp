@@ -51,10 +51,14 @@ BackendChoice choose_among(const std::vector<BackendMaker>& candidates) {
 BackendChoice choose_backend(const BackendOptions& options) {
     std::vector<BackendMaker> candidates;
     const bool any = options.path == training::CpuPath::best;
-    if (options.allow_cuda && any)
-        for (const auto& device : cuda::cuda_devices())
+    if (options.allow_cuda && any) {
+        const auto devices = cuda::cuda_devices();
+        for (size_t i = 0; i < devices.size(); ++i)
             candidates.emplace_back(
-                [index = device.index] { return cuda::make_cuda_backend(index); });
+                [index = devices[(options.first_device + i) % devices.size()].index] {
+                    return cuda::make_cuda_backend(index);
+                });
+    }
     for (const training::CpuPath path : training::kCpuPaths)
         if ((any || path == options.path) && training::cpu_has(path))
             candidates.emplace_back([path, threads = options.threads] {

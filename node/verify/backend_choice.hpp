@@ -16,6 +16,7 @@ struct BackendOptions {
     unsigned threads = 1;  ///< of the CPU path
     bool allow_cuda = true;
     training::CpuPath path = training::CpuPath::best;  ///< any other: it alone, and no device
+    uint32_t first_device = 0;  ///< tried first, modulo their number; then those after it
 };
 
 using BackendMaker = std::function<std::unique_ptr<training::Backend>()>;

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "training/engine.hpp"
+#include "training/live_state.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::tests {
@@ -43,18 +43,23 @@ inline training::Program make_run(const RunSize& size) {
     return std::move(program).value();
 }
 
-/// The state root after `steps` steps from the initial state.
+/// The state root after `steps` steps from the initial state, which only `backend` sees in between.
 inline Hash state_root_on(const training::Program& program, training::Backend& backend,
-                          const Bytes& data, uint32_t steps) {
+                          const Bytes& data, uint32_t steps, training::Crew* crew = nullptr) {
     auto engine = training::Engine::make(program, backend, data);
     EXPECT_TRUE(engine);
     training::ModelState state = training::make_initial_state(program, Hash{}, data);
+    auto live = training::LiveState::load(backend, program, state);
+    EXPECT_TRUE(live);
     for (uint32_t i = 0; i < steps; ++i) {
-        const auto step = training::run_step(*engine, state, data);
+        auto step = training::run_step(*engine, *live, data, crew);
         EXPECT_TRUE(step) << training::to_text(step.error());
         if (!step) break;
+        engine->recycle(std::move(step->gradients));
     }
-    return training::state_root(state, training::program_id(program));
+    const auto root = training::state_root(*live, training::program_id(program));
+    EXPECT_TRUE(root);
+    return *root;
 }
 
 inline Hash state_root_after(const training::Program& program, training::Backend& backend,

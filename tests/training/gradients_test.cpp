@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 #include <set>
+#include <span>
 
 #include "tests/training/fixture.hpp"
 #include "training/builder.hpp"
@@ -64,7 +65,7 @@ void expect_gradients(const char* name, const Build& build) {
         return double{as_float(*engine->forward_loss(*batch))};
     };
     for (size_t k = 0; k < w.size(); ++k) {
-        const auto& g = result->gradients[k].data;
+        const std::span<const float> g(result->gradients.at(k), result->gradients.count(k));
         float largest = 0;
         for (const float x : g) largest = std::max(largest, std::fabs(x));
         ASSERT_GT(largest, 0.0F) << program.parameters[k].name;

@@ -31,7 +31,7 @@ struct Keeper {
         record.first_step = skip;
         states.push_back(state);
         for (uint32_t i = 1; i <= steps; ++i) {
-            const auto step = run_step(engine, state, text);
+            auto step = run_step(engine, state, text);
             EXPECT_TRUE(step.has_value());
             std::vector<Unit> units;
             for (size_t j = 0; j < step->unit_loss_bits.size(); ++j)
@@ -39,7 +39,7 @@ struct Keeper {
             record.tuples.push_back({units_root(skip + i - 1, units), step->grad_root,
                                      step->norm_bits, step->loss_bits, 0});
             record.units.push_back(units);
-            gradients.push_back(step->gradients);
+            gradients.push_back(step->gradients.to_host());
             if (change) change(i, state);
             states.push_back(state);
         }

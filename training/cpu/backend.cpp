@@ -13,6 +13,7 @@
 #include "training/numerics/reduce.hpp"
 #include "training/reference/backend.hpp"
 #include "training/reference/ops.hpp"
+#include "training/state_root.hpp"
 
 namespace trainyard::training::cpu {
 
@@ -333,11 +334,22 @@ void CpuBackend::check_finite(const float* x, size_t count) {
     nonfinite_ = nonfinite_ || found;
 }
 
-void CpuBackend::adamw(const AdamwTensors& t, size_t count, const AdamwScalars& s, float wd) {
+void CpuBackend::clip_norm(float* out, const float* squares, size_t count, float limit) {
+    const FloatModeGuard mode;
+    reference::clip_norm(out, squares, count, limit, nonfinite_);
+}
+
+void CpuBackend::adamw(const AdamwTensors& t, size_t count, const AdamwScalars& scalars, float wd) {
+    AdamwScalars s = scalars;
+    if (!reference::take_clip(s, t.clip)) return;
     const AdamwArgs args{s.lr, s.clip, s.b1, s.b2, s.o1, s.o2, s.ic1, s.ic2, s.eps, wd};
     ranges(count, kElementsPerTask, [&](size_t first, size_t last) {
         k_.adamw(t.w + first, t.m + first, t.v + first, t.g + first, last - first, args);
     });
+}
+
+void CpuBackend::tile_roots(void* out, std::span<const TensorView> tensors) {
+    training::tile_roots(static_cast<Hash*>(out), tensors, &pool_);
 }
 
 }  // namespace trainyard::training::cpu

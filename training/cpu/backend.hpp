@@ -58,7 +58,9 @@ public:
     void sum_squares(float* out, const float* x, size_t count) override;
     void check_finite(const float* x, size_t count) override;
     void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s, float wd) override;
+    void clip_norm(float* out, const float* squares, size_t count, float limit) override;
     void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) override;
+    void tile_roots(void* out, std::span<const TensorView> tensors) override;
     void apply(const OpCall& call) override;
 
     /// Products whose sums were wrong and which were computed again since the start.

@@ -101,8 +101,10 @@ void CpuBackend::linear_grad_x(const OpCall& c) {
 }
 
 void CpuBackend::sgd(const AdamwTensors& t, size_t count, const SgdScalars& s, float wd) {
+    SgdScalars clipped = s;
+    if (!reference::take_clip(clipped, t.clip)) return;
     ranges(count, kElementsPerTask, [&](size_t first, size_t last) {
-        reference::sgd({t.w + first, t.m + first, nullptr, t.g + first}, last - first, s, wd);
+        reference::sgd({t.w + first, t.m + first, nullptr, t.g + first}, last - first, clipped, wd);
     });
 }
 

@@ -12,6 +12,7 @@
 #include "training/reference/operators.hpp"
 #include "training/reference/ops.hpp"
 #include "training/reference/products.hpp"
+#include "training/state_root.hpp"
 
 namespace trainyard::training::reference {
 
@@ -115,15 +116,24 @@ void ReferenceBackend::sum_squares(float* out, const float* x, size_t count) {
 void ReferenceBackend::check_finite(const float* x, size_t count) {
     nonfinite_ |= reference::has_nonfinite(x, count);
 }
+void ReferenceBackend::clip_norm(float* out, const float* squares, size_t count, float limit) {
+    const FloatModeGuard mode;
+    reference::clip_norm(out, squares, count, limit, nonfinite_);
+}
 void ReferenceBackend::adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s,
                              float wd) {
     const FloatModeGuard mode;
-    reference::adamw(tensors, count, s, wd);
+    AdamwScalars clipped = s;
+    if (take_clip(clipped, tensors.clip)) reference::adamw(tensors, count, clipped, wd);
 }
 void ReferenceBackend::sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s,
                            float wd) {
     const FloatModeGuard mode;
-    reference::sgd(tensors, count, s, wd);
+    SgdScalars clipped = s;
+    if (take_clip(clipped, tensors.clip)) reference::sgd(tensors, count, clipped, wd);
+}
+void ReferenceBackend::tile_roots(void* out, std::span<const TensorView> tensors) {
+    training::tile_roots(static_cast<Hash*>(out), tensors);
 }
 void ReferenceBackend::apply(const OpCall& call) {
     const FloatModeGuard mode;

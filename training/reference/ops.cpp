@@ -138,6 +138,17 @@ void sgd(const AdamwTensors& x, size_t count, const SgdScalars& s, float wd) {
     }
 }
 
+void clip_norm(float* out, const float* squares, size_t count, float limit, bool stop) {
+    float total = 0.0F;
+    for (size_t k = 0; k < count; ++k) total = total + squares[k];
+    const float norm = std::sqrt(total);
+    out[0] = norm;
+    if (stop || is_nonfinite(norm))
+        out[1] = as_float(0x7fc00000);
+    else
+        out[1] = norm > limit ? limit / norm : 1.0F;
+}
+
 bool has_nonfinite(const float* x, size_t count) {
     bool found = false;
     for (size_t i = 0; i < count; ++i) found |= is_nonfinite(x[i]);

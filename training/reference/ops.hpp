@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "training/backend.hpp"
+#include "training/numerics/functions.hpp"
 
 namespace trainyard::training::reference {
 
@@ -32,6 +33,16 @@ void cross_entropy_grad(float* dz, const float* z, const uint32_t* targets, Matr
                         float inv_n);
 void adamw(const AdamwTensors& x, size_t count, const AdamwScalars& s, float wd);
 void sgd(const AdamwTensors& x, size_t count, const SgdScalars& s, float wd);
+/// `stop`: a flag was raised before.
+void clip_norm(float* out, const float* squares, size_t count, float limit, bool stop);
+/// False if the factor at `clip` says that nothing is to be updated; takes it over where there is
+/// one.
+template <class Scalars>
+[[nodiscard]] bool take_clip(Scalars& s, const float* clip) {
+    if (clip == nullptr) return true;
+    s.clip = *clip;
+    return !is_nonfinite(s.clip);
+}
 bool has_nonfinite(const float* x, size_t count);
 
 }  // namespace trainyard::training::reference

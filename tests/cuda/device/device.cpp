@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "cuda/cuda_backend.hpp"
+#include "tests/training/image_programs.hpp"
 #include "training/operator_cases.hpp"
+#include "training/segment.hpp"
 #include "training/self_test.hpp"
 #include "training_run.hpp"
 
@@ -94,6 +96,43 @@ TEST_F(Device, trains_the_demo_for_two_hundred_steps_to_the_state_root_of_the_cp
     const auto cpu = training::make_cpu_backend({training::CpuPath::best, 8});
     EXPECT_EQ(tests::state_root_after(program, *backend, 200),
               tests::state_root_after(program, *cpu, 200));
+}
+
+TEST_F(Device, trains_models_of_images_to_the_state_root_of_the_cpu) {
+    const auto cpu = training::make_cpu_backend({training::CpuPath::best, 8});
+    const Bytes data = training::shapes_data();
+    for (const training::Program& program : training::image_programs())
+        EXPECT_EQ(tests::state_root_on(program, *backend, data, 20),
+                  tests::state_root_on(program, *cpu, data, 20));
+}
+
+TEST_F(Device, hashes_a_large_state_as_the_cpu_does) {
+    const auto program = tests::make_run({.layers = 6, .width = 512, .heads = 8, .sequence = 64});
+    training::ModelState state =
+        training::make_initial_state(program, Hash{}, tests::make_text(tests::kTextBytes));
+    const auto live = training::LiveState::load(*backend, program, state);
+    ASSERT_TRUE(live);
+    for (int i = 0; i < 3; ++i) {
+        const auto root = training::state_root(*live, Hash{});
+        ASSERT_TRUE(root);
+        EXPECT_EQ(*root, training::state_root(state, Hash{}));
+    }
+}
+
+TEST_F(Device, logs_a_segment_with_the_record_of_the_cpu) {
+    const auto program = tests::make_run({.width = 128, .heads = 4, .sequence = 128, .steps = 6});
+    const Bytes data = tests::make_text(tests::kTextBytes);
+    const auto cpu = training::make_cpu_backend({training::CpuPath::best, 8});
+    const auto record_on = [&](training::Backend& on) {
+        auto engine = training::Engine::make(program, on, data);
+        EXPECT_TRUE(engine);
+        training::ModelState state = training::make_initial_state(program, Hash{}, data);
+        const auto log =
+            training::run_segment(*engine, state, data, {6, training::Fault::none, {}});
+        EXPECT_TRUE(log);
+        return training::encode_record(log->record);
+    };
+    EXPECT_EQ(record_on(*backend), record_on(*cpu));
 }
 
 TEST_F(Device, reports_memory_that_runs_out) {

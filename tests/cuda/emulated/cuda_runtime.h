@@ -7,6 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
 
 #include "machine.hpp"
 
@@ -15,6 +20,7 @@
 #define __host__
 #define __device__
 #define __shared__
+#define __constant__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
@@ -72,17 +78,19 @@ inline int __float2int_rn(float x) {
     if (x < -2147483648.0F) return INT32_MIN;
     return static_cast<int>(std::nearbyint(x));
 }
+inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned by) {
+    return static_cast<unsigned>((uint64_t{high} << 32 | low) >> by % 32);
+}
+/// Byte i of the result is the one of (high, low) that nibble i of `order` names.
+inline unsigned __byte_perm(unsigned low, unsigned high, unsigned order) {
+    const uint64_t bytes = uint64_t{high} << 32 | low;
+    unsigned out = 0;
+    for (unsigned i = 0; i < 4; ++i)
+        out |= static_cast<unsigned>(bytes >> 8 * (order >> 4 * i & 7) & 0xff) << 8 * i;
+    return out;
+}
 inline unsigned __umulhi(unsigned a, unsigned b) {
     return static_cast<unsigned>(uint64_t{a} * b >> 32);
-}
-
-/// Byte n of the result is the byte that nibble n of `selector` names: 0 to 3 of a, 4 to 7 of b.
-inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector) {
-    const uint64_t both = uint64_t{b} << 32 | a;
-    unsigned out = 0;
-    for (unsigned n = 0; n < 4; ++n)
-        out |= static_cast<unsigned>(both >> (selector >> 4 * n & 7) * 8 & 0xff) << 8 * n;
-    return out;
 }
 
 inline void __syncthreads() {
@@ -148,7 +156,9 @@ enum cudaError_t {
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 constexpr unsigned cudaStreamNonBlocking = 1;
+constexpr unsigned cudaEventDisableTiming = 2;
 using cudaStream_t = int*;
+using cudaEvent_t = int*;
 
 struct cudaDeviceProp {
     char name[64] = "emulated";
@@ -199,6 +209,29 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     return cudaSuccess;
 }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+    ++emulated::traffic().waits;
+    return cudaSuccess;
+}
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+    *event = new int(0);
+    return cudaSuccess;
+}
+inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    delete event;
+    return cudaSuccess;
+}
+inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
+    return cudaSuccess;
+}
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) {
+    return cudaSuccess;
+}
+inline cudaError_t cudaMallocHost(void** memory, size_t bytes) {
+    *memory = ::operator new(bytes);
+    return cudaSuccess;
+}
+inline cudaError_t cudaFreeHost(void* memory) {
+    ::operator delete(memory);
     return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** memory, size_t bytes) {
@@ -214,10 +247,11 @@ inline cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream
     std::memset(to, value, bytes);
     return cudaSuccess;
 }
-inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                                    cudaStream_t) {
     const emulated::DeviceAccess access;
     if (bytes > 0) std::memcpy(to, from, bytes);
+    (kind == cudaMemcpyHostToDevice ? emulated::traffic().up : emulated::traffic().down) += bytes;
     return cudaSuccess;
 }
 
@@ -244,15 +278,156 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel*) {
     return cudaSuccess;
 }
 
+namespace emulated {
+[[nodiscard]] inline bool is_launch(const Index& grid, const Index& block, size_t shared_bytes) {
+    return block.x <= 1024 && grid.x <= INT32_MAX && grid.y <= 65535 && grid.z <= 65535 &&
+           shared_bytes <= emulated::shared_bytes_max();
+}
+
+/// A kernel without its type, as graphs take it: `bind` copies arguments of its parameters' types.
+using Bind = std::function<std::function<void()>(void** arguments)>;
+[[nodiscard]] inline std::map<void*, Bind>& known_kernels() {
+    static std::map<void*, Bind> all;
+    return all;
+}
+template <class... Parameters>
+void know_kernel(void (*kernel)(Parameters...)) {
+    known_kernels().try_emplace(reinterpret_cast<void*>(kernel), [kernel](void** arguments) {
+        std::tuple<Parameters...> copies;
+        std::apply([&](auto&... copy) { (std::memcpy(&copy, *arguments++, sizeof copy), ...); },
+                   copies);
+        return std::function<void()>([kernel, copies] { std::apply(kernel, copies); });
+    });
+}
+/// Empty for a kernel that was never launched by itself.
+[[nodiscard]] inline std::function<void()> bind_kernel(void* kernel, void** arguments) {
+    const auto found = known_kernels().find(kernel);
+    return found == known_kernels().end() ? nullptr : found->second(arguments);
+}
+}  // namespace emulated
+
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(Parameters...),
                                Arguments... arguments) {
     if (emulated::faults().launches_fail) return cudaErrorLaunchFailure;
-    const bool fits = how->blockDim.x <= 1024 && how->gridDim.x <= INT32_MAX &&
-                      how->gridDim.y <= 65535 && how->gridDim.z <= 65535 &&
-                      how->dynamicSmemBytes <= emulated::shared_bytes_max();
-    if (!fits) return cudaErrorInvalidConfiguration;
+    if (!emulated::is_launch(how->gridDim, how->blockDim, how->dynamicSmemBytes))
+        return cudaErrorInvalidConfiguration;
+    emulated::know_kernel(kernel);
     emulated::run({how->gridDim, how->blockDim.x, how->dynamicSmemBytes},
                   [&] { kernel(Parameters(arguments)...); });
+    return cudaSuccess;
+}
+
+// Graphs of one chain: what is launched are copies of the nodes' parameters at that time.
+
+struct cudaKernelNodeParams {
+    void* func = nullptr;
+    dim3 gridDim, blockDim;
+    unsigned sharedMemBytes = 0;
+    void** kernelParams = nullptr;
+    void** extra = nullptr;
+};
+struct cudaMemsetParams {
+    void* dst;
+    size_t pitch;
+    unsigned value, elementSize;
+    size_t width, height;
+};
+
+namespace emulated {
+struct Node {
+    void* func = nullptr;  ///< nullptr: a memset
+    size_t number = 0;
+    std::function<cudaError_t()> run;
+};
+struct Graph {
+    std::vector<std::unique_ptr<Node>> nodes;
+};
+struct Executable {
+    std::vector<Node> nodes;
+};
+inline std::function<cudaError_t()> action_of(const cudaKernelNodeParams& p) {
+    const auto thread = bind_kernel(p.func, p.kernelParams);
+    const Shape shape{p.gridDim, p.blockDim.x, p.sharedMemBytes};
+    const bool fits = is_launch(p.gridDim, p.blockDim, p.sharedMemBytes);
+    return [=] {
+        if (!fits || !thread) return cudaErrorInvalidConfiguration;
+        emulated::run(shape, thread);
+        return cudaSuccess;
+    };
+}
+inline std::function<cudaError_t()> action_of(const cudaMemsetParams& p) {
+    return [p] {
+        if (p.elementSize != 1 || p.height != 1 || p.width == 0) return cudaErrorInvalidValue;
+        return cudaMemsetAsync(p.dst, static_cast<int>(p.value), p.width, nullptr);
+    };
+}
+template <class Params>
+cudaError_t add_node(Node** out, Graph* graph, Node* const* before, size_t count, void* func,
+                     const Params& params) {
+    const bool is_chain =
+        graph->nodes.empty() ? count == 0 : count == 1 && *before == graph->nodes.back().get();
+    if (!is_chain) return cudaErrorInvalidValue;
+    graph->nodes.push_back(
+        std::make_unique<Node>(Node{func, graph->nodes.size(), action_of(params)}));
+    *out = graph->nodes.back().get();
+    return cudaSuccess;
+}
+template <class Params>
+cudaError_t set_node(Executable* executable, const Node* node, void* func, const Params& params) {
+    Node& to = executable->nodes.at(node->number);
+    if (to.func != func) return cudaErrorInvalidValue;
+    to.run = action_of(params);
+    return cudaSuccess;
+}
+}  // namespace emulated
+using cudaGraph_t = emulated::Graph*;
+using cudaGraphNode_t = emulated::Node*;
+using cudaGraphExec_t = emulated::Executable*;
+
+inline cudaError_t cudaGraphCreate(cudaGraph_t* graph, unsigned) {
+    *graph = new emulated::Graph;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    delete graph;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                          const cudaGraphNode_t* before, size_t count,
+                                          const cudaKernelNodeParams* params) {
+    return emulated::add_node(node, graph, before, count, params->func, *params);
+}
+inline cudaError_t cudaGraphAddMemsetNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                          const cudaGraphNode_t* before, size_t count,
+                                          const cudaMemsetParams* params) {
+    return emulated::add_node(node, graph, before, count, nullptr, *params);
+}
+inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
+                                        unsigned long long) {
+    *executable = new emulated::Executable;
+    for (const auto& node : graph->nodes) (*executable)->nodes.push_back(*node);
+    ++emulated::traffic().graphs;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+    delete executable;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t executable,
+                                                    cudaGraphNode_t node,
+                                                    const cudaKernelNodeParams* params) {
+    return emulated::set_node(executable, node, params->func, *params);
+}
+inline cudaError_t cudaGraphExecMemsetNodeSetParams(cudaGraphExec_t executable,
+                                                    cudaGraphNode_t node,
+                                                    const cudaMemsetParams* params) {
+    return emulated::set_node(executable, node, nullptr, *params);
+}
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+    if (emulated::faults().launches_fail) return cudaErrorLaunchFailure;
+    ++emulated::traffic().graph_launches;
+    for (const emulated::Node& node : executable->nodes)
+        if (const cudaError_t result = node.run(); result != cudaSuccess) return result;
     return cudaSuccess;
 }

@@ -73,6 +73,7 @@ struct Machine {
     Faults faults;
     std::map<void*, size_t> memory;
     size_t in_use = 0, allocations = 0;
+    Traffic traffic;
     std::byte* base = nullptr;  ///< of all device memory
     size_t used = 0;            ///< addresses given away; they start anew when nothing is in use
     std::vector<std::unique_ptr<Fiber>> fibers;
@@ -229,6 +230,9 @@ bool is_hopper() {
 }
 size_t allocations() {
     return machine().allocations;
+}
+Traffic& traffic() {
+    return machine().traffic;
 }
 size_t bytes_in_use() {
     return machine().in_use;

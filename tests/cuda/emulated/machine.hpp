@@ -31,6 +31,13 @@ void set_faults(const Faults& faults);
 void set_hopper(bool is_hopper);
 [[nodiscard]] bool is_hopper();
 [[nodiscard]] size_t bytes_in_use();
+/// What the host asked of the device so far.
+struct Traffic {
+    size_t up = 0, down = 0;  ///< bytes copied
+    size_t waits = 0;         ///< for a stream
+    size_t graphs = 0, graph_launches = 0;
+};
+[[nodiscard]] Traffic& traffic();
 [[nodiscard]] size_t allocations();  ///< so far
 
 /// Device memory, filled with bytes that no result contains by chance; a write behind its end

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// A list of launches that the device carries out as one graph; of a list that ran before only what
+// differs is sent.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include <cuda_runtime.h>
+
+namespace trainyard::cuda {
+
+struct Launch {
+    dim3 grid;
+    uint32_t threads = 256;
+    size_t shared_bytes = 0;
+};
+
+/// The calls between `begin` and `launch`, in order. Each time they are compared with those of the
+/// time before: other arguments change their node of the graph, other kernels or launch shapes
+/// build it anew.
+class CallGraph {
+public:
+    CallGraph() = default;
+    CallGraph(const CallGraph&) = delete;
+    CallGraph& operator=(const CallGraph&) = delete;
+    /// Precondition: what was launched has ended.
+    ~CallGraph() { destroy(); }
+
+    void begin() { at_ = 0; }
+
+    template <class... Parameters>
+    void add(const Launch& how, void (*kernel)(Parameters...), const Parameters&... arguments) {
+        now_.kernel = reinterpret_cast<void*>(kernel);
+        now_.how = how;
+        now_.arguments.clear();
+        now_.sizes.clear();
+        (append(&arguments, sizeof arguments), ...);
+        place();
+    }
+    void add_memset(void* to, int value, size_t bytes) {
+        if (bytes == 0) return;
+        cudaMemsetParams params = {};
+        params.dst = to;
+        params.value = static_cast<unsigned>(value) & 0xffU;
+        params.elementSize = 1;
+        params.width = bytes;
+        params.height = 1;
+        now_.kernel = nullptr;
+        now_.how = {};
+        now_.arguments.clear();
+        now_.sizes.clear();
+        append(&params, sizeof params);
+        place();
+    }
+
+    cudaError_t launch(cudaStream_t stream) {
+        if (at_ != calls_.size()) cut();
+        if (calls_.empty()) return cudaSuccess;
+        const cudaError_t ready = executable_ == nullptr ? build() : send_changes();
+        return ready == cudaSuccess ? cudaGraphLaunch(executable_, stream) : ready;
+    }
+
+private:
+    struct Call {
+        void* kernel = nullptr;  ///< nullptr: sets memory
+        Launch how;
+        std::vector<std::byte> arguments;  ///< one behind the other
+        std::vector<size_t> sizes;
+        cudaGraphNode_t node = nullptr;
+        bool changed = false;
+
+        [[nodiscard]] bool is_like(const Call& other) const {
+            return kernel == other.kernel && how.grid.x == other.how.grid.x &&
+                   how.grid.y == other.how.grid.y && how.grid.z == other.how.grid.z &&
+                   how.threads == other.how.threads && how.shared_bytes == other.how.shared_bytes &&
+                   sizes == other.sizes;
+        }
+    };
+
+    void append(const void* argument, size_t bytes) {
+        const size_t at = now_.arguments.size();
+        now_.arguments.resize(at + bytes);
+        std::memcpy(now_.arguments.data() + at, argument, bytes);
+        now_.sizes.push_back(bytes);
+    }
+
+    void place() {
+        if (at_ < calls_.size() && !calls_[at_].is_like(now_)) cut();
+        if (at_ == calls_.size()) {
+            if (executable_ != nullptr) cut();
+            calls_.push_back(now_);
+        } else if (calls_[at_].arguments != now_.arguments) {
+            calls_[at_].arguments.swap(now_.arguments);
+            calls_[at_].changed = true;
+        }
+        ++at_;
+    }
+
+    /// From here on the list is another one.
+    void cut() {
+        calls_.resize(at_);
+        destroy();
+    }
+
+    void destroy() {
+        if (executable_ != nullptr) static_cast<void>(cudaGraphExecDestroy(executable_));
+        if (graph_ != nullptr) static_cast<void>(cudaGraphDestroy(graph_));
+        executable_ = nullptr;
+        graph_ = nullptr;
+    }
+
+    [[nodiscard]] static cudaMemsetParams memset_of(const Call& call) {
+        cudaMemsetParams params;
+        std::memcpy(&params, call.arguments.data(), sizeof params);
+        return params;
+    }
+
+    [[nodiscard]] cudaKernelNodeParams kernel_of(Call& call) {
+        pointers_.clear();
+        std::byte* at = call.arguments.data();
+        for (const size_t bytes : call.sizes) {
+            pointers_.push_back(at);
+            at += bytes;
+        }
+        cudaKernelNodeParams params = {};
+        params.func = call.kernel;
+        params.gridDim = call.how.grid;
+        params.blockDim = dim3(call.how.threads);
+        params.sharedMemBytes = static_cast<unsigned>(call.how.shared_bytes);
+        params.kernelParams = pointers_.data();
+        return params;
+    }
+
+    cudaError_t build() {
+        cudaError_t result = cudaGraphCreate(&graph_, 0);
+        const cudaGraphNode_t* before = nullptr;
+        for (Call& call : calls_) {
+            if (result != cudaSuccess) break;
+            const size_t count = before != nullptr ? 1 : 0;
+            if (call.kernel != nullptr) {
+                const cudaKernelNodeParams params = kernel_of(call);
+                result = cudaGraphAddKernelNode(&call.node, graph_, before, count, &params);
+            } else {
+                const cudaMemsetParams params = memset_of(call);
+                result = cudaGraphAddMemsetNode(&call.node, graph_, before, count, &params);
+            }
+            call.changed = false;
+            before = &call.node;
+        }
+        if (result == cudaSuccess) result = cudaGraphInstantiate(&executable_, graph_, 0);
+        if (result != cudaSuccess) destroy();
+        return result;
+    }
+
+    cudaError_t send_changes() {
+        cudaError_t result = cudaSuccess;
+        for (Call& call : calls_) {
+            if (!call.changed || result != cudaSuccess) continue;
+            if (call.kernel != nullptr) {
+                const cudaKernelNodeParams params = kernel_of(call);
+                result = cudaGraphExecKernelNodeSetParams(executable_, call.node, &params);
+            } else {
+                const cudaMemsetParams params = memset_of(call);
+                result = cudaGraphExecMemsetNodeSetParams(executable_, call.node, &params);
+            }
+            call.changed = false;
+        }
+        return result;
+    }
+
+    std::vector<Call> calls_;
+    size_t at_ = 0;
+    Call now_;
+    std::vector<void*> pointers_;
+    cudaGraph_t graph_ = nullptr;
+    cudaGraphExec_t executable_ = nullptr;
+};
+
+}  // namespace trainyard::cuda

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole steps on the emulated device: the reference's roots for every template, and what crosses
+// between host and device meanwhile.
+#include <gtest/gtest.h>
+
+#include "cuda/cuda_backend.hpp"
+#include "machine.hpp"
+#include "tests/training/image_programs.hpp"
+#include "training/numerics/functions.hpp"
+#include "training/plan.hpp"
+#include "training/segment.hpp"
+#include "training/update.hpp"
+#include "training_run.hpp"
+
+namespace {
+
+using namespace trainyard;
+using namespace trainyard::training;
+
+constexpr uint32_t kSteps = 3;
+
+struct Case {
+    Program program;
+    Bytes data;
+};
+
+Case image_case(std::string_view name, uint32_t micro_batches) {
+    ImageOptions o = image_options(kSteps);
+    o.run.micro_batches = micro_batches, o.run.sequences = 1, o.run.warmup = 1;
+    if (name == "cnn") return {*make_cnn({o, 1, 4}), shapes_data()};
+    if (name == "diffusion") return {*make_diffusion({o, 8, 50}), shapes_data()};
+    o.run.optimiser = OptimiserKind::sgd;
+    o.run.b1 = 0.9, o.run.learning_rate = 2e-2;
+    return {*make_mlp({o, 1, 16}), shapes_data()};
+}
+
+Case gpt_case(uint32_t micro_batches) {
+    return {tests::make_run({.layers = 1,
+                             .width = 16,
+                             .steps = kSteps,
+                             .micro_batches = micro_batches,
+                             .sequences = 1}),
+            tests::make_text(tests::kTextBytes)};
+}
+
+Case case_of(std::string_view name, uint32_t micro_batches) {
+    return name == "gpt" ? gpt_case(micro_batches) : image_case(name, micro_batches);
+}
+
+class EmulatedSteps : public testing::TestWithParam<const char*> {
+protected:
+    void SetUp() override { emulated::set_faults({}); }
+};
+
+TEST_P(EmulatedSteps, reach_the_reference_root) {
+    const auto reference = make_reference_backend();
+    const auto backend = cuda::make_cuda_backend(0);
+    const bool is_large = std::string_view(GetParam()) == "diffusion";
+    const uint32_t steps = is_large ? 2 : kSteps;
+    for (const uint32_t micro_batches : {1U, 2U, 3U}) {
+        if (is_large && micro_batches != 2) continue;
+        const Case c = case_of(GetParam(), micro_batches);
+        EXPECT_EQ(tests::state_root_on(c.program, *backend, c.data, steps),
+                  tests::state_root_on(c.program, *reference, c.data, steps))
+            << micro_batches;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(templates, EmulatedSteps,
+                         testing::Values("gpt", "mlp", "cnn", "diffusion"));
+
+TEST(emulated_steps, wait_once_and_leave_state_and_gradients_on_the_device) {
+    const Case c = gpt_case(3);
+    const auto backend = cuda::make_cuda_backend(0);
+    auto engine = Engine::make(c.program, *backend, c.data);
+    ASSERT_TRUE(engine);
+    ModelState state = make_initial_state(c.program, Hash{}, c.data);
+    auto live = LiveState::load(*backend, c.program, state);
+    ASSERT_TRUE(live);
+    const size_t set_bytes = 4 * plan(c.program)->parameter_count;
+    for (uint32_t i = 0; i < kSteps; ++i) {
+        const emulated::Traffic before = emulated::traffic();
+        auto step = run_step(*engine, *live, c.data);
+        ASSERT_TRUE(step);
+        engine->recycle(std::move(step->gradients));
+        const emulated::Traffic& now = emulated::traffic();
+        EXPECT_LT(now.down - before.down, set_bytes / 8) << i;
+        EXPECT_LT(now.up - before.up, set_bytes / 8) << i;
+        if (i == 0) continue;  // scratch memory grows, which waits
+        EXPECT_EQ(now.waits - before.waits, 1U) << i;
+        EXPECT_EQ(now.graph_launches - before.graph_launches, 4U) << "micro-batches and the update";
+        if (i == 2) {
+            EXPECT_EQ(now.graphs, before.graphs) << "a step changes nodes, it builds no graph";
+        }
+    }
+}
+
+TEST(emulated_steps, take_a_state_of_the_host_and_bring_it_back) {
+    const Case c = gpt_case(2);
+    const auto reference = make_reference_backend();
+    const auto backend = cuda::make_cuda_backend(0);
+    auto engine = Engine::make(c.program, *backend, c.data);
+    ASSERT_TRUE(engine);
+    ModelState state = make_initial_state(c.program, Hash{}, c.data);
+    for (uint32_t i = 0; i < kSteps; ++i) ASSERT_TRUE(run_step(*engine, state, c.data));
+    EXPECT_EQ(state_root(state, program_id(c.program)),
+              tests::state_root_on(c.program, *reference, c.data, kSteps));
+}
+
+TEST(emulated_steps, log_a_segment_that_the_host_can_regenerate) {
+    const Case c = gpt_case(2);
+    const auto reference = make_reference_backend();
+    const auto backend = cuda::make_cuda_backend(0);
+    auto on_host = Engine::make(c.program, *reference, c.data);
+    auto on_device = Engine::make(c.program, *backend, c.data);
+    ASSERT_TRUE(on_host && on_device);
+    for (const Fault fault :
+         {Fault::none, Fault::skip_steps, Fault::reuse_gradients, Fault::zero_gradients}) {
+        ModelState a = make_initial_state(c.program, Hash{}, c.data), b = a;
+        const auto due = run_segment(*on_host, a, c.data, {kSteps, fault, {}});
+        const auto log = run_segment(*on_device, b, c.data, {kSteps, fault, {}});
+        ASSERT_TRUE(due && log);
+        EXPECT_EQ(log->record, due->record);
+        EXPECT_EQ(state_root(b, Hash{}), state_root(a, Hash{}));
+        for (uint32_t i = 0; i < kSteps; ++i)
+            EXPECT_EQ(grad_root(log->summed_gradients[i]), grad_root(due->summed_gradients[i]));
+        const auto again = regenerate_state(c.program, *backend, *log, kSteps);
+        ASSERT_TRUE(again);
+        EXPECT_EQ(state_root(*again, Hash{}), state_root(a, Hash{}));
+    }
+}
+
+TEST(emulated_steps, that_diverge_leave_the_state_and_say_so_once) {
+    const Case c = gpt_case(2);
+    const auto backend = cuda::make_cuda_backend(0);
+    auto engine = Engine::make(c.program, *backend, c.data);
+    ASSERT_TRUE(engine);
+    ModelState good = make_initial_state(c.program, Hash{}, c.data), bad = good;
+    bad.w[2].data[0] = as_float(0x7fc00000);
+    auto live = LiveState::load(*backend, c.program, bad);
+    ASSERT_TRUE(live);
+    const Hash before = *state_root(*live, Hash{});
+    for (int i = 0; i < 2; ++i)  // the second time as a graph
+        EXPECT_EQ(run_step(*engine, *live, c.data).error(), EngineError::diverged);
+    EXPECT_EQ(*state_root(*live, Hash{}), before);
+    EXPECT_EQ(bad.step, 0U);
+    EXPECT_TRUE(run_step(*engine, good, c.data));
+}
+
+TEST(emulated_steps, report_a_device_that_fails_under_a_graph) {
+    const Case c = gpt_case(1);
+    const auto backend = cuda::make_cuda_backend(0);
+    auto engine = Engine::make(c.program, *backend, c.data);
+    ASSERT_TRUE(engine);
+    ModelState state = make_initial_state(c.program, Hash{}, c.data);
+    auto live = LiveState::load(*backend, c.program, state);
+    ASSERT_TRUE(live);
+    ASSERT_TRUE(run_step(*engine, *live, c.data));
+    emulated::set_faults({.launches_fail = true});
+    EXPECT_EQ(run_step(*engine, *live, c.data).error(), EngineError::device_failed);
+    emulated::set_faults({});
+    EXPECT_EQ(state.step, 1U);
+}
+
+}  // namespace

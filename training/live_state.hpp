@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// A training state where a backend computes, so that steps move nothing through the host.
+#pragma once
+
+#include <memory>
+
+#include "training/engine.hpp"
+#include "training/tensor_set.hpp"
+
+namespace trainyard::training {
+
+/// w, m and v in memory of a backend: on a host backend the tensors of a ModelState themselves, on
+/// a device copies. Step, cursor, p1 and p2 are always those of the ModelState.
+class LiveState {
+public:
+    /// `state` must stay in its place, and the backend outlive this. Errors: wrong_shape,
+    /// out_of_memory.
+    [[nodiscard]] static Result<LiveState, EngineError> load(Backend& backend,
+                                                             const Program& program,
+                                                             ModelState& state);
+    [[nodiscard]] Backend& backend() const { return *backend_; }
+    /// Its tensors are those of the last `load` or `save`.
+    [[nodiscard]] ModelState& host() const { return *host_; }
+    [[nodiscard]] const TensorSet& w() const { return w_; }
+    [[nodiscard]] const TensorSet& m() const { return m_; }
+    [[nodiscard]] const TensorSet& v() const { return v_; }
+    /// For the operators of its updates.
+    [[nodiscard]] Sequence& updates() const { return *updates_; }
+    /// Brings the tensors of `host` up to date; nothing to do on a host backend.
+    [[nodiscard]] Result<Done, EngineError> save();
+
+private:
+    LiveState(Backend& backend, ModelState& state);
+
+    Backend* backend_;
+    ModelState* host_;
+    TensorSet w_, m_, v_;
+    std::unique_ptr<Sequence> updates_;
+};
+
+}  // namespace trainyard::training
