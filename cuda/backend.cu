@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The seam's operators on one device, in the order of one stream; errors wait for `finish`.
 #include "cuda/cuda_backend.hpp"
+#include "cuda/link_end.hpp"
 #include "cuda/operators.cuh"
 #include "cuda/products.cuh"
 
@@ -29,7 +30,7 @@ private:
     bool ran_before_ = false;
 };
 
-class CudaBackend final : public Backend {
+class CudaBackend final : public Backend, public LinkEnd {
 public:
     CudaBackend(DeviceInfo info, Products products) : info_(std::move(info)), on_(info_.index) {
         on_.set_products(products);
@@ -39,6 +40,13 @@ public:
     [[nodiscard]] std::string name() const override { return "cuda " + info_.name; }
     [[nodiscard]] Recipe recipe() const override { return Recipe::rmp1; }
     [[nodiscard]] bool is_host() const override { return false; }
+
+    [[nodiscard]] std::string device_id() const override { return info_.uuid; }
+    [[nodiscard]] void* open_stream() override {
+        on_.begin();
+        return on_.ok() ? on_.stream() : nullptr;
+    }
+    void fail_device() override { on_.fail(BackendError::device_failed); }
 
     [[nodiscard]] void* allocate(size_t bytes) override;
     void release(void* memory) override;
@@ -201,7 +209,8 @@ Found find_devices() {
     for (int i = 0; i < count; ++i) {
         cudaDeviceProp p = {};
         if (cudaGetDeviceProperties(&p, i) != cudaSuccess || p.major < kMajorMin) continue;
-        found.devices.push_back({i, p.name, p.totalGlobalMem, p.major, p.minor, driver, runtime});
+        found.devices.push_back({i, p.name, p.totalGlobalMem, p.major, p.minor, driver, runtime,
+                                 std::string(p.uuid.bytes, sizeof p.uuid.bytes)});
     }
     if (found.devices.empty())
         found.reason =

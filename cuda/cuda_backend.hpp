@@ -20,6 +20,7 @@ struct DeviceInfo {
     int major = 0, minor = 0;  ///< compute capability; at least 8.0
     int driver = 0;            ///< CUDA version of the driver, 13000 for 13.0
     int runtime = 0;           ///< CUDA version that this program was built with
+    std::string uuid;          ///< 16 bytes that no other device has
 };
 
 /// The devices that the backend can use, by index. Empty where the program was built without a

@@ -17,6 +17,9 @@ public:
     [[nodiscard]] virtual uint32_t size() const = 0;
     /// The parts of all ranks, in order; all are as long as `mine`.
     [[nodiscard]] virtual Bytes gather(BytesView mine) = 0;
+    /// The elements of the messages below lie in memory of the backend and pass in the order of its
+    /// calls, without waiting; else they lie on the host.
+    [[nodiscard]] virtual bool reaches_devices() const { return false; }
     virtual void send_to_first(std::span<const float> x) = 0;
     virtual void receive(std::span<float> x, uint32_t from) = 0;
     /// The first one's elements, for all.

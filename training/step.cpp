@@ -158,15 +158,16 @@ std::optional<EngineError> join_units(Crew& crew, Part& part, uint32_t count) {
 
 enum class Way { out, in };
 
-/// Calls `message` with the elements of each tensor on the host: those of the set itself on a host
-/// backend, else copies that come from it or go to it.
+/// Calls `message` with the elements of the set where the crew takes them from memory of the
+/// backend, else with copies on the host, tensor by tensor, that come from the set or go to it.
 template <class Message>
-void pass(Backend& backend, const TensorSet& set, Way way, const Message& message) {
+void pass(Backend& backend, const Crew& crew, const TensorSet& set, Way way,
+          const Message& message) {
+    if (backend.is_host() || crew.reaches_devices()) {
+        for (const std::span<float> x : set.pieces()) message(x);
+        return;
+    }
     for (size_t k = 0; k < set.size(); ++k) {
-        if (backend.is_host()) {
-            message(std::span(set.at(k), set.count(k)));
-            continue;
-        }
         Floats copy(set.count(k));
         if (way == Way::out) backend.download(copy.data(), set.at(k), copy.size() * sizeof(float));
         message(std::span(copy));
@@ -187,16 +188,18 @@ Result<TensorSet, EngineError> join_gradients(Engine& engine, Crew& crew, Part& 
             for (size_t i = 0; i < items; ++i) {
                 auto item = engine.take_gradients();
                 if (!item) return unexpected(item.error());
-                pass(backend, *item, Way::in, [&](std::span<float> x) { crew.receive(x, r); });
+                pass(backend, crew, *item, Way::in,
+                     [&](std::span<float> x) { crew.receive(x, r); });
                 tree.push(std::move(*item), part.level);
             }
         sum = tree.take();
     } else {
         for (const auto& item : part.gradients)
-            pass(backend, item, Way::out, [&](std::span<float> x) { crew.send_to_first(x); });
+            pass(backend, crew, item, Way::out, [&](std::span<float> x) { crew.send_to_first(x); });
         sum = std::move(part.gradients[0]);
     }
-    pass(backend, sum, is_first ? Way::out : Way::in, [&](std::span<float> x) { crew.share(x); });
+    pass(backend, crew, sum, is_first ? Way::out : Way::in,
+         [&](std::span<float> x) { crew.share(x); });
     return sum;
 }
 

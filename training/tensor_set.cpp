@@ -48,6 +48,13 @@ TensorSet TensorSet::of(Backend& backend, const std::vector<Tensor>& host) {
     return out;
 }
 
+std::vector<std::span<float>> TensorSet::pieces() const {
+    if (block_.ok()) return {{block_.floats(), block_count_}};
+    std::vector<std::span<float>> out;
+    for (size_t k = 0; k < size(); ++k) out.emplace_back(at(k), count(k));
+    return out;
+}
+
 bool TensorSet::fits(const std::vector<Shape>& shapes) const {
     return std::equal(views_.begin(), views_.end(), shapes.begin(), shapes.end(),
                       [](const TensorView& view, const Shape& s) { return view.shape == s; });

@@ -49,6 +49,8 @@ public:
     [[nodiscard]] float* at(size_t k) const { return const_cast<float*>(views_[k].data); }
     [[nodiscard]] size_t count(size_t k) const { return views_[k].shape.count(); }
     [[nodiscard]] std::span<const TensorView> views() const { return views_; }
+    /// Where the elements of all tensors lie: on a device one piece, else tensor by tensor.
+    [[nodiscard]] std::vector<std::span<float>> pieces() const;
     [[nodiscard]] bool fits(const std::vector<Shape>& shapes) const;
 
     /// Tensors of its own on a host backend move out, and the set is empty; else copies. Waits.

@@ -132,7 +132,8 @@ void add_training(CLI::App& app, Arguments& a) {
     auto* train = command(
         app, "train", "train here, without a chain",
         "trainyard train --data text.txt --out model\n"
-        "  trainyard train --data text.txt --memory 2G --dry-run",
+        "  trainyard train --data text.txt --memory 2G --dry-run\n"
+        "  mpirun -n 4 trainyard train --data text.txt  # 4 GPUs, or 4 CPUs: the same bits",
         [&a] { return run_train(a.out, a.train); }, a);
     train->add_option("--data", a.train.data, "data set: text, or a file of `trainyard data`")
         ->required();

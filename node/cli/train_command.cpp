@@ -12,6 +12,7 @@
 
 #include <boost/json.hpp>
 
+#include "cuda/linked_crew.hpp"
 #include "node/cli/machine.hpp"
 #include "node/cli/model_folder.hpp"
 #include "node/cli/programs.hpp"
@@ -241,11 +242,13 @@ private:
         out_.say("training on " + backend_->name() +
                  (crew_ ? " in " + std::to_string(crew_->size()) + " processes" : "") +
                  ", memory " + std::to_string(forecast_ / kMiB) + " MiB" + recompute_text());
+        link_devices();
         auto state = training::LiveState::load(*backend_, program_, run_.state);
         if (!state) return unexpected(std::string(training::to_text(state.error())));
+        training::Crew* const crew = linked_ ? linked_.get() : crew_.get();
         TrainReport report(out_, plan_, program_.run.steps);
         while (run_.state.step < program_.run.steps) {
-            auto step = training::run_step(*engine_, *state, data_, crew_.get());
+            auto step = training::run_step(*engine_, *state, data_, crew);
             if (!step)
                 return unexpected(std::string(training::to_text(step.error())) + " at step " +
                                   std::to_string(run_.state.step));
@@ -258,6 +261,14 @@ private:
         }
         report.end();
         return to_host(*state);
+    }
+
+    void link_devices() {
+        if (!crew_) return;
+        auto linked = cuda::link_devices(*crew_, *backend_);
+        if (!linked) return out_.say("gradients pass through host memory: " + linked.error());
+        linked_ = std::move(*linked);
+        if (linked_) out_.say("gradients pass from GPU to GPU");
     }
 
     static Result<Done, std::string> to_host(training::LiveState& state) {
@@ -326,6 +337,7 @@ private:
     training::Plan plan_;
     uint64_t forecast_ = 0;
     std::unique_ptr<training::Backend> backend_;
+    std::unique_ptr<training::Crew> linked_;  ///< crew_ with its devices, where they can be linked
     std::unique_ptr<training::Engine> engine_;
     training::Checkpoint run_;
 };

@@ -160,8 +160,12 @@ constexpr unsigned cudaEventDisableTiming = 2;
 using cudaStream_t = int*;
 using cudaEvent_t = int*;
 
+struct cudaUUID_t {
+    char bytes[16] = {};
+};
 struct cudaDeviceProp {
     char name[64] = "emulated";
+    cudaUUID_t uuid;
     size_t totalGlobalMem = size_t{1} << 30;
     int major = 8, minor = 0;
 };
@@ -172,11 +176,12 @@ struct cudaLaunchConfig_t {
 };
 
 inline cudaError_t cudaGetDeviceCount(int* count) {
-    *count = 1;
+    *count = emulated::devices();
     return cudaSuccess;
 }
-inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
     *p = {};
+    p->uuid.bytes[15] = static_cast<char>(device);
     if (emulated::is_hopper()) p->major = 9;
     return cudaSuccess;
 }
@@ -189,7 +194,9 @@ inline cudaError_t cudaRuntimeGetVersion(int* version) {
     return cudaSuccess;
 }
 inline cudaError_t cudaSetDevice(int device) {
-    return device == 0 ? cudaSuccess : cudaErrorInvalidValue;
+    if (device < 0 || device >= emulated::devices()) return cudaErrorInvalidValue;
+    emulated::current_device() = device;
+    return cudaSuccess;
 }
 inline cudaError_t cudaGetLastError() {
     return cudaSuccess;

@@ -81,6 +81,7 @@ struct Machine {
     jmp_buf scheduler;
     unsigned running = 0;
     bool is_hopper = false;
+    int devices = 1;
     const std::function<void()>* thread = nullptr;
 };
 
@@ -227,6 +228,23 @@ void set_hopper(bool is_hopper) {
 }
 bool is_hopper() {
     return machine().is_hopper;
+}
+void set_devices(int count) {
+    machine().devices = count;
+}
+int devices() {
+    return machine().devices;
+}
+int& current_device() {
+    thread_local int device = 0;
+    return device;
+}
+bool is_allocated(const void* memory, size_t bytes) {
+    auto after = machine().memory.upper_bound(const_cast<void*>(memory));
+    if (after == machine().memory.begin()) return false;
+    const auto& [begin, size] = *--after;
+    const auto* const at = static_cast<const std::byte*>(memory);
+    return at + bytes <= static_cast<const std::byte*>(begin) + size;
 }
 size_t allocations() {
     return machine().allocations;

@@ -30,6 +30,13 @@ void set_faults(const Faults& faults);
 /// Compute capability 9.0 instead of 8.0, with its products by warpgroups and its shared memory.
 void set_hopper(bool is_hopper);
 [[nodiscard]] bool is_hopper();
+/// How many devices there are; they share one memory. One at the start.
+void set_devices(int count);
+[[nodiscard]] int devices();
+/// The calling thread's.
+[[nodiscard]] int& current_device();
+/// True if these bytes lie in one allocation.
+[[nodiscard]] bool is_allocated(const void* memory, size_t bytes);
 [[nodiscard]] size_t bytes_in_use();
 /// What the host asked of the device so far.
 struct Traffic {
