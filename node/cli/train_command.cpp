@@ -116,7 +116,8 @@ public:
         if (auto ready = prepare(); !ready) return fail(ready.error());
         if (args_.dry_run) return describe();
         if (auto resumed = resume(); !resumed) return fail(resumed.error());
-        if (auto done = train(); !done) return fail(done.error());
+        if (auto done = train(); !done)
+            return alone_ ? fail_alone(done.error()) : fail(done.error());
         if (!is_first()) return kOk;
         if (auto done = finish(); !done) return fail(done.error());
         return kOk;
@@ -125,6 +126,12 @@ public:
 private:
     [[nodiscard]] bool is_first() const { return !crew_ || crew_->rank() == 0; }
     int fail(const std::string& text) const { return is_first() ? out_.fail(text) : kFailed; }
+    /// What the other processes know nothing of: they would wait for this one for ever.
+    int fail_alone(const std::string& text) const {
+        if (!crew_) return out_.fail(text);
+        static_cast<void>(out_.fail("process " + std::to_string(crew_->rank()) + ": " + text));
+        mpi::end_crew(kFailed);
+    }
     [[nodiscard]] std::string checkpoint_path() const { return args_.out + "/checkpoint"; }
 
     Result<Done, std::string> prepare() {
@@ -249,15 +256,21 @@ private:
         TrainReport report(out_, plan_, program_.run.steps);
         while (run_.state.step < program_.run.steps) {
             auto step = training::run_step(*engine_, *state, data_, crew);
-            if (!step)
+            if (!step) {
+                alone_ = step.error() == training::EngineError::out_of_memory ||
+                         step.error() == training::EngineError::device_failed;
                 return unexpected(std::string(training::to_text(step.error())) + " at step " +
                                   std::to_string(run_.state.step));
+            }
             const uint32_t loss_bits = step->loss_bits;
             engine_->recycle(std::move(step->gradients));
             run_.loss_bits.push_back(loss_bits);
             if (!is_first()) continue;
             report.on_step(static_cast<uint32_t>(run_.state.step), loss_bits);
-            if (auto saved = save(*state); !saved) return saved;
+            if (auto saved = save(*state); !saved) {
+                alone_ = true;
+                return saved;
+            }
         }
         report.end();
         return to_host(*state);
@@ -338,6 +351,7 @@ private:
     uint64_t forecast_ = 0;
     std::unique_ptr<training::Backend> backend_;
     std::unique_ptr<training::Crew> linked_;  ///< crew_ with its devices, where they can be linked
+    bool alone_ = false;  ///< what failed concerns this process only, as far as it knows
     std::unique_ptr<training::Engine> engine_;
     training::Checkpoint run_;
 };

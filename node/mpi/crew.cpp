@@ -81,4 +81,11 @@ Result<std::unique_ptr<training::Crew>, std::string> join_crew() {
 #endif
 }
 
+void end_crew(int status) {
+#if defined(TRAINYARD_HAS_MPI)
+    MPI_Abort(MPI_COMM_WORLD, status);
+#endif
+    std::_Exit(status);
+}
+
 }  // namespace trainyard::node::mpi

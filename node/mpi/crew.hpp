@@ -14,4 +14,8 @@ namespace trainyard::node::mpi {
 /// started by mpirun, but this build has no MPI. Called once; leaves when the crew is destroyed.
 [[nodiscard]] Result<std::unique_ptr<training::Crew>, std::string> join_crew();
 
+/// Ends every process of the crew with `status`: for one that cannot go on while others wait for
+/// it.
+[[noreturn]] void end_crew(int status);
+
 }  // namespace trainyard::node::mpi

@@ -90,6 +90,14 @@ def check_processes(folder, data, due):
     print("3 processes: refused")
     code, out, err = run([*under_mpi(2), *command(folder / "of2", data, "--memory", "1M")])
     assert code != 0 and "more than the 1 of --memory" in err, f"{code}: {out}{err}"
+    check_failing_alone(data)
+
+
+def check_failing_alone(data):
+    """The first process cannot write its checkpoint: nobody waits for it."""
+    code, out, err = run([*under_mpi(2), *command(pathlib.Path(data) / "no-folder", data, "--checkpoint-every", "5")])
+    assert code != 0 and "process 0: " in err and "no-folder" in err, f"{code}: {out}{err}"
+    print("a process that fails alone ends all: " + next(line for line in err.splitlines() if "process 0: " in line))
 
 
 def main():
