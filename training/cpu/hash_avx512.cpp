@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SHA-256 of sixteen messages at once, one in each lane of AVX-512, and of twice sixteen tiles
 // where they lie (FIPS 180-4).
+#include "core/sha256_constants.hpp"
 #include "training/cpu/kernels.hpp"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)
@@ -12,15 +13,6 @@ namespace {
 
 using I = __m512i;
 
-alignas(64) constexpr uint32_t kRound[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 constexpr uint32_t kStart[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
@@ -88,7 +80,7 @@ template <size_t N, class BeforeQuarter>
 [[gnu::always_inline]] inline void compress(I (*state)[8], I (*w)[16],
                                             const BeforeQuarter& before_quarter) {
     // Words and constants stay in memory, where they cost nothing: the registers are for the sums.
-    const uint32_t* constants = kRound;
+    const uint32_t* constants = kSha256Rounds.k;
     asm volatile("" : "+r"(constants), "+r"(w) : : "memory");
     I s[N][8];
 #pragma GCC unroll 2
@@ -147,8 +139,8 @@ template <size_t N>
 /// one of the block before.
 [[gnu::always_inline]] inline void shifted_words(I* w, const uint8_t* const* rows, size_t half,
                                                  I& last) {
-    const I turn = _mm512_broadcast_i32x4(
-        _mm_setr_epi8(2, 1, 0, 3, 6, 5, 4, 7, 10, 9, 8, 11, 14, 13, 12, 15));
+    const I turn =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(2, 1, 0, 3, 6, 5, 4, 7, 10, 9, 8, 11, 14, 13, 12, 15));
     const I top = set1(0xff000000);
 #pragma GCC unroll 16
     for (size_t lane = 0; lane < 16; ++lane) w[lane] = _mm512_loadu_si512(rows[lane] + half);
@@ -157,8 +149,7 @@ template <size_t N>
     for (size_t i = 0; i < 16; ++i) w[i] = _mm512_shuffle_epi8(w[i], turn);
     const I next = w[15];
 #pragma GCC unroll 16
-    for (size_t i = 15; i > 0; --i)
-        w[i] = _mm512_ternarylogic_epi32(top, w[i - 1], w[i], 0xCA);
+    for (size_t i = 15; i > 0; --i) w[i] = _mm512_ternarylogic_epi32(top, w[i - 1], w[i], 0xCA);
     w[0] = _mm512_ternarylogic_epi32(top, last, w[0], 0xCA);
     last = next;
 }

@@ -47,6 +47,18 @@ Case case_of(std::string_view name, uint32_t micro_batches) {
     return name == "gpt" ? gpt_case(micro_batches) : image_case(name, micro_batches);
 }
 
+/// A gpt before its first step, with its state on the device.
+struct GptOnDevice {
+    explicit GptOnDevice(uint32_t micro_batches) : c(gpt_case(micro_batches)) {}
+    Result<StepResult, EngineError> step() { return run_step(*engine, *live, c.data); }
+
+    Case c;
+    std::unique_ptr<Backend> backend = cuda::make_cuda_backend(0);
+    Result<Engine, EngineError> engine = Engine::make(c.program, *backend, c.data);
+    ModelState state = make_initial_state(c.program, Hash{}, c.data);
+    Result<LiveState, EngineError> live = LiveState::load(*backend, c.program, state);
+};
+
 class EmulatedSteps : public testing::TestWithParam<const char*> {
 protected:
     void SetUp() override { emulated::set_faults({}); }
@@ -70,19 +82,14 @@ INSTANTIATE_TEST_SUITE_P(templates, EmulatedSteps,
                          testing::Values("gpt", "mlp", "cnn", "diffusion"));
 
 TEST(emulated_steps, wait_once_and_leave_state_and_gradients_on_the_device) {
-    const Case c = gpt_case(3);
-    const auto backend = cuda::make_cuda_backend(0);
-    auto engine = Engine::make(c.program, *backend, c.data);
-    ASSERT_TRUE(engine);
-    ModelState state = make_initial_state(c.program, Hash{}, c.data);
-    auto live = LiveState::load(*backend, c.program, state);
-    ASSERT_TRUE(live);
-    const size_t set_bytes = 4 * plan(c.program)->parameter_count;
+    GptOnDevice run(3);
+    ASSERT_TRUE(run.engine && run.live);
+    const size_t set_bytes = 4 * plan(run.c.program)->parameter_count;
     for (uint32_t i = 0; i < kSteps; ++i) {
         const emulated::Traffic before = emulated::traffic();
-        auto step = run_step(*engine, *live, c.data);
+        auto step = run.step();
         ASSERT_TRUE(step);
-        engine->recycle(std::move(step->gradients));
+        run.engine->recycle(std::move(step->gradients));
         const emulated::Traffic& now = emulated::traffic();
         EXPECT_LT(now.down - before.down, set_bytes / 8) << i;
         EXPECT_LT(now.up - before.up, set_bytes / 8) << i;
@@ -148,18 +155,13 @@ TEST(emulated_steps, that_diverge_leave_the_state_and_say_so_once) {
 }
 
 TEST(emulated_steps, report_a_device_that_fails_under_a_graph) {
-    const Case c = gpt_case(1);
-    const auto backend = cuda::make_cuda_backend(0);
-    auto engine = Engine::make(c.program, *backend, c.data);
-    ASSERT_TRUE(engine);
-    ModelState state = make_initial_state(c.program, Hash{}, c.data);
-    auto live = LiveState::load(*backend, c.program, state);
-    ASSERT_TRUE(live);
-    ASSERT_TRUE(run_step(*engine, *live, c.data));
+    GptOnDevice run(1);
+    ASSERT_TRUE(run.engine && run.live);
+    ASSERT_TRUE(run.step());
     emulated::set_faults({.launches_fail = true});
-    EXPECT_EQ(run_step(*engine, *live, c.data).error(), EngineError::device_failed);
+    EXPECT_EQ(run.step().error(), EngineError::device_failed);
     emulated::set_faults({});
-    EXPECT_EQ(state.step, 1U);
+    EXPECT_EQ(run.state.step, 1U);
 }
 
 }  // namespace
