@@ -4,7 +4,9 @@
 #include "node/bft/bft_node.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <mutex>
 #include <thread>
@@ -135,6 +137,31 @@ private:
     std::unique_ptr<BftNode> bft_;
 };
 
+/// Whether this process could listen there now.
+bool is_free(uint16_t port) {
+    namespace asio = boost::asio;
+    asio::io_context io;
+    asio::ip::tcp::acceptor acceptor(io, asio::ip::tcp::v4());
+    boost::system::error_code error;
+    acceptor.set_option(asio::ip::tcp::acceptor::reuse_address(true), error);
+    acceptor.bind({asio::ip::make_address("127.0.0.1"), port}, error);
+    if (!error) acceptor.listen(1, error);
+    return !error;
+}
+
+/// The first of four ports. Tests that run at once start at different ones, as their process ids
+/// are different (a clock is too coarse: two that start together may read the same). They lie
+/// below the range from which the kernel takes the ports of outgoing connections.
+uint16_t four_free_ports() {
+    constexpr uint32_t kFirst = 10'000, kBlocks = 5'500;
+    for (auto block = static_cast<uint32_t>(::getpid());; block += 101) {
+        const auto base = static_cast<uint16_t>(kFirst + block % kBlocks * 4);
+        bool all = true;
+        for (uint16_t i = 0; i < 4; ++i) all = all && is_free(static_cast<uint16_t>(base + i));
+        if (all) return base;
+    }
+}
+
 class Cluster {
 public:
     Cluster() : Cluster(make_spec()) {}
@@ -177,8 +204,7 @@ public:
 
 private:
     static uint16_t port_of(size_t i) {
-        static const auto base = static_cast<uint16_t>(
-            20'000 + std::chrono::steady_clock::now().time_since_epoch().count() / 1000 % 20'000);
+        static const uint16_t base = four_free_ports();
         return static_cast<uint16_t>(base + i);
     }
     Chainspec spec_;
