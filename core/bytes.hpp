@@ -86,14 +86,4 @@ template <class T>
     return value;
 }
 
-/// For unordered containers that are only looked up, never iterated.
-struct FixedBytesHasher {
-    template <size_t N, class Tag>
-    size_t operator()(const FixedBytes<N, Tag>& v) const {
-        size_t h;
-        std::memcpy(&h, v.data() + (N - sizeof(h)), sizeof(h));
-        return h;
-    }
-};
-
 }  // namespace trainyard

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/bytes.hpp"
 #include "core/uint256.hpp"
@@ -34,6 +35,10 @@ public:
         uint64_t h = secret_.start;
         for (const uint64_t limb : key.limbs) h = fold(h ^ limb);
         return fold(h);
+    }
+    template <class First, class Second>
+    size_t operator()(const std::pair<First, Second>& key) const {
+        return (*this)(key.first) ^ (*this)(key.second);
     }
 
 private:

@@ -53,15 +53,7 @@ private:
     /// Around what a node takes beside its bytes, here and in its block.
     static constexpr size_t kNodeBytes = 200;
 
-    struct SlotKey {
-        Address address;
-        Uint256 slot;
-        bool operator==(const SlotKey&) const = default;
-    };
-    struct SlotHasher {
-        SeededHasher hash;
-        size_t operator()(const SlotKey& key) const { return hash(key.address) ^ hash(key.slot); }
-    };
+    using SlotKey = std::pair<Address, Uint256>;
     struct Part {
         mutable std::mutex mutex;
         FlatMap<Hash, NodePtr> nodes;
@@ -86,7 +78,7 @@ private:
     std::deque<Layer> layers_;
     size_t bytes_ = 0;
     FlatMap<Address, std::vector<Version<AccountNow>>> accounts_;
-    FlatMap<SlotKey, std::vector<Version<Uint256>>, SlotHasher> slots_;
+    FlatMap<SlotKey, std::vector<Version<Uint256>>> slots_;
 };
 
 }  // namespace trainyard::state

@@ -58,6 +58,11 @@ public:
         __builtin_prefetch(&tags_[at], 1);
         __builtin_prefetch(&slots_[at], 1);
     }
+    void clear() {
+        tags_.clear();
+        slots_.clear();
+        size_ = 0;
+    }
     [[nodiscard]] size_t size() const { return size_; }
 
 private:

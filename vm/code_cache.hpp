@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/seeded_hasher.hpp"
 #include "vm/code.hpp"
 #include "vm/revision.hpp"
 
@@ -33,7 +34,7 @@ private:
 
     const size_t bytes_max_;
     std::mutex mutex_;
-    std::unordered_map<Hash, Entry, FixedBytesHasher> codes_;
+    std::unordered_map<Hash, Entry, SeededHasher> codes_;
     std::vector<Hash> order_;  ///< oldest first
     size_t bytes_ = 0;
 };

@@ -10,6 +10,7 @@
 
 #include "consensus/transition/world.hpp"
 #include "core/bytes.hpp"
+#include "core/seeded_hasher.hpp"
 #include "core/uint256.hpp"
 #include "state/view.hpp"
 
@@ -22,8 +23,9 @@ struct Place {
     bool operator==(const Place&) const = default;
 };
 struct PlaceHasher {
+    SeededHasher hash;
     size_t operator()(const Place& place) const {
-        return KeyHasher()(place.address) ^ (place.slot ? KeyHasher()(*place.slot) : 0);
+        return hash(place.address) ^ (place.slot ? hash(*place.slot) : 0);
     }
 };
 

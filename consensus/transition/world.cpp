@@ -34,7 +34,7 @@ bool is_changed(const AccountEntry& a, const state::AccountChange& change) {
 }  // namespace
 
 AccountEntry& World::find_entry(const Address& address) {
-    AccountEntry*& place = index_.place(address);
+    AccountEntry*& place = index_[address];
     last_ = place;
     if (place != nullptr) return *place;
     AccountEntry& a = accounts_.emplace_back();
@@ -76,7 +76,7 @@ std::optional<Address> World::delegate_of(AccountEntry& a) {
 }
 
 Slot& World::slot(AccountEntry& a, const Uint256& key) {
-    Slot*& place = a.slot_index.place(key);
+    Slot*& place = a.slot_index[key];
     if (place == nullptr) {
         Slot& s = slots_.emplace_back();
         place = &s;

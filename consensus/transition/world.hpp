@@ -9,10 +9,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include "consensus/transition/flat_index.hpp"
 #include "core/block.hpp"
 #include "core/bytes.hpp"
+#include "core/seeded_hasher.hpp"
 #include "core/uint256.hpp"
+#include "state/flat_map.hpp"
 #include "state/view.hpp"
 #include "vm/code.hpp"
 #include "vm/code_cache.hpp"
@@ -42,7 +43,7 @@ struct AccountEntry {
     std::shared_ptr<const vm::Code> code;  ///< loaded when first needed
     uint64_t warm_in = 0, touched_in = 0, created_in = 0, destructed_in = 0;
     std::vector<Slot*> slots;  ///< in the order of first use
-    FlatIndex<Slot, Uint256, &Slot::key> slot_index;
+    state::FlatMap<Uint256, Slot*> slot_index;
 
     [[nodiscard]] bool is_empty() const {
         return nonce == 0 && balance.is_zero() && code_hash == kEmptyCodeHash;
@@ -74,8 +75,8 @@ public:
     }
     /// Whether anything but warmth was asked of this account.
     [[nodiscard]] bool has_loaded(const Address& address) const {
-        const AccountEntry* const found = index_.find(address);
-        return found != nullptr && found->is_loaded;
+        const auto found = index_.find(address);
+        return found != nullptr && (*found)->is_loaded;
     }
     /// All that was asked for, in the order of first use.
     [[nodiscard]] const std::deque<AccountEntry>& accounts() const { return accounts_; }
@@ -138,16 +139,6 @@ private:
         };
         Uint256 old;
     };
-    struct TransientKey {
-        Address address;
-        Uint256 slot;
-        bool operator==(const TransientKey&) const = default;
-    };
-    struct TransientHasher {
-        size_t operator()(const TransientKey& key) const {
-            return KeyHasher()(key.slot) ^ KeyHasher()(key.address);
-        }
-    };
 
     void change_word(Uint256& word, const Uint256& value);
     void change_number(uint64_t& number, uint64_t value);
@@ -165,10 +156,10 @@ private:
     uint64_t tx_ = 1;
     std::deque<AccountEntry> accounts_;  ///< in the order of first use
     std::deque<Slot> slots_;             ///< of all accounts
-    FlatIndex<AccountEntry, Address, &AccountEntry::address> index_;
+    state::FlatMap<Address, AccountEntry*> index_;
     AccountEntry* last_ = nullptr;  ///< asked for last, as it often is again
-    std::unordered_map<Hash, std::shared_ptr<const vm::Code>, FixedBytesHasher> new_codes_;
-    std::unordered_map<TransientKey, Uint256, TransientHasher> transient_;
+    std::unordered_map<Hash, std::shared_ptr<const vm::Code>, SeededHasher> new_codes_;
+    std::unordered_map<std::pair<Address, Uint256>, Uint256, SeededHasher> transient_;
     std::vector<AccountEntry*> touched_;
     std::vector<Change> journal_;
     std::vector<Log> logs_;

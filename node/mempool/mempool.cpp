@@ -9,6 +9,7 @@
 
 #include "consensus/rules/block.hpp"
 #include "core/assert.hpp"
+#include "core/seeded_hasher.hpp"
 
 namespace trainyard::node::mempool {
 
@@ -50,7 +51,7 @@ public:
 
 private:
     const size_t max_;
-    std::unordered_set<Hash, FixedBytesHasher> set_;
+    std::unordered_set<Hash, SeededHasher> set_;
     std::deque<Hash> order_;
 };
 

@@ -15,6 +15,7 @@
 #include "consensus/rules/tx.hpp"
 #include "core/bytes.hpp"
 #include "core/result.hpp"
+#include "core/seeded_hasher.hpp"
 #include "core/tx.hpp"
 
 namespace trainyard::node::mempool {
@@ -123,7 +124,7 @@ private:
     uint64_t arrivals_ = 0;
     size_t bytes_ = 0;
     std::map<Address, Account> accounts_;
-    std::unordered_map<Hash, PooledPtr, FixedBytesHasher> by_hash_;
+    std::unordered_map<Hash, PooledPtr, SeededHasher> by_hash_;
     /// All transactions by price, for eviction: tip (capped by the fee cap), then the later first.
     struct Price {
         Uint256 tip;

@@ -43,6 +43,18 @@ TEST(seeded_hasher, counts_every_byte_of_an_address_and_a_number) {
     EXPECT_EQ(seen.size(), Address::size() + 256);
 }
 
+TEST(seeded_hasher, counts_both_parts_of_a_pair) {
+    const SeededHasher hasher;
+    std::set<size_t> seen;
+    for (uint8_t i = 0; i < 16; ++i) {
+        Address address;
+        address[0] = i;
+        for (uint64_t slot = 0; slot < 16; ++slot)
+            seen.insert(hasher(std::pair(address, Uint256(slot))));
+    }
+    EXPECT_EQ(seen.size(), 256u);
+}
+
 TEST(seeded_hasher, is_one_in_a_process) {
     EXPECT_EQ(SeededHasher()(Uint256(7)), SeededHasher()(Uint256(7)));
     EXPECT_NE(process_secret().start, 0u);

@@ -59,6 +59,16 @@ TEST(flat_map, equals_a_map_after_any_changes) {
     }
 }
 
+TEST(flat_map, holds_nothing_once_cleared) {
+    FlatMap<Hash, int> table;
+    for (uint64_t i = 0; i < 100; ++i) table[hash_number(i)] = 1;
+    table.clear();
+    EXPECT_EQ(table.size(), 0u);
+    EXPECT_EQ(table.find(hash_number(1)), nullptr);
+    table[hash_number(1)] = 2;
+    EXPECT_EQ(*table.find(hash_number(1)), 2);
+}
+
 TEST(part_of, is_that_of_the_first_nibble_below_the_root) {
     const std::string account = storage_place(hash_number(1));
     for (char nibble = 0; nibble < 16; ++nibble) {
