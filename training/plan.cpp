@@ -250,7 +250,7 @@ uint64_t host_bytes(const Plan& plan, const HostUse& use) {
     const uint64_t set = plan.gradient_bytes;
     const uint64_t sums = 1 + static_cast<uint64_t>(std::bit_width(use.micro_batches) - 1);
     // The model file at the end needs two sets more than a step does, a checkpoint three.
-    constexpr uint64_t kProgramBytes = 2 << 20;  // of our own code and tables, touched only then
+    constexpr uint64_t kProgramBytes = 5 << 18;  // of our own code and tables, touched only then
     const uint64_t staged = use.operands.staged ? plan.stage_elements : 0;
     const uint64_t quantised = plan.operand_elements + use.threads * (plan.head_elements + staged);
     return kProgramBytes + plan.state_bytes + sums * set + plan.arena_bytes + plan.scratch_bytes +

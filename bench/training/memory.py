@@ -23,6 +23,8 @@ RUNS = [
     ("gpt L8 d512 T256 B8", ["gpt", "--layers", "8", "--width", "512", "--heads", "8", "--sequence", "256", "--sequences", "8"], 1, 0.85),
     ("gpt L4 d256 T1024 B4", ["gpt", "--layers", "4", "--width", "256", "--heads", "4", "--sequence", "1024", "--sequences", "4"], 1, 0.6),
     ("gpt L4 d256 T128 B4 M8", ["gpt", "--layers", "4", "--width", "256", "--heads", "4", "--sequence", "128", "--sequences", "4"], 8, 0.9),
+    ("gpt L1 d64 T64 B2", ["gpt", "--layers", "1", "--width", "64", "--heads", "2", "--sequence", "64", "--sequences", "2"], 1, 1.2),
+    ("mlp 16 hidden B8", ["mlp", "--hidden", "16", "--sequences", "8"], 1, 1.2),
     ("cnn 16 channels B128", ["cnn", "--channels", "16", "--sequences", "128"], 1, 0.9),
     ("diffusion 16 channels B64", ["diffusion", "--channels", "16", "--sequences", "64"], 1, 0.85),
 ]

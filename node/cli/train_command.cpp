@@ -60,6 +60,14 @@ uint64_t own_memory(std::string_view field) {
     return at == std::string::npos ? 0 : std::stoull(text->substr(at + field.size())) * 1024;
 }
 
+/// Large buffers are mapped each for itself and go back when freed: what the self-test took, or a
+/// buffer that was replaced by a larger one, leaves no holes that count as memory in use.
+void map_large_buffers() {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);  // glibc would raise it with each that is freed
+#endif
+}
+
 /// The back end's self-test, which is over, counts neither in the forecast nor in the peak.
 void forget_self_test() {
 #if defined(__GLIBC__)
@@ -158,6 +166,7 @@ private:
         verify::BackendOptions options{args_.threads, !args_.no_cuda};
         options.path = *path;
         options.first_device = crew_ ? crew_->rank() : 0;
+        map_large_buffers();
         backend_ = backend_for(program_, options);
         forget_self_test();
         return make_plan({program_.run.micro_batches / processes, args_.threads, saves(),
