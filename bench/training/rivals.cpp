@@ -148,7 +148,7 @@ __attribute__((target("avx512f,avx512vnni"))) void run_peak() {
 void compare_products() {
     const auto ours = make_cpu_backend({});
     for (const uint32_t n : {512U, 1024U, 2048U}) {
-        std::vector<float> x(size_t{n} * n), w(x.size()), y(x.size());
+        Floats x(size_t{n} * n), w(x.size()), y(x.size());
         for (size_t i = 0; i < x.size(); ++i) {
             x[i] = static_cast<float>(i * 7919 % 1009) * 1e-3F - 0.5F;
             w[i] = static_cast<float>(i * 104729 % 997) * 1e-3F - 0.5F;
@@ -179,7 +179,7 @@ void compare_products() {
 /// The paths of this machine against each other.
 void compare_paths() {
     constexpr uint32_t kN = 1024;
-    std::vector<float> x(size_t{kN} * kN), w(x.size()), y(x.size());
+    Floats x(size_t{kN} * kN), w(x.size()), y(x.size());
     for (size_t i = 0; i < x.size(); ++i) {
         x[i] = static_cast<float>(i * 7919 % 1009) * 1e-3F - 0.5F;
         w[i] = static_cast<float>(i * 104729 % 997) * 1e-3F - 0.5F;

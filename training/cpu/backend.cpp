@@ -19,16 +19,19 @@ namespace trainyard::training::cpu {
 
 namespace {
 constexpr size_t kRowsPerTask = 64;
+constexpr size_t kGainsPerTask = 64;
 constexpr size_t kElementsPerTask = 16384;
 
-/// So many of at most `fitting` rows that the busiest thread has the least to do: where six tasks
-/// of 96 rows make 512, one thread would have a sixth more than the other. Multiples of 16.
-size_t rows_per_task(size_t m, size_t fitting, size_t threads) {
-    size_t best = fitting, least = ~size_t{0};
-    for (size_t rows = fitting; threads > 1 && rows >= 16 && 3 * rows >= fitting; rows -= 16) {
-        const size_t tasks = (m + rows - 1) / rows;
-        const size_t busiest = (tasks + threads - 1) / threads * rows;
-        if (busiest < least) least = busiest, best = rows;
+/// So many of at most `most` rows or columns that the busiest thread has the least to do: where six
+/// tasks of 96 rows make 512, one thread would have a sixth more than the other. Multiples of 16.
+size_t per_task(size_t count, size_t most, size_t threads) {
+    const size_t fair = (count + threads * 16 - 1) / (threads * 16) * 16;
+    most = std::clamp<size_t>(fair, 16, most);
+    size_t best = most, least = ~size_t{0};
+    for (size_t size = most; threads > 1 && size >= 16 && 3 * size >= most; size -= 16) {
+        const size_t tasks = (count + size - 1) / size;
+        const size_t busiest = (tasks + threads - 1) / threads * size;
+        if (busiest < least) least = busiest, best = size;
     }
     return best;
 }
@@ -127,7 +130,7 @@ void CpuBackend::norm_grad_gain(float* dg, const RmsNormGradInputs& in, MatrixSh
     const size_t cols = s.cols, chunks = (s.rows + kChunk - 1) / kChunk;
     std::vector<float> results(chunks > 1 ? chunks * cols : 0);
     float* const out = chunks > 1 ? results.data() : dg;
-    ranges(cols, kColsPerTask, [&](size_t first, size_t last) {
+    ranges(cols, kGainsPerTask, [&](size_t first, size_t last) {
         for (size_t i = 0, row = 0; i < chunks; ++i, row += kChunk)
             k_.norm_grad_gain(out + i * cols, in.dy + row * cols, in.x + row * cols, in.r + row,
                               std::min(kChunk, s.rows - row), cols, first, last);
@@ -149,7 +152,7 @@ void CpuBackend::fill_rows(Operand& operand, const Source& s, Side side) {
 }
 void CpuBackend::fill_cols(Operand& operand, const Source& s, Side side) {
     operand.begin_cols(s, side);
-    ranges(operand.groups(), kColsPerTask,
+    ranges(operand.groups(), per_task(operand.groups(), kColsPerTask, pool_.threads()),
            [&](size_t first, size_t last) { operand.fill_cols(first, last); });
     nonfinite_ = nonfinite_ || operand.nonfinite();
 }
@@ -175,8 +178,7 @@ void CpuBackend::multiply(float* c, Operand& a, Operand& b, ProductSize size,
         foresee_sums(args);
         before_product(args, attempt);
         const size_t fitting = kBytesOfA / std::max<size_t>(1, a.row_bytes()) / 16 * 16;
-        run_product(args,
-                    rows_per_task(size.m, std::clamp<size_t>(fitting, 16, 1024), pool_.threads()));
+        run_product(args, per_task(size.m, std::clamp<size_t>(fitting, 16, 1024), pool_.threads()));
         if (sums_ == due_sums_) return;
         ++repeated_;
     }

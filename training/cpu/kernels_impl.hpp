@@ -302,24 +302,20 @@ struct Kernel {
         const I top = V::max_int(V::max_int(some[0], some[1]), V::max_int(some[2], some[3]));
         return static_cast<uint32_t>(V::largest_int(top));
     }
+    /// A few whole rows at a time: the processor fetches ahead along a row, not from row to row.
     static void amax_cols(uint32_t* amax_of, const float* x, size_t rows, size_t cols,
                           size_t stride) {
-        size_t c = 0;
-        for (; c + 4 * W <= cols; c += 4 * W) {
-            I some[4];
-#pragma GCC unroll 4
-            for (size_t p = 0; p < 4; ++p) some[p] = V::load_int(amax_of + c + p * W, W);
-            for (size_t r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-                for (size_t p = 0; p < 4; ++p)
-                    some[p] = V::max_abs_bits(some[p], V::load(x + r * stride + c + p * W, W));
-#pragma GCC unroll 4
-            for (size_t p = 0; p < 4; ++p) V::store_int(amax_of + c + p * W, some[p], W);
-        }
-        for (; c < cols; c += W) {
+        size_t r = 0;
+        for (; r + 4 <= rows; r += 4) raise_cols<4>(amax_of, x + r * stride, cols, stride);
+        for (; r < rows; ++r) raise_cols<1>(amax_of, x + r * stride, cols, stride);
+    }
+    template <size_t R>
+    static void raise_cols(uint32_t* amax_of, const float* x, size_t cols, size_t stride) {
+        for (size_t c = 0; c < cols; c += W) {
             const size_t k = left(cols, c);
             I top = V::load_int(amax_of + c, k);
-            for (size_t r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+            for (size_t r = 0; r < R; ++r)
                 top = V::max_abs_bits(top, V::load(x + r * stride + c, k));
             V::store_int(amax_of + c, top, k);
         }

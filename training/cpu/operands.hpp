@@ -39,7 +39,7 @@ struct Source {
     size_t words_stride = 0;
 };
 
-constexpr size_t kColsPerTask = 64;  ///< columns that one task quantises
+constexpr size_t kColsPerTask = 256;  ///< columns that one task quantises at most
 
 enum class Side { left, right };
 

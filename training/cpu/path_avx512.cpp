@@ -57,8 +57,15 @@ struct Avx512 {
     static I iota() {
         return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     }
-    static I load_int(const uint32_t* p, size_t n) { return _mm512_maskz_loadu_epi32(mask(n), p); }
-    static void store_int(uint32_t* p, I x, size_t n) { _mm512_mask_storeu_epi32(p, mask(n), x); }
+    static I load_int(const uint32_t* p, size_t n) {
+        return n == W ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi32(mask(n), p);
+    }
+    static void store_int(uint32_t* p, I x, size_t n) {
+        if (n == W)
+            _mm512_storeu_si512(p, x);
+        else
+            _mm512_mask_storeu_epi32(p, mask(n), x);
+    }
     static I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
     static I exclusive_or(I a, I b) { return _mm512_xor_si512(a, b); }
     static I shift_right_16(I a) { return _mm512_srai_epi32(a, 16); }
@@ -173,21 +180,28 @@ struct Avx512 {
         return _mm512_dpbusd_epi32(acc, _mm512_set1_epi8(INT8_MIN), bytes);
     }
 
-    /// 64 elements of a row. Packing works inside lanes of 128 bits, so that the 32-bit word
-    /// 4 j + i of the result lies at 4 i + j.
-    static I pack(const float* x, F f) {
-        I q[4];
-#pragma GCC unroll 4
-        for (size_t j = 0; j < 4; ++j) q[j] = round(mul(load(x + 16 * j), f));
-        return _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+    /// The quantised bytes of four vectors of numbers, inside lanes of 128 bits: four of the first,
+    /// four of the second and so on.
+    template <bool Words>
+    static I narrow(const I (&q)[4]) {
+        if constexpr (Words)
+            return narrow<false>({shift_right_16(q[0]), shift_right_16(q[1]), shift_right_16(q[2]),
+                                  shift_right_16(q[3])});
+        else
+            return _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]),
+                                      _mm512_packs_epi32(q[2], q[3]));
     }
-    static I pack_words(const float* x, F f, const uint16_t* words) {
+    /// 64 elements of a row: 32-bit word 4 j + i of the result lies at 4 i + j.
+    template <bool Words>
+    [[gnu::always_inline]] static I part_of_row(const float* x, float inv, const uint16_t* words) {
+        const F f = set1(Words ? inv * 65536.0F : inv);
         I q[4];
 #pragma GCC unroll 4
-        for (size_t j = 0; j < 4; ++j)
-            q[j] = shift_right_16(
-                add_int(round(mul(load(x + 16 * j), f)), load_words(words + 16 * j, W)));
-        return _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+        for (size_t j = 0; j < 4; ++j) {
+            q[j] = round(mul(load(x + 16 * j), f));
+            if constexpr (Words) q[j] = add_int(q[j], load_words(words + 16 * j, W));
+        }
+        return narrow<Words>(q);
     }
 
     static void quantise_cols(uint8_t* out, const QuantiseArgs& a, size_t k, size_t n) {
@@ -198,139 +212,153 @@ struct Avx512 {
             a.words != nullptr ? all_columns<true, false>(out, a, k, n)
                                : all_columns<false, false>(out, a, k, n);
     }
+    /// Four rows of all columns at a time: the processor fetches ahead along a row, not from row to
+    /// row.
     template <bool Words, bool Left>
     static void all_columns(uint8_t* out, const QuantiseArgs& a, size_t k, size_t n) {
         const size_t bytes = Left ? 2 * left_panel_bytes(k) : panel_bytes(k);
-        size_t c = 0;
-        for (; c + 4 * W <= n; c += 4 * W) columns<Words, Left, 4>(out + c / W * bytes, a, k, c, W);
-        for (; c < n; c += W)
-            columns<Words, Left, 1>(out + c / W * bytes, a, k, c, n - c < W ? n - c : W);
-    }
-    /// N vectors of columns from column c on; `some` columns are there where N is 1.
-    template <bool Words, bool Left, size_t N>
-    static void columns(uint8_t* out, const QuantiseArgs& a, size_t k, size_t c, size_t some) {
-        const size_t bytes = Left ? 2 * left_panel_bytes(k) : panel_bytes(k);
         const size_t groups = groups_of(k);
-        const F unit = set1(Words ? 65536.0F : 1.0F);  // a power of two: exact
-        F f[N];
-        I sums[N];
-#pragma GCC unroll 4
-        for (size_t p = 0; p < N; ++p) {
-            f[p] = a.inv_of_rows ? zero() : mul(load(a.inv + c + p * W, some), unit);
-            sums[p] = zero_int();
-        }
-        for (size_t g = 0; g < groups; ++g) {
-            const size_t rows = k - 4 * g < 4 ? k - 4 * g : 4;
-#pragma GCC unroll 4
-            for (size_t p = 0; p < N; ++p) {
-                const I quad = rows == 4 ? four_rows<Words>(a, 4 * g, c + p * W, f[p], some)
-                                         : few_rows<Words>(a, 4 * g, rows, c + p * W, f[p], some);
-                if constexpr (!Left) sums[p] = plus_flip(sums[p], quad);
-                put<Left>(out + p * bytes, g, k, quad);
-            }
-        }
         if constexpr (!Left)
-            for (size_t p = 0; p < N; ++p)
-                _mm512_storeu_si512(out + p * bytes + groups * 64, sums[p]);
+            for (size_t p = 0; p * W < n; ++p)
+                _mm512_storeu_si512(out + p * bytes + groups * 64, zero_int());
+        for (size_t g = 0; g < groups; ++g) {
+            const size_t rows = k - 4 * g < 4 ? k - 4 * g : 4, whole = rows == 4 ? n / W * W : 0;
+            if (whole > 0) columns<Words, Left>(out, a, {g, k, 4}, {0, whole, W});
+            for (size_t c = whole; c < n; c += W)
+                columns<Words, Left>(out + c / W * bytes, a, {g, k, rows},
+                                     {c, c + 1, n - c < W ? n - c : W});
+        }
     }
-    template <bool Words>
-    static I one_row(const QuantiseArgs& a, size_t row, size_t c, F f, size_t some) {
-        if (a.inv_of_rows) f = set1(Words ? a.inv[row] * 65536.0F : a.inv[row]);
-        const I q = round(mul(load(a.x + row * a.stride + c, some), f));
-        if constexpr (!Words) return q;
-        return add_int(q, load_words(a.words + row * a.words_stride + c, some));
-    }
-    template <bool Words>
-    static I four_rows(const QuantiseArgs& a, size_t row, size_t c, F f, size_t some) {
-        return join<Words>(
-            one_row<Words>(a, row, c, f, some), one_row<Words>(a, row + 1, c, f, some),
-            one_row<Words>(a, row + 2, c, f, some), one_row<Words>(a, row + 3, c, f, some));
-    }
-    template <bool Words>
-    static I few_rows(const QuantiseArgs& a, size_t row, size_t rows, size_t c, F f, size_t some) {
-        I q[4] = {zero_int(), zero_int(), zero_int(), zero_int()};
-        for (size_t i = 0; i < rows; ++i) q[i] = one_row<Words>(a, row + i, c, f, some);
-        return join<Words>(q[0], q[1], q[2], q[3]);
-    }
-    /// The quantised bytes of four rows side by side: the lowest byte of each, or with rounding
-    /// words the third, which the shift by sixteen would bring down.
-    template <bool Words>
-    static I join(I q0, I q1, I q2, I q3) {
-        q0 = Words ? _mm512_srli_epi32(q0, 16) : q0;
-        q1 = Words ? _mm512_srli_epi32(q1, 8) : _mm512_slli_epi32(q1, 8);
-        q2 = Words ? q2 : _mm512_slli_epi32(q2, 16);
-        q3 = Words ? _mm512_slli_epi32(q3, 8) : _mm512_slli_epi32(q3, 24);
-        const I low = _mm512_mask_blend_epi8(0x2222222222222222, q0, q1);
-        const I high = _mm512_mask_blend_epi8(0x8888888888888888, q2, q3);
-        return _mm512_mask_blend_epi16(0xAAAAAAAA, low, high);
+    struct Group {
+        size_t at, k, rows;
+    };
+    struct Columns {
+        size_t first, last;
+        size_t width;  ///< of a vector
+    };
+    /// One group of k of each panel from `cols` on.
+    template <bool Words, bool Left>
+    [[gnu::always_inline]] static void columns(uint8_t* out, const QuantiseArgs& a, Group group,
+                                               Columns cols) {
+        const float* x = a.x + 4 * group.at * a.stride;
+        const uint16_t* words = Words ? a.words + 4 * group.at * a.words_stride : nullptr;
+        const float* inv = a.inv;
+        const size_t stride = a.stride, words_stride = a.words_stride;
+        const size_t bytes = Left ? 2 * left_panel_bytes(group.k) : panel_bytes(group.k);
+        const size_t sums = groups_of(group.k) * 64;
+        const float unit = Words ? 65536.0F : 1.0F;  // a power of two: exact
+        const bool of_rows = a.inv_of_rows;
+        F f[4];
+        I q[4];
+#pragma GCC unroll 4
+        for (size_t i = 0; i < 4; ++i) {
+            f[i] = of_rows && i < group.rows ? set1(inv[4 * group.at + i] * unit) : zero();
+            q[i] = zero_int();
+        }
+        for (size_t c = cols.first; c < cols.last; c += W, out += bytes) {
+            if (!of_rows) f[0] = f[1] = f[2] = f[3] = mul(load(inv + c, cols.width), set1(unit));
+#pragma GCC unroll 4
+            for (size_t i = 0; i < 4; ++i) {
+                if (i >= group.rows) break;
+                q[i] = round(mul(load(x + i * stride + c, cols.width), f[i]));
+                if constexpr (Words)
+                    q[i] = add_int(q[i], load_words(words + i * words_stride + c, cols.width));
+            }
+            const I quad = turned(narrow<Words>(q));
+            put<Left>(out, group.at, group.k, quad);
+            if constexpr (!Left)
+                _mm512_storeu_si512(out + sums, plus_flip(_mm512_loadu_si512(out + sums), quad));
+        }
     }
 
     static void quantise_rows(uint8_t* out, const QuantiseArgs& a, size_t n, size_t k) {
-        a.left ? all_rows<true>(out, a, n, k) : all_rows<false>(out, a, n, k);
+        if (a.left)
+            a.words != nullptr ? all_rows<true, true>(out, a, n, k)
+                               : all_rows<false, true>(out, a, n, k);
+        else
+            a.words != nullptr ? all_rows<true, false>(out, a, n, k)
+                               : all_rows<false, false>(out, a, n, k);
     }
-    template <bool Left>
+    template <bool Words, bool Left>
     static void all_rows(uint8_t* out, const QuantiseArgs& a, size_t n, size_t k) {
         const size_t bytes = Left ? 2 * left_panel_bytes(k) : panel_bytes(k);
-        const size_t groups = groups_of(k);
+        const size_t whole = k / 64 * 64;
         for (size_t r = 0; r < n; r += W, out += bytes) {
-            const size_t rows = n - r < W ? n - r : W;
-            I sums[4] = {zero_int(), zero_int(), zero_int(), zero_int()};
-            for (size_t g = 0; g < groups; g += 16) turn<Left>(out, g, sums, a, {r, rows, k});
-            const I left = add_int(sums[0], sums[1]), right = add_int(sums[2], sums[3]);
-            if constexpr (!Left) _mm512_storeu_si512(out + groups * 64, add_int(left, right));
+            I sums = zero_int();
+            for (size_t at = 0; at < k; at += 64)
+                if (n - r >= W && at < whole)
+                    turn<Words, Left>(out, sums, part_of(a, r, at), at, k);
+                else
+                    turn_edge<Words, Left>(out, sums, part_of(a, r, at), at, k, n - r);
+            if constexpr (!Left) _mm512_storeu_si512(out + groups_of(k) * 64, sums);
         }
     }
-    struct Rows {
-        size_t first, count, k;
-    };
-    static I some_of_row(const QuantiseArgs& a, size_t r, size_t at, size_t some) {
-        const float* x = a.x + r * a.stride + at;
-        const uint16_t* words = a.words != nullptr ? a.words + r * a.words_stride + at : nullptr;
-        if (some < 64) return end_of_row(x, words, a.inv[r], some);
-        return words != nullptr ? pack_words(x, set1(a.inv[r] * 65536.0F), words)
-                                : pack(x, set1(a.inv[r]));
+    static QuantiseArgs part_of(QuantiseArgs a, size_t row, size_t col) {
+        a.x += row * a.stride + col;
+        a.inv += row;
+        if (a.words != nullptr) a.words += row * a.words_stride + col;
+        return a;
     }
-    static I end_of_row(const float* x, const uint16_t* words, float inv, size_t some) {
-        float padded[64] = {};
-        uint16_t padded_words[64] = {};
-        __builtin_memcpy(padded, x, some * sizeof(float));
-        if (words == nullptr) return pack(padded, set1(inv));
-        __builtin_memcpy(padded_words, words, some * sizeof(uint16_t));
-        return pack_words(padded, set1(inv * 65536.0F), padded_words);
+    /// What there is of sixteen rows by 64 columns, with zeros beyond.
+    template <bool Words, bool Left>
+    static void turn_edge(uint8_t* out, I& sums, const QuantiseArgs& a, size_t at, size_t k,
+                          size_t rows) {
+        float x[16 * 64] = {}, inv[16] = {};
+        uint16_t words[Words ? 16 * 64 : 1] = {};
+        const size_t some = k - at < 64 ? k - at : 64;
+        for (size_t r = 0; r < 16 && r < rows; ++r) {
+            inv[r] = a.inv[r];
+            __builtin_memcpy(x + r * 64, a.x + r * a.stride, some * sizeof(float));
+            if constexpr (Words)
+                __builtin_memcpy(words + r * 64, a.words + r * a.words_stride,
+                                 some * sizeof(uint16_t));
+        }
+        QuantiseArgs whole;
+        whole.x = x, whole.inv = inv, whole.words = words;
+        whole.stride = whole.words_stride = 64;
+        turn<Words, Left>(out, sums, whole, at, k);
     }
-    /// Sixteen rows by 64 columns of elements, transposed in units of four.
-    template <bool Left>
-    static void turn(uint8_t* out, size_t g, I* sums, const QuantiseArgs& a, Rows rows) {
-        I row[16], quarter[4][4];
-        const size_t at = 4 * g, some = rows.k - at < 64 ? rows.k - at : 64;
-        const size_t groups = groups_of(some);
-        for (size_t i = 0; i < 16; ++i)
-            row[i] = i < rows.count ? some_of_row(a, rows.first + i, at, some) : zero_int();
+    /// Sixteen rows by 64 columns of elements, transposed in units of four, become the groups from
+    /// element `at` of k on.
+    template <bool Words, bool Left>
+    static void turn(uint8_t* out, I& sums, const QuantiseArgs& a, size_t at, size_t k) {
+        I quarter[4][4];
+#pragma GCC unroll 4
         for (size_t i = 0; i < 4; ++i) {
-            const I* from = row + 4 * i;
-            const I p = _mm512_unpacklo_epi32(from[0], from[1]);
-            const I q = _mm512_unpackhi_epi32(from[0], from[1]);
-            const I s = _mm512_unpacklo_epi32(from[2], from[3]);
-            const I t = _mm512_unpackhi_epi32(from[2], from[3]);
-            quarter[0][i] = _mm512_unpacklo_epi64(p, s),
+            I row[4];
+#pragma GCC unroll 4
+            for (size_t j = 0; j < 4; ++j) {
+                const size_t r = 4 * i + j;
+                row[j] = part_of_row<Words>(a.x + r * a.stride, a.inv[r],
+                                            Words ? a.words + r * a.words_stride : nullptr);
+            }
+            const I p = _mm512_unpacklo_epi32(row[0], row[1]);
+            const I q = _mm512_unpackhi_epi32(row[0], row[1]);
+            const I s = _mm512_unpacklo_epi32(row[2], row[3]);
+            const I t = _mm512_unpackhi_epi32(row[2], row[3]);
+            quarter[0][i] = _mm512_unpacklo_epi64(p, s);
             quarter[1][i] = _mm512_unpackhi_epi64(p, s);
-            quarter[2][i] = _mm512_unpacklo_epi64(q, t),
+            quarter[2][i] = _mm512_unpacklo_epi64(q, t);
             quarter[3][i] = _mm512_unpackhi_epi64(q, t);
         }
+        const size_t first = at / 4, groups = groups_of(k);
+#pragma GCC unroll 4
         for (size_t j = 0; j < 4; ++j) {
             const I* u = quarter[j];
             const I p = _mm512_shuffle_i32x4(u[0], u[1], 0x44);
             const I q = _mm512_shuffle_i32x4(u[2], u[3], 0x44);
             const I s = _mm512_shuffle_i32x4(u[0], u[1], 0xEE);
             const I t = _mm512_shuffle_i32x4(u[2], u[3], 0xEE);
-            // Packing left 32-bit word 4 j + i of a row at 4 i + j.
+            // Narrowing left 32-bit word 4 j + i of a row at 4 i + j.
             const I done[4] = {_mm512_shuffle_i32x4(p, q, 0x88), _mm512_shuffle_i32x4(p, q, 0xDD),
                                _mm512_shuffle_i32x4(s, t, 0x88), _mm512_shuffle_i32x4(s, t, 0xDD)};
-            for (size_t i = 0; i < 4; ++i)
-                if (4 * j + i < groups) {
-                    put<Left>(out, g + 4 * j + i, rows.k, done[i]);
-                    if constexpr (!Left) sums[i] = plus_flip(sums[i], done[i]);
-                }
+#pragma GCC unroll 4
+            for (size_t i = 0; i < 4; ++i) {
+                const size_t group = first + 4 * j + i;
+                if (group >= groups) continue;
+                put<Left>(out, group, k, done[i]);
+                if constexpr (!Left) sums = plus_flip(sums, done[i]);
+            }
         }
     }
 
