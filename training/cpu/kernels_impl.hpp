@@ -306,7 +306,7 @@ struct Kernel {
     static void amax_cols(uint32_t* amax_of, const float* x, size_t rows, size_t cols,
                           size_t stride) {
         size_t r = 0;
-        for (; r + 4 <= rows; r += 4) raise_cols<4>(amax_of, x + r * stride, cols, stride);
+        for (; r + 8 <= rows; r += 8) raise_cols<8>(amax_of, x + r * stride, cols, stride);
         for (; r < rows; ++r) raise_cols<1>(amax_of, x + r * stride, cols, stride);
     }
     template <size_t R>
@@ -314,7 +314,7 @@ struct Kernel {
         for (size_t c = 0; c < cols; c += W) {
             const size_t k = left(cols, c);
             I top = V::load_int(amax_of + c, k);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (size_t r = 0; r < R; ++r)
                 top = V::max_abs_bits(top, V::load(x + r * stride + c, k));
             V::store_int(amax_of + c, top, k);

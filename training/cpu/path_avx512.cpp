@@ -92,9 +92,8 @@ struct Avx512 {
     static I load_words(const uint16_t* p, size_t n) {
         if (n == W)
             return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-        uint16_t some[W] = {};
-        __builtin_memcpy(some, p, n * sizeof(uint16_t));
-        return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(some)));
+        const I some = _mm512_maskz_loadu_epi16((1U << n) - 1, p);
+        return _mm512_cvtepu16_epi32(_mm512_castsi512_si256(some));
     }
     static void store_element(void* q, size_t i, I x, size_t n) {
         _mm512_mask_cvtepi32_storeu_epi8(static_cast<int8_t*>(q) + i, mask(n), x);
@@ -191,15 +190,18 @@ struct Avx512 {
             return _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]),
                                       _mm512_packs_epi32(q[2], q[3]));
     }
-    /// 64 elements of a row: 32-bit word 4 j + i of the result lies at 4 i + j.
+    /// `some` of 64 elements of a row: 32-bit word 4 j + i of the result lies at 4 i + j.
     template <bool Words>
-    [[gnu::always_inline]] static I part_of_row(const float* x, float inv, const uint16_t* words) {
+    [[gnu::always_inline]] static I part_of_row(const float* x, float inv, const uint16_t* words,
+                                                size_t some) {
         const F f = set1(Words ? inv * 65536.0F : inv);
         I q[4];
 #pragma GCC unroll 4
         for (size_t j = 0; j < 4; ++j) {
-            q[j] = round(mul(load(x + 16 * j), f));
-            if constexpr (Words) q[j] = add_int(q[j], load_words(words + 16 * j, W));
+            const size_t before = 16 * j, rest = some > before ? some - before : 0;
+            const size_t n = rest < W ? rest : W;
+            q[j] = round(mul(load(x + before, n), f));
+            if constexpr (Words) q[j] = add_int(q[j], load_words(words + before, n));
         }
         return narrow<Words>(q);
     }
@@ -221,53 +223,57 @@ struct Avx512 {
         if constexpr (!Left)
             for (size_t p = 0; p * W < n; ++p)
                 _mm512_storeu_si512(out + p * bytes + groups * 64, zero_int());
-        for (size_t g = 0; g < groups; ++g) {
-            const size_t rows = k - 4 * g < 4 ? k - 4 * g : 4, whole = rows == 4 ? n / W * W : 0;
-            if (whole > 0) columns<Words, Left>(out, a, {g, k, 4}, {0, whole, W});
-            for (size_t c = whole; c < n; c += W)
-                columns<Words, Left>(out + c / W * bytes, a, {g, k, rows},
-                                     {c, c + 1, n - c < W ? n - c : W});
-        }
+        const size_t full = k / 4, whole = n / W * W;
+        columns<Words, Left>(out, a, k, {0, full, 4}, {0, whole, W});
+        if (whole < n)
+            columns<Words, Left>(out + whole / W * bytes, a, k, {0, full, 4},
+                                 {whole, n, n - whole});
+        if (full == groups) return;
+        for (size_t c = 0; c < n; c += W)
+            columns<Words, Left>(out + c / W * bytes, a, k, {full, groups, k % 4},
+                                 {c, c + 1, n - c < W ? n - c : W});
     }
-    struct Group {
-        size_t at, k, rows;
+    struct Groups {
+        size_t first, last;
+        size_t rows;  ///< in each
     };
     struct Columns {
         size_t first, last;
         size_t width;  ///< of a vector
     };
-    /// One group of k of each panel from `cols` on.
+    /// Groups of k of the panels from `cols` on, which `out` is the first of.
     template <bool Words, bool Left>
-    [[gnu::always_inline]] static void columns(uint8_t* out, const QuantiseArgs& a, Group group,
-                                               Columns cols) {
-        const float* x = a.x + 4 * group.at * a.stride;
-        const uint16_t* words = Words ? a.words + 4 * group.at * a.words_stride : nullptr;
+    [[gnu::always_inline]] static void columns(uint8_t* out, const QuantiseArgs& a, size_t k,
+                                               Groups groups, Columns cols) {
         const float* inv = a.inv;
         const size_t stride = a.stride, words_stride = a.words_stride;
-        const size_t bytes = Left ? 2 * left_panel_bytes(group.k) : panel_bytes(group.k);
-        const size_t sums = groups_of(group.k) * 64;
+        const size_t bytes = Left ? 2 * left_panel_bytes(k) : panel_bytes(k);
+        const size_t sums = groups_of(k) * 64;
         const float unit = Words ? 65536.0F : 1.0F;  // a power of two: exact
         const bool of_rows = a.inv_of_rows;
-        F f[4];
-        I q[4];
+        for (size_t g = groups.first; g < groups.last; ++g) {
+            const float* x = a.x + 4 * g * stride;
+            const uint16_t* words = Words ? a.words + 4 * g * words_stride : nullptr;
+            F f[4] = {zero(), zero(), zero(), zero()};
+            I q[4] = {zero_int(), zero_int(), zero_int(), zero_int()};
+            if (of_rows)
+                for (size_t i = 0; i < groups.rows; ++i) f[i] = set1(inv[4 * g + i] * unit);
+            uint8_t* to = out;
+            for (size_t c = cols.first; c < cols.last; c += W, to += bytes) {
+                if (!of_rows)
+                    f[0] = f[1] = f[2] = f[3] = mul(load(inv + c, cols.width), set1(unit));
 #pragma GCC unroll 4
-        for (size_t i = 0; i < 4; ++i) {
-            f[i] = of_rows && i < group.rows ? set1(inv[4 * group.at + i] * unit) : zero();
-            q[i] = zero_int();
-        }
-        for (size_t c = cols.first; c < cols.last; c += W, out += bytes) {
-            if (!of_rows) f[0] = f[1] = f[2] = f[3] = mul(load(inv + c, cols.width), set1(unit));
-#pragma GCC unroll 4
-            for (size_t i = 0; i < 4; ++i) {
-                if (i >= group.rows) break;
-                q[i] = round(mul(load(x + i * stride + c, cols.width), f[i]));
-                if constexpr (Words)
-                    q[i] = add_int(q[i], load_words(words + i * words_stride + c, cols.width));
+                for (size_t i = 0; i < 4; ++i) {
+                    if (i >= groups.rows) break;
+                    q[i] = round(mul(load(x + i * stride + c, cols.width), f[i]));
+                    if constexpr (Words)
+                        q[i] = add_int(q[i], load_words(words + i * words_stride + c, cols.width));
+                }
+                const I quad = turned(narrow<Words>(q));
+                put<Left>(to, g, k, quad);
+                if constexpr (!Left)
+                    _mm512_storeu_si512(to + sums, plus_flip(_mm512_loadu_si512(to + sums), quad));
             }
-            const I quad = turned(narrow<Words>(q));
-            put<Left>(out, group.at, group.k, quad);
-            if constexpr (!Left)
-                _mm512_storeu_si512(out + sums, plus_flip(_mm512_loadu_si512(out + sums), quad));
         }
     }
 
@@ -282,46 +288,33 @@ struct Avx512 {
     template <bool Words, bool Left>
     static void all_rows(uint8_t* out, const QuantiseArgs& a, size_t n, size_t k) {
         const size_t bytes = Left ? 2 * left_panel_bytes(k) : panel_bytes(k);
-        const size_t whole = k / 64 * 64;
         for (size_t r = 0; r < n; r += W, out += bytes) {
             I sums = zero_int();
-            for (size_t at = 0; at < k; at += 64)
-                if (n - r >= W && at < whole)
-                    turn<Words, Left>(out, sums, part_of(a, r, at), at, k);
+            for (size_t at = 0; at < k; at += 64) {
+                const QuantiseArgs part = part_of(a, r, at);
+                if (n - r >= W && k - at >= 64)
+                    turn<Words, Left>(out, sums, part, at, k, {W, 64});
                 else
-                    turn_edge<Words, Left>(out, sums, part_of(a, r, at), at, k, n - r);
+                    turn<Words, Left>(out, sums, part, at, k,
+                                      {n - r < W ? n - r : W, k - at < 64 ? k - at : 64});
+            }
             if constexpr (!Left) _mm512_storeu_si512(out + groups_of(k) * 64, sums);
         }
     }
+    struct Part {
+        size_t rows, cols;
+    };
     static QuantiseArgs part_of(QuantiseArgs a, size_t row, size_t col) {
         a.x += row * a.stride + col;
         a.inv += row;
         if (a.words != nullptr) a.words += row * a.words_stride + col;
         return a;
     }
-    /// What there is of sixteen rows by 64 columns, with zeros beyond.
+    /// What there is of sixteen rows by 64 columns, with zeros beyond, transposed in units of four
+    /// becomes the groups from element `at` of k on.
     template <bool Words, bool Left>
-    static void turn_edge(uint8_t* out, I& sums, const QuantiseArgs& a, size_t at, size_t k,
-                          size_t rows) {
-        float x[16 * 64] = {}, inv[16] = {};
-        uint16_t words[Words ? 16 * 64 : 1] = {};
-        const size_t some = k - at < 64 ? k - at : 64;
-        for (size_t r = 0; r < 16 && r < rows; ++r) {
-            inv[r] = a.inv[r];
-            __builtin_memcpy(x + r * 64, a.x + r * a.stride, some * sizeof(float));
-            if constexpr (Words)
-                __builtin_memcpy(words + r * 64, a.words + r * a.words_stride,
-                                 some * sizeof(uint16_t));
-        }
-        QuantiseArgs whole;
-        whole.x = x, whole.inv = inv, whole.words = words;
-        whole.stride = whole.words_stride = 64;
-        turn<Words, Left>(out, sums, whole, at, k);
-    }
-    /// Sixteen rows by 64 columns of elements, transposed in units of four, become the groups from
-    /// element `at` of k on.
-    template <bool Words, bool Left>
-    static void turn(uint8_t* out, I& sums, const QuantiseArgs& a, size_t at, size_t k) {
+    [[gnu::always_inline]] static void turn(uint8_t* out, I& sums, const QuantiseArgs& a, size_t at,
+                                            size_t k, Part there) {
         I quarter[4][4];
 #pragma GCC unroll 4
         for (size_t i = 0; i < 4; ++i) {
@@ -329,8 +322,10 @@ struct Avx512 {
 #pragma GCC unroll 4
             for (size_t j = 0; j < 4; ++j) {
                 const size_t r = 4 * i + j;
-                row[j] = part_of_row<Words>(a.x + r * a.stride, a.inv[r],
-                                            Words ? a.words + r * a.words_stride : nullptr);
+                row[j] = zero_int();
+                if (r >= there.rows) continue;
+                const uint16_t* words = Words ? a.words + r * a.words_stride : nullptr;
+                row[j] = part_of_row<Words>(a.x + r * a.stride, a.inv[r], words, there.cols);
             }
             const I p = _mm512_unpacklo_epi32(row[0], row[1]);
             const I q = _mm512_unpackhi_epi32(row[0], row[1]);
