@@ -10,6 +10,7 @@
 
 #include "cuda/cuda_backend.hpp"
 #include "cuda/linked_crew.hpp"
+#include "streams.hpp"
 #include "thread_crew.hpp"
 #include "training/plan.hpp"
 #include "training_run.hpp"
@@ -78,10 +79,12 @@ cuda::NcclResult comm_abort(cuda::NcclComm comm) {
     return cuda::kNcclSuccess;
 }
 
-/// True for a message within one allocation on the one stream of the end's device.
+/// True for a message within one allocation on the one stream of the end's device, whose work so
+/// far is then done.
 bool is_message(const void* x, size_t count, int type, cuda::NcclComm comm, void* stream) {
     auto* const end = static_cast<End*>(comm);
     if (end->stream == nullptr) end->stream = stream;
+    if (stream != nullptr) static_cast<void>(static_cast<emulated::Stream*>(stream)->finish());
     return stream != nullptr && end->stream == stream && type == cuda::kNcclFloat &&
            end->device == emulated::current_device() &&
            emulated::is_allocated(x, count * sizeof(float));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "machine.hpp"
+#include "streams.hpp"
 
 // Words of the CUDA language that C++ lacks; they name no memory space and no launch here.
 #define __global__
@@ -146,19 +147,12 @@ inline unsigned atomicMin(unsigned* at, unsigned x) {
     return before;
 }
 
-enum cudaError_t {
-    cudaSuccess = 0,
-    cudaErrorInvalidValue = 1,
-    cudaErrorMemoryAllocation = 2,
-    cudaErrorInvalidConfiguration = 9,
-    cudaErrorLaunchFailure = 719,
-};
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 constexpr unsigned cudaStreamNonBlocking = 1;
 constexpr unsigned cudaEventDisableTiming = 2;
-using cudaStream_t = int*;
-using cudaEvent_t = int*;
+using cudaStream_t = emulated::Stream*;
+using cudaEvent_t = emulated::Event*;
 
 struct cudaUUID_t {
     char bytes[16] = {};
@@ -208,29 +202,34 @@ inline const char* cudaGetErrorString(cudaError_t) {
     return "of the emulated device";
 }
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-    *stream = new int(0);
+    *stream = new emulated::Stream;
     return cudaSuccess;
 }
 inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     delete stream;
     return cudaSuccess;
 }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     ++emulated::traffic().waits;
-    return cudaSuccess;
+    return stream->finish();
 }
 inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-    *event = new int(0);
+    *event = new emulated::Event;
     return cudaSuccess;
 }
 inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
     delete event;
     return cudaSuccess;
 }
-inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
+inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    *event = {stream, stream->length()};
     return cudaSuccess;
 }
-inline cudaError_t cudaEventSynchronize(cudaEvent_t) {
+inline cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    return event->wait();
+}
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+    stream->put([point = *event] { return point.wait(); });
     return cudaSuccess;
 }
 inline cudaError_t cudaMallocHost(void** memory, size_t bytes) {
@@ -246,18 +245,28 @@ inline cudaError_t cudaMalloc(void** memory, size_t bytes) {
     return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 inline cudaError_t cudaFree(void* memory) {
+    emulated::finish_streams();
     emulated::release(memory);
     return cudaSuccess;
 }
-inline cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) {
-    const emulated::DeviceAccess access;
+namespace emulated {
+inline cudaError_t set_memory(void* to, int value, size_t bytes) {
+    const DeviceAccess access;
     std::memset(to, value, bytes);
     return cudaSuccess;
 }
+}  // namespace emulated
+inline cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+    stream->put([=] { return emulated::set_memory(to, value, bytes); });
+    return cudaSuccess;
+}
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
-                                   cudaStream_t) {
-    const emulated::DeviceAccess access;
-    if (bytes > 0) std::memcpy(to, from, bytes);
+                                   cudaStream_t stream) {
+    stream->put([=] {
+        const emulated::DeviceAccess access;
+        if (bytes > 0) std::memcpy(to, from, bytes);
+        return cudaSuccess;
+    });
     (kind == cudaMemcpyHostToDevice ? emulated::traffic().up : emulated::traffic().down) += bytes;
     return cudaSuccess;
 }
@@ -320,8 +329,11 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(Par
     if (!emulated::is_launch(how->gridDim, how->blockDim, how->dynamicSmemBytes))
         return cudaErrorInvalidConfiguration;
     emulated::know_kernel(kernel);
-    emulated::run({how->gridDim, how->blockDim.x, how->dynamicSmemBytes},
-                  [&] { kernel(Parameters(arguments)...); });
+    const emulated::Shape shape{how->gridDim, how->blockDim.x, how->dynamicSmemBytes};
+    how->stream->put([shape, kernel, copies = std::tuple<Parameters...>(arguments...)] {
+        emulated::run(shape, [&] { std::apply(kernel, copies); });
+        return cudaSuccess;
+    });
     return cudaSuccess;
 }
 
@@ -366,7 +378,7 @@ inline std::function<cudaError_t()> action_of(const cudaKernelNodeParams& p) {
 inline std::function<cudaError_t()> action_of(const cudaMemsetParams& p) {
     return [p] {
         if (p.elementSize != 1 || p.height != 1 || p.width == 0) return cudaErrorInvalidValue;
-        return cudaMemsetAsync(p.dst, static_cast<int>(p.value), p.width, nullptr);
+        return set_memory(p.dst, static_cast<int>(p.value), p.width);
     };
 }
 template <class Params>
@@ -431,10 +443,9 @@ inline cudaError_t cudaGraphExecMemsetNodeSetParams(cudaGraphExec_t executable,
                                                     const cudaMemsetParams* params) {
     return emulated::set_node(executable, node, nullptr, *params);
 }
-inline cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
     if (emulated::faults().launches_fail) return cudaErrorLaunchFailure;
     ++emulated::traffic().graph_launches;
-    for (const emulated::Node& node : executable->nodes)
-        if (const cudaError_t result = node.run(); result != cudaSuccess) return result;
+    for (const emulated::Node& node : executable->nodes) stream->put(node.run);
     return cudaSuccess;
 }

@@ -169,6 +169,7 @@ TEST(emulated_device, takes_the_heads_of_attention_in_groups_that_fit) {
         const training::AttentionGradInputs in{c.inputs[1].data(), got[0].data(), got[1].data(),
                                                c.inputs[0].data()};
         cuda::attention_grad(on, got[2].data(), in, shape, {77, 3, 2004, 2005});
+        on.wait();
         EXPECT_TRUE(on.ok());
         EXPECT_EQ(got, *expected);
     }
@@ -182,6 +183,7 @@ TEST(emulated_device, adds_the_exponentials_of_long_rows_chunk_by_chunk) {
                                                   c.inputs[0].data(), shape);
     cuda::Context on(0);
     cuda::attention(on, got[0].data(), got[1].data(), c.inputs[0].data(), shape);
+    on.wait();
     EXPECT_TRUE(on.ok());
     EXPECT_EQ(got, expected);
 }
@@ -262,6 +264,7 @@ TEST(emulated_device, takes_the_products_of_a_matmul_in_parts_that_fit) {
         for (size_t i = 0; i < c.inputs.size(); ++i) call.in[i] = c.inputs[i].data();
         for (size_t i = 0; i < c.outputs.size(); ++i) call.out[i] = c.outputs[i].data();
         cuda::apply(on, call);
+        on.wait();
         EXPECT_TRUE(on.ok());
         EXPECT_EQ(c.outputs, *expected) << c.name;
     }
