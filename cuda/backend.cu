@@ -30,6 +30,48 @@ private:
     bool ran_before_ = false;
 };
 
+/// A copy on the stream of copies, between two events.
+class PinnedCopy final : public HostCopy {
+public:
+    PinnedCopy(Context& on, size_t bytes) : on_(on), bytes_(bytes) {
+        on_.begin();
+        on_.check(cudaEventCreateWithFlags(&before_, cudaEventDisableTiming));
+        on_.check(cudaEventCreateWithFlags(&done_, cudaEventDisableTiming));
+        if (cudaMallocHost(&memory_, bytes) == cudaSuccess) return;
+        memory_ = nullptr;
+        static_cast<void>(cudaGetLastError());  // out of memory is no lasting error
+    }
+    PinnedCopy(const PinnedCopy&) = delete;
+    PinnedCopy& operator=(const PinnedCopy&) = delete;
+    ~PinnedCopy() override {
+        if (done_ != nullptr) static_cast<void>(cudaEventSynchronize(done_));
+        if (memory_ != nullptr) static_cast<void>(cudaFreeHost(memory_));
+        if (done_ != nullptr) static_cast<void>(cudaEventDestroy(done_));
+        if (before_ != nullptr) static_cast<void>(cudaEventDestroy(before_));
+    }
+    [[nodiscard]] bool ok() const { return memory_ != nullptr; }
+    [[nodiscard]] const void* data() const override { return memory_; }
+    void start(const void* from) override {
+        on_.begin();
+        const cudaStream_t copies = on_.copies();
+        if (!on_.ok()) return;
+        on_.check(cudaEventRecord(before_, on_.stream()));
+        on_.check(cudaStreamWaitEvent(copies, before_, 0));
+        on_.check(cudaMemcpyAsync(memory_, from, bytes_, cudaMemcpyDeviceToHost, copies));
+        on_.check(cudaEventRecord(done_, copies));
+    }
+    [[nodiscard]] bool wait() override {
+        on_.begin();
+        return on_.ok() && on_.check(cudaEventSynchronize(done_));
+    }
+
+private:
+    Context& on_;
+    size_t bytes_;
+    void* memory_ = nullptr;
+    cudaEvent_t before_ = nullptr, done_ = nullptr;
+};
+
 class CudaBackend final : public Backend, public LinkEnd {
 public:
     CudaBackend(DeviceInfo info, Products products) : info_(std::move(info)), on_(info_.index) {
@@ -53,6 +95,10 @@ public:
     void upload(void* to, const void* from_host, size_t bytes) override;
     void download(void* to_host, const void* from, size_t bytes) override;
     void fetch(void* to_host, const void* from, size_t bytes) override;
+    [[nodiscard]] std::unique_ptr<HostCopy> make_host_copy(size_t bytes) override {
+        auto out = std::make_unique<PinnedCopy>(on_, bytes);
+        return on_.ok() && out->ok() ? std::move(out) : nullptr;
+    }
     void fill_zero(float* x, size_t count) override {
         on_.begin();
         on_.set_bytes(x, 0, count * sizeof(float));

@@ -73,6 +73,7 @@ public:
         if (stream_ == nullptr) return;
         static_cast<void>(cudaStreamSynchronize(stream_));
         static_cast<void>(cudaStreamDestroy(stream_));
+        if (copies_ != nullptr) static_cast<void>(cudaStreamDestroy(copies_));
     }
 
     [[nodiscard]] bool ok() const { return !error_; }
@@ -80,6 +81,11 @@ public:
     [[nodiscard]] cudaStream_t stream() const {
         ASSERT(recording_ == nullptr);
         return stream_;
+    }
+    /// For downloads beside the operators. Whoever puts one there waits for it.
+    [[nodiscard]] cudaStream_t copies() {
+        if (copies_ == nullptr) check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking));
+        return copies_;
     }
     [[nodiscard]] uint32_t* nonfinite_flag() const {
         return reinterpret_cast<uint32_t*>(flag_.data());
@@ -110,7 +116,7 @@ public:
     /// Memory that lives until `release`; nullptr when there is no room. What is released is kept
     /// for the next request of its size, so that a step allocates nothing once there has been one;
     /// it goes when the device has no room. Work under way on it comes before the work of its next
-    /// owner, because there is one stream.
+    /// owner, because operators have one stream, and copies beside it are waited for.
     [[nodiscard]] void* allocate(size_t bytes) {
         auto found = kept_.extract(bytes);
         DeviceMemory memory = found.empty() ? make_memory(bytes) : std::move(found.mapped());
@@ -218,7 +224,7 @@ private:
     }
 
     int device_;
-    cudaStream_t stream_ = nullptr;
+    cudaStream_t stream_ = nullptr, copies_ = nullptr;
     CallGraph* recording_ = nullptr;
     Staging staging_;
     Fetches fetches_;

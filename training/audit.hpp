@@ -25,7 +25,8 @@ struct AuditDraws {
     bool operator==(const AuditDraws&) const = default;
 };
 
-/// The bytes a provider serves. Error wrong_shape if a draw lies outside the segment.
+/// The bytes a provider serves. Errors: wrong_shape if a draw lies outside the segment; bad_log if
+/// a logged gradient cannot be read or does not lead to the committed root.
 [[nodiscard]] Result<Bytes, EngineError> make_bundle(const Program& program, Backend& backend,
                                                      const SegmentLog& log,
                                                      const AuditDraws& draws);

@@ -35,8 +35,10 @@ public:
         if (!live) return unexpected(live.error());
         collect(state, 0);
         for (uint32_t i = 0; i < log_.record.steps(); ++i) {
-            collect_gradients(i);
-            auto next = repeat_update(program_, *live, log_, i);
+            const auto gradients = log_.gradients->read(i);
+            if (!gradients) return unexpected(gradients.error());
+            if (!collect_gradients(i, *gradients)) return unexpected(EngineError::bad_log);
+            auto next = repeat_update(program_, *live, log_, i, *gradients);
             if (next) next = live->save();
             if (!next) return unexpected(next.error());
             collect(state, i + 1);
@@ -71,15 +73,17 @@ private:
         }
     }
 
-    void collect_gradients(uint32_t i) {
-        const std::vector<Tensor>& gradients = log_.summed_gradients[i];
+    /// False if they are not those that were committed.
+    [[nodiscard]] bool collect_gradients(uint32_t i, const std::vector<Tensor>& gradients) {
         std::vector<Hash> leaves;
         for (const Tensor& g : gradients) leaves.push_back(tensor_leaf(g));
+        if (merkle::root(leaves) != log_.record.tuples[i].grad_root) return false;
         for (size_t k = 0; k < draws_.tiles.size(); ++k) {
             const auto [tensor, tile] = draws_.tiles[k];
             content_.tiles[k].steps.push_back({read_tile(gradients[tensor], tile),
                                                path_of(gradients[tensor], tile, leaves, tensor)});
         }
+        return true;
     }
 
     const Program& program_;

@@ -137,6 +137,21 @@ public:
     virtual void run(const std::function<void()>& body) { body(); }
 };
 
+/// Memory of the host that a device copies to beside its operators, as fast as it can.
+class HostCopy {
+public:
+    HostCopy() = default;
+    virtual ~HostCopy() = default;
+    HostCopy(const HostCopy&) = delete;
+    HostCopy& operator=(const HostCopy&) = delete;
+    [[nodiscard]] virtual const void* data() const = 0;
+    /// Copies what the backend's memory at `from` holds after all calls so far. It must stay as it
+    /// is, and the bytes here are undefined, until `wait`.
+    virtual void start(const void* from) = 0;
+    /// False if there was an error, which the backend's `finish` tells.
+    [[nodiscard]] virtual bool wait() = 0;
+};
+
 /// Every pointer of an operator is memory of this backend from `allocate`, or any host memory where
 /// `is_host` is true; row-major. Outputs do not overlap inputs except where a
 /// comment says "in place". Calls may run asynchronously, in order. Quantising a group that holds
@@ -165,6 +180,11 @@ public:
     virtual void fill_zero(float* x, size_t count) = 0;
     /// Waits for all calls; the status since the previous `finish`, or the first error.
     [[nodiscard]] virtual Result<BackendStatus, BackendError> finish() = 0;
+    /// For so many bytes; it must not outlive the backend. nullptr when there is no room, and on a
+    /// host, whose memory needs no copy.
+    [[nodiscard]] virtual std::unique_ptr<HostCopy> make_host_copy(size_t bytes) {
+        return static_cast<void>(bytes), nullptr;
+    }
     /// It must not outlive the backend.
     [[nodiscard]] virtual std::unique_ptr<Sequence> make_sequence() {
         return std::make_unique<Sequence>();

@@ -36,6 +36,8 @@ std::string_view to_text(EngineError error) {
             return "out of memory";
         case EngineError::device_failed:
             return "the device failed";
+        case EngineError::bad_log:
+            return "the segment's log of gradients is damaged or cannot be written";
         case EngineError::diverged:
             return "training diverged: Inf or NaN";
     }

@@ -34,6 +34,7 @@ enum class EngineError {
     bad_base,      ///< the base section holds an Inf or NaN
     out_of_memory,
     device_failed,
+    bad_log,   ///< gradients of a segment cannot be kept, or are not those that were
     diverged,  ///< Inf or NaN: the program itself fails at this step
 };
 [[nodiscard]] std::string_view to_text(EngineError error);

@@ -9,6 +9,7 @@
 #include "core/bytes.hpp"
 #include "core/result.hpp"
 #include "training/engine.hpp"
+#include "training/gradient_log.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::training {
@@ -102,20 +103,20 @@ struct UnitOpening {
 [[nodiscard]] bool verify_unit_opening(const SegmentClaim& claim, uint32_t micro_batches,
                                        const UnitOpening& opening);
 
-/// The provider's memory of one segment: enough to regenerate every S_t without training again.
-struct SegmentLog {
-    SegmentRecord record;
-    ModelState first;                                   ///< S_first
-    std::vector<std::vector<Tensor>> summed_gradients;  ///< per step, before the clip
-    std::vector<uint8_t> carried_over;  ///< 1: a faulty provider left w, m and v as they were
-};
-
 /// Test-only faults of a cheating provider. It says so wherever it is switched on.
 enum class Fault : uint8_t {
     none,
     skip_steps,       ///< every second step: no training, the state is carried over, values made up
     reuse_gradients,  ///< every second step: the gradients of the step before are used again
     zero_gradients,   ///< every second step: gradients of zero, an honest update on them
+};
+
+/// What a provider keeps of one segment: enough to regenerate every S_t without training again.
+struct SegmentLog {
+    SegmentRecord record;
+    ModelState first;  ///< S_first
+    std::shared_ptr<const GradientLog> gradients;
+    Fault fault = Fault::none;  ///< of the run that the gradients are from
 };
 
 struct SegmentOptions {
@@ -127,15 +128,23 @@ struct SegmentOptions {
     std::optional<Hash> first_root = std::nullopt;
 };
 
-/// Trains `steps` steps from `state`, which moves to S_last. After an error only its counters are
-/// of use; `diverged`: see state.step.
+/// Trains `steps` steps from `state`, which moves to S_last, and hands their gradients to `saver`,
+/// which may be at work when this returns. After an error only the counters of `state` are of use;
+/// `diverged`: see its step.
+[[nodiscard]] Result<SegmentRecord, EngineError> run_segment(Engine& engine, LiveState& state,
+                                                             BytesView data,
+                                                             const SegmentOptions& options,
+                                                             GradientSaver& saver);
+/// The same for one segment alone, which keeps its log in memory.
 [[nodiscard]] Result<SegmentLog, EngineError> run_segment(Engine& engine, ModelState& state,
                                                           BytesView data,
                                                           const SegmentOptions& options);
 
-/// Step i of the log once more, by its update alone; the counters move on.
+/// Step i of the log once more, by its update with the gradients of that step alone; the counters
+/// move on.
 [[nodiscard]] Result<Done, EngineError> repeat_update(const Program& program, LiveState& state,
-                                                      const SegmentLog& log, size_t i);
+                                                      const SegmentLog& log, size_t i,
+                                                      const std::vector<Tensor>& gradients);
 /// S_t of a segment, by elementwise updates alone. Precondition: first <= t <= first + n.
 [[nodiscard]] Result<ModelState, EngineError> regenerate_state(const Program& program,
                                                                Backend& backend,

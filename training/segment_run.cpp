@@ -69,6 +69,13 @@ Result<StepResult, EngineError> fake_step(Engine& engine, LiveState& state,
     return out;
 }
 
+std::vector<Tensor> host_copy(const Program& program, const TensorSet& gradients) {
+    std::vector<Tensor> out;
+    for (const Shape& shape : parameter_shapes(program)) out.push_back(Tensor::zeros(shape));
+    gradients.copy_to(out);
+    return out;
+}
+
 bool is_faked(Fault fault, uint32_t i) {
     return fault != Fault::none && i % 2 == 1;
 }
@@ -76,49 +83,62 @@ bool is_faked(Fault fault, uint32_t i) {
 }  // namespace
 
 Result<Done, EngineError> repeat_update(const Program& program, LiveState& state,
-                                        const SegmentLog& log, size_t i) {
-    if (log.carried_over[i] != 0) {
+                                        const SegmentLog& log, size_t i,
+                                        const std::vector<Tensor>& gradients) {
+    if (log.fault == Fault::skip_steps && is_faked(log.fault, static_cast<uint32_t>(i))) {
         advance_counters(program, state.host());
         return Done{};
     }
-    const TensorSet gradients = TensorSet::of(state.backend(), log.summed_gradients[i]);
-    return update_with(program, state, gradients, log.record.tuples[i].norm_bits);
+    return update_with(program, state, TensorSet::of(state.backend(), gradients),
+                       log.record.tuples[i].norm_bits);
+}
+
+Result<SegmentRecord, EngineError> run_segment(Engine& engine, LiveState& state, BytesView data,
+                                               const SegmentOptions& options,
+                                               GradientSaver& saver) {
+    const Program& program = engine.program();
+    const Hash id = program_id(program);
+    if (options.steps == 0 || state.host().step + options.steps > program.run.steps)
+        return unexpected(EngineError::wrong_shape);
+    SegmentRecord record;
+    record.first_step = static_cast<uint32_t>(state.host().step);
+    if (options.first_root) {
+        record.states.first = *options.first_root;
+    } else {
+        auto done = record_state(record, state, id, options.steps);
+        if (!done) return unexpected(done.error());
+    }
+    StepResult last;
+    std::vector<Tensor> copy;  // of the last gradients, for a fault alone
+    for (uint32_t i = 0; i < options.steps; ++i) {
+        const auto t = static_cast<uint32_t>(state.host().step);
+        auto step = is_faked(options.fault, i) ? fake_step(engine, state, last, copy, options.fault)
+                                               : run_step(engine, state, data);
+        if (!step) return unexpected(step.error());
+        last = std::move(*step);
+        record_step(record, t, last);
+        auto done = record_state(record, state, id, options.steps);
+        if (done && options.fault != Fault::none) copy = host_copy(program, last.gradients);
+        if (done) done = saver.put(std::move(last.gradients));
+        if (!done) return unexpected(done.error());
+        if (options.on_step) options.on_step(state.host().step, last);
+    }
+    return record;
 }
 
 Result<SegmentLog, EngineError> run_segment(Engine& engine, ModelState& state, BytesView data,
                                             const SegmentOptions& options) {
-    const Hash id = program_id(engine.program());
-    if (options.steps == 0 || state.step + options.steps > engine.program().run.steps)
-        return unexpected(EngineError::wrong_shape);
     auto live = LiveState::load(engine.backend(), engine.program(), state);
     if (!live) return unexpected(live.error());
-    SegmentLog log;
-    log.first = state;
-    log.record.first_step = static_cast<uint32_t>(state.step);
-    if (options.first_root) {
-        log.record.states.first = *options.first_root;
-    } else {
-        auto done = record_state(log.record, *live, id, options.steps);
-        if (!done) return unexpected(done.error());
-    }
-    StepResult last;
-    for (uint32_t i = 0; i < options.steps; ++i) {
-        const auto t = static_cast<uint32_t>(state.step);
-        const bool faked = is_faked(options.fault, i);
-        auto step = faked
-                        ? fake_step(engine, *live, last, log.summed_gradients.back(), options.fault)
-                        : run_step(engine, *live, data);
-        if (!step) return unexpected(step.error());
-        last = std::move(*step);
-        record_step(log.record, t, last);
-        auto done = record_state(log.record, *live, id, options.steps);
-        if (!done) return unexpected(done.error());
-        log.carried_over.push_back(faked && options.fault == Fault::skip_steps ? 1 : 0);
-        if (options.on_step) options.on_step(state.step, last);
-        log.summed_gradients.push_back(last.gradients.to_host());
-        engine.recycle(std::move(last.gradients));
-    }
+    const auto gradients = std::make_shared<GradientMemory>(parameter_shapes(engine.program()));
+    SegmentLog log{{}, state, gradients, options.fault};
+    GradientSaver saver(engine);
+    saver.begin(*gradients);
+    auto record = run_segment(engine, *live, data, options, saver);
+    if (!record) return unexpected(record.error());
+    if (auto done = saver.finish(); !done) return unexpected(done.error());
     if (auto saved = live->save(); !saved) return unexpected(saved.error());
+    log.record = std::move(*record);
     return log;
 }
 
@@ -130,7 +150,9 @@ Result<ModelState, EngineError> regenerate_state(const Program& program, Backend
     auto live = LiveState::load(backend, program, state);
     if (!live) return unexpected(live.error());
     for (size_t i = 0; state.step < t; ++i) {
-        auto done = repeat_update(program, *live, log, i);
+        const auto gradients = log.gradients->read(i);
+        if (!gradients) return unexpected(gradients.error());
+        auto done = repeat_update(program, *live, log, i, *gradients);
         if (!done) return unexpected(done.error());
     }
     if (auto saved = live->save(); !saved) return unexpected(saved.error());

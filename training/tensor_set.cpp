@@ -55,6 +55,19 @@ std::vector<std::span<float>> TensorSet::pieces() const {
     return out;
 }
 
+std::vector<std::span<const float>> TensorSet::tensors() const {
+    std::vector<std::span<const float>> out;
+    for (size_t k = 0; k < size(); ++k) out.emplace_back(at(k), count(k));
+    return out;
+}
+
+std::vector<std::span<const float>> TensorSet::tensors_in(const void* copy) const {
+    std::vector<std::span<const float>> out;
+    for (size_t k = 0; k < size(); ++k)
+        out.emplace_back(static_cast<const float*>(copy) + (at(k) - at(0)), count(k));
+    return out;
+}
+
 bool TensorSet::fits(const std::vector<Shape>& shapes) const {
     return std::equal(views_.begin(), views_.end(), shapes.begin(), shapes.end(),
                       [](const TensorView& view, const Shape& s) { return view.shape == s; });

@@ -51,6 +51,12 @@ public:
     [[nodiscard]] std::span<const TensorView> views() const { return views_; }
     /// Where the elements of all tensors lie: on a device one piece, else tensor by tensor.
     [[nodiscard]] std::vector<std::span<float>> pieces() const;
+    /// Bytes of the one piece on a device.
+    [[nodiscard]] size_t block_bytes() const { return block_count_ * sizeof(float); }
+    /// The elements tensor by tensor, where they lie: on a host.
+    [[nodiscard]] std::vector<std::span<const float>> tensors() const;
+    /// The same in a copy of the one piece.
+    [[nodiscard]] std::vector<std::span<const float>> tensors_in(const void* copy) const;
     [[nodiscard]] bool fits(const std::vector<Shape>& shapes) const;
 
     /// Tensors of its own on a host backend move out, and the set is empty; else copies. Waits.

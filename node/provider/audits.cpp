@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The provider's duties after a commitment: bundles, openings, and calls that move a segment on.
+#include "node/provider/gradient_file.hpp"
 #include "node/provider/work.hpp"
 
-#include "training/audit.hpp"
 #include "training/draws.hpp"
 
 namespace trainyard::node::provider {
@@ -46,7 +46,7 @@ void ProviderWorker::look_after(uint32_t seg, const wallet::Job& job) {
         if (head_ > segment->phase_deadline) nudge(Nudge::advance, seg);
         return;
     }
-    work_->logs.erase(seg);
+    work_->folder->forget_log(seg);
     if (seg >= work_->accepted) {
         work_->accepted = seg + 1;
         work_->counts->accepted = seg + 1;
@@ -55,34 +55,55 @@ void ProviderWorker::look_after(uint32_t seg, const wallet::Job& job) {
     if (seg == job.final_segments) nudge(Nudge::finalize, seg);
 }
 
-/// After a restart the log is gone and is trained again from the state on disk.
-std::shared_ptr<const training::SegmentLog> ProviderWorker::log_of(uint32_t seg) {
-    auto& log = work_->logs[seg];
-    if (!log) log = work_->trainer->rebuild(seg);
-    return log;
+/// Gradients that are not there or damaged come from training the segment again.
+Result<std::vector<Bytes>, std::string> ProviderWorker::make_bundles(
+    uint32_t seg, const std::vector<training::AuditDraws>& draws) {
+    auto record = work_->folder->load_record(seg);
+    if (!record) return unexpected(record.error());
+    auto first = work_->trainer->state_before(seg);
+    if (!first) return unexpected("the state before it is lost");
+    const training::SegmentLog log{
+        std::move(*record), std::move(*first),
+        std::make_shared<GradientReader>(work_->folder->log_path(seg),
+                                         training::parameter_shapes(work_->program)),
+        options_.fault};
+    const auto backend = options_.make_backend();
+    std::vector<Bytes> out;
+    for (bool is_rebuilt = false; out.size() < draws.size();) {
+        auto bundle = training::make_bundle(work_->program, *backend, log, draws[out.size()]);
+        if (bundle) {
+            out.push_back(std::move(*bundle));
+            continue;
+        }
+        if (bundle.error() != training::EngineError::bad_log || is_rebuilt)
+            return unexpected(std::string(training::to_text(bundle.error())));
+        note("the log of segment " + std::to_string(seg) + " is gone; it is trained again");
+        if (auto done = work_->trainer->rebuild(seg); !done) return unexpected(done.error());
+        is_rebuilt = true;
+    }
+    return out;
 }
 
 void ProviderWorker::serve(uint32_t seg, const wallet::Segment& segment) {
     const auto auditors = market_.auditors(work_->id, seg);
     if (!auditors) return;
-    const auto log = log_of(seg);
-    if (!log)
-        return note("the log of segment " + std::to_string(seg) + " is lost; it cannot be served");
-    const auto backend = options_.make_backend();
-    std::vector<wallet::BundleEntry> entries;
+    std::vector<training::AuditDraws> draws;
     for (const auto& auditor : *auditors) {
         const auto units = market_.units_of(work_->id, seg, auditor);
         const auto seed = market_.tile_seed(work_->id, seg, auditor);
         if (!units || !seed) return;
-        training::AuditDraws draws;
-        for (const auto& unit : *units) draws.units.push_back({unit.t, unit.j});
-        draws.tiles = training::tile_draws(work_->program, *seed, kTilesPerAuditor);
-        const auto bundle = training::make_bundle(work_->program, *backend, *log, draws);
-        if (!bundle)
-            return note("cannot make a bundle: " + std::string(training::to_text(bundle.error())));
-        const auto blob = market_.put_blob(*bundle);
+        auto& own = draws.emplace_back();
+        for (const auto& unit : *units) own.units.push_back({unit.t, unit.j});
+        own.tiles = training::tile_draws(work_->program, *seed, kTilesPerAuditor);
+    }
+    const auto bundles = make_bundles(seg, draws);
+    if (!bundles)
+        return note("segment " + std::to_string(seg) + " cannot be served: " + bundles.error());
+    std::vector<wallet::BundleEntry> entries;
+    for (size_t k = 0; k < bundles->size(); ++k) {
+        const auto blob = market_.put_blob((*bundles)[k]);
         if (!blob) return note("cannot store a bundle: " + blob.error().text);
-        entries.push_back({auditor, *blob});
+        entries.push_back({(*auditors)[k], *blob});
     }
     const auto index = market_.put_blob(wallet::encode_bundle_index(entries));
     if (!index) return note("cannot store a bundle index: " + index.error().text);
@@ -99,9 +120,7 @@ void ProviderWorker::serve(uint32_t seg, const wallet::Segment& segment) {
 void ProviderWorker::open(uint32_t seg) {
     const auto units = market_.units_to_open(work_->id, seg);
     if (!units) return;
-    const auto log = work_->logs[seg];
-    const auto record = log ? Result<training::SegmentRecord, std::string>(log->record)
-                            : work_->folder->load_record(seg);
+    const auto record = work_->folder->load_record(seg);
     if (!record) return note("no record of segment " + std::to_string(seg) + ": " + record.error());
     std::vector<wallet::UnitOpening> openings;
     for (const auto& unit : *units) {

@@ -36,11 +36,15 @@ std::string JobFolder::file(const char* kind, uint32_t seg) const {
 }
 
 std::optional<training::ModelState> JobFolder::load_state(uint32_t seg) const {
-    const auto content = wallet::read_file(file("state", seg), kStateBytesMax);
+    const auto content = load_encoded_state(seg);
     if (!content) return std::nullopt;
     auto state = training::decode_state(program_, *content);
     if (!state) return std::nullopt;
     return std::move(*state);
+}
+
+Result<Bytes, wallet::WalletError> JobFolder::load_encoded_state(uint32_t seg) const {
+    return wallet::read_file(file("state", seg), kStateBytesMax);
 }
 
 Result<training::SegmentRecord, std::string> JobFolder::load_record(uint32_t seg) const {
@@ -53,16 +57,22 @@ Result<training::SegmentRecord, std::string> JobFolder::load_record(uint32_t seg
     return std::move(*record);
 }
 
-Result<Bytes, wallet::WalletError> JobFolder::keep(uint32_t seg,
-                                                   const training::SegmentRecord& record,
-                                                   const training::ModelState& after) {
+Result<Done, wallet::WalletError> JobFolder::keep(uint32_t seg,
+                                                  const training::SegmentRecord& record,
+                                                  const training::ModelState& after) {
     if (auto made = wallet::make_folder(path_); !made) return unexpected(made.error());
     auto written = wallet::write_file(file("record", seg), training::encode_record(record));
-    if (!written) return unexpected(written.error());
-    Bytes state = training::encode_state(after, program_id_);
-    written = wallet::write_file(file("state", seg + 1), state);
-    if (!written) return unexpected(written.error());
-    return state;
+    if (!written) return written;
+    return wallet::write_file(file("state", seg + 1), training::encode_state(after, program_id_));
+}
+
+void JobFolder::forget_log(uint32_t seg) const {
+    wallet::remove_file(log_path(seg));
+}
+
+void JobFolder::forget_logs() const {
+    for (const std::string& name : wallet::list_folder(path_))
+        if (name.starts_with("gradients-")) wallet::remove_file(path_ + "/" + name);
 }
 
 void JobFolder::log_loss(uint32_t step, uint32_t loss_bits) {
@@ -73,8 +83,11 @@ void JobFolder::log_loss(uint32_t step, uint32_t loss_bits) {
     next_step_ = step + 1;
 }
 
-void JobFolder::forget_states_before(uint32_t seg) {
-    for (; forgotten_ < seg; ++forgotten_) wallet::remove_file(file("state", forgotten_));
+void JobFolder::forget_before(uint32_t seg) {
+    for (; forgotten_ < seg; ++forgotten_) {
+        wallet::remove_file(file("state", forgotten_));
+        forget_log(forgotten_);
+    }
 }
 
 }  // namespace trainyard::node::provider

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a provider keeps of one job on disk: states at segment borders, records, the loss log.
+// What a provider keeps of one job on disk: states at segment borders, records, the log of the
+// gradients, that of the losses.
 #pragma once
 
 #include <optional>
@@ -11,8 +12,9 @@
 
 namespace trainyard::node::provider {
 
-/// Every file is written beside and renamed, so a crash leaves whole files only. The gradient log
-/// of a segment is not kept: training the segment again from its first state gives the same bits.
+/// States and records are written beside and renamed, so a crash leaves whole files only. The log
+/// of a segment's gradients (gradient_file.hpp) need not be whole: training the segment again from
+/// its first state gives the same bits.
 class JobFolder {
 public:
     JobFolder(std::string path, const training::Program& program);
@@ -21,14 +23,20 @@ public:
     [[nodiscard]] std::optional<training::ModelState> load_state(uint32_t seg) const;
     /// Error: why it cannot be had.
     [[nodiscard]] Result<training::SegmentRecord, std::string> load_record(uint32_t seg) const;
-    /// A finished segment: its record and the state after it. Gives the state's encoding.
-    [[nodiscard]] Result<Bytes, wallet::WalletError> keep(uint32_t seg,
-                                                          const training::SegmentRecord& record,
-                                                          const training::ModelState& after);
+    /// The encoding of the same state.
+    [[nodiscard]] Result<Bytes, wallet::WalletError> load_encoded_state(uint32_t seg) const;
+    /// A finished segment: its record and the state after it.
+    [[nodiscard]] Result<Done, wallet::WalletError> keep(uint32_t seg,
+                                                         const training::SegmentRecord& record,
+                                                         const training::ModelState& after);
+    /// Where the gradients of segment `seg` are logged.
+    [[nodiscard]] std::string log_path(uint32_t seg) const { return file("gradients", seg); }
+    void forget_log(uint32_t seg) const;
+    void forget_logs() const;
     /// Adds one line; steps that are there already are not written again.
     void log_loss(uint32_t step, uint32_t loss_bits);
-    /// Removes states before segment `seg`; the records stay, they are small.
-    void forget_states_before(uint32_t seg);
+    /// Removes states and logs before segment `seg`; the records stay, they are small.
+    void forget_before(uint32_t seg);
 
 private:
     [[nodiscard]] std::string file(const char* kind, uint32_t seg) const;

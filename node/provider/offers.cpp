@@ -2,8 +2,11 @@
 // The rules of taking work.
 #include "node/provider/offers.hpp"
 
+#include <bit>
+
 #include "core/hash.hpp"
 #include "node/wallet/blob.hpp"
+#include "training/gradient_log.hpp"
 #include "training/plan.hpp"
 
 namespace trainyard::node::provider {
@@ -60,9 +63,10 @@ Result<training::Program, std::string> fetch_program(wallet::MarketApi& market,
     if (auto fault = mismatch(spec, *program); !fault.empty()) return unexpected(fault);
     const auto plan = training::plan(*program);
     if (!plan) return unexpected("its program is refused: " + training::to_text(plan.error()));
-    // The log of one segment holds the gradients of each step besides the state and activations.
-    const uint64_t needed = plan->state_bytes * 3 + plan->arena_bytes +
-                            plan->gradient_bytes * (spec.steps_per_segment + uint64_t{4});
+    // The state, one that is brought to disk and its encoding; gradients that are summed, and the
+    // sets on their way to the log.
+    const uint64_t sets = std::bit_width(spec.micro_batches) + training::GradientSaver::kSets;
+    const uint64_t needed = plan->state_bytes * 3 + plan->arena_bytes + plan->gradient_bytes * sets;
     if (needed > rules.memory_bytes_max)
         return unexpected("it needs " + std::to_string(needed >> 20) + " MiB, our limit is " +
                           std::to_string(rules.memory_bytes_max >> 20));

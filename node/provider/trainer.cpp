@@ -2,13 +2,23 @@
 // The training loop of a provider.
 #include "node/provider/trainer.hpp"
 
+#include <thread>
+
+#include "node/provider/gradient_file.hpp"
+#include "node/wallet/files.hpp"
+#include "training/live_state.hpp"
+
 namespace trainyard::node::provider {
+
+using training::EngineError;
+using training::SegmentRecord;
 
 struct Trainer::Shared {
     TrainerOptions options;
     std::mutex mutex;
-    std::map<uint32_t, FinishedSegment> finished;
+    std::map<uint32_t, SegmentRecord> finished;
     bool at_work = false;
+    bool keeping = false;  ///< a trained segment is on its way to disk
     bool stopping = false;
     std::string failure;
 
@@ -18,38 +28,64 @@ struct Trainer::Shared {
         return JobFolder(options.folder, options.program).load_state(seg);
     }
 
-    Result<training::SegmentLog, std::string> train(training::Engine& engine,
-                                                    training::ModelState& state, bool report,
-                                                    std::optional<Hash> first_root = {}) {
-        JobFolder folder(options.folder, options.program);
+    /// Trains a segment from the state at hand and logs its gradients; the tensors on the host
+    /// follow. The error says what, where and why.
+    Result<SegmentRecord, std::string> train(training::Engine& engine, training::LiveState& state,
+                                             training::GradientSaver& saver, uint32_t seg,
+                                             const training::SegmentOptions& run) {
+        if (auto made = wallet::make_folder(options.folder); !made)
+            return unexpected(made.error().text);
+        GradientWriter log(JobFolder(options.folder, options.program).log_path(seg));
+        saver.begin(log);
+        auto record = training::run_segment(engine, state, options.data, run, saver);
+        std::optional<EngineError> error;
+        if (!record) error = record.error();
+        if (!error)
+            if (auto saved = state.save(); !saved) error = saved.error();
+        if (auto stored = saver.finish(); !stored && !error) error = stored.error();
+        if (!error) return record.value();
+        const bool is_file = error == EngineError::bad_log && !log.failure().empty();
+        return unexpected((is_file ? log.failure() : std::string(training::to_text(*error))) +
+                          " at step " + std::to_string(state.host().step));
+    }
+
+    training::SegmentOptions segment_options() const {
         training::SegmentOptions run;
         run.steps = options.steps_per_segment;
         run.fault = options.fault;
-        run.first_root = first_root;
-        if (report)
-            run.on_step = [&](uint64_t done, const training::StepResult& step) {
-                folder.log_loss(static_cast<uint32_t>(done - 1), step.loss_bits);
-                if (options.on_step) options.on_step({static_cast<uint32_t>(done), step.loss_bits});
-            };
-        auto log = training::run_segment(engine, state, options.data, run);
-        if (!log)
-            return unexpected(std::string(training::to_text(log.error())) + " at step " +
-                              std::to_string(state.step));
-        return std::move(*log);
+        return run;
     }
 
     void stop_with(std::string why) {
         const std::lock_guard lock(mutex);
-        failure = std::move(why);
+        if (failure.empty()) failure = std::move(why);
         at_work = false;
     }
 
     bool may_go_on(uint32_t seg) {
         const std::lock_guard lock(mutex);
-        const bool yes =
-            !stopping && seg < options.segments && finished.size() < options.segments_ahead_max;
-        at_work = yes;
-        return yes;
+        return !stopping && failure.empty() && seg < options.segments &&
+               finished.size() + (keeping ? 1 : 0) < options.segments_ahead_max;
+    }
+
+    void begin_keeping() {
+        const std::lock_guard lock(mutex);
+        keeping = true;
+    }
+
+    /// Brings a trained segment to disk and tells of it.
+    void keep(uint32_t seg, SegmentRecord record, const training::ModelState& after) {
+        JobFolder folder(options.folder, options.program);
+        const auto kept = folder.keep(seg, record, after);
+        const std::lock_guard lock(mutex);
+        keeping = false;
+        if (!kept) {
+            failure = kept.error().text;
+        } else if (stopping) {
+            folder.forget_log(seg);
+        } else {
+            finished[seg] = std::move(record);
+        }
     }
 
     void run(uint32_t seg) {
@@ -59,18 +95,29 @@ struct Trainer::Shared {
         const auto backend = options.make_backend();
         auto engine = training::Engine::make(options.program, *backend, options.data);
         if (!engine) return stop_with(std::string(training::to_text(engine.error())));
+        auto live = training::LiveState::load(*backend, options.program, *state);
+        if (!live) return stop_with(std::string(training::to_text(live.error())));
         JobFolder folder(options.folder, options.program);
-        std::optional<Hash> root;  // of *state, once a segment ended there
-        while (may_go_on(seg)) {
-            auto log = train(*engine, *state, true, root);
-            if (!log) return stop_with(log.error());
-            root = log->record.states.last;
-            auto kept = folder.keep(seg, log->record, *state);
-            if (!kept) return stop_with(kept.error().text);
-            const std::lock_guard lock(mutex);
-            finished[seg++] = {std::make_shared<const training::SegmentLog>(std::move(*log)),
-                               std::move(*kept)};
+        training::SegmentOptions run = segment_options();
+        run.on_step = [&](uint64_t done, const training::StepResult& step) {
+            folder.log_loss(static_cast<uint32_t>(done - 1), step.loss_bits);
+            if (options.on_step) options.on_step({static_cast<uint32_t>(done), step.loss_bits});
+        };
+        training::GradientSaver saver(*engine);
+        std::thread keeper;  // of the segment before
+        for (; may_go_on(seg); ++seg) {
+            auto record = train(*engine, *live, saver, seg, run);
+            if (keeper.joinable()) keeper.join();
+            if (!record) return stop_with(record.error());
+            run.first_root = record->states.last;
+            begin_keeping();
+            keeper = std::thread([this, seg, r = std::move(*record), after = *state]() mutable {
+                keep(seg, std::move(r), after);
+            });
         }
+        if (keeper.joinable()) keeper.join();
+        const std::lock_guard lock(mutex);
+        at_work = false;
     }
 };
 
@@ -96,7 +143,7 @@ void Trainer::go_on(uint32_t seg) {
     shared_->options.background([shared = shared_, seg] { shared->run(seg); });
 }
 
-std::optional<FinishedSegment> Trainer::take(uint32_t seg) {
+std::optional<SegmentRecord> Trainer::take(uint32_t seg) {
     const std::lock_guard lock(shared_->mutex);
     const auto found = shared_->finished.find(seg);
     if (found == shared_->finished.end()) return std::nullopt;
@@ -110,15 +157,23 @@ std::string Trainer::failure() const {
     return shared_->failure;
 }
 
-std::shared_ptr<const training::SegmentLog> Trainer::rebuild(uint32_t seg) {
+std::optional<training::ModelState> Trainer::state_before(uint32_t seg) const {
+    return shared_->state_before(seg);
+}
+
+Result<Done, std::string> Trainer::rebuild(uint32_t seg) {
+    const auto& options = shared_->options;
     auto state = shared_->state_before(seg);
-    if (!state) return nullptr;
-    const auto backend = shared_->options.make_backend();
-    auto engine = training::Engine::make(shared_->options.program, *backend, shared_->options.data);
-    if (!engine) return nullptr;
-    auto log = shared_->train(*engine, *state, false);
-    if (!log) return nullptr;
-    return std::make_shared<const training::SegmentLog>(std::move(*log));
+    if (!state) return unexpected("the state before segment " + std::to_string(seg) + " is lost");
+    const auto backend = options.make_backend();
+    auto engine = training::Engine::make(options.program, *backend, options.data);
+    if (!engine) return unexpected(std::string(training::to_text(engine.error())));
+    auto live = training::LiveState::load(*backend, options.program, *state);
+    if (!live) return unexpected(std::string(training::to_text(live.error())));
+    training::GradientSaver saver(*engine);
+    auto record = shared_->train(*engine, *live, saver, seg, shared_->segment_options());
+    if (!record) return unexpected(record.error());
+    return Done{};
 }
 
 }  // namespace trainyard::node::provider

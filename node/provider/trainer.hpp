@@ -24,11 +24,6 @@ struct StepNote {
     uint32_t loss_bits = 0;
 };
 
-struct FinishedSegment {
-    std::shared_ptr<const training::SegmentLog> log;
-    Bytes last_state;  ///< encoded
-};
-
 struct TrainerOptions {
     training::Program program;
     Bytes data;
@@ -52,12 +47,16 @@ public:
     /// Goes on from the state before `seg`; does nothing while already at work. Precondition: that
     /// state is in the folder, or `seg` is 0.
     void go_on(uint32_t seg);
-    /// Takes a finished segment out; nullopt if it is not finished.
-    [[nodiscard]] std::optional<FinishedSegment> take(uint32_t seg);
+    /// Takes a segment out that is finished, with its record and the state after it in the folder;
+    /// nullopt if it is not.
+    [[nodiscard]] std::optional<training::SegmentRecord> take(uint32_t seg);
     /// Why training stopped for good; empty while it did not.
     [[nodiscard]] std::string failure() const;
-    /// The log of a segment trained before, by training it again on the calling thread.
-    [[nodiscard]] std::shared_ptr<const training::SegmentLog> rebuild(uint32_t seg);
+    /// From the folder, or the initial one; nullopt if it is not there or damaged.
+    [[nodiscard]] std::optional<training::ModelState> state_before(uint32_t seg) const;
+    /// Logs the gradients of a segment trained before once more, by training it again on the
+    /// calling thread. The error is the reason.
+    [[nodiscard]] Result<Done, std::string> rebuild(uint32_t seg);
 
     struct Shared;
 

@@ -26,8 +26,7 @@ struct ProviderWorker::Work {
     std::unique_ptr<JobFolder> folder;
     std::unique_ptr<Trainer> trainer;
     std::shared_ptr<Counts> counts = std::make_shared<Counts>();
-    std::map<uint32_t, FinishedSegment> waiting;  ///< trained, not committed
-    std::map<uint32_t, std::shared_ptr<const training::SegmentLog>> logs;  ///< not accepted yet
+    std::map<uint32_t, training::SegmentRecord> waiting;  ///< trained, not committed
     std::map<uint32_t, uint8_t> served_round;
 
     /// The first segment that is neither committed nor waiting.

@@ -190,7 +190,7 @@ void ProviderWorker::go_on() {
     if (job->state == JobState::active) train_and_commit(*job);
     for (uint32_t seg = job->final_segments; seg < job->tip && work_; ++seg) look_after(seg, *job);
     if (!work_) return;
-    work_->folder->forget_states_before(job->final_segments);
+    work_->folder->forget_before(job->final_segments);
     if (job->state == JobState::draining && job->final_segments == job->tip)
         nudge(wallet::MarketApi::Nudge::close, 0);
 }
@@ -202,19 +202,19 @@ void ProviderWorker::train_and_commit(const wallet::Job& job) {
         return leave("training cannot go on: " + failure);
     }
     work_->trainer->go_on(work_->next_segment(job.tip));
-    if (auto finished = work_->trainer->take(job.tip)) work_->waiting[job.tip] = *finished;
+    if (auto record = work_->trainer->take(job.tip)) work_->waiting[job.tip] = std::move(*record);
     const auto waiting = work_->waiting.find(job.tip);
-    if (waiting != work_->waiting.end() && commit(job.tip, waiting->second)) {
-        work_->logs[job.tip] = waiting->second.log;
+    if (waiting != work_->waiting.end() && commit(job.tip, waiting->second))
         work_->waiting.erase(waiting);
-    }
 }
 
-bool ProviderWorker::commit(uint32_t seg, const FinishedSegment& finished) {
-    const auto claim = training::claim_of(finished.log->record);
-    const auto blob = market_.put_blob(finished.last_state);
+bool ProviderWorker::commit(uint32_t seg, const training::SegmentRecord& record) {
+    const auto claim = training::claim_of(record);
+    const auto state = work_->folder->load_encoded_state(seg + 1);
+    if (!state) return note(state.error().text), false;
+    const auto blob = market_.put_blob(*state);
     if (!blob) return note("cannot store the state blob: " + blob.error().text), false;
-    const uint32_t loss_bits = training::last_loss_bits(finished.log->record);
+    const uint32_t loss_bits = training::last_loss_bits(record);
     const auto sent = market_.commit(
         work_->id, {seg, claim.first_root, claim.last_root, claim.steps_root, loss_bits, *blob});
     if (!sent)
@@ -232,8 +232,14 @@ bool ProviderWorker::commit(uint32_t seg, const FinishedSegment& finished) {
 void ProviderWorker::leave(const std::string& why) {
     Event event = work_->event(Event::Kind::voided, 0);
     event.text = why;
-    work_.reset();
+    put_away();
     emit(std::move(event));
+}
+
+void ProviderWorker::put_away() {
+    work_->trainer.reset();  // first, so that it leaves no log behind
+    work_->folder->forget_logs();
+    work_.reset();
 }
 
 void ProviderWorker::finish() {
@@ -250,7 +256,7 @@ void ProviderWorker::finish() {
     }
     Event event = work_->event(Event::Kind::finished, 0);
     ++jobs_finished_;
-    work_.reset();
+    put_away();
     emit(std::move(event));
 }
 

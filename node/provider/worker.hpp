@@ -11,6 +11,7 @@
 #include "node/provider/trainer.hpp"
 #include "node/wallet/blob.hpp"
 #include "node/wallet/market.hpp"
+#include "training/audit.hpp"
 
 namespace trainyard::node::provider {
 
@@ -78,14 +79,16 @@ private:
 
     void go_on();
     void train_and_commit(const wallet::Job& job);
-    [[nodiscard]] bool commit(uint32_t seg, const FinishedSegment& finished);
+    [[nodiscard]] bool commit(uint32_t seg, const training::SegmentRecord& record);
     void look_after(uint32_t seg, const wallet::Job& job);
     void serve(uint32_t seg, const wallet::Segment& segment);
     void open(uint32_t seg);
     void nudge(wallet::MarketApi::Nudge what, uint32_t seg);
     void leave(const std::string& why);
     void finish();
-    [[nodiscard]] std::shared_ptr<const training::SegmentLog> log_of(uint32_t seg);
+    void put_away();
+    [[nodiscard]] Result<std::vector<Bytes>, std::string> make_bundles(
+        uint32_t seg, const std::vector<training::AuditDraws>& draws);
 
     void emit(Event event) const;
     void note(std::string text) const;

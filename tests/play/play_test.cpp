@@ -81,6 +81,10 @@ public:
         return out;
     }
 
+    [[nodiscard]] std::string job_file(const std::string& name) const {
+        return folder_ + "/provider/job-0/" + name;
+    }
+
     std::shared_ptr<FakeLedger> ledger = std::make_shared<FakeLedger>();
     training::Fault fault = training::Fault::none;
     std::vector<Event> events;
@@ -176,6 +180,47 @@ TEST(play, a_provider_that_is_killed_goes_on_from_its_last_segment) {
     }
     EXPECT_EQ(play.job().state, JobState::closed) << play.told(Event::Kind::note);
     EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+    EXPECT_EQ(play.told(Event::Kind::note).find("trained again"), std::string::npos)
+        << "the logs of before are good";
+}
+
+TEST(play, logs_of_gradients_go_when_their_segment_is_accepted) {
+    Play play;
+    while (play.job().tip == 0) play.tick();
+    EXPECT_TRUE(std::filesystem::exists(play.job_file("gradients-0")));
+    play.run(300);
+    EXPECT_EQ(play.job().state, JobState::closed);
+    play.tick();  // the provider learns of it
+    for (uint32_t seg = 0; seg < kSegments; ++seg)
+        EXPECT_FALSE(std::filesystem::exists(play.job_file("gradients-" + std::to_string(seg))));
+    EXPECT_TRUE(std::filesystem::exists(play.job_file("record-0")));
+}
+
+TEST(play, a_log_that_is_damaged_or_gone_is_trained_again) {
+    for (const bool is_gone : {false, true}) {
+        Play play;
+        while (play.job().tip == 0) play.tick();
+        const std::string log = play.job_file("gradients-0");
+        const auto size = std::filesystem::file_size(log);
+        std::filesystem::remove(log);
+        if (!is_gone) {
+            ASSERT_TRUE(wallet::write_file(log, Bytes(size, 0)));
+        }
+        play.run(300);
+        EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+        EXPECT_NE(play.told(Event::Kind::note).find("segment 0 is gone; it is trained again"),
+                  std::string::npos);
+    }
+}
+
+TEST(play, a_provider_that_cannot_log_says_where_and_why) {
+    Play play;
+    std::filesystem::create_directories(play.job_file("gradients-1"));
+    play.run(30);
+    EXPECT_NE(play.told(Event::Kind::voided)
+                  .find("gradients-1': Is a directory at step " + std::to_string(kSteps + 1)),
+              std::string::npos)
+        << play.told(Event::Kind::voided);
 }
 
 TEST(play, a_provider_that_vanishes_after_its_commitment_is_replayed_and_accepted) {

@@ -174,6 +174,27 @@ TEST(audit, any_changed_byte_of_a_bundle_is_found) {
     }
 }
 
+TEST(audit, no_bundle_is_made_from_a_log_that_is_damaged) {
+    Case c(Fault::none);
+    const AuditDraws draws{{{2, 1}}, {{4, 0}}};
+    ASSERT_TRUE(make_bundle(c.program, *c.backend, c.log, draws).has_value());
+    const auto whole = c.log.gradients;
+    for (const uint32_t damaged : {0U, 3U, 5U}) {
+        auto gradients = std::make_shared<GradientMemory>(parameter_shapes(c.program));
+        for (uint32_t i = 0; i < 6; ++i) {
+            std::vector<Tensor> set = *whole->read(i);
+            if (i == damaged) set.back().data.back() += 1.0F;
+            std::vector<std::span<const float>> elements;
+            for (const Tensor& t : set) elements.emplace_back(t.data);
+            gradients->start(std::move(elements));
+        }
+        c.log.gradients = gradients;
+        EXPECT_EQ(make_bundle(c.program, *c.backend, c.log, draws).error(), EngineError::bad_log);
+    }
+    c.log.gradients = std::make_shared<GradientMemory>(parameter_shapes(c.program));
+    EXPECT_EQ(make_bundle(c.program, *c.backend, c.log, draws).error(), EngineError::bad_log);
+}
+
 TEST(audit, rejects_draws_outside_the_segment) {
     Case c(Fault::none);
     const AuditDraws outside[] = {

@@ -5,6 +5,7 @@
 
 #include "cuda/cuda_backend.hpp"
 #include "machine.hpp"
+#include "streams.hpp"
 #include "tests/training/image_programs.hpp"
 #include "training/numerics/functions.hpp"
 #include "training/plan.hpp"
@@ -34,10 +35,10 @@ Case image_case(std::string_view name, uint32_t micro_batches) {
     return {*make_mlp({o, 1, 16}), shapes_data()};
 }
 
-Case gpt_case(uint32_t micro_batches) {
+Case gpt_case(uint32_t micro_batches, uint32_t steps = kSteps) {
     return {tests::make_run({.layers = 1,
                              .width = 16,
-                             .steps = kSteps,
+                             .steps = steps,
                              .micro_batches = micro_batches,
                              .sequences = 1}),
             tests::make_text(tests::kTextBytes)};
@@ -49,7 +50,8 @@ Case case_of(std::string_view name, uint32_t micro_batches) {
 
 /// A gpt before its first step, with its state on the device.
 struct GptOnDevice {
-    explicit GptOnDevice(uint32_t micro_batches) : c(gpt_case(micro_batches)) {}
+    explicit GptOnDevice(uint32_t micro_batches, uint32_t steps = kSteps)
+        : c(gpt_case(micro_batches, steps)) {}
     Result<StepResult, EngineError> step() { return run_step(*engine, *live, c.data); }
 
     Case c;
@@ -130,11 +132,78 @@ TEST(emulated_steps, log_a_segment_that_the_host_can_regenerate) {
         EXPECT_EQ(log->record, due->record);
         EXPECT_EQ(state_root(b, Hash{}), state_root(a, Hash{}));
         for (uint32_t i = 0; i < kSteps; ++i)
-            EXPECT_EQ(grad_root(log->summed_gradients[i]), grad_root(due->summed_gradients[i]));
+            EXPECT_EQ(grad_root(*log->gradients->read(i)), grad_root(*due->gradients->read(i)));
         const auto again = regenerate_state(c.program, *backend, *log, kSteps);
         ASSERT_TRUE(again);
         EXPECT_EQ(state_root(*again, Hash{}), state_root(a, Hash{}));
     }
+}
+
+TEST(emulated_steps, log_gradients_while_the_next_step_runs) {
+    constexpr uint32_t kLogged = 6;
+    for (const uint32_t micro_batches : {1U, 3U}) {
+        GptOnDevice run(micro_batches, kLogged);
+        ASSERT_TRUE(run.engine && run.live);
+        const size_t set_bytes = 4 * plan(run.c.program)->parameter_count;
+        GradientMemory log(parameter_shapes(run.c.program));
+        GradientSaver saver(*run.engine);
+        saver.begin(log);
+        std::vector<Hash> due;
+        for (uint32_t i = 0; i < kLogged; ++i) {
+            const emulated::Traffic before = emulated::traffic();
+            const size_t allocations = emulated::allocations();
+            auto step = run.step();
+            ASSERT_TRUE(step);
+            due.push_back(step->grad_root);
+            EXPECT_EQ(emulated::waiting_work() > 0, i > 0) << "the copy of the step before";
+            ASSERT_TRUE(saver.put(std::move(step->gradients)));
+            EXPECT_GT(emulated::waiting_work(), 0U) << "nobody waits for this step's";
+            EXPECT_EQ(log.read(i).has_value(), false);
+            EXPECT_EQ(i == 0 || log.read(i - 1).has_value(), true);
+            if (i < 3) continue;  // sets of gradients and graphs for them are made
+            const emulated::Traffic& now = emulated::traffic();
+            EXPECT_EQ(now.waits - before.waits, 1U) << i;
+            EXPECT_EQ(now.graphs, before.graphs) << i;
+            EXPECT_EQ(emulated::allocations(), allocations) << i;
+            EXPECT_LT(now.down - before.down, set_bytes + set_bytes / 8) << i;
+        }
+        ASSERT_TRUE(saver.finish());
+        for (uint32_t i = 0; i < kLogged; ++i) EXPECT_EQ(grad_root(*log.read(i)), due[i]) << i;
+    }
+}
+
+TEST(emulated_steps, report_a_device_that_fails_between_a_step_and_its_log) {
+    GptOnDevice run(1);
+    ASSERT_TRUE(run.engine && run.live);
+    GradientMemory log(parameter_shapes(run.c.program));
+    GradientSaver saver(*run.engine);
+    saver.begin(log);
+    auto step = run.step();
+    ASSERT_TRUE(step && saver.put(std::move(step->gradients)));
+    emulated::set_faults({.launches_fail = true});
+    EXPECT_EQ(run.step().error(), EngineError::device_failed);
+    emulated::set_faults({});
+    EXPECT_EQ(saver.finish().error(), EngineError::device_failed);
+    EXPECT_EQ(log.read(0).error(), EngineError::bad_log) << "what may be wrong is not stored";
+}
+
+TEST(host_copy, brings_what_the_calls_before_it_leave_and_none_behind_it) {
+    const auto backend = cuda::make_cuda_backend(0);
+    constexpr size_t kCount = 1000;
+    const BackendMemory x(*backend, kCount * sizeof(float)), y(*backend, kCount * sizeof(float));
+    const Floats twos(kCount, 2.0F);
+    backend->upload(x.data(), twos.data(), kCount * sizeof(float));
+    const auto copy = backend->make_host_copy(kCount * sizeof(float));
+    ASSERT_TRUE(copy);
+    for (const float due : {4.0F, 8.0F}) {
+        backend->add(x.floats(), x.floats(), x.floats(), kCount);
+        copy->start(x.data());
+        backend->add(y.floats(), y.floats(), x.floats(), kCount);
+        ASSERT_TRUE(copy->wait());
+        const auto* got = static_cast<const float*>(copy->data());
+        EXPECT_EQ(Floats(got, got + kCount), Floats(kCount, due));
+    }
+    EXPECT_TRUE(backend->finish());
 }
 
 TEST(emulated_steps, that_diverge_leave_the_state_and_say_so_once) {

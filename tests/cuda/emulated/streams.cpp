@@ -41,4 +41,10 @@ void finish_streams() {
     for (Stream* stream : all) static_cast<void>(stream->finish());
 }
 
+size_t waiting_work() {
+    size_t sum = 0;
+    for (const Stream* stream : all_streams()) sum += stream->waiting();
+    return sum;
+}
+
 }  // namespace emulated

@@ -2,6 +2,7 @@
 // Streams and events of the emulated device: what is put on a stream takes place as late as it may.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -24,6 +25,7 @@ public:
     void put(Work work);
     /// How much was put on it so far.
     [[nodiscard]] uint64_t length() const { return begun_ + waiting_.size(); }
+    [[nodiscard]] size_t waiting() const { return waiting_.size(); }
     /// Does what was put before `length`; the first error of any work so far.
     cudaError_t finish(uint64_t length);
     cudaError_t finish() { return finish(length()); }
@@ -43,5 +45,7 @@ struct Event {
 
 /// Does everything on all streams.
 void finish_streams();
+/// How much waits on all streams.
+[[nodiscard]] size_t waiting_work();
 
 }  // namespace emulated
