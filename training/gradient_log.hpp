@@ -27,7 +27,7 @@ public:
 class GradientLog {
 public:
     virtual ~GradientLog() = default;
-    /// Set `i`; the error is bad_log.
+    /// Set `i`, or anything of its shapes: the committed root tells. The error is bad_log.
     [[nodiscard]] virtual Result<std::vector<Tensor>, EngineError> read(size_t i) const = 0;
 };
 

@@ -20,6 +20,7 @@
 #include <openssl/evp.h>
 
 #include "bench/training/openblas_backend.hpp"
+#include "node/provider/gradient_file.hpp"
 #include "training/cpu/backend.hpp"
 #include "training/engine.hpp"
 #include "training/plan.hpp"
@@ -80,11 +81,15 @@ public:
         state_ = make_initial_state(program_, Hash{});
     }
     void step() {
+        engine_->recycle(std::move(gradients_));
+        gradients_ = step_gradients();
+    }
+    [[nodiscard]] TensorSet step_gradients() {
         auto result = run_step(*engine_, state_, text_);
         if (!result) std::abort();
-        engine_->recycle(std::move(gradients_));
-        gradients_ = std::move(result->gradients);
+        return std::move(result->gradients);
     }
+    [[nodiscard]] Engine& engine() { return *engine_; }
     void hash_gradients() {
         if (*grad_root(*backend_, gradients_) == Hash{}) std::abort();
     }
@@ -390,16 +395,52 @@ void compare_commitments() {
     }
 }
 
+/// Segments whose gradients are left, kept in memory, or logged in a file, in wall time of a step
+/// on two threads: what a step hands on is at work during those after it. The best turn writes over
+/// the file of the one before, as a provider does.
+void compare_logs() {
+    const Model& model = kModels[1];
+    constexpr int kSteps = static_cast<int>(kSegmentSteps);
+    const char* const path = "bench-rivals-gradients";
+    Runner run(model, make_cpu_backend({CpuPath::best, 2}));
+    const auto leave = [&] {
+        for (int i = 0; i < kSteps; ++i) run.step();
+    };
+    const auto keep = [&] {
+        std::vector<std::vector<Tensor>> kept;
+        for (int i = 0; i < kSteps; ++i) kept.push_back(run.step_gradients().to_host());
+    };
+    const auto log = [&] {
+        node::provider::GradientWriter writer(path);
+        GradientSaver saver(run.engine());
+        saver.begin(writer);
+        for (int i = 0; i < kSteps; ++i)
+            if (!saver.put(run.step_gradients())) std::abort();
+        if (!saver.finish()) std::abort();
+    };
+    const auto best = best_of(3, CLOCK_MONOTONIC, {leave, keep, log});
+    std::remove(path);
+    std::printf(
+        "training::log/model=%s/threads=2  a step %.2f ms, with a log in memory %.2f ms, in a "
+        "file %.2f ms\n",
+        model.name, 1e3 * best[0] / kSteps, 1e3 * best[1] / kSteps, 1e3 * best[2] / kSteps);
+}
+
 }  // namespace
 
-// usage: bench_rivals [step | product | paths | attention | threads | commit | hash | check] ...
+// usage: bench_rivals [step | product | paths | attention | threads | commit | hash | check | log]
+// ...
 int main(int argc, char** argv) {
     bench::restart_with_openblas_settings(argv);
-    const std::pair<std::string_view, void (*)()> parts[] = {
-        {"product", compare_products},   {"step", compare_steps},
-        {"paths", compare_paths},        {"attention", compare_attention},
-        {"commit", compare_commitments}, {"hash", compare_hash_kernels},
-        {"check", compare_checks},       {"threads", compare_threads}};
+    const std::pair<std::string_view, void (*)()> parts[] = {{"product", compare_products},
+                                                             {"step", compare_steps},
+                                                             {"paths", compare_paths},
+                                                             {"attention", compare_attention},
+                                                             {"commit", compare_commitments},
+                                                             {"hash", compare_hash_kernels},
+                                                             {"check", compare_checks},
+                                                             {"threads", compare_threads},
+                                                             {"log", compare_logs}};
     std::printf("OpenBLAS kernels: %s, one thread\n", bench::openblas_core());
     for (const auto& [name, run] : parts) {
         const auto wanted = [&, part = name](const char* arg) { return part == arg; };

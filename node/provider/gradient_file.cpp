@@ -48,8 +48,7 @@ struct Descriptor {
 }  // namespace
 
 GradientWriter::GradientWriter(std::string path)
-    : path_(std::move(path)),
-      file_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
+    : path_(std::move(path)), file_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644)) {
     if (file_ < 0) failure_ = "cannot create '" + path_ + "': " + std::strerror(errno);
 }
 

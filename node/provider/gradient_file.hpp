@@ -12,10 +12,10 @@ namespace trainyard::node::provider {
 
 /// Writes set after set of binary32, little-endian, tensor after tensor, each by a thread of its
 /// own. The file is a cache that any reader checks against the committed roots and that training
-/// the segment again replaces: nothing is synced, and what a crash leaves is as good as it is.
+/// the segment again replaces: nothing is synced, and what a crash leaves is as good as it is. It
+/// may be an old one, which is written over: new pages of a file cost more than what is copied.
 class GradientWriter final : public training::GradientStore {
 public:
-    /// Replaces a file of that name.
     explicit GradientWriter(std::string path);
     ~GradientWriter() override;
     GradientWriter(const GradientWriter&) = delete;

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include "node/wallet/files.hpp"
@@ -12,6 +13,7 @@ namespace trainyard::node::provider {
 namespace {
 
 constexpr size_t kStateBytesMax = size_t{16} << 30;
+constexpr const char* kSpareLog = "/gradients-spare";
 
 /// First number of the last complete line of the loss log, plus one.
 uint32_t next_logged_step(const std::string& path) {
@@ -66,8 +68,16 @@ Result<Done, wallet::WalletError> JobFolder::keep(uint32_t seg,
     return wallet::write_file(file("state", seg + 1), training::encode_state(after, program_id_));
 }
 
+std::string JobFolder::begin_log(uint32_t seg) const {
+    std::error_code error;  // without a spare one the file is a new one
+    if (!wallet::file_exists(log_path(seg)))
+        std::filesystem::rename(path_ + kSpareLog, log_path(seg), error);
+    return log_path(seg);
+}
+
 void JobFolder::forget_log(uint32_t seg) const {
-    wallet::remove_file(log_path(seg));
+    std::error_code error;  // there may be none
+    std::filesystem::rename(log_path(seg), path_ + kSpareLog, error);
 }
 
 void JobFolder::forget_logs() const {

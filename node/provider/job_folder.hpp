@@ -31,8 +31,11 @@ public:
                                                          const training::ModelState& after);
     /// Where the gradients of segment `seg` are logged.
     [[nodiscard]] std::string log_path(uint32_t seg) const { return file("gradients", seg); }
-    void forget_log(uint32_t seg) const;
-    void forget_logs() const;
+    /// The same for a log that begins: of a file that is not needed any more where there is one, as
+    /// writing over it takes a fraction of the time.
+    [[nodiscard]] std::string begin_log(uint32_t seg) const;
+    void forget_log(uint32_t seg) const;  ///< its file may be taken up for another segment
+    void forget_logs() const;             ///< and their files
     /// Adds one line; steps that are there already are not written again.
     void log_loss(uint32_t step, uint32_t loss_bits);
     /// Removes states and logs before segment `seg`; the records stay, they are small.

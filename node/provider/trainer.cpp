@@ -35,7 +35,7 @@ struct Trainer::Shared {
                                              const training::SegmentOptions& run) {
         if (auto made = wallet::make_folder(options.folder); !made)
             return unexpected(made.error().text);
-        GradientWriter log(JobFolder(options.folder, options.program).log_path(seg));
+        GradientWriter log(JobFolder(options.folder, options.program).begin_log(seg));
         saver.begin(log);
         auto record = training::run_segment(engine, state, options.data, run, saver);
         std::optional<EngineError> error;
@@ -82,7 +82,7 @@ struct Trainer::Shared {
         if (!kept) {
             failure = kept.error().text;
         } else if (stopping) {
-            folder.forget_log(seg);
+            wallet::remove_file(folder.log_path(seg));
         } else {
             finished[seg] = std::move(record);
         }

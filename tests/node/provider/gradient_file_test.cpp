@@ -79,7 +79,7 @@ TEST_F(GradientFiles, give_every_set_back_as_soon_as_it_was_waited_for) {
     EXPECT_EQ(std::filesystem::file_size(path()), 3 * kSetBytes);
 }
 
-TEST_F(GradientFiles, replace_the_one_from_before) {
+TEST_F(GradientFiles, are_written_over_the_one_from_before) {
     for (const float first : {1.0F, 2.0F}) {
         GradientWriter writer(path());
         ASSERT_TRUE(store(writer, set_of(first)));
@@ -191,8 +191,13 @@ TEST_F(GradientFiles, go_with_the_segments_that_are_over) {
     };
     job.forget_log(2);
     EXPECT_EQ(left(), "xx-x");
+    EXPECT_EQ(job.begin_log(2), job.log_path(2));
+    EXPECT_EQ(left(), "xxxx") << "the forgotten file is taken up";
+    job.forget_log(2);
     job.forget_before(1);
     EXPECT_EQ(left(), "-x-x");
+    EXPECT_EQ(job.begin_log(1), job.log_path(1));
+    EXPECT_EQ(left(), "-x-x") << "it has a file";
     ASSERT_TRUE(wallet::write_text(folder.string() + "/record-1", "record"));
     job.forget_logs();
     EXPECT_EQ(left(), "----");
