@@ -130,6 +130,9 @@ TEST_F(Device, logs_a_segment_with_the_record_of_the_cpu) {
         const auto log =
             training::run_segment(*engine, state, data, {6, training::Fault::none, {}});
         EXPECT_TRUE(log);
+        for (uint32_t i = 0; i < 6; ++i)
+            EXPECT_EQ(training::grad_root(*log->gradients->read(i)),
+                      log->record.tuples[i].grad_root);
         return training::encode_record(log->record);
     };
     EXPECT_EQ(record_on(*backend), record_on(*cpu));
