@@ -21,6 +21,7 @@ using training::AttentionShape;
 constexpr uint32_t kHeadsMax = 32768;
 
 constexpr uint32_t kWarpsPerBlock = 8;
+constexpr BothLayouts kPairedColumns{Layout::lines, Layout::paired};
 
 /// Heads [first, first + count) of all sequences, in the layout of training/backend.hpp.
 struct Heads {
@@ -47,8 +48,9 @@ Heads heads_of(AttentionShape s) {
 
 /// Scratch of one head: `rows` operands by position, `cols` by column, scales and positions.
 size_t head_bytes(AttentionShape s, uint32_t rows, uint32_t cols) {
-    return size_t{s.t} * (rows * (padded(s.hd) + 2 * sizeof(float)) + sizeof(Position)) +
-           size_t{s.hd} * cols * (padded(s.t) + 2 * sizeof(float));
+    const size_t row = padded_terms(s.hd, Layout::lines) + 2 * sizeof(float);
+    const size_t col = padded_terms(s.t, Layout::paired) + 2 * sizeof(float);
+    return size_t{s.t} * (rows * row + sizeof(Position)) + size_t{s.hd} * cols * col;
 }
 
 /// Calls `body` with one group of heads after another: those whose operands fit into the scratch
@@ -509,10 +511,10 @@ void backward_group(Context& on, float* dqkv, const AttentionGradInputs& in, con
     on.begin();
     const Words of_do{noise.seed, noise.step, noise.tensor_do, true, 0};
     const Source d_out_rows = h.of_out(in.d_out);
-    const BothWays q = quantise_both(on, h.count, h.of_qkv(in.qkv, 0), {}, Terms::paired);
-    const BothWays k = quantise_both(on, h.count, h.of_qkv(in.qkv, 1), {}, Terms::paired);
+    const BothWays q = quantise_both(on, h.count, h.of_qkv(in.qkv, 0), {}, kPairedColumns);
+    const BothWays k = quantise_both(on, h.count, h.of_qkv(in.qkv, 1), {}, kPairedColumns);
     const Operand v = quantise_rows(on, h.count, h.of_qkv(in.qkv, 2), {});
-    const BothWays d_out = quantise_both(on, h.count, d_out_rows, of_do, Terms::paired);
+    const BothWays d_out = quantise_both(on, h.count, d_out_rows, of_do, kPairedColumns);
     const Gather from{q.rows.scale,
                       k.rows.scale,
                       v.scale,

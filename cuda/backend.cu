@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The seam's operators on one device, in the order of one stream; errors wait for `finish`.
+#include <algorithm>
+
 #include "cuda/cuda_backend.hpp"
 #include "cuda/link_end.hpp"
 #include "cuda/operators.cuh"
@@ -79,7 +81,9 @@ public:
     }
     [[nodiscard]] bool ok() const { return on_.ok(); }
 
-    [[nodiscard]] std::string name() const override { return "cuda " + info_.name; }
+    [[nodiscard]] std::string name() const override {
+        return "cuda " + info_.name + " (" + std::string(to_text(on_.products())) + ")";
+    }
     [[nodiscard]] Recipe recipe() const override { return Recipe::rmp1; }
     [[nodiscard]] bool is_host() const override { return false; }
 
@@ -202,18 +206,20 @@ void CudaBackend::fetch(void* to_host, const void* from, size_t bytes) {
 
 Result<BackendStatus, BackendError> CudaBackend::finish() {
     on_.begin();
-    uint32_t flag = 0;
-    on_.fetch(&flag, on_.nonfinite_flag(), sizeof flag);
-    on_.set_bytes(on_.nonfinite_flag(), 0, sizeof flag);
+    Flags flags;
+    on_.fetch(&flags, on_.flags(), sizeof flags);
+    on_.set_bytes(on_.flags(), 0, sizeof flags);
     on_.wait();
+    if (on_.ok() && flags.stuck != 0) on_.fail(BackendError::device_failed);
     if (const auto error = on_.take_error()) return unexpected(*error);
-    return BackendStatus{flag != 0};
+    return BackendStatus{flags.nonfinite != 0};
 }
 
 void CudaBackend::linear(float* y, const float* x, const float* w, LinearShape s) {
     on_.begin();
-    const Operand left = quantise_rows(on_, 1, {x, s.n, s.i, s.i, {}}, {});
-    multiply(on_, 1, left, quantise_cols(on_, 1, {w, s.i, s.o, s.o, {}}), {y, s.o, {}});
+    const Layout layout = product_layout(on_, s.n, s.o);
+    const Operand left = quantise_rows(on_, 1, {x, s.n, s.i, s.i, {}}, {}, layout);
+    multiply(on_, 1, left, quantise_cols(on_, 1, {w, s.i, s.o, s.o, {}}, layout), {y, s.o, {}});
 }
 
 void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
@@ -221,10 +227,11 @@ void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, 
     on_.begin();
     const Source dy{in.dy, s.n, s.o, s.o, {}};
     const Words words{noise.seed, noise.step, noise.tensor, true, 0};
-    const BothWays both = quantise_both(on_, 1, dy, words);
-    multiply(on_, 1, both.rows, quantise_rows(on_, 1, {in.w, s.i, s.o, s.o, {}}, {}),
+    const Layout of_dx = product_layout(on_, s.n, s.i), of_dw = product_layout(on_, s.i, s.o);
+    const BothWays both = quantise_both(on_, 1, dy, words, {of_dx, of_dw});
+    multiply(on_, 1, both.rows, quantise_rows(on_, 1, {in.w, s.i, s.o, s.o, {}}, {}, of_dx),
              {dx, s.i, {}});
-    const Operand by_input = quantise_cols(on_, 1, {in.x, s.n, s.i, s.i, {}});
+    const Operand by_input = quantise_cols(on_, 1, {in.x, s.n, s.i, s.i, {}}, of_dw);
     multiply(on_, 1, by_input, both.cols, {dw, s.o, {}});
 }
 
@@ -274,20 +281,30 @@ std::string cuda_unavailable() {
     return find_devices().reason;
 }
 
+std::vector<Products> cuda_products(int device) {
+    for (const DeviceInfo& info : find_devices().devices) {
+        if (info.index != device) continue;
+        static_cast<void>(cudaSetDevice(device));  // whose code is asked for
+        return products_of(info.major, info.minor);
+    }
+    return {};
+}
+
 std::unique_ptr<training::Backend> make_cuda_backend(int device, std::string* reason,
                                                      Products products) {
     const Found found = find_devices();
     std::string why = found.reason;
     for (const DeviceInfo& info : found.devices) {
         if (info.index != device) continue;
-        static_cast<void>(cudaSetDevice(info.index));  // whose code is asked for
-        if (products == Products::fastest) products = fastest_products(info.major, info.minor);
-        auto backend = std::make_unique<CudaBackend>(info, products);
-        const bool has_code = has_products(products, info.major);
-        if (backend->ok() && has_code) return backend;
+        const auto all = cuda_products(info.index);
+        if (products == Products::fastest) products = all.front();
+        const bool has_code = std::find(all.begin(), all.end(), products) != all.end();
         why = info.name + (has_code
                                ? " cannot be opened: another program may hold it or its memory"
                                : " has no products by warpgroups, or this program no code for it");
+        if (!has_code) break;
+        auto backend = std::make_unique<CudaBackend>(info, products);
+        if (backend->ok()) return backend;
     }
     if (reason != nullptr)
         *reason = why.empty() ? "no usable CUDA device number " + std::to_string(device) : why;

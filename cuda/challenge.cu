@@ -15,14 +15,14 @@ using training::Challenge;
 
 /// A matrix of int8 rows as an operand without scales.
 Operand operand_of(const DeviceMemory& memory, uint32_t groups, uint32_t k) {
-    return {reinterpret_cast<int8_t*>(memory.data()), nullptr, groups, k};
+    return {reinterpret_cast<int8_t*>(memory.data()), nullptr, groups, k, Layout::lines};
 }
 
 Result<Done, BackendError> run(int device, const Challenge& c, std::span<const int8_t> columns,
                                std::span<int8_t> rows) {
     Context on(device);
     for (const DeviceInfo& info : cuda_devices())
-        if (info.index == device) on.set_products(fastest_products(info.major, info.minor));
+        if (info.index == device) on.set_products(products_of(info.major, info.minor).front());
     DeviceMemory b(columns.size()), x(rows.size()), next(rows.size());
     if (b.data() == nullptr || x.data() == nullptr || next.data() == nullptr)
         return unexpected(BackendError::out_of_memory);

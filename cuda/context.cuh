@@ -14,17 +14,11 @@
 #include "core/assert.hpp"
 #include "cuda/call_graph.cuh"
 #include "cuda/cuda_backend.hpp"
+#include "cuda/shared_memory.cuh"
 #include "cuda/staging.cuh"
 #include "training/backend.hpp"
 
 namespace trainyard::cuda {
-
-/// Dynamic shared memory of the running block, 16-byte aligned.
-template <class T>
-__device__ __forceinline__ T* shared_memory() {
-    extern __shared__ __align__(16) unsigned char shared_bytes[];
-    return reinterpret_cast<T*>(shared_bytes);
-}
 
 /// Device memory that is freed with its owner.
 class DeviceMemory {
@@ -56,15 +50,23 @@ private:
     size_t bytes_ = 0;
 };
 
+/// Raised by kernels, read and lowered by the host.
+struct Flags {
+    uint32_t nonfinite = 0;  ///< a group held an Inf or NaN
+    uint32_t stuck = 0;      ///< a wait inside a kernel did not end, and the kernel gave up
+};
+
 /// After an error nothing more is launched; `take_error` tells it once, device errors for ever.
 class Context {
 public:
     explicit Context(int device) : device_(device) {
         check(cudaSetDevice(device_));
         check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-        flag_ = DeviceMemory(sizeof(uint32_t));
-        if (flag_.data() == nullptr) fail(training::BackendError::out_of_memory);
-        if (ok()) check(cudaMemsetAsync(flag_.data(), 0, sizeof(uint32_t), stream_));
+        if (ok())
+            check(cudaDeviceGetAttribute(&processors_, cudaDevAttrMultiProcessorCount, device_));
+        flags_ = DeviceMemory(sizeof(Flags));
+        if (flags_.data() == nullptr) fail(training::BackendError::out_of_memory);
+        if (ok()) check(cudaMemsetAsync(flags_.data(), 0, sizeof(Flags), stream_));
     }
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
@@ -87,9 +89,10 @@ public:
         if (copies_ == nullptr) check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking));
         return copies_;
     }
-    [[nodiscard]] uint32_t* nonfinite_flag() const {
-        return reinterpret_cast<uint32_t*>(flag_.data());
-    }
+    [[nodiscard]] uint32_t multiprocessors() const { return static_cast<uint32_t>(processors_); }
+    /// What kernels tell the host; the memory of the device.
+    [[nodiscard]] Flags* flags() const { return reinterpret_cast<Flags*>(flags_.data()); }
+    [[nodiscard]] uint32_t* nonfinite_flag() const { return &flags()->nonfinite; }
     /// What an operator that can work in parts should stay below; another limit gives the same
     /// bits.
     [[nodiscard]] size_t scratch_bytes_max() const { return scratch_bytes_max_; }
@@ -228,7 +231,8 @@ private:
     CallGraph* recording_ = nullptr;
     Staging staging_;
     Fetches fetches_;
-    DeviceMemory flag_;
+    int processors_ = 1;
+    DeviceMemory flags_;
     std::vector<DeviceMemory> blocks_;  ///< of scratch memory
     std::map<void*, DeviceMemory> lent_;
     std::multimap<size_t, DeviceMemory> kept_;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/result.hpp"
@@ -35,8 +36,14 @@ enum class Products : uint8_t {
     fastest,    ///< of the others, by compute capability
     int8,       ///< by single warps; every device
     warpgroup,  ///< by four warps together; compute capability 9.0
+    bulk,       ///< the same, fed by bulk copies of one warp; compute capability 9.0
     bf16,       ///< in bf16, 512 terms at a time; for devices with little int8 rate
 };
+[[nodiscard]] std::string_view to_text(Products products);
+
+/// The products that a device can make with the code of this program, first what should be
+/// fastest; none if there is no such device.
+[[nodiscard]] std::vector<Products> cuda_products(int device);
 
 /// A backend on one device, for one thread at a time; nullptr with one line in `reason` if there
 /// is no such device, or it lacks these products. Not yet trusted: see `make_tested_cuda_backend`.
@@ -44,7 +51,7 @@ enum class Products : uint8_t {
     int device, std::string* reason = nullptr, Products products = Products::fastest);
 
 /// The backend of `device` after it has passed training/self_test.hpp, else nullptr and the reason.
-/// Where the fastest products fail the test, those by single warps are tried.
+/// Where the fastest products fail the test, the others are tried.
 [[nodiscard]] std::unique_ptr<training::Backend> make_tested_cuda_backend(
     int device, std::string* reason = nullptr);
 

@@ -3,121 +3,26 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "cuda/fragments.cuh"
-#include "cuda/products.cuh"
-#include "cuda/reduce.cuh"
+#include "cuda/bulk_product.cuh"
+#include "cuda/product_tile.cuh"
 #include "cuda/tensor_core.cuh"
+#include "cuda/warpgroup_product.cuh"
 
 namespace trainyard::cuda {
 
 namespace {
-
-struct Product {
-    Operand a, b;
-    ProductOut out;
-    uint32_t tiles_m = 0, tiles_n = 0;
-    /// Blocks that share a tile, each with its part of the contraction. If there is more than one,
-    /// they add to `partial`, batch x rows of A x columns of B: integers may arrive in any order.
-    uint32_t splits = 1;
-    int32_t* partial = nullptr;
-};
-
-/// The first row and column of a block's tile, and its steps [first, last) of the contraction.
-struct Tile {
-    uint32_t row, col, first, last;
-};
-
-constexpr uint32_t kTileRowsTogether = 8;
-
-/// Blocks that run together share operands: they go down eight tiles, then one to the right.
-template <class S>
-__device__ __forceinline__ Tile tile_of(const Product& p) {
-    const uint32_t per_group = kTileRowsTogether * p.tiles_n;
-    const uint32_t first = blockIdx.x / per_group * kTileRowsTogether;
-    const uint32_t left = p.tiles_m - first;
-    const uint32_t rows = left < kTileRowsTogether ? left : kTileRowsTogether;
-    const uint32_t at = blockIdx.x % per_group;
-    const uint32_t steps = (p.a.k + S::step - 1) / S::step;
-    const uint32_t part = (steps + p.splits - 1) / p.splits, begin = blockIdx.y * part;
-    return {(first + at % rows) * S::bm, at / rows * S::bn, begin,
-            begin + part < steps ? begin + part : steps};
-}
-
-/// training::fold.
-__device__ __forceinline__ int8_t fold_of(int32_t sum) {
-    const int value = static_cast<int>(static_cast<uint32_t>(sum) * 0x9E3779B1U >> 24) - 128;
-    return static_cast<int8_t>(value < -127 ? -127 : value);
-}
-
-/// A column that is even and the next, of which `count` exist, and their scales.
-struct Columns {
-    uint32_t first, count;
-    float scale[2];
-};
-__device__ __forceinline__ Columns columns_of(const Product& p, uint32_t first) {
-    Columns out = {first, first < p.b.groups ? p.b.groups - first : 0, {0.0F, 0.0F}};
-    if (p.out.folded != nullptr) return out;
-    const float* const scale = p.b.scale + size_t{blockIdx.z} * p.b.groups + first;
-    if (out.count > 0) out.scale[0] = scale[0];
-    if (out.count > 1) out.scale[1] = scale[1];
-    return out;
-}
-__device__ __forceinline__ float row_scale(const Product& p, uint32_t row) {
-    if (p.out.folded != nullptr || row >= p.a.groups) return 0.0F;
-    return p.a.scale[size_t{blockIdx.z} * p.a.groups + row];
-}
-
-/// Dequantises and stores the complete sums of a row and two columns.
-__device__ __forceinline__ void finish_pair(const Product& p, uint32_t row, float sa,
-                                            const Columns& cols, const int32_t* sums) {
-    if (p.out.folded != nullptr) {
-        int8_t* const to = p.out.folded + row * p.out.stride + cols.first;
-        to[0] = fold_of(sums[0]);
-        if (cols.count > 1) to[1] = fold_of(sums[1]);
-        return;
-    }
-    float* const c = p.out.c + p.out.spread.offset(blockIdx.z);
-    const float x = mul(mul(__int2float_rn(sums[0]), sa), cols.scale[0]);
-    const float y = mul(mul(__int2float_rn(sums[1]), sa), cols.scale[1]);
-    if (p.out.turned) {
-        c[cols.first * p.out.stride + row] = x;
-        if (cols.count > 1) c[(cols.first + 1) * p.out.stride + row] = y;
-        return;
-    }
-    float* const to = c + row * p.out.stride + cols.first;
-    if (cols.count > 1 && reinterpret_cast<uintptr_t>(to) % sizeof(float2) == 0) {
-        *reinterpret_cast<float2*>(to) = {x, y};
-        return;
-    }
-    to[0] = x;
-    if (cols.count > 1) to[1] = y;
-}
-
-__device__ __forceinline__ int32_t* partial_at(const Product& p, uint32_t row, uint32_t col) {
-    return p.partial + (size_t{blockIdx.z} * p.a.groups + row) * p.b.groups + col;
-}
-
-/// The same at the end of a block's part of the contraction.
-__device__ __forceinline__ void store_pair(const Product& p, uint32_t row, float sa,
-                                           const Columns& cols, const int32_t* sums) {
-    if (row >= p.a.groups || cols.count == 0) return;
-    if (p.partial == nullptr) return finish_pair(p, row, sa, cols, sums);
-    int32_t* const to = partial_at(p, row, cols.first);
-    atomicAdd(to, sums[0]);
-    if (cols.count > 1) atomicAdd(to + 1, sums[1]);
-}
 
 constexpr uint32_t kFinishThreads = 256;
 
 /// One thread per pair of columns of sums that are complete.
 __global__ void finish_kernel(Product p) {
     const uint32_t pairs = (p.b.groups + 1) / 2, i = blockIdx.x * kFinishThreads + threadIdx.x;
-    const uint32_t row = i / pairs;
-    if (row >= p.a.groups) return;
-    const Columns cols = columns_of(p, i % pairs * 2);
+    if (i / pairs >= p.a.groups) return;
+    const Row row = row_of(p, blockIdx.z, i / pairs);
+    const Columns cols = columns_of(p, blockIdx.z, i % pairs * 2);
     const int32_t* const from = partial_at(p, row, cols.first);
     const int32_t sums[2] = {from[0], cols.count > 1 ? from[1] : 0};
-    finish_pair(p, row, row_scale(p, row), cols, sums);
+    finish_pair(p, row, cols, sums);
 }
 
 // --- Products by warps
@@ -133,6 +38,7 @@ struct Shape {
     static constexpr uint32_t threads = bm / wm * (bn / wn) * kWarp;
     static constexpr uint32_t stage_bytes = (bm + bn) * kLine;
     static constexpr uint32_t mi = wm / 16, ni = wn / 8;
+    static constexpr uint32_t split_terms_min = 256;
 };
 
 /// Starts the copy of `lines` rows of one operand for k in [k0, k0 + 64).
@@ -153,8 +59,8 @@ __device__ __forceinline__ void load_stage(int8_t* shared, const Product& p, con
     if (step < tile.last) {
         const size_t k0 = size_t{step} * kContractionStep;
         int8_t* const a = shared + step % kStages * S::stage_bytes;
-        const size_t row = size_t{blockIdx.z} * p.a.groups + tile.row;
-        const size_t col = size_t{blockIdx.z} * p.b.groups + tile.col;
+        const size_t row = size_t{tile.z} * p.a.groups + tile.row;
+        const size_t col = size_t{tile.z} * p.b.groups + tile.col;
         load_lines<S::bm, S::threads>(a, p.a.q + row * p.a.k + k0, p.a.groups - tile.row, p.a.k);
         load_lines<S::bn, S::threads>(a + S::bm * kLine, p.b.q + col * p.b.k + k0,
                                       p.b.groups - tile.col, p.b.k);
@@ -250,7 +156,7 @@ __device__ __forceinline__ void take_over(int32_t (&acc)[S::mi][S::ni][4],
 /// products of bf16.
 template <class S, class Sum>
 __global__ void __launch_bounds__(S::threads, 1) warp_product_kernel(Product p) {
-    const Tile tile = tile_of<S>(p);
+    const Tile tile = tile_of_block<S>(p);
     int8_t* const shared = shared_memory<int8_t>();
     int32_t acc[S::mi][S::ni][4] = {};
     float part[S::mi][S::ni][4] = {};
@@ -271,139 +177,75 @@ __global__ void __launch_bounds__(S::threads, 1) warp_product_kernel(Product p) 
     const uint32_t warp = threadIdx.x / kWarp;
     const uint32_t row = tile.row + warp / (S::bn / S::wn) * S::wm + lane_id() / 4;
     const uint32_t col = tile.col + warp % (S::bn / S::wn) * S::wn + lane_id() % 4 * 2;
-    float sa[2 * S::mi];
+    Row rows[2 * S::mi];
 #pragma unroll
-    for (uint32_t i = 0; i < 2 * S::mi; ++i) sa[i] = row_scale(p, row + i * 8);
+    for (uint32_t i = 0; i < 2 * S::mi; ++i) rows[i] = row_of(p, tile.z, row + i * 8);
 #pragma unroll
     for (uint32_t j = 0; j < S::ni; ++j) {
-        const Columns cols = columns_of(p, col + j * 8);
+        const Columns cols = columns_of(p, tile.z, col + j * 8);
 #pragma unroll
         for (uint32_t i = 0; i < 2 * S::mi; ++i)
-            store_pair(p, row + i * 8, sa[i], cols, acc[i / 2][j] + i % 2 * 2);
+            store_pair(p, rows[i], cols, acc[i / 2][j] + i % 2 * 2);
     }
 }
 
-// --- Products by warpgroups
+// --- Launches
 
-/// Two warpgroups, 64 x 256 sums each, and four stages of 128 bytes along k.
-struct WarpgroupShape {
-    static constexpr uint32_t bm = 128, bn = 256, threads = 256, stages = 4, step = kSwizzledRow;
-    static constexpr uint32_t stage_bytes = (bm + bn) * step;
-    static constexpr uint32_t bytes = stages * stage_bytes + kSwizzleBytes;
-};
-
-/// Starts the copy of kRows rows for k in [byte, byte + 128), swizzled; zeros outside.
-template <uint32_t kRows>
-__device__ __forceinline__ void load_swizzled(int8_t* to, const Operand& from, uint32_t first,
-                                              uint32_t byte) {
-    const uint32_t row0 = threadIdx.x / 8, at = threadIdx.x % 8 * 16;
-    constexpr uint32_t kApart = WarpgroupShape::threads / 8;
-    const int8_t* line =
-        from.q + (size_t{blockIdx.z} * from.groups + first + row0) * from.k + byte + at;
-    static_assert(kApart % kSwizzledRows == 0);  // the pattern repeats
-    to += swizzled(row0 * kSwizzledRow + at);
-    const size_t stride = size_t{kApart} * from.k;
-    const uint32_t rows_left = byte + at < from.k ? from.groups - first : 0;
-#pragma unroll
-    for (uint32_t r = 0; r < kRows; r += kApart) {
-        const bool inside = row0 + r < rows_left;
-        copy16_async(to + r * kSwizzledRow, inside ? line : from.q, inside);
-        line += stride;
-    }
-}
-
-template <class W>
-__device__ __forceinline__ void load_swizzled_stage(int8_t* shared, const Product& p,
-                                                    const Tile& tile, uint32_t step) {
-    if (step < tile.last) {
-        const uint32_t byte = step * kSwizzledRow;
-        int8_t* const a = shared + step % W::stages * W::stage_bytes;
-        load_swizzled<W::bm>(a, p.a, tile.row, byte);
-        load_swizzled<W::bn>(a + W::bm * kSwizzledRow, p.b, tile.col, byte);
-    }
-    copy_commit();
-}
-
-/// Starts the products of one stage: four steps of 32 along k.
-template <class W>
-__device__ __forceinline__ void start_products(int32_t (&acc)[128], const int8_t* stage) {
-    const int8_t* const a = stage + threadIdx.x / 128 * 64 * kSwizzledRow;
-    const int8_t* const b = stage + W::bm * kSwizzledRow;
-    const uint64_t left = matrix_descriptor(shared_address(a));
-    const uint64_t right = matrix_descriptor(shared_address(b));
-    warpgroup_fence();
-#pragma unroll
-    for (uint32_t k = 0; k < kSwizzledRow; k += 32)
-        wgmma_s8(acc, left + k / 16, right + k / 16);  // the address counts in 16 bytes
-    warpgroup_commit();
-}
-
-/// One block per tile. While the products of one step run, copies are under way for two more.
-template <class W>
-__global__ void __launch_bounds__(W::threads, 1) warpgroup_product_kernel(Product p) {
-    if constexpr (kHasWarpgroups) {
-        // How far copies run ahead: the products of the step before may still read their stage.
-        constexpr uint32_t kAhead = W::stages - 2;
-        const Tile tile = tile_of<W>(p);
-        auto* shared = shared_memory<int8_t>();
-        shared += (kSwizzleBytes - shared_address(shared) % kSwizzleBytes) % kSwizzleBytes;
-        int32_t acc[128] = {};
-        hold_sums(acc);
-        for (uint32_t s = 0; s < kAhead; ++s)
-            load_swizzled_stage<W>(shared, p, tile, tile.first + s);
-        for (uint32_t step = tile.first; step < tile.last; ++step) {
-            copy_wait<kAhead - 1>();
-            publish_to_products();
-            __syncthreads();
-            start_products<W>(acc, shared + step % W::stages * W::stage_bytes);
-            // Its stage was read by the products of two steps ago, which all threads have waited
-            // for.
-            load_swizzled_stage<W>(shared, p, tile, step + kAhead);
-            warpgroup_wait<1>();
-        }
-        warpgroup_wait<0>();
-        hold_sums(acc);
-        const Place at = warpgroup_sum(threadIdx.x % 128, 0);
-        const uint32_t row = tile.row + threadIdx.x / 128 * 64 + at.row, col = tile.col + at.col;
-        const float sa[2] = {row_scale(p, row), row_scale(p, row + warpgroup_sum(0, 2).row)};
-#pragma unroll
-        for (uint32_t i = 0; i < 128; i += 4) {
-            const Columns cols = columns_of(p, col + warpgroup_sum(0, i).col);
-            store_pair(p, row, sa[0], cols, acc + i);
-            store_pair(p, row + warpgroup_sum(0, i + 2).row, sa[1], cols, acc + i + 2);
-        }
-    }
-}
-
-/// Blocks that a product should have at least, and terms that are worth a block.
+/// Blocks that a product should have at least.
 constexpr uint32_t kBlocksMin = 128;
-constexpr uint32_t kSplitTermsMin = 256;
 
-template <class S>
-void launch_product(Context& on, uint32_t batch, Product p, void (*kernel)(Product), size_t bytes) {
+/// Shares tiles among blocks where they are too few, launches, and finishes what was shared.
+template <class S, class Start>
+void launch_tiles(Context& on, Product p, const Start& start) {
     p.tiles_m = blocks_for(p.a.groups, S::bm);
     p.tiles_n = blocks_for(p.b.groups, S::bn);
-    const size_t tiles = size_t{p.tiles_m} * p.tiles_n * batch;
-    const size_t count = size_t{batch} * p.a.groups * p.b.groups;
-    p.splits = static_cast<uint32_t>(std::clamp<size_t>(kBlocksMin / std::max<size_t>(tiles, 1), 1,
-                                                        std::max(p.a.k / kSplitTermsMin, 1U)));
+    const size_t tiles = std::max<size_t>(size_t{p.tiles_m} * p.tiles_n * p.batch, 1);
+    const size_t count = size_t{p.batch} * p.a.groups * p.b.groups;
+    const uint32_t steps = std::max(blocks_for(p.a.k, S::step), 1U);
+    const auto wanted = static_cast<uint32_t>(
+        std::clamp<size_t>(kBlocksMin / tiles, 1, std::max(p.a.k / S::split_terms_min, 1U)));
+    p.splits = blocks_for(steps, blocks_for(steps, wanted));  // none without steps
     if (p.splits > 1) {
         p.partial = on.take<int32_t>(count);
         if (!on.ok()) return;
         on.set_bytes(p.partial, 0, count * sizeof(int32_t));
     }
-    on.check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  static_cast<int>(bytes)));
-    on.launch({dim3(p.tiles_m * p.tiles_n, p.splits, batch), S::threads, bytes}, kernel, p);
+    start(p);
     if (p.splits == 1) return;
     const size_t pairs = size_t{p.a.groups} * ((p.b.groups + 1) / 2);
-    on.launch({dim3(blocks_for(pairs, kFinishThreads), 1, batch), kFinishThreads}, finish_kernel,
+    on.launch({dim3(blocks_for(pairs, kFinishThreads), 1, p.batch), kFinishThreads}, finish_kernel,
               p);
 }
 
+void allow_shared_bytes(Context& on, void (*kernel)(Product), size_t bytes) {
+    on.check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  static_cast<int>(bytes)));
+}
+
+/// One block per tile.
+template <class S>
+void launch_product(Context& on, const Product& product, void (*kernel)(Product), size_t bytes) {
+    allow_shared_bytes(on, kernel, bytes);
+    launch_tiles<S>(on, product, [&](const Product& p) {
+        on.launch({dim3(p.tiles_m * p.tiles_n, p.splits, p.batch), S::threads, bytes}, kernel, p);
+    });
+}
+
 template <class S, class Sum>
-void launch_by_warps(Context& on, uint32_t batch, const Product& p) {
-    launch_product<S>(on, batch, p, warp_product_kernel<S, Sum>, size_t{S::stage_bytes} * kStages);
+void launch_by_warps(Context& on, const Product& p) {
+    launch_product<S>(on, p, warp_product_kernel<S, Sum>, size_t{S::stage_bytes} * kStages);
+}
+
+/// As many blocks as the device runs at once.
+void launch_bulk(Context& on, const Product& product) {
+    const auto kernel = bulk_product_kernel<BulkShape>;
+    allow_shared_bytes(on, kernel, BulkMemory::kBytes);
+    launch_tiles<BulkShape>(on, product, [&](const Product& p) {
+        const uint32_t tiles = p.tiles_m * p.tiles_n * p.splits * p.batch;
+        on.launch(
+            {dim3(std::min(tiles, on.multiprocessors())), BulkShape::threads, BulkMemory::kBytes},
+            kernel, p);
+    });
 }
 
 /// A tile of a warpgroup's block would be mostly empty for less.
@@ -411,40 +253,58 @@ constexpr uint32_t kWarpgroupGroupsMin = 96;
 
 }  // namespace
 
+Layout product_layout(const Context& on, uint32_t a_groups, uint32_t b_groups) {
+    const bool is_bulk = on.products() == Products::bulk;
+    return is_bulk && std::min(a_groups, b_groups) >= kWarpgroupGroupsMin ? Layout::slabs
+                                                                          : Layout::lines;
+}
+
 void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
               const ProductOut& out) {
     using Small = Shape<64, 64, 32, 32>;
+    ASSERT(a.layout == b.layout && a.k == b.k);
     Product p;
-    p.a = a, p.b = b, p.out = out;
-    const uint32_t least = a.groups < b.groups ? a.groups : b.groups;
-    if (on.products() == Products::warpgroup && least >= kWarpgroupGroupsMin)
-        launch_product<WarpgroupShape>(on, batch, p, warpgroup_product_kernel<WarpgroupShape>,
+    p.a = a, p.b = b, p.out = out, p.batch = batch;
+    if (on.ok()) p.stuck = &on.flags()->stuck;
+    const uint32_t least = std::min(a.groups, b.groups);
+    const bool has_warpgroups =
+        on.products() == Products::warpgroup || on.products() == Products::bulk;
+    if (a.layout == Layout::slabs)
+        launch_bulk(on, p);
+    else if (has_warpgroups && least >= kWarpgroupGroupsMin)
+        launch_product<WarpgroupShape>(on, p, warpgroup_product_kernel<WarpgroupShape>,
                                        WarpgroupShape::bytes);
     else if (on.products() == Products::bf16 && least > 64)
-        launch_by_warps<Shape<128, 128, 64, 32>, float>(on, batch, p);
+        launch_by_warps<Shape<128, 128, 64, 32>, float>(on, p);
     else if (on.products() == Products::bf16)
-        launch_by_warps<Small, float>(on, batch, p);
+        launch_by_warps<Small, float>(on, p);
     else if (least > 64)
-        launch_by_warps<Shape<128, 128, 64, 64>, int32_t>(on, batch, p);
+        launch_by_warps<Shape<128, 128, 64, 64>, int32_t>(on, p);
     else
-        launch_by_warps<Small, int32_t>(on, batch, p);
+        launch_by_warps<Small, int32_t>(on, p);
 }
 
-bool has_products(Products products, int major) {
-    if (products != Products::warpgroup) return true;
-    if (major != 9) return false;
+namespace {
+
+/// A kernel that holds 128 sums was compiled for sm_90a; elsewhere it is empty.
+bool has_code(void (*kernel)(Product)) {
     cudaFuncAttributes attributes = {};
-    const cudaError_t found =
-        cudaFuncGetAttributes(&attributes, warpgroup_product_kernel<WarpgroupShape>);
+    const cudaError_t found = cudaFuncGetAttributes(&attributes, kernel);
     static_cast<void>(cudaGetLastError());  // no code is no lasting error
-    // A kernel that holds 128 sums was compiled for sm_90a; elsewhere it is empty.
     return found == cudaSuccess && attributes.numRegs >= 128;
 }
 
-Products fastest_products(int major, int minor) {
-    if (major == 9 && has_products(Products::warpgroup, major)) return Products::warpgroup;
+}  // namespace
+
+std::vector<Products> products_of(int major, int minor) {
     // B300 has given up most of its int8 rate.
-    return major == 10 && minor == 3 ? Products::bf16 : Products::int8;
+    if (major == 10 && minor == 3) return {Products::bf16, Products::int8};
+    std::vector<Products> out;
+    if (major == 9 && has_code(bulk_product_kernel<BulkShape>)) out.push_back(Products::bulk);
+    if (major == 9 && has_code(warpgroup_product_kernel<WarpgroupShape>))
+        out.push_back(Products::warpgroup);
+    out.insert(out.end(), {Products::int8, Products::bf16});
+    return out;
 }
 
 }  // namespace trainyard::cuda

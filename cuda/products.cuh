@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "cuda/context.cuh"
 #include "cuda/floats.cuh"
+#include "cuda/fragments.cuh"
 
 namespace trainyard::cuda {
 
@@ -34,16 +36,43 @@ struct Source {
 /// Bytes along the contraction are padded with zeros to a multiple of this, and rows so aligned.
 constexpr uint32_t kContractionStep = 64;
 
+/// How the bytes of an operand lie in memory.
+enum class Layout : uint8_t {
+    lines,   ///< group after group
+    paired,  ///< the same, its terms in the order in which lanes hold sums: fragments.cuh
+    slabs,   ///< 128 terms of all groups, then the next 128; swizzled as warpgroups read them, so
+             ///< that neighbouring groups of a slab reach shared memory as one piece
+};
+
+/// `x` rounded up to a multiple of `step`.
+[[nodiscard]] __host__ __device__ constexpr uint32_t padded(uint32_t x, uint32_t step) {
+    return (x + step - 1) / step * step;
+}
+
 /// A batch of int8 operands, one group per row, the contraction along the row.
 struct Operand {
-    int8_t* q = nullptr;     ///< batch x groups x k
+    int8_t* q = nullptr;     ///< batch x groups x k, where `at` says
     float* scale = nullptr;  ///< batch x groups
     uint32_t groups = 0;     ///< rows of A, or columns of B
     uint32_t k = 0;          ///< padded length
+    Layout layout = Layout::lines;
+
+    /// Groups for which a slab has room. What lies behind the last group is arbitrary.
+    [[nodiscard]] __host__ __device__ uint32_t height() const {
+        return layout == Layout::slabs ? padded(groups, kSwizzledRows) : groups;
+    }
+    /// Where byte `byte` of a group's row lies; 16 bytes from a multiple of 16 on lie together.
+    [[nodiscard]] __host__ __device__ size_t at(uint32_t z, uint32_t group, uint32_t byte) const {
+        if (layout != Layout::slabs) return (size_t{z} * groups + group) * k + byte;
+        const size_t slab = size_t{z} * (k / kSwizzledRow) + byte / kSwizzledRow;
+        return (slab * height() + group / kSwizzledRows * kSwizzledRows) * kSwizzledRow +
+               swizzled(group % kSwizzledRows * kSwizzledRow + byte % kSwizzledRow);
+    }
 };
 
-[[nodiscard]] constexpr uint32_t padded(uint32_t k) {
-    return (k + kContractionStep - 1) / kContractionStep * kContractionStep;
+/// The length of rows for k terms, a multiple of what kernels take at a time.
+[[nodiscard]] constexpr uint32_t padded_terms(uint32_t k, Layout layout) {
+    return padded(k, layout == Layout::slabs ? kSwizzledRow : kContractionStep);
 }
 
 /// Four terms of a row, which must be aligned.
@@ -57,25 +86,27 @@ __device__ __forceinline__ void flag_nonfinite(uint32_t amax, uint32_t* flag) {
 }
 
 /// Scratch memory for `batch` operands.
-[[nodiscard]] Operand take_operand(Context& on, uint32_t batch, uint32_t groups, uint32_t k);
+[[nodiscard]] Operand take_operand(Context& on, uint32_t batch, uint32_t groups, uint32_t k,
+                                   Layout layout = Layout::lines);
 
-/// Groups are stored rows, the contraction runs along them.
+/// Groups are stored rows, the contraction runs along them. Lines or slabs.
 [[nodiscard]] Operand quantise_rows(Context& on, uint32_t batch, const Source& x,
-                                    const Words& words);
-/// In which order an operand holds the terms of a contraction: as they come, or such that the sums
-/// of one product are an operand of the next (fragments.cuh).
-enum class Terms : uint8_t { plain, paired };
+                                    const Words& words, Layout layout = Layout::lines);
 
 /// Groups are stored columns, the contraction runs along them; q comes out transposed. Nearest.
-[[nodiscard]] Operand quantise_cols(Context& on, uint32_t batch, const Source& x);
+[[nodiscard]] Operand quantise_cols(Context& on, uint32_t batch, const Source& x,
+                                    Layout layout = Layout::lines);
 struct BothWays {
     Operand rows, cols;
 };
+struct BothLayouts {
+    Layout rows, cols;
+};
 /// As quantise_rows and quantise_cols, with rounding words drawn once.
 [[nodiscard]] BothWays quantise_both(Context& on, uint32_t batch, const Source& x,
-                                     const Words& words, Terms terms_of_cols = Terms::plain);
-/// The bytes of quantise_rows (rows x cols) with the contraction along the stored rows, in paired
-/// order; no scale.
+                                     const Words& words, BothLayouts layouts);
+/// The bytes of quantise_rows (rows x cols) with the contraction along the stored rows, paired; no
+/// scale.
 [[nodiscard]] Operand transpose_paired(Context& on, uint32_t batch, const Operand& rows,
                                        uint32_t cols);
 
@@ -88,12 +119,15 @@ struct ProductOut {
     int8_t* folded = nullptr;  ///< if not null: fold(sum) goes here, with the same stride, and no c
 };
 
+/// How the operands of a product should lie.
+[[nodiscard]] Layout product_layout(const Context& on, uint32_t a_groups, uint32_t b_groups);
+
+/// Both operands lie in the same way, in lines or slabs.
 void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
               const ProductOut& out);
 
-/// The products that should be fastest on a device of this compute capability.
-[[nodiscard]] Products fastest_products(int major, int minor);
-/// True if this program holds code of `products` for the current device, of this capability.
-[[nodiscard]] bool has_products(Products products, int major);
+/// How the current device, of this compute capability, can multiply with the code that this program
+/// holds; first what should be fastest.
+[[nodiscard]] std::vector<Products> products_of(int major, int minor);
 
 }  // namespace trainyard::cuda

@@ -23,6 +23,14 @@ __device__ __forceinline__ int quantise_one(float x, float inv, const Words& wor
                             : quantise_nearest(x, inv);
 }
 
+/// Eight bytes of a group's row, from a multiple of eight on.
+__device__ __forceinline__ void store_eight(const Operand& to, uint32_t z, uint32_t group,
+                                            uint32_t byte, const int* q) {
+    auto* const words = reinterpret_cast<uint32_t*>(to.q + to.at(z, group, byte));
+    words[0] = pack4(q);
+    words[1] = pack4(q + 4);
+}
+
 struct Eight {
     float x[8];
 };
@@ -57,7 +65,6 @@ __global__ void quantise_rows_kernel(Source x, Words words, Operand out, uint32_
         flag_nonfinite(amax, flag);
     }
     WordStream stream(words);
-    auto* const to = reinterpret_cast<uint32_t*>(out.q + group * out.k);
     for (uint32_t c0 = lane_id() * 8; c0 < out.k; c0 += kWarp * 8) {
         const Eight values = load_eight(x.data + begin + c0, x.cols > c0 ? x.cols - c0 : 0);
         int q[8];
@@ -66,8 +73,7 @@ __global__ void quantise_rows_kernel(Source x, Words words, Operand out, uint32_
             q[j] = c0 + j < x.cols
                        ? quantise_one(values.x[j], scale.inv, words, stream, begin + c0 + j)
                        : 0;
-        to[c0 / 4] = pack4(q);
-        to[c0 / 4 + 1] = pack4(q + 4);
+        store_eight(out, z, row, c0, q);
     }
 }
 
@@ -114,8 +120,8 @@ __global__ void maxima_kernel(Source x, Maxima out) {
 }
 
 /// Where term r of a tile's rows lies.
-__device__ __forceinline__ uint32_t place_of(uint32_t r, Terms terms) {
-    return terms == Terms::paired ? r / 32 * 32 + paired_term(r % 32) : r;
+__device__ __forceinline__ uint32_t place_of(uint32_t r, Layout layout) {
+    return layout == Layout::paired ? r / 32 * 32 + paired_term(r % 32) : r;
 }
 
 struct ColumnTile {
@@ -129,7 +135,6 @@ struct Tiles {
     Maxima amax;
     Operand rows;  ///< without bytes if only columns are wanted
     Operand cols;
-    Terms terms;  ///< of cols
     uint32_t* flag;
 };
 
@@ -183,20 +188,16 @@ __global__ void quantise_tiles_kernel(Tiles a) {
         const uint32_t word = inside && is_stochastic ? stream.at(begin + c) : 0;
         by_row[j] = inside ? quantise_with(values.x[j], inv, is_stochastic, word) : 0;
         const int q = inside ? quantise_with(values.x[j], tile.inv[c], is_stochastic, word) : 0;
-        tile.q[c][place_of(r, a.terms)] = static_cast<int8_t>(q);
+        tile.q[c][place_of(r, a.cols.layout)] = static_cast<int8_t>(q);
     }
-    if (a.rows.q != nullptr && row < a.x.rows) {
-        auto* const to = reinterpret_cast<uint32_t*>(
-            a.rows.q + (size_t{blockIdx.z} * a.x.rows + row) * a.rows.k + first_col + c0);
-        to[0] = pack4(by_row);
-        to[1] = pack4(by_row + 4);
-    }
+    if (a.rows.q != nullptr && row < a.x.rows)
+        store_eight(a.rows, blockIdx.z, row, first_col + c0, by_row);
     __syncthreads();
     for (uint32_t i = threadIdx.x; i < kTileCols * kTileRows / 4; i += kThreads) {
         const uint32_t c = i / (kTileRows / 4), word = i % (kTileRows / 4);
         if (first_col + c >= a.x.cols) continue;
-        const size_t at = (size_t{blockIdx.z} * a.x.cols + first_col + c) * a.cols.k;
-        reinterpret_cast<uint32_t*>(a.cols.q + at + first_row)[word] =
+        const size_t at = a.cols.at(blockIdx.z, first_col + c, first_row + word * 4);
+        *reinterpret_cast<uint32_t*>(a.cols.q + at) =
             reinterpret_cast<const uint32_t*>(tile.q[c])[word];
     }
 }
@@ -209,7 +210,7 @@ __global__ void transpose_kernel(Operand from, uint32_t cols, Operand out) {
         const uint32_t r = i / kTileCols, c = i % kTileCols;
         const bool inside = first_row + r < from.groups && first_col + c < cols;
         const size_t row = size_t{blockIdx.z} * from.groups + first_row + r;
-        tile.q[c][place_of(r, Terms::paired)] =
+        tile.q[c][place_of(r, Layout::paired)] =
             inside ? from.q[row * from.k + first_col + c] : int8_t{0};
     }
     __syncthreads();
@@ -240,40 +241,43 @@ void quantise_tiles(Context& on, uint32_t batch, Tiles a) {
 
 }  // namespace
 
-Operand take_operand(Context& on, uint32_t batch, uint32_t groups, uint32_t k) {
+Operand take_operand(Context& on, uint32_t batch, uint32_t groups, uint32_t k, Layout layout) {
     Operand out;
     out.groups = groups;
-    out.k = padded(k);
-    out.q = on.take<int8_t>(size_t{batch} * groups * out.k);
+    out.k = padded_terms(k, layout);
+    out.layout = layout;
+    out.q = on.take<int8_t>(size_t{batch} * out.height() * out.k);
     out.scale = on.take<float>(size_t{batch} * groups);
     return out;
 }
 
-Operand quantise_rows(Context& on, uint32_t batch, const Source& x, const Words& words) {
-    const Operand out = take_operand(on, batch, x.rows, x.cols);
+Operand quantise_rows(Context& on, uint32_t batch, const Source& x, const Words& words,
+                      Layout layout) {
+    const Operand out = take_operand(on, batch, x.rows, x.cols, layout);
     const dim3 grid(blocks_for(x.rows, kWarpsPerBlock), 1, batch);
     on.launch({grid, kThreads}, quantise_rows_kernel, x, words, out, on.nonfinite_flag());
     return out;
 }
 
-Operand quantise_cols(Context& on, uint32_t batch, const Source& x) {
-    const Operand out = take_operand(on, batch, x.cols, x.rows);
-    quantise_tiles(on, batch, {x, {}, {}, {}, out, Terms::plain, nullptr});
+Operand quantise_cols(Context& on, uint32_t batch, const Source& x, Layout layout) {
+    const Operand out = take_operand(on, batch, x.cols, x.rows, layout);
+    quantise_tiles(on, batch, {x, {}, {}, {}, out, nullptr});
     return out;
 }
 
 BothWays quantise_both(Context& on, uint32_t batch, const Source& x, const Words& words,
-                       Terms terms) {
-    const BothWays out{take_operand(on, batch, x.rows, x.cols),
-                       take_operand(on, batch, x.cols, x.rows)};
-    quantise_tiles(on, batch, {x, words, {}, out.rows, out.cols, terms, nullptr});
+                       BothLayouts layouts) {
+    const BothWays out{take_operand(on, batch, x.rows, x.cols, layouts.rows),
+                       take_operand(on, batch, x.cols, x.rows, layouts.cols)};
+    quantise_tiles(on, batch, {x, words, {}, out.rows, out.cols, nullptr});
     return out;
 }
 
 Operand transpose_paired(Context& on, uint32_t batch, const Operand& rows, uint32_t cols) {
     Operand out;
     out.groups = cols;
-    out.k = padded(rows.groups);
+    out.layout = Layout::paired;
+    out.k = padded_terms(rows.groups, out.layout);
     out.q = on.take<int8_t>(size_t{batch} * cols * out.k);
     on.launch(
         {dim3(blocks_for(cols, kTileCols), out.k / kTileRows, batch), kThreads, sizeof(ColumnTile)},

@@ -136,4 +136,60 @@ __device__ __forceinline__ void copy_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
+// Barriers in shared memory that count arrivals and bytes, and copies that tell them what has
+// landed; only code for sm_90a may call them. A phase ends when all its arrivals have come and all
+// bytes that these expect have landed; then the next begins. Phases 0, 1, 2, ... are known by
+// parity. Source: PTX ISA 9.0, "mbarrier" and "cp.async.bulk".
+
+/// Precondition: aligned to 8 bytes; no other thread uses the barrier yet.
+__device__ __forceinline__ void init_barrier(uint64_t* barrier, uint32_t arrivals) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
+                 "r"(arrivals)
+                 : "memory");
+}
+
+/// Barriers that this thread has made are known to copies, and behind the next barrier of the block
+/// to all threads.
+__device__ __forceinline__ void publish_barriers() {
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+/// True if the phase under way has the other parity: the one of this parity has ended, and what
+/// its arrivals and copies have written is seen. It may wait a while before it says no.
+__device__ __forceinline__ bool has_ended(uint64_t* barrier, uint32_t parity) {
+    uint32_t ended;
+    asm volatile(
+        "{\n.reg .pred ended;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 ended, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, ended;\n}"
+        : "=r"(ended)
+        : "r"(shared_address(barrier)), "r"(parity)
+        : "memory");
+    return ended != 0;
+}
+
+/// What this thread has done before is done for those who see the phase end.
+__device__ __forceinline__ void arrive(uint64_t* barrier) {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier))
+                 : "memory");
+}
+
+/// The same, and the phase has to wait for `bytes` more.
+__device__ __forceinline__ void arrive_and_expect(uint64_t* barrier, uint32_t bytes) {
+    asm volatile(
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
+        "r"(bytes)
+        : "memory");
+}
+
+/// Starts copying from global to shared memory; addresses and size are multiples of 16.
+__device__ __forceinline__ void copy_bulk(void* to_shared, const void* from, uint32_t bytes,
+                                          uint64_t* barrier) {
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+            "r"(shared_address(to_shared)),
+        "l"(from), "r"(bytes), "r"(shared_address(barrier))
+        : "memory");
+}
+
 }  // namespace trainyard::cuda

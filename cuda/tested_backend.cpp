@@ -6,15 +6,37 @@
 
 namespace trainyard::cuda {
 
-std::unique_ptr<training::Backend> make_tested_cuda_backend(int device, std::string* reason) {
-    for (const Products products : {Products::fastest, Products::int8}) {
-        auto backend = make_cuda_backend(device, reason, products);
-        if (backend == nullptr) return nullptr;
-        const auto passed = training::self_test(*backend);
-        if (passed) return backend;
-        if (reason != nullptr)
-            *reason = backend->name() + " failed its self-test: " + passed.error();
+std::string_view to_text(Products products) {
+    switch (products) {
+        case Products::fastest:
+            return "fastest";
+        case Products::int8:
+            return "int8";
+        case Products::warpgroup:
+            return "warpgroup";
+        case Products::bulk:
+            return "bulk";
+        case Products::bf16:
+            return "bf16";
     }
+    return "";
+}
+
+std::unique_ptr<training::Backend> make_tested_cuda_backend(int device, std::string* reason) {
+    const auto all = cuda_products(device);
+    if (all.empty()) return make_cuda_backend(device, reason);  // says why
+    std::string failures;
+    for (const Products products : all) {
+        std::string why;
+        auto backend = make_cuda_backend(device, &why, products);
+        if (backend != nullptr) {
+            const auto passed = training::self_test(*backend);
+            if (passed) return backend;
+            why = backend->name() + " failed its self-test: " + passed.error();
+        }
+        failures += (failures.empty() ? "" : "; ") + why;
+    }
+    if (reason != nullptr) *reason = failures;
     return nullptr;
 }
 
@@ -26,6 +48,10 @@ std::vector<DeviceInfo> cuda_devices() {
 
 std::string cuda_unavailable() {
     return "built without CUDA: install the CUDA toolkit and configure with TRAINYARD_CUDA=ON";
+}
+
+std::vector<Products> cuda_products(int) {
+    return {};
 }
 
 std::unique_ptr<training::Backend> make_cuda_backend(int, std::string* reason, Products) {

@@ -110,6 +110,9 @@ BENCHMARK_CAPTURE(linear_by, int8, Products::int8)
 BENCHMARK_CAPTURE(linear_by, warpgroup, Products::warpgroup)
     ->Name("cuda::linear/by=warpgroup")
     ->Apply(every_shape);
+BENCHMARK_CAPTURE(linear_by, bulk, Products::bulk)
+    ->Name("cuda::linear/by=bulk")
+    ->Apply(every_shape);
 BENCHMARK_CAPTURE(linear_by, bf16, Products::bf16)
     ->Name("cuda::linear/by=bf16")
     ->Apply(every_shape);

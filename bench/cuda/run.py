@@ -31,11 +31,11 @@ def json_lines(command):
 
 
 def device_of(lines):
-    """Name and verdict of the first device among the lines of `trainyard verifier --json`."""
-    for line in lines:
-        if line.get("event") == "selfTest" and line["backend"].startswith("cuda"):
-            return line["backend"], line["passed"], line.get("failure", "")
-    return None, False, ""
+    """The device that passed among the lines of `trainyard verifier --json`, or None, and what was refused before it:
+    a device is tried with one way of making products after the other."""
+    tested = [line for line in lines if line.get("event") == "selfTest" and line["backend"].startswith("cuda")]
+    passed = next((line["backend"] for line in tested if line["passed"]), None)
+    return passed, [f"{line['backend']}: {line.get('failure', '')}" for line in tested if not line["passed"]]
 
 
 def seconds_of(bench):
@@ -116,12 +116,13 @@ def main():
     args = parser.parse_args()
     binaries = find_build(args.build)
     _, tested = json_lines([binaries / "trainyard", "verifier", "--json"])
-    device, passed, failure = device_of(tested)
-    if device is None:
+    device, refused = device_of(tested)
+    for failure in refused:
+        print(f"run.py: wrong bits, refused: {failure}")
+    if device is None and not refused:
         print("run.py: no GPU that CUDA can use here; nothing was measured")
         return NO_GPU
-    if not passed:
-        print(f"run.py: the bits of {device} are wrong: {failure}")
+    if device is None:
         return 1
     if subprocess.run([binaries / "test_cuda_device"], check=False).returncode != 0:
         print(f"run.py: the bits of {device} are wrong in large shapes, see above")

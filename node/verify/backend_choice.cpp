@@ -53,11 +53,12 @@ BackendChoice choose_backend(const BackendOptions& options) {
     const bool any = options.path == training::CpuPath::best;
     if (options.allow_cuda && any) {
         const auto devices = cuda::cuda_devices();
-        for (size_t i = 0; i < devices.size(); ++i)
-            candidates.emplace_back(
-                [index = devices[(options.first_device + i) % devices.size()].index] {
-                    return cuda::make_cuda_backend(index);
-                });
+        for (size_t i = 0; i < devices.size(); ++i) {
+            const int index = devices[(options.first_device + i) % devices.size()].index;
+            for (const cuda::Products products : cuda::cuda_products(index))
+                candidates.emplace_back(
+                    [=] { return cuda::make_cuda_backend(index, nullptr, products); });
+        }
     }
     for (const training::CpuPath path : training::kCpuPaths)
         if ((any || path == options.path) && training::cpu_has(path))

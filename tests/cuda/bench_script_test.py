@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What bench/cuda/run.py makes of the output of its parts: devices, floors, rows that are missing, and no GPU."""
+import json
 import os
 import pathlib
 import subprocess
@@ -61,6 +62,12 @@ class BenchScript(unittest.TestCase):
         done = self.fake(REFUSED, "exit 0")
         self.assertEqual(done.returncode, 1)
         self.assertIn("linear 3x37x5", done.stdout)
+
+
+    def test_it_names_each_way_of_products_that_was_refused_before_one_passed(self):
+        lines = [json.loads(line) for line in (REFUSED, REFUSED.replace("false", "true").replace("X", "X (int8)"), CPU)]
+        self.assertEqual(run.device_of(lines), ("cuda NVIDIA X (int8)", ["cuda NVIDIA X: linear 3x37x5"]))
+        self.assertEqual(run.device_of(lines[2:]), (None, []))
 
 
 if __name__ == "__main__":

@@ -126,6 +126,22 @@ T __shfl_sync(unsigned, T x, unsigned lane) {
     return emulated::from_lane(x, lane % 32, 128 + lane);
 }
 
+inline bool __all_sync(unsigned, bool predicate) {
+    const std::byte* const slots = emulated::exchange(&predicate, 1, emulated::kVoteAll);
+    bool all = true;
+    for (size_t i = 0; i < 32; ++i) all = all && slots[i * emulated::kSlotBytes] != std::byte{0};
+    return all;
+}
+inline bool __any_sync(unsigned, bool predicate) {
+    const std::byte* const slots = emulated::exchange(&predicate, 1, emulated::kVoteAny);
+    bool any = false;
+    for (size_t i = 0; i < 32; ++i) any = any || slots[i * emulated::kSlotBytes] != std::byte{0};
+    return any;
+}
+inline long long clock64() {
+    return emulated::clock();
+}
+
 inline unsigned atomicOr(unsigned* at, unsigned x) {
     const unsigned before = *at;
     *at |= x;
@@ -149,6 +165,7 @@ inline unsigned atomicMin(unsigned* at, unsigned x) {
 
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount };
 constexpr unsigned cudaStreamNonBlocking = 1;
 constexpr unsigned cudaEventDisableTiming = 2;
 using cudaStream_t = emulated::Stream*;
@@ -177,6 +194,10 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
     *p = {};
     p->uuid.bytes[15] = static_cast<char>(device);
     if (emulated::is_hopper()) p->major = 9;
+    return cudaSuccess;
+}
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+    *value = emulated::kMultiprocessors;
     return cudaSuccess;
 }
 inline cudaError_t cudaDriverGetVersion(int* version) {

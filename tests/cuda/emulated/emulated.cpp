@@ -196,6 +196,7 @@ void expect_equal_products(cuda::Products products) {
                                           {96, 640, 300},
                                           {257, 1100, 97},
                                           {1030, 64, 128},
+                                          {100, 2100, 130},
                                           {33, 700, 70}}) {
         for (const auto& c : {training::linear_case(s), training::linear_grad_case(s)}) {
             const auto same = training::check_case(*backend, c);
@@ -205,10 +206,12 @@ void expect_equal_products(cuda::Products products) {
 }
 
 TEST_P(EmulatedDevice, multiplies_by_warpgroups_on_hopper) {
-    EXPECT_EQ(cuda::make_cuda_backend(0, nullptr, cuda::Products::warpgroup), nullptr);
-    emulated::set_hopper(true);
-    expect_equal_products(cuda::Products::fastest);
-    emulated::set_hopper(false);
+    for (const auto products : {cuda::Products::warpgroup, cuda::Products::bulk}) {
+        EXPECT_EQ(cuda::make_cuda_backend(0, nullptr, products), nullptr);
+        emulated::set_hopper(true);
+        expect_equal_products(products);
+        emulated::set_hopper(false);
+    }
 }
 
 TEST_P(EmulatedDevice, multiplies_in_bf16_with_the_same_integers) {
@@ -225,22 +228,76 @@ TEST(emulated_device, keeps_the_largest_sums_exact_in_bf16) {
     EXPECT_TRUE(same) << same.error();
 }
 
-TEST(emulated_device, passes_its_self_test_with_products_by_warpgroups) {
+/// Op::matmul or its gradient of three products of 100 x 130 (contracted) x 97.
+training::OperatorCase batch_case(training::Op op, bool turn_a, bool turn_b) {
+    using training::Shape;
+    constexpr uint32_t kProducts = 3, kM = 100, kK = 130, kN = 97;
+    const uint32_t block = turn_a ? kK : kM;
+    const Shape a = Shape::matrix(kProducts * block, turn_a ? kM : kK);
+    const Shape b = Shape::matrix(kProducts * (turn_b ? kN : kK), turn_b ? kK : kN);
+    const Shape y = Shape::matrix(kProducts * kM, kN);
+    const bool is_grad = op == training::Op::matmul_grad;
+    const auto in = is_grad ? std::vector{y, a, b} : std::vector{a, b};
+    const auto out = is_grad ? std::vector{a, b} : std::vector{y};
+    training::GeneralCase c;
+    c.name = std::string(is_grad ? "matmul_grad" : "matmul") + (turn_a ? " turned a" : "") +
+             (turn_b ? " turned b" : "");
+    c.call.op = op;
+    c.call.inputs = static_cast<uint8_t>(in.size());
+    c.call.outputs = static_cast<uint8_t>(out.size());
+    c.call.attributes = {turn_a, turn_b, block, 900};
+    std::copy(in.begin(), in.end(), c.call.in_shape.begin());
+    std::copy(out.begin(), out.end(), c.call.out_shape.begin());
+    for (const Shape& s : in)
+        c.inputs.push_back(
+            training::make_values(static_cast<uint32_t>(c.inputs.size()), s.count(), 3.0F));
+    return training::general_case(c);
+}
+
+TEST_P(EmulatedDevice, multiplies_batches_of_turned_matrices_on_hopper) {
     emulated::set_hopper(true);
-    std::string reason;
-    EXPECT_NE(cuda::make_tested_cuda_backend(0, &reason), nullptr) << reason;
+    const auto hopper = cuda::make_cuda_backend(0);
+    for (const auto op : {training::Op::matmul, training::Op::matmul_grad})
+        for (const bool turn_a : {false, true})
+            for (const bool turn_b : {false, true}) {
+                const auto same = training::check_case(*hopper, batch_case(op, turn_a, turn_b));
+                EXPECT_TRUE(same) << same.error();
+            }
     emulated::set_hopper(false);
 }
 
-TEST(emulated_device, multiplies_by_single_warps_where_warpgroups_fail_the_self_test) {
+/// The ways of a Hopper, the fastest first, while `faults` hold.
+std::string name_of_tested_hopper(const emulated::Faults& faults) {
     emulated::set_hopper(true);
-    emulated::set_faults({.warpgroups_err = true});
-    const auto c = training::linear_case({130, 129, 257});
-    EXPECT_FALSE(training::check_case(*cuda::make_cuda_backend(0), c));
-    const auto tested = cuda::make_tested_cuda_backend(0);
-    ASSERT_NE(tested, nullptr);
-    EXPECT_TRUE(training::check_case(*tested, c));
+    emulated::set_faults(faults);
+    std::string reason;
+    const auto tested = cuda::make_tested_cuda_backend(0, &reason);
+    const bool is_right =
+        tested != nullptr && training::check_case(*tested, training::linear_case({130, 129, 257}));
+    const std::string name = is_right ? tested->name() : "none: " + reason;
     emulated::set_faults({});
+    emulated::set_hopper(false);
+    return name;
+}
+
+TEST(emulated_device, takes_the_fastest_products_that_pass_the_self_test) {
+    EXPECT_EQ(name_of_tested_hopper({}), "cuda emulated (bulk)");
+    EXPECT_EQ(name_of_tested_hopper({.bulk_copies_get_lost = true}), "cuda emulated (warpgroup)");
+    EXPECT_EQ(name_of_tested_hopper({.warpgroups_err = true}), "cuda emulated (int8)");
+}
+
+TEST(emulated_device, gives_up_where_copies_do_not_land_and_says_so_for_ever) {
+    emulated::set_hopper(true);
+    const auto hopper = cuda::make_cuda_backend(0, nullptr, cuda::Products::bulk);
+    const auto c = training::linear_case({130, 129, 257});
+    emulated::set_faults({.bulk_copies_get_lost = true});
+    const auto failed = training::run_case(*hopper, c);
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error(), training::BackendError::device_failed);
+    emulated::set_faults({});
+    EXPECT_FALSE(training::run_case(*hopper, c));
+    const auto another = cuda::make_cuda_backend(0, nullptr, cuda::Products::bulk);
+    EXPECT_TRUE(training::check_case(*another, c)) << "the device itself still works";
     emulated::set_hopper(false);
 }
 

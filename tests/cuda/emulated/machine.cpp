@@ -3,6 +3,7 @@
 #undef _FORTIFY_SOURCE  // it takes a jump to another stack for an attack
 #include "machine.hpp"
 
+#include "bulk.hpp"
 #include "warpgroup.hpp"
 
 #include <cstdio>
@@ -21,11 +22,6 @@
 
 emulated::Index threadIdx, blockIdx, blockDim, gridDim;
 
-namespace trainyard::cuda {
-// What `extern __shared__` names in cuda/context.cuh.
-alignas(1024) unsigned char shared_bytes[228 << 10];
-}  // namespace trainyard::cuda
-
 namespace emulated {
 
 void stop(const char* why) {
@@ -42,6 +38,10 @@ constexpr unsigned char kPoison = 0xcd;
 constexpr size_t kCanaryBytes = 256;
 constexpr size_t kAddressBytes = size_t{1} << 36;
 constexpr size_t kPageBytes = 4096;
+constexpr size_t kSharedBytes = 228 << 10;
+constexpr unsigned kIdleRounds = 4;  ///< a look takes two
+constexpr long long kLeap = 1LL << 40;
+constexpr unsigned kLeapsMax = 64;
 
 enum class State { ready, at_warp, at_block, done };
 
@@ -83,6 +83,9 @@ struct Machine {
     bool is_hopper = false;
     int devices = 1;
     const std::function<void()>* thread = nullptr;
+    bool has_progress = false;
+    long long clock = 0;
+    alignas(1024) unsigned char shared[kSharedBytes];
 };
 
 Machine& machine() {
@@ -124,6 +127,7 @@ void fiber_main() {
         if (!fiber.open.empty()) stop("a thread ends before its copies");
     }
     if (has_products_under_way()) stop("a thread ends before its products");
+    note_progress();
     yield_as(State::done);
 }
 
@@ -189,20 +193,37 @@ unsigned count_of(State state, unsigned threads) {
     return count;
 }
 
+/// True if something was released, or threads only look: then copies land or the clock leaps.
+bool goes_on(unsigned threads) {
+    Machine& m = machine();
+    bool released = false;
+    for (unsigned w = 0; w + kWarp <= threads; w += kWarp) released |= release_warp(w);
+    if (count_of(State::at_block, threads) == threads) {
+        for (unsigned i = 0; i < threads; ++i) m.fibers[i]->state = State::ready;
+        return true;
+    }
+    return released || count_of(State::ready, threads) > 0;
+}
+
 void run_block(const Shape& shape) {
     Machine& m = machine();
-    std::memset(trainyard::cuda::shared_bytes, 0xff, shape.shared_bytes);
+    std::memset(m.shared, 0xff, shape.shared_bytes);
     start_fibers(shape.threads);
+    start_barriers();
+    unsigned idle = 0, leaps = 0;
     while (true) {
+        m.has_progress = false;
         run_ready(shape.threads);
-        bool released = false;
-        for (unsigned w = 0; w + kWarp <= shape.threads; w += kWarp) released |= release_warp(w);
-        if (released) continue;
-        if (count_of(State::done, shape.threads) == shape.threads) return;
-        if (count_of(State::at_block, shape.threads) != shape.threads)
-            stop("threads wait at different barriers");
-        for (unsigned i = 0; i < shape.threads; ++i) m.fibers[i]->state = State::ready;
+        if (count_of(State::done, shape.threads) == shape.threads) break;
+        if (!goes_on(shape.threads)) stop("threads wait at different barriers");
+        idle = m.has_progress ? 0 : idle + 1;
+        if (idle < kIdleRounds) continue;
+        idle = 0;
+        if (land_copy()) continue;
+        m.clock += kLeap;
+        if (++leaps > kLeapsMax) stop("threads wait for ever");
     }
+    end_barriers();
 }
 
 void carry_out(const Copy& copy) {
@@ -216,6 +237,9 @@ void carry_out(const Copy& copy) {
 
 void set_order(Order order) {
     machine().order = order;
+}
+Order order() {
+    return machine().order;
 }
 void set_faults(const Faults& faults) {
     machine().faults = faults;
@@ -317,7 +341,18 @@ void run(const Shape& shape, const std::function<void()>& thread) {
     }
 }
 
+void look_again() {
+    yield_as(State::ready);
+}
+void note_progress() {
+    machine().has_progress = true;
+}
+long long clock() {
+    return machine().clock;
+}
+
 void wait_block() {
+    note_progress();
     yield_as(State::at_block);
 }
 
@@ -328,6 +363,7 @@ const std::byte* exchange(const void* mine, size_t size, unsigned kind) {
     std::byte* const slots = m.warps[m.running / kWarp].slots[fiber.exchanges++ % 2];
     if (size > 0) std::memcpy(slots + m.running % kWarp * kSlotBytes, mine, size);
     fiber.kind = kind;
+    if (!is_vote(kind)) note_progress();  // threads vote while they wait
     yield_as(State::at_warp);
     return slots;
 }
@@ -365,16 +401,17 @@ bool all_copies_published() {
 namespace {
 constexpr uint32_t kSharedBegin = 1040;
 }
+unsigned char* shared_memory() {
+    return machine().shared;
+}
 uint32_t shared_address(const void* shared) {
-    return kSharedBegin + static_cast<uint32_t>(static_cast<const unsigned char*>(shared) -
-                                                trainyard::cuda::shared_bytes);
+    return kSharedBegin +
+           static_cast<uint32_t>(static_cast<const unsigned char*>(shared) - shared_memory());
 }
 const std::byte* shared_at(uint32_t address, size_t bytes) {
-    if (address < kSharedBegin ||
-        address - kSharedBegin + bytes > sizeof trainyard::cuda::shared_bytes)
+    if (address < kSharedBegin || address - kSharedBegin + bytes > kSharedBytes)
         stop("an operand lies outside shared memory");
-    return reinterpret_cast<const std::byte*>(trainyard::cuda::shared_bytes + address -
-                                              kSharedBegin);
+    return reinterpret_cast<const std::byte*>(shared_memory() + address - kSharedBegin);
 }
 
 }  // namespace emulated

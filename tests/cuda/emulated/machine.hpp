@@ -22,9 +22,11 @@ struct Faults {
     size_t memory_bytes_max = SIZE_MAX;  ///< of all allocations together
     bool launches_fail = false;
     bool warpgroups_err = false;  ///< in one sum of each product
+    bool bulk_copies_get_lost = false;
 };
 
 void set_order(Order order);
+[[nodiscard]] Order order();
 void set_faults(const Faults& faults);
 [[nodiscard]] const Faults& faults();
 /// Compute capability 9.0 instead of 8.0, with its products by warpgroups and its shared memory.
@@ -67,6 +69,7 @@ struct Shape {
     unsigned threads = 1;
     size_t shared_bytes = 0;
 };
+constexpr int kMultiprocessors = 3;
 void run(const Shape& shape, const std::function<void()>& thread);
 
 /// Waits for all threads of the block.
@@ -75,6 +78,18 @@ void wait_block();
 /// lane l's bytes at [l * kSlotBytes]. `kind` must be the same in all lanes.
 constexpr size_t kSlotBytes = 32;
 [[nodiscard]] const std::byte* exchange(const void* mine, size_t size, unsigned kind);
+/// Kinds of exchanges in which a warp looks whether to go on.
+constexpr unsigned kVoteAll = 512, kVoteAny = 513;
+[[nodiscard]] constexpr bool is_vote(unsigned kind) {
+    return kind == kVoteAll || kind == kVoteAny;
+}
+
+/// The running thread lets others run, because what it waits for has not come.
+void look_again();
+/// Something happened for which a thread may wait.
+void note_progress();
+/// Stands still while threads get on or copies have yet to land; then it leaps.
+[[nodiscard]] long long clock();
 
 /// Copies to shared memory take place when their group is waited for, as late as they may; in the
 /// order `backward` at once, as early as they may.
@@ -85,6 +100,8 @@ void wait_copies(size_t pending_max);
 void publish_copies();
 [[nodiscard]] bool all_copies_published();
 
+/// The dynamic shared memory of the running block.
+[[nodiscard]] unsigned char* shared_memory();
 /// Where a byte lies in the block's shared memory, and the byte that lies there; the dynamic part
 /// does not begin at a multiple of 1,024.
 [[nodiscard]] uint32_t shared_address(const void* shared);

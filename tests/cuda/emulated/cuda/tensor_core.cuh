@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "bulk.hpp"
 #include "cuda_runtime.h"
 #include "warpgroup.hpp"
 
@@ -106,6 +107,25 @@ inline void copy_commit() {
 template <int kPending>
 void copy_wait() {
     emulated::wait_copies(kPending);
+}
+
+inline void init_barrier(uint64_t* barrier, uint32_t arrivals) {
+    emulated::make_barrier(barrier, arrivals);
+}
+inline void publish_barriers() {
+    emulated::publish_barriers();
+}
+inline bool has_ended(uint64_t* barrier, uint32_t parity) {
+    return emulated::has_ended(barrier, parity);
+}
+inline void arrive(uint64_t* barrier) {
+    emulated::arrive(barrier);
+}
+inline void arrive_and_expect(uint64_t* barrier, uint32_t bytes) {
+    emulated::arrive_and_expect(barrier, bytes);
+}
+inline void copy_bulk(void* to_shared, const void* from, uint32_t bytes, uint64_t* barrier) {
+    emulated::copy_bulk(to_shared, from, bytes, barrier);
 }
 
 }  // namespace trainyard::cuda

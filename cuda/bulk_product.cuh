@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products by warpgroups of compute capability 9.0 that one warp feeds with bulk copies, so that
+// they only multiply and store.
+#pragma once
+
+#include "cuda/warpgroup_product.cuh"
+
+namespace trainyard::cuda {
+
+/// Two warpgroups, 64 x 256 sums each, and the warp that keeps four stages of 128 bytes along k
+/// filled for them.
+struct BulkShape {
+    static constexpr uint32_t bm = 128, bn = 256, stages = 4, step = kSwizzledRow;
+    static constexpr uint32_t multiplying = 256, threads = multiplying + kWarp;
+    static constexpr uint32_t stage_bytes = (bm + bn) * step;
+    /// Terms that are worth a part of their own: what it saves must pay for two launches more.
+    static constexpr uint32_t split_terms_min = 1024;
+    /// How many steps the first warpgroup is ahead of the second, so that one multiplies while the
+    /// other stores. The stages between them are not there for copies under way.
+    static constexpr uint32_t lead = 2;
+};
+
+/// A stage is full when its bytes have landed, and empty when all warps have multiplied it.
+struct BulkBarriers {
+    uint64_t full[BulkShape::stages], empty[BulkShape::stages];
+    uint64_t lead;  ///< the first warpgroup is ahead
+};
+
+/// Dynamic shared memory: the stages, and behind them the barriers.
+struct BulkMemory {
+    int8_t* stages;
+    BulkBarriers* barriers;
+
+    static constexpr uint32_t kBarriersAt = BulkShape::stages * BulkShape::stage_bytes;
+    static constexpr uint32_t kBytes = kBarriersAt + sizeof(BulkBarriers) + kSwizzleBytes;
+
+    [[nodiscard]] __device__ __forceinline__ static BulkMemory of_block() {
+        int8_t* const stages = swizzled_shared_memory();
+        return {stages, reinterpret_cast<BulkBarriers*>(stages + kBarriersAt)};
+    }
+    [[nodiscard]] __device__ __forceinline__ int8_t* stage(uint32_t i) const {
+        return stages + i * BulkShape::stage_bytes;
+    }
+};
+
+/// Stages are used in turn, by those who fill them and by those who empty them; `parity` is that of
+/// the phase which ends with this use.
+struct Turn {
+    uint32_t stage = 0, parity = 0;
+
+    __device__ __forceinline__ void next() {
+        if (++stage < BulkShape::stages) return;
+        stage = 0;
+        parity ^= 1;
+    }
+    [[nodiscard]] __device__ __forceinline__ uint32_t stage_before() const {
+        return (stage + BulkShape::stages - 1) % BulkShape::stages;
+    }
+};
+
+/// No wait of a kernel that works takes so many clocks; about five seconds.
+constexpr long long kClocksMax = 1LL << 33;
+
+/// Waits, as a whole warp, until the phase with this parity has ended. False, after it has raised
+/// the flag, if that takes so long that it never will: a kernel that never ends could not be told
+/// from one that works, and a trap would cost the process its device.
+__device__ __forceinline__ bool wait_for(const Product& p, uint64_t* barrier, uint32_t parity) {
+    if (__all_sync(kAllLanes, has_ended(barrier, parity))) return true;
+    const long long start = clock64();
+    while (!__all_sync(kAllLanes, has_ended(barrier, parity))) {
+        if (!__any_sync(kAllLanes, clock64() - start > kClocksMax)) continue;
+        *p.stuck = 1;
+        return false;
+    }
+    return true;
+}
+
+/// Warps arrive, not threads: fewer arrivals for the same order.
+__device__ __forceinline__ void arrive_as_warp(uint64_t* barrier) {
+    if (lane_id() == 0) arrive(barrier);
+}
+constexpr uint32_t kWarpgroupWarps = 4;
+
+/// Calls `use(tile)` for each tile of this block, until it is false.
+template <class Use>
+__device__ __forceinline__ void for_each_tile(const Product& p, const Use& use) {
+    const uint32_t tiles = p.tiles_m * p.tiles_n, all = tiles * p.splits * p.batch;
+    for (uint32_t i = blockIdx.x; i < all; i += gridDim.x)
+        if (!use(tile_of<BulkShape>(p, i % tiles, i / tiles % p.splits, i / tiles / p.splits)))
+            return;
+}
+
+/// The part of a slab from group `first` on, at most `groups_max` groups: one piece of memory.
+struct Piece {
+    const int8_t* from;
+    uint32_t bytes;
+};
+__device__ __forceinline__ Piece piece_of(const Operand& x, uint32_t z, uint32_t first,
+                                          uint32_t groups_max, uint32_t step) {
+    const uint32_t left = x.height() - first;
+    return {x.q + x.at(z, first, step * kSwizzledRow),
+            (left < groups_max ? left : groups_max) * kSwizzledRow};
+}
+
+/// Starts the copies of one stage, by one thread. What lies behind the last group of an operand is
+/// not written: its sums are not stored.
+__device__ __forceinline__ void fill_stage(const Product& p, const Tile& tile, uint32_t step,
+                                           int8_t* to, uint64_t* full) {
+    const Piece a = piece_of(p.a, tile.z, tile.row, BulkShape::bm, step);
+    const Piece b = piece_of(p.b, tile.z, tile.col, BulkShape::bn, step);
+    arrive_and_expect(full, a.bytes + b.bytes);
+    copy_bulk(to, a.from, a.bytes, full);
+    copy_bulk(to + BulkShape::bm * kSwizzledRow, b.from, b.bytes, full);
+}
+
+__device__ __forceinline__ void fill_stages(const Product& p, const BulkMemory& shared) {
+    Turn turn;
+    for_each_tile(p, [&](const Tile& tile) {
+        for (uint32_t step = tile.first; step < tile.last; ++step, turn.next()) {
+            // The first time round this is the phase before the first, which counts as ended.
+            if (!wait_for(p, shared.barriers->empty + turn.stage, turn.parity ^ 1)) return false;
+            if (lane_id() == 0)
+                fill_stage(p, tile, step, shared.stage(turn.stage),
+                           shared.barriers->full + turn.stage);
+        }
+        return true;
+    });
+}
+
+/// Multiplies the steps of a tile. A stage is given back one step later, when its products have
+/// ended and those of the next run.
+__device__ __forceinline__ bool multiply_tile(const Product& p, const Tile& tile,
+                                              const BulkMemory& shared, Turn& turn,
+                                              int32_t (&acc)[128], bool tells_lead) {
+    for (uint32_t step = tile.first; step < tile.last; ++step, turn.next()) {
+        if (!wait_for(p, shared.barriers->full + turn.stage, turn.parity)) return false;
+        start_products<BulkShape>(acc, shared.stage(turn.stage));
+        warpgroup_wait<1>();
+        if (step > tile.first) arrive_as_warp(shared.barriers->empty + turn.stage_before());
+        const uint32_t told_after = tile.first + BulkShape::lead;
+        if (tells_lead && step + 1 == (told_after < tile.last ? told_after : tile.last))
+            arrive_as_warp(&shared.barriers->lead);
+    }
+    warpgroup_wait<0>();
+    if (tile.last > tile.first) arrive_as_warp(shared.barriers->empty + turn.stage_before());
+    return true;
+}
+
+__device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemory& shared) {
+    const bool is_first = threadIdx.x < 128;
+    bool tells_lead = is_first;
+    Turn turn;
+    int32_t acc[128];
+    if (!is_first && !wait_for(p, &shared.barriers->lead, 0)) return;
+    for_each_tile(p, [&](const Tile& tile) {
+#pragma unroll
+        for (int32_t& sum : acc) sum = 0;
+        hold_sums(acc);
+        if (!multiply_tile(p, tile, shared, turn, acc, tells_lead)) return false;
+        tells_lead = false;
+        hold_sums(acc);
+        store_sums(p, tile, acc);
+        return true;
+    });
+    warpgroup_wait<0>();
+}
+
+__device__ __forceinline__ void start_barriers(BulkBarriers& barriers) {
+    for (uint32_t i = 0; i < BulkShape::stages; ++i) {
+        init_barrier(barriers.full + i, 1);
+        init_barrier(barriers.empty + i, BulkShape::multiplying / kWarp);
+    }
+    init_barrier(&barriers.lead, kWarpgroupWarps);
+    publish_barriers();
+}
+
+/// As many blocks as run at once; each takes tile after tile.
+template <class B>
+__global__ void __launch_bounds__(B::threads, 1) bulk_product_kernel(Product p) {
+    if constexpr (kHasWarpgroups) {
+        if (*p.stuck != 0) return;  // a launch before this one gave up
+        const BulkMemory shared = BulkMemory::of_block();
+        if (threadIdx.x == 0) start_barriers(*shared.barriers);
+        __syncthreads();
+        if (threadIdx.x < B::multiplying)
+            multiply_stages(p, shared);
+        else
+            fill_stages(p, shared);
+    }
+}
+
+}  // namespace trainyard::cuda
