@@ -8,7 +8,8 @@
 namespace trainyard::cuda {
 
 /// Two warpgroups, 64 x 256 sums each, and the warp that keeps four stages of 128 bytes along k
-/// filled for them.
+/// filled for them. In a cluster of kBlocks blocks these make tiles one below the other, and each
+/// fetches its part of the columns' operand for all.
 struct BulkShape {
     static constexpr uint32_t bm = 128, bn = 256, stages = 4, step = kSwizzledRow;
     static constexpr uint32_t multiplying = 256, threads = multiplying + kWarp;
@@ -20,7 +21,8 @@ struct BulkShape {
     static constexpr uint32_t lead = 2;
 };
 
-/// A stage is full when its bytes have landed, and empty when all warps have multiplied it.
+/// A stage is full when its bytes have landed, and empty when all warps of the cluster have
+/// multiplied theirs.
 struct BulkBarriers {
     uint64_t full[BulkShape::stages], empty[BulkShape::stages];
     uint64_t lead;  ///< the first warpgroup is ahead
@@ -64,10 +66,11 @@ constexpr long long kClocksMax = 1LL << 33;
 /// Waits, as a whole warp, until the phase with this parity has ended. False, after it has raised
 /// the flag, if that takes so long that it never will: a kernel that never ends could not be told
 /// from one that works, and a trap would cost the process its device.
+template <uint32_t kBlocks>
 __device__ __forceinline__ bool wait_for(const Product& p, uint64_t* barrier, uint32_t parity) {
-    if (__all_sync(kAllLanes, has_ended(barrier, parity))) return true;
+    if (__all_sync(kAllLanes, has_ended<kBlocks>(barrier, parity))) return true;
     const long long start = clock64();
-    while (!__all_sync(kAllLanes, has_ended(barrier, parity))) {
+    while (!__all_sync(kAllLanes, has_ended<kBlocks>(barrier, parity))) {
         if (!__any_sync(kAllLanes, clock64() - start > kClocksMax)) continue;
         *p.stuck = 1;
         return false;
@@ -78,6 +81,12 @@ __device__ __forceinline__ bool wait_for(const Product& p, uint64_t* barrier, ui
 /// Warps arrive, not threads: fewer arrivals for the same order.
 __device__ __forceinline__ void arrive_as_warp(uint64_t* barrier) {
     if (lane_id() == 0) arrive(barrier);
+}
+/// The warp has done with this block's stage; all blocks that write to it hear of it.
+template <uint32_t kBlocks>
+__device__ __forceinline__ void give_back(uint64_t* empty) {
+    if constexpr (kBlocks == 1) return arrive_as_warp(empty);
+    if (lane_id() < kBlocks) arrive_at(empty, lane_id());
 }
 constexpr uint32_t kWarpgroupWarps = 4;
 
@@ -97,31 +106,44 @@ struct Piece {
 };
 __device__ __forceinline__ Piece piece_of(const Operand& x, uint32_t z, uint32_t first,
                                           uint32_t groups_max, uint32_t step) {
-    const uint32_t left = x.height() - first;
+    const uint32_t left = first < x.groups ? x.groups - first : 0;
     return {x.q + x.at(z, first, step * kSwizzledRow),
             (left < groups_max ? left : groups_max) * kSwizzledRow};
 }
 
 /// Starts the copies of one stage, by one thread. What lies behind the last group of an operand is
-/// not written: its sums are not stored.
+/// not written: its sums are not stored. Bytes of the other block may land before they are
+/// expected; the phase does not end without the arrival.
+template <uint32_t kBlocks>
 __device__ __forceinline__ void fill_stage(const Product& p, const Tile& tile, uint32_t step,
                                            int8_t* to, uint64_t* full) {
+    constexpr uint32_t kShare = BulkShape::bn / kBlocks;
+    constexpr auto kAllRanks = static_cast<uint16_t>((1U << kBlocks) - 1);
+    const uint32_t first = kBlocks == 1 ? 0 : cluster_rank() * kShare;
     const Piece a = piece_of(p.a, tile.z, tile.row, BulkShape::bm, step);
     const Piece b = piece_of(p.b, tile.z, tile.col, BulkShape::bn, step);
+    const Piece share = piece_of(p.b, tile.z, tile.col + first, kShare, step);
+    int8_t* const to_share = to + (BulkShape::bm + first) * kSwizzledRow;
     arrive_and_expect(full, a.bytes + b.bytes);
-    copy_bulk(to, a.from, a.bytes, full);
-    copy_bulk(to + BulkShape::bm * kSwizzledRow, b.from, b.bytes, full);
+    if (a.bytes > 0) copy_bulk(to, a.from, a.bytes, full);
+    if (share.bytes == 0) return;
+    if constexpr (kBlocks == 1)
+        copy_bulk(to_share, share.from, share.bytes, full);
+    else
+        copy_bulk_to_all(to_share, share.from, share.bytes, full, kAllRanks);
 }
 
+template <uint32_t kBlocks>
 __device__ __forceinline__ void fill_stages(const Product& p, const BulkMemory& shared) {
     Turn turn;
     for_each_tile(p, [&](const Tile& tile) {
         for (uint32_t step = tile.first; step < tile.last; ++step, turn.next()) {
             // The first time round this is the phase before the first, which counts as ended.
-            if (!wait_for(p, shared.barriers->empty + turn.stage, turn.parity ^ 1)) return false;
+            if (!wait_for<kBlocks>(p, shared.barriers->empty + turn.stage, turn.parity ^ 1))
+                return false;
             if (lane_id() == 0)
-                fill_stage(p, tile, step, shared.stage(turn.stage),
-                           shared.barriers->full + turn.stage);
+                fill_stage<kBlocks>(p, tile, step, shared.stage(turn.stage),
+                                    shared.barriers->full + turn.stage);
         }
         return true;
     });
@@ -129,34 +151,36 @@ __device__ __forceinline__ void fill_stages(const Product& p, const BulkMemory& 
 
 /// Multiplies the steps of a tile. A stage is given back one step later, when its products have
 /// ended and those of the next run.
+template <uint32_t kBlocks>
 __device__ __forceinline__ bool multiply_tile(const Product& p, const Tile& tile,
                                               const BulkMemory& shared, Turn& turn,
                                               int32_t (&acc)[128], bool tells_lead) {
     for (uint32_t step = tile.first; step < tile.last; ++step, turn.next()) {
-        if (!wait_for(p, shared.barriers->full + turn.stage, turn.parity)) return false;
+        if (!wait_for<kBlocks>(p, shared.barriers->full + turn.stage, turn.parity)) return false;
         start_products<BulkShape>(acc, shared.stage(turn.stage));
         warpgroup_wait<1>();
-        if (step > tile.first) arrive_as_warp(shared.barriers->empty + turn.stage_before());
+        if (step > tile.first) give_back<kBlocks>(shared.barriers->empty + turn.stage_before());
         const uint32_t told_after = tile.first + BulkShape::lead;
         if (tells_lead && step + 1 == (told_after < tile.last ? told_after : tile.last))
             arrive_as_warp(&shared.barriers->lead);
     }
     warpgroup_wait<0>();
-    if (tile.last > tile.first) arrive_as_warp(shared.barriers->empty + turn.stage_before());
+    if (tile.last > tile.first) give_back<kBlocks>(shared.barriers->empty + turn.stage_before());
     return true;
 }
 
+template <uint32_t kBlocks>
 __device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemory& shared) {
     const bool is_first = threadIdx.x < 128;
     bool tells_lead = is_first;
     Turn turn;
     int32_t acc[128];
-    if (!is_first && !wait_for(p, &shared.barriers->lead, 0)) return;
+    if (!is_first && !wait_for<1>(p, &shared.barriers->lead, 0)) return;
     for_each_tile(p, [&](const Tile& tile) {
 #pragma unroll
         for (int32_t& sum : acc) sum = 0;
         hold_sums(acc);
-        if (!multiply_tile(p, tile, shared, turn, acc, tells_lead)) return false;
+        if (!multiply_tile<kBlocks>(p, tile, shared, turn, acc, tells_lead)) return false;
         tells_lead = false;
         hold_sums(acc);
         store_sums(p, tile, acc);
@@ -165,27 +189,37 @@ __device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemo
     warpgroup_wait<0>();
 }
 
+template <uint32_t kBlocks>
 __device__ __forceinline__ void start_barriers(BulkBarriers& barriers) {
     for (uint32_t i = 0; i < BulkShape::stages; ++i) {
         init_barrier(barriers.full + i, 1);
-        init_barrier(barriers.empty + i, BulkShape::multiplying / kWarp);
+        init_barrier(barriers.empty + i, kBlocks * BulkShape::multiplying / kWarp);
     }
     init_barrier(&barriers.lead, kWarpgroupWarps);
     publish_barriers();
 }
 
-/// As many blocks as run at once; each takes tile after tile.
-template <class B>
-__global__ void __launch_bounds__(B::threads, 1) bulk_product_kernel(Product p) {
-    if constexpr (kHasWarpgroups) {
-        if (*p.stuck != 0) return;  // a launch before this one gave up
-        const BulkMemory shared = BulkMemory::of_block();
-        if (threadIdx.x == 0) start_barriers(*shared.barriers);
+template <uint32_t kBlocks>
+__device__ __forceinline__ void meet() {
+    if constexpr (kBlocks == 1)
         __syncthreads();
-        if (threadIdx.x < B::multiplying)
-            multiply_stages(p, shared);
-        else
-            fill_stages(p, shared);
+    else
+        meet_cluster();
+}
+
+/// As many blocks as run at once, in clusters of kBlocks; each takes tile after tile.
+template <uint32_t kBlocks>
+__global__ void __launch_bounds__(BulkShape::threads, 1) bulk_product_kernel(Product p) {
+    if constexpr (kHasWarpgroups) {
+        const bool is_hopeless = *p.stuck != 0;  // a launch before this one gave up
+        const BulkMemory shared = BulkMemory::of_block();
+        if (threadIdx.x == 0) start_barriers<kBlocks>(*shared.barriers);
+        meet<kBlocks>();
+        if (!is_hopeless && threadIdx.x < BulkShape::multiplying)
+            multiply_stages<kBlocks>(p, shared);
+        else if (!is_hopeless)
+            fill_stages<kBlocks>(p, shared);
+        meet<kBlocks>();  // until then other blocks may write to this one's memory
     }
 }
 

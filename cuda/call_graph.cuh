@@ -16,6 +16,16 @@ struct Launch {
     dim3 grid;
     uint32_t threads = 256;
     size_t shared_bytes = 0;
+    uint32_t cluster = 1;  ///< neighbouring blocks that run together and reach each other's memory
+
+    [[nodiscard]] cudaLaunchAttribute cluster_attribute() const {
+        cudaLaunchAttribute out = {};
+        out.id = cudaLaunchAttributeClusterDimension;
+        out.val.clusterDim.x = cluster;
+        out.val.clusterDim.y = 1;
+        out.val.clusterDim.z = 1;
+        return out;
+    }
 };
 
 /// The calls between `begin` and `launch`, in order. Each time they are compared with those of the
@@ -76,7 +86,7 @@ private:
             return kernel == other.kernel && how.grid.x == other.how.grid.x &&
                    how.grid.y == other.how.grid.y && how.grid.z == other.how.grid.z &&
                    how.threads == other.how.threads && how.shared_bytes == other.how.shared_bytes &&
-                   sizes == other.sizes;
+                   how.cluster == other.how.cluster && sizes == other.sizes;
         }
     };
 
@@ -143,6 +153,9 @@ private:
             if (call.kernel != nullptr) {
                 const cudaKernelNodeParams params = kernel_of(call);
                 result = cudaGraphAddKernelNode(&call.node, graph_, before, count, &params);
+                const cudaLaunchAttribute cluster = call.how.cluster_attribute();
+                if (result == cudaSuccess && call.how.cluster > 1)
+                    result = cudaGraphKernelNodeSetAttribute(call.node, cluster.id, &cluster.val);
             } else {
                 const cudaMemsetParams params = memset_of(call);
                 result = cudaGraphAddMemsetNode(&call.node, graph_, before, count, &params);

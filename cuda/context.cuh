@@ -205,6 +205,9 @@ public:
         config.blockDim = dim3(how.threads);
         config.dynamicSmemBytes = how.shared_bytes;
         config.stream = stream_;
+        cudaLaunchAttribute cluster = how.cluster_attribute();
+        config.attrs = &cluster;
+        config.numAttrs = how.cluster > 1 ? 1 : 0;
         check(cudaLaunchKernelEx(&config, kernel, arguments...));
     }
 

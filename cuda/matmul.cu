@@ -78,8 +78,7 @@ ProductOut to_blocks(float* c, const Part& part, size_t rows, size_t cols, bool 
 
 /// Bytes of an operand with its scales; more than `take_operand` needs in any layout.
 size_t operand_bytes(size_t groups, size_t k) {
-    return size_t{padded(static_cast<uint32_t>(groups), kSwizzledRows)} *
-           (padded_terms(static_cast<uint32_t>(k), Layout::slabs) + 2 * sizeof(float));
+    return groups * (padded_terms(static_cast<uint32_t>(k), Layout::slabs) + 2 * sizeof(float));
 }
 
 }  // namespace

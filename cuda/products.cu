@@ -194,10 +194,11 @@ __global__ void __launch_bounds__(S::threads, 1) warp_product_kernel(Product p) 
 /// Blocks that a product should have at least.
 constexpr uint32_t kBlocksMin = 128;
 
-/// Shares tiles among blocks where they are too few, launches, and finishes what was shared.
+/// Shares tiles among blocks where they are too few, launches, and finishes what was shared. Blocks
+/// of a cluster take tiles one below the other, of which there is a multiple of `cluster`.
 template <class S, class Start>
-void launch_tiles(Context& on, Product p, const Start& start) {
-    p.tiles_m = blocks_for(p.a.groups, S::bm);
+void launch_tiles(Context& on, Product p, uint32_t cluster, const Start& start) {
+    p.tiles_m = padded(blocks_for(p.a.groups, S::bm), cluster);
     p.tiles_n = blocks_for(p.b.groups, S::bn);
     const size_t tiles = std::max<size_t>(size_t{p.tiles_m} * p.tiles_n * p.batch, 1);
     const size_t count = size_t{p.batch} * p.a.groups * p.b.groups;
@@ -226,7 +227,7 @@ void allow_shared_bytes(Context& on, void (*kernel)(Product), size_t bytes) {
 template <class S>
 void launch_product(Context& on, const Product& product, void (*kernel)(Product), size_t bytes) {
     allow_shared_bytes(on, kernel, bytes);
-    launch_tiles<S>(on, product, [&](const Product& p) {
+    launch_tiles<S>(on, product, 1, [&](const Product& p) {
         on.launch({dim3(p.tiles_m * p.tiles_n, p.splits, p.batch), S::threads, bytes}, kernel, p);
     });
 }
@@ -237,14 +238,15 @@ void launch_by_warps(Context& on, const Product& p) {
 }
 
 /// As many blocks as the device runs at once.
+template <uint32_t kBlocks>
 void launch_bulk(Context& on, const Product& product) {
-    const auto kernel = bulk_product_kernel<BulkShape>;
+    const auto kernel = bulk_product_kernel<kBlocks>;
     allow_shared_bytes(on, kernel, BulkMemory::kBytes);
-    launch_tiles<BulkShape>(on, product, [&](const Product& p) {
+    launch_tiles<BulkShape>(on, product, kBlocks, [&](const Product& p) {
         const uint32_t tiles = p.tiles_m * p.tiles_n * p.splits * p.batch;
-        on.launch(
-            {dim3(std::min(tiles, on.multiprocessors())), BulkShape::threads, BulkMemory::kBytes},
-            kernel, p);
+        const uint32_t at_once = std::max(on.multiprocessors() / kBlocks, 1U) * kBlocks;
+        on.launch({dim3(std::min(tiles, at_once)), BulkShape::threads, BulkMemory::kBytes, kBlocks},
+                  kernel, p);
     });
 }
 
@@ -254,7 +256,7 @@ constexpr uint32_t kWarpgroupGroupsMin = 96;
 }  // namespace
 
 Layout product_layout(const Context& on, uint32_t a_groups, uint32_t b_groups) {
-    const bool is_bulk = on.products() == Products::bulk;
+    const bool is_bulk = on.products() == Products::bulk || on.products() == Products::pairs;
     return is_bulk && std::min(a_groups, b_groups) >= kWarpgroupGroupsMin ? Layout::slabs
                                                                           : Layout::lines;
 }
@@ -267,10 +269,11 @@ void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
     p.a = a, p.b = b, p.out = out, p.batch = batch;
     if (on.ok()) p.stuck = &on.flags()->stuck;
     const uint32_t least = std::min(a.groups, b.groups);
-    const bool has_warpgroups =
-        on.products() == Products::warpgroup || on.products() == Products::bulk;
-    if (a.layout == Layout::slabs)
-        launch_bulk(on, p);
+    const bool has_warpgroups = on.products() != Products::int8 && on.products() != Products::bf16;
+    if (a.layout == Layout::slabs && on.products() == Products::pairs && a.groups > BulkShape::bm)
+        launch_bulk<2>(on, p);
+    else if (a.layout == Layout::slabs)
+        launch_bulk<1>(on, p);
     else if (has_warpgroups && least >= kWarpgroupGroupsMin)
         launch_product<WarpgroupShape>(on, p, warpgroup_product_kernel<WarpgroupShape>,
                                        WarpgroupShape::bytes);
@@ -300,7 +303,8 @@ std::vector<Products> products_of(int major, int minor) {
     // B300 has given up most of its int8 rate.
     if (major == 10 && minor == 3) return {Products::bf16, Products::int8};
     std::vector<Products> out;
-    if (major == 9 && has_code(bulk_product_kernel<BulkShape>)) out.push_back(Products::bulk);
+    if (major == 9 && has_code(bulk_product_kernel<2>))
+        out.insert(out.end(), {Products::pairs, Products::bulk});
     if (major == 9 && has_code(warpgroup_product_kernel<WarpgroupShape>))
         out.push_back(Products::warpgroup);
     out.insert(out.end(), {Products::int8, Products::bf16});

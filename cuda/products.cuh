@@ -57,15 +57,11 @@ struct Operand {
     uint32_t k = 0;          ///< padded length
     Layout layout = Layout::lines;
 
-    /// Groups for which a slab has room. What lies behind the last group is arbitrary.
-    [[nodiscard]] __host__ __device__ uint32_t height() const {
-        return layout == Layout::slabs ? padded(groups, kSwizzledRows) : groups;
-    }
     /// Where byte `byte` of a group's row lies; 16 bytes from a multiple of 16 on lie together.
     [[nodiscard]] __host__ __device__ size_t at(uint32_t z, uint32_t group, uint32_t byte) const {
         if (layout != Layout::slabs) return (size_t{z} * groups + group) * k + byte;
         const size_t slab = size_t{z} * (k / kSwizzledRow) + byte / kSwizzledRow;
-        return (slab * height() + group / kSwizzledRows * kSwizzledRows) * kSwizzledRow +
+        return (slab * groups + group / kSwizzledRows * kSwizzledRows) * kSwizzledRow +
                swizzled(group % kSwizzledRows * kSwizzledRow + byte % kSwizzledRow);
     }
 };

@@ -246,7 +246,7 @@ Operand take_operand(Context& on, uint32_t batch, uint32_t groups, uint32_t k, L
     out.groups = groups;
     out.k = padded_terms(k, layout);
     out.layout = layout;
-    out.q = on.take<int8_t>(size_t{batch} * out.height() * out.k);
+    out.q = on.take<int8_t>(size_t{batch} * groups * out.k);
     out.scale = on.take<float>(size_t{batch} * groups);
     return out;
 }

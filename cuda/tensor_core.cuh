@@ -155,16 +155,27 @@ __device__ __forceinline__ void publish_barriers() {
 }
 
 /// True if the phase under way has the other parity: the one of this parity has ended, and what
-/// its arrivals and copies have written is seen. It may wait a while before it says no.
+/// its arrivals and copies have written is seen. It may wait a while before it says no. With
+/// kBlocks > 1 arrivals come from a cluster of so many blocks.
+template <uint32_t kBlocks>
 __device__ __forceinline__ bool has_ended(uint64_t* barrier, uint32_t parity) {
     uint32_t ended;
-    asm volatile(
-        "{\n.reg .pred ended;\n"
-        "mbarrier.try_wait.parity.shared::cta.b64 ended, [%1], %2;\n"
-        "selp.u32 %0, 1, 0, ended;\n}"
-        : "=r"(ended)
-        : "r"(shared_address(barrier)), "r"(parity)
-        : "memory");
+    if constexpr (kBlocks == 1)
+        asm volatile(
+            "{\n.reg .pred ended;\n"
+            "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 ended, [%1], %2;\n"
+            "selp.u32 %0, 1, 0, ended;\n}"
+            : "=r"(ended)
+            : "r"(shared_address(barrier)), "r"(parity)
+            : "memory");
+    else
+        asm volatile(
+            "{\n.reg .pred ended;\n"
+            "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 ended, [%1], %2;\n"
+            "selp.u32 %0, 1, 0, ended;\n}"
+            : "=r"(ended)
+            : "r"(shared_address(barrier)), "r"(parity)
+            : "memory");
     return ended != 0;
 }
 
@@ -189,6 +200,45 @@ __device__ __forceinline__ void copy_bulk(void* to_shared, const void* from, uin
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
             "r"(shared_address(to_shared)),
         "l"(from), "r"(bytes), "r"(shared_address(barrier))
+        : "memory");
+}
+
+// Clusters: blocks that run together and reach each other's shared memory.
+
+/// The number of this block in its cluster.
+__device__ __forceinline__ uint32_t cluster_rank() {
+    uint32_t rank;
+    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+
+/// Waits for all threads of the cluster.
+__device__ __forceinline__ void meet_cluster() {
+    asm volatile(
+        "barrier.cluster.arrive.release;\n"
+        "barrier.cluster.wait.acquire;" ::
+            : "memory");
+}
+
+/// As `arrive`, at the barrier that block `rank` of the cluster has in this place.
+__device__ __forceinline__ void arrive_at(uint64_t* barrier, uint32_t rank) {
+    asm volatile(
+        "{\n.reg .b32 remote;\n"
+        "mapa.shared::cluster.u32 remote, %0, %1;\n"
+        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(
+            shared_address(barrier)),
+        "r"(rank)
+        : "memory");
+}
+
+/// As copy_bulk, to this place in each block whose bit is set in `ranks`, and each block's barrier
+/// in this place is told of its copy.
+__device__ __forceinline__ void copy_bulk_to_all(void* to_shared, const void* from, uint32_t bytes,
+                                                 uint64_t* barrier, uint16_t ranks) {
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster "
+        "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to_shared)),
+        "l"(from), "r"(bytes), "r"(shared_address(barrier)), "h"(ranks)
         : "memory");
 }
 

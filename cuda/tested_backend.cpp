@@ -16,6 +16,8 @@ std::string_view to_text(Products products) {
             return "warpgroup";
         case Products::bulk:
             return "bulk";
+        case Products::pairs:
+            return "pairs";
         case Products::bf16:
             return "bf16";
     }

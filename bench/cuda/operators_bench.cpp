@@ -5,6 +5,7 @@
 #include "cuda/cuda_backend.hpp"
 #include "training/live_state.hpp"
 #include "training/operator_cases.hpp"
+#include "training/self_test.hpp"
 
 namespace {
 
@@ -12,10 +13,24 @@ using namespace trainyard;
 
 using cuda::Products;
 
+/// The fastest products that pass the self-test, found once.
+Products tested_products(int device) {
+    static const Products found = [device] {
+        for (const Products products : cuda::cuda_products(device)) {
+            const auto backend = cuda::make_cuda_backend(device, nullptr, products);
+            if (backend != nullptr && training::self_test(*backend)) return products;
+        }
+        return Products::fastest;
+    }();
+    return found;
+}
+
 std::unique_ptr<training::Backend> backend_or_skip(benchmark::State& state,
                                                    Products products = Products::fastest) {
     const auto devices = cuda::cuda_devices();
     std::string reason = cuda::cuda_unavailable();
+    if (!devices.empty() && products == Products::fastest)
+        products = tested_products(devices[0].index);
     auto backend =
         devices.empty() ? nullptr : cuda::make_cuda_backend(devices[0].index, &reason, products);
     if (backend == nullptr) state.SkipWithError(reason.c_str());
@@ -112,6 +127,9 @@ BENCHMARK_CAPTURE(linear_by, warpgroup, Products::warpgroup)
     ->Apply(every_shape);
 BENCHMARK_CAPTURE(linear_by, bulk, Products::bulk)
     ->Name("cuda::linear/by=bulk")
+    ->Apply(every_shape);
+BENCHMARK_CAPTURE(linear_by, pairs, Products::pairs)
+    ->Name("cuda::linear/by=pairs")
     ->Apply(every_shape);
 BENCHMARK_CAPTURE(linear_by, bf16, Products::bf16)
     ->Name("cuda::linear/by=bf16")

@@ -53,7 +53,7 @@ Barrier& barrier_at(uint64_t* at) {
 }
 Barrier& barrier_of_thread(uint64_t* at) {
     Barrier& barrier = barrier_at(at);
-    if (!barrier.is_published && barrier.maker != threadIdx.x)
+    if (!barrier.is_published && barrier.maker != thread_number())
         stop("a barrier is used that was not published");
     return barrier;
 }
@@ -67,6 +67,7 @@ void settle(Barrier& barrier) {
 }
 
 void land(Copy& copy, uint32_t bytes) {
+    expect_block_of(copy.to);
     std::memcpy(copy.to, copy.from, bytes);
     copy.to += bytes, copy.from += bytes, copy.bytes -= bytes;
     Barrier& barrier = barrier_at(copy.barrier);
@@ -77,10 +78,9 @@ void land(Copy& copy, uint32_t bytes) {
 void check(const Copy& copy) {
     const auto address = reinterpret_cast<uintptr_t>(copy.from);
     if (copy.bytes % 16 != 0 || copy.bytes == 0) stop("a bulk copy of no multiple of 16 bytes");
-    if (address % 16 != 0 || shared_address(copy.to) % 16 != 0)
+    if (address % 16 != 0 || reinterpret_cast<uintptr_t>(copy.to) % 16 != 0)
         stop("a bulk copy at an address that is no multiple of 16");
     if (!is_allocated(copy.from, copy.bytes)) stop("a bulk copy reads outside of memory");
-    static_cast<void>(shared_at(shared_address(copy.to), copy.bytes));
     for (const auto& [at, barrier] : state().barriers) {
         const auto* const bytes = reinterpret_cast<const std::byte*>(at);
         if (bytes + sizeof *at > copy.to && bytes < copy.to + copy.bytes)
@@ -103,18 +103,22 @@ void make_barrier(uint64_t* barrier, uint32_t arrivals) {
     if (shared_address(barrier) % 8 != 0) stop("a barrier at an address that is no multiple of 8");
     static_cast<void>(shared_at(shared_address(barrier), sizeof *barrier));
     *barrier = kOpaque;
-    state().barriers[barrier] = {arrivals, arrivals, 0, 0, threadIdx.x, false};
+    state().barriers[barrier] = {arrivals, arrivals, 0, 0, thread_number(), false};
 }
 
 void publish_barriers() {
     for (auto& [at, barrier] : state().barriers)
-        if (barrier.maker == threadIdx.x) barrier.is_published = true;
+        if (barrier.maker == thread_number()) barrier.is_published = true;
 }
 
 void arrive(uint64_t* at) {
     Barrier& barrier = barrier_of_thread(at);
     if (--barrier.pending < 0) stop("more arrivals than a phase has");
     settle(barrier);
+}
+
+void arrive_at(uint64_t* barrier, uint32_t rank) {
+    arrive(static_cast<uint64_t*>(in_block(barrier, rank)));
 }
 
 void arrive_and_expect(uint64_t* at, uint32_t bytes) {
@@ -129,13 +133,20 @@ bool has_ended(uint64_t* at, uint32_t parity) {
     return differs();
 }
 
-void copy_bulk(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
-    Copy copy{static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes, barrier};
-    check(copy);
+void copy_bulk(void* to, const void* from, uint32_t bytes, uint64_t* barrier, unsigned ranks) {
     note_progress();
-    if (faults().bulk_copies_get_lost) return;
-    if (order() == Order::backward) return land(copy, bytes);
-    state().copies.push_back(copy);
+    static_cast<void>(shared_at(shared_address(to), bytes));
+    for (unsigned rank = 0; ranks >> rank != 0; ++rank) {
+        if ((ranks >> rank & 1) == 0) continue;
+        Copy copy{static_cast<std::byte*>(in_block(to, rank)), static_cast<const std::byte*>(from),
+                  bytes, static_cast<uint64_t*>(in_block(barrier, rank))};
+        check(copy);
+        if (faults().bulk_copies_get_lost) continue;
+        if (order() == Order::backward)
+            land(copy, bytes);
+        else
+            state().copies.push_back(copy);
+    }
 }
 
 bool land_copy() {

@@ -180,10 +180,22 @@ struct cudaDeviceProp {
     size_t totalGlobalMem = size_t{1} << 30;
     int major = 8, minor = 0;
 };
+enum cudaLaunchAttributeID { cudaLaunchAttributeClusterDimension };
+struct cudaLaunchAttributeValue {
+    struct {
+        unsigned x, y, z;
+    } clusterDim;
+};
+struct cudaLaunchAttribute {
+    cudaLaunchAttributeID id;
+    cudaLaunchAttributeValue val;
+};
 struct cudaLaunchConfig_t {
     dim3 gridDim, blockDim;
     size_t dynamicSmemBytes = 0;
     cudaStream_t stream = nullptr;
+    cudaLaunchAttribute* attrs = nullptr;
+    unsigned numAttrs = 0;
 };
 
 inline cudaError_t cudaGetDeviceCount(int* count) {
@@ -316,9 +328,12 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel*) {
 }
 
 namespace emulated {
-[[nodiscard]] inline bool is_launch(const Index& grid, const Index& block, size_t shared_bytes) {
-    return block.x <= 1024 && grid.x <= INT32_MAX && grid.y <= 65535 && grid.z <= 65535 &&
-           shared_bytes <= emulated::shared_bytes_max();
+[[nodiscard]] inline bool is_launch(const Shape& shape) {
+    const Index& grid = shape.grid;
+    const bool is_cluster = shape.cluster <= kClusterMax && grid.x % shape.cluster == 0 &&
+                            shape.threads % 32 == 0 && is_hopper();
+    return (shape.cluster == 1 || is_cluster) && shape.threads <= 1024 && grid.x <= INT32_MAX &&
+           grid.y <= 65535 && grid.z <= 65535 && shape.shared_bytes <= emulated::shared_bytes_max();
 }
 
 /// A kernel without its type, as graphs take it: `bind` copies arguments of its parameters' types.
@@ -347,10 +362,10 @@ template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(Parameters...),
                                Arguments... arguments) {
     if (emulated::faults().launches_fail) return cudaErrorLaunchFailure;
-    if (!emulated::is_launch(how->gridDim, how->blockDim, how->dynamicSmemBytes))
-        return cudaErrorInvalidConfiguration;
+    const unsigned cluster = how->numAttrs > 0 ? how->attrs->val.clusterDim.x : 1;
+    const emulated::Shape shape{how->gridDim, how->blockDim.x, how->dynamicSmemBytes, cluster};
+    if (!emulated::is_launch(shape)) return cudaErrorInvalidConfiguration;
     emulated::know_kernel(kernel);
-    const emulated::Shape shape{how->gridDim, how->blockDim.x, how->dynamicSmemBytes};
     how->stream->put([shape, kernel, copies = std::tuple<Parameters...>(arguments...)] {
         emulated::run(shape, [&] { std::apply(kernel, copies); });
         return cudaSuccess;
@@ -378,7 +393,8 @@ namespace emulated {
 struct Node {
     void* func = nullptr;  ///< nullptr: a memset
     size_t number = 0;
-    std::function<cudaError_t()> run;
+    std::function<cudaError_t(unsigned cluster)> run;
+    unsigned cluster = 1;
 };
 struct Graph {
     std::vector<std::unique_ptr<Node>> nodes;
@@ -386,18 +402,19 @@ struct Graph {
 struct Executable {
     std::vector<Node> nodes;
 };
-inline std::function<cudaError_t()> action_of(const cudaKernelNodeParams& p) {
+inline std::function<cudaError_t(unsigned)> action_of(const cudaKernelNodeParams& p) {
     const auto thread = bind_kernel(p.func, p.kernelParams);
-    const Shape shape{p.gridDim, p.blockDim.x, p.sharedMemBytes};
-    const bool fits = is_launch(p.gridDim, p.blockDim, p.sharedMemBytes);
-    return [=] {
-        if (!fits || !thread) return cudaErrorInvalidConfiguration;
+    const Shape plain{p.gridDim, p.blockDim.x, p.sharedMemBytes, 1};
+    return [=](unsigned cluster) {
+        Shape shape = plain;
+        shape.cluster = cluster;
+        if (!is_launch(shape) || !thread) return cudaErrorInvalidConfiguration;
         emulated::run(shape, thread);
         return cudaSuccess;
     };
 }
-inline std::function<cudaError_t()> action_of(const cudaMemsetParams& p) {
-    return [p] {
+inline std::function<cudaError_t(unsigned)> action_of(const cudaMemsetParams& p) {
+    return [p](unsigned) {
         if (p.elementSize != 1 || p.height != 1 || p.width == 0) return cudaErrorInvalidValue;
         return set_memory(p.dst, static_cast<int>(p.value), p.width);
     };
@@ -438,6 +455,11 @@ inline cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t gra
                                           const cudaKernelNodeParams* params) {
     return emulated::add_node(node, graph, before, count, params->func, *params);
 }
+inline cudaError_t cudaGraphKernelNodeSetAttribute(cudaGraphNode_t node, cudaLaunchAttributeID,
+                                                   const cudaLaunchAttributeValue* value) {
+    node->cluster = value->clusterDim.x;
+    return cudaSuccess;
+}
 inline cudaError_t cudaGraphAddMemsetNode(cudaGraphNode_t* node, cudaGraph_t graph,
                                           const cudaGraphNode_t* before, size_t count,
                                           const cudaMemsetParams* params) {
@@ -467,6 +489,7 @@ inline cudaError_t cudaGraphExecMemsetNodeSetParams(cudaGraphExec_t executable,
 inline cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
     if (emulated::faults().launches_fail) return cudaErrorLaunchFailure;
     ++emulated::traffic().graph_launches;
-    for (const emulated::Node& node : executable->nodes) stream->put(node.run);
+    for (const emulated::Node& node : executable->nodes)
+        stream->put([run = node.run, cluster = node.cluster] { return run(cluster); });
     return cudaSuccess;
 }

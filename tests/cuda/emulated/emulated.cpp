@@ -206,7 +206,8 @@ void expect_equal_products(cuda::Products products) {
 }
 
 TEST_P(EmulatedDevice, multiplies_by_warpgroups_on_hopper) {
-    for (const auto products : {cuda::Products::warpgroup, cuda::Products::bulk}) {
+    for (const auto products :
+         {cuda::Products::warpgroup, cuda::Products::bulk, cuda::Products::pairs}) {
         EXPECT_EQ(cuda::make_cuda_backend(0, nullptr, products), nullptr);
         emulated::set_hopper(true);
         expect_equal_products(products);
@@ -281,23 +282,48 @@ std::string name_of_tested_hopper(const emulated::Faults& faults) {
 }
 
 TEST(emulated_device, takes_the_fastest_products_that_pass_the_self_test) {
-    EXPECT_EQ(name_of_tested_hopper({}), "cuda emulated (bulk)");
+    EXPECT_EQ(name_of_tested_hopper({}), "cuda emulated (pairs)");
     EXPECT_EQ(name_of_tested_hopper({.bulk_copies_get_lost = true}), "cuda emulated (warpgroup)");
     EXPECT_EQ(name_of_tested_hopper({.warpgroups_err = true}), "cuda emulated (int8)");
 }
 
+/// The first time by itself, then as a graph, then as a graph of other arguments.
+TEST(emulated_device, launches_pairs_of_blocks_from_graphs) {
+    emulated::set_hopper(true);
+    const auto hopper = cuda::make_cuda_backend(0, nullptr, cuda::Products::pairs);
+    const auto sequence = hopper->make_sequence();
+    training::OperatorCase c = training::linear_case({130, 129, 257});
+    c.call = [&sequence, plain = c.call](training::Backend& on, std::span<float* const> in,
+                                         std::span<float* const> out) {
+        if (on.is_host()) return plain(on, in, out);
+        sequence->run([&] { plain(on, in, out); });
+    };
+    const size_t before = emulated::traffic().graph_launches;
+    std::vector<void*> moved;  // memory that the next call would get again
+    for (int i = 0; i < 3; ++i) {
+        const auto same = training::check_case(*hopper, c);
+        EXPECT_TRUE(same) << same.error();
+        moved.push_back(hopper->allocate(c.inputs[0].size() * sizeof(float)));
+    }
+    EXPECT_EQ(emulated::traffic().graph_launches - before, 2U);
+    for (void* const memory : moved) hopper->release(memory);
+    emulated::set_hopper(false);
+}
+
 TEST(emulated_device, gives_up_where_copies_do_not_land_and_says_so_for_ever) {
     emulated::set_hopper(true);
-    const auto hopper = cuda::make_cuda_backend(0, nullptr, cuda::Products::bulk);
     const auto c = training::linear_case({130, 129, 257});
-    emulated::set_faults({.bulk_copies_get_lost = true});
-    const auto failed = training::run_case(*hopper, c);
-    ASSERT_FALSE(failed);
-    EXPECT_EQ(failed.error(), training::BackendError::device_failed);
-    emulated::set_faults({});
-    EXPECT_FALSE(training::run_case(*hopper, c));
-    const auto another = cuda::make_cuda_backend(0, nullptr, cuda::Products::bulk);
-    EXPECT_TRUE(training::check_case(*another, c)) << "the device itself still works";
+    for (const auto products : {cuda::Products::bulk, cuda::Products::pairs}) {
+        const auto hopper = cuda::make_cuda_backend(0, nullptr, products);
+        emulated::set_faults({.bulk_copies_get_lost = true});
+        const auto failed = training::run_case(*hopper, c);
+        ASSERT_FALSE(failed);
+        EXPECT_EQ(failed.error(), training::BackendError::device_failed);
+        emulated::set_faults({});
+        EXPECT_FALSE(training::run_case(*hopper, c));
+        const auto another = cuda::make_cuda_backend(0, nullptr, products);
+        EXPECT_TRUE(training::check_case(*another, c)) << "the device itself still works";
+    }
     emulated::set_hopper(false);
 }
 

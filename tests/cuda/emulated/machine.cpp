@@ -43,7 +43,7 @@ constexpr unsigned kIdleRounds = 4;  ///< a look takes two
 constexpr long long kLeap = 1LL << 40;
 constexpr unsigned kLeapsMax = 64;
 
-enum class State { ready, at_warp, at_block, done };
+enum class State { ready, at_warp, at_block, at_cluster, done };
 
 struct Copy {
     void* to;
@@ -85,7 +85,9 @@ struct Machine {
     const std::function<void()>* thread = nullptr;
     bool has_progress = false;
     long long clock = 0;
-    alignas(1024) unsigned char shared[kSharedBytes];
+    Shape shape;
+    Index first_block;  ///< of those that run
+    alignas(1024) unsigned char shared[kClusterMax][kSharedBytes];
 };
 
 Machine& machine() {
@@ -163,14 +165,16 @@ unsigned in_order(unsigned i, unsigned threads) {
     return i;
 }
 
-/// Runs every ready fiber until it waits or ends.
-void run_ready(unsigned threads) {
+/// Runs every ready fiber of these until it waits or ends.
+void run_ready(unsigned first, unsigned threads) {
     Machine& m = machine();
     for (unsigned i = 0; i < threads; ++i) {
-        m.running = in_order(i, threads);
+        m.running = first + in_order(i, threads);
         Fiber& fiber = *m.fibers[m.running];
         if (fiber.state != State::ready) continue;
-        threadIdx = {m.running, 0, 0};
+        threadIdx = {m.running % m.shape.threads, 0, 0};
+        blockIdx = m.first_block;
+        blockIdx.x += block_rank();
         resume(fiber);
     }
 }
@@ -187,37 +191,51 @@ bool release_warp(unsigned first) {
     return true;
 }
 
-unsigned count_of(State state, unsigned threads) {
+unsigned count_of(State state, unsigned first, unsigned threads) {
     unsigned count = 0;
-    for (unsigned i = 0; i < threads; ++i) count += machine().fibers[i]->state == state ? 1 : 0;
+    for (unsigned i = first; i < first + threads; ++i)
+        count += machine().fibers[i]->state == state ? 1 : 0;
     return count;
 }
 
-/// True if something was released, or threads only look: then copies land or the clock leaps.
-bool goes_on(unsigned threads) {
-    Machine& m = machine();
-    bool released = false;
-    for (unsigned w = 0; w + kWarp <= threads; w += kWarp) released |= release_warp(w);
-    if (count_of(State::at_block, threads) == threads) {
-        for (unsigned i = 0; i < threads; ++i) m.fibers[i]->state = State::ready;
-        return true;
-    }
-    return released || count_of(State::ready, threads) > 0;
+/// True if all these threads were in `state`; they go on.
+bool release_all(State state, unsigned first, unsigned threads) {
+    if (count_of(state, first, threads) != threads) return false;
+    for (unsigned i = first; i < first + threads; ++i) machine().fibers[i]->state = State::ready;
+    return true;
 }
 
-void run_block(const Shape& shape) {
+/// True if something was released, or threads only look: then copies land or the clock leaps.
+bool goes_on() {
+    const unsigned threads = machine().shape.threads, all = threads * machine().shape.cluster;
+    bool released = false;
+    for (unsigned w = 0; w + kWarp <= all; w += kWarp) released |= release_warp(w);
+    for (unsigned first = 0; first < all; first += threads)
+        released |= release_all(State::at_block, first, threads);
+    released |= release_all(State::at_cluster, 0, all);
+    return released || count_of(State::ready, 0, all) > 0;
+}
+
+void run_cluster() {
     Machine& m = machine();
-    std::memset(m.shared, 0xff, shape.shared_bytes);
-    start_fibers(shape.threads);
+    const unsigned all = m.shape.threads * m.shape.cluster;
+    for (unsigned rank = 0; rank < m.shape.cluster; ++rank)
+        std::memset(m.shared[rank], 0xff, m.shape.shared_bytes);
+    start_fibers(all);
     start_barriers();
+    // This block of the cluster is as far ahead of the others as it can be.
+    const unsigned ahead = m.order == Order::backward ? m.shape.cluster - 1 : 0;
     unsigned idle = 0, leaps = 0;
     while (true) {
         m.has_progress = false;
-        run_ready(shape.threads);
-        if (count_of(State::done, shape.threads) == shape.threads) break;
-        if (!goes_on(shape.threads)) stop("threads wait at different barriers");
+        if (idle < kIdleRounds && m.order != Order::scattered)
+            run_ready(ahead * m.shape.threads, m.shape.threads);
+        else
+            run_ready(0, all);
+        if (count_of(State::done, 0, all) == all) break;
+        if (!goes_on()) stop("threads wait at different barriers");
         idle = m.has_progress ? 0 : idle + 1;
-        if (idle < kIdleRounds) continue;
+        if (idle < 2 * kIdleRounds) continue;
         idle = 0;
         if (land_copy()) continue;
         m.clock += kLeap;
@@ -327,17 +345,18 @@ void release(void* memory) {
 
 void run(const Shape& shape, const std::function<void()>& thread) {
     machine().thread = &thread;
+    machine().shape = shape;
     gridDim = shape.grid;
     blockDim = {shape.threads, 1, 1};
     const DeviceAccess access;
     const bool backward = machine().order == Order::backward;
     const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
-    for (uint64_t i = 0; i < blocks; ++i) {
-        const uint64_t b = backward ? blocks - 1 - i : i;
-        blockIdx = {static_cast<unsigned>(b % shape.grid.x),
-                    static_cast<unsigned>(b / shape.grid.x % shape.grid.y),
-                    static_cast<unsigned>(b / shape.grid.x / shape.grid.y)};
-        run_block(shape);
+    for (uint64_t i = 0; i < blocks; i += shape.cluster) {
+        const uint64_t b = backward ? blocks - shape.cluster - i : i;
+        machine().first_block = {static_cast<unsigned>(b % shape.grid.x),
+                                 static_cast<unsigned>(b / shape.grid.x % shape.grid.y),
+                                 static_cast<unsigned>(b / shape.grid.x / shape.grid.y)};
+        run_cluster();
     }
 }
 
@@ -354,6 +373,31 @@ long long clock() {
 void wait_block() {
     note_progress();
     yield_as(State::at_block);
+}
+
+void wait_cluster() {
+    note_progress();
+    yield_as(State::at_cluster);
+}
+unsigned thread_number() {
+    return machine().running;
+}
+unsigned block_rank() {
+    return machine().running / machine().shape.threads;
+}
+void* in_block(void* shared, unsigned rank) {
+    if (rank >= machine().shape.cluster) stop("a block that the cluster does not have");
+    auto* const to =
+        machine().shared[rank] + (static_cast<unsigned char*>(shared) - shared_memory());
+    expect_block_of(to);
+    return to;
+}
+void expect_block_of(const void* shared) {
+    const Machine& m = machine();
+    const auto at = static_cast<const unsigned char*>(shared) - m.shared[0];
+    const auto rank = static_cast<unsigned>(at / static_cast<ptrdiff_t>(kSharedBytes));
+    if (count_of(State::done, rank * m.shape.threads, m.shape.threads) == m.shape.threads)
+        stop("a block that has ended is written to");
 }
 
 const std::byte* exchange(const void* mine, size_t size, unsigned kind) {
@@ -393,7 +437,8 @@ void publish_copies() {
     running_fiber().has_unpublished = false;
 }
 bool all_copies_published() {
-    for (unsigned i = 0; i < blockDim.x; ++i)
+    const unsigned first = block_rank() * blockDim.x;
+    for (unsigned i = first; i < first + blockDim.x; ++i)
         if (machine().fibers[i]->has_unpublished) return false;
     return true;
 }
@@ -402,7 +447,7 @@ namespace {
 constexpr uint32_t kSharedBegin = 1040;
 }
 unsigned char* shared_memory() {
-    return machine().shared;
+    return machine().shared[block_rank()];
 }
 uint32_t shared_address(const void* shared) {
     return kSharedBegin +

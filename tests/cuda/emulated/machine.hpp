@@ -14,7 +14,8 @@ struct Index {
 };
 
 /// In which order the runnable threads of a block run between two barriers, and the blocks of a
-/// grid. A kernel that lacks a barrier gives other results in another order.
+/// grid; of a cluster the first or last block runs ahead, or, scattered, none. A kernel that lacks
+/// a barrier gives other results in another order.
 enum class Order { forward, backward, scattered };
 
 /// Faults that the next calls meet.
@@ -68,12 +69,22 @@ struct Shape {
     Index grid;
     unsigned threads = 1;
     size_t shared_bytes = 0;
+    unsigned cluster = 1;  ///< neighbouring blocks that run together, at most kClusterMax
 };
+constexpr unsigned kClusterMax = 2;
 constexpr int kMultiprocessors = 3;
 void run(const Shape& shape, const std::function<void()>& thread);
 
-/// Waits for all threads of the block.
+/// Waits for all threads of the block, or of its cluster.
 void wait_block();
+void wait_cluster();
+/// Of the running thread among all of its cluster, and of its block.
+[[nodiscard]] unsigned thread_number();
+[[nodiscard]] unsigned block_rank();
+/// The same place of shared memory in block `rank` of the cluster; stops if that block has ended.
+[[nodiscard]] void* in_block(void* shared, unsigned rank);
+/// Stops if the block of this place has ended.
+void expect_block_of(const void* shared);
 /// Puts `size` bytes in the warp's slot of this lane, waits for all lanes, and returns the slots:
 /// lane l's bytes at [l * kSlotBytes]. `kind` must be the same in all lanes.
 constexpr size_t kSlotBytes = 32;

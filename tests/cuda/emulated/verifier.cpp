@@ -41,6 +41,22 @@ std::unique_ptr<Verifier> on_device() {
     return make_local_verifier(std::move(choice), 1);
 }
 
+TEST(emulated_verifier, tries_other_products_of_a_device_before_the_cpu) {
+    emulated::set_hopper(true);
+    emulated::set_faults({.bulk_copies_get_lost = true});
+    const BackendChoice choice = choose_backend({});
+    emulated::set_faults({});
+    emulated::set_hopper(false);
+    ASSERT_EQ(choice.tested.size(), 3U);
+    EXPECT_EQ(to_text(choice.tested[0]),
+              "cuda emulated (pairs): REFUSED, its bits are wrong: linear 130x64x131: the device "
+              "failed");
+    EXPECT_EQ(choice.tested[1].name, "cuda emulated (bulk)");
+    EXPECT_FALSE(choice.tested[1].passed());
+    EXPECT_EQ(choice.tested[2].name, "cuda emulated (warpgroup)");
+    EXPECT_TRUE(choice.tested[2].passed());
+}
+
 TEST(emulated_verifier, replays_on_the_device_and_sees_a_false_claim) {
     emulated::set_faults({});
     auto request = make_replay();

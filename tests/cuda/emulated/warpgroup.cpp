@@ -29,8 +29,8 @@ struct Thread {
 };
 
 Thread& running_thread() {
-    static std::vector<Thread> threads(1024);
-    return threads[threadIdx.x];
+    static std::vector<Thread> threads(size_t{1024} * kClusterMax);
+    return threads[thread_number()];
 }
 
 /// "Matrix descriptor format" of wgmma.

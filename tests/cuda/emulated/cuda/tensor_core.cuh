@@ -115,7 +115,8 @@ inline void init_barrier(uint64_t* barrier, uint32_t arrivals) {
 inline void publish_barriers() {
     emulated::publish_barriers();
 }
-inline bool has_ended(uint64_t* barrier, uint32_t parity) {
+template <uint32_t kBlocks>
+bool has_ended(uint64_t* barrier, uint32_t parity) {
     return emulated::has_ended(barrier, parity);
 }
 inline void arrive(uint64_t* barrier) {
@@ -125,7 +126,20 @@ inline void arrive_and_expect(uint64_t* barrier, uint32_t bytes) {
     emulated::arrive_and_expect(barrier, bytes);
 }
 inline void copy_bulk(void* to_shared, const void* from, uint32_t bytes, uint64_t* barrier) {
-    emulated::copy_bulk(to_shared, from, bytes, barrier);
+    emulated::copy_bulk(to_shared, from, bytes, barrier, 1U << emulated::block_rank());
+}
+inline uint32_t cluster_rank() {
+    return emulated::block_rank();
+}
+inline void meet_cluster() {
+    emulated::wait_cluster();
+}
+inline void arrive_at(uint64_t* barrier, uint32_t rank) {
+    emulated::arrive_at(barrier, rank);
+}
+inline void copy_bulk_to_all(void* to_shared, const void* from, uint32_t bytes, uint64_t* barrier,
+                             uint16_t ranks) {
+    emulated::copy_bulk(to_shared, from, bytes, barrier, ranks);
 }
 
 }  // namespace trainyard::cuda
