@@ -34,9 +34,8 @@ def run(test):
                {"votes", "proposals", "repair", "txs", "bulk"} for p in listed["peers"]), f"what is known of them: {listed}")
     victim = listed["peers"][0]["id"].removeprefix("0x")
     test.cli("peers", "ban", victim, "--reason", "by a test", "--rpc", node.url)
-    shown = wait_until("the ban is shown", lambda: (lambda t: t if "by a test" in t else None)(
-        test.cli("peers", "--rpc", node.url).out), 10)
-    expect("banned" in shown and "away" in shown, shown)
+    wait_until("the ban is shown, and the peer is away", lambda: all(
+        word in test.cli("peers", "--rpc", node.url).out for word in ("by a test", "banned", "away")), 10)
     test.cli("peers", "unban", victim, "--rpc", node.url)
     wait_until("it is back", lambda: len(node.rpc("admin_peers")) == 3, 30)
     expect("http.admin" in test.cli("peers", "ban", victim, "--rpc", net.nodes[1].url, code=1).text, "without the switch")
