@@ -123,12 +123,15 @@ namespace {
 /// The largest of what the fast CPU path keeps: the operands of the products that it makes one
 /// after the other, and rounding words.
 struct Scratch {
-    uint64_t a = 0, b = 0, second_pair = 0;  ///< quantised elements
-    uint64_t stage = 0;                      ///< the same, of each thread
-    uint64_t words = 0, turned = 0;          ///< bytes
+    uint64_t a = 0, b = 0, second_pair = 0;    ///< quantised elements
+    uint64_t stage = 0;                        ///< the same, of each thread
+    uint64_t words = 0, turned = 0, rows = 0;  ///< bytes
     [[nodiscard]] uint64_t elements() const { return a + b + second_pair; }
-    [[nodiscard]] uint64_t bytes() const { return words + turned; }
+    [[nodiscard]] uint64_t bytes() const { return words + turned + rows; }
 };
+
+/// Of each row of a product: its maximum, scale and inverse scale, and the sum that is due.
+constexpr uint64_t kBytesOfRow = 3 * sizeof(float) + sizeof(int64_t);
 
 void grow(uint64_t& most, uint64_t size) {
     most = std::max(most, size);
@@ -162,6 +165,7 @@ void add_scratch(Plan& plan, Scratch& scratch, const Graph& graph, const Node& n
             grow(scratch.a, count(0));
             grow(scratch.b, count(1));
             grow(scratch.stage, staged(shape(node.inputs[1]).rows, shape(node.inputs[1]).cols));
+            grow(scratch.rows, kBytesOfRow * shape(node.inputs[0]).rows);
             return;
         case Op::linear_grad:
             grow(scratch.a, count(0));
@@ -250,7 +254,7 @@ uint64_t host_bytes(const Plan& plan, const HostUse& use) {
     const uint64_t set = plan.gradient_bytes;
     const uint64_t sums = 1 + static_cast<uint64_t>(std::bit_width(use.micro_batches) - 1);
     // The model file at the end needs two sets more than a step does, a checkpoint three.
-    constexpr uint64_t kProgramBytes = 5 << 18;  // of our own code and tables, touched only then
+    constexpr uint64_t kProgramBytes = 1 << 20;  // of our own code and tables, touched only then
     const uint64_t staged = use.operands.staged ? plan.stage_elements : 0;
     const uint64_t quantised = plan.operand_elements + use.threads * (plan.head_elements + staged);
     return kProgramBytes + plan.state_bytes + sums * set + plan.arena_bytes + plan.scratch_bytes +
