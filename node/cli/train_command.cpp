@@ -24,9 +24,9 @@
 #include "training/checkpoint.hpp"
 #include "training/graph.hpp"
 #include "training/image_sample.hpp"
+#include "training/live_state.hpp"
 #include "training/plan.hpp"
 #include "training/report.hpp"
-#include "training/live_state.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::node::cli {

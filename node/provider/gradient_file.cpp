@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "node/wallet/files.hpp"
+
 namespace trainyard::node::provider {
 namespace {
 
@@ -16,16 +18,6 @@ using training::EngineError;
 using training::Tensor;
 
 static_assert(std::endian::native == std::endian::little, "files hold what memory holds");
-
-bool write_all(int file, std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-        const ssize_t n = ::write(file, bytes.data(), bytes.size());
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        bytes = bytes.subspan(static_cast<size_t>(n));
-    }
-    return true;
-}
 
 bool read_all(int file, std::span<std::byte> bytes, off_t at) {
     while (!bytes.empty()) {
@@ -65,7 +57,8 @@ void GradientWriter::start(std::vector<std::span<const float>> set) {
 
 void GradientWriter::write(const std::vector<std::span<const float>>& set) {
     for (const std::span<const float> x : set)
-        if (!write_all(file_, std::as_bytes(x))) {
+        if (!wallet::write_all(file_,
+                               {reinterpret_cast<const uint8_t*>(x.data()), x.size_bytes()})) {
             failure_ = "cannot write '" + path_ + "': " + std::strerror(errno);
             return;
         }

@@ -24,6 +24,8 @@ struct Descriptor {
     }
 };
 
+}  // namespace
+
 bool write_all(int fd, BytesView content) {
     while (!content.empty()) {
         const ssize_t n = ::write(fd, content.data(), content.size());
@@ -33,8 +35,6 @@ bool write_all(int fd, BytesView content) {
     }
     return true;
 }
-
-}  // namespace
 
 Result<Bytes, WalletError> read_file(const std::string& path, size_t size_bytes_max) {
     const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};

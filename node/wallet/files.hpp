@@ -15,6 +15,9 @@ namespace trainyard::node::wallet {
 [[nodiscard]] Result<std::string, WalletError> read_text(const std::string& path,
                                                          size_t size_bytes_max);
 
+/// All of it to an open file, from where that stands; if false, errno says why.
+[[nodiscard]] bool write_all(int fd, BytesView content);
+
 enum class FileMode { shared, owner_only };
 
 /// Writes beside the target, syncs, renames, syncs the folder.
