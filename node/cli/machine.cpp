@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,10 @@ double seconds_now() {
 
 double forecast_step(training::Backend& backend, const training::Plan& plan,
                      uint32_t micro_batches) {
-    constexpr uint32_t n = 512;
-    constexpr size_t count = size_t{n} * n;
+    // A device shows its speed in large pieces only.
+    const uint32_t n = backend.is_host() ? 512 : 4096;
+    const size_t count = size_t{n} * n;
+    const auto passed = static_cast<double>(count), multiplied = passed * n;
     training::BackendMemory x(backend, count * 4), y(backend, count * 4), z(backend, count * 4);
     if (!x.ok() || !y.ok() || !z.ok()) return 0;
     double product = 1e9, pass = 1e9;
@@ -43,8 +46,8 @@ double forecast_step(training::Backend& backend, const training::Plan& plan,
     // An operator quantises, packs and reads its operands again: twice the time of a simple pass.
     constexpr double kPasses = 2.0 / 3.0;
     return micro_batches *
-           (product * static_cast<double>(plan.macs_per_micro_batch) / (double{n} * n * n) +
-            kPasses * pass * static_cast<double>(plan.elements_per_micro_batch) / count);
+           (product * static_cast<double>(plan.macs_per_micro_batch) / multiplied +
+            kPasses * pass * static_cast<double>(plan.elements_per_micro_batch) / passed);
 }
 
 double forecast_roots(training::Backend& backend, const training::Program& program,
@@ -65,6 +68,13 @@ double forecast_roots(training::Backend& backend, const training::Program& progr
         }
     return best * static_cast<double>(training::hashed_bytes_per_step(program)) /
            (sizeof(float) * double{rows} * cols);
+}
+
+double forecast_job_step(training::Backend& backend, const training::Program& program,
+                         const training::Plan& plan) {
+    const double step = forecast_step(backend, plan, program.run.micro_batches);
+    // A device hashes what it holds, in a fraction of the time.
+    return backend.is_host() ? step + forecast_roots(backend, program, plan) : step;
 }
 
 namespace {
@@ -146,6 +156,23 @@ double measure_bandwidth(training::Backend& backend) {
     const double took =
         shortest(backend, [&] { backend.add(y.floats(), a.floats(), b.floats(), count); });
     return took == 0 ? 0 : 1e-9 * 12 * static_cast<double>(count) / took;
+}
+
+std::optional<uint64_t> free_disk_bytes(const std::string& folder) {
+    std::filesystem::path existing = folder;
+    std::error_code failed;
+    while (!existing.empty() && !std::filesystem::exists(existing, failed))
+        existing = existing.parent_path();
+    const auto space = std::filesystem::space(existing.empty() ? "." : existing, failed);
+    if (failed) return std::nullopt;
+    return space.available;
+}
+
+provider::OfferRules offer_rules(uint32_t memory_mb, const std::string& datadir) {
+    provider::OfferRules rules;
+    rules.memory_bytes_max = uint64_t{memory_mb} << 20;
+    rules.disk_bytes_free = [datadir] { return free_disk_bytes(datadir).value_or(UINT64_MAX); };
+    return rules;
 }
 
 uint64_t available_memory_bytes() {

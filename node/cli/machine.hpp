@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
+#include "node/provider/offers.hpp"
 #include "training/backend.hpp"
 #include "training/plan.hpp"
 
@@ -19,6 +21,10 @@ namespace trainyard::node::cli {
 [[nodiscard]] double forecast_roots(training::Backend& backend, const training::Program& program,
                                     const training::Plan& plan);
 
+/// Seconds of one step of a job: both together.
+[[nodiscard]] double forecast_job_step(training::Backend& backend, const training::Program& program,
+                                       const training::Plan& plan);
+
 struct ProductRate {
     uint32_t m = 0, k = 0, n = 0;
     double tops = 0;                  ///< int8 operations, 10^12 per second; 0: the backend failed
@@ -29,6 +35,10 @@ struct ProductRate {
 /// 10^9 bytes per second of a sum of two tensors; 0: the backend failed.
 [[nodiscard]] double measure_bandwidth(training::Backend& backend);
 
+/// Bytes that a folder which may not exist yet has to grow; nullopt where the system does not say.
+[[nodiscard]] std::optional<uint64_t> free_disk_bytes(const std::string& folder);
+/// Rules for jobs that are kept in `datadir`, whose disk may not fill.
+[[nodiscard]] provider::OfferRules offer_rules(uint32_t memory_mb, const std::string& datadir);
 [[nodiscard]] double seconds_now();
 /// Memory that the kernel says is available to programs; 0 where it does not say.
 [[nodiscard]] uint64_t available_memory_bytes();

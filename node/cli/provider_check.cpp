@@ -118,13 +118,10 @@ private:
 
     CheckLine disk() const {
         constexpr uint64_t kFreeMin = uint64_t{4} << 30;
-        std::filesystem::path folder = args_.datadir;
-        while (!folder.empty() && !std::filesystem::exists(folder)) folder = folder.parent_path();
-        std::error_code failed;
-        const auto space = std::filesystem::space(folder.empty() ? "." : folder, failed);
-        CheckLine line{"disk", failed ? failed.message() : gib(space.available) + " free",
+        const auto free = free_disk_bytes(args_.datadir);
+        CheckLine line{"disk", free ? gib(*free) + " free" : "the system does not say",
                        gib(kFreeMin) + " for checkpoints"};
-        line.passed = !failed && space.available >= kFreeMin;
+        line.passed = free && *free >= kFreeMin;
         if (!line.passed) line.advice = "give --datadir a folder on a larger disk";
         return line;
     }
@@ -191,22 +188,22 @@ private:
     }
 
     /// Coins an hour with one open job, or why it is not for us.
-    Result<double, std::string> income_of(wallet::MarketApi& market, training::Backend& backend,
-                                          const wallet::JobSpec& spec) const {
-        provider::OfferRules rules;
-        rules.memory_bytes_max = uint64_t{args_.memory_mb} << 20;
+    static Result<double, std::string> income_of(wallet::MarketApi& market,
+                                                 const provider::OfferRules& rules,
+                                                 const wallet::JobSpec& spec) {
         if (!spec.provider.is_zero()) return unexpected(std::string("it is for one provider only"));
         if (auto why = provider::why_not(spec, rules, Address{}, unix_seconds()); !why.empty())
             return unexpected(why);
         const auto program = provider::fetch_program(market, spec, rules);
         if (!program) return unexpected(program.error());
-        const auto plan = training::plan(*program);
-        if (!plan) return unexpected(training::to_text(plan.error()));
-        const double segment_s =
-            forecast_step(backend, *plan, program->run.micro_batches) * spec.steps_per_segment;
+        const auto demand = provider::demand_of(*program, rules);
+        if (auto why = provider::why_no_room(demand, rules); !why.empty()) return unexpected(why);
+        const double segment_s = demand.step_s * spec.steps_per_segment;
         if (segment_s <= 0) return unexpected(std::string("the back end failed"));
-        if (segment_s * spec.segments > static_cast<double>(spec.deadline_s - unix_seconds()))
-            return unexpected(std::string("this machine is too slow for its deadline"));
+        const auto block_s = market.block_seconds();
+        const provider::Clock clock{block_s ? *block_s : 0, unix_seconds()};
+        if (auto why = provider::why_too_slow(spec, demand, clock); !why.empty())
+            return unexpected(why);
         return std::stod(coins(spec.price_wei)) * 3600 / segment_s;
     }
 
@@ -221,6 +218,10 @@ private:
             line.advice = "start a node, or give its URL with --rpc";
             return line;
         }
+        auto rules = offer_rules(args_.memory_mb, args_.datadir);
+        rules.step_seconds = [&backend](const auto& program, const auto& plan) {
+            return forecast_job_step(backend, program, plan);
+        };
         double best = 0;
         uint64_t best_job = 0, open = 0, fitting = 0;
         for (uint64_t id = *count; id-- > 0 && *count - id <= kJobsMax;) {
@@ -229,7 +230,7 @@ private:
             ++open;
             const auto spec = (*market)->spec(id);
             if (!spec) continue;
-            const auto earns = income_of(**market, backend, *spec);
+            const auto earns = income_of(**market, rules, *spec);
             if (!earns) {
                 line.advice += "job " + std::to_string(id) + ": " + earns.error() + "; ";
                 continue;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "node/cli/jobs.hpp"
+#include "node/cli/machine.hpp"
 #include "node/cli/self_test_report.hpp"
 #include "node/provider/worker.hpp"
 #include "node/verify/backend_choice.hpp"
@@ -186,8 +187,12 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     options.folder = args.datadir;
     options.name = args.name;
     options.stake_wei_max = *stake;
+    options.rules = offer_rules(args.memory_mb, args.datadir);
     options.rules.price_wei_min = *price;
-    options.rules.memory_bytes_max = uint64_t{args.memory_mb} << 20;
+    options.rules.step_seconds = [make = choice.make_another](const auto& program,
+                                                              const auto& plan) {
+        return forecast_job_step(*make(), program, plan);
+    };
     options.fault = *fault;
     options.make_backend = choice.make_another;
     options.background = [thread](std::function<void()> task) { thread->post(std::move(task)); };

@@ -31,28 +31,33 @@ wallet::UnitOpening to_wire(const training::UnitOpening& o) {
 
 }  // namespace
 
-void ProviderWorker::look_after(uint32_t seg, const wallet::Job& job) {
+/// Does what is due for a segment, and for another's what moves it on, since ours are paid after
+/// it. False if it is not ours.
+bool ProviderWorker::look_after(uint32_t seg, const wallet::Job& job) {
     const auto segment = market_.segment(work_->id, seg);
-    if (!segment || segment->provider != market_.self()) return;
-    if (segment->state == SegmentState::committed) return nudge(Nudge::open_audit, seg);
-    if (segment->state == SegmentState::l0) {
+    if (!segment) return true;
+    const bool ours = segment->provider == market_.self();
+    if (segment->state == SegmentState::committed) {
+        nudge(Nudge::open_audit, seg);
+    } else if (segment->state == SegmentState::accepted) {
+        if (ours) note_accepted(seg);
+        if (seg == job.final_segments) nudge(Nudge::finalize, seg);
+    } else if (head_ > segment->phase_deadline) {
+        nudge(Nudge::advance, seg);
+    } else if (ours && segment->state == SegmentState::l0) {
         const auto phase = market_.phase(work_->id, seg);
-        if (!phase) return;
-        const bool in_time = head_ <= segment->phase_deadline;
-        if (*phase == Phase::serve && in_time) return serve(seg, *segment);
-        if (*phase == Phase::open && in_time) return open(seg);
+        if (phase && *phase == Phase::serve) serve(seg, *segment);
+        if (phase && *phase == Phase::open) open(seg);
     }
-    if (segment->state != SegmentState::accepted) {
-        if (head_ > segment->phase_deadline) nudge(Nudge::advance, seg);
-        return;
-    }
+    return ours;
+}
+
+void ProviderWorker::note_accepted(uint32_t seg) {
     work_->folder->forget_log(seg);
-    if (seg >= work_->accepted) {
-        work_->accepted = seg + 1;
-        work_->counts->accepted = seg + 1;
-        emit(work_->event(Event::Kind::accepted, seg));
-    }
-    if (seg == job.final_segments) nudge(Nudge::finalize, seg);
+    if (seg < work_->accepted) return;
+    work_->accepted = seg + 1;
+    work_->counts->accepted = seg + 1;
+    emit(work_->event(Event::Kind::accepted, seg));
 }
 
 /// Gradients that are not there or damaged come from training the segment again.

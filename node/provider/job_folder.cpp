@@ -12,7 +12,6 @@
 namespace trainyard::node::provider {
 namespace {
 
-constexpr size_t kStateBytesMax = size_t{16} << 30;
 constexpr const char* kSpareLog = "/gradients-spare";
 
 /// First number of the last complete line of the loss log, plus one.
@@ -65,7 +64,12 @@ Result<Done, wallet::WalletError> JobFolder::keep(uint32_t seg,
     if (auto made = wallet::make_folder(path_); !made) return unexpected(made.error());
     auto written = wallet::write_file(file("record", seg), training::encode_record(record));
     if (!written) return written;
-    return wallet::write_file(file("state", seg + 1), training::encode_state(after, program_id_));
+    return keep_state(seg + 1, training::encode_state(after, program_id_));
+}
+
+Result<Done, wallet::WalletError> JobFolder::keep_state(uint32_t seg, BytesView encoded) {
+    if (auto made = wallet::make_folder(path_); !made) return unexpected(made.error());
+    return wallet::write_file(file("state", seg), encoded);
 }
 
 std::string JobFolder::begin_log(uint32_t seg) const {

@@ -12,6 +12,8 @@
 
 namespace trainyard::node::provider {
 
+inline constexpr size_t kStateBytesMax = size_t{16} << 30;  ///< of an encoded state
+
 /// States and records are written beside and renamed, so a crash leaves whole files only. The log
 /// of a segment's gradients (gradient_file.hpp) need not be whole: training the segment again from
 /// its first state gives the same bits.
@@ -29,6 +31,8 @@ public:
     [[nodiscard]] Result<Done, wallet::WalletError> keep(uint32_t seg,
                                                          const training::SegmentRecord& record,
                                                          const training::ModelState& after);
+    /// The state before segment `seg` as another provider left it, checked by the caller.
+    [[nodiscard]] Result<Done, wallet::WalletError> keep_state(uint32_t seg, BytesView encoded);
     /// Where the gradients of segment `seg` are logged.
     [[nodiscard]] std::string log_path(uint32_t seg) const { return file("gradients", seg); }
     /// The same for a log that begins: of a file that is not needed any more where there is one, as

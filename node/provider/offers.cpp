@@ -2,9 +2,12 @@
 // The rules of taking work.
 #include "node/provider/offers.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "core/hash.hpp"
+#include "node/provider/trainer.hpp"
 #include "node/wallet/blob.hpp"
 #include "training/gradient_log.hpp"
 #include "training/plan.hpp"
@@ -71,6 +74,43 @@ Result<training::Program, std::string> fetch_program(wallet::MarketApi& market,
         return unexpected("it needs " + std::to_string(needed >> 20) + " MiB, our limit is " +
                           std::to_string(rules.memory_bytes_max >> 20));
     return std::move(*program);
+}
+
+Demand demand_of(const training::Program& program, const OfferRules& rules) {
+    const auto plan = training::plan(program);
+    if (!plan) return {};
+    Demand out;
+    if (rules.step_seconds) out.step_s = rules.step_seconds(program, *plan);
+    // One segment in training, the ones that wait behind it, and the state before them all.
+    const uint64_t length = program.run.segment_length;
+    const uint64_t ahead = TrainerOptions{}.segments_ahead_max + uint64_t{1};
+    const uint64_t segments = std::min(ahead, program.run.steps / length);
+    out.disk_bytes = segments * length * plan->gradient_bytes + (segments + 1) * plan->state_bytes;
+    return out;
+}
+
+std::string why_too_slow(const wallet::JobSpec& spec, const Demand& demand, const Clock& clock) {
+    const auto seconds = [](double s) { return std::to_string(std::llround(std::ceil(s))) + " s"; };
+    const double segment_s = demand.step_s * spec.steps_per_segment;
+    const double allowed_s = static_cast<double>(spec.segment_blocks) * clock.block_s;
+    if (clock.block_s > 0 && segment_s > allowed_s)
+        return "a segment takes this machine some " + seconds(segment_s) + ", and it allows " +
+               std::to_string(spec.segment_blocks) + " blocks, some " + seconds(allowed_s);
+    const double job_s = segment_s * spec.segments;
+    const double left_s = static_cast<double>(spec.deadline_s) - static_cast<double>(clock.now_s);
+    if (job_s > left_s)
+        return "this machine needs some " + seconds(job_s) + " for it, and its deadline is in " +
+               seconds(std::max(0.0, left_s));
+    return "";
+}
+
+std::string why_no_room(const Demand& demand, const OfferRules& rules) {
+    if (!rules.disk_bytes_free) return "";
+    const uint64_t free = rules.disk_bytes_free();
+    if (demand.disk_bytes <= free) return "";
+    return "it needs " + std::to_string(demand.disk_bytes >> 20) +
+           " MiB on disk for states and gradients, and " + std::to_string(free >> 20) +
+           " MiB are free; give --datadir a folder on a larger disk";
 }
 
 Result<JobMaterial, std::string> fetch_material(wallet::MarketApi& market,

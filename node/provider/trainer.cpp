@@ -126,8 +126,17 @@ Trainer::Trainer(TrainerOptions options) : shared_(std::make_shared<Shared>()) {
 }
 
 Trainer::~Trainer() {
+    stop();
+}
+
+void Trainer::stop() {
     const std::lock_guard lock(shared_->mutex);
     shared_->stopping = true;
+}
+
+void Trainer::try_again() {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->failure.clear();
 }
 
 void Trainer::go_on(uint32_t seg) {

@@ -50,8 +50,12 @@ public:
     /// Takes a segment out that is finished, with its record and the state after it in the folder;
     /// nullopt if it is not.
     [[nodiscard]] std::optional<training::SegmentRecord> take(uint32_t seg);
-    /// Why training stopped for good; empty while it did not.
+    /// Why training stopped; empty while it did not.
     [[nodiscard]] std::string failure() const;
+    /// Forgets the failure: `go_on` may begin once more.
+    void try_again();
+    /// No further segment; one in progress is finished and thrown away.
+    void stop();
     /// From the folder, or the initial one; nullopt if it is not there or damaged.
     [[nodiscard]] std::optional<training::ModelState> state_before(uint32_t seg) const;
     /// Logs the gradients of a segment trained before once more, by training it again on the

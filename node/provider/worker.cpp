@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finding work, training it, committing what is trained.
+// Training a job, committing what is trained, and leaving it.
 #include "node/provider/worker.hpp"
 
 #include "node/provider/work.hpp"
@@ -8,6 +8,7 @@
 namespace trainyard::node::provider {
 
 using wallet::JobState;
+using Nudge = wallet::MarketApi::Nudge;
 
 std::string_view to_text(Event::Kind kind) {
     constexpr std::string_view names[] = {"note",      "skipped", "taken",    "step",
@@ -38,98 +39,6 @@ void ProviderWorker::tick() {
         go_on();
     else
         find_work();
-}
-
-/// First what is ours already, then what is open, oldest first.
-void ProviderWorker::find_work() {
-    const auto count = market_.job_count();
-    if (!count) return;
-    for (uint64_t id = 0; id < *count && !work_; ++id) {
-        if (done_.contains(id)) continue;
-        const auto job = market_.job(id);
-        if (!job) return;
-        if (job->state == JobState::closed) {
-            done_[id] = true;
-        } else if (job->state != JobState::open && job->provider == market_.self()) {
-            if (!resume(id, *job)) return;
-        }
-    }
-    for (uint64_t id = 0; id < *count && !work_; ++id)
-        if (!done_.contains(id)) consider(id);
-}
-
-bool ProviderWorker::resume(uint64_t id, const wallet::Job& job) {
-    const auto spec = market_.spec(id);
-    if (!spec) return false;
-    auto material = fetch_material(market_, *spec, options_.rules);
-    if (!material) {
-        note("job " + std::to_string(id) + " is ours but cannot go on yet: " + material.error());
-        return false;
-    }
-    note("going on with job " + std::to_string(id) + " from segment " + std::to_string(job.tip));
-    begin(id, job, *spec, std::move(*material));
-    return true;
-}
-
-void ProviderWorker::consider(uint64_t id) {
-    const auto job = market_.job(id);
-    if (!job || job->state != JobState::open) return;
-    const auto spec = market_.spec(id);
-    if (!spec) return;
-    std::string reason = why_not(*spec, options_.rules, market_.self(), options_.now_s());
-    if (reason.empty()) {
-        auto material = fetch_material(market_, *spec, options_.rules);
-        reason = material ? take(id, *spec) : material.error();
-        if (reason.empty()) {
-            const auto taken = market_.job(id);
-            if (taken) begin(id, *taken, *spec, std::move(*material));
-            return;
-        }
-    }
-    if (skipped_[id] == reason) return;
-    skipped_[id] = reason;
-    Event event;
-    event.kind = Event::Kind::skipped;
-    event.job = id;
-    event.text = std::move(reason);
-    emit(std::move(event));
-}
-
-std::string ProviderWorker::ensure_stake(const Uint256& bond_wei) {
-    const auto record = market_.provider(market_.self());
-    if (!record) return record.error().text;
-    const auto missing = checked_sub(bond_wei, record->free_wei).value_or(Uint256{});
-    if (record->registered && missing.is_zero()) return "";
-    Uint256 amount = missing;
-    if (!record->registered) {
-        const auto least = market_.stake_minimum();
-        if (!least) return least.error().text;
-        amount = std::max(missing, *least);
-    }
-    if (record->stake_wei + amount > options_.stake_wei_max)
-        return "its bond of " + to_decimal(bond_wei) + " wei needs more stake than --stake allows";
-    const auto sent = record->registered ? market_.add_stake(amount)
-                                         : market_.register_provider(options_.name, "", amount);
-    if (!sent) return "cannot stake: " + sent.error().text;
-    note("staked " + to_decimal(amount) + " wei as a provider");
-    return "";
-}
-
-std::string ProviderWorker::take(uint64_t id, const wallet::JobSpec& spec) {
-    const auto bond = market_.bond(id);
-    if (!bond) return bond.error().text;
-    if (auto reason = ensure_stake(*bond); !reason.empty()) return reason;
-    const auto taken = market_.take(id);
-    if (!taken) return "it cannot be taken: " + taken.error().text;
-    Event event;
-    event.kind = Event::Kind::taken;
-    event.job = id;
-    event.segments = spec.segments;
-    event.block = taken->block;
-    event.tx = taken->tx;
-    event.text = "bond " + to_decimal(*bond) + " wei";
-    emit(std::move(event));
-    return "";
 }
 
 void ProviderWorker::begin(uint64_t id, const wallet::Job& job, const wallet::JobSpec& spec,
@@ -182,25 +91,24 @@ void ProviderWorker::go_on() {
     work_->counts->committed = job->tip;
     if (job->state == JobState::closed) return finish();
     const bool ours = job->provider == market_.self() && job->attempt == work_->attempt;
-    if (!ours) {
+    if (!ours && !work_->is_left) {
         const bool voided = job->attempt != work_->attempt;
-        return leave(voided ? "an audit voided segment " + std::to_string(job->tip)
-                            : "the segment deadline was missed");
+        leave(voided ? "an audit voided segment " + std::to_string(job->tip)
+                     : "the segment deadline was missed");
     }
-    if (job->state == JobState::active) train_and_commit(*job);
-    for (uint32_t seg = job->final_segments; seg < job->tip && work_; ++seg) look_after(seg, *job);
-    if (!work_) return;
+    if (!work_->is_left && job->state == JobState::active) train_and_commit(*job);
+    bool waits = false;  // a segment of ours is neither paid nor void
+    for (uint32_t seg = job->final_segments; seg < job->tip; ++seg)
+        waits = look_after(seg, *job) || waits;
     work_->folder->forget_before(job->final_segments);
-    if (job->state == JobState::draining && job->final_segments == job->tip)
-        nudge(wallet::MarketApi::Nudge::close, 0);
+    if (job->state == JobState::draining && job->final_segments == job->tip) nudge(Nudge::close, 0);
+    if (!work_->is_left || waits) return;
+    settle(work_->id);
+    put_away();
 }
 
 void ProviderWorker::train_and_commit(const wallet::Job& job) {
-    const auto failure = work_->trainer->failure();
-    if (!failure.empty()) {
-        done_[work_->id] = true;
-        return leave("training cannot go on: " + failure);
-    }
+    if (const auto failure = work_->trainer->failure(); !failure.empty()) return try_again(failure);
     work_->trainer->go_on(work_->next_segment(job.tip));
     if (auto record = work_->trainer->take(job.tip)) work_->waiting[job.tip] = std::move(*record);
     const auto waiting = work_->waiting.find(job.tip);
@@ -229,35 +137,74 @@ bool ProviderWorker::commit(uint32_t seg, const training::SegmentRecord& record)
     return true;
 }
 
+/// What stopped training may pass, as a full disk does; a provider that does not come back to its
+/// job is fined once its deadline is over, one that gives it back pays half.
+void ProviderWorker::try_again(const std::string& failure) {
+    constexpr uint64_t kPatienceBlocks = 10;
+    constexpr uint32_t kTrialsMax = 3;
+    if (work_->failed_at == 0) {
+        work_->failed_at = head_;
+        if (work_->trials < kTrialsMax)
+            note("training stopped: " + failure + "; trying again in " +
+                 std::to_string(kPatienceBlocks) + " blocks");
+    }
+    if (work_->trials == kTrialsMax) return give_back(failure);
+    if (head_ < work_->failed_at + kPatienceBlocks) return;
+    work_->failed_at = 0;
+    ++work_->trials;
+    work_->trainer->try_again();
+}
+
+void ProviderWorker::give_back(const std::string& why) {
+    const auto sent = market_.release(work_->id);
+    done_.insert(work_->id);
+    leave("training cannot go on: " + why +
+          (sent ? "; the job was given back, for half the fine of a missed deadline"
+                : "; the job cannot be given back: " + sent.error().text));
+}
+
+/// No more training; what was committed is still served, and paid if it is right.
 void ProviderWorker::leave(const std::string& why) {
+    work_->is_left = true;
+    work_->trainer->stop();
     Event event = work_->event(Event::Kind::voided, 0);
     event.text = why;
-    put_away();
     emit(std::move(event));
 }
 
 void ProviderWorker::put_away() {
     work_->trainer.reset();  // first, so that it leaves no log behind
     work_->folder->forget_logs();
+    settled_.insert(work_->id);
     work_.reset();
 }
 
-void ProviderWorker::finish() {
-    done_[work_->id] = true;
-    // The bond is free after `close`; an error only means that it was freed with it.
-    (void)market_.nudge(wallet::MarketApi::Nudge::free_bond, work_->id, 0);
-    const auto credit = market_.credit(market_.self());
-    if (credit && !credit->is_zero()) {
-        const auto sent = market_.withdraw();
-        Event event = work_->event(sent ? Event::Kind::paid : Event::Kind::failed, 0);
-        event.text = sent ? to_decimal(*credit) : "cannot withdraw: " + sent.error().text;
-        if (sent) event.block = sent->block, event.tx = sent->tx;
-        emit(std::move(event));
+/// Takes home what a job still holds of ours when our part of it is over.
+void ProviderWorker::settle(uint64_t id) {
+    constexpr int kCallsMax = 16;  // each looks past one void
+    for (int i = 0; i < kCallsMax; ++i) {
+        const auto held = market_.can_nudge(Nudge::free_bond, id, 0);
+        if (!held || !*held || !market_.nudge(Nudge::free_bond, id, 0)) break;
     }
-    Event event = work_->event(Event::Kind::finished, 0);
-    ++jobs_finished_;
-    put_away();
+    const auto credit = market_.credit(market_.self());
+    if (!credit || credit->is_zero()) return;
+    const auto sent = market_.withdraw();
+    Event event;
+    event.kind = sent ? Event::Kind::paid : Event::Kind::failed;
+    event.job = id;
+    event.text = sent ? to_decimal(*credit) : "cannot withdraw: " + sent.error().text;
+    if (sent) event.block = sent->block, event.tx = sent->tx;
     emit(std::move(event));
+}
+
+void ProviderWorker::finish() {
+    done_.insert(work_->id);
+    settle(work_->id);
+    if (!work_->is_left) {
+        ++jobs_finished_;
+        emit(work_->event(Event::Kind::finished, 0));
+    }
+    put_away();
 }
 
 }  // namespace trainyard::node::provider

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "node/provider/offers.hpp"
@@ -57,7 +58,8 @@ struct ProviderOptions {
 };
 
 /// `tick` looks at the chain once and does what is due. What must survive a crash stands on the
-/// chain or in the folder; a new object goes on where the old one ended.
+/// chain or in the folder; a new object goes on where the old one ended. A job that is lost, to a
+/// deadline or a failure, is looked after until its segments of ours are paid or void.
 class ProviderWorker {
 public:
     ProviderWorker(wallet::MarketApi& market, ProviderOptions options);
@@ -70,21 +72,35 @@ private:
     struct Work;
 
     void find_work();
-    bool resume(uint64_t id, const wallet::Job& job);
+    [[nodiscard]] bool look_back(uint64_t id);
+    [[nodiscard]] bool waits_for(uint64_t id, const wallet::Job& job);
+    [[nodiscard]] bool resume(uint64_t id, const wallet::Job& job);
+    [[nodiscard]] std::string have_state(uint64_t id, const wallet::Job& job,
+                                         const training::Program& program);
     void consider(uint64_t id);
-    [[nodiscard]] std::string take(uint64_t id, const wallet::JobSpec& spec);
-    [[nodiscard]] std::string ensure_stake(const Uint256& bond_wei);
+    void skip(uint64_t id, std::string reason);
+    [[nodiscard]] std::string try_to_take(uint64_t id, const wallet::Job& job,
+                                          const wallet::JobSpec& spec);
+    [[nodiscard]] std::string why_unfit(uint64_t id, const wallet::JobSpec& spec);
+    [[nodiscard]] Result<Uint256, std::string> missing_stake(const Uint256& bond_wei);
+    [[nodiscard]] std::string add_stake(const Uint256& amount_wei);
+    [[nodiscard]] std::string take(uint64_t id, const wallet::JobSpec& spec,
+                                   const Uint256& bond_wei, const Uint256& missing_wei);
     void begin(uint64_t id, const wallet::Job& job, const wallet::JobSpec& spec,
                JobMaterial material);
 
     void go_on();
     void train_and_commit(const wallet::Job& job);
     [[nodiscard]] bool commit(uint32_t seg, const training::SegmentRecord& record);
-    void look_after(uint32_t seg, const wallet::Job& job);
+    [[nodiscard]] bool look_after(uint32_t seg, const wallet::Job& job);
+    void note_accepted(uint32_t seg);
     void serve(uint32_t seg, const wallet::Segment& segment);
     void open(uint32_t seg);
     void nudge(wallet::MarketApi::Nudge what, uint32_t seg);
+    void try_again(const std::string& failure);
+    void give_back(const std::string& why);
     void leave(const std::string& why);
+    void settle(uint64_t id);
     void finish();
     void put_away();
     [[nodiscard]] Result<std::vector<Bytes>, std::string> make_bundles(
@@ -92,12 +108,16 @@ private:
 
     void emit(Event event) const;
     void note(std::string text) const;
+    [[nodiscard]] std::string folder_of(uint64_t id) const;
 
     wallet::MarketApi& market_;
     ProviderOptions options_;
     std::unique_ptr<Work> work_;
-    std::map<uint64_t, std::string> skipped_;  ///< job -> reason last told
-    std::map<uint64_t, bool> done_;
+    std::map<uint64_t, std::string> skipped_;     ///< job -> reason last told
+    std::map<uint64_t, uint64_t> look_again_at_;  ///< job -> block
+    std::map<uint64_t, Demand> demands_;
+    std::set<uint64_t> done_;     ///< jobs that are nothing to us any more
+    std::set<uint64_t> settled_;  ///< jobs that owe us nothing, but may be taken again
     std::map<std::string, uint64_t> nudged_at_;
     uint64_t head_ = 0;
     uint32_t jobs_finished_ = 0;

@@ -2,6 +2,8 @@
 // The market behind a node's RPC: one line per call of the contracts.
 #include "node/wallet/market.hpp"
 
+#include <algorithm>
+
 #include "core/assert.hpp"
 #include "core/hash.hpp"
 #include "node/wallet/market_abi.hpp"
@@ -24,6 +26,18 @@ public:
 
     Address self() const override { return sender_.address(); }
     Answer<uint64_t> block_number() override { return client_->block_number(); }
+    Answer<double> block_seconds() override {
+        constexpr uint64_t kSpan = 128, kLeast = 16;
+        const auto head = client_->block("latest");
+        if (!head) return unexpected(head.error());
+        const uint64_t span = std::min(kSpan, head->number);
+        if (span < kLeast) return 0.0;
+        // Block 1 and later: a genesis may be much older than its chain.
+        const auto before = client_->block(to_quantity(Uint256(head->number - span + 1)));
+        if (!before) return unexpected(before.error());
+        return static_cast<double>(head->timestamp - std::min(head->timestamp, before->timestamp)) /
+               static_cast<double>(span - 1);
+    }
 
     Answer<uint64_t> job_count() override {
         return read<uint64_t>({kMarket, "jobCount()", {}, "(uint256)"},
@@ -126,6 +140,9 @@ public:
     }
     Answer<TxReceipt> cancel(uint64_t id) override { return send("cancel(uint256)", {number(id)}); }
     Answer<TxReceipt> take(uint64_t id) override { return send("take(uint256)", {number(id)}); }
+    Answer<TxReceipt> release(uint64_t id) override {
+        return send("release(uint256)", {number(id)});
+    }
     Answer<TxReceipt> commit(uint64_t id, const Commitment& c) override {
         return send("commit(uint256,uint32,bytes32,bytes32,bytes32,uint32,bytes32)",
                     {number(id), number(c.seg), AbiValue::of(c.first), AbiValue::of(c.last),

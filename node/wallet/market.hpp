@@ -132,6 +132,8 @@ public:
     virtual ~MarketApi() = default;
     [[nodiscard]] virtual Address self() const = 0;
     [[nodiscard]] virtual Answer<uint64_t> block_number() = 0;
+    /// Seconds between two blocks, over the last hundred or so; 0 on a chain too young to say.
+    [[nodiscard]] virtual Answer<double> block_seconds() = 0;
 
     [[nodiscard]] virtual Answer<uint64_t> job_count() = 0;
     [[nodiscard]] virtual Answer<Job> job(uint64_t id) = 0;
@@ -160,6 +162,8 @@ public:
     virtual Answer<TxReceipt> post(const JobSpec& spec, const Uint256& escrow_wei) = 0;
     virtual Answer<TxReceipt> cancel(uint64_t id) = 0;
     virtual Answer<TxReceipt> take(uint64_t id) = 0;
+    /// Gives back a job that this account has taken, for half the fine of a missed deadline.
+    virtual Answer<TxReceipt> release(uint64_t id) = 0;
     virtual Answer<TxReceipt> commit(uint64_t id, const Commitment& commitment) = 0;
     virtual Answer<TxReceipt> serve(uint64_t id, uint32_t seg, const Hash& bundle_blob) = 0;
     virtual Answer<TxReceipt> open(uint64_t id, uint32_t seg,

@@ -106,12 +106,13 @@ class Devnet:
         path.write_text(text)
         return path
 
-    def submit(self, segments, steps, price="1", account=0, fee="0.01", provider=None, width=64):
+    def submit(self, segments, steps, price="1", account=0, fee="0.01", provider=None, width=64, segment_blocks=480):
         """Posts a job with `segments` segments of `steps` steps; returns what the command printed."""
         extra = ["--provider", provider] if provider else []
         posted = self.test.json(
             "job", "submit", "--rpc", self.nodes[0].url, "--key", f"dev:{account}", "--data", self.data(),
-            "--price", price, "--audit-fee", fee, "--steps", segments * steps, "--segment", steps, *tiny_gpt(width), *extra)
+            "--price", price, "--audit-fee", fee, "--steps", segments * steps, "--segment", steps,
+            "--segment-blocks", segment_blocks, *tiny_gpt(width), *extra)
         say(f"job {posted['id']}: {segments} segments of {steps} steps, {price} coins each")
         return posted
 

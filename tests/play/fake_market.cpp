@@ -63,6 +63,7 @@ public:
     Answer<uint64_t> block_number() override {
         return locked<uint64_t>([&] { return l_->block; });
     }
+    Answer<double> block_seconds() override { return 1.0; }
     Answer<uint64_t> job_count() override {
         return locked<uint64_t>([&] { return l_->jobs.size(); });
     }
@@ -138,6 +139,15 @@ public:
             j.job.state = JobState::active;
             j.job.provider = self_;
             j.job.segment_deadline = l_->block + 100'000'000;
+            l_->bonds[{id, self_}] = 8;
+        });
+    }
+    Answer<TxReceipt> release(uint64_t id) override {
+        return change([&](std::string& why) {
+            auto& j = l_->jobs[id];
+            if (j.job.state != JobState::active || j.job.provider != self_)
+                return void(why = "release");
+            l_->reopen(id, "released");
         });
     }
     Answer<TxReceipt> commit(uint64_t id, const wallet::Commitment& c) override {
@@ -294,8 +304,8 @@ private:
         j.slashed = true;
         j.job.tip = seg;
         j.job.attempt++;
-        j.job.state = JobState::open;
-        j.job.provider = Address{};
+        j.job.tip_root = seg == 0 ? Hash{} : j.segments[seg].segment.first;
+        l_->reopen(id, "void");
     }
 
     void reveal(uint64_t id, uint32_t seg, const wallet::RevealedAnswer& a, std::string& why) {
@@ -376,6 +386,11 @@ private:
             if (apply) j.job.outcome = wallet::Outcome::complete;
             return "";
         }
+        if (what == Nudge::free_bond) {
+            if (l_->bonds[{id, self_}] == 0) return "NothingDue";
+            if (apply) l_->bonds[{id, self_}] = 0;
+            return "";
+        }
         return "NothingDue";
     }
 
@@ -391,6 +406,13 @@ Hash FakeLedger::random(std::string_view purpose, uint64_t a, uint64_t b) const 
     append_le(data, a);
     append_le(data, b);
     return keccak256(data);
+}
+
+void FakeLedger::reopen(uint64_t id, const std::string& why) {
+    auto& j = jobs[id];
+    j.job.state = JobState::open;
+    j.job.provider = Address{};
+    j.history.push_back(why);
 }
 
 uint64_t FakeLedger::post(const wallet::JobSpec& spec, const Address& client) {

@@ -47,6 +47,7 @@ public:
     std::vector<Address> validators;
     std::map<Hash, Bytes> blobs;
     std::map<Address, wallet::ProviderRecord> providers;
+    std::map<std::pair<uint64_t, Address>, uint64_t> bonds;  ///< job and provider -> wei
     uint64_t block = 1;
     uint64_t seed = 1;  ///< of the draws
     uint32_t auditors = 2, units = 4;
@@ -55,6 +56,8 @@ public:
 
     uint64_t post(const wallet::JobSpec& spec, const Address& client);
     void pass(uint64_t blocks) { block += blocks; }
+    /// As the contract does when a provider is late, gives back or is caught.
+    void reopen(uint64_t id, const std::string& why);
     [[nodiscard]] Hash random(std::string_view purpose, uint64_t a, uint64_t b) const;
 };
 

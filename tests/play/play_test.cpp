@@ -47,7 +47,8 @@ public:
     void restart_provider() {
         provider_.reset();
         ProviderOptions options;
-        options.folder = folder_ + "/provider";
+        options.folder = folder_ + "/" + provider_folder_;
+        options.rules = rules;
         options.stake_wei_max = 1000;
         options.fault = fault;
         options.make_backend = [] { return training::make_cpu_backend({}); };
@@ -56,6 +57,14 @@ public:
         options.on_event = [this](const Event& e) { events.push_back(e); };
         provider_ = std::make_unique<ProviderWorker>(*provider_market_, options);
     }
+
+    /// Another provider takes the place of the one of before, which is never seen again.
+    void replace_provider(uint8_t n) {
+        provider_market_ = fake_market(ledger, account(n));
+        provider_folder_ = "provider" + std::to_string(n);
+        restart_provider();
+    }
+    [[nodiscard]] bool has_job() const { return provider_->has_job(); }
 
     void tick() {
         provider_->tick();
@@ -82,11 +91,12 @@ public:
     }
 
     [[nodiscard]] std::string job_file(const std::string& name) const {
-        return folder_ + "/provider/job-0/" + name;
+        return folder_ + "/" + provider_folder_ + "/job-0/" + name;
     }
 
     std::shared_ptr<FakeLedger> ledger = std::make_shared<FakeLedger>();
     training::Fault fault = training::Fault::none;
+    node::provider::OfferRules rules;
     std::vector<Event> events;
     std::vector<std::string> said;
 
@@ -110,6 +120,7 @@ private:
         spec.segments = kSegments;
         spec.steps_per_segment = kSteps;
         spec.micro_batches = 2;
+        spec.segment_blocks = 100;
         spec.deadline_s = 1'000'000;
         spec.price_wei = 100;
         ledger->post(spec, account(9));
@@ -128,7 +139,7 @@ private:
     }
 
     static inline int counter_ = 0;
-    std::string folder_;
+    std::string folder_, provider_folder_ = "provider";
     std::unique_ptr<wallet::MarketApi> client_;
     std::unique_ptr<wallet::MarketApi> provider_market_ = fake_market(ledger, account(7));
     std::vector<std::unique_ptr<wallet::MarketApi>> markets_;
@@ -213,14 +224,84 @@ TEST(play, a_log_that_is_damaged_or_gone_is_trained_again) {
     }
 }
 
-TEST(play, a_provider_that_cannot_log_says_where_and_why) {
+TEST(play, a_provider_that_cannot_log_says_where_and_why_and_gives_the_job_back) {
     Play play;
     std::filesystem::create_directories(play.job_file("gradients-1"));
-    play.run(30);
+    play.run(80);
     EXPECT_NE(play.told(Event::Kind::voided)
                   .find("gradients-1': Is a directory at step " + std::to_string(kSteps + 1)),
               std::string::npos)
         << play.told(Event::Kind::voided);
+    EXPECT_EQ(play.history(), "seg 0 accepted; released; ");
+    EXPECT_EQ(play.job().final_segments, 1U) << "what was right is paid";
+    EXPECT_EQ(play.job().state, JobState::open);
+    EXPECT_FALSE(play.has_job());
+    EXPECT_EQ((play.ledger->bonds[{0, account(7)}]), 0U);
+}
+
+TEST(play, what_stops_training_for_a_while_costs_nothing) {
+    Play play;
+    std::filesystem::create_directories(play.job_file("gradients-1"));
+    while (play.told(Event::Kind::note).find("trying again") == std::string::npos) play.tick();
+    std::filesystem::remove(play.job_file("gradients-1"));
+    play.run(300);
+    EXPECT_EQ(play.job().state, JobState::closed);
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+}
+
+TEST(play, segments_of_a_job_that_was_lost_are_served_and_the_bond_comes_back) {
+    for (const bool restarts : {false, true}) {
+        Play play;
+        while (play.job().tip == 0) play.tick();
+        play.ledger->jobs[0].spec.provider = account(8);
+        play.ledger->reopen(0, "late");
+        if (restarts) play.restart_provider();
+        play.run(100);
+        EXPECT_EQ(play.history(), "late; seg 0 accepted; ") << restarts;
+        EXPECT_NE(play.ledger->jobs[0].segments[0].segment.bundle_blob, Hash{}) << restarts;
+        EXPECT_EQ(play.job().final_segments, 1U) << restarts;
+        EXPECT_EQ((play.ledger->bonds[{0, account(7)}]), 0U) << restarts;
+        EXPECT_FALSE(play.has_job()) << restarts;
+        EXPECT_EQ(play.told(Event::Kind::voided).find("deadline was missed") != std::string::npos,
+                  !restarts);
+    }
+}
+
+/// Two segments are committed, one is left, and their provider is gone.
+void abandon(Play& play) {
+    play.ledger->phase_blocks = 12;
+    while (play.job().tip < 2) play.tick();
+    play.ledger->reopen(0, "late");
+}
+
+TEST(play, a_provider_that_takes_over_begins_at_the_state_of_the_one_before) {
+    Play play;
+    abandon(play);
+    play.replace_provider(8);
+    // One of its own of an attempt that came to nothing does not stand in the way.
+    std::filesystem::create_directories(play.job_file(""));
+    ASSERT_TRUE(wallet::write_file(play.job_file("state-2"), Bytes(100, 1)));
+    play.run(300);
+    EXPECT_EQ(play.job().state, JobState::closed) << play.told(Event::Kind::skipped);
+    ASSERT_EQ(play.ledger->jobs[0].segments.size(), kSegments);
+    EXPECT_EQ(play.ledger->jobs[0].segments[2].segment.provider, account(8));
+    EXPECT_EQ(play.job().final_segments, kSegments);
+}
+
+TEST(play, a_job_whose_state_is_not_to_be_had_is_not_taken) {
+    for (const bool is_other : {false, true}) {
+        Play play;
+        abandon(play);
+        auto& blob = play.ledger->jobs[0].segments[1].segment.state_blob;
+        blob = is_other ? play.ledger->jobs[0].segments[0].segment.state_blob : Hash{};
+        play.replace_provider(8);
+        play.tick();
+        EXPECT_NE(play.told(Event::Kind::skipped)
+                      .find(is_other ? "is another than it names" : "is not to be had"),
+                  std::string::npos)
+            << play.told(Event::Kind::skipped);
+        EXPECT_EQ(play.job().state, JobState::open);
+    }
 }
 
 TEST(play, a_provider_that_vanishes_after_its_commitment_is_replayed_and_accepted) {
@@ -239,6 +320,42 @@ TEST(play, says_why_a_job_is_not_taken) {
     play.tick();
     EXPECT_NE(play.told(Event::Kind::skipped).find("only 0x0808"), std::string::npos)
         << play.told(Event::Kind::skipped);
+}
+
+TEST(play, a_job_that_this_machine_cannot_train_in_time_is_not_taken) {
+    Play play;
+    play.rules.step_seconds = [](const auto&, const auto&) { return 25.5; };
+    play.restart_provider();
+    play.tick();
+    EXPECT_NE(play.told(Event::Kind::skipped)
+                  .find("a segment takes this machine some 102 s, and it allows 100 blocks, some "
+                        "100 s"),
+              std::string::npos)
+        << play.told(Event::Kind::skipped);
+    play.ledger->jobs[0].spec.segment_blocks = 103;
+    play.ledger->jobs[0].spec.deadline_s = 1300;
+    play.restart_provider();
+    play.tick();
+    EXPECT_NE(play.told(Event::Kind::skipped)
+                  .find("needs some 306 s for it, and its deadline is in 300 s"),
+              std::string::npos)
+        << play.told(Event::Kind::skipped);
+    play.ledger->jobs[0].spec.deadline_s = 1306;
+    for (int i = 0; i < 10; ++i) play.tick();
+    EXPECT_NE(play.job().state, JobState::open) << "it is looked at again";
+}
+
+TEST(play, a_job_for_which_the_disk_has_no_room_is_not_taken) {
+    Play play;
+    uint64_t free = 1 << 20;
+    play.rules.disk_bytes_free = [&] { return free; };
+    play.restart_provider();
+    play.tick();
+    EXPECT_NE(play.told(Event::Kind::skipped).find("1 MiB are free"), std::string::npos)
+        << play.told(Event::Kind::skipped);
+    free = 1 << 24;
+    for (int i = 0; i < 10; ++i) play.tick();
+    EXPECT_NE(play.job().state, JobState::open);
 }
 
 TEST(play, rejects_a_job_whose_program_is_not_what_it_names) {

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finding work: what is ours, what was ours and is not over, what is open.
+#include "node/provider/work.hpp"
+#include "node/wallet/files.hpp"
+#include "training/plan.hpp"
+
+namespace trainyard::node::provider {
+
+using wallet::JobState;
+
+namespace {
+constexpr uint64_t kPatienceBlocks = 8;  // before a job is looked at again
+}
+
+std::string ProviderWorker::folder_of(uint64_t id) const {
+    return options_.folder + "/job-" + std::to_string(id);
+}
+
+/// First what is ours already, then what is open, oldest first.
+void ProviderWorker::find_work() {
+    const auto count = market_.job_count();
+    if (!count) return;
+    for (uint64_t id = 0; id < *count && !work_; ++id)
+        if (!done_.contains(id) && !look_back(id)) return;
+    for (uint64_t id = 0; id < *count && !work_; ++id)
+        if (!done_.contains(id)) consider(id);
+}
+
+/// Goes on with a job that is ours, or was and has segments of ours under audit. False: that cannot
+/// be done yet.
+bool ProviderWorker::look_back(uint64_t id) {
+    const auto job = market_.job(id);
+    if (!job) return false;
+    const bool is_closed = job->state == JobState::closed;
+    if (is_closed) done_.insert(id);
+    if (!is_closed && job->state != JobState::open && job->provider == market_.self())
+        return resume(id, *job);
+    if (settled_.contains(id) || !wallet::file_exists(folder_of(id))) return true;
+    if (!is_closed && waits_for(id, *job)) {
+        if (head_ >= look_again_at_[id]) (void)resume(id, *job);
+        return true;
+    }
+    settle(id);
+    settled_.insert(id);
+    return true;
+}
+
+/// Whether a segment of ours is neither paid nor void.
+bool ProviderWorker::waits_for(uint64_t id, const wallet::Job& job) {
+    for (uint32_t seg = job.final_segments; seg < job.tip; ++seg) {
+        const auto segment = market_.segment(id, seg);
+        if (!segment || segment->provider == market_.self()) return true;
+    }
+    return false;
+}
+
+bool ProviderWorker::resume(uint64_t id, const wallet::Job& job) {
+    const auto spec = market_.spec(id);
+    if (!spec) return false;
+    const bool is_left = job.provider != market_.self();
+    auto material = fetch_material(market_, *spec, options_.rules);
+    std::string reason = material ? "" : material.error();
+    if (reason.empty() && !is_left) reason = have_state(id, job, material->program);
+    if (!reason.empty()) {
+        look_again_at_[id] = head_ + kPatienceBlocks;
+        skip(id, "it is ours but cannot go on yet: " + reason);
+        return false;
+    }
+    if (!is_left)
+        note("going on with job " + std::to_string(id) + " from segment " +
+             std::to_string(job.tip));
+    begin(id, job, *spec, std::move(*material));
+    work_->is_left = is_left;
+    return true;
+}
+
+/// Brings the state that the job stands at into its folder: another provider's, or one of ours that
+/// is not there any more. Empty, or why it cannot be had.
+std::string ProviderWorker::have_state(uint64_t id, const wallet::Job& job,
+                                       const training::Program& program) {
+    if (job.tip == 0) return "";
+    JobFolder folder(folder_of(id), program);
+    if (const auto own = folder.load_encoded_state(job.tip);
+        own && training::decode_state(program, *own, job.tip_root))
+        return "";
+    const auto last = market_.segment(id, job.tip - 1);
+    if (!last) return last.error().text;
+    const auto content = market_.get_blob(last->state_blob, kStateBytesMax);
+    if (!content) return "the state it stands at is not to be had: " + content.error().text;
+    if (const auto state = training::decode_state(program, *content, job.tip_root); !state)
+        return "the state it stands at is another than it names: " +
+               std::string(training::to_text(state.error()));
+    const auto kept = folder.keep_state(job.tip, *content);
+    return kept ? "" : kept.error().text;
+}
+
+void ProviderWorker::consider(uint64_t id) {
+    const auto job = market_.job(id);
+    if (!job || job->state != JobState::open) return;
+    const auto spec = market_.spec(id);
+    if (!spec) return;
+    std::string reason = why_not(*spec, options_.rules, market_.self(), options_.now_s());
+    if (reason.empty() && head_ >= look_again_at_[id]) reason = try_to_take(id, *job, *spec);
+    if (!reason.empty()) skip(id, std::move(reason));
+}
+
+/// Tells why a job is not worked on, once for each reason.
+void ProviderWorker::skip(uint64_t id, std::string reason) {
+    if (skipped_[id] == reason) return;
+    skipped_[id] = reason;
+    Event event;
+    event.kind = Event::Kind::skipped;
+    event.job = id;
+    event.text = std::move(reason);
+    emit(std::move(event));
+}
+
+/// What costs little is asked first. Empty if the job is ours now; a job that is not is looked at
+/// again some blocks later.
+std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
+                                        const wallet::JobSpec& spec) {
+    look_again_at_[id] = head_ + kPatienceBlocks;
+    if (auto reason = why_unfit(id, spec); !reason.empty()) return reason;
+    const auto bond = market_.bond(id);
+    if (!bond) return bond.error().text;
+    const auto missing = missing_stake(*bond);
+    if (!missing) return missing.error();
+    auto material = fetch_material(market_, spec, options_.rules);
+    if (!material) return material.error();
+    if (auto reason = have_state(id, job, material->program); !reason.empty()) return reason;
+    if (auto reason = take(id, spec, *bond, *missing); !reason.empty()) return reason;
+    const auto taken = market_.job(id);
+    if (taken) begin(id, *taken, spec, std::move(*material));
+    return "";
+}
+
+/// What the program asks of this machine: found once for a job, compared with the room and the time
+/// that there are now.
+std::string ProviderWorker::why_unfit(uint64_t id, const wallet::JobSpec& spec) {
+    auto known = demands_.find(id);
+    if (known == demands_.end()) {
+        const auto program = fetch_program(market_, spec, options_.rules);
+        if (!program) return program.error();
+        known = demands_.emplace(id, demand_of(*program, options_.rules)).first;
+    }
+    const auto block_s = market_.block_seconds();
+    if (!block_s) return block_s.error().text;
+    if (auto reason = why_too_slow(spec, known->second, {*block_s, options_.now_s()});
+        !reason.empty())
+        return reason;
+    return why_no_room(known->second, options_.rules);
+}
+
+/// Wei to stake before a job with this bond can be taken. The error is the reason for people.
+Result<Uint256, std::string> ProviderWorker::missing_stake(const Uint256& bond_wei) {
+    const auto record = market_.provider(market_.self());
+    if (!record) return unexpected(record.error().text);
+    Uint256 missing = checked_sub(bond_wei, record->free_wei).value_or(Uint256{});
+    if (!record->registered) {
+        const auto least = market_.stake_minimum();
+        if (!least) return unexpected(least.error().text);
+        missing = std::max(missing, *least);
+    }
+    if (!missing.is_zero() && record->stake_wei + missing > options_.stake_wei_max)
+        return unexpected("its bond of " + to_decimal(bond_wei) +
+                          " wei needs more stake than --stake allows");
+    return missing;
+}
+
+std::string ProviderWorker::add_stake(const Uint256& amount_wei) {
+    const auto record = market_.provider(market_.self());
+    if (!record) return record.error().text;
+    if (record->registered && amount_wei.is_zero()) return "";
+    const auto sent = record->registered ? market_.add_stake(amount_wei)
+                                         : market_.register_provider(options_.name, "", amount_wei);
+    if (!sent) return "cannot stake: " + sent.error().text;
+    note("staked " + to_decimal(amount_wei) + " wei as a provider");
+    return "";
+}
+
+std::string ProviderWorker::take(uint64_t id, const wallet::JobSpec& spec, const Uint256& bond_wei,
+                                 const Uint256& missing_wei) {
+    if (auto reason = add_stake(missing_wei); !reason.empty()) return reason;
+    const auto taken = market_.take(id);
+    if (!taken) return "it cannot be taken: " + taken.error().text;
+    Event event;
+    event.kind = Event::Kind::taken;
+    event.job = id;
+    event.segments = spec.segments;
+    event.block = taken->block;
+    event.tx = taken->tx;
+    event.text = "bond " + to_decimal(bond_wei) + " wei";
+    emit(std::move(event));
+    return "";
+}
+
+}  // namespace trainyard::node::provider
