@@ -60,7 +60,8 @@ bool ProviderWorker::resume(uint64_t id, const wallet::Job& job) {
     const bool is_left = job.provider != market_.self();
     auto material = fetch_material(market_, *spec, options_.rules);
     std::string reason = material ? "" : material.error();
-    if (reason.empty() && !is_left) reason = have_state(id, job, material->program);
+    if (reason.empty() && !is_left && job.state == JobState::active)
+        reason = have_state(id, job, material->program);
     if (!reason.empty()) {
         look_again_at_[id] = head_ + kPatienceBlocks;
         skip(id, "it is ours but cannot go on yet: " + reason);

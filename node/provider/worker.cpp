@@ -108,6 +108,7 @@ void ProviderWorker::go_on() {
 }
 
 void ProviderWorker::train_and_commit(const wallet::Job& job) {
+    if (options_.now_s() > work_->spec.deadline_s) return nudge(Nudge::expire, 0);
     if (const auto failure = work_->trainer->failure(); !failure.empty()) return try_again(failure);
     work_->trainer->go_on(work_->next_segment(job.tip));
     if (auto record = work_->trainer->take(job.tip)) work_->waiting[job.tip] = std::move(*record);
