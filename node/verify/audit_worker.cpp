@@ -18,8 +18,9 @@ using wallet::SegmentState;
 using Nudge = wallet::MarketApi::Nudge;
 
 constexpr uint64_t kTurnBlocks = 4;  ///< for so many blocks one rank has the right to nudge
-constexpr uint64_t kGiveUpBlocks =
-    24;  ///< so close to a deadline an absent blob counts as not served
+/// So close to a deadline an absent blob counts as not served. Looking for one takes 20 s, 80
+/// blocks of the fastest chains, so that one more look would come too late.
+constexpr uint64_t kGiveUpBlocks = 96;
 
 }  // namespace
 
@@ -155,7 +156,7 @@ void AuditWorker::start_judging(const View& view, const Seat& seat,
     CaseRequest request{view.facts->spec, view.facts->run_seed, seat, segment, market_.self()};
     request.tiles = options_.tiles;
     request.blob_bytes_max = options_.blob_bytes_max;
-    request.is_last_chance = head_ + kGiveUpBlocks > segment.phase_deadline;
+    request.give_up_at = segment.phase_deadline - std::min(kGiveUpBlocks, segment.phase_deadline);
     waiting_.push_back(std::move(request));
 }
 

@@ -12,9 +12,11 @@ namespace {
 
 using wallet::Verdict;
 
-/// Why a case cannot be built: for now, or because the provider did not serve what it must.
+/// When an auditor answers that a case cannot be judged, instead of trying again.
+enum class Speak { never, at_last_chance, at_once };
+
 struct Gap {
-    bool is_providers_fault = false;
+    Speak speak = Speak::never;
     std::string text;
 };
 
@@ -25,9 +27,9 @@ public:
 
     Result<JobCase, Gap> job_case() {
         const auto& spec = request_.spec;
-        auto program = clients_blob(spec.program, "program");
+        auto program = blob(spec.program, "program");
         if (!program) return unexpected(program.error());
-        auto data = clients_blob(spec.data, "data set");
+        auto data = blob(spec.data, "data set");
         if (!data) return unexpected(data.error());
         return JobCase{std::move(*program), spec.program_id, std::move(*data), request_.run_seed};
     }
@@ -35,7 +37,7 @@ public:
     Result<SegmentCase, Gap> segment_case() {
         const auto& spec = request_.spec;
         const auto& segment = request_.segment;
-        auto state = providers_blob(segment.state_blob, "state of the segment's end");
+        auto state = blob(segment.state_blob, "state of the segment's end");
         if (!state) return unexpected(state.error());
         SegmentCase out;
         out.last_state = std::move(*state);
@@ -45,41 +47,46 @@ public:
     }
 
     Result<Bytes, Gap> bundle() {
-        auto index = providers_blob(request_.segment.bundle_blob, "bundle index");
+        auto index = blob(request_.segment.bundle_blob, "bundle index");
         if (!index) return index;
         const auto entries = wallet::decode_bundle_index(*index);
-        if (!entries) return unexpected(Gap{true, "the bundle index is malformed"});
+        if (!entries) return unexpected(Gap{Speak::at_once, "the bundle index is malformed"});
         for (const auto& entry : *entries)
-            if (entry.auditor == request_.auditor) return providers_blob(entry.blob, "bundle");
-        return unexpected(Gap{true, "the bundle index has nothing for this auditor"});
+            if (entry.auditor == request_.auditor) return blob(entry.blob, "bundle");
+        return unexpected(Gap{Speak::at_once, "the bundle index has nothing for this auditor"});
     }
 
-    Result<Bytes, Gap> providers_blob(const Hash& id, const std::string& what) {
+    Result<Bytes, Gap> blob(const Hash& id, const std::string& what) {
         auto content = market_.get_blob(id, request_.blob_bytes_max);
         if (content) return std::move(*content);
         const bool absent = content.error().code == wallet::WalletErrorCode::not_found ||
                             content.error().code == wallet::WalletErrorCode::too_large;
-        return unexpected(Gap{absent && request_.is_last_chance,
+        return unexpected(Gap{absent ? Speak::at_last_chance : Speak::never,
                               "the " + what + " is not to be had: " + content.error().text});
     }
 
 private:
-    Result<Bytes, Gap> clients_blob(const Hash& id, const std::string& what) {
-        auto content = market_.get_blob(id, request_.blob_bytes_max);
-        if (content) return std::move(*content);
-        return unexpected(Gap{false, "the " + what + " is not to be had: " + content.error().text});
-    }
-
     wallet::MarketApi& market_;
     const CaseRequest& request_;
 };
 
-/// A claim of fraud without answers: nothing, or nothing readable, was served.
-CaseResult without_answers(const Gap& gap, bool is_l1) {
-    if (!gap.is_providers_fault) return unexpected(gap.text);
+/// A mismatch without answers: what the audit needs cannot be had, or is not what the job names.
+CaseResult without_answers(wallet::MarketApi& market, const Gap& gap, const CaseRequest& request) {
+    if (gap.speak == Speak::never) return unexpected(gap.text);
+    if (gap.speak == Speak::at_last_chance) {
+        const auto head = market.block_number();  // looking for a blob may have taken long
+        if (!head || *head < request.give_up_at) return unexpected(gap.text);
+    }
     std::vector<Hash> answers;
-    if (is_l1) answers.emplace_back();
+    if (request.seat.level == wallet::SegmentState::l1) answers.emplace_back();
     return Judgement{{Verdict::mismatch, std::move(answers), {}}, gap.text};
+}
+
+/// A job that is not sound is so for everyone, and who keeps silent is fined; what fails on this
+/// machine alone says nothing about the job.
+Gap gap_of(const VerifyError& error) {
+    const bool is_unsound = error.code == VerifyErrorCode::bad_request;
+    return {is_unsound ? Speak::at_last_chance : Speak::never, error.text};
 }
 
 Judgement to_judgement(VerifyAnswer answer, size_t answers_due) {
@@ -100,9 +107,9 @@ Result<Audit, Gap> gather_audit(wallet::MarketApi& market, const CaseRequest& re
     auto bundle = gather.bundle();
     if (!bundle) return unexpected(bundle.error());
     const auto units = market.units_of(request.seat.job, request.seat.seg, request.auditor);
-    if (!units) return unexpected(Gap{false, units.error().text});
+    if (!units) return unexpected(Gap{Speak::never, units.error().text});
     const auto seed = market.tile_seed(request.seat.job, request.seat.seg, request.auditor);
-    if (!seed) return unexpected(Gap{false, seed.error().text});
+    if (!seed) return unexpected(Gap{Speak::never, seed.error().text});
     Audit audit{std::move(*segment), {}, std::move(*bundle)};
     for (const auto& unit : *units) audit.draws.units.push_back({unit.t, unit.j});
     audit.draws.tiles = training::tile_draws(program, *seed, request.tiles);
@@ -112,19 +119,19 @@ Result<Audit, Gap> gather_audit(wallet::MarketApi& market, const CaseRequest& re
 CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const CaseRequest& request) {
     Gathering gather(market, request);
     auto job = gather.job_case();
-    if (!job) return without_answers(job.error(), true);
+    if (!job) return without_answers(market, job.error(), request);
     auto segment = gather.segment_case();
-    if (!segment) return without_answers(segment.error(), true);
+    if (!segment) return without_answers(market, segment.error(), request);
     ReplayRequest replay{std::move(*job), std::move(*segment), {}};
     if (request.seat.seg > 0) {
         const auto before = market.segment(request.seat.job, request.seat.seg - 1);
         if (!before) return unexpected(before.error().text);
-        auto state = gather.providers_blob(before->state_blob, "state before the segment");
-        if (!state) return without_answers(state.error(), true);
+        auto state = gather.blob(before->state_blob, "state before the segment");
+        if (!state) return without_answers(market, state.error(), request);
         replay.first_state = std::move(*state);
     }
     auto answer = verifier.replay(replay);
-    if (!answer) return unexpected(answer.error().text);
+    if (!answer) return without_answers(market, gap_of(answer.error()), request);
     return to_judgement(std::move(*answer), 1);
 }
 
@@ -134,11 +141,12 @@ constexpr size_t kBatchBytesMax = size_t{1} << 30;
 /// The audits of one job on their way to the verifier.
 class AuditBatch {
 public:
-    AuditBatch(Verifier& verifier, JobCase job, const OnJudged& on_judged)
-        : verifier_(verifier), on_judged_(on_judged) {
+    AuditBatch(wallet::MarketApi& market, Verifier& verifier, JobCase job,
+               const std::vector<CaseRequest>& requests, const OnJudged& on_judged)
+        : market_(market), verifier_(verifier), requests_(requests), on_judged_(on_judged) {
         request_.job = std::move(job);
     }
-    /// `at`: where its judgement goes.
+    /// `at`: which of the requests it answers.
     void add(size_t at, Audit audit) {
         bytes_ += audit.segment.last_state.size() + audit.bundle.size();
         places_.push_back(at);
@@ -176,10 +184,12 @@ private:
         if (result)
             on_judged_(at, to_judgement(std::move(*result), due));
         else
-            on_judged_(at, unexpected(result.error().text));
+            on_judged_(at, without_answers(market_, gap_of(result.error()), requests_[at]));
     }
 
+    wallet::MarketApi& market_;
     Verifier& verifier_;
+    const std::vector<CaseRequest>& requests_;
     const OnJudged& on_judged_;
     AuditRequest request_;
     std::vector<size_t> places_;
@@ -191,19 +201,20 @@ void judge_audits(wallet::MarketApi& market, Verifier& verifier,
                   const std::vector<CaseRequest>& requests, const std::vector<size_t>& which,
                   const OnJudged& on_judged) {
     auto job = Gathering(market, requests[which.front()]).job_case();
-    const auto fail_all = [&](const std::string& text) {
-        for (const size_t i : which) on_judged(i, unexpected(text));
+    const auto fail_all = [&](const Gap& gap) {
+        for (const size_t i : which) on_judged(i, without_answers(market, gap, requests[i]));
     };
-    if (!job) return fail_all(job.error().text);
+    if (!job) return fail_all(job.error());
     const auto program = training::decode_program(job->program);
-    if (!program) return fail_all("program: " + training::to_text(program.error()));
-    AuditBatch batch(verifier, std::move(*job), on_judged);
+    if (!program)
+        return fail_all({Speak::at_last_chance, "program: " + training::to_text(program.error())});
+    AuditBatch batch(market, verifier, std::move(*job), requests, on_judged);
     for (const size_t i : which) {
         auto audit = gather_audit(market, requests[i], *program);
         if (audit)
             batch.add(i, std::move(*audit));
         else
-            on_judged(i, without_answers(audit.error(), false));
+            on_judged(i, without_answers(market, audit.error(), requests[i]));
     }
     batch.send();
 }

@@ -20,7 +20,7 @@ struct CaseRequest {
     Address auditor;
     uint32_t tiles = 4;
     uint64_t blob_bytes_max = 4ull << 30;
-    bool is_last_chance = false;  ///< an absent blob now means "not served"
+    uint64_t give_up_at = UINT64_MAX;  ///< block; from it on "not to be had" is the answer
 };
 
 struct Judgement {

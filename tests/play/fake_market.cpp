@@ -155,6 +155,7 @@ public:
             auto& j = l_->jobs[id];
             if (j.job.provider != self_ || c.seg != j.job.tip) return void(why = "commit");
             if (c.seg > 0 && c.first != j.job.tip_root) return void(why = "first");
+            if (l_->now_s > j.spec.deadline_s) return void(why = "TooLate");
             j.segments.resize(c.seg);
             FakeLedger::SegmentBook b;
             b.segment.state = SegmentState::committed;
@@ -377,6 +378,11 @@ private:
                 return "NotYet";
             if (apply) j.segments[seg].segment.state = SegmentState::final_;
             if (apply) ++j.job.final_segments;
+            return "";
+        }
+        if (what == Nudge::expire) {
+            if (j.job.state != JobState::active || l_->now_s <= j.spec.deadline_s) return "NotYet";
+            if (apply) j.job.state = JobState::draining;
             return "";
         }
         if (what == Nudge::close) {

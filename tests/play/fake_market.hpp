@@ -48,7 +48,7 @@ public:
     std::map<Hash, Bytes> blobs;
     std::map<Address, wallet::ProviderRecord> providers;
     std::map<std::pair<uint64_t, Address>, uint64_t> bonds;  ///< job and provider -> wei
-    uint64_t block = 1;
+    uint64_t block = 1, now_s = 1000;
     uint64_t seed = 1;  ///< of the draws
     uint32_t auditors = 2, units = 4;
     uint64_t phase_blocks = 1'000'000;  ///< deadline of every phase

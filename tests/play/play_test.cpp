@@ -53,7 +53,7 @@ public:
         options.fault = fault;
         options.make_backend = [] { return training::make_cpu_backend({}); };
         options.background = [](const std::function<void()>& task) { task(); };
-        options.now_s = [] { return uint64_t{1000}; };
+        options.now_s = [this] { return ledger->now_s; };
         options.on_event = [this](const Event& e) { events.push_back(e); };
         provider_ = std::make_unique<ProviderWorker>(*provider_market_, options);
     }
@@ -67,9 +67,10 @@ public:
     [[nodiscard]] bool has_job() const { return provider_->has_job(); }
 
     void tick() {
-        provider_->tick();
+        tick_provider();
         tick_validators();
     }
+    void tick_provider() { provider_->tick(); }
     void tick_validators() {
         for (auto& worker : workers_) worker->tick();
         ledger->pass(1);
@@ -312,6 +313,37 @@ TEST(play, a_provider_that_vanishes_after_its_commitment_is_replayed_and_accepte
     // Nothing was served, so the second committee replayed it; the work was honest.
     EXPECT_EQ(play.history(), "seg 0 accepted; ");
     EXPECT_EQ(play.ledger->jobs[0].segments[0].segment.bundle_blob, Hash{});
+}
+
+TEST(play, a_job_whose_program_or_data_is_withheld_from_auditors_is_void_and_not_passed_over) {
+    for (const bool is_program : {false, true}) {
+        Play play;
+        play.ledger->phase_blocks = 120;
+        while (play.job().tip == 0) play.tick();
+        const auto& spec = play.ledger->jobs[0].spec;
+        play.ledger->blobs.erase(is_program ? spec.program : spec.data);
+        for (int i = 0; i < 400 && play.history().empty(); ++i) play.tick();
+        EXPECT_EQ(play.history(), "seg 0 void; ") << last_lines(play.said);
+    }
+}
+
+TEST(play, a_job_whose_program_is_another_than_it_names_is_void_and_not_passed_over) {
+    Play play;
+    play.ledger->phase_blocks = 120;
+    while (play.job().tip == 0) play.tick_provider();
+    play.ledger->jobs[0].spec.program_id = Hash{};
+    for (int i = 0; i < 400 && play.history().empty(); ++i) play.tick();
+    EXPECT_EQ(play.history(), "seg 0 void; ") << last_lines(play.said);
+}
+
+TEST(play, a_provider_ends_a_job_whose_deadline_has_passed_before_it_is_late) {
+    Play play;
+    play.tick();
+    ASSERT_EQ(play.job().state, JobState::active);
+    play.ledger->now_s = play.ledger->jobs[0].spec.deadline_s + 1;
+    for (int i = 0; i < 20 && play.job().state == JobState::active; ++i) play.tick();
+    EXPECT_NE(play.job().state, JobState::active);
+    EXPECT_EQ(play.told(Event::Kind::voided), "");
 }
 
 TEST(play, says_why_a_job_is_not_taken) {
