@@ -147,7 +147,8 @@ public:
             auto& j = l_->jobs[id];
             if (j.job.state != JobState::active || j.job.provider != self_)
                 return void(why = "release");
-            l_->reopen(id, "released");
+            j.history.push_back("released");
+            l_->reopen(id);
         });
     }
     Answer<TxReceipt> commit(uint64_t id, const wallet::Commitment& c) override {
@@ -306,7 +307,7 @@ private:
         j.job.tip = seg;
         j.job.attempt++;
         j.job.tip_root = seg == 0 ? Hash{} : j.segments[seg].segment.first;
-        l_->reopen(id, "void");
+        l_->reopen(id);
     }
 
     void reveal(uint64_t id, uint32_t seg, const wallet::RevealedAnswer& a, std::string& why) {
@@ -414,11 +415,9 @@ Hash FakeLedger::random(std::string_view purpose, uint64_t a, uint64_t b) const 
     return keccak256(data);
 }
 
-void FakeLedger::reopen(uint64_t id, const std::string& why) {
-    auto& j = jobs[id];
-    j.job.state = JobState::open;
-    j.job.provider = Address{};
-    j.history.push_back(why);
+void FakeLedger::reopen(uint64_t id) {
+    jobs[id].job.state = JobState::open;
+    jobs[id].job.provider = Address{};
 }
 
 uint64_t FakeLedger::post(const wallet::JobSpec& spec, const Address& client) {

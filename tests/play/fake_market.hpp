@@ -57,7 +57,7 @@ public:
     uint64_t post(const wallet::JobSpec& spec, const Address& client);
     void pass(uint64_t blocks) { block += blocks; }
     /// As the contract does when a provider is late, gives back or is caught.
-    void reopen(uint64_t id, const std::string& why);
+    void reopen(uint64_t id);
     [[nodiscard]] Hash random(std::string_view purpose, uint64_t a, uint64_t b) const;
 };
 

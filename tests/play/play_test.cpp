@@ -255,10 +255,10 @@ TEST(play, segments_of_a_job_that_was_lost_are_served_and_the_bond_comes_back) {
         Play play;
         while (play.job().tip == 0) play.tick();
         play.ledger->jobs[0].spec.provider = account(8);
-        play.ledger->reopen(0, "late");
+        play.ledger->reopen(0);
         if (restarts) play.restart_provider();
         play.run(100);
-        EXPECT_EQ(play.history(), "late; seg 0 accepted; ") << restarts;
+        EXPECT_EQ(play.history(), "seg 0 accepted; ") << restarts;
         EXPECT_NE(play.ledger->jobs[0].segments[0].segment.bundle_blob, Hash{}) << restarts;
         EXPECT_EQ(play.job().final_segments, 1U) << restarts;
         EXPECT_EQ((play.ledger->bonds[{0, account(7)}]), 0U) << restarts;
@@ -272,7 +272,7 @@ TEST(play, segments_of_a_job_that_was_lost_are_served_and_the_bond_comes_back) {
 void abandon(Play& play) {
     play.ledger->phase_blocks = 12;
     while (play.job().tip < 2) play.tick();
-    play.ledger->reopen(0, "late");
+    play.ledger->reopen(0);
 }
 
 TEST(play, a_provider_that_takes_over_begins_at_the_state_of_the_one_before) {
