@@ -5,6 +5,7 @@
 #include <map>
 #include <thread>
 
+#include "consensus/rules/work.hpp"
 #include "consensus/transition/block.hpp"
 #include "core/hash.hpp"
 #include "core/rlp.hpp"
@@ -19,6 +20,7 @@ using consensus::ChainConfig;
 /// A block with the world after it.
 struct Tip {
     Header header;
+    std::vector<Header> ommers;
     MemoryWorld world;
 };
 
@@ -50,6 +52,14 @@ struct Chain {
         }
         return {};
     }
+    /// Parent first, without their transactions.
+    [[nodiscard]] std::vector<Block> ancestors_on_branch(Hash at) const {
+        std::vector<Block> blocks;
+        for (auto it = tips.find(at); it != tips.end() && blocks.size() < consensus::kOmmerDepthMax;
+             it = tips.find(it->second.header.parent_hash))
+            blocks.push_back({it->second.header, {}, it->second.ommers, {}});
+        return blocks;
+    }
 };
 
 std::optional<Refusal> refuse(consensus::BlockFault fault) {
@@ -61,15 +71,15 @@ std::optional<Refusal> add_block(Chain& chain, const Block& block) {
     const auto parent = chain.tips.find(block.header.parent_hash);
     if (parent == chain.tips.end()) return refuse(consensus::BlockFault::wrong_parent);
     const auto& [parent_hash, tip] = *parent;
-    const auto outcome = consensus::apply_block(
-        tip.world, tip.header, block,
-        {[&, at = parent_hash](uint64_t number) { return chain.hash_on_branch(at, number); },
-         {},
-         {},
-         chain.executor},
-        chain.config);
+    const consensus::Lineage lineage{
+        [&, at = parent_hash](uint64_t number) { return chain.hash_on_branch(at, number); },
+        [&, at = parent_hash] { return chain.ancestors_on_branch(at); },
+        [&world = tip.world](const state::StateDiff& diff) { return world.root_after(diff); },
+        chain.executor};
+    const auto outcome =
+        consensus::apply_block(tip.world, tip.header, block, lineage, chain.config);
     if (!outcome) return refusal_of(outcome.error());
-    Tip next{block.header, tip.world};
+    Tip next{block.header, block.ommers, tip.world};
     next.world.apply(outcome->diff);
     if (next.world.root() != block.header.state_root)
         return refuse(consensus::BlockFault::bad_state_root);
@@ -124,7 +134,7 @@ std::string run_test(const json::object& test, unsigned parallel) {
     const auto config =
         config_named(test.at("network").as_string(), own == nullptr ? nullptr : &own->as_object());
     if (!config) return "unknown network " + std::string(test.at("network").as_string());
-    Tip genesis{genesis_header(test), {}};
+    Tip genesis{genesis_header(test), {}, {}};
     genesis.world.apply(accounts_of(object_at(test, "pre")));
     if (genesis.world.root() != genesis.header.state_root) return "another genesis state root";
     const Hash genesis_hash = hash_header(genesis.header);
@@ -160,6 +170,8 @@ Tally run_block_file(const json::value& file, const std::string& path, const Opt
             difference = run_test(o, options.parallel);
         } catch (const BadVector& bad) {
             difference = "bad vector: " + bad.what;
+        } catch (const std::exception& e) {  // a key is missing or of another kind
+            difference = std::string("bad vector: ") + e.what();
         }
         tally.expect(difference.empty(), path + " " + std::string(name) + ": " + difference);
     }

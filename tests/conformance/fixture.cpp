@@ -2,7 +2,7 @@
 // Fork names, accounts and the world of the vectors.
 #include "tests/conformance/fixture.hpp"
 
-#include <array>
+#include <algorithm>
 #include <utility>
 
 namespace trainyard::conformance {
@@ -13,17 +13,29 @@ using consensus::ChainConfig;
 using consensus::ForkAt;
 using vm::Revision;
 
+/// Where the second fork of "…To…" begins.
+struct Switch {
+    std::string_view suffix;
+    uint64_t number, timestamp;
+};
+constexpr Switch kSwitches[] = {{"AtTime15k", 0, 15000}, {"At5", 5, 0}};
+
 constexpr std::pair<std::string_view, Revision> kForks[] = {
     {"Frontier", Revision::frontier},
     {"Homestead", Revision::homestead},
     {"EIP150", Revision::tangerine_whistle},
+    {"TangerineWhistle", Revision::tangerine_whistle},
     {"EIP158", Revision::spurious_dragon},
+    {"SpuriousDragon", Revision::spurious_dragon},
     {"Byzantium", Revision::byzantium},
     {"Constantinople", Revision::constantinople},
     {"ConstantinopleFix", Revision::petersburg},
     {"Istanbul", Revision::istanbul},
+    {"MuirGlacier", Revision::istanbul},
     {"Berlin", Revision::berlin},
     {"London", Revision::london},
+    {"ArrowGlacier", Revision::london},
+    {"GrayGlacier", Revision::london},
     {"Paris", Revision::paris},
     {"Merge", Revision::paris},
     {"Shanghai", Revision::shanghai},
@@ -55,21 +67,25 @@ std::optional<Revision> revision_named(std::string_view name) {
 }
 
 std::optional<ChainConfig> config_named(std::string_view network, const json::object* config) {
-    constexpr std::string_view kTo = "To", kAt = "AtTime15k";
+    constexpr std::string_view kTo = "To";
     const uint64_t chain_id = config == nullptr ? 1 : small_number_at(*config, "chainid", 1);
     std::vector<ForkAt> forks;
-    const auto add = [&](std::string_view name, uint64_t time) {
+    const auto add = [&](std::string_view name, uint64_t number, uint64_t time) {
         const auto revision = revision_named(name);
-        if (revision) forks.push_back({*revision, 0, time, blobs_named(name, *revision, config)});
-        return revision.has_value();
+        if (!revision) return false;
+        forks.push_back({*revision, number, time, blobs_named(name, *revision, config)});
+        return true;
     };
-    if (network.ends_with(kAt)) {
-        const auto names = network.substr(0, network.size() - kAt.size());
+    const auto* const at =
+        std::find_if(std::begin(kSwitches), std::end(kSwitches),
+                     [&](const Switch& s) { return network.ends_with(s.suffix); });
+    if (at != std::end(kSwitches)) {
+        const auto names = network.substr(0, network.size() - at->suffix.size());
         const auto middle = names.find(kTo);
-        if (middle == std::string_view::npos || !add(names.substr(0, middle), 0) ||
-            !add(names.substr(middle + kTo.size()), 15000))
+        if (middle == std::string_view::npos || !add(names.substr(0, middle), 0, 0) ||
+            !add(names.substr(middle + kTo.size()), at->number, at->timestamp))
             return std::nullopt;
-    } else if (!add(network, 0)) {
+    } else if (!add(network, 0, 0)) {
         return std::nullopt;
     }
     return consensus::ethereum_config(chain_id, std::move(forks));
