@@ -9,6 +9,11 @@ namespace trainyard::consensus {
 namespace {
 
 constexpr size_t kDelegationSize = 23;  // ef 01 00 | address (EIP-7702)
+constexpr Address kRipemd160 = [] {
+    Address a;
+    a.bytes[19] = 3;
+    return a;
+}();
 
 const std::shared_ptr<const vm::Code>& no_code() {
     static const auto kNone = std::make_shared<const vm::Code>(BytesView());
@@ -186,6 +191,12 @@ void World::set_transient(const Address& address, const Uint256& slot, const Uin
 }
 
 void World::roll_back(const Snapshot& to) {
+    // Yellow Paper, appendix K.1: in block 2675119 the empty account of RIPEMD-160 vanished
+    // although all calls that touched it failed. From the Merge on no account is empty (EIP-7523).
+    AccountEntry* stays_touched = nullptr;
+    if (rules_.empty_accounts_vanish && !rules_.prev_randao)
+        if (const auto found = index_.find(kRipemd160); found && (*found)->touched_in == tx_)
+            stays_touched = *found;
     while (journal_.size() > to.changes) {
         const Change& change = journal_.back();
         switch (change.kind) {
@@ -206,6 +217,7 @@ void World::roll_back(const Snapshot& to) {
         journal_.pop_back();
     }
     logs_.resize(to.logs);
+    if (stays_touched != nullptr) touch(*stays_touched);
 }
 
 void World::erase(AccountEntry& a) {

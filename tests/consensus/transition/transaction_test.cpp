@@ -52,6 +52,33 @@ TEST(transaction, failure_takes_all_gas) {
     EXPECT_EQ(apply(world, TestWorld::make_tx(1, address_number(1)), 1).gas_used, 100'000u);
 }
 
+TEST(transaction, an_empty_ripemd160_vanishes_though_its_calls_failed) {  // Yellow Paper, K.1
+    TestWorld world;
+    world.config.forks = {{vm::Revision::spurious_dragon, 0, 0, {}}};
+    Address sha256_address, ripemd160_address;
+    sha256_address[19] = 2;
+    ripemd160_address[19] = 3;
+    state::StateDiff empty;
+    empty.accounts[sha256_address].emplace();
+    empty.accounts[ripemd160_address].emplace();
+    world.apply(empty);
+    world.deploy(address_number(1),
+                 "600060006000600060006002"
+                 "6000f1"  // calls each without gas
+                 "600060006000600060006003"
+                 "6000f1"
+                 "fe");
+    Tx tx;
+    tx.max_fee_per_gas = tx.max_priority_fee_per_gas = kGwei;
+    tx.gas_limit = 100'000;
+    tx.to = address_number(1);
+    const auto out = apply(world, tx, 1);
+    EXPECT_FALSE(out.receipt.success);
+    ASSERT_TRUE(out.diff.accounts.contains(ripemd160_address));
+    EXPECT_FALSE(out.diff.accounts.at(ripemd160_address));
+    EXPECT_FALSE(out.diff.accounts.contains(sha256_address));
+}
+
 TEST(transaction, clearing_a_slot_refunds_at_most_a_fifth) {  // EIP-3529
     TestWorld world;
     world.deploy(address_number(1), "5f5f5500");  // slot 0 := 0
