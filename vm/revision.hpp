@@ -61,7 +61,6 @@ struct Rules {
     bool fee_market;                ///< EIP-1559
     bool small_refunds;             ///< EIP-3529: at most a fifth; none for SELFDESTRUCT
     bool code_must_not_start_ef;    ///< EIP-3541
-    bool sender_has_no_code;        ///< EIP-3607
     bool prev_randao;               ///< EIP-4399
     bool warm_coinbase;             ///< EIP-3651
     bool init_code_is_metered;      ///< EIP-3860
@@ -123,7 +122,6 @@ constexpr Rules make_rules(Revision r) {
         .fee_market = london,
         .small_refunds = london,
         .code_must_not_start_ef = london,
-        .sender_has_no_code = london,
         .prev_randao = paris,
         .warm_coinbase = shanghai,
         .init_code_is_metered = shanghai,

@@ -158,14 +158,11 @@ Result<Done, TxInvalid> check_tx_fees(const Tx& tx, const vm::Rules& rules, cons
     return Done{};
 }
 
-Result<Done, TxInvalid> check_tx_sender(const Tx& tx, const vm::Rules& rules,
-                                        const SenderState& sender) {
+Result<Done, TxInvalid> check_tx_sender(const Tx& tx, const SenderState& sender) {
     if (tx.nonce < sender.nonce) return unexpected(TxInvalid::nonce_too_low);
     if (tx.nonce > sender.nonce) return unexpected(TxInvalid::nonce_too_high);
     if (tx.nonce == std::numeric_limits<uint64_t>::max()) return unexpected(TxInvalid::nonce_max);
-    // The rule is applied to all forks of the vectors from London on, where clients adopted it.
-    if (rules.sender_has_no_code && sender.has_code)
-        return unexpected(TxInvalid::sender_is_contract);
+    if (sender.has_code) return unexpected(TxInvalid::sender_is_contract);
     const auto cost = max_cost_wei(tx);
     if (!cost || sender.balance < *cost) return unexpected(TxInvalid::insufficient_funds);
     return Done{};

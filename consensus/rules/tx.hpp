@@ -73,9 +73,8 @@ struct IntrinsicGas {
 [[nodiscard]] Result<Done, TxInvalid> check_tx_fees(const Tx& tx, const vm::Rules& rules,
                                                     const FeeEnv& fees);
 
-/// Nonce, code and funds of the sender.
-[[nodiscard]] Result<Done, TxInvalid> check_tx_sender(const Tx& tx, const vm::Rules& rules,
-                                                      const SenderState& sender);
+/// Nonce, code and funds of the sender; EIP-3607 holds at every fork.
+[[nodiscard]] Result<Done, TxInvalid> check_tx_sender(const Tx& tx, const SenderState& sender);
 
 /// The most the sender can lose: gas, blobs and value; nullopt if it does not fit 256 bits.
 [[nodiscard]] std::optional<Uint256> max_cost_wei(const Tx& tx);

@@ -138,7 +138,7 @@ Result<Done, TxInvalid> check_transaction(World& world, const ExecutionContext& 
     const FeeEnv fees{context.env.base_fee, context.env.blob_base_fee};
     if (auto ok = check_tx_fees(tx, context.rules(), fees); !ok) return ok;
     if (auto ok = check_tx_gas(tx, context.rules()); !ok) return ok;
-    return check_tx_sender(tx, context.rules(), sender_state(world, sender));
+    return check_tx_sender(tx, sender_state(world, sender));
 }
 
 TxOutcome run_transaction(Evm& evm, const Tx& tx, const Address& sender) {

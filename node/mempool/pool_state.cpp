@@ -97,7 +97,7 @@ PoolState::Check PoolState::check(const Tx& tx, const SenderState& state) const 
         return refuse(TxInvalid::nonce_too_high, numbers);
     auto when_due = state;
     when_due.nonce = tx.nonce;
-    if (const auto done = consensus::check_tx_sender(tx, rules, when_due); !done) {
+    if (const auto done = consensus::check_tx_sender(tx, when_due); !done) {
         if (done.error() != TxInvalid::insufficient_funds) return refuse(done.error());
         const auto cost = consensus::max_cost_wei(tx);
         return refuse(done.error(), "balance " + to_decimal(state.balance) + ", tx cost " +

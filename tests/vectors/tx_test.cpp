@@ -30,7 +30,7 @@ std::optional<Address> sender_of_valid(const Tx& tx, vm::Revision revision) {
     if (!sender || !consensus::check_tx_shape(tx, fork, config)) return std::nullopt;
     const auto gas = consensus::check_tx_gas(tx, rules);
     if (!gas && gas.error() != consensus::TxInvalid::gas_above_block_limit) return std::nullopt;
-    const auto sent = consensus::check_tx_sender(tx, rules, {tx.nonce, Uint256::max(), false});
+    const auto sent = consensus::check_tx_sender(tx, {tx.nonce, Uint256::max(), false});
     if (!sent && sent.error() != consensus::TxInvalid::insufficient_funds) return std::nullopt;
     if (!checked_mul(tx.max_fee_per_gas, tx.gas_limit)) return std::nullopt;
     return *sender;

@@ -134,7 +134,7 @@ TEST(tx_rules, rejects_a_tip_above_the_cap_and_a_cap_below_the_base_fee) {
 }
 
 std::optional<TxInvalid> sender_error(const Tx& tx, const SenderState& sender) {
-    const auto result = check_tx_sender(tx, vm::rules_of(vm::Revision::osaka), sender);
+    const auto result = check_tx_sender(tx, sender);
     return result ? std::nullopt : std::optional(result.error());
 }
 

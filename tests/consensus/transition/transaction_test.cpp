@@ -52,6 +52,19 @@ TEST(transaction, failure_takes_all_gas) {
     EXPECT_EQ(apply(world, TestWorld::make_tx(1, address_number(1)), 1).gas_used, 100'000u);
 }
 
+TEST(transaction, a_sender_with_code_is_refused_at_every_fork) {  // EIP-3607
+    TestWorld world;
+    world.config.forks = {{vm::Revision::frontier, 0, 0, {}}};
+    world.deploy(account_number(1), "00");
+    Tx tx;
+    tx.nonce = 1;
+    tx.gas_limit = 21'000;
+    tx.to = address_number(1);
+    const auto outcome = apply_transaction(world.view(), world.context(), tx, account_number(1));
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error(), TxInvalid::sender_is_contract);
+}
+
 TEST(transaction, an_empty_ripemd160_vanishes_though_its_calls_failed) {  // Yellow Paper, K.1
     TestWorld world;
     world.config.forks = {{vm::Revision::spurious_dragon, 0, 0, {}}};
