@@ -21,6 +21,7 @@ using consensus::ChainConfig;
 struct Tip {
     Header header;
     std::vector<Header> ommers;
+    Uint256 total_difficulty;
     MemoryWorld world;
 };
 
@@ -60,6 +61,14 @@ struct Chain {
             blocks.push_back({it->second.header, {}, it->second.ommers, {}});
         return blocks;
     }
+    /// The rules for a child of `tip`: the Merge may come with it.
+    [[nodiscard]] ChainConfig config_after(const Tip& tip) const {
+        ChainConfig after = config;
+        const auto& terminal = config.terminal_total_difficulty;
+        if (terminal && tip.total_difficulty >= *terminal)
+            after.set_merge_block(tip.header.number + 1);
+        return after;
+    }
 };
 
 std::optional<Refusal> refuse(consensus::BlockFault fault) {
@@ -76,10 +85,10 @@ std::optional<Refusal> add_block(Chain& chain, const Block& block) {
         [&, at = parent_hash] { return chain.ancestors_on_branch(at); },
         [&world = tip.world](const state::StateDiff& diff) { return world.root_after(diff); },
         chain.executor};
-    const auto outcome =
-        consensus::apply_block(tip.world, tip.header, block, lineage, chain.config);
+    const ChainConfig config = chain.config_after(tip);
+    const auto outcome = consensus::apply_block(tip.world, tip.header, block, lineage, config);
     if (!outcome) return refusal_of(outcome.error());
-    Tip next{block.header, block.ommers, tip.world};
+    Tip next{block.header, block.ommers, tip.total_difficulty + block.header.difficulty, tip.world};
     next.world.apply(outcome->diff);
     if (next.world.root() != block.header.state_root)
         return refuse(consensus::BlockFault::bad_state_root);
@@ -134,7 +143,8 @@ std::string run_test(const json::object& test, unsigned parallel) {
     const auto config =
         config_named(test.at("network").as_string(), own == nullptr ? nullptr : &own->as_object());
     if (!config) return "unknown network " + std::string(test.at("network").as_string());
-    Tip genesis{genesis_header(test), {}, {}};
+    Tip genesis{genesis_header(test), {}, {}, {}};
+    genesis.total_difficulty = genesis.header.difficulty;
     genesis.world.apply(accounts_of(object_at(test, "pre")));
     if (genesis.world.root() != genesis.header.state_root) return "another genesis state root";
     const Hash genesis_hash = hash_header(genesis.header);

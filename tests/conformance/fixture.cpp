@@ -3,6 +3,7 @@
 #include "tests/conformance/fixture.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace trainyard::conformance {
@@ -17,8 +18,13 @@ using vm::Revision;
 struct Switch {
     std::string_view suffix;
     uint64_t number, timestamp;
+    uint64_t total_difficulty = 0;  ///< of the last block of proof of work, at least
 };
-constexpr Switch kSwitches[] = {{"AtTime15k", 0, 15000}, {"At5", 5, 0}};
+constexpr Switch kSwitches[] = {
+    {"AtTime15k", 0, 15000},
+    {"At5", 5, 0},
+    {"AtDiffC0000", std::numeric_limits<uint64_t>::max(), 0, 0xc0000},
+};
 
 constexpr std::pair<std::string_view, Revision> kForks[] = {
     {"Frontier", Revision::frontier},
@@ -70,6 +76,7 @@ std::optional<ChainConfig> config_named(std::string_view network, const json::ob
     constexpr std::string_view kTo = "To";
     const uint64_t chain_id = config == nullptr ? 1 : small_number_at(*config, "chainid", 1);
     std::vector<ForkAt> forks;
+    std::optional<Uint256> terminal_total_difficulty;
     const auto add = [&](std::string_view name, uint64_t number, uint64_t time) {
         const auto revision = revision_named(name);
         if (!revision) return false;
@@ -85,10 +92,13 @@ std::optional<ChainConfig> config_named(std::string_view network, const json::ob
         if (middle == std::string_view::npos || !add(names.substr(0, middle), 0, 0) ||
             !add(names.substr(middle + kTo.size()), at->number, at->timestamp))
             return std::nullopt;
+        if (at->total_difficulty != 0) terminal_total_difficulty = at->total_difficulty;
     } else if (!add(network, 0, 0)) {
         return std::nullopt;
     }
-    return consensus::ethereum_config(chain_id, std::move(forks));
+    auto result = consensus::ethereum_config(chain_id, std::move(forks));
+    result.terminal_total_difficulty = terminal_total_difficulty;
+    return result;
 }
 
 state::StateDiff accounts_of(const json::object& pre) {

@@ -20,8 +20,8 @@ namespace trainyard::conformance {
 [[nodiscard]] std::optional<vm::Revision> revision_named(std::string_view name);
 
 /// Ethereum's rules for a network name of the vectors, transitions ("PragueToOsakaAtTime15k",
-/// "FrontierToHomesteadAt5") and blob-parameter forks ("BPO1") too; nullopt if unknown. `config`:
-/// the vector's, may be null.
+/// "FrontierToHomesteadAt5", "ArrowGlacierToParisAtDiffC0000") and blob-parameter forks ("BPO1")
+/// too; nullopt if unknown. `config`: the vector's, may be null.
 [[nodiscard]] std::optional<consensus::ChainConfig> config_named(std::string_view network,
                                                                  const json::object* config);
 
