@@ -2,6 +2,7 @@
 // BlockchainTests: every block is taken from its RLP; what must be refused has to be refused.
 #include "tests/conformance/blocktest.hpp"
 
+#include <deque>
 #include <map>
 #include <thread>
 
@@ -39,12 +40,23 @@ private:
     unsigned count_;
 };
 
-/// All branches so far.
+/// All branches so far, as far back as a block may look.
 struct Chain {
+    static constexpr size_t kTipsMax = 300;  ///< BLOCKHASH reaches back 256; each has a world
     const ChainConfig& config;
     consensus::Executor* executor;
     std::map<Hash, Tip> tips;
-    Hash head;  ///< the valid block that came last
+    std::deque<Hash> order;  ///< in which they came
+    Hash head;               ///< the valid block that came last
+
+    void add(const Hash& hash, Tip tip) {
+        head = hash;
+        if (!tips.emplace(hash, std::move(tip)).second) return;
+        order.push_back(hash);
+        if (order.size() <= kTipsMax) return;
+        tips.erase(order.front());
+        order.pop_front();
+    }
 
     [[nodiscard]] Hash hash_on_branch(Hash at, uint64_t number) const {
         for (auto it = tips.find(at); it != tips.end(); it = tips.find(at)) {
@@ -92,8 +104,7 @@ std::optional<Refusal> add_block(Chain& chain, const Block& block) {
     next.world.apply(outcome->diff);
     if (next.world.root() != block.header.state_root)
         return refuse(consensus::BlockFault::bad_state_root);
-    chain.head = hash_header(block.header);
-    chain.tips.emplace(chain.head, std::move(next));
+    chain.add(hash_header(block.header), std::move(next));
     return std::nullopt;
 }
 
@@ -149,8 +160,8 @@ std::string run_test(const json::object& test, unsigned parallel) {
     if (genesis.world.root() != genesis.header.state_root) return "another genesis state root";
     const Hash genesis_hash = hash_header(genesis.header);
     Threads threads(parallel);
-    Chain chain{*config, parallel > 1 ? &threads : nullptr, {}, genesis_hash};
-    chain.tips.emplace(genesis_hash, std::move(genesis));
+    Chain chain{*config, parallel > 1 ? &threads : nullptr, {}, {}, {}};
+    chain.add(genesis_hash, std::move(genesis));
     if (auto error = run_blocks(test, chain); !error.empty()) return error;
     const auto last = chain.tips.find(fixed_of<Hash>(test.at("lastblockhash")));
     if (last == chain.tips.end())

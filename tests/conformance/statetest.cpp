@@ -92,8 +92,7 @@ Tx tx_of(const json::object& t, const json::object& indexes, uint64_t chain_id) 
     tx.value = number_of(pick(t, "value", indexes, "value"));
     tx.data = bytes_of(pick(t, "data", indexes, "data"));
     const auto* to = find(t, "to");
-    if (to != nullptr && to->is_string() && !to->get_string().empty())
-        tx.to = fixed_of<Address>(*to);
+    if (to != nullptr && !to->is_null() && !bytes_of(*to).empty()) tx.to = fixed_of<Address>(*to);
     read_typed_fields(tx, t, small_number_at(indexes, "data"), chain_id);
     return tx;
 }
