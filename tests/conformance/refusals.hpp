@@ -23,7 +23,8 @@ struct Refusal {
 [[nodiscard]] Refusal undecodable(std::string text);
 
 /// True if one of the names in `expected`, which are separated by |, is a name of this refusal.
-/// A name that no row of the table has is never right.
+/// TransactionException.RLP_… is what does not decode; another name that no row of the table has is
+/// never right.
 [[nodiscard]] bool is_refused_as(std::string_view expected, const Refusal& refusal);
 
 }  // namespace trainyard::conformance
