@@ -448,8 +448,6 @@ template <class S, class Kernel, class Parameters>
 void launch_strips(Context& on, const Heads& h, Kernel* kernel, const Parameters& p,
                    size_t bytes_behind) {
     const size_t bytes = S::bytes(p.in.k) + bytes_behind;
-    on.check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  static_cast<int>(bytes)));
     const dim3 grid(blocks_for(h.t, kStripRows), blocks_for(h.hd, S::cols), h.count);
     on.launch({grid, kStripThreads, bytes}, kernel, p);
 }

@@ -30,6 +30,7 @@ Result<Done, BackendError> run(int device, const Challenge& c, std::span<const i
     on.upload(x.data(), rows.data(), rows.size());
     const auto count = static_cast<uint32_t>(rows.size() / c.size);
     for (uint32_t link = 0; link < c.links && on.ok(); ++link) {
+        on.begin();  // a link's scratch memory is that of the link before
         ProductOut out;
         out.stride = c.size;
         out.folded = reinterpret_cast<int8_t*>(next.data());

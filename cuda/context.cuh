@@ -64,6 +64,9 @@ public:
         check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
         if (ok())
             check(cudaDeviceGetAttribute(&processors_, cudaDevAttrMultiProcessorCount, device_));
+        if (ok())
+            check(cudaDeviceGetAttribute(&shared_bytes_max_,
+                                         cudaDevAttrMaxSharedMemoryPerBlockOptin, device_));
         flags_ = DeviceMemory(sizeof(Flags));
         if (flags_.data() == nullptr) fail(training::BackendError::out_of_memory);
         if (ok()) check(cudaMemsetAsync(flags_.data(), 0, sizeof(Flags), stream_));
@@ -198,6 +201,7 @@ public:
     template <class... Parameters, class... Arguments>
     void launch(const Launch& how, void (*kernel)(Parameters...), Arguments... arguments) {
         if (!ok() || how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
+        if (how.shared_bytes > kSharedBytesPlain) allow_shared_bytes(kernel);
         if (recording_ != nullptr)
             return recording_->add(how, kernel, static_cast<Parameters>(arguments)...);
         cudaLaunchConfig_t config = {};
@@ -212,6 +216,17 @@ public:
     }
 
 private:
+    /// What a kernel may use of a block's shared memory without being allowed more.
+    static constexpr size_t kSharedBytesPlain = size_t{48} << 10;
+
+    /// The limit is the kernel's, for all its launches, threads and nodes of graphs: one that
+    /// followed each launch would be too low for another whose turn comes later.
+    template <class... Parameters>
+    void allow_shared_bytes(void (*kernel)(Parameters...)) {
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   shared_bytes_max_));
+    }
+
     DeviceMemory make_memory(size_t bytes) {
         DeviceMemory memory(bytes);
         if (memory.data() != nullptr || kept_.empty()) return memory;
@@ -234,7 +249,7 @@ private:
     CallGraph* recording_ = nullptr;
     Staging staging_;
     Fetches fetches_;
-    int processors_ = 1;
+    int processors_ = 1, shared_bytes_max_ = 0;
     DeviceMemory flags_;
     std::vector<DeviceMemory> blocks_;  ///< of scratch memory
     std::map<void*, DeviceMemory> lent_;

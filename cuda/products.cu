@@ -218,15 +218,9 @@ void launch_tiles(Context& on, Product p, uint32_t cluster, const Start& start) 
               p);
 }
 
-void allow_shared_bytes(Context& on, void (*kernel)(Product), size_t bytes) {
-    on.check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  static_cast<int>(bytes)));
-}
-
 /// One block per tile.
 template <class S>
 void launch_product(Context& on, const Product& product, void (*kernel)(Product), size_t bytes) {
-    allow_shared_bytes(on, kernel, bytes);
     launch_tiles<S>(on, product, 1, [&](const Product& p) {
         on.launch({dim3(p.tiles_m * p.tiles_n, p.splits, p.batch), S::threads, bytes}, kernel, p);
     });
@@ -241,7 +235,6 @@ void launch_by_warps(Context& on, const Product& p) {
 template <uint32_t kBlocks>
 void launch_bulk(Context& on, const Product& product) {
     const auto kernel = bulk_product_kernel<kBlocks>;
-    allow_shared_bytes(on, kernel, BulkMemory::kBytes);
     launch_tiles<BulkShape>(on, product, kBlocks, [&](const Product& p) {
         const uint32_t tiles = p.tiles_m * p.tiles_n * p.splits * p.batch;
         const uint32_t at_once = std::max(on.multiprocessors() / kBlocks, 1U) * kBlocks;

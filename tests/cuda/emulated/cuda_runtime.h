@@ -165,7 +165,7 @@ inline unsigned atomicMin(unsigned* at, unsigned x) {
 
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
-enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount };
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount, cudaDevAttrMaxSharedMemoryPerBlockOptin };
 constexpr unsigned cudaStreamNonBlocking = 1;
 constexpr unsigned cudaEventDisableTiming = 2;
 using cudaStream_t = emulated::Stream*;
@@ -208,8 +208,23 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
     if (emulated::is_hopper()) p->major = 9;
     return cudaSuccess;
 }
-inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-    *value = emulated::kMultiprocessors;
+namespace emulated {
+constexpr size_t kSharedBytesPlain = 48 << 10;
+/// The smallest of the compiled architectures is 12.0.
+inline size_t shared_bytes_max() {
+    return is_hopper() ? 227 << 10 : 99 << 10;
+}
+/// What each kernel was allowed last; plain if never.
+[[nodiscard]] inline size_t& shared_bytes_allowed(void* kernel) {
+    static std::map<void*, size_t> all;
+    return all.try_emplace(kernel, kSharedBytesPlain).first->second;
+}
+}  // namespace emulated
+
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+    *value = attribute == cudaDevAttrMultiProcessorCount
+                 ? emulated::kMultiprocessors
+                 : static_cast<int>(emulated::shared_bytes_max());
     return cudaSuccess;
 }
 inline cudaError_t cudaDriverGetVersion(int* version) {
@@ -304,18 +319,11 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cud
     return cudaSuccess;
 }
 
-namespace emulated {
-constexpr size_t kSharedBytesPlain = 48 << 10;
-/// The smallest of the compiled architectures is 12.0.
-inline size_t shared_bytes_max() {
-    return is_hopper() ? 227 << 10 : 99 << 10;
-}
-}  // namespace emulated
-
 template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
-    return static_cast<size_t>(bytes) <= emulated::shared_bytes_max() ? cudaSuccess
-                                                                      : cudaErrorInvalidValue;
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
+    if (static_cast<size_t>(bytes) > emulated::shared_bytes_max()) return cudaErrorInvalidValue;
+    emulated::shared_bytes_allowed(reinterpret_cast<void*>(kernel)) = static_cast<size_t>(bytes);
+    return cudaSuccess;
 }
 
 struct cudaFuncAttributes {
@@ -328,12 +336,13 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel*) {
 }
 
 namespace emulated {
-[[nodiscard]] inline bool is_launch(const Shape& shape) {
+[[nodiscard]] inline bool is_launch(const Shape& shape, void* kernel) {
     const Index& grid = shape.grid;
     const bool is_cluster = shape.cluster <= kClusterMax && grid.x % shape.cluster == 0 &&
                             shape.threads % 32 == 0 && is_hopper();
     return (shape.cluster == 1 || is_cluster) && shape.threads <= 1024 && grid.x <= INT32_MAX &&
-           grid.y <= 65535 && grid.z <= 65535 && shape.shared_bytes <= emulated::shared_bytes_max();
+           grid.y <= 65535 && grid.z <= 65535 && shape.shared_bytes <= shared_bytes_max() &&
+           shape.shared_bytes <= shared_bytes_allowed(kernel);
 }
 
 /// A kernel without its type, as graphs take it: `bind` copies arguments of its parameters' types.
@@ -364,7 +373,8 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(Par
     if (emulated::faults().launches_fail) return cudaErrorLaunchFailure;
     const unsigned cluster = how->numAttrs > 0 ? how->attrs->val.clusterDim.x : 1;
     const emulated::Shape shape{how->gridDim, how->blockDim.x, how->dynamicSmemBytes, cluster};
-    if (!emulated::is_launch(shape)) return cudaErrorInvalidConfiguration;
+    if (!emulated::is_launch(shape, reinterpret_cast<void*>(kernel)))
+        return cudaErrorInvalidConfiguration;
     emulated::know_kernel(kernel);
     how->stream->put([shape, kernel, copies = std::tuple<Parameters...>(arguments...)] {
         emulated::run(shape, [&] { std::apply(kernel, copies); });
@@ -405,10 +415,10 @@ struct Executable {
 inline std::function<cudaError_t(unsigned)> action_of(const cudaKernelNodeParams& p) {
     const auto thread = bind_kernel(p.func, p.kernelParams);
     const Shape plain{p.gridDim, p.blockDim.x, p.sharedMemBytes, 1};
-    return [=](unsigned cluster) {
+    return [=, kernel = p.func](unsigned cluster) {
         Shape shape = plain;
         shape.cluster = cluster;
-        if (!is_launch(shape) || !thread) return cudaErrorInvalidConfiguration;
+        if (!is_launch(shape, kernel) || !thread) return cudaErrorInvalidConfiguration;
         emulated::run(shape, thread);
         return cudaSuccess;
     };

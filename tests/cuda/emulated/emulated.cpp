@@ -310,6 +310,29 @@ TEST(emulated_device, launches_pairs_of_blocks_from_graphs) {
     emulated::set_hopper(false);
 }
 
+/// Heads of two sizes take one kernel, with more shared memory for the first.
+TEST(emulated_device, attends_with_heads_of_two_sizes_in_one_graph) {
+    const auto backend = cuda::make_cuda_backend(0);
+    const auto sequence = backend->make_sequence();
+    training::OperatorCase c = training::attention_case({1, 1, 40, 130});
+    const training::OperatorCase small = training::attention_case({1, 1, 40, 100});
+    const size_t ins = c.inputs.size(), outs = c.outputs.size();
+    c.inputs.insert(c.inputs.end(), small.inputs.begin(), small.inputs.end());
+    c.outputs.insert(c.outputs.end(), small.outputs.begin(), small.outputs.end());
+    c.call = [&, large = c.call](training::Backend& on, std::span<float* const> in,
+                                 std::span<float* const> out) {
+        const auto both = [&] {
+            large(on, in.first(ins), out.first(outs));
+            small.call(on, in.subspan(ins), out.subspan(outs));
+        };
+        return on.is_host() ? both() : sequence->run(both);
+    };
+    for (int i = 0; i < 2; ++i) {
+        const auto same = training::check_case(*backend, c);
+        EXPECT_TRUE(same) << same.error();
+    }
+}
+
 TEST(emulated_device, gives_up_where_copies_do_not_land_and_says_so_for_ever) {
     emulated::set_hopper(true);
     const auto c = training::linear_case({130, 129, 257});
@@ -374,6 +397,20 @@ TEST(emulated_device, proves_the_capability_challenge_with_the_bytes_of_the_cpu)
     emulated::set_faults({.memory_bytes_max = 100});
     EXPECT_EQ(training::prove(challenge, device).error(), training::BackendError::out_of_memory);
     emulated::set_faults({});
+}
+
+/// The contraction of these sides is split, for which each link needs scratch memory.
+TEST(emulated_device, takes_no_more_memory_for_a_longer_chain_of_the_challenge) {
+    training::Challenge challenge{Hash{}, 512, 0};
+    std::vector<size_t> allocations;
+    for (const uint32_t links : {2U, 4U}) {
+        challenge.links = links;
+        auto rows = training::challenge_rows(challenge, {3, 4, 5});
+        const size_t before = emulated::allocations();
+        ASSERT_TRUE(cuda::make_device_chain(0, challenge)(rows));
+        allocations.push_back(emulated::allocations() - before);
+    }
+    EXPECT_EQ(allocations[0], allocations[1]);
 }
 
 TEST(emulated_device, reports_memory_that_runs_out_and_goes_on) {
