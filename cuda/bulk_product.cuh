@@ -207,9 +207,15 @@ __device__ __forceinline__ void meet() {
         meet_cluster();
 }
 
-/// As many blocks as run at once, in clusters of kBlocks; each takes tile after tile.
+/// As many blocks as run at once, in clusters of kBlocks; each takes tile after tile. The size of
+/// the cluster is part of the code too: no page says that a graph keeps that of a launch when the
+/// arguments of its node change.
 template <uint32_t kBlocks>
-__global__ void __launch_bounds__(BulkShape::threads, 1) bulk_product_kernel(Product p) {
+__global__ void __launch_bounds__(BulkShape::threads, 1)
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    __cluster_dims__(kBlocks, 1, 1)
+#endif
+        bulk_product_kernel(Product p) {
     if constexpr (kHasWarpgroups) {
         const bool is_hopeless = *p.stuck != 0;  // a launch before this one gave up
         const BulkMemory shared = BulkMemory::of_block();

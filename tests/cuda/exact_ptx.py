@@ -25,7 +25,8 @@ FORBIDDEN = [
 NEEDED = ["add.rn.f32", "mul.rn.f32", "fma.rn.f32", "div.rn.f32", "sqrt.rn.f32", "m16n8k32", "m16n8k16",
           "wgmma.mma_async.sync.aligned.m64n256k32.s32.s8.s8",
           "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes ",
-          "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster"]
+          "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster",
+          ".reqnctapercluster 2, 1, 1"]
 # Products by warpgroups are compiled for 9.0a only.
 COMPILED = [("*.cu", "compute_80"), ("products.cu", "compute_90a")]
 
