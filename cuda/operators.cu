@@ -52,13 +52,25 @@ struct EmbeddingGrad {
     uint32_t cols;
 };
 
+/// Uses of a token whose rows are read side by side; then they are added in order.
+constexpr uint32_t kUsesAtOnce = 8;
+
 /// One block per row of the table walks the uses of its token in order.
 __global__ void table_grad_kernel(float* de, EmbeddingGrad a) {
     const uint32_t v = blockIdx.x;
     for (uint32_t i = threadIdx.x; i < a.cols; i += kThreads) {
         float sum = 0.0F;
-        for (uint32_t n = a.first[v]; n != ~0U; n = a.next[n])
-            sum = add(sum, a.d[size_t{n} * a.cols + i]);
+        for (uint32_t n = a.first[v]; n != ~0U;) {
+            float x[kUsesAtOnce];
+#pragma unroll
+            for (uint32_t k = 0; k < kUsesAtOnce; ++k) {
+                x[k] = n != ~0U ? a.d[size_t{n} * a.cols + i] : 0.0F;
+                n = n != ~0U ? a.next[n] : n;
+            }
+            // Behind the last use +0 is added, which changes no sum that began with +0.
+#pragma unroll
+            for (uint32_t k = 0; k < kUsesAtOnce; ++k) sum = add(sum, x[k]);
+        }
         de[size_t{v} * a.cols + i] = sum;
     }
 }

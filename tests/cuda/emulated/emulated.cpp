@@ -155,6 +155,15 @@ TEST(emulated_device, adds_seventeen_million_elements_on_three_levels) {
     EXPECT_TRUE(same) << same.error();
 }
 
+TEST(emulated_device, adds_the_gradients_of_many_uses_of_a_token_in_order) {
+    const auto backend = cuda::make_cuda_backend(0);
+    for (const uint32_t vocabulary : {1U, 3U}) {
+        const auto c = training::embedding_grad_case({2, 50, 5, vocabulary});
+        const auto same = training::check_case(*backend, c);
+        EXPECT_TRUE(same) << same.error();
+    }
+}
+
 TEST(emulated_device, takes_the_heads_of_attention_in_groups_that_fit) {
     const training::AttentionShape shape{2, 3, 9, 5};
     const training::OperatorCase c = training::attention_case(shape);
