@@ -41,13 +41,18 @@ Result<Range, Error> resolve_range(const Call& call, const LogFilter& filter) {
     return Range{*first, *last};
 }
 
-/// Appends the matches of one block; false once there are too many.
-bool write_matches(Call& call, const LogFilter& filter, const FullBlock& block, uint64_t& found) {
-    const uint64_t max = call.service.options().log_results_max;
+/// Appends the matches of one block, until they are too many or too long.
+Outcome write_matches(Call& call, const LogFilter& filter, const FullBlock& block,
+                      uint64_t& found) {
+    const auto& options = call.service.options();
+    const auto fits = [&] { return call.out.size() <= options.response_bytes_max; };
     for_each_match(filter, block, [&](const LogPlace& place) {
-        if (++found <= max) write_log(call.out, block, place, false);
+        if (++found <= options.log_results_max && fits()) write_log(call.out, block, place, false);
     });
-    return found <= max;
+    if (found > options.log_results_max)
+        return Unexpected(too_many_results(options.log_results_max));
+    if (!fits()) return Unexpected(Error{kResponseTooLarge, "response too large"});
+    return Done{};
 }
 
 Outcome write_logs_of_block(Call& call, const LogFilter& filter) {
@@ -57,8 +62,7 @@ Outcome write_logs_of_block(Call& call, const LogFilter& filter) {
     if (!block) return Unexpected(server_error("unknown block"));
     uint64_t found = 0;
     call.out.begin_array();
-    if (!write_matches(call, filter, *block, found))
-        return Unexpected(too_many_results(call.service.options().log_results_max));
+    if (const auto written = write_matches(call, filter, *block, found); !written) return written;
     call.out.end_array();
     return Done{};
 }
@@ -75,8 +79,9 @@ Outcome write_logs(Call& call, const LogFilter& filter) {
         if (!header || !test.may_match(header->logs_bloom)) continue;
         const auto block = call.backend.block(number);
         if (!block && call.backend.is_pruned(number)) return Unexpected(pruned_history());
-        if (block && !write_matches(call, filter, *block, found))
-            return Unexpected(too_many_results(call.service.options().log_results_max));
+        if (!block) continue;
+        const auto written = write_matches(call, filter, *block, found);
+        if (!written) return written;
     }
     call.out.end_array();
     return Done{};

@@ -2,6 +2,8 @@
 // Polled filters.
 #include "rpc/filters.hpp"
 
+#include <utility>
+
 #include "core/hash.hpp"
 #include "rpc/log_match.hpp"
 
@@ -20,18 +22,29 @@ bool in_range(const LogFilter& filter, uint64_t number) {
 
 std::optional<std::string> Filters::add(Topic topic, LogFilter filter) {
     drop_idle();
-    if (filters_.size() >= options_.filters_max) return std::nullopt;
+    const uint64_t bytes = kept_bytes_ + filter.size_bytes();
+    if (filters_.size() >= options_.filters_max || bytes > options_.filters_bytes_max)
+        return std::nullopt;
+    kept_bytes_ = bytes;
     // An id is not to be guessed by other clients: it comes from a seed that only this node knows.
     Bytes seed(options_.id_seed.begin(), options_.id_seed.end());
     append_le(seed, next_id_++);
     const Hash hash = keccak256(seed);
     std::string id = to_hex0x(BytesView(hash.bytes).first(16));
-    filters_[id] = Filter{topic, std::move(filter), now(), {}, false};
+    filters_[id] = Filter{topic, std::move(filter), now(), {}, 0, false};
     return id;
 }
 
 bool Filters::remove(const std::string& id) {
-    return filters_.erase(id) != 0;
+    const auto found = filters_.find(id);
+    if (found == filters_.end()) return false;
+    end(found);
+    return true;
+}
+
+Filters::Entry Filters::end(Entry at) {
+    kept_bytes_ -= at->second.changes_bytes + at->second.criteria.size_bytes();
+    return filters_.erase(at);
 }
 
 std::optional<std::vector<std::string>> Filters::take_changes(const std::string& id) {
@@ -39,9 +52,7 @@ std::optional<std::vector<std::string>> Filters::take_changes(const std::string&
     const auto found = filters_.find(id);
     if (found == filters_.end()) return std::nullopt;
     found->second.last_used_ms = now();
-    std::vector<std::string> changes;
-    changes.swap(found->second.changes);
-    return changes;
+    return take(found->second);
 }
 
 std::optional<LogFilter> Filters::criteria(const std::string& id) {
@@ -75,18 +86,30 @@ void Filters::on_pending_tx(const Hash& hash) {
 }
 
 void Filters::collect(Filter& filter, std::string change) {
-    if (filter.changes.size() < options_.filter_backlog_max)
-        filter.changes.push_back(std::move(change));
-    else
-        filter.overflowed = true;
+    const uint64_t bytes = sizeof(change) + change.size();
+    filter.overflowed = filter.overflowed || filter.changes.size() >= options_.filter_backlog_max ||
+                        filter.changes_bytes + bytes > options_.response_bytes_max ||
+                        kept_bytes_ + bytes > options_.filters_bytes_max;
+    if (filter.overflowed) return void(take(filter));
+    filter.changes.push_back(std::move(change));
+    filter.changes_bytes += bytes;
+    kept_bytes_ += bytes;
+}
+
+std::vector<std::string> Filters::take(Filter& filter) {
+    kept_bytes_ -= std::exchange(filter.changes_bytes, 0);
+    return std::exchange(filter.changes, {});
 }
 
 /// A filter that overflowed would answer with a gap, so it ends like one that nobody reads.
 void Filters::drop_idle() {
     const uint64_t at = now();
-    std::erase_if(filters_, [&](const auto& entry) {
-        return entry.second.overflowed || at - entry.second.last_used_ms > options_.filter_idle_ms;
-    });
+    for (auto entry = filters_.begin(); entry != filters_.end();) {
+        const Filter& filter = entry->second;
+        const bool is_over =
+            filter.overflowed || at - filter.last_used_ms > options_.filter_idle_ms;
+        entry = is_over ? end(entry) : std::next(entry);
+    }
 }
 
 }  // namespace trainyard::rpc

@@ -19,7 +19,7 @@ public:
 
     explicit Filters(const Options& options) : options_(options) {}
 
-    /// nullopt: filters_max are alive.
+    /// nullopt: filters_max are alive, or they keep filters_bytes_max.
     [[nodiscard]] std::optional<std::string> add(Topic topic, LogFilter filter);
     [[nodiscard]] bool remove(const std::string& id);
     /// JSON values since the last call, oldest first; nullopt: no such filter.
@@ -36,15 +36,20 @@ private:
         LogFilter criteria;
         uint64_t last_used_ms = 0;
         std::vector<std::string> changes;
+        uint64_t changes_bytes = 0;
         bool overflowed = false;
     };
+    using Entry = std::map<std::string, Filter>::iterator;
     void collect(Filter& filter, std::string change);
+    std::vector<std::string> take(Filter& filter);
+    Entry end(Entry at);
     void drop_idle();
     [[nodiscard]] uint64_t now() const { return options_.now_ms ? options_.now_ms() : 0; }
 
     const Options& options_;
     uint64_t next_id_ = 1;
     std::map<std::string, Filter> filters_;
+    uint64_t kept_bytes_ = 0;  ///< criteria and changes of all
 };
 
 }  // namespace trainyard::rpc

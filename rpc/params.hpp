@@ -57,6 +57,12 @@ struct LogFilter {
     std::optional<BlockId> from, to;
     std::vector<Address> addresses;
     std::vector<std::vector<Hash>> topics;
+
+    [[nodiscard]] uint64_t size_bytes() const {
+        uint64_t size = sizeof(LogFilter) + addresses.size() * Address::size();
+        for (const auto& choices : topics) size += sizeof(choices) + choices.size() * Hash::size();
+        return size;
+    }
 };
 
 struct SubscribeOption {

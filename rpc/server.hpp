@@ -27,12 +27,15 @@ struct Options {
     std::function<uint64_t()> now_ms;  ///< any monotonic clock; ends idle filters
     Hash id_seed;  ///< random per start: makes the ids of filters and subscriptions hard to guess
     uint64_t request_bytes_max = 5ull << 20;
-    uint64_t response_bytes_max = 25ull << 20;  ///< of a whole batch
+    uint64_t response_bytes_max = 25ull << 20;  ///< of a whole batch, and of logs
     uint64_t batch_items_max = 1000;
     uint64_t log_blocks_max = 100'000;  ///< blocks in one range of eth_getLogs
     uint64_t log_results_max = 20'000;
     uint64_t filters_max = 10'000;
-    uint64_t filter_backlog_max = 20'000;  ///< changes kept for one filter; more ends the filter
+    uint64_t filter_backlog_max = 20'000;  ///< changes kept for one filter; more ends the filter,
+                                           ///< as does more than response_bytes_max of them
+    uint64_t filters_bytes_max = 256ull << 20;  ///< of what all filters keep; the same again of
+                                                ///< what all subscriptions look for
     uint64_t filter_idle_ms = 300'000;
     uint64_t subscriptions_per_session_max = 1000;
     uint64_t call_gas_max = 50'000'000;

@@ -10,7 +10,10 @@ namespace trainyard::rpc {
 std::optional<std::string> Subscriptions::add(const std::shared_ptr<Session>& session, Topic topic,
                                               LogFilter filter) {
     auto& count = counts_[session.get()];
-    if (count >= options_.subscriptions_per_session_max) return std::nullopt;
+    const uint64_t bytes = criteria_bytes_ + filter.size_bytes();
+    if (count >= options_.subscriptions_per_session_max || bytes > options_.filters_bytes_max)
+        return std::nullopt;
+    criteria_bytes_ = bytes;
     ++count;
     Bytes seed(options_.id_seed.begin(), options_.id_seed.end());
     append(seed, as_bytes("subscription"));
@@ -24,13 +27,18 @@ std::optional<std::string> Subscriptions::add(const std::shared_ptr<Session>& se
 bool Subscriptions::remove(const Session& session, const std::string& id) {
     const auto found = subscriptions_.find(id);
     if (found == subscriptions_.end() || found->second.key != &session) return false;
+    criteria_bytes_ -= found->second.filter.size_bytes();
     subscriptions_.erase(found);
     --counts_[&session];
     return true;
 }
 
 void Subscriptions::close(const Session& session) {
-    std::erase_if(subscriptions_, [&](const auto& s) { return s.second.key == &session; });
+    std::erase_if(subscriptions_, [&](const auto& s) {
+        if (s.second.key != &session) return false;
+        criteria_bytes_ -= s.second.filter.size_bytes();
+        return true;
+    });
     counts_.erase(&session);
 }
 

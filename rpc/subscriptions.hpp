@@ -19,7 +19,7 @@ public:
 
     explicit Subscriptions(const Options& options) : options_(options) {}
 
-    /// nullopt: the session has as many as it may.
+    /// nullopt: the session has as many as it may, or all look for too much.
     [[nodiscard]] std::optional<std::string> add(const std::shared_ptr<Session>& session,
                                                  Topic topic, LogFilter filter);
     /// False unless this session has the subscription.
@@ -46,6 +46,7 @@ private:
     uint64_t next_id_ = 1;
     std::map<std::string, Subscription> subscriptions_;
     std::map<const Session*, uint64_t> counts_;
+    uint64_t criteria_bytes_ = 0;
 };
 
 }  // namespace trainyard::rpc

@@ -26,6 +26,7 @@ struct Shared {
     const Hooks hooks;
     boost::asio::thread_pool pool;
     std::atomic<bool> stopping{false};
+    std::atomic<uint64_t> ws_queued_bytes{0};  ///< unsent pushes of all WebSockets
 
     /// Open connections and how to end each; `close` may be called from any thread.
     struct Handle {

@@ -22,6 +22,10 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 WebSocketSession::WebSocketSession(beast::tcp_stream stream, std::shared_ptr<Shared> shared)
     : ws_(std::move(stream)), shared_(std::move(shared)) {}
 
+WebSocketSession::~WebSocketSession() {
+    shared_->ws_queued_bytes -= queued_bytes_;
+}
+
 asio::awaitable<void> WebSocketSession::run(
     const beast_http::request<beast_http::empty_body>& upgrade) {
     const auto& options = shared_->options;
@@ -56,7 +60,9 @@ bool WebSocketSession::reserve(const std::string& message) {
     const auto& options = shared_->options;
     const uint64_t bytes = queued_bytes_.fetch_add(message.size()) + message.size();
     const uint64_t messages = queued_messages_.fetch_add(1) + 1;
-    return bytes <= options.ws_queue_bytes_max && messages <= options.ws_queue_messages_max;
+    const uint64_t of_all = shared_->ws_queued_bytes.fetch_add(message.size()) + message.size();
+    return bytes <= options.ws_queue_bytes_max && messages <= options.ws_queue_messages_max &&
+           of_all <= options.ws_queues_bytes_max;
 }
 
 void WebSocketSession::push(std::shared_ptr<const std::string> message) {
@@ -82,6 +88,7 @@ void WebSocketSession::write_next() {
     ws_.async_write(asio::buffer(*message),
                     [self = shared_from_this(), message](boost::system::error_code failed, size_t) {
                         self->queued_bytes_ -= message->size();
+                        self->shared_->ws_queued_bytes -= message->size();
                         --self->queued_messages_;
                         self->queue_.pop_front();
                         if (failed) {

@@ -18,6 +18,7 @@ class WebSocketSession final : public rpc::Session,
                                public std::enable_shared_from_this<WebSocketSession> {
 public:
     WebSocketSession(boost::beast::tcp_stream stream, std::shared_ptr<Shared> shared);
+    ~WebSocketSession() override;
 
     boost::asio::awaitable<void> run(const beast_http::request<beast_http::empty_body>& upgrade);
     void push(std::shared_ptr<const std::string> message) override;

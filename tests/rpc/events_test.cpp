@@ -75,6 +75,15 @@ TEST(eth_logs, rejects_too_many_results) {
               "-32005 query returned more than 1 results");
 }
 
+TEST(eth_logs, rejects_results_that_are_too_long) {
+    Rpc rpc([](Options& o) { o.response_bytes_max = 1000; });
+    rpc.chain.add_block({make_tx(1, 0)}, {{{address_of_key(9), {}, Bytes(600)}}});
+    EXPECT_EQ(rpc.error("eth_getLogs", R"([{"fromBlock":"0x0"}])"), "-32003 response too large");
+    EXPECT_EQ(rpc.error("eth_getLogs",
+                        "[{\"blockHash\":" + quoted(rpc.chain.blocks[1]->hash.bytes) + "}]"),
+              "-32003 response too large");
+}
+
 TEST(filters, collect_blocks_logs_and_pending_transactions) {
     Rpc rpc;
     const auto blocks = text(rpc.result("eth_newBlockFilter"));
@@ -127,6 +136,61 @@ TEST(filters, are_limited_in_number_and_backlog) {
     add_logs(rpc);
     rpc.server->on_head({}, rpc.chain.blocks);
     EXPECT_EQ(rpc.error("eth_getFilterChanges", "[\"" + id + "\"]"), "-32000 filter not found");
+}
+
+TEST(filters, are_limited_in_bytes_each_and_together) {
+    constexpr size_t kLogBytes = 20'000;
+    Rpc rpc([](Options& o) {
+        o.response_bytes_max = 150'000;
+        o.filters_bytes_max = 300'000;
+    });
+    const auto is_alive = [&](const std::string& id) {
+        return rpc.ask("eth_getFilterChanges", "[\"" + id + "\"]").contains("result");
+    };
+    rpc.chain.add_block({make_tx(1, 0)}, {{{address_of_key(9), {}, Bytes(kLogBytes)}}});
+    const auto add_changes = [&](int count) {
+        for (int i = 0; i < count; ++i) rpc.server->on_head({}, {rpc.chain.blocks[1]});
+    };
+    const auto one = text(rpc.result("eth_newFilter", "[{}]"));
+    add_changes(3);
+    EXPECT_TRUE(is_alive(one));
+    add_changes(3);
+    EXPECT_TRUE(is_alive(one)) << "what was taken does not count";
+    add_changes(4);
+    EXPECT_FALSE(is_alive(one)) << "too long an answer";
+
+    std::vector<std::string> ids;
+    for (int i = 0; i < 10; ++i) ids.push_back(text(rpc.result("eth_newFilter", "[{}]")));
+    add_changes(1);
+    EXPECT_EQ(std::count_if(ids.begin(), ids.end(), is_alive), 7);
+    for (const auto& id : ids) (void)rpc.result("eth_uninstallFilter", "[\"" + id + "\"]");
+    const auto next = text(rpc.result("eth_newFilter", "[{}]"));
+    add_changes(3);
+    EXPECT_TRUE(is_alive(next)) << "nothing is left of those that ended";
+}
+
+TEST(filters, and_subscriptions_are_limited_in_what_they_look_for) {
+    Rpc rpc([](Options& o) { o.filters_bytes_max = 5000; });
+    std::string addresses;
+    for (int i = 0; i < 150; ++i) addresses += (i > 0 ? "," : "") + quoted(address_of_key(9).bytes);
+    const std::string filter = "{\"address\":[" + addresses + "]}";
+    const auto id = text(rpc.result("eth_newFilter", "[" + filter + "]"));
+    EXPECT_EQ(rpc.error("eth_newFilter", "[" + filter + "]"), "-32005 too many filters");
+    (void)rpc.result("eth_uninstallFilter", "[\"" + id + "\"]");
+    (void)rpc.result("eth_newFilter", "[" + filter + "]");
+
+    const auto subscribe = [&](const std::shared_ptr<RecordingSession>& session) {
+        (void)rpc.raw(
+            R"({"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["logs",)" + filter + "]}",
+            session);
+        return json::parse(session->messages.back()).as_object().contains("result");
+    };
+    const auto first = std::make_shared<RecordingSession>();
+    const auto second = std::make_shared<RecordingSession>();
+    EXPECT_TRUE(subscribe(first));
+    EXPECT_FALSE(subscribe(second));
+    rpc.server->close(*first);
+    EXPECT_TRUE(subscribe(second));
 }
 
 TEST(subscriptions, are_refused_over_plain_http) {

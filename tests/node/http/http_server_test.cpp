@@ -383,15 +383,12 @@ TEST(http_websocket, rejects_messages_above_the_limit) {
     EXPECT_THAT(socket.ask(std::string(1001, ' ')), HasSubstr("closed"));
 }
 
-TEST(http_websocket, drops_a_subscriber_that_reads_too_slowly) {
-    Options options;
-    options.ws_queue_messages_max = 10;
-    options.ws_queue_bytes_max = 1 << 20;
+void expect_a_slow_reader_is_dropped(const Options& options) {
+    constexpr auto kSubscribe =
+        R"({"jsonrpc":"2.0","id":2,"method":"eth_subscribe","params":["newHeads"]})";
     Node node(options);
     Socket socket(node);
-    EXPECT_THAT(
-        socket.ask(R"({"jsonrpc":"2.0","id":2,"method":"eth_subscribe","params":["newHeads"]})"),
-        HasSubstr("result"));
+    EXPECT_THAT(socket.ask(kSubscribe), HasSubstr("result"));
     const auto block = node.chain.add_block({}, {});
     for (int i = 0; i < 20'000 && node.http.connections() == 1; ++i)
         node.server.on_head({}, {block});
@@ -399,6 +396,23 @@ TEST(http_websocket, drops_a_subscriber_that_reads_too_slowly) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     EXPECT_EQ(node.http.connections(), 0u);
     EXPECT_EQ(status_of(Client(node).post(kChainId)), 200u);
+    Socket next(node);
+    EXPECT_THAT(next.ask(kSubscribe), HasSubstr("result"));
+    node.server.on_head({}, {block});
+    EXPECT_THAT(next.read(), HasSubstr("eth_subscription"));
+}
+
+TEST(http_websocket, drops_a_subscriber_that_reads_too_slowly) {
+    Options options;
+    options.ws_queue_messages_max = 10;
+    options.ws_queue_bytes_max = 1 << 20;
+    expect_a_slow_reader_is_dropped(options);
+}
+
+TEST(http_websocket, drops_a_subscriber_when_all_queues_together_are_too_long) {
+    Options options;
+    options.ws_queues_bytes_max = 1 << 16;
+    expect_a_slow_reader_is_dropped(options);
 }
 
 TEST(http_server, ends_open_connections_when_it_stops) {
