@@ -23,6 +23,19 @@ rpc::BlobError error_of(const blobs::BlobFailure& failure) {
     }
 }
 
+/// That this node could not take a blob does not say that nobody has it.
+rpc::BlobError error_of(const sync::FetchFailure& failure) {
+    switch (failure.error) {
+        case sync::FetchError::no_source:
+            return rpc::BlobError::not_found;
+        case sync::FetchError::store:
+            return rpc::BlobError::quota;
+        case sync::FetchError::busy:
+            return rpc::BlobError::io;
+    }
+    return rpc::BlobError::io;
+}
+
 class Writer final : public rpc::BlobWriter {
 public:
     explicit Writer(std::unique_ptr<blobs::BlobWriter> writer) : writer_(std::move(writer)) {}
@@ -51,26 +64,29 @@ Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> NodeBlobs::begin() {
     return std::unique_ptr<rpc::BlobWriter>(std::make_unique<Writer>(std::move(*writer)));
 }
 
-bool NodeBlobs::fetch_and_wait(const Hash& id) {
+std::optional<rpc::BlobError> NodeBlobs::fetch_and_wait(const Hash& id) {
     struct Wait {
         std::mutex mutex;
         std::condition_variable done;
-        std::optional<bool> result;
+        std::optional<sync::Fetched> result;
     };
     const auto wait = std::make_shared<Wait>();
     service_.fetch(id, strand_, [wait](const sync::Fetched& fetched) {
         const std::lock_guard lock(wait->mutex);
-        wait->result = fetched.has_value();
+        wait->result = fetched;
         wait->done.notify_all();
     });
     std::unique_lock lock(wait->mutex);
     wait->done.wait_for(lock, kFetchWait, [&] { return wait->result.has_value(); });
-    return wait->result.value_or(false);
+    if (!wait->result) return rpc::BlobError::not_found;
+    return *wait->result ? std::nullopt : std::optional(error_of(wait->result->error()));
 }
 
 Result<rpc::BlobInfo, rpc::BlobError> NodeBlobs::info(const Hash& id, bool fetch) {
-    if (!store_.has(id) && (!fetch || !fetch_and_wait(id)))
-        return unexpected(rpc::BlobError::not_found);
+    if (!store_.has(id)) {
+        const auto failure = fetch ? fetch_and_wait(id) : rpc::BlobError::not_found;
+        if (failure) return unexpected(*failure);
+    }
     const auto manifest = store_.manifest(id);
     if (!manifest) return unexpected(error_of(manifest.error()));
     return rpc::BlobInfo{id, (*manifest)->size_bytes};

@@ -22,7 +22,8 @@ public:
     static constexpr runtime::Duration kFetchWait{20'000};
 
 private:
-    [[nodiscard]] bool fetch_and_wait(const Hash& id);
+    /// nullopt: it is in the store.
+    [[nodiscard]] std::optional<rpc::BlobError> fetch_and_wait(const Hash& id);
 
     blobs::BlobStore& store_;
     sync::BlobService& service_;

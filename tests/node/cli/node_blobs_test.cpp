@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What JSON-RPC says of a blob that could not be fetched.
+#include "node/cli/node_blobs.hpp"
+
+#include <filesystem>
+
+#include "tests/node/p2p/cluster.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+using p2p::test::eventually;
+using p2p::test::options;
+using p2p::test::peer_at;
+
+class NodeBlobsTest : public testing::Test {
+protected:
+    void SetUp() override {
+        std::filesystem::remove_all(folder_);
+        runtime_.start();
+    }
+    void TearDown() override {
+        runtime_.request_stop();
+        runtime_.join();
+        std::filesystem::remove_all(folder_);
+    }
+    struct Node {
+        std::unique_ptr<p2p::Network> network;
+        std::unique_ptr<blobs::BlobStore> store;
+        std::unique_ptr<sync::BlobService> service;
+        std::unique_ptr<NodeBlobs> blobs;
+    };
+    Node add(const p2p::NetworkOptions& o, uint64_t quota, size_t fetches_max) {
+        Node node;
+        node.network = std::make_unique<p2p::Network>(runtime_, o, log_);
+        auto store = blobs::BlobStore::open(
+            {folder_ / to_hex(node.network->id().bytes), quota, blobs::kBlobBytesMax});
+        EXPECT_TRUE(store);
+        node.store = *std::move(store);
+        sync::BlobService::Options limits;
+        limits.limits.no_progress_ms = 300;
+        limits.fetches_max = fetches_max;
+        node.service = std::make_unique<sync::BlobService>(
+            sync::BlobService::Parts{runtime_, *node.network, *node.store, log_}, limits);
+        node.blobs =
+            std::make_unique<NodeBlobs>(*node.store, *node.service, runtime_.make_strand());
+        EXPECT_TRUE(node.network->start());
+        return node;
+    }
+
+    runtime::Runtime runtime_{{1, 1}};
+    runtime::Logger log_ = runtime::Logger::null();
+    std::filesystem::path folder_ =
+        std::filesystem::temp_directory_path() / ("node_blobs_" + std::to_string(::getpid()));
+};
+
+TEST_F(NodeBlobsTest, absent_is_only_what_no_peer_has) {
+    const auto has = add(options(1), 1 << 20, 16);
+    const Hash id = *has.store->put(Bytes(100, 7));
+    auto o = options(2);
+    o.peers = {peer_at(1, has.network->port())};
+    const auto full = add(o, 10, 16);
+    ASSERT_TRUE(eventually([&] { return !full.network->connected().empty(); }));
+    EXPECT_EQ(full.blobs->info(id, true).error(), rpc::BlobError::quota);
+    EXPECT_EQ(full.blobs->info(Hash{}, true).error(), rpc::BlobError::not_found);
+    EXPECT_EQ(full.blobs->info(id, false).error(), rpc::BlobError::not_found);
+    const auto busy = add(options(3), 1 << 20, 0);
+    EXPECT_EQ(busy.blobs->info(id, true).error(), rpc::BlobError::io);
+}
+
+}  // namespace
+}  // namespace trainyard::node::cli
