@@ -137,6 +137,8 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         Job storage j = _jobs[jobId];
         require(j.state == JobState.Active, WrongState());
         require(block.number > j.segmentDeadline && !_isFull(j), NotYet());
+        // Nobody could have committed: `expire` ends the job, and it costs nothing.
+        require(block.timestamp <= _specs[jobId].deadline, TooLate());
         _fineProvider(jobId, j.provider, _lateFine(jobId));
         _reopen(jobId, "late");
     }

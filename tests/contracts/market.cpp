@@ -44,6 +44,12 @@ FakeSegment::FakeSegment(const JobSpec& spec, uint32_t seg, std::string story, c
       micro_batches_(spec.micro_batches),
       first_(first) {}
 
+FakeSegment FakeSegment::with_other_sums() const {
+    FakeSegment out = *this;
+    out.sum_ = "other gradient";
+    return out;
+}
+
 Hash FakeSegment::value(std::string_view what, uint32_t a, uint32_t b) const {
     Bytes data(story_.begin(), story_.end());
     append(data, as_bytes(what));
@@ -79,7 +85,7 @@ Hash FakeSegment::tuple(uint32_t t) const {
     Bytes data{0x11};
     append_le(data, t);
     append(data, merkle::root(unit_leaves(t)).bytes);
-    append(data, value("gradient", t).bytes);
+    append(data, value(sum_, t).bytes);
     append_le(data, load_le<uint32_t>(value("norm", t).data()));
     append_le(data, tuple_loss(t));
     data.push_back(0);
@@ -108,7 +114,7 @@ Abi FakeSegment::opening(const UnitAt& at) const {
         .word(unit_loss(at))
         .hash(value("unit gradient", at.t, at.j))
         .hashes(merkle::path(unit_leaves(at.t), at.j))
-        .hash(value("gradient", at.t))
+        .hash(value(sum_, at.t))
         .word(load_le<uint32_t>(value("norm", at.t).data()))
         .word(tuple_loss(at.t))
         .word(0)
@@ -146,8 +152,8 @@ Abi encode_spec(const JobSpec& spec, uint64_t now) {
         .text(spec.licence);
 }
 
-Market::Market(size_t count, const std::map<std::string, Uint256>& overrides)
-    : chain(make_validators(count), overrides) {
+Market::Market(size_t count, std::map<std::string, Uint256> overrides)
+    : chain(make_validators(count), (overrides.try_emplace("replayBps", 0), overrides)) {
     for (const ChainValidator& v : make_validators(count)) validators.push_back(v.operator_address);
     chain.mine(8);
 }

@@ -63,6 +63,9 @@ public:
     /// The same, but it starts from this state root.
     FakeSegment(const JobSpec& spec, uint32_t seg, std::string story, const Hash& first);
 
+    /// The same units, but the gradients of a step are not their sum.
+    [[nodiscard]] FakeSegment with_other_sums() const;
+
     [[nodiscard]] Hash first() const { return first_; }
     [[nodiscard]] Hash last() const { return state_root(steps_); }
     [[nodiscard]] Hash steps_root() const;
@@ -82,7 +85,7 @@ private:
     [[nodiscard]] Hash tuple(uint32_t t) const;
     [[nodiscard]] std::vector<Hash> sequence() const;
 
-    std::string story_;
+    std::string story_, sum_ = "gradient";
     uint32_t first_step_, steps_, micro_batches_;
     Hash first_;
 };
@@ -99,7 +102,8 @@ enum class Manners {
 
 class Market {
 public:
-    explicit Market(size_t validators = 10, const std::map<std::string, Uint256>& overrides = {});
+    /// Parameters are those of the devnet, but that level 1 replays nothing by lot.
+    explicit Market(size_t validators = 10, std::map<std::string, Uint256> overrides = {});
 
     [[nodiscard]] const Address& at() const { return chain.address("ComputeMarket"); }
     void add_provider(const Address& who, const Uint256& stake);

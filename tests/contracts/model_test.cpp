@@ -36,6 +36,7 @@ public:
                       {"revealBlocks", 24},
                       {"openBlocks", 24},
                       {"maxInFlight", 3},
+                      {"replayBps", 2000},
                       {"windowBlocks", seed % 2 == 0 ? 0 : 5}}),
           random_(seed) {
         for (int i = 0; i < 3; ++i) {

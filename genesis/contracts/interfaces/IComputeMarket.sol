@@ -25,6 +25,7 @@ interface IMarketTypes {
         uint16 lateBps;          // of a segment's price, when evicted; half of it when released
         uint16 missFactor;       // silent auditor
         uint16 deviationFactor;  // auditor that level 1 contradicts
+        uint16 replayBps;        // of segments, replayed at level 1 though level 0 found nothing
         uint32 maxInFlight;      // committed segments that are not Final
         uint64 serveBlocks;
         uint64 commitBlocks;

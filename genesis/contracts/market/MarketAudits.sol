@@ -71,7 +71,7 @@ contract MarketAudits is MarketDraws {
         bytes32[] memory leaves = rules.checkOpenings(msg.data[4:], drawn, _shape(jobId, seg, s));
         _compare(a, leaves);
         emit SegmentOpened(jobId, seg, openings.length);
-        if (a.raised) _startLevel1(jobId, seg, s, a);
+        if (a.raised || _isDrawnForReplay(jobId, seg, s, a)) _startLevel1(jobId, seg, s, a);
         else _accept(jobId, seg, s, a, true);
     }
 
@@ -128,8 +128,9 @@ contract MarketAudits is MarketDraws {
             s.round++;
             if (_startRound(jobId, seg, s, a, missing)) return;
         }
-        if (a.answered == 0) _accept(jobId, seg, s, a, false);
-        else _setPhase(s, a, Phase.Open, _params.openBlocks);
+        if (a.answered > 0) _setPhase(s, a, Phase.Open, _params.openBlocks);
+        else if (_isDrawnForReplay(jobId, seg, s, a)) _startLevel1(jobId, seg, s, a);
+        else _accept(jobId, seg, s, a, false);
     }
 
     function _fineSilent(uint256 jobId, uint32 seg, Audit storage a) internal returns (uint256 missing) {
@@ -251,6 +252,12 @@ contract MarketAudits is MarketDraws {
     function _draw(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 count) internal view returns (address[] memory) {
         bytes32 seed = keccak256(abi.encode(TAG_AUDIT, a.seed, jobId, seg, s.attempt));
         return staking.draw(seed, s.seedEpoch, s.provider, _jobs[jobId].client, count);
+    }
+
+    /// Level 0 replays units and updates, but not how a step's gradients are summed from its units, nor their norm.
+    function _isDrawnForReplay(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal view returns (bool) {
+        bytes32 lot = keccak256(abi.encode(TAG_REPLAY, a.seed, jobId, seg, s.attempt));
+        return uint256(lot) % ONE < _params.replayBps;
     }
 
     function _compare(Audit storage a, bytes32[] memory leaves) internal {

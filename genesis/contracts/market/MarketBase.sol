@@ -17,6 +17,7 @@ abstract contract MarketBase is IMarketTypes {
     bytes32 internal constant TAG_AUDIT = keccak256("trainyard.audit.1");
     bytes32 internal constant TAG_UNIT = keccak256("trainyard.unit.1");
     bytes32 internal constant TAG_TILE = keccak256("trainyard.tile.1");
+    bytes32 internal constant TAG_REPLAY = keccak256("trainyard.replay.1");
     uint256 internal constant ONE = 10_000;
     uint256 internal constant MAX_PROVIDERS = 16;
 
@@ -96,6 +97,7 @@ abstract contract MarketBase is IMarketTypes {
         require(params_.k0 > 0 && params_.k1 >= params_.k0 && params_.k1 <= 16 && params_.units > 0, BadValue("committee"));
         require(params_.units <= 16 && params_.substRounds <= 4 && params_.k0 <= 8, BadValue("committee"));
         require(params_.feeBps <= ONE && params_.bountyBps <= ONE && params_.lateBps <= ONE, BadValue("share"));
+        require(params_.replayBps <= ONE, BadValue("share"));
         require(params_.bondFactor > 0 && params_.maxInFlight > 0, BadValue("bond"));
         _params = params_;
     }
