@@ -7,6 +7,7 @@
 #include "core/hash.hpp"
 #include "tests/training/fixture.hpp"
 #include "training/draws.hpp"
+#include "training/update.hpp"
 
 namespace trainyard::training {
 namespace {
@@ -93,6 +94,49 @@ TEST(audit, made_up_gradients_are_caught_by_a_unit_of_the_step) {
             EXPECT_EQ(c.units_differ(answer, draws), t % 2 == 1);
         }
     }
+}
+
+/// docs/spec/audits.md, section 3: this is why segments are replayed by lot.
+TEST(audit, made_up_sums_of_honest_units_are_found_by_a_full_replay_alone) {
+    Case c(Fault::none);
+    ModelState honest = c.log.first, state = c.log.first;
+    const auto step = run_step(c.engine, honest, c.text);
+    ASSERT_TRUE(step.has_value());
+    std::vector<Unit> units;
+    for (size_t j = 0; j < step->unit_loss_bits.size(); ++j)
+        units.push_back({step->unit_loss_bits[j], step->unit_grad_roots[j]});
+
+    std::vector<Tensor> made_up;
+    std::vector<std::span<const float>> spans;
+    for (const Shape& shape : parameter_shapes(c.program))
+        made_up.push_back({shape, Floats(shape.count(), 0.25F)});
+    for (const Tensor& tensor : made_up) spans.emplace_back(tensor.data);
+    const TensorSet sums = TensorSet::of(*c.backend, made_up);
+    const uint32_t norm_bits = 0x3f000000;  // one half, which is not theirs either
+    auto live = LiveState::load(*c.backend, c.program, state);
+    ASSERT_TRUE(live && update_with(c.program, *live, sums, norm_bits) && live->save());
+
+    const Hash id = program_id(c.program);
+    SegmentRecord record;
+    record.states.first = state_root(c.log.first, id);
+    record.states.last = state_root(state, id);
+    record.tuples = {
+        {units_root(0, units), *grad_root(*c.backend, sums), norm_bits, step->loss_bits, 0}};
+    record.units = {units};
+    const auto gradients = std::make_shared<GradientMemory>(parameter_shapes(c.program));
+    gradients->start(spans);
+    c.log.record = record;
+    c.log.gradients = gradients;
+    c.claim = claim_of(record);
+
+    const AuditDraws draws{{{0, 0}, {0, 2}}, {{3, 1}, {0, 0}}};
+    const AuditAnswer answer = c.audit(draws);
+    EXPECT_TRUE(answer.matches()) << to_text(answer.finding);
+    EXPECT_FALSE(c.units_differ(answer, draws));
+    ModelState replayed = c.log.first;
+    const auto replay = replay_segment(c.engine, c.text, replayed, 1);
+    ASSERT_TRUE(replay.has_value());
+    EXPECT_NE(replay->steps_root, c.claim.steps_root);
 }
 
 TEST(audit, a_full_replay_differs_from_every_cheat) {
