@@ -264,10 +264,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         if (options.on_evidence)
             options.on_evidence(who.address, cb::encode_evidence(e.first, e.second));
     }
-    void carry_out(const cb::Diverged& e) {
-        halt("a quorum made block " + to_hex0x(e.block->hash.bytes) +
-             " final, which is invalid here: stop, keep the data folder, and report it");
-    }
+    void carry_out(const cb::Diverged& e) { halt(chain::diverged_words(e.block->hash)); }
 };
 
 BftNode::BftNode(Parts parts, Options options)
@@ -321,6 +318,10 @@ BftNode::Picture BftNode::picture() const {
 BftCounters BftNode::counters() const {
     const std::lock_guard lock(impl_->mutex);
     return impl_->counters;
+}
+
+void BftNode::halt(const std::string& why) {
+    impl_->halt(why);
 }
 
 std::string BftNode::halted() const {

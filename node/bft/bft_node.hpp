@@ -72,6 +72,8 @@ public:
     void ask_signer_again();
     /// The chain was brought forward by sync; from any thread.
     void synced();
+    /// The chain cannot go on here, as another part found; from any thread.
+    void halt(const std::string& why);
     /// From any thread.
     [[nodiscard]] consensus::bft::Standing standing() const;
     /// Both of one moment: the indices of `waiting` belong to the set of the standing's epoch.

@@ -12,7 +12,7 @@ namespace trainyard::node::chain {
 namespace {
 
 ChainError store_error(const state::StoreError& error) {
-    return {state::to_text(error)};
+    return {state::to_text(error), true};
 }
 
 Result<Done, ChainError> write_genesis(state::World& world, const Chain::FirstBlock& first) {

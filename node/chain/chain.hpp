@@ -38,8 +38,12 @@ struct ChainBlock {
 using ChainBlockPtr = std::shared_ptr<const ChainBlock>;
 
 struct ChainError {
-    std::string what;  ///< what is wrong, where, and what to do
+    std::string what;     ///< what is wrong, where, and what to do
+    bool is_own = false;  ///< this node's failure, not that of whoever sent a block
 };
+
+/// What to say of a block that a quorum made final and that execution refuses here.
+[[nodiscard]] std::string diverged_words(const Hash& block);
 
 enum class Verdict : uint8_t { valid, invalid, unavailable };
 
@@ -121,7 +125,7 @@ public:
     };
     [[nodiscard]] std::optional<FinalBytes> final_bytes(uint64_t height) const;
     /// Takes the next final block. Its certificate may be a descendant's: then the block waits
-    /// until one comes that certifies itself. Errors say why the sender is at fault.
+    /// until one comes that certifies itself. Errors say what is wrong, and whose failure it is.
     [[nodiscard]] Result<Done, ChainError> apply_final(BytesView block, BytesView certificate);
 
     // --- reads; blocks and views once handed out never change

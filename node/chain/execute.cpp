@@ -47,6 +47,11 @@ bool certifies(const cb::Certificate& certificate, const Hash& hash) {
 
 }  // namespace
 
+std::string diverged_words(const Hash& block) {
+    return "a quorum made block " + to_hex0x(block.bytes) +
+           " final, which is invalid here: stop, keep the data folder, and report it";
+}
+
 Verdict Chain::Impl::run(const Header& header, BytesView body) {
     const auto parent = branch_to(header.parent_hash);
     if (!parent) return Verdict::unavailable;
@@ -154,10 +159,14 @@ Result<Done, ChainError> Chain::apply_final(BytesView block_bytes, BytesView cer
     if (!cb::verify_certificate(*certificate, *sets().of_epoch(epoch), impl_->identity()))
         return unexpected(ChainError{"a finality certificate is not signed by a quorum"});
     for (const auto& next : batch) {
-        const bool known = by_hash(next.hash) != nullptr;
-        if (!known && impl_->run(next.header, next.body) != Verdict::valid)
-            return unexpected(ChainError{"block " + to_hex0x(next.hash.bytes) +
-                                         " is final elsewhere and invalid here"});
+        if (by_hash(next.hash) != nullptr) continue;
+        const auto verdict = impl_->run(next.header, next.body);
+        if (verdict == Verdict::valid) continue;
+        if (!is_body_of(next.header, next.body))
+            return unexpected(ChainError{"a final block came with another body than its own"});
+        if (const auto damage = impl_->world->damage())
+            return unexpected(ChainError{state::to_text(*damage), true});
+        return unexpected(ChainError{diverged_words(next.hash), true});
     }
     return impl_->finalise_branch(hash, *certificate);
 }

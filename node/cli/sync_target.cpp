@@ -21,13 +21,15 @@ std::optional<Bytes> ChainSyncTarget::block(const Hash& hash) const {
     return found ? std::optional(encode_block(found->block)) : std::nullopt;
 }
 
-Result<Done, std::string> ChainSyncTarget::apply_final(const p2p::FinalisedBlock& block) {
+Result<Done, sync::SyncTarget::Refusal> ChainSyncTarget::apply_final(
+    const p2p::FinalisedBlock& block) {
     const auto decoded = decode_block(block.block);
     if (decoded && !limits_.allows(decoded->header))
-        return unexpected(std::string("this node ends before that block"));
+        return unexpected(Refusal{"this node ends before that block", true});
     const auto done = chain_.apply_final(block.block, block.certificate);
-    if (!done) return unexpected(done.error().what);
-    return Done{};
+    if (done) return Done{};
+    if (done.error().is_own) bft_.halt(done.error().what);
+    return unexpected(Refusal{done.error().what, done.error().is_own});
 }
 
 }  // namespace trainyard::node::cli

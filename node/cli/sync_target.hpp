@@ -11,16 +11,16 @@ namespace trainyard::node::cli {
 
 class ChainSyncTarget final : public sync::SyncTarget {
 public:
-    ChainSyncTarget(chain::Chain& chain, const bft::BftNode& bft, const NodeLimits& limits)
+    ChainSyncTarget(chain::Chain& chain, bft::BftNode& bft, const NodeLimits& limits)
         : chain_(chain), bft_(bft), limits_(limits) {}
     [[nodiscard]] p2p::Status status() const override;
     [[nodiscard]] std::optional<p2p::FinalisedBlock> final_block(Height height) const override;
     [[nodiscard]] std::optional<Bytes> block(const Hash& hash) const override;
-    [[nodiscard]] Result<Done, std::string> apply_final(const p2p::FinalisedBlock& block) override;
+    [[nodiscard]] Result<Done, Refusal> apply_final(const p2p::FinalisedBlock& block) override;
 
 private:
     chain::Chain& chain_;
-    const bft::BftNode& bft_;
+    bft::BftNode& bft_;
     const NodeLimits& limits_;
 };
 

@@ -48,7 +48,7 @@ struct BlockSync::Impl : std::enable_shared_from_this<BlockSync::Impl> {
     void ask(const RangeAsk& question);
     void on_answer(const RangeAsk& question, const Answer& answer);
     void apply(Batch batch);
-    void on_batch(const Batch& batch, const Result<Done, std::string>& outcome);
+    void on_batch(const Batch& batch, const Result<Done, SyncTarget::Refusal>& outcome);
     void serve_blocks(const Bytes& payload, p2p::Responder responder);
     void serve_block(const Bytes& payload, p2p::Responder responder);
     void fetch_next(std::shared_ptr<BlockFetch> fetch);
@@ -61,7 +61,7 @@ struct BlockSync::Impl : std::enable_shared_from_this<BlockSync::Impl> {
     const runtime::Strand strand;
     runtime::Timer timer;
     SyncPlan plan;
-    bool is_started = false;  ///< before, peers are listened to and nothing is asked
+    bool is_asking = false;  ///< from the start until the target takes no more blocks
     p2p::Status announced;
     uint64_t announced_at_ms = 0;
     mutable std::mutex mutex;
@@ -116,7 +116,7 @@ void BlockSync::Impl::announce(std::optional<PeerId> to) {
 }
 
 void BlockSync::Impl::pump() {
-    if (!is_started) return;
+    if (!is_asking) return;
     for (const RangeAsk& question : plan.next(now_ms())) ask(question);
     if (auto batch = plan.take_ready()) apply(*std::move(batch));
     const std::lock_guard lock(mutex);
@@ -146,7 +146,7 @@ void BlockSync::Impl::on_answer(const RangeAsk& question, const Answer& answer) 
 
 void BlockSync::Impl::apply(Batch batch) {
     auto shared = std::make_shared<const Batch>(std::move(batch));
-    auto outcome = std::make_shared<Result<Done, std::string>>(Done{});
+    auto outcome = std::make_shared<Result<Done, SyncTarget::Refusal>>(Done{});
     parts.runtime.offload(
         [this, shared, outcome] {
             for (const FinalisedBlock& block : shared->blocks) {
@@ -157,7 +157,8 @@ void BlockSync::Impl::apply(Batch batch) {
         strand, [me = shared_from_this(), shared, outcome] { me->on_batch(*shared, *outcome); });
 }
 
-void BlockSync::Impl::on_batch(const Batch& batch, const Result<Done, std::string>& outcome) {
+void BlockSync::Impl::on_batch(const Batch& batch,
+                               const Result<Done, SyncTarget::Refusal>& outcome) {
     if (outcome) {
         plan.on_applied(batch, now_ms());
         parts.log.info("blocks synced", {{"from", batch.from.value},
@@ -165,7 +166,10 @@ void BlockSync::Impl::on_batch(const Batch& batch, const Result<Done, std::strin
                                          {"peer", p2p::short_name(batch.peer)},
                                          {"best_known", plan.best_known().value}});
     } else {
-        parts.network.punish(batch.peer, kBadBlockPoints, "bad block: " + outcome.error());
+        if (outcome.error().is_own)
+            is_asking = false;
+        else
+            parts.network.punish(batch.peer, kBadBlockPoints, "bad block: " + outcome.error().why);
         plan.on_rejected(batch, own_height(), now_ms());
     }
     pump();
@@ -232,7 +236,7 @@ BlockSync::~BlockSync() = default;
 
 void BlockSync::start() {
     impl_->strand.post([me = impl_] {
-        me->is_started = true;
+        me->is_asking = true;
         me->tick();
     });
 }

@@ -25,10 +25,12 @@ public:
     [[nodiscard]] virtual std::optional<p2p::FinalisedBlock> final_block(Height height) const = 0;
     /// Any block that is here, final or not.
     [[nodiscard]] virtual std::optional<Bytes> block(const Hash& hash) const = 0;
-    /// Checks and takes the next final block; passes over one that is final already. The error says
-    /// what is wrong with it: its sender is then at fault.
-    [[nodiscard]] virtual Result<Done, std::string> apply_final(
-        const p2p::FinalisedBlock& block) = 0;
+    struct Refusal {
+        std::string why;
+        bool is_own = false;  ///< this node takes no more blocks; the sender is not at fault
+    };
+    /// Checks and takes the next final block; passes over one that is final already.
+    [[nodiscard]] virtual Result<Done, Refusal> apply_final(const p2p::FinalisedBlock& block) = 0;
 };
 
 class BlockSync {

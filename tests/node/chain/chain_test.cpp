@@ -15,6 +15,7 @@
 #include "node/chain/body.hpp"
 #include "node/chain/executor.hpp"
 #include "state/snapshot.hpp"
+#include "tests/state/failing_kv.hpp"
 
 namespace trainyard::node::chain {
 namespace {
@@ -257,6 +258,40 @@ TEST(chain, rejects_a_final_block_without_a_quorum) {
     forged.signatures[0][5] ^= 1;
     EXPECT_FALSE(b->apply_final(encode_block(*whole), cb::encode_certificate(forged)));
     EXPECT_EQ(b->finalised()->height(), 0U);
+}
+
+TEST(chain, tells_a_senders_fault_from_its_own_failure) {
+    const auto network = make_network();
+    const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
+    const auto a = open(*kv_a, network);
+    state::FailingKv full(*kv_b, 1);  // the batch of block 0
+    const auto b = open(full, network);
+    const auto block = build_next(*a);
+    auto whole = join_body(block->header, block->body);
+    const auto certificate = cb::encode_certificate(finalization(*a, network, block->hash, 1));
+    whole->txs.clear();
+    const auto spoilt = b->apply_final(encode_block(*whole), certificate);
+    ASSERT_FALSE(spoilt);
+    EXPECT_FALSE(spoilt.error().is_own) << spoilt.error().what;
+    whole = join_body(block->header, block->body);
+    const auto unwritten = b->apply_final(encode_block(*whole), certificate);
+    ASSERT_FALSE(unwritten);
+    EXPECT_TRUE(unwritten.error().is_own) << unwritten.error().what;
+}
+
+TEST(chain, block_that_a_quorum_made_final_and_execution_refuses_is_its_own_failure) {
+    const auto network = make_network();
+    const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
+    const auto a = open(*kv_a, network), b = open(*kv_b, network);
+    const auto block = build_next(*a);
+    auto whole = join_body(block->header, block->body);
+    whole->header.state_root[0] ^= 1;
+    const Hash hash = hash_header(whole->header);
+    const auto refused = b->apply_final(
+        encode_block(*whole), cb::encode_certificate(finalization(*a, network, hash, 1)));
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(refused.error().is_own);
+    EXPECT_NE(refused.error().what.find("invalid here"), std::string::npos);
 }
 
 /// Two blocks in an epoch; from epoch 2 on the first validator has all the weight, and so much more

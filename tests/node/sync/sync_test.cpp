@@ -51,18 +51,22 @@ public:
         }
         return std::nullopt;
     }
-    Result<Done, std::string> apply_final(const FinalisedBlock& given) override {
+    Result<Done, Refusal> apply_final(const FinalisedBlock& given) override {
         const auto decoded = decode_block(given.block);
-        if (!decoded || decoded->header.number != height_ + 1)
-            return unexpected(std::string("gap"));
-        if (given.certificate != certificate_at(height_ + 1))
-            return unexpected(std::string("forged"));
+        if (!decoded || decoded->header.number != height_ + 1) return unexpected(Refusal{"gap"});
+        if (given.certificate != certificate_at(height_ + 1)) return unexpected(Refusal{"forged"});
+        if (height_ >= disk_full_at) {
+            ++refused;
+            return unexpected(Refusal{"disk full", true});
+        }
         ++height_;
         return Done{};
     }
 
     std::atomic<bool> forges = false;
     std::atomic<bool> lies_about_blocks = false;
+    std::atomic<uint64_t> disk_full_at = UINT64_MAX;
+    std::atomic<int> refused = 0;
 
 private:
     std::atomic<uint64_t> height_;
@@ -295,6 +299,19 @@ TEST_F(nodes, rejects_forged_certificates_and_syncs_from_the_honest) {
         }
         return false;
     }));
+}
+
+TEST_F(nodes, own_failure_stops_the_sync_and_costs_no_peer_points) {
+    Node& honest = add(1, 200);
+    start(honest);
+    Node& late = add(2, 0);
+    late.chain->disk_full_at = 40;
+    start(late);
+    ASSERT_TRUE(eventually([&] { return late.chain->refused == 1; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(600));  // twice the lag that starts it
+    EXPECT_EQ(late.chain->refused, 1);
+    EXPECT_EQ(late.chain->status().finalised_height.value, 40u);
+    for (const auto& peer : late.network->peers()) EXPECT_EQ(peer.score, 100);
 }
 
 TEST_F(nodes, single_block_is_fetched_by_hash_past_a_liar) {
