@@ -14,10 +14,14 @@
 
 namespace trainyard::node::cli {
 
+namespace {
+constexpr const char* kForAll = "For --json and --quiet see `trainyard --help`.";
+}
+
 CLI::App* command(CLI::App& parent, const std::string& name, const std::string& help,
                   const std::string& example, Run run, Arguments& a) {
     auto* sub = parent.add_subcommand(name, help);
-    if (!example.empty()) sub->footer("Example:\n  " + example);
+    if (!example.empty()) sub->footer("Example:\n  " + example + "\n" + kForAll);
     if (run) sub->callback([&a, run] { a.run = run; });
     return sub;
 }
@@ -32,27 +36,36 @@ void add_rpc(CLI::App* sub, std::string& rpc) {
     sub->add_option("--rpc", rpc, "URL of a node's JSON-RPC")->capture_default_str();
 }
 
-void add_key(CLI::App* sub, KeyChoice& key) {
-    sub->add_option("--key", key.key, "keystore file, or dev:0 to dev:9 on a devnet");
+CLI::Option* add_key(CLI::App* sub, KeyChoice& key) {
     sub->add_option("--password-file", key.password_file, "file with the keystore's password");
+    return sub->add_option("--key", key.key, "keystore file, or dev:0 to dev:9 on a devnet");
+}
+
+void add_size(CLI::App* sub, const std::string& flag, uint32_t& size, const std::string& help) {
+    sub->add_option(flag, size, help)->check(CLI::Range(1U, UINT32_MAX, "POSITIVE"));
 }
 
 void add_gpt_sizes(CLI::App* sub, TemplateArgs& g) {
-    sub->add_option("--layers", g.layers, "transformer blocks [4]");
-    sub->add_option("--width", g.width, "model width [128]");
-    sub->add_option("--heads", g.heads, "attention heads [4]");
-    sub->add_option("--sequence", g.sequence, "tokens of a sequence [128]");
+    add_size(sub, "--layers", g.layers, "transformer blocks [4]");
+    add_size(sub, "--width", g.width, "model width [128]");
+    add_size(sub, "--heads", g.heads, "attention heads [4]");
+    add_size(sub, "--sequence", g.sequence, "tokens of a sequence [128]");
     sub->add_option("--tokenizer", g.tokenizer, "file of `data prepare --merges`");
 }
 
 void add_run(CLI::App* sub, TemplateArgs& g) {
-    sub->add_option("--steps", g.steps, "optimiser steps [200]");
-    sub->add_option("--micro-batches", g.micro_batches, "micro-batches of a step [4]");
-    sub->add_option("--sequences", g.sequences, "sequences of a micro-batch [4]");
-    sub->add_option("--segment", g.segment, "steps of a segment [20]");
-    sub->add_option("--learning-rate", g.learning_rate, "highest learning rate [by template]");
-    sub->add_option("--optimiser", g.optimiser, "adamw, or sgd with momentum [adamw]");
-    sub->add_option("--recipe", g.recipe, "rmp-1, or fp32 for comparison")->capture_default_str();
+    add_size(sub, "--steps", g.steps, "optimiser steps [200]");
+    add_size(sub, "--micro-batches", g.micro_batches, "micro-batches of a step [4]");
+    add_size(sub, "--sequences", g.sequences, "sequences of a micro-batch [4]");
+    add_size(sub, "--segment", g.segment, "steps of a segment [20]");
+    sub->add_option("--learning-rate", g.learning_rate, "highest learning rate [by template]")
+        ->check(CLI::Range(1e-12, 1e6, "POSITIVE"));
+    sub->add_option("--optimiser", g.optimiser, "adamw, or sgd with momentum")
+        ->check(CLI::IsMember({"adamw", "sgd"}))
+        ->capture_default_str();
+    sub->add_option("--recipe", g.recipe, "rmp-1, or fp32 for comparison")
+        ->check(CLI::IsMember({"rmp-1", "fp32"}))
+        ->capture_default_str();
 }
 
 void add_gpt(CLI::App* sub, TemplateArgs& g) {
@@ -82,7 +95,8 @@ void add_devnet(CLI::App& app, Arguments& a) {
         *devnet, "demo", "train a model for a funded contract, and catch a cheat",
         "trainyard devnet demo --data book.txt --keep",
         [&a] { return run_devnet_demo(a.out, a.devnet); }, a);
-    for (auto* sub : {init, up}) sub->add_option("--dir", a.devnet.folder)->capture_default_str();
+    for (auto* sub : {init, up})
+        sub->add_option("--dir", a.devnet.folder, "folder of the network")->capture_default_str();
     for (auto* sub : {init, up, demo}) {
         sub->add_option("--validators", a.devnet.validators, "nodes that vote")
             ->check(CLI::Range(1, 16))
@@ -144,7 +158,7 @@ void add_node(CLI::App& app, Arguments& a) {
     auto* node = command(
         app, "node", "run a node; with --keys it is a validator",
         "trainyard node --genesis genesis.json --datadir data --keys keys\n"
-        "trainyard node --genesis genesis.json --datadir data --sync state --trust 812:0x…",
+        "  trainyard node --genesis genesis.json --datadir data --sync state --trust 812:0x…",
         [&a] { return run_configured_node(a); }, a);
     node->add_option("--config", a.config_file, "TOML file; flags and TRAINYARD_* variables win");
     node->add_flag("--print-config", a.print_config, "print the effective settings and end");
@@ -155,17 +169,27 @@ void add_node(CLI::App& app, Arguments& a) {
         auto& values = a.node.emplace_back(NodeFlag{setting.key, {}}).values;
         const std::string help = setting.help + " (" + config::variable_of(setting) + ")";
         auto* option = node->add_option(flag_names(setting.key), values, help);
-        option->type_name("");
-        if (setting.is_flag) option->expected(0, 1)->default_str("true");
+        const std::string preset = setting.get(config::NodeConfig{});
+        const std::string kind = setting.is_flag ? "[BOOL]" : setting.is_list ? "LIST" : "VALUE";
+        option->option_text(preset.empty() ? kind : kind + "=" + preset);
+        if (!setting.is_list) option->expected(setting.is_flag ? 0 : 1, 1);
+        if (setting.is_flag) option->default_str("true");
     }
 }
 
-void collect(const CLI::App& app, const std::string& path, std::vector<CommandWords>& out) {
-    CommandWords entry{path, {}, app.get_description()};
+/// Commands and flags that may come after `app`, without those of the whole program.
+std::vector<std::string> words_after(const CLI::App& app) {
+    std::vector<std::string> words;
     for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; }))
-        if (!sub->get_group().empty()) entry.words.push_back(sub->get_name());
+        if (!sub->get_group().empty()) words.push_back(sub->get_name());
     for (const auto* option : app.get_options())
-        for (const auto& name : option->get_lnames()) entry.words.push_back("--" + name);
+        for (const auto& name : option->get_lnames()) words.push_back("--" + name);
+    return words;
+}
+
+void collect(const CLI::App& app, const std::string& path, std::vector<CommandWords>& out) {
+    CommandWords entry{path, words_after(app), app.get_description()};
+    if (!path.empty()) entry.words.insert(entry.words.end(), {"--json", "--quiet"});
     out.push_back(entry);
     for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; }))
         if (!sub->get_group().empty())
@@ -198,6 +222,29 @@ void add_small(CLI::App& app, Arguments& a) {
         a);
 }
 
+/// What is wrong with the command line, what was probably meant, and where to read on.
+std::string usage_words(const CLI::App& app, const CLI::ParseError& error) {
+    const CLI::App* at = &app;
+    std::string path = app.get_name();
+    for (auto named = at->get_subcommands(); !named.empty(); named = at->get_subcommands()) {
+        at = named.front();
+        path += " " + at->get_name();
+    }
+    const std::string see = "; see `" + path + " --help`";
+    const auto unknown = app.remaining(true);
+    const bool lacks_command = at->get_require_subcommand_min() > at->get_subcommands().size();
+    if (unknown.empty())
+        return (lacks_command ? "a command is missing" : std::string(error.what())) + see;
+    const std::string& word = unknown.front();
+    const auto known = words_after(*at);
+    const auto near = config::nearest_name(word, known.data(), known.size());
+    const bool is_flag = word.starts_with("-");
+    const std::string what = is_flag         ? "no flag '"
+                             : lacks_command ? "no command '"
+                                             : "unexpected '";
+    return what + word + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") + see;
+}
+
 }  // namespace
 
 int run_app(int argc, char** argv) {
@@ -207,7 +254,7 @@ int run_app(int argc, char** argv) {
     app.require_subcommand(1);
     app.fallthrough();
     Arguments a;
-    app.add_flag("--json", a.out.json, "results as JSON, one value per line");
+    app.add_flag("--json", a.out.json, "results and errors as JSON, one value per line");
     app.add_flag("-q,--quiet", a.out.quiet, "no messages on stderr but errors");
     app.set_version_flag("--version", "trainyard " + std::string(kVersion));
     add_devnet(app, a);
@@ -234,8 +281,9 @@ int run_app(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        const int code = app.exit(error);
-        return code == 0 ? kOk : kUsage;
+        if (error.get_exit_code() == 0) return app.exit(error);  // help or version
+        a.out.json = app.count("--json") > 0;
+        return a.out.fail(usage_words(app, error)), kUsage;
     }
     return a.run ? a.run() : kUsage;
 }

@@ -68,7 +68,9 @@ CLI::App* group(CLI::App& parent, const std::string& name, const std::string& he
 
 // Flags that several commands share.
 void add_rpc(CLI::App* sub, std::string& rpc);
-void add_key(CLI::App* sub, KeyChoice& key);
+CLI::Option* add_key(CLI::App* sub, KeyChoice& key);
+/// A number from 1 on; 0 in `size` stands for "not given".
+void add_size(CLI::App* sub, const std::string& flag, uint32_t& size, const std::string& help);
 void add_gpt_sizes(CLI::App* sub, TemplateArgs& g);
 void add_run(CLI::App* sub, TemplateArgs& g);
 void add_gpt(CLI::App* sub, TemplateArgs& g);

@@ -12,7 +12,7 @@ void add_submit(CLI::App& job, Arguments& a) {
         "trainyard job submit --key dev:0 --data text.txt --price 1 --wait",
         [&a] { return run_job_submit(a.out, a.job); }, a);
     add_rpc(submit, a.job.rpc);
-    add_key(submit, a.job.key);
+    add_key(submit, a.job.key)->required();
     submit->add_option("--data", a.job.data, "file or folder with the text")->required();
     submit->add_option("--program", a.job.program, "program file; default: the gpt template");
     submit->add_option("--price", a.job.price, "coins per segment")->capture_default_str();
@@ -20,7 +20,8 @@ void add_submit(CLI::App& job, Arguments& a) {
         ->capture_default_str();
     submit->add_option("--provider", a.job.provider, "only this address may take it");
     submit->add_option("--licence", a.job.licence, "SPDX expression")->capture_default_str();
-    submit->add_option("--seed", a.job.seed, "client's part of the run seed, in hexadecimal");
+    submit->add_option("--seed", a.job.seed,
+                       "client's part of the run seed, 32 bytes in hexadecimal");
     submit->add_option("--segment-blocks", a.job.segment_blocks, "blocks for one segment")
         ->capture_default_str();
     submit->add_option("--deadline-hours", a.job.deadline_hours, "then the rest is refunded")
@@ -47,7 +48,7 @@ void add_job(CLI::App& app, Arguments& a) {
     auto* withdraw = command(
         *job, "withdraw", "take what the market owes you", "trainyard job withdraw --key dev:0",
         [&a] { return run_job_withdraw(a.out, a.job); }, a);
-    for (auto* sub : {cancel, withdraw}) add_key(sub, a.job.key);
+    for (auto* sub : {cancel, withdraw}) add_key(sub, a.job.key)->required();
     auto* download = command(
         *job, "download", "the model as a Hugging Face folder",
         "trainyard job download 0 --out model", [&a] { return run_job_download(a.out, a.job); }, a);
@@ -72,7 +73,7 @@ void add_model(CLI::App& app, Arguments& a) {
     describe->add_option("--title", a.model.title, "letters, digits, space and -._ up to 64");
     describe->add_option("--parent", a.model.parents, "a model that this one continues; only once");
     describe->add_option("--royalty", a.model.royalty, "per cent of resales, at most 10");
-    add_key(describe, a.model.key);
+    add_key(describe, a.model.key)->required();
     for (auto* sub : {show, describe})
         sub->add_option("token", a.model.token, "number of the model")->required();
     for (auto* sub : {list, show, describe}) add_rpc(sub, a.model.rpc);

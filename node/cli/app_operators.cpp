@@ -31,7 +31,7 @@ void add_account(CLI::App& app, Arguments& a) {
         "dev:0",
         [&a] { return run_account_send(a.out, a.send); }, a);
     add_rpc(send, a.send.rpc);
-    add_key(send, a.send.key);
+    add_key(send, a.send.key)->required();
     send->add_option("to", a.send.to, "address")->required();
     send->add_option("--amount", a.send.amount, "coins")->required();
     for (auto* sub : {made, import, list, validator})
@@ -62,7 +62,7 @@ void add_stake_moves(CLI::App& validator, Arguments& a) {
         [&a] { return run_validator_withdraw(a.out, a.validator); }, a);
     for (auto* sub : {give, take, pay}) {
         add_rpc(sub, v.rpc);
-        add_key(sub, v.key);
+        add_key(sub, v.key)->required();
         sub->add_option("operator", v.operator_address, "account of the validator [yourself]");
     }
     for (auto* sub : {give, take})
@@ -101,7 +101,8 @@ void add_validator(CLI::App& app, Arguments& a) {
         *validator, "list", "all candidates, the heaviest first", "trainyard validator list --json",
         [&a] { return run_validator_list(a.out, a.validator); }, a);
     for (auto* sub : {join, commission, unjail, status, list}) add_rpc(sub, v.rpc);
-    for (auto* sub : {commission, unjail, status}) add_key(sub, v.key);
+    for (auto* sub : {commission, unjail}) add_key(sub, v.key)->required();
+    add_key(status, v.key);
 }
 
 void add_genesis(CLI::App& app, Arguments& a) {
@@ -116,7 +117,8 @@ void add_genesis(CLI::App& app, Arguments& a) {
         ->required();
     build->add_option("--stake", a.genesis.stake, "coins of each validator")->capture_default_str();
     build->add_option("--timestamp", a.genesis.timestamp, "of block 0, unix seconds [now]");
-    build->add_option("--seed", a.genesis.seed, "of the chain's randomness, in hexadecimal");
+    build->add_option("--seed", a.genesis.seed,
+                      "of the chain's randomness, 32 bytes in hexadecimal");
     build->add_option("--out", a.genesis.out, "file to write")->capture_default_str();
     auto* check = command(
         *genesis, "check", "compute the hash of block 0 and compare it",
@@ -145,11 +147,11 @@ void add_peers(CLI::App& app, Arguments& a) {
     });
     const std::string key = "02ab…";  // of 66 digits
     auto* add = command(
-        *peers, "add", "dial a peer until it answers; lost when the node ends",
+        *peers, "add", "dial a peer until it answers; forgotten when the node ends",
         "trainyard peers add " + key + "@10.0.0.7:30303",
         [&a] { return run_peers_add(a.out, a.peers); }, a);
     auto* remove = command(
-        *peers, "remove", "end that, and the connection", "trainyard peers remove " + key,
+        *peers, "remove", "end dialling and connection of a peer", "trainyard peers remove " + key,
         [&a] { return run_peers_remove(a.out, a.peers); }, a);
     auto* ban = command(
         *peers, "ban", "refuse a peer for a time",
@@ -160,7 +162,8 @@ void add_peers(CLI::App& app, Arguments& a) {
         [&a] { return run_peers_unban(a.out, a.peers); }, a);
     for (auto* sub : {peers, add, remove, ban, unban}) add_rpc(sub, a.peers.rpc);
     for (auto* sub : {add, remove, ban, unban})
-        sub->add_option("peer", a.peers.peer, "its public key; to add with @host:port")->required();
+        sub->add_option("peer", a.peers.peer, sub == add ? "<public key>@host:port" : "public key")
+            ->required();
     ban->add_option("--seconds", a.peers.seconds, "how long")->capture_default_str();
     ban->add_option("--reason", a.peers.reason, "why")->capture_default_str();
 }

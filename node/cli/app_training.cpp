@@ -31,20 +31,20 @@ void add_templates(CLI::App& program, Arguments& a) {
     auto* mlp = add_template(
         *made, "mlp", "fully connected classifier of images",
         "trainyard program new mlp --data digits.tyd --hidden 256 --out my.program", a);
-    mlp->add_option("--layers", t.layers, "hidden layers [2]");
-    mlp->add_option("--hidden", t.hidden, "units of a hidden layer [128]");
+    add_size(mlp, "--layers", t.layers, "hidden layers [2]");
+    add_size(mlp, "--hidden", t.hidden, "units of a hidden layer [128]");
     auto* cnn =
         add_template(*made, "cnn", "convolutional classifier of images",
                      "trainyard program new cnn --data digits.tyd --blocks 2 --out my.program", a);
-    cnn->add_option("--blocks", t.blocks, "blocks; each halves the image [2]");
-    cnn->add_option("--channels", t.channels, "channels of the first block [16]");
+    add_size(cnn, "--blocks", t.blocks, "blocks; each halves the image [2]");
+    add_size(cnn, "--channels", t.channels, "channels of the first block [16]");
     auto* diffusion =
         add_template(*made, "diffusion", "generator of images (a small U-Net)",
                      "trainyard data shapes --out shapes.tyd\n  trainyard program new "
                      "diffusion --data shapes.tyd --out my.program",
                      a);
-    diffusion->add_option("--channels", t.channels, "channels at full resolution [32]");
-    diffusion->add_option("--timesteps", t.timesteps, "steps of the noise schedule [200]");
+    add_size(diffusion, "--channels", t.channels, "channels at full resolution [32]");
+    add_size(diffusion, "--timesteps", t.timesteps, "steps of the noise schedule [200]");
     for (auto* sub : {mlp, cnn, diffusion}) add_run(sub, t);
 }
 
@@ -104,7 +104,8 @@ void add_data(CLI::App& app, Arguments& a) {
         "  trainyard data prepare train-images --kind idx --labels train-labels --out digits.tyd",
         [&a] { return run_data_prepare(a.out, a.data); }, a);
     prepare->add_option("path", d.path, "file or folder")->required();
-    prepare->add_option("--kind", d.kind, "text, jsonl, tokens (uint16), images (PNG) or idx")
+    prepare->add_option("--kind", d.kind, "of what is read; tokens are uint16, images PNG")
+        ->check(CLI::IsMember({"text", "jsonl", "tokens", "images", "idx"}))
         ->capture_default_str();
     prepare->add_option("--merges", d.merges, "text, jsonl: train a byte-pair tokenizer [none]");
     prepare->add_option("--field", d.field, "jsonl: member with the text")->capture_default_str();

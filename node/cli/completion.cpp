@@ -19,29 +19,30 @@ std::string lookup_function(const std::vector<CommandWords>& commands) {
     return out + "  esac\n}\n";
 }
 
-std::string path_loop(const char* words, const char* current) {
-    return std::string("  local path=\"\" word\n  for word in \"${") + words + "[@]:1:" + current +
-           "-1}\"; do\n    case \"$word\" in -*) ;; *)\n"
-           "      [ -n \"$(_trainyard_words \"${path:+$path }$word\")\" ] && path=\"${path:+$path "
-           "}$word\" ;;\n    esac\n  done\n";
+/// `count` words after the first come before the one that is typed. A variable called `path` would
+/// be zsh's PATH.
+std::string path_loop(const char* words, const char* count) {
+    return std::string("  local typed=\"\" word next\n  for word in \"${") + words +
+           "[@]:1:" + count +
+           "}\"; do\n    case \"$word\" in -*) ;; *)\n"
+           "      next=\"${typed:+$typed }$word\"\n"
+           "      [ -n \"$(_trainyard_words \"$next\")\" ] && typed=\"$next\" ;;\n    esac\n  "
+           "done\n";
 }
 
 std::string fish(const std::vector<CommandWords>& commands) {
-    std::string out = "complete -c trainyard -f\n";
-    for (const auto& command : commands) {
-        const auto space = command.path.find(' ');
-        std::string condition = "__fish_use_subcommand";
-        if (!command.path.empty())
-            condition = "__fish_seen_subcommand_from " + command.path.substr(0, space);
-        if (space != std::string::npos)
-            condition += "; and __fish_seen_subcommand_from " + command.path.substr(space + 1);
-        for (const auto& word : command.words) {
-            const bool flag = word.starts_with("--");
-            out += "complete -c trainyard -n '" + condition + "' " +
-                   (flag ? "-l " + word.substr(2) : "-a " + word) + "\n";
-        }
-    }
-    return out;
+    std::string out = "function _trainyard_words\n  switch \"$argv\"\n";
+    for (const auto& command : commands)
+        out +=
+            "    case '" + command.path + "'\n      printf '%s\\n' " + joined(command.words) + "\n";
+    return out +
+           "  end\nend\n"
+           "function _trainyard\n  set -l path\n"
+           "  for word in (commandline -opc)[2..-1]\n"
+           "    string match -q -- '-*' $word; and continue\n"
+           "    test -n \"$(_trainyard_words $path $word)\"; and set -a path $word\n  end\n"
+           "  _trainyard_words $path\nend\n"
+           "complete -c trainyard -a '(_trainyard)'\n";
 }
 
 }  // namespace
@@ -50,13 +51,13 @@ std::string completion_script(std::string_view shell, const std::vector<CommandW
     if (shell == "fish") return fish(commands);
     if (shell == "bash")
         return lookup_function(commands) + "_trainyard() {\n" +
-               path_loop("COMP_WORDS", "COMP_CWORD") +
-               "  COMPREPLY=($(compgen -W \"$(_trainyard_words \"$path\")\" -- "
+               path_loop("COMP_WORDS", "$((COMP_CWORD-1))") +
+               "  COMPREPLY=($(compgen -W \"$(_trainyard_words \"$typed\")\" -- "
                "\"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete -o default -F _trainyard trainyard\n";
     if (shell == "zsh")
         return "#compdef trainyard\n" + lookup_function(commands) + "_trainyard() {\n" +
-               path_loop("words", "CURRENT") +
-               "  compadd -- ${=$(_trainyard_words \"$path\")}\n  _files\n}\ncompdef _trainyard "
+               path_loop("words", "$((CURRENT-2))") +
+               "  compadd -- ${=$(_trainyard_words \"$typed\")}\n  _files\n}\ncompdef _trainyard "
                "trainyard\n";
     return "";
 }

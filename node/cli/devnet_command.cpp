@@ -373,7 +373,7 @@ private:
     const Output& out_;
     const DevnetArgs& args_;
     const uint64_t started_ms_ = steady_ms();
-    ProgressLine bar_{true};
+    ProgressLine bar_{out_};
     std::string folder_;
     bool keep_files_ = false;
     uint64_t chain_id_ = 0;
@@ -395,9 +395,11 @@ private:
 int run_devnet_init(const Output& out, const DevnetArgs& args) {
     const auto genesis = make_devnet(layout_of(args, args.folder));
     if (!genesis) return out.fail(genesis.error());
-    out.line("made a devnet in " + args.folder + ", block 0 " +
-             to_hex0x(genesis->block_hash.bytes) + "\nnext: trainyard devnet up --dir " +
-             args.folder);
+    const auto hash = to_hex0x(genesis->block_hash.bytes);
+    out.line(out.json
+                 ? boost::json::serialize(boost::json::object{{"dir", args.folder}, {"hash", hash}})
+                 : "made a devnet in " + args.folder + ", block 0 " + hash +
+                       "\nnext: trainyard devnet up --dir " + args.folder);
     return kOk;
 }
 
@@ -417,8 +419,11 @@ int run_devnet_up(const Output& out, const DevnetArgs& args) {
                                   args.no_cuda};
         if (auto done = (*net)->start_provider(start); !done) return out.fail(done.error());
     }
-    for (uint32_t n = 0; n < (*net)->size(); ++n)
-        out.line("node " + std::to_string(n) + "  RPC " + (*net)->rpc_url(n));
+    for (uint32_t n = 0; n < (*net)->size(); ++n) {
+        const auto url = (*net)->rpc_url(n);
+        out.line(out.json ? boost::json::serialize(boost::json::object{{"node", n}, {"rpc", url}})
+                          : "node " + std::to_string(n) + "  RPC " + url);
+    }
     out.say("accounts: the ten of the mnemonic \"" + std::string(wallet::kDevMnemonic) +
             "\", as --key dev:0 to dev:9; Ctrl-C ends it");
     while (!stop_was_requested()) {

@@ -19,20 +19,24 @@ Result<imports::Imported, std::string> read_foreign(const ForeignArgs& args) {
     if (!args.onnx.empty()) {
         const auto file = wallet::read_file(args.onnx, kModelBytesMax);
         if (!file) return unexpected(file.error().text);
-        return imports::import_onnx(*file);
+        auto made = imports::import_onnx(*file);
+        if (!made) return unexpected("'" + args.onnx + "': " + made.error());
+        return made;
     }
     const auto config = wallet::read_text(args.hugging_face + "/config.json", kConfigBytesMax);
     if (!config) return unexpected(config.error().text);
     const auto model = wallet::read_file(args.hugging_face + "/model.safetensors", kModelBytesMax);
     if (!model) return unexpected(model.error().text);
-    return imports::import_hugging_face(*config, *model, args.sequence);
+    auto made = imports::import_hugging_face(*config, *model, args.sequence);
+    if (!made) return unexpected("'" + args.hugging_face + "': " + made.error());
+    return made;
 }
 
 }  // namespace
 
 int run_program_import(const Output& out, const ForeignArgs& args) {
     if (args.onnx.empty() == args.hugging_face.empty())
-        return out.fail("one of --hf and --onnx is due");
+        return out.fail("one of --hf and --onnx is due"), kUsage;
     auto made = read_foreign(args);
     if (!made) return out.fail(made.error());
     auto state = training::make_initial_state(made->program, Hash{});

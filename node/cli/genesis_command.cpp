@@ -5,6 +5,7 @@
 #include "node/cli/commands.hpp"
 #include "node/cli/genesis_build.hpp"
 #include "node/config/system_contracts.hpp"
+#include "node/p2p/network.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/keyring.hpp"
 #include "node/wallet/secrets.hpp"
@@ -18,7 +19,7 @@ constexpr size_t kTextMax = 64u << 20;
 Result<config::GenesisValidator, std::string> read_validator(const std::string& text,
                                                              const Uint256& stake_wei) {
     const auto at = text.rfind('@');
-    if (at == std::string::npos || at == 0 || at + 1 == text.size())
+    if (at == std::string::npos || at == 0 || !p2p::endpoint_from(text.substr(at + 1)))
         return unexpected("--validator '" + text + "' is not <folder of keystores>@host:port");
     const auto keys = wallet::load_validator_keys(text.substr(0, at));
     if (!keys) return unexpected(keys.error().text);
@@ -62,6 +63,9 @@ int run_genesis_build(const Output& out, const GenesisArgs& args) {
     for (const auto& text : args.validators) {
         auto validator = read_validator(text, *stake);
         if (!validator) return out.fail(validator.error());
+        for (const auto& other : inputs.validators)
+            if (other.address == validator->address)
+                return out.fail("--validator '" + text + "' has the keys of one before it");
         inputs.validators.push_back(std::move(*validator));
     }
     const auto seed =
@@ -71,7 +75,8 @@ int run_genesis_build(const Output& out, const GenesisArgs& args) {
     inputs.operator_balance_wei = *parse_coins("100");
     inputs.timestamp = args.timestamp == 0 ? unix_seconds() : args.timestamp;
     const auto genesis = build_genesis(inputs);
-    if (!genesis) return out.fail(genesis.error().text());
+    if (!genesis)
+        return out.fail((args.spec.empty() ? "" : args.spec + ": ") + genesis.error().text());
     auto written = wallet::write_text(args.out, config::write_genesis(*genesis));
     if (!written) return out.fail(written.error().text);
     out.say("wrote " + args.out);

@@ -98,13 +98,15 @@ int import_file(const Output& out, chain::Importer& importer, const std::string&
     if (!file.is_open()) return out.fail(path + ": cannot be read");
     const uint64_t start_ms = steady_ms();
     uint64_t taken = 0, known = 0, shown_ms = 0;
-    ProgressLine progress(!out.quiet && !out.json);
+    ProgressLine progress(out);
     while (!file.at_end()) {
         const uint64_t offset = file.offset();
         const auto block = file.next();
-        if (!block)
+        if (!block) {
+            progress.clear();
             return out.fail(path + ": no whole block at byte " + std::to_string(offset) +
                             " (is this a file of concatenated block RLPs?)");
+        }
         const auto added = importer.add(*block);
         if (!added) {
             progress.clear();
@@ -112,7 +114,7 @@ int import_file(const Output& out, chain::Importer& importer, const std::string&
         }
         ++(*added == chain::Importer::Added::taken ? taken : known);
         constexpr uint64_t kEveryMs = 100;
-        if (out.quiet || out.json || steady_ms() - shown_ms < kEveryMs) continue;
+        if (steady_ms() - shown_ms < kEveryMs) continue;
         shown_ms = steady_ms();
         progress.show(progress_of(importer, file, start_ms));
     }

@@ -60,11 +60,14 @@ Result<JobView, std::string> look_up(wallet::MarketApi& market, uint64_t id) {
 }
 
 int watch(const Output& out, wallet::MarketApi& market, uint64_t id) {
-    ProgressLine line(!out.json);
+    ProgressLine line(out);
     for (;;) {
         const auto view = look_up(market, id);
-        if (!view) return out.fail(view.error());
-        if (!out.json) line.show(job_line(id, view->job, view->spec));
+        if (!view) {
+            line.clear();
+            return out.fail(view.error());
+        }
+        line.show(job_line(id, view->job, view->spec));
         if (view->job.state == wallet::JobState::closed) {
             line.clear();
             if (out.json) out.line(json::serialize(job_json(id, view->job, view->spec)));
@@ -74,12 +77,9 @@ int watch(const Output& out, wallet::MarketApi& market, uint64_t id) {
     }
 }
 
-Result<JobOffer, std::string> offer_of(const JobArgs& args) {
+/// What the flags say; the errors are those of wrong usage.
+Result<JobOffer, std::string> terms_of(const JobArgs& args) {
     JobOffer offer;
-    auto data = read_data(args.data);
-    if (!data) return unexpected(data.error());
-    auto program = choose_program(args.program, args.gpt, *data);
-    if (!program) return unexpected(program.error());
     const auto price = parse_coins(args.price), fee = parse_coins(args.audit_fee);
     if (!price || !fee)
         return unexpected(std::string("--price and --audit-fee are amounts like 1.5 or 3gwei"));
@@ -89,8 +89,6 @@ Result<JobOffer, std::string> offer_of(const JobArgs& args) {
     const auto seed =
         args.seed.empty() ? wallet::random_fixed<Hash>() : fixed_from_hex<Hash>(args.seed);
     if (!seed) return unexpected(std::string("--seed must be 32 bytes in hexadecimal"));
-    offer.data = std::move(*data);
-    offer.program = std::move(*program);
     offer.price_wei = *price;
     offer.audit_fee_wei = *fee;
     offer.provider = *provider;
@@ -104,8 +102,14 @@ Result<JobOffer, std::string> offer_of(const JobArgs& args) {
 }  // namespace
 
 int run_job_submit(const Output& out, const JobArgs& args) {
-    const auto offer = offer_of(args);
-    if (!offer) return out.fail(offer.error());
+    auto offer = terms_of(args);
+    if (!offer) return out.fail(offer.error()), kUsage;
+    auto data = read_data(args.data);
+    if (!data) return out.fail(data.error());
+    auto program = choose_program(args.program, args.gpt, *data);
+    if (!program) return out.fail(program.error());
+    offer->data = std::move(*data);
+    offer->program = std::move(*program);
     const auto market = open_account(args.rpc, args.key);
     if (!market) return out.fail(market.error());
     const auto posted = post_job(**market, *offer);
@@ -168,6 +172,7 @@ int run_job_list(const Output& out, const JobArgs& args) {
 int run_job_cancel(const Output& out, const JobArgs& args) {
     const auto market = open_account(args.rpc, args.key);
     if (!market) return out.fail(market.error());
+    if (auto known = look_up(**market, args.id); !known) return out.fail(known.error());
     const auto sent = (*market)->cancel(args.id);
     if (!sent) return out.fail(sent.error().text);
     const auto credit = (*market)->credit((*market)->self());

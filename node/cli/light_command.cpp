@@ -214,7 +214,8 @@ private:
         if (!done)
             return unexpected("the last block of epoch " + std::to_string(epoch) + ": " +
                               std::string(to_text(done.error())) +
-                              "; the node is wrong or lies, ask another");
+                              "; the node is wrong, lies, or is of another chain than the "
+                              "genesis file: ask another");
         head_ = found->header;
         boundary_hash_ = hash;
         out_.say("epoch " + std::to_string(epoch) + " ends with block " +

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include <boost/json.hpp>
 #include <unistd.h>
 
 namespace trainyard::node::cli {
@@ -37,14 +38,18 @@ void Output::say(std::string_view text) const {
 }
 
 int Output::fail(std::string_view text) const {
-    std::fprintf(stderr, "error: %.*s\n", static_cast<int>(text.size()), text.data());
+    const std::string line = json ? boost::json::serialize(boost::json::object{{"error", text}})
+                                  : "error: " + std::string(text);
+    std::fprintf(stderr, "%s\n", line.c_str());
     return kFailed;
 }
 
 bool has_colour() {
     static const bool yes = [] {
         const char* term = std::getenv("TERM");
-        return ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr &&
+        const char* refused = std::getenv("NO_COLOR");
+        return ::isatty(STDOUT_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1 &&
+               (refused == nullptr || *refused == 0) &&
                (term == nullptr || std::string_view(term) != "dumb");
     }();
     return yes;
@@ -66,35 +71,6 @@ std::string dim(std::string_view text) {
     return painted(text, "2");
 }
 
-std::string coins(const Uint256& wei) {
-    std::string digits = to_decimal(wei);
-    if (digits.size() <= 18) digits.insert(0, 19 - digits.size(), '0');
-    std::string whole = digits.substr(0, digits.size() - 18);
-    std::string part = digits.substr(digits.size() - 18);
-    while (!part.empty() && part.back() == '0') part.pop_back();
-    return part.empty() ? whole : whole + "." + part;
-}
-
-std::optional<Uint256> parse_coins(std::string_view text) {
-    size_t places = 18;
-    if (text.ends_with("gwei")) {
-        places = 9;
-        text.remove_suffix(4);
-    } else if (text.ends_with("wei")) {
-        places = 0;
-        text.remove_suffix(3);
-    }
-    const auto dot = std::min(text.find('.'), text.size());
-    const auto whole = text.substr(0, dot);
-    const auto part = dot == text.size() ? std::string_view() : text.substr(dot + 1);
-    if (whole.empty() || part.size() > places || (dot != text.size() && part.empty()))
-        return std::nullopt;
-    std::string digits =
-        std::string(whole) + std::string(part) + std::string(places - part.size(), '0');
-    if (digits.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
-    return parse_uint256(digits);
-}
-
 std::string printable(BytesView bytes) {
     std::string out;
     for (const uint8_t b : bytes)
@@ -114,12 +90,14 @@ std::string seconds_text(uint64_t seconds) {
     return std::to_string(seconds / 60) + "m " + (rest.size() < 2 ? "0" : "") + rest + "s";
 }
 
-ProgressLine::ProgressLine(bool animate) : animate_(animate && ::isatty(STDERR_FILENO) == 1) {}
+ProgressLine::ProgressLine(const Output& out)
+    : is_silent_(out.quiet || out.json), animate_(::isatty(STDERR_FILENO) == 1) {}
 ProgressLine::~ProgressLine() {
     clear();
 }
 
 void ProgressLine::show(const std::string& text) {
+    if (is_silent_) return;
     const auto now = steady_ms();
     if (animate_) {
         std::fprintf(stderr, "\r\033[K%s", text.c_str());
@@ -143,11 +121,15 @@ std::string progress_text(const Progress& p) {
     const size_t filled = p.steps == 0 ? 0 : width * p.step / p.steps;
     std::string bar;
     for (size_t i = 0; i < width; ++i) bar += i < filled ? "█" : "░";
-    return bar + " step " + std::to_string(p.step) + "/" + std::to_string(p.steps) + "  loss " +
-           fixed_text(p.loss, 3) + "  " + fixed_text(p.tokens_per_s, 0) + " tokens/s  " +
-           fixed_text(p.tops, 3) + " TOP/s  ETA " + seconds_text(p.seconds_left) + "  segments " +
-           std::to_string(p.committed) + " committed, " + std::to_string(p.accepted) +
-           " accepted of " + std::to_string(p.segments);
+    bar += " step " + std::to_string(p.step) + "/" + std::to_string(p.steps) + "  loss " +
+           fixed_text(p.loss, 3);
+    if (p.tokens_per_s > 0)
+        bar += "  " + fixed_text(p.tokens_per_s, 0) + " tokens/s  " + fixed_text(p.tops, 3) +
+               " TOP/s  ETA " + seconds_text(p.seconds_left);
+    if (p.segments > 0)
+        bar += "  segments " + std::to_string(p.committed) + " committed, " +
+               std::to_string(p.accepted) + " accepted of " + std::to_string(p.segments);
+    return bar;
 }
 
 void RateMeter::on_step(uint32_t step, uint64_t now_ms) {

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "core/bytes.hpp"
-#include "core/uint256.hpp"
+#include "node/wallet/coins.hpp"
 
 namespace trainyard::node::cli {
 
@@ -24,11 +24,11 @@ struct Output {
 
     void line(std::string_view text) const;  ///< a result, stdout
     void say(std::string_view text) const;   ///< a message, stderr; nothing when quiet
-    /// "error: ..." on stderr; gives kFailed.
+    /// "error: ..." on stderr, with `json` {"error": "..."}; gives kFailed.
     int fail(std::string_view text) const;
 };
 
-/// True where stdout is a terminal, NO_COLOR is unset and TERM is not dumb.
+/// True where stdout and stderr are terminals, NO_COLOR is unset or empty, and TERM is not dumb.
 [[nodiscard]] bool has_colour();
 [[nodiscard]] std::string bold(std::string_view text);
 [[nodiscard]] std::string green(std::string_view text);
@@ -36,26 +36,25 @@ struct Output {
 [[nodiscard]] std::string yellow(std::string_view text);
 [[nodiscard]] std::string dim(std::string_view text);
 
-/// 10^18 wei are one coin: "1.5", "0.000000001".
-[[nodiscard]] std::string coins(const Uint256& wei);
-/// "12", "0.5", "3gwei", "100wei".
-[[nodiscard]] std::optional<Uint256> parse_coins(std::string_view text);
+using wallet::coins;
+using wallet::parse_coins;
 /// Bytes of a model as text: what is neither printable ASCII nor a line end becomes '?'.
 [[nodiscard]] std::string printable(BytesView bytes);
 [[nodiscard]] std::string short_hex(BytesView bytes);      ///< "0x1234…abcd"
 [[nodiscard]] std::string seconds_text(uint64_t seconds);  ///< "1m 05s"
 
-/// One line that is written over and over on a terminal; plain lines every few seconds elsewhere.
+/// One line that is written over and over on a terminal; plain lines every few seconds elsewhere;
+/// nothing where `out` is quiet or JSON.
 class ProgressLine {
 public:
-    explicit ProgressLine(bool animate);
+    explicit ProgressLine(const Output& out);
     ~ProgressLine();
     void show(const std::string& text);
     /// Ends the animated line so that other text can follow.
     void clear();
 
 private:
-    bool animate_;
+    bool is_silent_, animate_;
     bool drawn_ = false;
     uint64_t last_ms_ = 0;
 };
@@ -65,7 +64,7 @@ struct Progress {
     float loss = 0;
     double tokens_per_s = 0, tops = 0;
     uint64_t seconds_left = 0;
-    uint32_t committed = 0, accepted = 0, segments = 0;
+    uint32_t committed = 0, accepted = 0, segments = 0;  ///< none outside a job
 };
 [[nodiscard]] std::string progress_text(const Progress& progress);
 

@@ -28,7 +28,7 @@ using provider::Event;
 /// Shows events as JSON lines, or as text with a bar below.
 class EventView {
 public:
-    explicit EventView(const Output& out) : out_(out), line_(!out.json) {}
+    explicit EventView(const Output& out) : out_(out), line_(out) {}
 
     void show(const Event& e) {
         const std::lock_guard lock(mutex_);

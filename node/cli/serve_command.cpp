@@ -2,6 +2,8 @@
 // `trainyard serve`: JSON-RPC over an imported chain; no peers, no votes, no new blocks.
 #include <random>
 
+#include <boost/json.hpp>
+
 #include "node/backend/node_backend.hpp"
 #include "node/chain/import.hpp"
 #include "node/cli/commands.hpp"
@@ -75,7 +77,8 @@ int serve(const Output& out, const ServeArgs& args, const chain::Chain& chain) {
     runtime.start();
     const auto port = http.start();
     if (port) {
-        out.line("http://" + args.http_addr + ":" + std::to_string(*port));
+        const auto url = "http://" + args.http_addr + ":" + std::to_string(*port);
+        out.line(out.json ? boost::json::serialize(boost::json::object{{"rpc", url}}) : url);
     } else {
         runtime.request_stop();
     }

@@ -55,13 +55,12 @@ Result<Done, std::string> read_chunks(const Output& out, const std::string& fold
                                       const state::CheckedManifest& manifest, state::Kv* into) {
     state::SnapshotReader reader(manifest, into);
     const size_t count = manifest.manifest.chunks.size();
-    ProgressLine progress(!out.quiet && !out.json);
+    ProgressLine progress(out);
     for (size_t i = 0; i < count; ++i) {
         const auto chunk = sync::read_whole(sync::chunk_path(folder, i), state::kChunkBytesMax);
         if (!chunk) return unexpected(chunk.error());
         if (const auto added = reader.add(*chunk); !added) return unexpected(added.error());
-        if (!out.quiet && !out.json)
-            progress.show("chunk " + std::to_string(i + 1) + " of " + std::to_string(count));
+        progress.show("chunk " + std::to_string(i + 1) + " of " + std::to_string(count));
     }
     progress.clear();
     const auto counts = reader.finish();

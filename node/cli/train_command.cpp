@@ -80,7 +80,7 @@ void forget_self_test() {
 class TrainReport {
 public:
     TrainReport(const Output& out, const training::Plan& plan, uint32_t steps)
-        : out_(out), plan_(plan), line_(!out.json && !out.quiet), steps_(steps) {}
+        : out_(out), plan_(plan), line_(out), steps_(steps) {}
 
     void on_step(uint32_t step, uint32_t loss_bits) {
         const float loss = std::bit_cast<float>(loss_bits);
@@ -98,7 +98,7 @@ public:
                                                    {"loss", loss},
                                                    {"tokensPerS", p.tokens_per_s},
                                                    {"topPerS", p.tops}}));
-        else if (!out_.quiet)
+        else
             line_.show(progress_text(p));
     }
     void end() { line_.clear(); }
@@ -123,6 +123,10 @@ public:
         if (!is_first()) out_.quiet = true;
         if (auto ready = prepare(); !ready) return fail(ready.error());
         if (args_.dry_run) return describe();
+        if (is_first()) {  // now rather than after hours of training
+            const auto made = wallet::make_folder(args_.out);
+            if (!made) return fail_alone(made.error().text);
+        }
         if (auto resumed = resume(); !resumed) return fail(resumed.error());
         if (auto done = train(); !done)
             return alone_ ? fail_alone(done.error()) : fail(done.error());
@@ -185,7 +189,7 @@ private:
             "the run needs " + std::to_string(forecast_ / kMiB) +
             " MiB even where activations are computed twice, more than the " +
             std::to_string(limit / kMiB) +
-            " of --memory: make micro-batches smaller (--sequences) and more of them");
+            " MiB of --memory: make micro-batches smaller (--sequences) and more of them");
     }
 
     /// Memory differs from process to process; all go on, or none.
@@ -302,7 +306,6 @@ private:
     Result<Done, std::string> save(training::LiveState& state) const {
         if (!saves() || run_.state.step % args_.checkpoint_every != 0) return Done{};
         if (auto brought = to_host(state); !brought) return brought;
-        if (auto made = wallet::make_folder(args_.out); !made) return unexpected(made.error().text);
         auto written =
             wallet::write_file(checkpoint_path(), training::encode_checkpoint(run_, id_));
         if (!written) return unexpected(written.error().text);

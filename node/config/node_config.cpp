@@ -133,8 +133,8 @@ std::vector<Setting> make_settings() {
         list("http.corsdomain", &C::http_cors, "origins of web pages that may call, * for all"),
         list("http.vhosts", &C::http_vhosts, "host names that requests may use, * for all"),
         flag("http.admin", &C::http_admin,
-             "let JSON-RPC change the node (admin_ban); only on an address that you alone can "
-             "reach"),
+             "let JSON-RPC change the node (admin_addPeer, admin_ban, …); only on an address that "
+             "you alone can reach"),
         text("p2p.addr", &C::p2p_addr, "address for peers"),
         number<uint16_t>("p2p.port", &C::p2p_port, 0, "port for peers; 0 chooses a free one"),
         list("p2p.peers", &C::p2p_peers, "further peers, each <public key>@host:port"),

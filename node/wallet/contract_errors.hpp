@@ -19,7 +19,7 @@ inline constexpr ContractError kContractErrors[] = {
     {"NothingDue()", "nothing is due"},
     {"BadValue(string)", "a wrong value"},
     {"NotEnoughStake(uint256,uint256)", "not enough free stake in the provider registry"},
-    {"NotRegistered()", "not registered as a provider; run `trainyard provider register` first"},
+    {"NotRegistered()", "not registered as a provider; `trainyard provider` registers"},
     {"NotMarket()", "only the market may call this"},
     {"NotValidator()", "no such validator is registered"},
     {"Tombstoned()", "this validator was slashed and takes no more stake"},
@@ -29,6 +29,7 @@ inline constexpr ContractError kContractErrors[] = {
     {"QueueFull()", "too many withdrawals wait already"},
     {"NotSystem()", "only the protocol may call this"},
     {"BadInput()", "malformed input"},
+    {"ERC721NonexistentToken(uint256)", "there is no such token"},
 };
 
 }  // namespace trainyard::node::wallet

@@ -79,7 +79,11 @@ Result<Done, WalletError> write_file(const std::string& path, BytesView content,
             return unexpected(std::move(error));
         }
     }
-    if (::rename(temporary.c_str(), path.c_str()) != 0) return unexpected(io_error("rename", path));
+    if (::rename(temporary.c_str(), path.c_str()) != 0) {
+        auto error = io_error("write", path);
+        ::unlink(temporary.c_str());
+        return unexpected(std::move(error));
+    }
     const auto slash = path.rfind('/');
     const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
     const Descriptor parent{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};

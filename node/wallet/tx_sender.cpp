@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/tx.hpp"
+#include "node/wallet/coins.hpp"
 
 namespace trainyard::node::wallet {
 namespace {
@@ -29,6 +30,16 @@ struct TxSender::Impl {
     std::mutex mutex;
     std::optional<uint64_t> chain_id;
 
+    /// A node says that money is missing, but not where and how much.
+    WalletError with_balance(WalletError error, const Uint256& value) {
+        if (!says(error, "insufficient funds")) return error;
+        const auto balance = client.balance(address);
+        if (balance)
+            error.text += ": " + to_hex0x(address.bytes) + " has " + coins(*balance) +
+                          " coins and is to send " + coins(value) + " and fees";
+        return error;
+    }
+
     Answer<Tx> prepare(const SendRequest& request) {
         if (!chain_id) {
             const auto id = client.chain_id();
@@ -45,7 +56,7 @@ struct TxSender::Impl {
         if (tx.gas_limit == 0) {
             const auto gas =
                 client.estimate_gas({address, request.to, request.value, request.data});
-            if (!gas) return unexpected(gas.error());
+            if (!gas) return unexpected(with_balance(gas.error(), request.value));
             // Others act on the same contract in the same block, so that ours may be the call that
             // ends a phase and does more than the one that was estimated. Unused gas costs nothing.
             tx.gas_limit = std::min<uint64_t>(*gas + *gas / 4 + kGasMargin, 1u << 24);  // EIP-7825

@@ -22,13 +22,15 @@ def refused(test, code, words, *arguments, seconds=30, variables=None):
 
 def rejects_wrong_usage(net, test):
     for words, *arguments in [
-        ("subcommand", ), ("subcommand", "frobnicate"), ("--bogus", "node", "--bogus"), ("id", "job", "status"),
+        ("command is missing", ), ("frobnicate", "frobnicate"), ("did you mean 'submit'", "job", "sumbit"),
+        ("--bogus", "node", "--bogus"), ("id", "job", "status"),
         ("abc", "job", "status", "abc"), ("--data", "train"), ("--fault", "provider", "--fault", "what"),
         ("--stake", "provider", "--stake", "-1"), ("--validators", "devnet", "init", "--validators", "0"),
         ("--validators", "devnet", "init", "--validators", "1000"), ("fish", "completion", "nushell"),
         ("--job", "verify"), ("http.port", "node", "--http.port", "65536"), ("http.port", "node", "--http.port", "-1"),
         ("log.level", "node", "--log.level", "loud"), ("--segments", "devnet", "demo", "--segments", "0"),
-        ("--job", "verify", "--segment", "3"),
+        ("--job", "verify", "--segment", "3"), ("--width", "train", "--data", "book.txt", "--width", "0"),
+        ("--key", "job", "cancel", "0"), ("--price", "job", "submit", "--data", "book.txt", "--key", "dev:0", "--price", "x"),
     ]:
         refused(test, 2, words, *arguments)
 
@@ -135,7 +137,11 @@ def rejects_wrong_files(net, test):
     refused(test, 1, "model", "verify", "--model", model, "--offline")
     refused(test, 1, "absent", "program", "new", "gpt", "--data", test.folder / "absent", "--out", test.folder / "p")
     refused(test, 1, "attention", "program", "new", "gpt", "--data", net.data(), "--out", test.folder / "p", "--width", 65, "--heads", 4)
+    refused(test, 1, [str(path), "Not a directory"], "train", "--data", net.data(), "--out", path)
+    refused(test, 1, ["0xf39f", "9999", "coins"], "account", "send", "0x" + "11" * 20, "--amount", "99999999", "--key", "dev:0", "--rpc", net.nodes[0].url)
     refused(test, 1, "no job 99", "job", "status", 99, "--rpc", net.nodes[0].url)
+    refused(test, 1, "no job 99", "job", "cancel", 99, "--key", "dev:0", "--rpc", net.nodes[0].url)
+    refused(test, 1, "no such token", "model", "show", 99, "--rpc", net.nodes[0].url)
     refused(test, 1, "refused", "job", "list", "--rpc", "http://127.0.0.1:1")
     refused(test, 1, "http://", "job", "list", "--rpc", "ftp://127.0.0.1")
 

@@ -287,8 +287,8 @@ TEST(chain, block_that_a_quorum_made_final_and_execution_refuses_is_its_own_fail
     auto whole = join_body(block->header, block->body);
     whole->header.state_root[0] ^= 1;
     const Hash hash = hash_header(whole->header);
-    const auto refused = b->apply_final(
-        encode_block(*whole), cb::encode_certificate(finalization(*a, network, hash, 1)));
+    const auto refused = b->apply_final(encode_block(*whole),
+                                        cb::encode_certificate(finalization(*a, network, hash, 1)));
     ASSERT_FALSE(refused);
     EXPECT_TRUE(refused.error().is_own);
     EXPECT_NE(refused.error().what.find("invalid here"), std::string::npos);

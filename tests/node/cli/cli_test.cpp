@@ -65,6 +65,45 @@ TEST(app, exit_codes_tell_usage_from_failure) {
     EXPECT_EQ(run({"job", "list", "--rpc", "https://example.org"}), kFailed);
 }
 
+/// What a command that ends with `due` says on stderr.
+std::string said(const std::vector<std::string>& words, int due) {
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(run(words), due);
+    return testing::internal::GetCapturedStderr();
+}
+
+TEST(app, wrong_word_is_named_with_the_one_that_was_meant) {
+    EXPECT_EQ(said({}, kUsage), "error: a command is missing; see `trainyard --help`\n");
+    EXPECT_EQ(said({"zzzzzzzz"}, kUsage), "error: no command 'zzzzzzzz'; see `trainyard --help`\n");
+    EXPECT_EQ(said({"job", "sumbit"}, kUsage),
+              "error: no command 'sumbit' (did you mean 'submit'?); see `trainyard job --help`\n");
+    EXPECT_EQ(said({"status", "--rcp", "x"}, kUsage),
+              "error: no flag '--rcp' (did you mean '--rpc'?); see `trainyard status --help`\n");
+    EXPECT_EQ(said({"status", "more"}, kUsage),
+              "error: unexpected 'more'; see `trainyard status --help`\n");
+    EXPECT_EQ(said({"train"}, kUsage), "error: --data is required; see `trainyard train --help`\n");
+    EXPECT_EQ(said({"job", "cancel", "0"}, kUsage),
+              "error: --key is required; see `trainyard job cancel --help`\n");
+}
+
+TEST(app, sizes_from_one_on_are_taken_and_others_refused) {
+    for (const auto* flag : {"--width", "--steps", "--segment", "--learning-rate"})
+        EXPECT_NE(said({"train", "--data", "/nonexistent", flag, "0"}, kUsage).find(flag),
+                  std::string::npos);
+    EXPECT_EQ(run({"train", "--data", "/nonexistent", "--optimiser", "adam"}), kUsage);
+    EXPECT_EQ(run({"train", "--data", "/nonexistent", "--width", "1"}), kFailed);
+}
+
+TEST(app, errors_are_json_where_results_are) {
+    for (const auto& [words, due] :
+         {std::pair(std::vector<std::string>{"--json", "program", "inspect", "/nonexistent"},
+                    kFailed),
+          std::pair(std::vector<std::string>{"--json", "job", "sumbit"}, kUsage)}) {
+        const auto error = boost::json::parse(said(words, due)).as_object();
+        EXPECT_FALSE(error.at("error").as_string().empty());
+    }
+}
+
 /// What a program reads from `provider check --json`: one object a line.
 std::vector<boost::json::object> check_lines(const std::vector<std::string>& arguments, int due) {
     testing::internal::CaptureStdout();
@@ -119,6 +158,36 @@ TEST(completion, knows_every_shell_it_claims) {
         EXPECT_NE(text.find("submit"), std::string::npos) << shell;
     }
     EXPECT_EQ(completion_script("csh", words), "");
+}
+
+/// What a shell prints that runs this text; nullopt where the shell is not installed.
+std::optional<std::string> printed_by(const std::string& shell, const std::string& text) {
+    const auto path = temporary("script");
+    if (!wallet::write_text(path, text)) return std::nullopt;
+    std::FILE* pipe =
+        ::popen(("command -v " + shell + " >/dev/null && " + shell + " " + path).c_str(), "r");
+    std::string out;
+    for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) out += static_cast<char>(c);
+    const int status = ::pclose(pipe);
+    std::filesystem::remove(path);
+    return status == 0 ? std::optional(out) : std::nullopt;
+}
+
+TEST(completion, shells_offer_the_words_of_the_command_before_the_one_that_is_typed) {
+    const std::vector<CommandWords> words{{"", {"job", "list"}, ""},
+                                          {"job", {"new", "--json"}, ""},
+                                          {"job new", {"submit"}, ""},
+                                          {"list", {"peers"}, ""}};
+    const auto script = [&](const char* shell) { return completion_script(shell, words); };
+    EXPECT_EQ(printed_by("bash", script("bash") + "COMP_WORDS=(trainyard --quiet job new s)\n"
+                                                  "COMP_CWORD=4\n_trainyard\necho ${COMPREPLY[@]}"),
+              "submit\n");
+    const std::string zsh = "compdef() { : }\n_files() { : }\ncompadd() { shift; echo $@ }\n" +
+                            script("zsh") + "words=(trainyard --quiet job new list)\nCURRENT=5\n";
+    EXPECT_EQ(printed_by("zsh", zsh + "_trainyard").value_or("submit\n"), "submit\n");
+    const auto fish =
+        script("fish") + "complete -C 'trainyard --quiet job new s' | string match -r '^sub.*'";
+    EXPECT_EQ(printed_by("fish", fish).value_or("submit\n"), "submit\n");
 }
 
 GenesisInputs genesis_inputs() {

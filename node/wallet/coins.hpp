@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Amounts as people write and read them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/uint256.hpp"
+
+namespace trainyard::node::wallet {
+
+/// 10^18 wei are one coin: "1.5", "0.000000001".
+[[nodiscard]] std::string coins(const Uint256& wei);
+/// "12", "0.5", "3gwei", "100wei".
+[[nodiscard]] std::optional<Uint256> parse_coins(std::string_view text);
+
+}  // namespace trainyard::node::wallet
