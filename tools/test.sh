@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# All tests: release build, then the unit tests under ASan and UBSan, then the CUDA compile. Called by `./yard test`.
+# All tests: the release build (with CUDA where its toolkit is) and its tests, then the unit tests under ASan and UBSan. Called by `./yard test`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
