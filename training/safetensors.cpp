@@ -199,6 +199,28 @@ Bytes write_safetensors(std::vector<NamedTensor> tensors, Metadata metadata) {
     return out;
 }
 
+std::string_view to_text(SafetensorsError error) {
+    switch (error) {
+        case SafetensorsError::truncated:
+            return "the file is cut off";
+        case SafetensorsError::header_too_large:
+            return "its header is too large";
+        case SafetensorsError::bad_header:
+            return "its header is malformed";
+        case SafetensorsError::bad_dtype:
+            return "a tensor is neither F32, F16 nor BF16";
+        case SafetensorsError::bad_shape:
+            return "a tensor is missing, too many, or of another shape";
+        case SafetensorsError::bad_offsets:
+            return "the file is cut off, or its offsets do not fit";
+        case SafetensorsError::too_many:
+            return "it has more than 4,096 tensors";
+        case SafetensorsError::duplicate_name:
+            return "two tensors have one name";
+    }
+    return "unknown error";
+}
+
 Result<SafetensorsFile, SafetensorsError> read_safetensors(BytesView file) {
     if (file.size() < 8) return unexpected(SafetensorsError::truncated);
     const auto length = load_le<uint64_t>(file.data());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,7 @@ enum class SafetensorsError {
     too_many,
     duplicate_name,
 };
+[[nodiscard]] std::string_view to_text(SafetensorsError error);
 
 struct SafetensorsFile {
     std::vector<NamedTensor> tensors;

@@ -168,11 +168,12 @@ async function find(query) {
 
 async function follow_hash() {
   const target = decodeURIComponent(location.hash.slice(1));
-  if (target.startsWith('job-')) return show_job(Number(target.slice(4)));
+  if (/^job-[0-9]+$/.test(target)) return show_job(Number(target.slice(4)));
   if (!target) return;
   $('found').hidden = false;
   try {
-    $('result').textContent = JSON.stringify(await find(target), null, 2) ?? 'nothing';
+    const found = await find(target);
+    $('result').textContent = found ? JSON.stringify(found, null, 2) : 'nothing of that name is here';
   } catch (error) {
     $('result').textContent = error.message;
   }
@@ -200,7 +201,7 @@ async function refresh() {
     const seconds = old && blocks.length > 1
       ? ((number(blocks[0].timestamp) - number(old.timestamp)) / (blocks.length - 1)).toFixed(1) + ' s' : '–';
     show_strip(status, base_fee, seconds);
-    show_alert(status.halted);
+    show_alert(status.halted ?? status.whyNotVoting);
     show_blocks(blocks);
     show_jobs(jobs);
     show_providers(providers);

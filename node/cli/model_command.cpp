@@ -165,13 +165,14 @@ int run_model_show(const Output& out, const ModelArgs& args) {
 
 int run_model_describe(const Output& out, const ModelArgs& args) {
     if (args.title.empty() && args.parents.empty() && args.royalty.empty())
-        return out.fail("nothing to say: give --title, --parent or --royalty");
+        return out.fail("nothing to say: give --title, --parent or --royalty"), kUsage;
     const auto royalty = basis_points(args.royalty.empty() ? "0" : args.royalty);
     if (!royalty)
         return out.fail("--royalty '" + args.royalty +
-                        "' must be a percentage from 0 to 10 with at most two decimals");
+                        "' must be a percentage from 0 to 10 with at most two decimals"),
+               kUsage;
     const auto parents = parent_tokens(args.parents, args.token);
-    if (!parents) return out.fail(parents.error());
+    if (!parents) return out.fail(parents.error()), kUsage;
     const auto key = open_key(args.key);
     if (!key) return out.fail(key.error());
     const auto client = wallet::EthClient::open(args.rpc);

@@ -111,10 +111,8 @@ std::string card_text(const training::Program& program, const training::ModelSta
     return training::model_card(card);
 }
 
-template <class E>
-std::string file_fault(const std::string& path, E error) {
-    return "'" + path + "' cannot be read as a model (fault " +
-           std::to_string(static_cast<int>(error)) + ")";
+std::string file_fault(const std::string& path, training::SafetensorsError error) {
+    return "'" + path + "' cannot be read as a model: " + std::string(training::to_text(error));
 }
 
 /// Constants whose numbers are not in the program itself.
@@ -218,7 +216,7 @@ Result<ModelProof, std::string> read_model_proof(const std::string& folder) {
     const auto fault = [&](const char* what) {
         return unexpected("'" + path + "': '" + what + "' is missing or not of the right form");
     };
-    if (!root) return fault("(the file)");
+    if (!root) return unexpected("'" + path + "' is no JSON; it may be cut off");
     ModelProof out;
     out.chain_id = wallet::number_member(*root, "chainId");
     out.job = wallet::number_member(*root, "job");

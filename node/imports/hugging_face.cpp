@@ -270,9 +270,9 @@ Result<Imported, std::string> import_hugging_face(std::string_view config, Bytes
     if (!parsed || !parsed->is_object()) return unexpected("config.json is no JSON object");
     auto file = training::read_safetensors(safetensors);
     if (!file)
-        return unexpected("model.safetensors cannot be read (fault " +
-                          std::to_string(static_cast<int>(file.error())) +
-                          "): F32, F16 or BF16 tensors of rank 1 to 4 are due");
+        return unexpected(
+            "model.safetensors cannot be read: " + std::string(training::to_text(file.error())) +
+            "; F32, F16 or BF16 tensors of rank 1 to 4 are due");
     Checkpoint checkpoint(*parsed, std::move(file->tensors));
     const auto type = wallet::text_member(*parsed, "model_type");
     if (type && *type == "gpt2") return Gpt2(checkpoint).run(sequence);

@@ -100,7 +100,8 @@ WalletError describe(const error_code& error, const std::string& where) {
         return {WalletErrorCode::timeout, where + " did not answer in time"};
     if (error == http::error::body_limit)
         return {WalletErrorCode::too_large, where + " sent more than was asked for"};
-    return {WalletErrorCode::unreachable, "cannot reach " + where + ": " + error.message()};
+    return {WalletErrorCode::unreachable,
+            "cannot reach " + where + ": " + error.message() + " (does a node run there?)"};
 }
 
 }  // namespace

@@ -135,6 +135,13 @@ def rejects_wrong_files(net, test):
     model = test.folder / "model"
     model.mkdir()
     refused(test, 1, "model", "verify", "--model", model, "--offline")
+    test.cli("train", "--data", net.data(), "--out", model, "--layers", 1, "--width", 8, "--heads", 1, "--sequence", 8, "--steps", 1, "--segment", 1)
+    for name in ("model.safetensors", "trainyard.json"):
+        whole = (model / name).read_bytes()
+        (model / name).write_bytes(whole[:len(whole) // 2])
+        refused(test, 1, [name, "cut off"], "verify", "--model", model, "--offline")
+        (model / name).write_bytes(whole)
+    test.cli("verify", "--model", model, "--offline")
     refused(test, 1, "absent", "program", "new", "gpt", "--data", test.folder / "absent", "--out", test.folder / "p")
     refused(test, 1, "attention", "program", "new", "gpt", "--data", net.data(), "--out", test.folder / "p", "--width", 65, "--heads", 4)
     refused(test, 1, [str(path), "Not a directory"], "train", "--data", net.data(), "--out", path)
