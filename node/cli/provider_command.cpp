@@ -102,7 +102,8 @@ private:
             case Event::Kind::accepted:
                 return seg + " accepted";
             case Event::Kind::paid:
-                return job + " paid: withdrew " + e.text + " wei" + at;
+                return job + " paid: withdrew " + coins(parse_uint256(e.text).value_or(0)) +
+                       " coins" + at;
             case Event::Kind::voided:
                 return red(job + " lost: " + e.text);
             case Event::Kind::finished:
@@ -169,6 +170,8 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     const auto fault = parse_fault(args.fault);
     const auto stake = parse_coins(args.stake), price = parse_coins(args.price);
     if (!fault) return out.fail("--fault '" + args.fault + "' is not known"), kUsage;
+    if (args.key.key.empty())
+        return out.fail("--key is required: a keystore, or dev:0 to dev:9 on a devnet"), kUsage;
     if (!stake || !price)
         return out.fail("--stake and --price are amounts like 1.5 or 3gwei"), kUsage;
     auto choice = verify::choose_backend({args.threads, !args.no_cuda});

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finding work: what is ours, what was ours and is not over, what is open.
 #include "node/provider/work.hpp"
+#include "node/wallet/coins.hpp"
 #include "node/wallet/files.hpp"
 #include "training/plan.hpp"
 
 namespace trainyard::node::provider {
 
+using wallet::coins;
 using wallet::JobState;
 
 namespace {
@@ -163,8 +165,8 @@ Result<Uint256, std::string> ProviderWorker::missing_stake(const Uint256& bond_w
         missing = std::max(missing, *least);
     }
     if (!missing.is_zero() && record->stake_wei + missing > options_.stake_wei_max)
-        return unexpected("its bond of " + to_decimal(bond_wei) +
-                          " wei needs more stake than --stake allows");
+        return unexpected("its bond of " + coins(bond_wei) +
+                          " coins needs more stake than --stake allows");
     return missing;
 }
 
@@ -175,7 +177,7 @@ std::string ProviderWorker::add_stake(const Uint256& amount_wei) {
     const auto sent = record->registered ? market_.add_stake(amount_wei)
                                          : market_.register_provider(options_.name, "", amount_wei);
     if (!sent) return "cannot stake: " + sent.error().text;
-    note("staked " + to_decimal(amount_wei) + " wei as a provider");
+    note("staked " + coins(amount_wei) + " coins as a provider");
     return "";
 }
 
@@ -190,7 +192,7 @@ std::string ProviderWorker::take(uint64_t id, const wallet::JobSpec& spec, const
     event.segments = spec.segments;
     event.block = taken->block;
     event.tx = taken->tx;
-    event.text = "bond " + to_decimal(bond_wei) + " wei";
+    event.text = "bond " + coins(bond_wei) + " coins";
     emit(std::move(event));
     return "";
 }

@@ -9,6 +9,7 @@
 #include "core/hash.hpp"
 #include "node/provider/trainer.hpp"
 #include "node/wallet/blob.hpp"
+#include "node/wallet/coins.hpp"
 #include "training/gradient_log.hpp"
 #include "training/plan.hpp"
 
@@ -48,8 +49,8 @@ std::string why_not(const wallet::JobSpec& spec, const OfferRules& rules, const 
         return "only " + to_hex0x(spec.provider.bytes) + " may take it";
     if (now_s > spec.deadline_s) return "its deadline has passed";
     if (spec.price_wei < rules.price_wei_min)
-        return "it pays " + to_decimal(spec.price_wei) + " wei per segment, less than our " +
-               to_decimal(rules.price_wei_min);
+        return "it pays " + wallet::coins(spec.price_wei) + " coins per segment, less than our " +
+               wallet::coins(rules.price_wei_min);
     return "";
 }
 

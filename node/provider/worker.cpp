@@ -33,6 +33,10 @@ void ProviderWorker::note(std::string text) const {
 
 void ProviderWorker::tick() {
     const auto head = market_.block_number();
+    const std::string trouble = head ? "" : head.error().text;
+    if (trouble != trouble_)
+        note(head ? "the node answers again" : "waits for the node: " + trouble);
+    trouble_ = trouble;
     if (!head) return;
     head_ = *head;
     if (work_)

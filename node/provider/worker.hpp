@@ -119,6 +119,7 @@ private:
     std::set<uint64_t> done_;     ///< jobs that are nothing to us any more
     std::set<uint64_t> settled_;  ///< jobs that owe us nothing, but may be taken again
     std::map<std::string, uint64_t> nudged_at_;
+    std::string trouble_;  ///< why the node did not answer last; empty: it did
     uint64_t head_ = 0;
     uint32_t jobs_finished_ = 0;
 };

@@ -61,6 +61,8 @@ public:
 
     Address self() const override { return self_; }
     Answer<uint64_t> block_number() override {
+        if (l_->is_away)
+            return unexpected(wallet::WalletError{wallet::WalletErrorCode::unreachable, "away"});
         return locked<uint64_t>([&] { return l_->block; });
     }
     Answer<double> block_seconds() override { return 1.0; }

@@ -53,6 +53,7 @@ public:
     uint32_t auditors = 2, units = 4;
     uint64_t phase_blocks = 1'000'000;  ///< deadline of every phase
     uint64_t seed_delay_blocks = 3;
+    bool is_away = false;  ///< no node answers
 
     uint64_t post(const wallet::JobSpec& spec, const Address& client);
     void pass(uint64_t blocks) { block += blocks; }

@@ -346,6 +346,17 @@ TEST(play, a_provider_ends_a_job_whose_deadline_has_passed_before_it_is_late) {
     EXPECT_EQ(play.told(Event::Kind::voided), "");
 }
 
+TEST(play, says_once_that_it_waits_for_a_node_that_does_not_answer) {
+    Play play;
+    play.ledger->is_away = true;
+    for (int i = 0; i < 3; ++i) play.tick();
+    EXPECT_EQ(play.told(Event::Kind::note), "waits for the node: away\n");
+    play.ledger->is_away = false;
+    play.tick();
+    EXPECT_EQ(play.told(Event::Kind::note).find("waits for the node: away\nthe node answers again"),
+              0u);
+}
+
 TEST(play, says_why_a_job_is_not_taken) {
     Play play;
     play.ledger->jobs[0].spec.provider = account(8);
