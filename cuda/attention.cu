@@ -96,6 +96,11 @@ __global__ void gather_kernel(Gather a, uint32_t t, uint32_t hd) {
     if (lane_id() == 0) a.to[at] = p;
 }
 
+/// Blocks for which a multiprocessor should have registers, as many as need not spill any.
+constexpr uint32_t strips_at_once(uint32_t cols, bool two_products) {
+    return (cols > 64 ? 3 : 4) - (two_products ? 1 : 0);
+}
+
 /// The two rows of a block that a lane holds, r = 0 and 1, and what they see or are seen by.
 struct OwnRows {
     uint32_t row[2];
@@ -220,7 +225,8 @@ __device__ __forceinline__ void largest_scores(float (&max)[2], Strip<S>& strip,
 /// One block per 64 rows and kCols columns of the head, one warp per 16 rows. The scores are made
 /// four times: for their maximum, the sum of exponentials, the largest P * sV, and P' V.
 template <uint32_t kCols>
-__global__ void __launch_bounds__(kStripThreads) forward_kernel(Forward p) {
+__global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, false))
+    forward_kernel(Forward p) {
     using S = StripShape<1, 1, kCols>;
     // Long rows first, so that the last blocks to start are short.
     const uint32_t first = (gridDim.x - 1 - blockIdx.x) * kStripRows, col = blockIdx.y * kCols;
@@ -238,7 +244,8 @@ __global__ void __launch_bounds__(kStripThreads) forward_kernel(Forward p) {
     // P' = (exp * is) * sV, +0 where nothing is seen.
     const auto value = [&](int32_t sum, uint32_t r, const Position& at, uint32_t column) {
         const float x = exp_of(sub(score_of(sum, own.at[r], at, p.alpha), max[r]));
-        return own.meets(r, column) ? mul(mul(x, inverse[r]), at.v) : 0.0F;
+        const float weighted = mul(mul(x, inverse[r]), at.v);
+        return own.meets(r, column) ? weighted : 0.0F;
     };
     uint32_t amax[2] = {0, 0};
     strip.walk(0, last, false, [&](uint32_t from, auto& sums, const int8_t*, const Position* at) {
@@ -404,7 +411,8 @@ __device__ __forceinline__ void grad_scales(Scale (&scale)[S::far][2], Strip<S>&
 /// By rows: one block per 64 rows of dS, dQ = dS K. By columns: one block per 64 columns of P and
 /// dS, dV = P^T dO and dK = dS^T Q. Scores are made twice: for the scales, and for the products.
 template <uint32_t kCols, bool kByColumn>
-__global__ void __launch_bounds__(kStripThreads) backward_kernel(Backward p) {
+__global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kByColumn))
+    backward_kernel(Backward p) {
     using S = StripShape<2, kByColumn ? 2 : 1, kCols>;
     using Tile = WordTile<kByColumn>;
     const uint32_t block = kByColumn ? blockIdx.x : gridDim.x - 1 - blockIdx.x;  // long rows first

@@ -59,7 +59,7 @@ __device__ __forceinline__ float exp_of(float x) {
     const float rr = mul(r, r);
     p = fused(p, rr, r);
     p = add(p, 1.0F);
-    if (n != n) return n;  // a NaN has no integral part
+    // A NaN stays one: p is NaN too, and the conversion gives 0.
     return mul(p, as_float(static_cast<uint32_t>(__float2int_rn(n) + 127) << 23));
 }
 
