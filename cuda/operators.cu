@@ -170,7 +170,7 @@ struct LossRow {
 };
 __device__ __forceinline__ LossRow loss_row(const float* z, uint32_t cols) {
     float m = z[0];
-    for (uint32_t j = lane_id(); j < cols; j += kWarp) m = z[j] > m ? z[j] : m;
+    for (size_t j = lane_id(); j < cols; j += kWarp) m = z[j] > m ? z[j] : m;
     m = warp_max(m);
     const float sum =
         warp_reduce(cols, [z, m](float acc, size_t j) { return add(acc, exp_of(sub(z[j], m))); });

@@ -53,7 +53,7 @@ __global__ void quantise_rows_kernel(Source x, Words words, Operand out, uint32_
     if (row >= x.rows) return;
     const size_t begin = x.spread.offset(z) + row * x.stride;
     uint32_t amax = 0;
-    for (uint32_t c = lane_id(); c < x.cols; c += kWarp) {
+    for (size_t c = lane_id(); c < x.cols; c += kWarp) {
         const uint32_t m = magnitude(x.data[begin + c]);
         amax = m > amax ? m : amax;
     }
