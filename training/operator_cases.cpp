@@ -12,8 +12,9 @@ namespace trainyard::training {
 
 Values make_values(uint32_t stream, size_t count, float scale) {
     Values out(count);
+    PhiloxBlock block = {};
     for (size_t i = 0; i < count; ++i) {
-        const PhiloxBlock block = philox({static_cast<uint32_t>(i / 4), stream, 0, 7}, 2026, 0);
+        if (i % 4 == 0) block = philox({static_cast<uint32_t>(i / 4), stream, 0, 7}, 2026, 0);
         const auto word = static_cast<int32_t>(block[i % 4]);
         out[i] = static_cast<float>(word) * 0x1p-31F * scale;
         if (i % 11 == 5) out[i] *= 0x1p-130F;

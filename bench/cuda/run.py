@@ -2,21 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures the CUDA back end of this machine in one call: bits, each operator against its floor, whole steps against PyTorch.
 
-usage: run.py [--build FOLDER] [--out FILE]     exit code 0: measured; 1: bits are wrong; 77: there is no GPU here
+usage: run.py [--build FOLDER] [--filter REGEX] [--no-torch] [--out FILE]
+exit code 0: measured; 1: bits are wrong, or a bench ended early; 77: there is no GPU here
 
 A floor is what the slower of two limits allows, both measured here: the bytes of inputs and outputs, each once, over the
 bandwidth of a plain sum, and the multiply-adds over the rate of the fastest product of this run. The table goes to --out
 (default bench/results/cuda.md). PyTorch is asked for the same steps in bfloat16 where `import torch` works.
+
+All of it takes some ten minutes. Where a device is lent for less, begin with --filter cuda::step --no-torch. Programs find
+libraries in FOLDER/lib, where there is one: docs/notes/cuda.md says how to take them to a machine that has none.
 """
 import argparse
 import datetime
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NO_GPU = 77
+TORCH_SECONDS_MAX = 180
 # Name of the bench -> layers, width, sequence, vocabulary, sequences of a step.
 STEPS = {
     "gpt 0.9M": (4, 128, 128, 256, 16),
@@ -25,8 +32,14 @@ STEPS = {
 }
 
 
-def json_lines(command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+def environment_of(binaries):
+    """That of this process, with libraries that lie beside the programs."""
+    path = [str(binaries.parent / "lib"), os.environ.get("LD_LIBRARY_PATH")]
+    return os.environ | ({"LD_LIBRARY_PATH": ":".join(filter(None, path))} if pathlib.Path(path[0]).is_dir() else {})
+
+
+def json_lines(command, env):
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=env)
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
@@ -45,7 +58,7 @@ def seconds_of(bench):
 def step_name(sizes):
     layers, width, sequence, vocabulary, sequences = sizes
     return (f"cuda::step/layers:{layers}/width:{width}/sequence:{sequence}/"
-            f"vocabulary:{vocabulary}/sequences:{sequences}/real_time")
+            f"vocabulary:{vocabulary}/sequences:{sequences}/iterations:20/real_time")
 
 
 def operator_rows(benches, bandwidth):
@@ -79,14 +92,39 @@ def step_rows(benches, rival):
 def torch_step(sizes):
     """Seconds of one step in PyTorch, or None where it cannot be measured."""
     command = [sys.executable, str(ROOT / "bench/cuda/torch_step.py"), *map(str, sizes)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False,
+                              timeout=TORCH_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        return None
     return float(done.stdout) if done.returncode == 0 else None
 
 
+def benches_in(text):
+    """Those that a file of bench_cuda holds; if it ended early, those before."""
+    try:
+        return json.loads(text)["benchmarks"]
+    except ValueError:
+        whole = text.rfind("\n    }")
+        return json.loads(text[:whole] + "}]}")["benchmarks"] if whole > 0 else []
+
+
+def measure(binaries, only, env):
+    """The exit code of bench_cuda and what it measured; each line is shown as it comes."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "benches.json"
+        out.touch()
+        command = [binaries / "bench_cuda", f"--benchmark_filter={only}", f"--benchmark_out={out}",
+                   "--benchmark_out_format=json"]
+        code = subprocess.run(command, check=False, env=env).returncode
+        return code, benches_in(out.read_text(encoding="utf-8"))
+
+
 def report(device, operators, macs_per_s, bandwidth, steps):
+    rate = f"{2 * macs_per_s / 1e12:.0f} int8 TOP/s" if macs_per_s < float("inf") else "no product"
     text = ["# Speed of the CUDA back end", "",
-            f"`bench/cuda/run.py` on {device}, {datetime.date.today()}. Floors: {bandwidth / 1e9:.0f} GB/s and "
-            f"{2 * macs_per_s / 1e12:.0f} int8 TOP/s, both measured in this run; a product counts with quantising.", "",
+            f"`bench/cuda/run.py` on {device}, {datetime.date.today()}. Floors: {bandwidth / 1e9:.0f} GB/s and {rate}, "
+            "both measured in this run; a product counts with quantising.", "",
             "| operator | time | floor | times the floor | floor by |", "|---|---|---|---|---|"]
     for name, took, floor, by in operators:
         text.append(f"| {name} | {took * 1e3:.3f} ms | {floor * 1e3:.3f} ms | {took / floor:.1f} | {by} |")
@@ -112,10 +150,13 @@ def find_build(given):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", help="build folder [build/cuda, else build/release]")
+    parser.add_argument("--filter", default=".", help="which benches, a regular expression [all]")
+    parser.add_argument("--no-torch", action="store_true", help="without PyTorch's times, which take minutes to compile")
     parser.add_argument("--out", default=str(ROOT / "bench/results/cuda.md"))
     args = parser.parse_args()
     binaries = find_build(args.build)
-    _, tested = json_lines([binaries / "trainyard", "verifier", "--json"])
+    env = environment_of(binaries)
+    _, tested = json_lines([binaries / "trainyard", "verifier", "--json"], env)
     device, refused = device_of(tested)
     for failure in refused:
         print(f"run.py: wrong bits, refused: {failure}")
@@ -124,18 +165,20 @@ def main():
         return NO_GPU
     if device is None:
         return 1
-    if subprocess.run([binaries / "test_cuda_device"], check=False).returncode != 0:
+    if subprocess.run([binaries / "test_cuda_device"], check=False, env=env).returncode != 0:
         print(f"run.py: the bits of {device} are wrong in large shapes, see above")
         return 1
-    _, checks = json_lines([binaries / "trainyard", "provider", "check", "--json", "--memory-mb", "1"])
-    bandwidth = next(line["gBPerS"] for line in checks if line["check"] == "bandwidth") * 1e9
-    done = subprocess.run([binaries / "bench_cuda", "--benchmark_format=json"], stdout=subprocess.PIPE, check=False)
-    benches = json.loads(done.stdout)["benchmarks"]
+    _, checks = json_lines([binaries / "trainyard", "provider", "check", "--json", "--memory-mb", "1"], env)
+    bandwidth = next(line["gBPerS"] for line in checks if line.get("check") == "bandwidth") * 1e9
+    code, benches = measure(binaries, args.filter, env)
     operators, macs_per_s = operator_rows(benches, bandwidth)
-    text = report(device, operators, macs_per_s, bandwidth, step_rows(benches, torch_step))
+    rival = (lambda sizes: None) if args.no_torch else torch_step
+    text = report(device, operators, macs_per_s, bandwidth, step_rows(benches, rival))
     print(text, end="")
     pathlib.Path(args.out).write_text(text, encoding="utf-8")
-    return 0
+    if code != 0:
+        print(f"run.py: bench_cuda ended early with {code}; the tables hold what it had measured")
+    return 1 if code != 0 else 0
 
 
 if __name__ == "__main__":

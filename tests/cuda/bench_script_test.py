@@ -43,15 +43,16 @@ class BenchScript(unittest.TestCase):
         self.assertIn("| gpt 0.9M | 10.0 ms | not here | |", text)
         self.assertIn("| fast | 500.0 ms | 1000.0 ms | 2.00 |", text)
 
-    def fake(self, line, device_test):
+    def fake(self, line, device_test, bench="exit 1"):
         folder = tempfile.mkdtemp()
         (pathlib.Path(folder) / "bin").mkdir()
-        for name, body in {"trainyard": f"echo '{line}'", "bench_cuda": "exit 1", "test_cuda_device": device_test}.items():
+        (pathlib.Path(folder) / "lib").mkdir()
+        for name, body in {"trainyard": f"echo '{line}'", "bench_cuda": bench, "test_cuda_device": device_test}.items():
             path = pathlib.Path(folder) / "bin" / name
             path.write_text("#!/bin/sh\n" + body + "\n", encoding="utf-8")
             os.chmod(path, 0o755)
-        return subprocess.run([sys.executable, str(ROOT / "bench/cuda/run.py"), "--build", folder, "--out", folder + "/out"],
-                              stdout=subprocess.PIPE, text=True, check=False)
+        return subprocess.run([sys.executable, str(ROOT / "bench/cuda/run.py"), "--build", folder, "--out", folder + "/out",
+                               "--no-torch"], stdout=subprocess.PIPE, text=True, check=False)
 
     def test_without_a_gpu_it_says_one_line_and_exits_with_77(self):
         done = self.fake(CPU, "exit 0")
@@ -63,6 +64,21 @@ class BenchScript(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("linear 3x37x5", done.stdout)
 
+    def test_a_bench_that_dies_leaves_what_it_had_measured(self):
+        passed = REFUSED.replace("false", "true") + '\n{"check":"bandwidth","gBPerS":2000.0}'
+        rows = [f'    {{\n      "name": "{name}/real_time", "real_time": 2, "time_unit": "ms", "macs": 4e9, "bytes": 1e6\n    }}'
+                for name in ("cuda::a", "cuda::b")]
+        text = '{\n  "context": {\n  },\n  "benchmarks": [\n' + ",\n".join(rows)
+        for cut, names in (("", 2), (',\n    {\n      "name": "cuda::c', 2), (None, 1)):
+            written = text[:-3] if cut is None else text + cut
+            self.assertEqual(len(run.benches_in(written)), names)
+        self.assertEqual(len(run.benches_in(text + "\n  ]\n}\n")), 2)
+        self.assertEqual(run.benches_in(""), [])
+        done = self.fake(passed, "exit 0", f"for a; do case $a in --benchmark_out=*) echo '{text}' >${{a#*=}};; esac; done; "
+                                           'case $LD_LIBRARY_PATH in */lib*) exit 3;; esac')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("| cuda::b | 2.000 ms | 2.000 ms | 1.0 | products |", done.stdout)
+        self.assertIn("ended early with 3", done.stdout)
 
     def test_it_names_each_way_of_products_that_was_refused_before_one_passed(self):
         lines = [json.loads(line) for line in (REFUSED, REFUSED.replace("false", "true").replace("X", "X (int8)"), CPU)]
