@@ -183,7 +183,7 @@ __device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemo
         if (!multiply_tile<kBlocks>(p, tile, shared, turn, acc, tells_lead)) return false;
         tells_lead = false;
         hold_sums(acc);
-        store_sums(p, tile, acc);
+        store_sums<BulkShape>(p, tile, acc);
         return true;
     });
     warpgroup_wait<0>();

@@ -77,6 +77,13 @@ __device__ __forceinline__ Row row_of(const Product& p, uint32_t z, uint32_t at)
     return {z, at, has_scale ? p.a.scale[size_t{z} * p.a.groups + at] : 0.0F};
 }
 
+/// Two neighbours of a row as floats.
+__device__ __forceinline__ float2 dequantised(const int32_t* sums, float of_row,
+                                              const float* of_columns) {
+    return {mul(mul(__int2float_rn(sums[0]), of_row), of_columns[0]),
+            mul(mul(__int2float_rn(sums[1]), of_row), of_columns[1])};
+}
+
 /// Dequantises and stores the complete sums of a row and two columns.
 __device__ __forceinline__ void finish_pair(const Product& p, const Row& row, const Columns& cols,
                                             const int32_t* sums) {
@@ -87,8 +94,7 @@ __device__ __forceinline__ void finish_pair(const Product& p, const Row& row, co
         return;
     }
     float* const c = p.out.c + p.out.spread.offset(row.z);
-    const float x = mul(mul(__int2float_rn(sums[0]), row.scale), cols.scale[0]);
-    const float y = mul(mul(__int2float_rn(sums[1]), row.scale), cols.scale[1]);
+    const auto [x, y] = dequantised(sums, row.scale, cols.scale);
     if (p.out.turned) {
         c[cols.first * p.out.stride + row.at] = x;
         if (cols.count > 1) c[(cols.first + 1) * p.out.stride + row.at] = y;

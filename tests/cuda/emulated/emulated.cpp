@@ -205,6 +205,7 @@ void expect_equal_products(cuda::Products products) {
                                           {96, 640, 300},
                                           {257, 1100, 97},
                                           {1030, 64, 128},
+                                          {140, 70, 258},
                                           {100, 2100, 130},
                                           {33, 700, 70}}) {
         for (const auto& c : {training::linear_case(s), training::linear_grad_case(s)}) {
