@@ -131,12 +131,30 @@ PoolState::Check PoolState::check_place(const Pooled& tx, const Account& account
     return Done{};
 }
 
-/// Evicts worse transactions of other senders, each sender's last first, until this one fits.
-PoolState::Check PoolState::make_room(const Pooled& tx) {
+/// The last one of a sender that waits behind a missing nonce; null: there is none.
+PooledPtr PoolState::cheapest_queued(const Address& but_of) const {
+    PooledPtr out;
+    for (const auto& [who, account] : accounts_) {
+        const auto& [nonce, last] = *account.txs.rbegin();
+        if (who == but_of || nonce < account.next_gap()) continue;
+        if (!out || price_of(*last) < price_of(*out)) out = last;
+    }
+    return out;
+}
+
+/// Evicts worse transactions of other senders, each sender's last first, until this one fits. Those
+/// that wait behind a gap may promise any price, since nobody can make them pay it: they go first.
+PoolState::Check PoolState::make_room(const Pooled& tx, bool is_pending) {
     const auto is_full = [&] {
         return by_hash_.size() >= limits_.txs_max || bytes_ + tx.size_bytes > limits_.bytes_max;
     };
     while (is_full()) {
+        const auto queued = cheapest_queued(tx.sender);
+        if (queued && (is_pending || price_of(*queued).tip < price_of(tx).tip)) {
+            erase(queued);
+            continue;
+        }
+        if (!is_pending) return refuse(PoolError::pool_full);
         auto worst = by_price_.begin();
         while (worst != by_price_.end() && worst->second->sender == tx.sender) ++worst;
         if (worst == by_price_.end()) return refuse(PoolError::pool_full);
@@ -184,8 +202,12 @@ Result<PoolState::Added, PoolRefusal> PoolState::add(const Tx& tx, const Hash& h
     if (auto done = check_place(*pooled, now); !done) return Unexpected(std::move(done).error());
     const auto same = now.txs.find(tx.nonce);
     if (same == now.txs.end()) {
-        if (auto done = make_room(*pooled); !done) return Unexpected(std::move(done).error());
+        const bool is_pending = tx.nonce == now.next_gap();
+        if (auto done = make_room(*pooled, is_pending); !done)
+            return Unexpected(std::move(done).error());
     } else {
+        if (bytes_ - same->second->size_bytes + size > limits_.bytes_max)
+            return refuse(PoolError::pool_full);
         erase(PooledPtr(same->second));
     }
     Account& account = accounts_[sender];

@@ -112,7 +112,8 @@ private:
     using Check = Result<Done, PoolRefusal>;
     [[nodiscard]] Check check(const Tx& tx, const consensus::SenderState& state) const;
     [[nodiscard]] Check check_place(const Pooled& tx, const Account& account) const;
-    [[nodiscard]] Check make_room(const Pooled& tx);
+    [[nodiscard]] Check make_room(const Pooled& tx, bool is_pending);
+    [[nodiscard]] PooledPtr cheapest_queued(const Address& but_of) const;
     void insert(Account& account, const PooledPtr& tx);
     void erase(const PooledPtr& tx);
     void refresh(const Address& who, const consensus::SenderState& state,

@@ -213,6 +213,40 @@ TEST(pool_state, evicts_the_cheapest_when_full_but_no_nonce_before_another) {
     EXPECT_EQ(small.refusal(Pool::tx(1, 1, 9), 1), "txpool is full");
 }
 
+TEST(pool_state, what_waits_behind_a_gap_holds_no_place_against_what_can_run) {
+    Limits limits;
+    limits.txs_max = 4;
+    Pool pool(limits);
+    ASSERT_TRUE(pool.add(1, 1, 9));
+    ASSERT_TRUE(pool.add(1, 2, 9));
+    ASSERT_TRUE(pool.add(2, 5, 8));
+    ASSERT_TRUE(pool.add(3, 0, 1));
+    ASSERT_TRUE(pool.add(4, 0, 1)) << "the cheapest that cannot run goes, at any price";
+    EXPECT_EQ(pool.state.pending_nonce(Pool::who(2)), std::nullopt);
+    ASSERT_TRUE(pool.add(5, 0, 1));
+    EXPECT_EQ(pool.refusal(Pool::tx(6, 3, 9), 6), "txpool is full") << "no better than the rest";
+    ASSERT_TRUE(pool.add(6, 3, 10)) << "but than the cheapest of its kind";
+    ASSERT_TRUE(pool.add(7, 0, 1));
+    EXPECT_EQ(pool.refusal(Pool::tx(8, 3, 10), 8), "txpool is full");
+    EXPECT_EQ(pool.refusal(Pool::tx(8, 0, 1), 8), "transaction underpriced");
+    EXPECT_EQ(pool.state.pending_count(), 4U);
+}
+
+TEST(pool_state, a_replacement_cannot_outgrow_the_pool) {
+    Limits limits;
+    limits.bytes_max = 1000;
+    Pool pool(limits);
+    ASSERT_TRUE(pool.add(1, 0, 1));
+    Tx larger = Pool::tx(1, 0, 2, 20);
+    larger.data = Bytes(1000);
+    larger.gas_limit = 100'000;
+    sign_tx(larger, key_of(1));
+    EXPECT_EQ(pool.refusal(larger, 1), "txpool is full");
+    EXPECT_EQ(pool.best(), (Order{"1:0"}));
+    ASSERT_TRUE(pool.add(1, 0, 2, 20));
+    EXPECT_LE(pool.state.bytes(), limits.bytes_max);
+}
+
 TEST(pool_state, forgets_what_a_new_head_made_useless) {
     Pool pool;
     for (uint64_t nonce = 0; nonce < 3; ++nonce) ASSERT_TRUE(pool.add(1, nonce));
