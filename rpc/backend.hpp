@@ -203,6 +203,7 @@ enum class BlobError {
     not_found,  ///< neither here nor at a peer that answered in time
     too_large,  ///< above the limit for one blob
     quota,      ///< the store is full
+    busy,       ///< too many are being fetched
     io,
     out_of_range,
 };

@@ -134,6 +134,8 @@ Error to_error(BlobError error) {
             return {kLimitExceeded, "blob too large"};
         case BlobError::quota:
             return {kLimitExceeded, "blob store is full"};
+        case BlobError::busy:
+            return {kLimitExceeded, "too many blobs are being fetched; ask again in a moment"};
         case BlobError::io:
             return server_error("blob store failed");
         case BlobError::out_of_range:

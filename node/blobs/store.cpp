@@ -50,6 +50,9 @@ struct BlobStore::Impl {
     [[nodiscard]] fs::path tree_path(const Hash& id) const {
         return options.folder / (to_hex(id.bytes) + ".tree");
     }
+    [[nodiscard]] fs::path mark_path(const Hash& id) const {
+        return options.folder / (to_hex(id.bytes) + ".fetched");
+    }
     [[nodiscard]] fs::path unfinished_path() {
         const std::lock_guard lock(mutex);
         return options.folder / kUnfinished / std::to_string(next_name++);
@@ -60,7 +63,11 @@ struct BlobStore::Impl {
     [[nodiscard]] ManifestPtr load_manifest(const Hash& id) const;
     BlobResult<Done> reserve(uint64_t bytes);
     void release(uint64_t bytes);
-    BlobResult<Done> publish(const Hash& id, const Manifest& manifest, const fs::path& written);
+    BlobResult<Done> publish(const Hash& id, const Manifest& manifest, const fs::path& written,
+                             bool is_fetched);
+    void set_mark(const Hash& id, bool is_fetched);
+    bool drop_unread();
+    BlobResult<Done> drop(const Hash& id);
     BlobResult<uint64_t> size_of(const Hash& id) const;
 
     const StoreOptions options;
@@ -69,6 +76,8 @@ struct BlobStore::Impl {
     uint64_t next_name = 0;
     uint64_t used_bytes = 0;
     std::map<Hash, uint64_t> sizes;
+    mutable std::map<Hash, uint64_t> read_at;  // of those that were fetched, in reads
+    mutable uint64_t reads = 0;
     mutable std::deque<std::pair<Hash, ManifestPtr>> cache;  // newest first
 };
 
@@ -99,15 +108,18 @@ BlobResult<Done> BlobStore::Impl::scan() {
         const fs::path& path = at->path();
         const auto id = fixed_from_hex<Hash>(path.stem().string());
         if (!id || path.stem().string().size() != 2 * Hash::size()) continue;
-        if (path.extension() == ".tree" && !fs::exists(blob_path(*id))) leftovers.push_back(path);
+        const bool is_beside = path.extension() == ".tree" || path.extension() == ".fetched";
+        if (is_beside && !fs::exists(blob_path(*id))) leftovers.push_back(path);
         if (path.extension() != ".blob") continue;
         const ManifestPtr manifest = load_manifest(*id);
         std::error_code no_size;
         if (!manifest || fs::file_size(path, no_size) != manifest->size_bytes) {
             leftovers.push_back(path);
             leftovers.push_back(tree_path(*id));
+            leftovers.push_back(mark_path(*id));
             continue;
         }
+        if (fs::exists(mark_path(*id))) read_at[*id] = 0;
         sizes[*id] = manifest->size_bytes;
         used_bytes += manifest->size_bytes;
     }
@@ -132,7 +144,12 @@ BlobStore::Impl::ManifestPtr BlobStore::Impl::load_manifest(const Hash& id) cons
 
 BlobResult<Done> BlobStore::Impl::reserve(uint64_t bytes) {
     const std::lock_guard lock(mutex);
-    if (bytes > options.quota_bytes || used_bytes > options.quota_bytes - bytes) {
+    const auto is_full = [&] {
+        return bytes > options.quota_bytes || used_bytes > options.quota_bytes - bytes;
+    };
+    while (is_full() && bytes <= options.quota_bytes && drop_unread()) {
+    }
+    if (is_full()) {
         return fail(BlobError::quota_exceeded,
                     std::to_string(bytes) + " bytes more do not fit: " +
                         std::to_string(used_bytes) + " of " + std::to_string(options.quota_bytes) +
@@ -147,10 +164,40 @@ void BlobStore::Impl::release(uint64_t bytes) {
     used_bytes -= bytes;
 }
 
+// The lock is held in the three below.
+bool BlobStore::Impl::drop_unread() {
+    const auto oldest =
+        std::min_element(read_at.begin(), read_at.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    return oldest != read_at.end() && drop(Hash(oldest->first));
+}
+
+BlobResult<Done> BlobStore::Impl::drop(const Hash& id) {
+    std::error_code error;
+    fs::remove(blob_path(id), error);
+    if (error) return io_failure("cannot remove " + blob_path(id).string());
+    fs::remove(tree_path(id), error);
+    set_mark(id, false);
+    used_bytes -= sizes.at(id);
+    sizes.erase(id);
+    return or_io(sync_folder(options.folder));
+}
+
+// A mark that is lost keeps a blob that need not be kept; one too many is removed with the blob.
+void BlobStore::Impl::set_mark(const Hash& id, bool is_fetched) {
+    std::error_code ignored;
+    if (is_fetched) {
+        (void)File::create(mark_path(id));
+        read_at[id] = ++reads;
+    } else if (read_at.erase(id) != 0) {
+        fs::remove(mark_path(id), ignored);
+    }
+}
+
 // Precondition: `written` is synced and holds the bytes; its size is reserved and now belongs to
 // the blob, or is released if the blob is there already.
 BlobResult<Done> BlobStore::Impl::publish(const Hash& id, const Manifest& manifest,
-                                          const fs::path& written) {
+                                          const fs::path& written, bool is_fetched) {
     const fs::path tree = written.string() + ".tree";
     const auto tree_file = File::create(tree);
     if (!tree_file) return io_failure(tree_file.error());
@@ -162,7 +209,9 @@ BlobResult<Done> BlobStore::Impl::publish(const Hash& id, const Manifest& manife
         fs::remove(written, ignored);
         fs::remove(tree, ignored);
         used_bytes -= manifest.size_bytes;
-        return Done{};
+        if (is_fetched || read_at.count(id) == 0) return Done{};
+        set_mark(id, false);
+        return or_io(sync_folder(options.folder));
     }
     std::error_code error;
     fs::rename(tree, tree_path(id), error);
@@ -170,6 +219,7 @@ BlobResult<Done> BlobStore::Impl::publish(const Hash& id, const Manifest& manife
     if (error) return io_failure("cannot rename " + written.string() + ": " + error.message());
     if (auto done = or_io(sync_folder(options.folder)); !done) return done;
     sizes[id] = manifest.size_bytes;
+    if (is_fetched) set_mark(id, true);
     return Done{};
 }
 
@@ -237,7 +287,7 @@ BlobResult<Hash> BlobWriter::finish() {
     }
     if (auto done = or_io(impl_->file.sync()); !done) return unexpected(std::move(done).error());
     const Hash id = blob_id(impl_->manifest);
-    auto done = impl_->store->publish(id, impl_->manifest, impl_->path);
+    auto done = impl_->store->publish(id, impl_->manifest, impl_->path, false);
     if (!done) return unexpected(std::move(done).error());
     impl_->is_published = true;
     return id;
@@ -283,7 +333,7 @@ BlobResult<Done> ChunkWriter::finish() {
         return fail(BlobError::incomplete, "chunks of " + to_hex(impl_->id.bytes) + " are missing");
     }
     if (auto done = or_io(impl_->file.sync()); !done) return done;
-    auto done = impl_->store->publish(impl_->id, impl_->manifest, impl_->path);
+    auto done = impl_->store->publish(impl_->id, impl_->manifest, impl_->path, true);
     impl_->is_published = done.has_value();
     return done;
 }
@@ -338,6 +388,8 @@ bool BlobStore::has(const Hash& id) const {
 BlobResult<std::shared_ptr<const Manifest>> BlobStore::manifest(const Hash& id) const {
     {
         const std::lock_guard lock(impl_->mutex);
+        const auto fetched = impl_->read_at.find(id);
+        if (fetched != impl_->read_at.end()) fetched->second = ++impl_->reads;
         for (const auto& [cached, manifest] : impl_->cache) {
             if (cached == id && impl_->sizes.count(id) != 0) return manifest;
         }
@@ -406,15 +458,7 @@ BlobResult<std::filesystem::path> BlobStore::path(const Hash& id) const {
 
 BlobResult<Done> BlobStore::remove(const Hash& id) {
     const std::lock_guard lock(impl_->mutex);
-    const auto found = impl_->sizes.find(id);
-    if (found == impl_->sizes.end()) return Done{};
-    std::error_code error;
-    fs::remove(impl_->blob_path(id), error);
-    if (error) return io_failure("cannot remove " + impl_->blob_path(id).string());
-    fs::remove(impl_->tree_path(id), error);
-    impl_->used_bytes -= found->second;
-    impl_->sizes.erase(found);
-    return or_io(sync_folder(impl_->options.folder));
+    return impl_->sizes.count(id) == 0 ? Done{} : impl_->drop(id);
 }
 
 std::vector<Hash> BlobStore::list() const {

@@ -35,7 +35,9 @@ using BlobResult = Result<T, BlobFailure>;
 
 struct StoreOptions {
     std::filesystem::path folder;
-    uint64_t quota_bytes = 64ull << 30;  ///< sum of all blobs, also of those being written
+    /// Sum of all blobs, also of those being written. Where it is reached, blobs that came by
+    /// `chunk_writer`, and can come again, make room, the longest unread first; others never do.
+    uint64_t quota_bytes = 64ull << 30;
     uint64_t blob_bytes_max = kBlobBytesMax;
 };
 
@@ -75,7 +77,8 @@ private:
 /// A folder of blobs. Every member may be called from any thread, and blocks on the disk.
 ///
 /// A blob is <id>.tree (its manifest) and <id>.blob (its bytes). Both are written and synced under
-/// other names, then renamed, .blob last: where that name exists, both are complete.
+/// other names, then renamed, .blob last: where that name exists, both are complete. An empty
+/// <id>.fetched beside them says that the blob may make room.
 class BlobStore {
 public:
     /// Opens or makes the folder, and removes what an earlier process left unfinished.

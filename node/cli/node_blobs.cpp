@@ -31,7 +31,7 @@ rpc::BlobError error_of(const sync::FetchFailure& failure) {
         case sync::FetchError::store:
             return rpc::BlobError::quota;
         case sync::FetchError::busy:
-            return rpc::BlobError::io;
+            return rpc::BlobError::busy;
     }
     return rpc::BlobError::io;
 }
@@ -82,9 +82,16 @@ std::optional<rpc::BlobError> NodeBlobs::fetch_and_wait(const Hash& id) {
     return *wait->result ? std::nullopt : std::optional(error_of(wait->result->error()));
 }
 
+std::optional<rpc::BlobError> NodeBlobs::fetch(const Hash& id) {
+    const bool may_wait = waits_.fetch_add(1) < kWaitsMax;
+    const auto failure = may_wait ? fetch_and_wait(id) : rpc::BlobError::busy;
+    --waits_;
+    return failure;
+}
+
 Result<rpc::BlobInfo, rpc::BlobError> NodeBlobs::info(const Hash& id, bool fetch) {
     if (!store_.has(id)) {
-        const auto failure = fetch ? fetch_and_wait(id) : rpc::BlobError::not_found;
+        const auto failure = fetch ? this->fetch(id) : rpc::BlobError::not_found;
         if (failure) return unexpected(*failure);
     }
     const auto manifest = store_.manifest(id);

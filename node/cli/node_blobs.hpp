@@ -2,6 +2,8 @@
 // The blob store and its fetcher as JSON-RPC sees them.
 #pragma once
 
+#include <atomic>
+
 #include "node/backend/node_backend.hpp"
 #include "node/blobs/store.hpp"
 #include "node/sync/blob_service.hpp"
@@ -20,14 +22,18 @@ public:
                                                      uint64_t length) const override;
 
     static constexpr runtime::Duration kFetchWait{20'000};
+    /// Threads that may wait at once, of those that answer all calls; others hear busy.
+    static constexpr int kWaitsMax = 3;
 
 private:
     /// nullopt: it is in the store.
     [[nodiscard]] std::optional<rpc::BlobError> fetch_and_wait(const Hash& id);
+    [[nodiscard]] std::optional<rpc::BlobError> fetch(const Hash& id);
 
     blobs::BlobStore& store_;
     sync::BlobService& service_;
     runtime::Strand strand_;
+    std::atomic<int> waits_{0};
 };
 
 }  // namespace trainyard::node::cli

@@ -158,7 +158,8 @@ std::vector<Setting> make_settings() {
         number<uint32_t>("verifier.timeout-s", &C::verifier_timeout_s, 1,
                          "time limit of one audit in seconds"),
         number<uint32_t>("verifier.threads", &C::verifier_threads, 1, "threads of the verifier"),
-        number<uint32_t>("blobs.quota-gb", &C::blob_quota_gb, 1, "disk space for blobs in GB"),
+        number<uint32_t>("blobs.quota-gb", &C::blob_quota_gb, 1,
+                         "disk space for blobs in GB; fetched ones make room"),
     };
 }
 

@@ -34,6 +34,8 @@ status to_status(rpc::BlobError error) {
             return status::payload_too_large;
         case rpc::BlobError::quota:
             return status::insufficient_storage;
+        case rpc::BlobError::busy:
+            return status::service_unavailable;
         case rpc::BlobError::out_of_range:
             return status::range_not_satisfiable;
         case rpc::BlobError::io:
@@ -50,6 +52,8 @@ std::string_view to_text(rpc::BlobError error) {
             return "blob too large\n";
         case rpc::BlobError::quota:
             return "blob store is full\n";
+        case rpc::BlobError::busy:
+            return "too many blobs are being fetched; ask again in a moment\n";
         case rpc::BlobError::out_of_range:
             return "range beyond the end of the blob\n";
         case rpc::BlobError::io:

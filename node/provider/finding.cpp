@@ -132,9 +132,17 @@ std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
     if (!material) return material.error();
     if (auto reason = have_state(id, job, material->program); !reason.empty()) return reason;
     if (auto reason = take(id, spec, *bond, *missing); !reason.empty()) return reason;
+    publish(*material);
     const auto taken = market_.job(id);
     if (taken) begin(id, *taken, spec, std::move(*material));
     return "";
+}
+
+/// Auditors ask for both, and what the node has only fetched may have to make room.
+void ProviderWorker::publish(const JobMaterial& material) {
+    auto stored = market_.put_blob(training::encode_program(material.program));
+    if (stored) stored = market_.put_blob(material.data);
+    if (!stored) note("cannot keep the job's program and data: " + stored.error().text);
 }
 
 /// What the program asks of this machine: found once for a job, compared with the room and the time

@@ -81,6 +81,7 @@ private:
     void skip(uint64_t id, std::string reason);
     [[nodiscard]] std::string try_to_take(uint64_t id, const wallet::Job& job,
                                           const wallet::JobSpec& spec);
+    void publish(const JobMaterial& material);
     [[nodiscard]] std::string why_unfit(uint64_t id, const wallet::JobSpec& spec);
     [[nodiscard]] Result<Uint256, std::string> missing_stake(const Uint256& bond_wei);
     [[nodiscard]] std::string add_stake(const Uint256& amount_wei);

@@ -192,6 +192,35 @@ TEST_F(store, rejects_what_exceeds_limit_or_quota_and_frees_what_it_reserved) {
     EXPECT_TRUE(store_->put(pattern(401)).has_value());
 }
 
+TEST_F(store, what_was_fetched_makes_room_the_longest_unread_first) {
+    const auto fetched = [&](uint32_t seed) {
+        const Bytes blob = pattern(300, seed);
+        const Manifest manifest = manifest_of(blob);
+        auto writer = store_->chunk_writer(blob_id(manifest), manifest);
+        EXPECT_TRUE(writer.has_value());
+        EXPECT_TRUE((*writer)->put(0, blob) && (*writer)->finish());
+        return blob_id(manifest);
+    };
+    reopen(1000, 600);
+    const Hash own = store_->put(pattern(300, 1)).value();
+    const Hash a = fetched(2), b = fetched(3);
+    EXPECT_TRUE(store_->get(a).has_value());
+    const Hash c = fetched(4);
+    EXPECT_FALSE(store_->has(b)) << "a was read after it";
+    EXPECT_TRUE(store_->has(own) && store_->has(a) && store_->has(c));
+    EXPECT_EQ(store_->put(pattern(300, 4)).value(), c) << "from now on it is our own";
+    EXPECT_EQ(store_->used_bytes(), 600u) << "room for it was made before it was known";
+    reopen(1000, 600);
+    const Hash d = fetched(5);
+    reopen(1000, 600);
+    const Hash more = store_->put(pattern(350, 6)).value();
+    EXPECT_FALSE(store_->has(d)) << "the mark survives";
+    EXPECT_TRUE(store_->has(own) && store_->has(c) && store_->has(more));
+    EXPECT_EQ(store_->put(pattern(100, 7)).error().error, BlobError::quota_exceeded);
+    EXPECT_EQ(store_->used_bytes(), 950u);
+    EXPECT_EQ(files(), 6u);
+}
+
 TEST_F(store, takes_checked_chunks_in_any_order) {
     const Bytes blob = pattern(2 * kChunkBytes + 9);
     const Manifest manifest = manifest_of(blob);

@@ -65,7 +65,22 @@ TEST_F(NodeBlobsTest, absent_is_only_what_no_peer_has) {
     EXPECT_EQ(full.blobs->info(Hash{}, true).error(), rpc::BlobError::not_found);
     EXPECT_EQ(full.blobs->info(id, false).error(), rpc::BlobError::not_found);
     const auto busy = add(options(3), 1 << 20, 0);
-    EXPECT_EQ(busy.blobs->info(id, true).error(), rpc::BlobError::io);
+    EXPECT_EQ(busy.blobs->info(id, true).error(), rpc::BlobError::busy);
+}
+
+TEST_F(NodeBlobsTest, a_few_calls_alone_wait_for_absent_blobs) {
+    const auto node = add(options(1), 1 << 20, 16);
+    std::atomic<bool> is_over{false};
+    std::vector<std::thread> waiting;
+    for (int i = 0; i < NodeBlobs::kWaitsMax; ++i)
+        waiting.emplace_back([&] {
+            while (!is_over) (void)node.blobs->info(Hash{}, true);
+        });
+    EXPECT_TRUE(
+        eventually([&] { return node.blobs->info(Hash{}, true).error() == rpc::BlobError::busy; }));
+    is_over = true;
+    for (auto& thread : waiting) thread.join();
+    EXPECT_EQ(node.blobs->info(Hash{}, true).error(), rpc::BlobError::not_found);
 }
 
 }  // namespace
