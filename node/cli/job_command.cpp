@@ -70,8 +70,13 @@ int watch(const Output& out, wallet::MarketApi& market, uint64_t id) {
         line.show(job_line(id, view->job, view->spec));
         if (view->job.state == wallet::JobState::closed) {
             line.clear();
-            if (out.json) out.line(json::serialize(job_json(id, view->job, view->spec)));
-            return view->job.outcome == wallet::Outcome::complete ? kOk : kFailed;
+            const bool complete = view->job.outcome == wallet::Outcome::complete;
+            out.line(
+                out.json
+                    ? json::serialize(job_json(id, view->job, view->spec))
+                    : job_line(id, view->job, view->spec) +
+                          (complete ? "\nnext: trainyard job download " + std::to_string(id) : ""));
+            return complete ? kOk : kFailed;
         }
         std::this_thread::sleep_for(std::chrono::seconds(1));
     }

@@ -14,6 +14,11 @@ namespace {
 
 constexpr uint64_t kPlainLineEveryMs = 3000;
 
+bool is_terminal(int fd) {
+    const char* term = std::getenv("TERM");
+    return ::isatty(fd) == 1 && (term == nullptr || std::string_view(term) != "dumb");
+}
+
 std::string painted(std::string_view text, const char* code) {
     if (!has_colour()) return std::string(text);
     return "\033[" + std::string(code) + "m" + std::string(text) + "\033[0m";
@@ -46,11 +51,9 @@ int Output::fail(std::string_view text) const {
 
 bool has_colour() {
     static const bool yes = [] {
-        const char* term = std::getenv("TERM");
         const char* refused = std::getenv("NO_COLOR");
-        return ::isatty(STDOUT_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1 &&
-               (refused == nullptr || *refused == 0) &&
-               (term == nullptr || std::string_view(term) != "dumb");
+        return ::isatty(STDOUT_FILENO) == 1 && is_terminal(STDERR_FILENO) &&
+               (refused == nullptr || *refused == 0);
     }();
     return yes;
 }
@@ -91,7 +94,7 @@ std::string seconds_text(uint64_t seconds) {
 }
 
 ProgressLine::ProgressLine(const Output& out)
-    : is_silent_(out.quiet || out.json), animate_(::isatty(STDERR_FILENO) == 1) {}
+    : is_silent_(out.quiet || out.json), animate_(is_terminal(STDERR_FILENO)) {}
 ProgressLine::~ProgressLine() {
     clear();
 }
@@ -100,7 +103,8 @@ void ProgressLine::show(const std::string& text) {
     if (is_silent_) return;
     const auto now = steady_ms();
     if (animate_) {
-        std::fprintf(stderr, "\r\033[K%s", text.c_str());
+        // Without wrapping: what is wider than the terminal is cut, or each line would stay behind.
+        std::fprintf(stderr, "\r\033[K\033[?7l%s\033[?7h", text.c_str());
         std::fflush(stderr);
         drawn_ = true;
         return;
