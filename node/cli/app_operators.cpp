@@ -34,8 +34,11 @@ void add_account(CLI::App& app, Arguments& a) {
     add_key(send, a.send.key)->required();
     send->add_option("to", a.send.to, "address")->required();
     send->add_option("--amount", a.send.amount, "coins")->required();
-    for (auto* sub : {made, import, list, validator})
-        sub->add_option("--keystore", a.account.folder, "folder of keystores");
+    for (auto* sub : {made, import, list})
+        sub->add_option("--keystore", a.account.folder,
+                        "folder of keystores [keystore in $TRAINYARD_HOME, or in trainyard of "
+                        "$XDG_DATA_HOME or ~/.local/share]");
+    validator->add_option("--keystore", a.account.folder, "folder to make them in [keys]");
     for (auto* sub : {made, import, show})
         sub->add_option("--password-file", a.account.password_file, "file with the password");
     for (auto* sub : {made, import, validator})

@@ -54,6 +54,9 @@ public:
     }
 
     Result<Done, std::string> run() {
+        auto data = read_data(args_.data.empty() ? "/usr/share/common-licenses" : args_.data);
+        if (!data) return unexpected(data.error());
+        data_ = std::move(*data);
         const std::function<Result<Done, std::string>()> steps[] = {
             [this] { return start_network(); },  [this] { return publish(); },
             [this] { return watch_training(); }, [this] { return deliver(); },
@@ -132,9 +135,6 @@ private:
     }
 
     Result<Done, std::string> publish() {
-        auto data = read_data(args_.data.empty() ? "/usr/share/common-licenses" : args_.data);
-        if (!data) return unexpected(data.error());
-        data_ = std::move(*data);
         const auto o = offer(args_.segments, 1);
         if (!o) return unexpected(o.error());
         const auto posted = post_job(*market_, *o);

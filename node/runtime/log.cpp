@@ -167,7 +167,8 @@ private:
 };
 
 bool wants_colour(const Logger::Options& options) {
-    return options.colour && !options.json && std::getenv("NO_COLOR") == nullptr &&
+    const char* refused = std::getenv("NO_COLOR");
+    return options.colour && !options.json && (refused == nullptr || *refused == 0) &&
            ::isatty(STDERR_FILENO) == 1;
 }
 

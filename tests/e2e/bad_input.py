@@ -30,7 +30,7 @@ def rejects_wrong_usage(net, test):
         ("--job", "verify"), ("http.port", "node", "--http.port", "65536"), ("http.port", "node", "--http.port", "-1"),
         ("log.level", "node", "--log.level", "loud"), ("--segments", "devnet", "demo", "--segments", "0"),
         ("--job", "verify", "--segment", "3"), ("--width", "train", "--data", "book.txt", "--width", "0"),
-        ("--key", "job", "cancel", "0"), ("--price", "job", "submit", "--data", "book.txt", "--key", "dev:0", "--price", "x"),
+        ("--account", "light", "--genesis", "genesis.json", "--account", "0x12"), ("--key", "job", "cancel", "0"), ("--price", "job", "submit", "--data", "book.txt", "--key", "dev:0", "--price", "x"),
     ]:
         refused(test, 2, words, *arguments)
 
@@ -143,6 +143,7 @@ def rejects_wrong_files(net, test):
         (model / name).write_bytes(whole)
     test.cli("verify", "--model", model, "--offline")
     refused(test, 1, "absent", "program", "new", "gpt", "--data", test.folder / "absent", "--out", test.folder / "p")
+    refused(test, 1, "absent", "devnet", "demo", "--data", test.folder / "absent", "--out", test.folder / "demo", seconds=5)
     refused(test, 1, "attention", "program", "new", "gpt", "--data", net.data(), "--out", test.folder / "p", "--width", 65, "--heads", 4)
     refused(test, 1, [str(path), "Not a directory"], "train", "--data", net.data(), "--out", path)
     refused(test, 1, ["0xf39f", "9999", "coins"], "account", "send", "0x" + "11" * 20, "--amount", "99999999", "--key", "dev:0", "--rpc", net.nodes[0].url)
