@@ -170,10 +170,10 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     const auto fault = parse_fault(args.fault);
     const auto stake = parse_coins(args.stake), price = parse_coins(args.price);
     if (!fault) return out.fail("--fault '" + args.fault + "' is not known"), kUsage;
-    if (args.key.key.empty())
-        return out.fail("--key is required: a keystore, or dev:0 to dev:9 on a devnet"), kUsage;
     if (!stake || !price)
         return out.fail("--stake and --price are amounts like 1.5 or 3gwei"), kUsage;
+    if (args.key.key.empty())
+        return out.fail("--key is required: a keystore, or dev:0 to dev:9 on a devnet"), kUsage;
     auto choice = verify::choose_backend({args.threads, !args.no_cuda});
     show_tested(out, choice);
     if (!choice.backend)

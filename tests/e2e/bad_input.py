@@ -25,7 +25,7 @@ def rejects_wrong_usage(net, test):
         ("command is missing", ), ("frobnicate", "frobnicate"), ("did you mean 'submit'", "job", "sumbit"),
         ("--bogus", "node", "--bogus"), ("id", "job", "status"),
         ("abc", "job", "status", "abc"), ("--data", "train"), ("--fault", "provider", "--fault", "what"),
-        ("--stake", "provider", "--stake", "-1"), ("--validators", "devnet", "init", "--validators", "0"),
+        ("--stake", "provider", "--stake", "-1"), ("--key", "provider"), ("--validators", "devnet", "init", "--validators", "0"),
         ("--validators", "devnet", "init", "--validators", "1000"), ("fish", "completion", "nushell"),
         ("--job", "verify"), ("http.port", "node", "--http.port", "65536"), ("http.port", "node", "--http.port", "-1"),
         ("log.level", "node", "--log.level", "loud"), ("--segments", "devnet", "demo", "--segments", "0"),
