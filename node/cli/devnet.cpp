@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <thread>
 
 #include <arpa/inet.h>
@@ -205,6 +206,21 @@ Result<Done, std::string> Devnet::wait_for_block(uint64_t height, uint32_t timeo
     return Done{};
 }
 
+namespace {
+
+/// ": " and the last line about an error near the end of a log, or nothing.
+std::string last_error(const std::string& log) {
+    constexpr std::streamoff kTailBytes = 4096;
+    std::ifstream file(log, std::ios::binary | std::ios::ate);
+    file.seekg(std::max<std::streamoff>(0, std::streamoff(file.tellg()) - kTailBytes));
+    std::string line, found;
+    while (std::getline(file, line))
+        if (line.find(" error ") != std::string::npos) found = ": " + line;
+    return found;
+}
+
+}  // namespace
+
 Result<std::vector<std::string>, std::string> Devnet::revive() {
     constexpr int times_max = 3;
     std::vector<std::string> lines;
@@ -212,7 +228,8 @@ Result<std::vector<std::string>, std::string> Devnet::revive() {
         if (child.process.is_running()) continue;
         const int code = child.process.exit_code().value_or(-1);
         const std::string line = child.name + " ended with code " + std::to_string(code);
-        if (child.revived++ == times_max) return unexpected(line + " again and again");
+        if (child.revived++ == times_max)
+            return unexpected(line + " again and again" + last_error(child.options.output));
         auto started = verify::ChildProcess::start(child.options);
         if (!started) return unexpected(started.error());
         child.process = std::move(*started);

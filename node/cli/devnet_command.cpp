@@ -406,8 +406,10 @@ int run_devnet_init(const Output& out, const DevnetArgs& args) {
 int run_devnet_up(const Output& out, const DevnetArgs& args) {
     catch_stop_signals();
     const auto layout = layout_of(args, args.folder);
-    if (!wallet::file_exists(layout.genesis_path()))
-        if (const auto made = make_devnet(layout); !made) return out.fail(made.error());
+    if (wallet::file_exists(layout.genesis_path()))
+        out.say("'" + args.folder + "' goes on as it was made: with its validators and ports");
+    else if (const auto made = make_devnet(layout); !made)
+        return out.fail(made.error());
     const auto net = Devnet::open(args.folder);
     if (!net) return out.fail(net.error());
     for (uint32_t n = 0; n < (*net)->size(); ++n)

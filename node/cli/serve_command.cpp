@@ -94,10 +94,10 @@ int run_serve(const Output& out, const ServeArgs& args) {
     auto spec = config::parse_chain_spec(*text);
     if (!spec) return out.fail(args.genesis + ": " + spec.error().text());
     const std::string folder = args.datadir + "/chain";
+    if (!wallet::file_exists(folder))
+        return out.fail(folder + ": there is no such folder; `trainyard import` makes it");
     const auto kv = state::open_leveldb(folder);
-    if (!kv)
-        return out.fail(folder + ": " + std::string(state::to_text(kv.error())) +
-                        " (`trainyard import` makes it)");
+    if (!kv) return out.fail(folder + ": " + std::string(state::to_text(kv.error())));
     {
         const auto world = state::World::open(**kv);
         if (!world) return out.fail(state::to_text(world.error()));

@@ -104,7 +104,7 @@ Result<uint16_t, HttpError> HttpServer::Impl::start() {
     if (!failed) acceptor->listen(asio::socket_base::max_listen_connections, failed);
     if (failed)
         return Unexpected(HttpError{"cannot listen on " + where + " for HTTP: " + failed.message() +
-                                    "; choose another --http.port or --http.addr"});
+                                    "; choose another --http-port or --http-addr"});
     started = true;
     const uint16_t port = acceptor->local_endpoint(failed).port();
     asio::co_spawn(acceptor->get_executor(), accept_all(shared, acceptor, runtime.io()),

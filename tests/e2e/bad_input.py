@@ -92,6 +92,11 @@ def rejects_wrong_genesis(net, test):
         refused(test, 1, ["cannot start", "genesis"], "node", "--genesis", path, "--datadir", test.folder / "unused", "--http.port", 0, "--p2p.port", 0)
     test.cli("genesis", "check", net.folder / "genesis.json")
     refused(test, 1, "holds a devnet already", "devnet", "init", "--dir", net.folder)
+    keys = net.folder / "node-0" / "keys"
+    refused(test, 1, "@host:port", "genesis", "build", "--validator", f"{keys}@127.0.0.1:99999", "--out", path)
+    refused(test, 1, "the keys of one before", "genesis", "build", "--validator", f"{keys}@127.0.0.1:1", "--validator", f"{keys}@127.0.0.1:2", "--out", path)
+    path.write_text('{"config":{"chainId":1},"difficulty":"0x1","gasLimit":"0x1000000","alloc":{}}')
+    refused(test, 1, "trainyard import", "serve", "--genesis", path, "--datadir", test.folder / "absent")
 
 
 def follower(net, test, **changes):

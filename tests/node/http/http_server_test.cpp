@@ -455,7 +455,7 @@ TEST(http_server, says_what_to_do_when_the_port_is_taken) {
                       {});
     const auto started = second.start();
     ASSERT_FALSE(started);
-    EXPECT_THAT(started.error().what, HasSubstr("choose another --http.port"));
+    EXPECT_THAT(started.error().what, HasSubstr("choose another --http-port"));
 }
 
 }  // namespace
