@@ -11,6 +11,12 @@
 
 namespace trainyard::node::cli {
 
+inline constexpr const char* kUsualRpc = "http://127.0.0.1:8545";
+/// " --rpc URL" where that is not the usual one: for commands that are suggested.
+[[nodiscard]] inline std::string rpc_flag(const std::string& rpc) {
+    return rpc == kUsualRpc ? "" : " --rpc " + rpc;
+}
+
 struct AccountArgs {
     std::string folder;  ///< of keystores; empty: under the home folder
     std::string file;    ///< import: a file with the key in hex; show: a keystore
@@ -25,7 +31,7 @@ int run_account_import(const Output& out, const AccountArgs& args);
 int run_account_show(const Output& out, const AccountArgs& args);
 
 struct SendArgs {
-    std::string rpc = "http://127.0.0.1:8545";
+    std::string rpc = kUsualRpc;
     KeyChoice key;
     std::string to, amount;
 };
@@ -103,7 +109,7 @@ struct SampleArgs {
 int run_sample(const Output& out, const SampleArgs& args);
 
 struct JobArgs {
-    std::string rpc = "http://127.0.0.1:8545";
+    std::string rpc = kUsualRpc;
     KeyChoice key;
     uint64_t id = 0;
     std::string program, data, out = "model";
@@ -125,7 +131,7 @@ int run_job_withdraw(const Output& out, const JobArgs& args);
 int run_job_download(const Output& out, const JobArgs& args);
 
 struct ModelArgs {
-    std::string rpc = "http://127.0.0.1:8545";
+    std::string rpc = kUsualRpc;
     KeyChoice key;
     uint64_t token = 0;
     std::string title;
@@ -139,7 +145,7 @@ int run_model_show(const Output& out, const ModelArgs& args);
 int run_model_describe(const Output& out, const ModelArgs& args);
 
 struct LightArgs {
-    std::string rpc = "http://127.0.0.1:8545";
+    std::string rpc = kUsualRpc;
     std::string genesis, store, checkpoint;
     std::vector<std::string> accounts;
     bool follow = false;
@@ -148,7 +154,7 @@ struct LightArgs {
 int run_light(const Output& out, const LightArgs& args);
 
 struct VerifyArgs {
-    std::string rpc = "http://127.0.0.1:8545";
+    std::string rpc = kUsualRpc;
     std::optional<uint64_t> job;
     std::optional<uint32_t> segment;  ///< absent: all
     std::string model;                ///< a folder instead of a job
@@ -162,7 +168,7 @@ struct VerifyArgs {
 int run_verify(const Output& out, const VerifyArgs& args);
 
 struct ProviderArgs {
-    std::string rpc = "http://127.0.0.1:8545";
+    std::string rpc = kUsualRpc;
     KeyChoice key;
     std::string datadir = "trainyard-provider";
     std::string name = "provider";
@@ -177,7 +183,7 @@ struct ProviderArgs {
 int run_provider(const Output& out, const ProviderArgs& args);
 
 struct ValidatorArgs {
-    std::string rpc = "http://127.0.0.1:8545";
+    std::string rpc = kUsualRpc;
     KeyChoice key;
     std::string keys;  ///< register: folder of `account validator`
     std::string operator_address;
@@ -236,13 +242,13 @@ struct SignerArgs {
 int run_signer(const Output& out, const SignerArgs& args);
 
 struct StatusArgs {
-    std::string rpc = "http://127.0.0.1:8545";
+    std::string rpc = kUsualRpc;
 };
 /// Exit codes: health.hpp.
 int run_status(const Output& out, const StatusArgs& args);
 
 struct PeersArgs {
-    std::string rpc = "http://127.0.0.1:8545";
+    std::string rpc = kUsualRpc;
     std::string peer;  ///< add: <public key>@host:port; else the key will do
     uint64_t seconds = 86400;
     std::string reason = "by the operator";
@@ -254,7 +260,7 @@ int run_peers_ban(const Output& out, const PeersArgs& args);
 int run_peers_unban(const Output& out, const PeersArgs& args);
 
 struct DebugArgs {
-    std::string rpc = "http://127.0.0.1:8545";
+    std::string rpc = kUsualRpc;
     std::string config, datadir, log;  ///< each may be empty: left out
     std::string out = "trainyard-debug.tar.gz";
 };

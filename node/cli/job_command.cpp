@@ -59,7 +59,7 @@ Result<JobView, std::string> look_up(wallet::MarketApi& market, uint64_t id) {
     return JobView{*job, *spec};
 }
 
-int watch(const Output& out, wallet::MarketApi& market, uint64_t id) {
+int watch(const Output& out, wallet::MarketApi& market, uint64_t id, const std::string& rpc) {
     ProgressLine line(out);
     for (;;) {
         const auto view = look_up(market, id);
@@ -71,11 +71,11 @@ int watch(const Output& out, wallet::MarketApi& market, uint64_t id) {
         if (view->job.state == wallet::JobState::closed) {
             line.clear();
             const bool complete = view->job.outcome == wallet::Outcome::complete;
-            out.line(
-                out.json
-                    ? json::serialize(job_json(id, view->job, view->spec))
-                    : job_line(id, view->job, view->spec) +
-                          (complete ? "\nnext: trainyard job download " + std::to_string(id) : ""));
+            out.line(out.json ? json::serialize(job_json(id, view->job, view->spec))
+                              : job_line(id, view->job, view->spec) +
+                                    (complete ? "\nnext: trainyard job download " +
+                                                    std::to_string(id) + rpc_flag(rpc)
+                                              : ""));
             return complete ? kOk : kFailed;
         }
         std::this_thread::sleep_for(std::chrono::seconds(1));
@@ -127,14 +127,15 @@ int run_job_submit(const Output& out, const JobArgs& args) {
     else
         out.line("job " + std::to_string(posted->id) + " posted in block " +
                  std::to_string(posted->receipt.block) + ", " + coins(posted->escrow_wei) +
-                 " coins in escrow\nnext: trainyard job status " + std::to_string(posted->id));
-    return args.wait ? watch(out, **market, posted->id) : kOk;
+                 " coins in escrow\nnext: trainyard job status " + std::to_string(posted->id) +
+                 rpc_flag(args.rpc));
+    return args.wait ? watch(out, **market, posted->id, args.rpc) : kOk;
 }
 
 int run_job_status(const Output& out, const JobArgs& args) {
     const auto market = open_reader(args.rpc);
     if (!market) return out.fail(market.error());
-    if (args.wait) return watch(out, **market, args.id);
+    if (args.wait) return watch(out, **market, args.id, args.rpc);
     const auto view = look_up(**market, args.id);
     if (!view) return out.fail(view.error());
     json::array segments;

@@ -158,7 +158,7 @@ int run_model_show(const Output& out, const ModelArgs& args) {
                  (fits ? green("fits all segments on the chain")
                        : red("differs from the segments on the chain")) +
                  lineage.lines + "\nnext: trainyard verify --job " +
-                 std::to_string(card->record.job) + " replays its training");
+                 std::to_string(card->record.job) + rpc_flag(args.rpc) + " replays its training");
     }
     return fits ? kOk : kFailed;
 }
@@ -197,7 +197,8 @@ int run_model_describe(const Output& out, const ModelArgs& args) {
         out.line(json::serialize(json::object{{"token", to_decimal(token)}, {"txs", txs}}));
     else
         out.line("written in " + std::to_string(txs.size()) +
-                 " transactions\nnext: trainyard model show " + to_decimal(token));
+                 " transactions\nnext: trainyard model show " + to_decimal(token) +
+                 rpc_flag(args.rpc));
     return kOk;
 }
 
