@@ -59,7 +59,7 @@ void add_run(CLI::App* sub, TemplateArgs& g) {
     add_size(sub, "--sequences", g.sequences, "sequences of a micro-batch [4]");
     add_size(sub, "--segment", g.segment, "steps of a segment [20]");
     sub->add_option("--learning-rate", g.learning_rate, "highest learning rate [by template]")
-        ->check(CLI::Range(1e-12, 1e6, "POSITIVE"));
+        ->check(CLI::PositiveNumber);
     sub->add_option("--optimiser", g.optimiser, "adamw, or sgd with momentum")
         ->check(CLI::IsMember({"adamw", "sgd"}))
         ->capture_default_str();

@@ -194,7 +194,7 @@ void ProviderWorker::settle(uint64_t id) {
     const auto credit = market_.credit(market_.self());
     if (!credit || credit->is_zero()) return;
     const auto sent = market_.withdraw();
-    Event event;
+    Event event = work_ ? work_->event(Event::Kind::paid, 0) : Event{};
     event.kind = sent ? Event::Kind::paid : Event::Kind::failed;
     event.job = id;
     event.text = sent ? to_decimal(*credit) : "cannot withdraw: " + sent.error().text;

@@ -93,7 +93,7 @@ def lineage(client, base, number):
     expect_equal([a["job"] for a in shown["ancestors"]], [base], "jobs of the ancestors")
     again = test.cli("model", "describe", token[number], "--parent", token[base], *rpc, "--key", "dev:0", code=1)
     expect("set" in again.text, f"a lineage is written once: {again.text}")
-    later = test.cli("model", "describe", token[base], "--parent", token[number], *rpc, "--key", "dev:0", code=1)
+    later = test.cli("model", "describe", token[base], "--parent", token[number], *rpc, "--key", "dev:0", code=2)
     expect("not older" in later.text, f"no model comes from a later one: {later.text}")
     say(test.cli("model", "show", token[number], *rpc).out.strip().splitlines()[0])
 
