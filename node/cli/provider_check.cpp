@@ -189,7 +189,7 @@ private:
 
     /// Coins an hour with one open job, or why it is not for us.
     static Result<double, std::string> income_of(wallet::MarketApi& market,
-                                                 const provider::OfferRules& rules,
+                                                 const provider::OfferRules& rules, double block_s,
                                                  const wallet::JobSpec& spec) {
         if (!spec.provider.is_zero()) return unexpected(std::string("it is for one provider only"));
         if (auto why = provider::why_not(spec, rules, Address{}, unix_seconds()); !why.empty())
@@ -200,9 +200,8 @@ private:
         if (auto why = provider::why_no_room(demand, rules); !why.empty()) return unexpected(why);
         const double segment_s = demand.step_s * spec.steps_per_segment;
         if (segment_s <= 0) return unexpected(std::string("the back end failed"));
-        const auto block_s = market.block_seconds();
-        const provider::Clock clock{block_s ? *block_s : 0, unix_seconds()};
-        if (auto why = provider::why_too_slow(spec, demand, clock); !why.empty())
+        if (auto why = provider::why_too_slow(spec, demand, {block_s, unix_seconds()});
+            !why.empty())
             return unexpected(why);
         return std::stod(coins(spec.price_wei)) * 3600 / segment_s;
     }
@@ -222,6 +221,7 @@ private:
         rules.step_seconds = [&backend](const auto& program, const auto& plan) {
             return forecast_job_step(backend, program, plan);
         };
+        const double block_s = (*market)->block_seconds().value_or(0);
         double best = 0;
         uint64_t best_job = 0, open = 0, fitting = 0;
         for (uint64_t id = *count; id-- > 0 && *count - id <= kJobsMax;) {
@@ -230,7 +230,7 @@ private:
             ++open;
             const auto spec = (*market)->spec(id);
             if (!spec) continue;
-            const auto earns = income_of(**market, rules, *spec);
+            const auto earns = income_of(**market, rules, block_s, *spec);
             if (!earns) {
                 line.advice += "job " + std::to_string(id) + ": " + earns.error() + "; ";
                 continue;

@@ -3,7 +3,6 @@
 #include "node/provider/work.hpp"
 #include "node/wallet/coins.hpp"
 #include "node/wallet/files.hpp"
-#include "training/plan.hpp"
 
 namespace trainyard::node::provider {
 
@@ -63,7 +62,7 @@ bool ProviderWorker::resume(uint64_t id, const wallet::Job& job) {
     auto material = fetch_material(market_, *spec, options_.rules);
     std::string reason = material ? "" : material.error();
     if (reason.empty() && !is_left && job.state == JobState::active)
-        reason = have_state(id, job, material->program);
+        reason = fetch_state(id, job, material->program);
     if (!reason.empty()) {
         look_again_at_[id] = head_ + kPatienceBlocks;
         skip(id, "it is ours but cannot go on yet: " + reason);
@@ -79,8 +78,8 @@ bool ProviderWorker::resume(uint64_t id, const wallet::Job& job) {
 
 /// Brings the state that the job stands at into its folder: another provider's, or one of ours that
 /// is not there any more. Empty, or why it cannot be had.
-std::string ProviderWorker::have_state(uint64_t id, const wallet::Job& job,
-                                       const training::Program& program) {
+std::string ProviderWorker::fetch_state(uint64_t id, const wallet::Job& job,
+                                        const training::Program& program) {
     if (job.tip == 0) return "";
     JobFolder folder(folder_of(id), program);
     if (const auto own = folder.load_encoded_state(job.tip);
@@ -130,7 +129,7 @@ std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
     if (!missing) return missing.error();
     auto material = fetch_material(market_, spec, options_.rules);
     if (!material) return material.error();
-    if (auto reason = have_state(id, job, material->program); !reason.empty()) return reason;
+    if (auto reason = fetch_state(id, job, material->program); !reason.empty()) return reason;
     if (auto reason = take(id, spec, *bond, *missing); !reason.empty()) return reason;
     publish(*material);
     const auto taken = market_.job(id);

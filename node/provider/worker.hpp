@@ -75,8 +75,8 @@ private:
     [[nodiscard]] bool look_back(uint64_t id);
     [[nodiscard]] bool waits_for(uint64_t id, const wallet::Job& job);
     [[nodiscard]] bool resume(uint64_t id, const wallet::Job& job);
-    [[nodiscard]] std::string have_state(uint64_t id, const wallet::Job& job,
-                                         const training::Program& program);
+    [[nodiscard]] std::string fetch_state(uint64_t id, const wallet::Job& job,
+                                          const training::Program& program);
     void consider(uint64_t id);
     void skip(uint64_t id, std::string reason);
     [[nodiscard]] std::string try_to_take(uint64_t id, const wallet::Job& job,
