@@ -11,6 +11,7 @@ DEADLINE_BLOCKS = 40
 def lose_by_deadline(net, first, second):
     net.wait_job(0, "has two segments", lambda job: int(job["tip"], 16) >= 2)
     first.kill()
+    net.wait_growth(net.nodes, 4)  # a commitment may be on its way
     tip = int(net.job(0)["tip"], 16)
     expect(tip < SEGMENTS, "the job was over before its provider could be killed")
     say(f"the first provider is killed after {tip} of {SEGMENTS} segments")
