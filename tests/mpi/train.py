@@ -76,7 +76,7 @@ def check_memory(folder, data):
     assert limited["stateRoot"] == free["stateRoot"], "a limit of memory changed the bits"
     assert limited["peakBytes"] < free["peakBytes"], f"{limited}, without a limit {free}"
     code, out, err = run(command(folder / "none", data, "--memory", "1M"))
-    assert code != 0 and "more than the 1 of --memory" in err, f"{code}: {out}{err}"
+    assert code != 0 and "more than the 1 MiB of --memory" in err, f"{code}: {out}{err}"
     print(f"{plan['recomputedOperators']} operators computed twice: the same bits, peak {limited['peakBytes']} for {free['peakBytes']}")
 
 
@@ -89,7 +89,7 @@ def check_processes(folder, data, due):
     assert code != 0 and "3 processes cannot share the 4 micro-batches" in err, f"{code}: {out}{err}"
     print("3 processes: refused")
     code, out, err = run([*under_mpi(2), *command(folder / "of2", data, "--memory", "1M")])
-    assert code != 0 and "more than the 1 of --memory" in err, f"{code}: {out}{err}"
+    assert code != 0 and "more than the 1 MiB of --memory" in err, f"{code}: {out}{err}"
     check_failing_alone(data)
 
 
