@@ -331,6 +331,8 @@ Result<Imported, std::string> import_onnx(BytesView file) {
     if (file.size() > kFileBytesMax)
         return unexpected(std::string("an ONNX file has at most 2 GiB"));
     onnx::Model model;
+    // Protobuf would write its own words about a bad file to stderr, beside ours.
+    const google::protobuf::LogSilencer silence;
     if (!model.ParseFromArray(file.data(), static_cast<int>(file.size())) || !model.has_graph())
         return unexpected(std::string("not an ONNX model"));
     return Importer(model.graph()).run();

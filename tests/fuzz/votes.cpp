@@ -10,6 +10,7 @@
 #include "consensus/bft/relay.hpp"
 #include "core/assert.hpp"
 #include "core/hash.hpp"
+#include "tests/fuzz/choices.hpp"
 #include "tests/sim/fake_keys.hpp"
 
 namespace trainyard::sim {
@@ -22,22 +23,6 @@ constexpr unsigned kSelf = 0;
 constexpr uint64_t kEpochLength = 2;
 constexpr size_t kBlocksMax = 64;
 constexpr size_t kStepsMax = 400;
-
-/// The input as choices; zeros where it ends.
-class Choices {
-public:
-    explicit Choices(BytesView data) : rest_(data) {}
-    [[nodiscard]] bool is_over() const { return rest_.empty(); }
-    uint64_t below(uint64_t n) {
-        if (rest_.empty()) return 0;
-        const uint8_t byte = rest_[0];
-        rest_ = rest_.subspan(1);
-        return byte % n;
-    }
-
-private:
-    BytesView rest_;
-};
 
 /// From epoch 2 on one validator is out, another in each.
 class Sets final : public consensus::ValidatorSets {
