@@ -30,7 +30,7 @@ struct Execution {
 
     Execution(const state::StateView& view, const Header& header, const BlockHashes& hashes,
               const ChainConfig& config, vm::CodeCache* codes)
-        : context{config, env_of(header, config), hashes, nullptr, codes},
+        : context{config, env_of(header, config), remembered(hashes), nullptr, codes},
           world(view, context.rules(), codes),
           evm(world, context) {}
     Execution(const Execution&) = delete;

@@ -21,6 +21,10 @@ namespace trainyard::consensus {
 /// Hashes of blocks on this branch by number; asked only for the last 256. Zero if unknown.
 using BlockHashes = std::function<Hash(uint64_t number)>;
 
+/// Asks `hashes` once for each block: BLOCKHASH costs 20 gas, and a store much more. For all
+/// threads, and for the blocks below one.
+[[nodiscard]] BlockHashes remembered(BlockHashes hashes);
+
 /// Threads that their owner lends for a while; consensus has none of its own.
 class Executor {
 public:

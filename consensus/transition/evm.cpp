@@ -2,7 +2,10 @@
 // Calls, creations and accesses against the World.
 #include "consensus/transition/evm.hpp"
 
+#include <array>
 #include <limits>
+#include <memory>
+#include <mutex>
 
 #include "consensus/rules/block.hpp"
 #include "consensus/transition/own_precompiles.hpp"
@@ -31,6 +34,21 @@ Address create2_address(const Address& sender, const Hash& salt, BytesView init_
     append(data, keccak256(init_code).bytes);
     const Hash h = keccak256(data);
     return *fixed_from<Address>(BytesView(h.bytes).subspan(12));
+}
+
+BlockHashes remembered(BlockHashes hashes) {
+    constexpr size_t kReach = 256;  // of BLOCKHASH
+    struct Memory {
+        std::mutex mutex;
+        std::array<std::optional<std::pair<uint64_t, Hash>>, kReach> known;
+    };
+    if (!hashes) return hashes;
+    return [hashes = std::move(hashes), memory = std::make_shared<Memory>()](uint64_t number) {
+        const std::lock_guard lock(memory->mutex);
+        auto& known = memory->known[number % kReach];
+        if (!known || known->first != number) known.emplace(number, hashes(number));
+        return known->second;
+    };
 }
 
 BlockEnv env_of(const Header& header, const ChainConfig& config) {

@@ -89,10 +89,8 @@ Result<std::unique_ptr<NodeBackend::Scene>, rpc::CallError> NodeBackend::scene(
                            {}});
     auto env = consensus::env_of(block->block.header, parts_.chain.config());
     apply(overrides.block, env);
-    auto hashes = [&chain = parts_.chain, block_hash](uint64_t number) {
-        return chain.ancestor_hash(block_hash, number).value_or(Hash{});
-    };
-    consensus::ExecutionContext context{parts_.chain.config(), env, std::move(hashes), nullptr};
+    consensus::ExecutionContext context{parts_.chain.config(), env,
+                                        parts_.chain.hashes_up_to(block_hash), nullptr};
     auto over = consensus::apply_overrides(*view, overrides.accounts, context.rules());
     if (!over) return unexpected(rpc::CallError{Kind::invalid_tx, to_text(over.error()), {}});
     return std::make_unique<Scene>(std::move(view), std::move(*over), std::move(context));

@@ -120,9 +120,7 @@ Result<std::vector<rpc::SimulatedBlock>, rpc::SimulateError> NodeBackend::simula
         return unexpected(rpc::SimulateError{Kind::state_unavailable, "the state was pruned"});
     };
     if (!parts_.chain.keeps_state(block_hash)) return pruned();
-    const auto hashes = [&chain = parts_.chain, block_hash](uint64_t number) {
-        return chain.ancestor_hash(block_hash, number).value_or(Hash{});
-    };
+    const auto hashes = parts_.chain.hashes_up_to(block_hash);
     auto blocks = consensus::simulate_blocks({*view, *nodes, base->block.header, hashes,
                                               parts_.chain.config(), gas_max, limits.is_time_up},
                                              request);

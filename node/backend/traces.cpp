@@ -46,14 +46,11 @@ Result<Executed, rpc::TraceError> find(const chain::Chain& chain, const Hash& ha
 }
 
 consensus::TraceInput input_of(const chain::Chain& chain, const Executed& executed) {
-    const Hash parent_hash = executed.parent->hash;
     return {*executed.parent_state,
             executed.parent->block.header,
             executed.block->block,
             executed.block->senders,
-            [&chain, parent_hash](uint64_t number) {
-                return chain.ancestor_hash(parent_hash, number).value_or(Hash{});
-            },
+            chain.hashes_up_to(executed.parent->hash),
             chain.config()};
 }
 

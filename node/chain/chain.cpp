@@ -317,14 +317,4 @@ std::shared_ptr<const state::NodeSource> Chain::nodes(const Hash& block_hash) co
     return branch ? impl_->view_of(*branch)->nodes() : nullptr;
 }
 
-std::optional<Hash> Chain::ancestor_hash(const Hash& block, uint64_t number) const {
-    const auto branch = impl_->branch_to(block);
-    if (!branch || number > branch->tip()->height()) return std::nullopt;
-    const uint64_t base = branch->base->height();
-    if (number > base) return branch->above[number - base - 1]->hash;
-    if (number == base) return branch->base->hash;
-    const auto header = impl_->world->header_by_number(number);
-    return header ? std::optional(hash_header(*header)) : std::nullopt;
-}
-
 }  // namespace trainyard::node::chain

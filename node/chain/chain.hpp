@@ -154,8 +154,8 @@ public:
     [[nodiscard]] std::shared_ptr<const state::StateView> view(const Hash& block_hash) const;
     /// The trie below a block's state root, for proofs; null if it is unknown here.
     [[nodiscard]] std::shared_ptr<const state::NodeSource> nodes(const Hash& block_hash) const;
-    /// Hash of the ancestor of `block` with this number (BLOCKHASH), for its 256 latest ones.
-    [[nodiscard]] std::optional<Hash> ancestor_hash(const Hash& block, uint64_t number) const;
+    /// Hashes of a block and of those below it, as BLOCKHASH asks for them; the chain outlives it.
+    [[nodiscard]] consensus::BlockHashes hashes_up_to(const Hash& block) const;
 
     // --- events, called on the thread that caused them, outside any lock
     struct Listener {

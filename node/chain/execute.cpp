@@ -127,6 +127,11 @@ cb::BlockPtr Chain::build(const BuildRequest& request, const CandidateSource& ca
     return cb::make_block(made->block.header, encode_body(made->block));
 }
 
+consensus::BlockHashes Chain::hashes_up_to(const Hash& block) const {
+    const auto branch = impl_->branch_to(block);
+    return branch ? consensus::remembered(hashes_on(*impl_->world, *branch)) : nullptr;
+}
+
 Result<Done, ChainError> Chain::apply_final(BytesView block_bytes, BytesView certificate_bytes) {
     const std::lock_guard lock(impl_->commit_mutex);
     const auto block = decode_block(block_bytes);

@@ -66,6 +66,32 @@ TEST(block, building_skips_what_breaks_a_rule_and_says_why) {
     EXPECT_EQ(apply_error(world, built.block), std::nullopt);
 }
 
+TEST(block, the_hash_of_a_block_is_asked_for_once_however_often_code_wants_it) {
+    TestWorld world;
+    const Address looks = address_number(7);
+    world.deploy(looks, "5b600340506000565b00");  // for ever: BLOCKHASH(3)
+    Tx tx = TestWorld::make_tx(1, looks);
+    tx.gas_limit = 1'000'000;
+    sign_tx(tx, key_number(1));
+    int asked = 0;
+    const BlockHashes hashes = [&](uint64_t number) {
+        ++asked;
+        return to_hash(Uint256(number));
+    };
+    const BuildInput input{world.parent,
+                           make_header(world.parent, {}, world.config),
+                           hashes,
+                           world.config,
+                           source_of({tx}),
+                           {}};
+    const auto built = build_block(world.view(), input);
+    EXPECT_EQ(built->outcome.gas_used, 1'000'000u);
+    const int to_build = std::exchange(asked, 0);
+    EXPECT_LE(to_build, 2);
+    ASSERT_TRUE(apply_block(world.view(), world.parent, built->block, {hashes}, world.config));
+    EXPECT_LE(asked, 2);
+}
+
 TEST(block, building_stops_when_time_is_up) {
     const TestWorld world;
     int asked = 0;
