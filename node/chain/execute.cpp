@@ -13,8 +13,8 @@ namespace {
 
 namespace cb = consensus::bft;
 
-/// Final blocks that may wait for one that carries its own certificate.
-constexpr size_t kWaitingMax = 1024;
+/// Final blocks that may wait for one that carries its own certificate: nothing proves them so far.
+constexpr size_t kWaitingMax = 1024, kWaitingBytesMax = size_t{256} << 20;
 
 consensus::BlockHashes hashes_on(const state::World& world, const Branch& branch) {
     return [&world, branch](uint64_t number) {
@@ -127,6 +127,26 @@ cb::BlockPtr Chain::build(const BuildRequest& request, const CandidateSource& ca
     return cb::make_block(made->block.header, encode_body(made->block));
 }
 
+/// Drops what waits in the place of this block or above it; false where it follows nothing here.
+/// What is given anew is the better word: what waits may be a lie, bodies included.
+bool Chain::Impl::make_way_for(const Header& header, const Hash& base) {
+    Hash above = base;
+    for (auto it = waiting.begin(); it != waiting.end(); ++it) {
+        if (it->header.parent_hash != above || header.parent_hash == above) {
+            waiting.erase(it, waiting.end());
+            break;
+        }
+        above = it->hash;
+    }
+    return header.parent_hash == above;
+}
+
+bool Chain::Impl::has_room_to_wait() const {
+    size_t bytes = 0;
+    for (const auto& block : waiting) bytes += block.body.size();
+    return waiting.size() < kWaitingMax && bytes < kWaitingBytesMax;
+}
+
 consensus::BlockHashes Chain::hashes_up_to(const Hash& block) const {
     const auto branch = impl_->branch_to(block);
     return branch ? consensus::remembered(hashes_on(*impl_->world, *branch)) : nullptr;
@@ -139,13 +159,9 @@ Result<Done, ChainError> Chain::apply_final(BytesView block_bytes, BytesView cer
     if (!block || !certificate) return unexpected(ChainError{"a final block does not decode"});
     auto& waiting = impl_->waiting;
     const auto base = finalised();
-    if (!waiting.empty() && waiting.front().header.parent_hash != base->hash) waiting.clear();
+    if (block->header.number <= base->height()) return Done{};
     const Hash hash = hash_header(block->header);
-    const bool waits = std::any_of(waiting.begin(), waiting.end(),
-                                   [&](const auto& other) { return other.hash == hash; });
-    if (waits || block->header.number <= base->height()) return Done{};
-    const Hash parent = waiting.empty() ? base->hash : waiting.back().hash;
-    if (block->header.parent_hash != parent || waiting.size() >= kWaitingMax) {
+    if (!impl_->make_way_for(block->header, base->hash) || !impl_->has_room_to_wait()) {
         waiting.clear();
         return unexpected(ChainError{"a final block does not follow the one before"});
     }

@@ -160,7 +160,7 @@ void BlockSync::Impl::apply(Batch batch) {
 void BlockSync::Impl::on_batch(const Batch& batch,
                                const Result<Done, SyncTarget::Refusal>& outcome) {
     if (outcome) {
-        plan.on_applied(batch, now_ms());
+        plan.on_applied(batch, own_height(), now_ms());
         parts.log.info("blocks synced", {{"from", batch.from.value},
                                          {"count", batch.blocks.size()},
                                          {"peer", p2p::short_name(batch.peer)},

@@ -36,7 +36,8 @@ void SyncPlan::want(Height height) {
 // Consensus may have gone on past ranges that are planned; what is below is of no use any more.
 void SyncPlan::on_own_height(Height finalised, uint64_t now_ms) {
     if (finalised > applied_ && !is_applying_) {
-        applied_ = finalised;
+        applied_ = finalised_ = finalised;
+        giver_.reset();
         behind_since_ms_ = now_ms;
         if (!ranges_.empty() && ranges_.begin()->first <= finalised) ranges_.clear();
     }
@@ -79,7 +80,28 @@ SyncPlan::Peer* SyncPlan::pick(Height last, uint64_t now_ms, PublicKey& id) {
     return best;
 }
 
+/// Who gave blocks that wait for a certificate is asked for what follows, and nobody else: where two
+/// parts do not fit each other, it would be unknown who lied. If he has no more, they are dropped.
+void SyncPlan::hold_to_giver(uint64_t now_ms) {
+    if (!giver_ || is_applying_) return;
+    const auto giver = peers_.find(*giver_);
+    const bool goes_on = giver != peers_.end() && giver->second.is_up &&
+                         giver->second.finalised > applied_ &&
+                         now_ms >= giver->second.not_before_ms;
+    if (!goes_on) {
+        if (giver != peers_.end()) giver->second.not_before_ms = now_ms + limits_.pause_ms;
+        return restart_at(finalised_);
+    }
+    if (ranges_.empty()) return;
+    Range& next = ranges_.begin()->second;
+    if (next.asked != giver_) next.asked.reset();
+    if (next.given == giver_) return;
+    next.given.reset();
+    next.blocks.clear();
+}
+
 std::vector<RangeAsk> SyncPlan::next(uint64_t now_ms) {
+    hold_to_giver(now_ms);
     decide(now_ms);
     if (!is_active_) return {};
     plan_ranges();
@@ -87,8 +109,9 @@ std::vector<RangeAsk> SyncPlan::next(uint64_t now_ms) {
     for (auto& [from, range] : ranges_) {
         if (range.asked || range.given) continue;
         PublicKey id;
+        const bool is_next = giver_ && !is_applying_ && from == applied_ + 1;
         // Peers that claimed the end of a range may have gone: half of it is better than none.
-        Peer* peer = pick(from + (range.count - 1), now_ms, id);
+        Peer* peer = is_next ? &peers_.at(id = *giver_) : pick(from + (range.count - 1), now_ms, id);
         if (peer == nullptr) peer = pick(from, now_ms, id);
         if (peer == nullptr) continue;
         ++peer->in_flight;
@@ -146,6 +169,7 @@ std::optional<Batch> SyncPlan::take_ready() {
     if (is_applying_ || ranges_.empty()) return std::nullopt;
     const auto first = ranges_.begin();
     if (!first->second.given || first->first != applied_ + 1) return std::nullopt;
+    if (giver_ && first->second.given != giver_) return std::nullopt;
     Batch batch{*first->second.given, first->first, std::move(first->second.blocks)};
     ranges_.erase(first);
     taken_ = batch.from + (batch.blocks.size() - 1);
@@ -153,9 +177,13 @@ std::optional<Batch> SyncPlan::take_ready() {
     return batch;
 }
 
-void SyncPlan::on_applied(const Batch& batch, uint64_t now_ms) {
+void SyncPlan::on_applied(const Batch& batch, Height finalised, uint64_t now_ms) {
+    const Height last = batch.from + (batch.blocks.size() - 1);
     is_applying_ = false;
-    applied_ = std::max(applied_, batch.from + (batch.blocks.size() - 1));
+    applied_ = std::max(applied_, last);
+    finalised_ = finalised;
+    giver_.reset();
+    if (finalised < last) giver_ = batch.peer;
     behind_since_ms_ = now_ms;
 }
 
@@ -170,7 +198,8 @@ void SyncPlan::on_rejected(const Batch& batch, Height finalised, uint64_t now_ms
 }
 
 void SyncPlan::restart_at(Height finalised) {
-    applied_ = finalised;
+    applied_ = finalised_ = finalised;
+    giver_.reset();
     ranges_.clear();
 }
 

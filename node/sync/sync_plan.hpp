@@ -40,7 +40,8 @@ struct Batch {
 /// far as it delivers.
 class SyncPlan {
 public:
-    SyncPlan(const SyncLimits& limits, Height finalised) : limits_(limits), applied_(finalised) {}
+    SyncPlan(const SyncLimits& limits, Height finalised)
+        : limits_(limits), applied_(finalised), finalised_(finalised) {}
 
     void on_status(const PublicKey& peer, Height finalised);
     void on_peer_down(const PublicKey& peer);
@@ -55,10 +56,11 @@ public:
     void on_blocks(const RangeAsk& ask, std::vector<p2p::FinalisedBlock> blocks, uint64_t now_ms);
     void on_failed(const RangeAsk& ask, uint64_t now_ms);
 
-    /// The next batch to apply, one at a time; then on_applied, or on_rejected from its first
-    /// block.
+    /// The next batch to apply, one at a time; then on_applied with our height after it, or
+    /// on_rejected from its first block. Blocks above that height wait for the certificate of a
+    /// later one, and prove nothing so far: their giver alone is asked for what follows them.
     [[nodiscard]] std::optional<Batch> take_ready();
-    void on_applied(const Batch& batch, uint64_t now_ms);
+    void on_applied(const Batch& batch, Height finalised, uint64_t now_ms);
     void on_rejected(const Batch& batch, Height finalised, uint64_t now_ms);
 
     [[nodiscard]] Height best_known() const;
@@ -79,6 +81,7 @@ private:
     };
     void decide(uint64_t now_ms);
     void plan_ranges();
+    void hold_to_giver(uint64_t now_ms);
     Peer* pick(Height last, uint64_t now_ms, PublicKey& id);
     Peer* release(const RangeAsk& ask);
     Range* find(const RangeAsk& ask);
@@ -87,8 +90,10 @@ private:
     SyncLimits limits_;
     std::map<PublicKey, Peer> peers_;
     std::map<Height, Range> ranges_;  // by first height, without gaps, above applied_
-    Height applied_;
-    Height taken_;  ///< the last block that was handed out for application
+    Height applied_;  ///< blocks that wait for a certificate count
+    Height finalised_;
+    std::optional<PublicKey> giver_;  ///< of blocks that wait for a certificate
+    Height taken_;                    ///< the last block that was handed out for application
     Height wanted_;
     std::optional<uint64_t> behind_since_ms_;
     bool is_active_ = false;

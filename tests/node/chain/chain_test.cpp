@@ -246,6 +246,31 @@ TEST(chain, catches_up_from_final_bytes_of_another) {
     EXPECT_EQ(b->finalised()->hash, a->finalised()->hash);
 }
 
+TEST(chain, final_blocks_that_wait_unproven_give_way_to_others) {
+    const auto network = make_network();
+    const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
+    const auto a = open(*kv_a, network), b = open(*kv_b, network);
+    std::vector<Block> blocks;
+    Hash last;
+    for (uint64_t height = 1; height <= 3; ++height) {
+        const auto block = build_next(*a);
+        a->certify(block->hash);
+        blocks.push_back(*join_body(block->header, block->body));
+        last = block->hash;
+    }
+    const Bytes proof = cb::encode_certificate(finalization(*a, network, last, 3));
+    const auto give = [&](const Block& block) {
+        return b->apply_final(encode_block(block), proof).has_value();
+    };
+    Block spoilt = blocks[0], lie = blocks[1];
+    spoilt.txs.clear();  // the true header with another body
+    lie.header.timestamp += 1;
+    EXPECT_TRUE(give(spoilt));
+    EXPECT_TRUE(give(lie));
+    for (const auto& block : blocks) EXPECT_TRUE(give(block));
+    EXPECT_EQ(b->finalised()->hash, last);
+}
+
 TEST(chain, rejects_a_final_block_without_a_quorum) {
     const auto network = make_network();
     const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();

@@ -42,15 +42,15 @@ TEST_F(sync_plan, asks_ranges_from_those_who_have_them_and_hands_them_out_in_ord
     ASSERT_TRUE(first);
     EXPECT_EQ(first->from, Height{101});
     EXPECT_FALSE(plan_.take_ready());  // one at a time
-    plan_.on_applied(*first, now_);
+    plan_.on_applied(*first, Height{110}, now_);
     const auto second = plan_.take_ready();
     ASSERT_TRUE(second);
     EXPECT_EQ(second->from, Height{111});
-    plan_.on_applied(*second, now_);
+    plan_.on_applied(*second, Height{120}, now_);
     plan_.on_blocks(ask(1, 121, 5), blocks(5), now_);
     const auto third = plan_.take_ready();
     ASSERT_TRUE(third);
-    plan_.on_applied(*third, now_);
+    plan_.on_applied(*third, Height{125}, now_);
     EXPECT_THAT(plan_.next(now_), IsEmpty());
     EXPECT_FALSE(plan_.is_catching_up());
 }
@@ -64,7 +64,7 @@ TEST_F(sync_plan, asks_no_more_for_blocks_that_are_being_applied) {
     EXPECT_THAT(plan_.next(now_), IsEmpty()) << "nothing waits, and yet they are taken";
     plan_.on_status(peer(1), Height{109});
     EXPECT_THAT(plan_.next(now_), ElementsAre(ask(1, 106, 4)));
-    plan_.on_applied(*batch, now_);
+    plan_.on_applied(*batch, Height{105}, now_);
     plan_.on_blocks(ask(1, 106, 4), blocks(4), now_);
     EXPECT_EQ(plan_.take_ready()->from, Height{106});
 }
@@ -153,6 +153,36 @@ TEST_F(sync_plan, rejected_batch_starts_again_at_our_height_with_another_peer) {
     EXPECT_THAT(plan_.next(now_), ElementsAre(ask(2, 104, 10)));
     plan_.on_blocks(ask(2, 111, 10), blocks(10), now_);  // late, of the plan that was dropped
     EXPECT_FALSE(plan_.take_ready());
+}
+
+TEST_F(sync_plan, asks_what_follows_unproven_blocks_from_their_giver_alone) {
+    plan_.on_status(peer(1), Height{130});
+    plan_.on_status(peer(2), Height{130});
+    ASSERT_THAT(plan_.next(now_), ElementsAre(ask(1, 101, 10), ask(2, 111, 10), ask(1, 121, 10)));
+    plan_.on_blocks(ask(1, 101, 10), blocks(10), now_);
+    plan_.on_blocks(ask(2, 111, 10), blocks(10), now_);
+    const auto batch = plan_.take_ready();
+    ASSERT_TRUE(batch);
+    plan_.on_applied(*batch, Height{108}, now_);  // 109 and 110 wait
+    EXPECT_FALSE(plan_.take_ready()) << "who knows which of the two lies";
+    EXPECT_THAT(plan_.next(now_), ElementsAre(ask(1, 111, 10)));
+    plan_.on_blocks(ask(1, 111, 10), blocks(10), now_);
+    const auto second = plan_.take_ready();
+    ASSERT_TRUE(second);
+    EXPECT_EQ(second->peer, peer(1));
+    plan_.on_applied(*second, Height{120}, now_);
+    plan_.on_blocks(ask(1, 121, 10), blocks(10), now_);
+    EXPECT_TRUE(plan_.take_ready());
+}
+
+TEST_F(sync_plan, unproven_blocks_whose_giver_has_no_more_are_dropped) {
+    plan_.on_status(peer(1), Height{110});
+    plan_.on_status(peer(2), Height{105});
+    ASSERT_THAT(plan_.next(now_), ElementsAre(ask(1, 101, 10)));
+    plan_.on_blocks(ask(1, 101, 10), blocks(10), now_);
+    plan_.on_applied(*plan_.take_ready(), Height{100}, now_);
+    EXPECT_THAT(plan_.next(now_), ElementsAre(ask(2, 101, 10)));
+    EXPECT_TRUE(plan_.is_catching_up());
 }
 
 TEST_F(sync_plan, consensus_overtaking_drops_what_is_below_it) {

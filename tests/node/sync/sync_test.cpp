@@ -42,7 +42,9 @@ public:
         if (height.value > height_) return std::nullopt;
         Bytes certificate = certificate_at(height.value);
         if (forges) certificate[0] ^= 1;
-        return FinalisedBlock{encode_block(block_at(height.value)), certificate};
+        Block block = block_at(height.value);
+        if (proves_nothing) block.header.base_fee_per_gas = Uint256(8), certificate = {0};
+        return FinalisedBlock{encode_block(block), certificate};
     }
     std::optional<Bytes> block(const Hash& hash) const override {
         if (lies_about_blocks) return encode_block(block_at(12345));
@@ -51,9 +53,15 @@ public:
         }
         return std::nullopt;
     }
+    /// A block with a certificate of one byte waits for the next.
     Result<Done, Refusal> apply_final(const FinalisedBlock& given) override {
         const auto decoded = decode_block(given.block);
-        if (!decoded || decoded->header.number != height_ + 1) return unexpected(Refusal{"gap"});
+        if (!decoded) return unexpected(Refusal{"malformed"});
+        const uint64_t number = decoded->header.number;
+        if (number == height_ + 1) waiting_ = 0;
+        if (number != height_ + waiting_ + 1) return unexpected(Refusal{"gap"});
+        if (given.certificate.size() == 1) return ++waiting_, Done{};
+        if (waiting_ > 0) return unexpected(Refusal{"does not follow what waits"});
         if (given.certificate != certificate_at(height_ + 1)) return unexpected(Refusal{"forged"});
         if (height_ >= disk_full_at) {
             ++refused;
@@ -63,13 +71,16 @@ public:
         return Done{};
     }
 
+    uint64_t waiting() const { return waiting_; }
+
     std::atomic<bool> forges = false;
+    std::atomic<bool> proves_nothing = false;  ///< gives blocks of its own, never a certificate
     std::atomic<bool> lies_about_blocks = false;
     std::atomic<uint64_t> disk_full_at = UINT64_MAX;
     std::atomic<int> refused = 0;
 
 private:
-    std::atomic<uint64_t> height_;
+    std::atomic<uint64_t> height_, waiting_ = 0;
 };
 
 class nodes : public ::testing::Test {
@@ -299,6 +310,19 @@ TEST_F(nodes, rejects_forged_certificates_and_syncs_from_the_honest) {
         }
         return false;
     }));
+}
+
+TEST_F(nodes, who_proves_nothing_makes_nobody_else_lose_points) {
+    Node& liar = add(1, 1000);
+    liar.chain->proves_nothing = true;
+    start(liar);
+    Node& late = add(2, 0);
+    start(late);
+    ASSERT_TRUE(eventually([&] { return late.chain->waiting() > 0; }));
+    for (const uint8_t honest : {3, 4}) start(add(honest, 300));
+    EXPECT_TRUE(is_at(late, 300));
+    for (const auto& peer : late.network->peers())
+        EXPECT_TRUE(peer.id == id_of(1) || peer.last_problem.empty()) << peer.last_problem;
 }
 
 TEST_F(nodes, own_failure_stops_the_sync_and_costs_no_peer_points) {
