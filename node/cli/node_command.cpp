@@ -23,6 +23,7 @@
 #include "node/cli/version.hpp"
 #include "node/http/http_server.hpp"
 #include "node/mempool/mempool.hpp"
+#include "node/runtime/pool_queue.hpp"
 #include "node/sync/block_sync.hpp"
 #include "node/sync/snapshot_shelf.hpp"
 #include "node/sync/state_service.hpp"
@@ -39,6 +40,7 @@ namespace cb = consensus::bft;
 constexpr uint64_t kBlobBytesMax = 4ull << 30;
 /// For signatures, reads ahead and the trie, also where transactions run one after the other.
 constexpr unsigned kThreadsLeast = 2;
+constexpr size_t kGossipMax = 8192, kGossipBytesMax = size_t{32} << 20;
 constexpr runtime::Duration kHaltLinger{3'000};  ///< for peers that lack a vote or certificate
 
 cb::Params machine_params(const NodeSetup& setup) {
@@ -80,6 +82,8 @@ public:
           rpc_strand_(runtime_.make_strand()),
           halt_timer_(rpc_strand_),
           fork_timer_(rpc_strand_),
+          gossip_(runtime_, {kGossipMax, kGossipBytesMax},
+                  [this](const Tx& tx) { take_gossip(tx); }),
           started_ms_(runtime_.clock().steady_ms()),
           limits_(config.halt_height, config::first_unknown_fork(setup_.genesis),
                   [this](const std::string& why) { end_at_fork(why); }),
@@ -104,7 +108,8 @@ private:
     void end_soon();
     void end_at_fork(const std::string& why);
     void watch_fork();
-    void on_tx(const p2p::PeerId& peer, Bytes payload);
+    void on_tx(const p2p::PeerId& peer, const Bytes& payload);
+    void take_gossip(const Tx& tx);
     [[nodiscard]] std::string objection() const;
     [[nodiscard]] rpc::NodeStatus status() const;
     [[nodiscard]] std::string role() const;
@@ -119,6 +124,7 @@ private:
     runtime::Runtime runtime_;
     runtime::Strand rpc_strand_;
     runtime::Timer halt_timer_, fork_timer_;
+    runtime::PoolQueue<Tx> gossip_;  ///< transactions of peers: blocks must not wait for them
     const uint64_t started_ms_;
     uint64_t first_height_ = 0;  ///< final when the node started
     const NodeLimits limits_;
@@ -283,10 +289,10 @@ void Node::build_rpc() {
     };
     hooks.metrics = [this] {
         const uint64_t up_ms = runtime_.clock().steady_ms() - started_ms_;
-        return metrics::to_prometheus_text(metrics_of(
-            {*bft_, *chain_, *pool_, *network_, *store_, auditor_.get(), voting_.get(),
-             reporter_.get(), shelf_.get(), state_sync_.get(), config_.datadir,
-             runtime_.clock().wall_ms(), up_ms, own_stake()}));
+        return metrics::to_prometheus_text(
+            metrics_of({*bft_, *chain_, *pool_, *network_, *store_, auditor_.get(), voting_.get(),
+                        reporter_.get(), shelf_.get(), state_sync_.get(), gossip_.dropped(),
+                        config_.datadir, runtime_.clock().wall_ms(), up_ms, own_stake()}));
     };
     http_ = std::make_unique<http::HttpServer>(
         http::HttpServer::Parts{runtime_, *server_, *backend_, log_.named("http")}, std::move(web),
@@ -353,16 +359,17 @@ void Node::watch_fork() {
     });
 }
 
-void Node::on_tx(const p2p::PeerId& peer, Bytes payload) {
-    const auto tx = decode_tx(payload);
+void Node::on_tx(const p2p::PeerId& peer, const Bytes& payload) {
+    auto tx = decode_tx(payload);
     if (!tx) return network_->punish(peer, 10, to_text(tx.error()));
     if (pool_->is_known(hash_tx(*tx))) return;
-    runtime_.offload([this, tx = *tx] {
-        const auto taken = pool_->submit(tx);
-        if (!taken)
-            log_.debug("a peer's transaction was refused",
-                       {{"why", mempool::to_text(taken.error())}});
-    });
+    gossip_.post(*std::move(tx), payload.size());
+}
+
+void Node::take_gossip(const Tx& tx) {
+    const auto taken = pool_->submit(tx);
+    if (!taken)
+        log_.debug("a peer's transaction was refused", {{"why", mempool::to_text(taken.error())}});
 }
 
 // --- state for people

@@ -183,6 +183,9 @@ void add_machine(Metrics& out, const ReportParts& parts) {
                   static_cast<double>(space.available));
     out.gauge("trainyard_blobs_used_bytes", "Bytes of all blobs kept.",
               static_cast<double>(parts.blobs.used_bytes()));
+    out.counter("trainyard_mempool_gossip_dropped_total",
+                "Transactions of peers that found the queue full.",
+                static_cast<double>(parts.gossip_dropped));
     const auto counts = parts.pool.counts();
     out.families.push_back({"trainyard_mempool_transactions",
                             "Transactions in the pool.",

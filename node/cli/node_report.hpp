@@ -37,6 +37,7 @@ struct ReportParts {
     const verify::SlashReporter* reporter;
     const sync::SnapshotShelf* shelf;
     const sync::StateSync* state_sync;
+    uint64_t gossip_dropped;  ///< transactions of peers that found the queue full
     std::string datadir;
     uint64_t wall_ms;
     uint64_t uptime_ms;

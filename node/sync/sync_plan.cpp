@@ -80,8 +80,9 @@ SyncPlan::Peer* SyncPlan::pick(Height last, uint64_t now_ms, PublicKey& id) {
     return best;
 }
 
-/// Who gave blocks that wait for a certificate is asked for what follows, and nobody else: where two
-/// parts do not fit each other, it would be unknown who lied. If he has no more, they are dropped.
+/// Who gave blocks that wait for a certificate is asked for what follows, and nobody else: where
+/// two parts do not fit each other, it would be unknown who lied. If he has no more, they are
+/// dropped.
 void SyncPlan::hold_to_giver(uint64_t now_ms) {
     if (!giver_ || is_applying_) return;
     const auto giver = peers_.find(*giver_);
@@ -111,7 +112,8 @@ std::vector<RangeAsk> SyncPlan::next(uint64_t now_ms) {
         PublicKey id;
         const bool is_next = giver_ && !is_applying_ && from == applied_ + 1;
         // Peers that claimed the end of a range may have gone: half of it is better than none.
-        Peer* peer = is_next ? &peers_.at(id = *giver_) : pick(from + (range.count - 1), now_ms, id);
+        Peer* peer =
+            is_next ? &peers_.at(id = *giver_) : pick(from + (range.count - 1), now_ms, id);
         if (peer == nullptr) peer = pick(from, now_ms, id);
         if (peer == nullptr) continue;
         ++peer->in_flight;

@@ -90,7 +90,7 @@ private:
     SyncLimits limits_;
     std::map<PublicKey, Peer> peers_;
     std::map<Height, Range> ranges_;  // by first height, without gaps, above applied_
-    Height applied_;  ///< blocks that wait for a certificate count
+    Height applied_;                  ///< blocks that wait for a certificate count
     Height finalised_;
     std::optional<PublicKey> giver_;  ///< of blocks that wait for a certificate
     Height taken_;                    ///< the last block that was handed out for application

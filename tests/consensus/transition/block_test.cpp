@@ -78,12 +78,9 @@ TEST(block, the_hash_of_a_block_is_asked_for_once_however_often_code_wants_it) {
         ++asked;
         return to_hash(Uint256(number));
     };
-    const BuildInput input{world.parent,
-                           make_header(world.parent, {}, world.config),
-                           hashes,
-                           world.config,
-                           source_of({tx}),
-                           {}};
+    const BuildInput input{world.parent,    make_header(world.parent, {}, world.config),
+                           hashes,          world.config,
+                           source_of({tx}), {}};
     const auto built = build_block(world.view(), input);
     EXPECT_EQ(built->outcome.gas_used, 1'000'000u);
     const int to_build = std::exchange(asked, 0);

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "node/runtime/mailbox.hpp"
+#include "node/runtime/pool_queue.hpp"
 
 namespace trainyard::runtime {
 namespace {
@@ -184,6 +185,46 @@ TEST(clock, moves_forward_and_knows_the_year) {
     std::this_thread::sleep_for(Duration(5));
     EXPECT_GE(runtime.clock().steady_ms(), before + 5);
     EXPECT_GT(runtime.clock().wall_ms(), 1'700'000'000'000u);  // 14 November 2023
+}
+
+TEST_F(runtime, pool_queue_leaves_a_thread_to_others_and_refuses_what_does_not_fit) {
+    std::promise<void> gate;
+    std::atomic<int> handled = 0;
+    PoolQueue<int> queue(runtime_, {10, 1000},
+                         [&, open = gate.get_future().share()](int) { open.wait(), ++handled; });
+    EXPECT_FALSE(queue.post(0, 1001));
+    int taken = 0;
+    for (int i = 0; i < 100; ++i) taken += queue.post(i, 1) ? 1 : 0;
+    EXPECT_LE(taken, 11);  // one may be in hand
+    EXPECT_EQ(queue.dropped(), static_cast<uint64_t>(101 - taken));
+    std::promise<bool> other;  // of two threads one is stuck
+    runtime_.offload([&] { other.set_value(true); });
+    EXPECT_TRUE(get(other.get_future()));
+    gate.set_value();
+    for (int i = 0; i < 500 && handled < taken; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_EQ(handled, taken);
+    EXPECT_TRUE(queue.post(7, 1));
+}
+
+TEST_F(runtime, pool_queue_lets_what_others_posted_go_first) {
+    Runtime one{Runtime::Options{.io_threads = 1, .pool_threads = 1}};
+    std::mutex mutex;
+    std::vector<int> order;
+    const auto note = [&](int what) {
+        const std::lock_guard lock(mutex);
+        order.push_back(what);
+    };
+    std::promise<void> gate;
+    one.offload([open = gate.get_future().share()] { open.wait(); });
+    PoolQueue<int> queue(one, {1000, 1000, 4}, note);
+    for (int i = 1; i <= 100; ++i) ASSERT_TRUE(queue.post(i, 1));
+    std::promise<bool> done;
+    one.offload([&] { note(0), done.set_value(true); });
+    gate.set_value();
+    EXPECT_TRUE(get(done.get_future()));
+    const std::lock_guard lock(mutex);
+    EXPECT_EQ(std::find(order.begin(), order.end(), 0) - order.begin(), 4);
 }
 
 }  // namespace
