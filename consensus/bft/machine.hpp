@@ -112,6 +112,7 @@ private:
     [[nodiscard]] const Hash& digest_of(VoteKind kind, View view, const Hash& block) const;
     [[nodiscard]] bool is_signed_right(const Vote& vote) const;
     [[nodiscard]] bool is_signed_right(const Certificate& certificate) const;
+    void accuse(const Peer& from);
     void report(const std::vector<Evidence>& evidence);
     void note_activity(ValidatorIndex who, View view);
 
@@ -127,6 +128,7 @@ private:
     void on_message(const Peer& from, const Repropose& message);
     void take_proposal(const Peer& from, PendingProposal proposal, const CompactSig& signature,
                        const std::vector<CertPtr>& justification);
+    [[nodiscard]] bool is_whole_here(View view, ValidatorIndex leader, const Hash& block) const;
     void refuse(View view, ValidatorIndex leader, const Hash& block);
     [[nodiscard]] bool is_near(View view) const;
     [[nodiscard]] bool store_proposal(PendingProposal proposal);

@@ -27,16 +27,26 @@ void Machine::take_proposal(const Peer& from, PendingProposal proposal, const Co
     proposal.seal = *seal;
     const Vote vote{VoteKind::notarize, seal->epoch,     seal->view,
                     block.hash,         proposal.leader, signature};
-    if (!book_.holds(vote) && !is_signed_right(vote)) return;
+    if (is_whole_here(seal->view, proposal.leader, block.hash)) return;
+    if (!book_.holds(vote) && !is_signed_right(vote)) return accuse(from);
     const bool fits = proposal.body != Body::here || checks_.is_body_of(block.header, block.body);
     // A wrong body is the leader's fault only if it came from the leader: the signature does not
     // cover it.
-    if (!fits && from != peer_of(proposal.leader)) return;
+    if (!fits && from != peer_of(proposal.leader)) return accuse(from);
     take_vote(vote);
     if (!fits) return refuse(seal->view, proposal.leader, block.hash);
     // Only one justification a view and proposer is worth the signatures in it.
     if (!store_proposal(std::move(proposal))) return;
     for (const auto& certificate : justification) take_certificate(from, certificate);
+}
+
+/// Then it is not worth another look at its body.
+bool Machine::is_whole_here(View view, ValidatorIndex leader, const Hash& block) const {
+    const auto* record = book_.find(view);
+    if (record == nullptr) return false;
+    const auto held = record->proposals.find(leader);
+    return held != record->proposals.end() && held->second.block->hash == block &&
+           held->second.body == Body::here;
 }
 
 /// What its leader sent as the body of a block is none. The block may have one all the same, and
@@ -64,7 +74,7 @@ void Machine::on_message(const Peer& from, const Repropose& message) {
     const Vote& vote = message.vote;
     if (vote.epoch != epoch_ || vote.signer >= set_.size() || !is_near(vote.view)) return;
     if (vote.kind != VoteKind::notarize || message.justification.size() > kJustificationMax) return;
-    if (!book_.holds(vote) && !is_signed_right(vote)) return;
+    if (!book_.holds(vote) && !is_signed_right(vote)) return accuse(from);
     take_vote(vote);
     auto& kept = book_.open(vote.view).reproposals;
     const bool expected = vote.signer == tree_.leader_above(tip(), vote.view);

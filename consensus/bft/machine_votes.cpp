@@ -14,7 +14,8 @@ void Machine::on_message(const Peer& from, const Vote& vote) {
         if (is_answered(from)) emit(Send{from, own_status()});
         return;
     }
-    if (book_.holds(vote) || !is_signed_right(vote)) return;
+    if (book_.holds(vote)) return;
+    if (!is_signed_right(vote)) return accuse(from);
     take_vote(vote);
 }
 
@@ -70,7 +71,7 @@ void Machine::take_certificate(const Peer& from, const CertPtr& certificate) {
     if (certificate->epoch != epoch_ || certificate->view <= tree_.root().view) return;
     const auto* record = book_.find(certificate->view);
     if (record && record->certificate(certificate->kind)) return;
-    if (!is_well_formed(*certificate, set_) || !is_signed_right(*certificate)) return;
+    if (!is_well_formed(*certificate, set_) || !is_signed_right(*certificate)) return accuse(from);
     for (const auto& vote : votes_of(*certificate)) {
         note_activity(vote.signer, vote.view);
         report(book_.record(vote).evidence);
@@ -116,6 +117,11 @@ bool Machine::is_signed_right(const Certificate& certificate) const {
             return false;
     }
     return true;
+}
+
+/// Nobody who follows the rules passes on what it has not checked, and a check costs much.
+void Machine::accuse(const Peer& from) {
+    emit(Misbehaved{from, "a vote, certificate or proposal that is not what it says"});
 }
 
 void Machine::report(const std::vector<Evidence>& evidence) {

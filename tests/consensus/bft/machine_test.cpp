@@ -284,7 +284,9 @@ TEST(bft, rejects_a_strange_body_from_a_stranger_without_blaming_the_leader) {
     forged.block = std::make_shared<BlockData>(
         BlockData{forged.block->header, Bytes{9, 9}, forged.block->hash});
     const auto stranger = s.others(s.leader(1))[0];
-    EXPECT_TRUE(hear(machine, stranger, forged).empty());
+    const auto forging = hear(machine, stranger, forged);
+    ASSERT_EQ(forging.size(), 1u);
+    EXPECT_EQ(all<Misbehaved>(forging).at(0).peer, peer(stranger));
     const auto effects = hear(machine, s.leader(1), s.proposal(1));
     EXPECT_EQ(votes_sent(effects, VoteKind::notarize).size(), 1u);
 }
@@ -305,19 +307,26 @@ TEST(bft, rejects_wrong_signatures_foreign_epochs_and_unknown_signers) {
     Scene s;
     auto machine = s.machine(s.follower());
     (void)machine.step(Start{});
+    const auto blamed = [](const Effects& effects) {
+        const auto found = all<Misbehaved>(effects);
+        return effects.size() == 1 && found.size() == 1 && found[0].peer == peer(1);
+    };
     auto wrong = s.vote(VoteKind::nullify, 1, 1);
     wrong.signature[5] ^= 1;
-    EXPECT_TRUE(hear(machine, 1, wrong).empty());
+    EXPECT_TRUE(blamed(hear(machine, 1, wrong)));
+    auto proposal = s.proposal(1);
+    proposal.signature[5] ^= 1;
+    EXPECT_TRUE(blamed(hear(machine, 1, proposal)));
     auto stranger = s.vote(VoteKind::nullify, 1, 1);
     stranger.signer = kNodes;
     EXPECT_TRUE(hear(machine, 1, stranger).empty());
     auto certificate = *s.certificate(VoteKind::nullify, 1, {0, 1, 2});
     certificate.signatures[2] = certificate.signatures[1];
-    (void)hear(machine, 1, Cert{std::make_shared<Certificate>(certificate)});
+    EXPECT_TRUE(blamed(hear(machine, 1, Cert{std::make_shared<Certificate>(certificate)})));
     auto foreign = *s.certificate(VoteKind::nullify, 1, {0, 1, 2});
     foreign.epoch = {1};
     (void)hear(machine, 1, Cert{std::make_shared<Certificate>(foreign)});
-    (void)hear(machine, 1, Cert{s.certificate(VoteKind::nullify, 1, {0, 1})});
+    EXPECT_TRUE(blamed(hear(machine, 1, Cert{s.certificate(VoteKind::nullify, 1, {0, 1})})));
     EXPECT_EQ(machine.standing().view.value, 1u);
     (void)hear(machine, 1, Cert{s.certificate(VoteKind::nullify, 1, {0, 1, 2})});
     EXPECT_EQ(machine.standing().view.value, 2u);
