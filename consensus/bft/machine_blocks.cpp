@@ -184,7 +184,9 @@ bool Machine::certify_ready() {
         auto& list = execution == Execution::valid ? good : bad;
         list.emplace_back(it->first, it->second->block);
         if (execution == Execution::valid) {
-            if (!entry->certificate) emit(Certified{entry->block, it->second});
+            // What is certified late, beside a branch that went on without it, is no new head.
+            if (!entry->certificate && it->first > tip().view)
+                emit(Certified{entry->block, it->second});
             tree_.set_certificate(*entry, it->second);
         }
         it = open_.erase(it);

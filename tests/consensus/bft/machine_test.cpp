@@ -196,6 +196,24 @@ TEST(bft, a_nullified_view_is_not_finalized_though_certified) {
     EXPECT_EQ(machine.standing().view.value, 2u);
 }
 
+TEST(bft, what_is_certified_late_beside_the_chain_is_no_new_head) {
+    Scene s;
+    auto machine = s.machine(s.follower());
+    (void)machine.step(Start{});
+    const auto late = s.proposal(1), next = s.proposal(2);
+    (void)hear(machine, late.leader, late);
+    (void)hear(machine, 0, Cert{s.certificate(VoteKind::nullify, 1, {0, 1, 2})});
+    (void)hear(machine, next.leader, next);
+    (void)hear(machine, 0, Cert{s.certificate(VoteKind::notarize, 2, {0, 1, 2}, next.block->hash)});
+    const auto head = machine.step(BlockVerdict{next.block->hash, Verdict::valid});
+    EXPECT_EQ(all<Certified>(head).size(), 1u);
+    (void)machine.step(BlockVerdict{late.block->hash, Verdict::valid});
+    const auto beside =
+        hear(machine, 0, Cert{s.certificate(VoteKind::notarize, 1, {0, 1, 2}, late.block->hash)});
+    EXPECT_TRUE(all<Certified>(beside).empty());
+    EXPECT_EQ(machine.standing().certified_hash, next.block->hash);
+}
+
 TEST(bft, votes_survive_a_restart_and_are_never_contradicted) {
     Scene s;
     const auto self = s.follower();
