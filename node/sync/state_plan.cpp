@@ -26,11 +26,18 @@ bool StatePlan::may_ask(const Peer& peer, uint64_t now_ms) const {
 
 std::vector<StateAsk> StatePlan::next(const std::vector<PublicKey>& connected, uint64_t now_ms) {
     for (auto& [id, peer] : peers_) peer.is_connected = false;
-    for (const PublicKey& id : connected) peers_[id].is_connected = true;
-    if (!connected.empty()) hope(now_ms);
+    for (const PublicKey& id : connected) {
+        const auto [at, is_new] = peers_.try_emplace(id);
+        if (is_new) at->second.since_ms = now_ms;
+        at->second.is_connected = true;
+    }
+    if (!connected.empty()) {
+        hope(now_ms);
+        if (!boundary_at_ms_) boundary_at_ms_ = now_ms;
+    }
     std::erase_if(peers_, [](const auto& entry) {
         const Peer& peer = entry.second;
-        return !peer.is_connected && !peer.is_bad && !peer.is_asked_for_offers &&
+        return !peer.is_connected && !peer.is_bad && !peer.is_idle && !peer.is_asked_for_offers &&
                peer.in_flight == 0;
     });
     std::vector<StateAsk> asks;
@@ -65,6 +72,7 @@ void StatePlan::on_offers(const StateAsk& ask, Outcome outcome,
     peer.offers_at_ms = now_ms;
     if (outcome == Outcome::wrong) peer.is_bad = true;
     peer.offers = std::move(offers);
+    if (peer.is_idle) peer.offers.clear();
     if (!peer.offers.empty() && !first_offer_at_ms_) first_offer_at_ms_ = now_ms;
     judge_offers(ask.peer, peer);
 }
@@ -110,18 +118,21 @@ void StatePlan::on_boundaries(const StateAsk& ask, Outcome outcome, Epoch next, 
     is_asking_boundaries_ = false;
     Peer& peer = peers_[ask.peer];
     note(peer, outcome, now_ms);
+    if (next > next_epoch_) boundary_at_ms_ = now_ms;
     next_epoch_ = std::max(next_epoch_, next);
     if (outcome == Outcome::throttled || next.value > ask.index) return;
     peer.has_no_boundary = Epoch{ask.index};
     peer.no_boundary_at_ms = now_ms;
 }
 
-/// Everybody who is here has said that there are no more.
-bool StatePlan::has_all_boundaries() const {
+/// Everybody who is here has said that there are no more, or none has come for long: nobody can
+/// hold the rest up by being busy, or by coming anew.
+bool StatePlan::has_all_boundaries(uint64_t now_ms) const {
     bool has_asked = false;
+    const bool is_late = boundary_at_ms_ && now_ms - *boundary_at_ms_ > limits_.patience_ms;
     for (const auto& [id, peer] : peers_) {
         if (!peer.is_connected || peer.is_bad) continue;
-        if (peer.has_no_boundary != next_epoch_) return false;
+        if (!is_late && peer.has_no_boundary != next_epoch_) return false;
         has_asked = true;
     }
     return has_asked;
@@ -150,8 +161,9 @@ void StatePlan::hope(uint64_t now_ms) {
 /// the first to be tried.
 void StatePlan::choose_target(uint64_t now_ms) {
     if (!first_offer_at_ms_ || now_ms - *first_offer_at_ms_ < limits_.gather_ms) return;
-    if (!has_all_boundaries()) return;
+    if (!has_all_boundaries(now_ms)) return;
     std::map<Hash, size_t> votes;
+    std::map<Hash, uint64_t> since;
     std::map<Hash, p2p::SnapshotOffer> offers;
     for (const auto& [id, peer] : peers_) {
         if (!may_ask(peer, now_ms)) continue;
@@ -159,12 +171,15 @@ void StatePlan::choose_target(uint64_t now_ms) {
         for (const auto& offer : peer.offers) {
             if (!may_take(offer) || !own.insert(offer.id).second) continue;
             ++votes[offer.id];
+            auto& earliest = since.try_emplace(offer.id, peer.since_ms).first->second;
+            earliest = std::min(earliest, peer.since_ms);
             offers.emplace(offer.id, offer);
         }
     }
     const p2p::SnapshotOffer* best = nullptr;
     const auto rank = [&](const p2p::SnapshotOffer& offer) {
-        return std::tuple(offer.id == preferred_, offer.height, votes[offer.id]);
+        const uint64_t age_ms = has_stalled_ ? now_ms - since[offer.id] : 0;
+        return std::tuple(offer.id == preferred_, age_ms, offer.height, votes[offer.id]);
     };
     for (const auto& [id, offer] : offers)
         if (best == nullptr || rank(*best) < rank(offer)) best = &offer;
@@ -185,11 +200,29 @@ void StatePlan::watch_target(uint64_t now_ms) {
     if (!target_) return;
     for (const auto& [id, peer] : peers_)
         if (peer.is_connected && !peer.is_bad && offer_of_target(peer)) offered_at_ms_ = now_ms;
-    if (now_ms - offered_at_ms_ > limits_.orphaned_ms) drop_target();
+    if (!moved_at_ms_ || is_complete() || has_manifest_parts()) moved_at_ms_ = now_ms;
+    if (now_ms - offered_at_ms_ > limits_.orphaned_ms)
+        drop_target();
+    else if (now_ms - *moved_at_ms_ > limits_.stalled_ms)
+        give_up_target();
+}
+
+/// Nobody has lied for certain, so nobody is banned; but an offer is not to hold up the others.
+void StatePlan::give_up_target() {
+    has_stalled_ = true;
+    for (auto& [id, peer] : peers_) {
+        if (!offer_of_target(peer)) continue;
+        peer.is_idle = true;
+        peer.offers.clear();
+    }
+    if (preferred_ == target_->id) preferred_.reset();
+    if (rejected_.size() < kRejectedMax) rejected_.insert(target_->id);
+    drop_target();
 }
 
 void StatePlan::drop_target() {
     target_.reset();
+    moved_at_ms_.reset();
     hope_at_ms_.reset();
     ++round_;
     manifest_parts_ = manifest_parts_due_ = 0;
@@ -212,7 +245,7 @@ std::vector<PublicKey> StatePlan::reject_target() {
 
 bool StatePlan::is_hopeless(uint64_t now_ms) const {
     return !target_ && hope_at_ms_ && now_ms - *hope_at_ms_ > limits_.patience_ms &&
-           has_all_boundaries();
+           has_all_boundaries(now_ms);
 }
 
 // --- its parts
@@ -249,7 +282,7 @@ void StatePlan::on_manifest_part(const StateAsk& ask, Outcome outcome, uint64_t 
     if (!target_ || round_ != ask.round) return;
     is_asking_manifest_ = false;
     if (outcome == Outcome::good)
-        ++manifest_parts_;
+        ++manifest_parts_, moved_at_ms_ = now_ms;
     else if (outcome != Outcome::throttled)
         manifest_parts_ = manifest_parts_due_ = 0;
 }
@@ -257,6 +290,7 @@ void StatePlan::on_manifest_part(const StateAsk& ask, Outcome outcome, uint64_t 
 void StatePlan::on_manifest(std::set<uint64_t> missing) {
     ASSERT(target_ && !has_manifest_);
     has_manifest_ = true;
+    moved_at_ms_.reset();
     missing_ = std::move(missing);
 }
 
@@ -288,7 +322,10 @@ void StatePlan::on_chunk(const StateAsk& ask, Outcome outcome, uint64_t now_ms) 
     if (!target_ || round_ != ask.round) return;
     ASSERT(open_ > 0);
     --open_;
-    if (outcome != Outcome::good) missing_.insert(ask.index);
+    if (outcome == Outcome::good)
+        moved_at_ms_ = now_ms;
+    else
+        missing_.insert(ask.index);
 }
 
 void StatePlan::note(Peer& peer, Outcome outcome, uint64_t now_ms) {

@@ -28,6 +28,7 @@ struct StateLimits {
     uint64_t orphaned_ms = 15'000;            ///< nobody offers it any more: another is taken
     uint64_t chunks_max = uint64_t{1} << 20;  ///< offers of more are passed over
     uint64_t patience_ms = 30'000;  ///< without an offer that is proven there is nothing to take
+    uint64_t stalled_ms = 60'000;   ///< nothing of a target has come: another is taken
 };
 
 struct StateAsk {
@@ -89,6 +90,8 @@ private:
     struct Peer {
         bool is_connected = false;
         bool is_bad = false;
+        bool is_idle = false;   ///< it offered what then did not come: its offers count no more
+        uint64_t since_ms = 0;  ///< when it was first seen
         bool is_asked_for_offers = false;
         std::optional<uint64_t> offers_at_ms;  ///< when it last said what it has
         std::vector<p2p::SnapshotOffer> offers;
@@ -104,12 +107,13 @@ private:
     void ask_boundaries(std::vector<StateAsk>& asks, uint64_t now_ms);
     void ask_manifest(std::vector<StateAsk>& asks, uint64_t now_ms);
     void ask_chunks(std::vector<StateAsk>& asks, uint64_t now_ms);
-    [[nodiscard]] bool has_all_boundaries() const;
+    [[nodiscard]] bool has_all_boundaries(uint64_t now_ms) const;
     [[nodiscard]] bool may_take(const p2p::SnapshotOffer& offer) const;
     void hope(uint64_t now_ms);
     void choose_target(uint64_t now_ms);
     void watch_target(uint64_t now_ms);
     void drop_target();
+    void give_up_target();
     void note(Peer& peer, Outcome outcome, uint64_t now_ms);
     void judge_offers(const PublicKey& id, Peer& peer);
 
@@ -117,7 +121,8 @@ private:
     std::map<PublicKey, Peer> peers_;
     Epoch next_epoch_;
     bool is_asking_boundaries_ = false;
-    std::map<Height, Hash> proven_;  ///< the latest boundaries
+    std::optional<uint64_t> boundary_at_ms_;  ///< when one last came, or could have
+    std::map<Height, Hash> proven_;           ///< the latest boundaries
     std::set<Hash> rejected_;
     std::optional<Hash> preferred_;
     std::vector<PublicKey> liars_;
@@ -126,7 +131,9 @@ private:
 
     std::optional<p2p::SnapshotOffer> target_;
     uint64_t round_ = 0;
-    uint64_t offered_at_ms_ = 0;  ///< when somebody last offered the target
+    uint64_t offered_at_ms_ = 0;           ///< when somebody last offered the target
+    std::optional<uint64_t> moved_at_ms_;  ///< when something of the target last came
+    bool has_stalled_ = false;             ///< one did: who was here first is tried first
     PublicKey manifest_peer_;
     uint64_t manifest_parts_ = 0;  ///< that are here
     uint64_t manifest_parts_due_ = 0;

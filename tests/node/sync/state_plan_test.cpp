@@ -320,5 +320,44 @@ TEST(state_plan, is_not_hopeless_after_a_long_lie_while_another_has_a_snapshot) 
     EXPECT_FALSE(scene.plan.is_hopeless(scene.now_ms)) << "others may still come";
 }
 
+TEST(state_plan, nobody_holds_the_others_up_by_being_busy_with_boundaries) {
+    StatePlan plan({}, Epoch{4});
+    const std::vector<PublicKey> peers{peer(1), peer(2)};
+    plan.on_proven({8}, hash(8));
+    for (uint64_t now = 0; now < 60'000 && !plan.target(); now += 100) {
+        for (const auto& ask : plan.next(peers, now)) {
+            if (ask.what == What::offers)
+                plan.on_offers(ask, Outcome::good, {offer(1, 8)}, now);
+            else if (ask.what == What::boundaries)
+                plan.on_boundaries(ask, ask.peer == peer(1) ? Outcome::throttled : Outcome::good,
+                                   Epoch{ask.index}, now);
+        }
+    }
+    EXPECT_TRUE(plan.target());
+}
+
+TEST(state_plan, a_target_of_which_nothing_comes_gives_way_to_that_of_who_was_here_before) {
+    Scene scene(3);
+    std::map<PublicKey, std::vector<p2p::SnapshotOffer>> offers{
+        {peer(1), {offer(1, 8)}}, {peer(2), {offer(2, 4)}}, {peer(3), {offer(2, 4)}}};
+    ASSERT_TRUE(scene.to_manifest(offers));
+    ASSERT_EQ(scene.plan.target()->id, hash(1)) << "the highest";
+    const auto has_moved = [&] {
+        return scene.plan.target() && scene.plan.target()->id == hash(2);
+    };
+    const uint64_t begun_ms = scene.now_ms;
+    for (int i = 0; i < 500 && !has_moved(); ++i) {
+        for (const auto& ask : scene.step(offers))
+            if (ask.what == What::manifest)
+                scene.plan.on_manifest_part(ask, Outcome::throttled, scene.now_ms);
+        if (scene.now_ms - begun_ms < 50'000) continue;
+        scene.peers.push_back(peer(4));  // the idle one again, by another name
+        offers[peer(4)] = {offer(4, 8)};
+    }
+    EXPECT_TRUE(has_moved());
+    EXPECT_LT(scene.now_ms - begun_ms, 70'000u);
+    EXPECT_TRUE(scene.plan.take_liars().empty());
+}
+
 }  // namespace
 }  // namespace trainyard::sync
