@@ -76,6 +76,7 @@ Outcome write_logs(Call& call, const LogFilter& filter) {
     call.out.begin_array();
     for (uint64_t number = range->first; number <= range->last; ++number) {
         const auto header = call.backend.header(number);
+        if (!header && call.backend.is_pruned(number)) return Unexpected(pruned_history());
         if (!header || !test.may_match(header->logs_bloom)) continue;
         const auto block = call.backend.block(number);
         if (!block && call.backend.is_pruned(number)) return Unexpected(pruned_history());

@@ -118,8 +118,7 @@ rpc::Backend::OldestKept NodeBackend::oldest_kept() const {
 }
 
 std::optional<Header> NodeBackend::header(uint64_t number) const {
-    const auto found = parts_.chain.by_number(number);
-    return found ? std::optional(found->block.header) : std::nullopt;
+    return parts_.chain.header(number);
 }
 
 std::optional<rpc::TxPlace> NodeBackend::find_tx(const Hash& hash) const {

@@ -250,23 +250,31 @@ ChainBlockPtr Chain::by_hash(const Hash& hash) const {
     return branch ? branch->tip() : nullptr;
 }
 
+/// The last final block and those above it, by number; nullopt: it lies below them.
+std::optional<ChainBlockPtr> Chain::Impl::recent(uint64_t number) const {
+    const std::lock_guard lock(mutex);
+    const auto& final = tree.final_block();
+    if (number < final->height()) return std::nullopt;
+    if (number == final->height()) return final;
+    const auto above = tree.branch(latest);
+    const uint64_t index = number - final->height() - 1;
+    return index < above.size() ? above[index] : nullptr;
+}
+
 ChainBlockPtr Chain::by_number(uint64_t number) const {
-    {
-        const std::lock_guard lock(impl_->mutex);
-        const auto& final = impl_->tree.final_block();
-        if (number == final->height()) return final;
-        if (number > final->height()) {
-            const auto above = impl_->tree.branch(impl_->latest);
-            const uint64_t index = number - final->height() - 1;
-            return index < above.size() ? above[index] : nullptr;
-        }
-    }
-    return impl_->store.by_number(number);
+    const auto recent = impl_->recent(number);
+    return recent ? *recent : impl_->store.by_number(number);
+}
+
+std::optional<Header> Chain::header(uint64_t number) const {
+    const auto recent = impl_->recent(number);
+    if (!recent) return impl_->world->header_by_number(number);
+    return *recent ? std::optional((*recent)->block.header) : std::nullopt;
 }
 
 bool Chain::is_canonical(const ChainBlock& block) const {
-    const auto other = by_number(block.height());
-    return other != nullptr && other->hash == block.hash;
+    const auto other = header(block.height());
+    return other && hash_header(*other) == block.hash;
 }
 
 std::optional<Chain::TxPlace> Chain::find_tx(const Hash& hash) const {

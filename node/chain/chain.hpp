@@ -133,6 +133,8 @@ public:
     [[nodiscard]] ChainBlockPtr finalised() const;
     [[nodiscard]] ChainBlockPtr by_hash(const Hash& hash) const;   ///< canonical or in the tree
     [[nodiscard]] ChainBlockPtr by_number(uint64_t number) const;  ///< on the branch of `latest`
+    /// Without the body, which may be gone: for scans over many blocks.
+    [[nodiscard]] std::optional<Header> header(uint64_t number) const;
     [[nodiscard]] bool is_canonical(const ChainBlock& block) const;
     struct TxPlace {
         ChainBlockPtr block;

@@ -101,6 +101,7 @@ struct Chain::Impl {
     /// Null members if the hash is neither in the tree nor final.
     [[nodiscard]] std::optional<Branch> branch_to(const Hash& hash) const;
     [[nodiscard]] std::shared_ptr<const BranchView> view_of(const Branch& branch) const;
+    [[nodiscard]] std::optional<ChainBlockPtr> recent(uint64_t number) const;
     [[nodiscard]] consensus::bft::ChainIdentity identity() const {
         return {options.config.chain_id, genesis_hash};
     }

@@ -54,7 +54,8 @@ public:
     std::map<Hash, Bytes> blobs;
     uint64_t blob_size_max = 1 << 20;
     std::optional<SyncStatus> sync;
-    OldestKept oldest;  ///< blocks before `oldest.block` are pruned, but genesis
+    uint64_t first_header = 0;  ///< headers before it never were here, as after a state sync
+    OldestKept oldest;          ///< blocks before `oldest.block` are pruned, but genesis
     ForkConfigs forks;
     std::function<Result<CallOutcome, CallError>(const CallRequest&, const Overrides&)> on_call;
     std::function<Result<uint64_t, CallError>(const CallRequest&)> on_estimate;
@@ -178,7 +179,7 @@ public:
     OldestKept oldest_kept() const override { return oldest; }
     std::optional<Header> header(uint64_t number) const override {
         const std::lock_guard lock(mutex);
-        if (number >= blocks.size()) return std::nullopt;
+        if (number >= blocks.size() || number < first_header) return std::nullopt;
         return blocks[number]->block.header;
     }
     std::optional<TxPlace> find_tx(const Hash& hash) const override {

@@ -363,6 +363,9 @@ TEST(pruned_blocks, are_named_as_such_and_never_passed_over) {
     const auto kept = rpc.result("eth_capabilities");
     EXPECT_EQ(text(kept.at("state").at("oldestBlock")), "0x5");
     EXPECT_EQ(text(kept.at("logs").at("oldestBlock")), "0x4");
+    rpc.chain.first_header = 4;
+    EXPECT_EQ(rpc.error("eth_getLogs", R"([{"fromBlock":"0x3","toBlock":"0x5"}])"), words);
+    EXPECT_TRUE(rpc.result("eth_getLogs", R"([{"fromBlock":"0x4","toBlock":"0x5"}])").is_array());
 }
 
 TEST(debug_methods, give_the_consensus_encodings) {

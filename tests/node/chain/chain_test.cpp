@@ -409,6 +409,10 @@ TEST(chain, what_is_pruned_is_told_and_sets_stay) {
     EXPECT_TRUE(again->is_pruned(1));
     EXPECT_FALSE(again->is_pruned(0));
     EXPECT_EQ(again->by_number(1), nullptr);
+    ASSERT_TRUE(again->header(1)) << "logs are sought by its bloom";
+    EXPECT_EQ(hash_header(*again->header(1)), hashes[1]);
+    EXPECT_EQ(again->header(13), again->latest()->block.header);
+    EXPECT_EQ(again->header(14), std::nullopt);
     EXPECT_EQ(again->final_number(hashes[1]), 1u);
     EXPECT_NE(again->by_number(0), nullptr);
     EXPECT_FALSE(again->final_bytes(1));
