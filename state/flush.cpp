@@ -155,6 +155,7 @@ Result<Done, StoreError> World::flush() {
 
 Result<std::unique_ptr<const KvReader>, StoreError> World::freeze(uint64_t number) {
     const std::lock_guard one(impl_->flush_mutex);
+    if (number < impl_->torn_to) return std::unique_ptr<const KvReader>();
     if (auto done = impl_->flush_to(number); !done) return unexpected(done.error());
     if (impl_->tables_at != number) return std::unique_ptr<const KvReader>();
     return impl_->kv.freeze();

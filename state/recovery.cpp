@@ -146,6 +146,8 @@ Result<Done, StoreError> World::Impl::recover(const SideBySide& side_by_side) {
         if (!parent_root) return unexpected(parent_root.error());
         if (auto made = replay(n, *parent_root, side_by_side); !made) return made;
     }
+    // Perhaps nothing was: the records themselves do not tell.
+    if (number > tables_at) torn_to = number;
     head = **std::move(found);
     return Done{};
 }

@@ -82,7 +82,9 @@ private:
     }
     /// A flush says where it goes before it writes, so that whoever has read what it wrote sees it
     /// here.
-    [[nodiscard]] bool is_overtaken() const { return world_.tables_at > number_; }
+    [[nodiscard]] bool is_overtaken() const {
+        return world_.tables_at > number_ || world_.torn_to > number_;
+    }
 
     const Impl& world_;
     const uint64_t number_;

@@ -72,6 +72,9 @@ struct World::Impl final : NodeSource {
     std::atomic<uint64_t> first_state = 0, first_block = 0;  ///< for readers
     /// The tables hold the state after this block, or are on their way to it.
     std::atomic<uint64_t> tables_at = 0;
+    /// A flush that was cut off may have left flat records of states up to this block; fixed at
+    /// opening.
+    uint64_t torn_to = 0;
 
     mutable std::shared_mutex mutex;  ///< guards what follows
     std::optional<Head> head;

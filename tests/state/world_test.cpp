@@ -417,6 +417,35 @@ TEST(world, flat_views_stay_right_while_states_move_to_the_tables) {
     EXPECT_FALSE((*world)->damage());
 }
 
+TEST(world, flat_views_stay_right_after_a_flush_that_was_cut_off) {
+    const auto kv = make_memory_kv();
+    std::vector<Header> headers;
+    {
+        FailingKv failing(*kv, 8);  // seven blocks, and of the flush all but its last batch
+        const auto world = World::open(failing);
+        Chain chain(**world);
+        for (int i = 0; i < 7; ++i) headers.push_back(chain.grow().block.header);
+        EXPECT_FALSE((*world)->flush());
+    }
+    const auto world = World::open(*kv);
+    ASSERT_TRUE(world);
+    ASSERT_EQ((*world)->head()->header, headers.back());
+    const auto expect_views = [&] {
+        for (uint64_t n = 0; n < headers.size(); ++n) {
+            const auto view = (*world)->flat_at(headers[n]);
+            for (uint64_t i = 0; i < headers.size(); ++i) {
+                EXPECT_EQ(view->storage(address_at(200), i), i <= n ? i + 1 : 0) << n << ' ' << i;
+                EXPECT_EQ(view->account(address_at(static_cast<uint8_t>(i))).has_value(), i <= n);
+            }
+        }
+    };
+    expect_views();
+    EXPECT_EQ(*(*world)->freeze(3), nullptr) << "records of later states may be among its own";
+    ASSERT_TRUE((*world)->flush());
+    expect_views();
+    EXPECT_FALSE((*world)->damage());
+}
+
 TEST(world, a_flush_writes_what_was_made_once_and_ends_the_diffs) {
     const auto kv = make_memory_kv();
     const auto world = World::open(*kv);
