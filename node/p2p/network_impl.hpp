@@ -62,6 +62,7 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     Result<Done, NetFailure> start();
     void stop();
     void accept();
+    void make_room_for_greeting();
     void adopt(Tcp::socket socket, std::optional<PeerId> expected, Endpoint remote);
     void add_dial(const StaticPeer& peer);
     void remove_dial(const PeerId& peer);

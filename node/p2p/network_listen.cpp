@@ -106,12 +106,24 @@ void Network::Impl::accept() {
                 auto pause = std::make_shared<runtime::Timer>(me->strand);
                 return pause->start(kAcceptPause, [me, pause] { me->accept(); });
             }
-            if (me->greeting.size() < me->options.handshakes_max) {
-                const Endpoint remote = endpoint_of(socket);
-                me->adopt(std::move(socket), std::nullopt, remote);
-            }
+            const Endpoint remote = endpoint_of(socket);
+            me->make_room_for_greeting();
+            me->adopt(std::move(socket), std::nullopt, remote);
             me->accept();
         }));
+}
+
+/// Whoever opens connections and says nothing must not shut others out.
+void Network::Impl::make_room_for_greeting() {
+    std::vector<SessionPtr> inbound;
+    std::vector<Greeter> greeters;
+    for (const SessionPtr& session : greeting) {
+        if (!session->is_inbound()) continue;
+        inbound.push_back(session);
+        greeters.push_back({group_of(session->ip().value_or(Ip{})), session->begun_ms()});
+    }
+    if (inbound.size() < options.handshakes_max) return;
+    inbound[whom_to_cut_short(greeters)]->close("others wait to connect");
 }
 
 void Network::Impl::adopt(Tcp::socket socket, std::optional<PeerId> expected, Endpoint remote) {

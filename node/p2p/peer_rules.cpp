@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+
+#include "core/assert.hpp"
 
 namespace trainyard::p2p {
 
@@ -76,6 +79,18 @@ std::optional<PeerId> whom_to_replace(const std::vector<Guest>& guests,
         if (guest.group == fullest->first && (!latest || guest.since_ms >= latest->since_ms))
             latest = &guest;
     return latest->id;
+}
+
+size_t whom_to_cut_short(const std::vector<Greeter>& greeters) {
+    ASSERT(!greeters.empty());
+    std::map<std::array<uint8_t, 5>, size_t> places;
+    for (const Greeter& greeter : greeters) ++places[greeter.group];
+    const auto comes_first = [&](const Greeter& a, const Greeter& b) {
+        const size_t of_a = places[a.group], of_b = places[b.group];
+        return of_a != of_b ? of_a > of_b : a.since_ms < b.since_ms;
+    };
+    const auto found = std::min_element(greeters.begin(), greeters.end(), comes_first);
+    return static_cast<size_t>(found - greeters.begin());
 }
 
 runtime::Duration backoff(const NetworkOptions& options, unsigned failures, uint64_t random) {

@@ -37,6 +37,15 @@ struct Guest {
 [[nodiscard]] std::optional<PeerId> whom_to_replace(const std::vector<Guest>& guests,
                                                     const std::array<uint8_t, 5>& newcomer);
 
+/// Someone who has connected and not said hello yet.
+struct Greeter {
+    std::array<uint8_t, 5> group{};  ///< of its IP
+    uint64_t since_ms = 0;
+};
+/// Whose handshake ends for a newcomer's, by index: the earliest of the network that has the most.
+/// Precondition: there is one.
+[[nodiscard]] size_t whom_to_cut_short(const std::vector<Greeter>& greeters);
+
 /// min · 2^failures, at most max, then a random part of its upper half taken away, so that peers of
 /// a node that comes back do not all knock in the same moment.
 [[nodiscard]] runtime::Duration backoff(const NetworkOptions& options, unsigned failures,

@@ -45,6 +45,7 @@ Session::Session(Setup setup)
       stream_(std::move(setup_.socket), SSL_new(setup_.tls->native())),
       timer_(setup_.strand),
       unsent_(setup_.options.queue_bytes_max),
+      begun_ms_(now_ms()),
       received_at_ms_(now_ms()),
       written_at_ms_(now_ms()) {
     for (const LaneRate& rate : setup_.options.rates) {

@@ -67,6 +67,7 @@ public:
     [[nodiscard]] const PeerId& peer() const { return peer_; }  ///< known once TLS is up
     [[nodiscard]] const Hello& peer_hello() const { return peer_hello_; }
     [[nodiscard]] Link link() const { return {is_inbound(), peer_hello_.instance}; }
+    [[nodiscard]] uint64_t begun_ms() const { return begun_ms_; }
     [[nodiscard]] uint64_t ready_since_ms() const { return ready_since_ms_; }
     [[nodiscard]] const std::optional<Ip>& ip() const { return setup_.ip; }
     /// May the peer be told addresses now? If so, not again for a while.
@@ -106,6 +107,7 @@ private:
     Frame current_;
     size_t current_offset_ = 0;
     bool is_writing_ = false;
+    const uint64_t begun_ms_;
     uint64_t ready_since_ms_ = 0;
     uint64_t received_at_ms_ = 0;
     uint64_t written_at_ms_ = 0;

@@ -362,6 +362,21 @@ TEST_F(network, limits_strangers_but_not_configured_peers) {
     EXPECT_TRUE(eventually([&] { return a->is_connected(id_of(2)); }));
 }
 
+TEST_F(network, who_connects_and_says_nothing_shuts_nobody_out) {
+    auto oa = options(1);
+    oa.handshakes_max = 4;
+    oa.handshake_timeout = runtime::Duration(60'000);
+    auto a = started(oa);
+    boost::asio::io_context io;
+    std::vector<boost::asio::ip::tcp::socket> silent;
+    for (int i = 0; i < 8; ++i)
+        silent.emplace_back(io).connect({boost::asio::ip::make_address("127.0.0.1"), a->port()});
+    auto ob = options(2);
+    ob.peers = {peer_at(1, a->port())};
+    auto b = started(ob);
+    EXPECT_TRUE(eventually([&] { return a->is_connected(id_of(2)); }));
+}
+
 TEST_F(network, punished_peer_is_banned_and_dialled_again_after_the_ban) {
     auto a = started(options(1));
     auto o = options(2);

@@ -242,6 +242,13 @@ TEST(guests, the_latest_of_the_fullest_network_leaves_for_one_of_another) {
     EXPECT_FALSE(whom_to_replace({}, {4, 9}));
 }
 
+TEST(greeters, the_earliest_of_the_fullest_network_makes_room) {
+    const std::vector<Greeter> greeters{
+        {{4, 7}, 30}, {{4, 8}, 10}, {{4, 7}, 20}, {{4, 7}, 40}, {{4, 8}, 50}};
+    EXPECT_EQ(whom_to_cut_short(greeters), 2u);
+    EXPECT_EQ(whom_to_cut_short({{{4, 1}, 9}, {{4, 2}, 8}}), 1u) << "each has one";
+}
+
 TEST(backoff_rule, doubles_up_to_its_limit_and_keeps_at_least_half) {
     NetworkOptions o;
     o.backoff_min = runtime::Duration(100);
