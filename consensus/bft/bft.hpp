@@ -63,6 +63,12 @@ public:
     /// False: nothing is wrong with the block, but this node is to vote for none like it (its halt
     /// height, a fork that it does not know). It then waits, and gives the view up by its timers.
     [[nodiscard]] virtual bool may_vote_for(const Header&) const { return true; }
+    /// False: its time lies ahead of this node's clock. The node does not notarize it now, and goes
+    /// along if others do: clocks differ.
+    [[nodiscard]] virtual bool is_timely(const Header& parent, const Header& header) const {
+        (void)parent, (void)header;
+        return true;
+    }
 };
 
 /// The signatures of core/keys.hpp; a node derives from it and adds the rules about blocks.

@@ -300,6 +300,7 @@ Machine::Reading Machine::read_proposal(PendingProposal& proposal) {
     }
     if (proposal.body == Body::refused) return Reading::invalid;
     if (!checks_.may_vote_for(header)) return Reading::wait;
+    if (!checks_.is_timely(parent->block->header, header)) return Reading::wait;
     return read_ancestry(*parent, proposal.seal.view, proposal.leader);
 }
 

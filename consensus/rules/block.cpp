@@ -158,6 +158,10 @@ uint64_t next_gas_limit(uint64_t parent_limit, uint64_t wanted) {
     return std::clamp(wanted, lowest, std::max(lowest, parent_limit + step));
 }
 
+bool is_timely(const Header& header, const Header& parent, uint64_t now_s) {
+    return header.timestamp <= parent.timestamp || header.timestamp <= now_s + kAheadMax_s;
+}
+
 Result<Done, BlockInvalid> check_header(const Header& header, const Header& parent,
                                         const ChainConfig& config) {
     using enum BlockFault;

@@ -68,6 +68,10 @@ struct BlockInvalid {
 /// Everything about a header that its parent decides.
 [[nodiscard]] Result<Done, BlockInvalid> check_header(const Header& header, const Header& parent,
                                                       const ChainConfig& config);
+inline constexpr uint64_t kAheadMax_s = 10;
+/// What clocks say, which is no rule of validity: the time is at most `kAheadMax_s` ahead of
+/// `now_s`, or the parent's. Else one leader could bring every deadline and fork forward, for ever.
+[[nodiscard]] bool is_timely(const Header& header, const Header& parent, uint64_t now_s);
 /// The body against its header: roots, ommers, withdrawals, size; not the transactions themselves.
 [[nodiscard]] Result<Done, BlockInvalid> check_body(const Block& block, const ChainConfig& config);
 

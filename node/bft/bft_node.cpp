@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "consensus/bft/evidence.hpp"
+#include "consensus/rules/block.hpp"
 #include "node/bft/journal.hpp"
 #include "node/bft/wire.hpp"
 
@@ -22,10 +23,14 @@ constexpr size_t kSeenMax = 1024;  ///< blocks whose time to finality is being t
 /// The machine's checks: real signatures, and the chain's cheap half of validity.
 class NodeChecks final : public cb::RealChecks {
 public:
-    NodeChecks(const chain::Chain& chain, std::function<bool(const Header&)> may_vote)
-        : chain_(chain), may_vote_(std::move(may_vote)) {}
+    NodeChecks(const chain::Chain& chain, const runtime::Clock& clock,
+               std::function<bool(const Header&)> may_vote)
+        : chain_(chain), clock_(clock), may_vote_(std::move(may_vote)) {}
     [[nodiscard]] bool may_vote_for(const Header& header) const override {
         return !may_vote_ || may_vote_(header);
+    }
+    [[nodiscard]] bool is_timely(const Header& parent, const Header& header) const override {
+        return consensus::is_timely(header, parent, clock_.wall_ms() / 1000);
     }
     [[nodiscard]] bool is_body_of(const Header& header, BytesView body) const override {
         return chain_.is_body_of(header, body);
@@ -36,6 +41,7 @@ public:
 
 private:
     const chain::Chain& chain_;
+    const runtime::Clock& clock_;
     const std::function<bool(const Header&)> may_vote_;
 };
 
@@ -58,7 +64,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         : parts(std::move(p)),
           options(std::move(o)),
           strand(parts.runtime.make_strand()),
-          checks(parts.chain, options.allows),
+          checks(parts.chain, parts.runtime.clock(), options.allows),
           journal(parts.votes),
           clock(parts.runtime.clock()) {}
 

@@ -162,6 +162,30 @@ TEST(bft, no_vote_is_cast_for_a_block_above_the_halt_height) {
     EXPECT_TRUE(all<Build>(leader.step(Start{})).empty());
 }
 
+TEST(bft, a_block_ahead_of_the_clock_is_voted_for_when_its_time_has_come) {
+    Scene s;
+    const auto self = s.follower();
+    auto early = s.proposal(1);
+    Header header = early.block->header;
+    header.timestamp = 100;
+    early = s.seal(header, Bytes{0}, 1);
+    s.checks.time_max_s = 99;
+    auto machine = s.machine(self);
+    (void)machine.step(Start{});
+    EXPECT_TRUE(votes_sent(hear(machine, early.leader, early), VoteKind::notarize).empty());
+    auto patient = s.machine(self);
+    (void)patient.step(Start{});
+    (void)hear(patient, early.leader, early);
+    s.checks.time_max_s = 100;
+    const auto then = hear(patient, 0, s.vote(VoteKind::nullify, 0, 5));
+    EXPECT_EQ(votes_sent(then, VoteKind::notarize).size(), 1u);
+    s.checks.time_max_s = 99;
+    const auto others = s.others(self);
+    (void)hear(machine, 0, Cert{s.certificate(VoteKind::notarize, 1, others, early.block->hash)});
+    const auto certified = machine.step(BlockVerdict{early.block->hash, Verdict::valid});
+    EXPECT_EQ(votes_sent(certified, VoteKind::finalize).size(), 1u) << "others' clocks say so";
+}
+
 TEST(bft, says_what_it_waits_for_and_why_it_gave_up) {
     Scene s;
     auto machine = s.machine(s.follower());

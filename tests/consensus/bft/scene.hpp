@@ -28,7 +28,10 @@ public:
         return header.gas_used == 0;
     }
     bool may_vote_for(const Header& header) const override { return header.number <= height_max; }
-    uint64_t height_max = UINT64_MAX;
+    bool is_timely(const Header&, const Header& header) const override {
+        return header.timestamp <= time_max_s;
+    }
+    uint64_t height_max = UINT64_MAX, time_max_s = UINT64_MAX;
 };
 
 /// Sets as a test wants them; where it names none, the one before goes on.

@@ -10,6 +10,20 @@
 namespace trainyard::consensus {
 namespace {
 
+TEST(block_rules, a_time_ahead_of_the_clock_is_not_timely_unless_it_is_the_parents) {
+    Header parent, header;
+    parent.timestamp = 1000;
+    const auto timely = [&](uint64_t time_s, uint64_t now_s) {
+        header.timestamp = time_s;
+        return is_timely(header, parent, now_s);
+    };
+    EXPECT_TRUE(timely(2000 + kAheadMax_s, 2000));
+    EXPECT_FALSE(timely(2001 + kAheadMax_s, 2000));
+    EXPECT_FALSE(timely(UINT64_MAX, 2000));
+    EXPECT_TRUE(timely(1000, 3)) << "a chain whose time went ahead goes on";
+    EXPECT_FALSE(timely(1001, 3));
+}
+
 TEST(block_rules, base_fee_moves_by_an_eighth_at_most) {  // EIP-1559
     const TestWorld world;
     Header parent = world.parent;
