@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "core/block.hpp"
+#include "node/runtime/pool_queue.hpp"
 
 namespace trainyard::sync {
 
@@ -19,6 +20,7 @@ using p2p::PeerId;
 constexpr runtime::Duration kTick{250};
 constexpr runtime::Duration kBlockTimeout{3'000};
 constexpr size_t kBlockAsksMax = 4;
+constexpr size_t kServingMax = 16;  ///< questions of peers that wait; others are told to slow down
 constexpr int kMalformedPoints = 34;
 constexpr int kBadBlockPoints = 50;
 // Leaves room in the message for lengths; a single block always fits its own kind and so this one.
@@ -27,6 +29,7 @@ constexpr size_t kAnswerBytesMax = 3'500'000;
 }  // namespace
 
 struct BlockSync::Impl : std::enable_shared_from_this<BlockSync::Impl> {
+    using Serve = std::function<void()>;
     struct BlockFetch {
         Hash hash;
         std::vector<PeerId> peers;  // still to ask, last first
@@ -39,6 +42,7 @@ struct BlockSync::Impl : std::enable_shared_from_this<BlockSync::Impl> {
           options(std::move(o)),
           strand(parts.runtime.make_strand()),
           timer(strand),
+          served(parts.runtime, {kServingMax, kServingMax, 1}, [](const Serve& serve) { serve(); }),
           plan(options.limits, parts.target.status().finalised_height) {}
 
     void attach();
@@ -60,6 +64,7 @@ struct BlockSync::Impl : std::enable_shared_from_this<BlockSync::Impl> {
     const Options options;
     const runtime::Strand strand;
     runtime::Timer timer;
+    runtime::PoolQueue<Serve> served;  ///< peers' questions do not keep blocks from being executed
     SyncPlan plan;
     bool is_asking = false;  ///< from the start until the target takes no more blocks
     p2p::Status announced;
@@ -182,7 +187,7 @@ void BlockSync::Impl::on_batch(const Batch& batch,
 void BlockSync::Impl::serve_blocks(const Bytes& payload, p2p::Responder responder) {
     const auto request = p2p::decode_get_blocks(payload);
     if (!request) return responder.refuse();
-    parts.runtime.offload([me = shared_from_this(), request = *request, responder] {
+    const auto serve = [me = shared_from_this(), request = *request, responder] {
         std::vector<FinalisedBlock> blocks;
         size_t bytes = 0;
         for (uint32_t i = 0; i < request.count; ++i) {
@@ -193,16 +198,18 @@ void BlockSync::Impl::serve_blocks(const Bytes& payload, p2p::Responder responde
             blocks.push_back(*std::move(block));
         }
         responder.answer(p2p::encode_blocks(blocks));
-    });
+    };
+    if (!served.post(serve, 1)) responder.throttle();
 }
 
 void BlockSync::Impl::serve_block(const Bytes& payload, p2p::Responder responder) {
     const auto hash = p2p::decode_get_block(payload);
     if (!hash) return responder.refuse();
-    parts.runtime.offload([me = shared_from_this(), hash = *hash, responder] {
+    const auto serve = [me = shared_from_this(), hash = *hash, responder] {
         auto block = me->parts.target.block(hash);
         block ? responder.answer(*std::move(block)) : responder.refuse();
-    });
+    };
+    if (!served.post(serve, 1)) responder.throttle();
 }
 
 void BlockSync::Impl::fetch_next(std::shared_ptr<BlockFetch> fetch) {

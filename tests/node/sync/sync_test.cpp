@@ -40,6 +40,7 @@ public:
     }
     std::optional<FinalisedBlock> final_block(Height height) const override {
         if (height.value > height_) return std::nullopt;
+        while (is_slow) std::this_thread::sleep_for(std::chrono::milliseconds(1));
         Bytes certificate = certificate_at(height.value);
         if (forges) certificate[0] ^= 1;
         Block block = block_at(height.value);
@@ -74,6 +75,7 @@ public:
     uint64_t waiting() const { return waiting_; }
 
     std::atomic<bool> forges = false;
+    std::atomic<bool> is_slow = false;         ///< its disk gives nothing until it is not
     std::atomic<bool> proves_nothing = false;  ///< gives blocks of its own, never a certificate
     std::atomic<bool> lies_about_blocks = false;
     std::atomic<uint64_t> disk_full_at = UINT64_MAX;
@@ -323,6 +325,24 @@ TEST_F(nodes, who_proves_nothing_makes_nobody_else_lose_points) {
     EXPECT_TRUE(is_at(late, 300));
     for (const auto& peer : late.network->peers())
         EXPECT_TRUE(peer.id == id_of(1) || peer.last_problem.empty()) << peer.last_problem;
+}
+
+TEST_F(nodes, questions_for_blocks_leave_the_pool_to_others_and_are_bounded) {
+    Node& asked = add(1, 10);
+    asked.chain->is_slow = true;
+    start(asked);
+    p2p::test::RawPeer asker(asked.network->port(), 50);
+    asker.greet();
+    for (uint64_t id = 1; id <= 40; ++id)
+        asker.write(Kind::get_blocks, id, p2p::encode_get_blocks({Height{1}, 1}));
+    size_t refused = 0;
+    for (std::optional<p2p::Message> m; refused < 20 && (m = asker.read());)
+        refused += m->kind == Kind::refused ? 1 : 0;
+    EXPECT_EQ(refused, 20u) << asker.error.message();
+    std::promise<void> done;  // of two threads one waits for the disk
+    runtime_.offload([&] { done.set_value(); });
+    EXPECT_EQ(done.get_future().wait_for(std::chrono::seconds(5)), std::future_status::ready);
+    asked.chain->is_slow = false;
 }
 
 TEST_F(nodes, own_failure_stops_the_sync_and_costs_no_peer_points) {
