@@ -199,7 +199,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
     }
     void carry_out(const cb::Build& e) {
         count([](BftCounters& c) { ++c.proposed; });
-        const chain::BuildRequest request{
+        chain::BuildRequest request{
             .parent = e.parent,
             .parent_hash = e.parent_hash,
             .extra_data = e.extra_data,
@@ -208,8 +208,14 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
             .now_s = clock.wall_ms() / 1000,
         };
         parts.runtime.offload(
-            [self = shared_from_this(), request, at = std::pair(e.epoch, e.view)] {
+            [self = shared_from_this(), request, at = std::pair(e.epoch, e.view)]() mutable {
                 auto& p = self->parts;
+                // The others have so long to execute it, and do so no faster than it is built.
+                const uint64_t end_us =
+                    self->clock.steady_us() + self->options.params.execute_ms * 1000;
+                request.is_time_up = [&clock = self->clock, end_us] {
+                    return clock.steady_us() > end_us;
+                };
                 const auto source = p.pool.best(request.parent_hash);
                 self->post(cb::BuiltBlock{at.first, at.second, request.parent_hash,
                                           p.chain.build(request, source)});

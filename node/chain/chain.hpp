@@ -56,7 +56,8 @@ struct BuildRequest {
     Bytes extra_data;
     Hash prev_randao;
     Address beneficiary;
-    uint64_t now_s = 0;  ///< seconds since 1970
+    uint64_t now_s = 0;                     ///< seconds since 1970
+    std::function<bool()> is_time_up = {};  ///< then no more transactions are added; may be empty
 };
 
 /// Thread-safe. A thread of its own moves final states from memory to disk. Executions run on the

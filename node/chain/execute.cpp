@@ -109,7 +109,7 @@ cb::BlockPtr Chain::build(const BuildRequest& request, const CandidateSource& ca
         .hashes = hashes_on(*impl_->world, *parent),
         .config = config(),
         .next = candidates,
-        .is_time_up = {},
+        .is_time_up = request.is_time_up,
         .codes = &impl_->codes,
     };
     auto built = consensus::build_block(*view, input);

@@ -97,7 +97,8 @@ Tx payment(uint64_t nonce) {
 }
 
 /// The next block on the latest one, with payments of one account.
-cb::BlockPtr build_next(Chain& chain, uint64_t payments = 1) {
+cb::BlockPtr build_next(Chain& chain, uint64_t payments = 1,
+                        std::function<bool()> is_time_up = {}) {
     const auto parent = chain.latest();
     cb::Seal seal;
     seal.view = View{parent->height() + 1};
@@ -109,6 +110,7 @@ cb::BlockPtr build_next(Chain& chain, uint64_t payments = 1) {
     request.prev_randao = keccak256(parent->hash.bytes);
     request.beneficiary = *address_of(secret(1));
     request.now_s = parent->block.header.timestamp + 1;
+    request.is_time_up = std::move(is_time_up);
     uint64_t given = 0;
     return chain.build(request, [&]() -> std::optional<consensus::Candidate> {
         if (given == payments) return std::nullopt;
@@ -174,6 +176,15 @@ TEST(chain, builds_executes_and_finalises_the_same_block_on_two_nodes) {
     const auto place = b->find_tx(hash_tx(payment(3)));
     ASSERT_TRUE(place);
     EXPECT_EQ(place->block->height(), 4U);
+}
+
+TEST(chain, a_block_takes_no_more_transactions_when_the_time_for_it_is_up) {
+    const auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    const auto chain = open(*kv, network);
+    int asked = 0;
+    const auto block = build_next(*chain, 50, [&] { return ++asked > 3; });
+    EXPECT_EQ(join_body(block->header, block->body)->txs.size(), 3u);
 }
 
 TEST(chain, executes_a_block_on_several_threads) {
