@@ -3,6 +3,7 @@
 // docs/spec/numerics.md, section 10.
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
 #include "cuda/fragments.cuh"
@@ -46,11 +47,12 @@ Heads heads_of(AttentionShape s) {
     return {s.t, s.hd, s.h * s.hd, 0, 0, s.h, alpha, s.causal};
 }
 
-/// Scratch of one head: `rows` operands by position, `cols` by column, scales and positions.
+/// Scratch of one head: `rows` operands by position, `cols` by column, scales, positions, maxima.
 size_t head_bytes(AttentionShape s, uint32_t rows, uint32_t cols) {
     const size_t row = padded_terms(s.hd, Layout::lines) + 2 * sizeof(float);
     const size_t col = padded_terms(s.t, Layout::paired) + 2 * sizeof(float);
-    return size_t{s.t} * (rows * row + sizeof(Position)) + size_t{s.hd} * cols * col;
+    const size_t maxima = 2 * sizeof(uint32_t);
+    return size_t{s.t} * (rows * row + sizeof(Position) + maxima) + size_t{s.hd} * cols * col;
 }
 
 /// Calls `body` with one group of heads after another: those whose operands fit into the scratch
@@ -101,10 +103,16 @@ constexpr uint32_t strips_at_once(uint32_t cols, bool two_products) {
     return (cols > 64 ? 3 : 4) - (two_products ? 1 : 0);
 }
 
-/// The two rows of a block that a lane holds, r = 0 and 1, and what they see or are seen by.
+/// Column e mod 2 of tile n, as a lane holds it, of 32.
+__device__ __forceinline__ uint32_t column_of(uint32_t n, uint32_t e) {
+    return n * 8 + lane_id() % 4 * 2 + e % 2;
+}
+
+/// The two rows of a block that a lane holds, r = 0 and 1, and what they see, or are seen by: the
+/// columns before `end`, or from `begin` on. Where the matrix has ended they meet nothing.
 struct OwnRows {
     uint32_t row[2];
-    uint32_t from[2], seen[2];  ///< columns from, from + 1, ..., from + seen - 1
+    int32_t begin[2], end[2];
     Position at[2];
 
     __device__ OwnRows(const StripInputs& in, uint32_t first, bool seen_by) {
@@ -113,19 +121,30 @@ struct OwnRows {
             row[r] = first + threadIdx.x / kWarp * 16 + lane_id() / 4 + r * 8;
             const uint32_t inside = row[r] < in.t ? row[r] : in.t - 1;
             at[r] = in.positions[size_t{blockIdx.z} * in.t + inside];
-            from[r] = in.causal && seen_by ? inside : 0;
-            seen[r] = in.causal ? (seen_by ? in.t - inside : inside + 1) : in.t;
+            begin[r] = in.causal && seen_by ? static_cast<int32_t>(inside) : 0;
+            end[r] = static_cast<int32_t>(in.causal && !seen_by ? inside + 1 : in.t);
+            if (row[r] >= in.t) end[r] = 0;
         }
-    }
-    [[nodiscard]] __device__ bool meets(uint32_t r, uint32_t column) const {
-        return column - from[r] < seen[r];
     }
 };
 
-/// Column e mod 2 of tile n, as a lane holds it, of 32.
-__device__ __forceinline__ uint32_t column_of(uint32_t n, uint32_t e) {
-    return n * 8 + lane_id() % 4 * 2 + e % 2;
-}
+/// Which columns of one tile the lane's rows meet; one comparison for each sum. By columns the end
+/// needs none: behind it positions are zeros, and so are P and dS.
+template <bool kByColumn>
+struct Meeting {
+    int32_t limit[2];
+
+    __device__ Meeting(const OwnRows& own, uint32_t first) {
+        const int32_t column = static_cast<int32_t>(first + column_of(0, 0));
+#pragma unroll
+        for (uint32_t r = 0; r < 2; ++r)
+            limit[r] = (kByColumn ? own.begin[r] : own.end[r]) - column;
+    }
+    [[nodiscard]] __device__ bool at(uint32_t n, uint32_t e) const {
+        const auto column = static_cast<int32_t>(n * 8 + e % 2);
+        return kByColumn ? column >= limit[e / 2] : column < limit[e / 2];
+    }
+};
 
 __device__ __forceinline__ float score_of(int32_t sum, const Position& i, const Position& j,
                                           float alpha) {
@@ -183,11 +202,14 @@ __device__ __forceinline__ void sum_exponentials(float (&sum)[2], Strip<S>& stri
                                                  uint32_t last, const ChunkSums& chunks) {
     float lanes[2][4][2] = {};
     strip.walk(0, last, false, [&](uint32_t first, auto& sums, const int8_t*, const Position* at) {
+        const Meeting<false> meets(own, first);
         for_each_sum([&](uint32_t n, uint32_t e) {
-            const uint32_t r = e / 2, c = column_of(n, e);
-            const float x = exp_of(sub(score_of(sums[0][n][e], own.at[r], at[c], p.alpha), max[r]));
+            const uint32_t r = e / 2;
+            const Position& other = at[column_of(n, e)];
+            const float score = score_of(sums[0][n][e], own.at[r], other, p.alpha);
+            const float x = exp_of_falling(sub(score, max[r]));
             // Adding +0 changes no sum of positive numbers.
-            lanes[r][n][e % 2] = add(lanes[r][n][e % 2], own.meets(r, first + c) ? x : 0.0F);
+            lanes[r][n][e % 2] = add(lanes[r][n][e % 2], meets.at(n, e) ? x : 0.0F);
         });
         const uint32_t tile = first / kStripTile;
         if (chunks.count == 0 || (tile % kTilesPerChunk + 1 != kTilesPerChunk && tile + 1 != last))
@@ -206,28 +228,31 @@ __device__ __forceinline__ void sum_exponentials(float (&sum)[2], Strip<S>& stri
                                    : chunks.sum(r, (last + kTilesPerChunk - 1) / kTilesPerChunk);
 }
 
-/// The largest score of each of the lane's rows; every order gives it.
+/// The largest score of each of the lane's rows; every order gives it, and so do factors that are
+/// multiplied last and not negative, because rounding keeps the order.
 template <class S>
 __device__ __forceinline__ void largest_scores(float (&max)[2], Strip<S>& strip, const Forward& p,
                                                const OwnRows& own, uint32_t last) {
     max[0] = max[1] = as_float(0xff800000);
     strip.walk(0, last, false, [&](uint32_t first, auto& sums, const int8_t*, const Position* at) {
+        const Meeting<false> meets(own, first);
         for_each_sum([&](uint32_t n, uint32_t e) {
-            const uint32_t r = e / 2, c = column_of(n, e);
-            const float x = score_of(sums[0][n][e], own.at[r], at[c], p.alpha);
-            if (own.meets(r, first + c)) max[r] = x > max[r] ? x : max[r];
+            const uint32_t r = e / 2;
+            const float x =
+                mul(mul(__int2float_rn(sums[0][n][e]), own.at[r].q), at[column_of(n, e)].k);
+            if (meets.at(n, e)) max[r] = x > max[r] ? x : max[r];
         });
     });
 #pragma unroll
-    for (uint32_t r = 0; r < 2; ++r) max[r] = quad_max(max[r]);
+    for (uint32_t r = 0; r < 2; ++r) max[r] = mul(quad_max(max[r]), p.alpha);
 }
 
 /// One block per 64 rows and kCols columns of the head, one warp per 16 rows. The scores are made
 /// four times: for their maximum, the sum of exponentials, the largest P * sV, and P' V.
-template <uint32_t kCols>
+template <uint32_t kCols, bool kSliced>
 __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, false))
     forward_kernel(Forward p) {
-    using S = StripShape<1, 1, kCols>;
+    using S = StripShape<1, 1, kCols, kSliced>;
     // Long rows first, so that the last blocks to start are short.
     const uint32_t first = (gridDim.x - 1 - blockIdx.x) * kStripRows, col = blockIdx.y * kCols;
     const uint32_t end = p.in.causal && first + kStripRows < p.in.t ? first + kStripRows : p.in.t;
@@ -237,21 +262,22 @@ __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, false))
     const OwnRows own(p.in, first, false);
     float max[2], inverse[2];
     largest_scores(max, strip, p, own, last);
-    const ChunkSums chunks{reinterpret_cast<float*>(shared + S::bytes(p.in.k)), p.chunks};
+    const ChunkSums chunks{reinterpret_cast<float*>(shared + S::bytes), p.chunks};
     sum_exponentials(inverse, strip, p, own, max, last, chunks);
 #pragma unroll
     for (uint32_t r = 0; r < 2; ++r) inverse[r] = divide(1.0F, inverse[r]);
     // P' = (exp * is) * sV, +0 where nothing is seen.
-    const auto value = [&](int32_t sum, uint32_t r, const Position& at, uint32_t column) {
-        const float x = exp_of(sub(score_of(sum, own.at[r], at, p.alpha), max[r]));
+    const auto value = [&](int32_t sum, uint32_t r, const Position& at, bool meets) {
+        const float x = exp_of_falling(sub(score_of(sum, own.at[r], at, p.alpha), max[r]));
         const float weighted = mul(mul(x, inverse[r]), at.v);
-        return own.meets(r, column) ? weighted : 0.0F;
+        return meets ? weighted : 0.0F;
     };
     uint32_t amax[2] = {0, 0};
     strip.walk(0, last, false, [&](uint32_t from, auto& sums, const int8_t*, const Position* at) {
+        const Meeting<false> meets(own, from);
         for_each_sum([&](uint32_t n, uint32_t e) {
             const uint32_t r = e / 2, c = column_of(n, e);
-            const uint32_t size = magnitude(value(sums[0][n][e], r, at[c], from + c));
+            const uint32_t size = magnitude(value(sums[0][n][e], r, at[c], meets.at(n, e)));
             amax[r] = size > amax[r] ? size : amax[r];
         });
     });
@@ -265,9 +291,10 @@ __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, false))
     strip.walk(0, last, true,
                [&](uint32_t from, auto& sums, const int8_t* far, const Position* at) {
                    uint32_t left[4] = {};
+                   const Meeting<false> meets(own, from);
                    for_each_sum([&](uint32_t n, uint32_t e) {
                        const uint32_t r = e / 2, c = column_of(n, e);
-                       const float x = value(sums[0][n][e], r, at[c], from + c);
+                       const float x = value(sums[0][n][e], r, at[c], meets.at(n, e));
                        put_byte(left, n, e, quantise_nearest(x, scale[r].inv));
                    });
                    multiply_far<kCols>(mixed, left, far);
@@ -303,6 +330,7 @@ struct Backward {
     size_t stride;
     Spread spread;
     float alpha;
+    uint32_t* column_maxima;  ///< batch x (of P, of dS) x t
     Words words;  ///< of dS; element (i, j) of head z has index ((z * t) + i) * t + j from idx0 on
     uint32_t* flag;
 };
@@ -342,7 +370,7 @@ struct Grads {
 };
 __device__ __forceinline__ Grads grads_of(int32_t score, int32_t dp_sum, const Position& i,
                                           const Position& j, float alpha) {
-    const float p = mul(exp_of(sub(score_of(score, i, j, alpha), i.max)), i.inverse);
+    const float p = mul(exp_of_falling(sub(score_of(score, i, j, alpha), i.max)), i.inverse);
     const float dp = mul(mul(__int2float_rn(dp_sum), i.d_out), j.v);
     return {p, mul(p, sub(dp, i.dot))};
 }
@@ -351,13 +379,11 @@ __device__ __forceinline__ Grads grads_of(int32_t score, int32_t dp_sum, const P
 template <bool kByColumn, class Sums>
 __device__ __forceinline__ Grads grads_at(const Sums& sums, uint32_t n, uint32_t e,
                                           const OwnRows& own, const Position* others,
-                                          uint32_t first, float alpha) {
-    const uint32_t r = e / 2, c = column_of(n, e);
-    const Position &mine = own.at[r], &other = others[c];
+                                          const Meeting<kByColumn>& meets, float alpha) {
+    const Position &mine = own.at[e / 2], &other = others[column_of(n, e)];
     const Grads g = grads_of(sums[0][n][e], sums[1][n][e], kByColumn ? other : mine,
                              kByColumn ? mine : other, alpha);
-    const bool meets = own.meets(r, first + c);
-    return {meets ? g.p : 0.0F, meets ? g.ds : 0.0F};
+    return {meets.at(n, e) ? g.p : 0.0F, meets.at(n, e) ? g.ds : 0.0F};
 }
 
 template <class S>
@@ -382,38 +408,83 @@ __device__ __forceinline__ void store_grads(const Backward& p, const OwnRows& ow
         }
 }
 
-/// The largest magnitudes of a lane's rows: of P and dS by column of the scores, of dS by row.
-template <bool kByColumn, class S>
-__device__ __forceinline__ void grad_scales(Scale (&scale)[S::far][2], Strip<S>& strip,
-                                            const Backward& p, const OwnRows& own, uint32_t first,
-                                            uint32_t last) {
-    uint32_t amax[S::far][2] = {};
-    strip.walk(
-        first, last, false, [&](uint32_t from, auto& sums, const int8_t*, const Position* at) {
-            for_each_sum([&](uint32_t n, uint32_t e) {
-                const Grads g = grads_at<kByColumn>(sums, n, e, own, at, from, p.alpha);
-                const uint32_t size[2] = {magnitude(kByColumn ? g.p : g.ds), magnitude(g.ds)};
+/// The largest magnitudes of the 32 columns of a tile, of which a lane holds eight: after each of
+/// three exchanges half of them. Lane l gets that of column `own_column`.
+__device__ __forceinline__ uint32_t largest_of_column(uint32_t (&most)[8]) {
 #pragma unroll
-                for (uint32_t f = 0; f < S::far; ++f)
-                    if (size[f] > amax[f][e / 2]) amax[f][e / 2] = size[f];
-            });
+    for (uint32_t half = 4; half > 0; half /= 2) {
+        const bool takes_upper = (lane_id() / 4 & half) != 0;
+#pragma unroll
+        for (uint32_t i = 0; i < half; ++i) {
+            const uint32_t mine = takes_upper ? most[i + half] : most[i];
+            const uint32_t given = takes_upper ? most[i] : most[i + half];
+            const uint32_t got = __shfl_xor_sync(kAllLanes, given, half * 4);
+            most[i] = got > mine ? got : mine;
+        }
+    }
+    return most[0];
+}
+__device__ __forceinline__ uint32_t own_column() {
+    return column_of(lane_id() / 8, lane_id() / 4);
+}
+
+/// The scales of dS by row; on the way the largest magnitudes of P and dS by column.
+template <class S>
+__device__ __forceinline__ void row_scales(Scale (&scale)[1][2], Strip<S>& strip, const Backward& p,
+                                           const OwnRows& own, uint32_t last) {
+    uint32_t amax[2] = {};
+    uint32_t* const of_columns = p.column_maxima + size_t{2} * blockIdx.z * p.in.t;
+    strip.walk(0, last, false, [&](uint32_t from, auto& sums, const int8_t*, const Position* at) {
+        const Meeting<false> meets(own, from);
+        uint32_t most[2][8] = {};
+        for_each_sum([&](uint32_t n, uint32_t e) {
+            const Grads g = grads_at<false>(sums, n, e, own, at, meets, p.alpha);
+            const uint32_t size[2] = {magnitude(g.p), magnitude(g.ds)};
+            amax[e / 2] = size[1] > amax[e / 2] ? size[1] : amax[e / 2];
+#pragma unroll
+            for (uint32_t f = 0; f < 2; ++f) {
+                uint32_t& column = most[f][n * 2 + e % 2];
+                column = size[f] > column ? size[f] : column;
+            }
         });
+        if (blockIdx.y != 0) return;  // another block of these rows tells them
+        const uint32_t column = from + own_column();
 #pragma unroll
-    for (uint32_t f = 0; f < S::far; ++f)
+        for (uint32_t f = 0; f < 2; ++f) {
+            const uint32_t largest = largest_of_column(most[f]);
+            if (column < p.in.t) atomicMax(of_columns + f * p.in.t + column, largest);
+        }
+    });
+#pragma unroll
+    for (uint32_t r = 0; r < 2; ++r) {
+        const uint32_t most = quad_max(amax[r]);
+        scale[0][r] = scale_of(most);
+        if (own.row[r] < p.in.t) flag_nonfinite(most, p.flag);
+    }
+}
+
+/// The scales of P and dS by column, whose maxima the blocks by rows have left.
+__device__ __forceinline__ void column_scales(Scale (&scale)[2][2], const Backward& p,
+                                              const OwnRows& own) {
+#pragma unroll
+    for (uint32_t f = 0; f < 2; ++f)
 #pragma unroll
         for (uint32_t r = 0; r < 2; ++r) {
-            const uint32_t most = quad_max(amax[f][r]);
+            if (own.row[r] >= p.in.t) continue;
+            const size_t at = (size_t{2} * blockIdx.z + f) * p.in.t + own.row[r];
+            const uint32_t most = p.column_maxima[at];
             scale[f][r] = scale_of(most);
-            if (own.row[r] < p.in.t) flag_nonfinite(most, p.flag);
+            flag_nonfinite(most, p.flag);
         }
 }
 
 /// By rows: one block per 64 rows of dS, dQ = dS K. By columns: one block per 64 columns of P and
-/// dS, dV = P^T dO and dK = dS^T Q. Scores are made twice: for the scales, and for the products.
-template <uint32_t kCols, bool kByColumn>
+/// dS, dV = P^T dO and dK = dS^T Q. Scores are made twice by rows, for all scales and for dQ, and
+/// then once by columns.
+template <uint32_t kCols, bool kSliced, bool kByColumn>
 __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kByColumn))
     backward_kernel(Backward p) {
-    using S = StripShape<2, kByColumn ? 2 : 1, kCols>;
+    using S = StripShape<2, kByColumn ? 2 : 1, kCols, kSliced>;
     using Tile = WordTile<kByColumn>;
     const uint32_t block = kByColumn ? blockIdx.x : gridDim.x - 1 - blockIdx.x;  // long rows first
     const uint32_t own0 = block * kStripRows, col = blockIdx.y * kCols;
@@ -423,10 +494,13 @@ __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kByColumn
     auto* const shared = shared_memory<int8_t>();
     Strip<S> strip(p.in, shared, own0, col);
     const OwnRows own(p.in, own0, kByColumn);
-    Scale scale[S::far][2];
-    grad_scales<kByColumn>(scale, strip, p, own, first, last);
+    Scale scale[S::far][2] = {};
+    if constexpr (kByColumn)
+        column_scales(scale, p, own);
+    else
+        row_scales(scale, strip, p, own, last);
     const uint32_t warp = threadIdx.x / kWarp;
-    const Tile words{reinterpret_cast<uint16_t*>(shared + S::bytes(p.in.k) + warp * Tile::bytes)};
+    const Tile words{reinterpret_cast<uint16_t*>(shared + S::bytes + warp * Tile::bytes)};
     int32_t out[S::far][kCols / 8][4] = {};
     const auto head = static_cast<uint32_t>(p.words.idx0 + size_t{blockIdx.z} * p.in.t * p.in.t);
     strip.walk(
@@ -435,8 +509,9 @@ __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kByColumn
             const uint32_t i0 = kByColumn ? from : warp0;
             words.draw(p.words, p.in.t, i0, kByColumn ? warp0 : from);
             uint32_t left[S::far][4] = {};
+            const Meeting<kByColumn> meets(own, from);
             for_each_sum([&](uint32_t n, uint32_t e) {
-                const Grads g = grads_at<kByColumn>(sums, n, e, own, at, from, p.alpha);
+                const Grads g = grads_at<kByColumn>(sums, n, e, own, at, meets, p.alpha);
                 const uint32_t r = e / 2, mine = lane_id() / 4 + r * 8, other = column_of(n, e);
                 const uint32_t i = kByColumn ? other : mine;
                 const uint32_t word =
@@ -455,7 +530,7 @@ __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kByColumn
 template <class S, class Kernel, class Parameters>
 void launch_strips(Context& on, const Heads& h, Kernel* kernel, const Parameters& p,
                    size_t bytes_behind) {
-    const size_t bytes = S::bytes(p.in.k) + bytes_behind;
+    const size_t bytes = S::bytes + bytes_behind;
     const dim3 grid(blocks_for(h.t, kStripRows), blocks_for(h.hd, S::cols), h.count);
     on.launch({grid, kStripThreads, bytes}, kernel, p);
 }
@@ -467,10 +542,14 @@ Position* gather(Context& on, const Heads& h, Gather from) {
     return from.to;
 }
 
-template <uint32_t kCols>
-void launch_forward(Context& on, const Heads& h, const Forward& p) {
-    launch_strips<StripShape<1, 1, kCols>>(on, h, forward_kernel<kCols>, p,
-                                           size_t{p.chunks} * kStripRows * sizeof(float));
+/// Calls `launch` with the number of columns that a block takes of a head, and whether there are
+/// more.
+template <class Launch>
+void with_columns(const Heads& h, const Launch& launch) {
+    using std::integral_constant;
+    if (h.hd <= 64) return launch(integral_constant<uint32_t, 64>{}, std::false_type{});
+    if (h.hd <= 128) return launch(integral_constant<uint32_t, 128>{}, std::false_type{});
+    launch(integral_constant<uint32_t, 128>{}, std::true_type{});
 }
 
 void forward_group(Context& on, float* out, float* stats, const float* qkv, const Heads& h) {
@@ -491,25 +570,20 @@ void forward_group(Context& on, float* out, float* stats, const float* qkv, cons
     p.alpha = h.alpha;
     p.chunks = h.t > kChunk ? blocks_for(h.t, kChunk) : 0;
     p.flag = on.nonfinite_flag();
-    if (h.hd <= 64)
-        launch_forward<64>(on, h, p);
-    else
-        launch_forward<128>(on, h, p);
-}
-
-template <uint32_t kCols, bool kByColumn>
-void launch_backward(Context& on, const Heads& h, const Backward& p) {
-    using S = StripShape<2, kByColumn ? 2 : 1, kCols>;
-    launch_strips<S>(on, h, backward_kernel<kCols, kByColumn>, p,
-                     kStripWarps * WordTile<kByColumn>::bytes);
+    const size_t chunk_bytes = size_t{p.chunks} * kStripRows * sizeof(float);
+    with_columns(h, [&](auto cols, auto sliced) {
+        launch_strips<StripShape<1, 1, cols(), sliced()>>(on, h, forward_kernel<cols(), sliced()>,
+                                                          p, chunk_bytes);
+    });
 }
 
 template <bool kByColumn>
 void launch_backward(Context& on, const Heads& h, const Backward& p) {
-    if (h.hd <= 64)
-        launch_backward<64, kByColumn>(on, h, p);
-    else
-        launch_backward<128, kByColumn>(on, h, p);
+    with_columns(h, [&](auto cols, auto sliced) {
+        using S = StripShape<2, kByColumn ? 2 : 1, cols(), sliced()>;
+        launch_strips<S>(on, h, backward_kernel<cols(), sliced(), kByColumn>, p,
+                         kStripWarps * WordTile<kByColumn>::bytes);
+    });
 }
 
 void backward_group(Context& on, float* dqkv, const AttentionGradInputs& in, const Heads& h,
@@ -543,6 +617,9 @@ void backward_group(Context& on, float* dqkv, const AttentionGradInputs& in, con
     p.alpha = h.alpha;
     p.words = {noise.seed, noise.step, noise.tensor_ds, true, uint64_t{h.first} * h.t * h.t};
     p.flag = on.nonfinite_flag();
+    const size_t maxima = size_t{2} * h.count * h.t;
+    p.column_maxima = on.take<uint32_t>(maxima);
+    on.set_bytes(p.column_maxima, 0, maxima * sizeof(uint32_t));
     p.to[0] = {dqkv, k.cols.scale, h.alpha};
     launch_backward<false>(on, h, p);
     for (Facing& facing : p.in.facing) std::swap(facing.own, facing.other);

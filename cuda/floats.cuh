@@ -43,11 +43,12 @@ __device__ __forceinline__ bool is_nonfinite(float x) {
     return magnitude(x) >= 0x7f800000U;
 }
 
-__device__ __forceinline__ float exp_of(float x) {
+/// exp of a number that needs no clamp from above: it is at most 0, or a NaN, which stays one.
+__device__ __forceinline__ float exp_of_falling(float x) {
     x = x < -87.0F ? -87.0F : x;
-    x = x > 87.0F ? 87.0F : x;
     const float shift = as_float(0x4b400000);
-    const float n = sub(fused(x, as_float(0x3fb8aa3b), shift), shift);
+    const float shifted = fused(x, as_float(0x3fb8aa3b), shift);
+    const float n = sub(shifted, shift);
     float r = fused(n, as_float(0xbf318000), x);
     r = fused(n, as_float(0x395e8083), r);
     float p = as_float(0x39506967);
@@ -59,8 +60,11 @@ __device__ __forceinline__ float exp_of(float x) {
     const float rr = mul(r, r);
     p = fused(p, rr, r);
     p = add(p, 1.0F);
-    // A NaN stays one: p is NaN too, and the conversion gives 0.
-    return mul(p, as_float(static_cast<uint32_t>(__float2int_rn(n) + 127) << 23));
+    // The bits of `shifted` are 0x4b400000 + n, of which the shift leaves n.
+    return mul(p, as_float((bits_of(shifted) << 23) + 0x3f800000U));
+}
+__device__ __forceinline__ float exp_of(float x) {
+    return exp_of_falling(x > 87.0F ? 87.0F : x);
 }
 
 /// Precondition: x is a positive normal number.
@@ -117,8 +121,10 @@ __device__ __forceinline__ float clamp127(float t) {
     t = t > 127.0F ? 127.0F : t;
     return t < -127.0F ? -127.0F : t;
 }
+/// Precondition: x is no larger than the maximum that `inv` came from. So the product is at most
+/// 127 (1 + 2^-24)^2, which rounds to 127 without the clamp.
 __device__ __forceinline__ int quantise_nearest(float x, float inv) {
-    return __float2int_rn(clamp127(mul(x, inv)));
+    return __float2int_rn(mul(x, inv));
 }
 __device__ __forceinline__ int quantise_stochastic(float x, float inv, uint32_t word) {
     const int fixed = __float2int_rn(mul(clamp127(mul(x, inv)), 65536.0F));

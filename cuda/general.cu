@@ -87,7 +87,7 @@ __global__ void softmax_kernel(float* y, const float* x, size_t rows, size_t col
     }
     if (bad) atomicOr(flag, 1U);
     m = warp_max(m);
-    for (size_t j = lane_id(); j < cols; j += kWarp) y[j] = exp_of(sub(x[j], m));
+    for (size_t j = lane_id(); j < cols; j += kWarp) y[j] = exp_of_falling(sub(x[j], m));
     const float* const e = y;
     const float sum = warp_reduce(cols, [e](float acc, size_t j) { return add(acc, e[j]); });
     const float is = divide(1.0F, sum);

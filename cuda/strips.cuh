@@ -34,53 +34,40 @@ constexpr uint32_t kStripWarps = 4;
 constexpr uint32_t kStripThreads = kStripWarps * kWarp;
 constexpr uint32_t kStripRows = kStripWarps * 16;
 constexpr uint32_t kStripTile = 32;  ///< the lanes of a reduction, and one step of a contraction
-constexpr uint32_t kSliceMax = 128;
 constexpr uint32_t kLinePad = 16;  ///< puts the words of a fragment in 32 banks
 constexpr uint32_t kFarLine = kStripTile + kLinePad;
 
-/// How a row of a head lies in shared memory: in slices of 64 or 128 bytes. A row of one slice is
-/// loaded once for the own side; of several, the slices of both sides come in turn.
-struct Slices {
-    uint32_t bytes, count, line;
-    explicit __host__ __device__ Slices(uint32_t k)
-        : bytes(k < kSliceMax ? k : kSliceMax),
-          count((k + kSliceMax - 1) / kSliceMax),
-          line(bytes + kLinePad) {}
-};
-
-template <uint32_t kFacing, uint32_t kFar, uint32_t kCols>
+/// The stages of a walk. A row of a head lies in shared memory in slices of kCols bytes. A head of
+/// one slice loads its own side once; in a kSliced one the slices of both sides come in turn.
+template <uint32_t kFacing, uint32_t kFar, uint32_t kCols, bool kSliced>
 struct StripShape {
     static constexpr uint32_t facing = kFacing, far = kFar, cols = kCols;
+    static constexpr bool sliced = kSliced;
+    static constexpr uint32_t parts = kCols / 16;  ///< of a slice, as they are copied
+    static constexpr uint32_t line = kCols + kLinePad;
+    static constexpr uint32_t own_bytes = kFacing * kStripRows * line;
     static constexpr uint32_t far_bytes = kCols * kFarLine;
     static constexpr uint32_t position_bytes = kStripTile * sizeof(Position);
-
-    __host__ __device__ static uint32_t own_bytes(const Slices& s) {
-        return kFacing * kStripRows * s.line;
-    }
-    __host__ __device__ static uint32_t stage_bytes(const Slices& s) {
-        return kFacing * kStripTile * s.line + kFar * far_bytes + position_bytes;
-    }
+    static constexpr uint32_t stage_bytes =
+        kFacing * kStripTile * line + kFar * far_bytes + position_bytes;
     /// Of the stages; a kernel may keep more behind them.
-    __host__ __device__ static uint32_t bytes(uint32_t k) {
-        const Slices s(k);
-        return (s.count > 1 ? 2 : 1) * own_bytes(s) + 2 * stage_bytes(s);
-    }
+    static constexpr uint32_t bytes = (kSliced ? 2 : 1) * own_bytes + 2 * stage_bytes;
 };
 
-/// Starts the copy of kRows lines of 2^shift parts of 16 bytes each; zeros outside.
-template <uint32_t kRows>
+/// Starts the copy of kRows lines of kParts times 16 bytes each; zeros outside.
+template <uint32_t kRows, uint32_t kParts>
 __device__ __forceinline__ void load_strip_lines(int8_t* to, uint32_t line, const int8_t* from,
-                                                 uint32_t stride, uint32_t shift,
-                                                 uint32_t rows_left, uint32_t bytes_left) {
-    const uint32_t first = threadIdx.x >> shift, apart = kStripThreads >> shift;
-    const uint32_t at = (threadIdx.x - (first << shift)) * 16;
-    const int8_t* at_row = from + size_t{first} * stride + at;
-    to += first * line + at;
-    for (uint32_t row = first; row < kRows; row += apart) {
+                                                 uint32_t stride, uint32_t rows_left,
+                                                 uint32_t bytes_left) {
+    constexpr uint32_t kApart = kStripThreads / kParts;
+    const uint32_t first = threadIdx.x / kParts, at = threadIdx.x % kParts * 16;
+#pragma unroll
+    for (uint32_t turn = 0; turn < kRows; turn += kApart) {
+        const uint32_t row = turn + first;
+        if (kRows % kApart != 0 && row >= kRows) return;
         const bool inside = row < rows_left && at < bytes_left;
-        copy16_async(to, inside ? at_row : from, inside);
-        at_row += size_t{apart} * stride;
-        to += apart * line;
+        copy16_async(to + row * line + at, inside ? from + size_t{row} * stride + at : from,
+                     inside);
     }
 }
 
@@ -94,7 +81,8 @@ public:
     /// `first_own`: the first of the 64 rows; `first_col`: the first of S::cols columns of far.
     __device__ Strip(const StripInputs& in, int8_t* shared, uint32_t first_own, uint32_t first_col)
         : in_(in),
-          slices_(in.k),
+          slices_(S::sliced ? (in.k + S::cols - 1) / S::cols : 1),
+          k_(S::sliced ? in.k : S::cols),
           shared_(shared),
           own_(first_own),
           col_(first_col),
@@ -110,17 +98,17 @@ public:
         load(first, 0, 0, true, with_far);
         uint32_t tile = first, slice = 0;
         for (uint32_t step = 0; tile < last; ++step) {
-            const bool is_last_slice = slice + 1 == slices_.count;
+            const bool is_last_slice = slice + 1 == slices_;
             const uint32_t next_tile = is_last_slice ? tile + 1 : tile;
             const uint32_t next_slice = is_last_slice ? 0 : slice + 1;
             copy_wait<0>();
             __syncthreads();
             if (next_tile < last)
-                load(next_tile, next_slice, step + 1, slices_.count > 1, with_far);
+                load(next_tile, next_slice, step + 1, S::sliced, with_far);
             if (slice == 0) clear(sums);
             multiply(sums, step);
             if (is_last_slice) {
-                const int8_t* const stage = stage_at(step) + S::facing * kStripTile * slices_.line;
+                const int8_t* const stage = stage_at(step) + S::facing * kStripTile * S::line;
                 const auto* const positions =
                     reinterpret_cast<const Position*>(stage + S::far * S::far_bytes);
                 use(tile * kStripTile, sums, stage, positions);
@@ -132,11 +120,10 @@ public:
 
 private:
     __device__ __forceinline__ int8_t* own_at(uint32_t step) const {
-        return shared_ + (slices_.count > 1 ? step % 2 * S::own_bytes(slices_) : 0);
+        return shared_ + (S::sliced ? step % 2 * S::own_bytes : 0);
     }
     __device__ __forceinline__ int8_t* stage_at(uint32_t step) const {
-        return shared_ + (slices_.count > 1 ? 2 : 1) * S::own_bytes(slices_) +
-               step % 2 * S::stage_bytes(slices_);
+        return shared_ + (S::sliced ? 2 : 1) * S::own_bytes + step % 2 * S::stage_bytes;
     }
     __device__ __forceinline__ static void clear(StripSums (&sums)[S::facing]) {
 #pragma unroll
@@ -147,28 +134,28 @@ private:
 
     __device__ __forceinline__ void load(uint32_t tile, uint32_t slice, uint32_t step,
                                          bool with_own, bool with_far) const {
-        const uint32_t other = tile * kStripTile, byte = slice * kSliceMax;
-        const uint32_t shift = slices_.bytes == kSliceMax ? 3 : 2;
+        const uint32_t other = tile * kStripTile, byte = slice * S::cols;
         int8_t* own = own_at(step);
         int8_t* stage = stage_at(step);
 #pragma unroll
         for (uint32_t f = 0; f < S::facing; ++f) {
             const Facing& facing = in_.facing[f];
             if (with_own)
-                load_strip_lines<kStripRows>(own, slices_.line,
-                                             facing.own + (head_ + own_) * in_.k + byte, in_.k,
-                                             shift, in_.t - own_, in_.k - byte);
-            load_strip_lines<kStripTile>(stage, slices_.line,
-                                         facing.other + (head_ + other) * in_.k + byte, in_.k,
-                                         shift, in_.t - other, in_.k - byte);
-            own += kStripRows * slices_.line;
-            stage += kStripTile * slices_.line;
+                load_strip_lines<kStripRows, S::parts>(own, S::line,
+                                                       facing.own + (head_ + own_) * k_ + byte, k_,
+                                                       in_.t - own_, k_ - byte);
+            load_strip_lines<kStripTile, S::parts>(stage, S::line,
+                                                   facing.other + (head_ + other) * k_ + byte, k_,
+                                                   in_.t - other, k_ - byte);
+            own += kStripRows * S::line;
+            stage += kStripTile * S::line;
         }
-        if (slice + 1 == slices_.count) {
+        if (slice + 1 == slices_) {
             if (with_far) load_far(stage, other);
             const auto* const from = reinterpret_cast<const int8_t*>(in_.positions + head_ + other);
-            load_strip_lines<kStripTile>(stage + S::far * S::far_bytes, sizeof(Position), from,
-                                         sizeof(Position), 1, in_.t - other, sizeof(Position));
+            load_strip_lines<kStripTile, sizeof(Position) / 16>(
+                stage + S::far * S::far_bytes, sizeof(Position), from, sizeof(Position),
+                in_.t - other, sizeof(Position));
         }
         copy_commit();
     }
@@ -176,36 +163,37 @@ private:
         const size_t first = size_t{blockIdx.z} * in_.hd + col_;
 #pragma unroll
         for (uint32_t f = 0; f < S::far; ++f)
-            load_strip_lines<S::cols>(to + f * S::far_bytes, kFarLine,
-                                      in_.far[f] + first * in_.far_k + other, in_.far_k, 1,
-                                      in_.hd - col_, kStripTile);
+            load_strip_lines<S::cols, kStripTile / 16>(to + f * S::far_bytes, kFarLine,
+                                                       in_.far[f] + first * in_.far_k + other,
+                                                       in_.far_k, in_.hd - col_, kStripTile);
     }
 
     __device__ __forceinline__ void multiply(StripSums (&sums)[S::facing], uint32_t step) const {
         const uint32_t g = lane_id() / 4, t = lane_id() % 4 * 4;
-        const int8_t* own = own_at(step) + (threadIdx.x / kWarp * 16 + g) * slices_.line + t;
-        const int8_t* other = stage_at(step) + g * slices_.line + t;
+        const int8_t* own = own_at(step) + (threadIdx.x / kWarp * 16 + g) * S::line + t;
+        const int8_t* other = stage_at(step) + g * S::line + t;
 #pragma unroll
         for (uint32_t f = 0; f < S::facing; ++f) {
-            for (uint32_t k = 0; k < slices_.bytes; k += 32) {
+#pragma unroll
+            for (uint32_t k = 0; k < S::cols; k += 32) {
                 const int8_t* const low = own + k;
-                const int8_t* const high = low + 8 * slices_.line;
+                const int8_t* const high = low + 8 * S::line;
                 const uint32_t a[4] = {word_at(low), word_at(high), word_at(low + 16),
                                        word_at(high + 16)};
 #pragma unroll
                 for (uint32_t n = 0; n < 4; ++n) {
-                    const int8_t* const line = other + n * 8 * slices_.line + k;
+                    const int8_t* const line = other + n * 8 * S::line + k;
                     const uint32_t b[2] = {word_at(line), word_at(line + 16)};
                     mma_s8(sums[f][n], a, b);
                 }
             }
-            own += kStripRows * slices_.line;
-            other += kStripTile * slices_.line;
+            own += kStripRows * S::line;
+            other += kStripTile * S::line;
         }
     }
 
     StripInputs in_;
-    Slices slices_;
+    uint32_t slices_, k_;  ///< of a row, and its bytes
     int8_t* shared_;
     uint32_t own_, col_;
     size_t head_;  ///< positions before this head's
