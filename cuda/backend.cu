@@ -151,6 +151,10 @@ public:
                             float inv_n) override {
         cuda::cross_entropy_grad(on_, dz, z, targets, s, inv_n);
     }
+    void cross_entropy_both(float* losses, float* dz, const float* z, const uint32_t* targets,
+                            MatrixShape s, float inv_n) override {
+        cuda::cross_entropy_both(on_, losses, dz, z, targets, s, inv_n);
+    }
     void sum(float* out, const float* x, size_t count) override { cuda::sum(on_, out, x, count); }
     void sum_squares(float* out, const float* x, size_t count) override {
         cuda::sum_squares(on_, out, x, count);

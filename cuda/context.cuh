@@ -93,6 +93,8 @@ public:
         return copies_;
     }
     [[nodiscard]] uint32_t multiprocessors() const { return static_cast<uint32_t>(processors_); }
+    /// What a block may use of shared memory.
+    [[nodiscard]] size_t shared_bytes_max() const { return static_cast<size_t>(shared_bytes_max_); }
     /// What kernels tell the host; the memory of the device.
     [[nodiscard]] Flags* flags() const { return reinterpret_cast<Flags*>(flags_.data()); }
     [[nodiscard]] uint32_t* nonfinite_flag() const { return &flags()->nonfinite; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Norms, loss, embedding, optimiser and sums: docs/spec/numerics.md, sections 7 to 13.
+// Norms, embedding, optimiser and sums: docs/spec/numerics.md, sections 7 to 13.
 #include "cuda/operators.cuh"
 
 #include "cuda/launches.cuh"
@@ -165,47 +165,6 @@ Launch per_column_chunk(MatrixShape s) {
             kTileBytes};
 }
 
-struct LossRow {
-    float max, sum;
-};
-__device__ __forceinline__ LossRow loss_row(const float* z, uint32_t cols) {
-    float m = z[0];
-    for (size_t j = lane_id(); j < cols; j += kWarp) m = z[j] > m ? z[j] : m;
-    m = warp_max(m);
-    const float sum =
-        warp_reduce(cols, [z, m](float acc, size_t j) { return add(acc, exp_of(sub(z[j], m))); });
-    return {m, sum};
-}
-
-__global__ void cross_entropy_kernel(float* losses, const float* z, const uint32_t* targets,
-                                     MatrixShape s) {
-    const size_t row = warp_number();
-    if (row >= s.rows) return;
-    const float* const from = z + row * s.cols;
-    const auto [max, sum] = loss_row(from, s.cols);
-    if (lane_id() == 0) losses[row] = sub(add(log_of(sum), max), from[targets[row]]);
-}
-
-struct LossGrad {
-    const float* z;
-    const uint32_t* targets;
-    MatrixShape s;
-    float inv_n;
-};
-
-__global__ void cross_entropy_grad_kernel(float* dz, LossGrad a) {
-    const size_t row = warp_number();
-    if (row >= a.s.rows) return;
-    const float* const from = a.z + row * a.s.cols;
-    const auto [max, sum] = loss_row(from, a.s.cols);
-    const float is = divide(1.0F, sum);
-    const uint32_t target = a.targets[row];
-    for (uint32_t j = lane_id(); j < a.s.cols; j += kWarp) {
-        const float p = mul(exp_of(sub(from[j], max)), is);
-        dz[row * a.s.cols + j] = mul(j == target ? sub(p, 1.0F) : p, a.inv_n);
-    }
-}
-
 __global__ void add_kernel(float* y, const float* a, const float* b, size_t count) {
     const size_t i = thread_number();
     if (i < count) y[i] = add(a[i], b[i]);
@@ -343,18 +302,6 @@ void gelu(Context& on, float* y, const float* u, size_t count) {
 void gelu_grad(Context& on, float* du, const float* da, const float* u, size_t count) {
     on.begin();
     on.launch(per_element(count), gelu_grad_kernel, du, da, u, count);
-}
-
-void cross_entropy(Context& on, float* losses, const float* z, const uint32_t* targets,
-                   MatrixShape s) {
-    on.begin();
-    on.launch(per_warp(s.rows), cross_entropy_kernel, losses, z, targets, s);
-}
-
-void cross_entropy_grad(Context& on, float* dz, const float* z, const uint32_t* targets,
-                        MatrixShape s, float inv_n) {
-    on.begin();
-    on.launch(per_warp(s.rows), cross_entropy_grad_kernel, dz, LossGrad{z, targets, s, inv_n});
 }
 
 void sum(Context& on, float* out, const float* x, size_t count) {

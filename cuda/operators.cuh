@@ -25,6 +25,8 @@ void cross_entropy(Context& on, float* losses, const float* z, const uint32_t* t
                    training::MatrixShape s);
 void cross_entropy_grad(Context& on, float* dz, const float* z, const uint32_t* targets,
                         training::MatrixShape s, float inv_n);
+void cross_entropy_both(Context& on, float* losses, float* dz, const float* z,
+                        const uint32_t* targets, training::MatrixShape s, float inv_n);
 void sum(Context& on, float* out, const float* x, size_t count);
 void sum_squares(Context& on, float* out, const float* x, size_t count);
 void check_finite(Context& on, const float* x, size_t count);

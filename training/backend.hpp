@@ -224,6 +224,12 @@ public:
     /// dz = (p - onehot) * inv_n.
     virtual void cross_entropy_grad(float* dz, const float* z, const uint32_t* targets,
                                     MatrixShape s, float inv_n) = 0;
+    /// What the two give, for a backend that reads z but once for both.
+    virtual void cross_entropy_both(float* losses, float* dz, const float* z,
+                                    const uint32_t* targets, MatrixShape s, float inv_n) {
+        cross_entropy(losses, z, targets, s);
+        cross_entropy_grad(dz, z, targets, s, inv_n);
+    }
 
     /// out[0] = fixed-order sum of x; of squares of x.
     virtual void sum(float* out, const float* x, size_t count) = 0;

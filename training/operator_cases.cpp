@@ -131,6 +131,16 @@ OperatorCase cross_entropy_case(MatrixShape s) {
             }};
 }
 
+OperatorCase cross_entropy_both_case(MatrixShape s) {
+    return {text("cross_entropy_both", {s.rows, s.cols}),
+            {make_matrix(16, s.rows, s.cols, 20.0F), make_tokens(17, s.rows, s.cols)},
+            {Values(s.rows), Values(size_t{s.rows} * s.cols)},
+            [s](Backend& on, Pointers in, Pointers out) {
+                const float inv_n = 1.0F / static_cast<float>(s.rows);
+                on.cross_entropy_both(out[0], out[1], in[0], tokens_of(in[1]), s, inv_n);
+            }};
+}
+
 OperatorCase pointwise_case(size_t count) {
     Values wide = make_values(18, count, 12.0F);
     for (size_t i = 0; i < count; i += 29) wide[i] *= 1e9F;
@@ -257,7 +267,8 @@ std::vector<OperatorCase> operator_cases() {
         out.push_back(rms_norm_case(s, true));
     }
     for (const MatrixShape s : {MatrixShape{1, 1}, {9, 257}, {2, 8200}})
-        out.push_back(cross_entropy_case(s));
+        for (const auto& make : {cross_entropy_case, cross_entropy_both_case})
+            out.push_back(make(s));
     for (const size_t count : {size_t{1}, size_t{257}, size_t{1000}})
         out.push_back(pointwise_case(count));
     for (const size_t count :

@@ -35,6 +35,7 @@ struct OperatorCase {
 /// Forward and backward; `in_place` lets dx be dx_in.
 [[nodiscard]] OperatorCase rms_norm_case(MatrixShape s, bool in_place);
 [[nodiscard]] OperatorCase cross_entropy_case(MatrixShape s);
+[[nodiscard]] OperatorCase cross_entropy_both_case(MatrixShape s);
 [[nodiscard]] OperatorCase pointwise_case(size_t count);  ///< add, gelu, gelu_grad
 [[nodiscard]] OperatorCase sums_case(size_t count);
 [[nodiscard]] OperatorCase adamw_case(size_t count, float clip, float decay);

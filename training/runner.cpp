@@ -13,6 +13,11 @@ namespace {
 MatrixShape matrix(const Shape& s) {
     return {s.rows, s.cols};
 }
+
+bool is_loss_with_gradient(const Node& loss, const Node& gradient) {
+    return loss.op == Op::cross_entropy && gradient.op == Op::cross_entropy_grad &&
+           loss.inputs == gradient.inputs;
+}
 }  // namespace
 
 GraphRunner::GraphRunner(Backend& backend, Graph graph, size_t node_count,
@@ -35,13 +40,21 @@ EmbeddingShape GraphRunner::embedding_shape(uint32_t tokens, uint32_t d, uint32_
 void GraphRunner::run(size_t first, size_t last, const RunContext& context) {
     for (size_t i = first; i < last; ++i) {
         const Node& node = graph_.nodes[i];
-        if (reference::find_kernel(node.op) != nullptr)
+        if (i + 1 < last && is_loss_with_gradient(node, graph_.nodes[i + 1]))
+            run_loss_with_gradient(node, graph_.nodes[++i], context);
+        else if (reference::find_kernel(node.op) != nullptr)
             run_general(node, context);
         else if (find_op(node.op)->forward)
             run_forward(node);
         else
             run_backward(node, context);
     }
+}
+
+void GraphRunner::run_loss_with_gradient(const Node& loss, const Node& gradient,
+                                         const RunContext& c) {
+    backend_.cross_entropy_both(out(loss, 0), out(gradient, 0), in(loss, 0), words(loss.inputs[1]),
+                                matrix(shape(loss.inputs[0])), c.inv_n);
 }
 
 OpCall GraphRunner::call_of(const Node& n, const RunContext& c) const {

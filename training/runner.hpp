@@ -32,6 +32,7 @@ private:
     void run_general(const Node& node, const RunContext& context);
     void run_attention(const Node& node, const RunContext& context);
     [[nodiscard]] OpCall call_of(const Node& node, const RunContext& context) const;
+    void run_loss_with_gradient(const Node& loss, const Node& gradient, const RunContext& context);
     void run_backward(const Node& node, const RunContext& context);
     [[nodiscard]] float* in(const Node& node, size_t i) const { return floats(node.inputs[i]); }
     [[nodiscard]] float* out(const Node& node, size_t i) const { return floats(node.outputs[i]); }

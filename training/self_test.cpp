@@ -29,6 +29,7 @@ constexpr std::array kRows{
     Row{"col2im", "43da02267b84407ae3eb70551244d83671cd74e4695c218d32c7674d93738d62"},
     Row{"concat", "243f897d79974e0ed8e42cae00d60025ea137b9530b379ba9f878844e534a5de"},
     Row{"cross_entropy", "37dcd92be1d5027b9b3a881103cb8d6566164846e126fac10ce65644a118f7ee"},
+    Row{"cross_entropy_both", "37dcd92be1d5027b9b3a881103cb8d6566164846e126fac10ce65644a118f7ee"},
     Row{"diffuse", "8ebd86f1adbbc5ddea347219738fc913e0b2f769fc7884adef8edbd4d388d6d8"},
     Row{"downsample", "e857b9fb3bb93969a2a9a91e8ae30db786f6c473a84926692c542594ae833599"},
     Row{"embedding", "570bc1f219c8a0af572b9d6126140c7f88b57e3e0fccc77276c0c082c5a0886f"},

@@ -164,6 +164,29 @@ TEST(emulated_device, adds_the_gradients_of_many_uses_of_a_token_in_order) {
     }
 }
 
+/// Rows of thirteen chunks, rows that shared memory has no room for, and of those one at a time.
+TEST(emulated_device, computes_the_loss_of_rows_of_any_length) {
+    const auto backend = cuda::make_cuda_backend(0);
+    for (const uint32_t cols : {4096U, 4097U, 40000U, 60001U})
+        for (const auto& c : {training::cross_entropy_case({2, cols}),
+                              training::cross_entropy_both_case({2, cols})}) {
+            const auto same = training::check_case(*backend, c);
+            EXPECT_TRUE(same) << same.error();
+        }
+    const training::MatrixShape shape{3, 60001};
+    const auto c = training::cross_entropy_case(shape);
+    training::Values expected(shape.rows), got(shape.rows);
+    const auto* const targets = reinterpret_cast<const uint32_t*>(c.inputs[1].data());
+    training::make_reference_backend()->cross_entropy(expected.data(), c.inputs[0].data(), targets,
+                                                      shape);
+    cuda::Context on(0);
+    on.set_scratch_bytes_max(1);
+    cuda::cross_entropy(on, got.data(), c.inputs[0].data(), targets, shape);
+    on.wait();
+    EXPECT_TRUE(on.ok());
+    EXPECT_EQ(got, expected);
+}
+
 TEST(emulated_device, takes_the_heads_of_attention_in_groups_that_fit) {
     const training::AttentionShape shape{2, 3, 9, 5};
     const training::OperatorCase c = training::attention_case(shape);

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The index maps of the tensor cores' operands, against what the PTX ISA says of them.
+// The index maps of the tensor cores' operands, against what the PTX ISA says of them, and where
+// functions of one number take another way than the reference.
 #include "cuda/fragments.cuh"
 #include "cuda/products.cuh"
 
 #include <array>
+#include <cmath>
 #include <set>
 
 #include <gtest/gtest.h>
+
+#include "training/numerics/quantise.hpp"
 
 namespace {
 
@@ -79,6 +83,33 @@ TEST(fragments, describe_an_operand_by_its_address_and_the_next_eight_rows) {
     // 63-62: 128-byte swizzle; 45-32: 1024 / 16; 29-16: not used; 13-0: address / 16.
     EXPECT_EQ(cuda::matrix_descriptor(0x2c400), 0x4000004000012c40U);
     EXPECT_EQ(cuda::matrix_descriptor(0x400) + 32 / 16, cuda::matrix_descriptor(0x420));
+}
+
+TEST(floats, equal_the_exponential_of_the_reference_from_one_end_to_the_other) {
+    size_t count = 0;
+    for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 1009, ++count) {
+        const float x = cuda::as_float(static_cast<uint32_t>(bits)), got = cuda::exp_of(x);
+        if (std::isnan(x)) {
+            ASSERT_TRUE(std::isnan(got)) << bits;
+            continue;
+        }
+        ASSERT_EQ(cuda::bits_of(got), training::bits_of(training::exp(x))) << bits;
+        if (x <= 0.0F) {
+            ASSERT_EQ(cuda::bits_of(cuda::exp_of_falling(x)), cuda::bits_of(got)) << bits;
+        }
+    }
+    EXPECT_GT(count, 4000000u);
+}
+
+/// Of all mantissas, and of the smallest and largest exponents, whose inverse is a normal number.
+TEST(floats, quantise_the_largest_of_a_group_to_127_without_a_clamp) {
+    for (const uint32_t exponent : {0x0d800000U, 0x3f800000U, 0x7f000000U})
+        for (uint32_t mantissa = 0; mantissa < 1U << 23; ++mantissa) {
+            const float x = cuda::as_float(exponent | mantissa);
+            const float inv = cuda::scale_of(exponent | mantissa).inv;
+            ASSERT_EQ(cuda::quantise_nearest(x, inv), 127) << mantissa;
+            ASSERT_EQ(cuda::quantise_nearest(-x, inv), -127) << mantissa;
+        }
 }
 
 }  // namespace
