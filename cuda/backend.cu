@@ -159,17 +159,27 @@ public:
     void sum_squares(float* out, const float* x, size_t count) override {
         cuda::sum_squares(on_, out, x, count);
     }
+    void sums_of_squares(float* out, std::span<const TensorView> tensors) override {
+        cuda::sums_of_squares(on_, out, tensors);
+    }
     void check_finite(const float* x, size_t count) override { cuda::check_finite(on_, x, count); }
     void clip_norm(float* out, const float* squares, size_t count, float limit) override {
         cuda::clip_norm(on_, out, squares, count, limit);
     }
     void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s,
                float wd) override {
-        cuda::adamw(on_, tensors, count, s, wd);
+        const TensorUpdate all[] = {{tensors, count, wd}};
+        cuda::adamw_all(on_, all, s);
     }
-
+    void adamw_all(std::span<const TensorUpdate> all, const AdamwScalars& s) override {
+        cuda::adamw_all(on_, all, s);
+    }
     void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) override {
-        cuda::sgd(on_, tensors, count, s, wd);
+        const TensorUpdate all[] = {{tensors, count, wd}};
+        cuda::sgd_all(on_, all, s);
+    }
+    void sgd_all(std::span<const TensorUpdate> all, const SgdScalars& s) override {
+        cuda::sgd_all(on_, all, s);
     }
     void tile_roots(void* out, std::span<const TensorView> tensors) override {
         cuda::tile_roots(on_, out, tensors);

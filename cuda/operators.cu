@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Norms, embedding, optimiser and sums: docs/spec/numerics.md, sections 7 to 13.
+// Norms, embedding and the plain operators of transformers: docs/spec/numerics.md, sections 3 to
+// 13.
 #include "cuda/operators.cuh"
 
+#include "cuda/fours.cuh"
 #include "cuda/launches.cuh"
 #include "cuda/reduce.cuh"
 
@@ -9,12 +11,9 @@ namespace trainyard::cuda {
 
 namespace {
 
-using training::AdamwScalars;
-using training::AdamwTensors;
 using training::EmbeddingShape;
 using training::MatrixShape;
 using training::RmsNormGradInputs;
-using training::SgdScalars;
 
 struct Embedding {
     const uint32_t* tokens;
@@ -166,85 +165,32 @@ Launch per_column_chunk(MatrixShape s) {
 }
 
 __global__ void add_kernel(float* y, const float* a, const float* b, size_t count) {
-    const size_t i = thread_number();
-    if (i < count) y[i] = add(a[i], b[i]);
+    const FourOf at(count);
+    if (at.left == 0) return;
+    Four x = at.load(a);
+    const Four other = at.load(b);
+#pragma unroll
+    for (uint32_t k = 0; k < 4; ++k) x.x[k] = add(x.x[k], other.x[k]);
+    at.store(y, x);
 }
 
 __global__ void gelu_kernel(float* y, const float* u, size_t count) {
-    const size_t i = thread_number();
-    if (i < count) y[i] = gelu_of(u[i]);
+    const FourOf at(count);
+    if (at.left == 0) return;
+    Four x = at.load(u);
+#pragma unroll
+    for (uint32_t k = 0; k < 4; ++k) x.x[k] = gelu_of(x.x[k]);
+    at.store(y, x);
 }
 
 __global__ void gelu_grad_kernel(float* du, const float* da, const float* u, size_t count) {
-    const size_t i = thread_number();
-    if (i < count) du[i] = mul(da[i], gelu_slope(u[i]));
-}
-
-/// One warp per chunk of 4,096 elements.
-__global__ void chunk_sums_kernel(float* out, const float* x, size_t count, bool squares) {
-    const size_t chunk = warp_number(), begin = chunk * kChunk;
-    if (begin >= count && chunk > 0) return;
-    const size_t n = count - begin < kChunk ? count - begin : kChunk;
-    const float sum = warp_chunk(begin, n, [x, squares](float acc, size_t i) {
-        return squares ? fused(x[i], x[i], acc) : add(acc, x[i]);
-    });
-    if (lane_id() == 0) out[chunk] = sum;
-}
-
-__global__ void check_finite_kernel(const float* x, size_t count, uint32_t* flag) {
-    const size_t i = thread_number();
-    if (i < count && is_nonfinite(x[i])) atomicOr(flag, 1U);
-}
-
-/// One thread: there is one number for each tensor.
-__global__ void clip_norm_kernel(float* out, const float* squares, size_t count, float limit,
-                                 const uint32_t* flag) {
-    float total = 0.0F;
-    for (size_t k = 0; k < count; ++k) total = add(total, squares[k]);
-    const float norm = root(total);
-    out[0] = norm;
-    if (*flag != 0 || is_nonfinite(norm))
-        out[1] = as_float(0x7fc00000);
-    else
-        out[1] = norm > limit ? divide(limit, norm) : 1.0F;
-}
-
-__global__ void adamw_kernel(AdamwTensors x, size_t count, AdamwScalars s, float wd) {
-    const size_t i = thread_number();
-    const float clip = x.clip != nullptr ? *x.clip : s.clip;
-    if (i >= count || is_nonfinite(clip)) return;
-    const float g = mul(x.g[i], clip);
-    const float m = fused(s.b1, x.m[i], mul(s.o1, g));
-    const float v = fused(s.b2, x.v[i], mul(mul(s.o2, g), g));
-    const float d = add(root(mul(v, s.ic2)), s.eps);
-    const float u = fused(wd, x.w[i], divide(mul(m, s.ic1), d));
-    x.m[i] = m;
-    x.v[i] = v;
-    x.w[i] = fused(-s.lr, u, x.w[i]);
-}
-
-__global__ void sgd_kernel(AdamwTensors x, size_t count, SgdScalars s, float wd) {
-    const size_t i = thread_number();
-    const float clip = x.clip != nullptr ? *x.clip : s.clip;
-    if (i >= count || is_nonfinite(clip)) return;
-    const float g = fused(wd, x.w[i], mul(x.g[i], clip));
-    const float m = fused(s.momentum, x.m[i], g);
-    x.m[i] = m;
-    x.w[i] = fused(-s.lr, m, x.w[i]);
-}
-
-/// Levels of chunk sums until one is left; n = 0 gives +0.
-void reduce(Context& on, float* out, const float* x, size_t count, bool squares) {
-    on.begin();
-    while (count > kChunk) {
-        const size_t chunks = (count + kChunk - 1) / kChunk;
-        auto* const sums = on.take<float>(chunks);
-        on.launch(per_warp(chunks), chunk_sums_kernel, sums, x, count, squares);
-        x = sums;
-        count = chunks;
-        squares = false;
-    }
-    on.launch(per_warp(1), chunk_sums_kernel, out, x, count, squares);
+    const FourOf at(count);
+    if (at.left == 0) return;
+    Four x = at.load(da);
+    const Four before = at.load(u);
+#pragma unroll
+    for (uint32_t k = 0; k < 4; ++k) x.x[k] = mul(x.x[k], gelu_slope(before.x[k]));
+    at.store(du, x);
 }
 
 }  // namespace
@@ -291,45 +237,17 @@ void rms_norm_grad(Context& on, float* dx, float* dg, const RmsNormGradInputs& i
 
 void add(Context& on, float* y, const float* a, const float* b, size_t count) {
     on.begin();
-    on.launch(per_element(count), add_kernel, y, a, b, count);
+    on.launch(per_four(count), add_kernel, y, a, b, count);
 }
 
 void gelu(Context& on, float* y, const float* u, size_t count) {
     on.begin();
-    on.launch(per_element(count), gelu_kernel, y, u, count);
+    on.launch(per_four(count), gelu_kernel, y, u, count);
 }
 
 void gelu_grad(Context& on, float* du, const float* da, const float* u, size_t count) {
     on.begin();
-    on.launch(per_element(count), gelu_grad_kernel, du, da, u, count);
-}
-
-void sum(Context& on, float* out, const float* x, size_t count) {
-    reduce(on, out, x, count, false);
-}
-
-void sum_squares(Context& on, float* out, const float* x, size_t count) {
-    reduce(on, out, x, count, true);
-}
-
-void check_finite(Context& on, const float* x, size_t count) {
-    on.begin();
-    on.launch(per_element(count), check_finite_kernel, x, count, on.nonfinite_flag());
-}
-
-void clip_norm(Context& on, float* out, const float* squares, size_t count, float limit) {
-    on.begin();
-    on.launch({dim3(1), 1}, clip_norm_kernel, out, squares, count, limit, on.nonfinite_flag());
-}
-
-void sgd(Context& on, const AdamwTensors& x, size_t count, const SgdScalars& s, float wd) {
-    on.begin();
-    on.launch(per_element(count), sgd_kernel, x, count, s, wd);
-}
-
-void adamw(Context& on, const AdamwTensors& x, size_t count, const AdamwScalars& s, float wd) {
-    on.begin();
-    on.launch(per_element(count), adamw_kernel, x, count, s, wd);
+    on.launch(per_four(count), gelu_grad_kernel, du, da, u, count);
 }
 
 }  // namespace trainyard::cuda

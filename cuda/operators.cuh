@@ -29,18 +29,20 @@ void cross_entropy_both(Context& on, float* losses, float* dz, const float* z,
                         const uint32_t* targets, training::MatrixShape s, float inv_n);
 void sum(Context& on, float* out, const float* x, size_t count);
 void sum_squares(Context& on, float* out, const float* x, size_t count);
+/// out[k]: of tensor k.
+void sums_of_squares(Context& on, float* out, std::span<const training::TensorView> tensors);
 void check_finite(Context& on, const float* x, size_t count);
 void clip_norm(Context& on, float* out, const float* squares, size_t count, float limit);
 void tile_roots(Context& on, void* out, std::span<const training::TensorView> tensors);
-void sgd(Context& on, const training::AdamwTensors& x, size_t count, const training::SgdScalars& s,
-         float wd);
+void adamw_all(Context& on, std::span<const training::TensorUpdate> all,
+               const training::AdamwScalars& s);
+void sgd_all(Context& on, std::span<const training::TensorUpdate> all,
+             const training::SgdScalars& s);
 /// Products of any two values; each opens an operator of its own.
 void matmul(Context& on, const training::OpCall& call);
 void matmul_grad(Context& on, const training::OpCall& call);
 void linear_grad_x(Context& on, const training::OpCall& call);
 /// The operators of Backend::apply.
 void apply(Context& on, const training::OpCall& call);
-void adamw(Context& on, const training::AdamwTensors& x, size_t count,
-           const training::AdamwScalars& s, float wd);
 
 }  // namespace trainyard::cuda

@@ -125,6 +125,13 @@ struct AdamwTensors {
     const float* clip = nullptr;
 };
 
+/// One tensor of an update by AdamW or SGD; wd is +0 for tensors without decay.
+struct TensorUpdate {
+    AdamwTensors tensors;
+    size_t count = 0;
+    float wd = 0;
+};
+
 /// A list of operators that is called again and again with other numbers and other memory.
 class Sequence {
 public:
@@ -234,6 +241,10 @@ public:
     /// out[0] = fixed-order sum of x; of squares of x.
     virtual void sum(float* out, const float* x, size_t count) = 0;
     virtual void sum_squares(float* out, const float* x, size_t count) = 0;
+    /// out[k]: of tensor k.
+    virtual void sums_of_squares(float* out, std::span<const TensorView> tensors) {
+        for (const TensorView& t : tensors) sum_squares(out++, t.data, t.shape.count());
+    }
     virtual void check_finite(const float* x, size_t count) = 0;
     /// out[0] = sqrt of the sum of `squares` in order; out[1] = what gradients of that norm are
     /// multiplied with: limit / norm if it is larger than the limit, else 1. NaN if the norm is no
@@ -245,6 +256,13 @@ public:
                        float wd) = 0;
     /// One update of one tensor by SGD with momentum; v is left alone. In place on w and m.
     virtual void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) = 0;
+    /// The same for each of `all`, whose memory does not overlap.
+    virtual void adamw_all(std::span<const TensorUpdate> all, const AdamwScalars& s) {
+        for (const TensorUpdate& u : all) adamw(u.tensors, u.count, s, u.wd);
+    }
+    virtual void sgd_all(std::span<const TensorUpdate> all, const SgdScalars& s) {
+        for (const TensorUpdate& u : all) sgd(u.tensors, u.count, s, u.wd);
+    }
 
     /// For each tensor the 32 bytes of the root over its tile leaves: docs/spec/numerics.md,
     /// section 16. `out` is memory of the backend, as the elements are.

@@ -203,6 +203,34 @@ OperatorCase clip_case(uint32_t tensors, float square, float limit) {
             }};
 }
 
+OperatorCase updates_case() {
+    constexpr size_t kTensors = 70, kElements = 70 * 71 / 2 * 37 + 10000;
+    Values v = make_values(24, kElements, 1e-6F);
+    for (float& x : v) x = x < 0.0F ? -x : x;
+    const Values w = make_values(22, kElements, 0.1F), m = make_values(23, kElements, 1e-3F);
+    return {"updates",
+            {make_values(25, kElements, 1e-3F)},
+            {w, m, std::move(v), w, m, Values(kTensors, 5.0F)},
+            [=](Backend& on, Pointers in, Pointers out) {
+                std::vector<TensorUpdate> adamw, sgd;
+                std::vector<TensorView> gradients;
+                size_t at = 0;
+                for (size_t k = 0; k < kTensors; ++k) {
+                    // Of no element, odd in place and length, and one of several chunks.
+                    const size_t count = k * 37 + (k == 50 ? 10000 : 0);
+                    const float wd = k % 3 == 0 ? 0.1F : 0.0F;
+                    const float* const g = in[0] + at;
+                    adamw.push_back({{out[0] + at, out[1] + at, out[2] + at, g}, count, wd});
+                    sgd.push_back({{out[3] + at, out[4] + at, nullptr, g}, count, wd});
+                    gradients.push_back({g, Shape::vector(static_cast<uint32_t>(count))});
+                    at += count;
+                }
+                on.adamw_all(adamw, {1e-3F, 0.7F, 0.9F, 0.99F, 0.1F, 0.01F, 1.7F, 8.3F, 1e-8F});
+                on.sgd_all(sgd, {1e-2F, 0.7F, 0.9F});
+                on.sums_of_squares(out[5], gradients);
+            }};
+}
+
 OperatorCase tile_roots_case() {
     const std::vector<Shape> shapes{Shape::vector(1),          Shape::vector(1024),
                                     Shape::matrix(33, 70),     Shape::matrix(64, 96),
@@ -280,6 +308,7 @@ std::vector<OperatorCase> operator_cases() {
     out.push_back(sgd_case(33, 0.37F, 0.0F));
     out.push_back(clip_case(1, 0.25F, 1.0F));
     out.push_back(clip_case(37, 9.0F, 1.5F));
+    out.push_back(updates_case());
     out.push_back(tile_roots_case());
     for (const GeneralCase& c : general_cases()) out.push_back(general_case(c));
     return out;

@@ -43,6 +43,8 @@ struct OperatorCase {
 /// The clip factor of this many tensors, the last with the sum of squares `square`, and updates by
 /// it.
 [[nodiscard]] OperatorCase clip_case(uint32_t tensors, float square, float limit);
+/// Many tensors at once by adamw and sgd, and the sum of squares of each.
+[[nodiscard]] OperatorCase updates_case();
 /// Vectors and matrices of one tile and of many, whole and not.
 [[nodiscard]] OperatorCase tile_roots_case();
 [[nodiscard]] OperatorCase general_case(const GeneralCase& c);

@@ -72,6 +72,7 @@ constexpr std::array kRows{
     Row{"tile_roots", "c3f646ef7310037913b27fcfb4bec109e9373d451c7f347e32e30fb238f00787"},
     Row{"timestep", "e3b7107bdc3b31864ed3d450c95ea20a315cad7527ee7f7fabb2678b189ac9d6"},
     Row{"transpose", "52d0d3271ec46d6b4647b61896a71ccb09cc8bddd4535444b89b0738eb6b7e3f"},
+    Row{"updates", "c08e6b70d66926385182833e2b59b1f57f39ed619fd20b3b2b4e59a8b6327b5a"},
     Row{"upsample", "2dada331fdbce8a7792cb248fc99024f749cf36ffcaea9f06a9d86af4e0dbe66"},
 };
 

@@ -13,16 +13,15 @@ namespace {
 /// `clip`: the factor in memory of the backend; nullptr: that of the scalars.
 void update_tensors(const Program& program, const LiveState& state, const TensorSet& gradients,
                     const UpdateScalars& scalars, const float* clip) {
-    Backend& backend = state.backend();
-    for (size_t k = 0; k < gradients.size(); ++k) {
-        const AdamwTensors tensors{state.w().at(k), state.m().at(k), state.v().at(k),
-                                   gradients.at(k), clip};
-        const size_t count = gradients.count(k);
-        if (scalars.kind == OptimiserKind::sgd)
-            backend.sgd(tensors, count, scalars.sgd, decay_of(program, k));
-        else
-            backend.adamw(tensors, count, scalars.adamw, decay_of(program, k));
-    }
+    std::vector<TensorUpdate> all;
+    for (size_t k = 0; k < gradients.size(); ++k)
+        all.push_back({{state.w().at(k), state.m().at(k), state.v().at(k), gradients.at(k), clip},
+                       gradients.count(k),
+                       decay_of(program, k)});
+    if (scalars.kind == OptimiserKind::sgd)
+        state.backend().sgd_all(all, scalars.sgd);
+    else
+        state.backend().adamw_all(all, scalars.adamw);
 }
 
 }  // namespace
@@ -95,8 +94,7 @@ void start_update(const Program& program, const LiveState& state, const TensorSe
     const ModelState& s = state.host();
     const UpdateScalars scalars = update_scalars(program, s.step, s.p1_bits, s.p2_bits, 0);
     state.updates().run([&] {
-        for (size_t k = 0; k < gradients.size(); ++k)
-            backend.sum_squares(squares + k, gradients.at(k), gradients.count(k));
+        backend.sums_of_squares(squares, gradients.views());
         backend.clip_norm(norm, squares, gradients.size(), as_float(program.optimiser.clip_bits));
         update_tensors(program, state, gradients, scalars, norm + 1);
     });
