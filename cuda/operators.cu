@@ -118,49 +118,62 @@ __global__ void rms_norm_grad_kernel(float* dx, RmsNormGradInputs in, MatrixShap
     }
 }
 
-constexpr uint32_t kTileCols = 32;
+/// Columns of a block: 32 bytes, which memory delivers as one piece. More would leave most
+/// multiprocessors without a block, because the rule fixes the number of lanes.
+constexpr uint32_t kTileCols = 8;
 constexpr uint32_t kTileLine = kTileCols + 1;
+constexpr uint32_t kColumnThreads = kWarp * kTileCols;
 constexpr size_t kTileBytes = size_t{kWarp} * kTileLine * sizeof(float);
+/// Terms of a lane that are loaded side by side; then they are added in order.
+constexpr uint32_t kTermsAtOnce = 8;
 
-/// One block per 32 columns and chunk of 4,096 rows: warp l is lane l of the rule, for every
-/// column; the tree runs across the warps. out: chunks x cols.
-template <class Update>
-__device__ __forceinline__ void reduce_columns(float* out, MatrixShape s, const Update& update) {
+/// One block per 8 columns and chunk of 4,096 rows; eight neighbouring threads are lane l of the
+/// rule for one column each, and the tree runs through shared memory. out: chunks x cols.
+template <class Term>
+__device__ __forceinline__ void reduce_columns(float* out, MatrixShape s, const Term& term) {
     float* const tile = shared_memory<float>();
-    const uint32_t lane = threadIdx.x / kWarp, c = threadIdx.x % kWarp;
+    const uint32_t lane = threadIdx.x / kTileCols, c = threadIdx.x % kTileCols;
     const uint32_t col = blockIdx.x * kTileCols + c;
     const size_t begin = blockIdx.y * kChunk;
     const size_t end = begin + kChunk < s.rows ? begin + kChunk : s.rows;
     float acc = 0.0F;
-    if (col < s.cols)
-        for (size_t row = begin + lane; row < end; row += kWarp) acc = update(acc, row, col);
-    tile[lane * kTileLine + c] = acc;
+    for (size_t first = begin + lane; first < end; first += kWarp * kTermsAtOnce) {
+        float x[kTermsAtOnce];
+#pragma unroll
+        for (uint32_t k = 0; k < kTermsAtOnce; ++k) {
+            const size_t row = first + k * kWarp;
+            const float own = term(row < end ? row : first, col < s.cols ? col : 0);
+            x[k] = row < end ? own : 0.0F;
+        }
+        // Behind the last row +0 is added, which changes no sum that began with +0.
+#pragma unroll
+        for (uint32_t k = 0; k < kTermsAtOnce; ++k) acc = add(acc, x[k]);
+    }
+    float* const at = tile + lane * kTileLine + c;
+    *at = acc;
     __syncthreads();
     for (uint32_t step = kWarp / 2; step > 0; step /= 2) {
-        float* const at = tile + lane * kTileLine + c;
         if (lane < step) *at = add(*at, at[step * kTileLine]);
         __syncthreads();
     }
     if (lane == 0 && col < s.cols) out[size_t{blockIdx.y} * s.cols + col] = tile[c];
 }
 
-__global__ void __launch_bounds__(kWarp* kTileCols)
+__global__ void __launch_bounds__(kColumnThreads)
     gain_grad_kernel(float* out, RmsNormGradInputs in, MatrixShape s) {
-    reduce_columns(out, s, [&](float acc, size_t row, uint32_t col) {
+    reduce_columns(out, s, [&](size_t row, uint32_t col) {
         const size_t at = row * s.cols + col;
-        return add(acc, mul(in.dy[at], mul(in.x[at], in.r[row])));
+        return mul(in.dy[at], mul(in.x[at], in.r[row]));
     });
 }
 
-__global__ void __launch_bounds__(kWarp* kTileCols)
+__global__ void __launch_bounds__(kColumnThreads)
     column_sums_kernel(float* out, const float* x, MatrixShape s) {
-    reduce_columns(out, s, [&](float acc, size_t row, uint32_t col) {
-        return add(acc, x[row * s.cols + col]);
-    });
+    reduce_columns(out, s, [&](size_t row, uint32_t col) { return x[row * s.cols + col]; });
 }
 
 Launch per_column_chunk(MatrixShape s) {
-    return {dim3(blocks_for(s.cols, kTileCols), blocks_for(s.rows, kChunk)), kWarp * kTileCols,
+    return {dim3(blocks_for(s.cols, kTileCols), blocks_for(s.rows, kChunk)), kColumnThreads,
             kTileBytes};
 }
 
