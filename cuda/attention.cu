@@ -84,7 +84,8 @@ __global__ void gather_kernel(Gather a, uint32_t t, uint32_t hd) {
     const uint32_t row = blockIdx.x * kWarpsPerBlock + threadIdx.x / kWarp, z = blockIdx.z;
     if (row >= t) return;
     const size_t at = size_t{z} * t + row;
-    Position p = {a.q[at], a.k[at], a.v[at], 0.0F, 0.0F, 0.0F, 0.0F};
+    Position p = {};
+    p.q = a.q[at], p.k = a.k[at], p.v = a.v[at];
     if (a.d_out != nullptr) {
         const float* const dy =
             a.d_out_rows.data + a.d_out_rows.spread.offset(z) + row * a.d_out_rows.stride;

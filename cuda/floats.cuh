@@ -117,18 +117,19 @@ __device__ __forceinline__ Scale scale_of(uint32_t amax_bits) {
     const float a = as_float(amax_bits);
     return {divide(a, 127.0F), divide(127.0F, a)};
 }
-__device__ __forceinline__ float clamp127(float t) {
-    t = t > 127.0F ? 127.0F : t;
-    return t < -127.0F ? -127.0F : t;
-}
 /// Precondition: x is no larger than the maximum that `inv` came from. So the product is at most
 /// 127 (1 + 2^-24)^2, which rounds to 127 without the clamp.
 __device__ __forceinline__ int quantise_nearest(float x, float inv) {
     return __float2int_rn(mul(x, inv));
 }
+/// As the rule has it, with its factor of 2^16 in `inv` beforehand: a power of two changes no
+/// digit, and what falls below the normal numbers rounds to 0 in either way.
 __device__ __forceinline__ int quantise_stochastic(float x, float inv, uint32_t word) {
-    const int fixed = __float2int_rn(mul(clamp127(mul(x, inv)), 65536.0F));
-    return (fixed + static_cast<int>(word)) >> 16;
+    constexpr float kOne = 65536.0F, kLimit = 127.0F * kOne;
+    float t = mul(x, mul(inv, kOne));
+    t = t > kLimit ? kLimit : t;
+    t = t < -kLimit ? -kLimit : t;
+    return (__float2int_rn(t) + static_cast<int>(word)) >> 16;
 }
 
 /// Which 16-bit words round a gradient; element at offset o of the view has index idx0 + o.

@@ -9,9 +9,10 @@
 
 namespace trainyard::cuda {
 
-/// What is known of one position of one head besides its bytes.
+/// What is known of one position of one head besides its bytes. What is read together lies
+/// together.
 struct alignas(16) Position {
-    float q, k, v, d_out;     ///< scales of its rows
+    float k, v, q, d_out;     ///< scales of its rows
     float max, inverse, dot;  ///< statistics of the forward pass; dO times O
 };
 
@@ -34,24 +35,25 @@ constexpr uint32_t kStripWarps = 4;
 constexpr uint32_t kStripThreads = kStripWarps * kWarp;
 constexpr uint32_t kStripRows = kStripWarps * 16;
 constexpr uint32_t kStripTile = 32;  ///< the lanes of a reduction, and one step of a contraction
-constexpr uint32_t kLinePad = 16;  ///< puts the words of a fragment in 32 banks
+constexpr uint32_t kLinePad = 16;    ///< puts the words of a fragment in 32 banks
 constexpr uint32_t kFarLine = kStripTile + kLinePad;
 
-/// The stages of a walk. A row of a head lies in shared memory in slices of kCols bytes. A head of
-/// one slice loads its own side once; in a kSliced one the slices of both sides come in turn.
+/// The stages of a walk. A row of a head lies in shared memory in slices of kCols bytes. Of a head
+/// of one slice warps hold their own side in registers; in a kSliced one the slices of both sides
+/// come in turn.
 template <uint32_t kFacing, uint32_t kFar, uint32_t kCols, bool kSliced>
 struct StripShape {
     static constexpr uint32_t facing = kFacing, far = kFar, cols = kCols;
     static constexpr bool sliced = kSliced;
     static constexpr uint32_t parts = kCols / 16;  ///< of a slice, as they are copied
     static constexpr uint32_t line = kCols + kLinePad;
-    static constexpr uint32_t own_bytes = kFacing * kStripRows * line;
+    static constexpr uint32_t own_bytes = kSliced ? kFacing * kStripRows * line : 0;
     static constexpr uint32_t far_bytes = kCols * kFarLine;
     static constexpr uint32_t position_bytes = kStripTile * sizeof(Position);
     static constexpr uint32_t stage_bytes =
         kFacing * kStripTile * line + kFar * far_bytes + position_bytes;
     /// Of the stages; a kernel may keep more behind them.
-    static constexpr uint32_t bytes = (kSliced ? 2 : 1) * own_bytes + 2 * stage_bytes;
+    static constexpr uint32_t bytes = 2 * (own_bytes + stage_bytes);
 };
 
 /// Starts the copy of kRows lines of kParts times 16 bytes each; zeros outside.
@@ -86,7 +88,9 @@ public:
           shared_(shared),
           own_(first_own),
           col_(first_col),
-          head_(size_t{blockIdx.z} * in.t) {}
+          head_(size_t{blockIdx.z} * in.t) {
+        if constexpr (!S::sliced) hold_own();
+    }
 
     /// Calls `use(first_other, sums, far, positions)` for tile after tile in [first, last), in
     /// order, by all threads. `far` is there only if `with_far`.
@@ -95,7 +99,7 @@ public:
                                          const Use& use) {
         StripSums sums[S::facing];
         __syncthreads();  // the stages of the walk before are free
-        load(first, 0, 0, true, with_far);
+        load(first, 0, 0, with_far);
         uint32_t tile = first, slice = 0;
         for (uint32_t step = 0; tile < last; ++step) {
             const bool is_last_slice = slice + 1 == slices_;
@@ -103,8 +107,7 @@ public:
             const uint32_t next_slice = is_last_slice ? 0 : slice + 1;
             copy_wait<0>();
             __syncthreads();
-            if (next_tile < last)
-                load(next_tile, next_slice, step + 1, S::sliced, with_far);
+            if (next_tile < last) load(next_tile, next_slice, step + 1, with_far);
             if (slice == 0) clear(sums);
             multiply(sums, step);
             if (is_last_slice) {
@@ -120,10 +123,22 @@ public:
 
 private:
     __device__ __forceinline__ int8_t* own_at(uint32_t step) const {
-        return shared_ + (S::sliced ? step % 2 * S::own_bytes : 0);
+        return shared_ + step % 2 * S::own_bytes;
     }
     __device__ __forceinline__ int8_t* stage_at(uint32_t step) const {
-        return shared_ + (S::sliced ? 2 : 1) * S::own_bytes + step % 2 * S::stage_bytes;
+        return shared_ + 2 * S::own_bytes + step % 2 * S::stage_bytes;
+    }
+    /// The warp's 16 own rows as left operands of all products; zeros where the matrix has ended.
+    __device__ __forceinline__ void hold_own() {
+        const uint32_t row = own_ + threadIdx.x / kWarp * 16 + lane_id() / 4;
+#pragma unroll
+        for (uint32_t f = 0; f < S::facing; ++f)
+#pragma unroll
+            for (uint32_t i = 0; i < S::cols / 8; ++i) {
+                const uint32_t at = row + i % 2 * 8, byte = i / 2 * 16 + lane_id() % 4 * 4;
+                held_[f][i] =
+                    at < in_.t ? word_at(in_.facing[f].own + (head_ + at) * k_ + byte) : 0;
+            }
     }
     __device__ __forceinline__ static void clear(StripSums (&sums)[S::facing]) {
 #pragma unroll
@@ -133,14 +148,14 @@ private:
     }
 
     __device__ __forceinline__ void load(uint32_t tile, uint32_t slice, uint32_t step,
-                                         bool with_own, bool with_far) const {
+                                         bool with_far) const {
         const uint32_t other = tile * kStripTile, byte = slice * S::cols;
         int8_t* own = own_at(step);
         int8_t* stage = stage_at(step);
 #pragma unroll
         for (uint32_t f = 0; f < S::facing; ++f) {
             const Facing& facing = in_.facing[f];
-            if (with_own)
+            if (S::sliced)
                 load_strip_lines<kStripRows, S::parts>(own, S::line,
                                                        facing.own + (head_ + own_) * k_ + byte, k_,
                                                        in_.t - own_, k_ - byte);
@@ -176,10 +191,11 @@ private:
         for (uint32_t f = 0; f < S::facing; ++f) {
 #pragma unroll
             for (uint32_t k = 0; k < S::cols; k += 32) {
-                const int8_t* const low = own + k;
-                const int8_t* const high = low + 8 * S::line;
-                const uint32_t a[4] = {word_at(low), word_at(high), word_at(low + 16),
-                                       word_at(high + 16)};
+                uint32_t a[4];
+#pragma unroll
+                for (uint32_t i = 0; i < 4; ++i)
+                    a[i] = S::sliced ? word_at(own + i % 2 * 8 * S::line + k + i / 2 * 16)
+                                     : held_[f][k / 8 + i];
 #pragma unroll
                 for (uint32_t n = 0; n < 4; ++n) {
                     const int8_t* const line = other + n * 8 * S::line + k;
@@ -197,6 +213,7 @@ private:
     int8_t* shared_;
     uint32_t own_, col_;
     size_t head_;  ///< positions before this head's
+    uint32_t held_[S::facing][S::sliced ? 1 : S::cols / 8];
 };
 
 /// sums (16 x kCols) += left (16 x 32, in paired order) times one tile of far.

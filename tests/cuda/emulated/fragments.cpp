@@ -101,6 +101,24 @@ TEST(floats, equal_the_exponential_of_the_reference_from_one_end_to_the_other) {
     EXPECT_GT(count, 4000000u);
 }
 
+TEST(floats, round_at_random_like_the_reference_up_to_both_limits) {
+    const auto expect_same = [](float x, float inv, uint32_t word) {
+        ASSERT_EQ(cuda::quantise_stochastic(x, inv, word),
+                  training::quantise_stochastic(x, inv, word))
+            << cuda::bits_of(x) << " " << cuda::bits_of(inv) << " " << word;
+    };
+    for (const uint32_t exponent : {0x0d800000U, 0x3f800000U, 0x7f000000U})
+        for (uint32_t i = 0; i < 1U << 18; ++i) {
+            const uint32_t random = i * 0x9E3779B1U, amax = exponent | (random >> 9);
+            const float inv = cuda::scale_of(amax).inv;
+            const uint32_t word = i % 3 == 0 ? 0xffff : random & 0xffff;
+            // The largest itself, and others down to zero through the subnormal numbers.
+            for (const uint32_t bits : {amax, amax - i % 5, amax - random % amax, i})
+                for (const uint32_t sign : {0U, 0x80000000U})
+                    expect_same(cuda::as_float(bits | sign), inv, word);
+        }
+}
+
 /// Of all mantissas, and of the smallest and largest exponents, whose inverse is a normal number.
 TEST(floats, quantise_the_largest_of_a_group_to_127_without_a_clamp) {
     for (const uint32_t exponent : {0x0d800000U, 0x3f800000U, 0x7f000000U})
