@@ -181,6 +181,7 @@ private:
             }
             call.changed = false;
         }
+        if (result != cudaSuccess) destroy();  // nobody knows what it would carry out
         return result;
     }
 

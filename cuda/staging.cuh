@@ -25,9 +25,16 @@ public:
         if (memory_ != nullptr) static_cast<void>(cudaFreeHost(memory_));
     }
     cudaError_t open() {
-        if (memory_ != nullptr) return cudaSuccess;
-        const cudaError_t made = cudaEventCreateWithFlags(&done_, cudaEventDisableTiming);
-        return made == cudaSuccess ? cudaMallocHost(&memory_, kBytes) : made;
+        cudaError_t made = cudaSuccess;
+        if (done_ == nullptr) {
+            made = cudaEventCreateWithFlags(&done_, cudaEventDisableTiming);
+            if (made != cudaSuccess) done_ = nullptr;
+        }
+        if (memory_ == nullptr && made == cudaSuccess) {
+            made = cudaMallocHost(&memory_, kBytes);
+            if (made != cudaSuccess) memory_ = nullptr;  // what a failed call leaves is undefined
+        }
+        return made;
     }
     [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(memory_); }
     cudaError_t record(cudaStream_t stream) { return cudaEventRecord(done_, stream); }

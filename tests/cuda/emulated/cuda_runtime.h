@@ -250,11 +250,14 @@ inline const char* cudaGetErrorString(cudaError_t) {
     return "of the emulated device";
 }
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     *stream = new emulated::Stream;
+    ++emulated::objects();
     return cudaSuccess;
 }
 inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     delete stream;
+    --emulated::objects();
     return cudaSuccess;
 }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
@@ -262,14 +265,18 @@ inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     return stream->finish();
 }
 inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     *event = new emulated::Event;
+    ++emulated::objects();
     return cudaSuccess;
 }
 inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
     delete event;
+    --emulated::objects();
     return cudaSuccess;
 }
 inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     *event = {stream, stream->length()};
     return cudaSuccess;
 }
@@ -277,18 +284,24 @@ inline cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     return event->wait();
 }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     stream->put([point = *event] { return point.wait(); });
     return cudaSuccess;
 }
 inline cudaError_t cudaMallocHost(void** memory, size_t bytes) {
+    *memory = reinterpret_cast<void*>(8);  // what a call leaves that fails
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     *memory = ::operator new(bytes);
+    ++emulated::objects();
     return cudaSuccess;
 }
 inline cudaError_t cudaFreeHost(void* memory) {
     ::operator delete(memory);
+    --emulated::objects();
     return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** memory, size_t bytes) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     *memory = emulated::allocate(bytes);
     return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
@@ -305,11 +318,13 @@ inline cudaError_t set_memory(void* to, int value, size_t bytes) {
 }
 }  // namespace emulated
 inline cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     stream->put([=] { return emulated::set_memory(to, value, bytes); });
     return cudaSuccess;
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                                    cudaStream_t stream) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     stream->put([=] {
         const emulated::DeviceAccess access;
         if (bytes > 0) std::memcpy(to, from, bytes);
@@ -321,6 +336,7 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cud
 
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     if (static_cast<size_t>(bytes) > emulated::shared_bytes_max()) return cudaErrorInvalidValue;
     emulated::shared_bytes_allowed(reinterpret_cast<void*>(kernel)) = static_cast<size_t>(bytes);
     return cudaSuccess;
@@ -371,6 +387,7 @@ template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(Parameters...),
                                Arguments... arguments) {
     if (emulated::faults().launches_fail) return cudaErrorLaunchFailure;
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     const unsigned cluster = how->numAttrs > 0 ? how->attrs->val.clusterDim.x : 1;
     const emulated::Shape shape{how->gridDim, how->blockDim.x, how->dynamicSmemBytes, cluster};
     if (!emulated::is_launch(shape, reinterpret_cast<void*>(kernel)))
@@ -432,6 +449,7 @@ inline std::function<cudaError_t(unsigned)> action_of(const cudaMemsetParams& p)
 template <class Params>
 cudaError_t add_node(Node** out, Graph* graph, Node* const* before, size_t count, void* func,
                      const Params& params) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     const bool is_chain =
         graph->nodes.empty() ? count == 0 : count == 1 && *before == graph->nodes.back().get();
     if (!is_chain) return cudaErrorInvalidValue;
@@ -442,6 +460,7 @@ cudaError_t add_node(Node** out, Graph* graph, Node* const* before, size_t count
 }
 template <class Params>
 cudaError_t set_node(Executable* executable, const Node* node, void* func, const Params& params) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     Node& to = executable->nodes.at(node->number);
     if (to.func != func) return cudaErrorInvalidValue;
     to.run = action_of(params);
@@ -453,11 +472,14 @@ using cudaGraphNode_t = emulated::Node*;
 using cudaGraphExec_t = emulated::Executable*;
 
 inline cudaError_t cudaGraphCreate(cudaGraph_t* graph, unsigned) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     *graph = new emulated::Graph;
+    ++emulated::objects();
     return cudaSuccess;
 }
 inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
     delete graph;
+    --emulated::objects();
     return cudaSuccess;
 }
 inline cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t graph,
@@ -477,13 +499,16 @@ inline cudaError_t cudaGraphAddMemsetNode(cudaGraphNode_t* node, cudaGraph_t gra
 }
 inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                         unsigned long long) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     *executable = new emulated::Executable;
+    ++emulated::objects();
     for (const auto& node : graph->nodes) (*executable)->nodes.push_back(*node);
     ++emulated::traffic().graphs;
     return cudaSuccess;
 }
 inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
     delete executable;
+    --emulated::objects();
     return cudaSuccess;
 }
 inline cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t executable,
@@ -498,6 +523,7 @@ inline cudaError_t cudaGraphExecMemsetNodeSetParams(cudaGraphExec_t executable,
 }
 inline cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
     if (emulated::faults().launches_fail) return cudaErrorLaunchFailure;
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
     ++emulated::traffic().graph_launches;
     for (const emulated::Node& node : executable->nodes)
         stream->put([run = node.run, cluster = node.cluster] { return run(cluster); });

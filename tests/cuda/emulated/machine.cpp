@@ -72,7 +72,7 @@ struct Machine {
     Order order = Order::forward;
     Faults faults;
     std::map<void*, size_t> memory;
-    size_t in_use = 0, allocations = 0;
+    size_t in_use = 0, allocations = 0, objects = 0, calls = 0;
     Traffic traffic;
     std::byte* base = nullptr;  ///< of all device memory
     size_t used = 0;            ///< addresses given away; they start anew when nothing is in use
@@ -261,6 +261,7 @@ Order order() {
 }
 void set_faults(const Faults& faults) {
     machine().faults = faults;
+    machine().calls = 0;
 }
 const Faults& faults() {
     return machine().faults;
@@ -290,6 +291,15 @@ bool is_allocated(const void* memory, size_t bytes) {
 }
 size_t allocations() {
     return machine().allocations;
+}
+size_t& objects() {
+    return machine().objects;
+}
+size_t calls() {
+    return machine().calls;
+}
+bool call_fails() {
+    return machine().calls++ == machine().faults.failing_call;
 }
 Traffic& traffic() {
     return machine().traffic;

@@ -24,6 +24,7 @@ struct Faults {
     bool launches_fail = false;
     bool warpgroups_err = false;  ///< in one sum of each product
     bool bulk_copies_get_lost = false;
+    size_t failing_call = SIZE_MAX;  ///< the number, from 0 on, of the one call without memory
 };
 
 void set_order(Order order);
@@ -49,6 +50,12 @@ struct Traffic {
 };
 [[nodiscard]] Traffic& traffic();
 [[nodiscard]] size_t allocations();  ///< so far
+/// Streams, events, graphs and pieces of pinned memory that are not destroyed.
+[[nodiscard]] size_t& objects();
+/// Counts a call of the runtime that may fail; true if it is the one of the faults.
+[[nodiscard]] bool call_fails();
+/// Calls since the faults were set.
+[[nodiscard]] size_t calls();
 
 /// Device memory, filled with bytes that no result contains by chance; a write behind its end
 /// stops the program when it is freed.
