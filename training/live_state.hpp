@@ -19,7 +19,7 @@ public:
                                                              const Program& program,
                                                              ModelState& state);
     [[nodiscard]] Backend& backend() const { return *backend_; }
-    /// Its tensors are those of the last `load` or `save`.
+    /// On a device its tensors are those of the last `load` or `save`.
     [[nodiscard]] ModelState& host() const { return *host_; }
     [[nodiscard]] const TensorSet& w() const { return w_; }
     [[nodiscard]] const TensorSet& m() const { return m_; }
@@ -28,6 +28,9 @@ public:
     [[nodiscard]] Sequence& updates() const { return *updates_; }
     /// Brings the tensors of `host` up to date; nothing to do on a host backend.
     [[nodiscard]] Result<Done, EngineError> save();
+    /// The state as it is now in `to`, which is empty or one of the same program, whose memory is
+    /// used again: fresh pages take longer than the copy.
+    [[nodiscard]] Result<Done, EngineError> save_to(ModelState& to) const;
 
 private:
     LiveState(Backend& backend, ModelState& state);

@@ -50,6 +50,20 @@ Result<Done, EngineError> LiveState::save() {
     return Done{};
 }
 
+Result<Done, EngineError> LiveState::save_to(ModelState& to) const {
+    if (to.w.size() != w_.size()) to = *host_;
+    to.p1_bits = host_->p1_bits;
+    to.p2_bits = host_->p2_bits;
+    to.step = host_->step;
+    to.cursor = host_->cursor;
+    to.run_seed = host_->run_seed;
+    w_.copy_to(to.w);
+    m_.copy_to(to.m);
+    v_.copy_to(to.v);
+    if (auto done = backend_->finish(); !done) return unexpected(engine_error(done.error()));
+    return Done{};
+}
+
 UpdateScalars update_scalars(const Program& program, uint64_t t, uint32_t p1_bits, uint32_t p2_bits,
                              uint32_t norm_bits) {
     const FloatModeGuard mode;

@@ -28,8 +28,8 @@ struct Trainer::Shared {
         return JobFolder(options.folder, options.program).load_state(seg);
     }
 
-    /// Trains a segment from the state at hand and logs its gradients; the tensors on the host
-    /// follow. The error says what, where and why.
+    /// Trains a segment from the state at hand and logs its gradients. The error says what, where
+    /// and why.
     Result<SegmentRecord, std::string> train(training::Engine& engine, training::LiveState& state,
                                              training::GradientSaver& saver, uint32_t seg,
                                              const training::SegmentOptions& run) {
@@ -40,8 +40,6 @@ struct Trainer::Shared {
         auto record = training::run_segment(engine, state, options.data, run, saver);
         std::optional<EngineError> error;
         if (!record) error = record.error();
-        if (!error)
-            if (auto saved = state.save(); !saved) error = saved.error();
         if (auto stored = saver.finish(); !stored && !error) error = stored.error();
         if (!error) return record.value();
         const bool is_file = error == EngineError::bad_log && !log.failure().empty();
@@ -104,14 +102,17 @@ struct Trainer::Shared {
             if (options.on_step) options.on_step({static_cast<uint32_t>(done), step.loss_bits});
         };
         training::GradientSaver saver(*engine);
-        std::thread keeper;  // of the segment before
+        training::ModelState after;  // the segment before, until the keeper has done with it
+        std::thread keeper;
         for (; may_go_on(seg); ++seg) {
             auto record = train(*engine, *live, saver, seg, run);
             if (keeper.joinable()) keeper.join();
             if (!record) return stop_with(record.error());
+            if (auto saved = live->save_to(after); !saved)
+                return stop_with(std::string(training::to_text(saved.error())));
             run.first_root = record->states.last;
             begin_keeping();
-            keeper = std::thread([this, seg, r = std::move(*record), after = *state]() mutable {
+            keeper = std::thread([this, seg, r = std::move(*record), &after]() mutable {
                 keep(seg, std::move(r), after);
             });
         }

@@ -117,6 +117,28 @@ TEST(emulated_steps, take_a_state_of_the_host_and_bring_it_back) {
               tests::state_root_on(c.program, *reference, c.data, kSteps));
 }
 
+TEST(emulated_steps, bring_the_state_to_memory_that_is_used_again) {
+    const auto device = cuda::make_cuda_backend(0);
+    const auto reference = make_reference_backend();
+    for (Backend* const backend : {device.get(), reference.get()}) {
+        const Case c = gpt_case(1);
+        auto engine = Engine::make(c.program, *backend, c.data);
+        ModelState state = make_initial_state(c.program, Hash{}, c.data), saved;
+        auto live = LiveState::load(*backend, c.program, state);
+        ASSERT_TRUE(engine && live);
+        const float* memory = nullptr;
+        for (uint32_t i = 0; i < kSteps; ++i) {
+            ASSERT_TRUE(live->save_to(saved));
+            const Hash due = *state_root(*live, Hash{});
+            ASSERT_TRUE(run_step(*engine, *live, c.data));
+            EXPECT_EQ(state_root(saved, Hash{}), due) << "a later step does not reach it";
+            EXPECT_EQ(saved.step, i);
+            EXPECT_TRUE(i == 0 || saved.v[1].data.data() == memory);
+            memory = saved.v[1].data.data();
+        }
+    }
+}
+
 TEST(emulated_steps, log_a_segment_that_the_host_can_regenerate) {
     const Case c = gpt_case(2);
     const auto reference = make_reference_backend();
