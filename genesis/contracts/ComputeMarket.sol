@@ -176,7 +176,8 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
     function params() external view returns (Params memory) { return _params; }
 
     function quote(JobSpec calldata s) public view returns (uint256) {
-        return s.segments * (s.pricePerSegment + (uint256(_params.k0) + _params.k1) * s.auditFee);
+        uint256 seats = uint256(_params.k0) + _params.k1 + _params.k2;
+        return s.segments * (s.pricePerSegment + seats * s.auditFee);
     }
 
     function jobCount() external view returns (uint256) { return _jobCount; }

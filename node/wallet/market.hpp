@@ -29,6 +29,8 @@ enum class JobState : uint8_t { none, open, active, draining, closed };
 enum class Outcome : uint8_t { none, complete, cancelled, expired };
 enum class SegmentState : uint8_t { none, committed, l0, l1, accepted, final_, void_ };
 enum class Verdict : uint8_t { none, match, mismatch };
+/// Rounds of level 1: two drawn by lot; after any alarm all seven.
+inline constexpr uint8_t kPairRound = 0, kCommitteeRound = 1;
 /// What an audit waits for: the bundle, commitments, reveals, the provider's openings.
 enum class Phase : uint8_t { none, serve, commit, reveal, open, done };
 [[nodiscard]] std::string_view to_text(JobState state);
@@ -65,7 +67,7 @@ struct Segment {
     uint32_t attempt = 0, loss_bits = 0;
     Hash first, last, steps_root, root, state_blob, bundle_blob;
     uint64_t committed_at = 0, seed_epoch = 0, phase_deadline = 0;
-    uint8_t round = 0;
+    uint8_t round = 0;  ///< at level 1: kPairRound or kCommitteeRound
     bool operator==(const Segment&) const = default;
 };
 

@@ -153,7 +153,8 @@ Abi encode_spec(const JobSpec& spec, uint64_t now) {
 }
 
 Market::Market(size_t count, std::map<std::string, Uint256> overrides)
-    : chain(make_validators(count), (overrides.try_emplace("replayBps", 0), overrides)) {
+    : chain(make_validators(count), (overrides.try_emplace("replayBps", 0),
+                                     overrides.try_emplace("bondFactor", 8), overrides)) {
     for (const ChainValidator& v : make_validators(count)) validators.push_back(v.operator_address);
     chain.mine(8);
 }
@@ -280,7 +281,9 @@ void Market::run_round(uint64_t job, uint32_t seg, const FakeSegment& truth,
 
 void Market::run_level1(uint64_t job, uint32_t seg, const FakeSegment& truth,
                         const std::map<Address, Manners>& manners) {
-    const bool is_right = segment(job, seg).steps_root == truth.steps_root();
+    const SegmentView s = segment(job, seg);
+    const bool is_right = s.steps_root == truth.steps_root();
+    const Hash digest = s.round == 0 ? sha256(truth.digest().bytes) : truth.digest();
     std::map<Address, std::pair<Verdict, std::vector<Hash>>> answers;
     for (const Address& auditor : auditors(job, seg)) {
         const auto found = manners.find(auditor);
@@ -288,9 +291,13 @@ void Market::run_level1(uint64_t job, uint32_t seg, const FakeSegment& truth,
             answers[auditor] = {Verdict::mismatch, {Hash{}}};
             continue;
         }
+        if (found != manners.end() && found->second == Manners::lazy) {
+            answers[auditor] = {Verdict::match, {made_up(auditor, 0)}};
+            continue;
+        }
         const bool is_wrong = found != manners.end() && found->second == Manners::wrong;
         const Verdict verdict = is_right != is_wrong ? Verdict::match : Verdict::mismatch;
-        answers[auditor] = {verdict, {is_wrong ? made_up(auditor, 0) : truth.digest()}};
+        answers[auditor] = {verdict, {is_wrong ? made_up(auditor, 0) : digest}};
     }
     commit_and_reveal(job, seg, manners, answers);
 }

@@ -95,14 +95,16 @@ enum class Manners {
     honest,
     silent,      ///< neither commits nor reveals
     no_reveal,   ///< commits only
-    wrong,       ///< Match with answers of its own invention
+    wrong,       ///< Match with answers of its own invention; at level 1 the wrong verdict too
+    lazy,        ///< at level 1: Match with a digest of its own invention
     alarm,       ///< Mismatch with the right answers
     bad_bundle,  ///< Mismatch without answers; at level 1 with digest zero
 };
 
 class Market {
 public:
-    /// Parameters are those of the devnet, but that level 1 replays nothing by lot.
+    /// Parameters are those of the devnet, but that level 1 replays nothing by lot and a bond is 8
+    /// prices.
     explicit Market(size_t validators = 10, std::map<std::string, Uint256> overrides = {});
 
     [[nodiscard]] const Address& at() const { return chain.address("ComputeMarket"); }
@@ -135,7 +137,7 @@ public:
     /// The auditors of the current round commit and reveal; silent ones make the deadlines pass.
     void run_round(uint64_t job, uint32_t seg, const FakeSegment& truth,
                    const std::map<Address, Manners>& manners = {});
-    /// The committee replays `truth` and compares it with what was committed.
+    /// The pair or the committee replays `truth` and compares it with what was committed.
     void run_level1(uint64_t job, uint32_t seg, const FakeSegment& truth,
                     const std::map<Address, Manners>& manners = {});
     /// Everything from the seed to Accepted, all honest.

@@ -1,53 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Jobs from post to close: who is paid, fined, slashed and refunded, to the wei.
-#include "market.hpp"
-
-#include <gtest/gtest.h>
+#include "market_fixture.hpp"
 
 #include "core/hash.hpp"
 
 namespace trainyard::contracts {
 namespace {
 
-const Address kClient = actor("client");
-const Address kProvider = actor("provider");
-const Address kRival = actor("rival");
-const Address kAnyone = actor("anyone");
-
-struct MarketFixture : testing::Test {
-    Market market;
-    JobSpec spec;
-
-    MarketFixture() {
-        market.add_provider(kProvider, kCoin * 100);
-        market.add_provider(kRival, kCoin * 100);
-    }
-    FakeSegment honest(uint32_t seg) const { return {spec, seg, "truth"}; }
-    FakeSegment fake(uint32_t seg) const { return {spec, seg, "lie"}; }
-    uint64_t taken_job() {
-        const uint64_t job = market.post(kClient, spec);
-        EXPECT_TRUE(market.take(kProvider, job).ok);
-        return job;
-    }
-    /// A job whose first segment is committed, drawn and served.
-    uint64_t served_job(const FakeSegment& made) {
-        const uint64_t job = taken_job();
-        EXPECT_TRUE(market.commit(kProvider, job, 0, made).ok);
-        market.open_audit(job, 0);
-        EXPECT_TRUE(market.serve(kProvider, job, 0).ok);
-        return job;
-    }
-    Uint256 reserved(const Address& p) { return market.provider_money(p)[1]; }
-    Uint256 stake(const Address& p) { return market.provider_money(p)[0]; }
-    /// The balance of the market is what it owes: escrow of the jobs and credit of everyone known.
-    void expect_solvent(uint64_t jobs) {
-        Uint256 owed;
-        for (uint64_t job = 0; job < jobs; ++job) owed += market.job(job).escrow;
-        for (const Address& v : market.validators) owed += market.credit(v);
-        for (const Address& who : {kClient, kProvider, kRival}) owed += market.credit(who);
-        EXPECT_EQ(to_decimal(owed), to_decimal(market.chain.balance(market.at())));
-    }
-};
 using market_job = MarketFixture;
 using market_audit = MarketFixture;
 
@@ -491,72 +450,6 @@ TEST_F(market_audit, a_committee_that_stays_silent_acquits_only_a_provider_that_
     EXPECT_EQ(market.segment(served, 0).state, SegmentState::accepted);
     EXPECT_EQ(stake(kProvider), kCoin * 100);
     expect_solvent(2);
-}
-
-TEST(market_lot, a_segment_that_is_drawn_is_replayed_though_level_0_found_nothing) {
-    Market market(10, {{"replayBps", 10'000}});
-    market.add_provider(kProvider, kCoin * 100);
-    const JobSpec spec;
-    const FakeSegment truth(spec, 0, "truth");
-    for (const bool lies : {false, true}) {
-        const uint64_t job = market.post(kClient, spec);
-        ASSERT_TRUE(market.take(kProvider, job).ok);
-        const FakeSegment made = lies ? truth.with_other_sums() : truth;
-        ASSERT_NE(lies, made.steps_root() == truth.steps_root());
-        ASSERT_TRUE(market.commit(kProvider, job, 0, made).ok);
-        market.open_audit(job, 0);
-        ASSERT_TRUE(market.serve(kProvider, job, 0).ok);
-        market.run_round(job, 0, truth);
-        ASSERT_TRUE(market.open(kProvider, job, 0, made).ok);
-        ASSERT_EQ(market.segment(job, 0).state, SegmentState::l1);
-        market.run_level1(job, 0, truth);
-        EXPECT_EQ(market.segment(job, 0).state,
-                  lies ? SegmentState::void_proven : SegmentState::accepted);
-        EXPECT_EQ(market.provider_money(kProvider)[0], kCoin * (lies ? 92 : 100));
-        if (!lies) {
-            ASSERT_TRUE(market.finalize(job).ok);
-            EXPECT_EQ(market.job(job).escrow, market.quote(spec) - kCoin - spec.audit_fee * 10);
-        }
-    }
-}
-
-TEST(market_lot, a_silent_pool_does_not_keep_a_drawn_segment_from_its_replay) {
-    Market market(10, {{"replayBps", 10'000}});
-    market.add_provider(kProvider, kCoin * 100);
-    const JobSpec spec;
-    const uint64_t job = market.post(kClient, spec);
-    ASSERT_TRUE(market.take(kProvider, job).ok);
-    ASSERT_TRUE(market.commit(kProvider, job, 0, FakeSegment(spec, 0, "lie")).ok);
-    market.open_audit(job, 0);
-    std::map<Address, Manners> silent;
-    for (const Address& v : market.validators) silent[v] = Manners::silent;
-    while (market.segment(job, 0).state == SegmentState::l0) {
-        ASSERT_TRUE(market.serve(kProvider, job, 0).ok);
-        market.run_round(job, 0, FakeSegment(spec, 0, "truth"), silent);
-    }
-    ASSERT_EQ(market.segment(job, 0).state, SegmentState::l1);
-    market.run_level1(job, 0, FakeSegment(spec, 0, "truth"));
-    EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
-}
-
-TEST(market_lot, some_segments_are_drawn_and_others_are_not) {
-    Market market(10, {{"replayBps", 5000}});
-    market.add_provider(kProvider, kCoin * 200);
-    const JobSpec spec;
-    const FakeSegment truth(spec, 0, "truth");
-    std::map<SegmentState, int> seen;
-    for (int i = 0; i < 16; ++i) {
-        const uint64_t job = market.post(kClient, spec);
-        ASSERT_TRUE(market.take(kProvider, job).ok);
-        ASSERT_TRUE(market.commit(kProvider, job, 0, truth).ok);
-        market.open_audit(job, 0);
-        ASSERT_TRUE(market.serve(kProvider, job, 0).ok);
-        market.run_round(job, 0, truth);
-        ASSERT_TRUE(market.open(kProvider, job, 0, truth).ok);
-        ++seen[market.segment(job, 0).state];
-    }
-    EXPECT_GE(seen[SegmentState::l1], 3);
-    EXPECT_GE(seen[SegmentState::accepted], 3);
 }
 
 TEST_F(market_audit, a_void_segment_takes_the_later_ones_with_it_and_frees_the_heir) {

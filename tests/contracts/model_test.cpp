@@ -22,9 +22,11 @@ struct Planned {
     std::vector<Hash> answers;
 };
 
-/// Stake that answered at level 1 of one attempt.
+/// What answered at level 1 of one attempt: stake of the committee, and whether one of the pair was
+/// honest.
 struct Tally {
     Uint256 truth, all;
+    bool pair_saw_truth = false;
 };
 
 class Model {
@@ -36,7 +38,7 @@ public:
                       {"revealBlocks", 24},
                       {"openBlocks", 24},
                       {"maxInFlight", 3},
-                      {"replayBps", 2000},
+                      {"replayBps", 5000},
                       {"windowBlocks", seed % 2 == 0 ? 0 : 5}}),
           random_(seed) {
         for (int i = 0; i < 3; ++i) {
@@ -177,7 +179,9 @@ private:
         if (s.state == SegmentState::l1) {
             const bool is_right = s.steps_root == right.steps_root();
             plan.verdict = is_right != lies ? Verdict::match : Verdict::mismatch;
-            plan.answers = {lies ? keccak256(auditor.bytes) : right.digest()};
+            const Hash digest = s.round == 0 ? sha256(right.digest().bytes) : right.digest();
+            plan.answers = {lies ? keccak256(auditor.bytes) : digest};
+            if (lies && pick(3) == 0) plan = {Verdict::mismatch, {Hash{}}};
         } else {
             for (const UnitAt& unit : market_.units_of(job, seg, auditor))
                 plan.answers.push_back(lies ? keccak256(auditor.bytes) : right.unit_leaf(unit));
@@ -196,8 +200,13 @@ private:
             Tally& tally = tallies_[{job, seg, s.attempt}];
             const Tally before = tally;
             const Uint256 weight = weight_of(auditor, s.seed_epoch);
-            tally.all += weight;
-            if (plan->second.answers[0] == truth(seg, s.first).digest()) tally.truth += weight;
+            const Hash digest = truth(seg, s.first).digest();
+            if (s.round == 0) {
+                tally.pair_saw_truth |= plan->second.answers[0] == sha256(digest.bytes);
+            } else {
+                tally.all += weight;
+                if (plan->second.answers[0] == digest) tally.truth += weight;
+            }
             if (!note(market_.reveal_answer(auditor, job, seg, plan->second.verdict,
                                             plan->second.answers))
                      .ok)
@@ -284,6 +293,8 @@ private:
             keccak256(as_bytes("SegmentFinal(uint256,uint32,uint256,uint256)"));
         static const Hash void_topic =
             keccak256(as_bytes("SegmentVoid(uint256,uint32,address,uint256)"));
+        static const Hash accepted_topic =
+            keccak256(as_bytes("SegmentAccepted(uint256,uint32,bool)"));
         for (const Log& log : last_.logs) {
             if (log.address != market_.at()) continue;
             const auto job = from_hash(log.topics.size() > 1 ? log.topics[1] : Hash{}).low();
@@ -298,6 +309,7 @@ private:
             }
             if (log.topics[0] == void_topic && !word_at(log.data, 0).is_zero())
                 expect_guilty(job, seg);
+            if (log.topics[0] == accepted_topic) expect_unseen_or_right(job, seg);
         }
         return last_;
     }
@@ -310,6 +322,16 @@ private:
             EXPECT_NE(made.steps_root(), truth(seg, made.first()).steps_root())
                 << "an honest provider was slashed";
         }
+    }
+
+    /// One honest auditor of the pair is enough to bring a lie before the committee, and a majority
+    /// there to end it.
+    void expect_unseen_or_right(uint64_t job, uint32_t seg) {
+        const FakeSegment& made = made_.at({job, seg});
+        if (made.steps_root() == truth(seg, made.first()).steps_root()) return;
+        const auto found = tallies_.find({job, seg, market_.segment(job, seg).attempt});
+        if (found == tallies_.end() || !found->second.pair_saw_truth) return;
+        EXPECT_LE(found->second.truth * 2, found->second.all) << "the pair's alarm was not heard";
     }
 
     void check_money() {
@@ -358,6 +380,10 @@ private:
         const JobView j = market_.job(job);
         EXPECT_LE(j.final_segments, j.tip);
         EXPECT_LE(j.escrow, market_.quote(spec_));
+        const Uint256 due =
+            market_.quote(spec_) / spec_.segments * (spec_.segments - j.final_segments);
+        EXPECT_TRUE(j.state == JobState::closed || j.escrow >= due)
+            << "later segments are not covered";
         Hash last;
         for (uint32_t seg = 0; seg < j.tip; ++seg) {
             const SegmentView s = market_.segment(job, seg);

@@ -5,7 +5,7 @@ from network import Devnet, events_of
 
 SEGMENTS, STEPS, PRICE = 2, 2, 3
 CLIENT, CHEAT = 0, 2
-BOND = 8 * PRICE * COIN  # bondFactor of genesis/devnet.json
+BOND = 24 * PRICE * COIN  # bondFactor of genesis/devnet.json
 
 
 def stake_of(net):

@@ -286,12 +286,22 @@ private:
         }
     }
 
-    void start_level1(uint64_t id, uint32_t seg) {
+    void start_level1(uint64_t id, uint32_t seg, uint8_t round = wallet::kCommitteeRound) {
         auto& b = book(id, seg);
         b.segment.state = SegmentState::l1;
-        b.segment.round = 0;
-        seat_auditors(id, seg, l_->validators.size());
+        b.segment.round = round;
+        seat_auditors(id, seg, round == wallet::kPairRound ? 2 : l_->validators.size());
+        l_->jobs[id].replays += b.seats.size();
         set_phase(b, Phase::commit);
+    }
+
+    /// The pair clears with two equal matches, the committee decides by its majority.
+    void end_level1(uint64_t id, uint32_t seg, size_t mismatches) {
+        const auto& b = book(id, seg);
+        if (b.segment.round == wallet::kCommitteeRound)
+            return 2 * mismatches > b.seats.size() ? make_void(id, seg) : accept(id, seg);
+        const bool agree = b.seats.front().answers == b.seats.back().answers;
+        mismatches == 0 && agree ? accept(id, seg) : start_level1(id, seg);
     }
 
     void accept(uint64_t id, uint32_t seg) {
@@ -329,8 +339,7 @@ private:
             return s.verdict == Verdict::mismatch;
         });
         if (b.segment.state == SegmentState::l1)
-            return 2 * static_cast<size_t>(mismatches) > b.seats.size() ? make_void(id, seg)
-                                                                        : accept(id, seg);
+            return end_level1(id, seg, static_cast<size_t>(mismatches));
         b.answered = b.seats;
         if (mismatches > 0) return start_level1(id, seg);
         set_phase(b, Phase::open);
@@ -354,7 +363,8 @@ private:
                 if (!leads(o, claim, spec.micro_batches)) return void(why = "opening");
                 differs |= answer_leaf(o) != seat.answers[i];
             }
-        differs ? start_level1(id, seg) : accept(id, seg);
+        if (differs) return start_level1(id, seg);
+        l_->draws_lots ? start_level1(id, seg, wallet::kPairRound) : accept(id, seg);
     }
 
     std::string try_nudge(Nudge what, uint64_t id, uint32_t seg, bool apply) {

@@ -40,6 +40,7 @@ public:
         std::vector<SegmentBook> segments;
         std::vector<std::string> history;  ///< "seg 0 accepted"
         bool slashed = false;
+        size_t replays = 0;  ///< seats at level 1
     };
 
     std::recursive_mutex mutex;
@@ -54,6 +55,7 @@ public:
     uint64_t phase_blocks = 1'000'000;  ///< deadline of every phase
     uint64_t seed_delay_blocks = 3;
     bool is_away = false;  ///< no node answers
+    bool draws_lots = false;  ///< two replay every segment that level 0 passes
 
     uint64_t post(const wallet::JobSpec& spec, const Address& client);
     void pass(uint64_t blocks) { block += blocks; }

@@ -315,6 +315,31 @@ TEST(play, a_provider_that_vanishes_after_its_commitment_is_replayed_and_accepte
     EXPECT_EQ(play.ledger->jobs[0].segments[0].segment.bundle_blob, Hash{});
 }
 
+TEST(play, a_segment_drawn_by_lot_is_replayed_by_two) {
+    Play play;
+    play.ledger->draws_lots = true;
+    play.run(400);
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+    EXPECT_EQ(play.ledger->jobs[0].replays, 2u * kSegments);
+}
+
+TEST(play, a_lie_that_the_pair_finds_goes_to_the_committee) {
+    Play play;
+    play.ledger->draws_lots = true;
+    while (play.job().tip == 0) play.tick();
+    const auto segment = [&]() -> auto& {
+        return play.ledger->jobs[0].segments[0].segment;
+    };
+    for (int i = 0; i < 200 && segment().state != wallet::SegmentState::l1; ++i) {
+        play.tick_validators();
+        play.tick_provider();  // it opens, which draws the lot
+    }
+    segment().steps_root = Hash{};
+    for (int i = 0; i < 200 && play.history().empty(); ++i) play.tick_validators();
+    EXPECT_EQ(play.history(), "seg 0 void; ") << last_lines(play.said);
+    EXPECT_EQ(play.ledger->jobs[0].replays, 5u) << "two, then all three";
+}
+
 TEST(play, a_job_whose_program_or_data_is_withheld_from_auditors_is_void_and_not_passed_over) {
     for (const bool is_program : {false, true}) {
         Play play;

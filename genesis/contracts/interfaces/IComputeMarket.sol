@@ -5,7 +5,7 @@ pragma solidity ^0.8.28;
 interface IMarketTypes {
     enum JobState { None, Open, Active, Draining, Closed }
     enum Outcome { None, Complete, Cancelled, Expired }
-    /// Committed: waits for its seed. L0: three auditors replay drawn units. L1: a larger committee replays it all.
+    /// Committed: waits for its seed. L0: three auditors replay drawn units. L1: a pair drawn by lot or a committee replays it all.
     /// Accepted: audited and payable. Final: paid. Void: proven wrong.
     enum SegmentState { None, Committed, L0, L1, Accepted, Final, Void }
     enum Verdict { None, Match, Mismatch }
@@ -15,7 +15,8 @@ interface IMarketTypes {
     /// Set once in genesis. Shares are in 1/10,000; factors of auditors' fines multiply the audit fee.
     struct Params {
         uint8 k0;                // auditors at level 0
-        uint8 k1;                // auditors at level 1, at most
+        uint8 k1;                // auditors that replay a segment drawn by lot
+        uint8 k2;                // of the committee that decides after an alarm, at most
         uint8 units;             // drawn per auditor
         uint8 tiles;             // state tiles per auditor; read by auditors, not by the contract
         uint8 substRounds;       // rounds of substitutes
@@ -24,8 +25,8 @@ interface IMarketTypes {
         uint16 bountyBps;        // of a slashed bond, to the auditors that raised and confirmed
         uint16 lateBps;          // of a segment's price, when evicted; half of it when released
         uint16 missFactor;       // silent auditor
-        uint16 deviationFactor;  // auditor that level 1 contradicts
-        uint16 replayBps;        // of segments, replayed at level 1 though level 0 found nothing
+        uint16 deviationFactor;  // auditor that the committee contradicts
+        uint16 replayBps;        // of segments, replayed by k1 auditors though level 0 found nothing
         uint32 maxInFlight;      // committed segments that are not Final
         uint64 serveBlocks;
         uint64 commitBlocks;
@@ -83,7 +84,7 @@ interface IMarketTypes {
         uint64 committedAt;      // block
         uint64 seedEpoch;        // epoch e whose R_end(e+2) seeds the draw
         uint64 phaseDeadline;    // block
-        uint8 round;             // 0, 1, … substitutes' rounds within L0; one round in L1
+        uint8 round;             // L0: 0, 1, … substitutes' rounds. L1: 0 the pair drawn by lot, 1 the committee
     }
 
     /// One audited unit as the provider opens it. Byte rules: docs/spec/audits.md, section 2.
@@ -147,7 +148,8 @@ interface IComputeMarket is IMarketTypes {
     // --- auditor
     /// c = keccak256(abi.encode(jobId, seg, attempt, level, round, msg.sender, verdict, answers, salt))
     function commitAnswer(uint256 jobId, uint32 seg, bytes32 c) external;
-    /// L0 answers: the unit leaves in draw order. L1 answers: one digest over all unit leaves of the segment.
+    /// L0 answers: the unit leaves in draw order. L1 answers: the committee's is the digest over all unit leaves of the
+    /// segment, the pair's its SHA-256; a Mismatch may say 0, cannot be judged, or 1, withheld.
     function revealAnswer(uint256 jobId, uint32 seg, Verdict verdict, bytes32[] calldata answers, bytes32 salt) external;
 
     // --- anyone
@@ -177,7 +179,7 @@ interface IComputeMarket is IMarketTypes {
     function unitsToOpen(uint256 jobId, uint32 seg) external view returns (uint32[] memory t, uint32[] memory j);
     function phase(uint256 jobId, uint32 seg) external view returns (Phase);
     function params() external view returns (Params memory);
-    /// Wei to send with post: segments * (pricePerSegment + (k0 + k1) * auditFee). What is not spent is refunded.
+    /// Wei to send with post: segments * (pricePerSegment + (k0 + k1 + k2) * auditFee). What is not spent is refunded.
     function quote(JobSpec calldata spec) external view returns (uint256);
     /// Wei that whoever takes the job must have free in the ProviderRegistry.
     function bond(uint256 jobId) external view returns (uint256);

@@ -6,10 +6,15 @@ import {MarketBase} from "./MarketBase.sol";
 import {MarketDraws} from "./MarketDraws.sol";
 
 /// @title Audits of committed segments: docs/spec/audits.md, sections 3 to 5
-/// @notice Level 0: Serve, Commit, Reveal, again with substitutes for the silent, then Open. Level 1: Commit, Reveal. A
-/// phase ends when everyone has acted or its deadline has passed; then anyone may call `advance`. This is the second half
-/// of ComputeMarket's code, which calls it by delegatecall: the storage is the market's. On its own it holds nothing.
+/// @notice Level 0: Serve, Commit, Reveal, again with substitutes for the silent, then Open. Level 1: Commit, Reveal, by a
+/// pair if drawn by lot, by the committee after any alarm. A phase ends when everyone has acted or its deadline has passed;
+/// then anyone may call `advance`. This is the second half of ComputeMarket's code, which calls it by delegatecall: the
+/// storage is the market's. On its own it holds nothing.
 contract MarketAudits is MarketDraws {
+    /// Rounds of level 1.
+    uint8 internal constant PAIR = 0;
+    uint8 internal constant COMMITTEE = 1;
+
     constructor(Parts memory parts, Params memory params_) MarketBase(parts, params_) {}
 
     function openAudit(uint256 jobId, uint32 seg) public {
@@ -71,8 +76,8 @@ contract MarketAudits is MarketDraws {
         bytes32[] memory leaves = rules.checkOpenings(msg.data[4:], drawn, _shape(jobId, seg, s));
         _compare(a, leaves);
         emit SegmentOpened(jobId, seg, openings.length);
-        if (a.raised || _isDrawnForReplay(jobId, seg, s, a)) _startLevel1(jobId, seg, s, a);
-        else _accept(jobId, seg, s, a, true);
+        if (a.raised) _startLevel1(jobId, seg, s, a, COMMITTEE);
+        else _acceptUnlessDrawn(jobId, seg, s, a, true);
     }
 
     function advance(uint256 jobId, uint32 seg) external {
@@ -82,7 +87,7 @@ contract MarketAudits is MarketDraws {
         require(_isOver(s), NotYet());
         if (a.phase == Phase.Serve || a.phase == Phase.Open) {
             a.providerFailed = true;
-            _startLevel1(jobId, seg, s, a);
+            _startLevel1(jobId, seg, s, a, COMMITTEE);
         } else if (a.phase == Phase.Commit && a.committed > 0) {
             _setPhase(s, a, Phase.Reveal, _params.revealBlocks);
         } else {
@@ -94,7 +99,7 @@ contract MarketAudits is MarketDraws {
 
     /// Draws `count` more auditors for level 0; false if there are none.
     function _startRound(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 count) internal returns (bool) {
-        address[] memory order = _draw(jobId, seg, s, a, a.drawn + count);
+        address[] memory order = _draw(TAG_AUDIT, jobId, seg, s, a, a.drawn + count);
         if (order.length <= a.drawn) return false;
         _seat(a, s, order, a.drawn);
         a.drawn = uint8(order.length);
@@ -104,9 +109,11 @@ contract MarketAudits is MarketDraws {
         return true;
     }
 
-    function _startLevel1(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
-        (s.state, s.round) = (SegmentState.L1, 0);
-        _seat(a, s, _draw(jobId, seg, s, a, _params.k1), 0);
+    /// The pair has a draw of its own: who bought level 0's auditors has not bought it. The committee begins with level 0's.
+    function _startLevel1(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint8 round) internal {
+        (s.state, s.round) = (SegmentState.L1, round);
+        bytes32 tag = round == PAIR ? TAG_PAIR : TAG_AUDIT;
+        _seat(a, s, _draw(tag, jobId, seg, s, a, round == PAIR ? _params.k1 : _params.k2), 0);
         // Replaying the whole segment takes as long as training it; the client chose that time.
         _setPhase(s, a, Phase.Commit, _params.commitBlocksL1 + 2 * _specs[jobId].segmentBlocks);
         emit AuditOpened(jobId, seg, s.state, s.round, _round(a), a.seed);
@@ -122,15 +129,17 @@ contract MarketAudits is MarketDraws {
 
     function _endReveal(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         uint256 missing = _fineSilent(jobId, seg, a);
-        if (s.state == SegmentState.L1) return _decide(jobId, seg, s, a);
-        if (a.raised) return _startLevel1(jobId, seg, s, a);
+        if (s.state == SegmentState.L1) {
+            if (s.round == COMMITTEE) return _decide(jobId, seg, s, a);
+            return _pairClears(a) ? _accept(jobId, seg, s, a, true) : _startLevel1(jobId, seg, s, a, COMMITTEE);
+        }
+        if (a.raised) return _startLevel1(jobId, seg, s, a, COMMITTEE);
         if (missing > 0 && s.round < _params.substRounds) {
             s.round++;
             if (_startRound(jobId, seg, s, a, missing)) return;
         }
         if (a.answered > 0) _setPhase(s, a, Phase.Open, _params.openBlocks);
-        else if (_isDrawnForReplay(jobId, seg, s, a)) _startLevel1(jobId, seg, s, a);
-        else _accept(jobId, seg, s, a, false);
+        else _acceptUnlessDrawn(jobId, seg, s, a, false);
     }
 
     function _fineSilent(uint256 jobId, uint32 seg, Audit storage a) internal returns (uint256 missing) {
@@ -145,8 +154,18 @@ contract MarketAudits is MarketDraws {
 
     // --- level 1
 
-    /// The pair (verdict, digest) with the most stake decides if it holds more than half of what answered. Without such a
-    /// pair nobody is slashed: the segment is void, or accepted unaudited when the provider did its part and no auditor did.
+    /// The pair clears a segment only if each of it answered, and all the same Match. Anything else, silence too, is for the
+    /// committee: two alone may acquit, but never convict.
+    function _pairClears(Audit storage a) internal view returns (bool) {
+        if (a.list.length == a.start) return false;
+        for (uint256 i = a.start; i < a.list.length; i++) {
+            if (a.list[i].verdict != Verdict.Match || !_agrees(a, a.start, i)) return false;
+        }
+        return true;
+    }
+
+    /// The answer (verdict, digest) with the most stake decides if it holds more than half of what answered. Without such an
+    /// answer nobody is slashed: the segment is void, or accepted unaudited when the provider did its part and no auditor did.
     /// A Mismatch with digest zero says that what the replay needs cannot be had: void and a fine, which proves no fraud.
     function _decide(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         (uint256 best, bool decided, bool any) = _majority(s, a);
@@ -160,7 +179,9 @@ contract MarketAudits is MarketDraws {
             return _void(jobId, seg, s, a, 0, "unavailable");
         }
         bool isMatch = a.list[best].verdict == Verdict.Match;
-        _fineMinority(jobId, seg, s, a, best, isMatch ? s.provider : address(0));
+        address half = isMatch ? s.provider : address(0);
+        _fineMinority(jobId, seg, a, best, half);
+        _finePair(jobId, seg, a, best, half);
         if (!isMatch) return _void(jobId, seg, s, a, _slash(jobId, s.provider, a, best), "fraud");
         _fineDeviators(jobId, seg, s, a);
         _accept(jobId, seg, s, a, true);
@@ -186,12 +207,29 @@ contract MarketAudits is MarketDraws {
         return a.list[i].verdict == a.list[k].verdict && a.list[i].answers[0] == a.list[k].answers[0];
     }
 
-    function _fineMinority(uint256 jobId, uint32 seg, Segment storage, Audit storage a, uint256 best, address half) internal {
+    /// The pair revealed the hash of what the committee reveals, so that nobody could copy from it.
+    function _foresaw(Audit storage a, uint256 i, uint256 best) internal view returns (bool) {
+        return a.list[i].verdict == a.list[best].verdict
+            && a.list[i].answers[0] == sha256(abi.encodePacked(a.list[best].answers[0]));
+    }
+
+    function _fineMinority(uint256 jobId, uint32 seg, Audit storage a, uint256 best, address half) internal {
         uint256 amount = uint256(_params.deviationFactor) * _specs[jobId].auditFee;
         for (uint256 i = a.start; i < a.list.length; i++) {
             if (a.list[i].verdict == Verdict.None || _agrees(a, i, best)) continue;
             a.list[i].unpaid = true;
             _fine(jobId, seg, a.list[i].who, amount, half, "minority");
+        }
+    }
+
+    /// Who could not judge what the committee could pays as if it had kept silent.
+    function _finePair(uint256 jobId, uint32 seg, Audit storage a, uint256 best, address half) internal {
+        for (uint256 i = 0; i < a.start; i++) {
+            Auditor storage it = a.list[i];
+            if (it.level != SegmentState.L1 || it.verdict == Verdict.None || _foresaw(a, i, best)) continue;
+            it.unpaid = true;
+            uint256 factor = it.answers[0] == 0 ? _params.missFactor : _params.deviationFactor;
+            _fine(jobId, seg, it.who, factor * _specs[jobId].auditFee, half, "minority");
         }
     }
 
@@ -207,6 +245,11 @@ contract MarketAudits is MarketDraws {
     }
 
     // --- ends
+
+    function _acceptUnlessDrawn(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, bool audited) internal {
+        if (_isDrawnForReplay(jobId, seg, s, a)) _startLevel1(jobId, seg, s, a, PAIR);
+        else _accept(jobId, seg, s, a, audited);
+    }
 
     function _accept(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, bool audited) internal {
         s.state = SegmentState.Accepted;
@@ -244,13 +287,16 @@ contract MarketAudits is MarketDraws {
 
     function _isWinner(Audit storage a, uint256 i, uint256 best) internal view returns (bool) {
         if (a.list[i].verdict == Verdict.None) return false;
-        return i < a.start ? a.list[i].raised : _agrees(a, i, best);
+        if (i >= a.start) return _agrees(a, i, best);
+        return a.list[i].level == SegmentState.L0 ? a.list[i].raised : _foresaw(a, i, best);
     }
 
     // --- draws
 
-    function _draw(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 count) internal view returns (address[] memory) {
-        bytes32 seed = keccak256(abi.encode(TAG_AUDIT, a.seed, jobId, seg, s.attempt));
+    function _draw(bytes32 tag, uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 count)
+        internal view returns (address[] memory)
+    {
+        bytes32 seed = keccak256(abi.encode(tag, a.seed, jobId, seg, s.attempt));
         return staking.draw(seed, s.seedEpoch, s.provider, _jobs[jobId].client, count);
     }
 

@@ -18,17 +18,18 @@ abstract contract MarketBase is IMarketTypes {
     bytes32 internal constant TAG_UNIT = keccak256("trainyard.unit.1");
     bytes32 internal constant TAG_TILE = keccak256("trainyard.tile.1");
     bytes32 internal constant TAG_REPLAY = keccak256("trainyard.replay.1");
+    bytes32 internal constant TAG_PAIR = keccak256("trainyard.pair.1");
     uint256 internal constant ONE = 10_000;
     uint256 internal constant MAX_PROVIDERS = 16;
 
-    /// One auditor's part in one round. It is in time or fined; a deviation is fined when level 1 contradicts it.
+    /// One auditor's part in one round. It is in time or fined; a deviation is fined when the committee contradicts it.
     struct Auditor {
         address who;
         SegmentState level;
         uint8 round;
         uint8 k;
         Verdict verdict;
-        bool raised;             // said Mismatch, or its answers differ from what the provider opened
+        bool raised;             // level 0: said Mismatch, or its answers differ from what the provider opened
         bool unpaid;             // fined, or its answer could not be judged
         bytes32 commitment;
         bytes32[] answers;
@@ -94,7 +95,8 @@ abstract contract MarketBase is IMarketTypes {
     constructor(Parts memory parts, Params memory params_) {
         (beacon, staking, registry) = (parts.beacon, parts.staking, parts.registry);
         (models, rules) = (parts.models, parts.rules);
-        require(params_.k0 > 0 && params_.k1 >= params_.k0 && params_.k1 <= 16 && params_.units > 0, BadValue("committee"));
+        require(params_.k0 > 0 && params_.k1 > 0 && params_.units > 0, BadValue("committee"));
+        require(params_.k2 >= params_.k0 && params_.k2 >= params_.k1 && params_.k2 <= 16, BadValue("committee"));
         require(params_.units <= 16 && params_.substRounds <= 4 && params_.k0 <= 8, BadValue("committee"));
         require(params_.feeBps <= ONE && params_.bountyBps <= ONE && params_.lateBps <= ONE, BadValue("share"));
         require(params_.replayBps <= ONE, BadValue("share"));

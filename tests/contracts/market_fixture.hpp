@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// A market with a client and two providers, for tests of single stories.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "market.hpp"
+
+namespace trainyard::contracts {
+
+inline const Address kClient = actor("client");
+inline const Address kProvider = actor("provider");
+inline const Address kRival = actor("rival");
+inline const Address kAnyone = actor("anyone");
+
+struct MarketFixture : testing::Test {
+    Market market;
+    JobSpec spec;
+
+    explicit MarketFixture(std::map<std::string, Uint256> overrides = {})
+        : market(10, std::move(overrides)) {
+        market.add_provider(kProvider, kCoin * 100);
+        market.add_provider(kRival, kCoin * 100);
+    }
+    FakeSegment honest(uint32_t seg) const { return {spec, seg, "truth"}; }
+    FakeSegment fake(uint32_t seg) const { return {spec, seg, "lie"}; }
+    uint64_t taken_job() {
+        const uint64_t job = market.post(kClient, spec);
+        EXPECT_TRUE(market.take(kProvider, job).ok);
+        return job;
+    }
+    /// A job whose first segment is committed, drawn and served.
+    uint64_t served_job(const FakeSegment& made) {
+        const uint64_t job = taken_job();
+        EXPECT_TRUE(market.commit(kProvider, job, 0, made).ok);
+        market.open_audit(job, 0);
+        EXPECT_TRUE(market.serve(kProvider, job, 0).ok);
+        return job;
+    }
+    Uint256 reserved(const Address& p) { return market.provider_money(p)[1]; }
+    Uint256 stake(const Address& p) { return market.provider_money(p)[0]; }
+    /// The balance of the market is what it owes: escrow of the jobs and credit of everyone known.
+    void expect_solvent(uint64_t jobs) {
+        Uint256 owed;
+        for (uint64_t job = 0; job < jobs; ++job) owed += market.job(job).escrow;
+        for (const Address& v : market.validators) owed += market.credit(v);
+        for (const Address& who : {kClient, kProvider, kRival}) owed += market.credit(who);
+        EXPECT_EQ(to_decimal(owed), to_decimal(market.chain.balance(market.at())));
+    }
+};
+
+}  // namespace trainyard::contracts
