@@ -235,12 +235,6 @@ Result<TrainingGraph, ProgramFault> checked_graph(const Program& program) {
     return derive_training_graph(program);
 }
 
-/// Time of a plan in multiply-adds; a pass over an element costs a CPU as much as so many.
-uint64_t work_of(const Plan& plan) {
-    constexpr uint64_t kMacsPerElement = 64;
-    return plan.macs_per_micro_batch + kMacsPerElement * plan.elements_per_micro_batch;
-}
-
 /// The first `parts` cuts of every `width`-th candidate.
 Cuts cuts_of(const Cuts& candidates, size_t width, size_t parts) {
     Cuts out;
@@ -249,6 +243,11 @@ Cuts cuts_of(const Cuts& candidates, size_t width, size_t parts) {
 }
 
 }  // namespace
+
+uint64_t unit_work(const Plan& plan) {
+    constexpr uint64_t kMacsPerElement = 64;
+    return plan.macs_per_micro_batch + kMacsPerElement * plan.elements_per_micro_batch;
+}
 
 uint64_t host_bytes(const Plan& plan, const HostUse& use) {
     const uint64_t set = plan.gradient_bytes;
@@ -276,7 +275,7 @@ Result<Plan, ProgramFault> plan_within(const Program& program, const HostUse& us
     const auto is_better = [&](const Plan& other) {
         const uint64_t a = host_bytes(other, use), b = host_bytes(best, use);
         if (a > limit || b > limit) return a < b;
-        return work_of(other) < work_of(best);
+        return unit_work(other) < unit_work(best);
     };
     for (size_t width = 1; width <= candidates.size() && host_bytes(best, use) > limit; ++width)
         for (size_t parts = 1; parts * width <= candidates.size(); ++parts) {

@@ -49,6 +49,9 @@ struct Plan {
 /// With `cuts`, memory and work of a run that computes the parts before them twice.
 [[nodiscard]] Result<Plan, ProgramFault> plan(const Program& program, const Cuts& cuts = {});
 
+/// Time of a micro-batch, in multiply-adds; a pass over an element costs a CPU as much as 64.
+[[nodiscard]] uint64_t unit_work(const Plan& plan);
+
 /// What a run on a host does besides computing.
 struct HostUse {
     uint32_t micro_batches = 1;  ///< per step, of this process

@@ -55,6 +55,11 @@ Result<PostedJob, std::string> post_job(wallet::MarketApi& market, const JobOffe
     out.spec = spec_of(offer);
     if (out.spec.segments * out.spec.steps_per_segment != offer.program.run.steps)
         return unexpected(std::string("the steps of a run must fill its segments exactly"));
+    const auto limits = market.audit_limits();
+    if (!limits) return unexpected("asking for the limits of audits: " + limits.error().text);
+    if (auto why = training::beyond_audit(offer.program, *limits, offer.segment_blocks);
+        !why.empty())
+        return unexpected("nobody would train it: " + why);
     const auto program = market.put_blob(training::encode_program(offer.program));
     if (!program) return unexpected("publishing the program: " + program.error().text);
     const auto data = market.put_blob(offer.data);

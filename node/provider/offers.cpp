@@ -74,6 +74,10 @@ Result<training::Program, std::string> fetch_program(wallet::MarketApi& market,
     if (needed > rules.memory_bytes_max)
         return unexpected("it needs " + std::to_string(needed >> 20) + " MiB, our limit is " +
                           std::to_string(rules.memory_bytes_max >> 20));
+    const auto limits = market.audit_limits();
+    if (!limits) return unexpected(limits.error().text);
+    if (auto why = training::beyond_audit(*program, *limits, spec.segment_blocks); !why.empty())
+        return unexpected("it could not be audited and would not be paid: " + why);
     return std::move(*program);
 }
 

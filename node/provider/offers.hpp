@@ -45,8 +45,8 @@ struct JobMaterial {
 [[nodiscard]] std::string why_not(const wallet::JobSpec& spec, const OfferRules& rules,
                                   const Address& self, uint64_t now_s);
 
-/// Downloads the program alone and checks it against the spec and the memory that it needs. The
-/// error is the reason for people.
+/// Downloads the program alone and checks it against the spec, the memory that it needs, and what
+/// the auditors of the chain can check. The error is the reason for people.
 [[nodiscard]] Result<training::Program, std::string> fetch_program(wallet::MarketApi& market,
                                                                    const wallet::JobSpec& spec,
                                                                    const OfferRules& rules);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two threads: one looks at the chain, one judges.
+// Three threads: one looks at the chain, one audits, one replays.
 #include "node/verify/audit_service.hpp"
 
 #include <chrono>
@@ -59,9 +59,10 @@ struct AuditService::Impl {
     AuditServiceOptions options;
     std::unique_ptr<wallet::EthClient> client;
     std::unique_ptr<wallet::MarketApi> market;
-    std::unique_ptr<ChildVerifier> verifier;
+    std::unique_ptr<ChildVerifier> verifier;  ///< of level 0
+    std::unique_ptr<ChildVerifier> replayer;  ///< of level 1: starts when it is first needed
     std::unique_ptr<AuditWorker> worker;
-    std::unique_ptr<TaskThread> tasks;
+    std::unique_ptr<TaskThread> tasks, replays;
     mutable std::mutex mutex;
     std::condition_variable wake;
     bool stopping = false;
@@ -85,6 +86,9 @@ struct AuditService::Impl {
             if ((*accounts)[i] == market->self()) out.rank = i;
         out.say = options.say;
         out.background = [this](std::function<void()> task) { tasks->post(std::move(task)); };
+        out.replay_background = [this](std::function<void()> task) {
+            replays->post(std::move(task));
+        };
         return out;
     }
 
@@ -99,7 +103,7 @@ struct AuditService::Impl {
             if (pause(500)) return;
         {
             const std::lock_guard lock(mutex);
-            worker = std::make_unique<AuditWorker>(*market, *verifier, *found);
+            worker = std::make_unique<AuditWorker>(*market, *verifier, *replayer, *found);
         }
         while (!pause(options.poll_ms)) worker->tick();
     }
@@ -123,8 +127,10 @@ Result<std::unique_ptr<AuditService>, std::string> AuditService::start(
     child.say = options.say;
     impl->client = std::move(*client);
     impl->market = std::move(*market);
-    impl->verifier = std::make_unique<ChildVerifier>(std::move(child));
+    impl->verifier = std::make_unique<ChildVerifier>(child);
+    impl->replayer = std::make_unique<ChildVerifier>(std::move(child));
     impl->tasks = std::make_unique<TaskThread>();
+    impl->replays = std::make_unique<TaskThread>();
     impl->options = std::move(options);
     impl->thread = std::thread([state = impl.get()] { state->run(); });
     return std::unique_ptr<AuditService>(new AuditService(std::move(impl)));
@@ -140,20 +146,24 @@ AuditService::~AuditService() {
     impl_->market->close();
     impl_->thread.join();
     impl_->verifier->interrupt();
+    impl_->replayer->interrupt();
     impl_->tasks.reset();
+    impl_->replays.reset();
 }
 
 AuditServiceStatus AuditService::status() const {
     const std::lock_guard lock(impl_->mutex);
     AuditServiceStatus out;
     if (impl_->worker) out.audits = impl_->worker->counters();
-    const auto& counters = impl_->verifier->counters();
-    out.verifier_starts = counters.started;
-    out.verifier_deaths = counters.died;
-    out.verifier_timeouts = counters.timed_out;
-    out.verifier_device_faults = counters.device_faults;
-    out.verifier_out_of_memory = counters.out_of_memory;
-    out.verifier_without_cuda = counters.without_cuda;
+    for (const auto* process : {impl_->verifier.get(), impl_->replayer.get()}) {
+        const auto& counters = process->counters();
+        out.verifier_starts += counters.started;
+        out.verifier_deaths += counters.died;
+        out.verifier_timeouts += counters.timed_out;
+        out.verifier_device_faults += counters.device_faults;
+        out.verifier_out_of_memory += counters.out_of_memory;
+        out.verifier_without_cuda |= counters.without_cuda;
+    }
     out.verifier = impl_->verifier_name + (out.verifier_without_cuda ? ", failed: on the CPU" : "");
     return out;
 }

@@ -27,7 +27,6 @@ constexpr uint64_t kGiveUpBlocks = 96;
 /// What the judging task and the worker both touch.
 struct AuditWorker::Shared {
     std::mutex mutex;
-    Verifier* verifier;
     std::set<Seat> judging;
     AuditCounters counters;
 };
@@ -43,11 +42,14 @@ struct AuditWorker::View {
     std::shared_ptr<const JobFacts> facts;
 };
 
-AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, AuditWorkerOptions options)
-    : market_(market), options_(std::move(options)), book_(options_.folder) {
-    shared_ = std::make_shared<Shared>();
-    shared_->verifier = &verifier;
-}
+AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, Verifier& replayer,
+                         AuditWorkerOptions options)
+    : market_(market),
+      verifier_(verifier),
+      replayer_(replayer),
+      options_(std::move(options)),
+      book_(options_.folder),
+      shared_(std::make_shared<Shared>()) {}
 
 AuditWorker::~AuditWorker() = default;
 
@@ -64,6 +66,11 @@ void AuditWorker::tick() {
     const auto head = market_.block_number();
     if (!head) return;
     head_ = *head;
+    if (!limits_) {
+        const auto limits = market_.audit_limits();
+        if (!limits) return;
+        limits_ = *limits;
+    }
     const auto count = market_.job_count();
     if (!count) return;
     for (uint64_t id = 0; id < *count; ++id)
@@ -155,6 +162,7 @@ void AuditWorker::start_judging(const View& view, const Seat& seat,
     }
     CaseRequest request{view.facts->spec, view.facts->run_seed, seat, segment, market_.self()};
     request.tiles = options_.tiles;
+    request.limits = *limits_;
     request.blob_bytes_max = options_.blob_bytes_max;
     request.give_up_at = segment.phase_deadline - std::min(kGiveUpBlocks, segment.phase_deadline);
     waiting_.push_back(std::move(request));
@@ -174,12 +182,23 @@ std::string keep_answer(AnswerBook& book, const Seat& seat, CaseResult& result) 
 
 }  // namespace
 
-/// One task for all cases that this pass found, so that audits of one job are judged together.
+/// One task for all audits that this pass found, so that those of one job are judged together, and
+/// one for each replay, so that one is not held up by what only another lacks.
 void AuditWorker::judge_waiting() {
-    if (waiting_.empty()) return;
-    auto task = [shared = shared_, requests = std::exchange(waiting_, {}), &market = market_,
+    std::vector<CaseRequest> audits;
+    for (CaseRequest& request : std::exchange(waiting_, {}))
+        if (request.seat.level == SegmentState::l0)
+            audits.push_back(std::move(request));
+        else
+            judge({std::move(request)}, replayer_, options_.replay_background);
+    if (!audits.empty()) judge(std::move(audits), verifier_, options_.background);
+}
+
+void AuditWorker::judge(std::vector<CaseRequest> requests, Verifier& verifier,
+                        const Background& where) {
+    auto task = [shared = shared_, requests = std::move(requests), &market = market_, &verifier,
                  book = book_, report = options_.say]() mutable {
-        judge_cases(market, *shared->verifier, requests, [&](size_t i, CaseResult result) {
+        judge_cases(market, verifier, requests, [&](size_t i, CaseResult result) {
             const std::string text = keep_answer(book, requests[i].seat, result);
             const bool is_mismatch = result && result->answer.verdict == wallet::Verdict::mismatch;
             const std::lock_guard lock(shared->mutex);
@@ -189,7 +208,7 @@ void AuditWorker::judge_waiting() {
             if (report) report(text);
         });
     };
-    options_.background(std::move(task));
+    where(std::move(task));
 }
 
 void AuditWorker::reveal(const View& view, const Seat& seat) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,9 @@ struct AuditWorkerOptions {
     size_t rank = 0;  ///< our number among those that move phases on, so that one sends at a time
     size_t ranks = 1;
     uint64_t blob_bytes_max = 4ull << 30;
-    uint32_t tiles = 4;  ///< the market's parameter
-    Background background;
+    uint32_t tiles = 4;                                ///< the market's parameter
+    Background background;                             ///< of level 0
+    Background replay_background;                      ///< of level 1, whose cases may take hours
     std::function<void(const std::string& text)> say;  ///< log lines; may be empty
 };
 
@@ -38,7 +40,9 @@ struct AuditCounters {
 /// that it must remember stands on the chain or in the answer book, so it may be rebuilt any time.
 class AuditWorker {
 public:
-    AuditWorker(wallet::MarketApi& market, Verifier& verifier, AuditWorkerOptions options);
+    /// The verifiers of level 0 and of level 1 may be one where both run on one thread.
+    AuditWorker(wallet::MarketApi& market, Verifier& verifier, Verifier& replayer,
+                AuditWorkerOptions options);
     ~AuditWorker();
     void tick();
     [[nodiscard]] AuditCounters counters() const;
@@ -53,15 +57,19 @@ private:
     void take_part(const View& view, uint32_t seg, const wallet::Segment& segment);
     void start_judging(const View& view, const Seat& seat, const wallet::Segment& segment);
     void judge_waiting();
+    void judge(std::vector<CaseRequest> requests, Verifier& verifier, const Background& where);
     void reveal(const View& view, const Seat& seat);
     void nudge(wallet::MarketApi::Nudge what, const View& view, uint32_t seg);
     [[nodiscard]] bool my_turn(uint64_t id, uint32_t seg) const;
     void say(const std::string& text) const;
 
     wallet::MarketApi& market_;
+    Verifier& verifier_;
+    Verifier& replayer_;
     AuditWorkerOptions options_;
     AnswerBook book_;
     std::shared_ptr<Shared> shared_;
+    std::optional<training::AuditLimits> limits_;
     std::map<uint64_t, bool> closed_;
     std::map<uint64_t, std::shared_ptr<const JobFacts>> facts_;
     std::map<Seat, bool> seen_;

@@ -2,6 +2,7 @@
 // Gathering what an audit or a replay needs.
 #include "node/verify/case_builder.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "core/hash.hpp"
@@ -21,18 +22,36 @@ struct Gap {
     std::string text;
 };
 
+struct OpenedJob {
+    JobCase job;
+    training::Program program;
+};
+
 class Gathering {
 public:
     Gathering(wallet::MarketApi& market, const CaseRequest& request)
         : market_(market), request_(request) {}
 
-    Result<JobCase, Gap> job_case() {
+    /// What no auditor could check is told at once, before the data set is fetched.
+    Result<OpenedJob, Gap> job_case() {
         const auto& spec = request_.spec;
-        auto program = blob(spec.program, "program");
-        if (!program) return unexpected(program.error());
+        auto encoded = blob(spec.program, "program");
+        if (!encoded) return unexpected(encoded.error());
+        auto program = training::decode_program(*encoded);
+        if (!program)
+            return unexpected(
+                Gap{Speak::at_once, "program: " + training::to_text(program.error())});
+        if (program->run.segment_length != spec.steps_per_segment ||
+            program->run.micro_batches != spec.micro_batches)
+            return unexpected(
+                Gap{Speak::at_once, "the job's segments are not those of its program"});
+        if (auto why = training::beyond_audit(*program, request_.limits, spec.segment_blocks);
+            !why.empty())
+            return unexpected(Gap{Speak::at_once, std::move(why)});
         auto data = blob(spec.data, "data set");
         if (!data) return unexpected(data.error());
-        return JobCase{std::move(*program), spec.program_id, std::move(*data), request_.run_seed};
+        JobCase job{std::move(*encoded), spec.program_id, std::move(*data), request_.run_seed};
+        return OpenedJob{std::move(job), std::move(*program)};
     }
 
     Result<SegmentCase, Gap> segment_case() {
@@ -100,6 +119,22 @@ Judgement to_judgement(VerifyAnswer answer, size_t answers_due) {
             std::move(answer.finding)};
 }
 
+/// Milliseconds in which an answer is of use. Error: its time is over.
+Result<uint64_t, std::string> patience_ms(wallet::MarketApi& market, const CaseRequest& request) {
+    constexpr uint64_t kBlocksToCommit = 4;
+    const auto head = market.block_number();
+    if (!head) return unexpected(head.error().text);
+    const auto block_s = market.block_seconds();
+    if (!block_s) return unexpected(block_s.error().text);
+    constexpr uint64_t kOfUnknownPaceMs = 600'000;
+    if (*block_s <= 0) return kOfUnknownPaceMs;
+    if (*head + kBlocksToCommit > request.segment.phase_deadline)
+        return unexpected(std::string("its time is over"));
+    const auto blocks =
+        static_cast<double>(request.segment.phase_deadline - *head - kBlocksToCommit + 1);
+    return static_cast<uint64_t>(blocks * *block_s * 1000);
+}
+
 Result<Audit, Gap> gather_audit(wallet::MarketApi& market, const CaseRequest& request,
                                 const training::Program& program) {
     Gathering gather(market, request);
@@ -118,12 +153,13 @@ Result<Audit, Gap> gather_audit(wallet::MarketApi& market, const CaseRequest& re
 }
 
 CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const CaseRequest& request) {
+    if (auto time = patience_ms(market, request); !time) return unexpected(time.error());
     Gathering gather(market, request);
     auto job = gather.job_case();
     if (!job) return without_answers(market, job.error(), request);
     auto segment = gather.segment_case();
     if (!segment) return without_answers(market, segment.error(), request);
-    ReplayRequest replay{std::move(*job), std::move(*segment), {}};
+    ReplayRequest replay{std::move(job->job), std::move(*segment), {}};
     if (request.seat.seg > 0) {
         const auto before = market.segment(request.seat.job, request.seat.seg - 1);
         if (!before) return unexpected(before.error().text);
@@ -131,6 +167,9 @@ CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const Cas
         if (!state) return without_answers(market, state.error(), request);
         replay.first_state = std::move(*state);
     }
+    const auto patience = patience_ms(market, request);
+    if (!patience) return unexpected(patience.error());
+    replay.patience_ms = *patience;
     auto answer = verifier.replay(replay);
     if (!answer) return without_answers(market, gap_of(answer.error()), request);
     // The committee, if it comes to that, cannot copy from what the pair reveals.
@@ -160,6 +199,9 @@ public:
     }
     void send() {
         if (places_.empty()) return;
+        request_.patience_ms = 0;  // until the time of the last is over
+        for (const size_t at : places_)
+            request_.patience_ms = std::max(request_.patience_ms, patience_of(at));
         auto results = verifier_.audit(request_);
         for (size_t k = 0; k < places_.size(); ++k) {
             const size_t due = request_.audits[k].draws.units.size();
@@ -179,11 +221,16 @@ private:
     /// Any of a batch may be the one that ended the process.
     void send_alone(size_t k, size_t due) {
         AuditRequest alone;
+        alone.patience_ms = patience_of(places_[k]);
         alone.job = std::move(request_.job);
         alone.audits.push_back(std::move(request_.audits[k]));
         auto result = verifier_.audit(alone);
         request_.job = std::move(alone.job);
         set(places_[k], result ? std::move(result->front()) : unexpected(result.error()), due);
+    }
+    [[nodiscard]] uint64_t patience_of(size_t at) const {
+        const auto patience = patience_ms(market_, requests_[at]);
+        return patience ? std::max<uint64_t>(*patience, 1) : 1;
     }
     void set(size_t at, AuditResult result, size_t due) {
         if (result)
@@ -205,17 +252,14 @@ private:
 void judge_audits(wallet::MarketApi& market, Verifier& verifier,
                   const std::vector<CaseRequest>& requests, const std::vector<size_t>& which,
                   const OnJudged& on_judged) {
-    auto job = Gathering(market, requests[which.front()]).job_case();
+    auto opened = Gathering(market, requests[which.front()]).job_case();
     const auto fail_all = [&](const Gap& gap) {
         for (const size_t i : which) on_judged(i, without_answers(market, gap, requests[i]));
     };
-    if (!job) return fail_all(job.error());
-    const auto program = training::decode_program(job->program);
-    if (!program)
-        return fail_all({Speak::at_last_chance, "program: " + training::to_text(program.error())});
-    AuditBatch batch(market, verifier, std::move(*job), requests, on_judged);
+    if (!opened) return fail_all(opened.error());
+    AuditBatch batch(market, verifier, std::move(opened->job), requests, on_judged);
     for (const size_t i : which) {
-        auto audit = gather_audit(market, requests[i], *program);
+        auto audit = gather_audit(market, requests[i], opened->program);
         if (audit)
             batch.add(i, std::move(*audit));
         else

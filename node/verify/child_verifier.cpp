@@ -158,16 +158,27 @@ struct ChildVerifier::Impl {
         return std::move(*reply);
     }
 
-    Result<Reply, VerifyError> ask(const Request& request, size_t cases = 1) {
+    /// Each attempt takes at most `limit_ms`, all together no longer than the patience, if there is
+    /// one.
+    Result<Reply, VerifyError> ask(const Request& request, uint64_t limit_ms,
+                                   uint64_t patience_ms = 0) {
+        const auto end = Clock::now() + std::chrono::milliseconds(patience_ms);
         const std::lock_guard lock(mutex);
         const Bytes message = encode_request(request);
         if (message.size() > kFrameBytesMax)
             return unexpected(VerifyError{VerifyErrorCode::bad_request,
                                           "program, data and states are larger than a request"});
-        const uint64_t patience_ms = uint64_t{options.timeout_ms} * std::max<size_t>(cases, 1);
-        const auto timeout_ms = static_cast<uint32_t>(std::min<uint64_t>(patience_ms, 0xffffffff));
         for (int attempt = 1;; ++attempt) {
-            auto reply = exchange(message, timeout_ms);
+            if (patience_ms != 0) {
+                const auto left =
+                    std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
+                if (left.count() <= 0)
+                    return unexpected(
+                        VerifyError{VerifyErrorCode::timed_out, "the time for an answer is over"});
+                limit_ms = std::min(limit_ms, static_cast<uint64_t>(left.count()));
+            }
+            auto reply =
+                exchange(message, static_cast<uint32_t>(std::min<uint64_t>(limit_ms, 0xffffffff)));
             if (reply || attempt == kAttemptsMax || interrupted ||
                 reply.error().code == VerifyErrorCode::out_of_memory)
                 return reply;
@@ -188,14 +199,15 @@ ChildVerifier::~ChildVerifier() {
 }
 
 std::string ChildVerifier::name() {
-    auto reply = impl_->ask(NameRequest{});
+    auto reply = impl_->ask(NameRequest{}, impl_->options.timeout_ms);
     if (!reply) return "none";
     const auto* name = std::get_if<std::string>(&*reply);
     return name == nullptr ? "none" : *name;
 }
 
 Result<std::vector<AuditResult>, VerifyError> ChildVerifier::audit(const AuditRequest& request) {
-    auto reply = impl_->ask(request, request.audits.size());
+    const uint64_t cases = std::max<size_t>(request.audits.size(), 1);
+    auto reply = impl_->ask(request, impl_->options.timeout_ms * cases, request.patience_ms);
     if (!reply) return unexpected(reply.error());
     if (auto* results = std::get_if<std::vector<AuditResult>>(&*reply))
         if (results->size() == request.audits.size()) return std::move(*results);
@@ -204,7 +216,9 @@ Result<std::vector<AuditResult>, VerifyError> ChildVerifier::audit(const AuditRe
 }
 
 AuditResult ChildVerifier::replay(const ReplayRequest& request) {
-    auto reply = impl_->ask(request);
+    // A replay takes as long as training did: where its patience is known, that alone counts.
+    const uint64_t limit_ms = std::max<uint64_t>(impl_->options.timeout_ms, request.patience_ms);
+    auto reply = impl_->ask(request, limit_ms, request.patience_ms);
     if (!reply) return unexpected(reply.error());
     if (auto* answer = std::get_if<VerifyAnswer>(&*reply)) return std::move(*answer);
     if (auto* error = std::get_if<VerifyError>(&*reply)) return unexpected(std::move(*error));

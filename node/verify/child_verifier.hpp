@@ -15,9 +15,9 @@ struct ChildVerifierOptions {
     std::string program;  ///< path of the trainyard program
     unsigned threads = 1;
     uint64_t memory_bytes_max = 0;
-    uint32_t timeout_ms = 600'000;                ///< for one audit or replay
-    uint32_t cuda_pause_ms = 600'000;             ///< without CUDA after it failed twice in a row
-    std::string output;                           ///< its log file; empty: ours
+    uint32_t timeout_ms = 600'000;     ///< for one audit, or for a replay that names no patience
+    uint32_t cuda_pause_ms = 600'000;  ///< without CUDA after it failed twice in a row
+    std::string output;                ///< its log file; empty: ours
     std::function<void(const std::string&)> say;  ///< events for the log; may be empty
 };
 
@@ -27,9 +27,10 @@ struct ChildCounters {
     std::atomic<bool> without_cuda{false};  ///< now, because it failed
 };
 
-/// Thread-safe: requests wait for one another. A process that dies, is late or lost its device is
-/// replaced and the request tried once more, then without CUDA, which stays away for a while. One
-/// that needs more memory than it may have is replaced, and the request fails at once.
+/// Thread-safe: requests wait for one another, which counts as patience. A process that dies, is
+/// late or lost its device is replaced and the request tried once more, then without CUDA, which
+/// stays away for a while. One that needs more memory than it may have is replaced, and the request
+/// fails at once.
 class ChildVerifier final : public Verifier {
 public:
     explicit ChildVerifier(ChildVerifierOptions options);

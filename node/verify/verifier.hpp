@@ -36,6 +36,7 @@ struct Audit {
 struct AuditRequest {
     JobCase job;
     std::vector<Audit> audits;
+    uint64_t patience_ms = 0;  ///< after which no answer is of use; 0: the verifier's own limit
 };
 /// Audits that one request may hold.
 inline constexpr size_t kAuditsMax = 16;
@@ -43,7 +44,8 @@ inline constexpr size_t kAuditsMax = 16;
 struct ReplayRequest {
     JobCase job;
     SegmentCase segment;
-    Bytes first_state;  ///< blob of S_first; empty: the run starts here, from its seed
+    Bytes first_state;         ///< blob of S_first; empty: the run starts here, from its seed
+    uint64_t patience_ms = 0;  ///< as above
 };
 
 /// The verdict about the provider's claim.

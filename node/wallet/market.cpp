@@ -106,6 +106,11 @@ public:
                                                                          : Verdict::none};
                                  });
     }
+    Answer<training::AuditLimits> audit_limits() override {
+        return read<training::AuditLimits>(
+            {kMarket, "params()", {}, in_parentheses(kParamsType)},
+            [](const AbiValue& v) { return audit_limits_from(v[0]); });
+    }
     Answer<Uint256> bond(uint64_t id) override {
         return amount({kMarket, "bond(uint256)", {number(id)}, "(uint256)"});
     }

@@ -9,6 +9,7 @@
 #include "core/bytes.hpp"
 #include "core/uint256.hpp"
 #include "node/wallet/eth_client.hpp"
+#include "training/audit_limits.hpp"
 
 namespace trainyard::node::wallet {
 
@@ -152,6 +153,8 @@ public:
     [[nodiscard]] virtual Answer<Phase> phase(uint64_t id, uint32_t seg) = 0;
     [[nodiscard]] virtual Answer<AnswerState> answer_of(uint64_t id, uint32_t seg,
                                                         const Address& auditor) = 0;
+    /// What every auditor of the chain can do.
+    [[nodiscard]] virtual Answer<training::AuditLimits> audit_limits() = 0;
     /// What `take` would reserve, in wei.
     [[nodiscard]] virtual Answer<Uint256> bond(uint64_t id) = 0;
     /// Wei to send with `post`; what is not spent is refunded.

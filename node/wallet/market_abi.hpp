@@ -13,6 +13,9 @@ inline constexpr std::string_view kJobSpecType =
     "string)";
 inline constexpr std::string_view kJobType =
     "(address,address,uint8,uint8,uint32,uint32,uint32,uint64,bytes32,uint256,bytes32,uint256)";
+inline constexpr std::string_view kParamsType =
+    "(uint8,uint8,uint8,uint8,uint8,uint8,uint8,uint16,uint16,uint16,uint16,uint16,uint16,uint32,"
+    "uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint256)";
 inline constexpr std::string_view kSegmentType =
     "(uint8,address,uint32,uint32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,uint64,uint64,"
     "uint64,uint8)";
@@ -29,6 +32,7 @@ inline constexpr std::string_view kModelRecordType =
 [[nodiscard]] JobSpec job_spec_from(const AbiValue& value);
 [[nodiscard]] Job job_from(const AbiValue& value);
 [[nodiscard]] Segment segment_from(const AbiValue& value);
+[[nodiscard]] training::AuditLimits audit_limits_from(const AbiValue& params);
 [[nodiscard]] ModelRecord model_record_from(const AbiValue& value);
 
 /// Selector and arguments; `signature` is "name(types)". Precondition: the arguments fit the types.

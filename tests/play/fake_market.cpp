@@ -119,6 +119,9 @@ public:
                                    : wallet::AnswerState{seat->commitment, seat->verdict};
         });
     }
+    Answer<training::AuditLimits> audit_limits() override {
+        return locked<training::AuditLimits>([&] { return l_->limits; });
+    }
     Answer<Uint256> bond(uint64_t) override { return Uint256(8); }
     Answer<Uint256> quote(const wallet::JobSpec&) override { return Uint256(1); }
     Answer<wallet::ProviderRecord> provider(const Address& who) override {

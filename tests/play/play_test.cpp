@@ -134,9 +134,10 @@ private:
         options.rank = n - 1u;
         options.ranks = 3;
         options.background = [](const std::function<void()>& task) { task(); };
+        options.replay_background = options.background;
         options.say = [this](const std::string& text) { said.push_back(text); };
-        workers_.push_back(
-            std::make_unique<AuditWorker>(*markets_.back(), *verifiers_.back(), options));
+        workers_.push_back(std::make_unique<AuditWorker>(*markets_.back(), *verifiers_.back(),
+                                                         *verifiers_.back(), options));
     }
 
     static inline int counter_ = 0;
@@ -358,6 +359,38 @@ TEST(play, a_job_whose_program_is_another_than_it_names_is_void_and_not_passed_o
     while (play.job().tip == 0) play.tick_provider();
     play.ledger->jobs[0].spec.program_id = Hash{};
     for (int i = 0; i < 400 && play.history().empty(); ++i) play.tick();
+    EXPECT_EQ(play.history(), "seg 0 void; ") << last_lines(play.said);
+}
+
+TEST(play, a_job_that_the_auditors_could_not_check_is_not_taken) {
+    for (const bool is_slow : {false, true}) {
+        Play play;
+        (is_slow ? play.ledger->limits.work_per_block : play.ledger->limits.memory_bytes_max) = 1;
+        for (int i = 0; i < 20; ++i) play.tick();
+        EXPECT_EQ(play.job().state, JobState::open);
+        EXPECT_NE(play.told(Event::Kind::skipped).find("could not be audited"), std::string::npos)
+            << play.told(Event::Kind::skipped);
+    }
+}
+
+/// As a job of a client and a provider of its own would.
+TEST(play, a_job_that_was_taken_though_nobody_can_check_it_is_void_at_once) {
+    for (const bool is_slow : {false, true}) {
+        Play play;
+        play.ledger->phase_blocks = 1'000'000;
+        while (play.job().tip == 0) play.tick_provider();
+        (is_slow ? play.ledger->limits.work_per_block : play.ledger->limits.memory_bytes_max) = 1;
+        for (int i = 0; i < 200 && play.history().empty(); ++i) play.tick();
+        EXPECT_EQ(play.history(), "seg 0 void; ") << last_lines(play.said);
+    }
+}
+
+TEST(play, a_job_whose_segments_are_longer_than_its_program_says_is_void) {
+    Play play;
+    play.ledger->phase_blocks = 24;
+    while (play.job().tip == 0) play.tick_provider();
+    play.ledger->jobs[0].spec.steps_per_segment = 64;
+    for (int i = 0; i < 200 && play.history().empty(); ++i) play.tick_validators();
     EXPECT_EQ(play.history(), "seg 0 void; ") << last_lines(play.said);
 }
 

@@ -36,6 +36,8 @@ interface IMarketTypes {
         uint64 windowBlocks;     // between Accepted and Final
         uint64 minSegmentBlocks;
         uint64 maxSegmentBlocks;
+        uint64 workPerBlock;     // that every auditor can do, in multiply-adds; read by auditors and providers, not by the contract
+        uint64 auditMemory;      // bytes that every auditor has for an audit; as above
         uint256 minPriceWei;     // per segment
     }
 

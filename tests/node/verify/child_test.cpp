@@ -94,6 +94,44 @@ TEST(child_verifier, one_that_says_nothing_is_replaced_after_its_time) {
     EXPECT_EQ(verifier.counters().timed_out, 3u);
 }
 
+TEST(child_verifier, all_attempts_together_take_no_longer_than_the_patience) {
+    ChildVerifierOptions options;
+    options.program = script("patient", "exec sleep 60");
+    options.timeout_ms = 60'000;
+    ChildVerifier verifier(options);
+    AuditRequest audit;
+    audit.patience_ms = 150;
+    ReplayRequest replay;
+    replay.patience_ms = 150;
+    const auto begin = std::chrono::steady_clock::now();
+    const auto audited = verifier.audit(audit);
+    const auto replayed = verifier.replay(replay);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+    ASSERT_FALSE(audited);
+    ASSERT_FALSE(replayed);
+    EXPECT_EQ(audited.error().code, VerifyErrorCode::timed_out);
+    EXPECT_EQ(replayed.error().code, VerifyErrorCode::timed_out);
+    EXPECT_EQ(verifier.counters().started, 2u) << "one process for each, no second attempt";
+}
+
+TEST(child_verifier, waiting_for_another_request_counts_as_patience) {
+    ChildVerifierOptions options;
+    options.program = script("busy", "exec sleep 60");
+    options.timeout_ms = 60'000;
+    ChildVerifier verifier(options);
+    AuditRequest longer, shorter;
+    longer.patience_ms = 1500;
+    shorter.patience_ms = 100;
+    std::thread other([&] { (void)verifier.audit(longer); });
+    while (verifier.counters().started == 0)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const auto answer = verifier.audit(shorter);
+    other.join();
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, VerifyErrorCode::timed_out);
+    EXPECT_EQ(verifier.counters().started, 1u) << "its time was over before its turn";
+}
+
 TEST(child_verifier, rejects_an_answer_that_is_no_message) {
     ChildVerifierOptions options;
     options.program = script(
