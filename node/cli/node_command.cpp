@@ -241,7 +241,7 @@ void Node::build_machine() {
                                           std::move(options));
     bft_->attach();
     if (voting_)
-        voting_->watch({first_height_, chain_->sets(),
+        voting_->watch({first_height_, chain_->sets(), *network_,
                         [this] {
                             const auto standing = bft_->standing();
                             return signer::Position{standing.epoch, standing.view};

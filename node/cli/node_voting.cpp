@@ -16,6 +16,13 @@ constexpr uint64_t kListenDeltas = 10;
 constexpr char kConnecting[] =
     "waits for a quorum of validators before it listens for other users of its key";
 constexpr char kListening[] = "listens for other users of its consensus key before it votes";
+constexpr char kContention[] =
+    "another machine uses this node's P2P key: peers gave up their connections for connections of "
+    "that one. Stop one of the two; this node votes once it has kept a quorum's connections for "
+    "40 s";
+/// Twice the longest time until the other one has dialled again: pause, then handshake.
+constexpr uint64_t kContentionMs = 40'000;
+constexpr uint64_t kTellEveryMs = 60'000;
 
 std::string_view name_of(cb::VoteKind kind) {
     switch (kind) {
@@ -128,16 +135,20 @@ void NodeVoting::watch(Watch watch) {
     options.chain = {parts_.setup.chain.chain_id, parts_.setup.genesis_hash};
     options.key = consensus_key_;
     options.listen_ms = kListenDeltas * parts_.setup.chain.delta_ms;
+    options.contention_ms = kContentionMs;
     options.is_new = knows_nothing_ && watch_->final_height == 0;
     options.is_vouched_for = !parts_.config.doppelganger_check;
     options.newest = [this] { return newest(); };
     check_.emplace(std::move(options));
+    watch_->network.on_peer(strand_, [this](const p2p::PeerEvent& event) { on_peer(event); });
     strand_.post([this] { tick(); });
 }
 
 Doppelganger::Moment NodeVoting::moment() const {
     const Epoch epoch = watch_->where().epoch;
-    return {parts_.runtime.clock().steady_ms(), epoch, watch_->sets.of_epoch(epoch)};
+    const auto& sets = watch_->sets;
+    return {parts_.runtime.clock().steady_ms(), epoch, sets.of_epoch(epoch),
+            sets.of_epoch(epoch + 1)};
 }
 
 void NodeVoting::tick() {
@@ -158,12 +169,32 @@ void NodeVoting::hear(const p2p::PeerId& from, const cb::Message& message) {
     settle(check_->update(now));
 }
 
+void NodeVoting::on_peer(const p2p::PeerEvent& event) {
+    const std::lock_guard lock(mutex_);
+    if (event.is_up) return check_->meet(event.peer, moment());
+    check_->lose(event.peer, event.to_another);
+    if (event.to_another) tell_of_contention(event);
+}
+
+void NodeVoting::tell_of_contention(const p2p::PeerEvent& event) {
+    ++contentions_;
+    const uint64_t now_ms = parts_.runtime.clock().steady_ms();
+    if (told_of_contention_ms_ && now_ms - *told_of_contention_ms_ < kTellEveryMs) return;
+    told_of_contention_ms_ = now_ms;
+    parts_.log.warn("another machine uses this node's P2P key: stop one of the two",
+                    {{"peer_that_gave_us_up", p2p::short_name(event.peer)}});
+}
+
 /// Called with the mutex held.
 void NodeVoting::settle(Doppelganger::State state) {
+    const bool waits =
+        state == Doppelganger::State::connecting || state == Doppelganger::State::listening;
+    if (waits && check_->is_in_contention()) gate_->shut(kContention);
     if (state == state_) return;
     state_ = state;
+    if (waits && !check_->is_in_contention())
+        gate_->shut(state == Doppelganger::State::listening ? kListening : kConnecting);
     if (state == Doppelganger::State::listening) {
-        gate_->shut(kListening);
         parts_.log.info("listens for other users of the consensus key before it votes",
                         {{"ms", kListenDeltas * parts_.setup.chain.delta_ms}});
     }
@@ -210,6 +241,11 @@ std::string NodeVoting::why_not_voting() const {
 void NodeVoting::add_metrics(metrics::Metrics& out) const {
     out.gauge("trainyard_signer_voting", "1 while votes are signed.",
               why_not_voting().empty() ? 1 : 0);
+    {
+        const std::lock_guard lock(mutex_);
+        out.counter("trainyard_signer_contentions_total",
+                    "Connections lost to another machine with this node's P2P key.", contentions_);
+    }
     const auto counts = local_ ? local_->refusals() : remote_->refusals();
     metrics::Family refusals{"trainyard_signer_refusals_total",
                              "Votes not signed, by what the signing database objected to.",

@@ -37,6 +37,7 @@ public:
     struct Watch {
         uint64_t final_height = 0;
         const consensus::ValidatorSets& sets;
+        p2p::Network& network;
         /// The epoch and view where the vote machine stands.
         std::function<signer::Position()> where;
         /// Votes may be signed from now on.
@@ -62,7 +63,9 @@ private:
     }
     [[nodiscard]] signer::Doppelganger::Moment moment() const;
     void tick();
+    void on_peer(const p2p::PeerEvent& event);
     void settle(signer::Doppelganger::State state);
+    void tell_of_contention(const p2p::PeerEvent& event);
     void found_another();
     void let_vote();
 
@@ -80,6 +83,8 @@ private:
     std::optional<Watch> watch_;
     std::optional<signer::Doppelganger> check_;
     signer::Doppelganger::State state_ = signer::Doppelganger::State::connecting;
+    uint64_t contentions_ = 0;  ///< connections lost to another machine with the P2P key
+    std::optional<uint64_t> told_of_contention_ms_;
 };
 
 }  // namespace trainyard::node::cli

@@ -87,6 +87,8 @@ struct PeerEvent {
     PeerId peer;
     bool is_up = false;
     std::string reason;  ///< why it went down
+    /// The peer prefers a connection that shows our key and that this node did not make.
+    bool to_another = false;
 };
 using OnPeer = std::function<void(const PeerEvent&)>;
 

@@ -74,7 +74,8 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     std::optional<std::string> objection(const Session& session);
     void on_closed(const SessionPtr& session, const Ending& ending) override;
     void came_up(const SessionPtr& session);
-    void went_down(const PeerId& peer, const std::string& reason);
+    [[nodiscard]] bool is_to_another(const PeerId& peer, const Ending& ending) const;
+    void went_down(const PeerId& peer, const std::string& reason, bool to_another);
 
     // network_discovery.cpp: addresses of other nodes
     void discover();

@@ -262,11 +262,11 @@ void Network::Impl::on_ready(const SessionPtr& session) {
     if (found == sessions.end()) return came_up(session);
     const SessionPtr older = found->second;
     if (!newer_link_wins(self, session->peer(), older->link(), session->link())) {
-        return session->leave("duplicate connection");
+        return session->leave(std::string(kDuplicate));
     }
     found->second = session;
     session->take_unsent_of(*older);
-    older->leave("duplicate connection");
+    older->leave(std::string(kDuplicate));
 }
 
 void Network::Impl::came_up(const SessionPtr& session) {
@@ -304,7 +304,7 @@ void Network::Impl::on_closed(const SessionPtr& session, const Ending& ending) {
     const bool was_up = found != sessions.end() && found->second == session;
     if (was_up) {
         sessions.erase(found);
-        went_down(peer, ending.reason);
+        went_down(peer, ending.reason, is_to_another(peer, ending));
     }
     const auto& expected = session->expected();
     const auto dialled = expected ? dials.find(*expected) : dials.end();
@@ -317,7 +317,15 @@ void Network::Impl::on_closed(const SessionPtr& session, const Ending& ending) {
     dial_later(expected.value_or(peer));
 }
 
-void Network::Impl::went_down(const PeerId& peer, const std::string& reason) {
+/// A second connection of this node that the peer prefers has had the peer's hello or waits for it:
+/// the peer judges only after ours, which is sent once the handshake is over.
+bool Network::Impl::is_to_another(const PeerId& peer, const Ending& ending) const {
+    if (ending.reason != "goodbye: " + std::string(kDuplicate)) return false;
+    return std::none_of(greeting.begin(), greeting.end(),
+                        [&](const SessionPtr& other) { return other->peer() == peer; });
+}
+
+void Network::Impl::went_down(const PeerId& peer, const std::string& reason, bool to_another) {
     log.info("peer left", {{"peer", short_name(peer)}, {"why", reason}});
     {
         const std::lock_guard lock(infos_mutex);
@@ -339,7 +347,7 @@ void Network::Impl::went_down(const PeerId& peer, const std::string& reason) {
         if (request.peer == peer) lost.push_back(id);
     }
     for (const uint64_t id : lost) settle(id, unexpected(RequestError::not_connected));
-    announce({peer, false, reason});
+    announce({peer, false, reason, to_another});
     if (routes.way_to(peer)) note_carried(peer);
 }
 

@@ -20,6 +20,9 @@ struct Link {
     uint64_t instance = 0;  ///< the peer's, from its hello
 };
 
+/// What is said to the connection that has to go.
+inline constexpr std::string_view kDuplicate = "duplicate connection";
+
 /// Both ends of two connections between the same two nodes must keep the same one. Another instance
 /// means that the peer restarted: the newer wins. Otherwise the one that the smaller key dialled
 /// wins, and of two in the same direction the newer.

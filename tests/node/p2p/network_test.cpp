@@ -78,12 +78,15 @@ TEST_F(network, four_nodes_that_all_dial_form_a_full_mesh_of_single_connections)
     }
     std::vector<std::unique_ptr<Network>> nodes;
     std::array<std::atomic<int>, 4> votes{};
+    std::atomic<int> lost_to_another = 0;
     for (uint8_t i = 0; i < 4; ++i) {
         auto o = options(i + 1);
         o.listen.port = ports[i];
         for (uint8_t j = 0; j < 4; ++j) o.peers.push_back(peer_at(j + 1, ports[j]));  // also itself
         nodes.push_back(make(o));
         nodes.back()->on(Kind::bft_vote, strand_, [&, i](const PeerId&, Bytes) { ++votes[i]; });
+        nodes.back()->on_peer(strand_,
+                              [&](const PeerEvent& e) { lost_to_another += e.to_another; });
         start(*nodes.back());
     }
     const auto is_full = [&] {
@@ -96,6 +99,24 @@ TEST_F(network, four_nodes_that_all_dial_form_a_full_mesh_of_single_connections)
     for (auto& node : nodes) node->broadcast(Kind::bft_vote, {42});
     EXPECT_TRUE(eventually(
         [&] { return std::all_of(votes.begin(), votes.end(), [](auto& n) { return n == 3; }); }));
+    EXPECT_EQ(lost_to_another, 0) << "duplicates of one machine are no other machine";
+}
+
+TEST_F(network, two_machines_with_one_key_take_connections_from_each_other_and_know_it) {
+    auto a = started(options(1));
+    std::array<std::atomic<int>, 2> lost_to_another{};
+    std::vector<std::unique_ptr<Network>> twins;
+    for (size_t i = 0; i < 2; ++i) {
+        auto o = options(2);
+        o.peers = {peer_at(1, a->port())};
+        twins.push_back(make(o));
+        twins.back()->on_peer(strand_, [&lost_to_another, i](const PeerEvent& e) {
+            if (e.to_another) ++lost_to_another[i];
+        });
+        start(*twins.back());
+        ASSERT_TRUE(eventually([&] { return a->is_connected(id_of(2)); }));
+    }
+    EXPECT_TRUE(eventually([&] { return lost_to_another[0] > 1 && lost_to_another[1] > 1; }));
 }
 
 TEST_F(network, request_is_answered_refused_or_timed_out) {

@@ -14,6 +14,7 @@ namespace cb = consensus::bft;
 using State = Doppelganger::State;
 
 constexpr uint64_t kListenMs = 4000;
+constexpr uint64_t kContentionMs = 40'000;
 
 /// Four validators of equal stake; validator 1 is this one.
 struct Scene {
@@ -32,10 +33,21 @@ struct Scene {
             std::move(*consensus::ValidatorSet::make(std::move(all))));
     }
     Doppelganger check(bool is_new = false) {
-        return Doppelganger({test_chain(), *public_key(secret(21)), kListenMs, is_new, false,
-                             [this] { return newest; }});
+        return Doppelganger({test_chain(), *public_key(secret(21)), kListenMs, kContentionMs,
+                             is_new, false, [this] { return newest; }});
     }
-    Doppelganger::Moment at(uint64_t now_ms) const { return {now_ms, {}, set}; }
+    Doppelganger::Moment at(uint64_t now_ms) const { return {now_ms, epoch, set, set}; }
+    /// Validators connect and say where they stand.
+    void meet(Doppelganger& check, std::initializer_list<consensus::ValidatorIndex> who,
+              uint64_t now_ms) const {
+        for (const auto index : who) {
+            check.meet(set->at(index).p2p_key, at(now_ms));
+            hear(check, index, status(51, 40), now_ms);
+        }
+    }
+    void lose(Doppelganger& check, consensus::ValidatorIndex who, bool to_another) const {
+        check.lose(set->at(who).p2p_key, to_another);
+    }
     /// A message of the validator with this index, or of a stranger.
     void hear(Doppelganger& check, consensus::ValidatorIndex from, const cb::Message& message,
               uint64_t now_ms) const {
@@ -53,6 +65,7 @@ struct Scene {
     static cb::Status status(uint64_t view, uint64_t height) { return {{}, {view}, {}, {height}}; }
 
     consensus::SetPtr set;
+    Epoch epoch;
     std::optional<Position> newest = Position{{0}, {50}};
 };
 
@@ -79,8 +92,8 @@ TEST(doppelganger, listens_once_a_quorum_is_heard_and_then_for_its_time) {
 TEST(doppelganger, votes_of_a_key_that_is_vouched_for_are_old_ones) {
     Scene s;
     s.newest = Position{};
-    Doppelganger check(
-        {test_chain(), *public_key(secret(21)), kListenMs, true, true, [&] { return s.newest; }});
+    Doppelganger check({test_chain(), *public_key(secret(21)), kListenMs, kContentionMs, true, true,
+                        [&] { return s.newest; }});
     s.hear(check, 0, s.signed_vote(1, 60), 0);
     s.hear(check, 0, Scene::status(61, 40), 0);
     EXPECT_EQ(check.update(s.at(kListenMs)), State::connecting);
@@ -173,6 +186,96 @@ TEST(doppelganger, is_found_at_any_later_time) {
     ASSERT_EQ(check.update(s.at(kListenMs)), State::clear);
     s.hear(check, 2, s.signed_vote(1, 51), 1'000'000);
     EXPECT_EQ(check.update(s.at(1'000'000)), State::found);
+}
+
+TEST(doppelganger, silence_counts_while_each_of_a_quorum_stays_in_contact) {
+    Scene s;
+    auto check = s.check();
+    s.meet(check, {0, 2}, 0);
+    s.lose(check, 2, false);
+    EXPECT_EQ(check.update(s.at(3000)), State::connecting) << "one peer and itself are no quorum";
+    s.meet(check, {2}, 3000);
+    EXPECT_EQ(check.update(s.at(kListenMs)), State::listening) << "who was away may have missed it";
+    EXPECT_EQ(check.update(s.at(3000 + kListenMs - 1)), State::listening);
+    EXPECT_EQ(check.update(s.at(3000 + kListenMs)), State::clear);
+    auto silent = s.check();
+    s.meet(silent, {0}, 0);
+    silent.meet(s.set->at(2).p2p_key, s.at(0));
+    EXPECT_EQ(silent.update(s.at(100'000)), State::connecting) << "a peer that says nothing";
+}
+
+/// A copy with the P2P key: the original's votes never reach it, and either takes the other's
+/// connections.
+TEST(doppelganger, who_loses_a_connection_to_another_machine_listens_until_nobody_dials_any_more) {
+    Scene s;
+    auto check = s.check(true);
+    s.meet(check, {0, 2, 3}, 0);
+    s.lose(check, 3, true);
+    EXPECT_TRUE(check.is_in_contention());
+    EXPECT_EQ(check.update(s.at(kListenMs)), State::listening);
+    s.lose(check, 2, true);  // the other one dials again
+    EXPECT_EQ(check.update(s.at(20'000)), State::connecting);
+    s.meet(check, {2, 3}, 20'000);
+    EXPECT_EQ(check.update(s.at(20'000 + kContentionMs - 1)), State::listening);
+    EXPECT_EQ(check.update(s.at(20'000 + kContentionMs)), State::clear) << "it was stopped";
+}
+
+TEST(doppelganger, the_contention_of_a_running_copy_never_ends_in_votes) {
+    Scene s;
+    auto check = s.check();
+    s.meet(check, {0, 2, 3}, 0);
+    for (uint64_t now_ms = 500; now_ms < 600'000; now_ms += 15'000) {  // the longest backoff
+        for (const consensus::ValidatorIndex who : {0, 2, 3}) s.lose(check, who, true);
+        s.meet(check, {0, 2, 3}, now_ms + 10);
+        EXPECT_EQ(check.update(s.at(now_ms + 14'999)), State::listening);
+    }
+    s.hear(check, 3, s.signed_vote(1, 80), 600'000);
+    EXPECT_EQ(check.update(s.at(600'000)), State::found) << "a vote still proves it";
+}
+
+TEST(doppelganger, one_liar_of_four_cannot_keep_a_validator_from_voting) {
+    Scene s;
+    auto check = s.check();
+    s.meet(check, {0, 2, 3}, 0);
+    for (uint64_t now_ms = 100; now_ms < kContentionMs; now_ms += 1000) {
+        s.lose(check, 3, true);
+        s.meet(check, {3}, now_ms);
+        s.hear(check, 3, Scene::status(UINT64_MAX, 1), now_ms);
+    }
+    EXPECT_EQ(check.update(s.at(kContentionMs)), State::clear) << "the other two have stayed";
+}
+
+TEST(doppelganger, a_stranger_that_leaves_interrupts_nobody_but_those_it_may_have_carried) {
+    Scene s;
+    auto check = s.check();
+    s.meet(check, {0}, 0);
+    s.hear(check, 2, Scene::status(51, 40), 0);  // through a sentry
+    check.lose(*public_key(secret(99)), false);
+    EXPECT_EQ(check.update(s.at(100)), State::connecting);
+    s.hear(check, 2, Scene::status(51, 40), 1000);
+    EXPECT_EQ(check.update(s.at(kListenMs)), State::listening);
+    EXPECT_EQ(check.update(s.at(1000 + kListenMs)), State::clear);
+}
+
+TEST(doppelganger, time_does_not_count_while_the_others_stand_in_epochs_that_it_cannot_judge) {
+    Scene s;
+    s.epoch = {5};
+    auto check = s.check();
+    const auto tell = [&](consensus::ValidatorIndex who, uint64_t epoch, uint64_t now_ms) {
+        s.hear(check, who, cb::Status{{epoch}, {3}, {2}, {400}}, now_ms);
+    };
+    tell(0, 7, 0);
+    tell(2, 7, 0);
+    EXPECT_EQ(check.update(s.at(10'000)), State::listening);
+    tell(2, 6, 20'000);  // one of four may lie
+    EXPECT_EQ(check.update(s.at(20'000 + kListenMs)), State::clear);
+    auto ahead = s.check();
+    Vote v = vote(VoteKind::nullify, 2, 0);
+    v.epoch = {6};
+    v.signer = 1;
+    v.signature = sign(secret(21), cb::vote_digest(test_chain(), v)).rs;
+    s.hear(ahead, 2, v, 0);
+    EXPECT_EQ(ahead.update(s.at(0)), State::found) << "a vote of the next epoch counts at once";
 }
 
 TEST(doppelganger, one_liar_of_four_does_not_move_the_place_where_a_lost_key_begins_again) {
