@@ -135,6 +135,10 @@ void add_provider(CLI::App& app, Arguments& a) {
     p->add_option("--price", a.provider.price, "coins per segment, at least")
         ->capture_default_str();
     p->add_option("--memory-mb", a.provider.memory_mb, "memory for a job")->capture_default_str();
+    p->add_option("--fee-max-gwei", a.provider.fee_max_gwei,
+                  "highest price of a gas: fees rise up to it until a transaction is in a block")
+        ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000}))
+        ->capture_default_str();
     p->add_flag("--once", a.provider.once, "end after one finished job");
     p->add_option("--fault", a.provider.fault,
                   "TEST ONLY, cheats and loses its stake: skip-steps, reuse-gradients, "

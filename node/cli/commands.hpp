@@ -8,6 +8,7 @@
 
 #include "node/cli/keys.hpp"
 #include "node/cli/output.hpp"
+#include "node/wallet/fees.hpp"
 
 namespace trainyard::node::cli {
 
@@ -177,6 +178,7 @@ struct ProviderArgs {
     std::string fault = "none";
     uint32_t threads = 1;
     uint32_t memory_mb = 8192;
+    uint64_t fee_max_gwei = wallet::kFeeMaxGwei;  ///< for one gas
     bool no_cuda = false;
     bool once = false;  ///< ends after one finished job
 };

@@ -164,11 +164,11 @@ Result<std::unique_ptr<wallet::MarketApi>, std::string> open_reader(const std::s
     return std::move(*market);
 }
 
-Result<std::unique_ptr<wallet::MarketApi>, std::string> open_account(const std::string& rpc,
-                                                                     const KeyChoice& choice) {
+Result<std::unique_ptr<wallet::MarketApi>, std::string> open_account(
+    const std::string& rpc, const KeyChoice& choice, wallet::SenderOptions sending) {
     const auto key = open_key(choice);
     if (!key) return unexpected(key.error());
-    auto market = wallet::open_market(rpc, *key);
+    auto market = wallet::open_market(rpc, *key, std::move(sending));
     if (!market) return unexpected(market.error().text);
     return std::move(*market);
 }

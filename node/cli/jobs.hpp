@@ -67,7 +67,7 @@ struct SegmentReplay {
 [[nodiscard]] Result<std::unique_ptr<wallet::MarketApi>, std::string> open_reader(
     const std::string& rpc);
 [[nodiscard]] Result<std::unique_ptr<wallet::MarketApi>, std::string> open_account(
-    const std::string& rpc, const KeyChoice& key);
+    const std::string& rpc, const KeyChoice& key, wallet::SenderOptions sending = {});
 
 /// Fetches the model of a job, whole or up to its last final segment, into a folder.
 struct Download {

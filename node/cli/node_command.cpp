@@ -35,6 +35,10 @@
 namespace trainyard::node::cli {
 namespace {
 
+Uint256 fee_max_wei(const config::NodeConfig& config) {
+    return Uint256(config.fee_max_gwei) * Uint256(wallet::kWeiInGwei);
+}
+
 namespace cb = consensus::bft;
 
 constexpr uint64_t kBlobBytesMax = 4ull << 30;
@@ -416,6 +420,7 @@ void Node::start_reporter(const std::string& rpc_url) {
     verify::SlashReporterOptions options;
     options.rpc_url = rpc_url;
     options.account = setup_.keys->account;
+    options.fee_max_wei = fee_max_wei(config_);
     options.say = [log = log_.named("slash")](const std::string& text) { log.warn(text); };
     auto reporter = verify::SlashReporter::start(std::move(options));
     if (!reporter) return log_.error("no offences will be reported", {{"why", reporter.error()}});
@@ -431,6 +436,7 @@ void Node::start_auditor(const std::string& rpc_url) {
     options.threads = config_.verifier_threads;
     options.memory_bytes_max = uint64_t{config_.verifier_memory_mb} << 20;
     options.timeout_ms = config_.verifier_timeout_s * 1000;
+    options.fee_max_wei = fee_max_wei(config_);
     options.say = [log = log_.named("audit")](const std::string& text) { log.info(text); };
     auto service = verify::AuditService::start(std::move(options));
     if (service) {

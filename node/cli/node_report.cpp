@@ -173,6 +173,12 @@ void add_audits(Metrics& out, const verify::AuditService& audits) {
     out.gauge("trainyard_verifier_without_cuda",
               "1 while the verifier does without CUDA because it failed.",
               status.verifier_without_cuda ? 1 : 0);
+    out.counter("trainyard_sender_raised_total",
+                "Transactions of audits that were signed again with higher fees.",
+                number(status.sending.raised));
+    out.gauge("trainyard_sender_stuck",
+              "1 while gas costs more than fee-max-gwei and a transaction waits.",
+              status.sending.is_stuck ? 1 : 0);
 }
 
 void add_machine(Metrics& out, const ReportParts& parts) {

@@ -159,6 +159,18 @@ std::optional<training::Fault> parse_fault(const std::string& name) {
     return std::nullopt;
 }
 
+wallet::SenderOptions sending_options(const ProviderArgs& args, EventView& view) {
+    wallet::SenderOptions out;
+    out.folder = args.datadir;
+    out.fee_max_wei = Uint256(args.fee_max_gwei) * Uint256(wallet::kWeiInGwei);
+    out.say = [&view](const std::string& text) {
+        Event note;
+        note.text = text;
+        view.show(note);
+    };
+    return out;
+}
+
 volatile std::sig_atomic_t stop_requested = 0;
 void on_stop_signal(int) {
     stop_requested = 1;
@@ -178,14 +190,14 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     show_tested(out, choice);
     if (!choice.backend)
         return out.fail("no back end of this machine gives the right bits; nothing would be paid");
-    const auto market = open_account(args.rpc, args.key);
+    // Both outlive this function's frame: the training thread is not waited for at the end.
+    auto* view = new EventView(*new Output(out));
+    auto* thread = new TrainingThread();
+    const auto market = open_account(args.rpc, args.key, sending_options(args, *view));
     if (!market) return out.fail(market.error());
     if (*fault != training::Fault::none)
         out.say(red("THIS PROVIDER CHEATS (--fault " + args.fault +
                     "): it is for tests and demonstrations, and loses its stake when caught"));
-    // Both outlive this function's frame: the training thread is not waited for at the end.
-    auto* view = new EventView(*new Output(out));
-    auto* thread = new TrainingThread();
     provider::ProviderOptions options;
     options.folder = args.datadir;
     options.name = args.name;

@@ -128,6 +128,9 @@ std::vector<Setting> make_settings() {
              "without it the chain is proven from genesis"),
         number<uint32_t>("snapshots", &C::snapshots, 0,
                          "snapshots of the state that are kept for nodes that sync; 0: none"),
+        number<uint64_t>("fee-max-gwei", &C::fee_max_gwei, 1,
+                         "highest price of a gas in what a validator sends by itself: answers to "
+                         "audits, reports of offences"),
         text("http.addr", &C::http_addr, "address for JSON-RPC over HTTP and WebSocket"),
         number<uint16_t>("http.port", &C::http_port, 0, "port for JSON-RPC; 0 chooses a free one"),
         list("http.corsdomain", &C::http_cors, "origins of web pages that may call, * for all"),

@@ -117,7 +117,11 @@ Result<std::unique_ptr<AuditService>, std::string> AuditService::start(
     if (options.program.empty()) options.program = own_program();
     auto client = wallet::EthClient::open(options.rpc_url);
     if (!client) return unexpected(client.error().text);
-    auto market = wallet::open_market(options.rpc_url, options.account);
+    wallet::SenderOptions sending;
+    sending.folder = options.folder;
+    sending.fee_max_wei = options.fee_max_wei;
+    sending.say = options.say;
+    auto market = wallet::open_market(options.rpc_url, options.account, std::move(sending));
     if (!market) return unexpected(market.error().text);
     ChildVerifierOptions child;
     child.program = options.program;
@@ -155,6 +159,7 @@ AuditServiceStatus AuditService::status() const {
     const std::lock_guard lock(impl_->mutex);
     AuditServiceStatus out;
     if (impl_->worker) out.audits = impl_->worker->counters();
+    out.sending = impl_->market->sending();
     for (const auto* process : {impl_->verifier.get(), impl_->replayer.get()}) {
         const auto& counters = process->counters();
         out.verifier_starts += counters.started;

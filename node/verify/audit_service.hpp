@@ -21,11 +21,13 @@ struct AuditServiceOptions {
     uint64_t memory_bytes_max = 0;
     uint32_t timeout_ms = 600'000;
     uint32_t poll_ms = 150;
+    Uint256 fee_max_wei;                               ///< for one gas
     std::function<void(const std::string& text)> say;  ///< from any thread; may be empty
 };
 
 struct AuditServiceStatus {
     AuditCounters audits;
+    wallet::SenderStatus sending;
     uint64_t verifier_starts = 0, verifier_deaths = 0, verifier_timeouts = 0;
     uint64_t verifier_device_faults = 0, verifier_out_of_memory = 0;
     bool verifier_without_cuda = false;  ///< because it failed

@@ -85,7 +85,11 @@ SlashReporter::SlashReporter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 
 Result<std::unique_ptr<SlashReporter>, std::string> SlashReporter::start(
     SlashReporterOptions options) {
-    auto staking = wallet::StakingApi::open(options.rpc_url, options.account);
+    // Without a folder: what is lost in a crash is reported by others.
+    wallet::SenderOptions sending;
+    sending.fee_max_wei = options.fee_max_wei;
+    sending.say = options.say;
+    auto staking = wallet::StakingApi::open(options.rpc_url, options.account, std::move(sending));
     if (!staking) return unexpected(staking.error().text);
     auto impl = std::make_unique<Impl>();
     impl->options = std::move(options);

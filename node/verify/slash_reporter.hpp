@@ -9,12 +9,14 @@
 #include "core/bytes.hpp"
 #include "core/keys.hpp"
 #include "core/result.hpp"
+#include "core/uint256.hpp"
 
 namespace trainyard::node::verify {
 
 struct SlashReporterOptions {
     std::string rpc_url;  ///< the node's own
     SecretKey account;    ///< pays for the report and gets the bounty
+    Uint256 fee_max_wei;  ///< for one gas
     uint32_t retry_ms = 2000;
     std::function<void(const std::string& text)> say;  ///< from the reporter's thread; may be empty
 };

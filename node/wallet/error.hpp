@@ -18,6 +18,7 @@ enum class WalletErrorCode {
     not_found,
     too_large,
     too_late,  ///< the chain moved on without it
+    too_dear,  ///< gas costs more than the operator allows
     closed,    ///< we are shutting down
 };
 

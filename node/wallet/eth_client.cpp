@@ -225,14 +225,14 @@ Answer<Uint256> EthClient::balance(const Address& who) {
                          [](const auto& v) { return quantity(&v); });
 }
 
-Answer<uint64_t> EthClient::next_nonce(const Address& who) {
-    return impl_->ask_as("eth_getTransactionCount", {json::string(to_hex0x(who.bytes)), "pending"},
+Answer<uint64_t> EthClient::nonce(const Address& who) {
+    return impl_->ask_as("eth_getTransactionCount", {json::string(to_hex0x(who.bytes)), "latest"},
                          [](const auto& v) { return quantity64(&v); });
 }
 
-Answer<Uint256> EthClient::priority_fee() {
-    return impl_->ask_as("eth_maxPriorityFeePerGas", {},
-                         [](const auto& v) { return quantity(&v); });
+Answer<uint64_t> EthClient::next_nonce(const Address& who) {
+    return impl_->ask_as("eth_getTransactionCount", {json::string(to_hex0x(who.bytes)), "pending"},
+                         [](const auto& v) { return quantity64(&v); });
 }
 
 Answer<Bytes> EthClient::call(const CallSpec& call) {

@@ -54,26 +54,43 @@ struct CallSpec {
     Bytes data;
 };
 
-/// Thread-safe. Every call errs with unreachable, timeout or malformed besides what it names.
-class EthClient {
+/// What sending transactions needs of a node. Every call errs with unreachable, timeout or
+/// malformed besides what it names.
+class TxChain {
+public:
+    virtual ~TxChain() = default;
+    [[nodiscard]] virtual Answer<uint64_t> chain_id() = 0;
+    /// `tag`: "latest", "finalized" or a quantity.
+    [[nodiscard]] virtual Answer<BlockSummary> block(std::string_view tag) = 0;
+    [[nodiscard]] virtual Answer<Uint256> balance(const Address& who) = 0;
+    /// As the latest block has it.
+    [[nodiscard]] virtual Answer<uint64_t> nonce(const Address& who) = 0;
+    /// Counting transactions that wait in the pool.
+    [[nodiscard]] virtual Answer<uint64_t> next_nonce(const Address& who) = 0;
+    /// Error reverted: text tells the reason, `eth_call` at the latest block.
+    [[nodiscard]] virtual Answer<Bytes> call(const CallSpec& call) = 0;
+    [[nodiscard]] virtual Answer<uint64_t> estimate_gas(const CallSpec& call) = 0;
+    /// The hash; rpc errors carry the node's words, and the transaction is not in its pool.
+    [[nodiscard]] virtual Answer<Hash> send_raw(BytesView signed_tx) = 0;
+    [[nodiscard]] virtual Answer<std::optional<TxReceipt>> receipt(const Hash& tx) = 0;
+};
+
+/// Thread-safe.
+class EthClient final : public TxChain {
 public:
     [[nodiscard]] static Answer<std::unique_ptr<EthClient>> open(std::string_view url);
-    ~EthClient();
+    ~EthClient() override;
 
-    [[nodiscard]] Answer<uint64_t> chain_id();
+    [[nodiscard]] Answer<uint64_t> chain_id() override;
     [[nodiscard]] Answer<uint64_t> block_number();
-    /// `tag`: "latest", "finalized" or a quantity.
-    [[nodiscard]] Answer<BlockSummary> block(std::string_view tag);
-    [[nodiscard]] Answer<Uint256> balance(const Address& who);
-    /// Counting transactions that wait in the pool.
-    [[nodiscard]] Answer<uint64_t> next_nonce(const Address& who);
-    [[nodiscard]] Answer<Uint256> priority_fee();
-    /// Error reverted: text tells the reason, `eth_call` at the latest block.
-    [[nodiscard]] Answer<Bytes> call(const CallSpec& call);
-    [[nodiscard]] Answer<uint64_t> estimate_gas(const CallSpec& call);
-    /// The hash; rpc errors carry the node's words.
-    [[nodiscard]] Answer<Hash> send_raw(BytesView signed_tx);
-    [[nodiscard]] Answer<std::optional<TxReceipt>> receipt(const Hash& tx);
+    [[nodiscard]] Answer<BlockSummary> block(std::string_view tag) override;
+    [[nodiscard]] Answer<Uint256> balance(const Address& who) override;
+    [[nodiscard]] Answer<uint64_t> nonce(const Address& who) override;
+    [[nodiscard]] Answer<uint64_t> next_nonce(const Address& who) override;
+    [[nodiscard]] Answer<Bytes> call(const CallSpec& call) override;
+    [[nodiscard]] Answer<uint64_t> estimate_gas(const CallSpec& call) override;
+    [[nodiscard]] Answer<Hash> send_raw(BytesView signed_tx) override;
+    [[nodiscard]] Answer<std::optional<TxReceipt>> receipt(const Hash& tx) override;
     [[nodiscard]] Answer<std::vector<PlacedLog>> logs(const LogQuery& query);
 
     /// Stores a blob at the node and gives its id (PUT /blob).

@@ -7,7 +7,6 @@
 #include "core/assert.hpp"
 #include "core/hash.hpp"
 #include "node/wallet/market_abi.hpp"
-#include "node/wallet/tx_sender.hpp"
 #include "node/wallet/view_call.hpp"
 
 namespace trainyard::node::wallet {
@@ -21,8 +20,10 @@ class RpcMarket final : public MarketApi {
 public:
     /// Blobs have a connection of their own: calls do not wait behind a long transfer.
     RpcMarket(std::unique_ptr<EthClient> client, std::unique_ptr<EthClient> blobs,
-              const SecretKey& key)
-        : client_(std::move(client)), blobs_(std::move(blobs)), sender_(*client_, key) {}
+              const SecretKey& key, SenderOptions sending)
+        : client_(std::move(client)),
+          blobs_(std::move(blobs)),
+          sender_(*client_, key, std::move(sending)) {}
 
     Address self() const override { return sender_.address(); }
     Answer<uint64_t> block_number() override { return client_->block_number(); }
@@ -196,6 +197,7 @@ public:
         return unexpected(output.error());
     }
 
+    SenderStatus sending() const override { return sender_.status(); }
     void close() override {
         client_->close();
         blobs_->close();
@@ -302,12 +304,14 @@ std::string_view to_text(SegmentState state) {
     return names[static_cast<size_t>(state)];
 }
 
-Answer<std::unique_ptr<MarketApi>> open_market(std::string_view url, const SecretKey& key) {
+Answer<std::unique_ptr<MarketApi>> open_market(std::string_view url, const SecretKey& key,
+                                               SenderOptions sending) {
     auto client = EthClient::open(url);
     if (!client) return unexpected(client.error());
     auto blobs = EthClient::open(url);
     if (!blobs) return unexpected(blobs.error());
-    return std::unique_ptr<MarketApi>(new RpcMarket(std::move(*client), std::move(*blobs), key));
+    return std::unique_ptr<MarketApi>(
+        new RpcMarket(std::move(*client), std::move(*blobs), key, std::move(sending)));
 }
 
 Answer<std::vector<Address>> validator_accounts(EthClient& client) {

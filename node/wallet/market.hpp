@@ -9,6 +9,7 @@
 #include "core/bytes.hpp"
 #include "core/uint256.hpp"
 #include "node/wallet/eth_client.hpp"
+#include "node/wallet/tx_sender.hpp"
 #include "training/audit_limits.hpp"
 
 namespace trainyard::node::wallet {
@@ -188,6 +189,8 @@ public:
     /// True if the nudge would succeed at the latest block; sends nothing.
     [[nodiscard]] virtual Answer<bool> can_nudge(Nudge what, uint64_t id, uint32_t seg) = 0;
 
+    /// What became of the fees of what was sent.
+    [[nodiscard]] virtual SenderStatus sending() const { return {}; }
     /// Makes calls in progress and later ones fail soon; for shutting down from another thread.
     virtual void close() {}
 
@@ -197,7 +200,8 @@ public:
 
 /// The real one: a node's RPC and an account's key.
 [[nodiscard]] Answer<std::unique_ptr<MarketApi>> open_market(std::string_view url,
-                                                             const SecretKey& key);
+                                                             const SecretKey& key,
+                                                             SenderOptions sending = {});
 
 /// Operators of the validators, in the order of the staking contract.
 [[nodiscard]] Answer<std::vector<Address>> validator_accounts(EthClient& client);

@@ -6,7 +6,6 @@
 #include "core/hash.hpp"
 #include "node/wallet/market.hpp"
 #include "node/wallet/market_abi.hpp"
-#include "node/wallet/tx_sender.hpp"
 #include "node/wallet/view_call.hpp"
 
 namespace trainyard::node::wallet {
@@ -73,8 +72,8 @@ struct StakingApi::Impl {
     std::unique_ptr<EthClient> client;
     TxSender sender;
 
-    Impl(std::unique_ptr<EthClient> c, const SecretKey& key)
-        : client(std::move(c)), sender(*client, key) {}
+    Impl(std::unique_ptr<EthClient> c, const SecretKey& key, SenderOptions sending)
+        : client(std::move(c)), sender(*client, key, std::move(sending)) {}
 
     template <class T, class F>
     Answer<T> read(std::string_view signature, std::vector<AbiValue> arguments, const char* returns,
@@ -92,11 +91,12 @@ struct StakingApi::Impl {
 StakingApi::StakingApi(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 StakingApi::~StakingApi() = default;
 
-Answer<std::unique_ptr<StakingApi>> StakingApi::open(std::string_view url, const SecretKey& key) {
+Answer<std::unique_ptr<StakingApi>> StakingApi::open(std::string_view url, const SecretKey& key,
+                                                     SenderOptions sending) {
     auto client = EthClient::open(url);
     if (!client) return unexpected(client.error());
     return std::unique_ptr<StakingApi>(
-        new StakingApi(std::make_unique<Impl>(std::move(*client), key)));
+        new StakingApi(std::make_unique<Impl>(std::move(*client), key, std::move(sending))));
 }
 
 Address StakingApi::self() const {

@@ -12,6 +12,7 @@
 #include "core/uint256.hpp"
 #include "node/wallet/eth_client.hpp"
 #include "node/wallet/keyring.hpp"
+#include "node/wallet/tx_sender.hpp"
 
 namespace trainyard::node::wallet {
 
@@ -53,7 +54,8 @@ struct SeatWeight {
 class StakingApi {
 public:
     [[nodiscard]] static Answer<std::unique_ptr<StakingApi>> open(std::string_view url,
-                                                                  const SecretKey& key);
+                                                                  const SecretKey& key,
+                                                                  SenderOptions sending = {});
     ~StakingApi();
 
     [[nodiscard]] Address self() const;
