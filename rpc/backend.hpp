@@ -401,7 +401,11 @@ public:
     [[nodiscard]] virtual uint64_t pending_nonce(const Address& address) const = 0;
 
     // --- blobs; ids are those of docs/spec/wire.md
-    [[nodiscard]] virtual Result<std::unique_ptr<BlobWriter>, BlobError> begin_blob() = 0;
+    /// `owner`, 32 bytes that only it knows: the blob is kept until it releases it; else for good.
+    [[nodiscard]] virtual Result<std::unique_ptr<BlobWriter>, BlobError> begin_blob(
+        const std::optional<Hash>& owner) = 0;
+    [[nodiscard]] virtual Result<Done, BlobError> release_blob(const Hash& id,
+                                                               const Hash& owner) = 0;
     /// The blob if it is stored here. `fetch` asks peers for an absent one and waits, within
     /// limits.
     [[nodiscard]] virtual Result<BlobInfo, BlobError> blob_info(const Hash& id, bool fetch) = 0;

@@ -36,7 +36,10 @@ struct Condition {
 class Blobs {
 public:
     virtual ~Blobs() = default;
-    [[nodiscard]] virtual Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin() = 0;
+    [[nodiscard]] virtual Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin(
+        const std::optional<Hash>& owner) = 0;
+    [[nodiscard]] virtual Result<Done, rpc::BlobError> release(const Hash& id,
+                                                               const Hash& owner) = 0;
     [[nodiscard]] virtual Result<rpc::BlobInfo, rpc::BlobError> info(const Hash& id,
                                                                      bool fetch) = 0;
     [[nodiscard]] virtual Result<Bytes, rpc::BlobError> read(const Hash& id, uint64_t offset,
@@ -138,8 +141,13 @@ public:
         return parts_.pool.pending_nonce(address);
     }
 
-    [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin_blob() override {
-        return parts_.blobs.begin();
+    [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin_blob(
+        const std::optional<Hash>& owner) override {
+        return parts_.blobs.begin(owner);
+    }
+    [[nodiscard]] Result<Done, rpc::BlobError> release_blob(const Hash& id,
+                                                            const Hash& owner) override {
+        return parts_.blobs.release(id, owner);
     }
     [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> blob_info(const Hash& id,
                                                                   bool fetch) override {

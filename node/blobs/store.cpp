@@ -17,6 +17,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// Why a blob is here.
+struct Keep {
+    bool is_fetched = false;
+    BlobStore::Owner owner;  ///< else, without one, for good
+};
+
 constexpr size_t kCachedManifestsMax = 16;
 constexpr char kUnfinished[] = "unfinished";
 constexpr char kLock[] = "LOCK";
@@ -53,6 +59,9 @@ struct BlobStore::Impl {
     [[nodiscard]] fs::path mark_path(const Hash& id) const {
         return options.folder / (to_hex(id.bytes) + ".fetched");
     }
+    [[nodiscard]] fs::path owners_path(const Hash& id) const {
+        return options.folder / (to_hex(id.bytes) + ".owners");
+    }
     [[nodiscard]] fs::path unfinished_path() {
         const std::lock_guard lock(mutex);
         return options.folder / kUnfinished / std::to_string(next_name++);
@@ -64,7 +73,11 @@ struct BlobStore::Impl {
     BlobResult<Done> reserve(uint64_t bytes);
     void release(uint64_t bytes);
     BlobResult<Done> publish(const Hash& id, const Manifest& manifest, const fs::path& written,
-                             bool is_fetched);
+                             const Keep& keep);
+    [[nodiscard]] std::set<Hash> load_owners(const Hash& id) const;
+    BlobResult<Done> set_owners(const Hash& id, std::set<Hash> all);
+    BlobResult<Done> keep_also(const Hash& id, const Keep& keep);
+    BlobResult<Done> release_from(const Hash& id, const Hash& owner);
     void set_mark(const Hash& id, bool is_fetched);
     bool drop_unread();
     BlobResult<Done> drop(const Hash& id);
@@ -76,7 +89,8 @@ struct BlobStore::Impl {
     uint64_t next_name = 0;
     uint64_t used_bytes = 0;
     std::map<Hash, uint64_t> sizes;
-    mutable std::map<Hash, uint64_t> read_at;  // of those that were fetched, in reads
+    std::map<Hash, std::set<Hash>> owners;     // none of these is empty
+    mutable std::map<Hash, uint64_t> read_at;  // of those that may make room, in reads
     mutable uint64_t reads = 0;
     mutable std::deque<std::pair<Hash, ManifestPtr>> cache;  // newest first
 };
@@ -108,7 +122,8 @@ BlobResult<Done> BlobStore::Impl::scan() {
         const fs::path& path = at->path();
         const auto id = fixed_from_hex<Hash>(path.stem().string());
         if (!id || path.stem().string().size() != 2 * Hash::size()) continue;
-        const bool is_beside = path.extension() == ".tree" || path.extension() == ".fetched";
+        const bool is_beside = path.extension() == ".tree" || path.extension() == ".fetched" ||
+                               path.extension() == ".owners";
         if (is_beside && !fs::exists(blob_path(*id))) leftovers.push_back(path);
         if (path.extension() != ".blob") continue;
         const ManifestPtr manifest = load_manifest(*id);
@@ -117,9 +132,13 @@ BlobResult<Done> BlobStore::Impl::scan() {
             leftovers.push_back(path);
             leftovers.push_back(tree_path(*id));
             leftovers.push_back(mark_path(*id));
+            leftovers.push_back(owners_path(*id));
             continue;
         }
-        if (fs::exists(mark_path(*id))) read_at[*id] = 0;
+        if (auto all = load_owners(*id); !all.empty())
+            owners[*id] = std::move(all);
+        else if (fs::exists(mark_path(*id)))
+            read_at[*id] = 0;
         sizes[*id] = manifest->size_bytes;
         used_bytes += manifest->size_bytes;
     }
@@ -178,6 +197,7 @@ BlobResult<Done> BlobStore::Impl::drop(const Hash& id) {
     if (error) return io_failure("cannot remove " + blob_path(id).string());
     fs::remove(tree_path(id), error);
     set_mark(id, false);
+    if (owners.erase(id) != 0) fs::remove(owners_path(id), error);
     used_bytes -= sizes.at(id);
     sizes.erase(id);
     return or_io(sync_folder(options.folder));
@@ -194,10 +214,71 @@ void BlobStore::Impl::set_mark(const Hash& id, bool is_fetched) {
     }
 }
 
+std::set<Hash> BlobStore::Impl::load_owners(const Hash& id) const {
+    std::error_code error;
+    const auto size = fs::file_size(owners_path(id), error);
+    if (error || size > kOwnersMax * Hash::size() || size % Hash::size() != 0) return {};
+    const auto file = File::open(owners_path(id));
+    const auto bytes = file ? file->read_at(0, size) : unexpected(file.error());
+    std::set<Hash> out;
+    for (size_t at = 0; bytes && at < bytes->size(); at += Hash::size())
+        out.insert(*fixed_from<Hash>(BytesView(*bytes).subspan(at, Hash::size())));
+    return out;
+}
+
+// The lock is held in the three below. A crash between two steps keeps a blob that need not be.
+BlobResult<Done> BlobStore::Impl::set_owners(const Hash& id, std::set<Hash> all) {
+    const fs::path beside = options.folder / kUnfinished / owners_path(id).filename();
+    Bytes content;
+    for (const Hash& owner : all) append(content, owner.bytes);
+    const auto file = File::create(beside);
+    if (!file) return io_failure(file.error());
+    if (auto done = or_io(file->write_at(0, content)); !done) return done;
+    if (auto done = or_io(file->sync()); !done) return done;
+    std::error_code error;
+    fs::rename(beside, owners_path(id), error);
+    if (error) return io_failure("cannot rename " + beside.string() + ": " + error.message());
+    owners[id] = std::move(all);
+    set_mark(id, false);
+    return or_io(sync_folder(options.folder));
+}
+
+BlobResult<Done> BlobStore::Impl::keep_also(const Hash& id, const Keep& keep) {
+    const auto known = owners.find(id);
+    const bool is_for_good = known == owners.end() && read_at.count(id) == 0;
+    if (keep.is_fetched || is_for_good) return Done{};
+    if (!keep.owner) {
+        std::error_code ignored;
+        set_mark(id, false);
+        if (owners.erase(id) != 0) fs::remove(owners_path(id), ignored);
+        return or_io(sync_folder(options.folder));
+    }
+    std::set<Hash> all = known == owners.end() ? std::set<Hash>{} : known->second;
+    if (!all.insert(*keep.owner).second) return Done{};
+    if (all.size() > kOwnersMax)
+        return fail(BlobError::quota_exceeded,
+                    "blob " + to_hex(id.bytes) + " has " + std::to_string(kOwnersMax) + " owners");
+    return set_owners(id, std::move(all));
+}
+
+BlobResult<Done> BlobStore::Impl::release_from(const Hash& id, const Hash& owner) {
+    const auto known = owners.find(id);
+    if (known == owners.end() || known->second.count(owner) == 0) return Done{};
+    std::set<Hash> rest = known->second;
+    rest.erase(owner);
+    if (!rest.empty()) return set_owners(id, std::move(rest));
+    set_mark(id, true);
+    std::error_code error;
+    fs::remove(owners_path(id), error);
+    if (error) return io_failure("cannot remove " + owners_path(id).string());
+    owners.erase(known);
+    return or_io(sync_folder(options.folder));
+}
+
 // Precondition: `written` is synced and holds the bytes; its size is reserved and now belongs to
 // the blob, or is released if the blob is there already.
 BlobResult<Done> BlobStore::Impl::publish(const Hash& id, const Manifest& manifest,
-                                          const fs::path& written, bool is_fetched) {
+                                          const fs::path& written, const Keep& keep) {
     const fs::path tree = written.string() + ".tree";
     const auto tree_file = File::create(tree);
     if (!tree_file) return io_failure(tree_file.error());
@@ -206,20 +287,25 @@ BlobResult<Done> BlobStore::Impl::publish(const Hash& id, const Manifest& manife
     const std::lock_guard lock(mutex);
     if (sizes.count(id) != 0) {
         std::error_code ignored;
-        fs::remove(written, ignored);
         fs::remove(tree, ignored);
+        // Before the size is given back: on failure the writer does that.
+        if (auto done = keep_also(id, keep); !done) return done;
+        fs::remove(written, ignored);
         used_bytes -= manifest.size_bytes;
-        if (is_fetched || read_at.count(id) == 0) return Done{};
-        set_mark(id, false);
-        return or_io(sync_folder(options.folder));
+        return Done{};
     }
+    if (keep.owner)
+        if (auto done = set_owners(id, {*keep.owner}); !done) return done;
     std::error_code error;
     fs::rename(tree, tree_path(id), error);
     if (!error) fs::rename(written, blob_path(id), error);
-    if (error) return io_failure("cannot rename " + written.string() + ": " + error.message());
+    if (error) {
+        owners.erase(id);
+        return io_failure("cannot rename " + written.string() + ": " + error.message());
+    }
     if (auto done = or_io(sync_folder(options.folder)); !done) return done;
     sizes[id] = manifest.size_bytes;
-    if (is_fetched) set_mark(id, true);
+    if (keep.is_fetched) set_mark(id, true);
     return Done{};
 }
 
@@ -233,8 +319,8 @@ BlobResult<uint64_t> BlobStore::Impl::size_of(const Hash& id) const {
 }
 
 struct BlobWriter::Impl {
-    explicit Impl(std::shared_ptr<BlobStore::Impl> s)
-        : store(std::move(s)), path(store->unfinished_path()) {}
+    Impl(std::shared_ptr<BlobStore::Impl> s, const BlobStore::Owner& o)
+        : store(std::move(s)), owner(o), path(store->unfinished_path()) {}
     ~Impl() {
         if (is_published) return;
         std::error_code ignored;
@@ -251,6 +337,7 @@ struct BlobWriter::Impl {
     }
 
     const std::shared_ptr<BlobStore::Impl> store;
+    const BlobStore::Owner owner;
     const fs::path path;
     File file;
     Manifest manifest;
@@ -287,7 +374,7 @@ BlobResult<Hash> BlobWriter::finish() {
     }
     if (auto done = or_io(impl_->file.sync()); !done) return unexpected(std::move(done).error());
     const Hash id = blob_id(impl_->manifest);
-    auto done = impl_->store->publish(id, impl_->manifest, impl_->path, false);
+    auto done = impl_->store->publish(id, impl_->manifest, impl_->path, {false, impl_->owner});
     if (!done) return unexpected(std::move(done).error());
     impl_->is_published = true;
     return id;
@@ -333,7 +420,7 @@ BlobResult<Done> ChunkWriter::finish() {
         return fail(BlobError::incomplete, "chunks of " + to_hex(impl_->id.bytes) + " are missing");
     }
     if (auto done = or_io(impl_->file.sync()); !done) return done;
-    auto done = impl_->store->publish(impl_->id, impl_->manifest, impl_->path, true);
+    auto done = impl_->store->publish(impl_->id, impl_->manifest, impl_->path, {true, {}});
     impl_->is_published = done.has_value();
     return done;
 }
@@ -348,15 +435,15 @@ BlobResult<std::unique_ptr<BlobStore>> BlobStore::open(StoreOptions options) {
     return std::unique_ptr<BlobStore>(new BlobStore(std::move(impl)));
 }
 
-BlobResult<Hash> BlobStore::put(BytesView blob) {
-    auto writing = writer();
+BlobResult<Hash> BlobStore::put(BytesView blob, const Owner& owner) {
+    auto writing = writer(owner);
     if (!writing) return unexpected(std::move(writing).error());
     if (auto done = (*writing)->append(blob); !done) return unexpected(std::move(done).error());
     return (*writing)->finish();
 }
 
-BlobResult<std::unique_ptr<BlobWriter>> BlobStore::writer() {
-    auto impl = std::make_unique<BlobWriter::Impl>(impl_);
+BlobResult<std::unique_ptr<BlobWriter>> BlobStore::writer(const Owner& owner) {
+    auto impl = std::make_unique<BlobWriter::Impl>(impl_, owner);
     auto file = File::create(impl->path);
     if (!file) return io_failure(std::move(file).error());
     impl->file = *std::move(file);
@@ -461,6 +548,11 @@ BlobResult<Done> BlobStore::remove(const Hash& id) {
     return impl_->sizes.count(id) == 0 ? Done{} : impl_->drop(id);
 }
 
+BlobResult<Done> BlobStore::release(const Hash& id, const Hash& owner) {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->release_from(id, owner);
+}
+
 std::vector<Hash> BlobStore::list() const {
     const std::lock_guard lock(impl_->mutex);
     std::vector<Hash> out;
@@ -471,6 +563,14 @@ std::vector<Hash> BlobStore::list() const {
 uint64_t BlobStore::used_bytes() const {
     const std::lock_guard lock(impl_->mutex);
     return impl_->used_bytes;
+}
+
+uint64_t BlobStore::kept_bytes() const {
+    const std::lock_guard lock(impl_->mutex);
+    uint64_t out = 0;
+    for (const auto& [id, size] : impl_->sizes)
+        if (impl_->read_at.count(id) == 0) out += size;
+    return out;
 }
 
 }  // namespace trainyard::blobs

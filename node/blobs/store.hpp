@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,8 @@ using BlobResult = Result<T, BlobFailure>;
 struct StoreOptions {
     std::filesystem::path folder;
     /// Sum of all blobs, also of those being written. Where it is reached, blobs that came by
-    /// `chunk_writer`, and can come again, make room, the longest unread first; others never do.
+    /// `chunk_writer`, and can come again, and those that all owners have released make room, the
+    /// longest unread first; others never do.
     uint64_t quota_bytes = 64ull << 30;
     uint64_t blob_bytes_max = kBlobBytesMax;
 };
@@ -77,16 +79,24 @@ private:
 /// A folder of blobs. Every member may be called from any thread, and blocks on the disk.
 ///
 /// A blob is <id>.tree (its manifest) and <id>.blob (its bytes). Both are written and synced under
-/// other names, then renamed, .blob last: where that name exists, both are complete. An empty
-/// <id>.fetched beside them says that the blob may make room.
+/// other names, then renamed, .blob last: where that name exists, both are complete. <id>.owners
+/// beside them, the owners one after the other, says for whom the blob is kept; an empty
+/// <id>.fetched that it may make room; neither, that it is kept for good.
 class BlobStore {
 public:
     /// Opens or makes the folder, and removes what an earlier process left unfinished.
     [[nodiscard]] static BlobResult<std::unique_ptr<BlobStore>> open(StoreOptions options);
     ~BlobStore();
 
-    [[nodiscard]] BlobResult<Hash> put(BytesView blob);
-    [[nodiscard]] BlobResult<std::unique_ptr<BlobWriter>> writer();
+    /// Whom a blob is kept for: 32 bytes that only the owner knows. None: it is kept for good.
+    using Owner = std::optional<Hash>;
+    static constexpr size_t kOwnersMax = 64;  ///< of one blob
+
+    [[nodiscard]] BlobResult<Hash> put(BytesView blob, const Owner& owner = {});
+    [[nodiscard]] BlobResult<std::unique_ptr<BlobWriter>> writer(const Owner& owner = {});
+    /// This owner does not need the blob any more: without another it may make room. Nothing
+    /// happens where the owner has no part in it.
+    [[nodiscard]] BlobResult<Done> release(const Hash& id, const Hash& owner);
     /// Precondition: verify_manifest(id, manifest). Reserves the whole size at once.
     [[nodiscard]] BlobResult<std::unique_ptr<ChunkWriter>> chunk_writer(const Hash& id,
                                                                         Manifest manifest);
@@ -103,6 +113,7 @@ public:
     [[nodiscard]] BlobResult<Done> remove(const Hash& id);
     [[nodiscard]] std::vector<Hash> list() const;  ///< in the order of ids
     [[nodiscard]] uint64_t used_bytes() const;
+    [[nodiscard]] uint64_t kept_bytes() const;  ///< of those that do not make room
 
     struct Impl;
 

@@ -139,6 +139,10 @@ void add_provider(CLI::App& app, Arguments& a) {
                   "highest price of a gas: fees rise up to it until a transaction is in a block")
         ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000}))
         ->capture_default_str();
+    p->add_option("--keep-days", a.provider.keep_days,
+                  "days that the model of a finished job stays at the node, at least")
+        ->check(CLI::Range(1U, 36'500U))
+        ->capture_default_str();
     p->add_flag("--once", a.provider.once, "end after one finished job");
     p->add_option("--fault", a.provider.fault,
                   "TEST ONLY, cheats and loses its stake: skip-steps, reuse-gradients, "

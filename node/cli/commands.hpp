@@ -180,7 +180,8 @@ struct ProviderArgs {
     uint32_t memory_mb = 8192;
     uint64_t fee_max_gwei = wallet::kFeeMaxGwei;  ///< for one gas
     bool no_cuda = false;
-    bool once = false;  ///< ends after one finished job
+    uint32_t keep_days = 30;  ///< of the models of finished jobs
+    bool once = false;        ///< ends after one finished job
 };
 int run_provider(const Output& out, const ProviderArgs& args);
 

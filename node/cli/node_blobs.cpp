@@ -58,10 +58,17 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> NodeBlobs::begin() {
-    auto writer = store_.writer();
+Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> NodeBlobs::begin(
+    const std::optional<Hash>& owner) {
+    auto writer = store_.writer(owner);
     if (!writer) return unexpected(error_of(writer.error()));
     return std::unique_ptr<rpc::BlobWriter>(std::make_unique<Writer>(std::move(*writer)));
+}
+
+Result<Done, rpc::BlobError> NodeBlobs::release(const Hash& id, const Hash& owner) {
+    const auto done = store_.release(id, owner);
+    if (!done) return unexpected(error_of(done.error()));
+    return Done{};
 }
 
 std::optional<rpc::BlobError> NodeBlobs::fetch_and_wait(const Hash& id) {

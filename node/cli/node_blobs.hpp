@@ -15,7 +15,9 @@ public:
     NodeBlobs(blobs::BlobStore& store, sync::BlobService& service, runtime::Strand strand)
         : store_(store), service_(service), strand_(std::move(strand)) {}
 
-    [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin() override;
+    [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin(
+        const std::optional<Hash>& owner) override;
+    [[nodiscard]] Result<Done, rpc::BlobError> release(const Hash& id, const Hash& owner) override;
     /// With `fetch`, waits for peers at most kFetchWait.
     [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> info(const Hash& id, bool fetch) override;
     [[nodiscard]] Result<Bytes, rpc::BlobError> read(const Hash& id, uint64_t offset,

@@ -189,6 +189,8 @@ void add_machine(Metrics& out, const ReportParts& parts) {
                   static_cast<double>(space.available));
     out.gauge("trainyard_blobs_used_bytes", "Bytes of all blobs kept.",
               static_cast<double>(parts.blobs.used_bytes()));
+    out.gauge("trainyard_blobs_kept_bytes", "Bytes of blobs that do not make room for others.",
+              static_cast<double>(parts.blobs.kept_bytes()));
     out.counter("trainyard_mempool_gossip_dropped_total",
                 "Transactions of peers that found the queue full.",
                 static_cast<double>(parts.gossip_dropped));

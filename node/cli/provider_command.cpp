@@ -208,6 +208,7 @@ int run_provider(const Output& out, const ProviderArgs& args) {
                                                               const auto& plan) {
         return forecast_job_step(*make(), program, plan);
     };
+    options.keep_s = uint64_t{args.keep_days} * 86'400;
     options.fault = *fault;
     options.make_backend = choice.make_another;
     options.background = [thread](std::function<void()> task) { thread->post(std::move(task)); };

@@ -20,8 +20,12 @@ constexpr size_t kGenesisMax = 64u << 20;
 /// A foreign chain has no blobs of ours.
 class NoBlobs final : public backend::Blobs {
 public:
-    [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin() override {
+    [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin(
+        const std::optional<Hash>&) override {
         return unexpected(rpc::BlobError::quota);
+    }
+    [[nodiscard]] Result<Done, rpc::BlobError> release(const Hash&, const Hash&) override {
+        return Done{};
     }
     [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> info(const Hash&, bool) override {
         return unexpected(rpc::BlobError::not_found);

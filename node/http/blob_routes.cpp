@@ -69,6 +69,15 @@ std::string to_json(const rpc::BlobInfo& info) {
 
 using Stored = Result<Done, rpc::BlobError>;
 
+constexpr char kOwnerField[] = "Blob-Owner";
+constexpr std::string_view kBadOwner = "Blob-Owner has 32 bytes in hexadecimal\n";
+
+/// Of /blob/<id>; nullopt: not 32 bytes.
+std::optional<Hash> id_of(const RequestHead& request) {
+    const auto target = to_view(request.target());
+    return fixed_from_hex<Hash>(target.substr(6, target.find('?') - 6));
+}
+
 }  // namespace
 
 asio::awaitable<bool> Connection::answer_put_blob(Parser& head) {
@@ -79,8 +88,14 @@ asio::awaitable<bool> Connection::answer_put_blob(Parser& head) {
         co_await refuse(request, status::payload_too_large, to_text(rpc::BlobError::too_large));
         co_return false;
     }
-    auto open = [shared = shared_] {
-        auto writer = shared->backend.begin_blob();
+    const auto named = to_view(request[kOwnerField]);
+    const auto owner = fixed_from_hex<Hash>(named);
+    if (!named.empty() && !owner) {
+        co_await refuse(request, status::bad_request, kBadOwner);
+        co_return false;
+    }
+    auto open = [shared = shared_, owner] {
+        auto writer = shared->backend.begin_blob(owner);
         return std::make_shared<decltype(writer)>(std::move(writer));
     };
     auto opened = co_await on_pool(*shared_, std::move(open));
@@ -127,9 +142,7 @@ asio::awaitable<bool> Connection::answer_put_blob(Parser& head) {
 }
 
 asio::awaitable<bool> Connection::answer_get_blob(const RequestHead& request) {
-    const auto target = to_view(request.target());
-    const auto name = target.substr(6, target.find('?') - 6);
-    const auto id = fixed_from_hex<Hash>(name);
+    const auto id = id_of(request);
     const bool keep_alive = beast_http::request<beast_http::empty_body>(request).keep_alive();
     const bool is_head = request.method() == beast_http::verb::head;
     if (!id) {
@@ -148,6 +161,25 @@ asio::awaitable<bool> Connection::answer_get_blob(const RequestHead& request) {
         co_return co_await send(response, keep_alive, is_head);
     }
     co_return co_await send_blob(request, **info);
+}
+
+/// Only for who knows the owner that the blob was put for; a page of another origin cannot send it.
+asio::awaitable<bool> Connection::answer_release_blob(const RequestHead& request) {
+    const auto id = id_of(request);
+    const auto owner = fixed_from_hex<Hash>(to_view(request[kOwnerField]));
+    const bool keep_alive = beast_http::request<beast_http::empty_body>(request).keep_alive();
+    if (!id || !owner) {
+        auto response = make_text(request, shared_->options, status::bad_request, kBadOwner);
+        co_return co_await send(response, keep_alive, false);
+    }
+    auto release = [shared = shared_, blob = *id, by = *owner] {
+        return std::make_shared<Stored>(shared->backend.release_blob(blob, by));
+    };
+    const auto done = co_await on_pool(*shared_, std::move(release));
+    auto response = *done ? make_text(request, shared_->options, status::no_content, "")
+                          : make_text(request, shared_->options, to_status(done->error()),
+                                      to_text(done->error()));
+    co_return co_await send(response, keep_alive, false);
 }
 
 asio::awaitable<bool> Connection::send_blob(const RequestHead& request, const rpc::BlobInfo& info) {

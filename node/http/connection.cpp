@@ -113,6 +113,8 @@ asio::awaitable<bool> Connection::answer(Parser& head) {
     }
     if ((is_head || request.method() == verb::get) && has_blob_path(request))
         co_return co_await answer_get_blob(request);
+    if (request.method() == verb::delete_ && has_blob_path(request))
+        co_return co_await answer_release_blob(request);
     auto response = answer_plain(request);
     co_return co_await send(response, head.keep_alive(), is_head);
 }
@@ -123,7 +125,7 @@ Response Connection::answer_plain(const RequestHead& request) {
     if (request.method() == verb::options) return answer_options(request, shared_->options);
     auto response =
         make_text(request, shared_->options, status::method_not_allowed, "method not allowed\n");
-    response.set(field::allow, "GET, HEAD, POST, PUT, OPTIONS");
+    response.set(field::allow, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
     return response;
 }
 

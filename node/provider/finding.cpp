@@ -92,6 +92,9 @@ std::string ProviderWorker::fetch_state(uint64_t id, const wallet::Job& job,
     if (const auto state = training::decode_state(program, *content, job.tip_root); !state)
         return "the state it stands at is another than it names: " +
                std::string(training::to_text(state.error()));
+    // Auditors of the first segment begin with it, and the one before need not keep it for ever.
+    const auto served = keep_blob({id, job.tip - 1, BlobUse::state, {}, 0}, *content);
+    if (!served) return served.error().text;
     const auto kept = folder.keep_state(job.tip, *content);
     return kept ? "" : kept.error().text;
 }
@@ -131,16 +134,17 @@ std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
     if (!material) return material.error();
     if (auto reason = fetch_state(id, job, material->program); !reason.empty()) return reason;
     if (auto reason = take(id, spec, *bond, *missing); !reason.empty()) return reason;
-    publish(*material);
+    publish(id, *material);
     const auto taken = market_.job(id);
     if (taken) begin(id, *taken, spec, std::move(*material));
     return "";
 }
 
 /// Auditors ask for both, and what the node has only fetched may have to make room.
-void ProviderWorker::publish(const JobMaterial& material) {
-    auto stored = market_.put_blob(training::encode_program(material.program));
-    if (stored) stored = market_.put_blob(material.data);
+void ProviderWorker::publish(uint64_t id, const JobMaterial& material) {
+    const KeptBlob entry{id, 0, BlobUse::material, {}, 0};
+    auto stored = keep_blob(entry, training::encode_program(material.program));
+    if (stored) stored = keep_blob(entry, material.data);
     if (!stored) note("cannot keep the job's program and data: " + stored.error().text);
 }
 

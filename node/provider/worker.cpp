@@ -3,6 +3,7 @@
 #include "node/provider/worker.hpp"
 
 #include "node/provider/work.hpp"
+#include "node/wallet/files.hpp"
 #include "training/plan.hpp"
 
 namespace trainyard::node::provider {
@@ -18,7 +19,7 @@ std::string_view to_text(Event::Kind kind) {
 }
 
 ProviderWorker::ProviderWorker(wallet::MarketApi& market, ProviderOptions options)
-    : market_(market), options_(std::move(options)) {}
+    : market_(market), options_(std::move(options)), kept_(options_.folder + "/kept-blobs.csv") {}
 ProviderWorker::~ProviderWorker() = default;
 
 void ProviderWorker::emit(Event event) const {
@@ -43,6 +44,28 @@ void ProviderWorker::tick() {
         go_on();
     else
         find_work();
+    release_blobs();
+}
+
+/// Noted first: a blob that is at the node without being in the list would stay for ever.
+wallet::Answer<Hash> ProviderWorker::keep_blob(KeptBlob blob, BytesView content) {
+    blob.id = wallet::blob_id(content);
+    if (auto made = wallet::make_folder(options_.folder); !made) return unexpected(made.error());
+    if (auto noted = kept_.note(blob); !noted) return unexpected(noted.error());
+    return market_.keep_blob(content);
+}
+
+void ProviderWorker::release_blobs() {
+    constexpr uint64_t kEveryBlocks = 16;
+    if (released_at_ != 0 && head_ < released_at_ + kEveryBlocks) return;
+    released_at_ = head_;
+    for (const uint64_t id : kept_.running())
+        if (const auto job = market_.job(id))
+            kept_.see(id, *job, options_.now_s() + options_.keep_s);
+    for (const auto& blob : kept_.due(options_.now_s())) {
+        if (!kept_.is_shared(blob) && !market_.release_blob(blob.id)) return;
+        kept_.forget(blob);
+    }
 }
 
 void ProviderWorker::begin(uint64_t id, const wallet::Job& job, const wallet::JobSpec& spec,
@@ -125,7 +148,7 @@ bool ProviderWorker::commit(uint32_t seg, const training::SegmentRecord& record)
     const auto claim = training::claim_of(record);
     const auto state = work_->folder->load_encoded_state(seg + 1);
     if (!state) return note(state.error().text), false;
-    const auto blob = market_.put_blob(*state);
+    const auto blob = keep_blob({work_->id, seg, BlobUse::state, {}, 0}, *state);
     if (!blob) return note("cannot store the state blob: " + blob.error().text), false;
     const uint32_t loss_bits = training::last_loss_bits(record);
     const auto sent = market_.commit(

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "node/provider/kept_blobs.hpp"
 #include "node/provider/offers.hpp"
 #include "node/provider/trainer.hpp"
 #include "node/wallet/blob.hpp"
@@ -50,6 +51,8 @@ struct ProviderOptions {
     std::string name = "provider";
     Uint256 stake_wei_max;  ///< never more than this goes into the registry
     OfferRules rules;
+    uint64_t keep_s =
+        30 * 86'400;  ///< the model of a closed job stays at the node at least so long
     training::Fault fault = training::Fault::none;
     BackendMaker make_backend;
     Background background;
@@ -81,7 +84,9 @@ private:
     void skip(uint64_t id, std::string reason);
     [[nodiscard]] std::string try_to_take(uint64_t id, const wallet::Job& job,
                                           const wallet::JobSpec& spec);
-    void publish(const JobMaterial& material);
+    void publish(uint64_t id, const JobMaterial& material);
+    [[nodiscard]] wallet::Answer<Hash> keep_blob(KeptBlob blob, BytesView content);
+    void release_blobs();
     [[nodiscard]] std::string why_unfit(uint64_t id, const wallet::JobSpec& spec);
     [[nodiscard]] Result<Uint256, std::string> missing_stake(const Uint256& bond_wei);
     [[nodiscard]] std::string add_stake(const Uint256& amount_wei);
@@ -119,6 +124,8 @@ private:
     std::map<uint64_t, Demand> demands_;
     std::set<uint64_t> done_;     ///< jobs that are nothing to us any more
     std::set<uint64_t> settled_;  ///< jobs that owe us nothing, but may be taken again
+    KeptBlobs kept_;
+    uint64_t released_at_ = 0;  ///< block
     std::map<std::string, uint64_t> nudged_at_;
     std::string trouble_;  ///< why the node did not answer last; empty: it did
     uint64_t head_ = 0;

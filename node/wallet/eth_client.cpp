@@ -288,9 +288,23 @@ Answer<std::vector<PlacedLog>> EthClient::logs(const LogQuery& query) {
                          });
 }
 
-Answer<Hash> EthClient::put_blob(BytesView content) {
+Answer<Done> EthClient::release_blob(const Hash& id, const Hash& owner) {
+    HttpRequest request;
+    request.method = "DELETE";
+    request.path = "/blob/" + to_hex0x(id.bytes);
+    request.blob_owner = to_hex0x(owner.bytes);
+    const auto answer = impl_->send(request);
+    if (!answer) return unexpected(answer.error());
+    if (answer->status / 100 == 2) return Done{};
+    return unexpected(WalletError{
+        WalletErrorCode::rpc,
+        impl_->http.text() + " does not release a blob: HTTP " + std::to_string(answer->status)});
+}
+
+Answer<Hash> EthClient::put_blob(BytesView content, const std::optional<Hash>& owner) {
     HttpRequest request;
     request.method = "PUT";
+    if (owner) request.blob_owner = to_hex0x(owner->bytes);
     request.path = "/blob";
     request.content_type = "application/octet-stream";
     request.body.assign(content.begin(), content.end());

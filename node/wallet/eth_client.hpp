@@ -93,8 +93,10 @@ public:
     [[nodiscard]] Answer<std::optional<TxReceipt>> receipt(const Hash& tx) override;
     [[nodiscard]] Answer<std::vector<PlacedLog>> logs(const LogQuery& query);
 
-    /// Stores a blob at the node and gives its id (PUT /blob).
-    [[nodiscard]] Answer<Hash> put_blob(BytesView content);
+    /// Stores a blob at the node and gives its id (PUT /blob): for good, or until its owner, which
+    /// only the owner knows, releases it.
+    [[nodiscard]] Answer<Hash> put_blob(BytesView content, const std::optional<Hash>& owner = {});
+    [[nodiscard]] Answer<Done> release_blob(const Hash& id, const Hash& owner);
     /// The blob's bytes, fetched from peers by the node if need be. Errors: not_found, too_large.
     [[nodiscard]] Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max);
 

@@ -73,6 +73,7 @@ struct HttpClient::Impl {
         message.keep_alive(true);
         if (!request.content_type.empty() && request.method != "GET")
             message.set(http::field::content_type, request.content_type);
+        if (!request.blob_owner.empty()) message.set("Blob-Owner", request.blob_owner);
         message.body() = request.body;
         message.prepare_payload();
         stream->expires_at(deadline);

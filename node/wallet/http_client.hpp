@@ -25,6 +25,7 @@ struct HttpRequest {
     std::string method = "POST";
     std::string path = "/";
     std::string content_type = "application/json";
+    std::string blob_owner;  ///< header Blob-Owner; empty: none
     Bytes body;
     uint32_t timeout_ms = 10'000;
     uint64_t answer_bytes_max = 64u << 20;

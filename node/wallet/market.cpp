@@ -16,6 +16,13 @@ AbiValue number(uint64_t value) {
     return AbiValue::of(Uint256(value));
 }
 
+/// The same after each start, and nobody else's guess.
+Hash blob_owner_of(const SecretKey& key) {
+    Bytes preimage(key.begin(), key.end());
+    append(preimage, as_bytes("trainyard blob owner 1"));
+    return sha256(preimage);
+}
+
 class RpcMarket final : public MarketApi {
 public:
     /// Blobs have a connection of their own: calls do not wait behind a long transfer.
@@ -23,7 +30,8 @@ public:
               const SecretKey& key, SenderOptions sending)
         : client_(std::move(client)),
           blobs_(std::move(blobs)),
-          sender_(*client_, key, std::move(sending)) {}
+          sender_(*client_, key, std::move(sending)),
+          blob_owner_(blob_owner_of(key)) {}
 
     Address self() const override { return sender_.address(); }
     Answer<uint64_t> block_number() override { return client_->block_number(); }
@@ -203,6 +211,12 @@ public:
         blobs_->close();
     }
     Answer<Hash> put_blob(BytesView content) override { return blobs_->put_blob(content); }
+    Answer<Hash> keep_blob(BytesView content) override {
+        return blobs_->put_blob(content, blob_owner_);
+    }
+    Answer<Done> release_blob(const Hash& id) override {
+        return blobs_->release_blob(id, blob_owner_);
+    }
     Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max) override {
         return blobs_->get_blob(id, size_bytes_max);
     }
@@ -252,6 +266,7 @@ private:
 
     std::unique_ptr<EthClient> client_, blobs_;
     TxSender sender_;
+    const Hash blob_owner_;
 };
 
 /// Which events index a segment and an account after the job, and where their names come from.

@@ -194,7 +194,11 @@ public:
     /// Makes calls in progress and later ones fail soon; for shutting down from another thread.
     virtual void close() {}
 
+    /// Stored for good.
     [[nodiscard]] virtual Answer<Hash> put_blob(BytesView content) = 0;
+    /// Stored until this account releases it; nothing happens to what others keep as well.
+    [[nodiscard]] virtual Answer<Hash> keep_blob(BytesView content) = 0;
+    virtual Answer<Done> release_blob(const Hash& id) = 0;
     [[nodiscard]] virtual Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max) = 0;
 };
 

@@ -232,7 +232,27 @@ public:
         return locked<Hash>([&] {
             const Hash id = wallet::blob_id(content);
             l_->blobs[id] = Bytes(content.begin(), content.end());
+            l_->owners.erase(id);
             return id;
+        });
+    }
+    Answer<Hash> keep_blob(BytesView content) override {
+        return locked<Hash>([&] {
+            const Hash id = wallet::blob_id(content);
+            const bool is_new = l_->blobs.emplace(id, Bytes(content.begin(), content.end())).second;
+            if (is_new || l_->owners.contains(id)) l_->owners[id].insert(self_);
+            return id;
+        });
+    }
+    /// Gone at once, where a node keeps it until it needs the room.
+    Answer<Done> release_blob(const Hash& id) override {
+        return locked<Done>([&] {
+            const auto kept = l_->owners.find(id);
+            if (kept != l_->owners.end() && kept->second.erase(self_) && kept->second.empty()) {
+                l_->owners.erase(kept);
+                l_->blobs.erase(id);
+            }
+            return Done{};
         });
     }
     Answer<Bytes> get_blob(const Hash& id, uint64_t) override {

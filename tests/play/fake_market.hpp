@@ -47,6 +47,7 @@ public:
     std::vector<JobBook> jobs;
     std::vector<Address> validators;
     std::map<Hash, Bytes> blobs;
+    std::map<Hash, std::set<Address>> owners;  ///< of those that are not kept for good
     std::map<Address, wallet::ProviderRecord> providers;
     std::map<std::pair<uint64_t, Address>, uint64_t> bonds;  ///< job and provider -> wei
     uint64_t block = 1, now_s = 1000;

@@ -209,6 +209,39 @@ TEST(play, logs_of_gradients_go_when_their_segment_is_accepted) {
     EXPECT_TRUE(std::filesystem::exists(play.job_file("record-0")));
 }
 
+TEST(play, blobs_go_when_nobody_may_ask_for_them_any_more_and_the_model_stays) {
+    Play play;
+    auto& ledger = *play.ledger;
+    const size_t of_client = ledger.blobs.size();
+    const auto state_of = [&](uint32_t seg) {
+        return ledger.jobs[0].segments[seg].segment.state_blob;
+    };
+    for (int i = 0; i < 300 && play.job().state != JobState::closed; ++i) {
+        play.tick();
+        ledger.pass(4);
+        if (i % 7 == 6) play.restart_provider();
+        const auto job = play.job();
+        for (uint32_t seg = std::max(job.final_segments, 1u) - 1; seg < job.tip; ++seg)
+            EXPECT_TRUE(ledger.blobs.contains(state_of(seg))) << "auditors may ask for it";
+    }
+    ASSERT_EQ(play.job().state, JobState::closed) << last_lines(play.said);
+    const auto wait = [&] {
+        ledger.pass(16);
+        play.tick_provider();
+    };
+    wait(), wait();
+    EXPECT_FALSE(ledger.blobs.contains(state_of(0)));
+    EXPECT_EQ(ledger.blobs.size(), of_client + 1) << "nothing is left but the model";
+    EXPECT_TRUE(ledger.blobs.contains(state_of(kSegments - 1)));
+    ledger.now_s += 30 * 86'400 - 10;
+    wait();
+    EXPECT_TRUE(ledger.blobs.contains(state_of(kSegments - 1)));
+    ledger.now_s += 20;
+    play.restart_provider();
+    wait();
+    EXPECT_EQ(ledger.blobs.size(), of_client) << "what the client keeps is not the provider's";
+}
+
 TEST(play, a_log_that_is_damaged_or_gone_is_trained_again) {
     for (const bool is_gone : {false, true}) {
         Play play;
@@ -288,6 +321,9 @@ TEST(play, a_provider_that_takes_over_begins_at_the_state_of_the_one_before) {
     ASSERT_EQ(play.ledger->jobs[0].segments.size(), kSegments);
     EXPECT_EQ(play.ledger->jobs[0].segments[2].segment.provider, account(8));
     EXPECT_EQ(play.job().final_segments, kSegments);
+    const Hash taken_over = play.ledger->jobs[0].segments[1].segment.state_blob;
+    EXPECT_TRUE(play.ledger->owners[taken_over].contains(account(8)))
+        << "auditors begin with it, wherever the provider before is";
 }
 
 TEST(play, a_job_whose_state_is_not_to_be_had_is_not_taken) {

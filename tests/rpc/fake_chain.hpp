@@ -303,9 +303,17 @@ public:
         FakeChain& chain_;
         Bytes data_;
     };
-    Result<std::unique_ptr<BlobWriter>, BlobError> begin_blob() override {
+    Result<std::unique_ptr<BlobWriter>, BlobError> begin_blob(
+        const std::optional<Hash>& owner) override {
+        blob_owner = owner;
         return std::unique_ptr<BlobWriter>(std::make_unique<Writer>(*this));
     }
+    Result<Done, BlobError> release_blob(const Hash& id, const Hash& owner) override {
+        const std::lock_guard lock(mutex);
+        if (blob_owner == owner) blobs.erase(id);
+        return Done{};
+    }
+    std::optional<Hash> blob_owner;  ///< that the last one was put for
     Result<BlobInfo, BlobError> blob_info(const Hash& id, bool) override {
         const std::lock_guard lock(mutex);
         const auto found = blobs.find(id);

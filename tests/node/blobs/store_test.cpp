@@ -221,6 +221,60 @@ TEST_F(store, what_was_fetched_makes_room_the_longest_unread_first) {
     EXPECT_EQ(files(), 6u);
 }
 
+TEST_F(store, what_its_owners_have_released_makes_room) {
+    const auto owner = [](uint8_t n) {
+        Hash out;
+        out.bytes.fill(n);
+        return out;
+    };
+    reopen(1000, 600);
+    const Hash state = store_->put(pattern(300, 1), owner(1)).value();
+    EXPECT_EQ(store_->put(pattern(300, 1), owner(2)).value(), state);
+    const Hash data = store_->put(pattern(300, 2), owner(1)).value();
+    EXPECT_EQ(store_->kept_bytes(), 600u);
+    EXPECT_TRUE(store_->release(data, owner(3))) << "a stranger says so";
+    EXPECT_TRUE(store_->release(state, owner(1)));
+    EXPECT_EQ(store_->kept_bytes(), 600u) << "the second owner needs it";
+    EXPECT_EQ(store_->put(pattern(500, 3)).error().error, BlobError::quota_exceeded);
+    reopen(1000, 600);
+    EXPECT_EQ(store_->kept_bytes(), 600u);
+    EXPECT_TRUE(store_->release(state, owner(2)));
+    EXPECT_TRUE(store_->release(state, owner(2))) << "once more";
+    EXPECT_EQ(store_->kept_bytes(), 300u);
+    EXPECT_TRUE(store_->has(state)) << "until the room is needed";
+    reopen(1000, 600);
+    EXPECT_EQ(store_->kept_bytes(), 300u);
+    const Hash more = store_->put(pattern(500, 3)).value();
+    EXPECT_FALSE(store_->has(state));
+    EXPECT_TRUE(store_->has(data) && store_->has(more));
+    EXPECT_EQ(files(), 5u) << "two blobs, two trees, one list of owners";
+}
+
+TEST_F(store, what_is_kept_for_good_stays_so_whoever_owns_it_too) {
+    const Hash owner = sha256(as_bytes("owner"));
+    const Bytes first = pattern(300, 1), second = pattern(300, 2), third = pattern(300, 3);
+    const Hash a = store_->put(first).value();
+    EXPECT_EQ(store_->put(first, owner).value(), a);
+    const Hash b = store_->put(second, owner).value();
+    EXPECT_EQ(store_->put(second).value(), b) << "a client keeps it as well";
+    const Hash c = store_->put(third, owner).value();
+    EXPECT_TRUE(store_->release(c, owner));
+    EXPECT_EQ(store_->put(third, owner).value(), c) << "needed again";
+    for (const Hash& id : {a, b}) EXPECT_TRUE(store_->release(id, owner));
+    EXPECT_EQ(store_->kept_bytes(), 900u);
+    reopen();
+    EXPECT_EQ(store_->kept_bytes(), 900u);
+    EXPECT_TRUE(store_->release(sha256({}), owner)) << "of a blob that is not here";
+    for (uint8_t n = 0; n < BlobStore::kOwnersMax - 1; ++n) {
+        Hash other;
+        other.bytes.fill(n);
+        ASSERT_TRUE(store_->put(third, other));
+    }
+    EXPECT_EQ(store_->put(third, sha256(as_bytes("one more"))).error().error,
+              BlobError::quota_exceeded);
+    EXPECT_EQ(store_->used_bytes(), 900u);
+}
+
 TEST_F(store, takes_checked_chunks_in_any_order) {
     const Bytes blob = pattern(2 * kChunkBytes + 9);
     const Manifest manifest = manifest_of(blob);

@@ -309,6 +309,28 @@ TEST(http_blobs, go_in_and_come_out_whole_and_in_parts) {
               "{\"id\":\"" + to_hex0x(sha256({}).bytes) + "\",\"size\":0}\n");
 }
 
+TEST(http_blobs, are_released_by_who_knows_their_owner) {
+    Node node;
+    Client client(node);
+    const std::string owner(64, 'a'), stranger(64, 'b');
+    const auto id = to_hex0x(sha256(as_bytes("state")).bytes);
+    EXPECT_EQ(status_of(client.ask(bh::verb::put, "/blob", "state", {{"Blob-Owner", owner}})),
+              201u);
+    EXPECT_EQ(node.chain.blob_owner, fixed_from_hex<Hash>(owner));
+    const auto release = [&](const std::string& blob, const std::string& by) {
+        return status_of(client.ask(bh::verb::delete_, "/blob/" + blob, "", {{"Blob-Owner", by}}));
+    };
+    EXPECT_EQ(release(id, stranger), 204u);
+    EXPECT_EQ(node.chain.blobs.size(), 1u);
+    EXPECT_EQ(release(id, owner), 204u);
+    EXPECT_TRUE(node.chain.blobs.empty());
+    EXPECT_EQ(release("12", owner), 400u);
+    EXPECT_EQ(release(id, "12"), 400u);
+    EXPECT_EQ(status_of(client.ask(bh::verb::delete_, "/blob/" + id)), 400u);
+    Client other(node);
+    EXPECT_EQ(status_of(other.ask(bh::verb::put, "/blob", "x", {{"Blob-Owner", "12"}})), 400u);
+}
+
 TEST(http_blobs, rejects_unknown_ids_and_overlong_content) {
     Options options;
     options.blob_bytes_max = 1000;
