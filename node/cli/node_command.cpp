@@ -117,6 +117,7 @@ private:
     [[nodiscard]] std::string objection() const;
     [[nodiscard]] rpc::NodeStatus status() const;
     [[nodiscard]] std::string role() const;
+    [[nodiscard]] bool is_validator(const p2p::PeerId& peer) const;
     [[nodiscard]] std::optional<wallet::Candidate> own_stake() const;
     [[nodiscard]] std::optional<rpc::SyncStatus> syncing() const;
 
@@ -187,8 +188,9 @@ Result<Done, std::string> Node::build() {
         {config_.datadir + "/blobs", uint64_t{config_.blob_quota_gb} << 30, kBlobBytesMax});
     if (!store) return unexpected(store.error().detail);
     store_ = std::move(*store);
-    network_ = std::make_unique<p2p::Network>(
-        runtime_, network_options(setup_, config_, runtime_, log_.named("p2p")), log_.named("p2p"));
+    auto network = network_options(setup_, config_, runtime_, log_.named("p2p"));
+    network.is_validator = [this](const p2p::PeerId& peer) { return is_validator(peer); };
+    network_ = std::make_unique<p2p::Network>(runtime_, std::move(network), log_.named("p2p"));
     blob_service_ = std::make_unique<sync::BlobService>(
         sync::BlobService::Parts{runtime_, *network_, *store_, log_.named("blobs")});
     if (auto done = open_voting(); !done) return done;
@@ -449,6 +451,13 @@ void Node::start_auditor(const std::string& rpc_url) {
 std::optional<wallet::Candidate> Node::own_stake() const {
     if (!setup_.keys) return std::nullopt;
     return stake_of(*backend_, *address_of(setup_.keys->account));
+}
+
+/// Sets are fixed an epoch before their votes.
+bool Node::is_validator(const p2p::PeerId& peer) const {
+    const Epoch epoch = chain_->epoch();
+    return chain_->sets().of_epoch(epoch)->find_p2p_key(peer) ||
+           chain_->sets().of_epoch(epoch + 1)->find_p2p_key(peer);
 }
 
 /// With keys that are in no set yet, or no more, a node follows and says so.

@@ -135,13 +135,16 @@ struct LaneRate {
 };
 
 struct NetworkOptions {
-    Endpoint listen{"127.0.0.1", 0};     ///< port 0: any free one
-    SecretKey identity;                  ///< the P2P key, used for nothing else
-    Hash genesis;                        ///< names the chain; others are refused
-    std::vector<StaticPeer> peers;       ///< dialled until connected; own entry is ignored
-    std::string agent = "trainyard";     ///< at most 64 bytes
-    std::vector<StaticPeer> seeds;       ///< asked for addresses while the book has none to try
-    std::vector<PeerId> private_peers;   ///< never told of, always let in, carried if validators
+    Endpoint listen{"127.0.0.1", 0};    ///< port 0: any free one
+    SecretKey identity;                 ///< the P2P key, used for nothing else
+    Hash genesis;                       ///< names the chain; others are refused
+    std::vector<StaticPeer> peers;      ///< dialled until connected; own entry is ignored
+    std::string agent = "trainyard";    ///< at most 64 bytes
+    std::vector<StaticPeer> seeds;      ///< asked for addresses while the book has none to try
+    std::vector<PeerId> private_peers;  ///< never told of, always let in, carried if validators
+    /// Has it a vote in this epoch or the next? Copies for validators behind sentries go to these
+    /// alone. On the network's strand; empty: everybody has.
+    std::function<bool(const PeerId&)> is_validator;
     std::vector<StaticPeer> sentries;    ///< if there are any, this node talks to them alone
     std::optional<AddressBook> book;     ///< of earlier runs
     std::function<void(Bytes)> on_book;  ///< once a minute, on the network's strand

@@ -167,6 +167,13 @@ void Network::Impl::settle(uint64_t request_id, Answer answer) {
 }
 
 void Network::Impl::punish(const PeerId& peer, int points, const std::string& reason) {
+    // Of who is carried only the carrier is known: its lie, or what it should not have passed on.
+    // Where there are several, one of them must not be able to silence the validator.
+    const bool is_carried = sessions.count(peer) == 0;
+    const auto carriers = is_carried ? routes.sentries_of(peer) : std::vector<PeerId>();
+    if (carriers.size() == 1) return punish(carriers.front(), points, reason);
+    if (carriers.size() > 1)
+        return log.warn("a carried peer misbehaved", {{"peer", short_name(peer)}, {"why", reason}});
     auto ban_ms = static_cast<uint64_t>(options.ban_time.count());
     if (is_configured(peer)) ban_ms /= 10;
     note_problem(peer, reason);

@@ -96,6 +96,10 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
                       const std::shared_ptr<const Bytes>& payload);
     void broadcast(const KindRow& row, const Frame& frame,
                    const std::shared_ptr<const Bytes>& payload);
+    [[nodiscard]] bool may_be_validator(const PeerId& peer) const {
+        return !options.is_validator || options.is_validator(peer);
+    }
+    [[nodiscard]] std::vector<PeerId> carried_validators() const;
     void send_routed(const PeerId& via, const Routed& routed);
     [[nodiscard]] bool is_sentry(const PeerId& peer) const;
     void grant_permits();

@@ -45,9 +45,17 @@ void Network::Impl::broadcast(const KindRow& row, const Frame& frame,
     // A copy, since a session that fails while it is written to leaves the map.
     for (const auto& [peer, session] : std::map(sessions)) session->send(row.lane, frame);
     if (!is_carried) return;
-    for (const PeerId& validator : routes.validators())
-        if (sessions.count(validator) == 0)
-            send_routed(*routes.way_to(validator), {self, validator, row.kind, *payload});
+    for (const PeerId& validator : carried_validators())
+        send_routed(*routes.way_to(validator), {self, validator, row.kind, *payload});
+}
+
+/// Anybody can sign a permit with a key that he has just made: no copies are sent for such.
+std::vector<PeerId> Network::Impl::carried_validators() const {
+    auto out = routes.validators();
+    std::erase_if(out, [this](const PeerId& validator) {
+        return sessions.count(validator) != 0 || !may_be_validator(validator);
+    });
+    return out;
 }
 
 void Network::Impl::send_routed(const PeerId& via, const Routed& routed) {
@@ -119,8 +127,8 @@ void Network::Impl::fan_out(const SessionPtr& from, const Routed& routed) {
     const Frame frame = encode_frame(carrier, 0, encode_routed(routed));
     for (const auto& [peer, to] : std::map(sessions))
         if (to != from) to->send(find_kind(carrier)->lane, frame);
-    for (const PeerId& validator : routes.validators())
-        if (sessions.count(validator) == 0 && validator != routed.origin)
+    for (const PeerId& validator : carried_validators())
+        if (validator != routed.origin)
             send_routed(*routes.way_to(validator),
                         {routed.origin, validator, routed.kind, routed.payload});
 }
@@ -128,7 +136,7 @@ void Network::Impl::fan_out(const SessionPtr& from, const Routed& routed) {
 // --- everybody
 
 void Network::Impl::take_route(const SessionPtr& session, const Permit& permit) {
-    if (!routes.is_news(permit, wall_s())) return;
+    if (!routes.is_news(permit, wall_s(), !may_be_validator(permit.validator))) return;
     if (!is_genuine(permit, options.genesis))
         return punish(session->peer(), kBadPermitPoints, "a permit with a wrong signature");
     const bool is_first = !routes.way_to(permit.validator);

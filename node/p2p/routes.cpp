@@ -94,7 +94,7 @@ const Routes::Way* Routes::find(const PublicKey& validator, const PublicKey& sen
     return nullptr;
 }
 
-bool Routes::is_news(const Permit& permit, uint64_t now_s) const {
+bool Routes::is_news(const Permit& permit, uint64_t now_s, bool is_stranger) const {
     // Twice the lifetime, for clocks that differ.
     const uint64_t latest_s = now_s + 2 * kPermitLifetime_s;
     if (permit.expires_s <= now_s || permit.expires_s > latest_s) return false;
@@ -105,7 +105,7 @@ bool Routes::is_news(const Permit& permit, uint64_t now_s) const {
         all += ways.size();
         for (const Way& way : ways) of_sentry += way.sentry == permit.sentry ? 1 : 0;
     }
-    return of_sentry < kPerSentryMax && all < kMax;
+    return of_sentry < kPerSentryMax && all < (is_stranger ? kStrangersMax : kMax);
 }
 
 void Routes::take(const Permit& permit) {
@@ -144,6 +144,13 @@ std::optional<PublicKey> Routes::way_to(const PublicKey& validator) const {
     const auto found = ways_.find(validator);
     if (found == ways_.end()) return std::nullopt;
     return found->second.front().sentry;
+}
+
+std::vector<PublicKey> Routes::sentries_of(const PublicKey& validator) const {
+    std::vector<PublicKey> out;
+    if (const auto found = ways_.find(validator); found != ways_.end())
+        for (const Way& way : found->second) out.push_back(way.sentry);
+    return out;
 }
 
 bool Routes::carries(const PublicKey& sentry, const PublicKey& validator) const {

@@ -50,11 +50,12 @@ struct Routed {
 class Routes {
 public:
     static constexpr size_t kPerSentryMax = 8;
-    static constexpr size_t kMax = 512;
+    static constexpr size_t kMax = 512, kStrangersMax = 256;
 
     /// Is there room for it, and does it say more than what is known? Cheap, so that a signature
-    /// is checked only of such.
-    [[nodiscard]] bool is_news(const Permit& permit, uint64_t now_s) const;
+    /// is checked only of such. Who is a stranger among validators finds only a part of the room.
+    [[nodiscard]] bool is_news(const Permit& permit, uint64_t now_s,
+                               bool is_stranger = false) const;
     /// Takes a genuine permit that is news.
     void take(const Permit& permit);
     void drop(const PublicKey& validator, const PublicKey& sentry);
@@ -63,6 +64,7 @@ public:
 
     /// The sentry through which a validator is reached, and has been for the longest.
     [[nodiscard]] std::optional<PublicKey> way_to(const PublicKey& validator) const;
+    [[nodiscard]] std::vector<PublicKey> sentries_of(const PublicKey& validator) const;
     [[nodiscard]] bool carries(const PublicKey& sentry, const PublicKey& validator) const;
     [[nodiscard]] std::vector<PublicKey> validators() const;
 

@@ -338,6 +338,46 @@ TEST_F(finding, nobody_is_heard_under_anothers_name) {
     }));
 }
 
+TEST_F(finding, copies_go_to_carried_validators_and_to_nobody_who_says_that_he_is_one) {
+    auto o = finding_options(1);
+    o.is_validator = [](const PeerId& peer) { return peer == id_of(11); };
+    const auto node = start(o);
+    RawPeer sentry(node->net->port(), 90);
+    sentry.greet();
+    const auto until = static_cast<uint64_t>(std::time(nullptr)) + 1000;
+    for (const uint8_t n : {10, 11})
+        sentry.write(Kind::permit, 0,
+                     encode_permit(make_permit(secret(n), genesis(), id_of(90), until)));
+    ASSERT_TRUE(eventually([&] { return node->sees(10) && node->sees(11); }));
+    node->net->broadcast(Kind::bft_vote, {7});
+    node->net->broadcast(Kind::status, {8});  // comes last
+    std::vector<PeerId> to;
+    for (std::optional<Message> m; (m = sentry.read()) && m->payload != Bytes{8};)
+        if (const auto routed =
+                m->kind == Kind::routed_vote ? decode_routed(m->kind, m->payload) : std::nullopt)
+            to.push_back(routed->to);
+    EXPECT_EQ(to, std::vector{id_of(11)});
+}
+
+TEST_F(finding, blame_for_a_carried_peer_falls_on_its_only_sentry) {
+    const auto node = start(finding_options(1));
+    const auto until = static_cast<uint64_t>(std::time(nullptr)) + 1000;
+    const auto carry = [&](RawPeer& sentry, uint8_t self, uint8_t validator) {
+        sentry.write(Kind::permit, 0,
+                     encode_permit(make_permit(secret(validator), genesis(), id_of(self), until)));
+    };
+    RawPeer first(node->net->port(), 90), second(node->net->port(), 91);
+    first.greet(), second.greet();
+    carry(first, 90, 10), carry(first, 90, 11), carry(second, 91, 11);
+    ASSERT_TRUE(eventually([&] { return node->sees(10) && node->sees(11); }));
+    const auto is_up = [&](uint8_t n) { return node->net->is_connected(id_of(n)); };
+    node->net->punish(id_of(11), 100, "a wrong signature");
+    node->net->punish(id_of(10), 100, "a wrong signature");
+    EXPECT_TRUE(eventually([&] { return !is_up(90); }));
+    EXPECT_TRUE(is_up(91)) << "one of two sentries must not silence the other";
+    EXPECT_TRUE(is_up(11));
+}
+
 TEST_F(finding, a_hidden_validator_lets_nobody_in_but_its_sentries) {
     const auto sentry = start(finding_options(1));
     auto o = finding_options(10);

@@ -81,6 +81,17 @@ TEST(routes, one_sentry_speaks_for_few) {
     EXPECT_TRUE(routes.is_news(permit(100, 3), kNow));
 }
 
+TEST(routes, strangers_leave_room_for_validators) {
+    Routes routes;
+    for (size_t n = 0; n < Routes::kStrangersMax; ++n) {
+        const auto next = permit(static_cast<uint8_t>(1 + n % 8), static_cast<uint8_t>(10 + n / 8));
+        ASSERT_TRUE(routes.is_news(next, kNow, true)) << n;
+        routes.take(next);
+    }
+    EXPECT_FALSE(routes.is_news(permit(100, 200), kNow, true));
+    EXPECT_TRUE(routes.is_news(permit(100, 200), kNow));
+}
+
 TEST(routed, carries_consensus_alone_within_the_limits_of_its_kinds) {
     for (const KindRow& row : kKinds) {
         const auto carrier = carrier_of(row.kind);
