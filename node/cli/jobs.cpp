@@ -141,12 +141,9 @@ Result<std::optional<SegmentReplay>, std::string> gather_replay(wallet::MarketAp
     out.state = segment->state;
     out.request.job = {std::move(material->encoded_program), spec->program_id,
                        std::move(material->data), job->run_seed};
-    auto& c = out.request.segment;
-    c.claim = {seg * spec->steps_per_segment, spec->steps_per_segment, segment->first,
-               segment->last, segment->steps_root};
-    auto last = checked_blob(market, segment->state_blob, "state after the segment");
-    if (!last) return unexpected(last.error());
-    c.last_state = std::move(*last);
+    out.request.claim = {seg * spec->steps_per_segment, spec->steps_per_segment, segment->first,
+                         segment->last, segment->steps_root};
+    out.request.last_blob = segment->state_blob;
     if (seg == 0) return std::optional(std::move(out));
     const auto before = market.segment(id, seg - 1);
     if (!before) return unexpected(before.error().text);

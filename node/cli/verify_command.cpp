@@ -75,7 +75,7 @@ int verify_case(const Output& out, const VerifyArgs& args) {
         verify::make_local_verifier(verify::BackendOptions{args.threads, !args.no_cuda});
     const auto answer = verifier->replay(*replay);
     if (!answer) return out.fail(answer.error().text);
-    const auto& claim = replay->segment.claim;
+    const auto& claim = replay->claim;
     if (out.json)
         out.line(json::serialize(json::object{{"matches", answer->matches},
                                               {"finding", answer->finding},

@@ -134,18 +134,24 @@ std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
     if (!material) return material.error();
     if (auto reason = fetch_state(id, job, material->program); !reason.empty()) return reason;
     if (auto reason = take(id, spec, *bond, *missing); !reason.empty()) return reason;
-    publish(id, *material);
+    publish(id, job, *material);
     const auto taken = market_.job(id);
     if (taken) begin(id, *taken, spec, std::move(*material));
     return "";
 }
 
-/// Auditors ask for both, and what the node has only fetched may have to make room.
-void ProviderWorker::publish(uint64_t id, const JobMaterial& material) {
+/// Auditors ask for all of it, its absence costs the bond, and what the node has only fetched may
+/// have to make room.
+void ProviderWorker::publish(uint64_t id, const wallet::Job& job, const JobMaterial& material) {
     const KeptBlob entry{id, 0, BlobUse::material, {}, 0};
     auto stored = keep_blob(entry, training::encode_program(material.program));
     if (stored) stored = keep_blob(entry, material.data);
-    if (!stored) note("cannot keep the job's program and data: " + stored.error().text);
+    if (stored && job.tip > 0) {
+        const JobFolder folder(folder_of(id), material.program);
+        if (const auto state = folder.load_encoded_state(job.tip))
+            stored = keep_blob({id, job.tip - 1, BlobUse::state, {}, 0}, *state);
+    }
+    if (!stored) note("cannot keep what the job starts from: " + stored.error().text);
 }
 
 /// What the program asks of this machine: found once for a job, compared with the room and the time

@@ -84,7 +84,7 @@ private:
     void skip(uint64_t id, std::string reason);
     [[nodiscard]] std::string try_to_take(uint64_t id, const wallet::Job& job,
                                           const wallet::JobSpec& spec);
-    void publish(uint64_t id, const JobMaterial& material);
+    void publish(uint64_t id, const wallet::Job& job, const JobMaterial& material);
     [[nodiscard]] wallet::Answer<Hash> keep_blob(KeptBlob blob, BytesView content);
     void release_blobs();
     [[nodiscard]] std::string why_unfit(uint64_t id, const wallet::JobSpec& spec);

@@ -20,6 +20,7 @@ enum class Speak { never, at_last_chance, at_once };
 struct Gap {
     Speak speak = Speak::never;
     std::string text;
+    bool is_withheld = false;  ///< it is not there, though the provider must keep and serve it
 };
 
 struct OpenedJob {
@@ -55,15 +56,18 @@ public:
     }
 
     Result<SegmentCase, Gap> segment_case() {
-        const auto& spec = request_.spec;
-        const auto& segment = request_.segment;
-        auto state = blob(segment.state_blob, "state of the segment's end");
+        auto state = blob(request_.segment.state_blob, "state of the segment's end");
         if (!state) return unexpected(state.error());
         SegmentCase out;
         out.last_state = std::move(*state);
-        out.claim = {request_.seat.seg * spec.steps_per_segment, spec.steps_per_segment,
-                     segment.first, segment.last, segment.steps_root};
+        out.claim = claim();
         return out;
+    }
+
+    [[nodiscard]] training::SegmentClaim claim() const {
+        const auto& segment = request_.segment;
+        const uint32_t steps = request_.spec.steps_per_segment;
+        return {request_.seat.seg * steps, steps, segment.first, segment.last, segment.steps_root};
     }
 
     Result<Bytes, Gap> bundle() {
@@ -79,10 +83,11 @@ public:
     Result<Bytes, Gap> blob(const Hash& id, const std::string& what) {
         auto content = market_.get_blob(id, request_.blob_bytes_max);
         if (content) return std::move(*content);
-        const bool absent = content.error().code == wallet::WalletErrorCode::not_found ||
-                            content.error().code == wallet::WalletErrorCode::too_large;
-        return unexpected(Gap{absent ? Speak::at_last_chance : Speak::never,
-                              "the " + what + " is not to be had: " + content.error().text});
+        const bool absent = content.error().code == wallet::WalletErrorCode::not_found;
+        const bool too_large = content.error().code == wallet::WalletErrorCode::too_large;
+        return unexpected(Gap{absent || too_large ? Speak::at_last_chance : Speak::never,
+                              "the " + what + " is not to be had: " + content.error().text,
+                              absent});
     }
 
 private:
@@ -98,7 +103,8 @@ CaseResult without_answers(wallet::MarketApi& market, const Gap& gap, const Case
         if (!head || *head < request.give_up_at) return unexpected(gap.text);
     }
     std::vector<Hash> answers;
-    if (request.seat.level == wallet::SegmentState::l1) answers.emplace_back();
+    if (request.seat.level == wallet::SegmentState::l1)
+        answers.push_back(gap.is_withheld ? wallet::kWithheld : wallet::kUnsound);
     return Judgement{{Verdict::mismatch, std::move(answers), {}}, gap.text};
 }
 
@@ -152,14 +158,22 @@ Result<Audit, Gap> gather_audit(wallet::MarketApi& market, const CaseRequest& re
     return audit;
 }
 
+/// Hides what the committee, if it comes to that, could copy from the pair.
+void close_answers(std::vector<Hash>& answers) {
+    for (Hash& digest : answers)
+        if (digest != wallet::kUnsound && digest != wallet::kWithheld)
+            digest = sha256(digest.bytes);
+}
+
 CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const CaseRequest& request) {
     if (auto time = patience_ms(market, request); !time) return unexpected(time.error());
     Gathering gather(market, request);
     auto job = gather.job_case();
     if (!job) return without_answers(market, job.error(), request);
-    auto segment = gather.segment_case();
-    if (!segment) return without_answers(market, segment.error(), request);
-    ReplayRequest replay{std::move(job->job), std::move(*segment), {}};
+    ReplayRequest replay;
+    replay.job = std::move(job->job);
+    replay.claim = gather.claim();
+    replay.last_blob = request.segment.state_blob;
     if (request.seat.seg > 0) {
         const auto before = market.segment(request.seat.job, request.seat.seg - 1);
         if (!before) return unexpected(before.error().text);
@@ -167,15 +181,16 @@ CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const Cas
         if (!state) return without_answers(market, state.error(), request);
         replay.first_state = std::move(*state);
     }
+    // Fetching it makes this node keep it. Where that fails, the replay has it.
+    replay.wants_last = !market.get_blob(replay.last_blob, request.blob_bytes_max);
     const auto patience = patience_ms(market, request);
     if (!patience) return unexpected(patience.error());
     replay.patience_ms = *patience;
     auto answer = verifier.replay(replay);
     if (!answer) return without_answers(market, gap_of(answer.error()), request);
-    // The committee, if it comes to that, cannot copy from what the pair reveals.
-    if (request.seat.round == wallet::kPairRound)
-        for (Hash& digest : answer->answers)
-            if (!digest.is_zero()) digest = sha256(digest.bytes);
+    if (!answer->last_state.empty() && market.put_blob(answer->last_state))
+        answer->finding += "; the state of its end was not to be had and is published now";
+    if (request.seat.round == wallet::kPairRound) close_answers(answer->answers);
     return to_judgement(std::move(*answer), 1);
 }
 

@@ -5,6 +5,8 @@
 #include <optional>
 
 #include "core/hash.hpp"
+#include "node/wallet/blob.hpp"
+#include "node/wallet/market.hpp"
 #include "training/segment.hpp"
 
 namespace trainyard::node::verify {
@@ -55,49 +57,64 @@ std::string describe(const training::AuditAnswer& answer) {
     return text;
 }
 
+/// Where the run starts only its seed counts, whatever the claim says; elsewhere the blob.
 std::optional<training::ModelState> first_state(const Program& program,
                                                 const ReplayRequest& request) {
-    if (request.first_state.empty())
+    if (request.claim.first_step == 0)
         return training::make_initial_state(program, request.job.run_seed, request.job.data);
-    auto state = training::decode_state(program, request.first_state);
+    auto state = training::decode_state(program, request.first_state, request.claim.first_root);
     if (!state) return std::nullopt;
     return std::move(*state);
+}
+
+VerifyAnswer withheld(std::string finding) {
+    return {false, {wallet::kWithheld}, std::move(finding), {}};
 }
 
 AuditResult judge_audit(training::Engine& engine, const JobCase& job, const Audit& audit) {
     const training::AuditInputs inputs{audit.segment.claim, job.run_seed, job.data, audit.draws};
     const auto result = training::check_bundle_and_audit(engine, audit.bundle, inputs);
     if (!result) return unexpected(from_engine(result.error()));
-    VerifyAnswer answer{result->matches(), result->units, describe(*result)};
+    VerifyAnswer answer{result->matches(), result->units, describe(*result), {}};
     const auto fault = state_fault(engine.program(), job.program_id, audit.segment);
-    if (!fault.empty() && answer.matches) answer = {false, answer.answers, fault};
+    if (!fault.empty() && answer.matches) answer = {false, answer.answers, fault, {}};
     return answer;
 }
 
+/// A state is one sequence of bytes, so the replay knows the blob that the commitment must name.
 AuditResult judge_replay(training::Backend& backend, const ReplayRequest& request) {
     const auto program = open_program(request.job);
     if (!program) return unexpected(program.error());
-    const auto& claim = request.segment.claim;
-    auto first = first_state(*program, request);
-    if (!first) return VerifyAnswer{false, {Hash{}}, "the state before the segment cannot be read"};
-    if (training::state_root(*first, request.job.program_id) != claim.first_root)
-        return VerifyAnswer{false, {Hash{}}, "the segment starts from another state"};
+    const auto& claim = request.claim;
+    auto state = first_state(*program, request);
+    if (!state) return withheld("the published state before the segment is another one");
+    const bool starts_right =
+        training::state_root(*state, request.job.program_id) == claim.first_root;
     auto engine = training::Engine::make(*program, backend, request.job.data);
     if (!engine) return unexpected(from_engine(engine.error()));
-    const auto result = training::replay_segment(*engine, request.job.data, *first, claim.steps);
+    const auto result = training::replay_segment(*engine, request.job.data, *state, claim.steps);
     if (!result) {
         if (result.error() != training::EngineError::diverged)
             return unexpected(from_engine(result.error()));
-        return VerifyAnswer{false, {Hash{}}, "training diverges inside the segment"};
+        return withheld("training diverges inside the segment, so it has no end");
     }
-    VerifyAnswer answer{true, {result->digest}, "match"};
-    if (result->steps_root != claim.steps_root)
-        answer = {false, {result->digest}, "replaying gives another root of the steps"};
+    VerifyAnswer answer{true, {result->digest}, "match", {}};
+    const auto fail = [&](std::string_view why) {
+        answer.matches = false;
+        answer.finding = why;
+    };
+    if (!starts_right)
+        fail("the segment starts from another state");
+    else if (result->steps_root != claim.steps_root)
+        fail("replaying gives another root of the steps");
     else if (result->last_root != claim.last_root)
-        answer = {false, {result->digest}, "replaying ends in another state"};
-    else if (auto fault = state_fault(*program, request.job.program_id, request.segment);
-             !fault.empty())
-        answer = {false, {result->digest}, fault};
+        fail("replaying ends in another state");
+    if (!answer.matches) return answer;
+    Bytes last = training::encode_state(*state, request.job.program_id);
+    if (wallet::blob_id(last) != request.last_blob)
+        fail("the blob that it names is not the state in which replaying ends");
+    else if (request.wants_last)
+        answer.last_state = std::move(last);
     return answer;
 }
 

@@ -111,21 +111,19 @@ JobCase take_job(Fields& in) {
     return j;
 }
 
-void put_case(Writer& out, const SegmentCase& s) {
-    out.number(s.claim.first_step).number(s.claim.steps);
-    out.fixed(s.claim.first_root).fixed(s.claim.last_root).fixed(s.claim.steps_root);
-    out.bytes(s.last_state);
+void put_claim(Writer& out, const training::SegmentClaim& claim) {
+    out.number(claim.first_step).number(claim.steps);
+    out.fixed(claim.first_root).fixed(claim.last_root).fixed(claim.steps_root);
 }
 
-SegmentCase take_case(Fields& in) {
-    SegmentCase s;
-    s.claim.first_step = in.u32();
-    s.claim.steps = in.u32();
-    s.claim.first_root = in.hash();
-    s.claim.last_root = in.hash();
-    s.claim.steps_root = in.hash();
-    s.last_state = in.bytes();
-    return s;
+training::SegmentClaim take_claim(Fields& in) {
+    training::SegmentClaim claim;
+    claim.first_step = in.u32();
+    claim.steps = in.u32();
+    claim.first_root = in.hash();
+    claim.last_root = in.hash();
+    claim.steps_root = in.hash();
+    return claim;
 }
 
 void put(Writer& out, const NameRequest&) {
@@ -134,7 +132,8 @@ void put(Writer& out, const NameRequest&) {
 
 void put_audit(Writer& out, const Audit& a) {
     out.begin_list();
-    put_case(out, a.segment);
+    put_claim(out, a.segment.claim);
+    out.bytes(a.segment.last_state);
     out.begin_list();
     for (const auto& unit : a.draws.units)
         out.begin_list().number(uint64_t{unit.t}).number(uint64_t{unit.j}).end_list();
@@ -155,8 +154,8 @@ void put(Writer& out, const AuditRequest& r) {
 void put(Writer& out, const ReplayRequest& r) {
     out.number(uint64_t{kReplay});
     put_job(out, r.job);
-    put_case(out, r.segment);
-    out.bytes(r.first_state);
+    put_claim(out, r.claim);
+    out.fixed(r.last_blob).number(uint64_t{r.wants_last ? 1u : 0u}).bytes(r.first_state);
 }
 
 void put(Writer& out, const std::string& name) {
@@ -166,7 +165,7 @@ void put(Writer& out, const std::string& name) {
 void put(Writer& out, const VerifyAnswer& a) {
     out.number(uint64_t{kAnswer}).number(uint64_t{a.matches ? 1u : 0u}).begin_list();
     for (const auto& hash : a.answers) out.fixed(hash);
-    out.end_list().bytes(as_bytes(a.finding));
+    out.end_list().bytes(as_bytes(a.finding)).bytes(a.last_state);
 }
 
 void put(Writer& out, const VerifyError& e) {
@@ -205,7 +204,8 @@ Result<Fields, rlp::Error> open_fields(BytesView encoded) {
 
 Audit take_audit(Fields& in) {
     Audit a;
-    a.segment = take_case(in);
+    a.segment.claim = take_claim(in);
+    a.segment.last_state = in.bytes();
     in.list(kDrawsMax, [&](Fields& unit) {
         const uint32_t t = unit.u32(), j = unit.u32();
         a.draws.units.push_back({t, j});
@@ -225,6 +225,7 @@ AuditResult take_result(Fields& in, uint64_t kind) {
         answer.matches = in.number(1) == 1;
         answer.answers = in.hashes();
         answer.finding = in.text();
+        answer.last_state = in.bytes();
         return answer;
     }
     if (kind != kError) in.fail(rlp::Error::wrong_kind);
@@ -300,7 +301,9 @@ Result<Request, rlp::Error> decode_request(BytesView encoded) {
     } else if (kind == kReplay) {
         ReplayRequest r;
         r.job = take_job(*in);
-        r.segment = take_case(*in);
+        r.claim = take_claim(*in);
+        r.last_blob = in->hash();
+        r.wants_last = in->number(1) == 1;
         r.first_state = in->bytes();
         out = std::move(r);
     } else if (kind != kName) {

@@ -43,8 +43,10 @@ inline constexpr size_t kAuditsMax = 16;
 
 struct ReplayRequest {
     JobCase job;
-    SegmentCase segment;
-    Bytes first_state;         ///< blob of S_first; empty: the run starts here, from its seed
+    training::SegmentClaim claim;
+    Hash last_blob;            ///< id of the blob that must be the state with root claim.last_root
+    bool wants_last = false;   ///< nobody has that blob: a match brings its bytes
+    Bytes first_state;         ///< blob of S_first; without meaning in a run's first segment
     uint64_t patience_ms = 0;  ///< as above
 };
 
@@ -53,6 +55,7 @@ struct VerifyAnswer {
     bool matches = false;
     std::vector<Hash> answers;  ///< unit leaves in draw order, or one replay digest; may be empty
     std::string finding;        ///< what differs and where, for people
+    Bytes last_state = {};      ///< of a replay that matches, where it was asked for
     bool operator==(const VerifyAnswer&) const = default;
 };
 

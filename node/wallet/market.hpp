@@ -33,6 +33,14 @@ enum class SegmentState : uint8_t { none, committed, l0, l1, accepted, final_, v
 enum class Verdict : uint8_t { none, match, mismatch };
 /// Rounds of level 1: two drawn by lot; after any alarm all seven.
 inline constexpr uint8_t kPairRound = 0, kCommitteeRound = 1;
+/// Digests of a replay that found none: the job is not what it names; what the provider committed
+/// to is not there.
+inline constexpr Hash kUnsound{};
+inline constexpr Hash kWithheld = [] {
+    Hash one;
+    one.bytes[31] = 1;
+    return one;
+}();
 /// What an audit waits for: the bundle, commitments, reveals, the provider's openings.
 enum class Phase : uint8_t { none, serve, commit, reveal, open, done };
 [[nodiscard]] std::string_view to_text(JobState state);

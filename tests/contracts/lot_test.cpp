@@ -82,7 +82,8 @@ TEST_F(market_lot, one_of_the_pair_that_was_bought_cannot_acquit_and_pays) {
 }
 
 TEST_F(market_lot, an_honest_provider_loses_nothing_by_a_false_alarm_of_the_pair) {
-    for (const Manners how : {Manners::wrong, Manners::lazy, Manners::bad_bundle}) {
+    for (const Manners how :
+         {Manners::wrong, Manners::lazy, Manners::bad_bundle, Manners::withheld}) {
         const uint64_t job = drawn_job(honest(0));
         const Address liar = market.auditors(job, 0)[0];
         const Uint256 before = market.stake_of(liar);
@@ -91,12 +92,13 @@ TEST_F(market_lot, an_honest_provider_loses_nothing_by_a_false_alarm_of_the_pair
         market.run_level1(job, 0, honest(0));
         EXPECT_EQ(market.segment(job, 0).state, SegmentState::accepted);
         EXPECT_EQ(stake(kProvider), kCoin * 100);
-        const int factor = how == Manners::bad_bundle ? 2 : 10;
+        const bool judged = how == Manners::wrong || how == Manners::lazy;
+        const int factor = judged ? 10 : 2;
         EXPECT_EQ(before - market.stake_of(liar), spec.audit_fee * factor);
         ASSERT_TRUE(market.finalize(job).ok);
         EXPECT_EQ(market.job(job).escrow, market.quote(spec) - kCoin - spec.audit_fee * 11);
     }
-    expect_solvent(3);
+    expect_solvent(4);
 }
 
 TEST_F(market_lot, two_that_agree_on_a_mismatch_do_not_convict_an_honest_provider) {

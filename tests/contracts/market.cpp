@@ -291,6 +291,10 @@ void Market::run_level1(uint64_t job, uint32_t seg, const FakeSegment& truth,
             answers[auditor] = {Verdict::mismatch, {Hash{}}};
             continue;
         }
+        if (found != manners.end() && found->second == Manners::withheld) {
+            answers[auditor] = {Verdict::mismatch, {to_hash(Uint256(1))}};
+            continue;
+        }
         if (found != manners.end() && found->second == Manners::lazy) {
             answers[auditor] = {Verdict::match, {made_up(auditor, 0)}};
             continue;

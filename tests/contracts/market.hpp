@@ -98,7 +98,8 @@ enum class Manners {
     wrong,       ///< Match with answers of its own invention; at level 1 the wrong verdict too
     lazy,        ///< at level 1: Match with a digest of its own invention
     alarm,       ///< Mismatch with the right answers
-    bad_bundle,  ///< Mismatch without answers; at level 1 with digest zero
+    bad_bundle,  ///< Mismatch without answers; at level 1: the job is unsound
+    withheld,    ///< at level 1: what the provider committed to cannot be had
 };
 
 class Market {

@@ -384,7 +384,7 @@ TEST_F(market_audit, without_a_majority_the_segment_is_void_and_nobody_is_slashe
     expect_solvent(1);
 }
 
-TEST_F(market_audit, a_state_that_cannot_be_had_voids_the_segment_for_a_fine) {
+TEST_F(market_audit, an_unsound_job_voids_the_segment_for_a_fine) {
     const uint64_t job = taken_job();
     ASSERT_TRUE(market.commit(kProvider, job, 0, honest(0)).ok);
     market.open_audit(job, 0);
@@ -401,6 +401,38 @@ TEST_F(market_audit, a_state_that_cannot_be_had_voids_the_segment_for_a_fine) {
     EXPECT_EQ(market.stake_of(lucky), before) << "nobody in the minority is wrong";
     EXPECT_TRUE(market.take(kProvider, job).ok);
     expect_solvent(1);
+}
+
+TEST_F(market_audit, a_provider_that_withholds_what_it_committed_to_loses_what_a_fraud_loses) {
+    const uint64_t job = taken_job();
+    ASSERT_TRUE(market.commit(kProvider, job, 0, honest(0)).ok);
+    market.open_audit(job, 0);
+    market.pass_deadline(job, 0);
+    std::map<Address, Manners> manners;
+    for (const Address& a : market.auditors(job, 0)) manners[a] = Manners::withheld;
+    const Address lucky = market.auditors(job, 0)[2];
+    const Uint256 before = market.stake_of(lucky);
+    manners.erase(lucky);
+    market.run_level1(job, 0, honest(0), manners);
+    EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+    EXPECT_EQ(stake(kProvider), kCoin * 92);
+    EXPECT_EQ(market.burned(), kCoin * 8) << "nobody gains by saying so";
+    EXPECT_EQ(market.stake_of(lucky), before) << "nor loses who could fetch it";
+    EXPECT_EQ(market.take(kProvider, job).error(), "NotAllowed");
+    EXPECT_TRUE(market.take(kRival, job).ok);
+    expect_solvent(1);
+}
+
+TEST_F(market_audit, what_a_minority_cannot_fetch_costs_the_provider_nothing) {
+    const uint64_t job = taken_job();
+    ASSERT_TRUE(market.commit(kProvider, job, 0, honest(0)).ok);
+    market.open_audit(job, 0);
+    market.pass_deadline(job, 0);
+    std::map<Address, Manners> manners;
+    for (size_t i = 0; i < 3; ++i) manners[market.auditors(job, 0)[6 - i]] = Manners::withheld;
+    market.run_level1(job, 0, honest(0), manners);
+    EXPECT_EQ(market.segment(job, 0).state, SegmentState::accepted);
+    EXPECT_EQ(stake(kProvider), kCoin * 100);
 }
 
 TEST_F(market_audit, the_minority_of_the_committee_is_fined) {

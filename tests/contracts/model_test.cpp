@@ -181,7 +181,7 @@ private:
             plan.verdict = is_right != lies ? Verdict::match : Verdict::mismatch;
             const Hash digest = s.round == 0 ? sha256(right.digest().bytes) : right.digest();
             plan.answers = {lies ? keccak256(auditor.bytes) : digest};
-            if (lies && pick(3) == 0) plan = {Verdict::mismatch, {Hash{}}};
+            if (lies && pick(3) == 0) plan = {Verdict::mismatch, {to_hash(Uint256(pick(2)))}};
         } else {
             for (const UnitAt& unit : market_.units_of(job, seg, auditor))
                 plan.answers.push_back(lies ? keccak256(auditor.bytes) : right.unit_leaf(unit));

@@ -377,6 +377,30 @@ TEST(play, a_lie_that_the_pair_finds_goes_to_the_committee) {
     EXPECT_EQ(play.ledger->jobs[0].replays, 5u) << "two, then all three";
 }
 
+TEST(play, a_last_state_that_an_honest_provider_does_not_serve_is_published_by_the_committee) {
+    Play play;
+    play.ledger->phase_blocks = 120;
+    while (play.job().tip == 0) play.tick();
+    const Hash blob = play.ledger->jobs[0].segments[0].segment.state_blob;
+    play.ledger->blobs.erase(blob);
+    for (int i = 0; i < 400 && play.history().empty(); ++i) play.tick_validators();
+    EXPECT_EQ(play.history(), "seg 0 accepted; ") << last_lines(play.said);
+    EXPECT_TRUE(play.ledger->blobs.contains(blob));
+}
+
+TEST(play, a_cheat_that_withholds_its_last_state_is_caught_like_any_other) {
+    Play play;
+    play.fault = training::Fault::reuse_gradients;
+    play.restart_provider();
+    play.ledger->phase_blocks = 120;
+    while (play.job().tip == 0) play.tick();
+    play.ledger->blobs.erase(play.ledger->jobs[0].segments[0].segment.state_blob);
+    for (int i = 0; i < 400 && play.history().empty(); ++i) play.tick_validators();
+    EXPECT_EQ(play.history(), "seg 0 void; ");
+    EXPECT_NE(last_lines(play.said).find("replaying gives another root"), std::string::npos)
+        << last_lines(play.said);
+}
+
 TEST(play, a_job_whose_program_or_data_is_withheld_from_auditors_is_void_and_not_passed_over) {
     for (const bool is_program : {false, true}) {
         Play play;

@@ -151,7 +151,7 @@ interface IComputeMarket is IMarketTypes {
     /// c = keccak256(abi.encode(jobId, seg, attempt, level, round, msg.sender, verdict, answers, salt))
     function commitAnswer(uint256 jobId, uint32 seg, bytes32 c) external;
     /// L0 answers: the unit leaves in draw order. L1 answers: the committee's is the digest over all unit leaves of the
-    /// segment, the pair's its SHA-256; a Mismatch may say 0, cannot be judged, or 1, withheld.
+    /// segment, the pair's its SHA-256; a Mismatch may say 0, the job is unsound, or 1, withheld.
     function revealAnswer(uint256 jobId, uint32 seg, Verdict verdict, bytes32[] calldata answers, bytes32 salt) external;
 
     // --- anyone

@@ -14,6 +14,9 @@ contract MarketAudits is MarketDraws {
     /// Rounds of level 1.
     uint8 internal constant PAIR = 0;
     uint8 internal constant COMMITTEE = 1;
+    /// Digests of a Mismatch that found none: the job is not what it names; what the provider committed to cannot be had.
+    bytes32 internal constant UNSOUND = 0;
+    bytes32 internal constant WITHHELD = bytes32(uint256(1));
 
     constructor(Parts memory parts, Params memory params_) MarketBase(parts, params_) {}
 
@@ -166,7 +169,8 @@ contract MarketAudits is MarketDraws {
 
     /// The answer (verdict, digest) with the most stake decides if it holds more than half of what answered. Without such an
     /// answer nobody is slashed: the segment is void, or accepted unaudited when the provider did its part and no auditor did.
-    /// A Mismatch with digest zero says that what the replay needs cannot be had: void and a fine, which proves no fraud.
+    /// A Mismatch that the job is unsound proves no fraud: void and a fine. One that the provider withholds what it committed to
+    /// costs as much as a fraud, and pays nobody.
     function _decide(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         (uint256 best, bool decided, bool any) = _majority(s, a);
         if (!decided) {
@@ -174,17 +178,26 @@ contract MarketAudits is MarketDraws {
             else _accept(jobId, seg, s, a, false);
             return;
         }
-        if (a.list[best].verdict == Verdict.Mismatch && a.list[best].answers[0] == 0) {
-            _fineProvider(jobId, s.provider, _lateFine(jobId));
-            return _void(jobId, seg, s, a, 0, "unavailable");
-        }
         bool isMatch = a.list[best].verdict == Verdict.Match;
+        if (!isMatch && a.list[best].answers[0] == UNSOUND) {
+            _fineProvider(jobId, s.provider, _lateFine(jobId));
+            return _void(jobId, seg, s, a, 0, "unsound");
+        }
+        if (!isMatch && a.list[best].answers[0] == WITHHELD) {
+            uint256 lost = _slash(jobId, s.provider);
+            _burn(lost);
+            return _void(jobId, seg, s, a, lost, "withheld");
+        }
         address half = isMatch ? s.provider : address(0);
         _fineMinority(jobId, seg, a, best, half);
         _finePair(jobId, seg, a, best, half);
-        if (!isMatch) return _void(jobId, seg, s, a, _slash(jobId, s.provider, a, best), "fraud");
-        _fineDeviators(jobId, seg, s, a);
-        _accept(jobId, seg, s, a, true);
+        if (isMatch) {
+            _fineDeviators(jobId, seg, s, a);
+            return _accept(jobId, seg, s, a, true);
+        }
+        uint256 slashed = _slash(jobId, s.provider);
+        _burn(slashed - _reward(a, best, slashed));
+        _void(jobId, seg, s, a, slashed, "fraud");
     }
 
     function _majority(Segment storage s, Audit storage a) internal view returns (uint256 best, bool decided, bool any) {
@@ -228,7 +241,8 @@ contract MarketAudits is MarketDraws {
             Auditor storage it = a.list[i];
             if (it.level != SegmentState.L1 || it.verdict == Verdict.None || _foresaw(a, i, best)) continue;
             it.unpaid = true;
-            uint256 factor = it.answers[0] == 0 ? _params.missFactor : _params.deviationFactor;
+            bool judged = it.answers[0] != UNSOUND && it.answers[0] != WITHHELD;
+            uint256 factor = judged ? _params.deviationFactor : _params.missFactor;
             _fine(jobId, seg, it.who, factor * _specs[jobId].auditFee, half, "minority");
         }
     }
@@ -271,18 +285,22 @@ contract MarketAudits is MarketDraws {
         _reopen(jobId, reason);
     }
 
-    /// The whole bond goes: a share to those who raised the alarm or confirmed it, the rest is burned.
-    function _slash(uint256 jobId, address provider, Audit storage a, uint256 best) internal returns (uint256 amount) {
+    /// The whole bond goes.
+    function _slash(uint256 jobId, address provider) internal returns (uint256 amount) {
         Bond storage b = _bonds[jobId][provider];
         amount = b.amount;
         b.amount = 0;
         b.slashed = true;
         registry.slash(provider, amount);
+    }
+
+    /// A share of it to those who raised the alarm or confirmed it.
+    function _reward(Audit storage a, uint256 best, uint256 slashed) internal returns (uint256) {
         uint256 winners = 0;
         for (uint256 i = 0; i < a.list.length; i++) if (_isWinner(a, i, best)) winners++;
-        uint256 share = amount * _params.bountyBps / ONE / winners;
+        uint256 share = slashed * _params.bountyBps / ONE / winners;
         for (uint256 i = 0; i < a.list.length; i++) if (_isWinner(a, i, best)) _credit(a.list[i].who, share);
-        _burn(amount - share * winners);
+        return share * winners;
     }
 
     function _isWinner(Audit storage a, uint256 i, uint256 best) internal view returns (bool) {

@@ -2,6 +2,7 @@
 // The verifier on the emulated device: it judges as the CPU does, takes the CPU where memory ends,
 // and reports a device that fails.
 #include "node/verify/verifier.hpp"
+#include "node/wallet/blob.hpp"
 
 #include <gtest/gtest.h>
 
@@ -29,8 +30,9 @@ ReplayRequest make_replay() {
     training::ModelState state = training::make_initial_state(program, Hash{}, data);
     const auto log = training::run_segment(*engine, state, data, {2, training::Fault::none, {}});
     EXPECT_TRUE(log);
-    request.segment = {training::claim_of(log->record),
-                       training::encode_state(state, request.job.program_id)};
+    request.claim = training::claim_of(log->record);
+    request.last_blob =
+        node::wallet::blob_id(training::encode_state(state, request.job.program_id));
     return request;
 }
 
@@ -64,7 +66,7 @@ TEST(emulated_verifier, replays_on_the_device_and_sees_a_false_claim) {
     const auto right = verifier->replay(request);
     ASSERT_TRUE(right) << right.error().text;
     EXPECT_TRUE(right->matches) << right->finding;
-    request.segment.claim.last_root.bytes[3] ^= 1;
+    request.claim.last_root.bytes[3] ^= 1;
     const auto wrong = verifier->replay(request);
     ASSERT_TRUE(wrong);
     EXPECT_FALSE(wrong->matches);

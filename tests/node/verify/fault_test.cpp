@@ -3,6 +3,7 @@
 // why it cannot; a batch of audits gets one result for each.
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -10,6 +11,8 @@
 
 #include "core/hash.hpp"
 #include "node/verify/child_verifier.hpp"
+#include "node/wallet/blob.hpp"
+#include "node/wallet/market.hpp"
 #include "tests/training/small_program.hpp"
 #include "training/draws.hpp"
 #include "training/segment.hpp"
@@ -26,6 +29,7 @@ struct Trained {
     Bytes text = make_text(4000);
     JobCase job;
     Audit matching, wrong;
+    ReplayRequest replay;
 
     Trained() {
         const Bytes encoded = encode_program(program);
@@ -41,6 +45,9 @@ struct Trained {
         matching.draws.units = {{0, 0}, {3, 2}};
         matching.draws.tiles = tile_draws(program, seed_of(1), 4);
         matching.bundle = *make_bundle(program, *backend, *log, matching.draws);
+        replay.job = job;
+        replay.claim = matching.segment.claim;
+        replay.last_blob = wallet::blob_id(matching.segment.last_state);
         wrong = matching;
         wrong.segment.claim.last_root.bytes[0] ^= 1;
     }
@@ -141,6 +148,52 @@ TEST_F(Faults, a_batch_gets_one_result_for_each_audit) {
     EXPECT_FALSE((*results)[1]->matches);
     EXPECT_FALSE((*results)[2]->matches);
     EXPECT_EQ((*results)[0]->answers.size(), 2u);
+}
+
+/// What a replay of the trained segment gives after a change to its claim.
+VerifyAnswer replayed(const std::function<void(ReplayRequest&)>& change) {
+    ReplayRequest request = Trained::get().replay;
+    change(request);
+    const auto answer = make_local_verifier(BackendOptions{})->replay(request);
+    EXPECT_TRUE(answer) << answer.error().text;
+    return answer ? *answer : VerifyAnswer{};
+}
+
+TEST(replay, brings_the_state_of_its_end_where_nobody_has_it) {
+    EXPECT_TRUE(replayed([](ReplayRequest&) {}).last_state.empty());
+    const auto answer = replayed([](ReplayRequest& r) { r.wants_last = true; });
+    EXPECT_TRUE(answer.matches) << answer.finding;
+    EXPECT_EQ(answer.last_state, Trained::get().matching.segment.last_state);
+}
+
+TEST(replay, finds_a_wrong_claim_without_its_last_state_and_shows_the_right_digest) {
+    const auto right = replayed([](ReplayRequest&) {});
+    ASSERT_TRUE(right.matches) << right.finding;
+    const std::function<void(ReplayRequest&)> lies[] = {
+        [](ReplayRequest& r) { r.claim.steps_root.bytes[0] ^= 1; },
+        [](ReplayRequest& r) { r.claim.last_root.bytes[0] ^= 1; },
+        [](ReplayRequest& r) { r.claim.first_root.bytes[0] ^= 1; },
+        [](ReplayRequest& r) { r.last_blob.bytes[0] ^= 1; },
+    };
+    for (const auto& lie : lies) {
+        const auto answer = replayed([&](ReplayRequest& r) {
+            lie(r);
+            r.wants_last = true;
+        });
+        EXPECT_FALSE(answer.matches);
+        EXPECT_EQ(answer.answers, right.answers) << "no excuse: " << answer.finding;
+        EXPECT_TRUE(answer.last_state.empty());
+    }
+}
+
+TEST(replay, a_blob_that_is_not_the_state_before_the_segment_withholds_it) {
+    const auto answer = replayed([](ReplayRequest& r) {
+        r.claim.first_step = 6;
+        r.first_state = Trained::get().matching.segment.last_state;
+        r.claim.first_root = seed_of(9);
+    });
+    EXPECT_FALSE(answer.matches);
+    EXPECT_EQ(answer.answers, std::vector<Hash>{wallet::kWithheld});
 }
 
 TEST(backend_choice, refuses_a_backend_with_other_bits_and_takes_the_next_one) {

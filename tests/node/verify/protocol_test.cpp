@@ -28,8 +28,9 @@ AuditRequest example() {
 }
 
 TEST(verify_protocol, requests_and_replies_round_trip) {
-    const Request requests[] = {NameRequest{}, example(),
-                                ReplayRequest{example().job, example().audits[0].segment, {1, 2}}};
+    const Request requests[] = {
+        NameRequest{}, example(),
+        ReplayRequest{example().job, example().audits[0].segment.claim, filled(6), true, {1, 2}}};
     for (const auto& request : requests) {
         const auto encoded = encode_request(request);
         const auto decoded = decode_request(encoded);
@@ -37,7 +38,7 @@ TEST(verify_protocol, requests_and_replies_round_trip) {
         EXPECT_EQ(decoded->index(), request.index());
         EXPECT_EQ(encode_request(*decoded), encoded);
     }
-    const VerifyAnswer answer{true, {filled(1), filled(2)}, "match"};
+    const VerifyAnswer answer{true, {filled(1), filled(2)}, "match", {3, 4}};
     const auto decoded = decode_reply(encode_reply(answer));
     ASSERT_TRUE(decoded);
     EXPECT_EQ(std::get<VerifyAnswer>(*decoded), answer);
