@@ -115,6 +115,8 @@ contract Staking is ValidatorSets {
 
     function withdraw(address operator, uint256 max) external {
         Candidate storage c = _known(operator);
+        bool held = msg.sender == operator && c.self < minSelfStake && block.number <= c.heldUntil;
+        require(!held, Held(c.heldUntil));
         Exits storage exits = _exits[operator][msg.sender];
         uint256 amount = 0;
         while (max > 0 && exits.head < exits.queue.length) {
@@ -187,6 +189,12 @@ contract Staking is ValidatorSets {
         }
         emit Fined(operator, taken);
         _send(market, taken);
+    }
+
+    function hold(address operator, uint64 untilBlock) external {
+        require(msg.sender == market, NotMarket());
+        Candidate storage c = _known(operator);
+        if (untilBlock > c.heldUntil) c.heldUntil = uint48(untilBlock);
     }
 
     // --- views

@@ -14,6 +14,7 @@ struct ContractError {
 inline constexpr ContractError kContractErrors[] = {
     {"NotAllowed()", "the caller has no such role here"},
     {"WrongState()", "the job or segment is not in a state for this call"},
+    {"Held(uint256)", "an audit may still fine the operator; withdraw after it"},
     {"NotYet()", "a deadline or a seed is still ahead"},
     {"TooLate()", "a deadline has passed"},
     {"NothingDue()", "nothing is due"},

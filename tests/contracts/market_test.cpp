@@ -449,6 +449,46 @@ TEST_F(market_audit, the_minority_of_the_committee_is_fined) {
     EXPECT_EQ(market.credit(odd), 0);
 }
 
+/// A replay of a long segment takes longer than an exit.
+TEST_F(market_audit, stake_of_the_committee_to_be_cannot_leave_before_it_can_be_fined) {
+    spec.segment_blocks = 400;
+    const uint64_t job = taken_job();
+    ASSERT_TRUE(market.commit(kProvider, job, 0, honest(0)).ok);
+    market.open_audit(job, 0);
+    const Address& staking = market.chain.address("Staking");
+    const auto leave = [&](const Address& who) {
+        const Abi all = Abi().word(market.stake_of(who));
+        return market.chain.send(who, staking, call_data("unbond(uint256)", all));
+    };
+    const auto withdraw = [&](const Address& who) {
+        const Abi args = Abi().address(who).word(9);
+        return market.chain.send(who, staking, call_data("withdraw(address,uint256)", args));
+    };
+    // Not seated yet: all of the committee know from the seed on that they may be.
+    for (const Address& v : market.validators) ASSERT_TRUE(leave(v).ok);
+    market.chain.mine(401);
+    std::map<Address, bool> left;
+    size_t stayed = 0;
+    for (const Address& v : market.validators) {
+        left[v] = withdraw(v).ok;
+        if (!left[v]) ++stayed;
+    }
+    EXPECT_EQ(stayed, 7u);
+    ASSERT_TRUE(market.on_segment(kAnyone, "advance", job, 0).ok);
+    ASSERT_EQ(market.segment(job, 0).state, SegmentState::l1);
+    for (const Address& a : market.auditors(job, 0)) EXPECT_FALSE(left[a]);
+    market.chain.mine(400);
+    const Address liar = market.auditors(job, 0)[6];
+    EXPECT_FALSE(withdraw(liar).ok);
+    const Uint256 burned = market.burned();
+    market.run_level1(job, 0, honest(0), {{liar, Manners::wrong}});
+    EXPECT_EQ(market.segment(job, 0).state, SegmentState::accepted);
+    EXPECT_EQ(market.credit(kProvider), spec.audit_fee * 5);
+    EXPECT_EQ(market.burned() - burned, spec.audit_fee * 5);
+    market.chain.mine(8000);
+    for (const Address& a : market.auditors(job, 0)) EXPECT_TRUE(withdraw(a).ok);
+}
+
 TEST_F(market_audit, a_silent_member_of_the_committee_is_fined_once) {
     const uint64_t job = taken_job();
     ASSERT_TRUE(market.commit(kProvider, job, 0, honest(0)).ok);

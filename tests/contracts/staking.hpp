@@ -64,6 +64,12 @@ public:
         return chain.impersonate(chain.address("ComputeMarket"), at(),
                                  call_data("fine(address,uint256)", Abi().address(who).word(wei)));
     }
+    /// As the market calls it.
+    Sent hold(const Address& who, uint64_t until) {
+        const Abi args = Abi().address(who).word(until);
+        return chain.impersonate(chain.address("ComputeMarket"), at(),
+                                 call_data("hold(address,uint64)", args));
+    }
     /// The fees of a block, as execution credits them.
     void pay_fees(const Uint256& wei) { chain.give(at(), wei); }
     /// Blocks until the first one of `epoch`.

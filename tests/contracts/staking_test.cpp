@@ -190,6 +190,29 @@ TEST_F(staking, fines_take_self_stake_then_the_newest_exits_but_no_delegation) {
     EXPECT_EQ(s.chain.balance(v), 0);
 }
 
+TEST_F(staking, an_operator_that_an_audit_may_fine_cannot_take_all_of_its_stake_out) {
+    const Address v = validators[0];
+    EXPECT_EQ(s.send(v, "hold(address,uint64)", Abi().address(v).word(1)).error(), "NotMarket");
+    ASSERT_TRUE(s.unbond(v, kCoin * 20).ok);
+    const uint64_t until = s.chain.number() + StakingChain::kUnbond + 50;
+    ASSERT_TRUE(s.hold(v, until).ok);
+    ASSERT_TRUE(s.hold(v, until - 10).ok) << "a shorter hold changes nothing";
+    ASSERT_TRUE(s.delegate(kRich, v, kCoin).ok);
+    ASSERT_TRUE(s.undelegate(kRich, v, kCoin).ok);
+    s.chain.mine(StakingChain::kUnbond);
+    ASSERT_TRUE(s.withdraw(v, v).ok) << "12 coins stay behind";
+    EXPECT_EQ(s.chain.balance(v), kCoin * 20);
+    ASSERT_TRUE(s.unbond(v, kCoin * 12).ok);
+    EXPECT_EQ(s.withdraw(v, v).error(), "Held");
+    ASSERT_TRUE(s.withdraw(kRich, v).ok) << "delegators are fined for nothing";
+    s.chain.mine(until - s.chain.number());
+    EXPECT_EQ(s.withdraw(v, v).error(), "Held") << "the last block counts";
+    ASSERT_TRUE(s.fine(v, kCoin).ok);
+    s.chain.mine(StakingChain::kUnbond);
+    ASSERT_TRUE(s.withdraw(v, v).ok);
+    EXPECT_EQ(s.chain.balance(v), kCoin * 31);
+}
+
 TEST_F(staking, a_fine_costs_the_other_exits_nothing_also_after_a_slash) {
     const Address v = validators[0];
     ASSERT_TRUE(s.delegate(kPoor, v, 41).ok);

@@ -58,6 +58,7 @@ interface IStakingTypes {
     error BadInput();
     error BadValue(string what);
     error QueueFull();
+    error Held(uint256 untilBlock);  // an audit may still fine the operator
     error NotYet();          // still jailed, or the set of that epoch is not known yet
     error Tombstoned();      // slashed for two conflicting votes: takes no more stake, is never elected again
     error NoOffence();       // the two votes do not prove one of this validator
@@ -83,7 +84,8 @@ interface IStaking is IStakingTypes {
     // --- delegators
     function delegate(address operator) external payable returns (uint256 shares);
     function undelegate(address operator, uint256 shares) external;
-    /// Pays out what the sender's queue at `operator` has released, at most `max` entries.
+    /// Pays out what the sender's queue at `operator` has released, at most `max` entries. An operator that an audit may still
+    /// fine, and that keeps less than the least self stake, waits for the end of that audit: reverts with Held.
     function withdraw(address operator, uint256 max) external;
     /// Pays out all rewards of the sender: those of its delegation to `operator` and those booked before.
     function claim(address operator) external;
@@ -96,6 +98,8 @@ interface IStaking is IStakingTypes {
 
     /// Market only. Takes up to `amount` from self stake, then from the operator's newest exits, and sends it to the market.
     function fine(address operator, uint256 amount) external returns (uint256 taken);
+    /// Market only. Until this block `operator` may be fined, so its stake must not leave before.
+    function hold(address operator, uint64 untilBlock) external;
 
     // --- views
     /// The set of an epoch, sorted by operator. Reverts with NotYet beyond the last one that is fixed.

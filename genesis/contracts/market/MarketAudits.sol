@@ -26,6 +26,7 @@ contract MarketAudits is MarketDraws {
         a.seed = beacon.seed(s.seedEpoch + 2);
         require(a.seed != 0, NotYet());
         s.state = SegmentState.L0;
+        _holdReplayers(jobId, seg, s, a);
         if (!_startRound(jobId, seg, s, a, _params.k0)) _accept(jobId, seg, s, a, false);
     }
 
@@ -104,7 +105,7 @@ contract MarketAudits is MarketDraws {
     function _startRound(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 count) internal returns (bool) {
         address[] memory order = _draw(TAG_AUDIT, jobId, seg, s, a, a.drawn + count);
         if (order.length <= a.drawn) return false;
-        _seat(a, s, order, a.drawn);
+        _seat(jobId, a, s, order, a.drawn);
         a.drawn = uint8(order.length);
         s.bundleBlob = 0;
         _setPhase(s, a, Phase.Serve, _params.serveBlocks);
@@ -116,13 +117,14 @@ contract MarketAudits is MarketDraws {
     function _startLevel1(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint8 round) internal {
         (s.state, s.round) = (SegmentState.L1, round);
         bytes32 tag = round == PAIR ? TAG_PAIR : TAG_AUDIT;
-        _seat(a, s, _draw(tag, jobId, seg, s, a, round == PAIR ? _params.k1 : _params.k2), 0);
+        _seat(jobId, a, s, _draw(tag, jobId, seg, s, a, round == PAIR ? _params.k1 : _params.k2), 0);
         // Replaying the whole segment takes as long as training it; the client chose that time.
         _setPhase(s, a, Phase.Commit, _params.commitBlocksL1 + 2 * _specs[jobId].segmentBlocks);
         emit AuditOpened(jobId, seg, s.state, s.round, _round(a), a.seed);
     }
 
-    function _seat(Audit storage a, Segment storage s, address[] memory order, uint256 from) internal {
+    function _seat(uint256 jobId, Audit storage a, Segment storage s, address[] memory order, uint256 from) internal {
+        _hold(jobId, order, from);
         (a.start, a.committed, a.revealed) = (uint8(a.list.length), 0, 0);
         for (uint256 i = from; i < order.length; i++) {
             Auditor storage auditor = a.list.push();
@@ -347,6 +349,22 @@ contract MarketAudits is MarketDraws {
             ? count == 1
             : count == _unitCount(jobId) || (count == 0 && verdict == Verdict.Mismatch);
         require(fits, BadValue("answers"));
+    }
+
+    // --- stake that fines are taken from
+
+    /// Who will replay if it comes to that is known from the seed on, and could leave before it is seated.
+    function _holdReplayers(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        _hold(jobId, _draw(TAG_AUDIT, jobId, seg, s, a, _params.k2), 0);
+        if (_isDrawnForReplay(jobId, seg, s, a)) _hold(jobId, _draw(TAG_PAIR, jobId, seg, s, a, _params.k1), 0);
+    }
+
+    /// For as long as a whole audit may take, so that what is left of this one ends before, also if some phases end late.
+    function _hold(uint256 jobId, address[] memory who, uint256 from) internal {
+        uint256 round = uint256(_params.serveBlocks) + _params.commitBlocks + _params.revealBlocks;
+        uint256 replay = uint256(_params.commitBlocksL1) + 2 * _specs[jobId].segmentBlocks + _params.revealBlocks;
+        uint256 blocks = (1 + uint256(_params.substRounds)) * round + _params.openBlocks + 2 * replay;
+        for (uint256 i = from; i < who.length; i++) staking.hold(who[i], uint64(block.number + blocks));
     }
 
     // --- seats

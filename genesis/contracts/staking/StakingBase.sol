@@ -30,6 +30,7 @@ abstract contract StakingBase is IStaking {
         uint32 led;
         uint32 missed;
         bool known;
+        uint48 heldUntil;       // block to which an audit may fine it
         Pool delegated;
         Pool leaving;           // exits of the operator and of delegators
         uint256 rewardPerShare; // of what is delegated, times 2^96, since the start
