@@ -16,8 +16,19 @@ std::string folder_of(const AccountArgs& args) {
     return args.folder.empty() ? home_folder() + "/keystore" : args.folder;
 }
 
+/// A slip of the finger would lock the key away for good.
+Result<std::string, std::string> ask_new_password(const std::string& password_file) {
+    auto password = ask_password("new password", password_file);
+    if (!password || !password_file.empty()) return password;
+    const auto again = ask_password("the same once more", "");
+    if (!again) return again;
+    if (*again != *password)
+        return unexpected(std::string("the two passwords differ; nothing was written"));
+    return password;
+}
+
 int store(const Output& out, const AccountArgs& args, const SecretKey& key) {
-    const auto password = ask_password("new password", args.password_file);
+    const auto password = ask_new_password(args.password_file);
     if (!password) return out.fail(password.error());
     if (password->empty())
         return out.fail("an empty password protects nothing; choose another one");

@@ -2,8 +2,11 @@
 """Wrong flags, files, folders, ports and requests: each gets a clear error and the right exit code, and nothing crashes."""
 import json
 import os
+import pty
 import socket
+import subprocess
 import threading
+import time
 
 from harness import expect, expect_equal, main, say, wait_until
 from network import Devnet
@@ -75,6 +78,27 @@ def rejects_wrong_keystores(net, test):
     for text in ("", "00" * 32, "ff" * 32, "12", "xyz"):
         secret.write_text(text)
         refused(test, 1, "key", "account", "import", secret, "--light", "--keystore", keys, "--password-file", right)
+
+
+def rejects_a_new_password_that_is_not_typed_twice(net, test):
+    for second, code in (("another one", 1), ("a good password", 0)):
+        folder = test.folder / f"typed-{code}"
+        terminal, its_end = pty.openpty()
+        command = [test.program, "account", "new", "--light", "--keystore", str(folder)]
+        child = subprocess.Popen(command, stdin=its_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=test.environment)
+        asked = b""
+        for prompt, answer in ((b"new password: ", "a good password"), (b"once more: ", second)):
+            while not asked.endswith(prompt):
+                byte = child.stderr.read(1)
+                expect(byte, f"no question but: {asked}")
+                asked += byte
+            time.sleep(0.1)  # the echo goes off after the question
+            os.write(terminal, answer.encode() + b"\n")
+        said = child.communicate(timeout=60)[1]
+        expect_equal(child.returncode, code, f"exit code after {asked + said}")
+        expect_equal(folder.exists() and len(list(folder.iterdir())) or 0, 1 - code, "keystores written")
+        os.close(terminal)
+        os.close(its_end)
 
 
 def rejects_wrong_genesis(net, test):
@@ -222,7 +246,8 @@ def rejects_peer_garbage(net, test):
 
 def run(test):
     net = Devnet(test, validators=1).start()
-    for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores, rejects_wrong_genesis,
+    for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores,
+                   rejects_a_new_password_that_is_not_typed_twice, rejects_wrong_genesis,
                    rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_rpc_garbage, rejects_peer_garbage):
         reject(net, test)
         say(reject.__name__.replace("_", " "))
