@@ -41,6 +41,16 @@ CLI::Option* add_key(CLI::App* sub, KeyChoice& key) {
     return sub->add_option("--key", key.key, "keystore file, or dev:0 to dev:9 on a devnet");
 }
 
+CLI::Validator number_within(const std::string& what, double least, double most) {
+    const auto check = [what, least, most](const std::string& text) -> std::string {
+        char* end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        const bool is_whole = !text.empty() && *end == '\0';
+        return is_whole && value >= least && value <= most ? "" : "'" + text + "' is not " + what;
+    };
+    return {check, "NUMBER"};
+}
+
 void add_size(CLI::App* sub, const std::string& flag, uint32_t& size, const std::string& help) {
     sub->add_option(flag, size, help)->check(CLI::Range(1U, UINT32_MAX, "POSITIVE"));
 }
@@ -59,7 +69,7 @@ void add_run(CLI::App* sub, TemplateArgs& g) {
     add_size(sub, "--sequences", g.sequences, "sequences of a micro-batch [4]");
     add_size(sub, "--segment", g.segment, "steps of a segment [20]");
     sub->add_option("--learning-rate", g.learning_rate, "highest learning rate [by template]")
-        ->check(CLI::PositiveNumber);
+        ->check(number_within("a finite number above 0", kLeastPositive, kMostFinite));
     sub->add_option("--optimiser", g.optimiser, "adamw, or sgd with momentum")
         ->check(CLI::IsMember({"adamw", "sgd"}))
         ->capture_default_str();

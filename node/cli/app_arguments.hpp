@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,10 @@ struct Arguments {
 
 CLI::App* command(CLI::App& parent, const std::string& name, const std::string& help,
                   const std::string& example, Run run, Arguments& a);
+/// `what` names the range in the error. CLI::Range lets NaN through.
+CLI::Validator number_within(const std::string& what, double least, double most);
+inline constexpr double kLeastPositive = std::numeric_limits<double>::min();
+inline constexpr double kMostFinite = std::numeric_limits<double>::max();
 /// A command that only has commands below it.
 CLI::App* group(CLI::App& parent, const std::string& name, const std::string& help);
 

@@ -78,6 +78,7 @@ void add_program(CLI::App& app, Arguments& a) {
     finetune->add_option("--rank", a.program.rank, "of the updates; 0 trains every weight")
         ->capture_default_str();
     finetune->add_option("--alpha", a.program.alpha, "the updates count alpha / rank")
+        ->check(number_within("a finite number above 0", kLeastPositive, kMostFinite))
         ->capture_default_str();
     finetune->add_option("--sequence", a.program.gpt.sequence,
                          "tokens of a sequence [the model's]");
@@ -184,7 +185,7 @@ void add_training(CLI::App& app, Arguments& a) {
         ->check(CLI::Range(1, 1000000))
         ->capture_default_str();
     sample->add_option("--temperature", a.sample.temperature, "0 takes the likeliest token")
-        ->check(CLI::Range(0.0, 10.0))
+        ->check(number_within("a number from 0 to 10", 0, 10))
         ->capture_default_str();
     sample->add_option("--seed", a.sample.seed, "of the draw")->capture_default_str();
     sample->add_option("--threads", a.sample.threads, "threads")->capture_default_str();

@@ -74,8 +74,11 @@ public:
 
 private:
     void tell(const std::string& text) {
+        const uint64_t second = (steady_ms() - started_ms_) / 1000;
         bar_.clear();
-        out_.line(dim("[" + seconds_text((steady_ms() - started_ms_) / 1000) + "] ") + text);
+        out_.line(out_.json ? boost::json::serialize(
+                                  boost::json::object{{"second", second}, {"text", text}})
+                            : dim("[" + seconds_text(second) + "] ") + text);
     }
 
     Result<Done, std::string> start_network() {
@@ -296,7 +299,8 @@ private:
                           std::string(wallet::to_text(segment->state)));
             sleep_ms(200);
         }
-        tell(green("caught") + ": the audits found a mismatch, the second committee confirmed it");
+        tell((out_.json ? "caught" : green("caught")) +
+             ": the audits found a mismatch, the second committee confirmed it");
         if (auto done = cancel_cheat(); !done) return done;
         auto story = gather_story(*market_, *client_, cheat_);
         if (!story) return unexpected(story.error());
@@ -322,8 +326,30 @@ private:
         out_.line(text + "tx " + to_hex0x(event->tx.bytes) + "  " + words);
     }
 
+    /// The last line with --json: what came of both jobs.
+    void last_object() const {
+        boost::json::object o{{"job", job_.id},
+                              {"escrowWei", to_decimal(job_.escrow_wei)},
+                              {"paidWei", to_decimal(story_.paid_wei)},
+                              {"burnedWei", to_decimal(story_.burned_wei)},
+                              {"auditFeesWei", to_decimal(story_.audit_fees_wei)},
+                              {"refundWei", to_decimal(story_.refund_wei)},
+                              {"modelToken", to_decimal(story_.job.model_token - Uint256(1))},
+                              {"stateRoot", to_hex0x(root_.bytes)},
+                              {"heldOutLoss", held_out_},
+                              {"out", args_.out}};
+        if (!args_.skip_cheat) {
+            o["cheatedJob"] = cheat_.id;
+            o["slashedWei"] = to_decimal(cheat_story_.slashed_wei);
+            o["refundOfCheatedWei"] = to_decimal(cheat_story_.refund_wei);
+        }
+        if (args_.keep) o["rpc"] = net_->rpc_url(0), o["dir"] = folder_;
+        out_.line(boost::json::serialize(o));
+    }
+
     void last_screen() {
         bar_.clear();
+        if (out_.json) return last_object();
         out_.line("\n" + bold("An honest job") + "  (job " + std::to_string(job_.id) + ")");
         event_line(story_, "JobPosted", "funded: " + coins(job_.escrow_wei) + " coins");
         event_line(story_, "JobTaken", "taken by " + to_hex0x(story_.job.provider.bytes));
@@ -364,8 +390,9 @@ private:
     }
 
     void stay() {
-        out_.line("\nthe network runs on, RPC " + bold(net_->rpc_url(0)) +
-                  " (WebSocket too), files in " + folder_ + "; Ctrl-C ends it");
+        if (!out_.json)
+            out_.line("\nthe network runs on, RPC " + bold(net_->rpc_url(0)) +
+                      " (WebSocket too), files in " + folder_ + "; Ctrl-C ends it");
         while (!stop_was_requested() && net_->revive()) sleep_ms(200);
         tell("stopping");
     }

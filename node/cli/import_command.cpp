@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `trainyard import`: executes the blocks of a foreign chain from a file of concatenated RLP.
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include <boost/json.hpp>
 
@@ -20,11 +22,13 @@ constexpr uint64_t kBlockMax = 64u << 20;  // bytes; EIP-7934 allows 10 MiB
 class BlockFile {
 public:
     explicit BlockFile(const std::string& path) : in_(path, std::ios::binary) {
+        if (!in_) why_not_ = std::generic_category().message(errno);
         std::error_code error;
         size_ = std::filesystem::file_size(path, error);
-        if (error) in_.setstate(std::ios::failbit);
+        if (error) why_not_ = error.message();
     }
-    [[nodiscard]] bool is_open() const { return in_.good(); }
+    /// Empty if it can be read.
+    [[nodiscard]] const std::string& why_not() const { return why_not_; }
     [[nodiscard]] uint64_t size() const { return size_; }
     [[nodiscard]] uint64_t offset() const { return offset_; }
     [[nodiscard]] bool at_end() const { return offset_ == size_; }
@@ -59,6 +63,7 @@ private:
         return in_.gcount() == count;
     }
     std::ifstream in_;
+    std::string why_not_;
     uint64_t size_ = 0, offset_ = 0;
 };
 
@@ -95,7 +100,8 @@ int tell(const Output& out, const chain::Importer& importer, uint64_t taken, uin
 
 int import_file(const Output& out, chain::Importer& importer, const std::string& path) {
     BlockFile file(path);
-    if (!file.is_open()) return out.fail(path + ": cannot be read");
+    if (!file.why_not().empty())
+        return out.fail(path + ": cannot be read (" + file.why_not() + ")");
     const uint64_t start_ms = steady_ms();
     uint64_t taken = 0, known = 0, shown_ms = 0;
     ProgressLine progress(out);

@@ -19,6 +19,7 @@
 #include "node/cli/node_setup.hpp"
 #include "node/cli/node_state.hpp"
 #include "node/cli/node_voting.hpp"
+#include "node/cli/output.hpp"
 #include "node/cli/sync_target.hpp"
 #include "node/cli/version.hpp"
 #include "node/http/http_server.hpp"
@@ -525,6 +526,12 @@ int Node::run() {
     return bft_->halted().empty() && !ended_at_fork_ ? code : 1;
 }
 
+/// Said without a log, too: a node that is not there cannot be asked. Gives the exit code.
+int cannot_start(const runtime::Logger& log, const std::string& why) {
+    log.error("the node cannot start", {{"why", why}});
+    return log.enabled(runtime::LogLevel::error) ? kFailed : Output{}.fail(why);
+}
+
 /// A node without keys at block 0, in memory, that fills the store of the chain.
 Result<sync::StateSync::End, int> sync_state(const config::NodeConfig& config,
                                              const NodeSetup& setup, state::Kv& chain_store,
@@ -535,10 +542,7 @@ Result<sync::StateSync::End, int> sync_state(const config::NodeConfig& config,
     settings.pruning.clear();
     Node node(settings, std::move(follower),
               NodeStores{state::make_memory_kv(), state::make_memory_kv()}, log, &chain_store);
-    if (auto built = node.build(); !built) {
-        log.error("the node cannot start", {{"why", built.error()}});
-        return unexpected(1);
-    }
+    if (auto built = node.build(); !built) return unexpected(cannot_start(log, built.error()));
     const int code = node.run();
     const auto end = node.state_end();
     if (code != 0 || !end) return unexpected(code);
@@ -555,19 +559,18 @@ int run_node(const config::NodeConfig& config) {
     options.repeats_max = 1000;
     const runtime::Logger log(options);
     auto setup = read_setup(config);
-    if (!setup) return log.error("the node cannot start", {{"why", setup.error()}}), 1;
+    if (!setup) return cannot_start(log, setup.error());
     auto stores = open_stores(config);
-    if (!stores) return log.error("the node cannot start", {{"why", stores.error()}}), 1;
+    if (!stores) return cannot_start(log, stores.error());
     const auto with_state = begins_with_state(config, *stores->chain);
-    if (!with_state) return log.error("the node cannot start", {{"why", with_state.error()}}), 1;
+    if (!with_state) return cannot_start(log, with_state.error());
     if (*with_state) {
         const auto end = sync_state(config, *setup, *stores->chain, log);
         if (!end) return end.error();
         forget_state_sync(config);
     }
     Node node(config, std::move(*setup), std::move(*stores), log, nullptr);
-    if (auto built = node.build(); !built)
-        return log.error("the node cannot start", {{"why", built.error()}}), 1;
+    if (auto built = node.build(); !built) return cannot_start(log, built.error());
     return node.run();
 }
 

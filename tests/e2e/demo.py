@@ -34,9 +34,11 @@ def check_files(folder):
 
 def run(test):
     out = test.folder / "demo-out"
-    demo = test.cli("devnet", "demo", "--segments", SEGMENTS, "--segment-steps", STEPS, "--no-cuda", "--out", out, seconds=240)
-    say("the demo ends with exit code 0: " + demo.out.strip().splitlines()[-1])
-    expect("caught" in demo.out, "the demo does not say that the cheat was caught")
+    demo = test.cli("--json", "devnet", "demo", "--segments", SEGMENTS, "--segment-steps", STEPS, "--no-cuda", "--out", out, seconds=240)
+    lines = [json.loads(line) for line in demo.out.splitlines()]
+    say(f"the demo ends with exit code 0 after {lines[-2]['second']} s")
+    expect(any("caught" in line.get("text", "") for line in lines), "the demo does not say that the cheat was caught")
+    expect(int(lines[-1]["slashedWei"]) > 0 and int(lines[-1]["paidWei"]) > 0, f"the last line: {lines[-1]}")
     wait_until("every process of the demo is gone", lambda: not test.left_over(), 10)
     check_files(out)
     test.cli("verify", "--model", out, "--offline")

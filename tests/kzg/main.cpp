@@ -28,7 +28,15 @@ std::map<std::string, std::string> read_lines(const fs::path& path) {
     return values;
 }
 
-std::string run(std::map<std::string, std::string> values) {
+/// Empty if the file has all that a case needs.
+std::string missing_key(const std::map<std::string, std::string>& values) {
+    for (const char* key : {"commitment", "z", "y", "proof", "output"})
+        if (values.count(key) == 0) return key;
+    return "";
+}
+
+/// Precondition: no key is missing.
+std::string run(const std::map<std::string, std::string>& values) {
     const auto bytes = [&](const char* key) {
         return trainyard::from_hex(values.at(key)).value_or(Bytes());
     };
@@ -45,9 +53,17 @@ int main(int argc, char** argv) {
         return 2;
     }
     int passed = 0, failed = 0;
-    for (const auto& entry : fs::recursive_directory_iterator(argv[1])) {
+    std::error_code error;
+    for (fs::recursive_directory_iterator at(argv[1], error), end; !error && at != end;
+         at.increment(error)) {
+        const auto& entry = *at;
         if (entry.path().filename() != "data.yaml") continue;
         const auto values = read_lines(entry.path());
+        if (const auto key = missing_key(values); !key.empty()) {
+            std::cerr << entry.path().string() << ": has no '" << key
+                      << "': this is no case of verify_kzg_proof\n";
+            return 2;
+        }
         const std::string found = run(values);
         if (found == values.at("output")) {
             ++passed;
@@ -56,6 +72,10 @@ int main(int argc, char** argv) {
         ++failed;
         std::cout << entry.path().string() << ": expected " << values.at("output") << ", found "
                   << found << "\n";
+    }
+    if (error) {
+        std::cerr << argv[1] << ": cannot be read (" << error.message() << ")\n";
+        return 2;
     }
     std::cout << passed << " passed, " << failed << " failed\n";
     return failed == 0 && passed > 0 ? 0 : 1;

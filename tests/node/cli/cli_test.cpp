@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Amounts, completion, genesis building and model folders behind the commands.
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include <boost/json.hpp>
@@ -90,8 +91,38 @@ TEST(app, sizes_from_one_on_are_taken_and_others_refused) {
     for (const auto* flag : {"--width", "--steps", "--segment", "--learning-rate"})
         EXPECT_NE(said({"train", "--data", "/nonexistent", flag, "0"}, kUsage).find(flag),
                   std::string::npos);
+    for (const auto* rate : {"nan", "inf", "-nan", "-1", "1e999", "0.1x", ""})
+        EXPECT_NE(said({"train", "--data", "/nonexistent", "--learning-rate", rate}, kUsage)
+                      .find("finite number"),
+                  std::string::npos)
+            << rate;
+    EXPECT_EQ(run({"train", "--data", "/nonexistent", "--learning-rate", "1e-3"}), kFailed);
+    EXPECT_EQ(run({"sample", "--model", "/nonexistent", "--temperature", "nan"}), kUsage);
+    EXPECT_EQ(run({"sample", "--model", "/nonexistent", "--temperature", "0"}), kFailed);
     EXPECT_EQ(run({"train", "--data", "/nonexistent", "--optimiser", "adam"}), kUsage);
     EXPECT_EQ(run({"train", "--data", "/nonexistent", "--width", "1"}), kFailed);
+}
+
+TEST(app, a_node_that_cannot_start_says_so_without_a_log) {
+    const auto why = said({"node", "--log.level", "off", "--genesis", "/nonexistent"}, kFailed);
+    EXPECT_EQ(why.substr(0, 7), "error: ") << why;
+    EXPECT_NE(why.find("/nonexistent"), std::string::npos) << why;
+}
+
+TEST(app, an_import_that_cannot_be_read_names_the_systems_reason) {
+    const auto folder = std::filesystem::path(testing::TempDir()) / "import";
+    std::filesystem::create_directories(folder);
+    const auto genesis = folder / "genesis.json";
+    std::ofstream(genesis) << R"({"config":{"chainId":1},"difficulty":"0x1",)"
+                           << R"("gasLimit":"0x1000000","alloc":{}})";
+    const auto import = [&](const std::string& file) {
+        return said({"import", file, "--genesis", genesis.string(), "--datadir",
+                     (folder / "data").string(), "--no-seal-check"},
+                    kFailed);
+    };
+    EXPECT_NE(import(folder.string()).find("cannot be read (Is a directory)"), std::string::npos);
+    EXPECT_NE(import("/nonexistent").find("cannot be read (No such file"), std::string::npos);
+    std::filesystem::remove_all(folder);
 }
 
 TEST(app, errors_are_json_where_results_are) {
