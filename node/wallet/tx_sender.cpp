@@ -94,7 +94,9 @@ struct TxSender::Impl {
         const auto head = chain.block("latest");
         if (!head) return unexpected(head.error());
         const auto genesis = chain.block("0x0");
-        const bool is_pruned = !genesis && genesis.error().code == WalletErrorCode::malformed;
+        const bool is_pruned =
+            !genesis && (genesis.error().code == WalletErrorCode::malformed ||  // null
+                         genesis.error().code == WalletErrorCode::rpc);
         if (!genesis && !is_pruned) return unexpected(genesis.error());
         if (!options.folder.empty())
             if (auto made = make_folder(options.folder); !made) return unexpected(made.error());

@@ -24,7 +24,8 @@ public:
     std::vector<Tx> taken;               ///< all that the pool ever took
     std::function<void()> before_block;  ///< may be empty
     bool loses_answers = false;  ///< the pool takes, the sender hears of a broken connection
-    std::string refusal;         ///< of every transaction; empty: none
+    bool is_pruned = false;
+    std::string refusal;  ///< of every transaction; empty: none
 
     void mine() {
         if (before_block) before_block();
@@ -45,6 +46,8 @@ public:
     Answer<uint64_t> chain_id() override { return 747271u; }
     Answer<BlockSummary> block(std::string_view tag) override {
         BlockSummary out{number, {}, {}, 0, gwei(base_gwei)};
+        if (tag == "0x0" && is_pruned)
+            return unexpected(WalletError{WalletErrorCode::rpc, "pruned history unavailable"});
         if (tag == "0x0") out.number = 0, out.hash = genesis;
         return out;
     }

@@ -186,6 +186,16 @@ TEST_F(tx_sender, leaves_alone_what_was_sent_on_another_chain) {
     EXPECT_EQ(effects(), (std::vector<uint8_t>{2}));
 }
 
+TEST_F(tx_sender, works_at_a_node_that_has_forgotten_block_zero) {
+    options_.folder = folder_;
+    chain_.is_pruned = true;
+    chain_.before_block = [this] { chain_.base_gwei = 5000; };
+    EXPECT_FALSE(make()->send(request(1), kShort));
+    chain_.before_block = [this] { chain_.base_gwei = 1; };
+    ASSERT_TRUE(make()->send(request(2), kLong));
+    EXPECT_EQ(effects(), (std::vector<uint8_t>{1, 2}));
+}
+
 TEST_F(tx_sender, a_damaged_file_is_no_concern) {
     options_.folder = folder_;
     chain_.before_block = [this] { chain_.base_gwei = 5000; };
