@@ -133,9 +133,13 @@ public:
                                   std::to_string(setup_.chain.epoch_length));
             checkpoint_ = *checkpoint;
         }
-        if (args_.store.empty() || !wallet::file_exists(args_.store)) return Done{};
-        return load();
+        if (!args_.store.empty() && wallet::file_exists(args_.store))
+            if (auto done = load(); !done) return done;
+        return checkpoint_ ? check_reach() : Done{};
     }
+
+    /// Whether --checkpoint was compared, where it was given.
+    [[nodiscard]] bool is_checked() const { return !checkpoint_ || has_compared_; }
 
     /// Up to the newest final block; true if that is another one than last time.
     Result<bool, std::string> advance() {
@@ -195,6 +199,19 @@ private:
         return {setup_.chain.chain_id, setup_.genesis_hash};
     }
 
+    /// A checkpoint that is not compared would protect nobody, and look as if it did.
+    Result<Done, std::string> check_reach() const {
+        const uint64_t next =
+            consensus::boundary_of(light_.at().epoch, setup_.chain.epoch_length).value;
+        if (checkpoint_->number >= next) return Done{};
+        return unexpected(
+            "--checkpoint " + std::to_string(checkpoint_->number) +
+            " cannot be compared any more: the next boundary is block " + std::to_string(next) +
+            (light_.at().epoch.value == 0
+                 ? ""
+                 : "; leave it out, or delete " + args_.store + " to begin from genesis"));
+    }
+
     /// False: the node has no further boundary yet.
     Result<bool, std::string> take_boundary() {
         const auto epoch = light_.at().epoch.value;
@@ -210,6 +227,7 @@ private:
             return unexpected("block " + std::to_string(checkpoint_->number) + " is " +
                               to_hex0x(hash.bytes) +
                               ", not that of --checkpoint: the node is on another chain");
+        has_compared_ = has_compared_ || (checkpoint_ && checkpoint_->hash == hash);
         const auto done = light_.advance({found->header, found->certificate, std::move(*witness)});
         if (!done)
             return unexpected("the last block of epoch " + std::to_string(epoch) + ": " +
@@ -284,6 +302,7 @@ private:
     wallet::EthClient& client_;
     cl::LightChain light_;
     std::optional<Checkpoint> checkpoint_;
+    bool has_compared_ = false;
     std::optional<Header> head_;
     Hash boundary_hash_;
 };
@@ -305,6 +324,12 @@ int run_light(const Output& out, const LightArgs& args) {
     for (;;) {
         const auto is_new = follower.advance();
         if (!is_new) return out.fail(is_new.error());
+        if (!follower.is_checked()) {
+            if (!args.follow)
+                return out.fail("the node has not got to the block of --checkpoint yet");
+            std::this_thread::sleep_for(std::chrono::milliseconds(500));
+            continue;
+        }
         if (*is_new || (!args.follow && follower.has_head()))
             if (auto told = follower.tell(); !told) return out.fail(told.error());
         if (!args.follow) {

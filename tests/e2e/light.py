@@ -80,6 +80,10 @@ def run(test):
     test.cli(*command, "--rpc", liar.url, "--checkpoint", f"{length}:{boundary}")
     seen = test.cli(*command, "--rpc", liar.url, "--checkpoint", f"{length}:{flipped(boundary, 10)}", code=1)
     expect("another chain" in seen.text, f"a checkpoint of another chain is refused: {seen.text}")
+    for number, words, flags in ((length, "cannot be compared any more", ["--store", store]), (0, "cannot be compared", []),
+                                 (1000 * length, "has not got to the block", [])):
+        seen = test.cli(*command, "--rpc", liar.url, "--checkpoint", f"{number}:{flipped(boundary, 10)}", *flags, code=1)
+        expect(words in seen.text, f"a checkpoint that is not compared is no protection: {seen.text}")
 
 
 if __name__ == "__main__":
