@@ -16,6 +16,7 @@ inline constexpr int kInvalidRequest = -32600;
 inline constexpr int kMethodNotFound = -32601;
 inline constexpr int kInvalidParams = -32602;
 inline constexpr int kServerError = -32000;
+inline constexpr int kTimedOut = -32002;
 inline constexpr int kResponseTooLarge = -32003;
 inline constexpr int kLimitExceeded = -32005;  ///< graph-node halves its range on this code alone
 inline constexpr int kPrunedHistory = 4444;    ///< as geth has it since it drops old blocks

@@ -73,12 +73,17 @@ std::string answer_batch(Service& service, const json::array& batch, std::string
             kInvalidRequest,
             "batch too large: at most " + std::to_string(options.batch_items_max) + " requests");
     const auto sources = split_array(source);
+    const uint64_t end_ms = options.now_ms() + options.batch_ms;
     std::string out = "[";
     bool is_full = false;
     for (size_t i = 0; i < batch.size(); ++i) {
         const auto item_source = i < sources.size() ? sources[i] : std::string_view();
         std::string answer;
-        if (!is_full) answer_item(service, batch[i], item_source, session, answer);
+        const bool is_late = !is_full && options.now_ms() > end_ms;
+        if (is_late)
+            refuse_item(batch[i], item_source, {kTimedOut, "request timed out"}, answer);
+        else if (!is_full)
+            answer_item(service, batch[i], item_source, session, answer);
         if (is_full || out.size() + answer.size() > options.response_bytes_max) {
             is_full = true;
             answer.clear();

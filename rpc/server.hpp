@@ -29,8 +29,10 @@ struct Options {
     uint64_t request_bytes_max = 5ull << 20;
     uint64_t response_bytes_max = 25ull << 20;  ///< of a whole batch, and of logs
     uint64_t batch_items_max = 1000;
+    uint64_t batch_ms = 30'000;         ///< the rest of a batch that takes longer is refused
     uint64_t log_blocks_max = 100'000;  ///< blocks in one range of eth_getLogs
     uint64_t log_results_max = 20'000;
+    uint64_t log_ms = 10'000;  ///< a query that takes longer is refused
     uint64_t filters_max = 10'000;
     uint64_t filter_backlog_max = 20'000;  ///< changes kept for one filter; more ends the filter,
                                            ///< as does more than response_bytes_max of them

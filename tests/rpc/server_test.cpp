@@ -62,6 +62,22 @@ TEST(rpc_server, rejects_an_empty_and_an_overlong_batch) {
     EXPECT_THAT(rpc.raw("[1,2,3]"), HasSubstr(R"("code":-32600,"message":"batch too large)"));
 }
 
+TEST(rpc_server, ends_a_batch_that_takes_too_long) {
+    uint64_t now_ms = 0;
+    Rpc rpc([&](Options& o) {
+        o.batch_ms = 2'500;
+        o.now_ms = [&] { return now_ms += 1'000; };
+    });
+    const std::string item = R"({"jsonrpc":"2.0","id":7,"method":"eth_chainId"})";
+    const auto answers =
+        json::parse(rpc.raw("[" + item + "," + item + "," + item + "]")).as_array();
+    ASSERT_EQ(answers.size(), 3u);
+    EXPECT_TRUE(answers[1].as_object().contains("result"));
+    const auto& late = answers[2].as_object();
+    EXPECT_EQ(late.at("id").as_int64(), 7);
+    EXPECT_EQ(late.at("error").at("code").as_int64(), -32002);
+}
+
 TEST(rpc_server, ends_a_batch_that_answers_too_much) {
     Rpc rpc([](Options& o) { o.response_bytes_max = 100; });
     const std::string item = R"({"jsonrpc":"2.0","id":1,"method":"eth_chainId"})";
