@@ -128,17 +128,20 @@ cb::BlockPtr Chain::build(const BuildRequest& request, const CandidateSource& ca
 }
 
 /// Drops what waits in the place of this block or above it; false where it follows nothing here.
-/// What is given anew is the better word: what waits may be a lie, bodies included.
-bool Chain::Impl::make_way_for(const Header& header, const Hash& base) {
-    Hash above = base;
+/// What is given anew is the better word: what waits may be a lie, bodies included. The number is
+/// looked at before anything is asked of its epoch, which may be one that nobody can know of.
+bool Chain::Impl::make_way_for(const Header& header, const ChainBlock& base) {
+    Hash above = base.hash;
+    uint64_t number = base.height();
     for (auto it = waiting.begin(); it != waiting.end(); ++it) {
         if (it->header.parent_hash != above || header.parent_hash == above) {
             waiting.erase(it, waiting.end());
             break;
         }
         above = it->hash;
+        ++number;
     }
-    return header.parent_hash == above;
+    return header.parent_hash == above && header.number == number + 1;
 }
 
 bool Chain::Impl::has_room_to_wait() const {
@@ -161,7 +164,7 @@ Result<Done, ChainError> Chain::apply_final(BytesView block_bytes, BytesView cer
     const auto base = finalised();
     if (block->header.number <= base->height()) return Done{};
     const Hash hash = hash_header(block->header);
-    if (!impl_->make_way_for(block->header, base->hash) || !impl_->has_room_to_wait()) {
+    if (!impl_->make_way_for(block->header, *base) || !impl_->has_room_to_wait()) {
         waiting.clear();
         return unexpected(ChainError{"a final block does not follow the one before"});
     }

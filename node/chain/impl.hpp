@@ -107,7 +107,7 @@ struct Chain::Impl {
     }
     /// Executes on its parent's state; the block joins the tree if it is valid.
     [[nodiscard]] Verdict run(const Header& header, BytesView body);
-    [[nodiscard]] bool make_way_for(const Header& header, const Hash& base);
+    [[nodiscard]] bool make_way_for(const Header& header, const ChainBlock& base);
     [[nodiscard]] bool has_room_to_wait() const;
     [[nodiscard]] Result<Done, ChainError> commit_one(const ChainBlockPtr& block,
                                                       BytesView certificate);

@@ -365,6 +365,25 @@ std::unique_ptr<Chain> grow(state::Kv& kv, const Network& network, uint64_t heig
     return chain;
 }
 
+TEST(chain, rejects_a_final_block_whose_number_is_not_the_next) {
+    const auto network = make_network();
+    const auto kv_a = state::make_memory_kv(), kv_b = state::make_memory_kv();
+    std::vector<uint64_t> unreadable;
+    const auto a = open(*kv_a, network);
+    const auto b = *Chain::open(*kv_b, churning(network, unreadable));
+    const auto next = build_next(*a);
+    for (const uint64_t number : {uint64_t{2}, uint64_t{1'000'000'000}, UINT64_MAX}) {
+        auto whole = *join_body(next->header, next->body);
+        whole.header.number = number;  // its set is not to be asked for: nobody can know it
+        const Epoch epoch = consensus::epoch_of({number}, b->config().epoch_length);
+        const auto certificate = finalization(*a, network, hash_header(whole.header), 1, 1, epoch);
+        const auto done = b->apply_final(encode_block(whole), cb::encode_certificate(certificate));
+        ASSERT_FALSE(done);
+        EXPECT_FALSE(done.error().is_own);
+    }
+    EXPECT_EQ(b->finalised()->height(), 0U);
+}
+
 TEST(chain, sets_come_from_the_state_two_epochs_before) {
     const auto network = make_network();
     const auto kv = state::make_memory_kv();
