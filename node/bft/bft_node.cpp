@@ -10,6 +10,7 @@
 #include "consensus/rules/block.hpp"
 #include "node/bft/journal.hpp"
 #include "node/bft/wire.hpp"
+#include "node/runtime/pool_queue.hpp"
 
 namespace trainyard::node::bft {
 namespace cb = consensus::bft;
@@ -18,6 +19,7 @@ namespace {
 /// Inputs that wait for the strand. Beyond this, messages of peers are dropped: they come again.
 /// Timeouts and verdicts never are, because they do not.
 constexpr size_t kInputsMax = 4096;
+constexpr size_t kServedMax = 64;  ///< old blocks that wait to be read for peers
 constexpr size_t kSeenMax = 1024;  ///< blocks whose time to finality is being taken
 
 /// The machine's checks: real signatures, and the chain's cheap half of validity.
@@ -66,6 +68,8 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
           strand(parts.runtime.make_strand()),
           checks(parts.chain, parts.runtime.clock(), options.allows),
           journal(parts.votes),
+          served(parts.runtime, {kServedMax, kServedMax, 1},
+                 [this](const cb::ServeBlock& e) { serve(e); }),
           clock(parts.runtime.clock()) {}
 
     Parts parts;
@@ -73,6 +77,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
     runtime::Strand strand;
     NodeChecks checks;
     Journal journal;
+    runtime::PoolQueue<cb::ServeBlock> served;  ///< old blocks take long to read: not on the strand
     const runtime::Clock& clock;
     std::unique_ptr<cb::Bft> machine;
     std::map<cb::TimerId, runtime::Timer> timers;
@@ -252,8 +257,14 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         if (!done) halt(done.error().what);
     }
     void carry_out(const cb::ServeBlock& e) {
+        const bool is_taken = served.post(e, 1);
+        if (!is_taken) count([](BftCounters& c) { ++c.dropped; });
+    }
+    void serve(const cb::ServeBlock& e) {
         const auto block = parts.chain.final_block(e.hash);
-        if (block != nullptr) carry_out(cb::Send{e.to, cb::BlockMessage{block}});
+        if (block == nullptr) return;
+        const cb::Message message = cb::BlockMessage{block};
+        parts.network.send(e.to, kind_of(message), cb::encode_message(message));
     }
     void carry_out(const cb::ServeBoundary& e) {
         const auto certificate = parts.chain.boundary_certificate(e.epoch);
