@@ -18,7 +18,7 @@ Error no_notifications() {
 Outcome add(Call& call, Topic topic, const LogFilter& filter) {
     const auto id = call.service.with_subscriptions(
         [&](Subscriptions& s) { return s.add(call.session, topic, filter); });
-    if (!id) return Unexpected(Error{kLimitExceeded, "too many subscriptions on this connection"});
+    if (!id) return Unexpected(Error{kLimitExceeded, "too many subscriptions"});
     call.out.text(*id);
     return Done{};
 }

@@ -40,6 +40,7 @@ struct Options {
                                                 ///< what all subscriptions look for
     uint64_t filter_idle_ms = 300'000;
     uint64_t subscriptions_per_session_max = 1000;
+    uint64_t subscriptions_max = 10'000;  ///< of all: each costs a message with every block
     uint64_t call_gas_max = 50'000'000;
     uint64_t blob_hex_bytes_max = 2ull << 20;  ///< yard_putBlob; larger blobs go to PUT /blob
     uint64_t sync_wait_ms = 20'000;            ///< eth_sendRawTransactionSync: default,

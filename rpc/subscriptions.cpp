@@ -11,8 +11,9 @@ std::optional<std::string> Subscriptions::add(const std::shared_ptr<Session>& se
                                               LogFilter filter) {
     auto& count = counts_[session.get()];
     const uint64_t bytes = criteria_bytes_ + filter.size_bytes();
-    if (count >= options_.subscriptions_per_session_max || bytes > options_.filters_bytes_max)
-        return std::nullopt;
+    const bool is_full = count >= options_.subscriptions_per_session_max ||
+                         subscriptions_.size() >= options_.subscriptions_max;
+    if (is_full || bytes > options_.filters_bytes_max) return std::nullopt;
     criteria_bytes_ = bytes;
     ++count;
     Bytes seed(options_.id_seed.begin(), options_.id_seed.end());

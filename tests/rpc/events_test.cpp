@@ -321,6 +321,22 @@ TEST(subscriptions, are_limited_and_cannot_be_ended_by_others) {
                 HasSubstr(R"(no \"weather\" subscription in eth namespace)"));
 }
 
+TEST(subscriptions, are_limited_over_all_connections) {
+    Rpc rpc([](Options& o) { o.subscriptions_max = 2; });
+    const std::string ask =
+        R"({"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]})";
+    std::vector<std::shared_ptr<RecordingSession>> sessions;
+    for (int i = 0; i < 3; ++i) {
+        sessions.push_back(std::make_shared<RecordingSession>());
+        (void)rpc.raw(ask, sessions.back());
+    }
+    EXPECT_THAT(sessions[1]->messages.at(0), HasSubstr("result"));
+    EXPECT_THAT(sessions[2]->messages.at(0), HasSubstr("too many subscriptions"));
+    rpc.server->close(*sessions[0]);
+    (void)rpc.raw(ask, sessions[2]);
+    EXPECT_THAT(sessions[2]->messages.at(1), HasSubstr("result"));
+}
+
 TEST(sync_wait, ends_when_a_block_brings_the_transaction) {
     Rpc rpc;
     const auto tx = make_tx(1, 0);
