@@ -15,12 +15,18 @@ namespace {
 using wallet::MarketApi;
 using wallet::Phase;
 using wallet::SegmentState;
-using Nudge = wallet::MarketApi::Nudge;
 
 constexpr uint64_t kTurnBlocks = 4;  ///< for so many blocks one rank has the right to nudge
 /// So close to a deadline an absent blob counts as not served. Looking for one takes 20 s, 80
 /// blocks of the fastest chains, so that one more look would come too late.
 constexpr uint64_t kGiveUpBlocks = 96;
+
+constexpr uint64_t kNever = UINT64_MAX;
+constexpr uint64_t kRetryBlocks = 2;       ///< what is due and not done is tried again
+constexpr uint64_t kExpireBlocks = 64;     ///< the same, for the end of a job
+constexpr uint64_t kPatienceBlocks = 256;  ///< whatever is expected: an event may have been missed
+constexpr uint64_t kEventBlocksMax = 128;  ///< farther behind, all jobs are looked at
+constexpr size_t kSegmentsMax = 128;       ///< looked at in one tick, but for those of the last job
 
 }  // namespace
 
@@ -71,76 +77,125 @@ void AuditWorker::tick() {
         if (!limits) return;
         limits_ = *limits;
     }
-    const auto count = market_.job_count();
-    if (!count) return;
-    for (uint64_t id = 0; id < *count; ++id)
-        if (!closed_.contains(id)) look_at_job(id);
+    if (!notice_changes()) return;
+    segments_left_ = kSegmentsMax;
+    for (const uint64_t id : agenda_.take(head_, {}))
+        if (segments_left_ > 0)
+            look_at_job(id);
+        else
+            agenda_.look_at(id, head_);
     judge_waiting();
+}
+
+/// New jobs, and those that events name since the last look. False if the node does not say.
+bool AuditWorker::notice_changes() {
+    const auto count = market_.job_count();
+    if (!count) return false;
+    const bool is_far_behind = head_ > events_read_to_ + kEventBlocksMax;
+    if (is_far_behind) {
+        jobs_known_ = 0;
+    } else if (head_ > events_read_to_) {
+        const auto changed = market_.changed_jobs(events_read_to_ + 1, head_);
+        if (!changed) return false;
+        for (const uint64_t id : *changed) agenda_.look_at(id, head_);
+    }
+    for (; jobs_known_ < *count; ++jobs_known_) agenda_.look_at(jobs_known_, head_);
+    events_read_to_ = head_;
+    return true;
 }
 
 void AuditWorker::look_at_job(uint64_t id) {
     const auto job = market_.job(id);
-    if (!job) return;
-    if (job->state == wallet::JobState::closed) {
-        closed_[id] = true;
-        facts_.erase(id);
-        return;
-    }
+    if (!job) return agenda_.look_at(id, head_ + 1);
+    if (job->state == wallet::JobState::closed) return forget(id);
     auto& facts = facts_[id];
     if (!facts) {
         auto spec = market_.spec(id);
-        if (!spec) return;
+        if (!spec) return agenda_.look_at(id, head_ + 1);
         facts = std::make_shared<JobFacts>(JobFacts{std::move(*spec), job->run_seed});
     }
-    const View view{id, *job, facts};
-    for (uint32_t seg = job->final_segments; seg < job->tip; ++seg) look_at_segment(view, seg);
-    if (job->state == wallet::JobState::active && head_ > job->segment_deadline)
-        nudge(Nudge::evict, view, 0);
-    if (job->state == wallet::JobState::draining && job->final_segments == job->tip)
-        nudge(Nudge::close, view, 0);
-    const bool waits =
-        job->state == wallet::JobState::open || job->state == wallet::JobState::active;
-    if (waits && head_ % 64 == 0) nudge(Nudge::expire, view, 0);
+    const uint64_t next = look_at_view({id, *job, facts});
+    if (next == kNever)
+        agenda_.rest(id);
+    else
+        agenda_.look_at(id, std::min(next, head_ + kPatienceBlocks));
 }
 
-void AuditWorker::look_at_segment(const View& view, uint32_t seg) {
+/// The block from which on something may be due; kNever: an event will tell.
+uint64_t AuditWorker::look_at_view(const View& view) {
+    const wallet::Job& job = view.job;
+    uint64_t next = kNever;
+    for (uint32_t seg = job.final_segments; seg < job.tip; ++seg)
+        next = std::min(next, look_at_segment(view, seg));
+    if (job.state == wallet::JobState::active) {
+        if (head_ > job.segment_deadline) nudge(Nudge::evict, view, 0);
+        next = std::min(next, std::max(job.segment_deadline + 1, head_ + kRetryBlocks));
+    }
+    if (job.state == wallet::JobState::draining && job.final_segments == job.tip) {
+        nudge(Nudge::close, view, 0);
+        next = std::min(next, head_ + kRetryBlocks);
+    }
+    const bool waits = job.state == wallet::JobState::open || job.state == wallet::JobState::active;
+    if (waits) nudge(Nudge::expire, view, 0);
+    return next;
+}
+
+uint64_t AuditWorker::look_at_segment(const View& view, uint32_t seg) {
+    segments_left_ -= std::min<size_t>(segments_left_, 1);
     const auto segment = market_.segment(view.id, seg);
-    if (!segment) return;
+    if (!segment) return head_ + 1;
     switch (segment->state) {
         case SegmentState::committed:
-            return nudge(Nudge::open_audit, view, seg);
+            nudge(Nudge::open_audit, view, seg);
+            return head_ + kRetryBlocks;
         case SegmentState::l0:
-        case SegmentState::l1:
-            take_part(view, seg, *segment);
-            if (head_ > segment->phase_deadline) nudge(Nudge::advance, view, seg);
-            return;
+        case SegmentState::l1: {
+            const bool is_busy = take_part(view, seg, *segment);
+            if (head_ > segment->phase_deadline) {
+                nudge(Nudge::advance, view, seg);
+                return head_ + kRetryBlocks;
+            }
+            return is_busy ? head_ + 1 : segment->phase_deadline + 1;
+        }
         case SegmentState::accepted:
-            if (seg == view.job.final_segments) nudge(Nudge::finalize, view, seg);
-            return;
+            if (seg != view.job.final_segments) return kNever;
+            nudge(Nudge::finalize, view, seg);
+            return std::max(segment->phase_deadline, head_ + kRetryBlocks);
         default:
-            return;
+            return kNever;
     }
 }
 
-void AuditWorker::take_part(const View& view, uint32_t seg, const wallet::Segment& segment) {
+/// True while we have something to do in this phase, or do not know.
+bool AuditWorker::take_part(const View& view, uint32_t seg, const wallet::Segment& segment) {
     const auto phase = market_.phase(view.id, seg);
-    if (!phase || (*phase != Phase::commit && *phase != Phase::reveal)) return;
+    if (!phase) return true;
+    if (*phase != Phase::commit && *phase != Phase::reveal) return false;
     const auto auditors = market_.auditors(view.id, seg);
-    if (!auditors) return;
-    if (std::find(auditors->begin(), auditors->end(), market_.self()) == auditors->end()) return;
+    if (!auditors) return true;
+    if (std::find(auditors->begin(), auditors->end(), market_.self()) == auditors->end())
+        return false;
     const Seat seat{view.id, seg, segment.attempt, segment.state, segment.round};
-    if (!seen_[seat]) {
-        seen_[seat] = true;
+    if (seen_.insert(seat).second) {
         const std::lock_guard lock(shared_->mutex);
         ++shared_->counters.drawn;
     }
     const auto mine = market_.answer_of(view.id, seg, market_.self());
-    if (!mine || head_ > segment.phase_deadline) return;
-    if (*phase == Phase::commit && mine->commitment.is_zero())
-        start_judging(view, seat, segment);
-    else if (*phase == Phase::reveal && !mine->commitment.is_zero() &&
-             mine->verdict == wallet::Verdict::none)
-        reveal(view, seat);
+    if (!mine || head_ > segment.phase_deadline) return true;
+    const bool must_commit = *phase == Phase::commit && mine->commitment.is_zero();
+    const bool must_reveal = *phase == Phase::reveal && !mine->commitment.is_zero() &&
+                             mine->verdict == wallet::Verdict::none;
+    if (must_commit) start_judging(view, seat, segment);
+    if (must_reveal) reveal(view, seat);
+    return must_commit || must_reveal;
+}
+
+/// What was kept of a job that is closed.
+void AuditWorker::forget(uint64_t id) {
+    facts_.erase(id);
+    seen_.erase(seen_.lower_bound({id}), seen_.lower_bound({id + 1}));
+    nudged_at_.erase(nudged_at_.lower_bound({id, 0, Nudge{}}),
+                     nudged_at_.lower_bound({id + 1, 0, Nudge{}}));
 }
 
 /// Answers in the book are committed again after a restart; a new one is worked out elsewhere and
@@ -229,11 +284,11 @@ bool AuditWorker::my_turn(uint64_t id, uint32_t seg) const {
 
 void AuditWorker::nudge(Nudge what, const View& view, uint32_t seg) {
     if (!my_turn(view.id, seg)) return;
-    const std::string key = std::to_string(static_cast<int>(what)) + "/" + std::to_string(view.id) +
-                            "/" + std::to_string(seg);
-    const auto last = nudged_at_.find(key);
-    if (last != nudged_at_.end() && head_ < last->second + 2) return;
-    nudged_at_[key] = head_;
+    // Nobody waits for the end of a job that nobody works on.
+    const uint64_t pause = what == Nudge::expire ? kExpireBlocks : kRetryBlocks;
+    const auto [last, is_first] = nudged_at_.try_emplace({view.id, seg, what}, head_);
+    if (!is_first && head_ < last->second + pause) return;
+    last->second = head_;
     const auto possible = market_.can_nudge(what, view.id, seg);
     if (!possible || !*possible) return;
     const auto sent = market_.nudge(what, view.id, seg);

@@ -8,12 +8,15 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "node/verify/answer_book.hpp"
 #include "node/verify/case_builder.hpp"
 #include "node/verify/verifier.hpp"
+#include "node/wallet/job_agenda.hpp"
 #include "node/wallet/market.hpp"
 
 namespace trainyard::node::verify {
@@ -36,8 +39,10 @@ struct AuditCounters {
     uint64_t drawn = 0, answered = 0, revealed = 0, mismatches = 0, nudges = 0, errors = 0;
 };
 
-/// `tick` looks at the chain once and does what is due; call it after every new block or so. All
-/// that it must remember stands on the chain or in the answer book, so it may be rebuilt any time.
+/// `tick` looks at the chain once and does what is due; call it after every new block or so. It
+/// looks at the jobs that events name, at those whose deadlines come, and at a few others in
+/// rotation, at a bounded number in all. What it must remember stands on the chain or in the answer
+/// book, so it may be rebuilt any time.
 class AuditWorker {
 public:
     /// The verifiers of level 0 and of level 1 may be one where both run on one thread.
@@ -51,15 +56,19 @@ private:
     struct Shared;
     struct JobFacts;
     struct View;
+    using Nudge = wallet::MarketApi::Nudge;
 
+    [[nodiscard]] bool notice_changes();
     void look_at_job(uint64_t id);
-    void look_at_segment(const View& view, uint32_t seg);
-    void take_part(const View& view, uint32_t seg, const wallet::Segment& segment);
+    [[nodiscard]] uint64_t look_at_view(const View& view);
+    [[nodiscard]] uint64_t look_at_segment(const View& view, uint32_t seg);
+    [[nodiscard]] bool take_part(const View& view, uint32_t seg, const wallet::Segment& segment);
+    void forget(uint64_t id);
     void start_judging(const View& view, const Seat& seat, const wallet::Segment& segment);
     void judge_waiting();
     void judge(std::vector<CaseRequest> requests, Verifier& verifier, const Background& where);
     void reveal(const View& view, const Seat& seat);
-    void nudge(wallet::MarketApi::Nudge what, const View& view, uint32_t seg);
+    void nudge(Nudge what, const View& view, uint32_t seg);
     [[nodiscard]] bool my_turn(uint64_t id, uint32_t seg) const;
     void say(const std::string& text) const;
 
@@ -70,11 +79,14 @@ private:
     AnswerBook book_;
     std::shared_ptr<Shared> shared_;
     std::optional<training::AuditLimits> limits_;
-    std::map<uint64_t, bool> closed_;
+    wallet::JobAgenda agenda_;
+    uint64_t jobs_known_ = 0;      ///< of this many the agenda has been told
+    uint64_t events_read_to_ = 0;  ///< block
+    size_t segments_left_ = 0;     ///< that this tick may look at
     std::map<uint64_t, std::shared_ptr<const JobFacts>> facts_;
-    std::map<Seat, bool> seen_;
+    std::set<Seat> seen_;
     std::vector<CaseRequest> waiting_;  ///< found by the present pass
-    std::map<std::string, uint64_t> nudged_at_;
+    std::map<std::tuple<uint64_t, uint32_t, Nudge>, uint64_t> nudged_at_;  ///< job, segment, what
     uint64_t head_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #include "node/wallet/market.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "core/assert.hpp"
 #include "core/hash.hpp"
@@ -51,6 +52,14 @@ public:
     Answer<uint64_t> job_count() override {
         return read<uint64_t>({kMarket, "jobCount()", {}, "(uint256)"},
                               [](const AbiValue& v) { return v[0].u64(); });
+    }
+    Answer<std::vector<uint64_t>> changed_jobs(uint64_t from_block, uint64_t to_block) override {
+        const auto logs = client_->logs({from_block, to_block, kMarket, {}});
+        if (!logs) return unexpected(logs.error());
+        std::set<uint64_t> jobs;
+        for (const auto& placed : *logs)
+            if (placed.log.topics.size() > 1) jobs.insert(from_hash(placed.log.topics[1]).low());
+        return std::vector<uint64_t>(jobs.begin(), jobs.end());
     }
     Answer<Job> job(uint64_t id) override {
         return read<Job>({kMarket, "job(uint256)", {number(id)}, in_parentheses(kJobType)},

@@ -148,6 +148,9 @@ public:
     [[nodiscard]] virtual Answer<double> block_seconds() = 0;
 
     [[nodiscard]] virtual Answer<uint64_t> job_count() = 0;
+    /// Jobs that events of these blocks name; perhaps others too.
+    [[nodiscard]] virtual Answer<std::vector<uint64_t>> changed_jobs(uint64_t from_block,
+                                                                     uint64_t to_block) = 0;
     [[nodiscard]] virtual Answer<Job> job(uint64_t id) = 0;
     [[nodiscard]] virtual Answer<JobSpec> spec(uint64_t id) = 0;
     [[nodiscard]] virtual Answer<Segment> segment(uint64_t id, uint32_t seg) = 0;

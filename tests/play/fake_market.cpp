@@ -69,13 +69,23 @@ public:
     Answer<uint64_t> job_count() override {
         return locked<uint64_t>([&] { return l_->jobs.size(); });
     }
+    Answer<std::vector<uint64_t>> changed_jobs(uint64_t from, uint64_t to) override {
+        return locked<std::vector<uint64_t>>([&] {
+            std::vector<uint64_t> out;
+            for (const auto& [id, block] : l_->changed_at)
+                if (block >= from && block <= to) out.push_back(id);
+            return out;
+        });
+    }
     Answer<wallet::Job> job(uint64_t id) override {
+        ++l_->reads;
         return locked<wallet::Job>([&] { return l_->jobs[id].job; });
     }
     Answer<wallet::JobSpec> spec(uint64_t id) override {
         return locked<wallet::JobSpec>([&] { return l_->jobs[id].spec; });
     }
     Answer<wallet::Segment> segment(uint64_t id, uint32_t seg) override {
+        ++l_->reads;
         return locked<wallet::Segment>([&] {
             auto& list = l_->jobs[id].segments;
             return seg < list.size() ? list[seg].segment : wallet::Segment{};
@@ -135,10 +145,10 @@ public:
         return change([&](std::string&) { l_->post(spec, self_); });
     }
     Answer<TxReceipt> cancel(uint64_t id) override {
-        return change([&](std::string&) { l_->jobs[id].job.state = JobState::closed; });
+        return change_job(id, [&](std::string&) { l_->jobs[id].job.state = JobState::closed; });
     }
     Answer<TxReceipt> take(uint64_t id) override {
-        return change([&](std::string& why) {
+        return change_job(id, [&](std::string& why) {
             auto& j = l_->jobs[id];
             if (j.job.state != JobState::open || j.slashed) return void(why = "take");
             j.job.state = JobState::active;
@@ -148,7 +158,7 @@ public:
         });
     }
     Answer<TxReceipt> release(uint64_t id) override {
-        return change([&](std::string& why) {
+        return change_job(id, [&](std::string& why) {
             auto& j = l_->jobs[id];
             if (j.job.state != JobState::active || j.job.provider != self_)
                 return void(why = "release");
@@ -157,7 +167,7 @@ public:
         });
     }
     Answer<TxReceipt> commit(uint64_t id, const wallet::Commitment& c) override {
-        return change([&](std::string& why) {
+        return change_job(id, [&](std::string& why) {
             auto& j = l_->jobs[id];
             if (j.job.provider != self_ || c.seg != j.job.tip) return void(why = "commit");
             if (c.seg > 0 && c.first != j.job.tip_root) return void(why = "first");
@@ -180,7 +190,7 @@ public:
         });
     }
     Answer<TxReceipt> serve(uint64_t id, uint32_t seg, const Hash& blob) override {
-        return change([&](std::string& why) {
+        return change_job(id, [&](std::string& why) {
             auto& b = book(id, seg);
             if (b.phase != Phase::serve) return void(why = "serve");
             b.segment.bundle_blob = blob;
@@ -189,10 +199,10 @@ public:
     }
     Answer<TxReceipt> open(uint64_t id, uint32_t seg,
                            const std::vector<wallet::UnitOpening>& openings) override {
-        return change([&](std::string& why) { open_units(id, seg, openings, why); });
+        return change_job(id, [&](std::string& why) { open_units(id, seg, openings, why); });
     }
     Answer<TxReceipt> commit_answer(uint64_t id, uint32_t seg, const Hash& commitment) override {
-        return change([&](std::string& why) {
+        return change_job(id, [&](std::string& why) {
             auto& b = book(id, seg);
             auto* seat = find(id, seg, self_);
             if (b.phase != Phase::commit || seat == nullptr) return void(why = "commitAnswer");
@@ -204,7 +214,7 @@ public:
     }
     Answer<TxReceipt> reveal_answer(uint64_t id, uint32_t seg,
                                     const wallet::RevealedAnswer& a) override {
-        return change([&](std::string& why) { reveal(id, seg, a, why); });
+        return change_job(id, [&](std::string& why) { reveal(id, seg, a, why); });
     }
     Answer<TxReceipt> register_provider(std::string_view name, std::string_view,
                                         const Uint256& stake) override {
@@ -223,7 +233,7 @@ public:
     }
 
     Answer<TxReceipt> nudge(Nudge what, uint64_t id, uint32_t seg) override {
-        return change([&](std::string& why) { why = try_nudge(what, id, seg, true); });
+        return change_job(id, [&](std::string& why) { why = try_nudge(what, id, seg, true); });
     }
     Answer<bool> can_nudge(Nudge what, uint64_t id, uint32_t seg) override {
         return locked<bool>([&] { return try_nudge(what, id, seg, false).empty(); });
@@ -268,6 +278,13 @@ private:
     Answer<T> locked(F read) {
         const std::lock_guard lock(l_->mutex);
         return T(read());
+    }
+    template <class F>
+    Answer<TxReceipt> change_job(uint64_t id, F apply) {
+        const std::lock_guard lock(l_->mutex);
+        auto receipt = change(apply);
+        if (receipt) l_->changed_at[id] = receipt->block + 1;  // the head that first has it
+        return receipt;
     }
     template <class F>
     Answer<TxReceipt> change(F apply) {

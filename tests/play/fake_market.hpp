@@ -48,6 +48,8 @@ public:
     std::vector<Address> validators;
     std::map<Hash, Bytes> blobs;
     std::map<Hash, std::set<Address>> owners;  ///< of those that are not kept for good
+    std::map<uint64_t, uint64_t> changed_at;  ///< job -> block of its last transaction
+    size_t reads = 0;                         ///< of jobs and segments
     std::map<Address, wallet::ProviderRecord> providers;
     std::map<std::pair<uint64_t, Address>, uint64_t> bonds;  ///< job and provider -> wei
     uint64_t block = 1, now_s = 1000;
@@ -56,7 +58,7 @@ public:
     uint64_t phase_blocks = 1'000'000;  ///< deadline of every phase
     uint64_t seed_delay_blocks = 3;
     training::AuditLimits limits{4, 1000, 1000, 1'000'000'000, 1ull << 30};
-    bool is_away = false;  ///< no node answers
+    bool is_away = false;     ///< no node answers
     bool draws_lots = false;  ///< two replay every segment that level 0 passes
 
     uint64_t post(const wallet::JobSpec& spec, const Address& client);

@@ -401,6 +401,24 @@ TEST(play, a_cheat_that_withholds_its_last_state_is_caught_like_any_other) {
         << last_lines(play.said);
 }
 
+TEST(play, thousands_of_open_jobs_neither_hold_up_an_audit_nor_cost_much) {
+    Play play;
+    const auto mine = play.ledger->jobs[0].spec;
+    while (play.job().tip == 0) play.tick();
+    for (int i = 0; i < 3000; ++i) {
+        auto other = mine;
+        other.provider = account(99);
+        play.ledger->post(other, account(9));
+    }
+    for (int i = 0; i < 120; ++i) play.tick_validators();  // all are looked at once
+    const size_t before = play.ledger->reads;
+    constexpr int kTicks = 40;
+    for (int i = 0; i < kTicks; ++i) play.tick_validators();
+    EXPECT_LE(play.ledger->reads - before, 3u * kTicks * (4 + 8));
+    play.run(400);
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+}
+
 TEST(play, a_job_whose_program_or_data_is_withheld_from_auditors_is_void_and_not_passed_over) {
     for (const bool is_program : {false, true}) {
         Play play;
