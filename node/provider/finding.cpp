@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finding work: what is ours, what was ours and is not over, what is open.
+#include <algorithm>
+
 #include "node/provider/work.hpp"
 #include "node/wallet/coins.hpp"
 #include "node/wallet/files.hpp"
@@ -11,20 +13,37 @@ using wallet::JobState;
 
 namespace {
 constexpr uint64_t kPatienceBlocks = 8;  // before a job is looked at again
-}
+constexpr size_t kLooksMax = 32;         // in one tick
+}  // namespace
 
 std::string ProviderWorker::folder_of(uint64_t id) const {
     return options_.folder + "/job-" + std::to_string(id);
 }
 
-/// First what is ours already, then what is open, oldest first.
+/// First what is ours already, then what is open: new jobs at once, others in rotation, of one turn
+/// the oldest first.
 void ProviderWorker::find_work() {
     const auto count = market_.job_count();
     if (!count) return;
-    for (uint64_t id = 0; id < *count && !work_; ++id)
-        if (!done_.contains(id) && !look_back(id)) return;
-    for (uint64_t id = 0; id < *count && !work_; ++id)
-        if (!done_.contains(id)) consider(id);
+    for (uint64_t id = looked_back_to_; id < *count; ++id) offers_.look_at(id, head_);
+    if (!look_back_at_all(*count) || work_) return;
+    auto turn = offers_.take(head_, {kLooksMax, kLooksMax});
+    std::sort(turn.begin(), turn.end());
+    for (const uint64_t id : turn) {
+        if (!work_ && !done_.contains(id)) consider(id);
+        if (!done_.contains(id)) offers_.rest(id);
+    }
+}
+
+/// At every job once, some at a time, and at those that wait for the audits of our segments. False:
+/// that is not done yet.
+bool ProviderWorker::look_back_at_all(uint64_t count) {
+    for (size_t looks = 0; looked_back_to_ < count && !work_; ++looks, ++looked_back_to_)
+        if (looks == kLooksMax || (!done_.contains(looked_back_to_) && !look_back(looked_back_to_)))
+            return false;
+    for (const uint64_t id : std::set(waiting_))
+        if (!work_ && !look_back(id)) return false;
+    return true;
 }
 
 /// Goes on with a job that is ours, or was and has segments of ours under audit. False: that cannot
@@ -38,11 +57,13 @@ bool ProviderWorker::look_back(uint64_t id) {
         return resume(id, *job);
     if (settled_.contains(id) || !wallet::file_exists(folder_of(id))) return true;
     if (!is_closed && waits_for(id, *job)) {
+        waiting_.insert(id);
         if (head_ >= look_again_at_[id]) (void)resume(id, *job);
         return true;
     }
     settle(id);
     settled_.insert(id);
+    waiting_.erase(id);
     return true;
 }
 
@@ -100,12 +121,16 @@ std::string ProviderWorker::fetch_state(uint64_t id, const wallet::Job& job,
 }
 
 void ProviderWorker::consider(uint64_t id) {
+    if (head_ < look_again_at_[id]) return;
     const auto job = market_.job(id);
-    if (!job || job->state != JobState::open) return;
+    if (!job) return;
+    if (job->state == JobState::closed) done_.insert(id);
+    look_again_at_[id] = head_ + kPatienceBlocks;
+    if (job->state != JobState::open) return;
     const auto spec = market_.spec(id);
     if (!spec) return;
     std::string reason = why_not(*spec, options_.rules, market_.self(), options_.now_s());
-    if (reason.empty() && head_ >= look_again_at_[id]) reason = try_to_take(id, *job, *spec);
+    if (reason.empty()) reason = try_to_take(id, *job, *spec);
     if (!reason.empty()) skip(id, std::move(reason));
 }
 
@@ -120,11 +145,9 @@ void ProviderWorker::skip(uint64_t id, std::string reason) {
     emit(std::move(event));
 }
 
-/// What costs little is asked first. Empty if the job is ours now; a job that is not is looked at
-/// again some blocks later.
+/// What costs little is asked first. Empty if the job is ours now.
 std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
                                         const wallet::JobSpec& spec) {
-    look_again_at_[id] = head_ + kPatienceBlocks;
     if (auto reason = why_unfit(id, spec); !reason.empty()) return reason;
     const auto bond = market_.bond(id);
     if (!bond) return bond.error().text;

@@ -12,6 +12,7 @@
 #include "node/provider/offers.hpp"
 #include "node/provider/trainer.hpp"
 #include "node/wallet/blob.hpp"
+#include "node/wallet/job_agenda.hpp"
 #include "node/wallet/market.hpp"
 #include "training/audit.hpp"
 
@@ -75,6 +76,7 @@ private:
     struct Work;
 
     void find_work();
+    [[nodiscard]] bool look_back_at_all(uint64_t count);
     [[nodiscard]] bool look_back(uint64_t id);
     [[nodiscard]] bool waits_for(uint64_t id, const wallet::Job& job);
     [[nodiscard]] bool resume(uint64_t id, const wallet::Job& job);
@@ -122,6 +124,9 @@ private:
     std::map<uint64_t, std::string> skipped_;     ///< job -> reason last told
     std::map<uint64_t, uint64_t> look_again_at_;  ///< job -> block
     std::map<uint64_t, Demand> demands_;
+    uint64_t looked_back_to_ = 0;  ///< jobs below it are not ours, or in one of these sets
+    std::set<uint64_t> waiting_;   ///< jobs with segments of ours under audit
+    wallet::JobAgenda offers_;
     std::set<uint64_t> done_;     ///< jobs that are nothing to us any more
     std::set<uint64_t> settled_;  ///< jobs that owe us nothing, but may be taken again
     KeptBlobs kept_;

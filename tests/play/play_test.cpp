@@ -326,6 +326,27 @@ TEST(play, a_provider_that_takes_over_begins_at_the_state_of_the_one_before) {
         << "auditors begin with it, wherever the provider before is";
 }
 
+TEST(play, a_provider_looks_at_a_bounded_number_of_offers_and_finds_its_own_job_among_thousands) {
+    Play play;
+    for (int i = 0; i < 3000; ++i) {
+        auto other = play.ledger->jobs[0].spec;
+        other.provider = account(99);
+        play.ledger->post(other, account(9));
+    }
+    std::swap(play.ledger->jobs.front(), play.ledger->jobs[2500]);
+    for (int i = 0; i < 300 && play.ledger->jobs[2500].job.tip == 0; ++i) {
+        const size_t before = play.ledger->reads;
+        play.tick_provider();
+        EXPECT_LE(play.ledger->reads - before, 32u * 3);
+    }
+    EXPECT_EQ(play.ledger->jobs[2500].job.provider, account(7));
+    ASSERT_GT(play.ledger->jobs[2500].job.tip, 0u);
+    play.restart_provider();
+    for (int i = 0; i < 300 && !play.has_job(); ++i) play.tick_provider();
+    EXPECT_TRUE(play.has_job()) << "what is ours comes before new offers";
+    EXPECT_EQ(play.ledger->jobs[0].job.state, JobState::open);
+}
+
 TEST(play, a_job_whose_state_is_not_to_be_had_is_not_taken) {
     for (const bool is_other : {false, true}) {
         Play play;
