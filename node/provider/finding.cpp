@@ -64,6 +64,7 @@ bool ProviderWorker::look_back(uint64_t id) {
     settle(id);
     settled_.insert(id);
     waiting_.erase(id);
+    if (is_closed) forget_states(folder_of(id));
     return true;
 }
 

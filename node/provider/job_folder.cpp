@@ -7,12 +7,15 @@
 #include <filesystem>
 #include <fstream>
 
+#include <unistd.h>
+
 #include "node/wallet/files.hpp"
 
 namespace trainyard::node::provider {
 namespace {
 
 constexpr const char* kSpareLog = "/gradients-spare";
+constexpr size_t kLossBytesMax = size_t{1} << 30;
 
 /// First number of the last complete line of the loss log, plus one.
 uint32_t next_logged_step(const std::string& path) {
@@ -31,6 +34,21 @@ JobFolder::JobFolder(std::string path, const training::Program& program)
       program_(program),
       program_id_(training::program_id(program)),
       next_step_(next_logged_step(path_ + "/loss.csv")) {}
+
+void JobFolder::mend() {
+    const std::string own = ".tmp" + std::to_string(::getpid());
+    for (const std::string& name : wallet::list_folder(path_)) {
+        const auto end = name.rfind(".tmp");
+        if (end != std::string::npos && name.substr(end) != own)
+            wallet::remove_file(path_ + "/" + name);
+    }
+    const std::string losses = path_ + "/loss.csv";
+    const auto text = wallet::read_text(losses, kLossBytesMax);
+    std::error_code error;
+    if (text && !text->empty() && text->back() != '\n')
+        std::filesystem::resize_file(losses, text->rfind('\n') + 1, error);
+    next_step_ = next_logged_step(losses);
+}
 
 std::string JobFolder::file(const char* kind, uint32_t seg) const {
     return path_ + "/" + kind + "-" + std::to_string(seg);
@@ -95,6 +113,12 @@ void JobFolder::log_loss(uint32_t step, uint32_t loss_bits) {
     std::ofstream out(path_ + "/loss.csv", std::ios::app);
     out << step << ',' << std::bit_cast<float>(loss_bits) << '\n';
     next_step_ = step + 1;
+}
+
+void forget_states(const std::string& folder) {
+    for (const std::string& name : wallet::list_folder(folder))
+        if (name.starts_with("gradients-") || name.starts_with("state-"))
+            wallet::remove_file(folder + "/" + name);
 }
 
 void JobFolder::forget_before(uint32_t seg) {

@@ -21,6 +21,10 @@ class JobFolder {
 public:
     JobFolder(std::string path, const training::Program& program);
 
+    /// Cleans up after a process that was killed: files that it had begun to write, which may be as
+    /// large as states, and half a line of losses. Before anything is written.
+    void mend();
+
     /// The state before segment `seg`; nullopt if it is not there or damaged.
     [[nodiscard]] std::optional<training::ModelState> load_state(uint32_t seg) const;
     /// Error: why it cannot be had.
@@ -54,5 +58,8 @@ private:
     uint32_t forgotten_ = 0;
     uint32_t next_step_ = 0;
 };
+
+/// Removes the states and logs of a job that is over; records and losses stay.
+void forget_states(const std::string& folder);
 
 }  // namespace trainyard::node::provider

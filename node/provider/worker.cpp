@@ -79,6 +79,7 @@ void ProviderWorker::begin(uint64_t id, const wallet::Job& job, const wallet::Jo
     work_->program = material.program;
     work_->folder =
         std::make_unique<JobFolder>(options_.folder + "/job-" + std::to_string(id), work_->program);
+    work_->folder->mend();
     if (const auto plan = training::plan(material.program)) {
         work_->macs_per_step = plan->macs_per_step;
         work_->tokens_per_step = plan->tokens_per_step;
@@ -232,7 +233,9 @@ void ProviderWorker::finish() {
         ++jobs_finished_;
         emit(work_->event(Event::Kind::finished, 0));
     }
+    const std::string folder = folder_of(work_->id);
     put_away();
+    forget_states(folder);
 }
 
 }  // namespace trainyard::node::provider

@@ -207,6 +207,12 @@ TEST(play, logs_of_gradients_go_when_their_segment_is_accepted) {
     for (uint32_t seg = 0; seg < kSegments; ++seg)
         EXPECT_FALSE(std::filesystem::exists(play.job_file("gradients-" + std::to_string(seg))));
     EXPECT_TRUE(std::filesystem::exists(play.job_file("record-0")));
+    EXPECT_FALSE(std::filesystem::exists(play.job_file("state-" + std::to_string(kSegments))))
+        << "the model is at the node; a disk would fill with those of old jobs";
+    ASSERT_TRUE(wallet::write_file(play.job_file("state-3"), Bytes(9, 1)));
+    play.restart_provider();
+    play.tick();
+    EXPECT_FALSE(std::filesystem::exists(play.job_file("state-3"))) << "closed while it was away";
 }
 
 TEST(play, blobs_go_when_nobody_may_ask_for_them_any_more_and_the_model_stays) {
