@@ -42,8 +42,8 @@ bool is_set(const json::value& of, std::string_view name) {
 }
 
 /// What tells peers apart, as the log has it.
-std::string short_id(const json::value& of) {
-    const auto id = text_member(of, "id").value_or("");
+std::string short_id(const json::value& of, std::string_view name = "id") {
+    const auto id = text_member(of, name).value_or("");
     return id.size() < 12 ? id : id.substr(4, 8);
 }
 
@@ -54,7 +54,7 @@ std::string peer_line(const json::value& peer) {
     const bool connected = is_set(peer, "connected");
     const auto sentry = text_member(peer, "sentry");
     std::string where = text_member(net, "remoteAddress").value_or("");
-    if (sentry) where = "through " + sentry->substr(4, 8);
+    if (sentry) where = "through " + short_id(peer, "sentry");
     const uint64_t score = quantity64(member(peer, "score")).value_or(0);
     const std::string points = "score " + std::to_string(score);
     std::string out = short_id(peer) + "  ";
@@ -103,7 +103,9 @@ int run_peers_list(const Output& out, const PeersArgs& args) {
             json::serialize(json::object{{"self", *self}, {"peers", *peers}, {"bans", *bans}}));
         return kOk;
     }
-    out.line("this node  " + text_member(*self, "id").value_or("").substr(2) + " at " +
+    const auto id = fixed_from_hex<PublicKey>(text_member(*self, "id").value_or(""));
+    if (!id) return out.fail("admin_nodeInfo: the answer has no id; is it a node of Trainyard?");
+    out.line("this node  " + to_hex(id->bytes) + " at " +
              text_member(*self, "listenAddr").value_or(""));
     if (peers->is_array())
         for (const auto& peer : peers->get_array()) out.line(peer_line(peer));

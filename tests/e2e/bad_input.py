@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wrong flags, files, folders, ports and requests: each gets a clear error and the right exit code, and nothing crashes."""
+import http.server
 import json
 import os
 import pty
@@ -99,6 +100,35 @@ def rejects_a_new_password_that_is_not_typed_twice(net, test):
         expect_equal(folder.exists() and len(list(folder.iterdir())) or 0, 1 - code, "keystores written")
         os.close(terminal)
         os.close(its_end)
+
+
+class Nonsense(http.server.BaseHTTPRequestHandler):
+    """A server that is no node: the same result whatever it is asked."""
+    result = None
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        content = json.dumps({"jsonrpc": "2.0", "id": 1, "result": Nonsense.result}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+def rejects_servers_that_are_no_node(net, test):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nonsense)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    for Nonsense.result in ({}, [], None, "", "0x", "0x" + "ff" * 64, 5, [{}], {"id": "0x", "sentry": "0x"}, [{"id": "0x12", "sentry": "0x"}]):
+        for command in (["peers"], ["job", "list"], ["model", "show", 0], ["validator", "list"], ["account", "send", "0x" + "11" * 20, "--amount", 1, "--key", "dev:0"]):
+            done = test.cli(*command, "--rpc", url, code=None)
+            expect("error" in done.text or "jobs" in done.text, f"{command} with {Nonsense.result}: {done.text[-500:]}")
+            expect("terminate called" not in done.text, f"{command} crashed: {done.text[-500:]}")
+    server.shutdown()
 
 
 def rejects_wrong_genesis(net, test):
@@ -247,7 +277,7 @@ def rejects_peer_garbage(net, test):
 def run(test):
     net = Devnet(test, validators=1).start()
     for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores,
-                   rejects_a_new_password_that_is_not_typed_twice, rejects_wrong_genesis,
+                   rejects_a_new_password_that_is_not_typed_twice, rejects_servers_that_are_no_node, rejects_wrong_genesis,
                    rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_rpc_garbage, rejects_peer_garbage):
         reject(net, test)
         say(reject.__name__.replace("_", " "))
