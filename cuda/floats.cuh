@@ -123,13 +123,10 @@ __device__ __forceinline__ int quantise_nearest(float x, float inv) {
     return __float2int_rn(mul(x, inv));
 }
 /// As the rule has it, with its factor of 2^16 in `inv` beforehand: a power of two changes no
-/// digit, and what falls below the normal numbers rounds to 0 in either way.
+/// digit, and what falls below the normal numbers rounds to 0 in either way. Same precondition: the
+/// product is at most 127 * 2^16 + 0.5, which rounds to the even 127 * 2^16 without the clamp.
 __device__ __forceinline__ int quantise_stochastic(float x, float inv, uint32_t word) {
-    constexpr float kOne = 65536.0F, kLimit = 127.0F * kOne;
-    float t = mul(x, mul(inv, kOne));
-    t = t > kLimit ? kLimit : t;
-    t = t < -kLimit ? -kLimit : t;
-    return (__float2int_rn(t) + static_cast<int>(word)) >> 16;
+    return (__float2int_rn(mul(x, mul(inv, 65536.0F))) + static_cast<int>(word)) >> 16;
 }
 
 /// Which 16-bit words round a gradient; element at offset o of the view has index idx0 + o.

@@ -181,9 +181,11 @@ TEST(emulated_device, computes_the_loss_of_rows_of_any_length) {
                                                       shape);
     cuda::Context on(0);
     on.set_scratch_bytes_max(1);
+    const size_t before = emulated::bytes_in_use();
     cuda::cross_entropy(on, got.data(), c.inputs[0].data(), targets, shape);
     on.wait();
     EXPECT_TRUE(on.ok());
+    EXPECT_LT(emulated::bytes_in_use() - before, 2 * size_t{4} * shape.cols) << "of one row";
     EXPECT_EQ(got, expected);
 }
 

@@ -127,6 +127,8 @@ TEST(floats, quantise_the_largest_of_a_group_to_127_without_a_clamp) {
             const float inv = cuda::scale_of(exponent | mantissa).inv;
             ASSERT_EQ(cuda::quantise_nearest(x, inv), 127) << mantissa;
             ASSERT_EQ(cuda::quantise_nearest(-x, inv), -127) << mantissa;
+            ASSERT_EQ(cuda::quantise_stochastic(x, inv, 0xffff), 127) << mantissa;
+            ASSERT_EQ(cuda::quantise_stochastic(-x, inv, 0), -127) << mantissa;
         }
 }
 
