@@ -168,8 +168,9 @@ void Network::Impl::settle(uint64_t request_id, Answer answer) {
 
 void Network::Impl::punish(const PeerId& peer, int points, const std::string& reason) {
     // Of who is carried only the carrier is known: its lie, or what it should not have passed on.
-    // Where there are several, one of them must not be able to silence the validator.
-    const bool is_carried = sessions.count(peer) == 0;
+    // Where there are several, one of them must not be able to silence the validator. One's own
+    // sentries are believed.
+    const bool is_carried = sessions.count(peer) == 0 && !hides();
     const auto carriers = is_carried ? routes.sentries_of(peer) : std::vector<PeerId>();
     if (carriers.size() == 1) return punish(carriers.front(), points, reason);
     if (carriers.size() > 1)

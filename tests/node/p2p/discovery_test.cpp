@@ -378,6 +378,21 @@ TEST_F(finding, blame_for_a_carried_peer_falls_on_its_only_sentry) {
     EXPECT_TRUE(is_up(11));
 }
 
+TEST_F(finding, a_hidden_validator_does_not_blame_its_own_sentry_for_another) {
+    auto o1 = finding_options(1);
+    o1.private_peers = {id_of(10), id_of(11)};
+    const auto sentry = start(o1);
+    auto o10 = finding_options(10), o11 = finding_options(11);
+    o10.sentries = o11.sentries = {at(*sentry, 1)};
+    const auto one = start(o10), other = start(o11);
+    ASSERT_TRUE(eventually([&] { return one->sees(11); }));
+    one->net->punish(id_of(11), 100, "a wrong signature");
+    other->net->broadcast(Kind::bft_vote, {1});
+    sentry->net->broadcast(Kind::bft_vote, {2});
+    EXPECT_TRUE(eventually([&] { return one->has(1, {2}); }));
+    EXPECT_FALSE(one->has(11, {1})) << "it is banned";
+}
+
 TEST_F(finding, a_hidden_validator_lets_nobody_in_but_its_sentries) {
     const auto sentry = start(finding_options(1));
     auto o = finding_options(10);
