@@ -164,9 +164,11 @@ Result<Done, ChainError> Chain::apply_final(BytesView block_bytes, BytesView cer
     const auto base = finalised();
     if (block->header.number <= base->height()) return Done{};
     const Hash hash = hash_header(block->header);
-    if (!impl_->make_way_for(block->header, *base) || !impl_->has_room_to_wait()) {
+    const bool follows = impl_->make_way_for(block->header, *base);
+    if (!follows || !impl_->has_room_to_wait()) {
         waiting.clear();
-        return unexpected(ChainError{"a final block does not follow the one before"});
+        return unexpected(ChainError{follows ? "too many final blocks wait for a certificate"
+                                             : "a final block does not follow the one before"});
     }
     waiting.push_back({hash, encode_body(*block), block->header});
     const Height height{block->header.number};

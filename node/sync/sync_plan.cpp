@@ -35,9 +35,11 @@ void SyncPlan::want(Height height) {
 
 // Consensus may have gone on past ranges that are planned; what is below is of no use any more.
 void SyncPlan::on_own_height(Height finalised, uint64_t now_ms) {
-    if (finalised > applied_ && !is_applying_) {
-        applied_ = finalised_ = finalised;
-        giver_.reset();
+    if (is_applying_) return;
+    finalised_ = std::max(finalised_, finalised);
+    if (finalised >= applied_) giver_.reset();
+    if (finalised > applied_) {
+        applied_ = finalised;
         behind_since_ms_ = now_ms;
         if (!ranges_.empty() && ranges_.begin()->first <= finalised) ranges_.clear();
     }

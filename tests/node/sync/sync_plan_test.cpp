@@ -185,6 +185,18 @@ TEST_F(sync_plan, unproven_blocks_whose_giver_has_no_more_are_dropped) {
     EXPECT_TRUE(plan_.is_catching_up());
 }
 
+TEST_F(sync_plan, unproven_blocks_that_consensus_made_final_bind_nobody) {
+    plan_.on_status(peer(1), Height{120});
+    plan_.on_status(peer(2), Height{120});
+    ASSERT_THAT(plan_.next(now_), ElementsAre(ask(1, 101, 10), ask(2, 111, 10)));
+    plan_.on_blocks(ask(1, 101, 10), blocks(10), now_);
+    plan_.on_applied(*plan_.take_ready(), Height{108}, now_);
+    plan_.on_own_height(Height{110}, now_);
+    plan_.on_blocks(ask(2, 111, 10), blocks(10), now_);
+    EXPECT_THAT(plan_.next(now_), IsEmpty());
+    EXPECT_EQ(plan_.take_ready()->peer, peer(2));
+}
+
 TEST_F(sync_plan, consensus_overtaking_drops_what_is_below_it) {
     plan_.on_status(peer(1), Height{110});
     ASSERT_THAT(plan_.next(now_), ElementsAre(ask(1, 101, 10)));
