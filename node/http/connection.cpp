@@ -115,6 +115,14 @@ asio::awaitable<bool> Connection::answer(Parser& head) {
         co_return co_await answer_get_blob(request);
     if (request.method() == verb::delete_ && has_blob_path(request))
         co_return co_await answer_release_blob(request);
+    if (path == "/metrics") {
+        // They read the chain and run code, which the threads of consensus have no time for.
+        auto work = [self = shared_from_this(), &request] {
+            return std::make_shared<Response>(self->answer_plain(request));
+        };
+        const auto metrics = co_await on_pool(*shared_, std::move(work));
+        co_return co_await send(*metrics, head.keep_alive(), is_head);
+    }
     auto response = answer_plain(request);
     co_return co_await send(response, head.keep_alive(), is_head);
 }

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <thread>
 
 #include <boost/asio/connect.hpp>
@@ -111,6 +112,24 @@ struct Client {
 
 unsigned status_of(const Answer& answer) {
     return answer.result_int();
+}
+
+TEST(http_server, metrics_that_take_long_keep_no_thread_from_others) {
+    std::promise<void> gate, begun;
+    Hooks hooks;
+    hooks.metrics = [&, open = gate.get_future().share()] {
+        begun.set_value();
+        open.wait();
+        return std::string("blocks 1\n");
+    };
+    Node node({}, hooks);
+    Client slow(node), other(node);
+    std::thread asking(
+        [&] { EXPECT_EQ(slow.ask(bh::verb::get, "/metrics").body(), "blocks 1\n"); });
+    begun.get_future().wait();
+    EXPECT_EQ(other.ask(bh::verb::get, "/healthz").body(), "ok\n");  // there is one I/O thread
+    gate.set_value();
+    asking.join();
 }
 
 TEST(http_server, answers_json_rpc_and_keeps_the_connection) {
