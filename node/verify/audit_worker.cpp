@@ -87,17 +87,18 @@ void AuditWorker::tick() {
     judge_waiting();
 }
 
-/// New jobs, and those that events name since the last look. False if the node does not say.
+/// New jobs, and those that events name since the last look; all where that cannot be told. False
+/// if the node does not answer.
 bool AuditWorker::notice_changes() {
     const auto count = market_.job_count();
     if (!count) return false;
-    const bool is_far_behind = head_ > events_read_to_ + kEventBlocksMax;
-    if (is_far_behind) {
+    if (head_ > events_read_to_ + kEventBlocksMax) {
         jobs_known_ = 0;
     } else if (head_ > events_read_to_) {
         const auto changed = market_.changed_jobs(events_read_to_ + 1, head_);
-        if (!changed) return false;
-        for (const uint64_t id : *changed) agenda_.look_at(id, head_);
+        if (!changed) jobs_known_ = 0;  // there may be more events than a node tells at once
+        for (const uint64_t id : changed.value_or(std::vector<uint64_t>{}))
+            if (id < *count) agenda_.look_at(id, head_);
     }
     for (; jobs_known_ < *count; ++jobs_known_) agenda_.look_at(jobs_known_, head_);
     events_read_to_ = head_;

@@ -70,6 +70,8 @@ public:
         return locked<uint64_t>([&] { return l_->jobs.size(); });
     }
     Answer<std::vector<uint64_t>> changed_jobs(uint64_t from, uint64_t to) override {
+        if (!l_->tells_events)
+            return unexpected(wallet::WalletError{WalletErrorCode::rpc, "too many"});
         return locked<std::vector<uint64_t>>([&] {
             std::vector<uint64_t> out;
             for (const auto& [id, block] : l_->changed_at)

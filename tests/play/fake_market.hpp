@@ -58,6 +58,7 @@ public:
     uint64_t phase_blocks = 1'000'000;  ///< deadline of every phase
     uint64_t seed_delay_blocks = 3;
     training::AuditLimits limits{4, 1000, 1000, 1'000'000'000, 1ull << 30};
+    bool tells_events = true;
     bool is_away = false;     ///< no node answers
     bool draws_lots = false;  ///< two replay every segment that level 0 passes
 

@@ -428,6 +428,13 @@ TEST(play, a_cheat_that_withholds_its_last_state_is_caught_like_any_other) {
         << last_lines(play.said);
 }
 
+TEST(play, audits_go_on_where_the_node_does_not_tell_events) {
+    Play play;
+    play.ledger->tells_events = false;
+    play.run(400);
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+}
+
 TEST(play, thousands_of_open_jobs_neither_hold_up_an_audit_nor_cost_much) {
     Play play;
     const auto mine = play.ledger->jobs[0].spec;
