@@ -2,6 +2,8 @@
 // Segments replayed by lot: what two may decide, and what they must leave to the committee.
 #include "market_fixture.hpp"
 
+#include <cmath>
+
 #include "core/hash.hpp"
 
 namespace trainyard::contracts {
@@ -174,6 +176,28 @@ TEST_F(market_lot, a_silent_pool_does_not_keep_a_drawn_segment_from_its_replay) 
     ASSERT_EQ(seated(job), 7u);
     market.run_level1(job, 0, honest(0));
     EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+}
+
+/// ADR 018: a fake is caught with the chance q (1 - beta alpha^k1) (1 - m), loses the bond less the
+/// bounty then, and gains a price else.
+TEST(devnet, a_fake_that_level_0_cannot_see_loses_on_average_up_to_a_third_of_the_stake) {
+    Chain chain(make_validators(4));
+    const Bytes params = chain.call(chain.address("ComputeMarket"), call_data("params()"));
+    const auto param = [&](size_t at) { return static_cast<double>(word_at(params, at).low()); };
+    const double k1 = param(1), k2 = param(2), bond = param(6), bounty = param(8) / 10'000;
+    const double q = param(12) / 10'000;
+    EXPECT_LE(q * k1, 0.2) << "replays must stay a small share of the training";
+    for (const double alpha : {0.0, 0.1, 0.2, 1.0 / 3}) {
+        double majority = 0;  // of the committee is the cheat's
+        for (int k = 0; k <= k2; ++k) {
+            const double ways =
+                std::tgamma(k2 + 1) / (std::tgamma(k + 1) * std::tgamma(k2 - k + 1));
+            if (2 * k > k2) majority += ways * std::pow(alpha, k) * std::pow(1 - alpha, k2 - k);
+        }
+        const double grinding = (1 - alpha) / (1 - 2 * alpha);
+        const double caught = q * (1 - grinding * std::pow(alpha, k1)) * (1 - majority);
+        EXPECT_GT(caught * bond * (1 - bounty), 1 - caught) << "with a share of " << alpha;
+    }
 }
 
 TEST(small_network, some_segments_are_drawn_and_others_are_not) {
