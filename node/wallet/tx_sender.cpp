@@ -7,6 +7,7 @@
 #include <chrono>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "node/wallet/coins.hpp"
 #include "node/wallet/files.hpp"
@@ -18,6 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr uint64_t kGasMargin = 3'000'000;
 constexpr uint64_t kGasOfTransfer = 21'000;
+constexpr uint64_t kPatiencesWhenFull = 4;
 constexpr int kPollsPerCare = 4;  ///< nonce and head are asked for less often than the receipt
 
 bool says(const WalletError& error, std::string_view words) {
@@ -62,7 +64,8 @@ struct TxSender::Impl {
     std::mutex mutex;  // guards all below
     std::optional<uint64_t> chain_id;
     Outbox outbox;
-    uint64_t waits_since = 0;  ///< block of the last version
+    uint64_t signed_at = 0;    ///< block of the last version
+    uint64_t waits_since = 0;  ///< block when it was last sent
     int lost_looks = 0;        ///< at a used nonce without a receipt, one after the other
 
     std::atomic<uint64_t> raised{0};
@@ -104,7 +107,7 @@ struct TxSender::Impl {
         if (!outbox.empty()) {
             say("follows " + name_of(outbox.newest()) + ", which was on its way at the last end");
             (void)chain.send_raw(encode_tx(outbox.newest()));
-            waits_since = head->number;
+            signed_at = waits_since = head->number;
         }
         chain_id = *id;
         return Done{};
@@ -138,7 +141,7 @@ struct TxSender::Impl {
         is_stuck = false;
         tx.max_priority_fee_per_gas = fees->tip_max;
         tx.max_fee_per_gas = fees->fee_max;
-        waits_since = head->number;
+        signed_at = waits_since = head->number;
         return tx;
     }
 
@@ -223,21 +226,26 @@ struct TxSender::Impl {
         return out;
     }
 
-    /// Raises the fees of one that waits for too long, if it is its turn.
+    /// Raises the fees of one that waits for too long, if it is its turn: soon where gas costs more
+    /// than it offers, late where blocks are full, as a tip is paid and a fee cap is not.
     void care(uint64_t used) {
         const auto head = chain.block("latest");
         if (!head || head->number < waits_since + options.patience_blocks) return;
         waits_since = head->number;
         if (used < outbox.newest().nonce) return close_gap(used, *head);
         Tx next = outbox.newest();
+        const bool is_outpriced =
+            head->base_fee_wei + next.max_priority_fee_per_gas > next.max_fee_per_gas;
+        const uint64_t late = kPatiencesWhenFull * options.patience_blocks;
+        if (!is_outpriced && head->number < signed_at + late)
+            return void(chain.send_raw(encode_tx(next)));  // pools forget
         const auto fees = raised_fees({next.max_priority_fee_per_gas, next.max_fee_per_gas},
                                       head->base_fee_wei, options.fee_max_wei);
         if (!fees) {
             say_stuck(name_of(next) + " waits: it offers " + gwei(next.max_fee_per_gas) +
                       " for a gas, which is all that the bound allows, and gas costs " +
                       gwei(head->base_fee_wei) + "; raise the bound, or wait");
-            (void)chain.send_raw(encode_tx(next));  // pools forget
-            return;
+            return void(chain.send_raw(encode_tx(next)));
         }
         next.max_priority_fee_per_gas = fees->tip_max;
         next.max_fee_per_gas = fees->fee_max;
@@ -245,14 +253,13 @@ struct TxSender::Impl {
         if (!posted) {
             say("the fees of " + name_of(outbox.newest()) +
                 " cannot be raised: " + posted.error().text);
-            (void)chain.send_raw(encode_tx(outbox.newest()));
-            return;
+            return void(chain.send_raw(encode_tx(outbox.newest())));
         }
         is_stuck = false;
         ++raised;
         say(name_of(next) + " offers up to " + gwei(next.max_fee_per_gas) +
             " for a gas now, in place of one that waited for " +
-            std::to_string(options.patience_blocks) + " blocks");
+            std::to_string(head->number - std::exchange(signed_at, head->number)) + " blocks");
     }
 
     /// One before ours, of which this process knows nothing, was dropped by the pool, and would be

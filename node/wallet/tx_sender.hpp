@@ -22,7 +22,7 @@ struct SenderOptions {
     /// Where the transaction on its way is kept, to be followed after a restart; empty: nowhere.
     std::string folder;
     Uint256 fee_max_wei = Uint256(kFeeMaxGwei) * Uint256(kWeiInGwei);  ///< for one gas
-    uint64_t patience_blocks = 5;  ///< without it, until fees are raised
+    uint64_t patience_blocks = 5;  ///< without it, until fees are raised; four times where it pays
     uint32_t poll_ms = 60;
     std::function<void(const std::string& text)> say;  ///< may be empty
 };

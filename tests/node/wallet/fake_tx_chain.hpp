@@ -17,7 +17,8 @@ public:
     Hash genesis;
     uint64_t number = 100;
     uint64_t base_gwei = 10;
-    uint64_t used = 7;  ///< nonce of the account
+    Uint256 tip_least_wei;  ///< of what there is room for
+    uint64_t used = 7;      ///< nonce of the account
     std::map<uint64_t, Tx> pool;
     std::vector<Tx> included;
     std::map<Hash, TxReceipt> receipts;
@@ -32,6 +33,7 @@ public:
         ++number;
         for (auto tx = pool.find(used); tx != pool.end(); tx = pool.find(used)) {
             if (tx->second.max_fee_per_gas < gwei(base_gwei)) break;
+            if (tx->second.max_priority_fee_per_gas < tip_least_wei) break;
             include(tx->second);
             pool.erase(tx);
         }

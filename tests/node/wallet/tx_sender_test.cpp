@@ -108,6 +108,15 @@ TEST_F(tx_sender, raises_fees_under_the_same_nonce_when_the_base_fee_outgrows_th
     EXPECT_TRUE(has_said("in place of one that waited"));
 }
 
+TEST_F(tx_sender, raises_the_tip_late_where_blocks_are_full) {
+    auto sender = make();
+    chain_.tip_least_wei = gwei(1) + Uint256(1);
+    ASSERT_TRUE(sender->send(request(1), kLong));
+    EXPECT_EQ(sender->status().raised, 1u);
+    EXPECT_GE(chain_.number, 100u + 4 * options_.patience_blocks);
+    EXPECT_LT(chain_.included[0].max_priority_fee_per_gas, gwei(2));
+}
+
 TEST_F(tx_sender, stops_at_the_bound_says_so_once_and_goes_on_when_gas_is_cheaper) {
     options_.fee_max_wei = gwei(50);
     auto sender = make();
