@@ -236,6 +236,7 @@ void ProviderWorker::finish() {
     const std::string folder = folder_of(work_->id);
     put_away();
     forget_states(folder);
+    released_at_ = 0;  // what nobody asks for any more goes now
 }
 
 }  // namespace trainyard::node::provider

@@ -28,8 +28,8 @@ Uint256 with_room(const Uint256& base_fee, const Uint256& tip) {
 }  // namespace
 
 std::optional<Fees> first_fees(const Uint256& base_fee_wei, const Uint256& bound_wei) {
-    const Uint256 tip(kWeiInGwei);
-    if (base_fee_wei + tip > bound_wei) return std::nullopt;
+    if (base_fee_wei >= bound_wei) return std::nullopt;
+    const Uint256 tip = std::min(Uint256(kWeiInGwei), bound_wei - base_fee_wei);
     return Fees{tip, below(with_room(base_fee_wei, tip), bound_wei)};
 }
 

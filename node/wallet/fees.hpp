@@ -18,7 +18,8 @@ inline constexpr uint64_t kWeiInGwei = 1'000'000'000;
 /// A thousand Gwei: a call of the market of 3 million gas costs three coins at the most.
 inline constexpr uint64_t kFeeMaxGwei = 1000;
 
-/// Room for a base fee that doubles. nullopt: the base fee leaves no tip below the bound.
+/// A tip of a Gwei, and room for a base fee that doubles; as much of both as the bound leaves.
+/// nullopt: the base fee leaves nothing.
 [[nodiscard]] std::optional<Fees> first_fees(const Uint256& base_fee_wei, const Uint256& bound_wei);
 /// Fees for which pools take a replacement (ten per cent more of both), with the room of the first.
 /// What could not be raised once more goes to the bound at once. nullopt: the bound is reached.

@@ -32,7 +32,7 @@ bool is_refusal(const WalletError& error) {
 }
 
 std::string gwei(const Uint256& wei) {
-    return to_decimal(wei / Uint256(kWeiInGwei)) + " Gwei";
+    return coins(wei * Uint256(kWeiInGwei)) + " Gwei";
 }
 
 std::string name_of(const Tx& tx) {

@@ -235,7 +235,7 @@ TEST(play, blobs_go_when_nobody_may_ask_for_them_any_more_and_the_model_stays) {
         ledger.pass(16);
         play.tick_provider();
     };
-    wait(), wait();
+    play.tick_provider();  // learns of it
     EXPECT_FALSE(ledger.blobs.contains(state_of(0)));
     EXPECT_EQ(ledger.blobs.size(), of_client + 1) << "nothing is left but the model";
     EXPECT_TRUE(ledger.blobs.contains(state_of(kSegments - 1)));

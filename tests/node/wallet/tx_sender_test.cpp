@@ -24,7 +24,8 @@ TEST(fees, leave_room_for_a_base_fee_that_doubles_below_the_bound) {
     EXPECT_EQ(first_fees(gwei(10), gwei(22)), (Fees{gwei(1), gwei(22)}))
         << "21 could not be raised by a tenth any more";
     EXPECT_EQ(first_fees(gwei(10), gwei(11)), (Fees{gwei(1), gwei(11)}));
-    EXPECT_FALSE(first_fees(gwei(10), gwei(11) - Uint256(1)));
+    EXPECT_EQ(first_fees(Uint256(7), gwei(1)), (Fees{gwei(1) - Uint256(7), gwei(1)}));
+    EXPECT_FALSE(first_fees(gwei(10), gwei(10)));
 }
 
 TEST(fees, rise_by_what_pools_ask_for_and_to_the_bound_at_last) {
@@ -143,6 +144,7 @@ TEST_F(tx_sender, sends_nothing_that_could_only_wait) {
     options_.fee_max_wei = gwei(5);
     auto sender = make();
     EXPECT_EQ(sender->send(request(1), kLong).error().code, WalletErrorCode::too_dear);
+    EXPECT_TRUE(has_said("gas costs 10 Gwei, the bound is 5 Gwei"));
     EXPECT_TRUE(chain_.taken.empty());
     EXPECT_TRUE(sender->status().is_stuck);
     chain_.base_gwei = 2;
