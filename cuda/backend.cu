@@ -57,10 +57,13 @@ public:
         on_.begin();
         const cudaStream_t copies = on_.copies();
         if (!on_.ok()) return;
-        on_.check(cudaEventRecord(before_, on_.stream()));
-        on_.check(cudaStreamWaitEvent(copies, before_, 0));
-        on_.check(cudaMemcpyAsync(memory_, from, bytes_, cudaMemcpyDeviceToHost, copies));
-        on_.check(cudaEventRecord(done_, copies));
+        const bool is_started =
+            on_.check(cudaEventRecord(before_, on_.stream())) &&
+            on_.check(cudaStreamWaitEvent(copies, before_, 0)) &&
+            on_.check(cudaMemcpyAsync(memory_, from, bytes_, cudaMemcpyDeviceToHost, copies));
+        // Without its event nobody could wait for what was started.
+        if (is_started && !on_.check(cudaEventRecord(done_, copies)))
+            static_cast<void>(cudaStreamSynchronize(copies));
     }
     [[nodiscard]] bool wait() override {
         on_.begin();

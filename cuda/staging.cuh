@@ -37,7 +37,12 @@ public:
         return made;
     }
     [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(memory_); }
-    cudaError_t record(cudaStream_t stream) { return cudaEventRecord(done_, stream); }
+    /// Behind a copy; without the event nobody could wait for it later.
+    cudaError_t record(cudaStream_t stream) {
+        const cudaError_t result = cudaEventRecord(done_, stream);
+        if (result != cudaSuccess) static_cast<void>(cudaStreamSynchronize(stream));
+        return result;
+    }
     cudaError_t wait() { return cudaEventSynchronize(done_); }
 
 private:
