@@ -31,7 +31,7 @@ protected:
     }
     std::string losses() const { return *wallet::read_text(path_ + "/loss.csv", 1 << 20); }
 
-    std::string path_ = ::testing::TempDir() + "job_folder_test";
+    std::string path_ = ::testing::TempDir() + "job-folder." + std::to_string(::getpid());
     training::Program program_;
 };
 

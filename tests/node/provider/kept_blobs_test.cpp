@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "node/wallet/files.hpp"
 
@@ -37,7 +38,7 @@ protected:
         for (const auto& blob : blobs) out.push_back(blob.id.bytes[0]);
         return out;
     }
-    std::string path_ = ::testing::TempDir() + "kept-blobs.csv";
+    std::string path_ = ::testing::TempDir() + "kept-blobs." + std::to_string(::getpid());
 };
 
 TEST_F(kept_blobs, stay_until_their_segment_is_final_and_states_one_longer) {

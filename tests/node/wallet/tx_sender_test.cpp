@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "node/wallet/files.hpp"
 #include "tests/node/wallet/fake_tx_chain.hpp"
@@ -55,8 +56,7 @@ protected:
         key_.bytes[31] = 5;
         options_.poll_ms = 0;
         options_.say = [this](const std::string& text) { said_.push_back(text); };
-        const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-        folder_ = ::testing::TempDir() + "tx_sender_" + test->name();
+        folder_ = ::testing::TempDir() + "tx-sender." + std::to_string(::getpid());
         std::filesystem::remove_all(folder_);
     }
     void TearDown() override { std::filesystem::remove_all(folder_); }
