@@ -64,7 +64,8 @@ struct BlockSync::Impl : std::enable_shared_from_this<BlockSync::Impl> {
     const Options options;
     const runtime::Strand strand;
     runtime::Timer timer;
-    runtime::PoolQueue<Serve> served;  ///< peers' questions do not keep blocks from being executed
+    /// Peers' questions do not keep blocks from being executed. What waits in it owns nothing.
+    runtime::PoolQueue<Serve> served;
     SyncPlan plan;
     bool is_asking = false;  ///< from the start until the target takes no more blocks
     p2p::Status announced;
@@ -187,7 +188,9 @@ void BlockSync::Impl::on_batch(const Batch& batch,
 void BlockSync::Impl::serve_blocks(const Bytes& payload, p2p::Responder responder) {
     const auto request = p2p::decode_get_blocks(payload);
     if (!request) return responder.refuse();
-    const auto serve = [me = shared_from_this(), request = *request, responder] {
+    const auto serve = [weak = weak_from_this(), request = *request, responder] {
+        const auto me = weak.lock();
+        if (!me) return;
         std::vector<FinalisedBlock> blocks;
         size_t bytes = 0;
         for (uint32_t i = 0; i < request.count; ++i) {
@@ -205,7 +208,9 @@ void BlockSync::Impl::serve_blocks(const Bytes& payload, p2p::Responder responde
 void BlockSync::Impl::serve_block(const Bytes& payload, p2p::Responder responder) {
     const auto hash = p2p::decode_get_block(payload);
     if (!hash) return responder.refuse();
-    const auto serve = [me = shared_from_this(), hash = *hash, responder] {
+    const auto serve = [weak = weak_from_this(), hash = *hash, responder] {
+        const auto me = weak.lock();
+        if (!me) return;
         auto block = me->parts.target.block(hash);
         block ? responder.answer(*std::move(block)) : responder.refuse();
     };
