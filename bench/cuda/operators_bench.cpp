@@ -184,9 +184,7 @@ BENCHMARK(cross_entropy)->Name("cuda::cross_entropy/rows=2048/cols=50257")->UseR
 void cross_entropy_both(benchmark::State& state) {
     time_case(state, training::cross_entropy_both_case({2048, 50257}), 0);
 }
-BENCHMARK(cross_entropy_both)
-    ->Name("cuda::cross_entropy_both/rows=2048/cols=50257")
-    ->UseRealTime();
+BENCHMARK(cross_entropy_both)->Name("cuda::cross_entropy_both/rows=2048/cols=50257")->UseRealTime();
 
 void embedding_grad(benchmark::State& state) {
     time_case(state, training::embedding_grad_case({8, 1024, 1024, 50257}), 0);

@@ -56,10 +56,10 @@ Result<Done, ConfigError> check_system_contracts(const Genesis& genesis) {
         const auto found = ask(view, genesis, each);
         const std::string where = std::string("alloc.") + each.contract;
         if (!found)
-            return unexpected(ConfigError{ConfigErrorCode::missing, where,
-                                          "there is no such contract at " +
-                                              to_hex0x(each.address.bytes),
-                                          "`trainyard genesis build` makes genesis files"});
+            return unexpected(
+                ConfigError{ConfigErrorCode::missing, where,
+                            "there is no such contract at " + to_hex0x(each.address.bytes),
+                            "`trainyard genesis build` makes genesis files"});
         if (*found == Uint256(genesis.*each.value)) continue;
         return unexpected(ConfigError{
             ConfigErrorCode::mismatch, where,

@@ -48,8 +48,8 @@ public:
     std::vector<Address> validators;
     std::map<Hash, Bytes> blobs;
     std::map<Hash, std::set<Address>> owners;  ///< of those that are not kept for good
-    std::map<uint64_t, uint64_t> changed_at;  ///< job -> block of its last transaction
-    size_t reads = 0;                         ///< of jobs and segments
+    std::map<uint64_t, uint64_t> changed_at;   ///< job -> block of its last transaction
+    size_t reads = 0;                          ///< of jobs and segments
     std::map<Address, wallet::ProviderRecord> providers;
     std::map<std::pair<uint64_t, Address>, uint64_t> bonds;  ///< job and provider -> wei
     uint64_t block = 1, now_s = 1000;
