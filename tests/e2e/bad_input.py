@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wrong flags, files, folders, ports and requests: each gets a clear error and the right exit code, and nothing crashes."""
-import http.server
 import json
 import os
 import pty
@@ -9,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from harness import expect, expect_equal, main, say, wait_until
+from harness import JsonServer, expect, expect_equal, main, say, wait_until
 from network import Devnet
 
 
@@ -102,33 +101,15 @@ def rejects_a_new_password_that_is_not_typed_twice(net, test):
         os.close(its_end)
 
 
-class Nonsense(http.server.BaseHTTPRequestHandler):
-    """A server that is no node: the same result whatever it is asked."""
-    result = None
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        content = json.dumps({"jsonrpc": "2.0", "id": 1, "result": Nonsense.result}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
-
-
 def rejects_servers_that_are_no_node(net, test):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nonsense)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    for Nonsense.result in ({}, [], None, "", "0x", "0x" + "ff" * 64, 5, [{}], {"id": "0x", "sentry": "0x"}, [{"id": "0x12", "sentry": "0x"}]):
+    """The same result whatever is asked."""
+    given = {}
+    url = JsonServer(lambda _: {"jsonrpc": "2.0", "id": 1, "result": given["result"]}).url
+    for given["result"] in ({}, [], None, "", "0x", "0x" + "ff" * 64, 5, [{}], {"id": "0x", "sentry": "0x"}, [{"id": "0x12", "sentry": "0x"}]):
         for command in (["peers"], ["job", "list"], ["model", "show", 0], ["validator", "list"], ["account", "send", "0x" + "11" * 20, "--amount", 1, "--key", "dev:0"]):
             done = test.cli(*command, "--rpc", url, code=None)
-            expect("error" in done.text or "jobs" in done.text, f"{command} with {Nonsense.result}: {done.text[-500:]}")
+            expect("error" in done.text or "jobs" in done.text, f"{command} with {given['result']}: {done.text[-500:]}")
             expect("terminate called" not in done.text, f"{command} crashed: {done.text[-500:]}")
-    server.shutdown()
 
 
 def rejects_wrong_genesis(net, test):

@@ -2,6 +2,7 @@
 """What the end-to-end tests share: a network of real processes, JSON-RPC, waiting, cleaning up."""
 import argparse
 import ctypes
+import http.server
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import urllib.error
@@ -28,6 +30,27 @@ DEV = [
     "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc",
 ]
 BEACON, STAKING, PROVIDERS, MARKET, MODELS = (f"0x{0xb00 + i:040x}" for i in range(5))
+
+
+class JsonServer:
+    """Answers each POST with what `answer` gives for its body, as JSON."""
+
+    def __init__(self, answer):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                content = json.dumps(answer(self.rfile.read(int(self.headers["Content-Length"])))).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 class Failure(Exception):

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A light client follows a devnet over the ends of epochs, proves an account, and sees through a node that lies."""
-import http.server
 import json
-import threading
 import urllib.request
 
-from harness import DEV, expect, expect_equal, main, say, wait_until
+from harness import DEV, JsonServer, expect, expect_equal, main, say, wait_until
 from network import Devnet
 
 
@@ -13,30 +11,17 @@ class Liar:
     """Passes JSON-RPC on to a node, but for what `twist` changes in an answer."""
 
     def __init__(self, url):
-        liar = self
         self.twist = lambda method, result: result
+        self.node = url
+        self.url = JsonServer(self.answer).url
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-                with urllib.request.urlopen(request, timeout=10) as answer:
-                    reply = json.loads(answer.read())
-                if "result" in reply:
-                    reply["result"] = liar.twist(json.loads(body)["method"], reply["result"])
-                content = json.dumps(reply).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def answer(self, body):
+        request = urllib.request.Request(self.node, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            reply = json.loads(answer.read())
+        if "result" in reply:
+            reply["result"] = self.twist(json.loads(body)["method"], reply["result"])
+        return reply
 
 
 def flipped(data, at):
