@@ -2,13 +2,13 @@
 // What is left of a process that was killed while it wrote.
 #include "node/provider/job_folder.hpp"
 
-#include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include "node/wallet/files.hpp"
+#include "tests/state/temporary_folder.hpp"
 #include "training/program.hpp"
 
 namespace trainyard::node::provider {
@@ -17,7 +17,6 @@ namespace {
 class job_folder : public ::testing::Test {
 protected:
     void SetUp() override {
-        std::filesystem::create_directories(path_);
         training::GptOptions gpt;
         gpt.layers = 1, gpt.width = 32, gpt.heads = 2, gpt.sequence = 16, gpt.steps = 8;
         gpt.segment_length = 4, gpt.data_bytes = 4000, gpt.micro_batches = 2;
@@ -25,13 +24,13 @@ protected:
         ASSERT_TRUE(made);
         program_ = std::move(*made);
     }
-    void TearDown() override { std::filesystem::remove_all(path_); }
     void write(const std::string& name, const std::string& text) const {
         std::ofstream(path_ + "/" + name) << text;
     }
     std::string losses() const { return *wallet::read_text(path_ + "/loss.csv", 1 << 20); }
 
-    std::string path_ = ::testing::TempDir() + "job-folder." + std::to_string(::getpid());
+    state::TemporaryFolder temporary_;
+    std::string path_ = temporary_.path();
     training::Program program_;
 };
 

@@ -2,12 +2,10 @@
 // How long each kind of blob is kept, and that the list survives.
 #include "node/provider/kept_blobs.hpp"
 
-#include <filesystem>
-
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "node/wallet/files.hpp"
+#include "tests/state/temporary_folder.hpp"
 
 namespace trainyard::node::provider {
 namespace {
@@ -30,15 +28,14 @@ wallet::Job job_at(uint32_t final_segments, JobState state = JobState::active) {
 
 class kept_blobs : public ::testing::Test {
 protected:
-    void SetUp() override { wallet::remove_file(path_); }
-    void TearDown() override { wallet::remove_file(path_); }
     static KeptBlob state(uint32_t seg, uint8_t n) { return {4, seg, BlobUse::state, id_of(n), 0}; }
     static std::vector<uint8_t> names(const std::vector<KeptBlob>& blobs) {
         std::vector<uint8_t> out;
         for (const auto& blob : blobs) out.push_back(blob.id.bytes[0]);
         return out;
     }
-    std::string path_ = ::testing::TempDir() + "kept-blobs." + std::to_string(::getpid());
+    state::TemporaryFolder folder_;
+    std::string path_ = folder_.path() + "/kept-blobs.csv";
 };
 
 TEST_F(kept_blobs, stay_until_their_segment_is_final_and_states_one_longer) {

@@ -2,13 +2,11 @@
 // What becomes of transactions when gas gets dearer, pools forget and processes end.
 #include "node/wallet/tx_sender.hpp"
 
-#include <filesystem>
-
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "node/wallet/files.hpp"
 #include "tests/node/wallet/fake_tx_chain.hpp"
+#include "tests/state/temporary_folder.hpp"
 
 namespace trainyard::node::wallet {
 namespace {
@@ -56,10 +54,7 @@ protected:
         key_.bytes[31] = 5;
         options_.poll_ms = 0;
         options_.say = [this](const std::string& text) { said_.push_back(text); };
-        folder_ = ::testing::TempDir() + "tx-sender." + std::to_string(::getpid());
-        std::filesystem::remove_all(folder_);
     }
-    void TearDown() override { std::filesystem::remove_all(folder_); }
 
     std::unique_ptr<TxSender> make() { return std::make_unique<TxSender>(chain_, key_, options_); }
     static SendRequest request(uint8_t n) {
@@ -82,7 +77,8 @@ protected:
     FakeTxChain chain_;
     SecretKey key_;
     SenderOptions options_;
-    std::string folder_;
+    state::TemporaryFolder temporary_;
+    std::string folder_ = temporary_.path() + "/outbox";  ///< not there yet
     std::vector<std::string> said_;
 };
 
