@@ -7,7 +7,18 @@
 #include "training/operator_cases.hpp"
 #include "training/self_test.hpp"
 
+#ifdef TRAINYARD_HAS_CUDA
+#include <cuda_profiler_api.h>
+#endif
+
 namespace {
+
+/// From here on `ncu --profile-from-start off` looks at kernels.
+void begin_profile() {
+#ifdef TRAINYARD_HAS_CUDA
+    static_cast<void>(cudaProfilerStart());
+#endif
+}
 
 using namespace trainyard;
 
@@ -63,6 +74,7 @@ void time_case(benchmark::State& state, const training::OperatorCase& c, double 
     for (const auto& values : c.outputs) fits = fits && place(values, out);
     if (!fits) state.SkipWithError("the device has too little memory");
     if (fits) c.call(*backend, in, out);  // makes room for what calls need
+    begin_profile();
     while (fits && state.KeepRunningBatch(kCallsPerWait)) {
         for (int i = 0; i < kCallsPerWait; ++i) c.call(*backend, in, out);
         if (!backend->finish()) state.SkipWithError("the device failed");
@@ -274,6 +286,7 @@ void step(benchmark::State& state) {
     };
     for (int i = 0; i < kWarmUp; ++i)
         if (!run()) return state.SkipWithError("a step failed");
+    begin_profile();
     for (auto _ : state)
         if (!run()) return state.SkipWithError("a step failed");
     state.counters["tokens/s"] =
@@ -285,6 +298,7 @@ BENCHMARK(step)
     ->Name("cuda::step")
     ->ArgNames({"layers", "width", "sequence", "vocabulary", "sequences"})
     ->Args({4, 128, 128, 256, 16})
+    ->Args({2, 768, 1024, 50257, 8})  // few enough kernels for a profiler
     ->Args({12, 768, 1024, 50257, 8})
     ->Args({16, 2048, 1024, 50257, 4})
     ->Iterations(20)  // to draw and send a state of 12 GB once
