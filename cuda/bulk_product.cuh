@@ -7,33 +7,35 @@
 
 namespace trainyard::cuda {
 
-/// Two warpgroups, 64 x 256 sums each, and the warp that keeps four stages of 128 bytes along k
-/// filled for them. In a cluster of kBlocks blocks these make tiles one below the other, and each
-/// fetches its part of the columns' operand for all.
+/// Two warpgroups, 64 x 256 sums each, and a third, one warp of which keeps four stages of 128 bytes
+/// along k filled for them; it is whole so that it can give its registers to the others. In a cluster
+/// of kBlocks blocks these make tiles one below the other, and each fetches its part of the columns'
+/// operand for all.
 struct BulkShape {
     static constexpr uint32_t bm = 128, bn = 256, stages = 4, step = kSwizzledRow;
-    static constexpr uint32_t multiplying = 256, threads = multiplying + kWarp;
+    static constexpr uint32_t multiplying = 256, threads = multiplying + 128;
+    /// Of the 168 of each thread at the start.
+    static constexpr int registers_multiplying = 232, registers_filling = 40;
     static constexpr uint32_t stage_bytes = (bm + bn) * step;
     /// Terms that are worth a part of their own: what it saves must pay for two launches more.
     static constexpr uint32_t split_terms_min = 1024;
-    /// How many steps the first warpgroup is ahead of the second, so that one multiplies while the
-    /// other stores. The stages between them are not there for copies under way.
-    static constexpr uint32_t lead = 2;
 };
 
 /// A stage is full when its bytes have landed, and empty when all warps of the cluster have
 /// multiplied theirs.
 struct BulkBarriers {
     uint64_t full[BulkShape::stages], empty[BulkShape::stages];
-    uint64_t lead;  ///< the first warpgroup is ahead
 };
 
-/// Dynamic shared memory: the stages, and behind them the barriers.
+/// Dynamic shared memory: the stages, and behind them the outlets of the warps that multiply and
+/// the barriers.
 struct BulkMemory {
     int8_t* stages;
     BulkBarriers* barriers;
 
-    static constexpr uint32_t kBarriersAt = BulkShape::stages * BulkShape::stage_bytes;
+    static constexpr uint32_t kOutletsAt = BulkShape::stages * BulkShape::stage_bytes;
+    static constexpr uint32_t kBarriersAt =
+        kOutletsAt + BulkShape::multiplying / kWarp * Outlet::bytes;
     static constexpr uint32_t kBytes = kBarriersAt + sizeof(BulkBarriers) + kSwizzleBytes;
 
     [[nodiscard]] __device__ __forceinline__ static BulkMemory of_block() {
@@ -88,8 +90,6 @@ __device__ __forceinline__ void give_back(uint64_t* empty) {
     if constexpr (kBlocks == 1) return arrive_as_warp(empty);
     if (lane_id() < kBlocks) arrive_at(empty, lane_id());
 }
-constexpr uint32_t kWarpgroupWarps = 4;
-
 /// Calls `use(tile)` for each tile of this block, until it is false.
 template <class Use>
 __device__ __forceinline__ void for_each_tile(const Product& p, const Use& use) {
@@ -154,15 +154,12 @@ __device__ __forceinline__ void fill_stages(const Product& p, const BulkMemory& 
 template <uint32_t kBlocks>
 __device__ __forceinline__ bool multiply_tile(const Product& p, const Tile& tile,
                                               const BulkMemory& shared, Turn& turn,
-                                              int32_t (&acc)[128], bool tells_lead) {
+                                              int32_t (&acc)[128]) {
     for (uint32_t step = tile.first; step < tile.last; ++step, turn.next()) {
         if (!wait_for<kBlocks>(p, shared.barriers->full + turn.stage, turn.parity)) return false;
         start_products<BulkShape>(acc, shared.stage(turn.stage));
         warpgroup_wait<1>();
         if (step > tile.first) give_back<kBlocks>(shared.barriers->empty + turn.stage_before());
-        const uint32_t told_after = tile.first + BulkShape::lead;
-        if (tells_lead && step + 1 == (told_after < tile.last ? told_after : tile.last))
-            arrive_as_warp(&shared.barriers->lead);
     }
     warpgroup_wait<0>();
     if (tile.last > tile.first) give_back<kBlocks>(shared.barriers->empty + turn.stage_before());
@@ -171,19 +168,15 @@ __device__ __forceinline__ bool multiply_tile(const Product& p, const Tile& tile
 
 template <uint32_t kBlocks>
 __device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemory& shared) {
-    const bool is_first = threadIdx.x < 128;
-    bool tells_lead = is_first;
     Turn turn;
     int32_t acc[128];
-    if (!is_first && !wait_for<1>(p, &shared.barriers->lead, 0)) return;
     for_each_tile(p, [&](const Tile& tile) {
 #pragma unroll
         for (int32_t& sum : acc) sum = 0;
         hold_sums(acc);
-        if (!multiply_tile<kBlocks>(p, tile, shared, turn, acc, tells_lead)) return false;
-        tells_lead = false;
+        if (!multiply_tile<kBlocks>(p, tile, shared, turn, acc)) return false;
         hold_sums(acc);
-        store_sums<BulkShape>(p, tile, acc);
+        store_sums<BulkShape>(p, tile, acc, shared.stages + BulkMemory::kOutletsAt);
         return true;
     });
     warpgroup_wait<0>();
@@ -195,7 +188,6 @@ __device__ __forceinline__ void start_barriers(BulkBarriers& barriers) {
         init_barrier(barriers.full + i, 1);
         init_barrier(barriers.empty + i, kBlocks * BulkShape::multiplying / kWarp);
     }
-    init_barrier(&barriers.lead, kWarpgroupWarps);
     publish_barriers();
 }
 
@@ -221,10 +213,14 @@ __global__ void __launch_bounds__(BulkShape::threads, 1)
         const BulkMemory shared = BulkMemory::of_block();
         if (threadIdx.x == 0) start_barriers<kBlocks>(*shared.barriers);
         meet<kBlocks>();
-        if (!is_hopeless && threadIdx.x < BulkShape::multiplying)
-            multiply_stages<kBlocks>(p, shared);
-        else if (!is_hopeless)
-            fill_stages<kBlocks>(p, shared);
+        if (threadIdx.x < BulkShape::multiplying) {
+            take_registers<BulkShape::registers_multiplying>();
+            if (!is_hopeless) multiply_stages<kBlocks>(p, shared);
+        } else {
+            give_registers<BulkShape::registers_filling>();
+            if (!is_hopeless && threadIdx.x < BulkShape::multiplying + kWarp)
+                fill_stages<kBlocks>(p, shared);
+        }
         meet<kBlocks>();  // until then other blocks may write to this one's memory
     }
 }

@@ -77,11 +77,9 @@ __device__ __forceinline__ Row row_of(const Product& p, uint32_t z, uint32_t at)
     return {z, at, has_scale ? p.a.scale[size_t{z} * p.a.groups + at] : 0.0F};
 }
 
-/// Two neighbours of a row as floats.
-__device__ __forceinline__ float2 dequantised(const int32_t* sums, float of_row,
-                                              const float* of_columns) {
-    return {mul(mul(__int2float_rn(sums[0]), of_row), of_columns[0]),
-            mul(mul(__int2float_rn(sums[1]), of_row), of_columns[1])};
+/// A sum as a float.
+__device__ __forceinline__ float dequantised(int32_t sum, float of_row, float of_column) {
+    return mul(mul(__int2float_rn(sum), of_row), of_column);
 }
 
 /// Dequantises and stores the complete sums of a row and two columns.
@@ -94,7 +92,8 @@ __device__ __forceinline__ void finish_pair(const Product& p, const Row& row, co
         return;
     }
     float* const c = p.out.c + p.out.spread.offset(row.z);
-    const auto [x, y] = dequantised(sums, row.scale, cols.scale);
+    const float x = dequantised(sums[0], row.scale, cols.scale[0]);
+    const float y = dequantised(sums[1], row.scale, cols.scale[1]);
     if (p.out.turned) {
         c[cols.first * p.out.stride + row.at] = x;
         if (cols.count > 1) c[(cols.first + 1) * p.out.stride + row.at] = y;
@@ -121,6 +120,27 @@ __device__ __forceinline__ void store_pair(const Product& p, const Row& row, con
     int32_t* const to = partial_at(p, row, cols.first);
     atomicAdd(to, sums[0]);
     if (cols.count > 1) atomicAdd(to + 1, sums[1]);
+}
+
+/// A column and its scale.
+struct Column {
+    uint32_t at;
+    float scale;
+};
+__device__ __forceinline__ float column_scale(const Product& p, uint32_t z, uint32_t at) {
+    const bool has_scale = p.out.folded == nullptr && at < p.b.groups;
+    return has_scale ? p.b.scale[size_t{z} * p.b.groups + at] : 0.0F;
+}
+
+/// As store_pair, of one element that exists.
+__device__ __forceinline__ void store_one(const Product& p, const Row& row, const Column& col,
+                                          int32_t sum) {
+    if (p.partial != nullptr) {
+        atomicAdd(partial_at(p, row, col.at), sum);
+        return;
+    }
+    const int32_t sums[2] = {sum, 0};
+    finish_pair(p, row, {col.at, 1, {col.scale, 0.0F}}, sums);
 }
 
 }  // namespace trainyard::cuda

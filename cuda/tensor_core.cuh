@@ -59,6 +59,17 @@ __device__ __forceinline__ void warpgroup_fence() {
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }
 
+/// This warpgroup has kCount registers a thread from here on, more than before, once others have
+/// given them back. Source: PTX ISA 9.0, "setmaxnreg".
+template <int kCount>
+__device__ __forceinline__ void take_registers() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kCount));
+}
+template <int kCount>
+__device__ __forceinline__ void give_registers() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kCount));
+}
+
 /// Closes the group of products that this warpgroup has started since the last call.
 __device__ __forceinline__ void warpgroup_commit() {
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");

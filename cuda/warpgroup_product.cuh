@@ -5,6 +5,7 @@
 #include "cuda/fragments.cuh"
 #include "cuda/product_tile.cuh"
 #include "cuda/tensor_core.cuh"
+#include "cuda/tile_store.cuh"
 
 namespace trainyard::cuda {
 
@@ -12,7 +13,8 @@ namespace trainyard::cuda {
 struct WarpgroupShape {
     static constexpr uint32_t bm = 128, bn = 256, threads = 256, stages = 4, step = kSwizzledRow;
     static constexpr uint32_t stage_bytes = (bm + bn) * step;
-    static constexpr uint32_t bytes = stages * stage_bytes + kSwizzleBytes;
+    static constexpr uint32_t outlets_at = stages * stage_bytes;
+    static constexpr uint32_t bytes = outlets_at + threads / kWarp * Outlet::bytes + kSwizzleBytes;
     static constexpr uint32_t split_terms_min = 256;
 };
 
@@ -67,46 +69,6 @@ __device__ __forceinline__ void start_products(int32_t (&acc)[128], const int8_t
     warpgroup_commit();
 }
 
-/// True if every pair of the tile is one store of two neighbours, with nothing to ask.
-template <class W>
-__device__ __forceinline__ bool is_plain(const Product& p, const Tile& tile) {
-    const ProductOut& out = p.out;
-    const auto at = reinterpret_cast<uintptr_t>(out.c + out.spread.offset(tile.z));
-    return p.partial == nullptr && out.folded == nullptr && !out.turned && out.stride % 2 == 0 &&
-           at % sizeof(float2) == 0 && tile.row + W::bm <= p.a.groups &&
-           tile.col + W::bn <= p.b.groups;
-}
-
-/// Stores the sums of this thread, whose warpgroup has multiplied its 64 rows of the tile.
-template <class W>
-__device__ __forceinline__ void store_sums(const Product& p, const Tile& tile,
-                                           const int32_t (&acc)[128]) {
-    const Place at = warpgroup_sum(threadIdx.x % 128, 0);
-    const uint32_t row = tile.row + threadIdx.x / 128 * 64 + at.row, col = tile.col + at.col;
-    const uint32_t next = warpgroup_sum(0, 2).row;
-    const Row rows[2] = {row_of(p, tile.z, row), row_of(p, tile.z, row + next)};
-    if (is_plain<W>(p, tile)) {
-        const float* const scale = p.b.scale + size_t{tile.z} * p.b.groups + col;
-        float* const low = p.out.c + p.out.spread.offset(tile.z) + row * p.out.stride + col;
-        float* const high = low + next * p.out.stride;
-#pragma unroll
-        for (uint32_t i = 0; i < 128; i += 4) {
-            const uint32_t c = warpgroup_sum(0, i).col;
-            const float2 x = dequantised(acc + i, rows[0].scale, scale + c);
-            const float2 y = dequantised(acc + i + 2, rows[1].scale, scale + c);
-            *reinterpret_cast<float2*>(low + c) = x;
-            *reinterpret_cast<float2*>(high + c) = y;
-        }
-        return;
-    }
-#pragma unroll
-    for (uint32_t i = 0; i < 128; i += 4) {
-        const Columns cols = columns_of(p, tile.z, col + warpgroup_sum(0, i).col);
-        store_pair(p, rows[0], cols, acc + i);
-        store_pair(p, rows[1], cols, acc + i + 2);
-    }
-}
-
 /// One block per tile. While the products of one step run, copies are under way for two more.
 template <class W>
 __global__ void __launch_bounds__(W::threads, 1) warpgroup_product_kernel(Product p) {
@@ -131,7 +93,7 @@ __global__ void __launch_bounds__(W::threads, 1) warpgroup_product_kernel(Produc
         }
         warpgroup_wait<0>();
         hold_sums(acc);
-        store_sums<W>(p, tile, acc);
+        store_sums<W>(p, tile, acc, shared + W::outlets_at);
     }
 }
 

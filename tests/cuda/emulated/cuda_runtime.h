@@ -38,6 +38,12 @@ struct alignas(8) float2 {
 struct alignas(16) float4 {
     float x, y, z, w;
 };
+struct alignas(8) int2 {
+    int x, y;
+};
+struct alignas(16) int4 {
+    int x, y, z, w;
+};
 struct alignas(16) uint4 {
     unsigned x, y, z, w;
 };
@@ -123,7 +129,7 @@ T __shfl_xor_sync(unsigned, T x, unsigned mask) {
 }
 template <class T>
 T __shfl_sync(unsigned, T x, unsigned lane) {
-    return emulated::from_lane(x, lane % 32, 128 + lane);
+    return emulated::from_lane(x, lane % 32, 128);
 }
 
 inline bool __all_sync(unsigned, bool predicate) {

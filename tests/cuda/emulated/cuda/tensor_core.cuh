@@ -75,6 +75,15 @@ inline void mma_bf16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[
 
 constexpr bool kHasWarpgroups = true;
 
+template <int kCount>
+inline void take_registers() {
+    static_assert(kCount % 8 == 0 && kCount >= 24 && kCount <= 256);
+}
+template <int kCount>
+inline void give_registers() {
+    take_registers<kCount>();
+}
+
 inline uint32_t shared_address(const void* shared) {
     return emulated::shared_address(shared);
 }
