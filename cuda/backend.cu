@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/cuda_backend.hpp"
+#include "cuda/factors.cuh"
 #include "cuda/link_end.hpp"
 #include "cuda/operators.cuh"
 #include "cuda/products.cuh"
@@ -129,6 +130,7 @@ public:
     void rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in, MatrixShape s) override {
         cuda::rms_norm_grad(on_, dx, dg, in, s);
     }
+    void keep_factors(std::span<const TensorView> w) override { factors_.keep(w); }
     void linear(float* y, const float* x, const float* w, LinearShape s) override;
     void linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
                      Noise noise) override;
@@ -192,6 +194,7 @@ public:
 private:
     DeviceInfo info_;
     Context on_;
+    Factors factors_{on_};
 };
 
 void* CudaBackend::allocate(size_t bytes) {
@@ -236,7 +239,7 @@ void CudaBackend::linear(float* y, const float* x, const float* w, LinearShape s
     on_.begin();
     const Layout layout = product_layout(on_, s.n, s.o);
     const Operand left = quantise_rows(on_, 1, {x, s.n, s.i, s.i, {}}, {}, layout);
-    multiply(on_, 1, left, quantise_cols(on_, 1, {w, s.i, s.o, s.o, {}}, layout), {y, s.o, {}});
+    multiply(on_, 1, left, factors_.by_columns(w, s), {y, s.o, {}});
 }
 
 void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
@@ -246,8 +249,7 @@ void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, 
     const Words words{noise.seed, noise.step, noise.tensor, true, 0};
     const Layout of_dx = product_layout(on_, s.n, s.i), of_dw = product_layout(on_, s.i, s.o);
     const BothWays both = quantise_both(on_, 1, dy, words, {of_dx, of_dw});
-    multiply(on_, 1, both.rows, quantise_rows(on_, 1, {in.w, s.i, s.o, s.o, {}}, {}, of_dx),
-             {dx, s.i, {}});
+    multiply(on_, 1, both.rows, factors_.by_rows(in.w, s), {dx, s.i, {}});
     const Operand by_input = quantise_cols(on_, 1, {in.x, s.n, s.i, s.i, {}}, of_dw);
     multiply(on_, 1, by_input, both.cols, {dw, s.o, {}});
 }

@@ -101,6 +101,9 @@ struct BothLayouts {
 /// As quantise_rows and quantise_cols, with rounding words drawn once.
 [[nodiscard]] BothWays quantise_both(Context& on, uint32_t batch, const Source& x,
                                      const Words& words, BothLayouts layouts);
+/// The same into operands that are there already.
+void quantise_both_into(Context& on, uint32_t batch, const Source& x, const Words& words,
+                        const BothWays& out);
 /// The bytes of quantise_rows (rows x cols) with the contraction along the stored rows, paired; no
 /// scale.
 [[nodiscard]] Operand transpose_paired(Context& on, uint32_t batch, const Operand& rows,

@@ -269,8 +269,13 @@ BothWays quantise_both(Context& on, uint32_t batch, const Source& x, const Words
                        BothLayouts layouts) {
     const BothWays out{take_operand(on, batch, x.rows, x.cols, layouts.rows),
                        take_operand(on, batch, x.cols, x.rows, layouts.cols)};
-    quantise_tiles(on, batch, {x, words, {}, out.rows, out.cols, nullptr});
+    quantise_both_into(on, batch, x, words, out);
     return out;
+}
+
+void quantise_both_into(Context& on, uint32_t batch, const Source& x, const Words& words,
+                        const BothWays& out) {
+    quantise_tiles(on, batch, {x, words, {}, out.rows, out.cols, nullptr});
 }
 
 Operand transpose_paired(Context& on, uint32_t batch, const Operand& rows, uint32_t cols) {

@@ -215,6 +215,10 @@ public:
     virtual void linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
                              Noise noise) = 0;
 
+    /// Products with these matrices as `w` follow, forward and backward, and they stay as they are
+    /// until the next call, which may have none: a backend may quantise each once for all products.
+    virtual void keep_factors(std::span<const TensorView> w) { static_cast<void>(w); }
+
     /// out: N x D. stats: (b*h*t) x 2, row (b*H+h)*T+i holds the maximum m and is = 1 / sum.
     virtual void attention(float* out, float* stats, const float* qkv, AttentionShape s) = 0;
     virtual void attention_grad(float* dqkv, const AttentionGradInputs& in, AttentionShape s,

@@ -2,6 +2,8 @@
 // Binds a program to a backend and runs micro-batches forward and backward.
 #include "training/engine.hpp"
 
+#include <algorithm>
+
 #include "training/graph.hpp"
 #include "training/numerics/functions.hpp"
 #include "training/numerics/float_mode.hpp"
@@ -106,6 +108,19 @@ struct Engine::Impl {
         return Done{};
     }
 
+    /// Parameters that layers multiply by, each once, in program order.
+    [[nodiscard]] std::vector<uint32_t> find_factors() const {
+        std::vector<uint32_t> out;
+        const size_t end = kFirstParameterValue + program.parameters.size();
+        for (const Node& node : training.graph.nodes)
+            if (node.op == Op::linear && node.inputs[1] >= kFirstParameterValue &&
+                node.inputs[1] < end)
+                out.push_back(node.inputs[1]);
+        std::sort(out.begin(), out.end());
+        out.erase(std::unique(out.begin(), out.end()), out.end());
+        return out;
+    }
+
     [[nodiscard]] uint32_t vocabulary() const {
         uint32_t least = 0xffffffffU;
         for (const Node& node : program.nodes)
@@ -159,6 +174,7 @@ struct Engine::Impl {
     TrainingGraph training;
     GraphRunner runner;
     std::vector<Shape> shapes = parameter_shapes(program);
+    std::vector<uint32_t> factors = find_factors();
     std::unique_ptr<Sequence> sequence = backend.make_sequence();
     BackendMemory tokens, targets, loss;
     std::vector<BackendMemory> constants;
@@ -219,6 +235,17 @@ Result<Done, EngineError> Engine::load_weights(const std::vector<Tensor>& w) {
 void Engine::use_weights(const TensorSet& w) {
     for (size_t k = 0; k < w.size(); ++k)  // operators do not write to parameters
         impl_->runner.bind(kFirstParameterValue + static_cast<uint32_t>(k), w.at(k));
+}
+
+Engine::SteadyWeights::SteadyWeights(const Engine& engine) : backend_(engine.backend()) {
+    const Impl& impl = *engine.impl_;
+    std::vector<TensorView> factors;
+    for (const uint32_t value : impl.factors)
+        factors.emplace_back(impl.runner.floats(value), impl.training.graph.values[value].shape);
+    backend_.keep_factors(factors);
+}
+Engine::SteadyWeights::~SteadyWeights() {
+    backend_.keep_factors({});
 }
 
 Result<TensorSet, EngineError> Engine::take_gradients() {

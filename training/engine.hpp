@@ -101,6 +101,18 @@ public:
     Result<Done, EngineError> load_weights(std::vector<Tensor>&& w) = delete;
     /// The same with weights where the backend computes, as `parameter_shapes` says.
     void use_weights(const TensorSet& w);
+    /// While it lives, weights that `use_weights` has named stay as they are, so that the backend
+    /// may prepare them for all micro-batches of a step.
+    class SteadyWeights {
+    public:
+        explicit SteadyWeights(const Engine& engine);
+        SteadyWeights(const SteadyWeights&) = delete;
+        SteadyWeights& operator=(const SteadyWeights&) = delete;
+        ~SteadyWeights();
+
+    private:
+        Backend& backend_;
+    };
     /// Forward and backward of one micro-batch with these weights.
     [[nodiscard]] Result<MicroBatchResult, EngineError> run_batch(const Batch& batch, uint32_t seed,
                                                                   uint32_t step_word);

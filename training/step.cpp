@@ -232,15 +232,18 @@ Result<StepResult, EngineError> run_step(Engine& engine, LiveState& state, Bytes
     StepReport report(engine.backend(), program, count);
     if (!report.ok()) return unexpected(EngineError::out_of_memory);
     engine.use_weights(state.w());
-    Part part =
-        start_part(engine, host, data, crew != nullptr ? crew->rank() * count : 0, count, report);
+    Part part = [&] {
+        const Engine::SteadyWeights steady(engine);
+        return start_part(engine, host, data, crew != nullptr ? crew->rank() * count : 0, count,
+                          report);
+    }();
     if (crew != nullptr) {
         auto joined = join_parts(engine, *crew, report, count, part);
         if (!joined) return unexpected(joined.error());
     }
-    if (part.error) {
-        static_cast<void>(report.collect());  // takes the flag of what was started
-        return unexpected(*part.error);
+    if (part.error) {  // a device that fails has no room either: what it says comes first
+        const auto status = report.collect();
+        return unexpected(status ? *part.error : status.error());
     }
     StepResult out;
     out.gradients = std::move(part.gradients[0]);
