@@ -17,8 +17,9 @@ struct BulkShape {
     /// Of the 168 of each thread at the start.
     static constexpr int registers_multiplying = 232, registers_filling = 40;
     static constexpr uint32_t stage_bytes = (bm + bn) * step;
-    /// Terms that are worth a part of their own: what it saves must pay for two launches more.
-    static constexpr uint32_t split_terms_min = 1024;
+    /// Steps that are worth a part of their own: what it saves must pay for two launches more.
+    static constexpr uint32_t split_steps_min = 8;
+    static constexpr bool takes_tile_after_tile = true;
 };
 
 /// A stage is full when its bytes have landed, and empty when all warps of the cluster have

@@ -39,6 +39,7 @@ struct Shape {
     static constexpr uint32_t stage_bytes = (bm + bn) * kLine;
     static constexpr uint32_t mi = wm / 16, ni = wn / 8;
     static constexpr uint32_t split_terms_min = 256;
+    static constexpr bool takes_tile_after_tile = false;
 };
 
 /// Starts the copy of `lines` rows of one operand for k in [k0, k0 + 64).
@@ -194,17 +195,48 @@ __global__ void __launch_bounds__(S::threads, 1) warp_product_kernel(Product p) 
 /// Blocks that a product should have at least.
 constexpr uint32_t kBlocksMin = 128;
 
-/// Shares tiles among blocks where they are too few, launches, and finishes what was shared. Blocks
-/// of a cluster take tiles one below the other, of which there is a multiple of `cluster`.
+/// Of a product whose tiles are shared out by blocks: how many there are at once, and how many of
+/// them take tiles one below the other, of which there is a multiple.
+struct Blocks {
+    uint32_t at_once = 0, cluster = 1;
+};
+
+/// Into how many parts the contraction of a tile should be cut, where a block takes one part and
+/// ends.
+template <class S>
+uint32_t parts_for_blocks(uint32_t k, size_t tiles) {
+    return static_cast<uint32_t>(
+        std::clamp<size_t>(kBlocksMin / tiles, 1, std::max(k / S::split_terms_min, 1U)));
+}
+
+/// The same where blocks take part after part. In the time of one step of the contraction: storing
+/// a tile takes 4, adding it to shared sums 6, and clearing and finishing 170,000 shared sums 1.
+template <class S>
+uint32_t parts_for_waves(uint32_t steps, size_t tiles, size_t sums, uint32_t at_once) {
+    uint32_t best = 1, least = ~0U;
+    for (uint32_t parts = 1; parts == 1 || parts * S::split_steps_min <= steps; ++parts) {
+        const uint32_t waves = blocks_for(tiles * parts, at_once);
+        const uint32_t shared = parts > 1 ? blocks_for(sums, 170'000) : 0;
+        const uint32_t cost = waves * (blocks_for(steps, parts) + (parts > 1 ? 6 : 4)) + shared;
+        if (cost < least) best = parts;
+        least = std::min(least, cost);
+    }
+    return best;
+}
+
+/// Shares tiles among blocks where they are too few, launches, and finishes what was shared.
 template <class S, class Start>
-void launch_tiles(Context& on, Product p, uint32_t cluster, const Start& start) {
-    p.tiles_m = padded(blocks_for(p.a.groups, S::bm), cluster);
+void launch_tiles(Context& on, Product p, const Blocks& blocks, const Start& start) {
+    p.tiles_m = padded(blocks_for(p.a.groups, S::bm), blocks.cluster);
     p.tiles_n = blocks_for(p.b.groups, S::bn);
     const size_t tiles = std::max<size_t>(size_t{p.tiles_m} * p.tiles_n * p.batch, 1);
     const size_t count = size_t{p.batch} * p.a.groups * p.b.groups;
     const uint32_t steps = std::max(blocks_for(p.a.k, S::step), 1U);
-    const auto wanted = static_cast<uint32_t>(
-        std::clamp<size_t>(kBlocksMin / tiles, 1, std::max(p.a.k / S::split_terms_min, 1U)));
+    uint32_t wanted = 1;
+    if constexpr (S::takes_tile_after_tile)
+        wanted = parts_for_waves<S>(steps, tiles, count, blocks.at_once);
+    else
+        wanted = parts_for_blocks<S>(p.a.k, tiles);
     p.splits = blocks_for(steps, blocks_for(steps, wanted));  // none without steps
     if (p.splits > 1) {
         p.partial = on.take<int32_t>(count);
@@ -221,7 +253,7 @@ void launch_tiles(Context& on, Product p, uint32_t cluster, const Start& start) 
 /// One block per tile.
 template <class S>
 void launch_product(Context& on, const Product& product, void (*kernel)(Product), size_t bytes) {
-    launch_tiles<S>(on, product, 1, [&](const Product& p) {
+    launch_tiles<S>(on, product, {}, [&](const Product& p) {
         on.launch({dim3(p.tiles_m * p.tiles_n, p.splits, p.batch), S::threads, bytes}, kernel, p);
     });
 }
@@ -235,10 +267,10 @@ void launch_by_warps(Context& on, const Product& p) {
 template <uint32_t kBlocks>
 void launch_bulk(Context& on, const Product& product) {
     const auto kernel = bulk_product_kernel<kBlocks>;
-    launch_tiles<BulkShape>(on, product, kBlocks, [&](const Product& p) {
+    const Blocks blocks{std::max(on.multiprocessors() / kBlocks, 1U) * kBlocks, kBlocks};
+    launch_tiles<BulkShape>(on, product, blocks, [&](const Product& p) {
         const uint32_t tiles = p.tiles_m * p.tiles_n * p.splits * p.batch;
-        const uint32_t at_once = std::max(on.multiprocessors() / kBlocks, 1U) * kBlocks;
-        on.launch({dim3(std::min(tiles, at_once)), BulkShape::threads, BulkMemory::kBytes, kBlocks},
+        on.launch({dim3(std::min(tiles, blocks.at_once)), BulkShape::threads, BulkMemory::kBytes, kBlocks},
                   kernel, p);
     });
 }

@@ -16,6 +16,7 @@ struct WarpgroupShape {
     static constexpr uint32_t outlets_at = stages * stage_bytes;
     static constexpr uint32_t bytes = outlets_at + threads / kWarp * Outlet::bytes + kSwizzleBytes;
     static constexpr uint32_t split_terms_min = 256;
+    static constexpr bool takes_tile_after_tile = false;
 };
 
 /// The block's stages, from where patterns of the swizzle may begin.
