@@ -2,6 +2,7 @@
 // One device seen from the host: stream, scratch memory, first error and the launch of kernels.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -200,6 +201,24 @@ public:
         fetches_.drop();
     }
 
+    /// How many clusters of `kernel` the device runs at once; at least 1.
+    template <class... Parameters>
+    [[nodiscard]] uint32_t clusters_at_once(void (*kernel)(Parameters...), const Launch& how) {
+        const auto found = clusters_.find(reinterpret_cast<void*>(kernel));
+        if (found != clusters_.end()) return found->second;
+        if (how.shared_bytes > kSharedBytesPlain) allow_shared_bytes(kernel);
+        cudaLaunchConfig_t config = {};
+        config.gridDim = how.grid;
+        config.blockDim = dim3(how.threads);
+        config.dynamicSmemBytes = how.shared_bytes;
+        cudaLaunchAttribute cluster = how.cluster_attribute();
+        config.attrs = &cluster;
+        config.numAttrs = 1;
+        int count = 0;
+        check(cudaOccupancyMaxActiveClusters(&count, kernel, &config));
+        return clusters_[reinterpret_cast<void*>(kernel)] = static_cast<uint32_t>(std::max(count, 1));
+    }
+
     template <class... Parameters, class... Arguments>
     void launch(const Launch& how, void (*kernel)(Parameters...), Arguments... arguments) {
         if (!ok() || how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
@@ -254,6 +273,7 @@ private:
     int processors_ = 1, shared_bytes_max_ = 0;
     DeviceMemory flags_;
     std::vector<DeviceMemory> blocks_;  ///< of scratch memory
+    std::map<void*, uint32_t> clusters_;  ///< by kernel
     std::map<void*, DeviceMemory> lent_;
     std::multimap<size_t, DeviceMemory> kept_;
     size_t used_ = 0;

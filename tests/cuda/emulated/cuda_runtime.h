@@ -204,6 +204,12 @@ struct cudaLaunchConfig_t {
     unsigned numAttrs = 0;
 };
 
+template <class Kernel>
+cudaError_t cudaOccupancyMaxActiveClusters(int* count, Kernel, const cudaLaunchConfig_t* config) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
+    *count = emulated::kMultiprocessors / static_cast<int>(config->attrs->val.clusterDim.x);
+    return cudaSuccess;
+}
 inline cudaError_t cudaGetDeviceCount(int* count) {
     *count = emulated::devices();
     return cudaSuccess;

@@ -232,6 +232,7 @@ void expect_equal_products(cuda::Products products) {
                                           {1030, 64, 128},
                                           {140, 70, 258},
                                           {100, 2100, 130},
+                                          {450, 200, 300},
                                           {33, 700, 70}}) {
         for (const auto& c : {training::linear_case(s), training::linear_grad_case(s)}) {
             const auto same = training::check_case(*backend, c);
@@ -242,7 +243,8 @@ void expect_equal_products(cuda::Products products) {
 
 TEST_P(EmulatedDevice, multiplies_by_warpgroups_on_hopper) {
     for (const auto products :
-         {cuda::Products::warpgroup, cuda::Products::bulk, cuda::Products::pairs}) {
+         {cuda::Products::warpgroup, cuda::Products::bulk, cuda::Products::pairs,
+          cuda::Products::quads}) {
         EXPECT_EQ(cuda::make_cuda_backend(0, nullptr, products), nullptr);
         emulated::set_hopper(true);
         expect_equal_products(products);
@@ -371,7 +373,8 @@ TEST(emulated_device, attends_with_heads_of_two_sizes_in_one_graph) {
 TEST(emulated_device, gives_up_where_copies_do_not_land_and_says_so_for_ever) {
     emulated::set_hopper(true);
     const auto c = training::linear_case({130, 129, 257});
-    for (const auto products : {cuda::Products::bulk, cuda::Products::pairs}) {
+    for (const auto products :
+         {cuda::Products::bulk, cuda::Products::pairs, cuda::Products::quads}) {
         const auto hopper = cuda::make_cuda_backend(0, nullptr, products);
         emulated::set_faults({.bulk_copies_get_lost = true});
         const auto failed = training::run_case(*hopper, c);
