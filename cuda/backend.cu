@@ -24,7 +24,7 @@ public:
     ~GraphSequence() override { on_.wait(); }
     void run(const std::function<void()>& body) override {
         if (std::exchange(ran_before_, true)) return on_.record(graph_, body);
-        body();
+        on_.together(body);
     }
 
 private:
@@ -124,9 +124,7 @@ public:
                         EmbeddingShape s) override {
         cuda::embedding_grad(on_, de, dpos, tokens, d, s);
     }
-    void rms_norm(float* y, float* r, const float* x, const float* g, MatrixShape s) override {
-        cuda::rms_norm(on_, y, r, x, g, s);
-    }
+    void rms_norm(float* y, float* r, const float* x, const float* g, MatrixShape s) override;
     void rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in, MatrixShape s) override {
         cuda::rms_norm_grad(on_, dx, dg, in, s);
     }
@@ -142,9 +140,11 @@ public:
         cuda::attention_grad(on_, dqkv, in, s, noise);
     }
     void add(float* y, const float* a, const float* b, size_t count) override {
-        cuda::add(on_, y, a, b, count);
+        on_.defer({.kind = Waiting::Kind::add, .y = y, .count = count, .a = a, .b = b});
     }
-    void gelu(float* y, const float* u, size_t count) override { cuda::gelu(on_, y, u, count); }
+    void gelu(float* y, const float* u, size_t count) override {
+        on_.defer({.kind = Waiting::Kind::gelu, .y = y, .count = count, .a = u});
+    }
     void gelu_grad(float* du, const float* da, const float* u, size_t count) override {
         cuda::gelu_grad(on_, du, da, u, count);
     }
@@ -192,6 +192,8 @@ public:
     void apply(const OpCall& call) override { cuda::apply(on_, call); }
 
 private:
+    [[nodiscard]] Operand rows_of_input(const float* x, LinearShape s, Layout layout);
+
     DeviceInfo info_;
     Context on_;
     Factors factors_{on_};
@@ -235,10 +237,34 @@ Result<BackendStatus, BackendError> CudaBackend::finish() {
     return BackendStatus{flags.nonfinite != 0};
 }
 
-void CudaBackend::linear(float* y, const float* x, const float* w, LinearShape s) {
+void CudaBackend::rms_norm(float* y, float* r, const float* x, const float* g, MatrixShape s) {
+    const size_t count = size_t{s.rows} * s.cols;
+    Waiting norm{
+        .kind = Waiting::Kind::norm, .y = y, .count = count, .a = x, .r = r, .g = g, .s = s};
+    const Waiting sum = on_.take_waiting([&](const Waiting& w) { return takes_over(norm, w); });
+    if (sum.kind != Waiting::Kind::none) {
+        norm.kind = Waiting::Kind::add_norm;
+        norm.a = sum.a, norm.b = sum.b, norm.sum = sum.y;
+    }
+    on_.defer(norm);
+}
+
+/// x by rows, with the operator that waits to make x, if there is one.
+Operand CudaBackend::rows_of_input(const float* x, LinearShape s, Layout layout) {
+    const Waiting before = on_.take_waiting([&](const Waiting& w) {
+        return w.y == x && w.count == size_t{s.n} * s.i && fuses(w, s.i);
+    });
     on_.begin();
+    if (before.kind == Waiting::Kind::none)
+        return quantise_rows(on_, 1, {x, s.n, s.i, s.i, {}}, {}, layout);
+    const Operand out = take_operand(on_, 1, s.n, s.i, layout);
+    launch_and_quantise(on_, before, s.i, out);
+    return out;
+}
+
+void CudaBackend::linear(float* y, const float* x, const float* w, LinearShape s) {
     const Layout layout = product_layout(on_, s.n, s.o);
-    const Operand left = quantise_rows(on_, 1, {x, s.n, s.i, s.i, {}}, {}, layout);
+    const Operand left = rows_of_input(x, s, layout);
     multiply(on_, 1, left, factors_.by_columns(w, s), {y, s.o, {}});
 }
 

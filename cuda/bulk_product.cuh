@@ -7,10 +7,10 @@
 
 namespace trainyard::cuda {
 
-/// Two warpgroups, 64 x 256 sums each, and a third, one warp of which keeps four stages of 128 bytes
-/// along k filled for them; it is whole so that it can give its registers to the others. In a cluster
-/// of kBlocks blocks these make tiles one below the other, and each fetches its part of the columns'
-/// operand for all.
+/// Two warpgroups, 64 x 256 sums each, and a third, one warp of which keeps four stages of 128
+/// bytes along k filled for them; it is whole so that it can give its registers to the others. In a
+/// cluster of kBlocks blocks these make tiles one below the other, and each fetches its part of the
+/// columns' operand for all.
 struct BulkShape {
     static constexpr uint32_t bm = 128, bn = 256, stages = 4, step = kSwizzledRow;
     static constexpr uint32_t multiplying = 256, threads = multiplying + 128;

@@ -15,6 +15,7 @@
 #include "core/assert.hpp"
 #include "cuda/call_graph.cuh"
 #include "cuda/cuda_backend.hpp"
+#include "cuda/fused_rows.cuh"
 #include "cuda/shared_memory.cuh"
 #include "cuda/staging.cuh"
 #include "training/backend.hpp"
@@ -140,8 +141,29 @@ public:
         kept_.emplace(bytes, std::move(found.mapped()));
     }
 
+    /// The operator waits for the next, inside `together`; else it is launched at once.
+    void defer(const Waiting& w) {
+        if (!is_together_) return launch_alone(*this, w);
+        begin();
+        waiting_ = w;
+    }
+    /// The operator that waits, if `wanted` says of it that the next takes it over; else none.
+    template <class Wanted>
+    [[nodiscard]] Waiting take_waiting(const Wanted& wanted) {
+        return wanted(waiting_) ? std::exchange(waiting_, {}) : Waiting{};
+    }
+    /// Operators of `body`, which calls nothing else, may wait for one another.
+    template <class Body>
+    void together(const Body& body) {
+        is_together_ = true;
+        body();
+        launch_waiting();
+        is_together_ = false;
+    }
+
     /// Opens an operator: its scratch memory may overwrite that of the operators before it.
     void begin() {
+        launch_waiting();
         check(cudaSetDevice(device_));
         if (blocks_.size() > 1 && recording_ == nullptr) {  // recorded launches name the old ones
             size_t total = 0;
@@ -172,7 +194,7 @@ public:
         ASSERT(recording_ == nullptr);
         recording_ = &graph;
         graph.begin();
-        body();
+        together(body);
         recording_ = nullptr;
         if (ok()) check(graph.launch(stream_));
     }
@@ -216,7 +238,8 @@ public:
         config.numAttrs = 1;
         int count = 0;
         check(cudaOccupancyMaxActiveClusters(&count, kernel, &config));
-        return clusters_[reinterpret_cast<void*>(kernel)] = static_cast<uint32_t>(std::max(count, 1));
+        return clusters_[reinterpret_cast<void*>(kernel)] =
+                   static_cast<uint32_t>(std::max(count, 1));
     }
 
     template <class... Parameters, class... Arguments>
@@ -237,6 +260,10 @@ public:
     }
 
 private:
+    void launch_waiting() {
+        if (waiting_.kind != Waiting::Kind::none) launch_alone(*this, std::exchange(waiting_, {}));
+    }
+
     /// What a kernel may use of a block's shared memory without being allowed more.
     static constexpr size_t kSharedBytesPlain = size_t{48} << 10;
 
@@ -268,11 +295,13 @@ private:
     int device_;
     cudaStream_t stream_ = nullptr, copies_ = nullptr;
     CallGraph* recording_ = nullptr;
+    Waiting waiting_;
+    bool is_together_ = false;
     Staging staging_;
     Fetches fetches_;
     int processors_ = 1, shared_bytes_max_ = 0;
     DeviceMemory flags_;
-    std::vector<DeviceMemory> blocks_;  ///< of scratch memory
+    std::vector<DeviceMemory> blocks_;    ///< of scratch memory
     std::map<void*, uint32_t> clusters_;  ///< by kernel
     std::map<void*, DeviceMemory> lent_;
     std::multimap<size_t, DeviceMemory> kept_;

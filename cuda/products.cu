@@ -267,19 +267,19 @@ void launch_by_warps(Context& on, const Product& p) {
 template <uint32_t kBlocks>
 void launch_bulk(Context& on, const Product& product) {
     const auto kernel = bulk_product_kernel<kBlocks>;
-    const uint32_t clusters =
-        on.clusters_at_once(kernel, {dim3(kBlocks), BulkShape::threads, BulkMemory::kBytes, kBlocks});
+    const uint32_t clusters = on.clusters_at_once(
+        kernel, {dim3(kBlocks), BulkShape::threads, BulkMemory::kBytes, kBlocks});
     const Blocks blocks{clusters * kBlocks, kBlocks};
     launch_tiles<BulkShape>(on, product, blocks, [&](const Product& p) {
         const uint32_t tiles = p.tiles_m * p.tiles_n * p.splits * p.batch;
-        on.launch({dim3(std::min(tiles, blocks.at_once)), BulkShape::threads, BulkMemory::kBytes, kBlocks},
+        on.launch({dim3(std::min(tiles, blocks.at_once)), BulkShape::threads, BulkMemory::kBytes,
+                   kBlocks},
                   kernel, p);
     });
 }
 
 bool takes_slabs(Products products) {
-    return products == Products::bulk || products == Products::pairs ||
-           products == Products::quads;
+    return products == Products::bulk || products == Products::pairs || products == Products::quads;
 }
 
 /// Blocks of a cluster, which make tiles one below the other: no more than there are, and four only
@@ -307,8 +307,9 @@ constexpr uint32_t kWarpgroupGroupsMin = 96;
 }  // namespace
 
 Layout product_layout(const Context& on, uint32_t a_groups, uint32_t b_groups) {
-    return takes_slabs(on.products()) && std::min(a_groups, b_groups) >= kWarpgroupGroupsMin ? Layout::slabs
-                                                                          : Layout::lines;
+    return takes_slabs(on.products()) && std::min(a_groups, b_groups) >= kWarpgroupGroupsMin
+               ? Layout::slabs
+               : Layout::lines;
 }
 
 void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,

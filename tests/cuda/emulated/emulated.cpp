@@ -242,9 +242,8 @@ void expect_equal_products(cuda::Products products) {
 }
 
 TEST_P(EmulatedDevice, multiplies_by_warpgroups_on_hopper) {
-    for (const auto products :
-         {cuda::Products::warpgroup, cuda::Products::bulk, cuda::Products::pairs,
-          cuda::Products::quads}) {
+    for (const auto products : {cuda::Products::warpgroup, cuda::Products::bulk,
+                                cuda::Products::pairs, cuda::Products::quads}) {
         EXPECT_EQ(cuda::make_cuda_backend(0, nullptr, products), nullptr);
         emulated::set_hopper(true);
         expect_equal_products(products);

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sums, norms and gelu with the quantising of their rows: docs/spec/numerics.md, sections 5, 8, 11.
+#include "cuda/fused_rows.cuh"
+
+#include "cuda/launches.cuh"
+#include "cuda/operators.cuh"
+#include "cuda/products.cuh"
+
+namespace trainyard::cuda {
+
+namespace {
+
+/// What a lane or thread holds must be registers.
+constexpr uint32_t kNormColsMax = 2048, kGeluColsMax = 8192;
+/// Rows of operands are whole slabs then, with nothing to pad.
+constexpr uint32_t kColsStep = kSwizzledRow;
+
+bool is_aligned(const void* at) {
+    return reinterpret_cast<uintptr_t>(at) % sizeof(float4) == 0;
+}
+
+/// Four bytes of a group's row, from a multiple of four on.
+__device__ __forceinline__ void store_four(const Operand& to, uint32_t group, uint32_t byte,
+                                           const int (&q)[4]) {
+    const uint32_t low =
+        __byte_perm(static_cast<uint32_t>(q[0]), static_cast<uint32_t>(q[1]), 0x40);
+    const uint32_t high =
+        __byte_perm(static_cast<uint32_t>(q[2]), static_cast<uint32_t>(q[3]), 0x40);
+    *reinterpret_cast<uint32_t*>(to.q + to.at(0, group, byte)) = __byte_perm(low, high, 0x5410);
+}
+
+struct NormRows {
+    const float* a;
+    const float* b;  ///< nullptr: a is the row to norm
+    const float* g;
+    float *sum, *y, *r;
+    Operand q;  ///< without bytes: not wanted
+    uint32_t rows, cols;
+    uint32_t* flag;
+};
+
+constexpr uint32_t kNormThreads = 128;
+
+/// One warp per row of up to 32 kTerms elements, of which lane l holds elements l, l + 32, ...: the
+/// order of the sum of squares.
+template <uint32_t kTerms>
+__global__ void __launch_bounds__(kNormThreads) norm_rows_kernel(NormRows p) {
+    const auto row = static_cast<uint32_t>(warp_number());
+    if (row >= p.rows) return;
+    const size_t begin = size_t{row} * p.cols + lane_id();
+    const uint32_t terms = p.cols / kWarp;
+    float x[kTerms];
+#pragma unroll
+    for (uint32_t k = 0; k < kTerms; ++k) x[k] = k < terms ? p.a[begin + k * kWarp] : 0.0F;
+    if (p.b != nullptr) {
+#pragma unroll
+        for (uint32_t k = 0; k < kTerms; ++k)
+            if (k < terms) x[k] = add(x[k], p.b[begin + k * kWarp]);
+#pragma unroll
+        for (uint32_t k = 0; k < kTerms; ++k)
+            if (k < terms) p.sum[begin + k * kWarp] = x[k];
+    }
+    float squares = 0.0F;
+#pragma unroll
+    for (uint32_t k = 0; k < kTerms; ++k)
+        if (k < terms) squares = fused(x[k], x[k], squares);
+    const float mean = divide(warp_tree(squares), __uint2float_rn(p.cols));
+    const float scale = divide(1.0F, root(add(mean, as_float(0x3727c5ac))));
+    if (lane_id() == 0) p.r[row] = scale;
+    uint32_t amax = 0;
+#pragma unroll
+    for (uint32_t k = 0; k < kTerms; ++k) {
+        if (k >= terms) continue;
+        x[k] = mul(mul(x[k], scale), p.g[lane_id() + k * kWarp]);
+        p.y[begin + k * kWarp] = x[k];
+        amax = magnitude(x[k]) > amax ? magnitude(x[k]) : amax;
+    }
+    if (p.q.q == nullptr) return;
+    amax = warp_max(amax);
+    const Scale s = scale_of(amax);
+    if (lane_id() == 0) {
+        p.q.scale[row] = s.s;
+        flag_nonfinite(amax, p.flag);
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < kTerms; ++k)
+        if (k < terms)
+            p.q.q[p.q.at(0, row, k * kWarp + lane_id())] =
+                static_cast<int8_t>(quantise_nearest(x[k], s.inv));
+}
+
+struct GeluRows {
+    const float* u;
+    float* y;
+    Operand q;
+    uint32_t cols;
+    uint32_t* flag;
+};
+
+/// The largest of a block's words.
+__device__ __forceinline__ uint32_t block_max(uint32_t x) {
+    auto* const of_warps = shared_memory<uint32_t>();
+    x = warp_max(x);
+    if (lane_id() == 0) of_warps[threadIdx.x / kWarp] = x;
+    __syncthreads();
+#pragma unroll
+    for (uint32_t w = 0; w < kWarpsPerBlock; ++w) x = of_warps[w] > x ? of_warps[w] : x;
+    return x;
+}
+
+/// One block per row of up to 1,024 kFours elements, four neighbours to a thread and turn.
+template <uint32_t kFours>
+__global__ void __launch_bounds__(kThreads) gelu_rows_kernel(GeluRows p) {
+    const size_t begin = size_t{blockIdx.x} * p.cols;
+    float x[kFours][4];
+    uint32_t amax = 0;
+#pragma unroll
+    for (uint32_t k = 0; k < kFours; ++k) {
+        const uint32_t c = (k * kThreads + threadIdx.x) * 4;
+        if (c >= p.cols) continue;
+        const float4 u = *reinterpret_cast<const float4*>(p.u + begin + c);
+        x[k][0] = u.x, x[k][1] = u.y, x[k][2] = u.z, x[k][3] = u.w;
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < kFours; ++k) {
+        const uint32_t c = (k * kThreads + threadIdx.x) * 4;
+        if (c >= p.cols) continue;
+#pragma unroll
+        for (float& each : x[k]) {
+            each = gelu_of(each);
+            amax = magnitude(each) > amax ? magnitude(each) : amax;
+        }
+        *reinterpret_cast<float4*>(p.y + begin + c) = {x[k][0], x[k][1], x[k][2], x[k][3]};
+    }
+    amax = block_max(amax);
+    const Scale s = scale_of(amax);
+    if (threadIdx.x == 0) {
+        p.q.scale[blockIdx.x] = s.s;
+        flag_nonfinite(amax, p.flag);
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < kFours; ++k) {
+        const uint32_t c = (k * kThreads + threadIdx.x) * 4;
+        if (c >= p.cols) continue;
+        int q[4];
+#pragma unroll
+        for (uint32_t j = 0; j < 4; ++j) q[j] = quantise_nearest(x[k][j], s.inv);
+        store_four(p.q, blockIdx.x, c, q);
+    }
+}
+
+void norm_rows(Context& on, const Waiting& w, const Operand& q) {
+    const bool adds = w.kind == Waiting::Kind::add_norm;
+    const NormRows p{w.a,      adds ? w.b : nullptr, w.g, w.sum, w.y, w.r, q, w.s.rows,
+                     w.s.cols, on.nonfinite_flag()};
+    const Launch how{dim3(blocks_for(w.s.rows, kNormThreads / kWarp)), kNormThreads};
+    if (w.s.cols <= 1024) return on.launch(how, norm_rows_kernel<32>, p);
+    on.launch(how, norm_rows_kernel<64>, p);
+}
+
+void gelu_rows(Context& on, const Waiting& w, uint32_t cols, const Operand& q) {
+    const GeluRows p{w.a, w.y, q, cols, on.nonfinite_flag()};
+    const Launch how{dim3(static_cast<uint32_t>(w.count / cols)), kThreads,
+                     kWarpsPerBlock * sizeof(uint32_t)};
+    if (cols <= 1024) return on.launch(how, gelu_rows_kernel<1>, p);
+    if (cols <= 4096) return on.launch(how, gelu_rows_kernel<4>, p);
+    on.launch(how, gelu_rows_kernel<8>, p);
+}
+
+}  // namespace
+
+bool fuses(const Waiting& w, uint32_t cols) {
+    if (cols == 0 || cols % kColsStep != 0) return false;
+    if (w.kind == Waiting::Kind::gelu)
+        return cols <= kGeluColsMax && w.count % cols == 0 && is_aligned(w.a) && is_aligned(w.y);
+    const bool is_norm = w.kind == Waiting::Kind::norm || w.kind == Waiting::Kind::add_norm;
+    return is_norm && cols == w.s.cols && cols <= kNormColsMax;
+}
+
+bool takes_over(const Waiting& norm, const Waiting& sum) {
+    if (norm.kind != Waiting::Kind::norm || sum.kind != Waiting::Kind::add) return false;
+    if (norm.a != sum.y || norm.count != sum.count || !fuses(norm, norm.s.cols)) return false;
+    // The sum's inputs may be dead, and the norm's results in their place: a row that is written
+    // must have been read, by the same warp.
+    const auto is_apart = [](const float* x, size_t x_count, const float* y, size_t y_count) {
+        return x + x_count <= y || y + y_count <= x;
+    };
+    const auto is_safe = [&](const float* in) {
+        return (in == norm.y || is_apart(in, sum.count, norm.y, norm.count)) &&
+               is_apart(in, sum.count, norm.r, norm.s.rows);
+    };
+    return is_safe(sum.a) && is_safe(sum.b);
+}
+
+void launch_alone(Context& on, const Waiting& w) {
+    switch (w.kind) {
+        case Waiting::Kind::none:
+            return;
+        case Waiting::Kind::add:
+            return add(on, w.y, w.a, w.b, w.count);
+        case Waiting::Kind::gelu:
+            return gelu(on, w.y, w.a, w.count);
+        case Waiting::Kind::norm:
+            return rms_norm(on, w.y, w.r, w.a, w.g, w.s);
+        case Waiting::Kind::add_norm:
+            on.begin();
+            return norm_rows(on, w, {});
+    }
+}
+
+void launch_and_quantise(Context& on, const Waiting& w, uint32_t cols, const Operand& out) {
+    if (w.kind == Waiting::Kind::gelu) return gelu_rows(on, w, cols, out);
+    norm_rows(on, w, out);
+}
+
+}  // namespace trainyard::cuda

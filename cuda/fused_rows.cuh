@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operators that wait for the next, which may read their result: then one kernel does the work of
+// both, and what lies between them is not read from memory again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "training/backend.hpp"
+
+namespace trainyard::cuda {
+
+class Context;
+struct Operand;
+
+/// One of `Backend::add`, `gelu` and `rms_norm`, or an `add` whose sum an `rms_norm` takes.
+struct Waiting {
+    enum class Kind : uint8_t { none, add, gelu, norm, add_norm };
+
+    Kind kind = Kind::none;
+    float* y = nullptr;  ///< the result that the next operator may read
+    size_t count = 0;    ///< its elements
+    const float *a = nullptr, *b = nullptr;
+    float* sum = nullptr;          ///< add_norm: a + b
+    float* r = nullptr;            ///< of norms
+    const float* g = nullptr;      ///< of norms
+    training::MatrixShape s = {};  ///< of norms
+};
+
+/// True if the operator and the quantising of its result by rows of `cols` can be one kernel.
+[[nodiscard]] bool fuses(const Waiting& w, uint32_t cols);
+/// True if a norm that waits can take over the sum that waits, whose result it reads.
+[[nodiscard]] bool takes_over(const Waiting& norm, const Waiting& sum);
+
+/// The operator alone.
+void launch_alone(Context& on, const Waiting& w);
+
+/// The operator, and its result quantised by rows of `cols`. Precondition: `fuses`.
+void launch_and_quantise(Context& on, const Waiting& w, uint32_t cols, const Operand& out);
+
+}  // namespace trainyard::cuda

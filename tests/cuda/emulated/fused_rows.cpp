@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operators that wait for the next and become one kernel with it.
+#include <gtest/gtest.h>
+
+#include "cuda/cuda_backend.hpp"
+#include "machine.hpp"
+#include "training/operator_cases.hpp"
+#include "training/tensor_set.hpp"
+
+namespace {
+
+using namespace trainyard;
+using namespace trainyard::training;
+
+constexpr uint32_t kRows = 130;
+
+/// One block of memory in which places may overlap.
+struct Block {
+    Backend& on;
+    BackendMemory memory;
+
+    explicit Block(Backend& backend, size_t count) : on(backend), memory(backend, count * 4) {
+        const Values all = make_values(3, count, 2.0F);
+        on.upload(memory.data(), all.data(), count * 4);
+    }
+    [[nodiscard]] float* at(size_t first) const { return memory.floats() + first; }
+    [[nodiscard]] Values read(size_t first, size_t count) const {
+        Values out(count);
+        on.download(out.data(), at(first), count * 4);
+        return out;
+    }
+};
+
+/// Where a layer of width d keeps what it makes; h is the width of its hidden part.
+struct Places {
+    size_t a, b, sum, norm, r, g, w1, hidden, gelu, w2, out, end;
+
+    Places(uint32_t d, uint32_t h) {
+        const size_t rows = size_t{kRows} * d, wide = size_t{kRows} * h;
+        a = 0, b = a + rows, sum = b + rows, norm = sum + rows, r = norm + rows;
+        g = r + 256, w1 = g + 4096, hidden = w1 + size_t{d} * h, gelu = hidden + wide;
+        w2 = gelu + wide, out = w2 + size_t{d} * h, end = out + rows;
+    }
+};
+
+/// sum = a + b, norm of it, times w1, gelu, times w2: as one sequence, twice, the second time as a
+/// graph where there are graphs.
+Values layer(Backend& on, uint32_t d, uint32_t h, const Places& p) {
+    const Block block(on, p.end);
+    const Values inputs = block.read(p.a, p.sum - p.a);
+    const auto sequence = on.make_sequence();
+    for (int turn = 0; turn < 2; ++turn) {
+        on.upload(block.at(p.a), inputs.data(), inputs.size() * 4);
+        sequence->run([&] {
+            on.add(block.at(p.sum), block.at(p.a), block.at(p.b), size_t{kRows} * d);
+            on.rms_norm(block.at(p.norm), block.at(p.r), block.at(p.sum), block.at(p.g),
+                        {kRows, d});
+            on.linear(block.at(p.hidden), block.at(p.norm), block.at(p.w1), {kRows, d, h});
+            on.gelu(block.at(p.gelu), block.at(p.hidden), size_t{kRows} * h);
+            on.linear(block.at(p.out), block.at(p.gelu), block.at(p.w2), {kRows, h, d});
+        });
+    }
+    EXPECT_TRUE(on.finish());
+    Values all;
+    const std::pair<size_t, size_t> results[] = {{p.sum, size_t{kRows} * d},
+                                                 {p.norm, size_t{kRows} * d},
+                                                 {p.r, kRows},
+                                                 {p.gelu, size_t{kRows} * h},
+                                                 {p.out, size_t{kRows} * d}};
+    for (const auto& [first, count] : results) {
+        const Values got = block.read(first, count);
+        all.insert(all.end(), got.begin(), got.end());
+    }
+    return all;
+}
+
+void expect_same_layer(uint32_t d, uint32_t h, const Places& places) {
+    const auto reference = make_reference_backend();
+    const Values due = layer(*reference, d, h, places);
+    for (const bool is_hopper : {false, true}) {
+        emulated::set_hopper(is_hopper);
+        const auto device = cuda::make_cuda_backend(0);
+        EXPECT_EQ(layer(*device, d, h, places), due) << d << " " << h << " " << is_hopper;
+        emulated::set_hopper(false);
+    }
+}
+
+TEST(fused_rows, have_the_bits_of_one_operator_after_the_other) {
+    for (const auto& [d, h] : {std::pair{128U, 384U}, {256U, 1152U}, {1152U, 128U}, {100U, 130U}})
+        expect_same_layer(d, h, Places(d, h));
+}
+
+TEST(fused_rows, leave_a_norm_alone_whose_results_lie_where_the_sum_still_reads) {
+    constexpr uint32_t kD = 128;
+    Places same(kD, 128), moved = same, statistics = same, in_place = same;
+    same.norm = same.b;
+    moved.norm = moved.a + kD;  // row i over row i + 1 of a
+    statistics.r = statistics.b + 5 * kD;
+    in_place.sum = in_place.a;
+    for (const Places& places : {same, moved, statistics, in_place})
+        expect_same_layer(kD, 128, places);
+}
+
+/// The result of each of two that wait is read by somebody else than the next.
+TEST(fused_rows, are_launched_alone_where_another_follows) {
+    const auto run = [](Backend& on) {
+        constexpr uint32_t kCols = 128;
+        constexpr size_t kCount = size_t{kRows} * kCols;
+        const Block block(on, 6 * kCount);
+        const auto sequence = on.make_sequence();
+        sequence->run([&] {
+            on.gelu(block.at(kCount), block.at(0), kCount);
+            on.rms_norm(block.at(2 * kCount), block.at(5 * kCount), block.at(0), block.at(0),
+                        {kRows, kCols});
+            on.linear(block.at(3 * kCount), block.at(kCount), block.at(0), {kRows, kCols, kCols});
+            on.add(block.at(4 * kCount), block.at(0), block.at(kCount), kCount);
+        });
+        return block.read(kCount, 4 * kCount);
+    };
+    const auto reference = make_reference_backend();
+    const auto device = cuda::make_cuda_backend(0);
+    EXPECT_EQ(run(*device), run(*reference));
+}
+
+}  // namespace
