@@ -8,8 +8,7 @@
 #include <string_view>
 
 #include "node/mpi/crew.hpp"
-#include "tests/training/image_programs.hpp"
-#include "tests/training/small_program.hpp"
+#include "tests/bits/matrix_programs.hpp"
 #include "training/state_root.hpp"
 
 namespace {
@@ -29,7 +28,7 @@ struct Case {
 std::string root_on(Backend& backend, const Case& c, Crew* crew = nullptr) {
     auto engine = Engine::make(c.program, backend, c.data);
     if (!engine) return "no engine";
-    ModelState state = make_initial_state(c.program, seed_of(3), c.data);
+    ModelState state = make_initial_state(c.program, matrix_seed(), c.data);
     for (uint32_t t = 0; t < c.steps; ++t)
         if (!run_step(*engine, state, c.data, crew)) return "failed step";
     return to_hex(state_root(state, program_id(c.program)).bytes);
@@ -66,24 +65,6 @@ std::vector<Case> all_cases(uint32_t steps) {
     return out;
 }
 
-/// Programs small enough for 500 steps of unoptimised code, with four micro-batches to share.
-Case matrix_case(const std::string& name, uint32_t steps) {
-    if (name == "gpt") {
-        GptOptions o = small_options();
-        // More rows and columns than lanes, so that the order of every sum matters.
-        o.width = 20, o.sequence = 36, o.micro_batches = 4, o.sequences = 1, o.steps = steps;
-        return {name, *make_gpt(o), make_text(o.data_bytes), steps, ""};
-    }
-    ImageOptions o = image_options(steps);
-    o.run.micro_batches = 4, o.run.sequences = 1;
-    Bytes data = shapes_data();
-    if (name == "cnn") return {name, *make_cnn({o, 2, 4}), std::move(data), steps, ""};
-    if (name == "diffusion") return {name, *make_diffusion({o, 8, 50}), std::move(data), steps, ""};
-    o.run.optimiser = OptimiserKind::sgd;
-    o.run.b1 = 0.9, o.run.learning_rate = 2e-2;
-    return {"mlp", *make_mlp({o, 1, 16}), std::move(data), steps, ""};
-}
-
 int print_root(const std::string& program, uint32_t steps, std::string_view path,
                unsigned threads) {
     const auto* const choice = std::find_if(kCpuPaths.begin(), kCpuPaths.end(),
@@ -91,7 +72,9 @@ int print_root(const std::string& program, uint32_t steps, std::string_view path
     const auto crew = node::mpi::join_crew();
     if (!crew || choice == kCpuPaths.end() || !cpu_has(*choice)) return 2;
     const auto backend = make_cpu_backend({*choice, threads});
-    const std::string root = root_on(*backend, matrix_case(program, steps), crew->get());
+    MatrixProgram made = matrix_program(program, steps);
+    const Case c{program, std::move(made.program), std::move(made.data), steps, ""};
+    const std::string root = root_on(*backend, c, crew->get());
     if (*crew == nullptr || (*crew)->rank() == 0) std::printf("%s\n", root.c_str());
     return root.size() == 64 ? 0 : 1;
 }

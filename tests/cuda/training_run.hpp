@@ -45,10 +45,11 @@ inline training::Program make_run(const RunSize& size) {
 
 /// The state root after `steps` steps from the initial state, which only `backend` sees in between.
 inline Hash state_root_on(const training::Program& program, training::Backend& backend,
-                          const Bytes& data, uint32_t steps, training::Crew* crew = nullptr) {
+                          const Bytes& data, uint32_t steps, training::Crew* crew = nullptr,
+                          const Hash& run_seed = {}) {
     auto engine = training::Engine::make(program, backend, data);
     EXPECT_TRUE(engine);
-    training::ModelState state = training::make_initial_state(program, Hash{}, data);
+    training::ModelState state = training::make_initial_state(program, run_seed, data);
     auto live = training::LiveState::load(backend, program, state);
     EXPECT_TRUE(live);
     for (uint32_t i = 0; i < steps; ++i) {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cuda/cuda_backend.hpp"
-#include "tests/training/image_programs.hpp"
+#include "tests/bits/matrix_programs.hpp"
 #include "training/operator_cases.hpp"
 #include "training/segment.hpp"
 #include "training/self_test.hpp"
@@ -46,18 +46,30 @@ TEST_F(Device, equals_the_reference_in_large_shapes) {
 
 /// One test for each, so that --gtest_filter=*/bulk tries one in a process of its own: what a
 /// kernel that crashes leaves behind is of no use.
-class DeviceProducts : public testing::TestWithParam<cuda::Products> {};
+class DeviceProducts : public testing::TestWithParam<cuda::Products> {
+protected:
+    void SetUp() override {
+        const auto devices = cuda::cuda_devices();
+        if (devices.empty()) GTEST_SKIP() << "NOT RUN ON A DEVICE: " << cuda::cuda_unavailable();
+        device = devices[0].index;
+        std::string reason;
+        backend = cuda::make_cuda_backend(device, &reason, GetParam());
+        if (backend == nullptr) GTEST_SKIP() << reason;
+    }
+    int device = 0;
+    std::unique_ptr<training::Backend> backend;
+};
+
+/// Every operator in small shapes; what tests/cuda/sanitize.sh runs.
+TEST_P(DeviceProducts, passes_the_self_test) {
+    const auto passed = training::self_test(*backend);
+    EXPECT_TRUE(passed) << passed.error();
+}
 
 /// Odd sides, more tiles than multiprocessors, and contractions of many steps.
 TEST_P(DeviceProducts, multiply_to_the_bits_of_single_warps) {
-    const auto devices = cuda::cuda_devices();
-    if (devices.empty()) GTEST_SKIP() << "NOT RUN ON A DEVICE: " << cuda::cuda_unavailable();
     std::string reason;
-    const auto backend = cuda::make_cuda_backend(devices[0].index, &reason, GetParam());
-    if (backend == nullptr) GTEST_SKIP() << reason;
-    const auto passed = training::self_test(*backend);
-    ASSERT_TRUE(passed) << passed.error();
-    const auto plain = cuda::make_cuda_backend(devices[0].index, &reason, cuda::Products::int8);
+    const auto plain = cuda::make_cuda_backend(device, &reason, cuda::Products::int8);
     ASSERT_NE(plain, nullptr) << reason;
     for (const training::LinearShape s : {training::LinearShape{128, 128, 256},
                                           {1029, 515, 1537},
@@ -108,6 +120,23 @@ TEST_F(Device, trains_models_of_images_to_the_state_root_of_the_cpu) {
         EXPECT_EQ(tests::state_root_on(program, *backend, data, 20),
                   tests::state_root_on(program, *cpu, data, 20));
 }
+
+class DeviceMatrix : public Device, public testing::WithParamInterface<training::MatrixRoot> {};
+
+/// 20 steps against this machine's CPU, then all that bench/results/bits.md has on CPUs.
+TEST_P(DeviceMatrix, trains_for_five_hundred_steps_to_the_committed_root) {
+    const auto made = training::matrix_program(GetParam().program, training::kMatrixSteps);
+    const auto root_on = [&](training::Backend& on, uint32_t steps) {
+        return tests::state_root_on(made.program, on, made.data, steps, nullptr,
+                                    training::matrix_seed());
+    };
+    const auto cpu = training::make_cpu_backend({training::CpuPath::best, 2});
+    ASSERT_EQ(root_on(*backend, 20), root_on(*cpu, 20));
+    EXPECT_EQ(to_hex(root_on(*backend, training::kMatrixSteps).bytes), GetParam().root);
+}
+
+INSTANTIATE_TEST_SUITE_P(, DeviceMatrix, testing::ValuesIn(training::kMatrixRoots),
+                         [](const auto& test) { return std::string(test.param.program); });
 
 TEST_F(Device, hashes_a_large_state_as_the_cpu_does) {
     const auto program = tests::make_run({.layers = 6, .width = 512, .heads = 8, .sequence = 64});
