@@ -191,5 +191,54 @@ class TorchStep(unittest.TestCase):
         self.assertEqual([line.get("error") for line in self.lines(0, ["8,8,8"], product, step)[1:]], ["not in time"])
 
 
+class Sanitize(unittest.TestCase):
+    """tests/cuda/sanitize.sh with a script in the place of compute-sanitizer."""
+
+    OK = "echo '[       OK ] DeviceProducts.passes_the_self_test/x'; "
+    CLEAN = "case $2 in racecheck) echo '========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)';; " \
+            "*) echo '========= ERROR SUMMARY: 0 errors';; esac; "
+
+    def sanitize(self, tool, seconds=20):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "bin").mkdir()
+            for name, body in {"bin/test_cuda_device": "", "compute-sanitizer": tool}.items():
+                path = pathlib.Path(folder) / name
+                path.write_text("#!/bin/sh\n" + body + "\n", encoding="utf-8")
+                os.chmod(path, 0o755)
+            done = subprocess.run([ROOT / "tests/cuda/sanitize.sh", "--build", folder, "--seconds", str(seconds), "memcheck",
+                                   "racecheck"], env=os.environ | {"PATH": folder + ":" + os.environ["PATH"]},
+                                  stdout=subprocess.PIPE, text=True, check=False)
+            return done.returncode, done.stdout
+
+    def test_no_findings_are_one_line_for_each_tool(self):
+        self.assertEqual(self.sanitize(self.OK + self.CLEAN), (0, "".join(
+            f"{tool}: 0 errors, every operator with 5 ways of making products\n" for tool in ("memcheck", "racecheck"))))
+
+    def test_findings_of_one_way_and_one_tool_are_shown(self):
+        hazards = "echo '========= Error: Race reported'; echo '========= RACECHECK SUMMARY: 2 hazards displayed (1 error, 1 warning)'"
+        code, text = self.sanitize(f"{self.OK} if [ $2$GTEST_SHARD_INDEX = racecheck3 ]; then {hazards}; else {self.CLEAN} fi")
+        self.assertEqual(code, 1)
+        self.assertTrue(text.startswith("memcheck: 0 errors"), text)
+        self.assertIn("racecheck: 2 findings\n", text)
+        self.assertIn("Race reported", text)
+
+    def test_a_test_that_fails_hangs_or_says_nothing_is_no_pass(self):
+        self.assertEqual(self.sanitize(self.CLEAN + "echo why; exit 1")[0], 1)
+        self.assertIn("why", self.sanitize(self.CLEAN + "echo why; exit 1")[1])
+        self.assertEqual(self.sanitize(self.OK)[0], 1)
+        code, text = self.sanitize(self.OK + "exec sleep 30", 1)
+        self.assertEqual((code, text), (1, "memcheck: not finished in 1 s\nracecheck: not finished in 1 s\n"))
+
+    def test_without_a_device_nothing_was_checked(self):
+        code, text = self.sanitize("echo 'NOT RUN ON A DEVICE: no driver'; echo '[  SKIPPED ] x'; exit 1")
+        self.assertEqual(code, 77)
+        self.assertIn("memcheck: NOT RUN: NOT RUN ON A DEVICE: no driver\n", text)
+
+    def test_a_way_that_the_device_lacks_is_left_out(self):
+        code, text = self.sanitize(f"[ $GTEST_SHARD_INDEX = 2 ] && {{ echo '[  SKIPPED ] x'; exit 0; }}; {self.OK} {self.CLEAN}")
+        self.assertEqual(code, 0)
+        self.assertIn("memcheck: 0 errors, every operator with 4 ways", text)
+
+
 if __name__ == "__main__":
     unittest.main()
