@@ -3,7 +3,7 @@
 #pragma once
 
 #include <array>
-#include <string>
+#include <ostream>
 #include <string_view>
 #include <utility>
 
@@ -15,6 +15,8 @@ namespace trainyard::training {
 /// State root after 500 steps from `matrix_seed()`: those of bench/results/bits.md, in full.
 struct MatrixRoot {
     std::string_view program, root;
+    /// What GoogleTest calls it.
+    friend void PrintTo(const MatrixRoot& r, std::ostream* out) { *out << r.program; }
 };
 inline constexpr uint32_t kMatrixSteps = 500;
 inline constexpr std::array<MatrixRoot, 4> kMatrixRoots = {{

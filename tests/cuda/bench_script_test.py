@@ -119,15 +119,18 @@ class BenchScript(unittest.TestCase):
             self.assertIn("bits of cuda NVIDIA X are wrong", done.stdout)
 
     def test_a_cold_audit_is_shown_part_by_part(self):
-        audit = {"audit": "cuda X", "coldS": 5.0, "share": 1.25, "segmentS": 4.0, "stepS": 0.2, "startS": 1.0, "travelS": 2.0,
-                 "openS": 0.1, "bundleS": 1.5, "loadS": 0.3, "unitS": 0.05, "stateS": 0.4, "againS": 4.0, "bytes": 2600000000}
+        audit = {"audit": "cuda X", "coldS": 5.0, "share": 1.25, "segmentS": 4.0, "stepS": 0.2, "startS": 1.0,
+                 "bytes": 2600000000}
+        parts = {"audit": "cuda X", "travelS": 2.0, "openS": 0.1, "bundleS": 1.5, "loadS": 0.3, "unitS": 0.05, "stateS": 0.4}
         device = REFUSED.replace("false", "true")
-        done = self.fake(device, "exit 0", audit=f"echo noise; echo '{json.dumps(audit)}'", parts="audit")
+        done = self.fake(device, "exit 0", audit=f"echo noise; echo '{json.dumps(audit)}'; echo '{json.dumps(parts)}'", parts="audit")
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertIn("on cuda X: 5.00 s to the verdict, 125 % of a segment of 20 steps of 200 ms", done.stdout)
         self.assertIn("| of it, the micro-batch and its root | 0.050 |", done.stdout)
         self.assertIn("nothing else was tested", done.stdout)
-        done = self.fake(device, "exit 0", audit="exit 1", parts="audit")
+        done = self.fake(device, "exit 0", audit=f"echo '{json.dumps(audit)}'; exit 1", parts="audit")
+        self.assertIn("| process, back end and self-test | 1.000 |", done.stdout)
+        self.assertNotIn("| request to the process |", done.stdout)
         self.assertEqual(done.returncode, 1)
         self.assertIn("ended early: audit (bench_audit gave 1)", done.stdout)
 
