@@ -138,7 +138,8 @@ double judge(node::verify::Verifier& verifier, const node::verify::AuditRequest&
     if (!results) fail(results.error().text);
     const auto& answer = results->front();
     if (!answer) fail(answer.error().text);
-    if (!answer->matches || answer->answers != std::vector{unit}) fail(answer->finding);
+    if (!answer->matches) fail(answer->finding);
+    if (answer->answers != std::vector{unit}) fail("another unit than was committed");
     return took;
 }
 
