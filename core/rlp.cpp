@@ -102,6 +102,11 @@ Writer& Writer::end_list() {
     return *this;
 }
 
+Writer& Writer::reserve(size_t bytes) {
+    out_.reserve(bytes);
+    return *this;
+}
+
 Bytes Writer::take() {
     ASSERT(open_.empty());
     return std::move(out_);

@@ -36,6 +36,8 @@ public:
     Writer& raw(BytesView encoded);  ///< an item that is RLP already
     Writer& begin_list();
     Writer& end_list();
+    /// Room for what comes, so that much of it is not copied as it grows.
+    Writer& reserve(size_t bytes);
     [[nodiscard]] Bytes take();
 
 private:

@@ -185,9 +185,33 @@ void put(Writer& out, const std::vector<AuditResult>& results) {
     out.end_list();
 }
 
+/// Bytes of the large fields: programs, data sets, states and bundles.
+template <class T>
+size_t bulk_of(const T&) {
+    return 0;
+}
+size_t bulk_of(const JobCase& j) {
+    return j.program.size() + j.data.size();
+}
+size_t bulk_of(const AuditRequest& r) {
+    size_t bytes = bulk_of(r.job);
+    for (const auto& audit : r.audits)
+        bytes += audit.segment.last_state.size() + audit.bundle.size();
+    return bytes;
+}
+size_t bulk_of(const ReplayRequest& r) {
+    return bulk_of(r.job) + r.first_state.size();
+}
+size_t bulk_of(const VerifyAnswer& a) {
+    return a.last_state.size();
+}
+
 template <class Message>
 Bytes encode(const Message& message) {
+    constexpr size_t kOfTheRest = size_t{256} << 10;  // more than kAuditsMax audits' small fields
     Writer out;
+    if (const size_t bulk = std::visit([](const auto& value) { return bulk_of(value); }, message))
+        out.reserve(bulk + kOfTheRest);
     out.begin_list();
     std::visit([&](const auto& value) { put(out, value); }, message);
     out.end_list();
@@ -350,11 +374,15 @@ Result<Bytes, FrameError> read_frame(int fd, uint32_t timeout_ms) {
     if (auto done = read_exactly(fd, head, deadline); !done) return unexpected(done.error());
     const auto size = load_le<uint64_t>(head.data());
     if (size > kFrameBytesMax) return unexpected(FrameError::too_large);
-    // The buffer grows with what really arrives, so a false length costs its sender and not us.
+    // The buffer grows with what really arrives, so a false length costs its sender and not us; by
+    // so much that little is copied on the way.
+    constexpr size_t kPiece = size_t{16} << 20;
     Bytes out;
     while (out.size() < size) {
-        const size_t from = out.size();
-        out.resize(from + std::min<uint64_t>(size - from, 16u << 20));
+        const size_t from = out.size(), piece = std::min<uint64_t>(size - from, kPiece);
+        if (from + piece > out.capacity())
+            out.reserve(std::min<uint64_t>(size, 8 * uint64_t{from} + kPiece));
+        out.resize(from + piece);
         if (auto done = read_exactly(fd, std::span(out).subspan(from), deadline); !done)
             return unexpected(done.error());
     }
