@@ -13,16 +13,23 @@ struct Four {
 
 /// The four elements of the running thread, or what is `left` of them.
 struct FourOf {
+    struct Range {
+        size_t begin, end;
+    };
+
     size_t first;
     uint32_t left;
 
     __device__ __forceinline__ explicit FourOf(size_t count) : FourOf(count, blockIdx.x) {}
     /// `block`: the number of the block among those of the tensor.
     __device__ __forceinline__ FourOf(size_t count, uint32_t block)
-        : first((size_t{block} * kThreads + threadIdx.x) * 4),
-          left(first >= count       ? 0
-               : count - first >= 4 ? 4
-                                    : static_cast<uint32_t>(count - first)) {}
+        : FourOf(Range{(size_t{block} * kThreads + threadIdx.x) * 4, count}) {}
+    /// The first four of [begin, end).
+    __device__ __forceinline__ explicit FourOf(Range range)
+        : first(range.begin),
+          left(range.begin >= range.end       ? 0
+               : range.end - range.begin >= 4 ? 4
+                                              : static_cast<uint32_t>(range.end - range.begin)) {}
 
     [[nodiscard]] __device__ __forceinline__ Four load(const float* from) const {
         from += first;

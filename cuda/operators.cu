@@ -22,10 +22,21 @@ struct Embedding {
     EmbeddingShape s;
 };
 
+/// One warp per position.
 __global__ void embedding_kernel(float* x, Embedding a) {
-    const size_t at = thread_number(), n = at / a.s.d, i = at % a.s.d;
-    if (n >= size_t{a.s.b} * a.s.t) return;
-    x[at] = add(a.e[size_t{a.tokens[n]} * a.s.d + i], a.pos[n % a.s.t * a.s.d + i]);
+    const auto n = static_cast<uint32_t>(warp_number());
+    if (n >= a.s.b * a.s.t) return;
+    const float* const e = a.e + size_t{a.tokens[n]} * a.s.d;
+    const float* const pos = a.pos + size_t{n % a.s.t} * a.s.d;
+    float* const to = x + size_t{n} * a.s.d;
+    for (uint32_t i = lane_id() * 4; i < a.s.d; i += kWarp * 4) {
+        const FourOf at(FourOf::Range{i, a.s.d});
+        Four sum = at.load(e);
+        const Four other = at.load(pos);
+#pragma unroll
+        for (uint32_t k = 0; k < 4; ++k) sum.x[k] = add(sum.x[k], other.x[k]);
+        at.store(to, sum);
+    }
 }
 
 /// first[v]: the first n with tokens[n] = v. Starts at ffffffff, which stands for none.
@@ -82,26 +93,117 @@ __global__ void position_grad_kernel(float* dpos, const float* d, EmbeddingShape
     dpos[at] = sum;
 }
 
+/// Threads of a block whose warps hold rows in registers: few, so that those fit many times.
+constexpr uint32_t kRowThreads = 128;
+
+Launch per_row(size_t rows) {
+    return {dim3(blocks_for(rows, kRowThreads / kWarp)), kRowThreads};
+}
+
+/// The kernel for rows of `cols` elements.
+template <class Kernel>
+Kernel for_length(uint32_t cols, Kernel up_to_1024, Kernel up_to_2048, Kernel longer) {
+    return cols <= 1024 ? up_to_1024 : cols <= 2048 ? up_to_2048 : longer;
+}
+
 struct Norm {
     const float* x;
     const float* g;
     MatrixShape s;
 };
 
-__global__ void rms_norm_kernel(float* y, float* r, Norm a) {
+/// 1 / sqrt(mean + eps).
+__device__ __forceinline__ float norm_scale(float squares, uint32_t cols) {
+    const float mean = divide(squares, __uint2float_rn(cols));
+    return divide(1.0F, root(add(mean, as_float(0x3727c5ac))));
+}
+
+/// Calls `use(k, i)` for element i = 32 (first + k) + lane of a row of up to 32 `kTerms`, which a
+/// warp holds in registers: all its loads are under way at once, and memory is read once.
+template <uint32_t kTerms, class Use>
+__device__ __forceinline__ void for_each_term(uint32_t cols, const Use& use, uint32_t first = 0) {
+#pragma unroll
+    for (uint32_t k = 0; k < kTerms; ++k) {
+        const uint32_t i = (first + k) * kWarp + lane_id();
+        if (i < cols) use(k, i);
+    }
+}
+
+/// One warp per row.
+template <uint32_t kTerms>
+__global__ void __launch_bounds__(kRowThreads) rms_norm_kernel(float* y, float* r, Norm a) {
+    const size_t row = warp_number();
+    if (row >= a.s.rows) return;
+    const size_t begin = row * a.s.cols;
+    float x[kTerms];
+    for_each_term<kTerms>(a.s.cols, [&](uint32_t k, uint32_t i) { x[k] = a.x[begin + i]; });
+    float squares = 0.0F;
+    for_each_term<kTerms>(a.s.cols,
+                          [&](uint32_t k, uint32_t) { squares = fused(x[k], x[k], squares); });
+    const float scale = norm_scale(warp_tree(squares), a.s.cols);
+    if (lane_id() == 0) r[row] = scale;
+    for_each_term<kTerms>(a.s.cols, [&](uint32_t k, uint32_t i) {
+        y[begin + i] = mul(mul(x[k], scale), a.g[i]);
+    });
+}
+
+/// Rows of any length, which are read twice.
+__global__ void __launch_bounds__(kRowThreads) rms_norm_long_kernel(float* y, float* r, Norm a) {
     const size_t row = warp_number();
     if (row >= a.s.rows) return;
     const float* const x = a.x + row * a.s.cols;
     const float squares =
         warp_reduce(a.s.cols, [x](float acc, size_t i) { return fused(x[i], x[i], acc); });
-    const float mean = divide(squares, __uint2float_rn(a.s.cols));
-    const float scale = divide(1.0F, root(add(mean, as_float(0x3727c5ac))));
+    const float scale = norm_scale(squares, a.s.cols);
     if (lane_id() == 0) r[row] = scale;
     for (uint32_t i = lane_id(); i < a.s.cols; i += kWarp)
         y[row * a.s.cols + i] = mul(mul(x[i], scale), a.g[i]);
 }
 
-__global__ void rms_norm_grad_kernel(float* dx, RmsNormGradInputs in, MatrixShape s) {
+/// dx of one element, from dy g and x r.
+__device__ __forceinline__ float norm_slope(float dyg, float xr, float c, float r, float before) {
+    return fused(r, fused(-xr, c, dyg), before);
+}
+
+/// Terms of dx that are loaded before the first is stored, which may be at the same place.
+constexpr uint32_t kTermsBefore = 32;
+
+template <uint32_t kTerms>
+__global__ void __launch_bounds__(kRowThreads, kTerms > kTermsBefore ? 2 : 4)
+    rms_norm_grad_kernel(float* dx, RmsNormGradInputs in, MatrixShape s) {
+    const size_t row = warp_number();
+    if (row >= s.rows) return;
+    const size_t begin = row * s.cols;
+    const float r = in.r[row];
+    float dyg[kTerms], xr[kTerms];
+    for_each_term<kTerms>(s.cols, [&](uint32_t k, uint32_t i) {
+        dyg[k] = in.dy[begin + i];
+        xr[k] = in.x[begin + i];
+    });
+    float dot = 0.0F;
+    for_each_term<kTerms>(s.cols, [&](uint32_t k, uint32_t i) {
+        dyg[k] = mul(dyg[k], in.g[i]);
+        xr[k] = mul(xr[k], r);
+        dot = fused(dyg[k], xr[k], dot);
+    });
+    const float c = divide(warp_tree(dot), __uint2float_rn(s.cols));
+#pragma unroll
+    for (uint32_t first = 0; first < kTerms; first += kTermsBefore) {
+        float before[kTermsBefore] = {};
+        if (in.dx_in != nullptr)
+            for_each_term<kTermsBefore>(
+                s.cols, [&](uint32_t k, uint32_t i) { before[k] = in.dx_in[begin + i]; }, first);
+        for_each_term<kTermsBefore>(
+            s.cols,
+            [&](uint32_t k, uint32_t i) {
+                dx[begin + i] = norm_slope(dyg[first + k], xr[first + k], c, r, before[k]);
+            },
+            first);
+    }
+}
+
+__global__ void __launch_bounds__(kRowThreads)
+    rms_norm_grad_long_kernel(float* dx, RmsNormGradInputs in, MatrixShape s) {
     const size_t row = warp_number();
     if (row >= s.rows) return;
     const size_t begin = row * s.cols;
@@ -112,69 +214,59 @@ __global__ void rms_norm_grad_kernel(float* dx, RmsNormGradInputs in, MatrixShap
     const float dot = warp_reduce(
         s.cols, [=](float acc, size_t i) { return fused(mul(dy[i], g[i]), mul(x[i], r), acc); });
     const float c = divide(dot, __uint2float_rn(s.cols));
-    for (uint32_t i = lane_id(); i < s.cols; i += kWarp) {
-        const float h = fused(-mul(x[i], r), c, mul(dy[i], g[i]));
-        dx[begin + i] = fused(r, h, in.dx_in != nullptr ? in.dx_in[begin + i] : 0.0F);
-    }
+    for (uint32_t i = lane_id(); i < s.cols; i += kWarp)
+        dx[begin + i] = norm_slope(mul(dy[i], g[i]), mul(x[i], r), c, r,
+                                   in.dx_in != nullptr ? in.dx_in[begin + i] : 0.0F);
 }
 
-/// Columns of a block: 32 bytes, which memory delivers as one piece. More would leave most
-/// multiprocessors without a block, because the rule fixes the number of lanes.
-constexpr uint32_t kTileCols = 8;
-constexpr uint32_t kTileLine = kTileCols + 1;
-constexpr uint32_t kColumnThreads = kWarp * kTileCols;
-constexpr size_t kTileBytes = size_t{kWarp} * kTileLine * sizeof(float);
-/// Terms of a lane that are loaded side by side; then they are added in order.
-constexpr uint32_t kTermsAtOnce = 8;
+/// Columns of a block: as few as two warps take, because the rule fixes the number of lanes, and
+/// all of them together have to keep every multiprocessor busy.
+constexpr uint32_t kLaneCols = 64;
+/// Rows of a lane that are loaded side by side; then they are added in order.
+constexpr uint32_t kTermsAtOnce = 16;
 
-/// One block per 8 columns and chunk of 4,096 rows; eight neighbouring threads are lane l of the
-/// rule for one column each, and the tree runs through shared memory. out: chunks x cols.
-template <class Term>
-__device__ __forceinline__ void reduce_columns(float* out, MatrixShape s, const Term& term) {
-    float* const tile = shared_memory<float>();
-    const uint32_t lane = threadIdx.x / kTileCols, c = threadIdx.x % kTileCols;
-    const uint32_t col = blockIdx.x * kTileCols + c;
-    const size_t begin = blockIdx.y * kChunk;
+/// Adds the products of `kTerms` rows of a lane, 32 apart, to `acc`.
+template <uint32_t kTerms>
+__device__ __forceinline__ float add_gains(float acc, const RmsNormGradInputs& in, size_t row,
+                                           size_t at, size_t cols) {
+    float dy[kTerms], x[kTerms], r[kTerms];
+#pragma unroll
+    for (uint32_t k = 0; k < kTerms; ++k) {
+        dy[k] = in.dy[at + k * kWarp * cols];
+        x[k] = in.x[at + k * kWarp * cols];
+        r[k] = in.r[row + k * kWarp];
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < kTerms; ++k) acc = add(acc, mul(dy[k], mul(x[k], r[k])));
+    return acc;
+}
+
+/// Lane blockIdx.y of the rule in chunk blockIdx.z of the rows, for 64 columns, one to a thread.
+/// sums: chunks x 32 x cols. Without a least number of blocks the compiler would save registers and
+/// load one row after the other.
+__global__ void __launch_bounds__(kLaneCols, 8)
+    gain_lanes_kernel(float* sums, RmsNormGradInputs in, MatrixShape s) {
+    const uint32_t col = blockIdx.x * kLaneCols + threadIdx.x;
+    if (col >= s.cols) return;
+    const size_t begin = blockIdx.z * kChunk;
     const size_t end = begin + kChunk < s.rows ? begin + kChunk : s.rows;
+    size_t row = begin + blockIdx.y;
     float acc = 0.0F;
-    for (size_t first = begin + lane; first < end; first += kWarp * kTermsAtOnce) {
-        float x[kTermsAtOnce];
-#pragma unroll
-        for (uint32_t k = 0; k < kTermsAtOnce; ++k) {
-            const size_t row = first + k * kWarp;
-            const float own = term(row < end ? row : first, col < s.cols ? col : 0);
-            x[k] = row < end ? own : 0.0F;
-        }
-        // Behind the last row +0 is added, which changes no sum that began with +0.
-#pragma unroll
-        for (uint32_t k = 0; k < kTermsAtOnce; ++k) acc = add(acc, x[k]);
-    }
-    float* const at = tile + lane * kTileLine + c;
-    *at = acc;
-    __syncthreads();
-    for (uint32_t step = kWarp / 2; step > 0; step /= 2) {
-        if (lane < step) *at = add(*at, at[step * kTileLine]);
-        __syncthreads();
-    }
-    if (lane == 0 && col < s.cols) out[size_t{blockIdx.y} * s.cols + col] = tile[c];
+    for (; row + kWarp * (kTermsAtOnce - 1) < end; row += kWarp * kTermsAtOnce)
+        acc = add_gains<kTermsAtOnce>(acc, in, row, row * s.cols + col, s.cols);
+    for (; row < end; row += kWarp) acc = add_gains<1>(acc, in, row, row * s.cols + col, s.cols);
+    sums[(size_t{blockIdx.z} * kWarp + blockIdx.y) * s.cols + col] = acc;
 }
 
-__global__ void __launch_bounds__(kColumnThreads)
-    gain_grad_kernel(float* out, RmsNormGradInputs in, MatrixShape s) {
-    reduce_columns(out, s, [&](size_t row, uint32_t col) {
-        const size_t at = row * s.cols + col;
-        return mul(in.dy[at], mul(in.x[at], in.r[row]));
-    });
-}
-
-__global__ void __launch_bounds__(kColumnThreads)
-    column_sums_kernel(float* out, const float* x, MatrixShape s) {
-    reduce_columns(out, s, [&](size_t row, uint32_t col) { return x[row * s.cols + col]; });
-}
-
-Launch per_column_chunk(MatrixShape s) {
-    return {dim3(blocks_for(s.cols, kTileCols), blocks_for(s.rows, kChunk)), kColumnThreads,
-            kTileBytes};
+/// One warp per column: its lanes are the rule's, for one chunk after the other.
+__global__ void fold_lanes_kernel(float* out, const float* sums, uint32_t chunks, uint32_t cols) {
+    const size_t col = warp_number();
+    if (col >= cols) return;
+    const auto chunk_sum = [=](size_t c) {
+        return warp_tree(sums[(c * kWarp + lane_id()) * cols + col]);
+    };
+    const float sum = chunks == 1 ? chunk_sum(0) : reduce_chunks(chunks, chunk_sum);
+    if (lane_id() == 0) out[col] = sum;
 }
 
 __global__ void add_kernel(float* y, const float* a, const float* b, size_t count) {
@@ -211,8 +303,7 @@ __global__ void gelu_grad_kernel(float* du, const float* da, const float* u, siz
 void embedding(Context& on, float* x, const uint32_t* tokens, const float* e, const float* pos,
                EmbeddingShape s) {
     on.begin();
-    on.launch(per_element(size_t{s.b} * s.t * s.d), embedding_kernel, x,
-              Embedding{tokens, e, pos, s});
+    on.launch(per_warp(size_t{s.b} * s.t), embedding_kernel, x, Embedding{tokens, e, pos, s});
 }
 
 void embedding_grad(Context& on, float* de, float* dpos, const uint32_t* tokens, const float* d,
@@ -230,22 +321,22 @@ void embedding_grad(Context& on, float* de, float* dpos, const uint32_t* tokens,
 
 void rms_norm(Context& on, float* y, float* r, const float* x, const float* g, MatrixShape s) {
     on.begin();
-    on.launch(per_warp(s.rows), rms_norm_kernel, y, r, Norm{x, g, s});
+    on.launch(per_row(s.rows),
+              for_length(s.cols, rms_norm_kernel<32>, rms_norm_kernel<64>, rms_norm_long_kernel), y,
+              r, Norm{x, g, s});
 }
 
 void rms_norm_grad(Context& on, float* dx, float* dg, const RmsNormGradInputs& in, MatrixShape s) {
     on.begin();
-    MatrixShape level{blocks_for(s.rows, kChunk), s.cols};
-    float* sums = level.rows > 1 ? on.take<float>(size_t{level.rows} * s.cols) : dg;
-    on.launch(per_column_chunk(s), gain_grad_kernel, sums, in, s);
-    while (level.rows > 1) {
-        const MatrixShape next{blocks_for(level.rows, kChunk), s.cols};
-        float* const to = next.rows > 1 ? on.take<float>(size_t{next.rows} * s.cols) : dg;
-        on.launch(per_column_chunk(level), column_sums_kernel, to, sums, level);
-        sums = to;
-        level = next;
-    }
-    on.launch(per_warp(s.rows), rms_norm_grad_kernel, dx, in, s);
+    const uint32_t chunks = blocks_for(s.rows, kChunk);
+    auto* const sums = on.take<float>(size_t{chunks} * kWarp * s.cols);
+    on.launch({dim3(blocks_for(s.cols, kLaneCols), kWarp, chunks), kLaneCols}, gain_lanes_kernel,
+              sums, in, s);
+    on.launch(per_warp(s.cols), fold_lanes_kernel, dg, sums, chunks, s.cols);
+    on.launch(per_row(s.rows),
+              for_length(s.cols, rms_norm_grad_kernel<32>, rms_norm_grad_kernel<64>,
+                         rms_norm_grad_long_kernel),
+              dx, in, s);
 }
 
 void add(Context& on, float* y, const float* a, const float* b, size_t count) {

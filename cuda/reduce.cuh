@@ -31,16 +31,13 @@ __device__ __forceinline__ float warp_chunk(size_t begin, size_t n, const Update
     return warp_tree(acc);
 }
 
-/// Elements 0 .. n-1 for n <= 4096^3, by one whole warp; every lane gets the result. The chunk
-/// results are added as they come: result c belongs to lane c mod 32 of the next level.
-template <class Update>
-__device__ __forceinline__ float warp_reduce(size_t n, const Update& update) {
-    if (n <= kChunk) return warp_chunk(0, n, update);
-    const size_t chunks = (n + kChunk - 1) / kChunk;
+/// The levels above the first, for 1 < chunks <= 4096^2: `chunk_sum(c)` yields the sum of chunk c in
+/// every lane. They are added as they come: result c belongs to lane c mod 32 of the next level.
+template <class ChunkSum>
+__device__ __forceinline__ float reduce_chunks(size_t chunks, const ChunkSum& chunk_sum) {
     float second = 0.0F, third = 0.0F;
     for (size_t c = 0; c < chunks; ++c) {
-        const size_t begin = c * kChunk;
-        const float chunk = warp_chunk(begin, n - begin < kChunk ? n - begin : kChunk, update);
+        const float chunk = chunk_sum(c);
         if (lane_id() == c % kWarp) second = add(second, chunk);
         if (chunks > kChunk && ((c + 1) % kChunk == 0 || c + 1 == chunks)) {
             const float group = warp_tree(second);
@@ -49,6 +46,16 @@ __device__ __forceinline__ float warp_reduce(size_t n, const Update& update) {
         }
     }
     return warp_tree(chunks > kChunk ? third : second);
+}
+
+/// Elements 0 .. n-1 for n <= 4096^3, by one whole warp; every lane gets the result.
+template <class Update>
+__device__ __forceinline__ float warp_reduce(size_t n, const Update& update) {
+    if (n <= kChunk) return warp_chunk(0, n, update);
+    return reduce_chunks((n + kChunk - 1) / kChunk, [&](size_t c) {
+        const size_t begin = c * kChunk;
+        return warp_chunk(begin, n - begin < kChunk ? n - begin : kChunk, update);
+    });
 }
 
 __device__ __forceinline__ uint32_t warp_max(uint32_t x) {

@@ -155,6 +155,18 @@ TEST(emulated_device, adds_seventeen_million_elements_on_three_levels) {
     EXPECT_TRUE(same) << same.error();
 }
 
+/// Rows that a warp holds in 32 and in 64 registers, filled or not, and longer ones; lanes without
+/// rows, and chunks of rows on two levels.
+TEST_P(EmulatedDevice, normalises_rows_of_any_length) {
+    for (const training::MatrixShape s :
+         {training::MatrixShape{40, 768}, {3, 1024}, {5, 1025}, {4, 2048}, {2, 2049}, {8195, 3}})
+        for (const bool in_place : {false, true}) {
+            const auto c = training::rms_norm_case(s, in_place);
+            const auto same = training::check_case(*backend, c);
+            EXPECT_TRUE(same) << same.error();
+        }
+}
+
 TEST(emulated_device, adds_the_gradients_of_many_uses_of_a_token_in_order) {
     const auto backend = cuda::make_cuda_backend(0);
     for (const uint32_t vocabulary : {1U, 3U}) {
