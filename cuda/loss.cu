@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Softmax and cross-entropy of a row of logits that a block reads once: docs/spec/numerics.md,
-// section 9.
+// Softmax and cross-entropy of rows of logits, each of which a block reads once:
+// docs/spec/numerics.md, section 9.
 #include <algorithm>
 
 #include "cuda/launches.cuh"
@@ -13,7 +13,7 @@ namespace {
 
 using training::MatrixShape;
 
-/// What a block does for row `blockIdx.x`; without `losses` or `dz` that result is not wanted.
+/// What is done for each row; without `losses` or `dz` that result is not wanted.
 struct Loss {
     float* losses;
     float* dz;
@@ -21,16 +21,33 @@ struct Loss {
     const uint32_t* targets;
     uint32_t cols;
     float inv_n;
-    float* exponentials;  ///< rows x cols, where shared memory is too small for a row
+    float* exponentials;  ///< rows x cols, where a block has no room for a row
 };
 
-/// Threads of a block; the fewer for rows of one chunk.
+/// Threads of a block for rows that do not fit into its registers.
 constexpr uint32_t kLossThreads = 1024;
+/// Elements of a row that a thread holds, so that its warp has one chunk; those of them that are in
+/// registers, of which sixteen warps have 128 each, and the rest in shared memory.
+constexpr uint32_t kHeldTerms = kChunk / kWarp, kInRegisters = 104;
+constexpr uint32_t kHeldChunksMax = 16, kHeldThreads = kHeldChunksMax * kWarp;
+constexpr size_t kHeldBytes =
+    (kWarp + kHeldChunksMax + (kHeldTerms - kInRegisters) * kHeldThreads) * sizeof(float);
+/// Blocks that keep a device busy; with more rows each takes several, up to a limit.
+constexpr uint32_t kHeldBlocks = 1024, kHeldRowsMax = 8;
 
 /// In shared memory before the row: the maximum of each warp, then the sum of each chunk.
 __host__ __device__ inline uint32_t loss_head(uint32_t cols) {
     const auto chunks = static_cast<uint32_t>((cols + kChunk - 1) / kChunk);
     return kWarp + (chunks + 3) / 4 * 4;
+}
+
+__device__ __forceinline__ float loss_of(float sum, float m, float z) {
+    return sub(add(log_of(sum), m), z);
+}
+
+/// The gradient at the target.
+__device__ __forceinline__ float target_slope(float p, float inv_n) {
+    return mul(sub(p, 1.0F), inv_n);
 }
 
 /// The largest value of all threads; every one gets it.
@@ -74,6 +91,7 @@ __device__ __forceinline__ void sweep(uint32_t cols, const Load& load, const Use
     }
 }
 
+/// One block per row: of one chunk, which shared memory keeps, or of any length.
 template <uint32_t kThreadCount, bool kInShared>
 __global__ void __launch_bounds__(kThreadCount) loss_kernel(Loss a) {
     const size_t first = size_t{blockIdx.x} * a.cols;
@@ -97,13 +115,94 @@ __global__ void __launch_bounds__(kThreadCount) loss_kernel(Loss a) {
     const float sum = block_sum(e, a.cols, shared + kWarp);
     const uint32_t target = a.targets[blockIdx.x];
     if (a.losses != nullptr && threadIdx.x == 0)
-        a.losses[blockIdx.x] = sub(add(log_of(sum), m), z[target]);
+        a.losses[blockIdx.x] = loss_of(sum, m, z[target]);
     if (a.dz == nullptr) return;
     const float is = divide(1.0F, sum);
     sweep<kThreadCount>(a.cols, kept, [&](uint32_t j, float x) {
         const float p = mul(x, is);
-        a.dz[first + j] = mul(j == target ? sub(p, 1.0F) : p, a.inv_n);
+        a.dz[first + j] = j == target ? target_slope(p, a.inv_n) : mul(p, a.inv_n);
     });
+}
+
+/// The elements 32 k + lane of a warp's chunk, of which this thread has `count`. Every k is known
+/// when compiled.
+struct HeldChunk {
+    float in_registers[kInRegisters];
+    float* in_shared;
+    uint32_t count;
+
+    __device__ __forceinline__ float& operator[](uint32_t k) {
+        return k < kInRegisters ? in_registers[k] : in_shared[(k - kInRegisters) * kHeldThreads];
+    }
+    /// Makes the compiler compare with `count` anew: all comparisons of the rows are the same, and
+    /// it would keep them in registers that are not there.
+    __device__ __forceinline__ void renew_count() { asm volatile("" : "+r"(count)); }
+    /// From the thread's first element on; -Inf behind the last of `wanted`.
+    __device__ __forceinline__ void load(uint32_t k, const float* from, uint32_t wanted) {
+        (*this)[k] = k < wanted ? from[k * kWarp] : as_float(0xff800000);
+    }
+    __device__ __forceinline__ float largest() {
+        float m = as_float(0xff800000);
+#pragma unroll
+        for (uint32_t k = 0; k < kHeldTerms; ++k) {
+            const float x = (*this)[k];
+            m = x > m ? x : m;
+        }
+        return m;
+    }
+    /// Puts exponentials in the place of logits; their sum in the order of the rule.
+    __device__ __forceinline__ float exponentiate(float m) {
+        float sum = 0.0F;
+#pragma unroll
+        for (uint32_t k = 0; k < kHeldTerms; ++k) {
+            const float e = exp_of_falling(sub((*this)[k], m));
+            (*this)[k] = e;
+            if (k < count) sum = add(sum, e);
+        }
+        return warp_tree(sum);
+    }
+};
+
+/// `per_block` rows one after the other, a chunk to each warp: what a row leaves behind makes room
+/// for the next, whose loads are under way while the gradient is stored.
+__global__ void __launch_bounds__(kHeldThreads, 1)
+    held_loss_kernel(Loss a, uint32_t rows, uint32_t per_block) {
+    float* const maxima = shared_memory<float>();
+    float* const sums = maxima + kWarp;
+    const uint32_t chunks = blockDim.x / kWarp, chunk = threadIdx.x / kWarp;
+    const uint32_t column = chunk * static_cast<uint32_t>(kChunk) + lane_id();
+    HeldChunk x;
+    x.in_shared = sums + kHeldChunksMax + threadIdx.x;
+    x.count = column < a.cols ? (a.cols - column + kWarp - 1) / kWarp : 0;
+    const uint32_t first = blockIdx.x * per_block;
+    const uint32_t end = rows - first < per_block ? rows : first + per_block;
+    const float* z = a.z + size_t{first} * a.cols;
+#pragma unroll
+    for (uint32_t k = 0; k < kHeldTerms; ++k) x.load(k, z + column, x.count);
+    for (uint32_t row = first; row < end; ++row) {
+        x.renew_count();
+        const uint32_t target = a.targets[row];
+        const float of_target = z[target];
+        // A NaN is no maximum here, but reaches the sum and through it every result.
+        const float m = block_max(x.largest(), maxima);
+        const float chunk_sum = x.exponentiate(m);
+        if (lane_id() == 0) sums[chunk] = chunk_sum;
+        __syncthreads();
+        const float sum =
+            warp_reduce(chunks, [sums](float acc, size_t c) { return add(acc, sums[c]); });
+        if (a.losses != nullptr && threadIdx.x == 0) a.losses[row] = loss_of(sum, m, of_target);
+        const float is = divide(1.0F, sum);
+        float* const dz = a.dz + size_t{row} * a.cols;
+        z += a.cols;
+        const uint32_t wanted = a.dz != nullptr ? x.count : 0, next = row + 1 < end ? x.count : 0;
+#pragma unroll
+        for (uint32_t k = 0; k < kHeldTerms; ++k) {
+            if (k < wanted) dz[column + k * kWarp] = mul(mul(x[k], is), a.inv_n);
+            x.load(k, z + column, next);
+        }
+        if (wanted > 0 && target / kChunk == chunk && target % kWarp == lane_id())
+            dz[target] = target_slope(mul(exp_of_falling(sub(of_target, m)), is), a.inv_n);
+    }
 }
 
 /// Rows from `first` on, as many as their exponentials have room for.
@@ -121,10 +220,15 @@ void launch_loss(Context& on, const Loss& a, uint32_t rows) {
     on.begin();
     const size_t head_bytes = loss_head(a.cols) * sizeof(float);
     const size_t row_bytes = size_t{a.cols} * sizeof(float);
-    if (head_bytes + row_bytes <= on.shared_bytes_max()) {
-        const bool is_long = a.cols > kChunk;
-        on.launch({dim3(rows), is_long ? kLossThreads : kThreads, head_bytes + row_bytes},
-                  is_long ? loss_kernel<kLossThreads, true> : loss_kernel<kThreads, true>, a);
+    const uint32_t chunks = blocks_for(a.cols, kChunk);
+    if (chunks == 1) {
+        on.launch({dim3(rows), kThreads, head_bytes + row_bytes}, loss_kernel<kThreads, true>, a);
+        return;
+    }
+    if (chunks <= kHeldChunksMax) {
+        const uint32_t per_block = std::clamp(rows / kHeldBlocks, 1U, kHeldRowsMax);
+        on.launch({dim3(blocks_for(rows, per_block)), chunks * kWarp, kHeldBytes}, held_loss_kernel,
+                  a, rows, per_block);
         return;
     }
     const auto fitting = a.dz != nullptr ? rows

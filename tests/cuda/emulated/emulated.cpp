@@ -176,16 +176,23 @@ TEST(emulated_device, adds_the_gradients_of_many_uses_of_a_token_in_order) {
     }
 }
 
-/// Rows of thirteen chunks, rows that shared memory has no room for, and of those one at a time.
+/// Rows of up to sixteen chunks in registers, several to a block, and longer ones, of those one at
+/// a time.
 TEST(emulated_device, computes_the_loss_of_rows_of_any_length) {
     const auto backend = cuda::make_cuda_backend(0);
-    for (const uint32_t cols : {4096U, 4097U, 40000U, 60001U})
-        for (const auto& c : {training::cross_entropy_case({2, cols}),
-                              training::cross_entropy_both_case({2, cols})}) {
+    for (const training::MatrixShape s : {training::MatrixShape{2, 4096},
+                                          {2050, 4097},
+                                          {3, 8192},
+                                          {2, 50257},
+                                          {2, 65536},
+                                          {2, 65537},
+                                          {1, 70001}})
+        for (const auto& c :
+             {training::cross_entropy_case(s), training::cross_entropy_both_case(s)}) {
             const auto same = training::check_case(*backend, c);
             EXPECT_TRUE(same) << same.error();
         }
-    const training::MatrixShape shape{3, 60001};
+    const training::MatrixShape shape{3, 70001};
     const auto c = training::cross_entropy_case(shape);
     training::Values expected(shape.rows), got(shape.rows);
     const auto* const targets = reinterpret_cast<const uint32_t*>(c.inputs[1].data());
