@@ -167,10 +167,13 @@ TEST_P(EmulatedDevice, normalises_rows_of_any_length) {
         }
 }
 
-TEST(emulated_device, adds_the_gradients_of_many_uses_of_a_token_in_order) {
-    const auto backend = cuda::make_cuda_backend(0);
-    for (const uint32_t vocabulary : {1U, 3U}) {
-        const auto c = training::embedding_grad_case({2, 50, 5, vocabulary});
+/// In one part of positions, in several, in more than one word has marks for, and of more columns than a
+/// block holds at once.
+TEST_P(EmulatedDevice, adds_the_gradients_of_the_uses_of_a_token_in_order) {
+    using Shape = training::EmbeddingShape;
+    for (const Shape s : {Shape{2, 50, 5, 1}, Shape{2, 50, 5, 3}, Shape{3, 300, 1030, 9},
+                          Shape{2, 4100, 3, 20}}) {
+        const auto c = training::embedding_grad_case(s);
         const auto same = training::check_case(*backend, c);
         EXPECT_TRUE(same) << same.error();
     }
