@@ -232,6 +232,20 @@ __global__ void __launch_bounds__(kRowThreads) rms_norm_long_kernel(float* y, fl
         y[row * a.s.cols + i] = mul(mul(x[i], scale), a.g[i]);
 }
 
+/// Rows of each chunk that `latest_first` counts.
+__host__ __device__ inline uint32_t chunk_rows(uint32_t rows) {
+    return rows < kChunk ? rows : static_cast<uint32_t>(kChunk);
+}
+
+/// The row of the running warp, or none below `rows`: the last rows of all chunks come first. The
+/// gain gradient has just read them, so that a cache still has them.
+__device__ __forceinline__ size_t latest_first(uint32_t rows) {
+    const auto n = static_cast<uint32_t>(warp_number());
+    const auto chunks = static_cast<uint32_t>((rows + kChunk - 1) / kChunk);
+    const uint32_t before = n / chunks;
+    return before < chunk_rows(rows) ? n % chunks * kChunk + (chunk_rows(rows) - 1 - before) : rows;
+}
+
 /// dx of one element, from dy g and x r.
 __device__ __forceinline__ float norm_slope(float dyg, float xr, float c, float r, float before) {
     return fused(r, fused(-xr, c, dyg), before);
@@ -243,7 +257,7 @@ constexpr uint32_t kTermsBefore = 32;
 template <uint32_t kTerms>
 __global__ void __launch_bounds__(kRowThreads, kTerms > kTermsBefore ? 2 : 4)
     rms_norm_grad_kernel(float* dx, RmsNormGradInputs in, MatrixShape s) {
-    const size_t row = warp_number();
+    const size_t row = latest_first(s.rows);
     if (row >= s.rows) return;
     const size_t begin = row * s.cols;
     const float r = in.r[row];
@@ -276,7 +290,7 @@ __global__ void __launch_bounds__(kRowThreads, kTerms > kTermsBefore ? 2 : 4)
 
 __global__ void __launch_bounds__(kRowThreads)
     rms_norm_grad_long_kernel(float* dx, RmsNormGradInputs in, MatrixShape s) {
-    const size_t row = warp_number();
+    const size_t row = latest_first(s.rows);
     if (row >= s.rows) return;
     const size_t begin = row * s.cols;
     const float* const x = in.x + begin;
@@ -404,7 +418,7 @@ void rms_norm_grad(Context& on, float* dx, float* dg, const RmsNormGradInputs& i
     on.launch({dim3(blocks_for(s.cols, kLaneCols), kWarp, chunks), kLaneCols}, gain_lanes_kernel,
               sums, in, s);
     on.launch(per_warp(s.cols), fold_lanes_kernel, dg, sums, chunks, s.cols);
-    on.launch(per_row(s.rows),
+    on.launch(per_row(size_t{chunks} * chunk_rows(s.rows)),
               for_length(s.cols, rms_norm_grad_kernel<32>, rms_norm_grad_kernel<64>,
                          rms_norm_grad_long_kernel),
               dx, in, s);
