@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantises operands by row, by column or both: docs/spec/numerics.md, section 5.
+#include <type_traits>
+
 #include "cuda/fragments.cuh"
 #include "cuda/products.cuh"
 #include "cuda/reduce.cuh"
@@ -8,125 +10,359 @@ namespace trainyard::cuda {
 
 namespace {
 
-constexpr uint32_t kWarpsPerBlock = 8;
-constexpr uint32_t kThreads = kWarpsPerBlock * kWarp;
+constexpr uint32_t kThreads = 256;
+constexpr uint32_t kWarpsPerBlock = kThreads / kWarp;
 
-__device__ __forceinline__ uint32_t pack4(const int* q) {
-    return (static_cast<uint32_t>(q[0]) & 0xffU) | (static_cast<uint32_t>(q[1]) & 0xffU) << 8 |
-           (static_cast<uint32_t>(q[2]) & 0xffU) << 16 |
-           (static_cast<uint32_t>(q[3]) & 0xffU) << 24;
-}
-
-__device__ __forceinline__ int quantise_one(float x, float inv, const Words& words,
-                                            WordStream& stream, size_t offset) {
-    return words.stochastic ? quantise_stochastic(x, inv, stream.at(offset))
-                            : quantise_nearest(x, inv);
-}
-
-/// Eight bytes of a group's row, from a multiple of eight on.
-__device__ __forceinline__ void store_eight(const Operand& to, uint32_t z, uint32_t group,
-                                            uint32_t byte, const int* q) {
-    auto* const words = reinterpret_cast<uint32_t*>(to.q + to.at(z, group, byte));
-    words[0] = pack4(q);
-    words[1] = pack4(q + 4);
-}
-
+/// Threads take eight neighbours of a row at a time: they share a Philox block, and their bytes lie
+/// together in every layout.
 struct Eight {
     float x[8];
 };
-/// The first `left` of eight values; the others are undefined. Two wide loads where they can be.
-__device__ __forceinline__ Eight load_eight(const float* from, uint32_t left) {
-    Eight out;
-    if (left >= 8 && reinterpret_cast<uintptr_t>(from) % sizeof(float4) == 0) {
-        const float4 low = *reinterpret_cast<const float4*>(from);
-        const float4 high = *reinterpret_cast<const float4*>(from + 4);
-        return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
-    }
+
+/// Eight neighbours as they were fetched, in whole loads of 16 bytes: the first `shift` floats are
+/// not among them. A row that begins between two such loads takes three. Apart from `eight`, so
+/// that many rows are under way before the first is used.
+template <bool kAligned>
+struct Fetched {
+    static constexpr uint32_t floats = kAligned ? 8 : 12;
+    float x[floats] = {};
+    uint32_t shift = 0;
+
+    [[nodiscard]] __device__ __forceinline__ Eight eight() const {
+        Eight out;
+        if constexpr (kAligned) {
 #pragma unroll
-    for (uint32_t j = 0; j < 8; ++j) out.x[j] = j < left ? from[j] : 0.0F;
+            for (uint32_t j = 0; j < 8; ++j) out.x[j] = x[j];
+        } else {
+            float odd[10];
+#pragma unroll
+            for (uint32_t j = 0; j < 10; ++j) odd[j] = (shift & 1) != 0 ? x[j + 1] : x[j];
+#pragma unroll
+            for (uint32_t j = 0; j < 8; ++j) out.x[j] = (shift & 2) != 0 ? odd[j + 2] : odd[j];
+        }
+        return out;
+    }
+};
+
+/// Elements `col`, a multiple of eight, to col + 7 of a row of `cols`; zeros behind its end.
+/// Nothing outside of the row is read.
+template <bool kAligned>
+__device__ __forceinline__ Fetched<kAligned> fetch_eight(const float* row, uint32_t col,
+                                                         uint32_t cols) {
+    Fetched<kAligned> out;
+    const uint32_t left = col < cols ? cols - col : 0;
+    const float* from = row + col;
+    if (kAligned ? left >= 8 : left >= Fetched<kAligned>::floats && col > 0) {
+        if constexpr (!kAligned) {
+            out.shift = reinterpret_cast<uintptr_t>(from) / sizeof(float) % 4;
+            from -= out.shift;
+        }
+#pragma unroll
+        for (uint32_t j = 0; j < Fetched<kAligned>::floats; j += 4) {
+            const float4 x = *reinterpret_cast<const float4*>(from + j);
+            out.x[j] = x.x, out.x[j + 1] = x.y, out.x[j + 2] = x.z, out.x[j + 3] = x.w;
+        }
+    } else {
+#pragma unroll
+        for (uint32_t j = 0; j < 8; ++j)
+            if (j < left) out.x[j] = from[j];
+    }
     return out;
 }
 
-/// One warp per row: the largest magnitude, then eight bytes per lane and turn.
-__global__ void quantise_rows_kernel(Source x, Words words, Operand out, uint32_t* flag) {
-    const uint32_t row = blockIdx.x * kWarpsPerBlock + threadIdx.x / kWarp, z = blockIdx.z;
-    if (row >= x.rows) return;
-    const size_t begin = x.spread.offset(z) + row * x.stride;
-    uint32_t amax = 0;
-    for (size_t c = lane_id(); c < x.cols; c += kWarp) {
-        const uint32_t m = magnitude(x.data[begin + c]);
-        amax = m > amax ? m : amax;
+/// The rounding words of eight neighbours, two in each of four.
+struct EightWords {
+    uint32_t pair[4];
+
+    [[nodiscard]] __device__ __forceinline__ uint32_t of(uint32_t j) const {
+        return j % 2 != 0 ? pair[j / 2] >> 16 : pair[j / 2] & 0xffffU;
     }
-    amax = warp_max(amax);
-    const Scale scale = scale_of(amax);
-    const size_t group = size_t{z} * out.groups + row;
-    if (lane_id() == 0) {
-        out.scale[group] = scale.s;
-        flag_nonfinite(amax, flag);
-    }
-    WordStream stream(words);
-    for (uint32_t c0 = lane_id() * 8; c0 < out.k; c0 += kWarp * 8) {
-        const Eight values = load_eight(x.data + begin + c0, x.cols > c0 ? x.cols - c0 : 0);
-        int q[8];
-#pragma unroll
-        for (uint32_t j = 0; j < 8; ++j)
-            q[j] = c0 + j < x.cols
-                       ? quantise_one(values.x[j], scale.inv, words, stream, begin + c0 + j)
-                       : 0;
-        store_eight(out, z, row, c0, q);
-    }
+};
+
+__device__ __forceinline__ PhiloxWords philox_block(const Words& words, uint64_t block) {
+    return philox({static_cast<uint32_t>(block), words.tensor, words.step, 0}, words.seed,
+                  training::kPhiloxRounding);
 }
 
-constexpr uint32_t kTileCols = 32;
-constexpr uint32_t kTileRows = 64;
-constexpr uint32_t kRowsPerMaximum = 4 * kTileRows;
+/// Of the elements at `offset` to offset + 7, which may belong to two Philox blocks.
+__device__ __forceinline__ EightWords eight_words(const Words& words, uint64_t offset) {
+    const uint64_t idx = words.idx0 + offset;
+    const auto inside = static_cast<uint32_t>(idx % 8);
+    const PhiloxWords p = philox_block(words, idx / 8);
+    if (inside == 0) return {{p.x0, p.x1, p.x2, p.x3}};
+    const PhiloxWords n = philox_block(words, idx / 8 + 1);
+    const uint32_t all[8] = {p.x0, p.x1, p.x2, p.x3, n.x0, n.x1, n.x2, n.x3};
+    uint32_t by4[6], by2[5];
+#pragma unroll
+    for (uint32_t i = 0; i < 6; ++i) by4[i] = (inside & 4) != 0 ? all[i + 2] : all[i];
+#pragma unroll
+    for (uint32_t i = 0; i < 5; ++i) by2[i] = (inside & 2) != 0 ? by4[i + 1] : by4[i];
+    EightWords out;
+#pragma unroll
+    for (uint32_t i = 0; i < 4; ++i)
+        out.pair[i] = __funnelshift_r(by2[i], by2[i + 1], inside % 2 * 16);
+    return out;
+}
 
-/// Largest magnitudes, batch x rows and batch x cols, that start at zero; `rows` may be nullptr.
+/// A scale's inverse as `rounded` takes it: see quantise_stochastic in floats.cuh.
+__device__ __forceinline__ float inverse_for(float inv, bool is_random) {
+    return is_random ? mul(inv, 65536.0F) : inv;
+}
+
+/// An integer whose byte number `kQuantisedByte<kRandom>` is the quantised x: with words at random
+/// the rule's shift by 16 is left to whoever takes the byte.
+template <bool kRandom>
+constexpr uint32_t kQuantisedByte = kRandom ? 2 : 0;
+
+template <bool kRandom>
+__device__ __forceinline__ uint32_t rounded(float x, float inverse, uint32_t word) {
+    const auto q = static_cast<uint32_t>(quantise_nearest(x, inverse));
+    return kRandom ? q + word : q;
+}
+
+/// What puts byte `from` of __byte_perm's second word in byte `to` of its first.
+__host__ __device__ constexpr uint32_t putting(uint32_t from, uint32_t to) {
+    return (0x3210U & ~(0xfU << to * 4)) | (4 + from) << to * 4;
+}
+
+/// The quantised bytes of four integers.
+template <bool kRandom>
+__device__ __forceinline__ uint32_t pack4(const uint32_t* q) {
+    constexpr uint32_t kByte = kQuantisedByte<kRandom>, kPair = kByte | (4 + kByte) << 4;
+    return __byte_perm(__byte_perm(q[0], q[1], kPair), __byte_perm(q[2], q[3], kPair), 0x5410);
+}
+
+/// Operand::at for one place along the contraction and any group.
+class PlaceInGroups {
+public:
+    __host__ __device__ PlaceInGroups(const Operand& to, uint32_t z, uint32_t byte)
+        : first_(to.at(z, 0, byte)),
+          pitch_(to.layout == Layout::slabs ? kSwizzledRow : to.k),
+          turn_(to.layout == Layout::slabs ? 0x70 : 0) {}
+
+    [[nodiscard]] __host__ __device__ size_t at(uint32_t group) const {
+        return (first_ + size_t{group} * pitch_) ^ (group * 16 & turn_);
+    }
+
+private:
+    size_t first_;
+    uint32_t pitch_, turn_;
+};
+
+/// Eight bytes of a group's row.
+struct alignas(8) EightBytes {
+    uint32_t low, high;
+};
+
+__device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
+
+template <bool kRandom>
+__device__ __forceinline__ EightBytes quantise_eight(const Eight& x, float inverse,
+                                                     const EightWords& words) {
+    uint32_t q[8];
+#pragma unroll
+    for (uint32_t j = 0; j < 8; ++j)
+        q[j] = rounded<kRandom>(x.x[j], inverse, kRandom ? words.of(j) : 0);
+    return {pack4<kRandom>(q), pack4<kRandom>(q + 4)};
+}
+
+/// What a thread of a row's team keeps of it between its maximum and its bytes, in eights.
+constexpr uint32_t kHeld = 4;
+
+/// The largest of a team's numbers; teams of more than a warp are whole blocks.
+template <uint32_t kTeam>
+__device__ __forceinline__ uint32_t team_max(uint32_t x) {
+    constexpr uint32_t kAlone = kTeam < kWarp ? kTeam : kWarp;
+#pragma unroll
+    for (uint32_t s = kAlone / 2; s > 0; s /= 2) x = larger(x, __shfl_xor_sync(kAllLanes, x, s));
+    if constexpr (kTeam > kWarp) {
+        auto* const of_warps = shared_memory<uint32_t>();
+        if (lane_id() == 0) of_warps[threadIdx.x / kWarp] = x;
+        __syncthreads();
+#pragma unroll
+        for (uint32_t w = 0; w < kTeam / kWarp; ++w) x = larger(x, of_warps[w]);
+    }
+    return x;
+}
+
+/// A row for each team of threads. What they can hold is read once, the rest of a long row twice,
+/// while it is near.
+template <bool kAligned, uint32_t kTeam>
+__global__ void __launch_bounds__(kTeam > kWarp ? kTeam : kThreads)
+    quantise_rows_kernel(Source x, Words words, Operand out, uint32_t* flag) {
+    constexpr uint32_t kTeams = kTeam > kWarp ? 1 : kThreads / kTeam, kStep = kTeam * 8;
+    const uint32_t row = blockIdx.x * kTeams + threadIdx.x / kTeam, z = blockIdx.z;
+    const uint32_t first = threadIdx.x % kTeam * 8, cols = row < x.rows ? x.cols : 0;
+    const size_t begin = x.spread.offset(z) + row * x.stride;
+    const float* const from = x.data + begin;
+    Eight held[kHeld];
+    uint32_t most = 0;
+    const auto compare = [&](const Eight& values) {
+#pragma unroll
+        for (uint32_t j = 0; j < 8; ++j) most = larger(most, magnitude(values.x[j]));
+    };
+#pragma unroll
+    for (uint32_t i = 0; i < kHeld; ++i)
+        held[i] = fetch_eight<kAligned>(from, first + i * kStep, cols).eight();
+#pragma unroll
+    for (uint32_t i = 0; i < kHeld; ++i) compare(held[i]);
+#pragma unroll 2
+    for (uint32_t col = first + kHeld * kStep; col < cols; col += kStep)
+        compare(fetch_eight<kAligned>(from, col, cols).eight());
+    most = team_max<kTeam>(most);
+    if (row >= x.rows) return;
+    const Scale scale = scale_of(most);
+    if (first == 0) {
+        out.scale[size_t{z} * out.groups + row] = scale.s;
+        flag_nonfinite(most, flag);
+    }
+    const float inverse = inverse_for(scale.inv, words.stochastic);
+    const auto store = [&](uint32_t col, const Eight& values) {
+        const EightBytes bytes =
+            words.stochastic
+                ? quantise_eight<true>(values, inverse, eight_words(words, begin + col))
+                : quantise_eight<false>(values, inverse, {});
+        *reinterpret_cast<EightBytes*>(out.q + out.at(z, row, col)) = bytes;
+    };
+#pragma unroll
+    for (uint32_t i = 0; i < kHeld; ++i)
+        if (first + i * kStep < out.k) store(first + i * kStep, held[i]);
+#pragma unroll 2
+    for (uint32_t col = first + kHeld * kStep; col < out.k; col += kStep)
+        store(col, fetch_eight<kAligned>(from, col, cols).eight());
+}
+
+/// Blocks take tiles of 128 rows x 64 columns: their bytes fill whole lines of both operands.
+constexpr uint32_t kTileCols = 64;
+constexpr uint32_t kTileRows = 128;
+
+/// Largest magnitudes, batch x rows and batch x cols, that start at zero.
 struct Maxima {
-    uint32_t* rows;
+    uint32_t* rows;  ///< nullptr if only columns are wanted
     uint32_t* cols;
 };
 
-/// One block per 32 columns and 256 rows; a thread reads eight neighbours of a row at a time.
-__global__ void maxima_kernel(Source x, Maxima out) {
-    const uint32_t col = blockIdx.x * kTileCols + threadIdx.x % 4 * 8, z = blockIdx.z;
-    uint32_t most[8] = {};
-#pragma unroll
-    for (uint32_t i = 0; i < kRowsPerMaximum; i += kTileRows) {
-        const uint32_t row = blockIdx.y * kRowsPerMaximum + i + threadIdx.x / 4;
-        const uint32_t left = row < x.rows && col < x.cols ? x.cols - col : 0;
-        const Eight values = load_eight(x.data + x.spread.offset(z) + row * x.stride + col, left);
-        uint32_t of_row = 0;
-#pragma unroll
-        for (uint32_t j = 0; j < 8; ++j) {
-            const uint32_t m = j < left ? magnitude(values.x[j]) : 0;
-            most[j] = m > most[j] ? m : most[j];
-            of_row = m > of_row ? m : of_row;
-        }
-        if (out.rows == nullptr) continue;
-        of_row = quad_max(of_row);
-        if (threadIdx.x % 4 == 0 && row < x.rows)
-            atomicMax(out.rows + size_t{z} * x.rows + row, of_row);
-    }
-#pragma unroll
-    for (uint32_t j = 0; j < 8; ++j) {
-        for (uint32_t s = 4; s < kWarp; s *= 2) {
-            const uint32_t other = __shfl_xor_sync(kAllLanes, most[j], s);
-            most[j] = other > most[j] ? other : most[j];
-        }
-        if (lane_id() < 4 && col + j < x.cols)
-            atomicMax(out.cols + size_t{z} * x.cols + col + j, most[j]);
-    }
+/// Which of four columns that a lane looks at: neighbours for one load of 16 bytes, or neighbours
+/// of sixteen lanes for one load of all.
+template <bool kAligned>
+__device__ __forceinline__ uint32_t column_of(uint32_t lane, uint32_t j) {
+    return kAligned ? lane * 4 + j : lane + j * (kTileCols / 4);
 }
 
-/// Where term r of a tile's rows lies.
-__device__ __forceinline__ uint32_t place_of(uint32_t r, Layout layout) {
-    return layout == Layout::paired ? r / 32 * 32 + paired_term(r % 32) : r;
+struct Magnitudes {
+    uint32_t of[4] = {};
+};
+/// Of the columns column_of(lane, 0..3) of a row from its element `first_col` on.
+template <bool kAligned>
+__device__ __forceinline__ Magnitudes fetch_magnitudes(const float* row, uint32_t first_col,
+                                                       uint32_t lane, uint32_t cols) {
+    Magnitudes out;
+    if (kAligned && first_col + lane * 4 + 3 < cols) {
+        const float4 x = *reinterpret_cast<const float4*>(row + first_col + lane * 4);
+        out = {{magnitude(x.x), magnitude(x.y), magnitude(x.z), magnitude(x.w)}};
+    } else {
+#pragma unroll
+        for (uint32_t j = 0; j < 4; ++j) {
+            const uint32_t col = first_col + column_of<kAligned>(lane, j);
+            if (col < cols) out.of[j] = magnitude(row[col]);
+        }
+    }
+    return out;
 }
 
-struct ColumnTile {
-    int8_t q[kTileCols][kTileRows + 4];
-    float inv[kTileCols];
+/// Eight numbers of each of sixteen lanes: lane l gets the largest of number l mod 8. After each of
+/// three exchanges a lane has half of them.
+__device__ __forceinline__ uint32_t largest_of_eight(uint32_t (&x)[8], uint32_t lane) {
+#pragma unroll
+    for (uint32_t n = 4; n > 0; n /= 2)
+#pragma unroll
+        for (uint32_t k = 0; k < n; ++k) {
+            const bool takes_upper = (lane & n) != 0;
+            const uint32_t given = takes_upper ? x[k] : x[k + n];
+            x[k] = larger(takes_upper ? x[k + n] : x[k], __shfl_xor_sync(kAllLanes, given, n));
+        }
+    return larger(x[0], __shfl_xor_sync(kAllLanes, x[0], 8));
+}
+
+struct ColumnMaxima {
+    uint32_t of[kWarpsPerBlock][kTileCols];
+};
+
+/// Half a warp for each eight rows of a tile. Each of its columns and rows is compared in memory
+/// once.
+template <bool kAligned, bool kRows>
+__global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) {
+    constexpr uint32_t kLanes = kTileCols / 4, kRowsOfLane = 8;
+    ColumnMaxima& columns = *shared_memory<ColumnMaxima>();
+    const uint32_t lane = threadIdx.x % kLanes, z = blockIdx.z, first_col = blockIdx.x * kTileCols;
+    const uint32_t first_row = blockIdx.y * kTileRows + threadIdx.x / kLanes * kRowsOfLane;
+    const float* const from = x.data + x.spread.offset(z);
+    Magnitudes m[kRowsOfLane];
+#pragma unroll
+    for (uint32_t i = 0; i < kRowsOfLane; ++i)
+        m[i] = fetch_magnitudes<kAligned>(from + (first_row + i) * x.stride, first_col, lane,
+                                          first_row + i < x.rows ? x.cols : 0);
+#pragma unroll
+    for (uint32_t j = 0; j < 4; ++j) {
+        uint32_t most = m[0].of[j];
+#pragma unroll
+        for (uint32_t i = 1; i < kRowsOfLane; ++i) most = larger(most, m[i].of[j]);
+        most = larger(most, __shfl_xor_sync(kAllLanes, most, kLanes));
+        if (lane_id() < kLanes)
+            columns.of[threadIdx.x / kWarp][column_of<kAligned>(lane, j)] = most;
+    }
+    if constexpr (kRows) {
+        uint32_t most[kRowsOfLane];
+#pragma unroll
+        for (uint32_t i = 0; i < kRowsOfLane; ++i)
+            most[i] = larger(larger(m[i].of[0], m[i].of[1]), larger(m[i].of[2], m[i].of[3]));
+        const uint32_t largest = largest_of_eight(most, lane), row = first_row + lane;
+        if (lane < kRowsOfLane && row < x.rows)
+            atomicMax(out.rows + size_t{z} * x.rows + row, largest);
+    }
+    __syncthreads();
+    const uint32_t col = first_col + threadIdx.x;
+    if (threadIdx.x >= kTileCols || col >= x.cols) return;
+    uint32_t most = 0;
+#pragma unroll
+    for (uint32_t w = 0; w < kWarpsPerBlock; ++w) most = larger(most, columns.of[w][threadIdx.x]);
+    atomicMax(out.cols + size_t{z} * x.cols + col, most);
+}
+
+/// A thread of a tile takes eight columns, from 8 (thread mod 8) on, of four rows: those whose
+/// bytes are word number thread / 8 of a column. Row i of them:
+__host__ __device__ constexpr uint32_t row_of_word(uint32_t word, uint32_t i, Layout layout) {
+    if (layout != Layout::paired) return word * 4 + i;
+    return word / 8 * 32 + word % 8 / 4 * 16 + i / 2 * 8 + word % 4 * 2 + i % 2;
+}
+
+/// A tile's columns in shared memory; parts of 16 bytes are exchanged so that the eight threads of
+/// four rows, as well as the eight parts of a column, are in different banks.
+struct TurnedTile {
+    uint4 part[kTileCols][kTileRows / 16];
+
+    __device__ __forceinline__ void set(uint32_t col, uint32_t word, uint32_t bytes) {
+        reinterpret_cast<uint32_t*>(&part[col][word / 4 ^ col / 8])[word % 4] = bytes;
+    }
+    /// All columns that there are, as long as `to` has places for their bytes.
+    __device__ __forceinline__ void store(const Operand& to, uint32_t first_col,
+                                          uint32_t first_row) const {
+        const uint32_t p = threadIdx.x % 8, byte = first_row + p * 16;
+        if (byte >= to.k) return;
+        const PlaceInGroups place(to, blockIdx.z, byte);
+#pragma unroll
+        for (uint32_t c = threadIdx.x / 8; c < kTileCols; c += kThreads / 8)
+            if (first_col + c < to.groups)
+                *reinterpret_cast<uint4*>(to.q + place.at(first_col + c)) = part[c][p ^ c / 8];
+    }
+};
+
+struct Tile {
+    TurnedTile turned;
+    float col_inverse[kTileCols];
+    float row_inverse[kTileRows];
 };
 
 struct Tiles {
@@ -138,88 +374,124 @@ struct Tiles {
     uint32_t* flag;
 };
 
-__device__ __forceinline__ void load_column_scales(ColumnTile& tile, const Tiles& a) {
-    const uint32_t col = blockIdx.x * kTileCols + threadIdx.x;
-    if (threadIdx.x >= kTileCols || col >= a.x.cols) return;
-    const size_t group = size_t{blockIdx.z} * a.x.cols + col;
-    const Scale scale = scale_of(a.amax.cols[group]);
-    tile.inv[threadIdx.x] = scale.inv;
-    if (blockIdx.y != 0) return;
-    a.cols.scale[group] = scale.s;
-    flag_nonfinite(a.amax.cols[group], a.flag);
-}
-
-/// The inverse scale of a row; 0 where only columns are wanted or the matrix has ended.
-__device__ __forceinline__ float row_inverse(const Tiles& a, uint32_t row) {
-    if (a.rows.q == nullptr || row >= a.x.rows) return 0.0F;
-    const size_t group = size_t{blockIdx.z} * a.x.rows + row;
-    const Scale scale = scale_of(a.amax.rows[group]);
-    if (blockIdx.x == 0 && threadIdx.x % 4 == 0) {
-        a.rows.scale[group] = scale.s;
-        flag_nonfinite(a.amax.rows[group], a.flag);
+/// The inverse of the scale of a group of `to`; the scale itself is `told` by one block.
+__device__ __forceinline__ float inverse_of_group(const Tiles& a, const Operand& to,
+                                                  const uint32_t* amax, uint32_t group,
+                                                  bool is_told) {
+    if (group >= to.groups) return 0.0F;
+    const size_t at = size_t{blockIdx.z} * to.groups + group;
+    const Scale scale = scale_of(amax[at]);
+    if (is_told) {
+        to.scale[at] = scale.s;
+        flag_nonfinite(amax[at], a.flag);
     }
-    return scale.inv;
+    return inverse_for(scale.inv, a.words.stochastic);
 }
 
-__device__ __forceinline__ int quantise_with(float x, float inv, bool is_stochastic,
-                                             uint32_t word) {
-    return is_stochastic ? quantise_stochastic(x, inv, word) : quantise_nearest(x, inv);
+template <bool kRows>
+__device__ __forceinline__ void load_inverses(Tile& tile, const Tiles& a) {
+    const uint32_t i = threadIdx.x, r = i - kTileCols;
+    if (i < kTileCols)
+        tile.col_inverse[i] =
+            inverse_of_group(a, a.cols, a.amax.cols, blockIdx.x * kTileCols + i, blockIdx.y == 0);
+    else if (kRows && r < kTileRows)
+        tile.row_inverse[r] =
+            inverse_of_group(a, a.rows, a.amax.rows, blockIdx.y * kTileRows + r, blockIdx.x == 0);
 }
 
-/// One block per 64 rows x 32 columns, which it transposes: each thread quantises eight neighbours
-/// of one row with the words of one Philox block, for its row and for their columns.
-__global__ void quantise_tiles_kernel(Tiles a) {
-    ColumnTile& tile = *shared_memory<ColumnTile>();
-    const uint32_t first_col = blockIdx.x * kTileCols, first_row = blockIdx.y * kTileRows;
-    load_column_scales(tile, a);
-    __syncthreads();
-    const uint32_t r = threadIdx.x / 4, c0 = threadIdx.x % 4 * 8, row = first_row + r;
-    const size_t begin = a.x.spread.offset(blockIdx.z) + row * a.x.stride + first_col;
-    WordStream stream(a.words);
-    const uint32_t cols_left = a.x.cols > first_col + c0 ? a.x.cols - first_col - c0 : 0;
-    const uint32_t left = row < a.x.rows ? cols_left : 0;
-    const Eight values = load_eight(a.x.data + begin + c0, left);
-    const float inv = row_inverse(a, row);
-    int by_row[8];
+/// One block per tile, which it transposes: each thread quantises eight neighbours of a row with
+/// the words of one Philox block, for the row and for their columns.
+template <bool kAligned, bool kRows, bool kRandom>
+__global__ void __launch_bounds__(kThreads) quantise_tiles_kernel(Tiles a) {
+    Tile& tile = *shared_memory<Tile>();
+    const uint32_t first_row = blockIdx.y * kTileRows, first_col = blockIdx.x * kTileCols;
+    const uint32_t word = threadIdx.x / 8, c = threadIdx.x % 8 * 8, col = first_col + c;
+    const size_t matrix = a.x.spread.offset(blockIdx.z);
+    Fetched<kAligned> fetched[4];
 #pragma unroll
-    for (uint32_t j = 0; j < 8; ++j) {
-        const uint32_t c = c0 + j;
-        const bool inside = j < left, is_stochastic = a.words.stochastic;
-        const uint32_t word = inside && is_stochastic ? stream.at(begin + c) : 0;
-        by_row[j] = inside ? quantise_with(values.x[j], inv, is_stochastic, word) : 0;
-        const int q = inside ? quantise_with(values.x[j], tile.inv[c], is_stochastic, word) : 0;
-        tile.q[c][place_of(r, a.cols.layout)] = static_cast<int8_t>(q);
+    for (uint32_t i = 0; i < 4; ++i) {
+        const uint32_t row = first_row + row_of_word(word, i, a.cols.layout);
+        fetched[i] = fetch_eight<kAligned>(a.x.data + matrix + row * a.x.stride, col,
+                                           row < a.x.rows ? a.x.cols : 0);
     }
-    if (a.rows.q != nullptr && row < a.x.rows)
-        store_eight(a.rows, blockIdx.z, row, first_col + c0, by_row);
+    load_inverses<kRows>(tile, a);
     __syncthreads();
-    for (uint32_t i = threadIdx.x; i < kTileCols * kTileRows / 4; i += kThreads) {
-        const uint32_t c = i / (kTileRows / 4), word = i % (kTileRows / 4);
-        if (first_col + c >= a.x.cols) continue;
-        const size_t at = a.cols.at(blockIdx.z, first_col + c, first_row + word * 4);
-        *reinterpret_cast<uint32_t*>(a.cols.q + at) =
-            reinterpret_cast<const uint32_t*>(tile.q[c])[word];
+    const PlaceInGroups place(kRows ? a.rows : a.cols, blockIdx.z, col);
+    uint32_t turned[8] = {};
+#pragma unroll
+    for (uint32_t i = 0; i < 4; ++i) {
+        const Eight x = fetched[i].eight();
+        const uint32_t r = row_of_word(word, i, a.cols.layout), row = first_row + r;
+        EightWords words = {};
+        if constexpr (kRandom) words = eight_words(a.words, matrix + row * a.x.stride + col);
+#pragma unroll
+        for (uint32_t j = 0; j < 8; ++j)
+            turned[j] = __byte_perm(
+                turned[j],
+                rounded<kRandom>(x.x[j], tile.col_inverse[c + j], kRandom ? words.of(j) : 0),
+                putting(kQuantisedByte<kRandom>, i));
+        if constexpr (kRows) {
+            if (row < a.x.rows)
+                *reinterpret_cast<EightBytes*>(a.rows.q + place.at(row)) =
+                    quantise_eight<kRandom>(x, tile.row_inverse[r], words);
+        }
     }
+#pragma unroll
+    for (uint32_t j = 0; j < 8; ++j) tile.turned.set(c + j, word, turned[j]);
+    __syncthreads();
+    tile.turned.store(a.cols, first_col, first_row);
 }
 
 /// The same tile for bytes that are quantised already, in paired order.
-__global__ void transpose_kernel(Operand from, uint32_t cols, Operand out) {
-    ColumnTile& tile = *shared_memory<ColumnTile>();
-    const uint32_t first_col = blockIdx.x * kTileCols, first_row = blockIdx.y * kTileRows;
-    for (uint32_t i = threadIdx.x; i < kTileCols * kTileRows; i += kThreads) {
-        const uint32_t r = i / kTileCols, c = i % kTileCols;
-        const bool inside = first_row + r < from.groups && first_col + c < cols;
-        const size_t row = size_t{blockIdx.z} * from.groups + first_row + r;
-        tile.q[c][place_of(r, Layout::paired)] =
-            inside ? from.q[row * from.k + first_col + c] : int8_t{0};
+__global__ void __launch_bounds__(kThreads)
+    transpose_kernel(Operand from, uint32_t cols, Operand out) {
+    TurnedTile& tile = *shared_memory<TurnedTile>();
+    const uint32_t first_row = blockIdx.y * kTileRows, first_col = blockIdx.x * kTileCols;
+    const uint32_t word = threadIdx.x / 8, c = threadIdx.x % 8 * 8;
+    EightBytes x[4] = {};
+#pragma unroll
+    for (uint32_t i = 0; i < 4; ++i) {
+        const uint32_t row = first_row + row_of_word(word, i, Layout::paired);
+        if (row < from.groups && first_col + c < cols)
+            x[i] = *reinterpret_cast<const EightBytes*>(from.q +
+                                                        from.at(blockIdx.z, row, first_col + c));
     }
+    uint32_t turned[8] = {};
+#pragma unroll
+    for (uint32_t i = 0; i < 4; ++i)
+#pragma unroll
+        for (uint32_t j = 0; j < 8; ++j)
+            turned[j] = __byte_perm(turned[j], j < 4 ? x[i].low : x[i].high, putting(j % 4, i));
+#pragma unroll
+    for (uint32_t j = 0; j < 8; ++j) tile.set(c + j, word, turned[j]);
     __syncthreads();
-    for (uint32_t i = threadIdx.x; i < kTileCols * kTileRows; i += kThreads) {
-        const uint32_t c = i / kTileRows, r = i % kTileRows;
-        if (first_col + c >= cols) continue;
-        const size_t row = size_t{blockIdx.z} * out.groups + first_col + c;
-        out.q[row * out.k + first_row + r] = tile.q[c][r];
-    }
+    tile.store(out, first_col, first_row);
+}
+
+/// Calls `body` with std::true_type or std::false_type.
+template <class Body>
+void with_constant(bool flag, const Body& body) {
+    if (flag) return body(std::true_type{});
+    body(std::false_type{});
+}
+
+/// Whether every row of every matrix begins where loads of 16 bytes may.
+[[nodiscard]] bool is_aligned(const Source& x) {
+    constexpr size_t kFloats = sizeof(float4) / sizeof(float);
+    return reinterpret_cast<uintptr_t>(x.data) % sizeof(float4) == 0 && x.stride % kFloats == 0 &&
+           x.spread.per_sequence % kFloats == 0 && x.spread.per_head % kFloats == 0;
+}
+
+template <bool kAligned, bool kRows, bool kRandom>
+void launch_tiles(Context& on, uint32_t batch, const Tiles& a) {
+    const uint32_t col_tiles = blocks_for(a.x.cols, kTileCols);
+    on.launch(
+        {dim3(col_tiles, blocks_for(a.x.rows, kTileRows), batch), kThreads, sizeof(ColumnMaxima)},
+        maxima_kernel<kAligned, kRows>, a.x, a.amax);
+    // Rows are padded to whole steps of the contraction, so they may have one tile more.
+    const uint32_t tiles = kRows ? a.rows.k / kTileCols : col_tiles;
+    on.launch({dim3(tiles, blocks_for(a.cols.k, kTileRows), batch), kThreads, sizeof(Tile)},
+              quantise_tiles_kernel<kAligned, kRows, kRandom>, a);
 }
 
 void quantise_tiles(Context& on, uint32_t batch, Tiles a) {
@@ -230,13 +502,23 @@ void quantise_tiles(Context& on, uint32_t batch, Tiles a) {
     a.flag = on.nonfinite_flag();
     if (!on.ok()) return;
     on.set_bytes(a.amax.cols, 0, (cols + rows) * sizeof(uint32_t));
-    on.launch({dim3(blocks_for(a.x.cols, kTileCols), blocks_for(a.x.rows, kRowsPerMaximum), batch),
-               kThreads},
-              maxima_kernel, a.x, a.amax);
-    // Rows are padded to whole steps of the contraction, so they may have one tile more.
-    const uint32_t tiles = with_rows ? a.rows.k / kTileCols : blocks_for(a.x.cols, kTileCols);
-    on.launch({dim3(tiles, a.cols.k / kTileRows, batch), kThreads, sizeof(ColumnTile)},
-              quantise_tiles_kernel, a);
+    with_constant(is_aligned(a.x), [&](auto aligned) {
+        if (!with_rows) return launch_tiles<aligned(), false, false>(on, batch, a);
+        with_constant(a.words.stochastic,
+                      [&](auto random) { launch_tiles<aligned(), true, random()>(on, batch, a); });
+    });
+}
+
+template <uint32_t kTeam>
+void launch_rows(Context& on, uint32_t batch, const Source& x, const Words& words,
+                 const Operand& out) {
+    constexpr uint32_t kBlock = kTeam > kWarp ? kTeam : kThreads;
+    const dim3 grid(blocks_for(x.rows, kBlock / kTeam), 1, batch);
+    const size_t shared_bytes = kTeam > kWarp ? kTeam / kWarp * sizeof(uint32_t) : 0;
+    with_constant(is_aligned(x), [&](auto aligned) {
+        on.launch({grid, kBlock, shared_bytes}, quantise_rows_kernel<aligned(), kTeam>, x, words,
+                  out, on.nonfinite_flag());
+    });
 }
 
 }  // namespace
@@ -254,8 +536,12 @@ Operand take_operand(Context& on, uint32_t batch, uint32_t groups, uint32_t k, L
 Operand quantise_rows(Context& on, uint32_t batch, const Source& x, const Words& words,
                       Layout layout) {
     const Operand out = take_operand(on, batch, x.rows, x.cols, layout);
-    const dim3 grid(blocks_for(x.rows, kWarpsPerBlock), 1, batch);
-    on.launch({grid, kThreads}, quantise_rows_kernel, x, words, out, on.nonfinite_flag());
+    // The smallest team that can hold a row, as far as there is one.
+    const auto launch = out.k <= 8 * 8 * kHeld     ? launch_rows<8>
+                        : out.k <= 32 * 8 * kHeld  ? launch_rows<32>
+                        : out.k <= 128 * 8 * kHeld ? launch_rows<128>
+                                                   : launch_rows<512>;
+    launch(on, batch, x, words, out);
     return out;
 }
 
@@ -284,9 +570,8 @@ Operand transpose_paired(Context& on, uint32_t batch, const Operand& rows, uint3
     out.layout = Layout::paired;
     out.k = padded_terms(rows.groups, out.layout);
     out.q = on.take<int8_t>(size_t{batch} * cols * out.k);
-    on.launch(
-        {dim3(blocks_for(cols, kTileCols), out.k / kTileRows, batch), kThreads, sizeof(ColumnTile)},
-        transpose_kernel, rows, cols, out);
+    const dim3 grid(blocks_for(cols, kTileCols), blocks_for(out.k, kTileRows), batch);
+    on.launch({grid, kThreads, sizeof(TurnedTile)}, transpose_kernel, rows, cols, out);
     return out;
 }
 
