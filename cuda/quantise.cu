@@ -12,6 +12,8 @@ namespace {
 
 constexpr uint32_t kThreads = 256;
 constexpr uint32_t kWarpsPerBlock = kThreads / kWarp;
+/// Of a multiprocessor, with 64 registers each: what it takes to have enough bytes under way.
+constexpr uint32_t kThreadsAtOnce = 1024;
 
 /// Threads take eight neighbours of a row at a time: they share a Philox block, and their bytes lie
 /// together in every layout.
@@ -169,9 +171,14 @@ __device__ __forceinline__ EightBytes quantise_eight(const Eight& x, float inver
 }
 
 /// What a thread of a row's team keeps of it between its maximum and its bytes, in eights.
-constexpr uint32_t kHeld = 4;
+constexpr uint32_t kHeld = 3;
 
-/// The largest of a team's numbers; teams of more than a warp are whole blocks.
+/// Teams of more than a warp are whole blocks.
+__host__ __device__ constexpr uint32_t block_of_team(uint32_t team) {
+    return team > kWarp ? team : kThreads;
+}
+
+/// The largest of a team's numbers.
 template <uint32_t kTeam>
 __device__ __forceinline__ uint32_t team_max(uint32_t x) {
     constexpr uint32_t kAlone = kTeam < kWarp ? kTeam : kWarp;
@@ -187,30 +194,46 @@ __device__ __forceinline__ uint32_t team_max(uint32_t x) {
     return x;
 }
 
+/// Eights of a row, each `step` columns behind the one before, with all loads under way at once.
+template <bool kAligned, uint32_t kCount>
+__device__ __forceinline__ void load_eights(Eight (&to)[kCount], const float* row, uint32_t first,
+                                            uint32_t step, uint32_t cols) {
+    Fetched<kAligned> fetched[kCount];
+#pragma unroll
+    for (uint32_t i = 0; i < kCount; ++i)
+        fetched[i] = fetch_eight<kAligned>(row, first + i * step, cols);
+#pragma unroll
+    for (uint32_t i = 0; i < kCount; ++i) to[i] = fetched[i].eight();
+}
+
+template <uint32_t kCount>
+__device__ __forceinline__ uint32_t largest_of(const Eight (&x)[kCount]) {
+    uint32_t most = 0;
+#pragma unroll
+    for (uint32_t i = 0; i < kCount; ++i)
+#pragma unroll
+        for (uint32_t j = 0; j < 8; ++j) most = larger(most, magnitude(x[i].x[j]));
+    return most;
+}
+
 /// A row for each team of threads. What they can hold is read once, the rest of a long row twice,
 /// while it is near.
 template <bool kAligned, uint32_t kTeam>
-__global__ void __launch_bounds__(kTeam > kWarp ? kTeam : kThreads)
+__global__ void __launch_bounds__(block_of_team(kTeam), kThreadsAtOnce / block_of_team(kTeam))
     quantise_rows_kernel(Source x, Words words, Operand out, uint32_t* flag) {
-    constexpr uint32_t kTeams = kTeam > kWarp ? 1 : kThreads / kTeam, kStep = kTeam * 8;
+    constexpr uint32_t kTeams = block_of_team(kTeam) / kTeam, kStep = kTeam * 8, kMore = kAligned ? 2 : 1;
     const uint32_t row = blockIdx.x * kTeams + threadIdx.x / kTeam, z = blockIdx.z;
     const uint32_t first = threadIdx.x % kTeam * 8, cols = row < x.rows ? x.cols : 0;
     const size_t begin = x.spread.offset(z) + row * x.stride;
     const float* const from = x.data + begin;
     Eight held[kHeld];
-    uint32_t most = 0;
-    const auto compare = [&](const Eight& values) {
-#pragma unroll
-        for (uint32_t j = 0; j < 8; ++j) most = larger(most, magnitude(values.x[j]));
-    };
-#pragma unroll
-    for (uint32_t i = 0; i < kHeld; ++i)
-        held[i] = fetch_eight<kAligned>(from, first + i * kStep, cols).eight();
-#pragma unroll
-    for (uint32_t i = 0; i < kHeld; ++i) compare(held[i]);
-#pragma unroll 2
-    for (uint32_t col = first + kHeld * kStep; col < cols; col += kStep)
-        compare(fetch_eight<kAligned>(from, col, cols).eight());
+    load_eights<kAligned>(held, from, first, kStep, cols);
+    uint32_t most = largest_of(held);
+    Eight more[kMore];
+    for (uint32_t c = kHeld * kStep; c < cols; c += kMore * kStep) {
+        load_eights<kAligned>(more, from, first + c, kStep, cols);
+        most = larger(most, largest_of(more));
+    }
     most = team_max<kTeam>(most);
     if (row >= x.rows) return;
     const Scale scale = scale_of(most);
@@ -219,19 +242,22 @@ __global__ void __launch_bounds__(kTeam > kWarp ? kTeam : kThreads)
         flag_nonfinite(most, flag);
     }
     const float inverse = inverse_for(scale.inv, words.stochastic);
-    const auto store = [&](uint32_t col, const Eight& values) {
-        const EightBytes bytes =
-            words.stochastic
-                ? quantise_eight<true>(values, inverse, eight_words(words, begin + col))
-                : quantise_eight<false>(values, inverse, {});
-        *reinterpret_cast<EightBytes*>(out.q + out.at(z, row, col)) = bytes;
-    };
+    const auto store = [&](const auto& values, uint32_t col) {
 #pragma unroll
-    for (uint32_t i = 0; i < kHeld; ++i)
-        if (first + i * kStep < out.k) store(first + i * kStep, held[i]);
-#pragma unroll 2
-    for (uint32_t col = first + kHeld * kStep; col < out.k; col += kStep)
-        store(col, fetch_eight<kAligned>(from, col, cols).eight());
+        for (const Eight& eight : values) {
+            if (col < out.k)
+                *reinterpret_cast<EightBytes*>(out.q + out.at(z, row, col)) =
+                    words.stochastic
+                        ? quantise_eight<true>(eight, inverse, eight_words(words, begin + col))
+                        : quantise_eight<false>(eight, inverse, {});
+            col += kStep;
+        }
+    };
+    store(held, first);
+    for (uint32_t c = kHeld * kStep; c < out.k; c += kMore * kStep) {
+        load_eights<kAligned>(more, from, first + c, kStep, cols);
+        store(more, first + c);
+    }
 }
 
 /// Blocks take tiles of 128 rows x 64 columns: their bytes fill whole lines of both operands.
@@ -251,22 +277,23 @@ __device__ __forceinline__ uint32_t column_of(uint32_t lane, uint32_t j) {
     return kAligned ? lane * 4 + j : lane + j * (kTileCols / 4);
 }
 
-struct Magnitudes {
-    uint32_t of[4] = {};
+struct Four {
+    float x[4] = {};
 };
-/// Of the columns column_of(lane, 0..3) of a row from its element `first_col` on.
+/// Of the columns column_of(lane, 0..3) of a row from its element `first_col` on; zeros behind its
+/// end.
 template <bool kAligned>
-__device__ __forceinline__ Magnitudes fetch_magnitudes(const float* row, uint32_t first_col,
-                                                       uint32_t lane, uint32_t cols) {
-    Magnitudes out;
+__device__ __forceinline__ Four fetch_four(const float* row, uint32_t first_col, uint32_t lane,
+                                           uint32_t cols) {
+    Four out;
     if (kAligned && first_col + lane * 4 + 3 < cols) {
         const float4 x = *reinterpret_cast<const float4*>(row + first_col + lane * 4);
-        out = {{magnitude(x.x), magnitude(x.y), magnitude(x.z), magnitude(x.w)}};
+        out = {{x.x, x.y, x.z, x.w}};
     } else {
 #pragma unroll
         for (uint32_t j = 0; j < 4; ++j) {
             const uint32_t col = first_col + column_of<kAligned>(lane, j);
-            if (col < cols) out.of[j] = magnitude(row[col]);
+            if (col < cols) out.x[j] = row[col];
         }
     }
     return out;
@@ -299,28 +326,30 @@ __global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) 
     const uint32_t lane = threadIdx.x % kLanes, z = blockIdx.z, first_col = blockIdx.x * kTileCols;
     const uint32_t first_row = blockIdx.y * kTileRows + threadIdx.x / kLanes * kRowsOfLane;
     const float* const from = x.data + x.spread.offset(z);
-    Magnitudes m[kRowsOfLane];
+    Four x4[kRowsOfLane];
 #pragma unroll
     for (uint32_t i = 0; i < kRowsOfLane; ++i)
-        m[i] = fetch_magnitudes<kAligned>(from + (first_row + i) * x.stride, first_col, lane,
-                                          first_row + i < x.rows ? x.cols : 0);
+        x4[i] = fetch_four<kAligned>(from + (first_row + i) * x.stride, first_col, lane,
+                                     first_row + i < x.rows ? x.cols : 0);
+    uint32_t of_col[4] = {}, of_row[kRowsOfLane] = {};
+#pragma unroll
+    for (uint32_t i = 0; i < kRowsOfLane; ++i)
+#pragma unroll
+        for (uint32_t j = 0; j < 4; ++j) {
+            const uint32_t m = magnitude(x4[i].x[j]);
+            of_col[j] = larger(of_col[j], m);
+            of_row[i] = larger(of_row[i], m);
+        }
 #pragma unroll
     for (uint32_t j = 0; j < 4; ++j) {
-        uint32_t most = m[0].of[j];
-#pragma unroll
-        for (uint32_t i = 1; i < kRowsOfLane; ++i) most = larger(most, m[i].of[j]);
-        most = larger(most, __shfl_xor_sync(kAllLanes, most, kLanes));
+        const uint32_t most = larger(of_col[j], __shfl_xor_sync(kAllLanes, of_col[j], kLanes));
         if (lane_id() < kLanes)
             columns.of[threadIdx.x / kWarp][column_of<kAligned>(lane, j)] = most;
     }
     if constexpr (kRows) {
-        uint32_t most[kRowsOfLane];
-#pragma unroll
-        for (uint32_t i = 0; i < kRowsOfLane; ++i)
-            most[i] = larger(larger(m[i].of[0], m[i].of[1]), larger(m[i].of[2], m[i].of[3]));
-        const uint32_t largest = largest_of_eight(most, lane), row = first_row + lane;
+        const uint32_t most = largest_of_eight(of_row, lane), row = first_row + lane;
         if (lane < kRowsOfLane && row < x.rows)
-            atomicMax(out.rows + size_t{z} * x.rows + row, largest);
+            atomicMax(out.rows + size_t{z} * x.rows + row, most);
     }
     __syncthreads();
     const uint32_t col = first_col + threadIdx.x;
@@ -512,7 +541,7 @@ void quantise_tiles(Context& on, uint32_t batch, Tiles a) {
 template <uint32_t kTeam>
 void launch_rows(Context& on, uint32_t batch, const Source& x, const Words& words,
                  const Operand& out) {
-    constexpr uint32_t kBlock = kTeam > kWarp ? kTeam : kThreads;
+    constexpr uint32_t kBlock = block_of_team(kTeam);
     const dim3 grid(blocks_for(x.rows, kBlock / kTeam), 1, batch);
     const size_t shared_bytes = kTeam > kWarp ? kTeam / kWarp * sizeof(uint32_t) : 0;
     with_constant(is_aligned(x), [&](auto aligned) {
