@@ -221,7 +221,8 @@ __device__ __forceinline__ uint32_t largest_of(const Eight (&x)[kCount]) {
 template <bool kAligned, uint32_t kTeam>
 __global__ void __launch_bounds__(block_of_team(kTeam), kThreadsAtOnce / block_of_team(kTeam))
     quantise_rows_kernel(Source x, Words words, Operand out, uint32_t* flag) {
-    constexpr uint32_t kTeams = block_of_team(kTeam) / kTeam, kStep = kTeam * 8, kMore = kAligned ? 2 : 1;
+    constexpr uint32_t kTeams = block_of_team(kTeam) / kTeam, kStep = kTeam * 8,
+                       kMore = kAligned ? 2 : 1;
     const uint32_t row = blockIdx.x * kTeams + threadIdx.x / kTeam, z = blockIdx.z;
     const uint32_t first = threadIdx.x % kTeam * 8, cols = row < x.rows ? x.cols : 0;
     const size_t begin = x.spread.offset(z) + row * x.stride;
@@ -360,6 +361,11 @@ __global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) 
     atomicMax(out.cols + size_t{z} * x.cols + col, most);
 }
 
+/// Where a block's tile begins, and in which matrix.
+struct TileCorner {
+    uint32_t row, col, z;
+};
+
 /// A thread of a tile takes eight columns, from 8 (thread mod 8) on, of four rows: those whose
 /// bytes are word number thread / 8 of a column. Row i of them:
 __host__ __device__ constexpr uint32_t row_of_word(uint32_t word, uint32_t i, Layout layout) {
@@ -376,15 +382,14 @@ struct TurnedTile {
         reinterpret_cast<uint32_t*>(&part[col][word / 4 ^ col / 8])[word % 4] = bytes;
     }
     /// All columns that there are, as long as `to` has places for their bytes.
-    __device__ __forceinline__ void store(const Operand& to, uint32_t first_col,
-                                          uint32_t first_row) const {
-        const uint32_t p = threadIdx.x % 8, byte = first_row + p * 16;
+    __device__ __forceinline__ void store(const Operand& to, const TileCorner& at) const {
+        const uint32_t p = threadIdx.x % 8, byte = at.row + p * 16;
         if (byte >= to.k) return;
-        const PlaceInGroups place(to, blockIdx.z, byte);
+        const PlaceInGroups place(to, at.z, byte);
 #pragma unroll
         for (uint32_t c = threadIdx.x / 8; c < kTileCols; c += kThreads / 8)
-            if (first_col + c < to.groups)
-                *reinterpret_cast<uint4*>(to.q + place.at(first_col + c)) = part[c][p ^ c / 8];
+            if (at.col + c < to.groups)
+                *reinterpret_cast<uint4*>(to.q + place.at(at.col + c)) = part[c][p ^ c / 8];
     }
 };
 
@@ -403,12 +408,12 @@ struct Tiles {
     uint32_t* flag;
 };
 
-/// The inverse of the scale of a group of `to`; the scale itself is `told` by one block.
+/// The inverse of the scale of group `group` of matrix z; the scale itself is `told` by one block.
 __device__ __forceinline__ float inverse_of_group(const Tiles& a, const Operand& to,
-                                                  const uint32_t* amax, uint32_t group,
+                                                  const uint32_t* amax, uint32_t z, uint32_t group,
                                                   bool is_told) {
     if (group >= to.groups) return 0.0F;
-    const size_t at = size_t{blockIdx.z} * to.groups + group;
+    const size_t at = size_t{z} * to.groups + group;
     const Scale scale = scale_of(amax[at]);
     if (is_told) {
         to.scale[at] = scale.s;
@@ -418,39 +423,42 @@ __device__ __forceinline__ float inverse_of_group(const Tiles& a, const Operand&
 }
 
 template <bool kRows>
-__device__ __forceinline__ void load_inverses(Tile& tile, const Tiles& a) {
+__device__ __forceinline__ void load_inverses(Tile& tile, const Tiles& a, const TileCorner& at) {
     const uint32_t i = threadIdx.x, r = i - kTileCols;
     if (i < kTileCols)
         tile.col_inverse[i] =
-            inverse_of_group(a, a.cols, a.amax.cols, blockIdx.x * kTileCols + i, blockIdx.y == 0);
+            inverse_of_group(a, a.cols, a.amax.cols, at.z, at.col + i, at.row == 0);
     else if (kRows && r < kTileRows)
         tile.row_inverse[r] =
-            inverse_of_group(a, a.rows, a.amax.rows, blockIdx.y * kTileRows + r, blockIdx.x == 0);
+            inverse_of_group(a, a.rows, a.amax.rows, at.z, at.row + r, at.col == 0);
 }
 
 /// One block per tile, which it transposes: each thread quantises eight neighbours of a row with
-/// the words of one Philox block, for the row and for their columns.
+/// the words of one Philox block, for the row and for their columns. The last tile comes first: the
+/// maxima were found from the first to the last, so what is still near is met before it goes.
 template <bool kAligned, bool kRows, bool kRandom>
-__global__ void __launch_bounds__(kThreads) quantise_tiles_kernel(Tiles a) {
+__global__ void __launch_bounds__(kThreads, kAligned && !kRandom ? 4 : 3)
+    quantise_tiles_kernel(Tiles a) {
     Tile& tile = *shared_memory<Tile>();
-    const uint32_t first_row = blockIdx.y * kTileRows, first_col = blockIdx.x * kTileCols;
-    const uint32_t word = threadIdx.x / 8, c = threadIdx.x % 8 * 8, col = first_col + c;
-    const size_t matrix = a.x.spread.offset(blockIdx.z);
+    const TileCorner at = {(gridDim.y - 1 - blockIdx.y) * kTileRows,
+                           (gridDim.x - 1 - blockIdx.x) * kTileCols, gridDim.z - 1 - blockIdx.z};
+    const uint32_t word = threadIdx.x / 8, c = threadIdx.x % 8 * 8, col = at.col + c;
+    const size_t matrix = a.x.spread.offset(at.z);
     Fetched<kAligned> fetched[4];
 #pragma unroll
     for (uint32_t i = 0; i < 4; ++i) {
-        const uint32_t row = first_row + row_of_word(word, i, a.cols.layout);
+        const uint32_t row = at.row + row_of_word(word, i, a.cols.layout);
         fetched[i] = fetch_eight<kAligned>(a.x.data + matrix + row * a.x.stride, col,
                                            row < a.x.rows ? a.x.cols : 0);
     }
-    load_inverses<kRows>(tile, a);
+    load_inverses<kRows>(tile, a, at);
     __syncthreads();
-    const PlaceInGroups place(kRows ? a.rows : a.cols, blockIdx.z, col);
+    const PlaceInGroups place(kRows ? a.rows : a.cols, at.z, col);
     uint32_t turned[8] = {};
 #pragma unroll
     for (uint32_t i = 0; i < 4; ++i) {
         const Eight x = fetched[i].eight();
-        const uint32_t r = row_of_word(word, i, a.cols.layout), row = first_row + r;
+        const uint32_t r = row_of_word(word, i, a.cols.layout), row = at.row + r;
         EightWords words = {};
         if constexpr (kRandom) words = eight_words(a.words, matrix + row * a.x.stride + col);
 #pragma unroll
@@ -468,22 +476,21 @@ __global__ void __launch_bounds__(kThreads) quantise_tiles_kernel(Tiles a) {
 #pragma unroll
     for (uint32_t j = 0; j < 8; ++j) tile.turned.set(c + j, word, turned[j]);
     __syncthreads();
-    tile.turned.store(a.cols, first_col, first_row);
+    tile.turned.store(a.cols, at);
 }
 
 /// The same tile for bytes that are quantised already, in paired order.
 __global__ void __launch_bounds__(kThreads)
     transpose_kernel(Operand from, uint32_t cols, Operand out) {
     TurnedTile& tile = *shared_memory<TurnedTile>();
-    const uint32_t first_row = blockIdx.y * kTileRows, first_col = blockIdx.x * kTileCols;
+    const TileCorner at = {blockIdx.y * kTileRows, blockIdx.x * kTileCols, blockIdx.z};
     const uint32_t word = threadIdx.x / 8, c = threadIdx.x % 8 * 8;
     EightBytes x[4] = {};
 #pragma unroll
     for (uint32_t i = 0; i < 4; ++i) {
-        const uint32_t row = first_row + row_of_word(word, i, Layout::paired);
-        if (row < from.groups && first_col + c < cols)
-            x[i] = *reinterpret_cast<const EightBytes*>(from.q +
-                                                        from.at(blockIdx.z, row, first_col + c));
+        const uint32_t row = at.row + row_of_word(word, i, Layout::paired);
+        if (row < from.groups && at.col + c < cols)
+            x[i] = *reinterpret_cast<const EightBytes*>(from.q + from.at(at.z, row, at.col + c));
     }
     uint32_t turned[8] = {};
 #pragma unroll
@@ -494,7 +501,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (uint32_t j = 0; j < 8; ++j) tile.set(c + j, word, turned[j]);
     __syncthreads();
-    tile.store(out, first_col, first_row);
+    tile.store(out, at);
 }
 
 /// Calls `body` with std::true_type or std::false_type.
