@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cuda/fragments.cuh"
+#include "cuda/heads.cuh"
 #include "cuda/operators.cuh"
 #include "cuda/strips.cuh"
 
@@ -21,9 +22,6 @@ using training::AttentionShape;
 /// A grid's limit in z is 65,535.
 constexpr uint32_t kHeadsMax = 32768;
 
-constexpr uint32_t kWarpsPerBlock = 8;
-constexpr BothLayouts kPairedColumns{Layout::lines, Layout::paired};
-
 /// Heads [first, first + count) of all sequences, in the layout of training/backend.hpp.
 struct Heads {
     uint32_t t, hd, d, first, count;
@@ -34,9 +32,12 @@ struct Heads {
     [[nodiscard]] Spread in_rows_of(size_t width) const {
         return {heads, first, size_t{t} * width, hd};
     }
-    [[nodiscard]] Source of_qkv(const float* qkv, uint32_t part) const {
+    [[nodiscard]] HeadSources of_qkv(const float* qkv) const {
         const size_t width = size_t{3} * d;
-        return {qkv + size_t{part} * d, t, hd, width, in_rows_of(width)};
+        const auto part = [&](size_t i) {
+            return Source{qkv + i * d, t, hd, width, in_rows_of(width)};
+        };
+        return {part(0), part(1), part(2), alpha};
     }
     [[nodiscard]] Source of_out(const float* out) const { return {out, t, hd, d, in_rows_of(d)}; }
 };
@@ -52,7 +53,8 @@ size_t head_bytes(AttentionShape s, uint32_t rows, uint32_t cols) {
     const size_t row = padded_terms(s.hd, Layout::lines) + 2 * sizeof(float);
     const size_t col = padded_terms(s.t, Layout::paired) + 2 * sizeof(float);
     const size_t maxima = 2 * sizeof(uint32_t);
-    return size_t{s.t} * (rows * row + sizeof(Position) + maxima) + size_t{s.hd} * cols * col;
+    return size_t{s.t} * (rows * row + sizeof(Position) + maxima) +
+           size_t{s.hd} * cols * (col + sizeof(uint32_t));
 }
 
 /// Calls `body` with one group of heads after another: those whose operands fit into the scratch
@@ -67,36 +69,6 @@ void for_each_group(const Context& on, AttentionShape s, size_t bytes_per_head, 
         heads.count = std::min(fitting, total - heads.first);
         body(heads);
     }
-}
-
-struct Gather {
-    const float* q;
-    const float* k;
-    const float* v;
-    const float* d_out;  ///< nullptr in the forward pass, which needs no more than the scales
-    const float* stats;  ///< of the first head of the group
-    Source d_out_rows, out_rows;
-    Position* to;
-};
-
-/// One warp per position.
-__global__ void gather_kernel(Gather a, uint32_t t, uint32_t hd) {
-    const uint32_t row = blockIdx.x * kWarpsPerBlock + threadIdx.x / kWarp, z = blockIdx.z;
-    if (row >= t) return;
-    const size_t at = size_t{z} * t + row;
-    Position p = {};
-    p.q = a.q[at], p.k = a.k[at], p.v = a.v[at];
-    if (a.d_out != nullptr) {
-        const float* const dy =
-            a.d_out_rows.data + a.d_out_rows.spread.offset(z) + row * a.d_out_rows.stride;
-        const float* const y =
-            a.out_rows.data + a.out_rows.spread.offset(z) + row * a.out_rows.stride;
-        p.dot = warp_reduce(hd, [=](float acc, size_t i) { return fused(dy[i], y[i], acc); });
-        p.d_out = a.d_out[at];
-        p.max = a.stats[at * 2];
-        p.inverse = a.stats[at * 2 + 1];
-    }
-    if (lane_id() == 0) a.to[at] = p;
 }
 
 /// Blocks for which a multiprocessor should have registers, as many as need not spill any.
@@ -536,13 +508,6 @@ void launch_strips(Context& on, const Heads& h, Kernel* kernel, const Parameters
     on.launch({grid, kStripThreads, bytes}, kernel, p);
 }
 
-Position* gather(Context& on, const Heads& h, Gather from) {
-    from.to = on.take<Position>(size_t{h.count} * h.t);
-    on.launch({dim3(blocks_for(h.t, kWarpsPerBlock), 1, h.count), kWarpsPerBlock * kWarp},
-              gather_kernel, from, h.t, h.hd);
-    return from.to;
-}
-
 /// Calls `launch` with the number of columns that a block takes of a head, and whether there are
 /// more.
 template <class Launch>
@@ -555,14 +520,15 @@ void with_columns(const Heads& h, const Launch& launch) {
 
 void forward_group(Context& on, float* out, float* stats, const float* qkv, const Heads& h) {
     on.begin();
-    const Operand q = quantise_rows(on, h.count, h.of_qkv(qkv, 0), {});
-    const Operand k = quantise_rows(on, h.count, h.of_qkv(qkv, 1), {});
-    const Operand v = quantise_rows(on, h.count, h.of_qkv(qkv, 2), {});
-    const Operand v_cols = transpose_paired(on, h.count, v, h.hd);
-    Gather from = {};
-    from.q = q.scale, from.k = k.scale, from.v = v.scale;
+    const ForwardHeads of = prepare_forward(on, h.count, h.of_qkv(qkv));
     Forward p = {};
-    p.in = {{{q.q, k.q}, {}}, {v_cols.q, nullptr}, gather(on, h, from), h.t, h.hd, q.k, v_cols.k,
+    p.in = {{{of.q.q, of.k.q}, {}},
+            {of.v_cols.q, nullptr},
+            of.positions,
+            h.t,
+            h.hd,
+            of.q.k,
+            of.v_cols.k,
             h.causal};
     p.out = out;
     p.stride = h.d;
@@ -591,27 +557,17 @@ void backward_group(Context& on, float* dqkv, const AttentionGradInputs& in, con
                     const AttentionNoise& noise) {
     on.begin();
     const Words of_do{noise.seed, noise.step, noise.tensor_do, true, 0};
-    const Source d_out_rows = h.of_out(in.d_out);
-    const BothWays q = quantise_both(on, h.count, h.of_qkv(in.qkv, 0), {}, kPairedColumns);
-    const BothWays k = quantise_both(on, h.count, h.of_qkv(in.qkv, 1), {}, kPairedColumns);
-    const Operand v = quantise_rows(on, h.count, h.of_qkv(in.qkv, 2), {});
-    const BothWays d_out = quantise_both(on, h.count, d_out_rows, of_do, kPairedColumns);
-    const Gather from{q.rows.scale,
-                      k.rows.scale,
-                      v.scale,
-                      d_out.rows.scale,
-                      in.stats + size_t{h.first} * h.t * 2,
-                      d_out_rows,
-                      h.of_out(in.out),
-                      nullptr};
+    const BackwardHeads of = prepare_backward(
+        on, h.count, h.of_qkv(in.qkv),
+        {h.of_out(in.d_out), h.of_out(in.out), in.stats + size_t{h.first} * h.t * 2, of_do});
     Backward p = {};
-    p.in = {{{q.rows.q, k.rows.q}, {d_out.rows.q, v.q}},
-            {k.cols.q, nullptr},
-            gather(on, h, from),
+    p.in = {{{of.q.q, of.k.q}, {of.d_out.q, of.v.q}},
+            {of.k_cols.q, nullptr},
+            of.positions,
             h.t,
             h.hd,
-            q.rows.k,
-            k.cols.k,
+            of.q.k,
+            of.k_cols.k,
             h.causal};
     p.stride = size_t{3} * h.d;
     p.spread = h.in_rows_of(p.stride);
@@ -621,19 +577,19 @@ void backward_group(Context& on, float* dqkv, const AttentionGradInputs& in, con
     const size_t maxima = size_t{2} * h.count * h.t;
     p.column_maxima = on.take<uint32_t>(maxima);
     on.set_bytes(p.column_maxima, 0, maxima * sizeof(uint32_t));
-    p.to[0] = {dqkv, k.cols.scale, h.alpha};
+    p.to[0] = {dqkv, of.k_cols.scale, h.alpha};
     launch_backward<false>(on, h, p);
     for (Facing& facing : p.in.facing) std::swap(facing.own, facing.other);
-    p.in.far[0] = d_out.cols.q, p.in.far[1] = q.cols.q;
-    p.to[0] = {dqkv + size_t{2} * h.d, d_out.cols.scale, 1.0F};
-    p.to[1] = {dqkv + h.d, q.cols.scale, h.alpha};
+    p.in.far[0] = of.d_out_cols.q, p.in.far[1] = of.q_cols.q;
+    p.to[0] = {dqkv + size_t{2} * h.d, of.d_out_cols.scale, 1.0F};
+    p.to[1] = {dqkv + h.d, of.q_cols.scale, h.alpha};
     launch_backward<true>(on, h, p);
 }
 
 }  // namespace
 
 void attention(Context& on, float* out, float* stats, const float* qkv, AttentionShape s) {
-    for_each_group(on, s, head_bytes(s, 3, 1),
+    for_each_group(on, s, head_bytes(s, 2, 1),
                    [&](const Heads& h) { forward_group(on, out, stats, qkv, h); });
 }
 

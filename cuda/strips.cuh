@@ -3,18 +3,11 @@
 // time, so that no T x T matrix leaves a multiprocessor.
 #pragma once
 
-#include "cuda/products.cuh"
+#include "cuda/heads.cuh"
 #include "cuda/reduce.cuh"
 #include "cuda/tensor_core.cuh"
 
 namespace trainyard::cuda {
-
-/// What is known of one position of one head besides its bytes. What is read together lies
-/// together.
-struct alignas(16) Position {
-    float k, v, q, d_out;     ///< scales of its rows
-    float max, inverse, dot;  ///< statistics of the forward pass; dO times O
-};
 
 /// Rows of two operands whose product is scores, or gradients of probabilities.
 struct Facing {

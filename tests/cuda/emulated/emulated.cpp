@@ -43,13 +43,15 @@ TEST_P(EmulatedDevice, equals_the_reference_in_every_operator) {
     }
 }
 
-/// Blocks of 64 rows, tiles of 32 columns, slices of 128 bytes of a head, and the words of rows
-/// that do not start with a Philox block.
+/// Blocks of 64 rows, tiles of 32 columns, slices of 128 bytes of a head, the words of rows that do
+/// not start with a Philox block, and heads longer than a chunk or than column maxima in shared
+/// memory.
 TEST_P(EmulatedDevice, attends_in_strips_of_any_shape) {
     using Shape = training::AttentionShape;
     for (const Shape s :
          {Shape{1, 2, 64, 16}, Shape{1, 1, 96, 32}, Shape{2, 1, 65, 65}, Shape{1, 1, 33, 128},
-          Shape{1, 1, 70, 129}, Shape{1, 1, 40, 300}, Shape{1, 1, 300, 64}, Shape{1, 1, 257, 8}})
+          Shape{1, 1, 70, 129}, Shape{1, 1, 40, 300}, Shape{1, 1, 300, 64}, Shape{1, 1, 257, 8},
+          Shape{1, 1, 2, 4100}, Shape{2, 1, 5, 1028}})
         for (const bool causal : {true, false}) {
             const auto c = training::attention_case({s.b, s.h, s.t, s.hd, causal});
             const auto same = training::check_case(*backend, c);

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+// cuda/heads.cu for the emulated device.
+#include "cuda/heads.cu"
