@@ -140,6 +140,7 @@ void linear_by(benchmark::State& state, Products products) {
 void every_shape(benchmark::internal::Benchmark* bench) {
     bench->ArgNames({"n", "i", "o"})->UseRealTime();
     bench->Args({8192, 1024, 4096})->Args({8192, 8192, 8192})->Args({8192, 768, 768});
+    bench->Args({8192, 768, 3072})->Args({8192, 3072, 768})->Args({768, 8192, 3072});
 }
 BENCHMARK_CAPTURE(linear_by, int8, Products::int8)
     ->Name("cuda::linear/by=int8")
@@ -152,6 +153,9 @@ BENCHMARK_CAPTURE(linear_by, bulk, Products::bulk)
     ->Apply(every_shape);
 BENCHMARK_CAPTURE(linear_by, pairs, Products::pairs)
     ->Name("cuda::linear/by=pairs")
+    ->Apply(every_shape);
+BENCHMARK_CAPTURE(linear_by, quads, Products::quads)
+    ->Name("cuda::linear/by=quads")
     ->Apply(every_shape);
 BENCHMARK_CAPTURE(linear_by, bf16, Products::bf16)
     ->Name("cuda::linear/by=bf16")
