@@ -72,8 +72,8 @@ void for_each_group(const Context& on, AttentionShape s, size_t bytes_per_head, 
 }
 
 /// Blocks for which a multiprocessor should have registers, as many as need not spill any.
-constexpr uint32_t strips_at_once(uint32_t cols, bool two_products) {
-    return (cols > 64 ? 3 : 4) - (two_products ? 1 : 0);
+constexpr uint32_t strips_at_once(uint32_t cols, bool sliced, bool two_products) {
+    return (sliced ? 2 : cols > 64 ? 3 : 4) - (two_products ? 1 : 0);
 }
 
 /// Column e mod 2 of tile n, as a lane holds it, of 32.
@@ -81,50 +81,89 @@ __device__ __forceinline__ uint32_t column_of(uint32_t n, uint32_t e) {
     return n * 8 + lane_id() % 4 * 2 + e % 2;
 }
 
-/// The two rows of a block that a lane holds, r = 0 and 1, and what they see, or are seen by: the
-/// columns before `end`, or from `begin` on. Where the matrix has ended they meet nothing.
+/// The two rows of a block that a lane holds, r = 0 and 1. Behind the end of the matrix they have
+/// the last position.
 struct OwnRows {
-    uint32_t row[2];
-    int32_t begin[2], end[2];
+    uint32_t first;  ///< and the other is eight rows below
     Position at[2];
 
-    __device__ OwnRows(const StripInputs& in, uint32_t first, bool seen_by) {
+    __device__ OwnRows(const StripInputs& in, uint32_t first_own)
+        : first(first_own + threadIdx.x / kWarp * 16 + lane_id() / 4) {
 #pragma unroll
         for (uint32_t r = 0; r < 2; ++r) {
-            row[r] = first + threadIdx.x / kWarp * 16 + lane_id() / 4 + r * 8;
-            const uint32_t inside = row[r] < in.t ? row[r] : in.t - 1;
-            at[r] = in.positions[size_t{blockIdx.z} * in.t + inside];
-            begin[r] = in.causal && seen_by ? static_cast<int32_t>(inside) : 0;
-            end[r] = static_cast<int32_t>(in.causal && !seen_by ? inside + 1 : in.t);
-            if (row[r] >= in.t) end[r] = 0;
+            const uint32_t inside = row(r) < in.t ? row(r) : in.t - 1;
+            at[r] = in.positions[size_t{own_head()} * in.t + inside];
         }
+    }
+    [[nodiscard]] __device__ __forceinline__ uint32_t row(uint32_t r) const {
+        return first + r * 8;
     }
 };
 
-/// Which columns of one tile the lane's rows meet; one comparison for each sum. By columns the end
-/// needs none: behind it positions are zeros, and so are P and dS.
+/// The tiles of a walk by rows, and by columns: what the running block's rows meet, or are met by.
+/// Rows behind the end meet nothing, so no tile of theirs is free of masks.
 template <bool kByColumn>
+__device__ __forceinline__ TileRange range_of(const StripInputs& in, uint32_t first_own) {
+    const uint32_t own = first_own + threadIdx.x / kWarp * 16;
+    TileRange range = {0, (in.t + kStripTile - 1) / kStripTile, 0, 0};
+    if (kByColumn) {
+        range.free_last = range.last;
+        if (!in.causal) return range;
+        range.first = first_own / kStripTile;
+        range.free_first = (own + 15 + kStripTile - 1) / kStripTile;
+        return range;
+    }
+    const uint32_t end = first_own + kStripRows;
+    if (in.causal && end < in.t) range.last = (end + kStripTile - 1) / kStripTile;
+    if (end <= in.t) range.free_last = (in.causal ? own + 1 : in.t) / kStripTile;
+    return range;
+}
+
+/// Which columns of one tile the lane's rows meet, or are met by, all of them if kFree: those
+/// before a limit, or from it on; one comparison for each sum. Where the matrix has ended rows meet
+/// nothing. By columns the end needs no limit: behind it positions are zeros, and so are P and dS.
+template <bool kByColumn, bool kFree>
 struct Meeting {
     int32_t limit[2];
 
-    __device__ Meeting(const OwnRows& own, uint32_t first) {
-        const int32_t column = static_cast<int32_t>(first + column_of(0, 0));
+    __device__ Meeting(const StripInputs& in, const OwnRows& own, uint32_t first_other) {
+        const auto column = static_cast<int32_t>(first_other + column_of(0, 0));
 #pragma unroll
-        for (uint32_t r = 0; r < 2; ++r)
-            limit[r] = (kByColumn ? own.begin[r] : own.end[r]) - column;
+        for (uint32_t r = 0; r < 2; ++r) {
+            const uint32_t row = own.row(r);
+            const uint32_t begin = in.causal ? row : 0, end = in.causal ? row + 1 : in.t;
+            limit[r] = static_cast<int32_t>(kByColumn ? begin : row < in.t ? end : 0) - column;
+        }
     }
     [[nodiscard]] __device__ bool at(uint32_t n, uint32_t e) const {
         const auto column = static_cast<int32_t>(n * 8 + e % 2);
-        return kByColumn ? column >= limit[e / 2] : column < limit[e / 2];
+        return kFree || (kByColumn ? column >= limit[e / 2] : column < limit[e / 2]);
     }
 };
 
-__device__ __forceinline__ float score_of(int32_t sum, const Position& i, const Position& j,
-                                          float alpha) {
-    return mul(mul(mul(__int2float_rn(sum), i.q), j.k), alpha);
+/// The other side's position that belongs to a sum.
+__device__ __forceinline__ const Position& other_of(const Position* others, uint32_t n,
+                                                    uint32_t e) {
+    return others[column_of(n, e)];
 }
 
-/// Calls `body(n, e)` for the 16 sums of a lane.
+/// What follows a score: a factor that is still to come. Where alpha is a power of two it is part
+/// of the scale of k, `k_alpha`. That changes no digit, except of scores that are below the normal
+/// numbers; and those have the same exponential. For next to them a largest score of at least
+/// 2^-100 absorbs them (the difference is less than half of its last place), a smaller one, or
+/// another score that is smaller than 2^-100, gives a difference whose exponential is 1.
+template <bool kFolded>
+struct ScoreScale {
+    float alpha;
+
+    [[nodiscard]] __device__ __forceinline__ float score(float sum, const Position& i,
+                                                         const Position& j) const {
+        const float x = mul(sum, i.q);
+        return kFolded ? mul(x, j.k_alpha) : mul(mul(x, j.k), alpha);
+    }
+};
+
+/// Calls `body(n, e)` for the 16 sums of a lane, tile after tile.
 template <class Body>
 __device__ __forceinline__ void for_each_sum(const Body& body) {
 #pragma unroll
@@ -134,6 +173,17 @@ __device__ __forceinline__ void for_each_sum(const Body& body) {
 }
 
 constexpr uint32_t kTilesPerChunk = kChunk / kStripTile;
+constexpr uint32_t kWordBytes = 16;  ///< of a word of all threads, as others are aligned
+
+/// x * inv rounded to nearest, in the lowest byte: 3 * 2^22 leaves no place behind the point.
+/// Precondition: x >= 0, as for quantise_nearest.
+__device__ __forceinline__ uint32_t nearest_in_byte(float x, float inv) {
+    return bits_of(add(mul(x, inv), 0x3p22F));
+}
+/// As quantise_stochastic, with the result in the third byte.
+__device__ __forceinline__ uint32_t stochastic_in_byte(float x, float inv, uint32_t word) {
+    return static_cast<uint32_t>(__float2int_rn(mul(x, mul(inv, 65536.0F)))) + word;
+}
 
 /// Chunk sums of rows longer than a chunk, in shared memory: 64 rows x chunks, else nullptr.
 struct ChunkSums {
@@ -168,126 +218,178 @@ struct Forward {
     uint32_t* flag;
 };
 
-/// The sums of exponentials of the two rows of each lane, in the fixed order.
-template <class S>
-__device__ __forceinline__ void sum_exponentials(float (&sum)[2], Strip<S>& strip, const Forward& p,
-                                                 const OwnRows& own, const float (&max)[2],
-                                                 uint32_t last, const ChunkSums& chunks) {
-    float lanes[2][4][2] = {};
-    strip.walk(0, last, false, [&](uint32_t first, auto& sums, const int8_t*, const Position* at) {
-        const Meeting<false> meets(own, first);
-        for_each_sum([&](uint32_t n, uint32_t e) {
-            const uint32_t r = e / 2;
-            const Position& other = at[column_of(n, e)];
-            const float score = score_of(sums[0][n][e], own.at[r], other, p.alpha);
-            const float x = exp_of_falling(sub(score, max[r]));
-            // Adding +0 changes no sum of positive numbers.
-            lanes[r][n][e % 2] = add(lanes[r][n][e % 2], meets.at(n, e) ? x : 0.0F);
-        });
-        const uint32_t tile = first / kStripTile;
-        if (chunks.count == 0 || (tile % kTilesPerChunk + 1 != kTilesPerChunk && tile + 1 != last))
-            return;
-#pragma unroll
-        for (uint32_t r = 0; r < 2; ++r) {
-            const float chunk = quad_tree(lanes[r]);
-            if (lane_id() % 4 == 0) chunks.row(r)[tile / kTilesPerChunk] = chunk;
-#pragma unroll
-            for (uint32_t i = 0; i < 8; ++i) lanes[r][i / 2][i % 2] = 0.0F;
-        }
-    });
-#pragma unroll
-    for (uint32_t r = 0; r < 2; ++r)
-        sum[r] = chunks.count == 0 ? quad_tree(lanes[r])
-                                   : chunks.sum(r, (last + kTilesPerChunk - 1) / kTilesPerChunk);
-}
-
 /// The largest score of each of the lane's rows; every order gives it, and so do factors that are
 /// multiplied last and not negative, because rounding keeps the order.
 template <class S>
 __device__ __forceinline__ void largest_scores(float (&max)[2], Strip<S>& strip, const Forward& p,
-                                               const OwnRows& own, uint32_t last) {
+                                               const OwnRows& own, const TileRange& range) {
     max[0] = max[1] = as_float(0xff800000);
-    strip.walk(0, last, false, [&](uint32_t first, auto& sums, const int8_t*, const Position* at) {
-        const Meeting<false> meets(own, first);
-        for_each_sum([&](uint32_t n, uint32_t e) {
-            const uint32_t r = e / 2;
-            const float x =
-                mul(mul(__int2float_rn(sums[0][n][e]), own.at[r].q), at[column_of(n, e)].k);
-            if (meets.at(n, e)) max[r] = x > max[r] ? x : max[r];
-        });
-    });
+    strip.walk(range, false,
+               [&](auto is_free, uint32_t first, auto& sums, const int8_t*, const Position* at) {
+                   const Meeting<false, decltype(is_free)::value> meets(p.in, own, first);
+                   for_each_sum([&](uint32_t n, uint32_t e) {
+                       const uint32_t r = e / 2;
+                       const float sum = S::value_of(sums[0][n][e]);
+                       const float x = mul(mul(sum, own.at[r].q), other_of(at, n, e).k);
+                       if (meets.at(n, e)) max[r] = x > max[r] ? x : max[r];
+                   });
+               });
 #pragma unroll
     for (uint32_t r = 0; r < 2; ++r) max[r] = mul(quad_max(max[r]), p.alpha);
 }
 
-/// One block per 64 rows and kCols columns of the head, one warp per 16 rows. The scores are made
-/// four times: for their maximum, the sum of exponentials, the largest P * sV, and P' V.
-template <uint32_t kCols, bool kSliced>
-__global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, false))
-    forward_kernel(Forward p) {
-    using S = StripShape<1, 1, kCols, kSliced>;
-    // Long rows first, so that the last blocks to start are short.
-    const uint32_t first = (gridDim.x - 1 - blockIdx.x) * kStripRows, col = blockIdx.y * kCols;
-    const uint32_t end = p.in.causal && first + kStripRows < p.in.t ? first + kStripRows : p.in.t;
-    const uint32_t last = (end + kStripTile - 1) / kStripTile;
-    auto* const shared = shared_memory<int8_t>();
-    Strip<S> strip(p.in, shared, first, col);
-    const OwnRows own(p.in, first, false);
-    float max[2], inverse[2];
-    largest_scores(max, strip, p, own, last);
-    const ChunkSums chunks{reinterpret_cast<float*>(shared + S::bytes), p.chunks};
-    sum_exponentials(inverse, strip, p, own, max, last, chunks);
-#pragma unroll
-    for (uint32_t r = 0; r < 2; ++r) inverse[r] = divide(1.0F, inverse[r]);
-    // P' = (exp * is) * sV, +0 where nothing is seen.
-    const auto value = [&](int32_t sum, uint32_t r, const Position& at, bool meets) {
-        const float x = exp_of_falling(sub(score_of(sum, own.at[r], at, p.alpha), max[r]));
-        const float weighted = mul(mul(x, inverse[r]), at.v);
-        return meets ? weighted : 0.0F;
-    };
-    uint32_t amax[2] = {0, 0};
-    strip.walk(0, last, false, [&](uint32_t from, auto& sums, const int8_t*, const Position* at) {
-        const Meeting<false> meets(own, from);
-        for_each_sum([&](uint32_t n, uint32_t e) {
-            const uint32_t r = e / 2, c = column_of(n, e);
-            const uint32_t size = magnitude(value(sums[0][n][e], r, at[c], meets.at(n, e)));
-            amax[r] = size > amax[r] ? size : amax[r];
-        });
-    });
-    Scale scale[2];
-#pragma unroll
-    for (uint32_t r = 0; r < 2; ++r) {
-        amax[r] = quad_max(amax[r]);
-        scale[r] = scale_of(amax[r]);
+/// Of a row: the exponential and the scale of v whose product is the largest so far.
+struct Largest {
+    float product, exponential, v;
+
+    __device__ __forceinline__ void join(const Largest& other) {
+        if (other.product > product) *this = other;
     }
-    int32_t mixed[kCols / 8][4] = {};
-    strip.walk(0, last, true,
-               [&](uint32_t from, auto& sums, const int8_t* far, const Position* at) {
-                   uint32_t left[4] = {};
-                   const Meeting<false> meets(own, from);
+    /// Joins the four lanes of the row.
+    __device__ __forceinline__ void join_quad() {
+        for (uint32_t s = 2; s > 0; s /= 2)
+            join({__shfl_xor_sync(kAllLanes, product, s),
+                  __shfl_xor_sync(kAllLanes, exponential, s), __shfl_xor_sync(kAllLanes, v, s)});
+    }
+};
+
+/// What the rows of a lane have in common with all of their columns.
+struct RowSums {
+    float max[2], inverse[2];
+    uint32_t amax[2];  ///< of P', as far as it is known
+};
+
+/// The sums of exponentials of the two rows of each lane, in the fixed order; and which P' should
+/// be the largest: the one whose exponential times sV is. Rounding may put a near one before it.
+template <class S, class Scores>
+__device__ __forceinline__ void sum_exponentials(RowSums& rows, Strip<S>& strip, const Forward& p,
+                                                 const Scores& scores, const OwnRows& own,
+                                                 const TileRange& range, const ChunkSums& chunks) {
+    float lanes[2][4][2] = {};
+    Largest largest[2] = {};
+    strip.walk(range, false,
+               [&](auto is_free, uint32_t first, auto& sums, const int8_t*, const Position* at) {
+                   const Meeting<false, decltype(is_free)::value> meets(p.in, own, first);
                    for_each_sum([&](uint32_t n, uint32_t e) {
-                       const uint32_t r = e / 2, c = column_of(n, e);
-                       const float x = value(sums[0][n][e], r, at[c], meets.at(n, e));
-                       put_byte(left, n, e, quantise_nearest(x, scale[r].inv));
+                       const uint32_t r = e / 2;
+                       const Position& other = other_of(at, n, e);
+                       const float score =
+                           scores.score(S::value_of(sums[0][n][e]), own.at[r], other);
+                       const float all = exp_of_nonpositive(sub(score, rows.max[r]));
+                       // Adding +0 changes no sum of positive numbers.
+                       const float x = meets.at(n, e) ? all : 0.0F;
+                       lanes[r][n][e % 2] = add(lanes[r][n][e % 2], x);
+                       largest[r].join({mul(x, other.v), x, other.v});
                    });
-                   multiply_far<kCols>(mixed, left, far);
+                   const uint32_t tile = first / kStripTile;
+                   if (chunks.count == 0 ||
+                       (tile % kTilesPerChunk + 1 != kTilesPerChunk && tile + 1 != range.last))
+                       return;
+#pragma unroll
+                   for (uint32_t r = 0; r < 2; ++r) {
+                       const float chunk = quad_tree(lanes[r]);
+                       if (lane_id() % 4 == 0) chunks.row(r)[tile / kTilesPerChunk] = chunk;
+#pragma unroll
+                       for (uint32_t i = 0; i < 8; ++i) lanes[r][i / 2][i % 2] = 0.0F;
+                   }
                });
 #pragma unroll
     for (uint32_t r = 0; r < 2; ++r) {
-        if (own.row[r] >= p.in.t) continue;
-        flag_nonfinite(amax[r], p.flag);
-        if (lane_id() % 4 == 0 && col == 0) {
-            float* const stats = p.stats + (size_t{blockIdx.z} * p.in.t + own.row[r]) * 2;
-            stats[0] = max[r];
-            stats[1] = inverse[r];
-        }
-        float* const to = p.out + p.spread.offset(blockIdx.z) + own.row[r] * p.stride;
+        const float sum = chunks.count == 0
+                              ? quad_tree(lanes[r])
+                              : chunks.sum(r, (range.last + kTilesPerChunk - 1) / kTilesPerChunk);
+        rows.inverse[r] = divide(1.0F, sum);
+        largest[r].join_quad();
+        rows.amax[r] = bits_of(mul(mul(largest[r].exponential, rows.inverse[r]), largest[r].v));
+    }
+}
+
+/// Sums of P' V, P' = (exp * is) * sV quantised with the scales of `rows.amax`, which is then the
+/// largest P' there is.
+template <class S, class Scores>
+__device__ __forceinline__ void mix_values(int32_t (&mixed)[S::cols / 8][4], RowSums& rows,
+                                           Strip<S>& strip, const Forward& p, const Scores& scores,
+                                           const OwnRows& own, const TileRange& range) {
+    const float inv[2] = {scale_of(rows.amax[0]).inv, scale_of(rows.amax[1]).inv};
+    rows.amax[0] = rows.amax[1] = 0;
 #pragma unroll
-        for (uint32_t i = 0; i < kCols / 4; ++i) {
+    for (uint32_t i = 0; i < S::cols / 2; ++i) mixed[i / 4][i % 4] = 0;
+    strip.walk(
+        range, true,
+        [&](auto is_free, uint32_t from, auto& sums, const int8_t* far, const Position* at) {
+            const Meeting<false, decltype(is_free)::value> meets(p.in, own, from);
+            uint32_t left[4], q[2][4];
+            for_each_sum([&](uint32_t n, uint32_t e) {
+                const uint32_t r = e / 2;
+                const Position& other = other_of(at, n, e);
+                const float score = scores.score(S::value_of(sums[0][n][e]), own.at[r], other);
+                const float all = exp_of_nonpositive(sub(score, rows.max[r]));
+                const float x = meets.at(n, e) ? mul(mul(all, rows.inverse[r]), other.v) : 0.0F;
+                rows.amax[r] = bits_of(x) > rows.amax[r] ? bits_of(x) : rows.amax[r];
+                q[n % 2][e] = nearest_in_byte(x, inv[r]);
+                if (n % 2 == 1 && e == 3) pack_pair<0>(left, n / 2, q);
+            });
+            multiply_far<S::cols>(mixed, left, far);
+        });
+#pragma unroll
+    for (uint32_t r = 0; r < 2; ++r) rows.amax[r] = quad_max(rows.amax[r]);
+}
+
+template <class S>
+__device__ __forceinline__ void store_forward(const Forward& p, const OwnRows& own,
+                                              const RowSums& rows, uint32_t col,
+                                              const int32_t (&mixed)[S::cols / 8][4]) {
+#pragma unroll
+    for (uint32_t r = 0; r < 2; ++r) {
+        if (own.row(r) >= p.in.t) continue;
+        flag_nonfinite(rows.amax[r], p.flag);
+        flag_nonfinite(magnitude(rows.max[r]), p.flag);
+        if (lane_id() % 4 == 0 && col == 0) {
+            float* const stats = p.stats + (size_t{own_head()} * p.in.t + own.row(r)) * 2;
+            stats[0] = rows.max[r];
+            stats[1] = rows.inverse[r];
+        }
+        const float scale = scale_of(rows.amax[r]).s;
+        float* const to = p.out + p.spread.offset(own_head()) + own.row(r) * p.stride;
+#pragma unroll
+        for (uint32_t i = 0; i < S::cols / 4; ++i) {
             const uint32_t c = col + i / 2 * 8 + lane_id() % 4 * 2 + i % 2;
-            if (c < p.in.hd) to[c] = mul(__int2float_rn(mixed[i / 2][r * 2 + i % 2]), scale[r].s);
+            if (c < p.in.hd) to[c] = mul(__int2float_rn(mixed[i / 2][r * 2 + i % 2]), scale);
         }
     }
+}
+
+/// One block per 64 rows and kCols columns of the head, one warp per 16 rows. The scores are made
+/// three times: for their maximum, the sum of exponentials, and P' V, which is made again where
+/// the scale of a row was not that of its largest P'.
+template <uint32_t kCols, bool kSliced, bool kFolded>
+__global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kSliced, false))
+    forward_kernel(Forward p) {
+    using S = StripShape<1, 1, kCols, kSliced>;
+    // Long rows first, so that the last blocks to start are short.
+    const uint32_t first = (gridDim.z - 1 - blockIdx.z) * kStripRows, col = blockIdx.y * kCols;
+    const TileRange range = range_of<false>(p.in, first);
+    auto* const shared = shared_memory<int8_t>();
+    auto* const is_wrong = reinterpret_cast<uint32_t*>(shared + S::bytes);
+    Strip<S> strip(p.in, shared, first, col);
+    const OwnRows own(p.in, first);
+    const ScoreScale<kFolded> scores{p.alpha};
+    RowSums rows;
+    largest_scores(rows.max, strip, p, own, range);
+    const ChunkSums chunks{reinterpret_cast<float*>(shared + S::bytes + kWordBytes), p.chunks};
+    sum_exponentials(rows, strip, p, scores, own, range, chunks);
+    int32_t mixed[kCols / 8][4];
+    bool again = true;
+    while (again) {
+        const uint32_t expected[2] = {rows.amax[0], rows.amax[1]};
+        if (threadIdx.x == 0) *is_wrong = 0;
+        mix_values(mixed, rows, strip, p, scores, own, range);
+        if (expected[0] != rows.amax[0] || expected[1] != rows.amax[1]) atomicOr(is_wrong, 1U);
+        __syncthreads();
+        again = *is_wrong != 0;
+        __syncthreads();
+    }
+    store_forward<S>(p, own, rows, col, mixed);
 }
 
 /// One gradient: where it goes, and the scales of its far operand's columns.
@@ -309,74 +411,105 @@ struct Backward {
 };
 
 /// The rounding words of 16 x 32 elements of dS in the warp's shared memory. Row i has
-/// i * t mod 8 words before its first, so that it starts with a whole Philox block.
+/// i * t mod 8 words before its first, so that it starts with a whole Philox block. All walks take
+/// tiles at multiples of eight, so that what a lane draws and reads is known before them.
 template <bool kByColumn>
-struct WordTile {
+class WordTile {
+public:
     static constexpr uint32_t rows = kByColumn ? 32 : 16, width = kByColumn ? 16 : 32;
     static constexpr uint32_t line = width + 8;
     static constexpr uint32_t bytes = rows * line * sizeof(uint16_t);
 
-    uint16_t* at;
-
-    /// Of rows i0, i0 + 1, ... and columns j0, j0 + 1, ...; j0 is a multiple of 16.
-    __device__ void draw(const Words& words, uint32_t t, uint32_t i0, uint32_t j0) const {
+    /// `own`: the first of the warp's 16 rows, or columns.
+    __device__ WordTile(int8_t* shared, const Words& words, uint32_t t, uint32_t own)
+        : words_(words), step_(kByColumn ? t : 1) {
+        const uint64_t head = words.idx0 + size_t{own_head()} * t * t;
         const uint32_t row = lane_id() % rows;
-        const uint64_t first = words.idx0 + (size_t{blockIdx.z} * t + i0 + row) * t + j0;
-        const auto before = static_cast<uint32_t>(first % 8);
-        __syncwarp();  // the words before have been read
-        for (uint32_t b = lane_id() / rows; b * 8 < before + width; b += kWarp / rows) {
-            const auto block = static_cast<uint32_t>(first / 8 + b);
-            const PhiloxWords x =
-                philox({block, words.tensor, words.step, 0}, words.seed, training::kPhiloxRounding);
-            *reinterpret_cast<uint4*>(at + row * line + b * 8) = {x.x0, x.x1, x.x2, x.x3};
+        const uint64_t first = head + (kByColumn ? size_t{row} * t + own : (size_t{own} + row) * t);
+        block_ = static_cast<uint32_t>(first / 8) + lane_id() / rows;
+        has_more_ = first % 8 != 0 && lane_id() / rows == 0;
+        auto* const at = reinterpret_cast<uint16_t*>(shared) + threadIdx.x / kWarp * rows * line;
+        to_ = at + row * line + lane_id() / rows * 8;
+        const uint32_t mine = lane_id() / 4, other = column_of(0, 0);
+#pragma unroll
+        for (uint32_t i = 0; i < kReads; ++i) {
+            const uint32_t read = kByColumn ? other + i : mine;
+            const auto before = static_cast<uint32_t>(head) + read * t;
+            from_[i] = at + read * line + before % 8 + (kByColumn ? mine : other);
         }
+    }
+    /// Those that belong to the tile of the other side that begins at `other`.
+    __device__ __forceinline__ void draw(uint32_t other) const {
+        __syncwarp();  // the words before have been read
+        const uint32_t block = block_ + other / 8 * step_;
+#pragma unroll
+        for (uint32_t i = 0; i < 2; ++i) draw_block(block, i * kApart);
+        if (has_more_) draw_block(block, width / 8);
         __syncwarp();
     }
-    /// The word of (i0 + i, j0 + j); `before` of that row.
-    __device__ uint32_t word(uint32_t i, uint32_t before, uint32_t j) const {
-        return at[i * line + before + j];
+    /// The word of sum e of tile n.
+    [[nodiscard]] __device__ __forceinline__ uint32_t of(uint32_t n, uint32_t e) const {
+        return kByColumn ? from_[e % kReads][n * 8 * line + e / 2 * 8]
+                         : from_[0][e / 2 * 8 * line + n * 8 + e % 2];
     }
+
+private:
+    static constexpr uint32_t kApart = kWarp / rows;       ///< lanes draw for one row
+    static constexpr uint32_t kReads = kByColumn ? 2 : 1;  ///< rows mod 8 of which a lane reads
+
+    __device__ __forceinline__ void draw_block(uint32_t first, uint32_t i) const {
+        const PhiloxWords x = philox({first + i, words_.tensor, words_.step, 0}, words_.seed,
+                                     training::kPhiloxRounding);
+        *reinterpret_cast<uint4*>(to_ + i * 8) = {x.x0, x.x1, x.x2, x.x3};
+    }
+
+    const Words& words_;
+    uint32_t step_;   ///< blocks between eight neighbours of the other side
+    uint32_t block_;  ///< the lane's first of a tile at 0
+    bool has_more_;   ///< the lane draws what a row has behind whole blocks
+    uint16_t* to_;
+    const uint16_t* from_[kReads];
 };
 
 struct Grads {
     float p, ds;
 };
-__device__ __forceinline__ Grads grads_of(int32_t score, int32_t dp_sum, const Position& i,
-                                          const Position& j, float alpha) {
-    const float p = mul(exp_of_falling(sub(score_of(score, i, j, alpha), i.max)), i.inverse);
-    const float dp = mul(mul(__int2float_rn(dp_sum), i.d_out), j.v);
-    return {p, mul(p, sub(dp, i.dot))};
-}
-
 /// P and dS of one sum of a strip; zero where nothing is seen.
-template <bool kByColumn, class Sums>
+template <class S, bool kByColumn, bool kFree, class Scores, class Sums>
 __device__ __forceinline__ Grads grads_at(const Sums& sums, uint32_t n, uint32_t e,
                                           const OwnRows& own, const Position* others,
-                                          const Meeting<kByColumn>& meets, float alpha) {
-    const Position &mine = own.at[e / 2], &other = others[column_of(n, e)];
-    const Grads g = grads_of(sums[0][n][e], sums[1][n][e], kByColumn ? other : mine,
-                             kByColumn ? mine : other, alpha);
-    return {meets.at(n, e) ? g.p : 0.0F, meets.at(n, e) ? g.ds : 0.0F};
+                                          const Meeting<kByColumn, kFree>& meets,
+                                          const Scores& scores) {
+    const Position &mine = own.at[e / 2], &other = other_of(others, n, e);
+    const Position &i = kByColumn ? other : mine, &j = kByColumn ? mine : other;
+    const float score = scores.score(S::value_of(sums[0][n][e]), i, j);
+    const float p = mul(exp_of_nonpositive(sub(score, i.max)), i.inverse);
+    const float dp = mul(mul(S::value_of(sums[1][n][e]), i.d_out), j.v);
+    const float ds = mul(p, sub(dp, i.dot));
+    return {meets.at(n, e) ? p : 0.0F, meets.at(n, e) ? ds : 0.0F};
 }
 
+/// `most`: the largest magnitudes behind the scales of the lane's rows.
 template <class S>
 __device__ __forceinline__ void store_grads(const Backward& p, const OwnRows& own, uint32_t col,
                                             const int32_t (&sums)[S::far][S::cols / 8][4],
-                                            const Scale (&scale)[S::far][2]) {
+                                            const uint32_t (&most)[S::far][2]) {
 #pragma unroll
     for (uint32_t f = 0; f < S::far; ++f)
 #pragma unroll
         for (uint32_t r = 0; r < 2; ++r) {
-            if (own.row[r] >= p.in.t) continue;
+            if (own.row(r) >= p.in.t) continue;
+            flag_nonfinite(most[f][r], p.flag);
+            const float scale = scale_of(most[f][r]).s;
             const GradOut& out = p.to[f];
-            float* const to = out.c + p.spread.offset(blockIdx.z) + own.row[r] * p.stride;
-            const float* const sb = out.scale + size_t{blockIdx.z} * p.in.hd;
+            float* const to = out.c + p.spread.offset(own_head()) + own.row(r) * p.stride;
+            const float* const sb = out.scale + size_t{own_head()} * p.in.hd;
 #pragma unroll
             for (uint32_t i = 0; i < S::cols / 4; ++i) {
                 const uint32_t c = col + i / 2 * 8 + lane_id() % 4 * 2 + i % 2;
                 if (c >= p.in.hd) continue;
                 const float x = __int2float_rn(sums[f][i / 2][r * 2 + i % 2]);
-                to[c] = mul(mul(mul(x, scale[f][r].s), sb[c]), out.alpha);
+                to[c] = mul(mul(mul(x, scale), sb[c]), out.alpha);
             }
         }
 }
@@ -401,121 +534,118 @@ __device__ __forceinline__ uint32_t own_column() {
     return column_of(lane_id() / 8, lane_id() / 4);
 }
 
-/// The scales of dS by row; on the way the largest magnitudes of P and dS by column.
-template <class S>
-__device__ __forceinline__ void row_scales(Scale (&scale)[1][2], Strip<S>& strip, const Backward& p,
-                                           const OwnRows& own, uint32_t last) {
-    uint32_t amax[2] = {};
-    uint32_t* const of_columns = p.column_maxima + size_t{2} * blockIdx.z * p.in.t;
-    strip.walk(0, last, false, [&](uint32_t from, auto& sums, const int8_t*, const Position* at) {
-        const Meeting<false> meets(own, from);
-        uint32_t most[2][8] = {};
-        for_each_sum([&](uint32_t n, uint32_t e) {
-            const Grads g = grads_at<false>(sums, n, e, own, at, meets, p.alpha);
-            const uint32_t size[2] = {magnitude(g.p), magnitude(g.ds)};
-            amax[e / 2] = size[1] > amax[e / 2] ? size[1] : amax[e / 2];
+/// The largest magnitudes of dS by row; on the way those of P and dS by column.
+template <class S, class Scores>
+__device__ __forceinline__ void row_maxima(uint32_t (&amax)[2], Strip<S>& strip, const Backward& p,
+                                           const Scores& scores, const OwnRows& own,
+                                           const TileRange& range) {
+    amax[0] = amax[1] = 0;
+    uint32_t* const of_columns = p.column_maxima + size_t{2} * own_head() * p.in.t;
+    strip.walk(range, false,
+               [&](auto is_free, uint32_t from, auto& sums, const int8_t*, const Position* at) {
+                   const Meeting<false, decltype(is_free)::value> meets(p.in, own, from);
+                   uint32_t most[2][8] = {};
+                   for_each_sum([&](uint32_t n, uint32_t e) {
+                       const Grads g = grads_at<S>(sums, n, e, own, at, meets, scores);
+                       const uint32_t size[2] = {bits_of(g.p), magnitude(g.ds)};
+                       amax[e / 2] = size[1] > amax[e / 2] ? size[1] : amax[e / 2];
 #pragma unroll
-            for (uint32_t f = 0; f < 2; ++f) {
-                uint32_t& column = most[f][n * 2 + e % 2];
-                column = size[f] > column ? size[f] : column;
-            }
-        });
-        if (blockIdx.y != 0) return;  // another block of these rows tells them
-        const uint32_t column = from + own_column();
+                       for (uint32_t f = 0; f < 2; ++f) {
+                           uint32_t& column = most[f][n * 2 + e % 2];
+                           column = size[f] > column ? size[f] : column;
+                       }
+                   });
+                   if (blockIdx.y != 0) return;  // another block of these rows tells them
+                   const uint32_t column = from + own_column();
 #pragma unroll
-        for (uint32_t f = 0; f < 2; ++f) {
-            const uint32_t largest = largest_of_column(most[f]);
-            if (column < p.in.t) atomicMax(of_columns + f * p.in.t + column, largest);
-        }
-    });
+                   for (uint32_t f = 0; f < 2; ++f) {
+                       const uint32_t largest = largest_of_column(most[f]);
+                       if (column < p.in.t) atomicMax(of_columns + f * p.in.t + column, largest);
+                   }
+               });
 #pragma unroll
-    for (uint32_t r = 0; r < 2; ++r) {
-        const uint32_t most = quad_max(amax[r]);
-        scale[0][r] = scale_of(most);
-        if (own.row[r] < p.in.t) flag_nonfinite(most, p.flag);
-    }
+    for (uint32_t r = 0; r < 2; ++r) amax[r] = quad_max(amax[r]);
 }
 
-/// The scales of P and dS by column, whose maxima the blocks by rows have left.
-__device__ __forceinline__ void column_scales(Scale (&scale)[2][2], const Backward& p,
-                                              const OwnRows& own) {
+/// The largest magnitudes of P and dS by column, which the blocks by rows have left.
+__device__ __forceinline__ void load_column_maxima(uint32_t (&most)[2][2], const Backward& p,
+                                                   const OwnRows& own) {
 #pragma unroll
     for (uint32_t f = 0; f < 2; ++f)
 #pragma unroll
         for (uint32_t r = 0; r < 2; ++r) {
-            if (own.row[r] >= p.in.t) continue;
-            const size_t at = (size_t{2} * blockIdx.z + f) * p.in.t + own.row[r];
-            const uint32_t most = p.column_maxima[at];
-            scale[f][r] = scale_of(most);
-            flag_nonfinite(most, p.flag);
+            const size_t at = (size_t{2} * own_head() + f) * p.in.t + own.row(r);
+            most[f][r] = own.row(r) < p.in.t ? p.column_maxima[at] : 0;
         }
 }
 
 /// By rows: one block per 64 rows of dS, dQ = dS K. By columns: one block per 64 columns of P and
 /// dS, dV = P^T dO and dK = dS^T Q. Scores are made twice by rows, for all scales and for dQ, and
 /// then once by columns.
-template <uint32_t kCols, bool kSliced, bool kByColumn>
-__global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kByColumn))
+template <uint32_t kCols, bool kSliced, bool kFolded, bool kByColumn>
+__global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kSliced, kByColumn))
     backward_kernel(Backward p) {
     using S = StripShape<2, kByColumn ? 2 : 1, kCols, kSliced>;
-    using Tile = WordTile<kByColumn>;
-    const uint32_t block = kByColumn ? blockIdx.x : gridDim.x - 1 - blockIdx.x;  // long rows first
+    const uint32_t block = kByColumn ? blockIdx.z : gridDim.z - 1 - blockIdx.z;  // long ones first
     const uint32_t own0 = block * kStripRows, col = blockIdx.y * kCols;
-    const bool is_cut = p.in.causal && !kByColumn && own0 + kStripRows < p.in.t;
-    const uint32_t last = ((is_cut ? own0 + kStripRows : p.in.t) + kStripTile - 1) / kStripTile;
-    const uint32_t first = p.in.causal && kByColumn ? own0 / kStripTile : 0;
+    const TileRange range = range_of<kByColumn>(p.in, own0);
     auto* const shared = shared_memory<int8_t>();
     Strip<S> strip(p.in, shared, own0, col);
-    const OwnRows own(p.in, own0, kByColumn);
-    Scale scale[S::far][2] = {};
+    const OwnRows own(p.in, own0);
+    const ScoreScale<kFolded> scores{p.alpha};
+    uint32_t most[S::far][2];
     if constexpr (kByColumn)
-        column_scales(scale, p, own);
+        load_column_maxima(most, p, own);
     else
-        row_scales(scale, strip, p, own, last);
-    const uint32_t warp = threadIdx.x / kWarp;
-    const Tile words{reinterpret_cast<uint16_t*>(shared + S::bytes + warp * Tile::bytes)};
-    int32_t out[S::far][kCols / 8][4] = {};
-    const auto head = static_cast<uint32_t>(p.words.idx0 + size_t{blockIdx.z} * p.in.t * p.in.t);
-    strip.walk(
-        first, last, true, [&](uint32_t from, auto& sums, const int8_t* far, const Position* at) {
-            const uint32_t warp0 = own0 + warp * 16;
-            const uint32_t i0 = kByColumn ? from : warp0;
-            words.draw(p.words, p.in.t, i0, kByColumn ? warp0 : from);
-            uint32_t left[S::far][4] = {};
-            const Meeting<kByColumn> meets(own, from);
-            for_each_sum([&](uint32_t n, uint32_t e) {
-                const Grads g = grads_at<kByColumn>(sums, n, e, own, at, meets, p.alpha);
-                const uint32_t r = e / 2, mine = lane_id() / 4 + r * 8, other = column_of(n, e);
-                const uint32_t i = kByColumn ? other : mine;
-                const uint32_t word =
-                    words.word(i, (head + (i0 + i) * p.in.t) % 8, kByColumn ? mine : other);
-                if (kByColumn) put_byte(left[0], n, e, quantise_nearest(g.p, scale[0][r].inv));
-                put_byte(left[S::far - 1], n, e,
-                         quantise_stochastic(g.ds, scale[S::far - 1][r].inv, word));
-            });
+        row_maxima(most[0], strip, p, scores, own, range);
+    float inv[S::far][2];
 #pragma unroll
-            for (uint32_t f = 0; f < S::far; ++f)
-                multiply_far<kCols>(out[f], left[f], far + f * S::far_bytes);
-        });
-    store_grads<S>(p, own, col, out, scale);
+    for (uint32_t i = 0; i < S::far * 2; ++i) inv[i / 2][i % 2] = scale_of(most[i / 2][i % 2]).inv;
+    const WordTile<kByColumn> words(shared + S::bytes, p.words, p.in.t,
+                                    own0 + threadIdx.x / kWarp * 16);
+    int32_t out[S::far][kCols / 8][4] = {};
+    const auto draw = [&](uint32_t from) { words.draw(from); };
+    strip.walk(range, true, draw,
+               [&](auto is_free, uint32_t from, auto& sums, const int8_t* far, const Position* at) {
+                   uint32_t left[S::far][4], of_p[2][4], of_ds[2][4];
+                   const Meeting<kByColumn, decltype(is_free)::value> meets(p.in, own, from);
+                   for_each_sum([&](uint32_t n, uint32_t e) {
+                       const Grads g = grads_at<S>(sums, n, e, own, at, meets, scores);
+                       const uint32_t r = e / 2;
+                       if (kByColumn) of_p[n % 2][e] = nearest_in_byte(g.p, inv[0][r]);
+                       of_ds[n % 2][e] =
+                           stochastic_in_byte(g.ds, inv[S::far - 1][r], words.of(n, e));
+                       if (n % 2 != 1 || e != 3) return;
+                       if (kByColumn) pack_pair<0>(left[0], n / 2, of_p);
+                       pack_pair<2>(left[S::far - 1], n / 2, of_ds);
+                   });
+#pragma unroll
+                   for (uint32_t f = 0; f < S::far; ++f)
+                       multiply_far<kCols>(out[f], left[f], far + f * S::far_bytes);
+               });
+    // Loaded again, as a walk needs all registers.
+    if constexpr (kByColumn) load_column_maxima(most, p, own);
+    store_grads<S>(p, own, col, out, most);
 }
 
 template <class S, class Kernel, class Parameters>
 void launch_strips(Context& on, const Heads& h, Kernel* kernel, const Parameters& p,
                    size_t bytes_behind) {
     const size_t bytes = S::bytes + bytes_behind;
-    const dim3 grid(blocks_for(h.t, kStripRows), blocks_for(h.hd, S::cols), h.count);
+    const dim3 grid(h.count, blocks_for(h.hd, S::cols), blocks_for(h.t, kStripRows));
     on.launch({grid, kStripThreads, bytes}, kernel, p);
 }
 
-/// Calls `launch` with the number of columns that a block takes of a head, and whether there are
-/// more.
+/// Calls `launch` with the number of columns that a block takes of a head, whether there are more,
+/// and whether alpha is a power of two, for the commonest heads.
 template <class Launch>
 void with_columns(const Heads& h, const Launch& launch) {
-    using std::integral_constant;
-    if (h.hd <= 64) return launch(integral_constant<uint32_t, 64>{}, std::false_type{});
-    if (h.hd <= 128) return launch(integral_constant<uint32_t, 128>{}, std::false_type{});
-    launch(integral_constant<uint32_t, 128>{}, std::true_type{});
+    using std::false_type, std::integral_constant, std::true_type;
+    const bool is_folded = h.hd == 16 || h.hd == 64;
+    if (is_folded) return launch(integral_constant<uint32_t, 64>{}, false_type{}, true_type{});
+    if (h.hd <= 64) return launch(integral_constant<uint32_t, 64>{}, false_type{}, false_type{});
+    if (h.hd <= 128) return launch(integral_constant<uint32_t, 128>{}, false_type{}, false_type{});
+    launch(integral_constant<uint32_t, 128>{}, true_type{}, false_type{});
 }
 
 void forward_group(Context& on, float* out, float* stats, const float* qkv, const Heads& h) {
@@ -537,18 +667,18 @@ void forward_group(Context& on, float* out, float* stats, const float* qkv, cons
     p.alpha = h.alpha;
     p.chunks = h.t > kChunk ? blocks_for(h.t, kChunk) : 0;
     p.flag = on.nonfinite_flag();
-    const size_t chunk_bytes = size_t{p.chunks} * kStripRows * sizeof(float);
-    with_columns(h, [&](auto cols, auto sliced) {
-        launch_strips<StripShape<1, 1, cols(), sliced()>>(on, h, forward_kernel<cols(), sliced()>,
-                                                          p, chunk_bytes);
+    const size_t chunk_bytes = kWordBytes + size_t{p.chunks} * kStripRows * sizeof(float);
+    with_columns(h, [&](auto cols, auto sliced, auto folded) {
+        launch_strips<StripShape<1, 1, cols(), sliced()>>(
+            on, h, forward_kernel<cols(), sliced(), folded()>, p, chunk_bytes);
     });
 }
 
 template <bool kByColumn>
 void launch_backward(Context& on, const Heads& h, const Backward& p) {
-    with_columns(h, [&](auto cols, auto sliced) {
+    with_columns(h, [&](auto cols, auto sliced, auto folded) {
         using S = StripShape<2, kByColumn ? 2 : 1, cols(), sliced()>;
-        launch_strips<S>(on, h, backward_kernel<cols(), sliced(), kByColumn>, p,
+        launch_strips<S>(on, h, backward_kernel<cols(), sliced(), folded(), kByColumn>, p,
                          kStripWarps * WordTile<kByColumn>::bytes);
     });
 }

@@ -43,9 +43,12 @@ __device__ __forceinline__ bool is_nonfinite(float x) {
     return magnitude(x) >= 0x7f800000U;
 }
 
-/// exp of a number that needs no clamp from above: it is at most 0, or a NaN, which stays one.
-__device__ __forceinline__ float exp_of_falling(float x) {
-    x = x < -87.0F ? -87.0F : x;
+/// exp(x) as p * 2^n, for x from -87 to 87 or a NaN, which stays one.
+struct ExpParts {
+    float p;
+    uint32_t n;  ///< its lowest nine bits only
+};
+__device__ __forceinline__ ExpParts exp_parts(float x) {
     const float shift = as_float(0x4b400000);
     const float shifted = fused(x, as_float(0x3fb8aa3b), shift);
     const float n = sub(shifted, shift);
@@ -59,9 +62,20 @@ __device__ __forceinline__ float exp_of_falling(float x) {
     p = fused(p, r, as_float(0x3f000000));
     const float rr = mul(r, r);
     p = fused(p, rr, r);
-    p = add(p, 1.0F);
-    // The bits of `shifted` are 0x4b400000 + n, of which the shift leaves n.
-    return mul(p, as_float((bits_of(shifted) << 23) + 0x3f800000U));
+    // The bits of `shifted` are 0x4b400000 + n, of which the shift by 23 places leaves n.
+    return {add(p, 1.0F), bits_of(shifted)};
+}
+/// exp of a number that needs no clamp from above: it is at most 0, or a NaN, which stays one.
+__device__ __forceinline__ float exp_of_falling(float x) {
+    const ExpParts e = exp_parts(x < -87.0F ? -87.0F : x);
+    return mul(e.p, as_float((e.n << 23) + 0x3f800000U));
+}
+/// The same where a NaN may become any number. Of what is not positive the larger bits are the
+/// smaller number; and no result is subnormal, so that 2^n adds n to the exponent.
+__device__ __forceinline__ float exp_of_nonpositive(float x) {
+    constexpr uint32_t kLeast = 0xc2ae0000;  // -87
+    const ExpParts e = exp_parts(as_float(bits_of(x) < kLeast ? bits_of(x) : kLeast));
+    return as_float(bits_of(e.p) + (e.n << 23));
 }
 __device__ __forceinline__ float exp_of(float x) {
     return exp_of_falling(x > 87.0F ? 87.0F : x);

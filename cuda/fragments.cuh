@@ -10,12 +10,12 @@ namespace trainyard::cuda {
 
 /// Sums of an m16n8 product: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l mod 4) and one
 /// more. An operand of the next product, contracted along these columns, needs four neighbouring
-/// bytes in a lane. A sum of integers has no order, so the next product simply contracts 32 columns
-/// in the order in which the lanes hold them: column c of the 32 is its term number
-/// `paired_term(c)`.
+/// bytes in a lane, twice. A sum of integers has no order, so the next product simply contracts 32
+/// columns in the order in which the lanes hold them, and the other operand has the eight bytes of
+/// a lane as neighbours: column c of the 32 is byte `paired_term(c)` there.
 __host__ __device__ constexpr uint32_t paired_term(uint32_t c) {
     const uint32_t tile = c / 8, lane = c % 8 / 2;
-    return tile / 2 * 16 + lane * 4 + tile % 2 * 2 + c % 2;
+    return lane * 8 + tile * 2 + c % 2;
 }
 
 /// An element of a matrix.

@@ -3,6 +3,8 @@
 // time, so that no T x T matrix leaves a multiprocessor.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/heads.cuh"
 #include "cuda/reduce.cuh"
 #include "cuda/tensor_core.cuh"
@@ -28,8 +30,11 @@ constexpr uint32_t kStripWarps = 4;
 constexpr uint32_t kStripThreads = kStripWarps * kWarp;
 constexpr uint32_t kStripRows = kStripWarps * 16;
 constexpr uint32_t kStripTile = 32;  ///< the lanes of a reduction, and one step of a contraction
-constexpr uint32_t kLinePad = 16;    ///< puts the words of a fragment in 32 banks
-constexpr uint32_t kFarLine = kStripTile + kLinePad;
+
+/// The head of the running block; all heads' longest blocks come first in the grid.
+__device__ __forceinline__ uint32_t own_head() {
+    return blockIdx.x;
+}
 
 /// The stages of a walk. A row of a head lies in shared memory in slices of kCols bytes. Of a head
 /// of one slice warps hold their own side in registers; in a kSliced one the slices of both sides
@@ -39,18 +44,41 @@ struct StripShape {
     static constexpr uint32_t facing = kFacing, far = kFar, cols = kCols;
     static constexpr bool sliced = kSliced;
     static constexpr uint32_t parts = kCols / 16;  ///< of a slice, as they are copied
-    static constexpr uint32_t line = kCols + kLinePad;
+    /// Of a row in shared memory: the 16 bytes that each of eight lanes loads at a time lie in
+    /// different banks.
+    static constexpr uint32_t line = kCols == 64 ? kCols : kCols + 16;
     static constexpr uint32_t own_bytes = kSliced ? kFacing * kStripRows * line : 0;
-    static constexpr uint32_t far_bytes = kCols * kFarLine;
+    static constexpr uint32_t far_bytes = kCols * kStripTile;
     static constexpr uint32_t position_bytes = kStripTile * sizeof(Position);
     static constexpr uint32_t stage_bytes =
         kFacing * kStripTile * line + kFar * far_bytes + position_bytes;
     /// Of the stages; a kernel may keep more behind them.
     static constexpr uint32_t bytes = 2 * (own_bytes + stage_bytes);
+
+    /// What sums of scores start from. Of up to 128 products they stay below 2^22, so that this
+    /// makes them the bits of a float that is 3 * 2^22 larger: no conversion is needed.
+    static constexpr int32_t first_sum = kSliced ? 0 : 0x4b400000;
+    static_assert(kSliced || kCols * 127 * 127 < 1 << 22);
+
+    [[nodiscard]] __device__ __forceinline__ static float value_of(int32_t sum) {
+        return kSliced ? __int2float_rn(sum) : sub(as_float(static_cast<uint32_t>(sum)), 0x3p22F);
+    }
 };
 
-/// Starts the copy of kRows lines of kParts times 16 bytes each; zeros outside.
-template <uint32_t kRows, uint32_t kParts>
+/// The tiles of a walk, [first, last). In [free_first, free_last) all of the warp's rows meet all
+/// columns.
+struct TileRange {
+    uint32_t first, last, free_first, free_last;
+};
+
+/// 16 neighbouring terms of a row, which must be aligned.
+__device__ __forceinline__ uint4 four_words_at(const int8_t* line) {
+    return *reinterpret_cast<const uint4*>(line);
+}
+
+/// Starts the copy of kRows lines of kParts times 16 bytes each; zeros outside. They lie in less
+/// than 2^32 bytes; which type counts those decides whether the registers of a kernel suffice.
+template <class Offset, uint32_t kRows, uint32_t kParts>
 __device__ __forceinline__ void load_strip_lines(int8_t* to, uint32_t line, const int8_t* from,
                                                  uint32_t stride, uint32_t rows_left,
                                                  uint32_t bytes_left) {
@@ -61,7 +89,7 @@ __device__ __forceinline__ void load_strip_lines(int8_t* to, uint32_t line, cons
         const uint32_t row = turn + first;
         if (kRows % kApart != 0 && row >= kRows) return;
         const bool inside = row < rows_left && at < bytes_left;
-        copy16_async(to + row * line + at, inside ? from + size_t{row} * stride + at : from,
+        copy16_async(to + row * line + at, inside ? from + (Offset{row} * stride + at) : from,
                      inside);
     }
 }
@@ -81,15 +109,23 @@ public:
           shared_(shared),
           own_(first_own),
           col_(first_col),
-          head_(size_t{blockIdx.z} * in.t) {
+          head_(size_t{own_head()} * in.t) {
         if constexpr (!S::sliced) hold_own();
     }
 
-    /// Calls `use(first_other, sums, far, positions)` for tile after tile in [first, last), in
-    /// order, by all threads. `far` is there only if `with_far`.
+    /// Calls `use(is_free, first_other, sums, far, positions)` for tile after tile of the range, in
+    /// order, by all threads. `far` is there only if `with_far`. `is_free`, a type, is true where
+    /// nothing is masked.
     template <class Use>
-    __device__ __forceinline__ void walk(uint32_t first, uint32_t last, bool with_far,
+    __device__ __forceinline__ void walk(const TileRange& range, bool with_far, const Use& use) {
+        walk(
+            range, with_far, [](uint32_t) {}, use);
+    }
+    /// The same, and `begin(first_other)` comes before the sums are there, when registers are free.
+    template <class Begin, class Use>
+    __device__ __forceinline__ void walk(const TileRange& range, bool with_far, const Begin& begin,
                                          const Use& use) {
+        const uint32_t first = range.first, last = range.last;
         StripSums sums[S::facing];
         __syncthreads();  // the stages of the walk before are free
         load(first, 0, 0, with_far);
@@ -101,13 +137,19 @@ public:
             copy_wait<0>();
             __syncthreads();
             if (next_tile < last) load(next_tile, next_slice, step + 1, with_far);
-            if (slice == 0) clear(sums);
+            if (slice == 0) {
+                begin(tile * kStripTile);
+                clear(sums);
+            }
             multiply(sums, step);
             if (is_last_slice) {
                 const int8_t* const stage = stage_at(step) + S::facing * kStripTile * S::line;
                 const auto* const positions =
                     reinterpret_cast<const Position*>(stage + S::far * S::far_bytes);
-                use(tile * kStripTile, sums, stage, positions);
+                if (tile >= range.free_first && tile < range.free_last)
+                    use(std::true_type{}, tile * kStripTile, sums, stage, positions);
+                else
+                    use(std::false_type{}, tile * kStripTile, sums, stage, positions);
             }
             tile = next_tile;
             slice = next_slice;
@@ -115,29 +157,43 @@ public:
     }
 
 private:
+    using Offset = std::conditional_t<S::far == 2, uint32_t, size_t>;
+
     __device__ __forceinline__ int8_t* own_at(uint32_t step) const {
         return shared_ + step % 2 * S::own_bytes;
     }
     __device__ __forceinline__ int8_t* stage_at(uint32_t step) const {
         return shared_ + 2 * S::own_bytes + step % 2 * S::stage_bytes;
     }
-    /// The warp's 16 own rows as left operands of all products; zeros where the matrix has ended.
+    /// 64 terms of rows g and g + 8 of 16 as left operands of two products. A sum has no order:
+    /// lane t of four takes 16 neighbouring bytes, on both sides, for two products.
+    using Left = uint32_t[2][4];
+    __device__ __forceinline__ static void put_left(Left& left, const uint4& low,
+                                                    const uint4& high) {
+        left[0][0] = low.x, left[0][1] = high.x, left[0][2] = low.y, left[0][3] = high.y;
+        left[1][0] = low.z, left[1][1] = high.z, left[1][2] = low.w, left[1][3] = high.w;
+    }
+    /// Where a lane's bytes of a row begin, 16 for each 64 columns.
+    __device__ __forceinline__ static uint32_t own_byte() { return lane_id() % 4 * (S::cols / 4); }
+
+    /// The warp's 16 own rows; zeros where the matrix has ended.
     __device__ __forceinline__ void hold_own() {
         const uint32_t row = own_ + threadIdx.x / kWarp * 16 + lane_id() / 4;
+        const auto words_of = [&](uint32_t f, uint32_t at, uint32_t part) {
+            if (at >= in_.t) return uint4{0, 0, 0, 0};
+            return four_words_at(in_.facing[f].own + (head_ + at) * k_ + own_byte() + part * 16);
+        };
 #pragma unroll
         for (uint32_t f = 0; f < S::facing; ++f)
 #pragma unroll
-            for (uint32_t i = 0; i < S::cols / 8; ++i) {
-                const uint32_t at = row + i % 2 * 8, byte = i / 2 * 16 + lane_id() % 4 * 4;
-                held_[f][i] =
-                    at < in_.t ? word_at(in_.facing[f].own + (head_ + at) * k_ + byte) : 0;
-            }
+            for (uint32_t part = 0; part < S::cols / 64; ++part)
+                put_left(held_[f][part], words_of(f, row, part), words_of(f, row + 8, part));
     }
     __device__ __forceinline__ static void clear(StripSums (&sums)[S::facing]) {
 #pragma unroll
         for (uint32_t f = 0; f < S::facing; ++f)
 #pragma unroll
-            for (uint32_t i = 0; i < 16; ++i) sums[f][i / 4][i % 4] = 0;
+            for (uint32_t i = 0; i < 16; ++i) sums[f][i / 4][i % 4] = S::first_sum;
     }
 
     __device__ __forceinline__ void load(uint32_t tile, uint32_t slice, uint32_t step,
@@ -149,55 +205,64 @@ private:
         for (uint32_t f = 0; f < S::facing; ++f) {
             const Facing& facing = in_.facing[f];
             if (S::sliced)
-                load_strip_lines<kStripRows, S::parts>(own, S::line,
-                                                       facing.own + (head_ + own_) * k_ + byte, k_,
-                                                       in_.t - own_, k_ - byte);
-            load_strip_lines<kStripTile, S::parts>(stage, S::line,
-                                                   facing.other + (head_ + other) * k_ + byte, k_,
-                                                   in_.t - other, k_ - byte);
+                load_strip_lines<Offset, kStripRows, S::parts>(
+                    own, S::line, facing.own + (head_ + own_) * k_ + byte, k_, in_.t - own_,
+                    k_ - byte);
+            load_strip_lines<Offset, kStripTile, S::parts>(
+                stage, S::line, facing.other + (head_ + other) * k_ + byte, k_, in_.t - other,
+                k_ - byte);
             own += kStripRows * S::line;
             stage += kStripTile * S::line;
         }
         if (slice + 1 == slices_) {
             if (with_far) load_far(stage, other);
             const auto* const from = reinterpret_cast<const int8_t*>(in_.positions + head_ + other);
-            load_strip_lines<kStripTile, sizeof(Position) / 16>(
+            load_strip_lines<Offset, kStripTile, sizeof(Position) / 16>(
                 stage + S::far * S::far_bytes, sizeof(Position), from, sizeof(Position),
                 in_.t - other, sizeof(Position));
         }
         copy_commit();
     }
     __device__ __forceinline__ void load_far(int8_t* to, uint32_t other) const {
-        const size_t first = size_t{blockIdx.z} * in_.hd + col_;
+        const size_t first = size_t{own_head()} * in_.hd + col_;
 #pragma unroll
         for (uint32_t f = 0; f < S::far; ++f)
-            load_strip_lines<S::cols, kStripTile / 16>(to + f * S::far_bytes, kFarLine,
-                                                       in_.far[f] + first * in_.far_k + other,
-                                                       in_.far_k, in_.hd - col_, kStripTile);
+            load_strip_lines<Offset, S::cols, kStripTile / 16>(
+                to + f * S::far_bytes, kStripTile, in_.far[f] + first * in_.far_k + other,
+                in_.far_k, in_.hd - col_, kStripTile);
     }
 
     __device__ __forceinline__ void multiply(StripSums (&sums)[S::facing], uint32_t step) const {
-        const uint32_t g = lane_id() / 4, t = lane_id() % 4 * 4;
-        const int8_t* own = own_at(step) + (threadIdx.x / kWarp * 16 + g) * S::line + t;
-        const int8_t* other = stage_at(step) + g * S::line + t;
+        const uint32_t g = lane_id() / 4;
+        const int8_t* own = own_at(step) + (threadIdx.x / kWarp * 16 + g) * S::line + own_byte();
+        const int8_t* other = stage_at(step) + g * S::line + own_byte();
 #pragma unroll
         for (uint32_t f = 0; f < S::facing; ++f) {
 #pragma unroll
-            for (uint32_t k = 0; k < S::cols; k += 32) {
-                uint32_t a[4];
-#pragma unroll
-                for (uint32_t i = 0; i < 4; ++i)
-                    a[i] = S::sliced ? word_at(own + i % 2 * 8 * S::line + k + i / 2 * 16)
-                                     : held_[f][k / 8 + i];
-#pragma unroll
-                for (uint32_t n = 0; n < 4; ++n) {
-                    const int8_t* const line = other + n * 8 * S::line + k;
-                    const uint32_t b[2] = {word_at(line), word_at(line + 16)};
-                    mma_s8(sums[f][n], a, b);
+            for (uint32_t part = 0; part < S::cols / 64; ++part) {
+                if constexpr (S::sliced) {
+                    Left left;
+                    put_left(left, four_words_at(own + part * 16),
+                             four_words_at(own + 8 * S::line + part * 16));
+                    multiply_part(sums[f], left, other + part * 16);
+                } else {
+                    multiply_part(sums[f], held_[f][part], other + part * 16);
                 }
             }
             own += kStripRows * S::line;
             other += kStripTile * S::line;
+        }
+    }
+    __device__ __forceinline__ static void multiply_part(StripSums& sums, const Left& left,
+                                                         const int8_t* other) {
+#pragma unroll
+        for (uint32_t n = 0; n < 4; n += 2) {
+            const uint4 right[2] = {four_words_at(other + n * 8 * S::line),
+                                    four_words_at(other + (n + 1) * 8 * S::line)};
+#pragma unroll
+            for (uint32_t i = 0; i < 2; ++i) mma_s8(sums[n + i], left[0], {right[i].x, right[i].y});
+#pragma unroll
+            for (uint32_t i = 0; i < 2; ++i) mma_s8(sums[n + i], left[1], {right[i].z, right[i].w});
         }
     }
 
@@ -206,25 +271,31 @@ private:
     int8_t* shared_;
     uint32_t own_, col_;
     size_t head_;  ///< positions before this head's
-    uint32_t held_[S::facing][S::sliced ? 1 : S::cols / 8];
+    Left held_[S::facing][S::sliced ? 1 : S::cols / 64];
 };
 
 /// sums (16 x kCols) += left (16 x 32, in paired order) times one tile of far.
 template <uint32_t kCols>
 __device__ __forceinline__ void multiply_far(int32_t (&sums)[kCols / 8][4],
                                              const uint32_t (&left)[4], const int8_t* far) {
-    const int8_t* const line = far + lane_id() / 4 * kFarLine + lane_id() % 4 * 4;
+    const int8_t* const line = far + lane_id() / 4 * kStripTile + lane_id() % 4 * 8;
 #pragma unroll
     for (uint32_t d = 0; d < kCols / 8; ++d) {
-        const uint32_t b[2] = {word_at(line + d * 8 * kFarLine),
-                               word_at(line + d * 8 * kFarLine + 16)};
-        mma_s8(sums[d], left, b);
+        const auto words = *reinterpret_cast<const uint64_t*>(line + d * 8 * kStripTile);
+        mma_s8(sums[d], left, {static_cast<uint32_t>(words), static_cast<uint32_t>(words >> 32)});
     }
 }
 
-/// Puts q, the value of sum e of tile n, into the warp's 16 x 32 operand in paired order.
-__device__ __forceinline__ void put_byte(uint32_t (&left)[4], uint32_t n, uint32_t e, int q) {
-    left[n / 2 * 2 + e / 2] |= (static_cast<uint32_t>(q) & 0xffU) << (8 * (n % 2 * 2 + e % 2));
+/// Puts byte kByte of q[i][e], of sum e of tile 2 * pair + i, into the warp's 16 x 32 operand in
+/// paired order.
+template <uint32_t kByte>
+__device__ __forceinline__ void pack_pair(uint32_t (&left)[4], uint32_t pair,
+                                          const uint32_t (&q)[2][4]) {
+    constexpr uint32_t kBoth = kByte | (4 + kByte) << 4;
+#pragma unroll
+    for (uint32_t r = 0; r < 2; ++r)
+        left[pair * 2 + r] = __byte_perm(__byte_perm(q[0][r * 2], q[0][r * 2 + 1], kBoth),
+                                         __byte_perm(q[1][r * 2], q[1][r * 2 + 1], kBoth), 0x5410);
 }
 
 /// The halving tree of numerics.md, section 7, over a row: lane 8 n + 2 (l mod 4) + e of the rule

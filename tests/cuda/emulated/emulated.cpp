@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole CUDA backend on the emulated device: every operator, a training run, and faults.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include <gtest/gtest.h>
@@ -57,6 +58,22 @@ TEST_P(EmulatedDevice, attends_in_strips_of_any_shape) {
             const auto same = training::check_case(*backend, c);
             EXPECT_TRUE(same) << same.error();
         }
+}
+
+/// All weights of a row, times the scales of v, are equal but for rounding, so that the largest
+/// product of an exponential and a scale is often not that of the largest weight.
+TEST(emulated_device, scales_a_row_by_its_largest_weight_after_rounding) {
+    const training::AttentionShape shape{2, 3, 70, 1, false};
+    training::OperatorCase c = training::attention_case(shape);
+    for (size_t n = 0; n < size_t{shape.b} * shape.t; ++n)
+        for (size_t h = 0; h < shape.h; ++h) {
+            float* const row = c.inputs[0].data() + n * 3 * shape.h + h;
+            row[0] = 1.5F;
+            row[2 * shape.h] = std::exp(-1.5F * row[shape.h]);
+        }
+    const auto backend = cuda::make_cuda_backend(0);
+    const auto same = training::check_case(*backend, c);
+    EXPECT_TRUE(same) << same.error();
 }
 
 TEST(emulated_device, passes_its_self_test) {

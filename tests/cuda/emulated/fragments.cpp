@@ -17,12 +17,12 @@ namespace {
 using namespace trainyard;
 
 TEST(fragments, pair_sums_into_the_left_operand_of_the_next_product) {
-    // Sum e of tile n in lane t becomes byte 2 (n mod 2) + e of register a[2 (n / 2)], which holds
-    // the terms 4 t to 4 t + 3 of 16 n / 2 to 16 n / 2 + 15.
+    // Sum e of tile n in lane t becomes byte 2 (n mod 2) + e of register a[2 (n / 2)]; the lane's
+    // word n / 2 of the other operand has to hold the same term in the same byte.
     for (uint32_t n = 0; n < 4; ++n)
         for (uint32_t t = 0; t < 4; ++t)
             for (uint32_t e = 0; e < 2; ++e)
-                EXPECT_EQ(cuda::paired_term(8 * n + 2 * t + e), n / 2 * 16 + 4 * t + n % 2 * 2 + e);
+                EXPECT_EQ(cuda::paired_term(8 * n + 2 * t + e), 8 * t + n / 2 * 4 + n % 2 * 2 + e);
 }
 
 TEST(fragments, give_each_sum_of_a_warpgroup_one_place) {
@@ -96,6 +96,7 @@ TEST(floats, equal_the_exponential_of_the_reference_from_one_end_to_the_other) {
         ASSERT_EQ(cuda::bits_of(got), training::bits_of(training::exp(x))) << bits;
         if (x <= 0.0F) {
             ASSERT_EQ(cuda::bits_of(cuda::exp_of_falling(x)), cuda::bits_of(got)) << bits;
+            ASSERT_EQ(cuda::bits_of(cuda::exp_of_nonpositive(x)), cuda::bits_of(got)) << bits;
         }
     }
     EXPECT_GT(count, 4000000u);
