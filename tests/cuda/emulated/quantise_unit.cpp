@@ -61,11 +61,24 @@ TEST(quantise, draws_the_words_of_eight_elements_from_any_offset) {
         }
 }
 
+TEST(quantise, takes_whole_loads_only_where_every_row_begins_at_one) {
+    alignas(16) const float data[2] = {};
+    const auto is_one = [&](size_t at, size_t stride, size_t per_sequence, size_t per_head) {
+        return is_aligned({data + at, 8, 8, stride, {2, 0, per_sequence, per_head}});
+    };
+    EXPECT_TRUE(is_one(0, 8, 64, 4));
+    EXPECT_FALSE(is_one(1, 8, 64, 4));
+    EXPECT_FALSE(is_one(0, 9, 64, 4));
+    EXPECT_FALSE(is_one(0, 8, 66, 4));
+    EXPECT_FALSE(is_one(0, 8, 64, 5));
+}
+
 /// A tile's bytes come after the maxima of all tiles of its columns, and each tile once.
 TEST(quantise, takes_turns_in_which_maxima_come_before_bytes) {
     for (const auto& [batch, rows, cols] : {std::tuple{1U, 1U, 1U},
                                             {3U, 700U, 300U},
                                             {1U, 8192U, 3072U},
+                                            {1U, 40000U, 300U},
                                             {96U, 1024U, 64U},
                                             {2U, 768U, 50257U}}) {
         const Turns turns = turns_of(batch, rows, cols);
@@ -157,6 +170,7 @@ const Case kCases[] = {
     {1, 129, 68, 68},
     {1, 200, 193, 193},
     {1, 131, 130, 133},
+    {1, 131, 136, 137},
     {1, 70, 769, 769},
     {1, 9, 3080, 3080},
     {1, 3, 13000, 13000},
