@@ -243,7 +243,10 @@ struct Largest {
     float product, exponential, v;
 
     __device__ __forceinline__ void join(const Largest& other) {
-        if (other.product > product) *this = other;
+        const bool is_larger = other.product > product;
+        exponential = is_larger ? other.exponential : exponential;
+        v = is_larger ? other.v : v;
+        product = is_larger ? other.product : product;
     }
     /// Joins the four lanes of the row.
     __device__ __forceinline__ void join_quad() {
@@ -305,9 +308,9 @@ __device__ __forceinline__ void sum_exponentials(RowSums& rows, Strip<S>& strip,
 }
 
 /// Sums of P' V, P' = (exp * is) * sV quantised with the scales of `rows.amax`, which is then the
-/// largest P' there is.
+/// largest P' there is. False if that has other scales.
 template <class S, class Scores>
-__device__ __forceinline__ void mix_values(int32_t (&mixed)[S::cols / 8][4], RowSums& rows,
+__device__ __forceinline__ bool mix_values(int32_t (&mixed)[S::cols / 8][4], RowSums& rows,
                                            Strip<S>& strip, const Forward& p, const Scores& scores,
                                            const OwnRows& own, const TileRange& range) {
     const float inv[2] = {scale_of(rows.amax[0]).inv, scale_of(rows.amax[1]).inv};
@@ -331,8 +334,13 @@ __device__ __forceinline__ void mix_values(int32_t (&mixed)[S::cols / 8][4], Row
             });
             multiply_far<S::cols>(mixed, left, far);
         });
+    bool is_right = true;
 #pragma unroll
-    for (uint32_t r = 0; r < 2; ++r) rows.amax[r] = quad_max(rows.amax[r]);
+    for (uint32_t r = 0; r < 2; ++r) {
+        rows.amax[r] = quad_max(rows.amax[r]);
+        is_right = is_right && bits_of(scale_of(rows.amax[r]).inv) == bits_of(inv[r]);
+    }
+    return is_right;
 }
 
 template <class S>
@@ -381,10 +389,8 @@ __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kSliced, 
     int32_t mixed[kCols / 8][4];
     bool again = true;
     while (again) {
-        const uint32_t expected[2] = {rows.amax[0], rows.amax[1]};
         if (threadIdx.x == 0) *is_wrong = 0;
-        mix_values(mixed, rows, strip, p, scores, own, range);
-        if (expected[0] != rows.amax[0] || expected[1] != rows.amax[1]) atomicOr(is_wrong, 1U);
+        if (!mix_values(mixed, rows, strip, p, scores, own, range)) atomicOr(is_wrong, 1U);
         __syncthreads();
         again = *is_wrong != 0;
         __syncthreads();

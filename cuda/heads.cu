@@ -237,7 +237,7 @@ __device__ __forceinline__ Scale quantise_row(const Rows& p, uint32_t operand, u
 /// Two accesses of a Position.
 __device__ __forceinline__ void store_position(Position* to, const Position& p) {
     auto* const halves = reinterpret_cast<float4*>(to);
-    halves[0] = {p.k_alpha, p.v, p.k, p.q};
+    halves[0] = {p.k_alpha, p.k, p.v, p.q};
     halves[1] = {p.d_out, p.max, p.inverse, p.dot};
 }
 

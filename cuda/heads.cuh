@@ -10,7 +10,7 @@ namespace trainyard::cuda {
 /// What is known of one position of one head besides its bytes. What is read together lies
 /// together.
 struct alignas(16) Position {
-    float k_alpha, v, k, q;          ///< scales of its rows, and that of k times alpha
+    float k_alpha, k, v, q;          ///< scales of its rows, and that of k times alpha
     float d_out, max, inverse, dot;  ///< scale; statistics of the forward pass; dO times O
 };
 static_assert(sizeof(Position) == 2 * sizeof(float4));
