@@ -142,9 +142,9 @@ struct HeldChunk {
         (*this)[k] = k < wanted ? from[k * kWarp] : as_float(0xff800000);
     }
     __device__ __forceinline__ float largest() {
-        float m = as_float(0xff800000);
+        float m = (*this)[0];
 #pragma unroll
-        for (uint32_t k = 0; k < kHeldTerms; ++k) {
+        for (uint32_t k = 1; k < kHeldTerms; ++k) {
             const float x = (*this)[k];
             m = x > m ? x : m;
         }
@@ -183,7 +183,7 @@ __global__ void __launch_bounds__(kHeldThreads, 1)
         x.renew_count();
         const uint32_t target = a.targets[row];
         const float of_target = z[target];
-        // A NaN is no maximum here, but reaches the sum and through it every result.
+        // Threads may disagree where there is a NaN, which reaches the sum and so every result.
         const float m = block_max(x.largest(), maxima);
         const float chunk_sum = x.exponentiate(m);
         if (lane_id() == 0) sums[chunk] = chunk_sum;
