@@ -124,6 +124,12 @@ __global__ void __launch_bounds__(kThreadCount) loss_kernel(Loss a) {
     });
 }
 
+/// The same number, of which the compiler knows nothing.
+__device__ __forceinline__ uint32_t opaque(uint32_t x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+
 /// The elements 32 k + lane of a warp's chunk, of which this thread has `count`. Every k is known
 /// when compiled.
 struct HeldChunk {
@@ -134,9 +140,6 @@ struct HeldChunk {
     __device__ __forceinline__ float& operator[](uint32_t k) {
         return k < kInRegisters ? in_registers[k] : in_shared[(k - kInRegisters) * kHeldThreads];
     }
-    /// Makes the compiler compare with `count` anew: all comparisons of the rows are the same, and
-    /// it would keep them in registers that are not there.
-    __device__ __forceinline__ void renew_count() { asm volatile("" : "+r"(count)); }
     /// From the thread's first element on; -Inf behind the last of `wanted`.
     __device__ __forceinline__ void load(uint32_t k, const float* from, uint32_t wanted) {
         (*this)[k] = k < wanted ? from[k * kWarp] : as_float(0xff800000);
@@ -176,11 +179,13 @@ __global__ void __launch_bounds__(kHeldThreads, 1)
     x.count = column < a.cols ? (a.cols - column + kWarp - 1) / kWarp : 0;
     const uint32_t first = blockIdx.x * per_block;
     const uint32_t end = rows - first < per_block ? rows : first + per_block;
+    const float inv_n = add(a.inv_n, 0.0F);  // as it came, it would be loaded for each element
     const float* z = a.z + size_t{first} * a.cols;
 #pragma unroll
     for (uint32_t k = 0; k < kHeldTerms; ++k) x.load(k, z + column, x.count);
     for (uint32_t row = first; row < end; ++row) {
-        x.renew_count();
+        // Or the compiler keeps all comparisons with it, for which there are no registers.
+        x.count = opaque(x.count);
         const uint32_t target = a.targets[row];
         const float of_target = z[target];
         // Threads may disagree where there is a NaN, which reaches the sum and so every result.
@@ -192,16 +197,16 @@ __global__ void __launch_bounds__(kHeldThreads, 1)
             warp_reduce(chunks, [sums](float acc, size_t c) { return add(acc, sums[c]); });
         if (a.losses != nullptr && threadIdx.x == 0) a.losses[row] = loss_of(sum, m, of_target);
         const float is = divide(1.0F, sum);
-        float* const dz = a.dz + size_t{row} * a.cols;
+        float* const dz = a.dz != nullptr ? a.dz + size_t{row} * a.cols : nullptr;
         z += a.cols;
-        const uint32_t wanted = a.dz != nullptr ? x.count : 0, next = row + 1 < end ? x.count : 0;
+        const uint32_t wanted = dz != nullptr ? x.count : 0, next = row + 1 < end ? x.count : 0;
 #pragma unroll
         for (uint32_t k = 0; k < kHeldTerms; ++k) {
-            if (k < wanted) dz[column + k * kWarp] = mul(mul(x[k], is), a.inv_n);
+            if (k < wanted) dz[column + k * kWarp] = mul(mul(x[k], is), inv_n);
             x.load(k, z + column, next);
         }
         if (wanted > 0 && target / kChunk == chunk && target % kWarp == lane_id())
-            dz[target] = target_slope(mul(exp_of_falling(sub(of_target, m)), is), a.inv_n);
+            dz[target] = target_slope(mul(exp_of_falling(sub(of_target, m)), is), inv_n);
     }
 }
 

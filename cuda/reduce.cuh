@@ -31,8 +31,8 @@ __device__ __forceinline__ float warp_chunk(size_t begin, size_t n, const Update
     return warp_tree(acc);
 }
 
-/// The levels above the first, for 1 < chunks <= 4096^2: `chunk_sum(c)` yields the sum of chunk c in
-/// every lane. They are added as they come: result c belongs to lane c mod 32 of the next level.
+/// The levels above the first, for 1 < chunks <= 4096^2: `chunk_sum(c)` yields the sum of chunk c
+/// in every lane. They are added as they come: result c belongs to lane c mod 32 of the next level.
 template <class ChunkSum>
 __device__ __forceinline__ float reduce_chunks(size_t chunks, const ChunkSum& chunk_sum) {
     float second = 0.0F, third = 0.0F;
