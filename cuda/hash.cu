@@ -31,55 +31,36 @@ __device__ __forceinline__ uint32_t turn(uint32_t x, uint32_t by) {
     return __funnelshift_r(x, x, by);
 }
 
-/// Adds by the multipliers, which have nothing else to do here: on compute capability 8 and 9 they
-/// take as many additions a clock as the units of logic, shifts and plain additions, whose rate
-/// bounds a hash. `one` is 1, which the compiler must not know.
-struct Adder {
-    uint32_t one;
-
-    __device__ __forceinline__ uint32_t operator()(uint32_t a, uint32_t b) const {
-        return a * one + b;
-    }
-    template <class... More>
-    __device__ __forceinline__ uint32_t operator()(uint32_t a, uint32_t b, More... more) const {
-        return (*this)((*this)(a, b), more...);
-    }
-};
-
-/// `w` is overwritten. Everything is unrolled, so that words stay in registers. What comes latest
-/// is added last.
-__device__ __forceinline__ void compress(Sha& sha, uint32_t (&w)[kBlockWords], Adder sum) {
+/// `w` is overwritten. Everything is unrolled, so that words stay in registers.
+__device__ __forceinline__ void compress(Sha& sha, uint32_t (&w)[kBlockWords]) {
     uint32_t s[kHashWords];
 #pragma unroll
     for (uint32_t i = 0; i < kHashWords; ++i) s[i] = sha.word[i];
 #pragma unroll
     for (uint32_t t = 0; t < 64; ++t) {
-        uint32_t& word = w[t % kBlockWords];
         if (t >= kBlockWords) {
             const uint32_t x = w[(t + 1) % kBlockWords], y = w[(t + 14) % kBlockWords];
-            word = sum(word, turn(x, 7) ^ turn(x, 18) ^ x >> 3, w[(t + 9) % kBlockWords],
-                       turn(y, 17) ^ turn(y, 19) ^ y >> 10);
+            w[t % kBlockWords] += (turn(x, 7) ^ turn(x, 18) ^ x >> 3) + w[(t + 9) % kBlockWords] +
+                                  (turn(y, 17) ^ turn(y, 19) ^ y >> 10);
         }
         const uint32_t e = s[4], a = s[0];
-        const uint32_t t1 = sum(s[7], kRounds.k[t], word, (e & s[5]) ^ (~e & s[6]),
-                                turn(e, 6) ^ turn(e, 11) ^ turn(e, 25));
-        s[7] = s[6], s[6] = s[5], s[5] = e, s[4] = sum(s[3], t1);
-        s[3] = s[2];
-        const uint32_t majority = (a & s[1]) ^ (a & s[3]) ^ (s[1] & s[3]);
-        s[2] = s[1], s[1] = a;
-        s[0] = sum(majority, t1, turn(a, 2) ^ turn(a, 13) ^ turn(a, 22));
+        const uint32_t t1 = s[7] + kRounds.k[t] + w[t % kBlockWords] +
+                            (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & s[5]) ^ (~e & s[6]));
+        const uint32_t t2 =
+            (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
+        s[7] = s[6], s[6] = s[5], s[5] = e, s[4] = s[3] + t1;
+        s[3] = s[2], s[2] = s[1], s[1] = a, s[0] = t1 + t2;
     }
 #pragma unroll
     for (uint32_t i = 0; i < kHashWords; ++i) sha.word[i] += s[i];
 }
 
 /// The last block of a message: what is left of it, one bit, and its length.
-__device__ __forceinline__ void compress_last(Sha& sha, uint32_t first, uint32_t message_bytes,
-                                              Adder sum) {
+__device__ __forceinline__ void compress_last(Sha& sha, uint32_t first, uint32_t message_bytes) {
     uint32_t w[kBlockWords] = {};
     w[0] = first;
     w[kBlockWords - 1] = 8 * message_bytes;
-    compress(sha, w, sum);
+    compress(sha, w);
 }
 
 /// A tensor as a matrix: a vector has rows of 32 elements, its last one perhaps fewer.
@@ -153,8 +134,7 @@ constexpr uint32_t kLeafThreads = 128;
 /// One thread per tile: SHA-256(00 | 4,096 bytes). The tag moves every word by one byte, so a word
 /// of the message is the last byte of one word of the tile and the first three of the next.
 __global__ void __launch_bounds__(kLeafThreads)
-    tile_leaves_kernel(Sha* leaves, const Tiled* list, uint32_t tensors, uint32_t tiles,
-                       Adder sum) {
+    tile_leaves_kernel(Sha* leaves, const Tiled* list, uint32_t tensors, uint32_t tiles) {
     const auto n = static_cast<uint32_t>(thread_number());
     if (n >= tiles) return;
     const Tiled& tensor = list[tensor_of(list, tensors, n)];
@@ -173,15 +153,15 @@ __global__ void __launch_bounds__(kLeafThreads)
             w[i] = __byte_perm(word, before, kShifted);
             before = word;
         }
-        compress(sha, w, sum);
+        compress(sha, w);
     }
     compress_last(sha, (before & 0xff000000U) | 0x00800000U,
-                  1 + kTileElements * static_cast<uint32_t>(sizeof(float)), sum);
+                  1 + kTileElements * static_cast<uint32_t>(sizeof(float)));
     leaves[n] = sha;
 }
 
 /// SHA-256(01 | left | right).
-__device__ __forceinline__ Sha node_of(const Sha& left, const Sha& right, Adder sum) {
+__device__ __forceinline__ Sha node_of(const Sha& left, const Sha& right) {
     uint32_t w[kBlockWords];
     uint32_t before = 1;  // the tag
 #pragma unroll
@@ -191,8 +171,8 @@ __device__ __forceinline__ Sha node_of(const Sha& left, const Sha& right, Adder 
         before = word;
     }
     Sha sha;
-    compress(sha, w, sum);
-    compress_last(sha, before << 24 | 0x00800000U, 1 + 2 * 32, sum);
+    compress(sha, w);
+    compress_last(sha, before << 24 | 0x00800000U, 1 + 2 * 32);
     return sha;
 }
 
@@ -207,7 +187,7 @@ struct Subtree {
 };
 
 __global__ void __launch_bounds__(kTreeThreads)
-    subtrees_kernel(Sha* roots, Sha* to, const Sha* nodes, const Subtree* list, Adder sum) {
+    subtrees_kernel(Sha* roots, Sha* to, const Sha* nodes, const Subtree* list) {
     Sha* const line = shared_memory<Sha>();
     const Subtree tree = list[blockIdx.x];
     const uint32_t i = threadIdx.x;
@@ -216,7 +196,7 @@ __global__ void __launch_bounds__(kTreeThreads)
     for (uint32_t count = tree.count; count > 1; count = (count + 1) / 2) {
         const bool is_pair = i < count / 2, is_alone = i == count / 2 && count % 2 != 0;
         Sha node;
-        if (is_pair) node = node_of(line[2 * i], line[2 * i + 1], sum);
+        if (is_pair) node = node_of(line[2 * i], line[2 * i + 1]);
         if (is_alone) node = line[2 * i];
         __syncthreads();
         if (is_pair || is_alone) line[i] = node;
@@ -286,17 +266,16 @@ void tile_roots(Context& on, void* out, std::span<const TensorView> tensors) {
         counts.push_back(training::tile_count(t.shape));
         tiles += counts.back();
     }
-    constexpr Adder kAdder{1};
     const Levels levels = levels_of(std::move(counts));
     Sha* nodes = on.take<Sha>(tiles);
     Sha* next = on.take<Sha>(levels.nodes_max);
     const Tiled* const sent = send(on, list);
     on.launch({dim3(blocks_for(tiles, kLeafThreads)), kLeafThreads}, tile_leaves_kernel, nodes,
-              sent, static_cast<uint32_t>(list.size()), tiles, kAdder);
+              sent, static_cast<uint32_t>(list.size()), tiles);
     for (const auto& level : levels.lists) {
         on.launch(
             {dim3(static_cast<uint32_t>(level.size())), kTreeThreads, kTreeNodes * sizeof(Sha)},
-            subtrees_kernel, static_cast<Sha*>(out), next, nodes, send(on, level), kAdder);
+            subtrees_kernel, static_cast<Sha*>(out), next, nodes, send(on, level));
         std::swap(nodes, next);
     }
 }
