@@ -39,121 +39,49 @@ __global__ void embedding_kernel(float* x, Embedding a) {
     }
 }
 
-/// Where tokens are used: bit p % 32 of word p / 32 of token v says that positions [256 p, 256 p +
-/// 256) have it.
-struct Uses {
-    uint32_t* marks;  ///< tokens of the vocabulary x words
-    uint32_t words;
-    const uint32_t* tokens;
-    uint32_t positions;
-};
-
-__global__ void mark_uses_kernel(Uses uses) {
-    const auto n = static_cast<uint32_t>(thread_number());
-    if (n >= uses.positions) return;
-    const uint32_t part = n / kThreads;
-    atomicOr(uses.marks + size_t{uses.tokens[n]} * uses.words + part / kWarp, 1U << part % kWarp);
+/// first[v]: the first n with tokens[n] = v. Starts at ffffffff, which stands for none.
+__global__ void first_uses_kernel(uint32_t* first, const uint32_t* tokens, uint32_t count) {
+    const size_t n = thread_number();
+    if (n < count) atomicMin(first + tokens[n], static_cast<uint32_t>(n));
 }
 
-/// The lowest bit set, which is cleared.
-__device__ __forceinline__ uint32_t take_lowest(uint32_t& bits) {
-    const int at = __ffs(static_cast<int>(bits)) - 1;
-    bits &= bits - 1;
-    return static_cast<uint32_t>(at);
+/// next[n]: the next position with the same token.
+__global__ void next_uses_kernel(uint32_t* next, const uint32_t* tokens, uint32_t count) {
+    const size_t n = thread_number();
+    if (n >= count) return;
+    const uint32_t token = tokens[n];
+    uint32_t later = static_cast<uint32_t>(n) + 1;
+    while (later < count && tokens[later] != token) ++later;
+    next[n] = later < count ? later : ~0U;
 }
 
-/// Walks the uses of a token in order; all threads of a block do so together.
-class UsesOf {
-public:
-    static constexpr uint32_t kNone = ~0U;
-
-    /// `found`: shared memory, one word for each warp.
-    __device__ __forceinline__ UsesOf(const Uses& uses, uint32_t token, uint32_t* found)
-        : uses_(uses), found_(found), token_(token) {}
-
-    /// The next position; kNone behind the last, again and again.
-    __device__ __forceinline__ uint32_t next() {
-        while (bits_ == 0) {
-            if (line_ + 1 < kWarpsPerBlock)
-                bits_ = found_[++line_];
-            else if (!search_next_part())
-                return kNone;
-        }
-        return part_ * kThreads + line_ * kWarp + take_lowest(bits_);
-    }
-
-private:
-    __device__ __forceinline__ bool search_next_part() {
-        for (; marks_ == 0; ++word_) {
-            if (word_ == uses_.words) return false;
-            marks_ = uses_.marks[size_t{token_} * uses_.words + word_];
-        }
-        part_ = (word_ - 1) * kWarp + take_lowest(marks_);
-        const uint32_t n = part_ * kThreads + threadIdx.x;
-        const bool is_use = n < uses_.positions && uses_.tokens[n] == token_;
-        const uint32_t of_warp = __ballot_sync(kAllLanes, is_use);
-        __syncthreads();  // the part before has been read
-        if (lane_id() == 0) found_[threadIdx.x / kWarp] = of_warp;
-        __syncthreads();
-        line_ = 0;
-        bits_ = found_[0];
-        return true;
-    }
-
-    const Uses& uses_;
-    uint32_t* found_;
-    uint32_t token_;
-    uint32_t word_ = 0, marks_ = 0;  ///< the next word, and what is left of the one before
-    uint32_t part_ = 0, line_ = kWarpsPerBlock - 1, bits_ = 0;
-};
-
-struct TableGrad {
-    float* de;
+struct EmbeddingGrad {
+    const uint32_t* first;
+    const uint32_t* next;
     const float* d;
-    uint32_t rows, cols;
+    uint32_t cols;
 };
 
-/// Rows of the table for a block: most tokens have no use, and zeros alone would be too little
-/// work.
-constexpr uint32_t kTableRows = 8;
-/// Columns of a thread, whose sums it holds, and uses whose rows are read side by side; then they
-/// are added in order.
-constexpr uint32_t kTableCols = 4, kUsesAtOnce = 8;
+/// Uses of a token whose rows are read side by side; then they are added in order.
+constexpr uint32_t kUsesAtOnce = 8;
 
-/// The sums of columns first + threadIdx.x, and 256, 512 and 768 further on.
-__device__ __forceinline__ void add_uses(const TableGrad& a, UsesOf uses, uint32_t v,
-                                         uint32_t first) {
-    const uint32_t col = first + threadIdx.x;
-    float sum[kTableCols] = {};
-    for (uint32_t n = uses.next(); n != UsesOf::kNone;) {
-        float x[kUsesAtOnce][kTableCols];
+/// One block per row of the table walks the uses of its token in order.
+__global__ void table_grad_kernel(float* de, EmbeddingGrad a) {
+    const uint32_t v = blockIdx.x;
+    for (uint32_t i = threadIdx.x; i < a.cols; i += kThreads) {
+        float sum = 0.0F;
+        for (uint32_t n = a.first[v]; n != ~0U;) {
+            float x[kUsesAtOnce];
 #pragma unroll
-        for (uint32_t k = 0; k < kUsesAtOnce; ++k) {
+            for (uint32_t k = 0; k < kUsesAtOnce; ++k) {
+                x[k] = n != ~0U ? a.d[size_t{n} * a.cols + i] : 0.0F;
+                n = n != ~0U ? a.next[n] : n;
+            }
+            // Behind the last use +0 is added, which changes no sum that began with +0.
 #pragma unroll
-            for (uint32_t c = 0; c < kTableCols; ++c)
-                x[k][c] = n != UsesOf::kNone && col + c * kThreads < a.cols
-                              ? a.d[size_t{n} * a.cols + col + c * kThreads]
-                              : 0.0F;
-            if (n != UsesOf::kNone) n = uses.next();
+            for (uint32_t k = 0; k < kUsesAtOnce; ++k) sum = add(sum, x[k]);
         }
-        // Behind the last use +0 is added, which changes no sum that began with +0.
-#pragma unroll
-        for (uint32_t k = 0; k < kUsesAtOnce; ++k)
-#pragma unroll
-            for (uint32_t c = 0; c < kTableCols; ++c) sum[c] = add(sum[c], x[k][c]);
-    }
-#pragma unroll
-    for (uint32_t c = 0; c < kTableCols; ++c)
-        if (col + c * kThreads < a.cols) a.de[size_t{v} * a.cols + col + c * kThreads] = sum[c];
-}
-
-__global__ void __launch_bounds__(kThreads, 4) table_grad_kernel(TableGrad a, Uses uses) {
-    uint32_t* const found = shared_memory<uint32_t>();
-    for (uint32_t k = 0; k < kTableRows; ++k) {
-        const uint32_t v = blockIdx.x * kTableRows + k;
-        if (v >= a.rows) return;
-        for (uint32_t first = 0; first < a.cols; first += kTableCols * kThreads)
-            add_uses(a, UsesOf(uses, v, found), v, first);
+        de[size_t{v} * a.cols + i] = sum;
     }
 }
 
@@ -395,12 +323,13 @@ void embedding(Context& on, float* x, const uint32_t* tokens, const float* e, co
 void embedding_grad(Context& on, float* de, float* dpos, const uint32_t* tokens, const float* d,
                     EmbeddingShape s) {
     on.begin();
-    const uint32_t count = s.b * s.t, words = blocks_for(count, kThreads * kWarp);
-    const Uses uses{on.take<uint32_t>(size_t{s.v} * words), words, tokens, count};
-    on.set_bytes(uses.marks, 0, size_t{s.v} * words * sizeof(uint32_t));
-    on.launch(per_element(count), mark_uses_kernel, uses);
-    on.launch({dim3(blocks_for(s.v, kTableRows)), kThreads, kWarpsPerBlock * sizeof(uint32_t)},
-              table_grad_kernel, TableGrad{de, d, s.v, s.d}, uses);
+    const uint32_t count = s.b * s.t;
+    auto* const first = on.take<uint32_t>(s.v);
+    auto* const next = on.take<uint32_t>(count);
+    on.set_bytes(first, 0xff, s.v * sizeof(uint32_t));
+    on.launch(per_element(count), first_uses_kernel, first, tokens, count);
+    on.launch(per_element(count), next_uses_kernel, next, tokens, count);
+    on.launch({dim3(s.v), kThreads}, table_grad_kernel, de, EmbeddingGrad{first, next, d, s.d});
     on.launch(per_element(size_t{s.t} * s.d), position_grad_kernel, dpos, d, s);
 }
 

@@ -147,16 +147,6 @@ inline bool __any_sync(unsigned, bool predicate) {
     for (size_t i = 0; i < 32; ++i) any = any || slots[i * emulated::kSlotBytes] != std::byte{0};
     return any;
 }
-inline unsigned __ballot_sync(unsigned, bool predicate) {
-    const std::byte* const slots = emulated::exchange(&predicate, 1, emulated::kBallot);
-    unsigned out = 0;
-    for (unsigned i = 0; i < 32; ++i)
-        out |= unsigned{slots[i * emulated::kSlotBytes] != std::byte{0}} << i;
-    return out;
-}
-inline int __ffs(int x) {
-    return __builtin_ffs(x);
-}
 inline long long clock64() {
     return emulated::clock();
 }

@@ -186,8 +186,7 @@ TEST_P(EmulatedDevice, normalises_rows_of_any_length) {
         }
 }
 
-/// In one part of positions, in several, in more than one word has marks for, and of more columns
-/// than a block holds at once.
+/// Few uses and thousands, and more columns than a block has threads.
 TEST_P(EmulatedDevice, adds_the_gradients_of_the_uses_of_a_token_in_order) {
     using Shape = training::EmbeddingShape;
     for (const Shape s : {Shape{2, 50, 5, 1}, Shape{2, 50, 5, 3}, Shape{3, 300, 1030, 9},

@@ -101,7 +101,6 @@ constexpr unsigned kVoteAll = 512, kVoteAny = 513;
 [[nodiscard]] constexpr bool is_vote(unsigned kind) {
     return kind == kVoteAll || kind == kVoteAny;
 }
-constexpr unsigned kBallot = 514;
 
 /// The running thread lets others run, because what it waits for has not come.
 void look_again();
