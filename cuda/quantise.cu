@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantises operands by row, by column or both: docs/spec/numerics.md, section 5.
-#include <algorithm>
 #include <type_traits>
 
 #include "cuda/fragments.cuh"
@@ -266,11 +265,6 @@ __global__ void __launch_bounds__(block_of_team(kTeam), kThreadsAtOnce / block_o
 constexpr uint32_t kTileCols = 64;
 constexpr uint32_t kTileRows = 128;
 
-/// Where a block's tile begins, and in which matrix.
-struct TileCorner {
-    uint32_t row, col, z;
-};
-
 /// Largest magnitudes, batch x rows and batch x cols, that start at zero.
 struct Maxima {
     uint32_t* rows;  ///< nullptr if only columns are wanted
@@ -324,39 +318,26 @@ struct ColumnMaxima {
     uint32_t of[kWarpsPerBlock][kTileCols];
 };
 
-/// What a lane compares of a tile, of which half a warp takes eight rows.
-template <bool kAligned>
-struct ComparedRows {
-    static constexpr uint32_t lanes = kTileCols / 4, rows = 8;
-    Four row[rows];
-
-    __device__ __forceinline__ void fetch(const Source& x, const TileCorner& at) {
-        const uint32_t first = first_row(at);
-        const float* const from = x.data + x.spread.offset(at.z);
+/// Half a warp for each eight rows of a tile. Each of its columns and rows is compared in memory
+/// once.
+template <bool kAligned, bool kRows>
+__global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) {
+    constexpr uint32_t kLanes = kTileCols / 4, kRowsOfLane = 8;
+    ColumnMaxima& columns = *shared_memory<ColumnMaxima>();
+    const uint32_t lane = threadIdx.x % kLanes, z = blockIdx.z, first_col = blockIdx.x * kTileCols;
+    const uint32_t first_row = blockIdx.y * kTileRows + threadIdx.x / kLanes * kRowsOfLane;
+    const float* const from = x.data + x.spread.offset(z);
+    Four x4[kRowsOfLane];
 #pragma unroll
-        for (uint32_t i = 0; i < rows; ++i)
-            row[i] = fetch_four<kAligned>(from + (first + i) * x.stride, at.col,
-                                          threadIdx.x % lanes, first + i < x.rows ? x.cols : 0);
-    }
-    [[nodiscard]] static __device__ __forceinline__ uint32_t first_row(const TileCorner& at) {
-        return at.row + threadIdx.x / lanes * rows;
-    }
-};
-
-/// The largest magnitudes of a tile, by one access to memory for each column and row.
-template <bool kRows, bool kAligned>
-__device__ __forceinline__ void compare_tile(const ComparedRows<kAligned>& mine,
-                                             ColumnMaxima& columns, const Source& x,
-                                             const Maxima& out, const TileCorner& at) {
-    constexpr uint32_t kLanes = ComparedRows<kAligned>::lanes;
-    constexpr uint32_t kRowsOfLane = ComparedRows<kAligned>::rows;
-    const uint32_t lane = threadIdx.x % kLanes;
+    for (uint32_t i = 0; i < kRowsOfLane; ++i)
+        x4[i] = fetch_four<kAligned>(from + (first_row + i) * x.stride, first_col, lane,
+                                     first_row + i < x.rows ? x.cols : 0);
     uint32_t of_col[4] = {}, of_row[kRowsOfLane] = {};
 #pragma unroll
     for (uint32_t i = 0; i < kRowsOfLane; ++i)
 #pragma unroll
         for (uint32_t j = 0; j < 4; ++j) {
-            const uint32_t m = magnitude(mine.row[i].x[j]);
+            const uint32_t m = magnitude(x4[i].x[j]);
             of_col[j] = larger(of_col[j], m);
             of_row[i] = larger(of_row[i], m);
         }
@@ -367,27 +348,23 @@ __device__ __forceinline__ void compare_tile(const ComparedRows<kAligned>& mine,
             columns.of[threadIdx.x / kWarp][column_of<kAligned>(lane, j)] = most;
     }
     if constexpr (kRows) {
-        const uint32_t most = largest_of_eight(of_row, lane), row = mine.first_row(at) + lane;
+        const uint32_t most = largest_of_eight(of_row, lane), row = first_row + lane;
         if (lane < kRowsOfLane && row < x.rows)
-            atomicMax(out.rows + size_t{at.z} * x.rows + row, most);
+            atomicMax(out.rows + size_t{z} * x.rows + row, most);
     }
     __syncthreads();
-    const uint32_t col = at.col + threadIdx.x;
+    const uint32_t col = first_col + threadIdx.x;
     if (threadIdx.x >= kTileCols || col >= x.cols) return;
     uint32_t most = 0;
 #pragma unroll
     for (uint32_t w = 0; w < kWarpsPerBlock; ++w) most = larger(most, columns.of[w][threadIdx.x]);
-    atomicMax(out.cols + size_t{at.z} * x.cols + col, most);
+    atomicMax(out.cols + size_t{z} * x.cols + col, most);
 }
 
-/// Rows and columns.
-template <bool kAligned>
-__global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) {
-    const TileCorner at = {blockIdx.y * kTileRows, blockIdx.x * kTileCols, blockIdx.z};
-    ComparedRows<kAligned> rows;
-    rows.fetch(x, at);
-    compare_tile<true>(rows, *shared_memory<ColumnMaxima>(), x, out, at);
-}
+/// Where a block's tile begins, and in which matrix.
+struct TileCorner {
+    uint32_t row, col, z;
+};
 
 /// A thread of a tile takes eight columns, from 8 (thread mod 8) on, of four rows: those whose
 /// bytes are word number thread / 8 of a column. Row i of them:
@@ -425,24 +402,22 @@ struct Tile {
 struct Tiles {
     Source x;
     Words words;
+    Maxima amax;
     Operand rows;  ///< without bytes if only columns are wanted
     Operand cols;
-    Maxima amax = {};
-    Flags* flags = nullptr;
+    uint32_t* flag;
 };
 
 /// The inverse of the scale of group `group` of matrix z; the scale itself is `told` by one block.
 __device__ __forceinline__ float inverse_of_group(const Tiles& a, const Operand& to,
-                                                  const uint32_t* maxima, uint32_t z,
-                                                  uint32_t group, bool is_told) {
+                                                  const uint32_t* amax, uint32_t z, uint32_t group,
+                                                  bool is_told) {
     if (group >= to.groups) return 0.0F;
     const size_t at = size_t{z} * to.groups + group;
-    // Past the first-level cache, where there may be what other blocks have not yet raised.
-    const uint32_t amax = *static_cast<const volatile uint32_t*>(maxima + at);
-    const Scale scale = scale_of(amax);
+    const Scale scale = scale_of(amax[at]);
     if (is_told) {
         to.scale[at] = scale.s;
-        flag_nonfinite(amax, &a.flags->nonfinite);
+        flag_nonfinite(amax[at], a.flag);
     }
     return inverse_for(scale.inv, a.words.stochastic);
 }
@@ -458,34 +433,31 @@ __device__ __forceinline__ void load_inverses(Tile& tile, const Tiles& a, const 
             inverse_of_group(a, a.rows, a.amax.rows, at.z, at.row + r, at.col == 0);
 }
 
-/// What a thread quantises of a tile: eight neighbours of four rows.
-template <bool kAligned>
-struct QuantisedRows {
-    Fetched<kAligned> row[4];
-
-    __device__ __forceinline__ void fetch(const Tiles& a, const TileCorner& at) {
-        const float* const from = a.x.data + a.x.spread.offset(at.z);
-#pragma unroll
-        for (uint32_t i = 0; i < 4; ++i) {
-            const uint32_t r = at.row + row_of_word(threadIdx.x / 8, i, a.cols.layout);
-            row[i] = fetch_eight<kAligned>(from + r * a.x.stride, at.col + threadIdx.x % 8 * 8,
-                                           r < a.x.rows ? a.x.cols : 0);
-        }
-    }
-};
-
-/// Quantises a tile, whose inverses are loaded, and transposes it: each thread takes eight
-/// neighbours of a row with the words of one Philox block, for the row and for their columns.
-template <bool kRows, bool kRandom, bool kAligned>
-__device__ __forceinline__ void quantise_tile(const QuantisedRows<kAligned>& mine, Tile& tile,
-                                              const Tiles& a, const TileCorner& at) {
+/// One block per tile, which it transposes: each thread quantises eight neighbours of a row with
+/// the words of one Philox block, for the row and for their columns. The last tile comes first: the
+/// maxima were found from the first to the last, so what is still near is met before it goes.
+template <bool kAligned, bool kRows, bool kRandom>
+__global__ void __launch_bounds__(kThreads, kAligned && !kRandom ? 4 : 3)
+    quantise_tiles_kernel(Tiles a) {
+    Tile& tile = *shared_memory<Tile>();
+    const TileCorner at = {(gridDim.y - 1 - blockIdx.y) * kTileRows,
+                           (gridDim.x - 1 - blockIdx.x) * kTileCols, gridDim.z - 1 - blockIdx.z};
     const uint32_t word = threadIdx.x / 8, c = threadIdx.x % 8 * 8, col = at.col + c;
     const size_t matrix = a.x.spread.offset(at.z);
+    Fetched<kAligned> fetched[4];
+#pragma unroll
+    for (uint32_t i = 0; i < 4; ++i) {
+        const uint32_t row = at.row + row_of_word(word, i, a.cols.layout);
+        fetched[i] = fetch_eight<kAligned>(a.x.data + matrix + row * a.x.stride, col,
+                                           row < a.x.rows ? a.x.cols : 0);
+    }
+    load_inverses<kRows>(tile, a, at);
+    __syncthreads();
     const PlaceInGroups place(kRows ? a.rows : a.cols, at.z, col);
     uint32_t turned[8] = {};
 #pragma unroll
     for (uint32_t i = 0; i < 4; ++i) {
-        const Eight x = mine.row[i].eight();
+        const Eight x = fetched[i].eight();
         const uint32_t r = row_of_word(word, i, a.cols.layout), row = at.row + r;
         EightWords words = {};
         if constexpr (kRandom) words = eight_words(a.words, matrix + row * a.x.stride + col);
@@ -505,96 +477,6 @@ __device__ __forceinline__ void quantise_tile(const QuantisedRows<kAligned>& min
     for (uint32_t j = 0; j < 8; ++j) tile.turned.set(c + j, word, turned[j]);
     __syncthreads();
     tile.turned.store(a.cols, at);
-}
-
-/// The last tile comes first: the maxima were found from the first to the last, so what is still
-/// near is met before it goes.
-template <bool kAligned, bool kRandom>
-__global__ void __launch_bounds__(kThreads, kAligned && !kRandom ? 4 : 3)
-    quantise_both_kernel(Tiles a) {
-    Tile& tile = *shared_memory<Tile>();
-    const TileCorner at = {(gridDim.y - 1 - blockIdx.y) * kTileRows,
-                           (gridDim.x - 1 - blockIdx.x) * kTileCols, gridDim.z - 1 - blockIdx.z};
-    QuantisedRows<kAligned> rows;
-    rows.fetch(a, at);
-    load_inverses<true>(tile, a, at);
-    __syncthreads();
-    quantise_tile<true, kRandom>(rows, tile, a, at);
-}
-
-/// Columns alone need one launch, which reads a matrix from memory once: a block finds the maxima
-/// of one tile and quantises another, so many turns later that their columns are known and yet so
-/// few that the tile is still near. Blocks take turns in the order in which they start and wait
-/// for earlier turns alone, so there is always one that waits for none.
-struct Turns {
-    uint32_t* taken;     ///< by blocks so far; starts at zero
-    uint32_t* compared;  ///< tiles of each unit whose maxima are found; start at zero
-    uint32_t width;      ///< columns of tiles of a unit
-    uint32_t unit;       ///< tiles of a unit: all of `width` columns of a matrix
-    uint32_t units;      ///< of a matrix
-    uint32_t count;      ///< tiles of all matrices; some may lie behind their last column
-    uint32_t lag;        ///< turns from a tile's maxima to its bytes
-};
-
-/// Neighbours that are read at about the same time, a KiB of each row.
-constexpr uint32_t kUnitWidth = 4;
-/// More than blocks run at once; a tile is 32 KiB, so some 16 MiB wait to be quantised.
-constexpr uint32_t kTurnsAtOnce = 512;
-
-__host__ __device__ constexpr TileCorner corner_of(const Turns& turns, uint32_t turn) {
-    const uint32_t unit = turn / turns.unit, inside = turn % turns.unit;
-    const uint32_t col = unit % turns.units * turns.width + inside % turns.width;
-    return {inside / turns.width * kTileRows, col * kTileCols, unit / turns.units};
-}
-
-/// No wait of a kernel that works takes so many clocks; about five seconds.
-constexpr long long kWaitClocksMax = 1LL << 33;
-
-/// Waits, as a whole warp, until a number that others raise is `least`. If that takes so long that
-/// it never will be, raises the flag: what comes out is of no use then.
-__device__ __forceinline__ void wait_for(const uint32_t* number, uint32_t least, uint32_t* stuck) {
-    const auto now = [](const uint32_t* at) { return *static_cast<const volatile uint32_t*>(at); };
-    const long long start = clock64();
-    while (!__all_sync(kAllLanes, now(number) >= least)) {
-        const bool is_hopeless = clock64() - start > kWaitClocksMax || now(stuck) != 0;
-        if (!__any_sync(kAllLanes, is_hopeless)) continue;
-        *stuck = 1;
-        break;
-    }
-    __threadfence();
-}
-
-struct TurnShared {
-    uint32_t turn;
-    ColumnMaxima columns;
-    Tile tile;
-};
-
-template <bool kAligned>
-__global__ void __launch_bounds__(kThreads, kAligned ? 3 : 2)
-    quantise_cols_kernel(Tiles a, Turns turns) {
-    TurnShared& shared = *shared_memory<TurnShared>();
-    if (threadIdx.x == 0) shared.turn = atomicAdd(turns.taken, 1U);
-    __syncthreads();
-    const uint32_t turn = shared.turn, mine = turn - turns.lag;
-    const bool compares = turn < turns.count, quantises = turn >= turns.lag;
-    const TileCorner compared = corner_of(turns, turn), quantised = corner_of(turns, mine);
-    ComparedRows<kAligned> rows_to_compare;
-    QuantisedRows<kAligned> rows_to_quantise;
-    if (compares) rows_to_compare.fetch(a.x, compared);
-    if (quantises) {
-        rows_to_quantise.fetch(a, quantised);
-        if (threadIdx.x < kWarp)
-            wait_for(turns.compared + mine / turns.unit, turns.unit, &a.flags->stuck);
-        __syncthreads();
-        load_inverses<false>(shared.tile, a, quantised);
-    }
-    if (compares) compare_tile<false>(rows_to_compare, shared.columns, a.x, a.amax, compared);
-    __syncthreads();
-    if (quantises) quantise_tile<false, false>(rows_to_quantise, shared.tile, a, quantised);
-    if (!compares || threadIdx.x != 0) return;
-    __threadfence();
-    atomicAdd(turns.compared + turn / turns.unit, 1U);
 }
 
 /// The same tile for bytes that are quantised already, in paired order.
@@ -636,22 +518,31 @@ void with_constant(bool flag, const Body& body) {
            x.spread.per_sequence % kFloats == 0 && x.spread.per_head % kFloats == 0;
 }
 
-/// `count` numbers that start at zero; nullptr after an error.
-[[nodiscard]] uint32_t* take_zeros(Context& on, size_t count) {
-    auto* const numbers = on.take<uint32_t>(count);
-    on.set_bytes(numbers, 0, count * sizeof(uint32_t));
-    return numbers;
+template <bool kAligned, bool kRows, bool kRandom>
+void launch_tiles(Context& on, uint32_t batch, const Tiles& a) {
+    const uint32_t col_tiles = blocks_for(a.x.cols, kTileCols);
+    on.launch(
+        {dim3(col_tiles, blocks_for(a.x.rows, kTileRows), batch), kThreads, sizeof(ColumnMaxima)},
+        maxima_kernel<kAligned, kRows>, a.x, a.amax);
+    // Rows are padded to whole steps of the contraction, so they may have one tile more.
+    const uint32_t tiles = kRows ? a.rows.k / kTileCols : col_tiles;
+    on.launch({dim3(tiles, blocks_for(a.cols.k, kTileRows), batch), kThreads, sizeof(Tile)},
+              quantise_tiles_kernel<kAligned, kRows, kRandom>, a);
 }
 
-/// How the tiles of a batch of matrices are taken in turns; `numbers` for all of them.
-[[nodiscard]] Turns turns_of(uint32_t batch, uint32_t rows, uint32_t cols) {
-    Turns out = {};
-    out.width = std::min(blocks_for(cols, kTileCols), kUnitWidth);
-    out.unit = out.width * blocks_for(rows, kTileRows);
-    out.units = blocks_for(cols, out.width * kTileCols);
-    out.count = batch * out.units * out.unit;
-    out.lag = std::min(out.unit + kTurnsAtOnce, out.count);
-    return out;
+void quantise_tiles(Context& on, uint32_t batch, Tiles a) {
+    const bool with_rows = a.rows.q != nullptr;
+    const size_t cols = size_t{batch} * a.x.cols, rows = with_rows ? size_t{batch} * a.x.rows : 0;
+    a.amax.cols = on.take<uint32_t>(cols + rows);
+    a.amax.rows = with_rows ? a.amax.cols + cols : nullptr;
+    a.flag = on.nonfinite_flag();
+    if (!on.ok()) return;
+    on.set_bytes(a.amax.cols, 0, (cols + rows) * sizeof(uint32_t));
+    with_constant(is_aligned(a.x), [&](auto aligned) {
+        if (!with_rows) return launch_tiles<aligned(), false, false>(on, batch, a);
+        with_constant(a.words.stochastic,
+                      [&](auto random) { launch_tiles<aligned(), true, random()>(on, batch, a); });
+    });
 }
 
 template <uint32_t kTeam>
@@ -692,17 +583,7 @@ Operand quantise_rows(Context& on, uint32_t batch, const Source& x, const Words&
 
 Operand quantise_cols(Context& on, uint32_t batch, const Source& x, Layout layout) {
     const Operand out = take_operand(on, batch, x.cols, x.rows, layout);
-    Turns turns = turns_of(batch, x.rows, x.cols);
-    const size_t groups = size_t{batch} * x.cols;
-    uint32_t* const zeros = take_zeros(on, groups + size_t{batch} * turns.units + 1);
-    if (!on.ok()) return out;
-    turns.compared = zeros + groups;
-    turns.taken = turns.compared + size_t{batch} * turns.units;
-    const Tiles tiles{x, {}, {}, out, {nullptr, zeros}, on.flags()};
-    with_constant(is_aligned(x), [&](auto aligned) {
-        on.launch({dim3(turns.count + turns.lag), kThreads, sizeof(TurnShared)},
-                  quantise_cols_kernel<aligned()>, tiles, turns);
-    });
+    quantise_tiles(on, batch, {x, {}, {}, {}, out, nullptr});
     return out;
 }
 
@@ -716,22 +597,7 @@ BothWays quantise_both(Context& on, uint32_t batch, const Source& x, const Words
 
 void quantise_both_into(Context& on, uint32_t batch, const Source& x, const Words& words,
                         const BothWays& out) {
-    const size_t cols = size_t{batch} * x.cols, rows = size_t{batch} * x.rows;
-    uint32_t* const zeros = take_zeros(on, cols + rows);
-    if (!on.ok()) return;
-    const Tiles tiles{x, words, out.rows, out.cols, {zeros + cols, zeros}, on.flags()};
-    const uint32_t row_tiles = blocks_for(x.rows, kTileRows);
-    // Rows are padded to whole steps of the contraction, so they may have one tile more.
-    const dim3 maxima(blocks_for(x.cols, kTileCols), row_tiles, batch);
-    const dim3 all(out.rows.k / kTileCols, row_tiles, batch);
-    with_constant(is_aligned(x), [&](auto aligned) {
-        on.launch({maxima, kThreads, sizeof(ColumnMaxima)}, maxima_kernel<aligned()>, x,
-                  tiles.amax);
-        with_constant(words.stochastic, [&](auto random) {
-            on.launch({all, kThreads, sizeof(Tile)}, quantise_both_kernel<aligned(), random()>,
-                      tiles);
-        });
-    });
+    quantise_tiles(on, batch, {x, words, {}, out.rows, out.cols, nullptr});
 }
 
 Operand transpose_paired(Context& on, uint32_t batch, const Operand& rows, uint32_t cols) {

@@ -104,9 +104,6 @@ inline void __syncthreads() {
     emulated::wait_block();
 }
 
-/// Threads of an emulated device see every write at once.
-inline void __threadfence() {}
-
 inline void __syncwarp() {
     static_cast<void>(emulated::exchange(nullptr, 0, 1));
 }
@@ -156,9 +153,8 @@ inline unsigned atomicOr(unsigned* at, unsigned x) {
     *at |= x;
     return before;
 }
-template <class T>
-T atomicAdd(T* at, T x) {
-    const T before = *at;
+inline int atomicAdd(int* at, int x) {
+    const int before = *at;
     *at += x;
     return before;
 }

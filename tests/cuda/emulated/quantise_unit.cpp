@@ -3,8 +3,8 @@
 #include "cuda/quantise.cu"
 
 #include <algorithm>
-#include <set>
-#include <tuple>
+#include <cstring>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -71,51 +71,6 @@ TEST(quantise, takes_whole_loads_only_where_every_row_begins_at_one) {
     EXPECT_FALSE(is_one(0, 9, 64, 4));
     EXPECT_FALSE(is_one(0, 8, 66, 4));
     EXPECT_FALSE(is_one(0, 8, 64, 5));
-}
-
-/// A tile's bytes come after the maxima of all tiles of its columns, and each tile once.
-TEST(quantise, takes_turns_in_which_maxima_come_before_bytes) {
-    for (const auto& [batch, rows, cols] : {std::tuple{1U, 1U, 1U},
-                                            {3U, 700U, 300U},
-                                            {1U, 8192U, 3072U},
-                                            {1U, 40000U, 300U},
-                                            {96U, 1024U, 64U},
-                                            {2U, 768U, 50257U}}) {
-        const Turns turns = turns_of(batch, rows, cols);
-        EXPECT_LE(turns.lag, turns.count);
-        std::set<std::tuple<uint32_t, uint32_t, uint32_t>> all;
-        for (uint32_t turn = 0; turn < turns.count; ++turn) {
-            const TileCorner at = corner_of(turns, turn);
-            ASSERT_TRUE(at.row < rows && at.z < batch);
-            ASSERT_TRUE(all.insert({at.z, at.row, at.col}).second);
-            // Only the tiles of its own unit have its columns.
-            const uint32_t first = turn / turns.unit * turns.unit;
-            ASSERT_EQ(at.col / (turns.width * kTileCols),
-                      corner_of(turns, first).col / (turns.width * kTileCols));
-            ASSERT_EQ(at.z, corner_of(turns, first).z);
-            ASSERT_LT(first + turns.unit - 1, turn + turns.lag + 1) << "found in an earlier turn";
-        }
-        for (uint32_t z = 0; z < batch; ++z)
-            for (uint32_t row = 0; row < rows; row += kTileRows)
-                for (uint32_t col = 0; col < cols; col += kTileCols)
-                    ASSERT_EQ(all.count({z, row, col}), 1u);
-    }
-}
-
-__global__ void waiting_kernel(uint32_t* number, uint32_t least, uint32_t* stuck) {
-    wait_for(number, least, stuck);
-}
-
-TEST(quantise, gives_up_a_wait_in_vain_and_says_so) {
-    for (const uint32_t least : {0U, 1U}) {
-        Context on(0);
-        on.begin();
-        auto* const number = take_zeros(on, 1);
-        on.launch({dim3(2), kWarp}, waiting_kernel, number, least, &on.flags()->stuck);
-        on.wait();
-        const emulated::DeviceAccess access;
-        EXPECT_EQ(on.flags()->stuck, least);
-    }
 }
 
 /// Floats of which none may be read before the first or behind the last: one of the ends is also
@@ -255,17 +210,6 @@ TEST_P(Quantise, takes_columns_of_any_length_and_alignment) {
             expect_quantised(out, c, x, true, {});
         }
     });
-}
-
-TEST_P(Quantise, takes_columns_of_more_tiles_than_take_turns_at_once) {
-    const Case c{kTurnsAtOnce + 90, 2, 3, 3, {1, 0, 8, 0}};
-    const Guarded memory(c.count(), true);
-    const Source x = c.in(memory.data);
-    Context on(0);
-    on.begin();
-    const Operand out = quantise_cols(on, c.batch, x);
-    on.wait();
-    expect_quantised(out, c, x, true, {});
 }
 
 TEST_P(Quantise, takes_both_with_the_same_words) {
