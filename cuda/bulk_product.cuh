@@ -69,11 +69,10 @@ constexpr long long kClocksMax = 1LL << 33;
 /// Waits, as a whole warp, until the phase with this parity has ended. False, after it has raised
 /// the flag, if that takes so long that it never will: a kernel that never ends could not be told
 /// from one that works, and a trap would cost the process its device.
-template <uint32_t kBlocks>
 __device__ __forceinline__ bool wait_for(const Product& p, uint64_t* barrier, uint32_t parity) {
-    if (__all_sync(kAllLanes, has_ended<kBlocks>(barrier, parity))) return true;
+    if (__all_sync(kAllLanes, has_ended(barrier, parity))) return true;
     const long long start = clock64();
-    while (!__all_sync(kAllLanes, has_ended<kBlocks>(barrier, parity))) {
+    while (!__all_sync(kAllLanes, has_ended(barrier, parity))) {
         if (!__any_sync(kAllLanes, clock64() - start > kClocksMax)) continue;
         *p.stuck = 1;
         return false;
@@ -140,8 +139,7 @@ __device__ __forceinline__ void fill_stages(const Product& p, const BulkMemory& 
     for_each_tile(p, [&](const Tile& tile) {
         for (uint32_t step = tile.first; step < tile.last; ++step, turn.next()) {
             // The first time round this is the phase before the first, which counts as ended.
-            if (!wait_for<kBlocks>(p, shared.barriers->empty + turn.stage, turn.parity ^ 1))
-                return false;
+            if (!wait_for(p, shared.barriers->empty + turn.stage, turn.parity ^ 1)) return false;
             if (lane_id() == 0)
                 fill_stage<kBlocks>(p, tile, step, shared.stage(turn.stage),
                                     shared.barriers->full + turn.stage);
@@ -157,7 +155,7 @@ __device__ __forceinline__ bool multiply_tile(const Product& p, const Tile& tile
                                               const BulkMemory& shared, Turn& turn,
                                               int32_t (&acc)[128]) {
     for (uint32_t step = tile.first; step < tile.last; ++step, turn.next()) {
-        if (!wait_for<kBlocks>(p, shared.barriers->full + turn.stage, turn.parity)) return false;
+        if (!wait_for(p, shared.barriers->full + turn.stage, turn.parity)) return false;
         start_products<BulkShape>(acc, shared.stage(turn.stage));
         warpgroup_wait<1>();
         if (step > tile.first) give_back<kBlocks>(shared.barriers->empty + turn.stage_before());

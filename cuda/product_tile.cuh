@@ -122,25 +122,9 @@ __device__ __forceinline__ void store_pair(const Product& p, const Row& row, con
     if (cols.count > 1) atomicAdd(to + 1, sums[1]);
 }
 
-/// A column and its scale.
-struct Column {
-    uint32_t at;
-    float scale;
-};
 __device__ __forceinline__ float column_scale(const Product& p, uint32_t z, uint32_t at) {
     const bool has_scale = p.out.folded == nullptr && at < p.b.groups;
     return has_scale ? p.b.scale[size_t{z} * p.b.groups + at] : 0.0F;
-}
-
-/// As store_pair, of one element that exists.
-__device__ __forceinline__ void store_one(const Product& p, const Row& row, const Column& col,
-                                          int32_t sum) {
-    if (p.partial != nullptr) {
-        atomicAdd(partial_at(p, row, col.at), sum);
-        return;
-    }
-    const int32_t sums[2] = {sum, 0};
-    finish_pair(p, row, {col.at, 1, {col.scale, 0.0F}}, sums);
 }
 
 }  // namespace trainyard::cuda

@@ -165,28 +165,17 @@ __device__ __forceinline__ void publish_barriers() {
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
-/// True if the phase under way has the other parity: the one of this parity has ended, and what
-/// its arrivals and copies have written is seen. It may wait a while before it says no. With
-/// kBlocks > 1 arrivals come from a cluster of so many blocks.
-template <uint32_t kBlocks>
+/// True if the phase under way has the other parity: the one of this parity has ended, and what its
+/// copies have written is seen. It may wait a while before it says no.
 __device__ __forceinline__ bool has_ended(uint64_t* barrier, uint32_t parity) {
     uint32_t ended;
-    if constexpr (kBlocks == 1)
-        asm volatile(
-            "{\n.reg .pred ended;\n"
-            "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 ended, [%1], %2;\n"
-            "selp.u32 %0, 1, 0, ended;\n}"
-            : "=r"(ended)
-            : "r"(shared_address(barrier)), "r"(parity)
-            : "memory");
-    else
-        asm volatile(
-            "{\n.reg .pred ended;\n"
-            "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 ended, [%1], %2;\n"
-            "selp.u32 %0, 1, 0, ended;\n}"
-            : "=r"(ended)
-            : "r"(shared_address(barrier)), "r"(parity)
-            : "memory");
+    asm volatile(
+        "{\n.reg .pred ended;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 ended, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, ended;\n}"
+        : "=r"(ended)
+        : "r"(shared_address(barrier)), "r"(parity)
+        : "memory");
     return ended != 0;
 }
 
@@ -231,12 +220,14 @@ __device__ __forceinline__ void meet_cluster() {
             : "memory");
 }
 
-/// As `arrive`, at the barrier that block `rank` of the cluster has in this place.
+/// Arrives at the barrier that block `rank` of the cluster has in this place. It tells that reads
+/// are over and publishes no writes: a release to the whole cluster would wait in every step for
+/// stores that are under way.
 __device__ __forceinline__ void arrive_at(uint64_t* barrier, uint32_t rank) {
     asm volatile(
         "{\n.reg .b32 remote;\n"
         "mapa.shared::cluster.u32 remote, %0, %1;\n"
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(
+        "mbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(
             shared_address(barrier)),
         "r"(rank)
         : "memory");

@@ -124,8 +124,7 @@ inline void init_barrier(uint64_t* barrier, uint32_t arrivals) {
 inline void publish_barriers() {
     emulated::publish_barriers();
 }
-template <uint32_t kBlocks>
-bool has_ended(uint64_t* barrier, uint32_t parity) {
+inline bool has_ended(uint64_t* barrier, uint32_t parity) {
     return emulated::has_ended(barrier, parity);
 }
 inline void arrive(uint64_t* barrier) {
