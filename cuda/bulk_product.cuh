@@ -8,9 +8,9 @@
 namespace trainyard::cuda {
 
 /// Two warpgroups, 64 x 256 sums each, and a third, one warp of which keeps four stages of 128
-/// bytes along k filled for them; it is whole so that it can give its registers to the others. In a
-/// cluster of kBlocks blocks these make tiles one below the other, and each fetches its part of the
-/// columns' operand for all.
+/// bytes along k filled for them and one fetches the scales of their tile; it is whole so that it
+/// can give its registers to the others. In a cluster of kBlocks blocks these make tiles one below
+/// the other, and each fetches its part of the columns' operand for all.
 struct BulkShape {
     static constexpr uint32_t bm = 128, bn = 256, stages = 4, step = kSwizzledRow;
     static constexpr uint32_t multiplying = 256, threads = multiplying + 128;
@@ -23,25 +23,30 @@ struct BulkShape {
 };
 
 /// A stage is full when its bytes have landed, and empty when all warps of the cluster have
-/// multiplied theirs.
+/// multiplied theirs. Scales are there when each lane has stored its part, and free again when all
+/// warps of the block have stored their sums.
 struct BulkBarriers {
     uint64_t full[BulkShape::stages], empty[BulkShape::stages];
+    uint64_t scales_full, scales_empty;
 };
 
-/// Dynamic shared memory: the stages, and behind them the outlets of the warps that multiply and
-/// the barriers.
+/// Dynamic shared memory: the stages, and behind them the outlets of the warps that multiply, the
+/// scales of a tile and the barriers.
 struct BulkMemory {
     int8_t* stages;
+    TileScales* scales;
     BulkBarriers* barriers;
 
     static constexpr uint32_t kOutletsAt = BulkShape::stages * BulkShape::stage_bytes;
-    static constexpr uint32_t kBarriersAt =
+    static constexpr uint32_t kScalesAt =
         kOutletsAt + BulkShape::multiplying / kWarp * Outlet::bytes;
+    static constexpr uint32_t kBarriersAt = kScalesAt + sizeof(TileScales);
     static constexpr uint32_t kBytes = kBarriersAt + sizeof(BulkBarriers) + kSwizzleBytes;
 
     [[nodiscard]] __device__ __forceinline__ static BulkMemory of_block() {
         int8_t* const stages = swizzled_shared_memory();
-        return {stages, reinterpret_cast<BulkBarriers*>(stages + kBarriersAt)};
+        return {stages, reinterpret_cast<TileScales*>(stages + kScalesAt),
+                reinterpret_cast<BulkBarriers*>(stages + kBarriersAt)};
     }
     [[nodiscard]] __device__ __forceinline__ int8_t* stage(uint32_t i) const {
         return stages + i * BulkShape::stage_bytes;
@@ -148,6 +153,24 @@ __device__ __forceinline__ void fill_stages(const Product& p, const BulkMemory& 
     });
 }
 
+/// Fetches the scales of the next tile while the sums of this one are made.
+__device__ __forceinline__ void fill_scales(const Product& p, const BulkMemory& shared) {
+    uint32_t parity = 0;
+    for_each_tile(p, [&](const Tile& tile) {
+        float x[TileScales::count / kWarp];
+#pragma unroll
+        for (uint32_t k = 0; k < TileScales::count / kWarp; ++k)
+            x[k] = scale_of_tile(p, tile, k * kWarp + lane_id());
+        if (!wait_for(p, &shared.barriers->scales_empty, parity ^ 1)) return false;
+#pragma unroll
+        for (uint32_t k = 0; k < TileScales::count / kWarp; ++k)
+            shared.scales->all[k * kWarp + lane_id()] = x[k];
+        arrive(&shared.barriers->scales_full);
+        parity ^= 1;
+        return true;
+    });
+}
+
 /// Multiplies the steps of a tile. A stage is given back one step later, when its products have
 /// ended and those of the next run.
 template <uint32_t kBlocks>
@@ -168,6 +191,7 @@ __device__ __forceinline__ bool multiply_tile(const Product& p, const Tile& tile
 template <uint32_t kBlocks>
 __device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemory& shared) {
     Turn turn;
+    uint32_t parity = 0;  ///< of the scales
     int32_t acc[128];
     for_each_tile(p, [&](const Tile& tile) {
 #pragma unroll
@@ -175,7 +199,11 @@ __device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemo
         hold_sums(acc);
         if (!multiply_tile<kBlocks>(p, tile, shared, turn, acc)) return false;
         hold_sums(acc);
-        store_sums<BulkShape>(p, tile, acc, shared.stages + BulkMemory::kOutletsAt);
+        if (!wait_for(p, &shared.barriers->scales_full, parity)) return false;
+        store_sums(p, tile, acc, shared.stages + BulkMemory::kOutletsAt, *shared.scales);
+        __syncwarp();  // all lanes have read them
+        arrive_as_warp(&shared.barriers->scales_empty);
+        parity ^= 1;
         return true;
     });
     warpgroup_wait<0>();
@@ -187,6 +215,8 @@ __device__ __forceinline__ void start_barriers(BulkBarriers& barriers) {
         init_barrier(barriers.full + i, 1);
         init_barrier(barriers.empty + i, kBlocks * BulkShape::multiplying / kWarp);
     }
+    init_barrier(&barriers.scales_full, kWarp);
+    init_barrier(&barriers.scales_empty, BulkShape::multiplying / kWarp);
     publish_barriers();
 }
 
@@ -217,8 +247,9 @@ __global__ void __launch_bounds__(BulkShape::threads, 1)
             if (!is_hopeless) multiply_stages<kBlocks>(p, shared);
         } else {
             give_registers<BulkShape::registers_filling>();
-            if (!is_hopeless && threadIdx.x < BulkShape::multiplying + kWarp)
-                fill_stages<kBlocks>(p, shared);
+            const uint32_t warp = (threadIdx.x - BulkShape::multiplying) / kWarp;
+            if (!is_hopeless && warp == 0) fill_stages<kBlocks>(p, shared);
+            if (!is_hopeless && warp == 1) fill_scales(p, shared);
         }
         meet<kBlocks>();  // until then other blocks may write to this one's memory
     }

@@ -122,9 +122,4 @@ __device__ __forceinline__ void store_pair(const Product& p, const Row& row, con
     if (cols.count > 1) atomicAdd(to + 1, sums[1]);
 }
 
-__device__ __forceinline__ float column_scale(const Product& p, uint32_t z, uint32_t at) {
-    const bool has_scale = p.out.folded == nullptr && at < p.b.groups;
-    return has_scale ? p.b.scale[size_t{z} * p.b.groups + at] : 0.0F;
-}
-
 }  // namespace trainyard::cuda

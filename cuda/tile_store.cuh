@@ -1,13 +1,95 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way of a warpgroup's sums to memory. In registers a lane holds two neighbours of each of
-// eight rows; stored from there, every instruction would touch eight lines of memory. So each warp
-// turns 16 rows x 64 columns at a time in shared memory and stores whole pieces of rows.
+// eight rows, so that plain stores would touch many lines for few bytes: where four neighbours of a
+// row are one store, lanes exchange pairs; else each warp turns 16 rows x 64 columns at a time in
+// shared memory and stores whole pieces of rows.
 #pragma once
 
 #include "cuda/fragments.cuh"
 #include "cuda/product_tile.cuh"
 
 namespace trainyard::cuda {
+
+/// The scales of the 128 rows and 256 columns of a tile; zeros where there are none.
+struct TileScales {
+    static constexpr uint32_t rows = 128, cols = 256, count = rows + cols;
+
+    alignas(16) float all[count];
+
+    [[nodiscard]] __device__ __forceinline__ float row(uint32_t i) const { return all[i]; }
+    [[nodiscard]] __device__ __forceinline__ float col(uint32_t i) const { return all[rows + i]; }
+    [[nodiscard]] __device__ __forceinline__ float4 four_cols(uint32_t first) const {
+        return *reinterpret_cast<const float4*>(all + rows + first);
+    }
+};
+/// Scale `i` of TileScales.
+__device__ __forceinline__ float scale_of_tile(const Product& p, const Tile& tile, uint32_t i) {
+    if (p.out.folded != nullptr) return 0.0F;
+    const bool is_row = i < TileScales::rows;
+    const Operand& x = is_row ? p.a : p.b;
+    const uint32_t at = is_row ? tile.row + i : tile.col + i - TileScales::rows;
+    return at < x.groups ? x.scale[size_t{tile.z} * x.groups + at] : 0.0F;
+}
+
+/// How sums leave.
+enum class Way : uint8_t {
+    fours,   ///< four neighbours of a row are one store
+    ones,    ///< each by itself: rows begin anywhere
+    added,   ///< to sums that blocks share
+    folded,  ///< or turned: what finish_pair knows
+};
+__device__ __forceinline__ Way way_of(const Product& p, uint32_t z) {
+    const ProductOut& out = p.out;
+    if (p.partial != nullptr) return Way::added;
+    if (out.folded != nullptr || out.turned) return Way::folded;
+    const auto at = reinterpret_cast<uintptr_t>(out.c + out.spread.offset(z));
+    const bool is_whole = (out.stride | p.b.groups) % 4 == 0;
+    return is_whole && at % sizeof(float4) == 0 ? Way::fours : Way::ones;
+}
+
+/// Where the first of a lane's four columns lies among 16, after it has exchanged pairs with its
+/// neighbour: even lanes then have the first eight columns, odd ones the others.
+__host__ __device__ constexpr uint32_t exchanged_column(uint32_t lane) {
+    return lane % 2 * 8 + lane % 4 / 2 * 4;
+}
+/// Of the lane's pairs of two neighbouring tiles of eight columns it keeps one and gets its
+/// neighbour's of the same tile: four sums in order.
+__device__ __forceinline__ int4 exchange_pairs(const int32_t* left, const int32_t* right) {
+    const bool is_odd = lane_id() % 2 != 0;
+    const int32_t x = __shfl_xor_sync(kAllLanes, is_odd ? left[0] : right[0], 1);
+    const int32_t y = __shfl_xor_sync(kAllLanes, is_odd ? left[1] : right[1], 1);
+    return is_odd ? int4{x, y, right[0], right[1]} : int4{left[0], left[1], x, y};
+}
+
+__device__ __forceinline__ float4 dequantised(const int4& sums, float of_row,
+                                              const float4& of_columns) {
+    return {dequantised(sums.x, of_row, of_columns.x), dequantised(sums.y, of_row, of_columns.y),
+            dequantised(sums.z, of_row, of_columns.z), dequantised(sums.w, of_row, of_columns.w)};
+}
+
+/// Eight rows at a time, 16 columns of each.
+__device__ __forceinline__ void store_fours(const Product& p, const Tile& tile,
+                                            const int32_t (&acc)[128], const TileScales& scales) {
+    const uint32_t row = threadIdx.x / kWarp * 16 + lane_id() / 4;
+    const uint32_t col = exchanged_column(lane_id());
+    const float low_scale = scales.row(row), high_scale = scales.row(row + 8);
+    const uint32_t rows = p.a.groups > tile.row + row ? p.a.groups - tile.row - row : 0;
+    float* const low =
+        p.out.c + p.out.spread.offset(tile.z) + (tile.row + row) * p.out.stride + tile.col + col;
+    float* const high = low + 8 * p.out.stride;
+    const uint32_t cols = p.b.groups - tile.col;
+#pragma unroll
+    for (uint32_t i = 0; i < 128; i += 8) {
+        const uint32_t c = i * 2;
+        const float4 of_columns = scales.four_cols(col + c);
+        const float4 x = dequantised(exchange_pairs(acc + i, acc + i + 4), low_scale, of_columns);
+        const float4 y =
+            dequantised(exchange_pairs(acc + i + 2, acc + i + 6), high_scale, of_columns);
+        if (col + c >= cols) continue;
+        if (rows > 0) *reinterpret_cast<float4*>(low + c) = x;
+        if (rows > 8) *reinterpret_cast<float4*>(high + c) = y;
+    }
+}
 
 /// What one warp turns at a time.
 struct Outlet {
@@ -33,70 +115,24 @@ __device__ __forceinline__ void put_sums(const Outlet& outlet, const int32_t (&a
     }
 }
 
-/// Where the warp's 16 rows x 64 columns lie in matrix z, and the scale of row `lane_id() % 16`.
+/// The warp's 16 rows x 64 columns in matrix z, and what belongs to its first row and column.
 struct Piece16 {
     uint32_t z, row, col;
-    float row_scale;
+    uint32_t first_row, first_col;  ///< of the tile's
 };
-
-/// How sums leave.
-enum class Way : uint8_t {
-    fours,   ///< four neighbours of a row are one store
-    ones,    ///< each by itself: rows begin anywhere
-    added,   ///< to sums that blocks share
-    folded,  ///< or turned: what finish_pair knows
-};
-__device__ __forceinline__ Way way_of(const Product& p, uint32_t z) {
-    const ProductOut& out = p.out;
-    if (p.partial != nullptr) return Way::added;
-    if (out.folded != nullptr || out.turned) return Way::folded;
-    const auto at = reinterpret_cast<uintptr_t>(out.c + out.spread.offset(z));
-    const auto scales = reinterpret_cast<uintptr_t>(p.b.scale + size_t{z} * p.b.groups);
-    const bool is_whole = out.stride % 4 == 0 && p.b.groups % 4 == 0;
-    return is_whole && (at | scales) % sizeof(float4) == 0 ? Way::fours : Way::ones;
-}
 
 /// Rows that are read from the outlet before the first of them is stored.
 constexpr uint32_t kRowsAtOnce = 4;
 
-/// Two rows at a time, a half of the warp to each.
-__device__ __forceinline__ void store_fours(const Product& p, const Piece16& at,
-                                            const Outlet& outlet) {
-    const uint32_t c = lane_id() % 16 * 4, half = lane_id() / 16;
-    const uint32_t left = at.col + c < p.b.groups && at.row < p.a.groups ? p.a.groups - at.row : 0;
-    const float* const scales = p.b.scale + size_t{at.z} * p.b.groups + at.col + c;
-    const float4 of_columns = left > 0 ? *reinterpret_cast<const float4*>(scales) : float4{};
-    float* to = p.out.c + p.out.spread.offset(at.z) + (at.row + half) * p.out.stride + at.col + c;
-#pragma unroll
-    for (uint32_t turn = 0; turn < Outlet::rows; turn += 2 * kRowsAtOnce) {
-        int4 sums[kRowsAtOnce];
-#pragma unroll
-        for (uint32_t k = 0; k < kRowsAtOnce; ++k) {
-            const uint32_t row = turn + 2 * k + half;
-            sums[k] = *reinterpret_cast<const int4*>(outlet.sums + Outlet::place(row, c));
-        }
-#pragma unroll
-        for (uint32_t k = 0; k < kRowsAtOnce; ++k) {
-            const uint32_t row = turn + 2 * k + half;
-            const float s = __shfl_sync(kAllLanes, at.row_scale, row);
-            const int4 x = sums[k];
-            const float4 y = {dequantised(x.x, s, of_columns.x), dequantised(x.y, s, of_columns.y),
-                              dequantised(x.z, s, of_columns.z), dequantised(x.w, s, of_columns.w)};
-            if (row < left) *reinterpret_cast<float4*>(to) = y;
-            to += 2 * p.out.stride;
-        }
-    }
-}
-
 /// One row at a time, a lane to every 32nd element.
 template <bool kAdds>
 __device__ __forceinline__ void store_ones(const Product& p, const Piece16& at,
-                                           const Outlet& outlet) {
+                                           const Outlet& outlet, const TileScales& scales) {
     const uint32_t left = at.row < p.a.groups ? p.a.groups - at.row : 0;
     const uint32_t col = at.col + lane_id();
     const bool has[2] = {col < p.b.groups, col + kWarp < p.b.groups};
-    const float of_columns[2] = {kAdds ? 0.0F : column_scale(p, at.z, col),
-                                 kAdds ? 0.0F : column_scale(p, at.z, col + kWarp)};
+    const float of_columns[2] = {scales.col(at.first_col + lane_id()),
+                                 scales.col(at.first_col + lane_id() + kWarp)};
     const size_t stride = kAdds ? p.b.groups : p.out.stride;
     const size_t matrix = kAdds ? size_t{at.z} * p.a.groups * stride : p.out.spread.offset(at.z);
     size_t to = matrix + at.row * stride + col;
@@ -109,7 +145,7 @@ __device__ __forceinline__ void store_ones(const Product& p, const Piece16& at,
                 outlet.sums[Outlet::place(first + k / 2, k % 2 * kWarp + lane_id())];
 #pragma unroll
         for (uint32_t k = 0; k < kRowsAtOnce; ++k) {
-            const float s = __shfl_sync(kAllLanes, at.row_scale, first + k);
+            const float s = scales.row(at.first_row + first + k);
 #pragma unroll
             for (uint32_t h = 0; h < 2; ++h) {
                 if (first + k >= left || !has[h]) continue;
@@ -125,41 +161,34 @@ __device__ __forceinline__ void store_ones(const Product& p, const Piece16& at,
 
 /// The same for what is no plain matrix of floats.
 __device__ __forceinline__ void finish_ones(const Product& p, const Piece16& at,
-                                            const Outlet& outlet) {
+                                            const Outlet& outlet, const TileScales& scales) {
 #pragma unroll 1
-    for (uint32_t row = 0; row < Outlet::rows; ++row) {
-        const float s = __shfl_sync(kAllLanes, at.row_scale, row);
-        if (at.row + row >= p.a.groups) continue;
-#pragma unroll 1
-        for (uint32_t c = lane_id(); c < Outlet::cols; c += kWarp) {
-            if (at.col + c >= p.b.groups) continue;
-            const int32_t sums[2] = {outlet.sums[Outlet::place(row, c)], 0};
-            const float of_column = column_scale(p, at.z, at.col + c);
-            finish_pair(p, {at.z, at.row + row, s}, {at.col + c, 1, {of_column, 0.0F}}, sums);
-        }
+    for (uint32_t i = lane_id(); i < Outlet::rows * Outlet::cols; i += kWarp) {
+        const uint32_t row = i / Outlet::cols, col = i % Outlet::cols;
+        if (at.row + row >= p.a.groups || at.col + col >= p.b.groups) continue;
+        const int32_t sums[2] = {outlet.sums[Outlet::place(row, col)], 0};
+        finish_pair(p, {at.z, at.row + row, scales.row(at.first_row + row)},
+                    {at.col + col, 1, {scales.col(at.first_col + col), 0.0F}}, sums);
     }
 }
 
-/// Stores the sums of a warp, 16 rows of its warpgroup's 64 of the tile. `outlets`: of all warps.
-template <class W>
+/// Stores the sums of a warp, 16 rows of the tile. `outlets`: of all warps.
 __device__ __forceinline__ void store_sums(const Product& p, const Tile& tile,
-                                           const int32_t (&acc)[128], int8_t* outlets) {
-    const uint32_t warp = threadIdx.x / kWarp;
-    const Outlet outlet{reinterpret_cast<int32_t*>(outlets + warp * Outlet::bytes)};
-    const uint32_t first = tile.row + warp * Outlet::rows;
-    const float row_scale = row_of(p, tile.z, first + lane_id() % Outlet::rows).scale;
+                                           const int32_t (&acc)[128], int8_t* outlets,
+                                           const TileScales& scales) {
     const Way way = way_of(p, tile.z);
+    if (way == Way::fours) return store_fours(p, tile, acc, scales);
+    const uint32_t warp = threadIdx.x / kWarp, first = warp * Outlet::rows;
+    const Outlet outlet{reinterpret_cast<int32_t*>(outlets + warp * Outlet::bytes)};
     const auto store = [&](uint32_t col) {
         __syncwarp();
-        const Piece16 at{tile.z, first, tile.col + col, row_scale};
-        if (way == Way::fours)
-            store_fours(p, at, outlet);
-        else if (way == Way::ones)
-            store_ones<false>(p, at, outlet);
+        const Piece16 at{tile.z, tile.row + first, tile.col + col, first, col};
+        if (way == Way::ones)
+            store_ones<false>(p, at, outlet, scales);
         else if (way == Way::added)
-            store_ones<true>(p, at, outlet);
+            store_ones<true>(p, at, outlet, scales);
         else
-            finish_ones(p, at, outlet);
+            finish_ones(p, at, outlet, scales);
         __syncwarp();  // before the next sums come
     };
     put_sums<0>(outlet, acc);

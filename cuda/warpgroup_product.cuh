@@ -14,7 +14,8 @@ struct WarpgroupShape {
     static constexpr uint32_t bm = 128, bn = 256, threads = 256, stages = 4, step = kSwizzledRow;
     static constexpr uint32_t stage_bytes = (bm + bn) * step;
     static constexpr uint32_t outlets_at = stages * stage_bytes;
-    static constexpr uint32_t bytes = outlets_at + threads / kWarp * Outlet::bytes + kSwizzleBytes;
+    static constexpr uint32_t scales_at = outlets_at + threads / kWarp * Outlet::bytes;
+    static constexpr uint32_t bytes = scales_at + sizeof(TileScales) + kSwizzleBytes;
     static constexpr uint32_t split_terms_min = 256;
     static constexpr bool takes_tile_after_tile = false;
 };
@@ -78,6 +79,10 @@ __global__ void __launch_bounds__(W::threads, 1) warpgroup_product_kernel(Produc
         constexpr uint32_t kAhead = W::stages - 2;
         const Tile tile = tile_of_block<W>(p);
         int8_t* const shared = swizzled_shared_memory();
+        auto& scales = *reinterpret_cast<TileScales*>(shared + W::scales_at);
+        for (uint32_t i = threadIdx.x; i < TileScales::count; i += W::threads)
+            scales.all[i] = scale_of_tile(p, tile, i);
+        __syncthreads();
         int32_t acc[128] = {};
         hold_sums(acc);
         for (uint32_t s = 0; s < kAhead; ++s)
@@ -94,7 +99,7 @@ __global__ void __launch_bounds__(W::threads, 1) warpgroup_product_kernel(Produc
         }
         warpgroup_wait<0>();
         hold_sums(acc);
-        store_sums<W>(p, tile, acc, shared + W::outlets_at);
+        store_sums(p, tile, acc, shared + W::outlets_at, scales);
     }
 }
 
