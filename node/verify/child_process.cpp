@@ -19,7 +19,7 @@ namespace {
 
 /// Everything the child needs, made before the fork: after it only safe calls are allowed.
 struct Prepared {
-    std::vector<char*> arguments;
+    std::vector<char*> arguments, environment;
     int output = -1;
     int report = -1;  ///< written to if exec fails, closed by exec if not
 };
@@ -58,10 +58,25 @@ bool make_report_pipe(int (&ends)[2]) {
         const rlimit limit{options.memory_bytes_max, options.memory_bytes_max};
         ::setrlimit(RLIMIT_DATA, &limit);
     }
-    ::execv(prepared.arguments[0], prepared.arguments.data());
+    ::execve(prepared.arguments[0], prepared.arguments.data(), prepared.environment.data());
     const int problem = errno;
     [[maybe_unused]] const auto told = ::write(prepared.report, &problem, sizeof(problem));
     ::_exit(126);
+}
+
+/// glibc's switch for large pages, which takes effect at the start of a program only.
+char kHugePages[] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
+
+/// This process's environment; with large pages, unless it has tunables of its own.
+std::vector<char*> make_environment(bool huge_pages) {
+    std::vector<char*> out;
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+        out.push_back(*variable);
+        huge_pages = huge_pages && std::strncmp(*variable, "GLIBC_TUNABLES=", 15) != 0;
+    }
+    if (huge_pages) out.push_back(kHugePages);
+    out.push_back(nullptr);
+    return out;
 }
 
 }  // namespace
@@ -71,6 +86,7 @@ Result<ChildProcess, std::string> ChildProcess::start(const ChildOptions& option
     for (const auto& argument : options.command)
         prepared.arguments.push_back(const_cast<char*>(argument.c_str()));
     prepared.arguments.push_back(nullptr);
+    prepared.environment = make_environment(options.huge_pages);
     if (!options.output.empty()) {
         prepared.output =
             ::open(options.output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);

@@ -16,6 +16,7 @@ struct ChildOptions {
     int socket = -1;                   ///< descriptor that becomes number 3 in the child
     uint64_t memory_bytes_max = 0;     ///< RLIMIT_DATA; 0: none
     bool own_group = false;            ///< not hit by Ctrl-C at the terminal; we end it ourselves
+    bool huge_pages = false;           ///< for a child that fills gigabytes once
 };
 
 /// Owns one process: ends it (SIGTERM, then SIGKILL after `grace_ms`) and collects it.

@@ -100,6 +100,8 @@ struct ChildVerifier::Impl {
         start.output = options.output;
         start.socket = ends[1];
         start.memory_bytes_max = options.memory_bytes_max;
+        start.huge_pages =
+            true;  // a state of gigabytes comes, and each is touched but once or twice
         start.own_group = true;
         auto started = ChildProcess::start(start);
         ::close(ends[1]);

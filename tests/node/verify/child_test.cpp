@@ -40,6 +40,18 @@ TEST(child_process, tells_the_exit_code_and_is_collected) {
     EXPECT_EQ(child->exit_code(), 7);
 }
 
+TEST(child_process, gets_large_pages_where_it_asks_for_them_and_has_no_tunables) {
+    const auto has_tunables = [](bool huge_pages) {
+        auto child = ChildProcess::start(
+            {{"/bin/sh", "-c", "test -n \"$GLIBC_TUNABLES\""}, "", -1, 0, false, huge_pages});
+        EXPECT_TRUE(child);
+        while (child->is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        return child->exit_code() == 0;
+    };
+    EXPECT_TRUE(has_tunables(true));
+    EXPECT_FALSE(has_tunables(false));
+}
+
 TEST(child_process, one_that_ignores_the_polite_signal_is_killed) {
     auto child =
         ChildProcess::start({{"/bin/sh", "-c", "trap '' TERM; sleep 60"}, "", -1, 0, true});
