@@ -165,10 +165,12 @@ public:
         cuda::sum_squares(on_, out, x, count);
     }
     void sums_of_squares(float* out, std::span<const TensorView> tensors) override {
+        const Context::KeepBranch reads_only(on_);
         cuda::sums_of_squares(on_, out, tensors);
     }
     void check_finite(const float* x, size_t count) override { cuda::check_finite(on_, x, count); }
     void clip_norm(float* out, const float* squares, size_t count, float limit) override {
+        const Context::KeepBranch reads_only(on_);
         cuda::clip_norm(on_, out, squares, count, limit);
     }
     void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s,
@@ -177,26 +179,44 @@ public:
         cuda::adamw_all(on_, all, s);
     }
     void adamw_all(std::span<const TensorUpdate> all, const AdamwScalars& s) override {
-        cuda::adamw_all(on_, all, s);
+        update(all, [&] { cuda::adamw_all(on_, all, s); });
     }
     void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) override {
         const TensorUpdate all[] = {{tensors, count, wd}};
         cuda::sgd_all(on_, all, s);
     }
     void sgd_all(std::span<const TensorUpdate> all, const SgdScalars& s) override {
-        cuda::sgd_all(on_, all, s);
+        update(all, [&] { cuda::sgd_all(on_, all, s); });
     }
     void tile_roots(void* out, std::span<const TensorView> tensors) override {
-        cuda::tile_roots(on_, out, tensors);
+        hashed_.assign(tensors.begin(), tensors.end());
+        on_.beside([&] { cuda::tile_roots(on_, out, tensors); });
     }
     void apply(const OpCall& call) override { cuda::apply(on_, call); }
 
 private:
+    /// An update of weights may run beside the hashing of gradients, but not of what it changes.
+    template <class Body>
+    void update(std::span<const TensorUpdate> all, const Body& body) {
+        const bool is_safe = std::none_of(all.begin(), all.end(), [this](const TensorUpdate& u) {
+            const AdamwTensors& t = u.tensors;
+            return is_hashed(t.w, u.count) || is_hashed(t.m, u.count) || is_hashed(t.v, u.count);
+        });
+        if (!is_safe) return body();
+        const Context::KeepBranch leaves_it_alone(on_);
+        body();
+    }
+    [[nodiscard]] bool is_hashed(const float* x, size_t count) const {
+        return std::any_of(hashed_.begin(), hashed_.end(), [=](const TensorView& t) {
+            return x < t.data + t.shape.count() && t.data < x + count;
+        });
+    }
     [[nodiscard]] Operand rows_of_input(const float* x, LinearShape s, Layout layout);
 
     DeviceInfo info_;
     Context on_;
     Factors factors_{on_};
+    std::vector<TensorView> hashed_;  ///< last
 };
 
 void* CudaBackend::allocate(size_t bytes) {

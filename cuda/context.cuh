@@ -58,6 +58,42 @@ struct Flags {
     uint32_t stuck = 0;      ///< a wait inside a kernel did not end, and the kernel gave up
 };
 
+/// A second row of work beside the operators: its stream, its scratch memory, and the events
+/// between which it runs.
+struct Branch {
+    cudaStream_t stream = nullptr;
+    cudaEvent_t start = nullptr, done = nullptr;
+    std::vector<DeviceMemory> blocks;
+    size_t used = 0;
+    bool is_open = false;  ///< there is work that the operators have not waited for
+
+    Branch() = default;
+    Branch(const Branch&) = delete;
+    Branch& operator=(const Branch&) = delete;
+    ~Branch() {
+        if (stream != nullptr) static_cast<void>(cudaStreamSynchronize(stream));
+        if (start != nullptr) static_cast<void>(cudaEventDestroy(start));
+        if (done != nullptr) static_cast<void>(cudaEventDestroy(done));
+        if (stream != nullptr) static_cast<void>(cudaStreamDestroy(stream));
+    }
+    /// What a failed call leaves is undefined.
+    cudaError_t make() {
+        cudaError_t result = cudaSuccess;
+        const auto keep = [&result](auto& what, cudaError_t made) {
+            if (made == cudaSuccess) return;
+            what = nullptr;
+            result = made;
+        };
+        if (stream == nullptr)
+            keep(stream, cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+        if (result == cudaSuccess && start == nullptr)
+            keep(start, cudaEventCreateWithFlags(&start, cudaEventDisableTiming));
+        if (result == cudaSuccess && done == nullptr)
+            keep(done, cudaEventCreateWithFlags(&done, cudaEventDisableTiming));
+        return result;
+    }
+};
+
 /// After an error nothing more is launched; `take_error` tells it once, device errors for ever.
 class Context {
 public:
@@ -161,9 +197,44 @@ public:
         is_together_ = false;
     }
 
+    /// Launches `body`, one operator, beside those that follow inside `KeepBranch`; all others wait
+    /// for it. What it reads must stay as it is until then.
+    template <class Body>
+    void beside(const Body& body) {
+        begin();
+        if (!ok()) return;
+        if (recording_ != nullptr) return body();
+        if (!check(branch_.make()) || !check(cudaEventRecord(branch_.start, stream_)) ||
+            !check(cudaStreamWaitEvent(branch_.stream, branch_.start, 0)))
+            return;
+        const auto swap = [this] {
+            std::swap(stream_, branch_.stream);
+            std::swap(blocks_, branch_.blocks);
+            std::swap(used_, branch_.used);
+        };
+        swap();
+        body();
+        swap();
+        // Without its event nobody could wait for what was started.
+        branch_.is_open = cudaEventRecord(branch_.done, branch_.stream) == cudaSuccess;
+        if (!branch_.is_open) check(cudaStreamSynchronize(branch_.stream));
+    }
+    /// Operators that leave alone what the work beside them reads.
+    class KeepBranch {
+    public:
+        explicit KeepBranch(Context& on) : on_(on) { on_.keeps_branch_ = true; }
+        KeepBranch(const KeepBranch&) = delete;
+        KeepBranch& operator=(const KeepBranch&) = delete;
+        ~KeepBranch() { on_.keeps_branch_ = false; }
+
+    private:
+        Context& on_;
+    };
+
     /// Opens an operator: its scratch memory may overwrite that of the operators before it.
     void begin() {
         launch_waiting();
+        if (branch_.is_open && !keeps_branch_) join_branch();
         check(cudaSetDevice(device_));
         if (blocks_.size() > 1 && recording_ == nullptr) {  // recorded launches name the old ones
             size_t total = 0;
@@ -189,7 +260,10 @@ public:
     /// Collects the launches of `body` in `graph` and carries them out as one.
     template <class Body>
     void record(CallGraph& graph, const Body& body) {
-        begin();
+        {
+            const KeepBranch each_operator_decides(*this);
+            begin();
+        }
         if (!ok()) return;
         ASSERT(recording_ == nullptr);
         recording_ = &graph;
@@ -260,6 +334,10 @@ public:
     }
 
 private:
+    void join_branch() {
+        branch_.is_open = false;
+        if (ok()) check(cudaStreamWaitEvent(stream_, branch_.done, 0));
+    }
     void launch_waiting() {
         if (waiting_.kind != Waiting::Kind::none) launch_alone(*this, std::exchange(waiting_, {}));
     }
@@ -296,7 +374,8 @@ private:
     cudaStream_t stream_ = nullptr, copies_ = nullptr;
     CallGraph* recording_ = nullptr;
     Waiting waiting_;
-    bool is_together_ = false;
+    Branch branch_;
+    bool is_together_ = false, keeps_branch_ = false;
     Staging staging_;
     Fetches fetches_;
     int processors_ = 1, shared_bytes_max_ = 0;

@@ -178,7 +178,10 @@ TEST(emulated_steps, log_gradients_while_the_next_step_runs) {
             auto step = run.step();
             ASSERT_TRUE(step);
             due.push_back(step->grad_root);
-            EXPECT_EQ(emulated::waiting_work() > 0, i > 0) << "the copy of the step before";
+            // The second hashing makes its scratch memory one piece, which waits.
+            const bool is_second = micro_batches == 1 && i == 1;
+            EXPECT_EQ(emulated::waiting_work() > 0, i > 0 && !is_second)
+                << "the copy of the step before";
             ASSERT_TRUE(saver.put(std::move(step->gradients)));
             EXPECT_GT(emulated::waiting_work(), 0U) << "nobody waits for this step's";
             EXPECT_EQ(log.started, i) << "the step before is stored beside the next";
@@ -208,6 +211,34 @@ TEST(emulated_steps, report_a_device_that_fails_between_a_step_and_its_log) {
     emulated::set_faults({});
     EXPECT_EQ(saver.finish().error(), EngineError::device_failed);
     EXPECT_EQ(log.read(0).error(), EngineError::bad_log) << "what may be wrong is not stored";
+}
+
+/// Hashes run as late as they may: behind whatever does not wait for them.
+TEST(emulated_steps, hash_tensors_as_they_were_before_the_operators_behind) {
+    const std::vector<Shape> shapes(2, Shape::matrix(40, 33));
+    const size_t count = shapes[0].count();
+    const auto roots_of = [&](Backend& on, int change) {
+        const std::vector<Tensor> all(2, {shapes[0], Floats(count, 1.5F)});
+        TensorSet set(on, shapes), other(on, shapes);
+        set.upload(all), other.upload(all);
+        const BackendMemory roots(on, 2 * sizeof(Hash)), sums(on, 4 * sizeof(float));
+        on.tile_roots(roots.data(), set.views());
+        on.sums_of_squares(sums.floats(), other.views());  // waits for nothing
+        const TensorUpdate of_hashed{{set.at(0), set.at(1), set.at(1), other.at(0)}, count, 0.5F};
+        const TensorUpdate of_other{{other.at(0), other.at(1), other.at(1), set.at(0)}, count, 0};
+        const SgdScalars scalars{0.5F, 1.0F, 0.5F};
+        if (change == 0) on.sgd_all(std::span(&of_hashed, 1), scalars);
+        if (change == 1) on.sgd_all(std::span(&of_other, 1), scalars);
+        if (change == 2) on.fill_zero(set.at(1), count);
+        std::vector<Hash> out(2);
+        on.download(out.data(), roots.data(), 2 * sizeof(Hash));
+        EXPECT_TRUE(on.finish());
+        return out;
+    };
+    const auto reference = make_reference_backend();
+    const auto device = cuda::make_cuda_backend(0);
+    for (const int change : {0, 1, 2})
+        EXPECT_EQ(roots_of(*device, change), roots_of(*reference, change)) << change;
 }
 
 TEST(host_copy, brings_what_the_calls_before_it_leave_and_none_behind_it) {
