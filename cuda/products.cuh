@@ -104,10 +104,6 @@ struct BothLayouts {
 /// The same into operands that are there already.
 void quantise_both_into(Context& on, uint32_t batch, const Source& x, const Words& words,
                         const BothWays& out);
-/// The bytes of quantise_rows (rows x cols) with the contraction along the stored rows, paired; no
-/// scale.
-[[nodiscard]] Operand transpose_paired(Context& on, uint32_t batch, const Operand& rows,
-                                       uint32_t cols);
 
 /// c[i][j] = (float(sum) * a.scale[i]) * b.scale[j] for matrix z at c + spread.offset(z).
 struct ProductOut {

@@ -366,13 +366,6 @@ struct TileCorner {
     uint32_t row, col, z;
 };
 
-/// A thread of a tile takes eight columns, from 8 (thread mod 8) on, of four rows: those whose
-/// bytes are word number thread / 8 of a column. Row i of them:
-__host__ __device__ constexpr uint32_t row_of_word(uint32_t word, uint32_t i, Layout layout) {
-    if (layout != Layout::paired) return word * 4 + i;
-    return word / 8 * 32 + word % 8 / 4 * 16 + i / 2 * 8 + word % 4 * 2 + i % 2;
-}
-
 /// A tile's columns in shared memory; parts of 16 bytes are exchanged so that the eight threads of
 /// four rows, as well as the eight parts of a column, are in different banks.
 struct TurnedTile {
@@ -433,9 +426,10 @@ __device__ __forceinline__ void load_inverses(Tile& tile, const Tiles& a, const 
             inverse_of_group(a, a.rows, a.amax.rows, at.z, at.row + r, at.col == 0);
 }
 
-/// One block per tile, which it transposes: each thread quantises eight neighbours of a row with
-/// the words of one Philox block, for the row and for their columns. The last tile comes first: the
-/// maxima were found from the first to the last, so what is still near is met before it goes.
+/// One block per tile, which it transposes: each thread quantises eight neighbours of each of four
+/// rows, with the words of one Philox block, for the row and for their columns. The last tile comes
+/// first: the maxima were found from the first to the last, so what is still near is met before it
+/// goes.
 template <bool kAligned, bool kRows, bool kRandom>
 __global__ void __launch_bounds__(kThreads, kAligned && !kRandom ? 4 : 3)
     quantise_tiles_kernel(Tiles a) {
@@ -447,7 +441,7 @@ __global__ void __launch_bounds__(kThreads, kAligned && !kRandom ? 4 : 3)
     Fetched<kAligned> fetched[4];
 #pragma unroll
     for (uint32_t i = 0; i < 4; ++i) {
-        const uint32_t row = at.row + row_of_word(word, i, a.cols.layout);
+        const uint32_t row = at.row + word * 4 + i;
         fetched[i] = fetch_eight<kAligned>(a.x.data + matrix + row * a.x.stride, col,
                                            row < a.x.rows ? a.x.cols : 0);
     }
@@ -458,7 +452,7 @@ __global__ void __launch_bounds__(kThreads, kAligned && !kRandom ? 4 : 3)
 #pragma unroll
     for (uint32_t i = 0; i < 4; ++i) {
         const Eight x = fetched[i].eight();
-        const uint32_t r = row_of_word(word, i, a.cols.layout), row = at.row + r;
+        const uint32_t r = word * 4 + i, row = at.row + r;
         EightWords words = {};
         if constexpr (kRandom) words = eight_words(a.words, matrix + row * a.x.stride + col);
 #pragma unroll
@@ -477,31 +471,6 @@ __global__ void __launch_bounds__(kThreads, kAligned && !kRandom ? 4 : 3)
     for (uint32_t j = 0; j < 8; ++j) tile.turned.set(c + j, word, turned[j]);
     __syncthreads();
     tile.turned.store(a.cols, at);
-}
-
-/// The same tile for bytes that are quantised already, in paired order.
-__global__ void __launch_bounds__(kThreads)
-    transpose_kernel(Operand from, uint32_t cols, Operand out) {
-    TurnedTile& tile = *shared_memory<TurnedTile>();
-    const TileCorner at = {blockIdx.y * kTileRows, blockIdx.x * kTileCols, blockIdx.z};
-    const uint32_t word = threadIdx.x / 8, c = threadIdx.x % 8 * 8;
-    EightBytes x[4] = {};
-#pragma unroll
-    for (uint32_t i = 0; i < 4; ++i) {
-        const uint32_t row = at.row + row_of_word(word, i, Layout::paired);
-        if (row < from.groups && at.col + c < cols)
-            x[i] = *reinterpret_cast<const EightBytes*>(from.q + from.at(at.z, row, at.col + c));
-    }
-    uint32_t turned[8] = {};
-#pragma unroll
-    for (uint32_t i = 0; i < 4; ++i)
-#pragma unroll
-        for (uint32_t j = 0; j < 8; ++j)
-            turned[j] = __byte_perm(turned[j], j < 4 ? x[i].low : x[i].high, putting(j % 4, i));
-#pragma unroll
-    for (uint32_t j = 0; j < 8; ++j) tile.set(c + j, word, turned[j]);
-    __syncthreads();
-    tile.store(out, at);
 }
 
 /// Calls `body` with std::true_type or std::false_type.
@@ -598,17 +567,6 @@ BothWays quantise_both(Context& on, uint32_t batch, const Source& x, const Words
 void quantise_both_into(Context& on, uint32_t batch, const Source& x, const Words& words,
                         const BothWays& out) {
     quantise_tiles(on, batch, {x, words, {}, out.rows, out.cols, nullptr});
-}
-
-Operand transpose_paired(Context& on, uint32_t batch, const Operand& rows, uint32_t cols) {
-    Operand out;
-    out.groups = cols;
-    out.layout = Layout::paired;
-    out.k = padded_terms(rows.groups, out.layout);
-    out.q = on.take<int8_t>(size_t{batch} * cols * out.k);
-    const dim3 grid(blocks_for(cols, kTileCols), blocks_for(out.k, kTileRows), batch);
-    on.launch({grid, kThreads, sizeof(TurnedTile)}, transpose_kernel, rows, cols, out);
-    return out;
 }
 
 }  // namespace trainyard::cuda

@@ -17,7 +17,7 @@ namespace trainyard::cuda {
 
 namespace {
 
-constexpr Layout kLayouts[] = {Layout::lines, Layout::paired, Layout::slabs};
+constexpr Layout kLayouts[] = {Layout::lines, Layout::slabs};
 constexpr Words kRandomWords{77, 3, 2004, true, 0};
 
 TEST(quantise, finds_the_place_of_any_group_from_that_of_the_first) {
@@ -29,15 +29,6 @@ TEST(quantise, finds_the_place_of_any_group_from_that_of_the_first) {
                 for (uint32_t group = 0; group < x.groups; ++group)
                     ASSERT_EQ(PlaceInGroups(x, z, byte).at(group), x.at(z, group, byte));
     }
-}
-
-TEST(quantise, gives_a_thread_the_rows_of_a_word_in_every_layout) {
-    for (uint32_t word = 0; word < kTileRows / 4; ++word)
-        for (uint32_t i = 0; i < 4; ++i) {
-            EXPECT_EQ(row_of_word(word, i, Layout::slabs), word * 4 + i);
-            const uint32_t row = row_of_word(word, i, Layout::paired);
-            EXPECT_EQ(row / 32 * 32 + paired_term(row % 32), word * 4 + i);
-        }
 }
 
 TEST(quantise, puts_one_byte_of_a_word_and_keeps_the_others) {
@@ -162,9 +153,7 @@ void expect_quantised(const Operand& out, const Case& c, const Source& x, bool b
                                   training::rounding_word(words.idx0 + offset(t), words.tensor,
                                                           words.step, words.seed))
                             : training::quantise_nearest(x.data[offset(t)], scale.inv);
-                const bool is_paired = out.layout == Layout::paired;
-                const uint32_t at = is_paired ? t / 32 * 32 + paired_term(t % 32) : t;
-                ASSERT_EQ(out.q[out.at(z, g, at)], expected)
+                ASSERT_EQ(out.q[out.at(z, g, t)], expected)
                     << "matrix " << z << " group " << g << " term " << t;
             }
         }
@@ -193,7 +182,7 @@ protected:
 
 TEST_P(Quantise, takes_rows_of_any_length_and_alignment) {
     for_each_case([](Context& on, const Case& c, const Source& x) {
-        for (const Layout layout : {Layout::lines, Layout::slabs})
+        for (const Layout layout : kLayouts)
             for (const Words& words : {Words{}, kRandomWords}) {
                 const Operand out = quantise_rows(on, c.batch, x, words, layout);
                 on.wait();
@@ -216,28 +205,11 @@ TEST_P(Quantise, takes_both_with_the_same_words) {
     for_each_case([](Context& on, const Case& c, const Source& x) {
         for (const Layout layout : kLayouts)
             for (const Words& words : {Words{}, kRandomWords}) {
-                const Layout of_rows = layout == Layout::slabs ? layout : Layout::lines;
-                const BothWays out = quantise_both(on, c.batch, x, words, {of_rows, layout});
+                const BothWays out = quantise_both(on, c.batch, x, words, {layout, layout});
                 on.wait();
                 expect_quantised(out.rows, c, x, false, words);
                 expect_quantised(out.cols, c, x, true, words);
             }
-    });
-}
-
-TEST_P(Quantise, turns_bytes_that_are_quantised) {
-    for_each_case([](Context& on, const Case& c, const Source& x) {
-        const Operand rows = quantise_rows(on, c.batch, x, {});
-        const Operand out = transpose_paired(on, c.batch, rows, c.cols);
-        on.wait();
-        const emulated::DeviceAccess access;
-        for (uint32_t z = 0; z < c.batch; ++z)
-            for (uint32_t col = 0; col < c.cols; ++col)
-                for (uint32_t t = 0; t < out.k; ++t) {
-                    const int expected = t < c.rows ? rows.q[rows.at(z, t, col)] : 0;
-                    const uint32_t at = t / 32 * 32 + paired_term(t % 32);
-                    ASSERT_EQ(out.q[out.at(z, col, at)], expected) << z << " " << col << " " << t;
-                }
     });
 }
 
