@@ -101,7 +101,17 @@ struct BothLayouts {
 /// As quantise_rows and quantise_cols, with rounding words drawn once.
 [[nodiscard]] BothWays quantise_both(Context& on, uint32_t batch, const Source& x,
                                      const Words& words, BothLayouts layouts);
-/// The same into operands that are there already.
+
+/// Largest magnitudes as bits, of batch x rows and of batch x columns.
+struct Maxima {
+    uint32_t *rows = nullptr, *cols = nullptr;
+};
+/// Scratch memory with zeros for whoever finds them; without `rows` for columns alone.
+[[nodiscard]] Maxima take_maxima(Context& on, uint32_t batch, uint32_t rows, uint32_t cols);
+/// As quantise_both, of what has these maxima.
+[[nodiscard]] BothWays quantise_both(Context& on, uint32_t batch, const Source& x,
+                                     const Words& words, BothLayouts layouts, const Maxima& amax);
+/// As quantise_both, into operands that are there already.
 void quantise_both_into(Context& on, uint32_t batch, const Source& x, const Words& words,
                         const BothWays& out);
 

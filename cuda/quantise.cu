@@ -3,15 +3,15 @@
 #include <type_traits>
 
 #include "cuda/fragments.cuh"
+#include "cuda/launches.cuh"
 #include "cuda/products.cuh"
 #include "cuda/reduce.cuh"
+#include "cuda/tile_maxima.cuh"
 
 namespace trainyard::cuda {
 
 namespace {
 
-constexpr uint32_t kThreads = 256;
-constexpr uint32_t kWarpsPerBlock = kThreads / kWarp;
 /// Of a multiprocessor, with 64 registers each: what it takes to have enough bytes under way.
 constexpr uint32_t kThreadsAtOnce = 1024;
 
@@ -156,10 +156,6 @@ struct alignas(8) EightBytes {
     uint32_t low, high;
 };
 
-__device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
-    return a > b ? a : b;
-}
-
 template <bool kRandom>
 __device__ __forceinline__ EightBytes quantise_eight(const Eight& x, float inverse,
                                                      const EightWords& words) {
@@ -261,104 +257,34 @@ __global__ void __launch_bounds__(block_of_team(kTeam), kThreadsAtOnce / block_o
     }
 }
 
-/// Blocks take tiles of 128 rows x 64 columns: their bytes fill whole lines of both operands.
-constexpr uint32_t kTileCols = 64;
-constexpr uint32_t kTileRows = 128;
-
-/// Largest magnitudes, batch x rows and batch x cols, that start at zero.
-struct Maxima {
-    uint32_t* rows;  ///< nullptr if only columns are wanted
-    uint32_t* cols;
-};
-
-/// Which of four columns that a lane looks at: neighbours for one load of 16 bytes, or neighbours
-/// of sixteen lanes for one load of all.
-template <bool kAligned>
-__device__ __forceinline__ uint32_t column_of(uint32_t lane, uint32_t j) {
-    return kAligned ? lane * 4 + j : lane + j * (kTileCols / 4);
+/// The part of a row from `col` on, which may lie before the row; zeros outside of it.
+__device__ __forceinline__ float4 fetch_part(const float* row, uint32_t col, uint32_t cols) {
+    const auto one = [&](uint32_t c) { return c < cols ? row[c] : 0.0F; };
+    return {one(col), one(col + 1), one(col + 2), one(col + 3)};
 }
 
-struct Four {
-    float x[4] = {};
-};
-/// Of the columns column_of(lane, 0..3) of a row from its element `first_col` on; zeros behind its
-/// end.
-template <bool kAligned>
-__device__ __forceinline__ Four fetch_four(const float* row, uint32_t first_col, uint32_t lane,
-                                           uint32_t cols) {
-    Four out;
-    if (kAligned && first_col + lane * 4 + 3 < cols) {
-        const float4 x = *reinterpret_cast<const float4*>(row + first_col + lane * 4);
-        out = {{x.x, x.y, x.z, x.w}};
+template <bool kRows>
+__global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) {
+    const TilePart at;
+    const uint32_t z = blockIdx.z;
+    const float* const from = x.data + x.spread.offset(z) + at.first_row * x.stride;
+    const uint32_t shift = reinterpret_cast<uintptr_t>(from) / sizeof(float) % kFloatsAtOnce;
+    const uint32_t col = blockIdx.x * kTileCols + at.lane * kFloatsAtOnce - shift;
+    const size_t step = 4 * x.stride;
+    float4 rows[TilePart::rows];
+    if (at.row(TilePart::rows - 1) < x.rows && col < x.cols && col + 3 < x.cols) {
+#pragma unroll
+        for (uint32_t i = 0; i < TilePart::rows; ++i)
+            rows[i] = *reinterpret_cast<const float4*>(from + i * step + col);
     } else {
 #pragma unroll
-        for (uint32_t j = 0; j < 4; ++j) {
-            const uint32_t col = first_col + column_of<kAligned>(lane, j);
-            if (col < cols) out.x[j] = row[col];
-        }
+        for (uint32_t i = 0; i < TilePart::rows; ++i)
+            rows[i] = fetch_part(from + i * step, col, at.row(i) < x.rows ? x.cols : 0);
     }
-    return out;
-}
-
-/// Eight numbers of each of sixteen lanes: lane l gets the largest of number l mod 8. After each of
-/// three exchanges a lane has half of them.
-__device__ __forceinline__ uint32_t largest_of_eight(uint32_t (&x)[8], uint32_t lane) {
+    PartMaxima part;
 #pragma unroll
-    for (uint32_t n = 4; n > 0; n /= 2)
-#pragma unroll
-        for (uint32_t k = 0; k < n; ++k) {
-            const bool takes_upper = (lane & n) != 0;
-            const uint32_t given = takes_upper ? x[k] : x[k + n];
-            x[k] = larger(takes_upper ? x[k + n] : x[k], __shfl_xor_sync(kAllLanes, given, n));
-        }
-    return larger(x[0], __shfl_xor_sync(kAllLanes, x[0], 8));
-}
-
-struct ColumnMaxima {
-    uint32_t of[kWarpsPerBlock][kTileCols];
-};
-
-/// Half a warp for each eight rows of a tile. Each of its columns and rows is compared in memory
-/// once.
-template <bool kAligned, bool kRows>
-__global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) {
-    constexpr uint32_t kLanes = kTileCols / 4, kRowsOfLane = 8;
-    ColumnMaxima& columns = *shared_memory<ColumnMaxima>();
-    const uint32_t lane = threadIdx.x % kLanes, z = blockIdx.z, first_col = blockIdx.x * kTileCols;
-    const uint32_t first_row = blockIdx.y * kTileRows + threadIdx.x / kLanes * kRowsOfLane;
-    const float* const from = x.data + x.spread.offset(z);
-    Four x4[kRowsOfLane];
-#pragma unroll
-    for (uint32_t i = 0; i < kRowsOfLane; ++i)
-        x4[i] = fetch_four<kAligned>(from + (first_row + i) * x.stride, first_col, lane,
-                                     first_row + i < x.rows ? x.cols : 0);
-    uint32_t of_col[4] = {}, of_row[kRowsOfLane] = {};
-#pragma unroll
-    for (uint32_t i = 0; i < kRowsOfLane; ++i)
-#pragma unroll
-        for (uint32_t j = 0; j < 4; ++j) {
-            const uint32_t m = magnitude(x4[i].x[j]);
-            of_col[j] = larger(of_col[j], m);
-            of_row[i] = larger(of_row[i], m);
-        }
-#pragma unroll
-    for (uint32_t j = 0; j < 4; ++j) {
-        const uint32_t most = larger(of_col[j], __shfl_xor_sync(kAllLanes, of_col[j], kLanes));
-        if (lane_id() < kLanes)
-            columns.of[threadIdx.x / kWarp][column_of<kAligned>(lane, j)] = most;
-    }
-    if constexpr (kRows) {
-        const uint32_t most = largest_of_eight(of_row, lane), row = first_row + lane;
-        if (lane < kRowsOfLane && row < x.rows)
-            atomicMax(out.rows + size_t{z} * x.rows + row, most);
-    }
-    __syncthreads();
-    const uint32_t col = first_col + threadIdx.x;
-    if (threadIdx.x >= kTileCols || col >= x.cols) return;
-    uint32_t most = 0;
-#pragma unroll
-    for (uint32_t w = 0; w < kWarpsPerBlock; ++w) most = larger(most, columns.of[w][threadIdx.x]);
-    atomicMax(out.cols + size_t{z} * x.cols + col, most);
+    for (uint32_t i = 0; i < TilePart::rows; ++i) part.take(i, rows[i]);
+    join_maxima<kRows>(part, at, shift, x.rows, x.cols, z, out);
 }
 
 /// Where a block's tile begins, and in which matrix.
@@ -489,26 +415,27 @@ void with_constant(bool flag, const Body& body) {
 
 template <bool kAligned, bool kRows, bool kRandom>
 void launch_tiles(Context& on, uint32_t batch, const Tiles& a) {
-    const uint32_t col_tiles = blocks_for(a.x.cols, kTileCols);
-    on.launch(
-        {dim3(col_tiles, blocks_for(a.x.rows, kTileRows), batch), kThreads, sizeof(ColumnMaxima)},
-        maxima_kernel<kAligned, kRows>, a.x, a.amax);
     // Rows are padded to whole steps of the contraction, so they may have one tile more.
-    const uint32_t tiles = kRows ? a.rows.k / kTileCols : col_tiles;
+    const uint32_t tiles = kRows ? a.rows.k / kTileCols : blocks_for(a.x.cols, kTileCols);
     on.launch({dim3(tiles, blocks_for(a.cols.k, kTileRows), batch), kThreads, sizeof(Tile)},
               quantise_tiles_kernel<kAligned, kRows, kRandom>, a);
 }
 
+Maxima find_maxima(Context& on, uint32_t batch, const Source& x, bool with_rows) {
+    const Maxima out = take_maxima(on, batch, with_rows ? x.rows : 0, x.cols);
+    // Where rows begin between two loads, a tile's parts lie up to three columns before it.
+    const size_t cols = is_aligned(x) ? x.cols : size_t{x.cols} + kFloatsAtOnce - 1;
+    const dim3 grid(blocks_for(cols, kTileCols), blocks_for(x.rows, kTileRows), batch);
+    with_constant(with_rows, [&](auto rows) {
+        on.launch({grid, kThreads, sizeof(ColumnMaxima)}, maxima_kernel<rows()>, x, out);
+    });
+    return out;
+}
+
 void quantise_tiles(Context& on, uint32_t batch, Tiles a) {
-    const bool with_rows = a.rows.q != nullptr;
-    const size_t cols = size_t{batch} * a.x.cols, rows = with_rows ? size_t{batch} * a.x.rows : 0;
-    a.amax.cols = on.take<uint32_t>(cols + rows);
-    a.amax.rows = with_rows ? a.amax.cols + cols : nullptr;
     a.flag = on.nonfinite_flag();
-    if (!on.ok()) return;
-    on.set_bytes(a.amax.cols, 0, (cols + rows) * sizeof(uint32_t));
     with_constant(is_aligned(a.x), [&](auto aligned) {
-        if (!with_rows) return launch_tiles<aligned(), false, false>(on, batch, a);
+        if (a.rows.q == nullptr) return launch_tiles<aligned(), false, false>(on, batch, a);
         with_constant(a.words.stochastic,
                       [&](auto random) { launch_tiles<aligned(), true, random()>(on, batch, a); });
     });
@@ -550,23 +477,37 @@ Operand quantise_rows(Context& on, uint32_t batch, const Source& x, const Words&
     return out;
 }
 
+Maxima take_maxima(Context& on, uint32_t batch, uint32_t rows, uint32_t cols) {
+    const size_t of_rows = size_t{batch} * rows, of_cols = size_t{batch} * cols;
+    auto* const all = on.take<uint32_t>(of_rows + of_cols);
+    if (!on.ok()) return {};
+    on.set_bytes(all, 0, (of_rows + of_cols) * sizeof(uint32_t));
+    return {all, all + of_rows};
+}
+
 Operand quantise_cols(Context& on, uint32_t batch, const Source& x, Layout layout) {
     const Operand out = take_operand(on, batch, x.cols, x.rows, layout);
-    quantise_tiles(on, batch, {x, {}, {}, {}, out, nullptr});
+    quantise_tiles(on, batch, {x, {}, find_maxima(on, batch, x, false), {}, out, nullptr});
     return out;
 }
 
 BothWays quantise_both(Context& on, uint32_t batch, const Source& x, const Words& words,
                        BothLayouts layouts) {
+    return quantise_both(on, batch, x, words, layouts, find_maxima(on, batch, x, true));
+}
+
+BothWays quantise_both(Context& on, uint32_t batch, const Source& x, const Words& words,
+                       BothLayouts layouts, const Maxima& amax) {
     const BothWays out{take_operand(on, batch, x.rows, x.cols, layouts.rows),
                        take_operand(on, batch, x.cols, x.rows, layouts.cols)};
-    quantise_both_into(on, batch, x, words, out);
+    quantise_tiles(on, batch, {x, words, amax, out.rows, out.cols, nullptr});
     return out;
 }
 
 void quantise_both_into(Context& on, uint32_t batch, const Source& x, const Words& words,
                         const BothWays& out) {
-    quantise_tiles(on, batch, {x, words, {}, out.rows, out.cols, nullptr});
+    const Maxima amax = find_maxima(on, batch, x, true);
+    quantise_tiles(on, batch, {x, words, amax, out.rows, out.cols, nullptr});
 }
 
 }  // namespace trainyard::cuda
