@@ -126,7 +126,12 @@ public:
     }
     void rms_norm(float* y, float* r, const float* x, const float* g, MatrixShape s) override;
     void rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in, MatrixShape s) override {
-        cuda::rms_norm_grad(on_, dx, dg, in, s);
+        on_.defer({.kind = Waiting::Kind::norm_grad,
+                   .y = dx,
+                   .count = size_t{s.rows} * s.cols,
+                   .s = s,
+                   .dg = dg,
+                   .in = in});
     }
     void keep_factors(std::span<const TensorView> w) override { factors_.keep(w); }
     void linear(float* y, const float* x, const float* w, LinearShape s) override;
@@ -146,7 +151,7 @@ public:
         on_.defer({.kind = Waiting::Kind::gelu, .y = y, .count = count, .a = u});
     }
     void gelu_grad(float* du, const float* da, const float* u, size_t count) override {
-        cuda::gelu_grad(on_, du, da, u, count);
+        on_.defer({.kind = Waiting::Kind::gelu_grad, .y = du, .count = count, .a = da, .b = u});
     }
     void cross_entropy(float* losses, const float* z, const uint32_t* targets,
                        MatrixShape s) override {
@@ -212,6 +217,8 @@ private:
         });
     }
     [[nodiscard]] Operand rows_of_input(const float* x, LinearShape s, Layout layout);
+    [[nodiscard]] BothWays both_of_gradient(const Source& dy, const Words& words,
+                                            BothLayouts layouts);
 
     DeviceInfo info_;
     Context on_;
@@ -288,13 +295,24 @@ void CudaBackend::linear(float* y, const float* x, const float* w, LinearShape s
     multiply(on_, 1, left, factors_.by_columns(w, s), {y, s.o, {}});
 }
 
+/// dy both ways, with the operator that waits to make dy, if there is one.
+BothWays CudaBackend::both_of_gradient(const Source& dy, const Words& words, BothLayouts layouts) {
+    const Waiting before = on_.take_waiting([&](const Waiting& w) {
+        return w.y == dy.data && w.count == size_t{dy.rows} * dy.cols && leaves_maxima(w, dy.cols);
+    });
+    on_.begin();
+    if (before.kind == Waiting::Kind::none) return quantise_both(on_, 1, dy, words, layouts);
+    const Maxima amax = take_maxima(on_, 1, dy.rows, dy.cols);
+    launch_with_maxima(on_, before, dy.cols, amax);
+    return quantise_both(on_, 1, dy, words, layouts, amax);
+}
+
 void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
                               Noise noise) {
-    on_.begin();
     const Source dy{in.dy, s.n, s.o, s.o, {}};
     const Words words{noise.seed, noise.step, noise.tensor, true, 0};
     const Layout of_dx = product_layout(on_, s.n, s.i), of_dw = product_layout(on_, s.i, s.o);
-    const BothWays both = quantise_both(on_, 1, dy, words, {of_dx, of_dw});
+    const BothWays both = both_of_gradient(dy, words, {of_dx, of_dw});
     multiply(on_, 1, both.rows, factors_.by_rows(in.w, s), {dx, s.i, {}});
     const Operand by_input = quantise_cols(on_, 1, {in.x, s.n, s.i, s.i, {}}, of_dw);
     multiply(on_, 1, by_input, both.cols, {dw, s.o, {}});

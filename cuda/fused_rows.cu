@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sums, norms and gelu with the quantising of their rows: docs/spec/numerics.md, sections 5, 8, 11.
+// Sums, norms and gelu with the quantising of their rows, and gradients with their maxima:
+// docs/spec/numerics.md, sections 5, 8, 11.
 #include "cuda/fused_rows.cuh"
 
 #include "cuda/launches.cuh"
 #include "cuda/operators.cuh"
 #include "cuda/products.cuh"
+#include "cuda/tile_maxima.cuh"
 
 namespace trainyard::cuda {
 
@@ -149,6 +151,51 @@ __global__ void __launch_bounds__(kThreads) gelu_rows_kernel(GeluRows p) {
     }
 }
 
+struct GeluGradTiles {
+    float* du;
+    const float *da, *u;
+    uint32_t rows, cols;
+};
+
+__device__ __forceinline__ float4 gelu_slopes(const float4& da, const float4& u) {
+    return {mul(da.x, gelu_slope(u.x)), mul(da.y, gelu_slope(u.y)), mul(da.z, gelu_slope(u.z)),
+            mul(da.w, gelu_slope(u.w))};
+}
+
+/// Rows of a thread's part that are under way while one is used.
+constexpr uint32_t kRowsAhead = 3;
+
+/// One block per tile of whole columns. A row is stored when it has been loaded by the same thread,
+/// so that du may be da.
+__global__ void __launch_bounds__(kThreads, 4)
+    gelu_grad_maxima_kernel(GeluGradTiles p, Maxima out) {
+    const TilePart at;
+    const size_t begin =
+        at.first_row * size_t{p.cols} + blockIdx.x * kTileCols + at.lane * kFloatsAtOnce;
+    const size_t step = 4 * size_t{p.cols};
+    PartMaxima part;
+    float4 da[TilePart::rows] = {}, u[TilePart::rows] = {};
+#pragma unroll
+    for (uint32_t i = 0; i < TilePart::rows + kRowsAhead; ++i) {
+        if (i < TilePart::rows && at.row(i) < p.rows) {
+            da[i] = *reinterpret_cast<const float4*>(p.da + begin + i * step);
+            u[i] = *reinterpret_cast<const float4*>(p.u + begin + i * step);
+        }
+        if (i < kRowsAhead || at.row(i - kRowsAhead) >= p.rows) continue;
+        const uint32_t k = i - kRowsAhead;
+        const float4 du = gelu_slopes(da[k], u[k]);
+        *reinterpret_cast<float4*>(p.du + begin + k * step) = du;
+        part.take(k, du);
+    }
+    join_maxima<true>(part, at, 0, p.rows, p.cols, 0, out);
+}
+
+void gelu_grad_maxima(Context& on, const Waiting& w, uint32_t cols, const Maxima& out) {
+    const auto rows = static_cast<uint32_t>(w.count / cols);
+    on.launch({dim3(cols / kTileCols, blocks_for(rows, kTileRows)), kThreads, sizeof(ColumnMaxima)},
+              gelu_grad_maxima_kernel, GeluGradTiles{w.y, w.a, w.b, rows, cols}, out);
+}
+
 void norm_rows(Context& on, const Waiting& w, const Operand& q) {
     const bool adds = w.kind == Waiting::Kind::add_norm;
     const NormRows p{w.a,      adds ? w.b : nullptr, w.g, w.sum, w.y, w.r, q, w.s.rows,
@@ -205,12 +252,28 @@ void launch_alone(Context& on, const Waiting& w) {
         case Waiting::Kind::add_norm:
             on.begin();
             return norm_rows(on, w, {});
+        case Waiting::Kind::gelu_grad:
+            return gelu_grad(on, w.y, w.a, w.b, w.count);
+        case Waiting::Kind::norm_grad:
+            return rms_norm_grad(on, w.y, w.dg, w.in, w.s);
     }
 }
 
 void launch_and_quantise(Context& on, const Waiting& w, uint32_t cols, const Operand& out) {
     if (w.kind == Waiting::Kind::gelu) return gelu_rows(on, w, cols, out);
     norm_rows(on, w, out);
+}
+
+bool leaves_maxima(const Waiting& w, uint32_t cols) {
+    if (cols == 0 || w.count == 0 || w.count % cols != 0) return false;
+    if (w.kind == Waiting::Kind::gelu_grad)
+        return cols % kTileCols == 0 && is_aligned(w.y) && is_aligned(w.a) && is_aligned(w.b);
+    return w.kind == Waiting::Kind::norm_grad && cols == w.s.cols && cols <= kNormMaximaColsMax;
+}
+
+void launch_with_maxima(Context& on, const Waiting& w, uint32_t cols, const Maxima& out) {
+    if (w.kind == Waiting::Kind::gelu_grad) return gelu_grad_maxima(on, w, cols, out);
+    rms_norm_grad_maxima(on, w.y, w.dg, w.in, w.s, out);
 }
 
 }  // namespace trainyard::cuda

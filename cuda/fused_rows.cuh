@@ -11,20 +11,24 @@
 namespace trainyard::cuda {
 
 class Context;
+struct Maxima;
 struct Operand;
 
-/// One of `Backend::add`, `gelu` and `rms_norm`, or an `add` whose sum an `rms_norm` takes.
+/// One of `Backend::add`, `gelu`, `rms_norm` and the gradients of these two, or an `add` whose sum
+/// an `rms_norm` takes.
 struct Waiting {
-    enum class Kind : uint8_t { none, add, gelu, norm, add_norm };
+    enum class Kind : uint8_t { none, add, gelu, norm, add_norm, gelu_grad, norm_grad };
 
     Kind kind = Kind::none;
     float* y = nullptr;  ///< the result that the next operator may read
     size_t count = 0;    ///< its elements
     const float *a = nullptr, *b = nullptr;
-    float* sum = nullptr;          ///< add_norm: a + b
-    float* r = nullptr;            ///< of norms
-    const float* g = nullptr;      ///< of norms
-    training::MatrixShape s = {};  ///< of norms
+    float* sum = nullptr;                 ///< add_norm: a + b
+    float* r = nullptr;                   ///< of norms
+    const float* g = nullptr;             ///< of norms
+    training::MatrixShape s = {};         ///< of norms and norm_grad
+    float* dg = nullptr;                  ///< of norm_grad, whose y is dx
+    training::RmsNormGradInputs in = {};  ///< of norm_grad
 };
 
 /// True if the operator and the quantising of its result by rows of `cols` can be one kernel.
@@ -37,5 +41,11 @@ void launch_alone(Context& on, const Waiting& w);
 
 /// The operator, and its result quantised by rows of `cols`. Precondition: `fuses`.
 void launch_and_quantise(Context& on, const Waiting& w, uint32_t cols, const Operand& out);
+
+/// True if the operator can leave the maxima of its result, as rows of `cols`.
+[[nodiscard]] bool leaves_maxima(const Waiting& w, uint32_t cols);
+/// The operator, as part of the one that has begun, and the maxima of its result by rows and
+/// columns. Precondition: `leaves_maxima`.
+void launch_with_maxima(Context& on, const Waiting& w, uint32_t cols, const Maxima& out);
 
 }  // namespace trainyard::cuda

@@ -7,6 +7,8 @@
 
 namespace trainyard::cuda {
 
+struct Maxima;
+
 void embedding(Context& on, float* x, const uint32_t* tokens, const float* e, const float* pos,
                training::EmbeddingShape s);
 void embedding_grad(Context& on, float* de, float* dpos, const uint32_t* tokens, const float* d,
@@ -15,6 +17,11 @@ void rms_norm(Context& on, float* y, float* r, const float* x, const float* g,
               training::MatrixShape s);
 void rms_norm_grad(Context& on, float* dx, float* dg, const training::RmsNormGradInputs& in,
                    training::MatrixShape s);
+/// Rows that have a maximum in this way.
+inline constexpr uint32_t kNormMaximaColsMax = 2048;
+/// The same as part of an operator that has begun, and the maxima of dx.
+void rms_norm_grad_maxima(Context& on, float* dx, float* dg, const training::RmsNormGradInputs& in,
+                          training::MatrixShape s, const Maxima& of_dx);
 void attention(Context& on, float* out, float* stats, const float* qkv, training::AttentionShape s);
 void attention_grad(Context& on, float* dqkv, const training::AttentionGradInputs& in,
                     training::AttentionShape s, const training::AttentionNoise& noise);

@@ -101,6 +101,70 @@ TEST(fused_rows, leave_a_norm_alone_whose_results_lie_where_the_sum_still_reads)
         expect_same_layer(kD, 128, places);
 }
 
+/// Where the gradients of a layer lie, du in place of da and dx in place of dx_in if they are.
+struct BackPlaces {
+    size_t da, u, du, x, w, dx, dw, dy, r, g, dx_in, of_norm, dg, du_2, dw_2, end;
+
+    BackPlaces(uint32_t d, uint32_t h, bool in_place) {
+        const size_t rows = size_t{kRows} * d, wide = size_t{kRows} * h;
+        da = 0, u = wide, du = in_place ? da : u + wide, x = u + 2 * wide, w = x + rows;
+        dx = w + size_t{d} * h, dw = dx + rows, dy = dw + size_t{d} * h, r = dy + rows;
+        g = r + 256, dx_in = g + 4096, of_norm = in_place ? dx_in : dx_in + rows;
+        dg = dx_in + 2 * rows, du_2 = dg + 4096, dw_2 = du_2 + wide;
+        end = dw_2 + size_t{d} * h;
+    }
+};
+
+/// du = da gelu'(u), and what it is for x w; the gradient of a norm of x, and what that is for a
+/// product of u with the turned w.
+Values back(Backend& on, uint32_t d, uint32_t h, const BackPlaces& p) {
+    const Block block(on, p.end);
+    const size_t count = size_t{kRows} * d, wide = size_t{kRows} * h, weights = size_t{d} * h;
+    const Values inputs = block.read(0, p.end);
+    const std::pair<size_t, size_t> results[] = {{p.du, wide},       {p.dx, count}, {p.dw, weights},
+                                                 {p.of_norm, count}, {p.dg, d},     {p.du_2, wide},
+                                                 {p.dw_2, weights}};
+    const auto sequence = on.make_sequence();
+    Values all;
+    for (int turn = 0; turn < 2; ++turn) {
+        on.upload(block.at(0), inputs.data(), inputs.size() * 4);
+        sequence->run([&] {
+            on.gelu_grad(block.at(p.du), block.at(p.da), block.at(p.u), wide);
+            on.linear_grad(block.at(p.dx), block.at(p.dw),
+                           {block.at(p.du), block.at(p.x), block.at(p.w)}, {kRows, d, h},
+                           {7, 3, 40});
+            on.rms_norm_grad(
+                block.at(p.of_norm), block.at(p.dg),
+                {block.at(p.dy), block.at(p.x), block.at(p.r), block.at(p.g), block.at(p.dx_in)},
+                {kRows, d});
+            on.linear_grad(block.at(p.du_2), block.at(p.dw_2),
+                           {block.at(p.of_norm), block.at(p.u), block.at(p.w)}, {kRows, h, d},
+                           {7, 3, 41});
+        });
+        for (const auto& [first, size] : results) {
+            const Values got = block.read(first, size);
+            all.insert(all.end(), got.begin(), got.end());
+        }
+    }
+    EXPECT_TRUE(on.finish());
+    return all;
+}
+
+TEST(fused_rows, leave_the_maxima_of_gradients_that_products_take) {
+    const auto reference = make_reference_backend();
+    for (const auto& [d, h] : {std::pair{64U, 384U}, {1152U, 64U}, {33U, 100U}, {2052U, 20U}})
+        for (const bool in_place : {false, true}) {
+            const BackPlaces places(d, h, in_place);
+            const Values due = back(*reference, d, h, places);
+            for (const bool is_hopper : {false, true}) {
+                emulated::set_hopper(is_hopper);
+                const auto device = cuda::make_cuda_backend(0);
+                EXPECT_EQ(back(*device, d, h, places), due) << d << " " << h << " " << is_hopper;
+                emulated::set_hopper(false);
+            }
+        }
+}
+
 /// The result of each of two that wait is read by somebody else than the next.
 TEST(fused_rows, are_launched_alone_where_another_follows) {
     const auto run = [](Backend& on) {
