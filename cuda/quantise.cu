@@ -46,28 +46,31 @@ struct Fetched {
     }
 };
 
-/// Elements `col`, a multiple of eight, to col + 7 of a row of `cols`; zeros behind its end.
-/// Nothing outside of the row is read.
+/// How many floats a row begins behind a load of 16 bytes.
+__device__ __forceinline__ uint32_t shift_of(const float* row) {
+    return reinterpret_cast<uintptr_t>(row) / sizeof(float) % kFloatsAtOnce;
+}
+
+/// Elements `col`, a multiple of eight, to col + 7 of a row of `cols` that begins `shift` behind a
+/// load; zeros behind its end. Nothing outside of the row is read.
 template <bool kAligned>
 __device__ __forceinline__ Fetched<kAligned> fetch_eight(const float* row, uint32_t col,
-                                                         uint32_t cols) {
+                                                         uint32_t cols, uint32_t shift) {
+    constexpr uint32_t kFloats = Fetched<kAligned>::floats;
     Fetched<kAligned> out;
+    out.shift = shift;
     const uint32_t left = col < cols ? cols - col : 0;
-    const float* from = row + col;
-    if (kAligned ? left >= 8 : left >= Fetched<kAligned>::floats && col > 0) {
-        if constexpr (!kAligned) {
-            out.shift = reinterpret_cast<uintptr_t>(from) / sizeof(float) % 4;
-            from -= out.shift;
-        }
+    const float* const from = row + col - shift;
+    if (kAligned ? left >= 8 : left >= kFloats && col > 0) {
 #pragma unroll
-        for (uint32_t j = 0; j < Fetched<kAligned>::floats; j += 4) {
+        for (uint32_t j = 0; j < kFloats; j += kFloatsAtOnce) {
             const float4 x = *reinterpret_cast<const float4*>(from + j);
             out.x[j] = x.x, out.x[j + 1] = x.y, out.x[j + 2] = x.z, out.x[j + 3] = x.w;
         }
     } else {
 #pragma unroll
-        for (uint32_t j = 0; j < 8; ++j)
-            if (j < left) out.x[j] = from[j];
+        for (uint32_t j = 0; j < kFloats; ++j)
+            if (j - shift < 8 && j - shift < left) out.x[j] = from[j];
     }
     return out;
 }
@@ -86,13 +89,9 @@ __device__ __forceinline__ PhiloxWords philox_block(const Words& words, uint64_t
                   training::kPhiloxRounding);
 }
 
-/// Of the elements at `offset` to offset + 7, which may belong to two Philox blocks.
-__device__ __forceinline__ EightWords eight_words(const Words& words, uint64_t offset) {
-    const uint64_t idx = words.idx0 + offset;
-    const auto inside = static_cast<uint32_t>(idx % 8);
-    const PhiloxWords p = philox_block(words, idx / 8);
-    if (inside == 0) return {{p.x0, p.x1, p.x2, p.x3}};
-    const PhiloxWords n = philox_block(words, idx / 8 + 1);
+/// Of eight elements of which the first has number `inside` in the Philox block p; n is the next.
+__device__ __forceinline__ EightWords words_between(const PhiloxWords& p, const PhiloxWords& n,
+                                                    uint32_t inside) {
     const uint32_t all[8] = {p.x0, p.x1, p.x2, p.x3, n.x0, n.x1, n.x2, n.x3};
     uint32_t by4[6], by2[5];
 #pragma unroll
@@ -104,6 +103,14 @@ __device__ __forceinline__ EightWords eight_words(const Words& words, uint64_t o
     for (uint32_t i = 0; i < 4; ++i)
         out.pair[i] = __funnelshift_r(by2[i], by2[i + 1], inside % 2 * 16);
     return out;
+}
+
+/// Of the elements at `offset` to offset + 7, which may belong to two Philox blocks.
+__device__ __forceinline__ EightWords eight_words(const Words& words, uint64_t offset) {
+    const uint64_t idx = words.idx0 + offset;
+    const PhiloxWords p = philox_block(words, idx / 8);
+    if (idx % 8 == 0) return {{p.x0, p.x1, p.x2, p.x3}};
+    return words_between(p, philox_block(words, idx / 8 + 1), static_cast<uint32_t>(idx % 8));
 }
 
 /// A scale's inverse as `rounded` takes it: see quantise_stochastic in floats.cuh.
@@ -194,10 +201,11 @@ __device__ __forceinline__ uint32_t team_max(uint32_t x) {
 template <bool kAligned, uint32_t kCount>
 __device__ __forceinline__ void load_eights(Eight (&to)[kCount], const float* row, uint32_t first,
                                             uint32_t step, uint32_t cols) {
+    const uint32_t shift = kAligned ? 0 : shift_of(row);
     Fetched<kAligned> fetched[kCount];
 #pragma unroll
     for (uint32_t i = 0; i < kCount; ++i)
-        fetched[i] = fetch_eight<kAligned>(row, first + i * step, cols);
+        fetched[i] = fetch_eight<kAligned>(row, first + i * step, cols, shift);
 #pragma unroll
     for (uint32_t i = 0; i < kCount; ++i) to[i] = fetched[i].eight();
 }
@@ -268,7 +276,7 @@ __global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) 
     const TilePart at;
     const uint32_t z = blockIdx.z;
     const float* const from = x.data + x.spread.offset(z) + at.first_row * x.stride;
-    const uint32_t shift = reinterpret_cast<uintptr_t>(from) / sizeof(float) % kFloatsAtOnce;
+    const uint32_t shift = shift_of(from);
     const uint32_t col = blockIdx.x * kTileCols + at.lane * kFloatsAtOnce - shift;
     const size_t step = 4 * x.stride;
     float4 rows[TilePart::rows];
@@ -352,13 +360,31 @@ __device__ __forceinline__ void load_inverses(Tile& tile, const Tiles& a, const 
             inverse_of_group(a, a.rows, a.amax.rows, at.z, at.row + r, at.col == 0);
 }
 
+/// How rows lie in loads of 16 bytes and in Philox blocks: all begin with one, row r begins r or
+/// 3 r modulo 4 elements behind a load and behind four words, or each has to be asked.
+enum class Lie : uint8_t { whole = 0, one = 1, three = 3, any = 4 };
+
+/// As eight_words, without questions to which kLie has the answer; `shift` is the first element's
+/// number modulo 4.
+template <Lie kLie>
+__device__ __forceinline__ EightWords words_of_lie(const Words& words, uint64_t offset,
+                                                   uint32_t shift) {
+    if constexpr (kLie == Lie::any) return eight_words(words, offset);
+    const uint64_t idx = words.idx0 + offset;
+    const PhiloxWords p = philox_block(words, idx / 8);
+    if constexpr (kLie == Lie::whole) return {{p.x0, p.x1, p.x2, p.x3}};
+    return words_between(p, philox_block(words, idx / 8 + 1),
+                         static_cast<uint32_t>(idx & 4) | shift);
+}
+
 /// One block per tile, which it transposes: each thread quantises eight neighbours of each of four
 /// rows, with the words of one Philox block, for the row and for their columns. The last tile comes
 /// first: the maxima were found from the first to the last, so what is still near is met before it
 /// goes.
-template <bool kAligned, bool kRows, bool kRandom>
-__global__ void __launch_bounds__(kThreads, kAligned && !kRandom ? 4 : 3)
+template <Lie kLie, bool kRows, bool kRandom>
+__global__ void __launch_bounds__(kThreads, kLie == Lie::any ? 3 : 4)
     quantise_tiles_kernel(Tiles a) {
+    constexpr bool kAligned = kLie == Lie::whole;
     Tile& tile = *shared_memory<Tile>();
     const TileCorner at = {(gridDim.y - 1 - blockIdx.y) * kTileRows,
                            (gridDim.x - 1 - blockIdx.x) * kTileCols, gridDim.z - 1 - blockIdx.z};
@@ -368,8 +394,10 @@ __global__ void __launch_bounds__(kThreads, kAligned && !kRandom ? 4 : 3)
 #pragma unroll
     for (uint32_t i = 0; i < 4; ++i) {
         const uint32_t row = at.row + word * 4 + i;
-        fetched[i] = fetch_eight<kAligned>(a.x.data + matrix + row * a.x.stride, col,
-                                           row < a.x.rows ? a.x.cols : 0);
+        const float* const from = a.x.data + matrix + row * a.x.stride;
+        const uint32_t shift =
+            kLie == Lie::any ? shift_of(from) : i * static_cast<uint32_t>(kLie) % 4;
+        fetched[i] = fetch_eight<kAligned>(from, col, row < a.x.rows ? a.x.cols : 0, shift);
     }
     load_inverses<kRows>(tile, a, at);
     __syncthreads();
@@ -380,7 +408,8 @@ __global__ void __launch_bounds__(kThreads, kAligned && !kRandom ? 4 : 3)
         const Eight x = fetched[i].eight();
         const uint32_t r = word * 4 + i, row = at.row + r;
         EightWords words = {};
-        if constexpr (kRandom) words = eight_words(a.words, matrix + row * a.x.stride + col);
+        if constexpr (kRandom)
+            words = words_of_lie<kLie>(a.words, matrix + row * a.x.stride + col, fetched[i].shift);
 #pragma unroll
         for (uint32_t j = 0; j < 8; ++j)
             turned[j] = __byte_perm(
@@ -406,19 +435,32 @@ void with_constant(bool flag, const Body& body) {
     body(std::false_type{});
 }
 
-/// Whether every row of every matrix begins where loads of 16 bytes may.
-[[nodiscard]] bool is_aligned(const Source& x) {
-    constexpr size_t kFloats = sizeof(float4) / sizeof(float);
-    return reinterpret_cast<uintptr_t>(x.data) % sizeof(float4) == 0 && x.stride % kFloats == 0 &&
-           x.spread.per_sequence % kFloats == 0 && x.spread.per_head % kFloats == 0;
+/// Whether the first row of every matrix begins where loads of 16 bytes may, and a multiple of
+/// `step` elements behind the first matrix.
+[[nodiscard]] bool begins_aligned(const Source& x, size_t step) {
+    return reinterpret_cast<uintptr_t>(x.data) % sizeof(float4) == 0 &&
+           x.spread.per_sequence % step == 0 && x.spread.per_head % step == 0;
 }
 
-template <bool kAligned, bool kRows, bool kRandom>
+/// Whether every row of every matrix begins where loads of 16 bytes may.
+[[nodiscard]] bool is_aligned(const Source& x) {
+    return begins_aligned(x, kFloatsAtOnce) && x.stride % kFloatsAtOnce == 0;
+}
+
+[[nodiscard]] Lie lie_of(const Source& x, const Words& words) {
+    const size_t step = words.stochastic ? 8 : kFloatsAtOnce;
+    if (!begins_aligned(x, step) || words.idx0 % step != 0) return Lie::any;
+    if (x.stride % step == 0) return Lie::whole;
+    const size_t behind = x.stride % kFloatsAtOnce;
+    return behind == 1 ? Lie::one : behind == 3 ? Lie::three : Lie::any;
+}
+
+template <Lie kLie, bool kRows, bool kRandom>
 void launch_tiles(Context& on, uint32_t batch, const Tiles& a) {
     // Rows are padded to whole steps of the contraction, so they may have one tile more.
     const uint32_t tiles = kRows ? a.rows.k / kTileCols : blocks_for(a.x.cols, kTileCols);
     on.launch({dim3(tiles, blocks_for(a.cols.k, kTileRows), batch), kThreads, sizeof(Tile)},
-              quantise_tiles_kernel<kAligned, kRows, kRandom>, a);
+              quantise_tiles_kernel<kLie, kRows, kRandom>, a);
 }
 
 Maxima find_maxima(Context& on, uint32_t batch, const Source& x, bool with_rows) {
@@ -432,13 +474,25 @@ Maxima find_maxima(Context& on, uint32_t batch, const Source& x, bool with_rows)
     return out;
 }
 
+template <bool kRows, bool kRandom>
+void quantise_tiles(Context& on, uint32_t batch, const Tiles& a) {
+    switch (lie_of(a.x, a.words)) {
+        case Lie::whole:
+            return launch_tiles<Lie::whole, kRows, kRandom>(on, batch, a);
+        case Lie::one:
+            return launch_tiles<Lie::one, kRows, kRandom>(on, batch, a);
+        case Lie::three:
+            return launch_tiles<Lie::three, kRows, kRandom>(on, batch, a);
+        case Lie::any:
+            return launch_tiles<Lie::any, kRows, kRandom>(on, batch, a);
+    }
+}
+
 void quantise_tiles(Context& on, uint32_t batch, Tiles a) {
     a.flag = on.nonfinite_flag();
-    with_constant(is_aligned(a.x), [&](auto aligned) {
-        if (a.rows.q == nullptr) return launch_tiles<aligned(), false, false>(on, batch, a);
-        with_constant(a.words.stochastic,
-                      [&](auto random) { launch_tiles<aligned(), true, random()>(on, batch, a); });
-    });
+    if (a.rows.q == nullptr) return quantise_tiles<false, false>(on, batch, a);
+    with_constant(a.words.stochastic,
+                  [&](auto random) { quantise_tiles<true, random()>(on, batch, a); });
 }
 
 template <uint32_t kTeam>
