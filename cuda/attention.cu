@@ -53,7 +53,7 @@ size_t head_bytes(AttentionShape s, uint32_t rows, uint32_t cols) {
     const size_t row = padded_terms(s.hd, Layout::lines) + 2 * sizeof(float);
     const size_t col = padded_terms(s.t, Layout::paired) + 2 * sizeof(float);
     const size_t maxima = 2 * sizeof(uint32_t);
-    return size_t{s.t} * (rows * row + sizeof(Position) + maxima) +
+    return size_t{s.t} * (rows * row + maxima) + position_tiles(s.t) * sizeof(PositionTile) +
            size_t{s.hd} * cols * (col + sizeof(uint32_t));
 }
 
@@ -74,49 +74,6 @@ void for_each_group(const Context& on, AttentionShape s, size_t bytes_per_head, 
 /// Blocks for which a multiprocessor should have registers, as many as need not spill any.
 constexpr uint32_t strips_at_once(uint32_t cols, bool sliced, bool two_products) {
     return (sliced ? 2 : cols > 64 ? 3 : 4) - (two_products ? 1 : 0);
-}
-
-/// Column e mod 2 of tile n, as a lane holds it, of 32.
-__device__ __forceinline__ uint32_t column_of(uint32_t n, uint32_t e) {
-    return n * 8 + lane_id() % 4 * 2 + e % 2;
-}
-
-/// The two rows of a block that a lane holds, r = 0 and 1. Behind the end of the matrix they have
-/// the last position.
-struct OwnRows {
-    uint32_t first;  ///< and the other is eight rows below
-    Position at[2];
-
-    __device__ OwnRows(const StripInputs& in, uint32_t first_own)
-        : first(first_own + threadIdx.x / kWarp * 16 + lane_id() / 4) {
-#pragma unroll
-        for (uint32_t r = 0; r < 2; ++r) {
-            const uint32_t inside = row(r) < in.t ? row(r) : in.t - 1;
-            at[r] = in.positions[size_t{own_head()} * in.t + inside];
-        }
-    }
-    [[nodiscard]] __device__ __forceinline__ uint32_t row(uint32_t r) const {
-        return first + r * 8;
-    }
-};
-
-/// The tiles of a walk by rows, and by columns: what the running block's rows meet, or are met by.
-/// Rows behind the end meet nothing, so no tile of theirs is free of masks.
-template <bool kByColumn>
-__device__ __forceinline__ TileRange range_of(const StripInputs& in, uint32_t first_own) {
-    const uint32_t own = first_own + threadIdx.x / kWarp * 16;
-    TileRange range = {0, (in.t + kStripTile - 1) / kStripTile, 0, 0};
-    if (kByColumn) {
-        range.free_last = range.last;
-        if (!in.causal) return range;
-        range.first = first_own / kStripTile;
-        range.free_first = (own + 15 + kStripTile - 1) / kStripTile;
-        return range;
-    }
-    const uint32_t end = first_own + kStripRows;
-    if (in.causal && end < in.t) range.last = (end + kStripTile - 1) / kStripTile;
-    if (end <= in.t) range.free_last = (in.causal ? own + 1 : in.t) / kStripTile;
-    return range;
 }
 
 /// Which columns of one tile the lane's rows meet, or are met by, all of them if kFree: those
@@ -142,9 +99,8 @@ struct Meeting {
 };
 
 /// The other side's position that belongs to a sum.
-__device__ __forceinline__ const Position& other_of(const Position* others, uint32_t n,
-                                                    uint32_t e) {
-    return others[column_of(n, e)];
+__device__ __forceinline__ Position other_of(const PositionTile* others, uint32_t n, uint32_t e) {
+    return others->at(column_of(n, 0) / 2, e % 2 != 0);
 }
 
 /// What follows a score: a factor that is still to come. Where alpha is a power of two it is part
@@ -201,6 +157,7 @@ struct ChunkSums {
         for (uint32_t n = 0; n < 4; ++n)
 #pragma unroll
             for (uint32_t e = 0; e < 2; ++e)
+#pragma unroll 1
                 for (uint32_t c = column_of(n, e); c < used; c += kWarp)
                     lanes[n][e] = add(lanes[n][e], row(r)[c]);
         return quad_tree(lanes);
@@ -224,35 +181,43 @@ template <class S>
 __device__ __forceinline__ void largest_scores(float (&max)[2], Strip<S>& strip, const Forward& p,
                                                const OwnRows& own, const TileRange& range) {
     max[0] = max[1] = as_float(0xff800000);
-    strip.walk(range, false,
-               [&](auto is_free, uint32_t first, auto& sums, const int8_t*, const Position* at) {
-                   const Meeting<false, decltype(is_free)::value> meets(p.in, own, first);
-                   for_each_sum([&](uint32_t n, uint32_t e) {
-                       const uint32_t r = e / 2;
-                       const float sum = S::value_of(sums[0][n][e]);
-                       const float x = mul(mul(sum, own.at[r].q), other_of(at, n, e).k);
-                       if (meets.at(n, e)) max[r] = x > max[r] ? x : max[r];
-                   });
-               });
+    strip.walk(
+        range, false,
+        [&](auto is_free, uint32_t first, auto& sums, const int8_t*, const PositionTile* at) {
+            const Meeting<false, decltype(is_free)::value> meets(p.in, own, first);
+            for_each_sum([&](uint32_t n, uint32_t e) {
+                const uint32_t r = e / 2;
+                const float sum = S::value_of(sums[0][n][e]);
+                const float x = mul(mul(sum, own.at[r].q), other_of(at, n, e).k);
+                if (meets.at(n, e)) max[r] = larger_or_nan(max[r], x);
+            });
+        });
 #pragma unroll
     for (uint32_t r = 0; r < 2; ++r) max[r] = mul(quad_max(max[r]), p.alpha);
 }
 
-/// Of a row: the exponential and the scale of v whose product is the largest so far.
+/// Of a row: the column whose exponential times sV seems to be the largest so far. The lowest bits
+/// of the product give way to the column's place in its tile, so that one comparison keeps both.
 struct Largest {
-    float product, exponential, v;
+    static constexpr uint32_t places = 8;  ///< of a row in a lane's part of a tile
+    uint32_t product, column;
 
+    [[nodiscard]] __device__ __forceinline__ static uint32_t marked(float product, uint32_t n,
+                                                                    uint32_t e) {
+        return (bits_of(product) & ~(places - 1)) | (n * 2 + e % 2);
+    }
     __device__ __forceinline__ void join(const Largest& other) {
-        const bool is_larger = other.product > product;
-        exponential = is_larger ? other.exponential : exponential;
-        v = is_larger ? other.v : v;
-        product = is_larger ? other.product : product;
+        column = other.product > product ? other.column : column;
+        product = other.product > product ? other.product : product;
+    }
+    /// Joins the largest of the lane in the tile that begins at `first`.
+    __device__ __forceinline__ void join_tile(uint32_t marked, uint32_t first) {
+        join({marked, first + column_of(marked % places / 2, marked % 2)});
     }
     /// Joins the four lanes of the row.
     __device__ __forceinline__ void join_quad() {
         for (uint32_t s = 2; s > 0; s /= 2)
-            join({__shfl_xor_sync(kAllLanes, product, s),
-                  __shfl_xor_sync(kAllLanes, exponential, s), __shfl_xor_sync(kAllLanes, v, s)});
+            join({__shfl_xor_sync(kAllLanes, product, s), __shfl_xor_sync(kAllLanes, column, s)});
     }
 };
 
@@ -262,48 +227,66 @@ struct RowSums {
     uint32_t amax[2];  ///< of P', as far as it is known
 };
 
+/// P' = (exp * is) * sV of a row and a column of its lanes, or any number if they do not meet.
+template <class S, class Scores>
+__device__ __forceinline__ float mixed_at(const RowSums& rows, const Strip<S>& strip,
+                                          const Forward& p, const Scores& scores,
+                                          const OwnRows& own, uint32_t r, uint32_t column) {
+    const uint32_t last = p.in.t - 1, row = own.row(r) < last ? own.row(r) : last;
+    column = column < last ? column : last;
+    const Position other = position_at(p.in, column);
+    const float score = scores.score(__int2float_rn(strip.sum_of(row, column)), own.at[r], other);
+    const float x = exp_of_nonpositive(sub(score, rows.max[r]));
+    return mul(mul(x, rows.inverse[r]), other.v);
+}
+
 /// The sums of exponentials of the two rows of each lane, in the fixed order; and which P' should
-/// be the largest: the one whose exponential times sV is. Rounding may put a near one before it.
+/// be the largest: the one whose exponential times sV is. Near ones may be taken for each other.
 template <class S, class Scores>
 __device__ __forceinline__ void sum_exponentials(RowSums& rows, Strip<S>& strip, const Forward& p,
                                                  const Scores& scores, const OwnRows& own,
                                                  const TileRange& range, const ChunkSums& chunks) {
     float lanes[2][4][2] = {};
     Largest largest[2] = {};
-    strip.walk(range, false,
-               [&](auto is_free, uint32_t first, auto& sums, const int8_t*, const Position* at) {
-                   const Meeting<false, decltype(is_free)::value> meets(p.in, own, first);
-                   for_each_sum([&](uint32_t n, uint32_t e) {
-                       const uint32_t r = e / 2;
-                       const Position& other = other_of(at, n, e);
-                       const float score =
-                           scores.score(S::value_of(sums[0][n][e]), own.at[r], other);
-                       const float all = exp_of_nonpositive(sub(score, rows.max[r]));
-                       // Adding +0 changes no sum of positive numbers.
-                       const float x = meets.at(n, e) ? all : 0.0F;
-                       lanes[r][n][e % 2] = add(lanes[r][n][e % 2], x);
-                       largest[r].join({mul(x, other.v), x, other.v});
-                   });
-                   const uint32_t tile = first / kStripTile;
-                   if (chunks.count == 0 ||
-                       (tile % kTilesPerChunk + 1 != kTilesPerChunk && tile + 1 != range.last))
-                       return;
+    strip.walk(
+        range, false,
+        [&](auto is_free, uint32_t first, auto& sums, const int8_t*, const PositionTile* at) {
+            const Meeting<false, decltype(is_free)::value> meets(p.in, own, first);
+            uint32_t marked[2] = {};
+            for_each_sum([&](uint32_t n, uint32_t e) {
+                const uint32_t r = e / 2;
+                const Position other = other_of(at, n, e);
+                const float score = scores.score(S::value_of(sums[0][n][e]), own.at[r], other);
+                const float all = exp_of_nonpositive(sub(score, rows.max[r]));
+                // Adding +0 changes no sum of positive numbers.
+                const float x = meets.at(n, e) ? all : 0.0F;
+                lanes[r][n][e % 2] = add(lanes[r][n][e % 2], x);
+                const uint32_t product = Largest::marked(mul(x, other.v), n, e);
+                marked[r] = product > marked[r] ? product : marked[r];
+            });
 #pragma unroll
-                   for (uint32_t r = 0; r < 2; ++r) {
-                       const float chunk = quad_tree(lanes[r]);
-                       if (lane_id() % 4 == 0) chunks.row(r)[tile / kTilesPerChunk] = chunk;
+            for (uint32_t r = 0; r < 2; ++r) largest[r].join_tile(marked[r], first);
+            const uint32_t tile = first / kStripTile;
+            if (chunks.count == 0 ||
+                (tile % kTilesPerChunk + 1 != kTilesPerChunk && tile + 1 != range.met_last))
+                return;
 #pragma unroll
-                       for (uint32_t i = 0; i < 8; ++i) lanes[r][i / 2][i % 2] = 0.0F;
-                   }
-               });
+            for (uint32_t r = 0; r < 2; ++r) {
+                const float chunk = quad_tree(lanes[r]);
+                if (lane_id() % 4 == 0) chunks.row(r)[tile / kTilesPerChunk] = chunk;
+#pragma unroll
+                for (uint32_t i = 0; i < 8; ++i) lanes[r][i / 2][i % 2] = 0.0F;
+            }
+        });
 #pragma unroll
     for (uint32_t r = 0; r < 2; ++r) {
-        const float sum = chunks.count == 0
-                              ? quad_tree(lanes[r])
-                              : chunks.sum(r, (range.last + kTilesPerChunk - 1) / kTilesPerChunk);
+        const float sum =
+            chunks.count == 0
+                ? quad_tree(lanes[r])
+                : chunks.sum(r, (range.met_last + kTilesPerChunk - 1) / kTilesPerChunk);
         rows.inverse[r] = divide(1.0F, sum);
         largest[r].join_quad();
-        rows.amax[r] = bits_of(mul(mul(largest[r].exponential, rows.inverse[r]), largest[r].v));
+        rows.amax[r] = magnitude(mixed_at<S>(rows, strip, p, scores, own, r, largest[r].column));
     }
 }
 
@@ -319,12 +302,12 @@ __device__ __forceinline__ bool mix_values(int32_t (&mixed)[S::cols / 8][4], Row
     for (uint32_t i = 0; i < S::cols / 2; ++i) mixed[i / 4][i % 4] = 0;
     strip.walk(
         range, true,
-        [&](auto is_free, uint32_t from, auto& sums, const int8_t* far, const Position* at) {
+        [&](auto is_free, uint32_t from, auto& sums, const int8_t* far, const PositionTile* at) {
             const Meeting<false, decltype(is_free)::value> meets(p.in, own, from);
             uint32_t left[4], q[2][4];
             for_each_sum([&](uint32_t n, uint32_t e) {
                 const uint32_t r = e / 2;
-                const Position& other = other_of(at, n, e);
+                const Position other = other_of(at, n, e);
                 const float score = scores.score(S::value_of(sums[0][n][e]), own.at[r], other);
                 const float all = exp_of_nonpositive(sub(score, rows.max[r]));
                 const float x = meets.at(n, e) ? mul(mul(all, rows.inverse[r]), other.v) : 0.0F;
@@ -338,15 +321,45 @@ __device__ __forceinline__ bool mix_values(int32_t (&mixed)[S::cols / 8][4], Row
 #pragma unroll
     for (uint32_t r = 0; r < 2; ++r) {
         rows.amax[r] = quad_max(rows.amax[r]);
-        is_right = is_right && bits_of(scale_of(rows.amax[r]).inv) == bits_of(inv[r]);
+        is_right = is_right &&
+                   (own.row(r) >= p.in.t || bits_of(scale_of(rows.amax[r]).inv) == bits_of(inv[r]));
     }
     return is_right;
+}
+
+/// Two neighbours of a row, from an even column on. If kByTwo they are one access, else only
+/// `left` of them may be there.
+template <bool kByTwo>
+__device__ __forceinline__ float2 load_two(const float* from, uint32_t left) {
+    if (left == 0) return {};
+    if constexpr (kByTwo) return *reinterpret_cast<const float2*>(from);
+    return {from[0], left > 1 ? from[1] : 0.0F};
+}
+template <bool kByTwo>
+__device__ __forceinline__ void store_two(float* to, uint32_t left, float2 x) {
+    if (left == 0) return;
+    if constexpr (kByTwo) {
+        *reinterpret_cast<float2*>(to) = x;
+    } else {
+        to[0] = x.x;
+        if (left > 1) to[1] = x.y;
+    }
+}
+/// Calls `body(by_two)` with a type that tells which: rows of `hd` columns from `first` on.
+template <class Body>
+__device__ __forceinline__ void by_two_if_aligned(const float* first, size_t stride, uint32_t hd,
+                                                  const Body& body) {
+    if ((reinterpret_cast<uintptr_t>(first) / sizeof(float) | stride | hd) % 2 == 0)
+        body(std::true_type{});
+    else
+        body(std::false_type{});
 }
 
 template <class S>
 __device__ __forceinline__ void store_forward(const Forward& p, const OwnRows& own,
                                               const RowSums& rows, uint32_t col,
                                               const int32_t (&mixed)[S::cols / 8][4]) {
+    float* const head = p.out + p.spread.offset(own_head());
 #pragma unroll
     for (uint32_t r = 0; r < 2; ++r) {
         if (own.row(r) >= p.in.t) continue;
@@ -358,12 +371,17 @@ __device__ __forceinline__ void store_forward(const Forward& p, const OwnRows& o
             stats[1] = rows.inverse[r];
         }
         const float scale = scale_of(rows.amax[r]).s;
-        float* const to = p.out + p.spread.offset(own_head()) + own.row(r) * p.stride;
+        float* const to = head + own.row(r) * p.stride;
+        by_two_if_aligned(head, p.stride, p.in.hd, [&](auto by_two) {
 #pragma unroll
-        for (uint32_t i = 0; i < S::cols / 4; ++i) {
-            const uint32_t c = col + i / 2 * 8 + lane_id() % 4 * 2 + i % 2;
-            if (c < p.in.hd) to[c] = mul(__int2float_rn(mixed[i / 2][r * 2 + i % 2]), scale);
-        }
+            for (uint32_t i = 0; i < S::cols / 8; ++i) {
+                const uint32_t c = col + column_of(i, 0);
+                store_two<decltype(by_two)::value>(
+                    to + c, c < p.in.hd ? p.in.hd - c : 0,
+                    {mul(__int2float_rn(mixed[i][r * 2]), scale),
+                     mul(__int2float_rn(mixed[i][r * 2 + 1]), scale)});
+            }
+        });
     }
 }
 
@@ -483,10 +501,10 @@ struct Grads {
 /// P and dS of one sum of a strip; zero where nothing is seen.
 template <class S, bool kByColumn, bool kFree, class Scores, class Sums>
 __device__ __forceinline__ Grads grads_at(const Sums& sums, uint32_t n, uint32_t e,
-                                          const OwnRows& own, const Position* others,
+                                          const OwnRows& own, const PositionTile* others,
                                           const Meeting<kByColumn, kFree>& meets,
                                           const Scores& scores) {
-    const Position &mine = own.at[e / 2], &other = other_of(others, n, e);
+    const Position &mine = own.at[e / 2], other = other_of(others, n, e);
     const Position &i = kByColumn ? other : mine, &j = kByColumn ? mine : other;
     const float score = scores.score(S::value_of(sums[0][n][e]), i, j);
     const float p = mul(exp_of_nonpositive(sub(score, i.max)), i.inverse);
@@ -501,37 +519,44 @@ __device__ __forceinline__ void store_grads(const Backward& p, const OwnRows& ow
                                             const int32_t (&sums)[S::far][S::cols / 8][4],
                                             const uint32_t (&most)[S::far][2]) {
 #pragma unroll
-    for (uint32_t f = 0; f < S::far; ++f)
+    for (uint32_t f = 0; f < S::far; ++f) {
+        const GradOut& out = p.to[f];
+        float* const head = out.c + p.spread.offset(own_head());
+        const float* const sb = out.scale + size_t{own_head()} * p.in.hd;
 #pragma unroll
         for (uint32_t r = 0; r < 2; ++r) {
             if (own.row(r) >= p.in.t) continue;
             flag_nonfinite(most[f][r], p.flag);
             const float scale = scale_of(most[f][r]).s;
-            const GradOut& out = p.to[f];
-            float* const to = out.c + p.spread.offset(own_head()) + own.row(r) * p.stride;
-            const float* const sb = out.scale + size_t{own_head()} * p.in.hd;
+            float* const to = head + own.row(r) * p.stride;
+            const auto value = [&](int32_t sum, float of_column) {
+                return mul(mul(mul(__int2float_rn(sum), scale), of_column), out.alpha);
+            };
+            by_two_if_aligned(head, p.stride, p.in.hd, [&](auto by_two) {
 #pragma unroll
-            for (uint32_t i = 0; i < S::cols / 4; ++i) {
-                const uint32_t c = col + i / 2 * 8 + lane_id() % 4 * 2 + i % 2;
-                if (c >= p.in.hd) continue;
-                const float x = __int2float_rn(sums[f][i / 2][r * 2 + i % 2]);
-                to[c] = mul(mul(mul(x, scale), sb[c]), out.alpha);
-            }
+                for (uint32_t i = 0; i < S::cols / 8; ++i) {
+                    const uint32_t c = col + column_of(i, 0), left = c < p.in.hd ? p.in.hd - c : 0;
+                    const float2 s = load_two<decltype(by_two)::value>(sb + c, left);
+                    store_two<decltype(by_two)::value>(
+                        to + c, left,
+                        {value(sums[f][i][r * 2], s.x), value(sums[f][i][r * 2 + 1], s.y)});
+                }
+            });
         }
+    }
 }
 
 /// The largest magnitudes of the 32 columns of a tile, of which a lane holds eight: after each of
 /// three exchanges half of them. Lane l gets that of column `own_column`.
-__device__ __forceinline__ uint32_t largest_of_column(uint32_t (&most)[8]) {
+__device__ __forceinline__ float largest_of_column(float (&most)[8]) {
 #pragma unroll
     for (uint32_t half = 4; half > 0; half /= 2) {
         const bool takes_upper = (lane_id() / 4 & half) != 0;
 #pragma unroll
         for (uint32_t i = 0; i < half; ++i) {
-            const uint32_t mine = takes_upper ? most[i + half] : most[i];
-            const uint32_t given = takes_upper ? most[i] : most[i + half];
-            const uint32_t got = __shfl_xor_sync(kAllLanes, given, half * 4);
-            most[i] = got > mine ? got : mine;
+            const float mine = takes_upper ? most[i + half] : most[i];
+            const float given = takes_upper ? most[i] : most[i + half];
+            most[i] = larger_or_nan(mine, __shfl_xor_sync(kAllLanes, given, half * 4));
         }
     }
     return most[0];
@@ -545,32 +570,30 @@ template <class S, class Scores>
 __device__ __forceinline__ void row_maxima(uint32_t (&amax)[2], Strip<S>& strip, const Backward& p,
                                            const Scores& scores, const OwnRows& own,
                                            const TileRange& range) {
-    amax[0] = amax[1] = 0;
+    float largest[2] = {};
     uint32_t* const of_columns = p.column_maxima + size_t{2} * own_head() * p.in.t;
     strip.walk(range, false,
-               [&](auto is_free, uint32_t from, auto& sums, const int8_t*, const Position* at) {
+               [&](auto is_free, uint32_t from, auto& sums, const int8_t*, const PositionTile* at) {
                    const Meeting<false, decltype(is_free)::value> meets(p.in, own, from);
-                   uint32_t most[2][8] = {};
+                   float most[2][8] = {};
                    for_each_sum([&](uint32_t n, uint32_t e) {
                        const Grads g = grads_at<S>(sums, n, e, own, at, meets, scores);
-                       const uint32_t size[2] = {bits_of(g.p), magnitude(g.ds)};
-                       amax[e / 2] = size[1] > amax[e / 2] ? size[1] : amax[e / 2];
-#pragma unroll
-                       for (uint32_t f = 0; f < 2; ++f) {
-                           uint32_t& column = most[f][n * 2 + e % 2];
-                           column = size[f] > column ? size[f] : column;
-                       }
+                       float &row = largest[e / 2], &of_p = most[0][n * 2 + e % 2],
+                             &of_ds = most[1][n * 2 + e % 2];
+                       row = larger_or_nan(row, fabsf(g.ds));
+                       of_p = larger_or_nan(of_p, g.p);
+                       of_ds = larger_or_nan(of_ds, fabsf(g.ds));
                    });
                    if (blockIdx.y != 0) return;  // another block of these rows tells them
                    const uint32_t column = from + own_column();
 #pragma unroll
                    for (uint32_t f = 0; f < 2; ++f) {
-                       const uint32_t largest = largest_of_column(most[f]);
-                       if (column < p.in.t) atomicMax(of_columns + f * p.in.t + column, largest);
+                       const uint32_t bits = magnitude(largest_of_column(most[f]));
+                       if (column < p.in.t) atomicMax(of_columns + f * p.in.t + column, bits);
                    }
                });
 #pragma unroll
-    for (uint32_t r = 0; r < 2; ++r) amax[r] = quad_max(amax[r]);
+    for (uint32_t r = 0; r < 2; ++r) amax[r] = quad_max(magnitude(largest[r]));
 }
 
 /// The largest magnitudes of P and dS by column, which the blocks by rows have left.
@@ -611,24 +634,24 @@ __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kSliced, 
                                     own0 + threadIdx.x / kWarp * 16);
     int32_t out[S::far][kCols / 8][4] = {};
     const auto draw = [&](uint32_t from) { words.draw(from); };
-    strip.walk(range, true, draw,
-               [&](auto is_free, uint32_t from, auto& sums, const int8_t* far, const Position* at) {
-                   uint32_t left[S::far][4], of_p[2][4], of_ds[2][4];
-                   const Meeting<kByColumn, decltype(is_free)::value> meets(p.in, own, from);
-                   for_each_sum([&](uint32_t n, uint32_t e) {
-                       const Grads g = grads_at<S>(sums, n, e, own, at, meets, scores);
-                       const uint32_t r = e / 2;
-                       if (kByColumn) of_p[n % 2][e] = nearest_in_byte(g.p, inv[0][r]);
-                       of_ds[n % 2][e] =
-                           stochastic_in_byte(g.ds, inv[S::far - 1][r], words.of(n, e));
-                       if (n % 2 != 1 || e != 3) return;
-                       if (kByColumn) pack_pair<0>(left[0], n / 2, of_p);
-                       pack_pair<2>(left[S::far - 1], n / 2, of_ds);
-                   });
+    strip.walk(
+        range, true, draw,
+        [&](auto is_free, uint32_t from, auto& sums, const int8_t* far, const PositionTile* at) {
+            uint32_t left[S::far][4], of_p[2][4], of_ds[2][4];
+            const Meeting<kByColumn, decltype(is_free)::value> meets(p.in, own, from);
+            for_each_sum([&](uint32_t n, uint32_t e) {
+                const Grads g = grads_at<S>(sums, n, e, own, at, meets, scores);
+                const uint32_t r = e / 2;
+                if (kByColumn) of_p[n % 2][e] = nearest_in_byte(g.p, inv[0][r]);
+                of_ds[n % 2][e] = stochastic_in_byte(g.ds, inv[S::far - 1][r], words.of(n, e));
+                if (n % 2 != 1 || e != 3) return;
+                if (kByColumn) pack_pair<0>(left[0], n / 2, of_p);
+                pack_pair<2>(left[S::far - 1], n / 2, of_ds);
+            });
 #pragma unroll
-                   for (uint32_t f = 0; f < S::far; ++f)
-                       multiply_far<kCols>(out[f], left[f], far + f * S::far_bytes);
-               });
+            for (uint32_t f = 0; f < S::far; ++f)
+                multiply_far<kCols>(out[f], left[f], far + f * S::far_bytes);
+        });
     // Loaded again, as a walk needs all registers.
     if constexpr (kByColumn) load_column_maxima(most, p, own);
     store_grads<S>(p, own, col, out, most);

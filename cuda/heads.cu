@@ -173,7 +173,7 @@ struct Rows {
     Words words;       ///< of dO
     uint32_t* maxima;  ///< batch x (of q, k, dO) x hd, backward
     Turned v;          ///< forward
-    Position* positions;
+    PositionTile* positions;
     float alpha;
     uint32_t* flag;
 };
@@ -234,11 +234,11 @@ __device__ __forceinline__ Scale quantise_row(const Rows& p, uint32_t operand, u
     return scale;
 }
 
-/// Two accesses of a Position.
-__device__ __forceinline__ void store_position(Position* to, const Position& p) {
-    auto* const halves = reinterpret_cast<float4*>(to);
-    halves[0] = {p.k_alpha, p.k, p.v, p.q};
-    halves[1] = {p.d_out, p.max, p.inverse, p.dot};
+/// Tells the position of a row of the running block's head, or that there is none.
+__device__ __forceinline__ void store_position(const Rows& p, uint32_t row, const Position& at) {
+    const uint32_t tiles = position_tiles(p.x[kQ].rows), tile = row / PositionTile::count;
+    if (tile < tiles)
+        p.positions[size_t{blockIdx.z} * tiles + tile].put(row % PositionTile::count, at);
 }
 
 struct RowsShared {
@@ -249,7 +249,7 @@ struct RowsShared {
 /// Quantises q, k and v by row, and v's bytes once more along positions.
 __global__ void __launch_bounds__(kThreads) prepare_forward_kernel(Rows p) {
     RowsShared& shared = *shared_memory<RowsShared>();
-    const uint32_t t = p.x[kQ].rows, first = blockIdx.x * kRows;
+    const uint32_t first = blockIdx.x * kRows;
     for (uint32_t r = own_row(); r < kRows; r += kRowsAtOnce) {
         const uint32_t row = first + r;
         const Eight q = Row(p.x[kQ], row).part(0), k = Row(p.x[kK], row).part(0),
@@ -262,7 +262,7 @@ __global__ void __launch_bounds__(kThreads) prepare_forward_kernel(Rows p) {
         at.v = of_v.s;
         if (threadIdx.x % kLanesPerRow != 0) continue;
         shared.inverse_of_v[r] = of_v.inv;
-        if (row < t) store_position(p.positions + size_t{blockIdx.z} * t + row, at);
+        store_position(p, row, at);
     }
     __syncthreads();
     for (uint32_t col = 0; col < p.v.x.cols; col += kCols)
@@ -295,12 +295,14 @@ __global__ void __launch_bounds__(kThreads, 3) prepare_backward_kernel(Rows p) {
         at.v = quantise_row<true>(p, kV, row, xv, {}).s;
         at.d_out = quantise_row<true>(p, kDOut, row, xd, {maxima + 2 * hd, hd}).s;
         at.dot = dot_of(Row(p.x[kDOut], row), Row(p.out, row), p.out.cols);
-        if (threadIdx.x % kLanesPerRow != 0 || row >= t) continue;
-        const size_t place = size_t{blockIdx.z} * t + row;
-        at.max = p.stats[place * 2];
-        at.inverse = p.stats[place * 2 + 1];
-        flag_nonfinite(magnitude(at.max), p.flag);
-        store_position(p.positions + place, at);
+        if (threadIdx.x % kLanesPerRow != 0) continue;
+        if (row < t) {
+            const float* const stats = p.stats + (size_t{blockIdx.z} * t + row) * 2;
+            at.max = stats[0];
+            at.inverse = stats[1];
+            flag_nonfinite(magnitude(at.max), p.flag);
+        }
+        store_position(p, row, at);
     }
     if (hd > kSharedColumns) return;
     __syncthreads();
@@ -345,7 +347,7 @@ ForwardHeads prepare_forward(Context& on, uint32_t batch, const HeadSources& x) 
     const uint32_t t = x.q.rows, hd = x.q.cols;
     const ForwardHeads out{take_operand(on, batch, t, hd), take_operand(on, batch, t, hd),
                            take_operand(on, batch, hd, t, Layout::paired),
-                           on.take<Position>(size_t{batch} * t)};
+                           on.take<PositionTile>(size_t{batch} * position_tiles(t))};
     Rows p = {};
     p.x[kQ] = x.q, p.x[kK] = x.k, p.x[kV] = x.v;
     p.rows[kQ] = out.q.q, p.rows[kK] = out.k.q;
@@ -364,8 +366,9 @@ BackwardHeads prepare_backward(Context& on, uint32_t batch, const HeadSources& x
     const uint32_t t = x.q.rows, hd = x.q.cols;
     const auto rows = [&] { return take_operand(on, batch, t, hd); };
     const auto cols = [&] { return take_operand(on, batch, hd, t, Layout::paired); };
-    const BackwardHeads out{rows(), rows(), rows(), rows(),
-                            cols(), cols(), cols(), on.take<Position>(size_t{batch} * t)};
+    const BackwardHeads out{
+        rows(), rows(), rows(), rows(),
+        cols(), cols(), cols(), on.take<PositionTile>(size_t{batch} * position_tiles(t))};
     const size_t maxima = size_t{3} * batch * hd;
     Rows p = {};
     p.x[kQ] = x.q, p.x[kK] = x.k, p.x[kV] = x.v, p.x[kDOut] = grad.d_out;

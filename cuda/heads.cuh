@@ -7,24 +7,48 @@
 
 namespace trainyard::cuda {
 
-/// What is known of one position of one head besides its bytes. What is read together lies
-/// together.
-struct alignas(16) Position {
-    float k_alpha, k, v, q;          ///< scales of its rows, and that of k times alpha
+/// What is known of one position of one head besides its bytes.
+struct Position {
+    float k_alpha, v, k, q;          ///< scales of its rows, and that of k times alpha
     float d_out, max, inverse, dot;  ///< scale; statistics of the forward pass; dO times O
 };
-static_assert(sizeof(Position) == 2 * sizeof(float4));
+
+/// 32 positions as a warp reads them. A lane needs two neighbours, and mostly two fields: those of
+/// x and y, and of z and w, are one access, and the lanes of a row have different banks.
+struct PositionTile {
+    static constexpr uint32_t count = 32;
+    float4 of_pairs[4][count / 2];
+
+    /// Positions 2 * pair and 2 * pair + 1.
+    [[nodiscard]] __device__ __forceinline__ Position at(uint32_t pair, bool second) const {
+        const float4 &a = of_pairs[0][pair], &b = of_pairs[1][pair], &c = of_pairs[2][pair],
+                     &d = of_pairs[3][pair];
+        if (second) return {a.y, a.w, b.y, b.w, c.y, c.w, d.y, d.w};
+        return {a.x, a.z, b.x, b.z, c.x, c.z, d.x, d.z};
+    }
+    __device__ __forceinline__ void put(uint32_t i, const Position& p) {
+        const float fields[8] = {p.k_alpha, p.v, p.k, p.q, p.d_out, p.max, p.inverse, p.dot};
+#pragma unroll
+        for (uint32_t f = 0; f < 8; ++f) {
+            float4& both = of_pairs[f / 2][i / 2];
+            (i % 2 == 0 ? f % 2 == 0 ? both.x : both.z : f % 2 == 0 ? both.y : both.w) = fields[f];
+        }
+    }
+};
+__host__ __device__ constexpr uint32_t position_tiles(uint32_t t) {
+    return (t + PositionTile::count - 1) / PositionTile::count;
+}
 
 /// Operands of a forward pass; their scales are in the positions. Columns are in paired order.
 struct ForwardHeads {
     Operand q, k, v_cols;
-    Position* positions = nullptr;  ///< batch x t
+    PositionTile* positions = nullptr;  ///< batch x tiles; zeros behind the end
 };
 
 struct BackwardHeads {
     Operand q, k, v, d_out;
     Operand q_cols, k_cols, d_out_cols;  ///< with their scales
-    Position* positions = nullptr;       ///< batch x t
+    PositionTile* positions = nullptr;   ///< as above
 };
 
 /// Rows of a head are positions; q, k and v as in training/backend.hpp.

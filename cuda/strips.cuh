@@ -21,7 +21,7 @@ struct Facing {
 struct StripInputs {
     Facing facing[2];
     const int8_t* far[2];
-    const Position* positions;  ///< batch x t
+    const PositionTile* positions;  ///< batch x tiles
     uint32_t t, hd, k, far_k;
     bool causal;
 };
@@ -30,6 +30,7 @@ constexpr uint32_t kStripWarps = 4;
 constexpr uint32_t kStripThreads = kStripWarps * kWarp;
 constexpr uint32_t kStripRows = kStripWarps * 16;
 constexpr uint32_t kStripTile = 32;  ///< the lanes of a reduction, and one step of a contraction
+static_assert(kStripTile == PositionTile::count);
 
 /// The head of the running block; all heads' longest blocks come first in the grid.
 __device__ __forceinline__ uint32_t own_head() {
@@ -49,11 +50,14 @@ struct StripShape {
     static constexpr uint32_t line = kCols == 64 ? kCols : kCols + 16;
     static constexpr uint32_t own_bytes = kSliced ? kFacing * kStripRows * line : 0;
     static constexpr uint32_t far_bytes = kCols * kStripTile;
-    static constexpr uint32_t position_bytes = kStripTile * sizeof(Position);
+    static constexpr uint32_t position_bytes = sizeof(PositionTile);
     static constexpr uint32_t stage_bytes =
         kFacing * kStripTile * line + kFar * far_bytes + position_bytes;
+    /// One is multiplied while copies for the others are under way. Two of these are needed where a
+    /// tile may be nothing but a short product, which takes no longer than a copy.
+    static constexpr uint32_t stages = kFacing == 1 && kCols == 64 ? 3 : 2;
     /// Of the stages; a kernel may keep more behind them.
-    static constexpr uint32_t bytes = 2 * (own_bytes + stage_bytes);
+    static constexpr uint32_t bytes = stages * (own_bytes + stage_bytes);
 
     /// What sums of scores start from. Of up to 128 products they stay below 2^22, so that this
     /// makes them the bits of a float that is 3 * 2^22 larger: no conversion is needed.
@@ -65,15 +69,20 @@ struct StripShape {
     }
 };
 
-/// The tiles of a walk, [first, last). In [free_first, free_last) all of the warp's rows meet all
-/// columns.
+/// The tiles of a walk, [first, last). Outside of [met_first, met_last) none of the warp's rows
+/// meets a column, in [free_first, free_last) all of them meet all columns.
 struct TileRange {
-    uint32_t first, last, free_first, free_last;
+    uint32_t first, last, met_first, met_last, free_first, free_last;
 };
 
 /// 16 neighbouring terms of a row, which must be aligned.
 __device__ __forceinline__ uint4 four_words_at(const int8_t* line) {
     return *reinterpret_cast<const uint4*>(line);
+}
+
+/// Four products of signed bytes and a sum.
+__device__ __forceinline__ int32_t dot4(uint32_t a, uint32_t b, int32_t sum) {
+    return __dp4a(static_cast<int32_t>(a), static_cast<int32_t>(b), sum);
 }
 
 /// Starts the copy of kRows lines of kParts times 16 bytes each; zeros outside. They lie in less
@@ -113,9 +122,9 @@ public:
         if constexpr (!S::sliced) hold_own();
     }
 
-    /// Calls `use(is_free, first_other, sums, far, positions)` for tile after tile of the range, in
-    /// order, by all threads. `far` is there only if `with_far`. `is_free`, a type, is true where
-    /// nothing is masked.
+    /// Calls `use(is_free, first_other, sums, far, positions)` for tile after tile of the range
+    /// that the warp's rows meet, in order. `far` is there only if `with_far`. `is_free`, a type,
+    /// is true where nothing is masked.
     template <class Use>
     __device__ __forceinline__ void walk(const TileRange& range, bool with_far, const Use& use) {
         walk(
@@ -125,45 +134,67 @@ public:
     template <class Begin, class Use>
     __device__ __forceinline__ void walk(const TileRange& range, bool with_far, const Begin& begin,
                                          const Use& use) {
-        const uint32_t first = range.first, last = range.last;
         StripSums sums[S::facing];
         __syncthreads();  // the stages of the walk before are free
-        load(first, 0, 0, with_far);
-        uint32_t tile = first, slice = 0;
-        for (uint32_t step = 0; tile < last; ++step) {
-            const bool is_last_slice = slice + 1 == slices_;
-            const uint32_t next_tile = is_last_slice ? tile + 1 : tile;
-            const uint32_t next_slice = is_last_slice ? 0 : slice + 1;
-            copy_wait<0>();
+        Step now = {range.first, 0, 0};
+#pragma unroll
+        for (uint32_t i = 0; i + 1 < S::stages; ++i) load(after(now, i), range.last, with_far);
+        for (; now.tile < range.last; now = after(now, 1)) {
+            copy_wait<S::stages - 2>();
             __syncthreads();
-            if (next_tile < last) load(next_tile, next_slice, step + 1, with_far);
-            if (slice == 0) {
+            load(after(now, S::stages - 1), range.last, with_far);
+            const uint32_t tile = now.tile;
+            if (tile < range.met_first || tile >= range.met_last) continue;
+            if (now.slice == 0) {
                 begin(tile * kStripTile);
                 clear(sums);
             }
-            multiply(sums, step);
-            if (is_last_slice) {
-                const int8_t* const stage = stage_at(step) + S::facing * kStripTile * S::line;
-                const auto* const positions =
-                    reinterpret_cast<const Position*>(stage + S::far * S::far_bytes);
-                if (tile >= range.free_first && tile < range.free_last)
-                    use(std::true_type{}, tile * kStripTile, sums, stage, positions);
-                else
-                    use(std::false_type{}, tile * kStripTile, sums, stage, positions);
-            }
-            tile = next_tile;
-            slice = next_slice;
+            multiply(sums, now.stage);
+            if (now.slice + 1 < slices_) continue;
+            const int8_t* const stage = stage_at(now.stage) + S::facing * kStripTile * S::line;
+            const auto* const positions =
+                reinterpret_cast<const PositionTile*>(stage + S::far * S::far_bytes);
+            if (tile >= range.free_first && tile < range.free_last)
+                use(std::true_type{}, tile * kStripTile, sums, stage, positions);
+            else
+                use(std::false_type{}, tile * kStripTile, sums, stage, positions);
         }
+    }
+
+    /// The sum of one own row and one of the other side, by the four lanes of a row.
+    [[nodiscard]] __device__ __forceinline__ int32_t sum_of(uint32_t own, uint32_t other) const {
+        const int8_t* const a = in_.facing[0].own + (head_ + own) * k_;
+        const int8_t* const b = in_.facing[0].other + (head_ + other) * k_;
+        int32_t sum = 0;
+        for (uint32_t at = lane_id() % 4 * 16; at < k_; at += 64) {
+            const uint4 x = four_words_at(a + at), y = four_words_at(b + at);
+            sum = dot4(x.x, y.x, dot4(x.y, y.y, dot4(x.z, y.z, dot4(x.w, y.w, sum))));
+        }
+        for (uint32_t s = 2; s > 0; s /= 2) sum += __shfl_xor_sync(kAllLanes, sum, s);
+        return sum;
     }
 
 private:
     using Offset = std::conditional_t<S::far == 2, uint32_t, size_t>;
 
-    __device__ __forceinline__ int8_t* own_at(uint32_t step) const {
-        return shared_ + step % 2 * S::own_bytes;
+    /// A slice of a tile, and the stage that holds it.
+    struct Step {
+        uint32_t tile, slice, stage;
+    };
+    __device__ __forceinline__ Step after(Step step, uint32_t steps) const {
+#pragma unroll
+        for (uint32_t i = 0; i < steps; ++i) {
+            const bool is_last_slice = step.slice + 1 == slices_;
+            step = {step.tile + (is_last_slice ? 1 : 0), is_last_slice ? 0 : step.slice + 1,
+                    step.stage + 1 == S::stages ? 0 : step.stage + 1};
+        }
+        return step;
     }
-    __device__ __forceinline__ int8_t* stage_at(uint32_t step) const {
-        return shared_ + 2 * S::own_bytes + step % 2 * S::stage_bytes;
+    __device__ __forceinline__ int8_t* own_at(uint32_t stage) const {
+        return shared_ + stage * S::own_bytes;
+    }
+    __device__ __forceinline__ int8_t* stage_at(uint32_t stage) const {
+        return shared_ + S::stages * S::own_bytes + stage * S::stage_bytes;
     }
     /// 64 terms of rows g and g + 8 of 16 as left operands of two products. A sum has no order:
     /// lane t of four takes 16 neighbouring bytes, on both sides, for two products.
@@ -174,7 +205,9 @@ private:
         left[1][0] = low.z, left[1][1] = high.z, left[1][2] = low.w, left[1][3] = high.w;
     }
     /// Where a lane's bytes of a row begin, 16 for each 64 columns.
-    __device__ __forceinline__ static uint32_t own_byte() { return lane_id() % 4 * (S::cols / 4); }
+    __device__ __forceinline__ static uint32_t own_byte() {
+        return lane_id() % 4 * (S::cols / 4);
+    }
 
     /// The warp's 16 own rows; zeros where the matrix has ended.
     __device__ __forceinline__ void hold_own() {
@@ -196,11 +229,15 @@ private:
             for (uint32_t i = 0; i < 16; ++i) sums[f][i / 4][i % 4] = S::first_sum;
     }
 
-    __device__ __forceinline__ void load(uint32_t tile, uint32_t slice, uint32_t step,
-                                         bool with_far) const {
-        const uint32_t other = tile * kStripTile, byte = slice * S::cols;
-        int8_t* own = own_at(step);
-        int8_t* stage = stage_at(step);
+    /// Starts the copies of a step, none behind the last tile.
+    __device__ __forceinline__ void load(const Step& step, uint32_t last, bool with_far) const {
+        if (step.tile < last) load(step, with_far);
+        copy_commit();
+    }
+    __device__ __forceinline__ void load(const Step& step, bool with_far) const {
+        const uint32_t other = step.tile * kStripTile, byte = step.slice * S::cols;
+        int8_t* own = own_at(step.stage);
+        int8_t* stage = stage_at(step.stage);
 #pragma unroll
         for (uint32_t f = 0; f < S::facing; ++f) {
             const Facing& facing = in_.facing[f];
@@ -214,14 +251,15 @@ private:
             own += kStripRows * S::line;
             stage += kStripTile * S::line;
         }
-        if (slice + 1 == slices_) {
+        if (step.slice + 1 == slices_) {
             if (with_far) load_far(stage, other);
-            const auto* const from = reinterpret_cast<const int8_t*>(in_.positions + head_ + other);
-            load_strip_lines<Offset, kStripTile, sizeof(Position) / 16>(
-                stage + S::far * S::far_bytes, sizeof(Position), from, sizeof(Position),
-                in_.t - other, sizeof(Position));
+            const PositionTile* const from =
+                in_.positions + own_head() * position_tiles(in_.t) + step.tile;
+            load_strip_lines<Offset, 1, sizeof(PositionTile) / 16>(
+                stage + S::far * S::far_bytes, sizeof(PositionTile),
+                reinterpret_cast<const int8_t*>(from), sizeof(PositionTile), 1,
+                sizeof(PositionTile));
         }
-        copy_commit();
     }
     __device__ __forceinline__ void load_far(int8_t* to, uint32_t other) const {
         const size_t first = size_t{own_head()} * in_.hd + col_;
@@ -232,10 +270,10 @@ private:
                 in_.far_k, in_.hd - col_, kStripTile);
     }
 
-    __device__ __forceinline__ void multiply(StripSums (&sums)[S::facing], uint32_t step) const {
+    __device__ __forceinline__ void multiply(StripSums (&sums)[S::facing], uint32_t stage) const {
         const uint32_t g = lane_id() / 4;
-        const int8_t* own = own_at(step) + (threadIdx.x / kWarp * 16 + g) * S::line + own_byte();
-        const int8_t* other = stage_at(step) + g * S::line + own_byte();
+        const int8_t* own = own_at(stage) + (threadIdx.x / kWarp * 16 + g) * S::line + own_byte();
+        const int8_t* other = stage_at(stage) + g * S::line + own_byte();
 #pragma unroll
         for (uint32_t f = 0; f < S::facing; ++f) {
 #pragma unroll
@@ -273,6 +311,59 @@ private:
     size_t head_;  ///< positions before this head's
     Left held_[S::facing][S::sliced ? 1 : S::cols / 64];
 };
+
+/// Column e mod 2 of tile n, as a lane holds it, of 32.
+__device__ __forceinline__ uint32_t column_of(uint32_t n, uint32_t e) {
+    return n * 8 + lane_id() % 4 * 2 + e % 2;
+}
+
+/// A position of the running block's head.
+__device__ __forceinline__ Position position_at(const StripInputs& in, uint32_t i) {
+    const PositionTile* const tiles = in.positions + own_head() * position_tiles(in.t);
+    return tiles[i / kStripTile].at(i % kStripTile / 2, i % 2 != 0);
+}
+
+/// The two rows of a block that a lane holds, r = 0 and 1. Behind the end of the matrix they have
+/// the last position.
+struct OwnRows {
+    uint32_t first;  ///< and the other is eight rows below
+    Position at[2];
+
+    __device__ OwnRows(const StripInputs& in, uint32_t first_own)
+        : first(first_own + threadIdx.x / kWarp * 16 + lane_id() / 4) {
+#pragma unroll
+        for (uint32_t r = 0; r < 2; ++r) {
+            const uint32_t inside = row(r) < in.t ? row(r) : in.t - 1;
+            at[r] = position_at(in, inside);
+        }
+    }
+    [[nodiscard]] __device__ __forceinline__ uint32_t row(uint32_t r) const {
+        return first + r * 8;
+    }
+};
+
+/// The tiles of a walk by rows, and by columns: what the running block's rows meet, or are met by.
+/// Rows behind the end meet nothing, so no tile of theirs is free of masks.
+template <bool kByColumn>
+__device__ __forceinline__ TileRange range_of(const StripInputs& in, uint32_t first_own) {
+    const uint32_t own = first_own + threadIdx.x / kWarp * 16;
+    TileRange range = {};
+    range.last = (in.t + kStripTile - 1) / kStripTile;
+    if (kByColumn) {
+        range.met_last = range.free_last = range.last;
+        range.met_first = own >= in.t ? range.last : in.causal ? own / kStripTile : 0;
+        if (!in.causal) return range;
+        range.first = first_own / kStripTile;
+        range.free_first = (own + 15 + kStripTile - 1) / kStripTile;
+        return range;
+    }
+    range.met_last = own < in.t ? range.last : 0;
+    const uint32_t end = first_own + kStripRows;
+    if (in.causal && end < in.t) range.last = (end + kStripTile - 1) / kStripTile;
+    if (in.causal && own < in.t) range.met_last = own / kStripTile + 1;
+    if (end <= in.t) range.free_last = (in.causal ? own + 1 : in.t) / kStripTile;
+    return range;
+}
 
 /// sums (16 x kCols) += left (16 x 32, in paired order) times one tile of far.
 template <uint32_t kCols>

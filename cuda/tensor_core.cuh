@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The instructions that C++ has no name for: matrix products and copies to shared memory.
+// The instructions that C++ has no name for: matrix products, copies to shared memory, a maximum.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,13 @@
 namespace trainyard::cuda {
 
 // tests/cuda/emulated/cuda/tensor_core.cuh holds the same functions for a CPU.
+
+/// The larger of two numbers, a NaN if one of them is; of two zeros the positive one.
+__device__ __forceinline__ float larger_or_nan(float a, float b) {
+    float c;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b));
+    return c;
+}
 
 /// c (16 x 8, int32) += a (16 x 32, int8 rows) * b (32 x 8, int8 columns), exact while the sums
 /// fit. Lane l, g = l / 4, t = l % 4: a0 = row g, k 4t..4t+3; a1 = row g + 8; a2, a3 the same with

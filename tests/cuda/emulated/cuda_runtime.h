@@ -96,6 +96,11 @@ inline unsigned __byte_perm(unsigned low, unsigned high, unsigned order) {
         out |= static_cast<unsigned>(bytes >> 8 * (order >> 4 * i & 7) & 0xff) << 8 * i;
     return out;
 }
+inline int __dp4a(int a, int b, int sum) {
+    for (int byte = 0; byte < 32; byte += 8)
+        sum += static_cast<signed char>(a >> byte) * static_cast<signed char>(b >> byte);
+    return sum;
+}
 inline unsigned __umulhi(unsigned a, unsigned b) {
     return static_cast<unsigned>(uint64_t{a} * b >> 32);
 }

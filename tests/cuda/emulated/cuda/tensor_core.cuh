@@ -2,6 +2,7 @@
 // The instructions of cuda/tensor_core.cuh on a CPU, from their description in the PTX ISA alone.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "bulk.hpp"
@@ -9,6 +10,11 @@
 #include "warpgroup.hpp"
 
 namespace trainyard::cuda {
+
+inline float larger_or_nan(float a, float b) {
+    if (a != a || b != b) return __uint_as_float(0x7fffffffU);
+    return a > b || (a == b && std::signbit(b)) ? a : b;
+}
 
 namespace mma {
 
