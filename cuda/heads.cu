@@ -30,12 +30,19 @@ struct Eight {
 };
 /// The running thread's part of 64 neighbours, of which there are `left`; zeros behind them.
 __device__ __forceinline__ Eight load_part(const float* from, uint32_t left) {
+    const bool is_aligned = reinterpret_cast<uintptr_t>(from) % sizeof(float4) == 0;
+    const auto four_at = [&](uint32_t c) { return *reinterpret_cast<const float4*>(from + c); };
+    const uint32_t low = held_column(0), high = held_column(4);
+    if (is_aligned && left >= kCols) {
+        const float4 a = four_at(low), b = four_at(high);
+        return {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+    }
     Eight out;
 #pragma unroll
     for (uint32_t half = 0; half < 8; half += 4) {
-        const uint32_t c = held_column(half);
-        if (c + 4 <= left && reinterpret_cast<uintptr_t>(from) % sizeof(float4) == 0) {
-            const float4 x = *reinterpret_cast<const float4*>(from + c);
+        const uint32_t c = half == 0 ? low : high;
+        if (is_aligned && c + 4 <= left) {
+            const float4 x = four_at(c);
             out.x[half] = x.x, out.x[half + 1] = x.y, out.x[half + 2] = x.z, out.x[half + 3] = x.w;
             continue;
         }
@@ -132,8 +139,10 @@ __device__ __forceinline__ void turn_tile(TurnedTile& tile, const Turned& a, uin
     __syncthreads();
 }
 
-/// dO times O of a row in the fixed order. All lanes of a warp take part; a chunk is 4,096 long.
-__device__ __forceinline__ float dot_of(const Row& a, const Row& b, uint32_t cols) {
+/// dO times O of a row in the fixed order; their parts of the first 64 elements are here already.
+/// All lanes of a warp take part; a chunk is 4,096 long.
+__device__ __forceinline__ float dot_of(const Row& a, const Eight& first_a, const Row& b,
+                                        const Eight& first_b, uint32_t cols) {
     if (cols > kChunk) {
         float mine = 0.0F;
         for (uint32_t lane = 0; lane < kWarp; lane += kLanesPerRow) {
@@ -149,7 +158,8 @@ __device__ __forceinline__ float dot_of(const Row& a, const Row& b, uint32_t col
     }
     float lanes[4] = {};
     for (uint32_t first = 0; first < cols; first += kCols) {
-        const Eight x = a.part(first), y = b.part(first);
+        const Eight x = first == 0 ? first_a : a.part(first);
+        const Eight y = first == 0 ? first_b : b.part(first);
 #pragma unroll
         for (uint32_t i = 0; i < 8; ++i) {
             const float sum = fused(x.x[i], y.x[i], lanes[i % 4]);
@@ -178,33 +188,60 @@ struct Rows {
     uint32_t* flag;
 };
 
-/// Where the largest magnitudes of one operand's columns are joined; nowhere if nullptr.
-struct ColumnMaxima {
-    uint32_t* at;
-    uint32_t cols;
-};
+/// Where the largest magnitudes of one operand's columns are joined: those of the first 64 once
+/// for all rows of a thread.
+class ColumnMaxima {
+public:
+    __device__ ColumnMaxima(uint32_t* at, uint32_t cols) : at_(at), cols_(cols) {}
 
-/// Joins those of 64 columns from `first` on, of the four rows of a warp.
-__device__ __forceinline__ void join_columns(const ColumnMaxima& most, uint32_t first,
-                                             const Eight& x) {
+    /// All lanes of a warp take part.
+    __device__ __forceinline__ void add(uint32_t first, const Eight& x) {
+        uint32_t most[8];
 #pragma unroll
-    for (uint32_t i = 0; i < 8; ++i) {
-        uint32_t m = magnitude(x.x[i]);
+        for (uint32_t i = 0; i < 8; ++i)
+            most[i] = larger_magnitude(first == 0 ? first_[i] : 0, x.x[i]);
+        if (first != 0) return join(first, most);
 #pragma unroll
-        for (uint32_t s = kLanesPerRow; s < kWarp; s *= 2) {
-            const uint32_t other = __shfl_xor_sync(kAllLanes, m, s);
-            m = other > m ? other : m;
-        }
-        const uint32_t column = first + held_column(i);
-        if (lane_id() < kLanesPerRow && column < most.cols) atomicMax(most.at + column, m);
+        for (uint32_t i = 0; i < 8; ++i) first_[i] = most[i];
     }
-}
+    __device__ __forceinline__ void join_first() {
+        join(0, first_);
+    }
+
+private:
+    /// Joins the four rows of a warp: after each of two exchanges a lane has half as many columns.
+    __device__ __forceinline__ void join(uint32_t first, uint32_t (&most)[8]) const {
+        uint32_t column = 0;
+#pragma unroll
+        for (uint32_t half = 4; half > 1; half /= 2) {
+            const uint32_t apart = half * kLanesPerRow / 2;
+            const bool takes_upper = (lane_id() & apart) != 0;
+            column += takes_upper ? half : 0;
+#pragma unroll
+            for (uint32_t i = 0; i < half; ++i) {
+                const uint32_t mine = takes_upper ? most[i + half] : most[i];
+                const uint32_t given = takes_upper ? most[i] : most[i + half];
+                const uint32_t got = __shfl_xor_sync(kAllLanes, given, apart);
+                most[i] = got > mine ? got : mine;
+            }
+        }
+#pragma unroll
+        for (uint32_t i = 0; i < 2; ++i) {
+            const uint32_t at = first + held_column(column + i);
+            if (at < cols_) atomicMax(at_ + at, most[i]);
+        }
+    }
+
+    uint32_t* at_;
+    uint32_t cols_;
+    uint32_t first_[8] = {};
+};
 
 /// One of the operands of a row: quantises it and tells its scale. `first` is its part of the first
 /// 64 elements, which is here already.
 template <bool kWithBytes>
 __device__ __forceinline__ Scale quantise_row(const Rows& p, uint32_t operand, uint32_t row,
-                                              const Eight& first, const ColumnMaxima& maxima) {
+                                              const Eight& first, ColumnMaxima* maxima) {
     const Row from(p.x[operand], row);
     const uint32_t cols = p.x[operand].cols;
     uint32_t amax = 0;
@@ -212,7 +249,7 @@ __device__ __forceinline__ Scale quantise_row(const Rows& p, uint32_t operand, u
         const Eight x = c == 0 ? first : from.part(c);
 #pragma unroll
         for (float value : x.x) amax = larger_magnitude(amax, value);
-        if (maxima.at != nullptr) join_columns(maxima, c, x);
+        if (maxima != nullptr) maxima->add(c, x);
     }
     amax = row_max(amax);
     const Scale scale = scale_of(amax);
@@ -255,10 +292,10 @@ __global__ void __launch_bounds__(kThreads) prepare_forward_kernel(Rows p) {
         const Eight q = Row(p.x[kQ], row).part(0), k = Row(p.x[kK], row).part(0),
                     v = Row(p.x[kV], row).part(0);
         Position at = {};
-        at.q = quantise_row<true>(p, kQ, row, q, {}).s;
-        at.k = quantise_row<true>(p, kK, row, k, {}).s;
+        at.q = quantise_row<true>(p, kQ, row, q, nullptr).s;
+        at.k = quantise_row<true>(p, kK, row, k, nullptr).s;
         at.k_alpha = mul(at.k, p.alpha);
-        const Scale of_v = quantise_row<false>(p, kV, row, v, {});
+        const Scale of_v = quantise_row<false>(p, kV, row, v, nullptr);
         at.v = of_v.s;
         if (threadIdx.x % kLanesPerRow != 0) continue;
         shared.inverse_of_v[r] = of_v.inv;
@@ -276,7 +313,7 @@ __global__ void __launch_bounds__(kThreads) prepare_forward_kernel(Rows p) {
 constexpr uint32_t kSharedColumns = 1024;
 
 /// Quantises q, k, v and dO by row; on the way the largest magnitudes of q, k and dO by column.
-__global__ void __launch_bounds__(kThreads, 3) prepare_backward_kernel(Rows p) {
+__global__ void __launch_bounds__(kThreads, 2) prepare_backward_kernel(Rows p) {
     const uint32_t t = p.x[kQ].rows, hd = p.x[kQ].cols, first = blockIdx.x * kRows;
     uint32_t* const of_head = p.maxima + size_t{3} * blockIdx.z * hd;
     uint32_t* const maxima = hd > kSharedColumns ? of_head : shared_memory<uint32_t>();
@@ -284,17 +321,19 @@ __global__ void __launch_bounds__(kThreads, 3) prepare_backward_kernel(Rows p) {
         for (uint32_t i = threadIdx.x; i < 3 * hd; i += kThreads) maxima[i] = 0;
         __syncthreads();
     }
+    ColumnMaxima of_q(maxima, hd), of_k(maxima + hd, hd), of_d_out(maxima + size_t{2} * hd, hd);
     for (uint32_t r = own_row(); r < kRows; r += kRowsAtOnce) {
         const uint32_t row = first + r;
         const Eight xq = Row(p.x[kQ], row).part(0), xk = Row(p.x[kK], row).part(0),
-                    xv = Row(p.x[kV], row).part(0), xd = Row(p.x[kDOut], row).part(0);
+                    xv = Row(p.x[kV], row).part(0), xd = Row(p.x[kDOut], row).part(0),
+                    xo = Row(p.out, row).part(0);
         Position at = {};
-        at.q = quantise_row<true>(p, kQ, row, xq, {maxima, hd}).s;
-        at.k = quantise_row<true>(p, kK, row, xk, {maxima + hd, hd}).s;
+        at.q = quantise_row<true>(p, kQ, row, xq, &of_q).s;
+        at.k = quantise_row<true>(p, kK, row, xk, &of_k).s;
         at.k_alpha = mul(at.k, p.alpha);
-        at.v = quantise_row<true>(p, kV, row, xv, {}).s;
-        at.d_out = quantise_row<true>(p, kDOut, row, xd, {maxima + 2 * hd, hd}).s;
-        at.dot = dot_of(Row(p.x[kDOut], row), Row(p.out, row), p.out.cols);
+        at.v = quantise_row<true>(p, kV, row, xv, nullptr).s;
+        at.d_out = quantise_row<true>(p, kDOut, row, xd, &of_d_out).s;
+        at.dot = dot_of(Row(p.x[kDOut], row), xd, Row(p.out, row), xo, hd);
         if (threadIdx.x % kLanesPerRow != 0) continue;
         if (row < t) {
             const float* const stats = p.stats + (size_t{blockIdx.z} * t + row) * 2;
@@ -304,6 +343,9 @@ __global__ void __launch_bounds__(kThreads, 3) prepare_backward_kernel(Rows p) {
         }
         store_position(p, row, at);
     }
+    of_q.join_first();
+    of_k.join_first();
+    of_d_out.join_first();
     if (hd > kSharedColumns) return;
     __syncthreads();
     for (uint32_t i = threadIdx.x; i < 3 * hd; i += kThreads) atomicMax(of_head + i, maxima[i]);
