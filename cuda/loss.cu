@@ -6,6 +6,7 @@
 #include "cuda/launches.cuh"
 #include "cuda/operators.cuh"
 #include "cuda/reduce.cuh"
+#include "cuda/tensor_core.cuh"
 
 namespace trainyard::cuda {
 
@@ -33,7 +34,7 @@ constexpr uint32_t kHeldChunksMax = 16, kHeldThreads = kHeldChunksMax * kWarp;
 constexpr size_t kHeldBytes =
     (kWarp + kHeldChunksMax + (kHeldTerms - kInRegisters) * kHeldThreads) * sizeof(float);
 /// Blocks that keep a device busy; with more rows each takes several, up to a limit.
-constexpr uint32_t kHeldBlocks = 1024, kHeldRowsMax = 8;
+constexpr uint32_t kHeldBlocks = 512, kHeldRowsMax = 16;
 
 /// In shared memory before the row: the maximum of each warp, then the sum of each chunk.
 __host__ __device__ inline uint32_t loss_head(uint32_t cols) {
@@ -114,8 +115,7 @@ __global__ void __launch_bounds__(kThreadCount) loss_kernel(Loss a) {
     __syncthreads();
     const float sum = block_sum(e, a.cols, shared + kWarp);
     const uint32_t target = a.targets[blockIdx.x];
-    if (a.losses != nullptr && threadIdx.x == 0)
-        a.losses[blockIdx.x] = loss_of(sum, m, z[target]);
+    if (a.losses != nullptr && threadIdx.x == 0) a.losses[blockIdx.x] = loss_of(sum, m, z[target]);
     if (a.dz == nullptr) return;
     const float is = divide(1.0F, sum);
     sweep<kThreadCount>(a.cols, kept, [&](uint32_t j, float x) {
@@ -210,6 +210,204 @@ __global__ void __launch_bounds__(kHeldThreads, 1)
     }
 }
 
+/// The pieces of 16 aligned bytes that a row lies in. Its first and last may belong to other rows
+/// as well, or lie outside of the tensor in part. Places are counted in floats from the first.
+struct Pieces {
+    static constexpr uint32_t kFloats = 4;
+
+    const float* at = nullptr;
+    uint32_t begin = 0, end = 0;  ///< of the row
+
+    Pieces() = default;
+    __device__ __forceinline__ Pieces(const float* row, uint32_t cols)
+        : at(row),
+          begin(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(row) / sizeof(float) % kFloats)),
+          end(begin + cols) {
+        at -= begin;
+    }
+    [[nodiscard]] __device__ __forceinline__ bool has(uint32_t place) const {
+        return place >= begin && place < end;
+    }
+    [[nodiscard]] __device__ __forceinline__ bool has_all(uint32_t place) const {
+        return place >= begin && place + kFloats <= end;
+    }
+};
+
+/// Pieces of a thread, 128 floats apart, and those of them that wait in registers for the place of
+/// the row before, loaded in so many parts between its exponentials.
+constexpr uint32_t kOwnPieces = kChunk / kWarp / Pieces::kFloats, kAhead = 24, kAheadParts = 4;
+constexpr uint32_t kPieceStep = kWarp * Pieces::kFloats;
+/// Threads of a block whose shared memory has a row, and the memory before it.
+constexpr uint32_t kStreamThreads = 14 * kWarp, kStreamHead = kWarp + kHeldChunksMax;
+/// Elements of a lane whose exponentials are taken side by side.
+constexpr uint32_t kExponentialsAtOnce = 8;
+
+/// A row in shared memory, as its pieces lie in the tensor. The thread reads, scales, stores and
+/// replaces the same places of it, 4,096 floats to a warp; exponentials it takes of the elements of
+/// one lane of its warp's chunk.
+struct StreamedRow {
+    float* shared;
+    uint32_t own;  ///< the thread's first place
+    float4 ahead[kAhead];
+
+    __device__ __forceinline__ float4& piece(uint32_t place) {
+        return *reinterpret_cast<float4*>(shared + place);
+    }
+    __device__ __forceinline__ void copy(const Pieces& row, uint32_t place) {
+        if (row.has_all(place)) return copy16_async(shared + place, row.at + place, true);
+        for (uint32_t i = place; i < place + Pieces::kFloats; ++i)
+            if (row.has(i)) copy4_async(shared + i, row.at + i);
+    }
+    __device__ __forceinline__ void copy_all(const Pieces& row) {
+        for (uint32_t k = 0; k < kOwnPieces; ++k) copy(row, own + k * kPieceStep);
+    }
+    /// Of the thread's places, which have landed.
+    __device__ __forceinline__ float largest(const Pieces& row) {
+        float m = as_float(0xff800000);
+        const auto take = [&m](float x) { m = x > m ? x : m; };
+#pragma unroll 4
+        for (uint32_t k = 0; k < kOwnPieces; ++k) {
+            const uint32_t place = own + k * kPieceStep;
+            if (row.has_all(place)) {
+                const float4 x = piece(place);
+                take(x.x), take(x.y), take(x.z), take(x.w);
+                continue;
+            }
+            for (uint32_t i = place; i < place + Pieces::kFloats; ++i)
+                if (row.has(i)) take(shared[i]);
+        }
+        return m;
+    }
+    /// Adds the exponentials of elements [k, end) of a lane to `sum` and leaves them in place.
+    __device__ __forceinline__ static float exponentiate(float* lane, uint32_t k, uint32_t end,
+                                                         float m, float sum) {
+#pragma unroll 1
+        for (; k + kExponentialsAtOnce <= end; k += kExponentialsAtOnce) {
+            float x[kExponentialsAtOnce];
+#pragma unroll
+            for (uint32_t i = 0; i < kExponentialsAtOnce; ++i) x[i] = lane[(k + i) * kWarp];
+#pragma unroll
+            for (uint32_t i = 0; i < kExponentialsAtOnce; ++i) x[i] = exp_of_falling(sub(x[i], m));
+#pragma unroll
+            for (uint32_t i = 0; i < kExponentialsAtOnce; ++i) {
+                lane[(k + i) * kWarp] = x[i];
+                sum = add(sum, x[i]);
+            }
+        }
+#pragma unroll 1
+        for (; k < end; ++k) {
+            const float e = exp_of_falling(sub(lane[k * kWarp], m));
+            lane[k * kWarp] = e;
+            sum = add(sum, e);
+        }
+        return sum;
+    }
+    /// The sum of the warp's chunk, of which this lane has no more than `count` elements; meanwhile
+    /// most of the next row arrives.
+    __device__ __forceinline__ float exponentiate_chunk(float* lane, uint32_t count, float m,
+                                                        const Pieces& next) {
+        constexpr uint32_t kTerms = kHeldTerms / kAheadParts, kLoads = kAhead / kAheadParts;
+        float sum = 0.0F;
+#pragma unroll
+        for (uint32_t part = 0; part < kAheadParts; ++part) {
+#pragma unroll
+            for (uint32_t k = part * kLoads; k < (part + 1) * kLoads; ++k) {
+                const uint32_t place = own + k * kPieceStep;
+                if (next.has_all(place))
+                    ahead[k] = *reinterpret_cast<const float4*>(next.at + place);
+            }
+            const uint32_t end = (part + 1) * kTerms;
+            sum = exponentiate(lane, part * kTerms, count < end ? count : end, m, sum);
+        }
+        return warp_tree(sum);
+    }
+    /// Stores the gradient of a piece, which lies at `dz` as it does in shared memory.
+    __device__ __forceinline__ void store(const Pieces& row, float* dz, bool is_aligned,
+                                          uint32_t place, float is, float inv_n) {
+        const auto slope = [is, inv_n](float e) { return mul(mul(e, is), inv_n); };
+        if (is_aligned && row.has_all(place)) {
+            const float4 e = piece(place);
+            *reinterpret_cast<float4*>(dz + place) = {slope(e.x), slope(e.y), slope(e.z),
+                                                      slope(e.w)};
+            return;
+        }
+        for (uint32_t i = place; i < place + Pieces::kFloats; ++i)
+            if (row.has(i)) dz[i] = slope(shared[i]);
+    }
+    /// Stores the gradient, if it is wanted, and puts the next row in the place of this one.
+    __device__ __forceinline__ void replace(const Pieces& row, const Pieces& next, float* dz,
+                                            float is, float inv_n) {
+        const bool is_aligned = reinterpret_cast<uintptr_t>(dz) % sizeof(float4) == 0;
+#pragma unroll 2
+        for (uint32_t k = kAhead; k < kOwnPieces; ++k) {
+            const uint32_t place = own + k * kPieceStep;
+            if (dz != nullptr) store(row, dz, is_aligned, place, is, inv_n);
+            copy(next, place);
+        }
+#pragma unroll
+        for (uint32_t k = 0; k < kAhead; ++k) {
+            const uint32_t place = own + k * kPieceStep;
+            if (dz != nullptr) store(row, dz, is_aligned, place, is, inv_n);
+            if (next.has_all(place))
+                piece(place) = ahead[k];
+            else
+                copy(next, place);
+        }
+    }
+};
+
+/// `per_block` rows one after the other, a chunk to each warp. Each is read from memory while the
+/// one before it is exponentiated and stored.
+__global__ void __launch_bounds__(kStreamThreads, 1)
+    streamed_loss_kernel(Loss a, uint32_t rows, uint32_t per_block) {
+    float* const maxima = shared_memory<float>();
+    float* const sums = maxima + kWarp;
+    const auto chunks = static_cast<uint32_t>((a.cols + kChunk - 1) / kChunk);
+    const uint32_t chunk = threadIdx.x / kWarp;
+    const uint32_t first_of_chunk = chunk * static_cast<uint32_t>(kChunk);
+    const uint32_t column = first_of_chunk + lane_id();
+    const uint32_t count = column < a.cols ? (a.cols - column + kWarp - 1) / kWarp : 0;
+    StreamedRow x;
+    x.shared = maxima + kStreamHead;
+    x.own = first_of_chunk + lane_id() * Pieces::kFloats;
+    const uint32_t first = blockIdx.x * per_block;
+    const uint32_t end = rows - first < per_block ? rows : first + per_block;
+    Pieces row(a.z + size_t{first} * a.cols, a.cols);
+    x.copy_all(row);
+    for (uint32_t n = first; n < end; ++n) {
+        const float* const z = row.at + row.begin;
+        const uint32_t target = a.targets[n];
+        const float of_target = z[target];
+        const Pieces next = n + 1 < end ? Pieces(z + a.cols, a.cols) : Pieces();
+        copy_commit();
+        copy_wait<0>();
+        // Threads may disagree where there is a NaN, which reaches the sum and so every result.
+        const float m = block_max(x.largest(row), maxima);
+        const float chunk_sum = x.exponentiate_chunk(x.shared + row.begin + column, count, m, next);
+        if (lane_id() == 0) sums[chunk] = chunk_sum;
+        __syncthreads();
+        const float sum =
+            warp_reduce(chunks, [sums](float acc, size_t c) { return add(acc, sums[c]); });
+        if (a.losses != nullptr && threadIdx.x == 0) a.losses[n] = loss_of(sum, m, of_target);
+        const float is = divide(1.0F, sum);
+        float* const dz = a.dz != nullptr ? a.dz + size_t{n} * a.cols - row.begin : nullptr;
+        x.replace(row, next, dz, is, a.inv_n);
+        const uint32_t place = row.begin + target;
+        if (dz != nullptr && place / kChunk == chunk &&
+            place / Pieces::kFloats % kWarp == lane_id())
+            dz[place] = target_slope(mul(exp_of_falling(sub(of_target, m)), is), a.inv_n);
+        row = next;
+    }
+}
+
+/// Threads and shared memory for rows of `cols` elements: a row may begin with the last float of a
+/// piece, and then lie in pieces of one more warp.
+Launch streamed_launch(uint32_t rows, uint32_t per_block, uint32_t cols) {
+    const uint32_t warps = blocks_for(size_t{cols} + Pieces::kFloats - 1, kChunk);
+    return {dim3(blocks_for(rows, per_block)), warps * kWarp,
+            (kStreamHead + warps * kChunk) * sizeof(float)};
+}
+
 /// Rows from `first` on, as many as their exponentials have room for.
 void launch_part(Context& on, Loss a, uint32_t first, uint32_t rows, size_t shared_bytes) {
     const size_t at = size_t{first} * a.cols;
@@ -232,6 +430,11 @@ void launch_loss(Context& on, const Loss& a, uint32_t rows) {
     }
     if (chunks <= kHeldChunksMax) {
         const uint32_t per_block = std::clamp(rows / kHeldBlocks, 1U, kHeldRowsMax);
+        const Launch streamed = streamed_launch(rows, per_block, a.cols);
+        if (streamed.threads <= kStreamThreads && streamed.shared_bytes <= on.shared_bytes_max()) {
+            on.launch(streamed, streamed_loss_kernel, a, rows, per_block);
+            return;
+        }
         on.launch({dim3(blocks_for(rows, per_block)), chunks * kWarp, kHeldBytes}, held_loss_kernel,
                   a, rows, per_block);
         return;

@@ -143,6 +143,13 @@ __device__ __forceinline__ void copy16_async(void* to_shared, const void* from, 
                  : "memory");
 }
 
+/// The same for 4 bytes that are inside.
+__device__ __forceinline__ void copy4_async(void* to_shared, const void* from) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared_address(to_shared)),
+                 "l"(from)
+                 : "memory");
+}
+
 /// Closes the group of copies that this thread has started since the last call.
 __device__ __forceinline__ void copy_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");

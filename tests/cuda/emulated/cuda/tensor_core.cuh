@@ -116,6 +116,9 @@ inline void wgmma_s8(int32_t (&c)[128], uint64_t a, uint64_t b) {
 inline void copy16_async(void* to_shared, const void* from, bool is_inside) {
     emulated::copy_later(to_shared, from, 16, is_inside);
 }
+inline void copy4_async(void* to_shared, const void* from) {
+    emulated::copy_later(to_shared, from, 4, true);
+}
 inline void copy_commit() {
     emulated::close_copies();
 }
