@@ -243,8 +243,9 @@ constexpr uint32_t kStreamThreads = 14 * kWarp, kStreamHead = kWarp + kHeldChunk
 constexpr uint32_t kExponentialsAtOnce = 8;
 
 /// A row in shared memory, as its pieces lie in the tensor. The thread reads, scales, stores and
-/// replaces the same places of it, 4,096 floats to a warp; exponentials it takes of the elements of
-/// one lane of its warp's chunk.
+/// replaces the same pieces of it, 4,096 floats to a warp; exponentials it takes of the elements of
+/// one lane of its warp's chunk. Pieces that the row has in part are left to loops of their own:
+/// code for them in each place of the others would not fit into a cache of instructions.
 struct StreamedRow {
     float* shared;
     uint32_t own;  ///< the thread's first place
@@ -253,29 +254,43 @@ struct StreamedRow {
     __device__ __forceinline__ float4& piece(uint32_t place) {
         return *reinterpret_cast<float4*>(shared + place);
     }
+    /// Calls `use(i)` for what the row has of the thread's first and last piece, if that is not all
+    /// of them.
+    template <class Use>
+    __device__ __forceinline__ void for_each_at_ends(const Pieces& row, const Use& use) {
+#pragma unroll 1
+        for (uint32_t n = 0; n < 2; ++n) {
+            const uint32_t place = n == 0 ? 0 : row.end / Pieces::kFloats * Pieces::kFloats;
+            const bool is_own = place - own < kChunk && (place - own) % kPieceStep == 0;
+            if (!is_own || row.has_all(place)) continue;
+#pragma unroll 1
+            for (uint32_t i = place; i < place + Pieces::kFloats; ++i)
+                if (row.has(i)) use(i);
+        }
+    }
     __device__ __forceinline__ void copy(const Pieces& row, uint32_t place) {
-        if (row.has_all(place)) return copy16_async(shared + place, row.at + place, true);
-        for (uint32_t i = place; i < place + Pieces::kFloats; ++i)
-            if (row.has(i)) copy4_async(shared + i, row.at + i);
+        if (row.has_all(place)) copy16_async(shared + place, row.at + place, true);
+    }
+    __device__ __forceinline__ void copy_ends(const Pieces& row) {
+        for_each_at_ends(row, [&](uint32_t i) { copy4_async(shared + i, row.at + i); });
     }
     __device__ __forceinline__ void copy_all(const Pieces& row) {
+#pragma unroll 4
         for (uint32_t k = 0; k < kOwnPieces; ++k) copy(row, own + k * kPieceStep);
+        copy_ends(row);
     }
     /// Of the thread's places, which have landed.
     __device__ __forceinline__ float largest(const Pieces& row) {
         float m = as_float(0xff800000);
         const auto take = [&m](float x) { m = x > m ? x : m; };
-#pragma unroll 4
+#pragma unroll 8
         for (uint32_t k = 0; k < kOwnPieces; ++k) {
             const uint32_t place = own + k * kPieceStep;
-            if (row.has_all(place)) {
-                const float4 x = piece(place);
-                take(x.x), take(x.y), take(x.z), take(x.w);
-                continue;
-            }
-            for (uint32_t i = place; i < place + Pieces::kFloats; ++i)
-                if (row.has(i)) take(shared[i]);
+            if (!row.has_all(place)) continue;
+            const float4 x = piece(place);
+            take(x.x), take(x.y), take(x.z), take(x.w);
         }
+        for_each_at_ends(row, [&](uint32_t i) { take(shared[i]); });
         return m;
     }
     /// Adds the exponentials of elements [k, end) of a lane to `sum` and leaves them in place.
@@ -321,37 +336,41 @@ struct StreamedRow {
         }
         return warp_tree(sum);
     }
-    /// Stores the gradient of a piece, which lies at `dz` as it does in shared memory.
-    __device__ __forceinline__ void store(const Pieces& row, float* dz, bool is_aligned,
-                                          uint32_t place, float is, float inv_n) {
+    /// Stores the gradient, which lies at `dz` as the row does in shared memory, if it is wanted,
+    /// and puts the next row in the place of this one.
+    __device__ __forceinline__ void replace(const Pieces& row, const Pieces& next, float* dz,
+                                            float is, float inv_n) {
         const auto slope = [is, inv_n](float e) { return mul(mul(e, is), inv_n); };
-        if (is_aligned && row.has_all(place)) {
+        const auto store_one = [&](uint32_t i) { dz[i] = slope(shared[i]); };
+        const bool is_aligned = reinterpret_cast<uintptr_t>(dz) % sizeof(float4) == 0;
+        if (dz != nullptr && is_aligned) for_each_at_ends(row, store_one);
+        if (!is_aligned) store_by_ones(row, store_one);
+        const auto store = [&](uint32_t place) {
+            if (dz == nullptr || !is_aligned || !row.has_all(place)) return;
             const float4 e = piece(place);
             *reinterpret_cast<float4*>(dz + place) = {slope(e.x), slope(e.y), slope(e.z),
                                                       slope(e.w)};
-            return;
-        }
-        for (uint32_t i = place; i < place + Pieces::kFloats; ++i)
-            if (row.has(i)) dz[i] = slope(shared[i]);
-    }
-    /// Stores the gradient, if it is wanted, and puts the next row in the place of this one.
-    __device__ __forceinline__ void replace(const Pieces& row, const Pieces& next, float* dz,
-                                            float is, float inv_n) {
-        const bool is_aligned = reinterpret_cast<uintptr_t>(dz) % sizeof(float4) == 0;
-#pragma unroll 2
+        };
+#pragma unroll
         for (uint32_t k = kAhead; k < kOwnPieces; ++k) {
-            const uint32_t place = own + k * kPieceStep;
-            if (dz != nullptr) store(row, dz, is_aligned, place, is, inv_n);
-            copy(next, place);
+            store(own + k * kPieceStep);
+            copy(next, own + k * kPieceStep);
         }
 #pragma unroll
         for (uint32_t k = 0; k < kAhead; ++k) {
             const uint32_t place = own + k * kPieceStep;
-            if (dz != nullptr) store(row, dz, is_aligned, place, is, inv_n);
-            if (next.has_all(place))
-                piece(place) = ahead[k];
-            else
-                copy(next, place);
+            store(place);
+            if (next.has_all(place)) piece(place) = ahead[k];
+        }
+        copy_ends(next);
+    }
+    /// Where the gradient does not lie as the row does.
+    template <class Store>
+    __device__ __forceinline__ void store_by_ones(const Pieces& row, const Store& store) {
+#pragma unroll 1
+        for (uint32_t k = 0; k < kOwnPieces * Pieces::kFloats; ++k) {
+            const uint32_t i = own + k / Pieces::kFloats * kPieceStep + k % Pieces::kFloats;
+            if (row.has(i)) store(i);
         }
     }
 };
