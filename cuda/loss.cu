@@ -235,7 +235,7 @@ struct Pieces {
 
 /// Pieces of a thread, 128 floats apart, and those of them that wait in registers for the place of
 /// the row before, loaded in so many parts between its exponentials.
-constexpr uint32_t kOwnPieces = kChunk / kWarp / Pieces::kFloats, kAhead = 24, kAheadParts = 4;
+constexpr uint32_t kOwnPieces = kChunk / kWarp / Pieces::kFloats, kAhead = 20, kAheadParts = 4;
 constexpr uint32_t kPieceStep = kWarp * Pieces::kFloats;
 /// Threads of a block whose shared memory has a row, and the memory before it.
 constexpr uint32_t kStreamThreads = 14 * kWarp, kStreamHead = kWarp + kHeldChunksMax;
