@@ -200,8 +200,9 @@ __global__ void __launch_bounds__(kRowThreads) rms_norm_kernel(float* y, float* 
                           [&](uint32_t k, uint32_t) { squares = fused(x[k], x[k], squares); });
     const float scale = norm_scale(warp_tree(squares), a.s.cols);
     if (lane_id() == 0) r[row] = scale;
-    for_each_term<kTerms>(
-        a.s.cols, [&](uint32_t k, uint32_t i) { y[begin + i] = mul(mul(x[k], scale), a.g[i]); });
+    for_each_term<kTerms>(a.s.cols, [&](uint32_t k, uint32_t i) {
+        y[begin + i] = mul(mul(x[k], scale), a.g[i]);
+    });
 }
 
 /// Rows of any length, which are read twice.
