@@ -217,8 +217,6 @@ private:
         });
     }
     [[nodiscard]] Operand rows_of_input(const float* x, LinearShape s, Layout layout);
-    [[nodiscard]] BothWays both_of_gradient(const Source& dy, const Words& words,
-                                            BothLayouts layouts);
 
     DeviceInfo info_;
     Context on_;
@@ -295,26 +293,27 @@ void CudaBackend::linear(float* y, const float* x, const float* w, LinearShape s
     multiply(on_, 1, left, factors_.by_columns(w, s), {y, s.o, {}});
 }
 
-/// dy both ways, with the operator that waits to make dy, if there is one.
-BothWays CudaBackend::both_of_gradient(const Source& dy, const Words& words, BothLayouts layouts) {
-    const Waiting before = on_.take_waiting([&](const Waiting& w) {
-        return w.y == dy.data && w.count == size_t{dy.rows} * dy.cols && leaves_maxima(w, dy.cols);
-    });
-    on_.begin();
-    if (before.kind == Waiting::Kind::none) return quantise_both(on_, 1, dy, words, layouts);
-    const Maxima amax = take_maxima(on_, 1, dy.rows, dy.cols);
-    launch_with_maxima(on_, before, dy.cols, amax);
-    return quantise_both(on_, 1, dy, words, layouts, amax);
-}
-
+/// With the operator that waits to make dy, if there is one: it leaves the maxima.
 void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
                               Noise noise) {
-    const Source dy{in.dy, s.n, s.o, s.o, {}};
+    const Waiting before = on_.take_waiting([&](const Waiting& w) {
+        return w.y == in.dy && w.count == size_t{s.n} * s.o && leaves_maxima(w, s.o);
+    });
+    on_.begin();
+    const Source dy{in.dy, s.n, s.o, s.o, {}}, x{in.x, s.n, s.i, s.i, {}};
+    const Maxima amax = take_maxima(on_, 1, s.n, s.o + s.i);
+    if (!on_.ok()) return;
+    const Maxima of_x{nullptr, amax.cols + s.o};
+    if (before.kind == Waiting::Kind::none)
+        find_maxima(on_, 1, dy, amax);
+    else
+        launch_with_maxima(on_, before, s.o, amax);
     const Words words{noise.seed, noise.step, noise.tensor, true, 0};
     const Layout of_dx = product_layout(on_, s.n, s.i), of_dw = product_layout(on_, s.i, s.o);
-    const BothWays both = both_of_gradient(dy, words, {of_dx, of_dw});
+    const BothWays both = quantise_both(on_, 1, dy, words, {of_dx, of_dw}, amax);
     multiply(on_, 1, both.rows, factors_.by_rows(in.w, s), {dx, s.i, {}});
-    const Operand by_input = quantise_cols(on_, 1, {in.x, s.n, s.i, s.i, {}}, of_dw);
+    find_maxima(on_, 1, x, of_x);
+    const Operand by_input = quantise_cols(on_, 1, x, of_dw, of_x);
     multiply(on_, 1, by_input, both.cols, {dw, s.o, {}});
 }
 

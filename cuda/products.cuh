@@ -102,13 +102,18 @@ struct BothLayouts {
 [[nodiscard]] BothWays quantise_both(Context& on, uint32_t batch, const Source& x,
                                      const Words& words, BothLayouts layouts);
 
-/// Largest magnitudes as bits, of batch x rows and of batch x columns.
+/// Largest magnitudes as bits, of batch x rows and of batch x columns; without `rows` of columns
+/// alone.
 struct Maxima {
     uint32_t *rows = nullptr, *cols = nullptr;
 };
-/// Scratch memory with zeros for whoever finds them; without `rows` for columns alone.
+/// Scratch memory with zeros for whoever finds them.
 [[nodiscard]] Maxima take_maxima(Context& on, uint32_t batch, uint32_t rows, uint32_t cols);
-/// As quantise_both, of what has these maxima.
+/// The maxima of x, where `out` has zeros.
+void find_maxima(Context& on, uint32_t batch, const Source& x, const Maxima& out);
+/// As quantise_cols and quantise_both, of what has these maxima.
+[[nodiscard]] Operand quantise_cols(Context& on, uint32_t batch, const Source& x, Layout layout,
+                                    const Maxima& amax);
 [[nodiscard]] BothWays quantise_both(Context& on, uint32_t batch, const Source& x,
                                      const Words& words, BothLayouts layouts, const Maxima& amax);
 /// As quantise_both, into operands that are there already.

@@ -463,17 +463,6 @@ void launch_tiles(Context& on, uint32_t batch, const Tiles& a) {
               quantise_tiles_kernel<kLie, kRows, kRandom>, a);
 }
 
-Maxima find_maxima(Context& on, uint32_t batch, const Source& x, bool with_rows) {
-    const Maxima out = take_maxima(on, batch, with_rows ? x.rows : 0, x.cols);
-    // Where rows begin between two loads, a tile's parts lie up to three columns before it.
-    const size_t cols = is_aligned(x) ? x.cols : size_t{x.cols} + kFloatsAtOnce - 1;
-    const dim3 grid(blocks_for(cols, kTileCols), blocks_for(x.rows, kTileRows), batch);
-    with_constant(with_rows, [&](auto rows) {
-        on.launch({grid, kThreads, sizeof(ColumnMaxima)}, maxima_kernel<rows()>, x, out);
-    });
-    return out;
-}
-
 template <bool kRows, bool kRandom>
 void quantise_tiles(Context& on, uint32_t batch, const Tiles& a) {
     switch (lie_of(a.x, a.words)) {
@@ -539,15 +528,34 @@ Maxima take_maxima(Context& on, uint32_t batch, uint32_t rows, uint32_t cols) {
     return {all, all + of_rows};
 }
 
+void find_maxima(Context& on, uint32_t batch, const Source& x, const Maxima& out) {
+    // Where rows begin between two loads, a tile's parts lie up to three columns before it.
+    const size_t cols = is_aligned(x) ? x.cols : size_t{x.cols} + kFloatsAtOnce - 1;
+    const dim3 grid(blocks_for(cols, kTileCols), blocks_for(x.rows, kTileRows), batch);
+    with_constant(out.rows != nullptr, [&](auto rows) {
+        on.launch({grid, kThreads, sizeof(ColumnMaxima)}, maxima_kernel<rows()>, x, out);
+    });
+}
+
 Operand quantise_cols(Context& on, uint32_t batch, const Source& x, Layout layout) {
+    const Maxima amax{nullptr, take_maxima(on, batch, 0, x.cols).cols};
+    find_maxima(on, batch, x, amax);
+    return quantise_cols(on, batch, x, layout, amax);
+}
+
+Operand quantise_cols(Context& on, uint32_t batch, const Source& x, Layout layout,
+                      const Maxima& amax) {
     const Operand out = take_operand(on, batch, x.cols, x.rows, layout);
-    quantise_tiles(on, batch, {x, {}, find_maxima(on, batch, x, false), {}, out, nullptr});
+    quantise_tiles(on, batch, {x, {}, amax, {}, out, nullptr});
     return out;
 }
 
 BothWays quantise_both(Context& on, uint32_t batch, const Source& x, const Words& words,
                        BothLayouts layouts) {
-    return quantise_both(on, batch, x, words, layouts, find_maxima(on, batch, x, true));
+    const BothWays out{take_operand(on, batch, x.rows, x.cols, layouts.rows),
+                       take_operand(on, batch, x.cols, x.rows, layouts.cols)};
+    quantise_both_into(on, batch, x, words, out);
+    return out;
 }
 
 BothWays quantise_both(Context& on, uint32_t batch, const Source& x, const Words& words,
@@ -560,7 +568,8 @@ BothWays quantise_both(Context& on, uint32_t batch, const Source& x, const Words
 
 void quantise_both_into(Context& on, uint32_t batch, const Source& x, const Words& words,
                         const BothWays& out) {
-    const Maxima amax = find_maxima(on, batch, x, true);
+    const Maxima amax = take_maxima(on, batch, x.rows, x.cols);
+    find_maxima(on, batch, x, amax);
     quantise_tiles(on, batch, {x, words, amax, out.rows, out.cols, nullptr});
 }
 
