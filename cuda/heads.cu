@@ -25,6 +25,12 @@ __device__ __forceinline__ uint32_t own_row() {
     return threadIdx.x / kLanesPerRow;
 }
 
+/// The running block's head where the last come first: what was written last may still be in the
+/// L2 cache, and so may be what is read last when the next kernel begins with the first.
+__device__ __forceinline__ uint32_t head_from_last() {
+    return gridDim.z - 1 - blockIdx.z;
+}
+
 struct Eight {
     float x[8];
 };
@@ -58,9 +64,9 @@ struct Row {
     size_t begin;       ///< of the row in it
     uint32_t cols;
 
-    __device__ Row(const Source& x, uint32_t row)
+    __device__ Row(const Source& x, uint32_t head, uint32_t row)
         : data(x.data),
-          begin(x.spread.offset(blockIdx.z) + row * x.stride),
+          begin(x.spread.offset(head) + row * x.stride),
           cols(row < x.rows ? x.cols : 0) {}
     [[nodiscard]] __device__ __forceinline__ Eight part(uint32_t first) const {
         return load_part(data + begin + first, cols > first ? cols - first : 0);
@@ -114,12 +120,12 @@ struct Turned {
 /// Quantises 64 columns from `col` on and puts them where the contraction runs along positions.
 /// `inverses(inv, row)` tells the inverse scales of the running thread's part.
 template <class Inverses>
-__device__ __forceinline__ void turn_tile(TurnedTile& tile, const Turned& a, uint32_t col,
-                                          const Inverses& inverses) {
+__device__ __forceinline__ void turn_tile(TurnedTile& tile, const Turned& a, uint32_t head,
+                                          uint32_t col, const Inverses& inverses) {
     const uint32_t first = blockIdx.x * kRows;
 #pragma unroll
     for (uint32_t r = own_row(); r < kRows; r += kRowsAtOnce) {
-        const Row row(a.x, first + r);
+        const Row row(a.x, head, first + r);
         float inv[8];
         inverses(inv, r);
         int q[8];
@@ -132,7 +138,7 @@ __device__ __forceinline__ void turn_tile(TurnedTile& tile, const Turned& a, uin
     const uint32_t c = threadIdx.x / 4, byte = threadIdx.x % 4 * 16;
     if (col + c < a.x.cols) {
         const int8_t* const from = tile.q[c] + byte;
-        const size_t line = size_t{blockIdx.z} * a.x.cols + col + c;
+        const size_t line = size_t{head} * a.x.cols + col + c;
         *reinterpret_cast<uint4*>(a.cols + line * a.k + first + byte) = {
             word_at(from), word_at(from + 4), word_at(from + 8), word_at(from + 12)};
     }
@@ -240,9 +246,10 @@ private:
 /// One of the operands of a row: quantises it and tells its scale. `first` is its part of the first
 /// 64 elements, which is here already.
 template <bool kWithBytes>
-__device__ __forceinline__ Scale quantise_row(const Rows& p, uint32_t operand, uint32_t row,
-                                              const Eight& first, ColumnMaxima* maxima) {
-    const Row from(p.x[operand], row);
+__device__ __forceinline__ Scale quantise_row(const Rows& p, uint32_t operand, uint32_t head,
+                                              uint32_t row, const Eight& first,
+                                              ColumnMaxima* maxima) {
+    const Row from(p.x[operand], head, row);
     const uint32_t cols = p.x[operand].cols;
     uint32_t amax = 0;
     for (uint32_t c = 0; c < cols; c += kCols) {
@@ -262,7 +269,7 @@ __device__ __forceinline__ Scale quantise_row(const Rows& p, uint32_t operand, u
         for (uint32_t c = 0; c < p.k && row < p.x[operand].rows; c += kCols) {
             int q[8];
             quantise_part(q, c == 0 ? first : from.part(c), inv, words, from.begin + c);
-            const size_t line = (size_t{blockIdx.z} * p.x[operand].rows + row) * p.k + c;
+            const size_t line = (size_t{head} * p.x[operand].rows + row) * p.k + c;
             auto* const to = reinterpret_cast<uint32_t*>(p.rows[operand] + line + held_column(0));
             to[0] = pack4(q);
             to[kCols / 2 / sizeof(uint32_t)] = pack4(q + 4);
@@ -272,10 +279,10 @@ __device__ __forceinline__ Scale quantise_row(const Rows& p, uint32_t operand, u
 }
 
 /// Tells the position of a row of the running block's head, or that there is none.
-__device__ __forceinline__ void store_position(const Rows& p, uint32_t row, const Position& at) {
+__device__ __forceinline__ void store_position(const Rows& p, uint32_t head, uint32_t row,
+                                               const Position& at) {
     const uint32_t tiles = position_tiles(p.x[kQ].rows), tile = row / PositionTile::count;
-    if (tile < tiles)
-        p.positions[size_t{blockIdx.z} * tiles + tile].put(row % PositionTile::count, at);
+    if (tile < tiles) p.positions[size_t{head} * tiles + tile].put(row % PositionTile::count, at);
 }
 
 struct RowsShared {
@@ -286,24 +293,24 @@ struct RowsShared {
 /// Quantises q, k and v by row, and v's bytes once more along positions.
 __global__ void __launch_bounds__(kThreads) prepare_forward_kernel(Rows p) {
     RowsShared& shared = *shared_memory<RowsShared>();
-    const uint32_t first = blockIdx.x * kRows;
+    const uint32_t head = head_from_last(), first = blockIdx.x * kRows;
     for (uint32_t r = own_row(); r < kRows; r += kRowsAtOnce) {
         const uint32_t row = first + r;
-        const Eight q = Row(p.x[kQ], row).part(0), k = Row(p.x[kK], row).part(0),
-                    v = Row(p.x[kV], row).part(0);
+        const Eight q = Row(p.x[kQ], head, row).part(0), k = Row(p.x[kK], head, row).part(0),
+                    v = Row(p.x[kV], head, row).part(0);
         Position at = {};
-        at.q = quantise_row<true>(p, kQ, row, q, nullptr).s;
-        at.k = quantise_row<true>(p, kK, row, k, nullptr).s;
+        at.q = quantise_row<true>(p, kQ, head, row, q, nullptr).s;
+        at.k = quantise_row<true>(p, kK, head, row, k, nullptr).s;
         at.k_alpha = mul(at.k, p.alpha);
-        const Scale of_v = quantise_row<false>(p, kV, row, v, nullptr);
+        const Scale of_v = quantise_row<false>(p, kV, head, row, v, nullptr);
         at.v = of_v.s;
         if (threadIdx.x % kLanesPerRow != 0) continue;
         shared.inverse_of_v[r] = of_v.inv;
-        store_position(p, row, at);
+        store_position(p, head, row, at);
     }
     __syncthreads();
     for (uint32_t col = 0; col < p.v.x.cols; col += kCols)
-        turn_tile(shared.tile, p.v, col, [&](float(&inv)[8], uint32_t r) {
+        turn_tile(shared.tile, p.v, head, col, [&](float(&inv)[8], uint32_t r) {
 #pragma unroll
             for (float& x : inv) x = shared.inverse_of_v[r];
         });
@@ -315,7 +322,8 @@ constexpr uint32_t kSharedColumns = 1024;
 /// Quantises q, k, v and dO by row; on the way the largest magnitudes of q, k and dO by column.
 __global__ void __launch_bounds__(kThreads, 2) prepare_backward_kernel(Rows p) {
     const uint32_t t = p.x[kQ].rows, hd = p.x[kQ].cols, first = blockIdx.x * kRows;
-    uint32_t* const of_head = p.maxima + size_t{3} * blockIdx.z * hd;
+    const uint32_t head = head_from_last();
+    uint32_t* const of_head = p.maxima + size_t{3} * head * hd;
     uint32_t* const maxima = hd > kSharedColumns ? of_head : shared_memory<uint32_t>();
     if (hd <= kSharedColumns) {
         for (uint32_t i = threadIdx.x; i < 3 * hd; i += kThreads) maxima[i] = 0;
@@ -324,24 +332,24 @@ __global__ void __launch_bounds__(kThreads, 2) prepare_backward_kernel(Rows p) {
     ColumnMaxima of_q(maxima, hd), of_k(maxima + hd, hd), of_d_out(maxima + size_t{2} * hd, hd);
     for (uint32_t r = own_row(); r < kRows; r += kRowsAtOnce) {
         const uint32_t row = first + r;
-        const Eight xq = Row(p.x[kQ], row).part(0), xk = Row(p.x[kK], row).part(0),
-                    xv = Row(p.x[kV], row).part(0), xd = Row(p.x[kDOut], row).part(0),
-                    xo = Row(p.out, row).part(0);
+        const Eight xq = Row(p.x[kQ], head, row).part(0), xk = Row(p.x[kK], head, row).part(0),
+                    xv = Row(p.x[kV], head, row).part(0), xd = Row(p.x[kDOut], head, row).part(0),
+                    xo = Row(p.out, head, row).part(0);
         Position at = {};
-        at.q = quantise_row<true>(p, kQ, row, xq, &of_q).s;
-        at.k = quantise_row<true>(p, kK, row, xk, &of_k).s;
+        at.q = quantise_row<true>(p, kQ, head, row, xq, &of_q).s;
+        at.k = quantise_row<true>(p, kK, head, row, xk, &of_k).s;
         at.k_alpha = mul(at.k, p.alpha);
-        at.v = quantise_row<true>(p, kV, row, xv, nullptr).s;
-        at.d_out = quantise_row<true>(p, kDOut, row, xd, &of_d_out).s;
-        at.dot = dot_of(Row(p.x[kDOut], row), xd, Row(p.out, row), xo, hd);
+        at.v = quantise_row<true>(p, kV, head, row, xv, nullptr).s;
+        at.d_out = quantise_row<true>(p, kDOut, head, row, xd, &of_d_out).s;
+        at.dot = dot_of(Row(p.x[kDOut], head, row), xd, Row(p.out, head, row), xo, hd);
         if (threadIdx.x % kLanesPerRow != 0) continue;
         if (row < t) {
-            const float* const stats = p.stats + (size_t{blockIdx.z} * t + row) * 2;
+            const float* const stats = p.stats + (size_t{head} * t + row) * 2;
             at.max = stats[0];
             at.inverse = stats[1];
             flag_nonfinite(magnitude(at.max), p.flag);
         }
-        store_position(p, row, at);
+        store_position(p, head, row, at);
     }
     of_q.join_first();
     of_k.join_first();
@@ -365,19 +373,19 @@ struct ColumnsShared {
 /// One block per 64 positions, 64 columns and operand.
 __global__ void __launch_bounds__(kThreads) turn_kernel(Columns p) {
     ColumnsShared& shared = *shared_memory<ColumnsShared>();
-    const uint32_t operand = blockIdx.y % 3, col = blockIdx.y / 3 * kCols;
+    const uint32_t operand = blockIdx.y % 3, col = blockIdx.y / 3 * kCols, head = blockIdx.z;
     const Turned& from = p.of[operand];
     const uint32_t own = threadIdx.x, hd = from.x.cols;
     if (own < kCols) {
         const bool inside = col + own < hd;
-        const size_t at = size_t{blockIdx.z} * hd + col + own;
+        const size_t at = size_t{head} * hd + col + own;
         const Scale scale =
-            scale_of(inside ? p.maxima[(size_t{3} * blockIdx.z + operand) * hd + col + own] : 0);
+            scale_of(inside ? p.maxima[(size_t{3} * head + operand) * hd + col + own] : 0);
         shared.inverse[own] = scale.inv;
         if (inside && blockIdx.x == 0) p.scale[operand][at] = scale.s;
     }
     __syncthreads();
-    turn_tile(shared.tile, from, col, [&](float(&inv)[8], uint32_t) {
+    turn_tile(shared.tile, from, head, col, [&](float(&inv)[8], uint32_t) {
 #pragma unroll
         for (uint32_t i = 0; i < 8; ++i) inv[i] = shared.inverse[held_column(i)];
     });

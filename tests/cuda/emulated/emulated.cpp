@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole CUDA backend on the emulated device: every operator, a training run, and faults.
+#include <bit>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -258,6 +259,41 @@ TEST(emulated_device, adds_the_exponentials_of_long_rows_chunk_by_chunk) {
                                                   c.inputs[0].data(), shape);
     cuda::Context on(0);
     cuda::attention(on, got[0].data(), got[1].data(), c.inputs[0].data(), shape);
+    on.wait();
+    EXPECT_TRUE(on.ok());
+    EXPECT_EQ(got, expected);
+}
+
+uint32_t bits_of(float x) {
+    return std::bit_cast<uint32_t>(x);
+}
+
+/// A largest element of v so that a row of which three have `a + 4 ulp`, `a` and `a / 2` has a
+/// largest P' that differs from the second in less than a device sees at first, and a third whose
+/// byte tells them apart. All scores are 0 and the sum is 4.
+float near_maximum() {
+    const auto byte_of = [](float x, float largest) {
+        return std::nearbyint(x / 127 / 4 * (127 / (largest / 127 / 4)));
+    };
+    for (float a = 1; a < 2; a += 0x1p-20F) {
+        const float above = std::bit_cast<float>(bits_of(a) + 4), first = above / 127;
+        if (bits_of(first) != bits_of(a / 127) && bits_of(first) / 8 == bits_of(a / 127) / 8 &&
+            byte_of(a / 2, above) != byte_of(a / 2, a))
+            return a;
+    }
+    return 0;
+}
+
+TEST(emulated_device, mixes_values_again_where_another_was_the_largest) {
+    const training::AttentionShape shape{1, 1, 4, 4};
+    const float a = near_maximum();
+    ASSERT_GT(a, 0);
+    training::Values qkv(size_t{4} * 12), expected(16), got(16), stats(8);
+    const float of_v[4] = {std::bit_cast<float>(bits_of(a) + 4), a, a / 2, a / 4};
+    for (size_t i = 0; i < 4; ++i) qkv[i * 12 + 8 + i] = of_v[i];
+    training::make_reference_backend()->attention(expected.data(), stats.data(), qkv.data(), shape);
+    cuda::Context on(0);
+    cuda::attention(on, got.data(), stats.data(), qkv.data(), shape);
     on.wait();
     EXPECT_TRUE(on.ok());
     EXPECT_EQ(got, expected);
