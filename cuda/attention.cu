@@ -575,14 +575,16 @@ __device__ __forceinline__ void row_maxima(uint32_t (&amax)[2], Strip<S>& strip,
     strip.walk(range, false,
                [&](auto is_free, uint32_t from, auto& sums, const int8_t*, const PositionTile* at) {
                    const Meeting<false, decltype(is_free)::value> meets(p.in, own, from);
-                   float most[2][8] = {};
+                   float most[2][8];
                    for_each_sum([&](uint32_t n, uint32_t e) {
                        const Grads g = grads_at<S>(sums, n, e, own, at, meets, scores);
-                       float &row = largest[e / 2], &of_p = most[0][n * 2 + e % 2],
-                             &of_ds = most[1][n * 2 + e % 2];
-                       row = larger_or_nan(row, fabsf(g.ds));
-                       of_p = larger_or_nan(of_p, g.p);
-                       of_ds = larger_or_nan(of_ds, fabsf(g.ds));
+                       const float size[2] = {g.p, fabsf(g.ds)};
+                       largest[e / 2] = larger_or_nan(largest[e / 2], size[1]);
+#pragma unroll
+                       for (uint32_t f = 0; f < 2; ++f) {
+                           float& column = most[f][n * 2 + e % 2];
+                           column = e < 2 ? size[f] : larger_or_nan(column, size[f]);
+                       }
                    });
                    if (blockIdx.y != 0) return;  // another block of these rows tells them
                    const uint32_t column = from + own_column();
