@@ -40,106 +40,49 @@ __global__ void embedding_kernel(float* x, Embedding a) {
     }
 }
 
-/// Where tokens are used: bit p % 32 of word p / 32 of token v says that positions [256 p, 256 p +
-/// 256) have it.
-struct Uses {
-    uint32_t* marks;  ///< tokens of the vocabulary x words
-    uint32_t words;
-    const uint32_t* tokens;
-    uint32_t count;  ///< of positions
-};
-
-__global__ void mark_uses_kernel(Uses a) {
-    const auto n = static_cast<uint32_t>(thread_number());
-    if (n >= a.count) return;
-    const uint32_t part = n / kThreads;
-    atomicOr(a.marks + size_t{a.tokens[n]} * a.words + part / kWarp, 1U << part % kWarp);
+/// first[v]: the first n with tokens[n] = v. Starts at ffffffff, which stands for none.
+__global__ void first_uses_kernel(uint32_t* first, const uint32_t* tokens, uint32_t count) {
+    const size_t n = thread_number();
+    if (n < count) atomicMin(first + tokens[n], static_cast<uint32_t>(n));
 }
 
-/// In shared memory: uses of a token among 256 positions, and how many of them each warp has found.
-struct PartUses {
-    uint32_t at[kThreads];
-    uint32_t of_warp[kWarpsPerBlock];
-};
-
-/// Lists the uses of token v among 256 positions from `first` on, in order; returns how many. Every
-/// thread of the block looks at one position.
-__device__ __forceinline__ uint32_t list_uses(PartUses& part, const Uses& a, uint32_t v,
-                                              uint32_t first) {
-    const uint32_t n = first + threadIdx.x, warp = threadIdx.x / kWarp;
-    const bool is_use = n < a.count && a.tokens[n] == v;
-    const uint32_t found = __ballot_sync(kAllLanes, is_use);
-    if (lane_id() == 0) part.of_warp[warp] = static_cast<uint32_t>(__popc(found));
-    __syncthreads();  // the list before has been read, too
-    uint32_t before = 0, all = 0;
-#pragma unroll
-    for (uint32_t w = 0; w < kWarpsPerBlock; ++w) {
-        before += w < warp ? part.of_warp[w] : 0;
-        all += part.of_warp[w];
-    }
-    const uint32_t of_lanes_before = found & ((1U << lane_id()) - 1);
-    if (is_use) part.at[before + static_cast<uint32_t>(__popc(of_lanes_before))] = n;
-    __syncthreads();
-    return all;
+/// next[n]: the next position with the same token.
+__global__ void next_uses_kernel(uint32_t* next, const uint32_t* tokens, uint32_t count) {
+    const size_t n = thread_number();
+    if (n >= count) return;
+    const uint32_t token = tokens[n];
+    uint32_t later = static_cast<uint32_t>(n) + 1;
+    while (later < count && tokens[later] != token) ++later;
+    next[n] = later < count ? later : ~0U;
 }
+
+struct EmbeddingGrad {
+    const uint32_t* first;
+    const uint32_t* next;
+    const float* d;
+    uint32_t cols;
+};
 
 /// Uses of a token whose rows are read side by side; then they are added in order.
 constexpr uint32_t kUsesAtOnce = 8;
 
-/// Adds four columns of the rows that the block has listed to `sum`.
-__device__ __forceinline__ void add_uses(Four& sum, const FourOf& at, const PartUses& part,
-                                         uint32_t uses, const float* d, uint32_t cols) {
-    for (uint32_t first = 0; first < uses; first += kUsesAtOnce) {
-        Four x[kUsesAtOnce];
+/// One block per row of the table walks the uses of its token in order.
+__global__ void table_grad_kernel(float* de, EmbeddingGrad a) {
+    const uint32_t v = blockIdx.x;
+    for (uint32_t i = threadIdx.x; i < a.cols; i += kThreads) {
+        float sum = 0.0F;
+        for (uint32_t n = a.first[v]; n != ~0U;) {
+            float x[kUsesAtOnce];
 #pragma unroll
-        for (uint32_t k = 0; k < kUsesAtOnce; ++k)
-            x[k] = first + k < uses ? at.load(d + size_t{part.at[first + k]} * cols) : Four{};
+            for (uint32_t k = 0; k < kUsesAtOnce; ++k) {
+                x[k] = n != ~0U ? a.d[size_t{n} * a.cols + i] : 0.0F;
+                n = n != ~0U ? a.next[n] : n;
+            }
             // Behind the last use +0 is added, which changes no sum that began with +0.
 #pragma unroll
-        for (uint32_t k = 0; k < kUsesAtOnce; ++k)
-#pragma unroll
-            for (uint32_t c = 0; c < 4; ++c) sum.x[c] = add(sum.x[c], x[k].x[c]);
-    }
-}
-
-/// Rows of the table for a block: it asks for all their marks at once, because most have none and
-/// zeros alone would be too little work.
-constexpr uint32_t kTableRows = 4;
-
-/// Whether row `first` + k of the table has a use, as bit k; the same for all threads of a warp.
-__device__ __forceinline__ uint32_t rows_with_uses(const Uses& a, uint32_t first, uint32_t rows) {
-    const uint32_t* const marks = a.marks + size_t{first} * a.words;
-    uint32_t mine = 0;
-    for (uint32_t i = lane_id(); i < rows * a.words; i += kWarp)
-        if (marks[i] != 0) mine |= 1U << i / a.words;
-    uint32_t out = 0;
-#pragma unroll
-    for (uint32_t k = 0; k < kTableRows; ++k)
-        if (__any_sync(kAllLanes, (mine >> k & 1) != 0)) out |= 1U << k;
-    return out;
-}
-
-/// One block for four rows of the table and 1,024 columns. It walks the parts of positions where a
-/// token is used, and adds the rows there in order.
-__global__ void __launch_bounds__(kThreads)
-    table_grad_kernel(float* de, const float* d, Uses a, EmbeddingShape s) {
-    auto& part = *shared_memory<PartUses>();
-    const FourOf at(s.d, blockIdx.y);
-    const uint32_t first = blockIdx.x * kTableRows;
-    const uint32_t rows = s.v - first < kTableRows ? s.v - first : kTableRows;
-    const uint32_t used = rows_with_uses(a, first, rows);
-    for (uint32_t v = first; v < first + rows; ++v) {
-        Four sum = {};
-        const uint32_t words = (used >> (v - first) & 1) != 0 ? a.words : 0;
-        for (uint32_t word = 0; word < words; ++word) {
-            uint32_t marks = a.marks[size_t{v} * a.words + word];
-            for (; marks != 0; marks &= marks - 1) {
-                const auto bit = static_cast<uint32_t>(__ffs(static_cast<int>(marks)) - 1);
-                const uint32_t uses = list_uses(part, a, v, (word * kWarp + bit) * kThreads);
-                if (at.left > 0) add_uses(sum, at, part, uses, d, s.d);
-            }
+            for (uint32_t k = 0; k < kUsesAtOnce; ++k) sum = add(sum, x[k]);
         }
-        if (at.left > 0) at.store(de + size_t{v} * s.d, sum);
+        de[size_t{v} * a.cols + i] = sum;
     }
 }
 
@@ -439,12 +382,12 @@ void embedding_grad(Context& on, float* de, float* dpos, const uint32_t* tokens,
                     EmbeddingShape s) {
     on.begin();
     const uint32_t count = s.b * s.t;
-    const uint32_t words = blocks_for(count, size_t{kThreads} * kWarp);
-    const Uses uses{on.take<uint32_t>(size_t{s.v} * words), words, tokens, count};
-    on.set_bytes(uses.marks, 0, size_t{s.v} * words * sizeof(uint32_t));
-    on.launch(per_element(count), mark_uses_kernel, uses);
-    const dim3 grid(blocks_for(s.v, kTableRows), per_four(s.d).grid.x);
-    on.launch({grid, kThreads, sizeof(PartUses)}, table_grad_kernel, de, d, uses, s);
+    auto* const first = on.take<uint32_t>(s.v);
+    auto* const next = on.take<uint32_t>(count);
+    on.set_bytes(first, 0xff, s.v * sizeof(uint32_t));
+    on.launch(per_element(count), first_uses_kernel, first, tokens, count);
+    on.launch(per_element(count), next_uses_kernel, next, tokens, count);
+    on.launch({dim3(s.v), kThreads}, table_grad_kernel, de, EmbeddingGrad{first, next, d, s.d});
     on.launch(per_element(size_t{s.t} * s.d), position_grad_kernel, dpos, d, s);
 }
 

@@ -149,19 +149,6 @@ inline bool __any_sync(unsigned, bool predicate) {
     for (size_t i = 0; i < 32; ++i) any = any || slots[i * emulated::kSlotBytes] != std::byte{0};
     return any;
 }
-inline unsigned __ballot_sync(unsigned, bool predicate) {
-    const std::byte* const slots = emulated::exchange(&predicate, 1, 514);
-    unsigned bits = 0;
-    for (size_t i = 0; i < 32; ++i)
-        bits |= static_cast<unsigned>(slots[i * emulated::kSlotBytes] != std::byte{0}) << i;
-    return bits;
-}
-inline int __popc(unsigned x) {
-    return std::popcount(x);
-}
-inline int __ffs(int x) {
-    return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1;
-}
 inline long long clock64() {
     return emulated::clock();
 }
