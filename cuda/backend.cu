@@ -126,12 +126,7 @@ public:
     }
     void rms_norm(float* y, float* r, const float* x, const float* g, MatrixShape s) override;
     void rms_norm_grad(float* dx, float* dg, const RmsNormGradInputs& in, MatrixShape s) override {
-        on_.defer({.kind = Waiting::Kind::norm_grad,
-                   .y = dx,
-                   .count = size_t{s.rows} * s.cols,
-                   .s = s,
-                   .dg = dg,
-                   .in = in});
+        cuda::rms_norm_grad(on_, dx, dg, in, s);
     }
     void keep_factors(std::span<const TensorView> w) override { factors_.keep(w); }
     void linear(float* y, const float* x, const float* w, LinearShape s) override;

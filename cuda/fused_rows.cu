@@ -187,13 +187,7 @@ __global__ void __launch_bounds__(kThreads, 4)
         *reinterpret_cast<float4*>(p.du + begin + k * step) = du;
         part.take(k, du);
     }
-    join_maxima<true>(part, at, 0, p.rows, p.cols, 0, out);
-}
-
-void gelu_grad_maxima(Context& on, const Waiting& w, uint32_t cols, const Maxima& out) {
-    const auto rows = static_cast<uint32_t>(w.count / cols);
-    on.launch({dim3(cols / kTileCols, blocks_for(rows, kTileRows)), kThreads, sizeof(ColumnMaxima)},
-              gelu_grad_maxima_kernel, GeluGradTiles{w.y, w.a, w.b, rows, cols}, out);
+    join_maxima<true>(part, at, p.rows, p.cols, 0, out);
 }
 
 void norm_rows(Context& on, const Waiting& w, const Operand& q) {
@@ -254,8 +248,6 @@ void launch_alone(Context& on, const Waiting& w) {
             return norm_rows(on, w, {});
         case Waiting::Kind::gelu_grad:
             return gelu_grad(on, w.y, w.a, w.b, w.count);
-        case Waiting::Kind::norm_grad:
-            return rms_norm_grad(on, w.y, w.dg, w.in, w.s);
     }
 }
 
@@ -266,14 +258,14 @@ void launch_and_quantise(Context& on, const Waiting& w, uint32_t cols, const Ope
 
 bool leaves_maxima(const Waiting& w, uint32_t cols) {
     if (cols == 0 || w.count == 0 || w.count % cols != 0) return false;
-    if (w.kind == Waiting::Kind::gelu_grad)
-        return cols % kTileCols == 0 && is_aligned(w.y) && is_aligned(w.a) && is_aligned(w.b);
-    return w.kind == Waiting::Kind::norm_grad && cols == w.s.cols && cols <= kNormMaximaColsMax;
+    return w.kind == Waiting::Kind::gelu_grad && cols % kTileCols == 0 && is_aligned(w.y) &&
+           is_aligned(w.a) && is_aligned(w.b);
 }
 
 void launch_with_maxima(Context& on, const Waiting& w, uint32_t cols, const Maxima& out) {
-    if (w.kind == Waiting::Kind::gelu_grad) return gelu_grad_maxima(on, w, cols, out);
-    rms_norm_grad_maxima(on, w.y, w.dg, w.in, w.s, out);
+    const auto rows = static_cast<uint32_t>(w.count / cols);
+    on.launch({dim3(cols / kTileCols, blocks_for(rows, kTileRows)), kThreads, sizeof(ColumnMaxima)},
+              gelu_grad_maxima_kernel, GeluGradTiles{w.y, w.a, w.b, rows, cols}, out);
 }
 
 }  // namespace trainyard::cuda

@@ -14,21 +14,19 @@ class Context;
 struct Maxima;
 struct Operand;
 
-/// One of `Backend::add`, `gelu`, `rms_norm` and the gradients of these two, or an `add` whose sum
-/// an `rms_norm` takes.
+/// One of `Backend::add`, `gelu`, `gelu_grad` and `rms_norm`, or an `add` whose sum an `rms_norm`
+/// takes.
 struct Waiting {
-    enum class Kind : uint8_t { none, add, gelu, norm, add_norm, gelu_grad, norm_grad };
+    enum class Kind : uint8_t { none, add, gelu, norm, add_norm, gelu_grad };
 
     Kind kind = Kind::none;
     float* y = nullptr;  ///< the result that the next operator may read
     size_t count = 0;    ///< its elements
     const float *a = nullptr, *b = nullptr;
-    float* sum = nullptr;                 ///< add_norm: a + b
-    float* r = nullptr;                   ///< of norms
-    const float* g = nullptr;             ///< of norms
-    training::MatrixShape s = {};         ///< of norms and norm_grad
-    float* dg = nullptr;                  ///< of norm_grad, whose y is dx
-    training::RmsNormGradInputs in = {};  ///< of norm_grad
+    float* sum = nullptr;          ///< add_norm: a + b
+    float* r = nullptr;            ///< of norms
+    const float* g = nullptr;      ///< of norms
+    training::MatrixShape s = {};  ///< of norms
 };
 
 /// True if the operator and the quantising of its result by rows of `cols` can be one kernel.

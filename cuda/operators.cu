@@ -143,9 +143,8 @@ __global__ void __launch_bounds__(kRowThreads) rms_norm_kernel(float* y, float* 
                           [&](uint32_t k, uint32_t) { squares = fused(x[k], x[k], squares); });
     const float scale = norm_scale(warp_tree(squares), a.s.cols);
     if (lane_id() == 0) r[row] = scale;
-    for_each_term<kTerms>(a.s.cols, [&](uint32_t k, uint32_t i) {
-        y[begin + i] = mul(mul(x[k], scale), a.g[i]);
-    });
+    for_each_term<kTerms>(
+        a.s.cols, [&](uint32_t k, uint32_t i) { y[begin + i] = mul(mul(x[k], scale), a.g[i]); });
 }
 
 /// Rows of any length, which are read twice.
@@ -183,11 +182,11 @@ __device__ __forceinline__ float norm_slope(float dyg, float xr, float c, float 
 /// Terms of dx that are loaded before the first is stored, which may be at the same place.
 constexpr uint32_t kTermsBefore = 32;
 
-/// One row by one warp; `leave(i, x)` is called for each element of dx.
-template <uint32_t kTerms, class Leave>
-__device__ __forceinline__ void norm_grad_row(float* dx, const RmsNormGradInputs& in,
-                                              const MatrixShape& s, size_t row,
-                                              const Leave& leave) {
+template <uint32_t kTerms>
+__global__ void __launch_bounds__(kRowThreads, kTerms > kTermsBefore ? 2 : 4)
+    rms_norm_grad_kernel(float* dx, RmsNormGradInputs in, MatrixShape s) {
+    const size_t row = latest_first(s.rows);
+    if (row >= s.rows) return;
     const size_t begin = row * s.cols;
     const float r = in.r[row];
     float dyg[kTerms], xr[kTerms];
@@ -211,53 +210,9 @@ __device__ __forceinline__ void norm_grad_row(float* dx, const RmsNormGradInputs
         for_each_term<kTermsBefore>(
             s.cols,
             [&](uint32_t k, uint32_t i) {
-                const float x = norm_slope(dyg[first + k], xr[first + k], c, r, before[k]);
-                dx[begin + i] = x;
-                leave(i, x);
+                dx[begin + i] = norm_slope(dyg[first + k], xr[first + k], c, r, before[k]);
             },
             first);
-    }
-}
-
-/// Blocks at once, so that the rows fit into registers.
-constexpr uint32_t norm_grad_blocks(uint32_t terms) {
-    return terms > kTermsBefore ? 2 : 4;
-}
-
-template <uint32_t kTerms>
-__global__ void __launch_bounds__(kRowThreads, norm_grad_blocks(kTerms))
-    rms_norm_grad_kernel(float* dx, RmsNormGradInputs in, MatrixShape s) {
-    const size_t row = latest_first(s.rows);
-    if (row < s.rows) norm_grad_row<kTerms>(dx, in, s, row, [](uint32_t, float) {});
-}
-
-/// The same with the maxima of dx. The magnitudes of a block's rows meet in shared memory, so that
-/// a column's maximum is compared in memory once for all of them.
-template <uint32_t kTerms>
-__global__ void __launch_bounds__(kRowThreads, norm_grad_blocks(kTerms))
-    norm_grad_maxima_kernel(float* dx, RmsNormGradInputs in, MatrixShape s, Maxima of_dx) {
-    auto* const of_block = shared_memory<uint32_t>();
-    uint32_t* const of_row = of_block + threadIdx.x / kWarp * s.cols;
-    const size_t row = latest_first(s.rows);
-    uint32_t most = 0;
-    if (row < s.rows)
-        norm_grad_row<kTerms>(dx, in, s, row, [&](uint32_t i, float x) {
-            of_row[i] = magnitude(x);
-            most = magnitude(x) > most ? magnitude(x) : most;
-        });
-    else
-        for (uint32_t i = lane_id(); i < s.cols; i += kWarp) of_row[i] = 0;
-    most = warp_max(most);
-    if (lane_id() == 0 && row < s.rows) of_dx.rows[row] = most;
-    __syncthreads();
-    for (uint32_t i = threadIdx.x; i < s.cols; i += kRowThreads) {
-        uint32_t of_col = 0;
-#pragma unroll
-        for (uint32_t w = 0; w < kRowThreads / kWarp; ++w) {
-            const uint32_t x = of_block[w * s.cols + i];
-            of_col = x > of_col ? x : of_col;
-        }
-        atomicMax(of_dx.cols + i, of_col);
     }
 }
 
@@ -405,15 +360,6 @@ void rms_norm_grad(Context& on, float* dx, float* dg, const RmsNormGradInputs& i
               for_length(s.cols, rms_norm_grad_kernel<32>, rms_norm_grad_kernel<64>,
                          rms_norm_grad_long_kernel),
               dx, in, s);
-}
-
-void rms_norm_grad_maxima(Context& on, float* dx, float* dg, const RmsNormGradInputs& in,
-                          MatrixShape s, const Maxima& of_dx) {
-    norm_gain_grad(on, dg, in, s);
-    Launch how = per_row_latest_first(s.rows);
-    how.shared_bytes = size_t{kRowThreads / kWarp} * s.cols * sizeof(uint32_t);
-    on.launch(how, s.cols <= 1024 ? norm_grad_maxima_kernel<32> : norm_grad_maxima_kernel<64>, dx,
-              in, s, of_dx);
 }
 
 void add(Context& on, float* y, const float* a, const float* b, size_t count) {

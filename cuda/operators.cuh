@@ -17,11 +17,6 @@ void rms_norm(Context& on, float* y, float* r, const float* x, const float* g,
               training::MatrixShape s);
 void rms_norm_grad(Context& on, float* dx, float* dg, const training::RmsNormGradInputs& in,
                    training::MatrixShape s);
-/// The longest rows of which `rms_norm_grad_maxima` finds the maxima.
-inline constexpr uint32_t kNormMaximaColsMax = 2048;
-/// The same as part of an operator that has begun, and the maxima of dx, which start at zero.
-void rms_norm_grad_maxima(Context& on, float* dx, float* dg, const training::RmsNormGradInputs& in,
-                          training::MatrixShape s, const Maxima& of_dx);
 void attention(Context& on, float* out, float* stats, const float* qkv, training::AttentionShape s);
 void attention_grad(Context& on, float* dqkv, const training::AttentionGradInputs& in,
                     training::AttentionShape s, const training::AttentionNoise& noise);

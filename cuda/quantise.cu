@@ -265,34 +265,36 @@ __global__ void __launch_bounds__(block_of_team(kTeam), kThreadsAtOnce / block_o
     }
 }
 
-/// The part of a row from `col` on, which may lie before the row; zeros outside of it.
-__device__ __forceinline__ float4 fetch_part(const float* row, uint32_t col, uint32_t cols) {
-    const auto one = [&](uint32_t c) { return c < cols ? row[c] : 0.0F; };
-    return {one(col), one(col + 1), one(col + 2), one(col + 3)};
+/// What a part has of its row i, one element after the other; zeros outside of the matrix.
+template <class Part>
+__device__ __forceinline__ float4 fetch_part(const Part& at, const float* row, uint32_t cols) {
+    const auto one = [&](uint32_t j) {
+        const uint32_t col = blockIdx.x * kTileCols + at.col(j);
+        return col < cols ? row[col] : 0.0F;
+    };
+    return {one(0), one(1), one(2), one(3)};
 }
 
-template <bool kRows>
+template <bool kAligned, bool kRows>
 __global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) {
-    const TilePart at;
-    const uint32_t z = blockIdx.z;
+    const std::conditional_t<kAligned, TilePart, OddTilePart> at;
+    const uint32_t z = blockIdx.z, col = blockIdx.x * kTileCols + at.col(0);
     const float* const from = x.data + x.spread.offset(z) + at.first_row * x.stride;
-    const uint32_t shift = shift_of(from);
-    const uint32_t col = blockIdx.x * kTileCols + at.lane * kFloatsAtOnce - shift;
-    const size_t step = 4 * x.stride;
+    const size_t step = at.apart * x.stride;
     float4 rows[TilePart::rows];
-    if (at.row(TilePart::rows - 1) < x.rows && col < x.cols && col + 3 < x.cols) {
+    if (kAligned && at.row(TilePart::rows - 1) < x.rows && col + 3 < x.cols) {
 #pragma unroll
         for (uint32_t i = 0; i < TilePart::rows; ++i)
             rows[i] = *reinterpret_cast<const float4*>(from + i * step + col);
     } else {
 #pragma unroll
         for (uint32_t i = 0; i < TilePart::rows; ++i)
-            rows[i] = fetch_part(from + i * step, col, at.row(i) < x.rows ? x.cols : 0);
+            rows[i] = fetch_part(at, from + i * step, at.row(i) < x.rows ? x.cols : 0);
     }
     PartMaxima part;
 #pragma unroll
     for (uint32_t i = 0; i < TilePart::rows; ++i) part.take(i, rows[i]);
-    join_maxima<kRows>(part, at, shift, x.rows, x.cols, z, out);
+    join_maxima<kRows>(part, at, x.rows, x.cols, z, out);
 }
 
 /// Where a block's tile begins, and in which matrix.
@@ -529,11 +531,12 @@ Maxima take_maxima(Context& on, uint32_t batch, uint32_t rows, uint32_t cols) {
 }
 
 void find_maxima(Context& on, uint32_t batch, const Source& x, const Maxima& out) {
-    // Where rows begin between two loads, a tile's parts lie up to three columns before it.
-    const size_t cols = is_aligned(x) ? x.cols : size_t{x.cols} + kFloatsAtOnce - 1;
-    const dim3 grid(blocks_for(cols, kTileCols), blocks_for(x.rows, kTileRows), batch);
-    with_constant(out.rows != nullptr, [&](auto rows) {
-        on.launch({grid, kThreads, sizeof(ColumnMaxima)}, maxima_kernel<rows()>, x, out);
+    const dim3 grid(blocks_for(x.cols, kTileCols), blocks_for(x.rows, kTileRows), batch);
+    with_constant(is_aligned(x), [&](auto aligned) {
+        with_constant(out.rows != nullptr, [&](auto rows) {
+            on.launch({grid, kThreads, sizeof(ColumnMaxima)}, maxima_kernel<aligned(), rows()>, x,
+                      out);
+        });
     });
 }
 

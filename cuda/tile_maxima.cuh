@@ -19,19 +19,41 @@ __device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
     return a > b ? a : b;
 }
 
-/// The running thread's part of a tile: four neighbours of each of eight rows. Rows that are four
-/// apart lie alike to loads of 16 bytes, whatever the stride, and a warp has only such rows.
+/// The running thread's part of a tile: four neighbours of each of eight rows.
 struct TilePart {
-    static constexpr uint32_t rows = 8, lanes = kTileCols / kFloatsAtOnce;
+    static constexpr uint32_t rows = 8, lanes = kTileCols / kFloatsAtOnce, apart = 4;
 
     uint32_t first_row, lane;
 
     __device__ __forceinline__ TilePart()
-        : first_row(blockIdx.y * kTileRows + threadIdx.x / kWarp % 4 +
-                    (threadIdx.x / (4 * kWarp) * 2 + threadIdx.x % kWarp / lanes) * (4 * rows)),
+        : first_row(blockIdx.y * kTileRows + threadIdx.x / kWarp % apart +
+                    (threadIdx.x / (apart * kWarp) * 2 + threadIdx.x % kWarp / lanes) *
+                        (apart * rows)),
           lane(threadIdx.x % lanes) {}
     [[nodiscard]] __device__ __forceinline__ uint32_t row(uint32_t i) const {
-        return first_row + 4 * i;
+        return first_row + apart * i;
+    }
+    /// Of its j-th column in the tile.
+    [[nodiscard]] __device__ __forceinline__ uint32_t col(uint32_t j) const {
+        return lane * kFloatsAtOnce + j;
+    }
+};
+
+/// The same where rows begin anywhere: eight rows one below the other, and four columns such that
+/// neighbouring lanes load neighbours.
+struct OddTilePart {
+    static constexpr uint32_t rows = TilePart::rows, lanes = TilePart::lanes, apart = 1;
+
+    uint32_t first_row, lane;
+
+    __device__ __forceinline__ OddTilePart()
+        : first_row(blockIdx.y * kTileRows + threadIdx.x / lanes * rows),
+          lane(threadIdx.x % lanes) {}
+    [[nodiscard]] __device__ __forceinline__ uint32_t row(uint32_t i) const {
+        return first_row + i;
+    }
+    [[nodiscard]] __device__ __forceinline__ uint32_t col(uint32_t j) const {
+        return lane + j * lanes;
     }
 };
 
@@ -63,37 +85,28 @@ __device__ __forceinline__ uint32_t largest_of_eight(uint32_t (&x)[8], uint32_t 
     return larger(x[0], __shfl_xor_sync(kAllLanes, x[0], 8));
 }
 
-/// Of a tile's columns and the three before them.
 struct ColumnMaxima {
-    static constexpr uint32_t cols = kTileCols + kFloatsAtOnce - 1;
-    uint32_t of[kWarpsPerBlock][cols];
+    uint32_t of[kWarpsPerBlock][kTileCols];
 };
 
-/// Joins the parts of a tile of matrix z, in whose warp each row's columns begin `shift` before the
-/// tile: each of its columns and rows is compared in memory once.
-template <bool kRows>
-__device__ __forceinline__ void join_maxima(PartMaxima& part, const TilePart& at, uint32_t shift,
-                                            uint32_t rows, uint32_t cols, uint32_t z,
-                                            const Maxima& out) {
-    constexpr uint32_t kBefore = kFloatsAtOnce - 1;
+/// Joins the parts of a tile of matrix z: each of its columns and rows is compared in memory once.
+template <bool kRows, class Part>
+__device__ __forceinline__ void join_maxima(PartMaxima& part, const Part& at, uint32_t rows,
+                                            uint32_t cols, uint32_t z, const Maxima& out) {
     ColumnMaxima& columns = *shared_memory<ColumnMaxima>();
     uint32_t* const of_warp = columns.of[threadIdx.x / kWarp];
 #pragma unroll
     for (uint32_t j = 0; j < kFloatsAtOnce; ++j) {
-        const uint32_t other = __shfl_xor_sync(kAllLanes, part.of_col[j], TilePart::lanes);
-        if (lane_id() < TilePart::lanes)
-            of_warp[at.lane * kFloatsAtOnce + j + kBefore - shift] = larger(part.of_col[j], other);
+        const uint32_t other = __shfl_xor_sync(kAllLanes, part.of_col[j], Part::lanes);
+        if (lane_id() < Part::lanes) of_warp[at.col(j)] = larger(part.of_col[j], other);
     }
-    if (lane_id() < kBefore)  // the columns that this warp has not seen
-        of_warp[lane_id() + (lane_id() < kBefore - shift ? 0 : kTileCols)] = 0;
     if constexpr (kRows) {
         const uint32_t most = largest_of_eight(part.of_row, at.lane), row = at.row(at.lane);
-        if (at.lane < TilePart::rows && row < rows)
-            atomicMax(out.rows + size_t{z} * rows + row, most);
+        if (at.lane < Part::rows && row < rows) atomicMax(out.rows + size_t{z} * rows + row, most);
     }
     __syncthreads();
-    const uint32_t col = blockIdx.x * kTileCols + threadIdx.x - kBefore;  // wraps before column 0
-    if (threadIdx.x >= ColumnMaxima::cols || col >= cols) return;
+    const uint32_t col = blockIdx.x * kTileCols + threadIdx.x;
+    if (threadIdx.x >= kTileCols || col >= cols) return;
     uint32_t most = 0;
 #pragma unroll
     for (uint32_t w = 0; w < kWarpsPerBlock; ++w) most = larger(most, columns.of[w][threadIdx.x]);
