@@ -38,7 +38,6 @@ enum class Products : uint8_t {
     warpgroup,  ///< by four warps together; compute capability 9.0
     bulk,       ///< the same, fed by bulk copies of one warp; compute capability 9.0
     pairs,      ///< the same in pairs of blocks that share an operand; compute capability 9.0
-    quads,      ///< the same in groups of four blocks where rows are many; compute capability 9.0
     bf16,       ///< in bf16, 512 terms at a time; for devices with little int8 rate
 };
 [[nodiscard]] std::string_view to_text(Products products);

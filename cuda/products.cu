@@ -278,38 +278,15 @@ void launch_bulk(Context& on, const Product& product) {
     });
 }
 
-bool takes_slabs(Products products) {
-    return products == Products::bulk || products == Products::pairs || products == Products::quads;
-}
-
-/// Blocks of a cluster, which make tiles one below the other: no more than there are, and four only
-/// where few of the last are for nothing.
-uint32_t cluster_for(Products products, uint32_t rows) {
-    const uint32_t tiles = blocks_for(rows, BulkShape::bm);
-    if (products == Products::bulk || tiles < 2) return 1;
-    return products == Products::quads && (tiles % 4 == 0 || tiles >= 16) ? 4 : 2;
-}
-
-void multiply_slabs(Context& on, const Product& p) {
-    switch (cluster_for(on.products(), p.a.groups)) {
-        case 4:
-            return launch_bulk<4>(on, p);
-        case 2:
-            return launch_bulk<2>(on, p);
-        default:
-            return launch_bulk<1>(on, p);
-    }
-}
-
 /// A tile of a warpgroup's block would be mostly empty for less.
 constexpr uint32_t kWarpgroupGroupsMin = 96;
 
 }  // namespace
 
 Layout product_layout(const Context& on, uint32_t a_groups, uint32_t b_groups) {
-    return takes_slabs(on.products()) && std::min(a_groups, b_groups) >= kWarpgroupGroupsMin
-               ? Layout::slabs
-               : Layout::lines;
+    const bool is_bulk = on.products() == Products::bulk || on.products() == Products::pairs;
+    return is_bulk && std::min(a_groups, b_groups) >= kWarpgroupGroupsMin ? Layout::slabs
+                                                                          : Layout::lines;
 }
 
 void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
@@ -321,8 +298,10 @@ void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
     if (on.ok()) p.stuck = &on.flags()->stuck;
     const uint32_t least = std::min(a.groups, b.groups);
     const bool has_warpgroups = on.products() != Products::int8 && on.products() != Products::bf16;
-    if (a.layout == Layout::slabs)
-        multiply_slabs(on, p);
+    if (a.layout == Layout::slabs && on.products() == Products::pairs && a.groups > BulkShape::bm)
+        launch_bulk<2>(on, p);
+    else if (a.layout == Layout::slabs)
+        launch_bulk<1>(on, p);
     else if (has_warpgroups && least >= kWarpgroupGroupsMin)
         launch_product<WarpgroupShape>(on, p, warpgroup_product_kernel<WarpgroupShape>,
                                        WarpgroupShape::bytes);
@@ -353,7 +332,7 @@ std::vector<Products> products_of(int major, int minor) {
     if (major == 10 && minor == 3) return {Products::bf16, Products::int8};
     std::vector<Products> out;
     if (major == 9 && has_code(bulk_product_kernel<2>))
-        out.insert(out.end(), {Products::pairs, Products::bulk, Products::quads});
+        out.insert(out.end(), {Products::pairs, Products::bulk});
     if (major == 9 && has_code(warpgroup_product_kernel<WarpgroupShape>))
         out.push_back(Products::warpgroup);
     out.insert(out.end(), {Products::int8, Products::bf16});

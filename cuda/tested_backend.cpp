@@ -18,8 +18,6 @@ std::string_view to_text(Products products) {
             return "bulk";
         case Products::pairs:
             return "pairs";
-        case Products::quads:
-            return "quads";
         case Products::bf16:
             return "bf16";
     }

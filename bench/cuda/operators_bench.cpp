@@ -154,9 +154,6 @@ BENCHMARK_CAPTURE(linear_by, bulk, Products::bulk)
 BENCHMARK_CAPTURE(linear_by, pairs, Products::pairs)
     ->Name("cuda::linear/by=pairs")
     ->Apply(every_shape);
-BENCHMARK_CAPTURE(linear_by, quads, Products::quads)
-    ->Name("cuda::linear/by=quads")
-    ->Apply(every_shape);
 BENCHMARK_CAPTURE(linear_by, bf16, Products::bf16)
     ->Name("cuda::linear/by=bf16")
     ->Apply(every_shape);

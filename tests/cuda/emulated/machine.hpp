@@ -78,7 +78,7 @@ struct Shape {
     size_t shared_bytes = 0;
     unsigned cluster = 1;  ///< neighbouring blocks that run together, at most kClusterMax
 };
-constexpr unsigned kClusterMax = 4;
+constexpr unsigned kClusterMax = 2;
 constexpr int kMultiprocessors = 3;
 void run(const Shape& shape, const std::function<void()>& thread);
 
