@@ -176,10 +176,10 @@ __device__ __forceinline__ Sha node_of(const Sha& left, const Sha& right) {
     return sha;
 }
 
-constexpr uint32_t kTreeNodes = 512;
+constexpr uint32_t kTreeNodes = 256;
 constexpr uint32_t kTreeThreads = kTreeNodes / 2;
 
-/// Up to 512 neighbouring nodes whose first number is a multiple of 512: a whole subtree, because
+/// Up to 256 neighbouring nodes whose first number is a multiple of 256: a whole subtree, because
 /// only the last node of a tree is ever without a partner.
 struct Subtree {
     uint32_t from, count, to;
