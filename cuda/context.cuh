@@ -165,11 +165,10 @@ public:
     /// owner, because operators have one stream, and copies beside it are waited for.
     [[nodiscard]] void* allocate(size_t bytes) {
         auto found = kept_.extract(bytes);
-        DeviceMemory memory = found.empty() ? make_memory(bytes) : std::move(found.mapped());
-        void* const at = memory.data();
-        if (at != nullptr) lent_.emplace(at, std::move(memory));
-        return at;
+        return lend(found.empty() ? make_memory(bytes) : std::move(found.mapped()));
     }
+    /// For what can be done without: nothing that is kept goes for it.
+    [[nodiscard]] void* allocate_spare(size_t bytes) { return lend(DeviceMemory(bytes)); }
     void release(void* memory) {
         auto found = lent_.extract(memory);
         if (found.empty()) return;
@@ -351,6 +350,12 @@ private:
     void allow_shared_bytes(void (*kernel)(Parameters...)) {
         check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                    shared_bytes_max_));
+    }
+
+    void* lend(DeviceMemory memory) {
+        void* const at = memory.data();
+        if (at != nullptr) lent_.emplace(at, std::move(memory));
+        return at;
     }
 
     DeviceMemory make_memory(size_t bytes) {

@@ -88,7 +88,13 @@ void Factors::keep(std::span<const training::TensorView> w) {
     };
     size_t bytes = 0;
     for (const Batch& b : batches) bytes += bytes_of(b);
-    if (bytes == 0 || !make_room(bytes)) return;
+    if (bytes == 0) return;
+    if (bytes != wanted_) {  // the operators of a new program take what memory they need first
+        drop_memory();
+        wanted_ = bytes;
+        return;
+    }
+    if (!make_room(bytes)) return;
     auto* to = static_cast<std::byte*>(memory_);
     for (const Batch& b : batches) {
         quantise(b, to);
@@ -111,17 +117,14 @@ Operand Factors::by_rows(const float* w, training::LinearShape s) {
 }
 
 bool Factors::make_room(size_t bytes) {
-    if (bytes_ == bytes) return true;
-    drop_memory();
+    if (memory_ != nullptr) return true;
     on_.begin();
-    if (on_.ok()) memory_ = on_.allocate(bytes);
-    bytes_ = memory_ != nullptr ? bytes : 0;
+    if (on_.ok()) memory_ = on_.allocate_spare(bytes);
     return memory_ != nullptr;
 }
 
 void Factors::drop_memory() {
     if (memory_ != nullptr) on_.release(std::exchange(memory_, nullptr));
-    bytes_ = 0;
 }
 
 }  // namespace trainyard::cuda

@@ -11,8 +11,9 @@
 
 namespace trainyard::cuda {
 
-/// Operands of the matrices of the last `keep`, in memory of their own, which stays in its place
-/// as long as the same shapes come.
+/// Operands of the matrices of the last `keep`, in memory of their own, which stays in its place as
+/// long as the same shapes come. It is taken the second time that they come: room that operators
+/// need, and ask for the first time, comes before it.
 class Factors {
 public:
     explicit Factors(Context& on) : on_(on) {}
@@ -42,7 +43,7 @@ private:
 
     Context& on_;
     void* memory_ = nullptr;
-    size_t bytes_ = 0;
+    size_t wanted_ = 0;  ///< bytes for the matrices of the last `keep` that had any
     std::map<const float*, BothWays> kept_;
 };
 

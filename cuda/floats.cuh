@@ -122,6 +122,12 @@ __device__ __forceinline__ float gelu_slope(float x) {
     return fused(slope, fused(parts.t, as_float(0x3e5b33b6), as_float(0x3fcc422a)), parts.s);
 }
 
+/// 1 / sqrt(mean + eps).
+__device__ __forceinline__ float rms_scale(float squares, uint32_t cols) {
+    const float mean = divide(squares, __uint2float_rn(cols));
+    return divide(1.0F, root(add(mean, as_float(0x3727c5ac))));
+}
+
 struct Scale {
     float s, inv;
 };

@@ -66,8 +66,7 @@ __global__ void __launch_bounds__(kNormThreads) norm_rows_kernel(NormRows p) {
 #pragma unroll
     for (uint32_t k = 0; k < kTerms; ++k)
         if (k < terms) squares = fused(x[k], x[k], squares);
-    const float mean = divide(warp_tree(squares), __uint2float_rn(p.cols));
-    const float scale = divide(1.0F, root(add(mean, as_float(0x3727c5ac))));
+    const float scale = rms_scale(warp_tree(squares), p.cols);
     if (lane_id() == 0) p.r[row] = scale;
     uint32_t amax = 0;
 #pragma unroll

@@ -113,12 +113,6 @@ struct Norm {
     MatrixShape s;
 };
 
-/// 1 / sqrt(mean + eps).
-__device__ __forceinline__ float norm_scale(float squares, uint32_t cols) {
-    const float mean = divide(squares, __uint2float_rn(cols));
-    return divide(1.0F, root(add(mean, as_float(0x3727c5ac))));
-}
-
 /// Calls `use(k, i)` for element i = 32 (first + k) + lane of a row of up to 32 `kTerms`, which a
 /// warp holds in registers: all its loads are under way at once, and memory is read once.
 template <uint32_t kTerms, class Use>
@@ -141,7 +135,7 @@ __global__ void __launch_bounds__(kRowThreads) rms_norm_kernel(float* y, float* 
     float squares = 0.0F;
     for_each_term<kTerms>(a.s.cols,
                           [&](uint32_t k, uint32_t) { squares = fused(x[k], x[k], squares); });
-    const float scale = norm_scale(warp_tree(squares), a.s.cols);
+    const float scale = rms_scale(warp_tree(squares), a.s.cols);
     if (lane_id() == 0) r[row] = scale;
     for_each_term<kTerms>(
         a.s.cols, [&](uint32_t k, uint32_t i) { y[begin + i] = mul(mul(x[k], scale), a.g[i]); });
@@ -154,7 +148,7 @@ __global__ void __launch_bounds__(kRowThreads) rms_norm_long_kernel(float* y, fl
     const float* const x = a.x + row * a.s.cols;
     const float squares =
         warp_reduce(a.s.cols, [x](float acc, size_t i) { return fused(x[i], x[i], acc); });
-    const float scale = norm_scale(squares, a.s.cols);
+    const float scale = rms_scale(squares, a.s.cols);
     if (lane_id() == 0) r[row] = scale;
     for (uint32_t i = lane_id(); i < a.s.cols; i += kWarp)
         y[row * a.s.cols + i] = mul(mul(x[i], scale), a.g[i]);

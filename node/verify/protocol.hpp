@@ -12,8 +12,9 @@
 
 namespace trainyard::node::verify {
 
-/// A frame is u64 length | payload; nothing longer is read.
-inline constexpr uint64_t kFrameBytesMax = 4ull << 30;
+/// A frame is u64 length | payload; nothing longer is read. An audit of gpt 124M has 4.6 GB: the
+/// state and four sets of gradients. What really bounds a verifier is its memory limit.
+inline constexpr uint64_t kFrameBytesMax = 64ull << 30;
 /// Draws and answers that one message may hold.
 inline constexpr size_t kDrawsMax = 256;
 

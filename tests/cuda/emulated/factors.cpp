@@ -75,9 +75,11 @@ TEST_P(Factors, give_the_bits_of_products_that_quantise_for_themselves) {
         reference->upload(plain.data(), values.data(), kWeights * 4);
         const Values due = run(*reference, plain);
         EXPECT_EQ(run(*device, w), due) << "nothing kept";
-        device->keep_factors(views(w));
-        EXPECT_EQ(run(*device, w), due) << "kept";
-        device->keep_factors({});
+        for (int turn = 0; turn < 2; ++turn) {  // the first time they are only seen
+            device->keep_factors(views(w));
+            EXPECT_EQ(run(*device, w), due) << "kept";
+            device->keep_factors({});
+        }
     }
 }
 
@@ -89,10 +91,27 @@ TEST_P(Factors, are_read_in_place_of_the_weights) {
     device->upload(w.data(), values.data(), kWeights * 4);
     const Values due = run(*device, w);
     device->keep_factors(views(w));
+    device->keep_factors(views(w));
     device->fill_zero(w.floats(), kWeights);
     EXPECT_EQ(run(*device, w), due);
     device->keep_factors({});
     EXPECT_NE(run(*device, w), due);
+}
+
+/// Products need all the room that there is: none is left for factors, and none is taken first.
+TEST_P(Factors, take_no_room_that_products_need) {
+    const auto device = cuda::make_cuda_backend(0);
+    const BackendMemory w(*device, kWeights * 4);
+    const Values values = make_values(1, kWeights, 1.0F);
+    device->upload(w.data(), values.data(), kWeights * 4);
+    device->keep_factors(views(w));
+    const Values due = run(*device, w);
+    device->keep_factors({});
+    emulated::set_faults({.memory_bytes_max = emulated::bytes_in_use()});
+    device->keep_factors(views(w));
+    device->fill_zero(w.floats(), kWeights);
+    EXPECT_NE(run(*device, w), due) << "nothing is kept";
+    emulated::set_faults({});
 }
 
 INSTANTIATE_TEST_SUITE_P(devices, Factors, testing::Values(false, true),
