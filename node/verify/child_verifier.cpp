@@ -131,7 +131,7 @@ struct ChildVerifier::Impl {
                     (code ? " with exit code " + std::to_string(*code) : std::string())};
     }
 
-    Result<Reply, VerifyError> exchange(const Bytes& message, uint32_t timeout_ms) {
+    Result<Reply, VerifyError> exchange(const Pieces& message, uint32_t timeout_ms) {
         if (auto ready = ensure(); !ready) return unexpected(ready.error());
         const auto sent = write_frame(socket, message, timeout_ms);
         auto answer = sent ? read_frame(socket, timeout_ms)
@@ -162,11 +162,10 @@ struct ChildVerifier::Impl {
 
     /// Each attempt takes at most `limit_ms`, all together no longer than the patience, if there is
     /// one.
-    Result<Reply, VerifyError> ask(const Request& request, uint64_t limit_ms,
+    Result<Reply, VerifyError> ask(const Pieces& message, uint64_t limit_ms,
                                    uint64_t patience_ms = 0) {
         const auto end = Clock::now() + std::chrono::milliseconds(patience_ms);
         const std::lock_guard lock(mutex);
-        const Bytes message = encode_request(request);
         if (message.size() > kFrameBytesMax)
             return unexpected(VerifyError{VerifyErrorCode::bad_request,
                                           "program, data and states are larger than a request"});
@@ -201,7 +200,7 @@ ChildVerifier::~ChildVerifier() {
 }
 
 std::string ChildVerifier::name() {
-    auto reply = impl_->ask(NameRequest{}, impl_->options.timeout_ms);
+    auto reply = impl_->ask(pieces_of(NameRequest{}), impl_->options.timeout_ms);
     if (!reply) return "none";
     const auto* name = std::get_if<std::string>(&*reply);
     return name == nullptr ? "none" : *name;
@@ -209,7 +208,8 @@ std::string ChildVerifier::name() {
 
 Result<std::vector<AuditResult>, VerifyError> ChildVerifier::audit(const AuditRequest& request) {
     const uint64_t cases = std::max<size_t>(request.audits.size(), 1);
-    auto reply = impl_->ask(request, impl_->options.timeout_ms * cases, request.patience_ms);
+    auto reply =
+        impl_->ask(pieces_of(request), impl_->options.timeout_ms * cases, request.patience_ms);
     if (!reply) return unexpected(reply.error());
     if (auto* results = std::get_if<std::vector<AuditResult>>(&*reply))
         if (results->size() == request.audits.size()) return std::move(*results);
@@ -220,7 +220,7 @@ Result<std::vector<AuditResult>, VerifyError> ChildVerifier::audit(const AuditRe
 AuditResult ChildVerifier::replay(const ReplayRequest& request) {
     // A replay takes as long as training did: where its patience is known, that alone counts.
     const uint64_t limit_ms = std::max<uint64_t>(impl_->options.timeout_ms, request.patience_ms);
-    auto reply = impl_->ask(request, limit_ms, request.patience_ms);
+    auto reply = impl_->ask(pieces_of(request), limit_ms, request.patience_ms);
     if (!reply) return unexpected(reply.error());
     if (auto* answer = std::get_if<VerifyAnswer>(&*reply)) return std::move(*answer);
     if (auto* error = std::get_if<VerifyError>(&*reply)) return unexpected(std::move(*error));

@@ -98,7 +98,63 @@ private:
     std::optional<rlp::Error> error_;
 };
 
-void put_job(Writer& out, const JobCase& j) {
+/// Writes RLP as rlp::Writer does, but leaves large fields where they are.
+class PieceWriter {
+public:
+    PieceWriter& bytes(BytesView value) {
+        constexpr size_t kLarge = size_t{64} << 10;
+        if (value.size() < kLarge) return small([&](Writer& out) { out.bytes(value); });
+        lists_.back().add(header(kString, value.size()));
+        lists_.back().add(value);
+        return *this;
+    }
+    PieceWriter& number(uint64_t value) {
+        return small([&](Writer& out) { out.number(value); });
+    }
+    template <size_t N, class Tag>
+    PieceWriter& fixed(const FixedBytes<N, Tag>& value) {
+        return bytes(value.bytes);
+    }
+    PieceWriter& begin_list() {
+        lists_.emplace_back();
+        return *this;
+    }
+    PieceWriter& end_list() {
+        Pieces list = std::move(lists_.back());
+        lists_.pop_back();
+        lists_.back().add(header(kList, list.size()));
+        lists_.back().add(std::move(list));
+        return *this;
+    }
+    [[nodiscard]] Pieces take() { return std::move(lists_.back()); }
+
+private:
+    static constexpr uint8_t kString = 0x80, kList = 0xc0;
+    static constexpr uint64_t kShortMax = 55;
+
+    /// Yellow Paper, appendix B: the length itself, or the number of its bytes and these.
+    static Bytes header(uint8_t kind, uint64_t length) {
+        if (length <= kShortMax) return {static_cast<uint8_t>(kind + length)};
+        Bytes digits;
+        for (uint64_t rest = length; rest != 0; rest >>= 8)
+            digits.insert(digits.begin(), static_cast<uint8_t>(rest));
+        Bytes out{static_cast<uint8_t>(kind + kShortMax + digits.size())};
+        append(out, digits);
+        return out;
+    }
+    template <class Write>
+    PieceWriter& small(const Write& write) {
+        Writer out;
+        write(out);
+        lists_.back().add(out.take());
+        return *this;
+    }
+
+    std::vector<Pieces> lists_{1};
+};
+
+template <class Out>
+void put_job(Out& out, const JobCase& j) {
     out.bytes(j.program).fixed(j.program_id).bytes(j.data).fixed(j.run_seed);
 }
 
@@ -111,7 +167,8 @@ JobCase take_job(Fields& in) {
     return j;
 }
 
-void put_claim(Writer& out, const training::SegmentClaim& claim) {
+template <class Out>
+void put_claim(Out& out, const training::SegmentClaim& claim) {
     out.number(claim.first_step).number(claim.steps);
     out.fixed(claim.first_root).fixed(claim.last_root).fixed(claim.steps_root);
 }
@@ -126,11 +183,13 @@ training::SegmentClaim take_claim(Fields& in) {
     return claim;
 }
 
-void put(Writer& out, const NameRequest&) {
+template <class Out>
+void put(Out& out, const NameRequest&) {
     out.number(uint64_t{kName});
 }
 
-void put_audit(Writer& out, const Audit& a) {
+template <class Out>
+void put_audit(Out& out, const Audit& a) {
     out.begin_list();
     put_claim(out, a.segment.claim);
     out.bytes(a.segment.last_state);
@@ -143,7 +202,8 @@ void put_audit(Writer& out, const Audit& a) {
     out.end_list().bytes(a.bundle).end_list();
 }
 
-void put(Writer& out, const AuditRequest& r) {
+template <class Out>
+void put(Out& out, const AuditRequest& r) {
     out.number(uint64_t{kAudit});
     put_job(out, r.job);
     out.begin_list();
@@ -151,7 +211,8 @@ void put(Writer& out, const AuditRequest& r) {
     out.end_list();
 }
 
-void put(Writer& out, const ReplayRequest& r) {
+template <class Out>
+void put(Out& out, const ReplayRequest& r) {
     out.number(uint64_t{kReplay});
     put_job(out, r.job);
     put_claim(out, r.claim);
@@ -214,6 +275,15 @@ Bytes encode(const Message& message) {
         out.reserve(bulk + kOfTheRest);
     out.begin_list();
     std::visit([&](const auto& value) { put(out, value); }, message);
+    out.end_list();
+    return out.take();
+}
+
+template <class Message>
+Pieces encode_pieces(const Message& message) {
+    PieceWriter out;
+    out.begin_list();
+    put(out, message);
     out.end_list();
     return out.take();
 }
@@ -305,6 +375,30 @@ Result<Done, FrameError> write_exactly(int fd, BytesView from,
 
 }  // namespace
 
+void Pieces::add(Bytes own) {
+    size_ += own.size();
+    views_.emplace_back(own_.emplace_back(std::move(own)));
+}
+void Pieces::add(BytesView elsewhere) {
+    size_ += elsewhere.size();
+    views_.push_back(elsewhere);
+}
+void Pieces::add(Pieces&& more) {
+    size_ += more.size_;
+    views_.insert(views_.end(), more.views_.begin(), more.views_.end());
+    for (Bytes& own : more.own_) own_.push_back(std::move(own));  // their bytes stay in place
+}
+
+Pieces pieces_of(const NameRequest& request) {
+    return encode_pieces(request);
+}
+Pieces pieces_of(const AuditRequest& request) {
+    return encode_pieces(request);
+}
+Pieces pieces_of(const ReplayRequest& request) {
+    return encode_pieces(request);
+}
+
 Bytes encode_request(const Request& request) {
     return encode(request);
 }
@@ -366,6 +460,16 @@ Result<Done, FrameError> write_frame(int fd, BytesView payload, uint32_t timeout
     append_le<uint64_t>(head, payload.size());
     if (auto done = write_exactly(fd, head, deadline); !done) return done;
     return write_exactly(fd, payload, deadline);
+}
+
+Result<Done, FrameError> write_frame(int fd, const Pieces& payload, uint32_t timeout_ms) {
+    const auto deadline = deadline_of(timeout_ms);
+    Bytes head;
+    append_le<uint64_t>(head, payload.size());
+    Result<Done, FrameError> done = write_exactly(fd, head, deadline);
+    for (const BytesView piece : payload.views())
+        if (done) done = write_exactly(fd, piece, deadline);
+    return done;
 }
 
 Result<Bytes, FrameError> read_frame(int fd, uint32_t timeout_ms) {

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "core/bytes.hpp"
 #include "core/result.hpp"
@@ -24,6 +25,25 @@ struct NameRequest {
 using Request = std::variant<NameRequest, AuditRequest, ReplayRequest>;
 using Reply = std::variant<std::string, VerifyAnswer, VerifyError, std::vector<AuditResult>>;
 
+/// An encoded message in pieces: its small fields in bytes of its own, the large ones where they
+/// lie in the request, which must stay as it is. One behind the other they are `encode_request`.
+class Pieces {
+public:
+    void add(Bytes own);
+    void add(BytesView elsewhere);
+    void add(Pieces&& more);
+    [[nodiscard]] uint64_t size() const { return size_; }
+    [[nodiscard]] const std::vector<BytesView>& views() const { return views_; }
+
+private:
+    std::vector<Bytes> own_;
+    std::vector<BytesView> views_;  ///< in order; of `own_` too
+    uint64_t size_ = 0;
+};
+[[nodiscard]] Pieces pieces_of(const NameRequest& request);
+[[nodiscard]] Pieces pieces_of(const AuditRequest& request);
+[[nodiscard]] Pieces pieces_of(const ReplayRequest& request);
+
 [[nodiscard]] Bytes encode_request(const Request& request);
 [[nodiscard]] Result<Request, rlp::Error> decode_request(BytesView encoded);
 [[nodiscard]] Bytes encode_reply(const Reply& reply);
@@ -32,6 +52,8 @@ using Reply = std::variant<std::string, VerifyAnswer, VerifyError, std::vector<A
 enum class FrameError { closed, timed_out, too_large };
 /// Blocking, on a connected descriptor. `timeout_ms` 0: no limit.
 [[nodiscard]] Result<Done, FrameError> write_frame(int fd, BytesView payload, uint32_t timeout_ms);
+[[nodiscard]] Result<Done, FrameError> write_frame(int fd, const Pieces& payload,
+                                                   uint32_t timeout_ms);
 [[nodiscard]] Result<Bytes, FrameError> read_frame(int fd, uint32_t timeout_ms);
 
 }  // namespace trainyard::node::verify

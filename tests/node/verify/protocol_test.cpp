@@ -101,6 +101,31 @@ TEST_F(Sockets, a_frame_larger_than_the_socket_buffer_and_a_piece_arrives_whole)
     EXPECT_EQ(*got, payload);
 }
 
+TEST_F(Sockets, a_request_in_pieces_arrives_as_the_encoded_one) {
+    AuditRequest audits = example();
+    audits.audits.push_back(audits.audits.front());
+    audits.audits.back().bundle = Bytes(70'000, 5);
+    audits.audits.front().segment.last_state = Bytes(20'000'001, 7);
+    audits.job.data = Bytes(65'536, 1);
+    ReplayRequest replay;
+    replay.first_state = Bytes(300'000, 9);
+    const auto arrives = [&](const Pieces& pieces, const Request& request) {
+        std::thread writer([&] { EXPECT_TRUE(write_frame(ends_[0], pieces, 10'000)); });
+        const auto got = read_frame(ends_[1], 10'000);
+        writer.join();
+        return got && *got == encode_request(request) && pieces.size() == got->size();
+    };
+    EXPECT_TRUE(arrives(pieces_of(audits), audits));
+    EXPECT_TRUE(arrives(pieces_of(replay), replay));
+    EXPECT_TRUE(arrives(pieces_of(NameRequest{}), NameRequest{}));
+    EXPECT_TRUE(arrives(pieces_of(AuditRequest{}), AuditRequest{}));
+    bool is_copied = true;
+    const Pieces pieces = pieces_of(audits);
+    for (const BytesView piece : pieces.views())
+        is_copied = is_copied && piece.data() != audits.audits.front().segment.last_state.data();
+    EXPECT_FALSE(is_copied);
+}
+
 TEST_F(Sockets, rejects_a_frame_with_an_absurd_length) {
     Bytes head;
     append_le<uint64_t>(head, ~0ull);
