@@ -366,10 +366,14 @@ TEST_F(finding, blame_for_a_carried_peer_falls_on_its_only_sentry) {
         sentry.write(Kind::permit, 0,
                      encode_permit(make_permit(secret(validator), genesis(), id_of(self), until)));
     };
-    RawPeer first(node->net->port(), 90), second(node->net->port(), 91);
-    first.greet(), second.greet();
-    carry(first, 90, 10), carry(first, 90, 11), carry(second, 91, 11);
-    ASSERT_TRUE(eventually([&] { return node->sees(10) && node->sees(11); }));
+    RawPeer second(node->net->port(), 91);
+    second.greet();
+    carry(second, 91, 11);
+    ASSERT_TRUE(eventually([&] { return node->sees(11); }));
+    RawPeer first(node->net->port(), 90);
+    first.greet();
+    carry(first, 90, 11), carry(first, 90, 10);  // in this order, so that 10 tells of both
+    ASSERT_TRUE(eventually([&] { return node->sees(10); }));
     const auto is_up = [&](uint8_t n) { return node->net->is_connected(id_of(n)); };
     node->net->punish(id_of(11), 100, "a wrong signature");
     node->net->punish(id_of(10), 100, "a wrong signature");
