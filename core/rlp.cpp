@@ -102,9 +102,13 @@ Writer& Writer::end_list() {
     return *this;
 }
 
-Writer& Writer::reserve(size_t bytes) {
-    out_.reserve(bytes);
-    return *this;
+Bytes list_prefix(size_t length) {
+    const Prefix prefix = prefix_of(kList, length);
+    return Bytes(prefix.view().begin(), prefix.view().end());
+}
+Bytes string_prefix(size_t length) {
+    const Prefix prefix = prefix_of(kString, length);
+    return Bytes(prefix.view().begin(), prefix.view().end());
 }
 
 Bytes Writer::take() {

@@ -36,14 +36,17 @@ public:
     Writer& raw(BytesView encoded);  ///< an item that is RLP already
     Writer& begin_list();
     Writer& end_list();
-    /// Room for what comes, so that much of it is not copied as it grows.
-    Writer& reserve(size_t bytes);
     [[nodiscard]] Bytes take();
 
 private:
     Bytes out_;
     std::vector<size_t> open_;
 };
+
+/// What stands before a list with a payload of so many bytes, and before a string of two bytes or
+/// more: for whoever does not copy the payload.
+[[nodiscard]] Bytes list_prefix(size_t length);
+[[nodiscard]] Bytes string_prefix(size_t length);
 
 /// Reads items in order from one list's payload or from a top-level buffer.
 class Reader {

@@ -21,16 +21,6 @@ bool is_aligned(const void* at) {
     return reinterpret_cast<uintptr_t>(at) % sizeof(float4) == 0;
 }
 
-/// Four bytes of a group's row, from a multiple of four on.
-__device__ __forceinline__ void store_four(const Operand& to, uint32_t group, uint32_t byte,
-                                           const int (&q)[4]) {
-    const uint32_t low =
-        __byte_perm(static_cast<uint32_t>(q[0]), static_cast<uint32_t>(q[1]), 0x40);
-    const uint32_t high =
-        __byte_perm(static_cast<uint32_t>(q[2]), static_cast<uint32_t>(q[3]), 0x40);
-    *reinterpret_cast<uint32_t*>(to.q + to.at(0, group, byte)) = __byte_perm(low, high, 0x5410);
-}
-
 struct NormRows {
     const float* a;
     const float* b;  ///< nullptr: a is the row to norm
@@ -146,7 +136,7 @@ __global__ void __launch_bounds__(kThreads) gelu_rows_kernel(GeluRows p) {
         int q[4];
 #pragma unroll
         for (uint32_t j = 0; j < 4; ++j) q[j] = quantise_nearest(x[k][j], s.inv);
-        store_four(p.q, blockIdx.x, c, q);
+        *reinterpret_cast<uint32_t*>(p.q.q + p.q.at(0, blockIdx.x, c)) = pack4(q);
     }
 }
 
@@ -168,22 +158,21 @@ constexpr uint32_t kRowsAhead = 3;
 /// so that du may be da.
 __global__ void __launch_bounds__(kThreads, 4)
     gelu_grad_maxima_kernel(GeluGradTiles p, Maxima out) {
-    const TilePart at;
+    const TilePart<true> at;
     const size_t begin =
         at.first_row * size_t{p.cols} + blockIdx.x * kTileCols + at.lane * kFloatsAtOnce;
-    const size_t step = 4 * size_t{p.cols};
     PartMaxima part;
-    float4 da[TilePart::rows] = {}, u[TilePart::rows] = {};
+    float4 da[at.rows] = {}, u[at.rows] = {};
 #pragma unroll
-    for (uint32_t i = 0; i < TilePart::rows + kRowsAhead; ++i) {
-        if (i < TilePart::rows && at.row(i) < p.rows) {
-            da[i] = *reinterpret_cast<const float4*>(p.da + begin + i * step);
-            u[i] = *reinterpret_cast<const float4*>(p.u + begin + i * step);
+    for (uint32_t i = 0; i < at.rows + kRowsAhead; ++i) {
+        if (i < at.rows && at.row(i) < p.rows) {
+            da[i] = *reinterpret_cast<const float4*>(p.da + begin + i * size_t{p.cols});
+            u[i] = *reinterpret_cast<const float4*>(p.u + begin + i * size_t{p.cols});
         }
         if (i < kRowsAhead || at.row(i - kRowsAhead) >= p.rows) continue;
         const uint32_t k = i - kRowsAhead;
         const float4 du = gelu_slopes(da[k], u[k]);
-        *reinterpret_cast<float4*>(p.du + begin + k * step) = du;
+        *reinterpret_cast<float4*>(p.du + begin + k * size_t{p.cols}) = du;
         part.take(k, du);
     }
     join_maxima<true>(part, at, p.rows, p.cols, 0, out);

@@ -86,14 +86,6 @@ __device__ __forceinline__ uint32_t larger_magnitude(uint32_t most, float x) {
     return magnitude(x) > most ? magnitude(x) : most;
 }
 
-__device__ __forceinline__ uint32_t pack4(const int* q) {
-    const uint32_t low =
-        __byte_perm(static_cast<uint32_t>(q[0]), static_cast<uint32_t>(q[1]), 0x40);
-    const uint32_t high =
-        __byte_perm(static_cast<uint32_t>(q[2]), static_cast<uint32_t>(q[3]), 0x40);
-    return __byte_perm(low, high, 0x5410);
-}
-
 /// A lane's part of 64 elements from `offset` of the tensor on. Zeros stay zeros.
 __device__ __forceinline__ void quantise_part(int (&q)[8], const Eight& x, const float (&inv)[8],
                                               const Words& words, size_t offset) {

@@ -76,6 +76,16 @@ __device__ __forceinline__ uint32_t word_at(const int8_t* line) {
     return *reinterpret_cast<const uint32_t*>(line);
 }
 
+/// Byte number kByte of each of four integers.
+template <uint32_t kByte = 0, class Int>
+__device__ __forceinline__ uint32_t pack4(const Int* q) {
+    constexpr uint32_t kPair = kByte | (4 + kByte) << 4;
+    const auto pair = [](Int a, Int b) {
+        return __byte_perm(static_cast<uint32_t>(a), static_cast<uint32_t>(b), kPair);
+    };
+    return __byte_perm(pair(q[0], q[1]), pair(q[2], q[3]), 0x5410);
+}
+
 /// A group that holds an Inf or NaN makes the micro-batch invalid: numerics.md, section 15.
 __device__ __forceinline__ void flag_nonfinite(uint32_t amax, uint32_t* flag) {
     if (amax >= 0x7f800000U) atomicOr(flag, 1U);

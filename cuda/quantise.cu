@@ -134,13 +134,6 @@ __host__ __device__ constexpr uint32_t putting(uint32_t from, uint32_t to) {
     return (0x3210U & ~(0xfU << to * 4)) | (4 + from) << to * 4;
 }
 
-/// The quantised bytes of four integers.
-template <bool kRandom>
-__device__ __forceinline__ uint32_t pack4(const uint32_t* q) {
-    constexpr uint32_t kByte = kQuantisedByte<kRandom>, kPair = kByte | (4 + kByte) << 4;
-    return __byte_perm(__byte_perm(q[0], q[1], kPair), __byte_perm(q[2], q[3], kPair), 0x5410);
-}
-
 /// Operand::at for one place along the contraction and any group.
 class PlaceInGroups {
 public:
@@ -170,7 +163,7 @@ __device__ __forceinline__ EightBytes quantise_eight(const Eight& x, float inver
 #pragma unroll
     for (uint32_t j = 0; j < 8; ++j)
         q[j] = rounded<kRandom>(x.x[j], inverse, kRandom ? words.of(j) : 0);
-    return {pack4<kRandom>(q), pack4<kRandom>(q + 4)};
+    return {pack4<kQuantisedByte<kRandom>>(q), pack4<kQuantisedByte<kRandom>>(q + 4)};
 }
 
 /// What a thread of a row's team keeps of it between its maximum and its bytes, in eights.
@@ -266,8 +259,9 @@ __global__ void __launch_bounds__(block_of_team(kTeam), kThreadsAtOnce / block_o
 }
 
 /// What a part has of its row i, one element after the other; zeros outside of the matrix.
-template <class Part>
-__device__ __forceinline__ float4 fetch_part(const Part& at, const float* row, uint32_t cols) {
+template <bool kAligned>
+__device__ __forceinline__ float4 fetch_part(const TilePart<kAligned>& at, const float* row,
+                                             uint32_t cols) {
     const auto one = [&](uint32_t j) {
         const uint32_t col = blockIdx.x * kTileCols + at.col(j);
         return col < cols ? row[col] : 0.0F;
@@ -277,23 +271,22 @@ __device__ __forceinline__ float4 fetch_part(const Part& at, const float* row, u
 
 template <bool kAligned, bool kRows>
 __global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) {
-    const std::conditional_t<kAligned, TilePart, OddTilePart> at;
+    const TilePart<kAligned> at;
     const uint32_t z = blockIdx.z, col = blockIdx.x * kTileCols + at.col(0);
     const float* const from = x.data + x.spread.offset(z) + at.first_row * x.stride;
-    const size_t step = at.apart * x.stride;
-    float4 rows[TilePart::rows];
-    if (kAligned && at.row(TilePart::rows - 1) < x.rows && col + 3 < x.cols) {
+    float4 rows[at.rows];
+    if (kAligned && at.first_row + at.rows <= x.rows && col + 3 < x.cols) {
 #pragma unroll
-        for (uint32_t i = 0; i < TilePart::rows; ++i)
-            rows[i] = *reinterpret_cast<const float4*>(from + i * step + col);
+        for (uint32_t i = 0; i < at.rows; ++i)
+            rows[i] = *reinterpret_cast<const float4*>(from + i * x.stride + col);
     } else {
 #pragma unroll
-        for (uint32_t i = 0; i < TilePart::rows; ++i)
-            rows[i] = fetch_part(at, from + i * step, at.row(i) < x.rows ? x.cols : 0);
+        for (uint32_t i = 0; i < at.rows; ++i)
+            rows[i] = fetch_part(at, from + i * x.stride, at.row(i) < x.rows ? x.cols : 0);
     }
     PartMaxima part;
 #pragma unroll
-    for (uint32_t i = 0; i < TilePart::rows; ++i) part.take(i, rows[i]);
+    for (uint32_t i = 0; i < at.rows; ++i) part.take(i, rows[i]);
     join_maxima<kRows>(part, at, x.rows, x.cols, z, out);
 }
 

@@ -19,47 +19,32 @@ __device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
     return a > b ? a : b;
 }
 
-/// The running thread's part of a tile: four neighbours of each of eight rows.
+/// Rows of a tile that one thread looks at.
+inline constexpr uint32_t kPartRows = 8;
+
+/// The running thread's part of a tile: four columns of eight rows, neighbours for one load of 16
+/// bytes; where rows begin anywhere, such that neighbouring lanes load neighbours.
+template <bool kAligned>
 struct TilePart {
-    static constexpr uint32_t rows = 8, lanes = kTileCols / kFloatsAtOnce, apart = 4;
+    static constexpr uint32_t rows = kPartRows, lanes = kTileCols / kFloatsAtOnce;
 
     uint32_t first_row, lane;
 
     __device__ __forceinline__ TilePart()
-        : first_row(blockIdx.y * kTileRows + threadIdx.x / kWarp % apart +
-                    (threadIdx.x / (apart * kWarp) * 2 + threadIdx.x % kWarp / lanes) *
-                        (apart * rows)),
-          lane(threadIdx.x % lanes) {}
-    [[nodiscard]] __device__ __forceinline__ uint32_t row(uint32_t i) const {
-        return first_row + apart * i;
-    }
-    /// Of its j-th column in the tile.
-    [[nodiscard]] __device__ __forceinline__ uint32_t col(uint32_t j) const {
-        return lane * kFloatsAtOnce + j;
-    }
-};
-
-/// The same where rows begin anywhere: eight rows one below the other, and four columns such that
-/// neighbouring lanes load neighbours.
-struct OddTilePart {
-    static constexpr uint32_t rows = TilePart::rows, lanes = TilePart::lanes, apart = 1;
-
-    uint32_t first_row, lane;
-
-    __device__ __forceinline__ OddTilePart()
         : first_row(blockIdx.y * kTileRows + threadIdx.x / lanes * rows),
           lane(threadIdx.x % lanes) {}
     [[nodiscard]] __device__ __forceinline__ uint32_t row(uint32_t i) const {
         return first_row + i;
     }
+    /// Of its j-th column in the tile.
     [[nodiscard]] __device__ __forceinline__ uint32_t col(uint32_t j) const {
-        return lane + j * lanes;
+        return kAligned ? lane * kFloatsAtOnce + j : lane + j * lanes;
     }
 };
 
 /// Of a part, as bits.
 struct PartMaxima {
-    uint32_t of_col[kFloatsAtOnce] = {}, of_row[TilePart::rows] = {};
+    uint32_t of_col[kFloatsAtOnce] = {}, of_row[kPartRows] = {};
 
     __device__ __forceinline__ void take(uint32_t i, const float4& x) {
         const uint32_t m[] = {magnitude(x.x), magnitude(x.y), magnitude(x.z), magnitude(x.w)};

@@ -100,8 +100,7 @@ struct ChildVerifier::Impl {
         start.output = options.output;
         start.socket = ends[1];
         start.memory_bytes_max = options.memory_bytes_max;
-        start.huge_pages =
-            true;  // a state of gigabytes comes, and each is touched but once or twice
+        start.huge_pages = true;  // for states of gigabytes
         start.own_group = true;
         auto started = ChildProcess::start(start);
         ::close(ends[1]);

@@ -104,7 +104,7 @@ public:
     PieceWriter& bytes(BytesView value) {
         constexpr size_t kLarge = size_t{64} << 10;
         if (value.size() < kLarge) return small([&](Writer& out) { out.bytes(value); });
-        lists_.back().add(header(kString, value.size()));
+        lists_.back().add(rlp::string_prefix(value.size()));
         lists_.back().add(value);
         return *this;
     }
@@ -122,26 +122,13 @@ public:
     PieceWriter& end_list() {
         Pieces list = std::move(lists_.back());
         lists_.pop_back();
-        lists_.back().add(header(kList, list.size()));
+        lists_.back().add(rlp::list_prefix(list.size()));
         lists_.back().add(std::move(list));
         return *this;
     }
     [[nodiscard]] Pieces take() { return std::move(lists_.back()); }
 
 private:
-    static constexpr uint8_t kString = 0x80, kList = 0xc0;
-    static constexpr uint64_t kShortMax = 55;
-
-    /// Yellow Paper, appendix B: the length itself, or the number of its bytes and these.
-    static Bytes header(uint8_t kind, uint64_t length) {
-        if (length <= kShortMax) return {static_cast<uint8_t>(kind + length)};
-        Bytes digits;
-        for (uint64_t rest = length; rest != 0; rest >>= 8)
-            digits.insert(digits.begin(), static_cast<uint8_t>(rest));
-        Bytes out{static_cast<uint8_t>(kind + kShortMax + digits.size())};
-        append(out, digits);
-        return out;
-    }
     template <class Write>
     PieceWriter& small(const Write& write) {
         Writer out;
@@ -153,8 +140,7 @@ private:
     std::vector<Pieces> lists_{1};
 };
 
-template <class Out>
-void put_job(Out& out, const JobCase& j) {
+void put_job(PieceWriter& out, const JobCase& j) {
     out.bytes(j.program).fixed(j.program_id).bytes(j.data).fixed(j.run_seed);
 }
 
@@ -167,8 +153,7 @@ JobCase take_job(Fields& in) {
     return j;
 }
 
-template <class Out>
-void put_claim(Out& out, const training::SegmentClaim& claim) {
+void put_claim(PieceWriter& out, const training::SegmentClaim& claim) {
     out.number(claim.first_step).number(claim.steps);
     out.fixed(claim.first_root).fixed(claim.last_root).fixed(claim.steps_root);
 }
@@ -183,13 +168,11 @@ training::SegmentClaim take_claim(Fields& in) {
     return claim;
 }
 
-template <class Out>
-void put(Out& out, const NameRequest&) {
+void put(PieceWriter& out, const NameRequest&) {
     out.number(uint64_t{kName});
 }
 
-template <class Out>
-void put_audit(Out& out, const Audit& a) {
+void put_audit(PieceWriter& out, const Audit& a) {
     out.begin_list();
     put_claim(out, a.segment.claim);
     out.bytes(a.segment.last_state);
@@ -202,8 +185,7 @@ void put_audit(Out& out, const Audit& a) {
     out.end_list().bytes(a.bundle).end_list();
 }
 
-template <class Out>
-void put(Out& out, const AuditRequest& r) {
+void put(PieceWriter& out, const AuditRequest& r) {
     out.number(uint64_t{kAudit});
     put_job(out, r.job);
     out.begin_list();
@@ -211,29 +193,28 @@ void put(Out& out, const AuditRequest& r) {
     out.end_list();
 }
 
-template <class Out>
-void put(Out& out, const ReplayRequest& r) {
+void put(PieceWriter& out, const ReplayRequest& r) {
     out.number(uint64_t{kReplay});
     put_job(out, r.job);
     put_claim(out, r.claim);
     out.fixed(r.last_blob).number(uint64_t{r.wants_last ? 1u : 0u}).bytes(r.first_state);
 }
 
-void put(Writer& out, const std::string& name) {
+void put(PieceWriter& out, const std::string& name) {
     out.number(uint64_t{kName}).bytes(as_bytes(name));
 }
 
-void put(Writer& out, const VerifyAnswer& a) {
+void put(PieceWriter& out, const VerifyAnswer& a) {
     out.number(uint64_t{kAnswer}).number(uint64_t{a.matches ? 1u : 0u}).begin_list();
     for (const auto& hash : a.answers) out.fixed(hash);
     out.end_list().bytes(as_bytes(a.finding)).bytes(a.last_state);
 }
 
-void put(Writer& out, const VerifyError& e) {
+void put(PieceWriter& out, const VerifyError& e) {
     out.number(uint64_t{kError}).number(static_cast<uint64_t>(e.code)).bytes(as_bytes(e.text));
 }
 
-void put(Writer& out, const std::vector<AuditResult>& results) {
+void put(PieceWriter& out, const std::vector<AuditResult>& results) {
     out.number(uint64_t{kResults}).begin_list();
     for (const auto& result : results) {
         out.begin_list();
@@ -246,39 +227,6 @@ void put(Writer& out, const std::vector<AuditResult>& results) {
     out.end_list();
 }
 
-/// Bytes of the large fields: programs, data sets, states and bundles.
-template <class T>
-size_t bulk_of(const T&) {
-    return 0;
-}
-size_t bulk_of(const JobCase& j) {
-    return j.program.size() + j.data.size();
-}
-size_t bulk_of(const AuditRequest& r) {
-    size_t bytes = bulk_of(r.job);
-    for (const auto& audit : r.audits)
-        bytes += audit.segment.last_state.size() + audit.bundle.size();
-    return bytes;
-}
-size_t bulk_of(const ReplayRequest& r) {
-    return bulk_of(r.job) + r.first_state.size();
-}
-size_t bulk_of(const VerifyAnswer& a) {
-    return a.last_state.size();
-}
-
-template <class Message>
-Bytes encode(const Message& message) {
-    constexpr size_t kOfTheRest = size_t{256} << 10;  // more than kAuditsMax audits' small fields
-    Writer out;
-    if (const size_t bulk = std::visit([](const auto& value) { return bulk_of(value); }, message))
-        out.reserve(bulk + kOfTheRest);
-    out.begin_list();
-    std::visit([&](const auto& value) { put(out, value); }, message);
-    out.end_list();
-    return out.take();
-}
-
 template <class Message>
 Pieces encode_pieces(const Message& message) {
     PieceWriter out;
@@ -286,6 +234,16 @@ Pieces encode_pieces(const Message& message) {
     put(out, message);
     out.end_list();
     return out.take();
+}
+
+template <class Message>
+Bytes encode(const Message& message) {
+    const Pieces pieces =
+        std::visit([](const auto& value) { return encode_pieces(value); }, message);
+    Bytes out;
+    out.reserve(pieces.size());
+    for (const BytesView piece : pieces.views()) append(out, piece);
+    return out;
 }
 
 Result<Fields, rlp::Error> open_fields(BytesView encoded) {

@@ -29,6 +29,17 @@ std::optional<Error> number_error(std::string_view text) {
     return value ? std::nullopt : std::optional(value.error());
 }
 
+TEST(rlp, prefixes_stand_before_what_a_writer_writes) {
+    for (const size_t length : {2, 55, 56, 255, 256, 70'000}) {
+        const Bytes payload(length, 0x11);
+        Bytes string = string_prefix(length), list = list_prefix(length);
+        append(string, payload);
+        append(list, payload);
+        EXPECT_EQ(string, Writer().bytes(payload).take()) << length;
+        EXPECT_EQ(list, Writer().begin_list().raw(payload).end_list().take()) << length;
+    }
+}
+
 TEST(rlp, writes_the_known_examples) {
     EXPECT_EQ(hex(Writer().bytes(as_bytes("dog")).take()), "83646f67");
     EXPECT_EQ(hex(Writer().bytes({}).take()), "80");
