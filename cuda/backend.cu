@@ -296,9 +296,7 @@ void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, 
     });
     on_.begin();
     const Source dy{in.dy, s.n, s.o, s.o, {}}, x{in.x, s.n, s.i, s.i, {}};
-    const Maxima amax = take_maxima(on_, 1, s.n, s.o + s.i);
-    if (!on_.ok()) return;
-    const Maxima of_x{nullptr, amax.cols + s.o};
+    const Maxima amax = take_maxima(on_, 1, s.n, s.o);
     if (before.kind == Waiting::Kind::none)
         find_maxima(on_, 1, dy, amax);
     else
@@ -307,8 +305,7 @@ void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, 
     const Layout of_dx = product_layout(on_, s.n, s.i), of_dw = product_layout(on_, s.i, s.o);
     const BothWays both = quantise_both(on_, 1, dy, words, {of_dx, of_dw}, amax);
     multiply(on_, 1, both.rows, factors_.by_rows(in.w, s), {dx, s.i, {}});
-    find_maxima(on_, 1, x, of_x);
-    const Operand by_input = quantise_cols(on_, 1, x, of_dw, of_x);
+    const Operand by_input = quantise_cols(on_, 1, x, of_dw);
     multiply(on_, 1, by_input, both.cols, {dw, s.o, {}});
 }
 

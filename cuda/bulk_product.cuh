@@ -53,18 +53,18 @@ struct BulkMemory {
     }
 };
 
-/// Stages are used in turn, by those who fill them and by those who empty them; `parity` is that of
-/// the phase which ends with this use.
+/// `count` stages are used in turn, by those who fill them and by those who empty them; `parity` is
+/// that of the phase which ends with this use.
 struct Turn {
-    uint32_t stage = 0, parity = 0;
+    uint32_t count = BulkShape::stages, stage = 0, parity = 0;
 
     __device__ __forceinline__ void next() {
-        if (++stage < BulkShape::stages) return;
+        if (++stage < count) return;
         stage = 0;
         parity ^= 1;
     }
     [[nodiscard]] __device__ __forceinline__ uint32_t stage_before() const {
-        return (stage + BulkShape::stages - 1) % BulkShape::stages;
+        return (stage == 0 ? count : stage) - 1;
     }
 };
 
@@ -179,7 +179,8 @@ __device__ __forceinline__ bool multiply_tile(const Product& p, const Tile& tile
                                               int32_t (&acc)[128]) {
     for (uint32_t step = tile.first; step < tile.last; ++step, turn.next()) {
         if (!wait_for(p, shared.barriers->full + turn.stage, turn.parity)) return false;
-        start_products<BulkShape>(acc, shared.stage(turn.stage));
+        const int8_t* const stage = shared.stage(turn.stage);
+        start_products(acc, stage, stage + BulkShape::bm * kSwizzledRow);
         warpgroup_wait<1>();
         if (step > tile.first) give_back<kBlocks>(shared.barriers->empty + turn.stage_before());
     }

@@ -38,6 +38,7 @@ enum class Products : uint8_t {
     warpgroup,  ///< by four warps together; compute capability 9.0
     bulk,       ///< the same, fed by bulk copies of one warp; compute capability 9.0
     pairs,      ///< the same in pairs of blocks that share an operand; compute capability 9.0
+    panels,     ///< the same, and rows that stay in shared memory where contractions are short
     bf16,       ///< in bf16, 512 terms at a time; for devices with little int8 rate
 };
 [[nodiscard]] std::string_view to_text(Products products);

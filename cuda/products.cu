@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "cuda/bulk_product.cuh"
+#include "cuda/panel_product.cuh"
 #include "cuda/product_tile.cuh"
 #include "cuda/tensor_core.cuh"
 #include "cuda/warpgroup_product.cuh"
@@ -278,15 +279,41 @@ void launch_bulk(Context& on, const Product& product) {
     });
 }
 
+/// What panel_product_kernel takes.
+bool is_for_panels(const Context& on, const Product& p) {
+    const uint32_t steps = p.a.k / PanelShape::step;
+    return on.products() == Products::panels && p.a.groups > PanelShape::bm &&
+           steps >= PanelShape::steps_min && steps <= PanelShape::steps_max && !p.out.turned &&
+           p.out.folded == nullptr;
+}
+
+void launch_panels(Context& on, Product p) {
+    constexpr uint32_t kBlocks = PanelShape::blocks;
+    const bool is_whole =
+        (p.out.stride | p.b.groups | p.out.spread.per_sequence | p.out.spread.per_head |
+         reinterpret_cast<uintptr_t>(p.out.c) / sizeof(float)) %
+            4 ==
+        0;
+    const auto kernel = is_whole ? panel_product_kernel<true> : panel_product_kernel<false>;
+    const uint32_t clusters = on.clusters_at_once(
+        kernel, {dim3(kBlocks), BulkShape::threads, PanelMemory::kBytes, kBlocks});
+    p.tiles_m = padded(blocks_for(p.a.groups, PanelShape::bm), kBlocks);
+    p.tiles_n = blocks_for(p.b.groups, PanelShape::bn);
+    const size_t pairs = size_t{p.tiles_m} / kBlocks * p.tiles_n * p.batch;
+    const auto blocks = static_cast<uint32_t>(std::min<size_t>(pairs, clusters) * kBlocks);
+    on.launch({dim3(blocks), BulkShape::threads, PanelMemory::kBytes, kBlocks}, kernel, p);
+}
+
 /// A tile of a warpgroup's block would be mostly empty for less.
 constexpr uint32_t kWarpgroupGroupsMin = 96;
 
 }  // namespace
 
 Layout product_layout(const Context& on, uint32_t a_groups, uint32_t b_groups) {
-    const bool is_bulk = on.products() == Products::bulk || on.products() == Products::pairs;
-    return is_bulk && std::min(a_groups, b_groups) >= kWarpgroupGroupsMin ? Layout::slabs
-                                                                          : Layout::lines;
+    const bool has_slabs = on.products() == Products::bulk || on.products() == Products::pairs ||
+                           on.products() == Products::panels;
+    return has_slabs && std::min(a_groups, b_groups) >= kWarpgroupGroupsMin ? Layout::slabs
+                                                                            : Layout::lines;
 }
 
 void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
@@ -298,7 +325,10 @@ void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
     if (on.ok()) p.stuck = &on.flags()->stuck;
     const uint32_t least = std::min(a.groups, b.groups);
     const bool has_warpgroups = on.products() != Products::int8 && on.products() != Products::bf16;
-    if (a.layout == Layout::slabs && on.products() == Products::pairs && a.groups > BulkShape::bm)
+    if (a.layout == Layout::slabs && is_for_panels(on, p))
+        launch_panels(on, p);
+    else if (a.layout == Layout::slabs && on.products() != Products::bulk &&
+             a.groups > BulkShape::bm)
         launch_bulk<2>(on, p);
     else if (a.layout == Layout::slabs)
         launch_bulk<1>(on, p);
@@ -336,6 +366,8 @@ std::vector<Products> products_of(int major, int minor) {
     if (major == 9 && has_code(warpgroup_product_kernel<WarpgroupShape>))
         out.push_back(Products::warpgroup);
     out.insert(out.end(), {Products::int8, Products::bf16});
+    // Last as long as no device has shown that it is faster.
+    if (major == 9 && has_code(panel_product_kernel<true>)) out.push_back(Products::panels);
     return out;
 }
 

@@ -33,6 +33,9 @@ struct Source {
     Spread spread;
 };
 
+/// Whether every row of every matrix begins where loads of 16 bytes may.
+[[nodiscard]] bool is_aligned(const Source& x);
+
 /// Bytes along the contraction are padded with zeros to a multiple of this, and rows so aligned.
 constexpr uint32_t kContractionStep = 64;
 
@@ -121,9 +124,7 @@ struct Maxima {
 [[nodiscard]] Maxima take_maxima(Context& on, uint32_t batch, uint32_t rows, uint32_t cols);
 /// The maxima of x, where `out` has zeros.
 void find_maxima(Context& on, uint32_t batch, const Source& x, const Maxima& out);
-/// As quantise_cols and quantise_both, of what has these maxima.
-[[nodiscard]] Operand quantise_cols(Context& on, uint32_t batch, const Source& x, Layout layout,
-                                    const Maxima& amax);
+/// As quantise_both, of what has these maxima.
 [[nodiscard]] BothWays quantise_both(Context& on, uint32_t batch, const Source& x,
                                      const Words& words, BothLayouts layouts, const Maxima& amax);
 /// As quantise_both, into operands that are there already.

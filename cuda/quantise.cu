@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "cuda/fragments.cuh"
+#include "cuda/held_columns.cuh"
 #include "cuda/launches.cuh"
 #include "cuda/products.cuh"
 #include "cuda/reduce.cuh"
@@ -437,11 +438,6 @@ void with_constant(bool flag, const Body& body) {
            x.spread.per_sequence % step == 0 && x.spread.per_head % step == 0;
 }
 
-/// Whether every row of every matrix begins where loads of 16 bytes may.
-[[nodiscard]] bool is_aligned(const Source& x) {
-    return begins_aligned(x, kFloatsAtOnce) && x.stride % kFloatsAtOnce == 0;
-}
-
 [[nodiscard]] Lie lie_of(const Source& x, const Words& words) {
     const size_t step = words.stochastic ? 8 : kFloatsAtOnce;
     if (!begins_aligned(x, step) || words.idx0 % step != 0) return Lie::any;
@@ -493,6 +489,10 @@ void launch_rows(Context& on, uint32_t batch, const Source& x, const Words& word
 
 }  // namespace
 
+bool is_aligned(const Source& x) {
+    return begins_aligned(x, kFloatsAtOnce) && x.stride % kFloatsAtOnce == 0;
+}
+
 Operand take_operand(Context& on, uint32_t batch, uint32_t groups, uint32_t k, Layout layout) {
     Operand out;
     out.groups = groups;
@@ -534,14 +534,13 @@ void find_maxima(Context& on, uint32_t batch, const Source& x, const Maxima& out
 }
 
 Operand quantise_cols(Context& on, uint32_t batch, const Source& x, Layout layout) {
+    const Operand out = take_operand(on, batch, x.cols, x.rows, layout);
+    if (on.products() == Products::panels && can_hold_columns(x, out)) {
+        quantise_held_columns(on, batch, x, out);
+        return out;
+    }
     const Maxima amax{nullptr, take_maxima(on, batch, 0, x.cols).cols};
     find_maxima(on, batch, x, amax);
-    return quantise_cols(on, batch, x, layout, amax);
-}
-
-Operand quantise_cols(Context& on, uint32_t batch, const Source& x, Layout layout,
-                      const Maxima& amax) {
-    const Operand out = take_operand(on, batch, x.cols, x.rows, layout);
     quantise_tiles(on, batch, {x, {}, amax, {}, out, nullptr});
     return out;
 }

@@ -89,9 +89,10 @@ __device__ __forceinline__ void warpgroup_wait() {
 }
 
 /// Sums stay in their registers up to here and are read only after it.
-__device__ __forceinline__ void hold_sums(int32_t (&c)[128]) {
+template <int kSums>
+__device__ __forceinline__ void hold_sums(int32_t (&c)[kSums]) {
 #pragma unroll
-    for (int i = 0; i < 128; ++i) asm volatile("" : "+r"(c[i])::"memory");
+    for (int i = 0; i < kSums; ++i) asm volatile("" : "+r"(c[i])::"memory");
 }
 
 /// c (64 x 256, int32, in the order of warpgroup_sum) += a (64 x 32) * b (32 x 256), int8 rows of
@@ -131,6 +132,29 @@ __device__ __forceinline__ void wgmma_s8(int32_t (&c)[128], uint64_t a, uint64_t
           "+r"(c[110]), "+r"(c[111]), "+r"(c[112]), "+r"(c[113]), "+r"(c[114]), "+r"(c[115]),
           "+r"(c[116]), "+r"(c[117]), "+r"(c[118]), "+r"(c[119]), "+r"(c[120]), "+r"(c[121]),
           "+r"(c[122]), "+r"(c[123]), "+r"(c[124]), "+r"(c[125]), "+r"(c[126]), "+r"(c[127])
+        : "l"(a), "l"(b));
+}
+
+/// The same for half as many columns: c (64 x 128) += a (64 x 32) * b (32 x 128).
+__device__ __forceinline__ void wgmma_s8(int32_t (&c)[64], uint64_t a, uint64_t b) {
+    asm volatile(
+        "{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, 1, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+        "%64, %65, accumulate;\n}"
+        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3]), "+r"(c[4]), "+r"(c[5]), "+r"(c[6]),
+          "+r"(c[7]), "+r"(c[8]), "+r"(c[9]), "+r"(c[10]), "+r"(c[11]), "+r"(c[12]), "+r"(c[13]),
+          "+r"(c[14]), "+r"(c[15]), "+r"(c[16]), "+r"(c[17]), "+r"(c[18]), "+r"(c[19]), "+r"(c[20]),
+          "+r"(c[21]), "+r"(c[22]), "+r"(c[23]), "+r"(c[24]), "+r"(c[25]), "+r"(c[26]), "+r"(c[27]),
+          "+r"(c[28]), "+r"(c[29]), "+r"(c[30]), "+r"(c[31]), "+r"(c[32]), "+r"(c[33]), "+r"(c[34]),
+          "+r"(c[35]), "+r"(c[36]), "+r"(c[37]), "+r"(c[38]), "+r"(c[39]), "+r"(c[40]), "+r"(c[41]),
+          "+r"(c[42]), "+r"(c[43]), "+r"(c[44]), "+r"(c[45]), "+r"(c[46]), "+r"(c[47]), "+r"(c[48]),
+          "+r"(c[49]), "+r"(c[50]), "+r"(c[51]), "+r"(c[52]), "+r"(c[53]), "+r"(c[54]), "+r"(c[55]),
+          "+r"(c[56]), "+r"(c[57]), "+r"(c[58]), "+r"(c[59]), "+r"(c[60]), "+r"(c[61]), "+r"(c[62]),
+          "+r"(c[63])
         : "l"(a), "l"(b));
 }
 
@@ -232,6 +256,16 @@ __device__ __forceinline__ void meet_cluster() {
         "barrier.cluster.arrive.release;\n"
         "barrier.cluster.wait.acquire;" ::
             : "memory");
+}
+
+/// Stores a word in this place of block `rank`, which has it behind the next meeting.
+__device__ __forceinline__ void store_at(uint32_t* place, uint32_t rank, uint32_t word) {
+    asm volatile(
+        "{\n.reg .b32 remote;\n"
+        "mapa.shared::cluster.u32 remote, %0, %1;\n"
+        "st.shared::cluster.u32 [remote], %2;\n}" ::"r"(shared_address(place)),
+        "r"(rank), "r"(word)
+        : "memory");
 }
 
 /// Arrives at the barrier that block `rank` of the cluster has in this place. It tells that reads

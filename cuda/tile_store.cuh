@@ -67,9 +67,10 @@ __device__ __forceinline__ float4 dequantised(const int4& sums, float of_row,
             dequantised(sums.z, of_row, of_columns.z), dequantised(sums.w, of_row, of_columns.w)};
 }
 
-/// Eight rows at a time, 16 columns of each.
+/// Sums [kFirst, kLast) of each lane: eight rows at a time, 16 columns of each.
+template <uint32_t kFirst, uint32_t kLast, int kSums>
 __device__ __forceinline__ void store_fours(const Product& p, const Tile& tile,
-                                            const int32_t (&acc)[128], const TileScales& scales) {
+                                            const int32_t (&acc)[kSums], const TileScales& scales) {
     const uint32_t row = threadIdx.x / kWarp * 16 + lane_id() / 4;
     const uint32_t col = exchanged_column(lane_id());
     const float low_scale = scales.row(row), high_scale = scales.row(row + 8);
@@ -79,7 +80,7 @@ __device__ __forceinline__ void store_fours(const Product& p, const Tile& tile,
     float* const high = low + 8 * p.out.stride;
     const uint32_t cols = p.b.groups - tile.col;
 #pragma unroll
-    for (uint32_t i = 0; i < 128; i += 8) {
+    for (uint32_t i = kFirst; i < kLast; i += 8) {
         const uint32_t c = i * 2;
         const float4 of_columns = scales.four_cols(col + c);
         const float4 x = dequantised(exchange_pairs(acc + i, acc + i + 4), low_scale, of_columns);
@@ -105,8 +106,8 @@ struct Outlet {
 };
 
 /// Sums [first, first + 32) of each lane, which are 64 columns of the warp's rows.
-template <uint32_t kFirst>
-__device__ __forceinline__ void put_sums(const Outlet& outlet, const int32_t (&acc)[128]) {
+template <uint32_t kFirst, int kSums>
+__device__ __forceinline__ void put_sums(const Outlet& outlet, const int32_t (&acc)[kSums]) {
 #pragma unroll
     for (uint32_t i = 0; i < Outlet::cols / 2; i += 2) {
         const Place at = warpgroup_sum(lane_id(), i);
@@ -172,33 +173,47 @@ __device__ __forceinline__ void finish_ones(const Product& p, const Piece16& at,
     }
 }
 
-/// Stores the sums of a warp, 16 rows of the tile. `outlets`: of all warps.
+/// What a warp turns: sums [kFirst, kFirst + 32) of each lane, 64 columns of the tile.
+template <uint32_t kFirst, int kSums>
+struct TurnedSums {
+    Outlet outlet;
+    Piece16 at;
+
+    /// `outlets`: of all warps.
+    __device__ __forceinline__ TurnedSums(const Tile& tile, const int32_t (&acc)[kSums],
+                                          int8_t* outlets)
+        : outlet{reinterpret_cast<int32_t*>(outlets + threadIdx.x / kWarp * Outlet::bytes)} {
+        const uint32_t row = threadIdx.x / kWarp * Outlet::rows, col = kFirst * 2;
+        at = {tile.z, tile.row + row, tile.col + col, row, col};
+        put_sums<kFirst>(outlet, acc);
+        __syncwarp();
+    }
+    __device__ __forceinline__ ~TurnedSums() { __syncwarp(); }  // before the next sums come
+};
+
+template <uint32_t kFirst, int kSums>
+__device__ __forceinline__ void store_turned(const Product& p, const Tile& tile, Way way,
+                                             const int32_t (&acc)[kSums], int8_t* outlets,
+                                             const TileScales& scales) {
+    const TurnedSums<kFirst, kSums> sums(tile, acc, outlets);
+    if (way == Way::ones)
+        store_ones<false>(p, sums.at, sums.outlet, scales);
+    else if (way == Way::added)
+        store_ones<true>(p, sums.at, sums.outlet, scales);
+    else
+        finish_ones(p, sums.at, sums.outlet, scales);
+}
+
+/// Stores the sums of a warp, 16 rows of the tile.
 __device__ __forceinline__ void store_sums(const Product& p, const Tile& tile,
                                            const int32_t (&acc)[128], int8_t* outlets,
                                            const TileScales& scales) {
     const Way way = way_of(p, tile.z);
-    if (way == Way::fours) return store_fours(p, tile, acc, scales);
-    const uint32_t warp = threadIdx.x / kWarp, first = warp * Outlet::rows;
-    const Outlet outlet{reinterpret_cast<int32_t*>(outlets + warp * Outlet::bytes)};
-    const auto store = [&](uint32_t col) {
-        __syncwarp();
-        const Piece16 at{tile.z, tile.row + first, tile.col + col, first, col};
-        if (way == Way::ones)
-            store_ones<false>(p, at, outlet, scales);
-        else if (way == Way::added)
-            store_ones<true>(p, at, outlet, scales);
-        else
-            finish_ones(p, at, outlet, scales);
-        __syncwarp();  // before the next sums come
-    };
-    put_sums<0>(outlet, acc);
-    store(0);
-    put_sums<32>(outlet, acc);
-    store(64);
-    put_sums<64>(outlet, acc);
-    store(128);
-    put_sums<96>(outlet, acc);
-    store(192);
+    if (way == Way::fours) return store_fours<0, 128>(p, tile, acc, scales);
+    store_turned<0>(p, tile, way, acc, outlets, scales);
+    store_turned<32>(p, tile, way, acc, outlets, scales);
+    store_turned<64>(p, tile, way, acc, outlets, scales);
+    store_turned<96>(p, tile, way, acc, outlets, scales);
 }
 
 }  // namespace trainyard::cuda

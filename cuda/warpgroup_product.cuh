@@ -57,12 +57,12 @@ __device__ __forceinline__ void load_swizzled_stage(int8_t* shared, const Produc
     copy_commit();
 }
 
-/// Starts the products of one stage: four steps of 32 along k.
-template <class W>
-__device__ __forceinline__ void start_products(int32_t (&acc)[128], const int8_t* stage) {
-    const int8_t* const a = stage + threadIdx.x / 128 * 64 * kSwizzledRow;
-    const int8_t* const b = stage + W::bm * kSwizzledRow;
-    const uint64_t left = matrix_descriptor(shared_address(a));
+/// Starts the products of 128 terms: four steps of 32. `a`: the rows of both warpgroups.
+template <int kSums>
+__device__ __forceinline__ void start_products(int32_t (&acc)[kSums], const int8_t* a,
+                                               const int8_t* b) {
+    const uint64_t left =
+        matrix_descriptor(shared_address(a + threadIdx.x / 128 * 64 * kSwizzledRow));
     const uint64_t right = matrix_descriptor(shared_address(b));
     warpgroup_fence();
 #pragma unroll
@@ -91,7 +91,8 @@ __global__ void __launch_bounds__(W::threads, 1) warpgroup_product_kernel(Produc
             copy_wait<kAhead - 1>();
             publish_to_products();
             __syncthreads();
-            start_products<W>(acc, shared + step % W::stages * W::stage_bytes);
+            const int8_t* const stage = shared + step % W::stages * W::stage_bytes;
+            start_products(acc, stage, stage + W::bm * kSwizzledRow);
             // Its stage was read by the products of two steps ago, which all threads have waited
             // for.
             load_swizzled_stage<W>(shared, p, tile, step + kAhead);

@@ -273,6 +273,7 @@ std::vector<OperatorCase> operator_cases() {
           {65, 130, 67},
           {130, 64, 131},
           {70, 300, 20},
+          {140, 500, 131},
           {150, 700, 300}}) {  // several tiles and parts of a contraction on every device
         out.push_back(linear_case(s));
         out.push_back(linear_grad_case(s));

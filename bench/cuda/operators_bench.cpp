@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <thread>
 
@@ -29,10 +30,13 @@ using namespace trainyard;
 
 using cuda::Products;
 
-/// The fastest products that pass the self-test, found once.
+/// The first products that pass the self-test, found once, or those that TRAINYARD_BENCH_PRODUCTS
+/// names if they pass it; Products::fastest if there are none.
 Products tested_products(int device) {
     static const Products found = [device] {
+        const char* const wanted = std::getenv("TRAINYARD_BENCH_PRODUCTS");
         for (const Products products : cuda::cuda_products(device)) {
+            if (wanted != nullptr && to_text(products) != wanted) continue;
             const auto backend = cuda::make_cuda_backend(device, nullptr, products);
             if (backend != nullptr && training::self_test(*backend)) return products;
         }
@@ -47,8 +51,11 @@ std::unique_ptr<training::Backend> backend_or_skip(benchmark::State& state,
     std::string reason = cuda::cuda_unavailable();
     if (!devices.empty() && products == Products::fastest)
         products = tested_products(devices[0].index);
-    auto backend =
-        devices.empty() ? nullptr : cuda::make_cuda_backend(devices[0].index, &reason, products);
+    if (!devices.empty() && products == Products::fastest)
+        reason = "no products, or not those of TRAINYARD_BENCH_PRODUCTS, pass the self-test";
+    auto backend = devices.empty() || products == Products::fastest
+                       ? nullptr
+                       : cuda::make_cuda_backend(devices[0].index, &reason, products);
     if (backend == nullptr) state.SkipWithError(reason.c_str());
     return backend;
 }
@@ -153,6 +160,9 @@ BENCHMARK_CAPTURE(linear_by, bulk, Products::bulk)
     ->Apply(every_shape);
 BENCHMARK_CAPTURE(linear_by, pairs, Products::pairs)
     ->Name("cuda::linear/by=pairs")
+    ->Apply(every_shape);
+BENCHMARK_CAPTURE(linear_by, panels, Products::panels)
+    ->Name("cuda::linear/by=panels")
     ->Apply(every_shape);
 BENCHMARK_CAPTURE(linear_by, bf16, Products::bf16)
     ->Name("cuda::linear/by=bf16")
@@ -349,6 +359,7 @@ BENCHMARK(step)
     ->Args({4, 128, 128, 256, 16})
     ->Args({2, 768, 1024, 50257, 8})  // few enough kernels for a profiler
     ->Args({12, 768, 1024, 50257, 8})
+    ->Args({12, 768, 1024, 50304, 8})  // rows of logits begin where loads of 16 bytes may
     ->Args({12, 768, 1024, 50257, 32})
     ->Args({16, 2048, 1024, 50257, 4})
     ->Args({16, 2048, 1024, 50257, 16})

@@ -36,7 +36,8 @@ __global__ void __launch_bounds__(S::threads, 1) peak_kernel(int32_t* out) {
         int32_t acc[128] = {};
         hold_sums(acc);
         for (uint32_t turn = 0; turn < kTurns; ++turn) {
-            start_products<S>(acc, shared + turn % S::stages * S::stage_bytes);
+            const int8_t* const stage = shared + turn % S::stages * S::stage_bytes;
+            start_products(acc, stage, stage + S::bm * kSwizzledRow);
             warpgroup_wait<1>();
         }
         warpgroup_wait<0>();

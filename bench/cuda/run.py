@@ -3,7 +3,7 @@
 """Measures the CUDA back end of this machine in one call: bits, each operator against its floor, whole steps against PyTorch,
 a cold audit.
 
-usage: run.py [--build FOLDER] [--parts LIST] [--filter REGEX] [--seconds N] [--out FILE]
+usage: run.py [--build FOLDER] [--parts LIST] [--filter REGEX] [--products WAY] [--seconds N] [--out FILE]
 exit code 0: measured; 1: bits are wrong, or a part ended early; 77: there is no GPU here
 
 parts   bits       every operator and 500 steps of gpt, mlp, cnn and diffusion: the CPU's hashes (test_cuda_device)
@@ -45,6 +45,7 @@ OPEN_1B_FLOPS = 50.6e12  # of each H100, as its authors say
 # Name -> layers, width, sequence, vocabulary, sequences of a micro-batch, which here is a step.
 STEPS = {
     "gpt 124M, 8 x 1024": (12, 768, 1024, 50257, 8),
+    "gpt 124M, vocabulary padded": (12, 768, 1024, 50304, 8),
     "gpt 1B, 4 x 1024": (16, 2048, 1024, 50257, 4),
     "gpt 124M, 32 x 1024": (12, 768, 1024, 50257, 32),
     "gpt 1B, 16 x 1024": (16, 2048, 1024, 50257, 16),
@@ -267,8 +268,9 @@ def report(device, found):
     peak, kind = peak_of(found["benches"])
     rate = f"{2e-12 * peak:.0f} int8 TOP/s {kind}" if peak < float("inf") else kind
     rows = operator_rows(found["benches"], found["bandwidth"], peak)
+    way = f", products by {found['products']}" if found.get("products") else ""
     text = ["# Speed of the CUDA back end", "",
-            f"`bench/cuda/run.py` on {device}, {machine()}, {datetime.date.today()}; PyTorch {found['torch'] or 'not here'}. "
+            f"`bench/cuda/run.py` on {device}{way}, {machine()}, {datetime.date.today()}; PyTorch {found['torch'] or 'not here'}. "
             f"Measured in this run: {found['bandwidth'] / 1e9:.0f} GB/s; peak: {rate}.", "",
             "Bits: every operator and 500 steps of gpt, mlp, cnn and diffusion give the CPU's hashes (bench/results/bits.md)."
             if found["bits"] else "Bits: the self-test passed; nothing else was tested in this run.", "",
@@ -301,9 +303,12 @@ class Run:
 
     def __init__(self, binaries, args):
         self.binaries, self.args, self.env = binaries, args, environment_of(binaries)
+        if args.products:
+            self.env = dict(self.env, TRAINYARD_BENCH_PRODUCTS=args.products)
         self.deadline = time.monotonic() + args.seconds
         self.early = []  # what ended early
-        self.found = {"benches": [], "bandwidth": 0.0, "rivals": {}, "audit": {}, "torch": None, "bits": False}
+        self.found = {"benches": [], "bandwidth": 0.0, "rivals": {}, "audit": {}, "torch": None, "bits": False,
+                      "products": args.products}
 
     def left(self, most):
         return min(most, self.deadline - time.monotonic())
@@ -355,6 +360,7 @@ def main():
     parser.add_argument("--build", help="build folder [build/cuda, else build/release]")
     parser.add_argument("--parts", type=parts_of, default=list(PARTS), help="some of them, with commas between [all]")
     parser.add_argument("--filter", help="which operators, a regular expression [all]")
+    parser.add_argument("--products", help="how steps and operators make products, as `trainyard verifier` names it [the first that passes]")
     parser.add_argument("--seconds", type=float, default=240, help="for all parts together [240]")
     parser.add_argument("--out", default=str(ROOT / "bench/results/cuda.md"))
     args = parser.parse_args()

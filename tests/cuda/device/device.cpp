@@ -86,7 +86,7 @@ TEST_P(DeviceProducts, multiply_to_the_bits_of_single_warps) {
 INSTANTIATE_TEST_SUITE_P(, DeviceProducts,
                          testing::Values(cuda::Products::int8, cuda::Products::warpgroup,
                                          cuda::Products::bulk, cuda::Products::pairs,
-                                         cuda::Products::bf16),
+                                         cuda::Products::panels, cuda::Products::bf16),
                          [](const auto& test) { return std::string(to_text(test.param)); });
 
 TEST_F(Device, gives_the_same_bits_in_every_run) {

@@ -318,13 +318,28 @@ void expect_equal_products(cuda::Products products) {
 }
 
 TEST_P(EmulatedDevice, multiplies_by_warpgroups_on_hopper) {
-    for (const auto products :
-         {cuda::Products::warpgroup, cuda::Products::bulk, cuda::Products::pairs}) {
+    for (const auto products : {cuda::Products::warpgroup, cuda::Products::bulk,
+                                cuda::Products::pairs, cuda::Products::panels}) {
         EXPECT_EQ(cuda::make_cuda_backend(0, nullptr, products), nullptr);
         emulated::set_hopper(true);
         expect_equal_products(products);
         emulated::set_hopper(false);
     }
+}
+
+/// Four to eight steps, an odd number of panels, several panels for a cluster, several tiles of
+/// each, and rows of sums that begin anywhere or where four are stored at once.
+TEST_P(EmulatedDevice, keeps_panels_of_rows_where_contractions_are_short) {
+    emulated::set_hopper(true);
+    const auto hopper = cuda::make_cuda_backend(0, nullptr, cuda::Products::panels);
+    for (const training::LinearShape s : {training::LinearShape{130, 500, 388},
+                                          {300, 640, 300},
+                                          {1100, 400, 131},
+                                          {129, 1000, 518}}) {
+        const auto same = training::check_case(*hopper, training::linear_case(s));
+        EXPECT_TRUE(same) << same.error();
+    }
+    emulated::set_hopper(false);
 }
 
 TEST_P(EmulatedDevice, multiplies_in_bf16_with_the_same_integers) {
@@ -400,11 +415,11 @@ TEST(emulated_device, takes_the_fastest_products_that_pass_the_self_test) {
 }
 
 /// The first time by itself, then as a graph, then as a graph of other arguments.
-TEST(emulated_device, launches_pairs_of_blocks_from_graphs) {
+void launch_from_graphs(cuda::Products products, training::LinearShape s) {
     emulated::set_hopper(true);
-    const auto hopper = cuda::make_cuda_backend(0, nullptr, cuda::Products::pairs);
+    const auto hopper = cuda::make_cuda_backend(0, nullptr, products);
     const auto sequence = hopper->make_sequence();
-    training::OperatorCase c = training::linear_case({130, 129, 257});
+    training::OperatorCase c = training::linear_case(s);
     c.call = [&sequence, plain = c.call](training::Backend& on, std::span<float* const> in,
                                          std::span<float* const> out) {
         if (on.is_host()) return plain(on, in, out);
@@ -420,6 +435,11 @@ TEST(emulated_device, launches_pairs_of_blocks_from_graphs) {
     EXPECT_EQ(emulated::traffic().graph_launches - before, 2U);
     for (void* const memory : moved) hopper->release(memory);
     emulated::set_hopper(false);
+}
+
+TEST(emulated_device, launches_pairs_of_blocks_from_graphs) {
+    launch_from_graphs(cuda::Products::pairs, {130, 129, 257});
+    launch_from_graphs(cuda::Products::panels, {130, 500, 257});
 }
 
 /// Heads of two sizes take one kernel, with more shared memory for the first.
@@ -448,7 +468,8 @@ TEST(emulated_device, attends_with_heads_of_two_sizes_in_one_graph) {
 TEST(emulated_device, gives_up_where_copies_do_not_land_and_says_so_for_ever) {
     emulated::set_hopper(true);
     const auto c = training::linear_case({130, 129, 257});
-    for (const auto products : {cuda::Products::bulk, cuda::Products::pairs}) {
+    for (const auto products :
+         {cuda::Products::bulk, cuda::Products::pairs, cuda::Products::panels}) {
         const auto hopper = cuda::make_cuda_backend(0, nullptr, products);
         emulated::set_faults({.bulk_copies_get_lost = true});
         const auto failed = training::run_case(*hopper, c);

@@ -400,6 +400,8 @@ void* in_block(void* shared, unsigned rank) {
     auto* const to =
         machine().shared[rank] + (static_cast<unsigned char*>(shared) - shared_memory());
     expect_block_of(to);
+    const Fiber& first = *machine().fibers[size_t{rank} * machine().shape.threads];
+    if (!first.started) stop("a block that may not have begun is written to");
     return to;
 }
 void expect_block_of(const void* shared) {

@@ -78,8 +78,8 @@ struct Shape {
     size_t shared_bytes = 0;
     unsigned cluster = 1;  ///< neighbouring blocks that run together, at most kClusterMax
 };
-constexpr unsigned kClusterMax = 2;
-constexpr int kMultiprocessors = 3;
+constexpr unsigned kClusterMax = 8;
+constexpr int kMultiprocessors = 5;
 void run(const Shape& shape, const std::function<void()>& thread);
 
 /// Waits for all threads of the block, or of its cluster.

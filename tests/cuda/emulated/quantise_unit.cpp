@@ -126,6 +126,10 @@ const Case kCases[] = {
     {6, 65, 64, 192, {3, 1, size_t{65} * 192, 64}},
     {4, 33, 5, 30, {2, 0, size_t{33} * 30, 5}},
     {3, 40, 24, 24, {1, 2, size_t{40} * 24, 0}},
+    {1, 1100, 20, 24},  // more than one block holds of a column, two, and four
+    {2, 2049, 4, 8, {1, 0, size_t{2049} * 8, 0}},
+    {1, 8192, 20, 20},
+    {1, 8193, 4, 4},  // more than a cluster
 };
 
 /// What the rule makes of a batch, by rows or by columns, byte for byte where `out.at` says.
@@ -163,8 +167,14 @@ void expect_quantised(const Operand& out, const Case& c, const Source& x, bool b
 
 class Quantise : public testing::TestWithParam<emulated::Order> {
 protected:
-    void SetUp() override { emulated::set_order(GetParam()); }
-    void TearDown() override { emulated::set_order(emulated::Order::forward); }
+    void SetUp() override {
+        emulated::set_order(GetParam());
+        emulated::set_hopper(true);  // for clusters
+    }
+    void TearDown() override {
+        emulated::set_hopper(false);
+        emulated::set_order(emulated::Order::forward);
+    }
 
     /// `body` with each case, at both ends of its pages.
     template <class Body>
@@ -195,11 +205,13 @@ TEST_P(Quantise, takes_rows_of_any_length_and_alignment) {
 
 TEST_P(Quantise, takes_columns_of_any_length_and_alignment) {
     for_each_case([](Context& on, const Case& c, const Source& x) {
-        for (const Layout layout : kLayouts) {
-            const Operand out = quantise_cols(on, c.batch, x, layout);
-            on.wait();
-            expect_quantised(out, c, x, true, {});
-        }
+        for (const Products products : {Products::pairs, Products::panels})
+            for (const Layout layout : kLayouts) {
+                on.set_products(products);
+                const Operand out = quantise_cols(on, c.batch, x, layout);
+                on.wait();
+                expect_quantised(out, c, x, true, {});
+            }
     });
 }
 

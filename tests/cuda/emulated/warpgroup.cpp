@@ -3,7 +3,6 @@
 #include "warpgroup.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <deque>
 #include <vector>
@@ -14,14 +13,14 @@ namespace emulated {
 
 namespace {
 
-using Sums = std::array<int32_t, 128>;
+using Sums = std::vector<int32_t>;
 
 struct Started {
     uint64_t a, b;
     Sums product;
 };
 struct Thread {
-    int32_t* c = nullptr;  ///< of the products under way
+    std::span<int32_t> c;  ///< of the products under way
     Sums sums;             ///< what c holds when they are complete
     bool is_fenced = false;
     std::vector<Started> open;
@@ -54,16 +53,17 @@ struct Descriptor {
     }
 };
 
-/// Accumulator D of m64n256k32: warp w holds rows 16 w to 16 w + 15; register i of lane l holds row
-/// l / 4, eight more if bit 1 of i is set, and column 8 (i / 4) + 2 (l mod 4) + i mod 2.
-Sums product_of(uint64_t a, uint64_t b) {
+/// Accumulator D of m64n128k32 or m64n256k32: warp w holds rows 16 w to 16 w + 15; register i of
+/// lane l holds row l / 4, eight more if bit 1 of i is set, and column 8 (i / 4) + 2 (l mod 4) + i
+/// mod 2.
+Sums product_of(uint64_t a, uint64_t b, size_t sums) {
     const Descriptor left(a), right(b);
     const unsigned lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane / 4;
     int8_t rows[2][32], col[32];
     left.read(rows[0], row);
     left.read(rows[1], row + 8);
-    Sums out = {};
-    for (unsigned j = 0; j < 64; ++j) {
+    Sums out(sums);
+    for (unsigned j = 0; j < sums / 2; ++j) {
         right.read(col, j / 2 * 8 + lane % 4 * 2 + j % 2);
         for (unsigned half = 0; half < 2; ++half)
             for (unsigned k = 0; k < 32; ++k)
@@ -74,20 +74,20 @@ Sums product_of(uint64_t a, uint64_t b) {
 
 }  // namespace
 
-void start_product(int32_t (&c)[128], uint64_t a, uint64_t b) {
+void start_product(std::span<int32_t> c, uint64_t a, uint64_t b) {
     const uint64_t mine[2] = {a, b};
     const std::byte* const slots = exchange(mine, sizeof mine, 300);
     if (std::memcmp(slots, mine, sizeof mine) != 0) stop("lanes have different descriptors");
     if (!all_copies_published()) stop("a product reads copies that were not published to it");
     Thread& thread = running_thread();
     if (!thread.is_fenced) stop("a product starts without a fence for its sums");
-    if (thread.c == nullptr) {
+    if (thread.c.empty()) {
         thread.c = c;
-        std::copy_n(c, 128, thread.sums.begin());
-        std::fill_n(c, 128, -123456789);
+        thread.sums.assign(c.begin(), c.end());
+        std::fill(c.begin(), c.end(), -123456789);
     }
-    if (thread.c != c) stop("only one set of sums can be under way");
-    thread.open.push_back({a, b, product_of(a, b)});
+    if (thread.c.data() != c.data()) stop("only one set of sums can be under way");
+    thread.open.push_back({a, b, product_of(a, b, c.size())});
 }
 
 void fence_sums() {
@@ -105,14 +105,14 @@ void wait_products(unsigned pending_max) {
     Thread& thread = running_thread();
     for (; thread.groups.size() > pending_max; thread.groups.pop_front())
         for (const Started& started : thread.groups.front()) {
-            if (product_of(started.a, started.b) != started.product)
+            if (product_of(started.a, started.b, thread.c.size()) != started.product)
                 stop("operands change while a product reads them");
-            for (unsigned i = 0; i < 128; ++i) thread.sums[i] += started.product[i];
+            for (size_t i = 0; i < thread.sums.size(); ++i) thread.sums[i] += started.product[i];
         }
-    if (thread.c == nullptr || has_products_under_way()) return;
+    if (thread.c.empty() || has_products_under_way()) return;
     if (faults().warpgroups_err && threadIdx.x == 0) ++thread.sums[0];
-    std::copy_n(thread.sums.begin(), 128, thread.c);
-    thread.c = nullptr;
+    std::copy(thread.sums.begin(), thread.sums.end(), thread.c.begin());
+    thread.c = {};
     thread.is_fenced = false;
 }
 
@@ -121,8 +121,8 @@ bool has_products_under_way() {
     return !thread.open.empty() || !thread.groups.empty();
 }
 
-void use_sums(const int32_t (&c)[128]) {
-    if (running_thread().c == c) stop("sums are used while a product is under way");
+void use_sums(std::span<const int32_t> c) {
+    if (running_thread().c.data() == c.data()) stop("sums are used while a product is under way");
 }
 
 }  // namespace emulated

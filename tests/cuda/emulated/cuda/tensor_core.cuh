@@ -106,10 +106,13 @@ template <int kPending>
 void warpgroup_wait() {
     emulated::wait_products(kPending);
 }
-inline void hold_sums(const int32_t (&c)[128]) {
+template <int kSums>
+void hold_sums(const int32_t (&c)[kSums]) {
     emulated::use_sums(c);
 }
-inline void wgmma_s8(int32_t (&c)[128], uint64_t a, uint64_t b) {
+template <int kSums>
+void wgmma_s8(int32_t (&c)[kSums], uint64_t a, uint64_t b) {
+    static_assert(kSums == 64 || kSums == 128);
     emulated::start_product(c, a, b);
 }
 
@@ -150,6 +153,9 @@ inline uint32_t cluster_rank() {
 }
 inline void meet_cluster() {
     emulated::wait_cluster();
+}
+inline void store_at(uint32_t* place, uint32_t rank, uint32_t word) {
+    *static_cast<uint32_t*>(emulated::in_block(place, rank)) = word;
 }
 inline void arrive_at(uint64_t* barrier, uint32_t rank) {
     emulated::arrive_at(barrier, rank);
