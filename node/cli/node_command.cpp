@@ -25,6 +25,7 @@
 #include "node/http/http_server.hpp"
 #include "node/mempool/mempool.hpp"
 #include "node/runtime/pool_queue.hpp"
+#include "node/runtime/service_manager.hpp"
 #include "node/sync/block_sync.hpp"
 #include "node/sync/snapshot_shelf.hpp"
 #include "node/sync/state_service.hpp"
@@ -87,6 +88,9 @@ public:
           rpc_strand_(runtime_.make_strand()),
           halt_timer_(rpc_strand_),
           fork_timer_(rpc_strand_),
+          service_(runtime::ServiceManager::from_environment()),
+          service_strand_(runtime_.make_strand()),
+          service_timer_(service_strand_),
           gossip_(runtime_, {kGossipMax, kGossipBytesMax},
                   [this](const Tx& tx) { take_gossip(tx); }),
           started_ms_(runtime_.clock().steady_ms()),
@@ -113,6 +117,7 @@ private:
     void end_soon();
     void end_at_fork(const std::string& why);
     void watch_fork();
+    void report_to_service();
     void on_tx(const p2p::PeerId& peer, const Bytes& payload);
     void take_gossip(const Tx& tx);
     [[nodiscard]] std::string objection() const;
@@ -130,6 +135,9 @@ private:
     runtime::Runtime runtime_;
     runtime::Strand rpc_strand_;
     runtime::Timer halt_timer_, fork_timer_;
+    const runtime::ServiceManager service_;
+    runtime::Strand service_strand_;
+    runtime::Timer service_timer_;
     runtime::PoolQueue<Tx> gossip_;  ///< transactions of peers: blocks must not wait for them
     const uint64_t started_ms_;
     uint64_t first_height_ = 0;  ///< final when the node started
@@ -366,6 +374,15 @@ void Node::watch_fork() {
     });
 }
 
+/// Asks the parts, so that a lock that is never given back keeps the watchdog from being fed.
+void Node::report_to_service() {
+    size_t peers = 0;
+    for (const auto& peer : network_->peers()) peers += peer.is_connected ? 1 : 0;
+    service_.alive(state_sync_ ? state_sync_->progress().words()
+                               : one_line(status(), chain_->finalised()->height(), peers));
+    service_timer_.start(service_.interval(), [this] { report_to_service(); });
+}
+
 void Node::on_tx(const p2p::PeerId& peer, const Bytes& payload) {
     auto tx = decode_tx(payload);
     if (!tx) return network_->punish(peer, 10, to_text(tx.error()));
@@ -480,6 +497,8 @@ Result<Done, std::string> Node::start() {
                              {"p2p", network_->port()},
                              {"rpc", *port},
                              {"role", role()}});
+    service_.ready();
+    service_strand_.post([this] { report_to_service(); });
     if (state_sync_) return state_sync_->start(), Done{};
     const std::string rpc_url = "http://" + config_.http_addr + ":" + std::to_string(*port);
     start_reporter(rpc_url);  // before the machine, which calls it
@@ -512,6 +531,9 @@ int Node::run() {
     runtime_.on_stop([this] { http_->stop(); });
     runtime_.on_stop([this] { server_->stop(); });
     runtime_.on_stop([this] { auditor_.reset(); });
+    runtime_.on_stop([this] {
+        if (!state_end_) service_.stopping();  // after a state sync the process goes on
+    });
     if (state_sync_) runtime_.on_stop([this] { state_sync_->stop(); });
     runtime_.stop_on_signals();
     int code = 0;

@@ -251,6 +251,15 @@ std::string words_of(const cb::Waiting& waiting, const cb::Standing& standing,
     return "";
 }
 
+std::string one_line(const rpc::NodeStatus& status, uint64_t final_height, size_t peers) {
+    const std::string where = "block " + std::to_string(final_height) + " final, " +
+                              std::to_string(peers) + (peers == 1 ? " peer, " : " peers, ") +
+                              status.role;
+    if (!status.halted.empty()) return "stands still: " + status.halted + "; " + where;
+    if (!status.why_not_voting.empty()) return where + ", does not vote: " + status.why_not_voting;
+    return where;
+}
+
 std::optional<wallet::Candidate> stake_of(const rpc::Backend& backend, const Address& who) {
     const auto latest = backend.block(rpc::Tag::latest);
     if (!latest) return std::nullopt;

@@ -25,6 +25,10 @@ namespace trainyard::node::cli {
                                    const consensus::bft::Standing& standing,
                                    const consensus::ValidatorSet& validators);
 
+/// The node for `systemctl status`: "block 812 final, 7 peers, validator".
+[[nodiscard]] std::string one_line(const rpc::NodeStatus& status, uint64_t final_height,
+                                   size_t peers);
+
 /// What metrics are read from; pointers may be null.
 struct ReportParts {
     const bft::BftNode& bft;

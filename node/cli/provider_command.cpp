@@ -16,6 +16,7 @@
 #include "node/cli/machine.hpp"
 #include "node/cli/self_test_report.hpp"
 #include "node/provider/worker.hpp"
+#include "node/runtime/service_manager.hpp"
 #include "node/verify/backend_choice.hpp"
 #include "node/wallet/files.hpp"
 
@@ -33,10 +34,17 @@ public:
     void show(const Event& e) {
         const std::lock_guard lock(mutex_);
         if (e.kind == Event::Kind::step) rate_.on_step(e.step, steady_ms());
+        latest_ = words(e);
         if (out_.json) return out_.line(json::serialize(as_json(e)));
         if (e.kind == Event::Kind::step) return line_.show(progress_text(progress(e)));
         line_.clear();
-        out_.say(words(e));
+        out_.say(latest_);
+    }
+
+    /// The last event in words.
+    [[nodiscard]] std::string latest() const {
+        const std::lock_guard lock(mutex_);
+        return latest_;
     }
 
 private:
@@ -111,13 +119,14 @@ private:
             case Event::Kind::failed:
                 return red(job + ": " + e.text);
             case Event::Kind::step:
-                break;
+                return job + " step " + std::to_string(e.step) + " of " + std::to_string(e.steps);
         }
         return "";
     }
 
     const Output& out_;
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
+    std::string latest_;
     ProgressLine line_;
     RateMeter rate_;
 };
@@ -176,6 +185,24 @@ void on_stop_signal(int) {
     stop_requested = 1;
 }
 
+/// Until a signal comes or, with `once`, a job is finished.
+void work(provider::ProviderWorker& worker, bool once, const EventView& view) {
+    std::signal(SIGINT, on_stop_signal);
+    std::signal(SIGTERM, on_stop_signal);
+    const auto service = runtime::ServiceManager::from_environment();
+    service.ready();
+    uint64_t next_report_ms = 0;
+    while (stop_requested == 0 && !(once && worker.jobs_finished() > 0)) {
+        worker.tick();
+        if (steady_ms() >= next_report_ms) {
+            service.alive(view.latest());
+            next_report_ms = steady_ms() + static_cast<uint64_t>(service.interval().count());
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(worker.has_job() ? 50 : 300));
+    }
+    service.stopping();
+}
+
 }  // namespace
 
 int run_provider(const Output& out, const ProviderArgs& args) {
@@ -219,13 +246,8 @@ int run_provider(const Output& out, const ProviderArgs& args) {
                  ", training on " + choice.backend->name();
     choice.backend.reset();  // its memory is the jobs'
     view->show(hello);
-    std::signal(SIGINT, on_stop_signal);
-    std::signal(SIGTERM, on_stop_signal);
     provider::ProviderWorker worker(**market, options);
-    while (stop_requested == 0 && !(args.once && worker.jobs_finished() > 0)) {
-        worker.tick();
-        std::this_thread::sleep_for(std::chrono::milliseconds(worker.has_job() ? 50 : 300));
-    }
+    work(worker, args.once, *view);
     // Everything that matters is on disk or on the chain; a segment in training is done again.
     std::fflush(nullptr);
     ::_exit(kOk);

@@ -7,6 +7,7 @@
 #include "node/cli/devnet.hpp"
 #include "node/config/genesis.hpp"
 #include "node/runtime/log.hpp"
+#include "node/runtime/service_manager.hpp"
 #include "node/signer/signer_server.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/keyring.hpp"
@@ -124,7 +125,10 @@ int run_signer(const Output& out, const SignerArgs& args) {
     process.log = runtime::Logger(runtime::Logger::Options{}).named("signer");
     if (auto done = open(process, args); !done) return out.fail(done.error());
     process.server->start();
+    const auto service = runtime::ServiceManager::from_environment();
+    service.ready();
     while (!stop_was_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    service.stopping();
     process.server->stop();
     process.log.info("signer has stopped");
     return kOk;

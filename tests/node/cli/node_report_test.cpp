@@ -48,5 +48,17 @@ TEST(node_report, says_that_the_last_block_of_an_epoch_waits_to_be_final) {
               "takes");
 }
 
+TEST(node_report, one_line_tells_height_and_peers_and_what_is_wrong) {
+    rpc::NodeStatus status;
+    status.role = "validator";
+    EXPECT_EQ(one_line(status, 812, 7), "block 812 final, 7 peers, validator");
+    status.why_not_voting = "the signer is away";
+    EXPECT_EQ(one_line(status, 812, 1),
+              "block 812 final, 1 peer, validator, does not vote: the signer is away");
+    status.halted = "the disk is full";
+    EXPECT_EQ(one_line(status, 812, 0),
+              "stands still: the disk is full; block 812 final, 0 peers, validator");
+}
+
 }  // namespace
 }  // namespace trainyard::node::cli
