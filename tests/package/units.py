@@ -47,6 +47,8 @@ def check_hardening(unit):
         for key in HARMFUL:
             expect(key not in has, f"{unit}: {key} would stop translated code or CUDA")
     expect(has["User"] != "root" and f"u {has['User']} " in (PACKAGE / "sysusers.conf").read_text(), f"{unit}: no user {has['User']}")
+    folder = f"/var/lib/{has['StateDirectory']} {has['StateDirectoryMode']} {has['User']} "
+    expect(f"d {folder}" in (PACKAGE / "tmpfiles.conf").read_text(), f"{unit}: tmpfiles.conf does not make {folder}")
 
 
 def check_command(unit):
