@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trainyard status` and `trainyard peers` on a network that is well, on a node that is ill, and on one that is gone."""
 import json
+import pathlib
+import re
 
 from harness import Rpc, expect, expect_equal, main, say, wait_until
 from network import Devnet
+
+
+# While the state is synced, and once there is a snapshot.
+AT_TIMES = {"trainyard_state_sync_chunks", "trainyard_state_sync_chunks_here", "trainyard_snapshot_age_seconds"}
 
 
 def status(test, node, code):
@@ -46,6 +52,10 @@ def run(test):
                  "p2p_banned_peers", "staking_turns_led", "staking_turns_missed", "staking_jailed", "disk_free_bytes",
                  "consensus_vote_fsync_seconds", "consensus_finality_seconds", "consensus_nullify_total"]:
         expect(f"trainyard_{name}" in text, f"trainyard_{name} in the metrics")
+    exported = set(re.findall(r"^(trainyard_\w+)", text, re.M))
+    for path in (pathlib.Path(__file__).parents[2] / "tools" / "monitoring").iterdir():
+        missing = set(re.findall(r"\btrainyard_\w+", path.read_text())) - exported - AT_TIMES
+        expect(not missing, f"{path.name} asks for what a validator does not export: {sorted(missing)}")
     say("a node that is well is shown so")
     # Two of four away: nothing becomes final any more, and the code says so.
     for other in net.nodes[2:]:

@@ -17,7 +17,7 @@ WANTED = [
     "usr/lib/systemd/system/trainyard-signer.service", "usr/lib/sysusers.d/trainyard.conf", "usr/lib/tmpfiles.d/trainyard.conf", "etc/trainyard/node.toml",
     "etc/trainyard/provider.env", "etc/trainyard/signer.env", "usr/share/bash-completion/completions/trainyard",
     "usr/share/zsh/vendor-completions/_trainyard", "usr/share/fish/vendor_completions.d/trainyard.fish",
-    "usr/share/doc/trainyard/copyright", "usr/share/doc/trainyard/validator.md", "usr/share/doc/trainyard/provider.md",
+    "usr/share/trainyard/grafana.json", "usr/share/trainyard/alerts.yaml", "usr/share/doc/trainyard/copyright", "usr/share/doc/trainyard/validator.md", "usr/share/doc/trainyard/provider.md",
 ]
 
 

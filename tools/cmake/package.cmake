@@ -11,6 +11,8 @@ install(FILES ${package}/sysusers.conf DESTINATION lib/sysusers.d RENAME trainya
 install(FILES ${package}/tmpfiles.conf DESTINATION lib/tmpfiles.d RENAME trainyard.conf)
 install(FILES ${package}/node.toml ${package}/signer.env ${package}/provider.env
   DESTINATION /etc/trainyard)
+install(FILES ${CMAKE_SOURCE_DIR}/tools/monitoring/grafana.json ${CMAKE_SOURCE_DIR}/tools/monitoring/alerts.yaml
+  DESTINATION share/trainyard)
 install(FILES ${package}/copyright ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/CHANGELOG.md DESTINATION share/doc/trainyard)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION share/doc/trainyard
   FILES_MATCHING PATTERN "*.md" PATTERN notes EXCLUDE PATTERN model EXCLUDE)
