@@ -43,6 +43,7 @@ struct Arguments {
     ProviderArgs provider;
     ValidatorArgs validator;
     ProviderCheckArgs provider_check;
+    EarningsArgs earnings;
     VerifierArgs verifier;
     GenesisArgs genesis;
     ProtectionArgs protection;

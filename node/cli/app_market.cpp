@@ -121,6 +121,38 @@ void add_verify(CLI::App& app, Arguments& a) {
     add_devices(verifier, a.verifier.threads, a.verifier.no_cuda);
 }
 
+namespace {
+
+void add_provider_check(CLI::App& provider, Arguments& a) {
+    auto* check = command(
+        provider, "check", "test and measure this machine, and say what it could earn",
+        "trainyard provider check\n  trainyard provider check --rpc http://127.0.0.1:8545 --json",
+        [&a] { return run_provider_check(a.out, a.provider_check); }, a);
+    check->add_option("--rpc", a.provider_check.rpc, "URL of a node whose order book is asked");
+    check->add_option("--datadir", a.provider_check.datadir, "folder of checkpoints")
+        ->capture_default_str();
+    check->add_option("--memory-mb", a.provider_check.memory_mb, "memory for a job")
+        ->capture_default_str();
+    add_devices(check, a.provider_check.threads, a.provider_check.no_cuda);
+}
+
+void add_provider_earnings(CLI::App& provider, Arguments& a) {
+    auto* earnings = command(
+        provider, "earnings", "what a provider was paid, what is under audit, and what it lost",
+        "trainyard provider earnings 0x70997970c51812dc3a010c7d01b50e0d17dc79c8\n"
+        "  trainyard provider earnings --key dev:1 --days 365 --csv > earnings.csv",
+        [&a] { return run_provider_earnings(a.out, a.earnings); }, a);
+    add_rpc(earnings, a.earnings.rpc);
+    earnings->add_option("provider", a.earnings.provider, "its address [that of --key]");
+    add_key(earnings, a.earnings.key);
+    earnings->add_option("--days", a.earnings.days, "how far to look back")
+        ->check(CLI::Range(1U, 36'500U))
+        ->capture_default_str();
+    earnings->add_flag("--csv", a.earnings.csv, "a row for each segment, fine and slash");
+}
+
+}  // namespace
+
 void add_provider(CLI::App& app, Arguments& a) {
     auto* p = command(
         app, "provider", "take jobs, train them, be paid",
@@ -148,16 +180,8 @@ void add_provider(CLI::App& app, Arguments& a) {
                   "TEST ONLY, cheats and loses its stake: skip-steps, reuse-gradients, "
                   "zero-gradients");
     add_devices(p, a.provider.threads, a.provider.no_cuda);
-    auto* check = command(
-        *p, "check", "test and measure this machine, and say what it could earn",
-        "trainyard provider check\n  trainyard provider check --rpc http://127.0.0.1:8545 --json",
-        [&a] { return run_provider_check(a.out, a.provider_check); }, a);
-    check->add_option("--rpc", a.provider_check.rpc, "URL of a node whose order book is asked");
-    check->add_option("--datadir", a.provider_check.datadir, "folder of checkpoints")
-        ->capture_default_str();
-    check->add_option("--memory-mb", a.provider_check.memory_mb, "memory for a job")
-        ->capture_default_str();
-    add_devices(check, a.provider_check.threads, a.provider_check.no_cuda);
+    add_provider_check(*p, a);
+    add_provider_earnings(*p, a);
     // A command's own callback runs after that of its subcommand.
     p->callback([&a, p] {
         if (p->get_subcommands().empty()) a.run = [&a] { return run_provider(a.out, a.provider); };

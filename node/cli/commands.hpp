@@ -214,6 +214,15 @@ struct ProviderCheckArgs {
 /// Exit code 0: this machine can train for pay; 1: a line of the report fails.
 int run_provider_check(const Output& out, const ProviderCheckArgs& args);
 
+struct EarningsArgs {
+    std::string rpc = kUsualRpc;
+    std::string provider;  ///< address; empty: that of the key
+    KeyChoice key;
+    uint32_t days = 30;
+    bool csv = false;
+};
+int run_provider_earnings(const Output& out, const EarningsArgs& args);
+
 struct VerifierArgs {
     int fd = -1;  ///< none: test the back ends and end
     uint32_t threads = 1;

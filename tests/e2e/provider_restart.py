@@ -47,6 +47,31 @@ def check_money(net, posted, before):
     net.expect_sums(DEV[CLIENT], DEV[PROVIDER])
 
 
+def check_earnings(net, test):
+    """`trainyard provider earnings` tells what the market's events and credits say, to the wei."""
+    ask = lambda *words: ["provider", "earnings", *words, "--rpc", net.nodes[0].url]
+    told = test.json(*ask(DEV[PROVIDER]))
+    finals = net.rpc.logs(MARKET, "SegmentFinal(uint256,uint32,uint256,uint256)", 0)
+    paid = str(sum(log_word(log, 0) for log in finals))
+    due = {"wei": paid, "segments": SEGMENTS}
+    expect_equal((told["final"]["7 days"], told["final"]["30 days"]), (due, due), "earnings")
+    expect_equal((told["pending"]["segments"], told["lostWei"], told["creditWei"]), (0, "0", "0"), "pending, lost, credit")
+    expect_equal(told["jobs"]["0"]["final"], due, "earnings by job")
+    seen = [(s["job"], s["segment"], s["state"], s["block"], s["tx"]) for s in told["segments"]]
+    expect_equal(seen, [(0, i, "final", int(log["blockNumber"], 16), log["transactionHash"]) for i, log in enumerate(finals)], "segments")
+    block = net.rpc("eth_getBlockByNumber", finals[0]["blockNumber"], False)
+    expect_equal(told["segments"][0]["time"], int(block["timestamp"], 16), "time of the first pay")
+    rows = test.cli(*ask("--key", f"dev:{PROVIDER}", "--csv")).out.splitlines()
+    expect_equal(rows[0], "job,segment,state,time,block,coins,tx", "first row")
+    expect_equal((len(rows), rows[1].split(",")[:3]), (1 + SEGMENTS, ["0", "0", "final"]), "rows")
+    text = test.cli(*ask(DEV[PROVIDER], "--days", "2")).out
+    expect("2 days" in text and "30 days" not in text and f"{SEGMENTS} segments final" in text, text)
+    other = test.json(*ask(DEV[CLIENT]))
+    expect_equal((other["segments"], other["final"]["30 days"]["wei"]), ([], "0"), "earnings of who trains nothing")
+    expect("name a provider" in test.cli(*ask(), code=2).text, "nobody named")
+    say(f"earnings: {paid} wei for {SEGMENTS} segments")
+
+
 def check_model(net, job):
     expect_equal(job["outcome"], "complete", "outcome")
     models = net.rpc("yard_models")
@@ -73,6 +98,7 @@ def run(test):
     wait_until("the provider has its pay", lambda: events_of(provider, "finished"), 30)
     check_model(net, job)
     check_money(net, posted, before)
+    check_earnings(net, test)
     check_stake(net)
     expect_equal(provider.stop(), 0, "exit code of the provider after SIGTERM")
     case = test.folder / "segment.case"

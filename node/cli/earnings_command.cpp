@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// `trainyard provider earnings`: pay and losses of a provider, by day, job and segment.
+#include <ctime>
+#include <map>
+
+#include <boost/json.hpp>
+
+#include "node/cli/commands.hpp"
+#include "node/wallet/earnings.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+namespace json = boost::json;
+using wallet::Earnings;
+using wallet::SegmentState;
+
+constexpr uint64_t kDay_s = 86'400;
+/// A segment is final at most so long after its commitment, with much to spare.
+constexpr uint64_t kAuditDays = 2;
+
+struct Sum {
+    Uint256 wei;
+    uint64_t count = 0;
+    void add(const Uint256& more_wei) {
+        wei += more_wei;
+        ++count;
+    }
+};
+
+struct Window {
+    std::string name;
+    uint64_t from_s = 0;
+    Sum paid;
+};
+
+struct JobPart {
+    Sum paid, pending;
+    Uint256 lost_wei;
+};
+
+/// What is shown, summed up; losses and jobs are those of the whole time that was asked for.
+struct Report {
+    Address who;
+    uint64_t block = 0, now_s = 0;
+    std::vector<Window> windows;
+    Sum pending;
+    Uint256 lost_wei, credit_wei;
+    std::map<uint64_t, JobPart> jobs;
+    Earnings earnings;
+};
+
+std::string utc(uint64_t time_s) {
+    const auto time = static_cast<std::time_t>(time_s);
+    std::tm parts{};
+    char text[32];
+    ::gmtime_r(&time, &parts);
+    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+std::vector<Window> windows_of(uint64_t now_s, uint64_t days) {
+    const auto since = [&](uint64_t n) { return now_s - std::min(now_s, n * kDay_s); };
+    std::vector<Window> out{{"today", now_s - now_s % kDay_s, {}}};
+    for (const uint64_t usual : {uint64_t{7}, uint64_t{30}})
+        if (usual < days) out.push_back({std::to_string(usual) + " days", since(usual), {}});
+    out.push_back({std::to_string(days) + (days == 1 ? " day" : " days"), since(days), {}});
+    return out;
+}
+
+void sum_up(Report& r) {
+    const uint64_t from_s = r.windows.back().from_s;
+    std::erase_if(r.earnings.segments, [&](const auto& s) {
+        return s.state != SegmentState::committed && s.time_s < from_s;
+    });
+    std::erase_if(r.earnings.losses, [&](const auto& loss) { return loss.time_s < from_s; });
+    for (const auto& segment : r.earnings.segments) {
+        auto& job = r.jobs[segment.job];
+        if (segment.state == SegmentState::final_) {
+            job.paid.add(segment.wei);
+            for (auto& window : r.windows)
+                if (segment.time_s >= window.from_s) window.paid.add(segment.wei);
+        } else if (segment.state == SegmentState::committed) {
+            job.pending.add(segment.wei);
+            r.pending.add(segment.wei);
+        }
+    }
+    for (const auto& loss : r.earnings.losses) {
+        r.jobs[loss.job].lost_wei += loss.wei;
+        r.lost_wei += loss.wei;
+    }
+}
+
+std::string state_of(const wallet::EarnedSegment& segment) {
+    if (segment.state == SegmentState::committed) return "pending";
+    return std::string(wallet::to_text(segment.state));
+}
+std::string kind_of(const wallet::Loss& loss) {
+    return loss.is_slash ? "slashed" : "fined";
+}
+
+json::object as_json(const Sum& sum) {
+    return {{"wei", to_decimal(sum.wei)}, {"segments", sum.count}};
+}
+
+template <class Entry>
+json::object placed(const Entry& entry, json::object with) {
+    with["wei"] = to_decimal(entry.wei);
+    with["block"] = entry.block;
+    with["time"] = entry.time_s;
+    with["tx"] = to_hex0x(entry.tx.bytes);
+    return with;
+}
+
+int tell_json(const Output& out, const Report& r) {
+    json::object windows, jobs;
+    for (const auto& window : r.windows) windows[window.name] = as_json(window.paid);
+    for (const auto& [id, job] : r.jobs)
+        jobs[std::to_string(id)] = json::object{{"final", as_json(job.paid)},
+                                                {"pending", as_json(job.pending)},
+                                                {"lostWei", to_decimal(job.lost_wei)}};
+    json::array segments, losses;
+    for (const auto& s : r.earnings.segments)
+        segments.push_back(placed(s, {{"job", s.job}, {"segment", s.seg}, {"state", state_of(s)}}));
+    for (const auto& loss : r.earnings.losses)
+        losses.push_back(placed(loss, {{"job", loss.job}, {"kind", kind_of(loss)}}));
+    out.line(json::serialize(json::object{{"provider", to_hex0x(r.who.bytes)},
+                                          {"block", r.block},
+                                          {"time", r.now_s},
+                                          {"final", std::move(windows)},
+                                          {"pending", as_json(r.pending)},
+                                          {"lostWei", to_decimal(r.lost_wei)},
+                                          {"creditWei", to_decimal(r.credit_wei)},
+                                          {"jobs", std::move(jobs)},
+                                          {"segments", std::move(segments)},
+                                          {"losses", std::move(losses)}}));
+    return kOk;
+}
+
+int tell_csv(const Output& out, const Report& r) {
+    out.line("job,segment,state,time,block,coins,tx");
+    const auto end_of = [](const auto& entry, const std::string& sign) {
+        return "," + utc(entry.time_s) + "," + std::to_string(entry.block) + "," + sign +
+               coins(entry.wei) + "," + to_hex0x(entry.tx.bytes);
+    };
+    for (const auto& s : r.earnings.segments)
+        out.line(std::to_string(s.job) + "," + std::to_string(s.seg) + "," + state_of(s) +
+                 end_of(s, ""));
+    for (const auto& loss : r.earnings.losses)
+        out.line(std::to_string(loss.job) + ",," + kind_of(loss) + end_of(loss, "-"));
+    return kOk;
+}
+
+int tell_text(const Output& out, const Report& r) {
+    const auto row = [&](const std::string& name, const std::string& text) {
+        out.line(name + std::string(name.size() < 10 ? 10 - name.size() : 1, ' ') + text);
+    };
+    const auto count = [](uint64_t n) {
+        return std::to_string(n) + (n == 1 ? " segment" : " segments");
+    };
+    const std::string days = r.windows.back().name;
+    out.line(to_hex0x(r.who.bytes) + " at block " + std::to_string(r.block) + ", " + utc(r.now_s));
+    for (const auto& window : r.windows)
+        row(window.name, coins(window.paid.wei) + " coins, " + count(window.paid.count) + " final");
+    row("pending", coins(r.pending.wei) + " coins, " + count(r.pending.count) + " under audit");
+    row("lost", coins(r.lost_wei) + " coins by fines and slashes in " + days);
+    row("credit", coins(r.credit_wei) + " coins wait at the market for `trainyard job withdraw`");
+    for (const auto& [id, job] : r.jobs)
+        row("job " + std::to_string(id),
+            coins(job.paid.wei) + " coins for " + count(job.paid.count) + ", pending " +
+                coins(job.pending.wei) + " for " + std::to_string(job.pending.count) + ", lost " +
+                coins(job.lost_wei));
+    return kOk;
+}
+
+Result<Address, std::string> provider_of(const EarningsArgs& args) {
+    if (args.provider.empty() == args.key.key.empty())
+        return unexpected(std::string("name a provider: its address, or --key"));
+    if (args.provider.empty()) {
+        const auto key = open_key(args.key);
+        if (!key) return unexpected(key.error());
+        return *address_of(*key);
+    }
+    const auto address = fixed_from_hex<Address>(args.provider);
+    if (!address) return unexpected("'" + args.provider + "' is no address");
+    return *address;
+}
+
+wallet::Answer<Report> read_report(const Output& out, const Address& who,
+                                   const EarningsArgs& args) {
+    const auto client = wallet::EthClient::open(args.rpc);
+    if (!client) return unexpected(client.error());
+    const auto head = (*client)->block("latest");
+    if (!head) return unexpected(head.error());
+    Report report;
+    report.who = who;
+    report.block = head->number;
+    report.now_s = head->timestamp;
+    report.windows = windows_of(report.now_s, args.days);
+    const uint64_t from_s = report.windows.back().from_s;
+    const auto first =
+        wallet::find_block(**client, from_s - std::min(from_s, kAuditDays * kDay_s), head->number);
+    if (!first) return unexpected(first.error());
+    ProgressLine line(out);
+    auto earnings = wallet::read_earnings(
+        **client, {who, *first, head->number, [&line](uint64_t done, uint64_t all) {
+                       line.show("read " + std::to_string(100 * done / all) + " % of the blocks");
+                   }});
+    line.clear();
+    if (!earnings) return unexpected(earnings.error());
+    const auto credit = wallet::market_credit(**client, who);
+    if (!credit) return unexpected(credit.error());
+    report.credit_wei = *credit;
+    report.earnings = std::move(*earnings);
+    sum_up(report);
+    return report;
+}
+
+}  // namespace
+
+int run_provider_earnings(const Output& out, const EarningsArgs& args) {
+    if (args.csv && out.json) return out.fail("--csv and --json exclude each other"), kUsage;
+    const auto who = provider_of(args);
+    if (!who) return out.fail(who.error()), kUsage;
+    const auto report = read_report(out, *who, args);
+    if (!report) return out.fail(report.error().text);
+    if (args.csv) return tell_csv(out, *report);
+    return out.json ? tell_json(out, *report) : tell_text(out, *report);
+}
+
+}  // namespace trainyard::node::cli
