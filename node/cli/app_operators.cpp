@@ -128,6 +128,17 @@ void add_genesis(CLI::App& app, Arguments& a) {
         "trainyard genesis check genesis.json",
         [&a] { return run_genesis_check(a.out, a.genesis); }, a);
     check->add_option("file", a.genesis.file, "genesis file")->required();
+    auto* wallet = command(
+        *genesis, "wallet", "a running chain for wallets (EIP-3085), or for viem",
+        "trainyard genesis wallet --url https://rpc.example.org\n"
+        "  trainyard genesis wallet --viem > chain.mjs",
+        [&a] { return run_genesis_wallet(a.out, a.genesis); }, a);
+    add_rpc(wallet, a.genesis.rpc);
+    wallet->add_option("--url", a.genesis.urls,
+                       "of the RPC that wallets shall use [that of --rpc]");
+    wallet->add_option("--name", a.genesis.name, "of the chain [Trainyard and its number]");
+    wallet->add_option("--symbol", a.genesis.symbol, "of its coin")->capture_default_str();
+    wallet->add_flag("--viem", a.genesis.viem, "a module that exports the chain for viem");
 }
 
 void add_status(CLI::App& app, Arguments& a) {

@@ -239,9 +239,17 @@ struct GenesisArgs {
     std::string file;        ///< check
     uint64_t timestamp = 0;  ///< zero: now
     std::string seed;        ///< empty: random
+    // wallet
+    std::string rpc = kUsualRpc;
+    std::string name;  ///< of the chain; empty: with its number
+    std::string symbol = "COIN";
+    std::vector<std::string> urls;  ///< that wallets shall use; empty: `rpc`
+    bool viem = false;              ///< a module for viem
 };
 int run_genesis_build(const Output& out, const GenesisArgs& args);
 int run_genesis_check(const Output& out, const GenesisArgs& args);
+/// The chain of a running node as wallets and viem want it.
+int run_genesis_wallet(const Output& out, const GenesisArgs& args);
 
 struct SignerArgs {
     std::string genesis;

@@ -65,10 +65,24 @@ def write_spec(net):
     return path
 
 
+def write_chain(net):
+    """The module that `trainyard genesis wallet --viem` prints, where it finds viem; and what wallets get names the same chain."""
+    ask = ["genesis", "wallet", "--rpc", net.nodes[0].url]
+    (net.test.folder / "node_modules").symlink_to(CLIENTS / "node_modules")
+    path = net.test.folder / "chain.mjs"
+    path.write_text(net.test.cli(*ask, "--viem").out)
+    wallet = json.loads(net.test.cli(*ask).out)
+    expect_equal(wallet["method"], "wallet_addEthereumChain", "method for wallets")
+    expect_equal(wallet["params"][0]["chainId"], net.rpc("eth_chainId"), "chain for wallets")
+    said = net.test.cli(*ask, "--url", "http://rpc.example.org").err
+    expect_equal("wallets refuse http://rpc.example.org" in said, True, "a warning about a URL without TLS")
+    return path
+
+
 def run(test):
     need_packages()
     net = Devnet(test).start()
-    client(net, "viem.mjs")
+    client(net, "viem.mjs", "--chain", str(write_chain(net)))
     client(net, "ethers.mjs")
     net.provider("provider", 1).start()
     client(net, "job.mjs", "--spec", str(write_spec(net)))

@@ -12,6 +12,7 @@ export const options = parseArgs({
     ws: { type: "string", default: process.env.TRAINYARD_WS ?? "ws://127.0.0.1:8546" },
     key: { type: "string", default: process.env.TRAINYARD_KEY ?? devKey },
     spec: { type: "string" },
+    chain: { type: "string" },
     timeout: { type: "string", default: "240" },
   },
 }).values;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // viem deploys, calls, reads logs and subscribes, over HTTP and WebSocket.
+import { pathToFileURL } from "node:url";
 import {
   BaseError, concatHex, createPublicClient, createWalletClient, decodeEventLog, defineChain, encodeDeployData, getContractAddress, http, keccak256,
   pad, parseEther, toHex, webSocket,
@@ -10,12 +11,23 @@ import { addresses, counter, equal, eventually, isTrue, ok, options, run, within
 const { abi, bytecode } = counter;
 const account = privateKeyToAccount(options.key);
 
-async function connect() {
+/// What `trainyard genesis wallet --viem` has written, or the like of it.
+async function readChain() {
   const id = await createPublicClient({ transport: http(options.http) }).getChainId();
-  const chain = defineChain({
+  if (options.chain) {
+    const { trainyard } = await import(pathToFileURL(options.chain));
+    equal(trainyard.id, id, "the module's chain is the node's");
+    equal(trainyard.rpcUrls.default, { http: [options.http], webSocket: [options.ws] }, "and its URLs");
+    return trainyard;
+  }
+  return defineChain({
     id, name: "Trainyard", nativeCurrency: { name: "Coin", symbol: "COIN", decimals: 18 },
     rpcUrls: { default: { http: [options.http] } }, contracts: { multicall3: { address: addresses.multicall3 } },
   });
+}
+
+async function connect() {
+  const chain = await readChain();
   const transport = http(options.http, { batch: true });
   const settings = { chain, pollingInterval: 200 };
   return {
