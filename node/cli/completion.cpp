@@ -58,7 +58,9 @@ std::string completion_script(std::string_view shell, const std::vector<CommandW
         return "#compdef trainyard\n" + lookup_function(commands) + "_trainyard() {\n" +
                path_loop("words", "$((CURRENT-2))") +
                "  compadd -- ${=$(_trainyard_words \"$typed\")}\n  _files\n}\ncompdef _trainyard "
-               "trainyard\n";
+               "trainyard\n"
+               // Loaded by zsh itself this is the body of a function, which is asked already.
+               "if [ \"$funcstack[1]\" = _trainyard ]; then _trainyard; fi\n";
     return "";
 }
 
