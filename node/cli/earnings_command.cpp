@@ -203,7 +203,7 @@ wallet::Answer<Report> read_report(const Output& out, const Address& who,
     ProgressLine line(out);
     auto earnings = wallet::read_earnings(
         **client, {who, *first, head->number, [&line](uint64_t done, uint64_t all) {
-                       line.show("read " + std::to_string(100 * done / all) + " % of the blocks");
+                       line.show("read " + std::to_string(100 * done / all) + " % of the logs");
                    }});
     line.clear();
     if (!earnings) return unexpected(earnings.error());

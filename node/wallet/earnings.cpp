@@ -117,7 +117,7 @@ Answer<std::map<uint64_t, uint64_t>> jobs_of(EthClient& client, const EarningsQu
                 return true;
             },
             [&](uint64_t blocks) {
-                if (query.progress) query.progress(done += blocks, all);
+                if (query.progress && all > 2 * kSpanMost) query.progress(done += blocks, all);
             });
         if (!read) return unexpected(read.error());
     }

@@ -47,7 +47,8 @@ void add_job(Earnings& to, const Address& who, const std::vector<MarketEvent>& e
     const std::function<Answer<std::optional<uint64_t>>(uint64_t)>& time_of);
 
 /// Earnings of the blocks from `from_block` to `to_block`, with times: jobs that `who` takes or
-/// commits segments of in these blocks. `progress` hears blocks read, of how many; it may be empty.
+/// commits segments of in these blocks. `progress` hears how much of
+/// a long range is read; it may be empty.
 struct EarningsQuery {
     Address who;
     uint64_t from_block = 0, to_block = 0;
