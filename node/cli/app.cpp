@@ -7,6 +7,7 @@
 
 #include "node/cli/app_arguments.hpp"
 #include "node/cli/completion.hpp"
+#include "node/cli/manual.hpp"
 #include "node/cli/node_command.hpp"
 #include "node/cli/version.hpp"
 #include "node/config/node_config.hpp"
@@ -207,13 +208,16 @@ void collect(const CLI::App& app, const std::string& path, std::vector<CommandWo
 }
 
 void add_small(CLI::App& app, Arguments& a) {
+    const auto commands = [&app] {
+        std::vector<CommandWords> words;
+        collect(app, "", words);
+        return words;
+    };
     auto* completion = command(
         app, "completion", "script for a shell's completion",
         "trainyard completion bash > /etc/bash_completion.d/trainyard",
-        [&a, &app] {
-            std::vector<CommandWords> words;
-            collect(app, "", words);
-            auto text = completion_script(a.shell, words);
+        [&a, commands] {
+            auto text = completion_script(a.shell, commands());
             text.pop_back();
             a.out.line(text);
             return kOk;
@@ -222,6 +226,15 @@ void add_small(CLI::App& app, Arguments& a) {
     completion->add_option("shell", a.shell, "bash, zsh or fish")
         ->required()
         ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    command(
+        app, "manual", "the manual page, for `man`", "trainyard manual | man -l -",
+        [&a, commands] {
+            auto text = manual_page(kVersion, commands());
+            text.pop_back();
+            a.out.line(text);
+            return kOk;
+        },
+        a);
     command(
         app, "version", "the version of this program", "",
         [&a] {

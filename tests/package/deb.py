@@ -17,7 +17,7 @@ WANTED = [
     "usr/lib/systemd/system/trainyard-signer.service", "usr/lib/sysusers.d/trainyard.conf", "usr/lib/tmpfiles.d/trainyard.conf", "etc/trainyard/node.toml",
     "etc/trainyard/provider.env", "etc/trainyard/signer.env", "usr/share/bash-completion/completions/trainyard",
     "usr/share/zsh/vendor-completions/_trainyard", "usr/share/fish/vendor_completions.d/trainyard.fish",
-    "usr/share/trainyard/grafana.json", "usr/share/trainyard/alerts.yaml", "usr/share/doc/trainyard/copyright", "usr/share/doc/trainyard/validator.md", "usr/share/doc/trainyard/provider.md",
+    "usr/share/man/man1/trainyard.1.gz", "usr/share/doc/trainyard/changelog.gz", "usr/share/trainyard/grafana.json", "usr/share/trainyard/alerts.yaml", "usr/share/doc/trainyard/copyright", "usr/share/doc/trainyard/validator.md", "usr/share/doc/trainyard/provider.md",
 ]
 
 
@@ -83,6 +83,11 @@ def check_life(deb, newer, root):
     expect("/var/lib/trainyard/data" in run(program, "node", "--config", settings, "--print-config"), "it reads its settings")
     complete = f'. {root}/usr/share/bash-completion/completions/trainyard; COMP_WORDS=(trainyard sta); COMP_CWORD=1; _trainyard; echo "${{COMPREPLY[@]}}"'
     expect(run("bash", "-c", complete).strip() == "status", "bash completes `trainyard sta`")
+    page = run("gzip", "-cd", root / "usr/share/man/man1/trainyard.1.gz")
+    expect(".B provider earnings\n" in page and page.startswith(".TH TRAINYARD 1 "), f"the manual:\n{page}")
+    if shutil.which("groff"):
+        shown = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=page, capture_output=True, text=True)
+        expect((shown.returncode, shown.stderr) == (0, ""), f"groff on the manual: {shown.stderr}")
     # What an operator has, and has changed, outlives an update.
     keys = root / "var/lib/trainyard/keys"
     keys.mkdir()

@@ -13,27 +13,33 @@ install(FILES ${package}/node.toml ${package}/signer.env ${package}/provider.env
   DESTINATION /etc/trainyard)
 install(FILES ${CMAKE_SOURCE_DIR}/tools/monitoring/grafana.json ${CMAKE_SOURCE_DIR}/tools/monitoring/alerts.yaml
   DESTINATION share/trainyard)
-install(FILES ${package}/copyright ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/CHANGELOG.md DESTINATION share/doc/trainyard)
+install(FILES ${package}/copyright ${CMAKE_SOURCE_DIR}/README.md DESTINATION share/doc/trainyard)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION share/doc/trainyard
   FILES_MATCHING PATTERN "*.md" PATTERN notes EXCLUDE PATTERN model EXCLUDE)
 
-# The program writes its completions itself.
-set(completions ${CMAKE_BINARY_DIR}/completions)
-foreach(shell bash zsh fish)
-  install(CODE "
-    file(MAKE_DIRECTORY ${completions})
-    execute_process(COMMAND $<TARGET_FILE:trainyard> completion ${shell} OUTPUT_FILE ${completions}/${shell} COMMAND_ERROR_IS_FATAL ANY)")
+# The program writes its manual and completions itself.
+set(written ${CMAKE_BINARY_DIR}/written)
+file(MAKE_DIRECTORY ${written})
+foreach(words "completion bash" "completion zsh" "completion fish" manual)
+  string(REPLACE " " "-" file ${words})
+  install(CODE "execute_process(COMMAND $<TARGET_FILE:trainyard> ${words} OUTPUT_FILE ${written}/${file} COMMAND_ERROR_IS_FATAL ANY)")
 endforeach()
-install(FILES ${completions}/bash DESTINATION share/bash-completion/completions RENAME trainyard)
-install(FILES ${completions}/zsh DESTINATION share/zsh/vendor-completions RENAME _trainyard)
-install(FILES ${completions}/fish DESTINATION share/fish/vendor_completions.d RENAME trainyard.fish)
+install(FILES ${written}/completion-bash DESTINATION share/bash-completion/completions RENAME trainyard)
+install(FILES ${written}/completion-zsh DESTINATION share/zsh/vendor-completions RENAME _trainyard)
+install(FILES ${written}/completion-fish DESTINATION share/fish/vendor_completions.d RENAME trainyard.fish)
+# Debian wants these two compressed; -n keeps time and name out of the file.
+configure_file(${CMAKE_SOURCE_DIR}/CHANGELOG.md ${written}/changelog COPYONLY)
+install(CODE "execute_process(COMMAND gzip -9nkf manual changelog WORKING_DIRECTORY ${written} COMMAND_ERROR_IS_FATAL ANY)")
+install(FILES ${written}/manual.gz DESTINATION share/man/man1 RENAME trainyard.1.gz)
+install(FILES ${written}/changelog.gz DESTINATION share/doc/trainyard)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME trainyard)
-set(CPACK_PACKAGE_CONTACT "Trainyard maintainers <maintainers@localhost>")
+set(TRAINYARD_MAINTAINER "Trainyard maintainers <maintainers@localhost>" CACHE STRING "Who answers for the Debian package")
+set(CPACK_PACKAGE_CONTACT ${TRAINYARD_MAINTAINER})
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "proof-of-stake ledger for verifiable AI training")
 set(CPACK_PACKAGE_DESCRIPTION
-  "Node, validator, signer and provider of a ledger on which training runs are paid for and checked bit for bit.")
+  "Node, validator, signer and provider of a ledger on which training runs\nare paid for and checked bit for bit.")
 set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR})
 set(CPACK_SET_DESTDIR ON)  # for what goes to /etc
 set(CPACK_STRIP_FILES ON)

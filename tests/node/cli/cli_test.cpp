@@ -12,6 +12,7 @@
 #include "node/cli/app.hpp"
 #include "node/cli/completion.hpp"
 #include "node/cli/genesis_build.hpp"
+#include "node/cli/manual.hpp"
 #include "node/cli/model_folder.hpp"
 #include "node/cli/output.hpp"
 #include "node/cli/programs.hpp"
@@ -219,6 +220,14 @@ TEST(completion, shells_offer_the_words_of_the_command_before_the_one_that_is_ty
     const auto fish =
         script("fish") + "complete -C 'trainyard --quiet job new s' | string match -r '^sub.*'";
     EXPECT_EQ(printed_by("fish", fish).value_or("submit\n"), "submit\n");
+}
+
+TEST(manual, lists_commands_with_their_help_and_lets_no_text_be_a_request) {
+    const auto page =
+        manual_page("0.1", {{"", {"job"}, "all"}, {"job x-y", {}, ".so /etc/passwd\n\\f"}});
+    EXPECT_NE(page.find(".TP\n.B job x\\-y\n\\&.so /etc/passwd \\ef\n"), std::string::npos) << page;
+    EXPECT_EQ(page.find("\nall\n"), std::string::npos);  // the program itself is no command
+    EXPECT_TRUE(page.starts_with(".TH TRAINYARD 1 \"\" \"trainyard 0.1\"\n"));
 }
 
 GenesisInputs genesis_inputs() {
