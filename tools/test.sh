@@ -42,7 +42,7 @@ for folder in genesis tests/e2e/clients; do
 done
 
 say "release: build"
-build release -DTRAINYARD_TESTS=ON -DTRAINYARD_BENCH=OFF
+build release -DTRAINYARD_BENCH=OFF
 say "release: tests"
 run_tests release
 
