@@ -37,15 +37,10 @@ struct AuditWorker::Shared {
     AuditCounters counters;
 };
 
-struct AuditWorker::JobFacts {
-    wallet::JobSpec spec;
-    Hash run_seed;
-};
-
 struct AuditWorker::View {
     uint64_t id = 0;
     wallet::Job job;
-    std::shared_ptr<const JobFacts> facts;
+    Memory& memory;
 };
 
 AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, Verifier& replayer,
@@ -62,6 +57,12 @@ AuditWorker::~AuditWorker() = default;
 AuditCounters AuditWorker::counters() const {
     const std::lock_guard lock(shared_->mutex);
     return shared_->counters;
+}
+
+size_t AuditWorker::remembered() const {
+    size_t out = memory_.size();
+    for (const auto& [id, memory] : memory_) out += memory.seen.size() + memory.nudged_at.size();
+    return out;
 }
 
 void AuditWorker::say(const std::string& text) const {
@@ -108,14 +109,16 @@ bool AuditWorker::notice_changes() {
 void AuditWorker::look_at_job(uint64_t id) {
     const auto job = market_.job(id);
     if (!job) return agenda_.look_at(id, head_ + 1);
-    if (job->state == wallet::JobState::closed) return forget(id);
-    auto& facts = facts_[id];
-    if (!facts) {
+    Memory& memory = memory_[id];
+    const bool is_closed = job->state == wallet::JobState::closed;
+    forget_before(memory, is_closed ? UINT32_MAX : job->final_segments);
+    if (is_closed) return void(memory_.erase(id));
+    if (!memory.spec) {
         auto spec = market_.spec(id);
         if (!spec) return agenda_.look_at(id, head_ + 1);
-        facts = std::make_shared<JobFacts>(JobFacts{std::move(*spec), job->run_seed});
+        memory.spec = std::move(*spec);
     }
-    const uint64_t next = look_at_view({id, *job, facts});
+    const uint64_t next = look_at_view({id, *job, memory});
     if (next == kNever)
         agenda_.rest(id);
     else
@@ -129,15 +132,15 @@ uint64_t AuditWorker::look_at_view(const View& view) {
     for (uint32_t seg = job.final_segments; seg < job.tip; ++seg)
         next = std::min(next, look_at_segment(view, seg));
     if (job.state == wallet::JobState::active) {
-        if (head_ > job.segment_deadline) nudge(Nudge::evict, view, 0);
+        if (head_ > job.segment_deadline) nudge(Nudge::evict, view, job.tip);
         next = std::min(next, std::max(job.segment_deadline + 1, head_ + kRetryBlocks));
     }
     if (job.state == wallet::JobState::draining && job.final_segments == job.tip) {
-        nudge(Nudge::close, view, 0);
+        nudge(Nudge::close, view, job.tip);
         next = std::min(next, head_ + kRetryBlocks);
     }
     const bool waits = job.state == wallet::JobState::open || job.state == wallet::JobState::active;
-    if (waits) nudge(Nudge::expire, view, 0);
+    if (waits) nudge(Nudge::expire, view, job.tip);
     return next;
 }
 
@@ -177,7 +180,7 @@ bool AuditWorker::take_part(const View& view, uint32_t seg, const wallet::Segmen
     if (std::find(auditors->begin(), auditors->end(), market_.self()) == auditors->end())
         return false;
     const Seat seat{view.id, seg, segment.attempt, segment.state, segment.round};
-    if (seen_.insert(seat).second) {
+    if (view.memory.seen.insert(seat).second) {
         const std::lock_guard lock(shared_->mutex);
         ++shared_->counters.drawn;
     }
@@ -191,12 +194,14 @@ bool AuditWorker::take_part(const View& view, uint32_t seg, const wallet::Segmen
     return must_commit || must_reveal;
 }
 
-/// What was kept of a job that is closed.
-void AuditWorker::forget(uint64_t id) {
-    facts_.erase(id);
-    seen_.erase(seen_.lower_bound({id}), seen_.lower_bound({id + 1}));
-    nudged_at_.erase(nudged_at_.lower_bound({id, 0, Nudge{}}),
-                     nudged_at_.lower_bound({id + 1, 0, Nudge{}}));
+/// What was kept of segments that are final, of which nothing is asked any more.
+void AuditWorker::forget_before(Memory& memory, uint32_t seg) {
+    while (!memory.seen.empty() && memory.seen.begin()->seg < seg) {
+        book_.forget(*memory.seen.begin());
+        memory.seen.erase(memory.seen.begin());
+    }
+    memory.nudged_at.erase(memory.nudged_at.begin(),
+                           memory.nudged_at.lower_bound({seg, Nudge::open_audit}));
 }
 
 /// Answers in the book are committed again after a restart; a new one is worked out elsewhere and
@@ -216,7 +221,7 @@ void AuditWorker::start_judging(const View& view, const Seat& seat,
         const std::lock_guard lock(shared_->mutex);
         if (!shared_->judging.insert(seat).second) return;
     }
-    CaseRequest request{view.facts->spec, view.facts->run_seed, seat, segment, market_.self()};
+    CaseRequest request{*view.memory.spec, view.job.run_seed, seat, segment, market_.self()};
     request.tiles = options_.tiles;
     request.limits = *limits_;
     request.blob_bytes_max = options_.blob_bytes_max;
@@ -287,7 +292,7 @@ void AuditWorker::nudge(Nudge what, const View& view, uint32_t seg) {
     if (!my_turn(view.id, seg)) return;
     // Nobody waits for the end of a job that nobody works on.
     const uint64_t pause = what == Nudge::expire ? kExpireBlocks : kRetryBlocks;
-    const auto [last, is_first] = nudged_at_.try_emplace({view.id, seg, what}, head_);
+    const auto [last, is_first] = view.memory.nudged_at.try_emplace({seg, what}, head_);
     if (!is_first && head_ < last->second + pause) return;
     last->second = head_;
     const auto possible = market_.can_nudge(what, view.id, seg);

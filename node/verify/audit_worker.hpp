@@ -10,7 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "node/verify/answer_book.hpp"
@@ -42,7 +42,8 @@ struct AuditCounters {
 /// `tick` looks at the chain once and does what is due; call it after every new block or so. It
 /// looks at the jobs that events name, at those whose deadlines come, and at a few others in
 /// rotation, at a bounded number in all. What it must remember stands on the chain or in the answer
-/// book, so it may be rebuilt any time.
+/// book, so it may be rebuilt any time; what it remembers besides, of jobs that are not closed and
+/// segments that are not final.
 class AuditWorker {
 public:
     /// The verifiers of level 0 and of level 1 may be one where both run on one thread.
@@ -51,19 +52,25 @@ public:
     ~AuditWorker();
     void tick();
     [[nodiscard]] AuditCounters counters() const;
+    [[nodiscard]] size_t remembered()
+        const;  ///< jobs, seats and nudges, for those who watch memory
 
 private:
-    struct Shared;
-    struct JobFacts;
-    struct View;
     using Nudge = wallet::MarketApi::Nudge;
+    struct Memory {
+        std::optional<wallet::JobSpec> spec;
+        std::set<Seat> seen;
+        std::map<std::pair<uint32_t, Nudge>, uint64_t> nudged_at;  ///< segment, what -> block
+    };
+    struct Shared;
+    struct View;
 
     [[nodiscard]] bool notice_changes();
     void look_at_job(uint64_t id);
     [[nodiscard]] uint64_t look_at_view(const View& view);
     [[nodiscard]] uint64_t look_at_segment(const View& view, uint32_t seg);
     [[nodiscard]] bool take_part(const View& view, uint32_t seg, const wallet::Segment& segment);
-    void forget(uint64_t id);
+    void forget_before(Memory& memory, uint32_t seg);
     void start_judging(const View& view, const Seat& seat, const wallet::Segment& segment);
     void judge_waiting();
     void judge(std::vector<CaseRequest> requests, Verifier& verifier, const Background& where);
@@ -80,13 +87,11 @@ private:
     std::shared_ptr<Shared> shared_;
     std::optional<training::AuditLimits> limits_;
     wallet::JobAgenda agenda_;
-    uint64_t jobs_known_ = 0;      ///< of this many the agenda has been told
-    uint64_t events_read_to_ = 0;  ///< block
-    size_t segments_left_ = 0;     ///< that this tick may look at
-    std::map<uint64_t, std::shared_ptr<const JobFacts>> facts_;
-    std::set<Seat> seen_;
-    std::vector<CaseRequest> waiting_;  ///< found by the present pass
-    std::map<std::tuple<uint64_t, uint32_t, Nudge>, uint64_t> nudged_at_;  ///< job, segment, what
+    uint64_t jobs_known_ = 0;            ///< of this many the agenda has been told
+    uint64_t events_read_to_ = 0;        ///< block
+    size_t segments_left_ = 0;           ///< that this tick may look at
+    std::map<uint64_t, Memory> memory_;  ///< by job
+    std::vector<CaseRequest> waiting_;   ///< found by the present pass
     uint64_t head_ = 0;
 };
 

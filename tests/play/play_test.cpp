@@ -65,6 +65,11 @@ public:
         restart_provider();
     }
     [[nodiscard]] bool has_job() const { return provider_->has_job(); }
+    [[nodiscard]] size_t remembered_by_validators() const {
+        size_t out = 0;
+        for (const auto& worker : workers_) out += worker->remembered();
+        return out;
+    }
 
     void tick() {
         tick_provider();
@@ -451,6 +456,26 @@ TEST(play, thousands_of_open_jobs_neither_hold_up_an_audit_nor_cost_much) {
     EXPECT_LE(play.ledger->reads - before, 3u * kTicks * (4 + 8));
     play.run(400);
     EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+}
+
+TEST(play, auditors_remember_nothing_of_jobs_and_segments_that_are_over) {
+    Play play;
+    auto& ledger = *play.ledger;
+    while (play.job().tip < 2 || play.said.empty()) play.tick();
+    EXPECT_GT(play.remembered_by_validators(), 3u * 2);
+    ledger.jobs[0].job.state = JobState::active;
+    ledger.jobs[0].job.final_segments = play.job().tip;
+    ledger.changed_at[0] = ledger.block;
+    play.tick_validators();
+    EXPECT_LE(play.remembered_by_validators(), 3u * 2)
+        << "the job, and that it does not expire yet";
+    for (int i = 0; i < 200; ++i) ledger.post(ledger.jobs[0].spec, account(9));
+    for (int i = 0; i < 20; ++i) play.tick_validators();
+    EXPECT_GE(play.remembered_by_validators(), 3u * 201);
+    for (auto& book : ledger.jobs) book.job.state = JobState::closed;
+    ledger.changed_at[0] = ledger.block;
+    for (int i = 0; i < 201; ++i) play.tick_validators();
+    EXPECT_EQ(play.remembered_by_validators(), 0u);
 }
 
 TEST(play, a_job_whose_program_or_data_is_withheld_from_auditors_is_void_and_not_passed_over) {
