@@ -71,10 +71,16 @@ struct Trainer::Shared {
         keeping = true;
     }
 
-    /// Brings a trained segment to disk and tells of it.
+    bool is_stopping() {
+        const std::lock_guard lock(mutex);
+        return stopping;
+    }
+
+    /// Brings a trained segment to disk and tells of it; one that nobody waits for leaves nothing.
     void keep(uint32_t seg, SegmentRecord record, const training::ModelState& after) {
         JobFolder folder(options.folder, options.program);
-        const auto kept = folder.keep(seg, record, after);
+        Result<Done, wallet::WalletError> kept = Done{};
+        if (!is_stopping()) kept = folder.keep(seg, record, after);
         const std::lock_guard lock(mutex);
         keeping = false;
         if (!kept) {
@@ -144,9 +150,11 @@ void Trainer::go_on(uint32_t seg) {
     {
         const std::lock_guard lock(shared_->mutex);
         if (shared_->at_work || !shared_->failure.empty()) return;
-        while (shared_->finished.contains(seg)) ++seg;
+        auto& finished = shared_->finished;
+        finished.erase(finished.begin(), finished.lower_bound(seg));
+        while (finished.contains(seg)) ++seg;
         if (seg >= shared_->options.segments ||
-            shared_->finished.size() >= shared_->options.segments_ahead_max)
+            finished.size() >= shared_->options.segments_ahead_max)
             return;
         shared_->at_work = true;
     }

@@ -44,8 +44,8 @@ public:
     explicit Trainer(TrainerOptions options);
     ~Trainer();  ///< a segment in progress is finished and thrown away
 
-    /// Goes on from the state before `seg`; does nothing while already at work. Precondition: that
-    /// state is in the folder, or `seg` is 0.
+    /// Goes on from the state before `seg`, and forgets finished segments before it; begins nothing
+    /// while already at work. Precondition: that state is in the folder, or `seg` is 0.
     void go_on(uint32_t seg);
     /// Takes a segment out that is finished, with its record and the state after it in the folder;
     /// nullopt if it is not.
