@@ -148,9 +148,7 @@ void ProviderWorker::open(uint32_t seg) {
 /// few blocks.
 void ProviderWorker::nudge(Nudge what, uint32_t seg) {
     constexpr uint64_t patience_blocks = 6;
-    const std::string key = std::to_string(static_cast<int>(what)) + "/" +
-                            std::to_string(work_->id) + "/" + std::to_string(seg);
-    const auto first_seen = nudged_at_.emplace(key, head_).first;
+    const auto first_seen = work_->nudged_at.try_emplace({seg, what}, head_).first;
     if (head_ < first_seen->second + patience_blocks) return;
     first_seen->second = head_;
     const auto possible = market_.can_nudge(what, work_->id, seg);

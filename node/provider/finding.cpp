@@ -30,8 +30,8 @@ void ProviderWorker::find_work() {
     auto turn = offers_.take(head_, {kLooksMax, kLooksMax});
     std::sort(turn.begin(), turn.end());
     for (const uint64_t id : turn) {
-        if (!work_ && !done_.contains(id)) consider(id);
-        if (!done_.contains(id)) offers_.rest(id);
+        offers_.rest(id);
+        if (!work_) consider(id);
     }
 }
 
@@ -39,8 +39,7 @@ void ProviderWorker::find_work() {
 /// that is not done yet.
 bool ProviderWorker::look_back_at_all(uint64_t count) {
     for (size_t looks = 0; looked_back_to_ < count && !work_; ++looks, ++looked_back_to_)
-        if (looks == kLooksMax || (!done_.contains(looked_back_to_) && !look_back(looked_back_to_)))
-            return false;
+        if (looks == kLooksMax || !look_back(looked_back_to_)) return false;
     for (const uint64_t id : std::set(waiting_))
         if (!work_ && !look_back(id)) return false;
     return true;
@@ -51,20 +50,18 @@ bool ProviderWorker::look_back_at_all(uint64_t count) {
 bool ProviderWorker::look_back(uint64_t id) {
     const auto job = market_.job(id);
     if (!job) return false;
-    const bool is_closed = job->state == JobState::closed;
-    if (is_closed) done_.insert(id);
-    if (!is_closed && job->state != JobState::open && job->provider == market_.self())
-        return resume(id, *job);
-    if (settled_.contains(id) || !wallet::file_exists(folder_of(id))) return true;
-    if (!is_closed && waits_for(id, *job)) {
+    if (job->state == JobState::closed) return conclude(id), true;
+    if (job->state != JobState::open && job->provider == market_.self()) return resume(id, *job);
+    Memory& memory = memory_[id];
+    if (memory.is_settled || !wallet::file_exists(folder_of(id))) return true;
+    if (waits_for(id, *job)) {
         waiting_.insert(id);
-        if (head_ >= look_again_at_[id]) (void)resume(id, *job);
+        if (head_ >= memory.look_again_at) (void)resume(id, *job);
         return true;
     }
     settle(id);
-    settled_.insert(id);
+    memory.is_settled = true;
     waiting_.erase(id);
-    if (is_closed) forget_states(folder_of(id));
     return true;
 }
 
@@ -86,7 +83,7 @@ bool ProviderWorker::resume(uint64_t id, const wallet::Job& job) {
     if (reason.empty() && !is_left && job.state == JobState::active)
         reason = fetch_state(id, job, material->program);
     if (!reason.empty()) {
-        look_again_at_[id] = head_ + kPatienceBlocks;
+        memory_[id].look_again_at = head_ + kPatienceBlocks;
         skip(id, "it is ours but cannot go on yet: " + reason);
         return false;
     }
@@ -122,12 +119,13 @@ std::string ProviderWorker::fetch_state(uint64_t id, const wallet::Job& job,
 }
 
 void ProviderWorker::consider(uint64_t id) {
-    if (head_ < look_again_at_[id]) return;
+    Memory& memory = memory_[id];
+    if (head_ < memory.look_again_at) return;
     const auto job = market_.job(id);
     if (!job) return;
-    if (job->state == JobState::closed) done_.insert(id);
-    look_again_at_[id] = head_ + kPatienceBlocks;
-    if (job->state != JobState::open) return;
+    if (job->state == JobState::closed) return conclude(id);
+    memory.look_again_at = head_ + kPatienceBlocks;
+    if (job->state != JobState::open || memory.is_given_back) return;
     const auto spec = market_.spec(id);
     if (!spec) return;
     std::string reason = why_not(*spec, options_.rules, market_.self(), options_.now_s());
@@ -137,8 +135,9 @@ void ProviderWorker::consider(uint64_t id) {
 
 /// Tells why a job is not worked on, once for each reason.
 void ProviderWorker::skip(uint64_t id, std::string reason) {
-    if (skipped_[id] == reason) return;
-    skipped_[id] = reason;
+    std::string& told = memory_[id].skipped;
+    if (told == reason) return;
+    told = reason;
     Event event;
     event.kind = Event::Kind::skipped;
     event.job = id;
@@ -181,18 +180,17 @@ void ProviderWorker::publish(uint64_t id, const wallet::Job& job, const JobMater
 /// What the program asks of this machine: found once for a job, compared with the room and the time
 /// that there are now.
 std::string ProviderWorker::why_unfit(uint64_t id, const wallet::JobSpec& spec) {
-    auto known = demands_.find(id);
-    if (known == demands_.end()) {
+    auto& demand = memory_[id].demand;
+    if (!demand) {
         const auto program = fetch_program(market_, spec, options_.rules);
         if (!program) return program.error();
-        known = demands_.emplace(id, demand_of(*program, options_.rules)).first;
+        demand = demand_of(*program, options_.rules);
     }
     const auto block_s = market_.block_seconds();
     if (!block_s) return block_s.error().text;
-    if (auto reason = why_too_slow(spec, known->second, {*block_s, options_.now_s()});
-        !reason.empty())
+    if (auto reason = why_too_slow(spec, *demand, {*block_s, options_.now_s()}); !reason.empty())
         return reason;
-    return why_no_room(known->second, options_.rules);
+    return why_no_room(*demand, options_.rules);
 }
 
 /// Wei to stake before a job with this bond can be taken. The error is the reason for people.

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "node/provider/worker.hpp"
 
@@ -30,7 +31,14 @@ struct ProviderWorker::Work {
     std::unique_ptr<Trainer> trainer;
     std::shared_ptr<Counts> counts = std::make_shared<Counts>();
     std::map<uint32_t, training::SegmentRecord> waiting;  ///< trained, not committed
-    std::map<uint32_t, uint8_t> served_round;
+    std::map<std::pair<uint32_t, wallet::MarketApi::Nudge>, uint64_t> nudged_at;  ///< -> block
+
+    /// What is kept of segments before these is of no use any more.
+    void forget_before(uint32_t committed, uint32_t final_segments) {
+        waiting.erase(waiting.begin(), waiting.lower_bound(committed));
+        nudged_at.erase(nudged_at.begin(), nudged_at.lower_bound({final_segments, {}}));
+        folder->forget_before(final_segments);
+    }
 
     /// The first segment that is neither committed nor waiting.
     [[nodiscard]] uint32_t next_segment(uint32_t tip) const {

@@ -22,6 +22,11 @@ ProviderWorker::ProviderWorker(wallet::MarketApi& market, ProviderOptions option
     : market_(market), options_(std::move(options)), kept_(options_.folder + "/kept-blobs.csv") {}
 ProviderWorker::~ProviderWorker() = default;
 
+size_t ProviderWorker::remembered() const {
+    const size_t in_hand = work_ ? work_->waiting.size() + work_->nudged_at.size() : 0;
+    return memory_.size() + waiting_.size() + offers_.size() + in_hand;
+}
+
 void ProviderWorker::emit(Event event) const {
     if (options_.on_event) options_.on_event(event);
 }
@@ -60,8 +65,11 @@ void ProviderWorker::release_blobs() {
     if (released_at_ != 0 && head_ < released_at_ + kEveryBlocks) return;
     released_at_ = head_;
     for (const uint64_t id : kept_.running())
-        if (const auto job = market_.job(id))
+        if (const auto job = market_.job(id)) {
             kept_.see(id, *job, options_.now_s() + options_.keep_s);
+            const bool is_in_hand = work_ && work_->id == id;
+            if (job->state == JobState::closed && !is_in_hand) conclude(id);
+        }
     for (const auto& blob : kept_.due(options_.now_s())) {
         if (!kept_.is_shared(blob) && !market_.release_blob(blob.id)) return;
         kept_.forget(blob);
@@ -128,15 +136,16 @@ void ProviderWorker::go_on() {
     bool waits = false;  // a segment of ours is neither paid nor void
     for (uint32_t seg = job->final_segments; seg < job->tip; ++seg)
         waits = look_after(seg, *job) || waits;
-    work_->folder->forget_before(job->final_segments);
-    if (job->state == JobState::draining && job->final_segments == job->tip) nudge(Nudge::close, 0);
+    work_->forget_before(job->tip, job->final_segments);
+    if (job->state == JobState::draining && job->final_segments == job->tip)
+        nudge(Nudge::close, job->tip);
     if (!work_->is_left || waits) return;
     settle(work_->id);
     put_away();
 }
 
 void ProviderWorker::train_and_commit(const wallet::Job& job) {
-    if (options_.now_s() > work_->spec.deadline_s) return nudge(Nudge::expire, 0);
+    if (options_.now_s() > work_->spec.deadline_s) return nudge(Nudge::expire, job.tip);
     if (const auto failure = work_->trainer->failure(); !failure.empty()) return try_again(failure);
     work_->trainer->go_on(work_->next_segment(job.tip));
     if (auto record = work_->trainer->take(job.tip)) work_->waiting[job.tip] = std::move(*record);
@@ -186,7 +195,7 @@ void ProviderWorker::try_again(const std::string& failure) {
 
 void ProviderWorker::give_back(const std::string& why) {
     const auto sent = market_.release(work_->id);
-    done_.insert(work_->id);
+    memory_[work_->id].is_given_back = true;
     leave("training cannot go on: " + why +
           (sent ? "; the job was given back, for half the fine of a missed deadline"
                 : "; the job cannot be given back: " + sent.error().text));
@@ -204,8 +213,20 @@ void ProviderWorker::leave(const std::string& why) {
 void ProviderWorker::put_away() {
     work_->trainer.reset();  // first, so that it leaves no log behind
     work_->folder->forget_logs();
-    settled_.insert(work_->id);
+    memory_[work_->id].is_settled = true;
+    waiting_.erase(work_->id);
     work_.reset();
+}
+
+/// Of a job that is closed: takes home what it holds of ours, and forgets it with its states.
+void ProviderWorker::conclude(uint64_t id) {
+    if (wallet::file_exists(folder_of(id))) {
+        if (!memory_[id].is_settled) settle(id);
+        forget_states(folder_of(id));
+    }
+    memory_.erase(id);
+    waiting_.erase(id);
+    offers_.drop(id);
 }
 
 /// Takes home what a job still holds of ours when our part of it is over.
@@ -218,7 +239,8 @@ void ProviderWorker::settle(uint64_t id) {
     const auto credit = market_.credit(market_.self());
     if (!credit || credit->is_zero()) return;
     const auto sent = market_.withdraw();
-    Event event = work_ ? work_->event(Event::Kind::paid, 0) : Event{};
+    const bool is_in_hand = work_ && work_->id == id;
+    Event event = is_in_hand ? work_->event(Event::Kind::paid, 0) : Event{};
     event.kind = sent ? Event::Kind::paid : Event::Kind::failed;
     event.job = id;
     event.text = sent ? to_decimal(*credit) : "cannot withdraw: " + sent.error().text;
@@ -227,15 +249,14 @@ void ProviderWorker::settle(uint64_t id) {
 }
 
 void ProviderWorker::finish() {
-    done_.insert(work_->id);
     settle(work_->id);
     if (!work_->is_left) {
         ++jobs_finished_;
         emit(work_->event(Event::Kind::finished, 0));
     }
-    const std::string folder = folder_of(work_->id);
+    const uint64_t id = work_->id;
     put_away();
-    forget_states(folder);
+    conclude(id);
     released_at_ = 0;  // what nobody asks for any more goes now
 }
 

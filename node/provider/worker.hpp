@@ -63,7 +63,8 @@ struct ProviderOptions {
 
 /// `tick` looks at the chain once and does what is due. What must survive a crash stands on the
 /// chain or in the folder; a new object goes on where the old one ended. A job that is lost, to a
-/// deadline or a failure, is looked after until its segments of ours are paid or void.
+/// deadline or a failure, is looked after until its segments of ours are paid or void. Of jobs that
+/// are closed nothing is remembered.
 class ProviderWorker {
 public:
     ProviderWorker(wallet::MarketApi& market, ProviderOptions options);
@@ -71,9 +72,18 @@ public:
     void tick();
     [[nodiscard]] bool has_job() const { return work_ != nullptr; }
     [[nodiscard]] uint32_t jobs_finished() const { return jobs_finished_; }
+    /// Jobs, and records and nudges of the one in hand: for those who watch memory.
+    [[nodiscard]] size_t remembered() const;
 
 private:
     struct Work;
+    struct Memory {
+        std::string skipped;         ///< the reason last told
+        uint64_t look_again_at = 0;  ///< block
+        std::optional<Demand> demand;
+        bool is_given_back = false;  ///< it cannot be trained here
+        bool is_settled = false;     ///< it owes us nothing, but may be taken again
+    };
 
     void find_work();
     [[nodiscard]] bool look_back_at_all(uint64_t count);
@@ -111,6 +121,7 @@ private:
     void settle(uint64_t id);
     void finish();
     void put_away();
+    void conclude(uint64_t id);
     [[nodiscard]] Result<std::vector<Bytes>, std::string> make_bundles(
         uint32_t seg, const std::vector<training::AuditDraws>& draws);
 
@@ -121,18 +132,13 @@ private:
     wallet::MarketApi& market_;
     ProviderOptions options_;
     std::unique_ptr<Work> work_;
-    std::map<uint64_t, std::string> skipped_;     ///< job -> reason last told
-    std::map<uint64_t, uint64_t> look_again_at_;  ///< job -> block
-    std::map<uint64_t, Demand> demands_;
-    uint64_t looked_back_to_ = 0;  ///< jobs below it are not ours, or in one of these sets
+    std::map<uint64_t, Memory> memory_;  ///< by job
+    uint64_t looked_back_to_ = 0;  ///< jobs below it are not ours, or in hand, waiting or settled
     std::set<uint64_t> waiting_;   ///< jobs with segments of ours under audit
-    wallet::JobAgenda offers_;
-    std::set<uint64_t> done_;     ///< jobs that are nothing to us any more
-    std::set<uint64_t> settled_;  ///< jobs that owe us nothing, but may be taken again
+    wallet::JobAgenda offers_;     ///< jobs that are not closed
     KeptBlobs kept_;
     uint64_t released_at_ = 0;  ///< block
-    std::map<std::string, uint64_t> nudged_at_;
-    std::string trouble_;  ///< why the node did not answer last; empty: it did
+    std::string trouble_;       ///< why the node did not answer last; empty: it did
     uint64_t head_ = 0;
     uint32_t jobs_finished_ = 0;
 };

@@ -169,7 +169,7 @@ public:
         });
     }
     Answer<TxReceipt> commit(uint64_t id, const wallet::Commitment& c) override {
-        return change_job(id, [&](std::string& why) {
+        auto receipt = change_job(id, [&](std::string& why) {
             auto& j = l_->jobs[id];
             if (j.job.provider != self_ || c.seg != j.job.tip) return void(why = "commit");
             if (c.seg > 0 && c.first != j.job.tip_root) return void(why = "first");
@@ -190,6 +190,9 @@ public:
             j.job.tip_root = c.last;
             if (j.job.tip == j.spec.segments) j.job.state = JobState::draining;
         });
+        if (l_->loses_receipts)
+            return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "no receipt"});
+        return receipt;
     }
     Answer<TxReceipt> serve(uint64_t id, uint32_t seg, const Hash& blob) override {
         return change_job(id, [&](std::string& why) {

@@ -59,8 +59,9 @@ public:
     uint64_t seed_delay_blocks = 3;
     training::AuditLimits limits{4, 1000, 1000, 1'000'000'000, 1ull << 30};
     bool tells_events = true;
-    bool is_away = false;     ///< no node answers
-    bool draws_lots = false;  ///< two replay every segment that level 0 passes
+    bool is_away = false;         ///< no node answers
+    bool loses_receipts = false;  ///< of commitments: they seem to fail
+    bool draws_lots = false;      ///< two replay every segment that level 0 passes
 
     uint64_t post(const wallet::JobSpec& spec, const Address& client);
     void pass(uint64_t blocks) { block += blocks; }

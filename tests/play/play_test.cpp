@@ -65,6 +65,7 @@ public:
         restart_provider();
     }
     [[nodiscard]] bool has_job() const { return provider_->has_job(); }
+    [[nodiscard]] size_t remembered_by_provider() const { return provider_->remembered(); }
     [[nodiscard]] size_t remembered_by_validators() const {
         size_t out = 0;
         for (const auto& worker : workers_) out += worker->remembered();
@@ -311,6 +312,53 @@ TEST(play, segments_of_a_job_that_was_lost_are_served_and_the_bond_comes_back) {
         EXPECT_EQ(play.told(Event::Kind::voided).find("deadline was missed") != std::string::npos,
                   !restarts);
     }
+}
+
+TEST(play, states_of_a_job_that_was_lost_go_when_it_is_closed) {
+    for (const bool has_another : {false, true}) {
+        Play play;
+        while (play.job().tip == 0) play.tick();
+        const auto spec = play.ledger->jobs[0].spec;
+        play.ledger->jobs[0].spec.provider = account(8);
+        play.ledger->reopen(0);
+        for (int i = 0; i < 100 && play.has_job(); ++i) play.tick();
+        ASSERT_FALSE(play.has_job());
+        if (has_another) play.ledger->post(spec, account(9));
+        while (play.has_job() != has_another) play.tick_provider();
+        EXPECT_TRUE(std::filesystem::exists(play.job_file("state-1"))) << "it may be ours again";
+        play.ledger->jobs[0].job.state = JobState::closed;
+        for (int i = 0; i < 2; ++i) play.ledger->pass(16), play.tick_provider();
+        EXPECT_EQ(play.has_job(), has_another);
+        EXPECT_FALSE(std::filesystem::exists(play.job_file("state-1")));
+        EXPECT_TRUE(std::filesystem::exists(play.job_file("record-0")));
+    }
+}
+
+TEST(play, a_provider_remembers_nothing_of_jobs_that_are_closed) {
+    Play play;
+    auto& ledger = *play.ledger;
+    auto other = ledger.jobs[0].spec;
+    other.provider = account(99);
+    for (int i = 0; i < 200; ++i) ledger.post(other, account(9));
+    play.run(300);
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+    for (int i = 0; i < 20; ++i) play.tick_provider();
+    EXPECT_GE(play.remembered_by_provider(), 200u);
+    for (auto& book : ledger.jobs) book.job.state = JobState::closed;
+    for (int i = 0; i < 20; ++i) ledger.pass(16), play.tick_provider();
+    EXPECT_EQ(play.remembered_by_provider(), 0u);
+}
+
+TEST(play, a_provider_whose_commitments_seem_to_fail_forgets_what_is_committed) {
+    Play play;
+    play.ledger->loses_receipts = true;
+    while (play.job().tip < kSegments) play.tick_provider();
+    for (uint32_t seg = 0; seg < kSegments; ++seg)
+        play.ledger->jobs[0].segments[seg].segment.state = wallet::SegmentState::final_;
+    play.ledger->jobs[0].job.final_segments = kSegments;
+    play.ledger->jobs[0].job.state = JobState::active;
+    play.tick_provider();
+    EXPECT_LE(play.remembered_by_provider(), 2u) << "the job and its place in the agenda";
 }
 
 /// Two segments are committed, one is left, and their provider is gone.
