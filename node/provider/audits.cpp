@@ -106,12 +106,13 @@ void ProviderWorker::serve(uint32_t seg, const wallet::Segment& segment) {
         return note("segment " + std::to_string(seg) + " cannot be served: " + bundles.error());
     std::vector<wallet::BundleEntry> entries;
     for (size_t k = 0; k < bundles->size(); ++k) {
-        const auto blob = keep_blob({work_->id, seg, BlobUse::bundle, {}, 0}, (*bundles)[k]);
+        const auto blob =
+            kept_.keep(market_, {work_->id, seg, wallet::BlobUse::bundle, {}, 0}, (*bundles)[k]);
         if (!blob) return note("cannot store a bundle: " + blob.error().text);
         entries.push_back({(*auditors)[k], *blob});
     }
-    const auto index =
-        keep_blob({work_->id, seg, BlobUse::bundle, {}, 0}, wallet::encode_bundle_index(entries));
+    const auto index = kept_.keep(market_, {work_->id, seg, wallet::BlobUse::bundle, {}, 0},
+                                  wallet::encode_bundle_index(entries));
     if (!index) return note("cannot store a bundle index: " + index.error().text);
     const auto sent = market_.serve(work_->id, seg, *index);
     if (!sent)

@@ -112,7 +112,8 @@ std::string ProviderWorker::fetch_state(uint64_t id, const wallet::Job& job,
         return "the state it stands at is another than it names: " +
                std::string(training::to_text(state.error()));
     // Auditors of the first segment begin with it, and the one before need not keep it for ever.
-    const auto served = keep_blob({id, job.tip - 1, BlobUse::state, {}, 0}, *content);
+    const auto served =
+        kept_.keep(market_, {id, job.tip - 1, wallet::BlobUse::state, {}, 0}, *content);
     if (!served) return served.error().text;
     const auto kept = folder.keep_state(job.tip, *content);
     return kept ? "" : kept.error().text;
@@ -166,13 +167,13 @@ std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
 /// Auditors ask for all of it, its absence costs the bond, and what the node has only fetched may
 /// have to make room.
 void ProviderWorker::publish(uint64_t id, const wallet::Job& job, const JobMaterial& material) {
-    const KeptBlob entry{id, 0, BlobUse::material, {}, 0};
-    auto stored = keep_blob(entry, training::encode_program(material.program));
-    if (stored) stored = keep_blob(entry, material.data);
+    const wallet::KeptBlob entry{id, 0, wallet::BlobUse::material, {}, 0};
+    auto stored = kept_.keep(market_, entry, training::encode_program(material.program));
+    if (stored) stored = kept_.keep(market_, entry, material.data);
     if (stored && job.tip > 0) {
         const JobFolder folder(folder_of(id), material.program);
         if (const auto state = folder.load_encoded_state(job.tip))
-            stored = keep_blob({id, job.tip - 1, BlobUse::state, {}, 0}, *state);
+            stored = kept_.keep(market_, {id, job.tip - 1, wallet::BlobUse::state, {}, 0}, *state);
     }
     if (!stored) note("cannot keep what the job starts from: " + stored.error().text);
 }

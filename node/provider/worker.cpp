@@ -52,28 +52,12 @@ void ProviderWorker::tick() {
     release_blobs();
 }
 
-/// Noted first: a blob that is at the node without being in the list would stay for ever.
-wallet::Answer<Hash> ProviderWorker::keep_blob(KeptBlob blob, BytesView content) {
-    blob.id = wallet::blob_id(content);
-    if (auto made = wallet::make_folder(options_.folder); !made) return unexpected(made.error());
-    if (auto noted = kept_.note(blob); !noted) return unexpected(noted.error());
-    return market_.keep_blob(content);
-}
-
 void ProviderWorker::release_blobs() {
     constexpr uint64_t kEveryBlocks = 16;
     if (released_at_ != 0 && head_ < released_at_ + kEveryBlocks) return;
     released_at_ = head_;
-    for (const uint64_t id : kept_.running())
-        if (const auto job = market_.job(id)) {
-            kept_.see(id, *job, options_.now_s() + options_.keep_s);
-            const bool is_in_hand = work_ && work_->id == id;
-            if (job->state == JobState::closed && !is_in_hand) conclude(id);
-        }
-    for (const auto& blob : kept_.due(options_.now_s())) {
-        if (!kept_.is_shared(blob) && !market_.release_blob(blob.id)) return;
-        kept_.forget(blob);
-    }
+    for (const uint64_t id : kept_.look_after(market_, options_.now_s(), options_.keep_s))
+        if (!work_ || work_->id != id) conclude(id);
 }
 
 void ProviderWorker::begin(uint64_t id, const wallet::Job& job, const wallet::JobSpec& spec,
@@ -158,7 +142,7 @@ bool ProviderWorker::commit(uint32_t seg, const training::SegmentRecord& record)
     const auto claim = training::claim_of(record);
     const auto state = work_->folder->load_encoded_state(seg + 1);
     if (!state) return note(state.error().text), false;
-    const auto blob = keep_blob({work_->id, seg, BlobUse::state, {}, 0}, *state);
+    const auto blob = kept_.keep(market_, {work_->id, seg, wallet::BlobUse::state, {}, 0}, *state);
     if (!blob) return note("cannot store the state blob: " + blob.error().text), false;
     const uint32_t loss_bits = training::last_loss_bits(record);
     const auto sent = market_.commit(

@@ -8,11 +8,11 @@
 #include <set>
 #include <string>
 
-#include "node/provider/kept_blobs.hpp"
 #include "node/provider/offers.hpp"
 #include "node/provider/trainer.hpp"
 #include "node/wallet/blob.hpp"
 #include "node/wallet/job_agenda.hpp"
+#include "node/wallet/kept_blobs.hpp"
 #include "node/wallet/market.hpp"
 #include "training/audit.hpp"
 
@@ -53,7 +53,7 @@ struct ProviderOptions {
     Uint256 stake_wei_max;  ///< never more than this goes into the registry
     OfferRules rules;
     uint64_t keep_s =
-        30 * 86'400;  ///< the model of a closed job stays at the node at least so long
+        wallet::kKeepModel_s;  ///< so long the model of a closed job stays at the node
     training::Fault fault = training::Fault::none;
     BackendMaker make_backend;
     Background background;
@@ -97,7 +97,6 @@ private:
     [[nodiscard]] std::string try_to_take(uint64_t id, const wallet::Job& job,
                                           const wallet::JobSpec& spec);
     void publish(uint64_t id, const wallet::Job& job, const JobMaterial& material);
-    [[nodiscard]] wallet::Answer<Hash> keep_blob(KeptBlob blob, BytesView content);
     void release_blobs();
     [[nodiscard]] std::string why_unfit(uint64_t id, const wallet::JobSpec& spec);
     [[nodiscard]] Result<Uint256, std::string> missing_stake(const Uint256& bond_wei);
@@ -136,7 +135,7 @@ private:
     uint64_t looked_back_to_ = 0;  ///< jobs below it are not ours, or in hand, waiting or settled
     std::set<uint64_t> waiting_;   ///< jobs with segments of ours under audit
     wallet::JobAgenda offers_;     ///< jobs that are not closed
-    KeptBlobs kept_;
+    wallet::KeptBlobs kept_;
     uint64_t released_at_ = 0;  ///< block
     std::string trouble_;       ///< why the node did not answer last; empty: it did
     uint64_t head_ = 0;

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rules, and the file.
-#include "node/provider/kept_blobs.hpp"
+#include "node/wallet/kept_blobs.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <set>
 
+#include "node/wallet/blob.hpp"
 #include "node/wallet/files.hpp"
 
-namespace trainyard::node::provider {
+namespace trainyard::node::wallet {
 namespace {
 
 constexpr size_t kFileBytesMax = 16u << 20;
@@ -49,7 +51,7 @@ std::string line_of(const KeptBlob& blob) {
 
 }  // namespace
 
-bool is_asked_for(const KeptBlob& blob, const wallet::Job& job) {
+bool is_asked_for(const KeptBlob& blob, const Job& job) {
     switch (blob.use) {
         case BlobUse::material:
             return true;
@@ -61,13 +63,13 @@ bool is_asked_for(const KeptBlob& blob, const wallet::Job& job) {
     return true;
 }
 
-bool is_of_model(const KeptBlob& blob, const wallet::Job& job) {
+bool is_of_model(const KeptBlob& blob, const Job& job) {
     if (job.final_segments == 0 || blob.use == BlobUse::bundle) return false;
     return blob.use == BlobUse::material || uint64_t{blob.seg} + 1 == job.final_segments;
 }
 
 KeptBlobs::KeptBlobs(std::string path) : path_(std::move(path)) {
-    const auto text = wallet::read_text(path_, kFileBytesMax);
+    const auto text = read_text(path_, kFileBytesMax);
     std::string_view rest = text ? std::string_view(*text) : std::string_view();
     while (!rest.empty()) {
         const auto end = std::min(rest.find('\n'), rest.size());
@@ -76,13 +78,36 @@ KeptBlobs::KeptBlobs(std::string path) : path_(std::move(path)) {
     }
 }
 
-Result<Done, wallet::WalletError> KeptBlobs::write() const {
+Result<Done, WalletError> KeptBlobs::write() const {
     std::string text;
     for (const auto& blob : all_) text += line_of(blob);
-    return wallet::write_text(path_, text);
+    return write_text(path_, text);
 }
 
-Result<Done, wallet::WalletError> KeptBlobs::note(const KeptBlob& blob) {
+Answer<Hash> KeptBlobs::keep(MarketApi& market, KeptBlob blob, BytesView content) {
+    blob.id = blob_id(content);
+    const auto folder = std::filesystem::path(path_).parent_path().string();
+    if (auto made = make_folder(folder); !made) return unexpected(made.error());
+    if (auto noted = note(blob); !noted) return unexpected(noted.error());
+    return market.keep_blob(content);
+}
+
+std::vector<uint64_t> KeptBlobs::look_after(MarketApi& market, uint64_t now_s, uint64_t model_s) {
+    std::vector<uint64_t> closed;
+    for (const uint64_t id : running())
+        if (const auto job = market.job(id)) {
+            see(id, *job, now_s + model_s);
+            if (job->state == JobState::closed) closed.push_back(id);
+        }
+    for (const auto& blob : due(now_s)) {
+        if (!is_shared(blob) && !market.release_blob(blob.id)) break;
+        forget(blob);
+    }
+    return closed;
+}
+
+Result<Done, WalletError> KeptBlobs::note(const KeptBlob& blob) {
+    const std::lock_guard lock(mutex_);
     if (std::find(all_.begin(), all_.end(), blob) != all_.end()) return Done{};
     all_.push_back(blob);
     auto written = write();
@@ -91,16 +116,18 @@ Result<Done, wallet::WalletError> KeptBlobs::note(const KeptBlob& blob) {
 }
 
 std::vector<uint64_t> KeptBlobs::running() const {
+    const std::lock_guard lock(mutex_);
     std::set<uint64_t> out;
     for (const auto& blob : all_)
         if (blob.until_s == 0) out.insert(blob.job);
     return {out.begin(), out.end()};
 }
 
-void KeptBlobs::see(uint64_t id, const wallet::Job& job, uint64_t until_s) {
-    const bool is_gone = job.state == wallet::JobState::none;  // of a chain that was begun anew
-    const bool is_over = is_gone || job.state == wallet::JobState::closed;
+void KeptBlobs::see(uint64_t id, const Job& job, uint64_t until_s) {
+    const bool is_gone = job.state == JobState::none;  // of a chain that was begun anew
+    const bool is_over = is_gone || job.state == JobState::closed;
     bool is_changed = false;
+    const std::lock_guard lock(mutex_);
     for (auto& blob : all_) {
         if (blob.job != id || blob.until_s != 0) continue;
         if (is_over)
@@ -113,6 +140,7 @@ void KeptBlobs::see(uint64_t id, const wallet::Job& job, uint64_t until_s) {
 }
 
 std::vector<KeptBlob> KeptBlobs::due(uint64_t now_s) const {
+    const std::lock_guard lock(mutex_);
     std::vector<KeptBlob> out;
     for (const auto& blob : all_)
         if (blob.until_s != 0 && blob.until_s <= now_s) out.push_back(blob);
@@ -120,13 +148,20 @@ std::vector<KeptBlob> KeptBlobs::due(uint64_t now_s) const {
 }
 
 bool KeptBlobs::is_shared(const KeptBlob& blob) const {
+    const std::lock_guard lock(mutex_);
     return std::count_if(all_.begin(), all_.end(),
                          [&](const KeptBlob& other) { return other.id == blob.id; }) > 1;
 }
 
 void KeptBlobs::forget(const KeptBlob& blob) {
+    const std::lock_guard lock(mutex_);
     std::erase(all_, blob);
     (void)write();  // released twice otherwise, which does nothing
 }
 
-}  // namespace trainyard::node::provider
+std::vector<KeptBlob> KeptBlobs::all() const {
+    const std::lock_guard lock(mutex_);
+    return all_;
+}
+
+}  // namespace trainyard::node::wallet

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long each kind of blob is kept, and that the list survives.
-#include "node/provider/kept_blobs.hpp"
+#include "node/wallet/kept_blobs.hpp"
 
 #include <gtest/gtest.h>
 
 #include "node/wallet/files.hpp"
 #include "tests/state/temporary_folder.hpp"
 
-namespace trainyard::node::provider {
+namespace trainyard::node::wallet {
 namespace {
-
-using wallet::JobState;
 
 Hash id_of(uint8_t n) {
     Hash out;
@@ -18,8 +16,8 @@ Hash id_of(uint8_t n) {
     return out;
 }
 
-wallet::Job job_at(uint32_t final_segments, JobState state = JobState::active) {
-    wallet::Job out;
+Job job_at(uint32_t final_segments, JobState state = JobState::active) {
+    Job out;
     out.state = state;
     out.final_segments = final_segments;
     out.tip = final_segments + 2;
@@ -67,7 +65,7 @@ TEST_F(kept_blobs, go_at_once_with_a_job_that_left_no_model_or_is_no_more) {
         EXPECT_TRUE(kept.due(10).empty()) << "another job";
         kept.see(4, job_at(state_now == JobState::none ? 1 : 0, state_now), 1000);
         EXPECT_EQ(kept.due(10).size(), 2u);
-        wallet::remove_file(path_);
+        remove_file(path_);
     }
 }
 
@@ -78,10 +76,10 @@ TEST_F(kept_blobs, are_read_again_and_lines_that_are_none_left_out) {
         ASSERT_TRUE(kept.note({9, 0, BlobUse::material, id_of(3), 0}));
         kept.see(9, job_at(1, JobState::closed), 77);
     }
-    auto text = *wallet::read_text(path_, 1 << 20);
+    auto text = *read_text(path_, 1 << 20);
     EXPECT_EQ(text.substr(0, 14), "4,0,state,0,0x");
     text += "\n4,1,state,0\n4,x,state,0,0x00\n4,1,stat,0," + std::string(64, '0') + "\n4,1,state";
-    ASSERT_TRUE(wallet::write_text(path_, text));
+    ASSERT_TRUE(write_text(path_, text));
     const KeptBlobs again(path_);
     ASSERT_EQ(again.all().size(), 3u);
     EXPECT_EQ(again.all()[2], (KeptBlob{9, 0, BlobUse::material, id_of(3), 77}));
@@ -90,4 +88,4 @@ TEST_F(kept_blobs, are_read_again_and_lines_that_are_none_left_out) {
 }
 
 }  // namespace
-}  // namespace trainyard::node::provider
+}  // namespace trainyard::node::wallet
