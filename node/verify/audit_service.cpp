@@ -85,6 +85,11 @@ struct AuditService::Impl {
         for (size_t i = 0; i < accounts->size(); ++i)
             if ((*accounts)[i] == market->self()) out.rank = i;
         out.say = options.say;
+        out.now_s = [] {
+            const auto now = std::chrono::system_clock::now().time_since_epoch();
+            return static_cast<uint64_t>(
+                std::chrono::duration_cast<std::chrono::seconds>(now).count());
+        };
         out.background = [this](std::function<void()> task) { tasks->post(std::move(task)); };
         out.replay_background = [this](std::function<void()> task) {
             replays->post(std::move(task));

@@ -32,7 +32,9 @@ constexpr size_t kSegmentsMax = 128;       ///< looked at in one tick, but for t
 
 /// What the judging task and the worker both touch.
 struct AuditWorker::Shared {
-    std::mutex mutex;
+    explicit Shared(const std::string& folder) : kept(folder + "/kept-blobs.csv") {}
+    wallet::KeptBlobs kept;
+    std::mutex mutex;  ///< guards what follows
     std::set<Seat> judging;
     AuditCounters counters;
 };
@@ -50,7 +52,7 @@ AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, Verifier& replay
       replayer_(replayer),
       options_(std::move(options)),
       book_(options_.folder),
-      shared_(std::make_shared<Shared>()) {}
+      shared_(std::make_shared<Shared>(options_.folder)) {}
 
 AuditWorker::~AuditWorker() = default;
 
@@ -86,6 +88,14 @@ void AuditWorker::tick() {
         else
             agenda_.look_at(id, head_);
     judge_waiting();
+    release_blobs();
+}
+
+void AuditWorker::release_blobs() {
+    constexpr uint64_t kEveryBlocks = 16;
+    if (head_ < released_at_ + kEveryBlocks) return;
+    released_at_ = head_;
+    (void)shared_->kept.look_after(market_, options_.now_s(), wallet::kKeepModel_s);
 }
 
 /// New jobs, and those that events name since the last look; all where that cannot be told. False
@@ -231,6 +241,14 @@ void AuditWorker::start_judging(const View& view, const Seat& seat,
 
 namespace {
 
+/// The next segment begins with it, whoever trains that one; what to say of it.
+std::string publish_state(MarketApi& market, wallet::KeptBlobs& kept, const Seat& seat,
+                          BytesView state) {
+    const auto sent = kept.keep(market, {seat.job, seat.seg, wallet::BlobUse::state, {}, 0}, state);
+    return "; the state of its end was not to be had and " +
+           (sent ? "is published now" : "cannot be published: " + sent.error().text);
+}
+
 /// Keeps the answer, if there is one; what to say of it.
 std::string keep_answer(AnswerBook& book, const Seat& seat, CaseResult& result) {
     if (!result) return "cannot judge " + seat.text() + " yet: " + result.error();
@@ -260,7 +278,9 @@ void AuditWorker::judge(std::vector<CaseRequest> requests, Verifier& verifier,
     auto task = [shared = shared_, requests = std::move(requests), &market = market_, &verifier,
                  book = book_, report = options_.say]() mutable {
         judge_cases(market, verifier, requests, [&](size_t i, CaseResult result) {
-            const std::string text = keep_answer(book, requests[i].seat, result);
+            std::string text = keep_answer(book, requests[i].seat, result);
+            if (result && !result->unserved.empty())
+                text += publish_state(market, shared->kept, requests[i].seat, result->unserved);
             const bool is_mismatch = result && result->answer.verdict == wallet::Verdict::mismatch;
             const std::lock_guard lock(shared->mutex);
             shared->judging.erase(requests[i].seat);

@@ -17,6 +17,7 @@
 #include "node/verify/case_builder.hpp"
 #include "node/verify/verifier.hpp"
 #include "node/wallet/job_agenda.hpp"
+#include "node/wallet/kept_blobs.hpp"
 #include "node/wallet/market.hpp"
 
 namespace trainyard::node::verify {
@@ -25,13 +26,14 @@ namespace trainyard::node::verify {
 using Background = std::function<void(std::function<void()>)>;
 
 struct AuditWorkerOptions {
-    std::string folder;  ///< where answers are kept
+    std::string folder;  ///< where answers are kept, and the list of what the node keeps for us
     size_t rank = 0;  ///< our number among those that move phases on, so that one sends at a time
     size_t ranks = 1;
     uint64_t blob_bytes_max = 4ull << 30;
     uint32_t tiles = 4;                                ///< the market's parameter
     Background background;                             ///< of level 0
     Background replay_background;                      ///< of level 1, whose cases may take hours
+    std::function<uint64_t()> now_s;                   ///< unix time
     std::function<void(const std::string& text)> say;  ///< log lines; may be empty
 };
 
@@ -71,6 +73,7 @@ private:
     [[nodiscard]] uint64_t look_at_segment(const View& view, uint32_t seg);
     [[nodiscard]] bool take_part(const View& view, uint32_t seg, const wallet::Segment& segment);
     void forget_before(Memory& memory, uint32_t seg);
+    void release_blobs();
     void start_judging(const View& view, const Seat& seat, const wallet::Segment& segment);
     void judge_waiting();
     void judge(std::vector<CaseRequest> requests, Verifier& verifier, const Background& where);
@@ -93,6 +96,7 @@ private:
     std::map<uint64_t, Memory> memory_;  ///< by job
     std::vector<CaseRequest> waiting_;   ///< found by the present pass
     uint64_t head_ = 0;
+    uint64_t released_at_ = 0;  ///< block
 };
 
 }  // namespace trainyard::node::verify

@@ -122,7 +122,8 @@ Judgement to_judgement(VerifyAnswer answer, size_t answers_due) {
         answer.answers.clear();
     }
     return {{answer.matches ? Verdict::match : Verdict::mismatch, std::move(answer.answers), {}},
-            std::move(answer.finding)};
+            std::move(answer.finding),
+            std::move(answer.last_state)};
 }
 
 /// Milliseconds in which an answer is of use. Error: its time is over.
@@ -188,8 +189,6 @@ CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const Cas
     replay.patience_ms = *patience;
     auto answer = verifier.replay(replay);
     if (!answer) return without_answers(market, gap_of(answer.error()), request);
-    if (!answer->last_state.empty() && market.put_blob(answer->last_state))
-        answer->finding += "; the state of its end was not to be had and is published now";
     if (request.seat.round == wallet::kPairRound) close_answers(answer->answers);
     return to_judgement(std::move(*answer), 1);
 }

@@ -27,6 +27,7 @@ struct CaseRequest {
 struct Judgement {
     wallet::RevealedAnswer answer;  ///< without its salt
     std::string finding;
+    Bytes unserved = {};  ///< the state at the end of a replay, where nobody has it
 };
 
 /// An error tells why no verdict is possible now; try again later.

@@ -141,6 +141,7 @@ private:
         options.ranks = 3;
         options.background = [](const std::function<void()>& task) { task(); };
         options.replay_background = options.background;
+        options.now_s = [this] { return ledger->now_s; };
         options.say = [this](const std::string& text) { said.push_back(text); };
         workers_.push_back(std::make_unique<AuditWorker>(*markets_.back(), *verifiers_.back(),
                                                          *verifiers_.back(), options));
@@ -463,9 +464,21 @@ TEST(play, a_last_state_that_an_honest_provider_does_not_serve_is_published_by_t
     while (play.job().tip == 0) play.tick();
     const Hash blob = play.ledger->jobs[0].segments[0].segment.state_blob;
     play.ledger->blobs.erase(blob);
+    play.ledger->owners.erase(blob);
     for (int i = 0; i < 400 && play.history().empty(); ++i) play.tick_validators();
     EXPECT_EQ(play.history(), "seg 0 accepted; ") << last_lines(play.said);
     EXPECT_TRUE(play.ledger->blobs.contains(blob));
+    const auto kept_after = [&](JobState state, uint32_t final_segments, uint64_t seconds) {
+        play.ledger->jobs[0].job.state = state;
+        play.ledger->jobs[0].job.final_segments = final_segments;
+        play.ledger->now_s += seconds;
+        for (int i = 0; i < 40; ++i) play.tick_validators();
+        return play.ledger->blobs.contains(blob);
+    };
+    EXPECT_TRUE(kept_after(JobState::active, 1, 0)) << "the next segment begins with it";
+    EXPECT_TRUE(kept_after(JobState::closed, 1, 0)) << "the client's model";
+    EXPECT_TRUE(kept_after(JobState::closed, 1, 29 * 86'400));
+    EXPECT_FALSE(kept_after(JobState::closed, 1, 2 * 86'400));
 }
 
 TEST(play, a_cheat_that_withholds_its_last_state_is_caught_like_any_other) {
