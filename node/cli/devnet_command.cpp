@@ -34,6 +34,15 @@ DevnetLayout layout_of(const DevnetArgs& args, std::string folder) {
     return {std::move(folder), args.validators, args.http_port, args.seed};
 }
 
+/// Empty, or why the ports after the first node's do not reach for all.
+std::string ports_misfit(const DevnetArgs& args) {
+    const uint32_t last = UINT16_MAX + 1 - args.validators;
+    if (args.http_port <= last) return "";
+    return "--http-port " + std::to_string(args.http_port) + " leaves too few ports for " +
+           std::to_string(args.validators) + " nodes: give 1 to " + std::to_string(last) +
+           ", or 0 for free ones";
+}
+
 Address dev_address(uint32_t n) {
     return *address_of(*wallet::account_key(wallet::kDevMnemonic, n));
 }
@@ -420,6 +429,7 @@ private:
 }  // namespace
 
 int run_devnet_init(const Output& out, const DevnetArgs& args) {
+    if (const auto why = ports_misfit(args); !why.empty()) return out.fail(why), kUsage;
     const auto genesis = make_devnet(layout_of(args, args.folder));
     if (!genesis) return out.fail(genesis.error());
     const auto hash = to_hex0x(genesis->block_hash.bytes);
@@ -431,6 +441,7 @@ int run_devnet_init(const Output& out, const DevnetArgs& args) {
 }
 
 int run_devnet_up(const Output& out, const DevnetArgs& args) {
+    if (const auto why = ports_misfit(args); !why.empty()) return out.fail(why), kUsage;
     catch_stop_signals();
     const auto layout = layout_of(args, args.folder);
     if (wallet::file_exists(layout.genesis_path()))
@@ -465,6 +476,7 @@ int run_devnet_up(const Output& out, const DevnetArgs& args) {
 }
 
 int run_devnet_demo(const Output& out, const DevnetArgs& args) {
+    if (const auto why = ports_misfit(args); !why.empty()) return out.fail(why), kUsage;
     catch_stop_signals();
     Demo demo(out, args);
     const auto done = demo.run();

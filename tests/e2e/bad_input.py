@@ -30,6 +30,8 @@ def rejects_wrong_usage(net, test):
         ("abc", "job", "status", "abc"), ("--data", "train"), ("--fault", "provider", "--fault", "what"),
         ("--stake", "provider", "--stake", "-1"), ("--key", "provider"), ("--validators", "devnet", "init", "--validators", "0"),
         ("--validators", "devnet", "init", "--validators", "1000"), ("fish", "completion", "nushell"),
+        ("1 to 65532", "devnet", "init", "--http-port", "65533", "--validators", "4"), ("1 to 65533", "devnet", "up", "--http-port", "65535", "--validators", "3"),
+        ("1 to 65520", "devnet", "demo", "--http-port", "65521", "--validators", "16"),
         ("--job", "verify"), ("http.port", "node", "--http.port", "65536"), ("http.port", "node", "--http.port", "-1"),
         ("log.level", "node", "--log.level", "loud"), ("--segments", "devnet", "demo", "--segments", "0"),
         ("--job", "verify", "--segment", "3"), ("--width", "train", "--data", "book.txt", "--width", "0"),
