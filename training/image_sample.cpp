@@ -76,7 +76,7 @@ public:
         runner_.run(0, nodes_, {});
         backend_.download(eps.data(), runner_.floats(d_.prediction), count_ * sizeof(float));
         auto status = backend_.finish();
-        if (!status) return unexpected(EngineError::device_failed);
+        if (!status) return unexpected(engine_error(status.error()));
         if (status->nonfinite) return unexpected(EngineError::diverged);
         return Done{};
     }

@@ -410,7 +410,7 @@ Result<bool, BackendError> raises_flag(Backend& on, float last, bool product) {
     on.fetch(&weight, p[5], sizeof weight);
     const auto first = on.finish();
     const auto second = on.finish();
-    if (!first || !second) return unexpected(BackendError::device_failed);
+    if (!first || !second) return unexpected((first ? second : first).error());
     return first->nonfinite && !second->nonfinite && is_nonfinite(factor) && weight == 1.0F;
 }
 

@@ -64,7 +64,7 @@ public:
         backend_.download(z.data(), runner_.floats(logits_) + (seen - 1) * classes,
                           classes * sizeof(float));
         auto status = backend_.finish();
-        if (!status) return unexpected(EngineError::device_failed);
+        if (!status) return unexpected(engine_error(status.error()));
         if (status->nonfinite) return unexpected(EngineError::diverged);
         return z;
     }

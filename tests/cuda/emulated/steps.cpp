@@ -8,6 +8,7 @@
 #include "streams.hpp"
 #include "tests/training/image_programs.hpp"
 #include "tests/training/late_store.hpp"
+#include "training/image_sample.hpp"
 #include "training/numerics/functions.hpp"
 #include "training/plan.hpp"
 #include "training/segment.hpp"
@@ -211,6 +212,59 @@ TEST(emulated_steps, report_a_device_that_fails_between_a_step_and_its_log) {
     emulated::set_faults({});
     EXPECT_EQ(saver.finish().error(), EngineError::device_failed);
     EXPECT_EQ(log.read(0).error(), EngineError::bad_log) << "what may be wrong is not stored";
+}
+
+/// As each call of the runtime may, between a step and the store of its gradients.
+TEST(emulated_steps, report_memory_that_runs_out_between_a_step_and_its_log) {
+    size_t calls = 0;
+    for (size_t failing = SIZE_MAX; failing == SIZE_MAX || failing < calls; ++failing) {
+        GptOnDevice run(1);
+        ASSERT_TRUE(run.engine && run.live);
+        GradientMemory log(parameter_shapes(run.c.program));
+        GradientSaver saver(*run.engine);
+        saver.begin(log);
+        auto step = run.step();
+        ASSERT_TRUE(step);
+        emulated::set_faults({.failing_call = failing});
+        auto done = saver.put(std::move(step->gradients));
+        if (auto rest = saver.finish(); done) done = rest;
+        if (failing == SIZE_MAX) calls = emulated::calls();
+        emulated::set_faults({});
+        EXPECT_EQ(done.has_value(), failing == SIZE_MAX) << failing;
+        if (!done) {
+            EXPECT_EQ(done.error(), EngineError::out_of_memory) << failing;
+        }
+        saver.begin(log);
+        auto next = run.step();
+        ASSERT_TRUE(next) << "something is left of the error: " << failing;
+        EXPECT_TRUE(saver.put(std::move(next->gradients)) && saver.finish()) << failing;
+    }
+    EXPECT_GT(calls, 5U);
+}
+
+TEST(emulated_steps, report_memory_that_runs_out_while_sampling) {
+    const Case text = gpt_case(1), images = image_case("diffusion", 1);
+    const auto w_of = [](const Case& c) { return make_initial_state(c.program, Hash{}, c.data).w; };
+    const auto text_w = w_of(text), images_w = w_of(images);
+    const auto backend = cuda::make_cuda_backend(0);
+    const auto expect_memory = [&](auto sampling) {
+        emulated::set_faults({});
+        const auto good = sampling();
+        ASSERT_TRUE(good) << to_text(good.error());
+        for (size_t failing = 0, calls = emulated::calls(); failing < calls; failing += calls / 9) {
+            emulated::set_faults({.failing_call = failing});
+            const auto out = sampling();
+            emulated::set_faults({});
+            static_cast<void>(backend->finish());  // the call may have left its error untold
+            if (!out) {
+                EXPECT_EQ(out.error(), EngineError::out_of_memory) << failing;
+            }
+        }
+    };
+    expect_memory([&] { return sample(text.program, *backend, text_w, {}, {2, 0.0F, 1}); });
+    expect_memory([&] {
+        return sample_images(images.program, *backend, images_w, {1, 2, 0, 16, 16});
+    });
 }
 
 /// Hashes run as late as they may: behind whatever does not wait for them.
