@@ -2,6 +2,7 @@
 // The order of questions for one blob.
 #include "node/blobs/fetch_plan.hpp"
 
+#include <iterator>
 #include <utility>
 
 #include "core/assert.hpp"
@@ -14,12 +15,13 @@ bool FetchPlan::may_ask(const Peer& peer, uint64_t now_ms) const {
 }
 
 std::vector<Ask> FetchPlan::next(const std::vector<PublicKey>& connected, uint64_t now_ms) {
-    for (auto& [id, peer] : peers_) {
+    for (auto at = peers_.begin(); at != peers_.end();) {
+        Peer& peer = at->second;
         const bool was_connected = std::exchange(peer.is_connected, false);
+        const bool is_awaited = peer.in_flight > 0 || peer.answer == Peer::Answer::asked;
         // Who comes back after a restart may have it now, and starts with a clean sheet of losses.
-        if (!was_connected && peer.in_flight == 0 && peer.answer != Peer::Answer::asked) {
-            peer = Peer{.answer = Peer::Answer::unknown, .is_bad = peer.is_bad};
-        }
+        const bool is_forgotten = !was_connected && !is_awaited && !peer.is_bad;
+        at = is_forgotten ? peers_.erase(at) : std::next(at);
     }
     for (const PublicKey& id : connected) peers_[id].is_connected = true;
     std::vector<Ask> asks;

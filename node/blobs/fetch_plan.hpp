@@ -56,6 +56,8 @@ public:
     [[nodiscard]] bool has_stalled(uint64_t now_ms) const {
         return now_ms - progress_at_ms_ > limits_.no_progress_ms;
     }
+    /// Those that are connected, still owe an answer, or gave a wrong one.
+    [[nodiscard]] size_t peers_known() const { return peers_.size(); }
     [[nodiscard]] uint64_t chunks_done() const { return done_; }
     [[nodiscard]] uint64_t chunks_total() const { return total_; }
 

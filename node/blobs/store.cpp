@@ -164,9 +164,15 @@ BlobStore::Impl::ManifestPtr BlobStore::Impl::load_manifest(const Hash& id) cons
 BlobResult<Done> BlobStore::Impl::reserve(uint64_t bytes) {
     const std::lock_guard lock(mutex);
     const auto is_full = [&] {
-        return bytes > options.quota_bytes || used_bytes > options.quota_bytes - bytes;
+        return bytes > options.quota_bytes || used_bytes > options.quota_bytes - bytes ||
+               sizes.size() >= options.blobs_max;
     };
     while (is_full() && bytes <= options.quota_bytes && drop_unread()) {
+    }
+    if (sizes.size() >= options.blobs_max) {
+        return fail(
+            BlobError::quota_exceeded,
+            std::to_string(options.blobs_max) + " blobs are here, which is the most; remove some");
     }
     if (is_full()) {
         return fail(BlobError::quota_exceeded,

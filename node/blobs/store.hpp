@@ -17,7 +17,7 @@ namespace trainyard::blobs {
 enum class BlobError : uint8_t {
     not_found,
     too_large,       ///< above the limit for one blob
-    quota_exceeded,  ///< the store is full
+    quota_exceeded,  ///< the store is full, of bytes or of blobs
     bad_range,
     wrong_chunk,  ///< bytes that are not this chunk of this blob
     incomplete,   ///< finished before all chunks were there
@@ -41,6 +41,8 @@ struct StoreOptions {
     /// longest unread first; others never do.
     uint64_t quota_bytes = 64ull << 30;
     uint64_t blob_bytes_max = kBlobBytesMax;
+    /// The same for their number: small ones take little of the quota, but two files each.
+    size_t blobs_max = size_t{1} << 20;
 };
 
 class BlobStore;

@@ -44,6 +44,20 @@ protected:
     std::vector<PublicKey> connected_;
 };
 
+TEST_F(fetch_plan, forgets_who_has_left_and_owes_nothing) {
+    begin({1}, 4);
+    for (uint8_t n = 2; n < 200; ++n) {
+        connected_ = {peer(1), peer(n)};
+        (void)next();
+        plan_.on_have(peer(n), false, now_);
+    }
+    (void)next();
+    EXPECT_LE(plan_.peers_known(), 3U);
+    connected_ = {};
+    (void)next(), (void)next();
+    EXPECT_EQ(plan_.peers_known(), 1U) << "chunks are asked for";
+}
+
 TEST_F(fetch_plan, asks_everybody_then_one_source_then_all_sources) {
     connected_ = {peer(1), peer(2), peer(3)};
     EXPECT_THAT(next(), ElementsAre(have(1), have(2), have(3)));

@@ -42,9 +42,9 @@ protected:
         store_.reset();
         fs::remove_all(folder_);
     }
-    void reopen(uint64_t quota = 64u << 20, uint64_t most = 32u << 20) {
+    void reopen(uint64_t quota = 64u << 20, uint64_t most = 32u << 20, size_t blobs = 1000) {
         store_.reset();
-        auto opened = BlobStore::open({folder_, quota, most});
+        auto opened = BlobStore::open({folder_, quota, most, blobs});
         ASSERT_TRUE(opened.has_value()) << opened.error().detail;
         store_ = *std::move(opened);
     }
@@ -190,6 +190,21 @@ TEST_F(store, rejects_what_exceeds_limit_or_quota_and_frees_what_it_reserved) {
     EXPECT_EQ(store_->used_bytes(), 0u);
     EXPECT_EQ(files(), 0u);
     EXPECT_TRUE(store_->put(pattern(401)).has_value());
+}
+
+TEST_F(store, takes_a_bounded_number_of_blobs_however_small) {
+    const Hash owner = blob_id(manifest_of(pattern(1)));
+    reopen(64u << 20, 32u << 20, 3);
+    for (uint32_t seed = 1; seed <= 3; ++seed)
+        ASSERT_TRUE(store_->put(pattern(1, seed), owner).has_value());
+    const auto full = store_->put(pattern(1, 4));
+    EXPECT_EQ(full.error().error, BlobError::quota_exceeded);
+    EXPECT_NE(full.error().detail.find("3 blobs"), std::string::npos) << full.error().detail;
+    const Hash first = blob_id(manifest_of(pattern(1, 1)));
+    ASSERT_TRUE(store_->release(first, owner));
+    EXPECT_TRUE(store_->put(pattern(1, 4)).has_value());
+    EXPECT_FALSE(store_->has(first)) << "it made room";
+    EXPECT_EQ(store_->list().size(), 3u);
 }
 
 TEST_F(store, what_was_fetched_makes_room_the_longest_unread_first) {
