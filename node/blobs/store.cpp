@@ -300,18 +300,22 @@ BlobResult<Done> BlobStore::Impl::publish(const Hash& id, const Manifest& manife
         used_bytes -= manifest.size_bytes;
         return Done{};
     }
+    // What the blob is kept for comes first: a crash behind it would keep the blob for good.
+    if (keep.is_fetched) (void)File::create(mark_path(id));
     if (keep.owner)
         if (auto done = set_owners(id, {*keep.owner}); !done) return done;
     std::error_code error;
     fs::rename(tree, tree_path(id), error);
     if (!error) fs::rename(written, blob_path(id), error);
     if (error) {
-        owners.erase(id);
+        std::error_code ignored;
+        fs::remove(mark_path(id), ignored);
+        if (owners.erase(id) != 0) fs::remove(owners_path(id), ignored);
         return io_failure("cannot rename " + written.string() + ": " + error.message());
     }
     if (auto done = or_io(sync_folder(options.folder)); !done) return done;
     sizes[id] = manifest.size_bytes;
-    if (keep.is_fetched) set_mark(id, true);
+    if (keep.is_fetched) read_at[id] = ++reads;
     return Done{};
 }
 

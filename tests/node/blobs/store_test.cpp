@@ -347,6 +347,29 @@ TEST_F(store, rejects_a_second_process_in_its_folder) {
 
 // The child says on a pipe which blobs were promised to it as stored; those must be there after its
 // death.
+TEST_F(store, what_was_fetched_before_a_kill_still_makes_room) {
+    store_.reset();
+    for (int round = 0; round < 15; ++round) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            auto opened = BlobStore::open({folder_, 1u << 30, 32u << 20});
+            for (uint32_t i = 0; opened; ++i) {
+                const Bytes blob = pattern(100, 1000 * round + i);
+                const Manifest manifest = manifest_of(blob);
+                auto writer = (*opened)->chunk_writer(blob_id(manifest), manifest);
+                if (!writer || !(*writer)->put(0, blob) || !(*writer)->finish()) break;
+            }
+            ::_exit(1);
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(20 + round));
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+        reopen(1u << 30);
+        EXPECT_EQ(store_->kept_bytes(), 0u) << round;
+        store_.reset();
+    }
+}
+
 TEST_F(store, survives_kill_at_any_moment) {
     store_.reset();
     size_t promised = 0;
