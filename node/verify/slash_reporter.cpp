@@ -15,7 +15,7 @@ namespace trainyard::node::verify {
 namespace {
 
 constexpr size_t kReportsMax = 256;
-constexpr int kTriesMax = 100;
+constexpr int kTriesMax = 100;  ///< of one report before the next
 
 struct Report {
     Address who;
@@ -54,30 +54,40 @@ struct SlashReporter::Impl {
         return report;
     }
 
-    /// Until it stands in a block, was refused, or the node stops.
-    void send(const Report& report) {
+    /// True when it stands in a block, was refused, or the node stops; false after kTriesMax tries,
+    /// for others wait too.
+    bool send(const Report& report) {
         const std::string who = "validator " + to_hex0x(report.who.bytes);
         for (int i = 0; i < kTriesMax; ++i) {
             const auto state = staking->candidate(report.who);
-            if (state && state->tombstoned) return say(who + " has been slashed by another report");
+            if (state && state->tombstoned) {
+                say(who + " has been slashed by another report");
+                return true;
+            }
             const auto sent = staking->slash_double_vote(report.who, report.votes);
             if (sent) {
                 {
                     const std::lock_guard lock(mutex);
                     ++slashed;
                 }
-                return say(who + " is slashed for conflicting votes, block " +
-                           std::to_string(sent->block));
+                say(who + " is slashed for conflicting votes, block " +
+                    std::to_string(sent->block));
+                return true;
             }
             const bool refused = sent.error().code == wallet::WalletErrorCode::reverted;
             if (refused || i == 0)
                 say("reporting " + who + " for conflicting votes: " + sent.error().text);
-            if (refused || pause()) return;
+            if (refused || pause()) return true;
         }
+        return false;
     }
 
     void run() {
-        while (const auto report = next()) send(*report);
+        while (auto report = next()) {
+            if (send(*report)) continue;
+            const std::lock_guard lock(mutex);
+            waiting.push_back(std::move(*report));
+        }
     }
 };
 
