@@ -21,12 +21,13 @@ std::vector<bool> inside_of(Shape shape, uint32_t tile) {
 
 class Auditor {
 public:
-    Auditor(Engine& engine, const AuditInputs& in, bundle::Content content)
+    Auditor(Engine& engine, const AuditInputs& in, bundle::Content content, BytesView served)
         : engine_(engine),
           program_(engine.program()),
           id_(program_id(program_)),
           in_(in),
-          content_(std::move(content)) {}
+          content_(std::move(content)),
+          served_(served) {}
 
     Result<AuditAnswer, EngineError> run() {
         check_spine();
@@ -54,8 +55,7 @@ private:
             find(AuditFinding::boundary, claim.first_step);
         if (content_.states.last != claim.last_root) find(AuditFinding::boundary, end);
         if (claim.first_step == 0 &&
-            state_root(make_initial_state(program_, in_.run_seed, in_.data), id_) !=
-                claim.first_root)
+            initial_root(program_, in_.run_seed, in_.data) != claim.first_root)
             find(AuditFinding::boundary, 0);
         for (uint32_t i = 0; i < claim.steps; ++i)
             if (content_.tuples[i].nonfinite != 0 ||
@@ -157,9 +157,9 @@ private:
             if (!inside[e]) tile.w[e] = tile.m[e] = tile.v[e] = 0.0F;
     }
 
-    bool weights_hold(const bundle::StepWeights& step) const {
+    bool weights_hold(const bundle::StepWeights& step, const std::vector<Tensor>& weights) const {
         std::vector<Hash> leaves;
-        for (const Tensor& w : step.w) leaves.push_back(tensor_leaf(w));
+        for (const Tensor& w : weights) leaves.push_back(tensor_leaf(w));
         leaves.insert(leaves.end(), step.m_v_leaves.begin(), step.m_v_leaves.end());
         const uint32_t i = step.t - in_.claim.first_step;
         leaves.push_back(leaves_[i]);
@@ -170,12 +170,13 @@ private:
         std::vector<Hash> units(in_.draws.units.size());
         bool complete = true;
         for (const bundle::StepWeights& step : content_.weights) {
-            if (!weights_hold(step)) {
+            const auto weights = bundle::read_weights(program_, step, served_);
+            if (!weights_hold(step, weights)) {
                 find(AuditFinding::weights, step.t);
                 complete = false;
                 continue;
             }
-            auto loaded = engine_.load_weights(step.w);
+            auto loaded = engine_.load_weights(weights);
             if (!loaded) return loaded;
             for (size_t k = 0; k < units.size(); ++k) {
                 const UnitDraw draw = in_.draws.units[k];
@@ -198,6 +199,7 @@ private:
     Hash id_;
     const AuditInputs& in_;
     bundle::Content content_;
+    BytesView served_;
     std::vector<Hash> leaves_;            ///< scalar leaves of S_0 ... S_n
     std::vector<UpdateScalars> updates_;  ///< of the n steps, with the claimed norms
     AuditAnswer answer_;
@@ -245,7 +247,7 @@ Result<AuditAnswer, EngineError> check_bundle_and_audit(Engine& engine, BytesVie
         answer.step = claim.first_step;
         return answer;
     }
-    return Auditor(engine, inputs, std::move(*content)).run();
+    return Auditor(engine, inputs, std::move(*content), bundle).run();
 }
 
 }  // namespace trainyard::training

@@ -74,6 +74,11 @@ public:
         take(reinterpret_cast<uint8_t*>(out.data()), out.size() * sizeof(float));
         return out;
     }
+    void skip(size_t count) {
+        if (count > rest_.size()) ok_ = false;
+        if (ok_) rest_ = rest_.subspan(count);
+    }
+    [[nodiscard]] size_t left() const { return rest_.size(); }
     Path path(Shape shape, uint32_t tile, size_t tensor, size_t tensors) {
         Path p;
         p.in_tensor = hashes(path_length(tile, tile_count(shape)));
@@ -209,8 +214,8 @@ Result<Content, AuditFinding> decode(const Program& program, const SegmentClaim&
     for (const uint32_t t : drawn_steps(draws)) {
         StepWeights step;
         step.t = t;
-        for (const Parameter& p : program.parameters)
-            if (r.ok()) step.w.push_back({p.shape, r.floats<Floats>(p.shape.count())});
+        step.at = bytes.size() - r.left();
+        for (const Parameter& p : program.parameters) r.skip(p.shape.count() * sizeof(float));
         if (t == claim.first_step) step.m_v_leaves = r.hashes(2 * count);
         if (!r.ok()) return unexpected(AuditFinding::bad_bundle);
         c.weights.push_back(std::move(step));
@@ -221,6 +226,14 @@ Result<Content, AuditFinding> decode(const Program& program, const SegmentClaim&
     }
     if (!r.ended()) return unexpected(AuditFinding::bad_bundle);
     return c;
+}
+
+std::vector<Tensor> read_weights(const Program& program, const StepWeights& step, BytesView bytes) {
+    Reader r(bytes.subspan(step.at));
+    std::vector<Tensor> w;
+    for (const Parameter& p : program.parameters)
+        w.push_back({p.shape, r.floats<Floats>(p.shape.count())});
+    return w;
 }
 
 }  // namespace trainyard::training::bundle

@@ -27,8 +27,9 @@ struct TileTrace {
 
 struct StepWeights {
     uint32_t t = 0;
-    std::vector<Tensor> w;
+    std::vector<Tensor> w;         ///< of what was decoded: none, see read_weights
     std::vector<Hash> m_v_leaves;  ///< of m, then of v, at S_0; else none
+    size_t at = 0;                 ///< of what was decoded: where w begins in the bytes
 };
 
 /// The tree under the root that is committed for a state.
@@ -58,10 +59,14 @@ struct Content {
                              const AuditDraws& draws);
 
 [[nodiscard]] Bytes encode(const Content& content);
+/// Leaves the weights where they are: an auditor needs those of one step at a time.
 /// Errors: old_bundle, or bad_bundle unless the bytes have exactly the length that program, claim
 /// and draws imply.
 [[nodiscard]] Result<Content, AuditFinding> decode(const Program& program,
                                                    const SegmentClaim& claim,
                                                    const AuditDraws& draws, BytesView bytes);
+/// The weights of a step of what `bytes` were decoded to.
+[[nodiscard]] std::vector<Tensor> read_weights(const Program& program, const StepWeights& step,
+                                               BytesView bytes);
 
 }  // namespace trainyard::training::bundle

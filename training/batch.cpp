@@ -102,12 +102,11 @@ uint32_t noise_step(const Program& program, uint64_t t, uint32_t j) {
     return static_cast<uint32_t>(t * program.run.micro_batches + j);
 }
 
-ModelState make_initial_state(const Program& program, const Hash& run_seed, BytesView data) {
+void for_initial_weights(const Program& program, const Hash& run_seed, BytesView data,
+                         const std::function<void(Tensor w)>& take) {
     const FloatModeGuard mode;
     BaseReader base(program, data);
     base.skip_constants();
-    ModelState state;
-    state.run_seed = run_seed;
     const uint32_t seed = philox_seed(run_seed);
     for (size_t k = 0; k < program.parameters.size(); ++k) {
         const Parameter& p = program.parameters[k];
@@ -118,10 +117,18 @@ ModelState make_initial_state(const Program& program, const Hash& run_seed, Byte
             if (p.init == Init::normal)
                 w.data[i] = initial_value(i, static_cast<uint32_t>(k), seed, scale);
         }
-        state.w.push_back(std::move(w));
-        state.m.push_back(Tensor::zeros(p.shape));
-        state.v.push_back(Tensor::zeros(p.shape));
+        take(std::move(w));
     }
+}
+
+ModelState make_initial_state(const Program& program, const Hash& run_seed, BytesView data) {
+    ModelState state;
+    state.run_seed = run_seed;
+    for_initial_weights(program, run_seed, data, [&state](Tensor w) {
+        state.m.push_back(Tensor::zeros(w.shape));
+        state.v.push_back(Tensor::zeros(w.shape));
+        state.w.push_back(std::move(w));
+    });
     return state;
 }
 

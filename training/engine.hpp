@@ -54,6 +54,9 @@ enum class EngineError {
 /// Precondition: `data` is the program's data set if a parameter is `given`.
 [[nodiscard]] ModelState make_initial_state(const Program& program, const Hash& run_seed,
                                             BytesView data = {});
+/// Its w alone, one parameter after the other.
+void for_initial_weights(const Program& program, const Hash& run_seed, BytesView data,
+                         const std::function<void(Tensor w)>& take);
 [[nodiscard]] bool state_fits(const Program& program, const ModelState& state);
 [[nodiscard]] std::vector<Shape> parameter_shapes(const Program& program);
 

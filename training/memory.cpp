@@ -10,9 +10,23 @@
 
 namespace trainyard::training {
 
+namespace {
+
+constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
+
+size_t alignment_of(size_t bytes) {
+    return bytes >= 2 * kHugePage ? kHugePage : kLine;
+}
+
+}  // namespace
+
+size_t spare_bytes(size_t bytes) {
+    constexpr size_t kPages = 8 << 10;  // of the heap's own
+    return alignment_of(bytes) == kHugePage ? kHugePage + kPages : kLine;
+}
+
 void* take_memory(size_t bytes) {
-    constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
-    const size_t align = bytes >= 2 * kHugePage ? kHugePage : kLine;
+    const size_t align = alignment_of(bytes);
     const size_t rounded = (std::max<size_t>(1, bytes) + kLine - 1) / kLine * kLine;
     if (rounded < bytes) return nullptr;
     void* memory = nullptr;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <new>
 
 #include "core/assert.hpp"
 
@@ -12,8 +13,11 @@ namespace trainyard::training {
 /// Undefined contents; nullptr when there is no room.
 [[nodiscard]] void* take_memory(size_t bytes);
 void release_memory(void* memory);
+/// Address space that a block takes beyond its bytes, so that it begins at a huge page.
+[[nodiscard]] size_t spare_bytes(size_t bytes);
 
-/// The allocator of host tensors; memory that is not there is our bug, as the planner counts it.
+/// The allocator of host tensors; memory that is not there is our bug, as the planner counts it,
+/// but where a process has a new handler, which says what to do at its limit.
 template <class T>
 struct HostAllocator {
     using value_type = T;
@@ -23,6 +27,7 @@ struct HostAllocator {
     T* allocate(size_t count) {
         ASSERT(count <= ~size_t{0} / sizeof(T));
         void* memory = take_memory(count * sizeof(T));
+        if (memory == nullptr && std::get_new_handler() != nullptr) std::get_new_handler()();
         ASSERT(memory != nullptr);
         return static_cast<T*>(memory);
     }

@@ -249,16 +249,23 @@ uint64_t unit_work(const Plan& plan) {
     return plan.macs_per_micro_batch + kMacsPerElement * plan.elements_per_micro_batch;
 }
 
+uint64_t operator_bytes(const Plan& plan, unsigned threads, OperandMemory operands) {
+    const uint64_t staged = operands.staged ? plan.stage_elements : 0;
+    const uint64_t quantised = plan.operand_elements + threads * (plan.head_elements + staged);
+    return plan.arena_bytes + plan.scratch_bytes + operands.element_bytes * quantised +
+           plan.batch_bytes + threads * plan.head_bytes;
+}
+
+uint64_t gradient_sets(uint32_t micro_batches) {
+    return 1 + static_cast<uint64_t>(std::bit_width(micro_batches) - 1);
+}
+
 uint64_t host_bytes(const Plan& plan, const HostUse& use) {
-    const uint64_t set = plan.gradient_bytes;
-    const uint64_t sums = 1 + static_cast<uint64_t>(std::bit_width(use.micro_batches) - 1);
     // The model file at the end needs two sets more than a step does, a checkpoint three.
     constexpr uint64_t kProgramBytes = 1 << 20;  // of our own code and tables, touched only then
-    const uint64_t staged = use.operands.staged ? plan.stage_elements : 0;
-    const uint64_t quantised = plan.operand_elements + use.threads * (plan.head_elements + staged);
-    return kProgramBytes + plan.state_bytes + sums * set + plan.arena_bytes + plan.scratch_bytes +
-           use.operands.element_bytes * quantised + plan.batch_bytes +
-           use.threads * plan.head_bytes + (use.saves ? 3 : 2) * set;
+    const uint64_t sets = gradient_sets(use.micro_batches) + (use.saves ? 3 : 2);
+    return kProgramBytes + plan.state_bytes + sets * plan.gradient_bytes +
+           operator_bytes(plan, use.threads, use.operands);
 }
 
 Result<Plan, ProgramFault> plan(const Program& program, const Cuts& cuts) {
@@ -267,22 +274,29 @@ Result<Plan, ProgramFault> plan(const Program& program, const Cuts& cuts) {
     return plan_of(program, *training, cuts);
 }
 
-Result<Plan, ProgramFault> plan_within(const Program& program, const HostUse& use, uint64_t limit) {
+Result<Plan, ProgramFault> least_work_within(const Program& program,
+                                             const std::function<uint64_t(const Plan&)>& bytes_of,
+                                             uint64_t limit) {
     const auto training = checked_graph(program);
     if (!training) return unexpected(training.error());
     const Cuts candidates = cut_candidates(*training);
     Plan best = plan_of(program, *training, {});
     const auto is_better = [&](const Plan& other) {
-        const uint64_t a = host_bytes(other, use), b = host_bytes(best, use);
+        const uint64_t a = bytes_of(other), b = bytes_of(best);
         if (a > limit || b > limit) return a < b;
         return unit_work(other) < unit_work(best);
     };
-    for (size_t width = 1; width <= candidates.size() && host_bytes(best, use) > limit; ++width)
+    for (size_t width = 1; width <= candidates.size() && bytes_of(best) > limit; ++width)
         for (size_t parts = 1; parts * width <= candidates.size(); ++parts) {
             Plan other = plan_of(program, *training, cuts_of(candidates, width, parts));
             if (is_better(other)) best = std::move(other);
         }
     return best;
+}
+
+Result<Plan, ProgramFault> plan_within(const Program& program, const HostUse& use, uint64_t limit) {
+    const auto bytes_of = [&use](const Plan& plan) { return host_bytes(plan, use); };
+    return least_work_within(program, bytes_of, limit);
 }
 
 }  // namespace trainyard::training

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "training/backend.hpp"
@@ -60,12 +61,20 @@ struct HostUse {
     OperandMemory operands = {};
 };
 
+/// Memory of the operators of a micro-batch on a host: activations, operands, scratch, the batch.
+[[nodiscard]] uint64_t operator_bytes(const Plan& plan, unsigned threads, OperandMemory operands);
+/// Sets of gradients that the tree over a step's micro-batches holds at once.
+[[nodiscard]] uint64_t gradient_sets(uint32_t micro_batches);
+
 /// Memory that training needs on a host, in bytes, beside the data: state, activations, operands,
 /// gradients and the partial sums of their tree, and what is written at the end.
 [[nodiscard]] uint64_t host_bytes(const Plan& plan, const HostUse& use);
 
-/// Of the plans whose host_bytes are at most `limit`, one with the least work; if there is none,
-/// that with the least memory.
+/// Of the plans whose bytes are at most `limit`, one with the least work; if there is none, that
+/// with the least memory.
+[[nodiscard]] Result<Plan, ProgramFault> least_work_within(
+    const Program& program, const std::function<uint64_t(const Plan&)>& bytes_of, uint64_t limit);
+/// The same by host_bytes.
 [[nodiscard]] Result<Plan, ProgramFault> plan_within(const Program& program, const HostUse& use,
                                                      uint64_t limit);
 

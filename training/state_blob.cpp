@@ -24,16 +24,39 @@ void append_tensors(Bytes& to, const std::vector<Tensor>& tensors) {
     }
 }
 
+Tensor read_tensor(Shape shape, const uint8_t*& at) {
+    Tensor t = Tensor::zeros(shape);
+    const size_t bytes = t.data.size() * sizeof(float);
+    std::memcpy(t.data.data(), at, bytes);
+    at += bytes;
+    return t;
+}
+
 std::vector<Tensor> read_tensors(const Program& program, const uint8_t*& at) {
     std::vector<Tensor> out;
-    for (const Parameter& p : program.parameters) {
-        Tensor t = Tensor::zeros(p.shape);
-        const size_t bytes = t.data.size() * sizeof(float);
-        std::memcpy(t.data.data(), at, bytes);
-        at += bytes;
-        out.push_back(std::move(t));
-    }
+    for (const Parameter& p : program.parameters) out.push_back(read_tensor(p.shape, at));
     return out;
+}
+
+/// Everything but the tensors, for which the blob has room behind `kHeaderBytes`.
+Result<ModelState, StateError> read_header(const Program& program, const Hash& id, BytesView blob) {
+    const size_t due = state_bytes(program);
+    if (blob.size() < due) return unexpected(StateError::truncated);
+    if (blob.size() > due) return unexpected(StateError::leftover);
+    const uint8_t* at = blob.data();
+    if (load_le<uint32_t>(at) != kStateMagic || std::memcmp(at + 4, id.data(), 32) != 0)
+        return unexpected(StateError::wrong_program);
+    at += 36;
+    ModelState state;
+    state.run_seed = *fixed_from<Hash>({at, 32});
+    state.step = load_le<uint64_t>(at + 32);
+    state.cursor = load_le<uint64_t>(at + 40);
+    state.p1_bits = load_le<uint32_t>(at + 48);
+    state.p2_bits = load_le<uint32_t>(at + 52);
+    if (state.step > program.run.steps ||
+        state.cursor != state.step * program.run.micro_batches * program.run.sequences)
+        return unexpected(StateError::wrong_shape);
+    return state;
 }
 
 }  // namespace
@@ -60,30 +83,28 @@ Bytes encode_state(const ModelState& state, const Hash& program) {
 
 Result<ModelState, StateError> decode_state(const Program& program, BytesView blob,
                                             const std::optional<Hash>& expected_root) {
-    const size_t due = state_bytes(program);
-    if (blob.size() < due) return unexpected(StateError::truncated);
-    if (blob.size() > due) return unexpected(StateError::leftover);
     const Hash id = program_id(program);
-    const uint8_t* at = blob.data();
-    if (load_le<uint32_t>(at) != kStateMagic || std::memcmp(at + 4, id.data(), 32) != 0)
-        return unexpected(StateError::wrong_program);
-    at += 36;
-    ModelState state;
-    state.run_seed = *fixed_from<Hash>({at, 32});
-    state.step = load_le<uint64_t>(at + 32);
-    state.cursor = load_le<uint64_t>(at + 40);
-    state.p1_bits = load_le<uint32_t>(at + 48);
-    state.p2_bits = load_le<uint32_t>(at + 52);
-    at += 56;
-    if (state.step > program.run.steps ||
-        state.cursor != state.step * program.run.micro_batches * program.run.sequences)
-        return unexpected(StateError::wrong_shape);
-    state.w = read_tensors(program, at);
-    state.m = read_tensors(program, at);
-    state.v = read_tensors(program, at);
-    if (expected_root && state_root(state, id) != *expected_root)
+    auto state = read_header(program, id, blob);
+    if (!state) return state;
+    const uint8_t* at = blob.data() + kHeaderBytes;
+    state->w = read_tensors(program, at);
+    state->m = read_tensors(program, at);
+    state->v = read_tensors(program, at);
+    if (expected_root && state_root(*state, id) != *expected_root)
         return unexpected(StateError::wrong_root);
     return state;
+}
+
+Result<Hash, StateError> blob_root(const Program& program, BytesView blob) {
+    const Hash id = program_id(program);
+    const auto header = read_header(program, id, blob);
+    if (!header) return unexpected(header.error());
+    const uint8_t* at = blob.data() + kHeaderBytes;
+    std::vector<Hash> leaves;
+    for (int kind = 0; kind < 3; ++kind)
+        for (const Parameter& p : program.parameters)
+            leaves.push_back(tensor_leaf(read_tensor(p.shape, at)));
+    return state_root(std::move(leaves), *header, id);
 }
 
 std::string_view to_text(StateError error) {

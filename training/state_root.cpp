@@ -217,6 +217,33 @@ Hash state_root(const ModelState& state, const Hash& program, Pool* pool) {
     return merkle::root(state_leaves(state, program, pool));
 }
 
+Hash state_root(std::vector<Hash> tensor_leaves, const ModelState& scalars, const Hash& program) {
+    tensor_leaves.push_back(scalar_leaf_of(scalars, program));
+    return merkle::root(std::move(tensor_leaves));
+}
+
+Hash initial_root(const Program& program, const Hash& run_seed, BytesView data) {
+    std::vector<Hash> leaves, zeros;
+    for_initial_weights(program, run_seed, data, [&](Tensor w) {
+        leaves.push_back(tensor_leaf(w));
+        std::fill(w.data.begin(), w.data.end(), 0.0F);
+        zeros.push_back(tensor_leaf(w));
+    });
+    for (int kind = 0; kind < 2; ++kind) leaves.insert(leaves.end(), zeros.begin(), zeros.end());
+    ModelState start;
+    start.run_seed = run_seed;
+    return state_root(std::move(leaves), start, program_id(program));
+}
+
+uint64_t tile_list_bytes(const Program& program) {
+    constexpr uint64_t kOfTile = sizeof(cpu::TileRows) + 2 * sizeof(Hash);
+    uint64_t bytes = 0;
+    for (const Parameter& p : program.parameters)
+        for (uint32_t i = 0, count = tile_count(p.shape); i < count; ++i)
+            bytes += kOfTile + (is_partial(p.shape, i) ? kTileBytes : 0);
+    return bytes;
+}
+
 std::vector<Hash> weights_leaves(const ModelState& state, const Hash& program, Pool* pool) {
     std::vector<Hash> leaves = leaves_of({&state.w}, pool);
     leaves.push_back(scalar_leaf_of(state, program));

@@ -56,6 +56,14 @@ struct ScalarLeaf {
 /// The same where a backend computes; waits for it.
 [[nodiscard]] Result<Hash, EngineError> state_root(const LiveState& state, const Hash& program);
 
+/// From the leaves of all tensors, and the counters of `scalars`.
+[[nodiscard]] Hash state_root(std::vector<Hash> tensor_leaves, const ModelState& scalars,
+                              const Hash& program);
+/// Of make_initial_state, with the memory of one tensor.
+[[nodiscard]] Hash initial_root(const Program& program, const Hash& run_seed, BytesView data);
+/// Bytes that the tiles of tensors take while their roots are computed.
+[[nodiscard]] uint64_t tile_list_bytes(const Program& program);
+
 /// What stands for a state inside a segment. Leaves in order: w of every parameter, scalars.
 [[nodiscard]] std::vector<Hash> weights_leaves(const ModelState& state, const Hash& program,
                                                Pool* pool = nullptr);
@@ -76,6 +84,8 @@ void append_state(Bytes& to, const ModelState& state, const Hash& program);
 /// Recomputes the state root and compares it where one is expected.
 [[nodiscard]] Result<ModelState, StateError> decode_state(
     const Program& program, BytesView blob, const std::optional<Hash>& expected_root = {});
+/// The root of the state that `decode_state` gives, with the memory of one tensor.
+[[nodiscard]] Result<Hash, StateError> blob_root(const Program& program, BytesView blob);
 [[nodiscard]] std::string_view to_text(StateError error);
 
 }  // namespace trainyard::training

@@ -118,6 +118,8 @@ void add_verify(CLI::App& app, Arguments& a) {
         [&a] { return run_verifier(a.out, a.verifier); }, a);
     verifier->add_option("--fd", a.verifier.fd,
                          "then judge what a node sends over this connected socket");
+    verifier->add_option("--memory-mb", a.verifier.memory_mb,
+                         "compute activations again rather than take more memory than this");
     add_devices(verifier, a.verifier.threads, a.verifier.no_cuda);
 }
 

@@ -226,6 +226,7 @@ int run_provider_earnings(const Output& out, const EarningsArgs& args);
 struct VerifierArgs {
     int fd = -1;  ///< none: test the back ends and end
     uint32_t threads = 1;
+    uint32_t memory_mb = 0;  ///< of this process; 0: no limit
     bool no_cuda = false;
 };
 int run_verifier(const Output& out, const VerifierArgs& args);

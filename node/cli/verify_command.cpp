@@ -153,7 +153,8 @@ int run_verifier(const Output& out, const VerifierArgs& args) {
     if (args.fd < 0) return is_usable ? kOk : kFailed;
     // A node that asks hears the reason; one that only saw a dead process would start it again.
     verify::exit_when_out_of_memory();
-    const auto verifier = verify::make_local_verifier(std::move(choice), args.threads);
+    const auto verifier = verify::make_local_verifier(std::move(choice), args.threads,
+                                                      uint64_t{args.memory_mb} << 20);
     return verify::serve_verifier(args.fd, *verifier);
 }
 

@@ -84,6 +84,7 @@ struct AuditService::Impl {
         out.rank = out.ranks;  // one that is no validator moves nothing on
         for (size_t i = 0; i < accounts->size(); ++i)
             if ((*accounts)[i] == market->self()) out.rank = i;
+        out.memory_bytes_max = options.memory_bytes_max;
         out.say = options.say;
         out.now_s = [] {
             const auto now = std::chrono::system_clock::now().time_since_epoch();

@@ -75,12 +75,7 @@ void AuditWorker::tick() {
     const auto head = market_.block_number();
     if (!head) return;
     head_ = *head;
-    if (!limits_) {
-        const auto limits = market_.audit_limits();
-        if (!limits) return;
-        limits_ = *limits;
-    }
-    if (!notice_changes()) return;
+    if (!learn_limits() || !notice_changes()) return;
     segments_left_ = kSegmentsMax;
     for (const uint64_t id : agenda_.take(head_, {}))
         if (segments_left_ > 0)
@@ -96,6 +91,20 @@ void AuditWorker::release_blobs() {
     if (head_ < released_at_ + kEveryBlocks) return;
     released_at_ = head_;
     (void)shared_->kept.look_after(market_, options_.now_s(), wallet::kKeepModel_s);
+}
+
+/// What the chain promises of us. False if the node does not answer.
+bool AuditWorker::learn_limits() {
+    if (limits_) return true;
+    const auto limits = market_.audit_limits();
+    if (!limits) return false;
+    limits_ = *limits;
+    const uint64_t due = limits_->memory_bytes_max, ours = options_.memory_bytes_max;
+    if (ours != 0 && ours < due)
+        say("this chain counts on " + std::to_string(due >> 20) +
+            " MiB for an audit, and verifier.memory-mb is " + std::to_string(ours >> 20) +
+            ": audits of larger jobs will stay unanswered, which is fined");
+    return true;
 }
 
 /// New jobs, and those that events name since the last look; all where that cannot be told. False
@@ -232,7 +241,6 @@ void AuditWorker::start_judging(const View& view, const Seat& seat,
         if (!shared_->judging.insert(seat).second) return;
     }
     CaseRequest request{*view.memory.spec, view.job.run_seed, seat, segment, market_.self()};
-    request.tiles = options_.tiles;
     request.limits = *limits_;
     request.blob_bytes_max = options_.blob_bytes_max;
     request.give_up_at = segment.phase_deadline - std::min(kGiveUpBlocks, segment.phase_deadline);

@@ -30,7 +30,7 @@ struct AuditWorkerOptions {
     size_t rank = 0;  ///< our number among those that move phases on, so that one sends at a time
     size_t ranks = 1;
     uint64_t blob_bytes_max = 4ull << 30;
-    uint32_t tiles = 4;                                ///< the market's parameter
+    uint64_t memory_bytes_max = 0;                     ///< of a verifier; 0: no limit
     Background background;                             ///< of level 0
     Background replay_background;                      ///< of level 1, whose cases may take hours
     std::function<uint64_t()> now_s;                   ///< unix time
@@ -67,6 +67,7 @@ private:
     struct Shared;
     struct View;
 
+    [[nodiscard]] bool learn_limits();
     [[nodiscard]] bool notice_changes();
     void look_at_job(uint64_t id);
     [[nodiscard]] uint64_t look_at_view(const View& view);

@@ -155,7 +155,7 @@ Result<Audit, Gap> gather_audit(wallet::MarketApi& market, const CaseRequest& re
     if (!seed) return unexpected(Gap{Speak::never, seed.error().text});
     Audit audit{std::move(*segment), {}, std::move(*bundle)};
     for (const auto& unit : *units) audit.draws.units.push_back({unit.t, unit.j});
-    audit.draws.tiles = training::tile_draws(program, *seed, request.tiles);
+    audit.draws.tiles = training::tile_draws(program, *seed, request.limits.tiles);
     return audit;
 }
 
@@ -193,7 +193,8 @@ CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const Cas
     return to_judgement(std::move(*answer), 1);
 }
 
-/// More bytes of states and bundles than this do not travel together.
+/// More bytes of states and bundles than this do not travel together: one audit alone is what
+/// training::audit_bytes counts.
 constexpr size_t kBatchBytesMax = size_t{1} << 30;
 
 /// The audits of one job on their way to the verifier.
@@ -206,10 +207,12 @@ public:
     }
     /// `at`: which of the requests it answers.
     void add(size_t at, Audit audit) {
-        bytes_ += audit.segment.last_state.size() + audit.bundle.size();
+        const size_t bytes = audit.segment.last_state.size() + audit.bundle.size();
+        if (bytes_ + bytes > kBatchBytesMax) send();
+        bytes_ += bytes;
         places_.push_back(at);
         request_.audits.push_back(std::move(audit));
-        if (places_.size() == kAuditsMax || bytes_ > kBatchBytesMax) send();
+        if (places_.size() == kAuditsMax) send();
     }
     void send() {
         if (places_.empty()) return;

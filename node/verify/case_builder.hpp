@@ -18,7 +18,6 @@ struct CaseRequest {
     Seat seat;
     wallet::Segment segment;
     Address auditor;
-    uint32_t tiles = 4;
     training::AuditLimits limits = {};
     uint64_t blob_bytes_max = 4ull << 30;
     uint64_t give_up_at = UINT64_MAX;  ///< block; from it on "not to be had" is the answer

@@ -64,8 +64,9 @@ bool make_report_pipe(int (&ends)[2]) {
     ::_exit(126);
 }
 
-/// glibc's switch for large pages, which takes effect at the start of a program only.
-char kHugePages[] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
+/// glibc's switch for large pages, which takes effect at the start of a program only, and the size
+/// of blocks that go back to the kernel when they are freed, which else grows with what was freed.
+char kHugePages[] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1048576";
 
 /// This process's environment; with large pages, unless it has tunables of its own.
 std::vector<char*> make_environment(bool huge_pages) {

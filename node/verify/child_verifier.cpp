@@ -32,14 +32,19 @@ std::optional<int> end_of(ChildProcess& child) {
     return child.exit_code();
 }
 
-/// The error of a reply after which its process is of no further use.
-const VerifyError* device_fault(const Reply& reply) {
-    const auto lost = [](const VerifyError& e) { return e.code == VerifyErrorCode::device_failed; };
-    if (const auto* error = std::get_if<VerifyError>(&reply)) return lost(*error) ? error : nullptr;
+/// The first error of that kind in a reply.
+const VerifyError* find_error(const Reply& reply, VerifyErrorCode code) {
+    if (const auto* error = std::get_if<VerifyError>(&reply))
+        return error->code == code ? error : nullptr;
     if (const auto* answer = std::get_if<std::vector<AuditResult>>(&reply))
         for (const auto& result : *answer)
-            if (!result && lost(result.error())) return &result.error();
+            if (!result && result.error().code == code) return &result.error();
     return nullptr;
+}
+
+/// The error of a reply after which its process is of no further use.
+const VerifyError* device_fault(const Reply& reply) {
+    return find_error(reply, VerifyErrorCode::device_failed);
 }
 
 }  // namespace
@@ -96,6 +101,10 @@ struct ChildVerifier::Impl {
         ChildOptions start;
         start.command = {
             options.program, "verifier", "--fd", "3", "--threads", std::to_string(options.threads)};
+        if (options.memory_bytes_max != 0) {
+            start.command.emplace_back("--memory-mb");
+            start.command.push_back(std::to_string(options.memory_bytes_max >> 20));
+        }
         if (cuda_again) start.command.emplace_back("--no-cuda");
         start.output = options.output;
         start.socket = ends[1];
@@ -132,11 +141,16 @@ struct ChildVerifier::Impl {
 
     Result<Reply, VerifyError> exchange(const Pieces& message, uint32_t timeout_ms) {
         if (auto ready = ensure(); !ready) return unexpected(ready.error());
-        const auto sent = write_frame(socket, message, timeout_ms);
-        auto answer = sent ? read_frame(socket, timeout_ms)
-                           : Result<Bytes, FrameError>(unexpected(sent.error()));
-        if (!answer) {
-            const bool late = answer.error() == FrameError::timed_out;
+        const auto sent = write_pieces(socket, message, timeout_ms);
+        auto reply = sent ? read_reply(socket, timeout_ms)
+                          : Result<Reply, FrameError>(unexpected(sent.error()));
+        if (!reply && reply.error() == FrameError::malformed) {
+            drop();
+            return unexpected(
+                VerifyError{VerifyErrorCode::died, "the verifier process answered nonsense"});
+        }
+        if (!reply) {
+            const bool late = reply.error() == FrameError::timed_out;
             if (late) ++counters.timed_out;
             const VerifyError error =
                 late ? VerifyError{VerifyErrorCode::timed_out, "the verifier process took too long"}
@@ -144,18 +158,15 @@ struct ChildVerifier::Impl {
             drop();
             return unexpected(error);
         }
-        auto reply = decode_reply(*answer);
-        if (!reply) {
-            drop();
-            return unexpected(
-                VerifyError{VerifyErrorCode::died, "the verifier process answered nonsense"});
-        }
         if (const auto* fault = device_fault(*reply)) {
             ++counters.device_faults;
             drop();
             return unexpected(*fault);
         }
-        ++counters.answered;
+        if (find_error(*reply, VerifyErrorCode::out_of_memory) != nullptr)
+            ++counters.out_of_memory;
+        else
+            ++counters.answered;
         return std::move(*reply);
     }
 
@@ -257,13 +268,12 @@ struct Serve {
 
 int serve_verifier(int fd, Verifier& verifier) {
     for (;;) {
-        auto frame = read_frame(fd, 0);
-        if (!frame) return frame.error() == FrameError::closed ? 0 : 1;
-        auto request = decode_request(*frame);
-        *frame = {};  // as large as the data set
+        const auto request = read_request(fd, 0);
+        const bool is_answered = request || request.error() == FrameError::malformed;
+        if (!is_answered) return request.error() == FrameError::closed ? 0 : 1;
         Reply reply = VerifyError{VerifyErrorCode::bad_request, "malformed request"};
         if (request) reply = std::visit(Serve{verifier}, *request);
-        if (!write_frame(fd, encode_reply(reply), 60'000)) return 1;
+        if (!write_pieces(fd, pieces_of(reply), 60'000)) return 1;
         if (device_fault(reply) != nullptr) return 1;
     }
 }

@@ -2,11 +2,14 @@
 // The judge itself: decodes the case, runs training's audit functions, words the finding.
 #include "node/verify/verifier.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <optional>
 
 #include "core/hash.hpp"
 #include "node/wallet/blob.hpp"
 #include "node/wallet/market.hpp"
+#include "training/audit_limits.hpp"
 #include "training/segment.hpp"
 
 namespace trainyard::node::verify {
@@ -37,11 +40,10 @@ Result<Program, VerifyError> open_program(const JobCase& job) {
 }
 
 /// Empty if the blob is the state with that root, else what is wrong with it.
-std::string state_fault(const Program& program, const Hash& program_id,
-                        const SegmentCase& segment) {
-    const auto state = training::decode_state(program, segment.last_state);
-    if (!state) return "the published state of the segment's end cannot be read";
-    const bool right = training::state_root(*state, program_id) == segment.claim.last_root;
+std::string state_fault(const Program& program, const SegmentCase& segment) {
+    const auto root = training::blob_root(program, segment.last_state);
+    if (!root) return "the published state of the segment's end cannot be read";
+    const bool right = *root == segment.claim.last_root;
     return right ? "" : "the published state of the segment's end has another root";
 }
 
@@ -76,38 +78,113 @@ AuditResult judge_audit(training::Engine& engine, const JobCase& job, const Audi
     const auto result = training::check_bundle_and_audit(engine, audit.bundle, inputs);
     if (!result) return unexpected(from_engine(result.error()));
     VerifyAnswer answer{result->matches(), result->units, describe(*result), {}};
-    const auto fault = state_fault(engine.program(), job.program_id, audit.segment);
+    const auto fault = state_fault(engine.program(), audit.segment);
     if (!fault.empty() && answer.matches) answer = {false, answer.answers, fault, {}};
     return answer;
 }
 
+/// Bytes that a verifier may take, and how to keep to them.
+class Room {
+public:
+    Room(uint64_t bytes_max, unsigned threads) : bytes_max_(bytes_max), threads_(threads) {}
+
+    /// Where the forward pass is cut so that audits, or the replay, of a request fit. Devices have
+    /// memory of their own.
+    [[nodiscard]] Result<training::Cuts, VerifyError> cuts(const Program& program,
+                                                           const training::Backend& backend,
+                                                           const AuditRequest& request) const {
+        uint64_t sent = request.job.data.size();
+        training::AuditUse use{0, 0, threads_, backend.operand_memory()};
+        for (const Audit& audit : request.audits) {
+            sent += audit.segment.last_state.size() + audit.bundle.size();
+            use.tiles = std::max(use.tiles, static_cast<uint32_t>(audit.draws.tiles.size()));
+        }
+        return cuts(program, backend, "an audit", sent, [&](const training::Plan& plan) {
+            return training::audit_working_bytes(program, plan, use);
+        });
+    }
+    [[nodiscard]] Result<training::Cuts, VerifyError> cuts(const Program& program,
+                                                           const training::Backend& backend,
+                                                           const ReplayRequest& request) const {
+        const uint64_t sent = request.job.data.size() + request.first_state.size();
+        const training::AuditUse use{0, 0, threads_, backend.operand_memory()};
+        return cuts(program, backend, "a replay", sent, [&](const training::Plan& plan) {
+            return training::replay_working_bytes(program, plan, use);
+        });
+    }
+
+private:
+    [[nodiscard]] Result<training::Cuts, VerifyError> cuts(
+        const Program& program, const training::Backend& backend, const std::string& what,
+        uint64_t sent, const std::function<uint64_t(const training::Plan&)>& working) const {
+        if (bytes_max_ == 0 || !backend.is_host()) return training::Cuts{};
+        const auto bytes_of = [&](const training::Plan& plan) {
+            return training::process_bytes(threads_) + sent + working(plan);
+        };
+        auto planned = training::least_work_within(program, bytes_of, bytes_max_);
+        if (!planned) return unexpected(bad_request(training::to_text(planned.error())));
+        const uint64_t needed = bytes_of(*planned);
+        if (needed <= bytes_max_) return std::move(planned->cuts);
+        return unexpected(VerifyError{VerifyErrorCode::out_of_memory,
+                                      what + " needs " + std::to_string((needed >> 20) + 1) +
+                                          " MiB, and the verifier process may take " +
+                                          std::to_string(bytes_max_ >> 20) +
+                                          "; raise verifier.memory-mb"});
+    }
+
+    uint64_t bytes_max_;
+    unsigned threads_;
+};
+
+struct Replayed {
+    training::ReplayResult result;
+    bool starts_right = false;
+};
+
+/// Takes `state` to the segment's end; what that takes besides is free again afterwards.
+Result<Replayed, training::EngineError> replay_from(training::ModelState& state,
+                                                    const Program& program,
+                                                    training::Backend& backend,
+                                                    const ReplayRequest& request,
+                                                    const training::Cuts& cuts) {
+    Replayed out;
+    out.starts_right =
+        training::state_root(state, request.job.program_id) == request.claim.first_root;
+    auto engine = training::Engine::make(program, backend, request.job.data, cuts);
+    if (!engine) return unexpected(engine.error());
+    auto result = training::replay_segment(*engine, request.job.data, state, request.claim.steps);
+    if (!result) return unexpected(result.error());
+    out.result = std::move(*result);
+    return out;
+}
+
 /// A state is one sequence of bytes, so the replay knows the blob that the commitment must name.
-AuditResult judge_replay(training::Backend& backend, const ReplayRequest& request) {
+AuditResult judge_replay(training::Backend& backend, const ReplayRequest& request,
+                         const Room& room) {
     const auto program = open_program(request.job);
     if (!program) return unexpected(program.error());
     const auto& claim = request.claim;
+    const auto cuts = room.cuts(*program, backend, request);
+    if (!cuts) return unexpected(cuts.error());
     auto state = first_state(*program, request);
     if (!state) return withheld("the published state before the segment is another one");
-    const bool starts_right =
-        training::state_root(*state, request.job.program_id) == claim.first_root;
-    auto engine = training::Engine::make(*program, backend, request.job.data);
-    if (!engine) return unexpected(from_engine(engine.error()));
-    const auto result = training::replay_segment(*engine, request.job.data, *state, claim.steps);
-    if (!result) {
-        if (result.error() != training::EngineError::diverged)
-            return unexpected(from_engine(result.error()));
+    const auto replayed = replay_from(*state, *program, backend, request, *cuts);
+    if (!replayed) {
+        if (replayed.error() != training::EngineError::diverged)
+            return unexpected(from_engine(replayed.error()));
         return withheld("training diverges inside the segment, so it has no end");
     }
-    VerifyAnswer answer{true, {result->digest}, "match", {}};
+    const auto& result = replayed->result;
+    VerifyAnswer answer{true, {result.digest}, "match", {}};
     const auto fail = [&](std::string_view why) {
         answer.matches = false;
         answer.finding = why;
     };
-    if (!starts_right)
+    if (!replayed->starts_right)
         fail("the segment starts from another state");
-    else if (result->steps_root != claim.steps_root)
+    else if (result.steps_root != claim.steps_root)
         fail("replaying gives another root of the steps");
-    else if (result->last_root != claim.last_root)
+    else if (result.last_root != claim.last_root)
         fail("replaying ends in another state");
     if (!answer.matches) return answer;
     Bytes last = training::encode_state(*state, request.job.program_id);
@@ -120,8 +197,8 @@ AuditResult judge_replay(training::Backend& backend, const ReplayRequest& reques
 
 class LocalVerifier final : public Verifier {
 public:
-    LocalVerifier(BackendChoice choice, unsigned threads)
-        : choice_(std::move(choice)), threads_(threads) {}
+    LocalVerifier(BackendChoice choice, unsigned threads, uint64_t memory_bytes_max)
+        : choice_(std::move(choice)), threads_(threads), room_(memory_bytes_max, threads) {}
 
     std::string name() override {
         return choice_.backend ? choice_.backend->name() : unavailable().text;
@@ -131,12 +208,14 @@ public:
         if (!choice_.backend) return unexpected(unavailable());
         const auto program = open_program(request.job);
         if (!program) return unexpected(program.error());
-        auto engine = training::Engine::make(*program, *choice_.backend, request.job.data);
+        const auto cuts = room_.cuts(*program, *choice_.backend, request);
+        if (!cuts) return unexpected(cuts.error());
+        auto engine = training::Engine::make(*program, *choice_.backend, request.job.data, *cuts);
         std::vector<AuditResult> out;
         for (const Audit& audit : request.audits) {
             auto result = engine ? judge_audit(*engine, request.job, audit)
                                  : AuditResult(unexpected(from_engine(engine.error())));
-            if (is_for_cpu(result)) result = audit_on_cpu(*program, request.job, audit);
+            if (is_for_cpu(result)) result = audit_on_cpu(*program, request, audit);
             out.push_back(std::move(result));
         }
         return out;
@@ -144,8 +223,8 @@ public:
 
     AuditResult replay(const ReplayRequest& request) override {
         if (!choice_.backend) return unexpected(unavailable());
-        auto result = judge_replay(*choice_.backend, request);
-        return is_for_cpu(result) ? judge_replay(cpu(), request) : result;
+        auto result = judge_replay(*choice_.backend, request, room_);
+        return is_for_cpu(result) ? judge_replay(cpu(), request, room_) : result;
     }
 
 private:
@@ -163,21 +242,26 @@ private:
         if (!cpu_) cpu_ = make_backend({threads_, false});
         return *cpu_;
     }
-    AuditResult audit_on_cpu(const Program& program, const JobCase& job, const Audit& audit) {
-        auto engine = training::Engine::make(program, cpu(), job.data);
+    AuditResult audit_on_cpu(const Program& program, const AuditRequest& request,
+                             const Audit& audit) {
+        const auto cuts = room_.cuts(program, cpu(), request);
+        if (!cuts) return unexpected(cuts.error());
+        auto engine = training::Engine::make(program, cpu(), request.job.data, *cuts);
         if (!engine) return unexpected(from_engine(engine.error()));
-        return judge_audit(*engine, job, audit);
+        return judge_audit(*engine, request.job, audit);
     }
 
     BackendChoice choice_;
     unsigned threads_;
+    Room room_;
     std::unique_ptr<training::Backend> cpu_;
 };
 
 }  // namespace
 
-std::unique_ptr<Verifier> make_local_verifier(BackendChoice choice, unsigned threads) {
-    return std::make_unique<LocalVerifier>(std::move(choice), threads);
+std::unique_ptr<Verifier> make_local_verifier(BackendChoice choice, unsigned threads,
+                                              uint64_t memory_bytes_max) {
+    return std::make_unique<LocalVerifier>(std::move(choice), threads, memory_bytes_max);
 }
 
 std::unique_ptr<Verifier> make_local_verifier(const BackendOptions& options) {

@@ -68,6 +68,20 @@ public:
         }
         return out;
     }
+    std::vector<uint64_t> sizes(size_t count_due) {
+        std::vector<uint64_t> out;
+        auto items = take<Reader>([](Reader& r) { return r.list(); });
+        while (!error_ && !items.at_end()) {
+            const auto size = items.number();
+            if (!size || *size > kFrameBytesMax || out.size() == count_due) {
+                fail(size ? rlp::Error::too_long : size.error());
+                break;
+            }
+            out.push_back(*size);
+        }
+        if (!error_ && out.size() < count_due) fail(rlp::Error::truncated);
+        return out;
+    }
     void end() {
         if (error_) return;
         if (auto done = reader_.finish(); !done) fail(done.error());
@@ -98,62 +112,19 @@ private:
     std::optional<rlp::Error> error_;
 };
 
-/// Writes RLP as rlp::Writer does, but leaves large fields where they are.
-class PieceWriter {
-public:
-    PieceWriter& bytes(BytesView value) {
-        constexpr size_t kLarge = size_t{64} << 10;
-        if (value.size() < kLarge) return small([&](Writer& out) { out.bytes(value); });
-        lists_.back().add(rlp::string_prefix(value.size()));
-        lists_.back().add(value);
-        return *this;
-    }
-    PieceWriter& number(uint64_t value) {
-        return small([&](Writer& out) { out.number(value); });
-    }
-    template <size_t N, class Tag>
-    PieceWriter& fixed(const FixedBytes<N, Tag>& value) {
-        return bytes(value.bytes);
-    }
-    PieceWriter& begin_list() {
-        lists_.emplace_back();
-        return *this;
-    }
-    PieceWriter& end_list() {
-        Pieces list = std::move(lists_.back());
-        lists_.pop_back();
-        lists_.back().add(rlp::list_prefix(list.size()));
-        lists_.back().add(std::move(list));
-        return *this;
-    }
-    [[nodiscard]] Pieces take() { return std::move(lists_.back()); }
-
-private:
-    template <class Write>
-    PieceWriter& small(const Write& write) {
-        Writer out;
-        write(out);
-        lists_.back().add(out.take());
-        return *this;
-    }
-
-    std::vector<Pieces> lists_{1};
-};
-
-void put_job(PieceWriter& out, const JobCase& j) {
-    out.bytes(j.program).fixed(j.program_id).bytes(j.data).fixed(j.run_seed);
+void put_job(Writer& out, const JobCase& j) {
+    out.bytes(j.program).fixed(j.program_id).fixed(j.run_seed);
 }
 
 JobCase take_job(Fields& in) {
     JobCase j;
     j.program = in.bytes();
     j.program_id = in.hash();
-    j.data = in.bytes();
     j.run_seed = in.hash();
     return j;
 }
 
-void put_claim(PieceWriter& out, const training::SegmentClaim& claim) {
+void put_claim(Writer& out, const training::SegmentClaim& claim) {
     out.number(claim.first_step).number(claim.steps);
     out.fixed(claim.first_root).fixed(claim.last_root).fixed(claim.steps_root);
 }
@@ -168,24 +139,23 @@ training::SegmentClaim take_claim(Fields& in) {
     return claim;
 }
 
-void put(PieceWriter& out, const NameRequest&) {
+void put(Writer& out, const NameRequest&) {
     out.number(uint64_t{kName});
 }
 
-void put_audit(PieceWriter& out, const Audit& a) {
+void put_audit(Writer& out, const Audit& a) {
     out.begin_list();
     put_claim(out, a.segment.claim);
-    out.bytes(a.segment.last_state);
     out.begin_list();
     for (const auto& unit : a.draws.units)
         out.begin_list().number(uint64_t{unit.t}).number(uint64_t{unit.j}).end_list();
     out.end_list().begin_list();
     for (const auto& tile : a.draws.tiles)
         out.begin_list().number(uint64_t{tile.tensor}).number(uint64_t{tile.tile}).end_list();
-    out.end_list().bytes(a.bundle).end_list();
+    out.end_list().end_list();
 }
 
-void put(PieceWriter& out, const AuditRequest& r) {
+void put(Writer& out, const AuditRequest& r) {
     out.number(uint64_t{kAudit});
     put_job(out, r.job);
     out.begin_list();
@@ -193,28 +163,28 @@ void put(PieceWriter& out, const AuditRequest& r) {
     out.end_list();
 }
 
-void put(PieceWriter& out, const ReplayRequest& r) {
+void put(Writer& out, const ReplayRequest& r) {
     out.number(uint64_t{kReplay});
     put_job(out, r.job);
     put_claim(out, r.claim);
-    out.fixed(r.last_blob).number(uint64_t{r.wants_last ? 1u : 0u}).bytes(r.first_state);
+    out.fixed(r.last_blob).number(uint64_t{r.wants_last ? 1u : 0u});
 }
 
-void put(PieceWriter& out, const std::string& name) {
+void put(Writer& out, const std::string& name) {
     out.number(uint64_t{kName}).bytes(as_bytes(name));
 }
 
-void put(PieceWriter& out, const VerifyAnswer& a) {
+void put(Writer& out, const VerifyAnswer& a) {
     out.number(uint64_t{kAnswer}).number(uint64_t{a.matches ? 1u : 0u}).begin_list();
     for (const auto& hash : a.answers) out.fixed(hash);
-    out.end_list().bytes(as_bytes(a.finding)).bytes(a.last_state);
+    out.end_list().bytes(as_bytes(a.finding));
 }
 
-void put(PieceWriter& out, const VerifyError& e) {
+void put(Writer& out, const VerifyError& e) {
     out.number(uint64_t{kError}).number(static_cast<uint64_t>(e.code)).bytes(as_bytes(e.text));
 }
 
-void put(PieceWriter& out, const std::vector<AuditResult>& results) {
+void put(Writer& out, const std::vector<AuditResult>& results) {
     out.number(uint64_t{kResults}).begin_list();
     for (const auto& result : results) {
         out.begin_list();
@@ -227,22 +197,58 @@ void put(PieceWriter& out, const std::vector<AuditResult>& results) {
     out.end_list();
 }
 
-template <class Message>
-Pieces encode_pieces(const Message& message) {
-    PieceWriter out;
-    out.begin_list();
-    put(out, message);
-    out.end_list();
-    return out.take();
+/// Collects the fields that follow a message's head, in order; `Field` is Bytes or const Bytes.
+template <class Field>
+struct LargeFields {
+    std::vector<Field*> fields;
+
+    void operator()(auto& message) {
+        using Message = std::remove_const_t<std::remove_reference_t<decltype(message)>>;
+        if constexpr (std::is_same_v<Message, AuditRequest>) {
+            fields.push_back(&message.job.data);
+            for (auto& audit : message.audits) {
+                fields.push_back(&audit.segment.last_state);
+                fields.push_back(&audit.bundle);
+            }
+        } else if constexpr (std::is_same_v<Message, ReplayRequest>) {
+            fields = {&message.job.data, &message.first_state};
+        } else if constexpr (std::is_same_v<Message, VerifyAnswer>) {
+            fields.push_back(&message.last_state);
+        }
+    }
+};
+template <class Field, class Message>
+std::vector<Field*> large_fields(Message& message) {
+    LargeFields<Field> large;
+    std::visit(large, message);
+    return std::move(large.fields);
 }
 
+/// A request or a reply, or one alternative of it.
 template <class Message>
-Bytes encode(const Message& message) {
-    const Pieces pieces =
-        std::visit([](const auto& value) { return encode_pieces(value); }, message);
+Pieces make_pieces(const Message& message) {
+    LargeFields<const Bytes> large;
+    Pieces pieces;
+    Writer out;
+    out.begin_list();
+    put(out, message);
+    large(message);
+    out.begin_list();
+    for (const Bytes* field : large.fields) {
+        out.number(uint64_t{field->size()});
+        pieces.large.emplace_back(*field);
+    }
+    out.end_list().end_list();
+    pieces.head = out.take();
+    return pieces;
+}
+
+Bytes join(const Pieces& pieces) {
     Bytes out;
     out.reserve(pieces.size());
-    for (const BytesView piece : pieces.views()) append(out, piece);
+    append_le<uint64_t>(out, pieces.head.size());
+    append(out, pieces.head);
+    for (const BytesView field : pieces.large) append(out, field);
     return out;
 }
 
@@ -257,7 +263,6 @@ Result<Fields, rlp::Error> open_fields(BytesView encoded) {
 Audit take_audit(Fields& in) {
     Audit a;
     a.segment.claim = take_claim(in);
-    a.segment.last_state = in.bytes();
     in.list(kDrawsMax, [&](Fields& unit) {
         const uint32_t t = unit.u32(), j = unit.u32();
         a.draws.units.push_back({t, j});
@@ -266,7 +271,6 @@ Audit take_audit(Fields& in) {
         const uint32_t tensor = tile.u32(), number = tile.u32();
         a.draws.tiles.push_back({tensor, number});
     });
-    a.bundle = in.bytes();
     return a;
 }
 
@@ -277,12 +281,83 @@ AuditResult take_result(Fields& in, uint64_t kind) {
         answer.matches = in.number(1) == 1;
         answer.answers = in.hashes();
         answer.finding = in.text();
-        answer.last_state = in.bytes();
         return answer;
     }
     if (kind != kError) in.fail(rlp::Error::wrong_kind);
     const auto code = in.number(static_cast<uint64_t>(VerifyErrorCode::device_failed));
     return unexpected(VerifyError{static_cast<VerifyErrorCode>(code), in.text()});
+}
+
+template <class Message>
+struct Head {
+    Message message;  ///< its large fields are empty
+    std::vector<uint64_t> sizes;
+};
+
+Request take_request(Fields& in) {
+    const auto kind = in.number(kReplay);
+    if (kind == kAudit) {
+        AuditRequest r;
+        r.job = take_job(in);
+        in.list(kAuditsMax, [&](Fields& audit) { r.audits.push_back(take_audit(audit)); });
+        return r;
+    }
+    if (kind == kReplay) {
+        ReplayRequest r;
+        r.job = take_job(in);
+        r.claim = take_claim(in);
+        r.last_blob = in.hash();
+        r.wants_last = in.number(1) == 1;
+        return r;
+    }
+    if (kind != kName) in.fail(rlp::Error::wrong_kind);
+    return NameRequest{};
+}
+
+Reply take_reply(Fields& in) {
+    const auto kind = in.number(kResults);
+    if (kind == kName) return in.text();
+    if (kind == kResults) {
+        std::vector<AuditResult> results;
+        in.list(kAuditsMax,
+                [&](Fields& item) { results.push_back(take_result(item, item.number(kError))); });
+        return results;
+    }
+    auto result = take_result(in, kind);
+    if (result) return std::move(*result);
+    return result.error();
+}
+
+template <class Message>
+Result<Head<Message>, rlp::Error> decode_head(BytesView encoded, Message (*take)(Fields&)) {
+    auto in = open_fields(encoded);
+    if (!in) return unexpected(in.error());
+    Head<Message> out{take(*in), {}};
+    out.sizes = in->sizes(large_fields<Bytes>(out.message).size());
+    in->end();
+    if (in->error()) return unexpected(*in->error());
+    return out;
+}
+
+/// The reverse of `join`.
+template <class Message>
+Result<Message, rlp::Error> split(BytesView encoded, Message (*take)(Fields&)) {
+    if (encoded.size() < sizeof(uint64_t)) return unexpected(rlp::Error::truncated);
+    const auto size = load_le<uint64_t>(encoded.data());
+    BytesView rest = encoded.subspan(sizeof(uint64_t));
+    if (size > rest.size()) return unexpected(rlp::Error::truncated);
+    auto head = decode_head(rest.first(size), take);
+    if (!head) return unexpected(head.error());
+    rest = rest.subspan(size);
+    const auto fields = large_fields<Bytes>(head->message);
+    for (size_t k = 0; k < fields.size(); ++k) {
+        if (head->sizes[k] > rest.size()) return unexpected(rlp::Error::truncated);
+        const BytesView field = rest.first(head->sizes[k]);
+        fields[k]->assign(field.begin(), field.end());
+        rest = rest.subspan(field.size());
+    }
+    if (!rest.empty()) return unexpected(rlp::Error::leftover);
+    return std::move(head->message);
 }
 
 /// Waits until the descriptor is ready or the deadline has passed.
@@ -331,85 +406,57 @@ Result<Done, FrameError> write_exactly(int fd, BytesView from,
     return Done{};
 }
 
+constexpr size_t kPieceBytes = size_t{16} << 20;
+
+/// Takes room for `room` bytes, then more as they arrive, by so much that little is copied.
+Result<Bytes, FrameError> read_bytes(int fd, uint64_t size, uint64_t room,
+                                     const std::optional<Clock::time_point>& deadline) {
+    Bytes out;
+    out.reserve(std::min(size, room));
+    while (out.size() < size) {
+        const size_t from = out.size(), piece = std::min<uint64_t>(size - from, kPieceBytes);
+        if (from + piece > out.capacity())
+            out.reserve(std::min<uint64_t>(size, 8 * uint64_t{from} + kPieceBytes));
+        out.resize(from + piece);
+        if (auto done = read_exactly(fd, std::span(out).subspan(from), deadline); !done)
+            return unexpected(done.error());
+    }
+    return out;
+}
+
 }  // namespace
 
-void Pieces::add(Bytes own) {
-    size_ += own.size();
-    views_.emplace_back(own_.emplace_back(std::move(own)));
-}
-void Pieces::add(BytesView elsewhere) {
-    size_ += elsewhere.size();
-    views_.push_back(elsewhere);
-}
-void Pieces::add(Pieces&& more) {
-    size_ += more.size_;
-    views_.insert(views_.end(), more.views_.begin(), more.views_.end());
-    for (Bytes& own : more.own_) own_.push_back(std::move(own));  // their bytes stay in place
+uint64_t Pieces::size() const {
+    uint64_t sum = sizeof(uint64_t) + head.size();
+    for (const BytesView field : large) sum += field.size();
+    return sum;
 }
 
 Pieces pieces_of(const NameRequest& request) {
-    return encode_pieces(request);
+    return make_pieces(request);
 }
 Pieces pieces_of(const AuditRequest& request) {
-    return encode_pieces(request);
+    return make_pieces(request);
 }
 Pieces pieces_of(const ReplayRequest& request) {
-    return encode_pieces(request);
+    return make_pieces(request);
+}
+
+Pieces pieces_of(const Reply& reply) {
+    return std::visit([](const auto& r) { return make_pieces(r); }, reply);
 }
 
 Bytes encode_request(const Request& request) {
-    return encode(request);
+    return join(std::visit([](const auto& r) { return make_pieces(r); }, request));
 }
 Bytes encode_reply(const Reply& reply) {
-    return encode(reply);
+    return join(pieces_of(reply));
 }
-
 Result<Request, rlp::Error> decode_request(BytesView encoded) {
-    auto in = open_fields(encoded);
-    if (!in) return unexpected(in.error());
-    const auto kind = in->number(kReplay);
-    Request out;
-    if (kind == kAudit) {
-        AuditRequest r;
-        r.job = take_job(*in);
-        in->list(kAuditsMax, [&](Fields& audit) { r.audits.push_back(take_audit(audit)); });
-        out = std::move(r);
-    } else if (kind == kReplay) {
-        ReplayRequest r;
-        r.job = take_job(*in);
-        r.claim = take_claim(*in);
-        r.last_blob = in->hash();
-        r.wants_last = in->number(1) == 1;
-        r.first_state = in->bytes();
-        out = std::move(r);
-    } else if (kind != kName) {
-        in->fail(rlp::Error::wrong_kind);
-    }
-    in->end();
-    if (in->error()) return unexpected(*in->error());
-    return out;
+    return split(encoded, &take_request);
 }
-
 Result<Reply, rlp::Error> decode_reply(BytesView encoded) {
-    auto in = open_fields(encoded);
-    if (!in) return unexpected(in.error());
-    const auto kind = in->number(kResults);
-    Reply out;
-    if (kind == kName) {
-        out = in->text();
-    } else if (kind == kResults) {
-        std::vector<AuditResult> results;
-        in->list(kAuditsMax,
-                 [&](Fields& item) { results.push_back(take_result(item, item.number(kError))); });
-        out = std::move(results);
-    } else if (auto result = take_result(*in, kind)) {
-        out = std::move(*result);
-    } else {
-        out = result.error();
-    }
-    in->end();
-    if (in->error()) return unexpected(*in->error());
-    return out;
+    return split(encoded, &take_reply);
 }
 
 Result<Done, FrameError> write_frame(int fd, BytesView payload, uint32_t timeout_ms) {
@@ -420,35 +467,49 @@ Result<Done, FrameError> write_frame(int fd, BytesView payload, uint32_t timeout
     return write_exactly(fd, payload, deadline);
 }
 
-Result<Done, FrameError> write_frame(int fd, const Pieces& payload, uint32_t timeout_ms) {
-    const auto deadline = deadline_of(timeout_ms);
-    Bytes head;
-    append_le<uint64_t>(head, payload.size());
-    Result<Done, FrameError> done = write_exactly(fd, head, deadline);
-    for (const BytesView piece : payload.views())
-        if (done) done = write_exactly(fd, piece, deadline);
-    return done;
-}
-
 Result<Bytes, FrameError> read_frame(int fd, uint32_t timeout_ms) {
     const auto deadline = deadline_of(timeout_ms);
     std::array<uint8_t, 8> head{};
     if (auto done = read_exactly(fd, head, deadline); !done) return unexpected(done.error());
     const auto size = load_le<uint64_t>(head.data());
     if (size > kFrameBytesMax) return unexpected(FrameError::too_large);
-    // The buffer grows with what really arrives, so a false length costs its sender and not us; by
-    // so much that little is copied on the way.
-    constexpr size_t kPiece = size_t{16} << 20;
-    Bytes out;
-    while (out.size() < size) {
-        const size_t from = out.size(), piece = std::min<uint64_t>(size - from, kPiece);
-        if (from + piece > out.capacity())
-            out.reserve(std::min<uint64_t>(size, 8 * uint64_t{from} + kPiece));
-        out.resize(from + piece);
-        if (auto done = read_exactly(fd, std::span(out).subspan(from), deadline); !done)
-            return unexpected(done.error());
+    return read_bytes(fd, size, kPieceBytes, deadline);
+}
+
+Result<Done, FrameError> write_pieces(int fd, const Pieces& message, uint32_t timeout_ms) {
+    const auto deadline = deadline_of(timeout_ms);
+    auto done = write_frame(fd, message.head, timeout_ms);
+    for (const BytesView field : message.large)
+        if (done) done = write_exactly(fd, field, deadline);
+    return done;
+}
+
+namespace {
+
+template <class Message>
+Result<Message, FrameError> read_message(int fd, uint32_t timeout_ms, uint64_t room,
+                                         Message (*take)(Fields&)) {
+    const auto deadline = deadline_of(timeout_ms);
+    const auto frame = read_frame(fd, timeout_ms);
+    if (!frame) return unexpected(frame.error());
+    auto head = decode_head(*frame, take);
+    if (!head) return unexpected(FrameError::malformed);
+    const auto fields = large_fields<Bytes>(head->message);
+    for (size_t k = 0; k < fields.size(); ++k) {
+        auto field = read_bytes(fd, head->sizes[k], room, deadline);
+        if (!field) return unexpected(field.error());
+        *fields[k] = std::move(*field);
     }
-    return out;
+    return std::move(head->message);
+}
+
+}  // namespace
+
+Result<Request, FrameError> read_request(int fd, uint32_t timeout_ms) {
+    return read_message(fd, timeout_ms, kFrameBytesMax, &take_request);
+}
+Result<Reply, FrameError> read_reply(int fd, uint32_t timeout_ms) {
+    return read_message(fd, timeout_ms, kPieceBytes, &take_reply);
 }
 
 }  // namespace trainyard::node::verify

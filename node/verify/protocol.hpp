@@ -13,8 +13,9 @@
 
 namespace trainyard::node::verify {
 
-/// A frame is u64 length | payload; nothing longer is read. An audit of gpt 124M has 4.6 GB: the
-/// state and four sets of gradients. What really bounds a verifier is its memory limit.
+/// A frame is u64 length | payload; nothing longer is read, nor a field of a request. An audit of
+/// gpt 124M has 4.6 GB: the state and four sets of gradients. What really bounds a verifier is its
+/// memory limit.
 inline constexpr uint64_t kFrameBytesMax = 64ull << 30;
 /// Draws and answers that one message may hold.
 inline constexpr size_t kDrawsMax = 256;
@@ -25,35 +26,34 @@ struct NameRequest {
 using Request = std::variant<NameRequest, AuditRequest, ReplayRequest>;
 using Reply = std::variant<std::string, VerifyAnswer, VerifyError, std::vector<AuditResult>>;
 
-/// An encoded message in pieces: its small fields in bytes of its own, the large ones where they
-/// lie in the request, which must stay as it is. One behind the other they are `encode_request`.
-class Pieces {
-public:
-    void add(Bytes own);
-    void add(BytesView elsewhere);
-    void add(Pieces&& more);
-    [[nodiscard]] uint64_t size() const { return size_; }
-    [[nodiscard]] const std::vector<BytesView>& views() const { return views_; }
-
-private:
-    std::vector<Bytes> own_;
-    std::vector<BytesView> views_;  ///< in order; of `own_` too
-    uint64_t size_ = 0;
+/// A message as it travels: a frame of its small fields and the sizes of the large ones, which
+/// follow bare, in order, from where they lie in the message; that must stay as it is. So each
+/// arrives in memory of its own and is not copied again. One behind the other: `encode_request`.
+struct Pieces {
+    Bytes head;
+    std::vector<BytesView> large;
+    [[nodiscard]] uint64_t size() const;
 };
 [[nodiscard]] Pieces pieces_of(const NameRequest& request);
 [[nodiscard]] Pieces pieces_of(const AuditRequest& request);
 [[nodiscard]] Pieces pieces_of(const ReplayRequest& request);
+[[nodiscard]] Pieces pieces_of(const Reply& reply);
 
 [[nodiscard]] Bytes encode_request(const Request& request);
 [[nodiscard]] Result<Request, rlp::Error> decode_request(BytesView encoded);
 [[nodiscard]] Bytes encode_reply(const Reply& reply);
 [[nodiscard]] Result<Reply, rlp::Error> decode_reply(BytesView encoded);
 
-enum class FrameError { closed, timed_out, too_large };
-/// Blocking, on a connected descriptor. `timeout_ms` 0: no limit.
+enum class FrameError { closed, timed_out, too_large, malformed };
+/// Blocking, on a connected descriptor. `timeout_ms` 0: no limit. Buffers grow with what arrives,
+/// so that a false length costs its sender and not us.
 [[nodiscard]] Result<Done, FrameError> write_frame(int fd, BytesView payload, uint32_t timeout_ms);
-[[nodiscard]] Result<Done, FrameError> write_frame(int fd, const Pieces& payload,
-                                                   uint32_t timeout_ms);
 [[nodiscard]] Result<Bytes, FrameError> read_frame(int fd, uint32_t timeout_ms);
+[[nodiscard]] Result<Done, FrameError> write_pieces(int fd, const Pieces& message,
+                                                    uint32_t timeout_ms);
+[[nodiscard]] Result<Reply, FrameError> read_reply(int fd, uint32_t timeout_ms);
+/// A verifier process believes the node that started it: room for a large field is taken at once,
+/// and it takes no more than the field.
+[[nodiscard]] Result<Request, FrameError> read_request(int fd, uint32_t timeout_ms);
 
 }  // namespace trainyard::node::verify

@@ -88,8 +88,11 @@ public:
 };
 
 /// Judges in this process and thread, on a backend that has passed its self-test; what does not
-/// fit on a device is judged on the CPU. Not thread-safe.
-[[nodiscard]] std::unique_ptr<Verifier> make_local_verifier(BackendChoice choice, unsigned threads);
+/// fit on a device is judged on the CPU. There activations are made again where a process of
+/// `memory_bytes_max` asks for it (0: no limit), and what does not fit even so is refused with
+/// both numbers. Not thread-safe.
+[[nodiscard]] std::unique_ptr<Verifier> make_local_verifier(BackendChoice choice, unsigned threads,
+                                                            uint64_t memory_bytes_max = 0);
 [[nodiscard]] std::unique_ptr<Verifier> make_local_verifier(const BackendOptions& options);
 
 }  // namespace trainyard::node::verify

@@ -99,7 +99,7 @@ Segment segment_from(const AbiValue& v) {
 
 /// Of IMarketTypes.Params.
 training::AuditLimits audit_limits_from(const AbiValue& v) {
-    return {v[3].u32(), v[15].u64(), v[16].u64(), v[22].u64(), v[23].u64()};
+    return {v[3].u32(), v[4].u32(), v[15].u64(), v[16].u64(), v[22].u64(), v[23].u64()};
 }
 
 ModelRecord model_record_from(const AbiValue& v) {

@@ -57,7 +57,7 @@ public:
     uint32_t auditors = 2, units = 4;
     uint64_t phase_blocks = 1'000'000;  ///< deadline of every phase
     uint64_t seed_delay_blocks = 3;
-    training::AuditLimits limits{4, 1000, 1000, 1'000'000'000, 1ull << 30};
+    training::AuditLimits limits{4, 4, 1000, 1000, 1'000'000'000, 1ull << 30};
     bool tells_events = true;
     bool is_away = false;         ///< no node answers
     bool loses_receipts = false;  ///< of commitments: they seem to fail

@@ -173,6 +173,26 @@ TEST(play, an_honest_job_is_accepted_segment_by_segment_and_closed) {
     EXPECT_EQ(play.job().final_segments, kSegments);
 }
 
+TEST(play, an_auditor_with_less_memory_than_the_chain_counts_on_says_so) {
+    const auto ledger = std::make_shared<FakeLedger>();
+    const auto market = fake_market(ledger, account(1));
+    const auto verifier = node::verify::make_local_verifier(node::verify::BackendOptions{});
+    for (const uint64_t ours :
+         {uint64_t{0}, ledger->limits.memory_bytes_max - 1, ledger->limits.memory_bytes_max}) {
+        std::vector<std::string> said;
+        AuditWorkerOptions options;
+        options.memory_bytes_max = ours;
+        options.say = [&said](const std::string& text) { said.push_back(text); };
+        AuditWorker worker(*market, *verifier, *verifier, options);
+        worker.tick();
+        worker.tick();
+        const bool is_less = ours == ledger->limits.memory_bytes_max - 1;
+        ASSERT_EQ(said.size(), is_less ? 1u : 0u);
+        const std::string text = is_less ? said[0] : "verifier.memory-mb is 1023";
+        EXPECT_NE(text.find("verifier.memory-mb is 1023"), std::string::npos) << text;
+    }
+}
+
 class Cheating : public testing::TestWithParam<training::Fault> {};
 
 TEST_P(Cheating, a_provider_that_fakes_half_of_the_steps_is_voided) {

@@ -188,16 +188,15 @@ TEST(serve_verifier, answers_its_name_and_refuses_what_is_malformed) {
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     const auto verifier = make_local_verifier(BackendOptions{1, false});
     std::thread server([&] { EXPECT_EQ(serve_verifier(ends[1], *verifier), 0); });
-    ASSERT_TRUE(write_frame(ends[0], encode_request(NameRequest{}), 1000));
-    const auto name = read_frame(ends[0], 60'000);
+    ASSERT_TRUE(write_pieces(ends[0], pieces_of(NameRequest{}), 1000));
+    const auto name = read_reply(ends[0], 60'000);
     ASSERT_TRUE(name);
-    EXPECT_FALSE(std::get<std::string>(*decode_reply(*name)).empty());
-    for (const auto& request : {Bytes{1, 2, 3}, encode_request(AuditRequest{})}) {
-        ASSERT_TRUE(write_frame(ends[0], request, 1000));
-        const auto refusal = read_frame(ends[0], 60'000);
+    EXPECT_FALSE(std::get<std::string>(*name).empty());
+    for (const auto& request : {Pieces{{1, 2, 3}, {}}, pieces_of(AuditRequest{})}) {
+        ASSERT_TRUE(write_pieces(ends[0], request, 1000));
+        const auto refusal = read_reply(ends[0], 60'000);
         ASSERT_TRUE(refusal);
-        EXPECT_EQ(std::get<VerifyError>(*decode_reply(*refusal)).code,
-                  VerifyErrorCode::bad_request);
+        EXPECT_EQ(std::get<VerifyError>(*refusal).code, VerifyErrorCode::bad_request);
     }
     ::close(ends[0]);
     server.join();
@@ -218,8 +217,9 @@ TEST(serve_verifier, ends_after_its_device_has_failed) {
         int ends[2];
         ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
         std::thread server([&] { EXPECT_EQ(serve_verifier(ends[1], verifier), 1); });
-        ASSERT_TRUE(write_frame(ends[0], encode_request(request), 1000));
-        EXPECT_TRUE(read_frame(ends[0], 10'000));
+        const Pieces pieces = std::visit([](const auto& r) { return pieces_of(r); }, request);
+        ASSERT_TRUE(write_pieces(ends[0], pieces, 1000));
+        EXPECT_TRUE(read_reply(ends[0], 10'000));
         server.join();
         for (const int fd : ends) ::close(fd);
     }

@@ -2,7 +2,7 @@
 // The real verifier process with one fault: it is killed, hangs, eats memory or loses its device
 // while it judges.
 //
-// usage: faulty_verifier FAULT TIMES MARKS verifier --fd 3 --threads N [--no-cuda]
+// usage: faulty_verifier FAULT TIMES MARKS verifier --fd 3 --threads N [--memory-mb N] [--no-cuda]
 // The first TIMES processes have the fault; each leaves one byte in the file MARKS. With --no-cuda
 // none has a fault of the device.
 #include <csignal>
@@ -60,7 +60,10 @@ int main(int count, char** words) {
     if ((!absent && used >= std::stoull(words[2])) || (is_cpu && fault == "device")) fault.clear();
     std::ofstream(marks, std::ios::app) << '.';
     exit_when_out_of_memory();
-    const auto honest = make_local_verifier(BackendOptions{1, false});
+    uint64_t memory_mb = 0;
+    for (int i = 4; i + 1 < count; ++i)
+        if (std::string(words[i]) == "--memory-mb") memory_mb = std::stoull(words[i + 1]);
+    const auto honest = make_local_verifier(choose_backend({1, false}), 1, memory_mb << 20);
     Faulty verifier(fault, *honest);
     return serve_verifier(3, verifier);
 }

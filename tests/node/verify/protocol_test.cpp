@@ -101,7 +101,7 @@ TEST_F(Sockets, a_frame_larger_than_the_socket_buffer_and_a_piece_arrives_whole)
     EXPECT_EQ(*got, payload);
 }
 
-TEST_F(Sockets, a_request_in_pieces_arrives_as_the_encoded_one) {
+TEST_F(Sockets, messages_in_pieces_arrive_as_they_were_and_lie_as_they_are_encoded) {
     AuditRequest audits = example();
     audits.audits.push_back(audits.audits.front());
     audits.audits.back().bundle = Bytes(70'000, 5);
@@ -109,21 +109,45 @@ TEST_F(Sockets, a_request_in_pieces_arrives_as_the_encoded_one) {
     audits.job.data = Bytes(65'536, 1);
     ReplayRequest replay;
     replay.first_state = Bytes(300'000, 9);
-    const auto arrives = [&](const Pieces& pieces, const Request& request) {
-        std::thread writer([&] { EXPECT_TRUE(write_frame(ends_[0], pieces, 10'000)); });
-        const auto got = read_frame(ends_[1], 10'000);
+    const auto arrives = [&](const auto& request) {
+        const Pieces pieces = pieces_of(request);
+        std::thread writer([&] { EXPECT_TRUE(write_pieces(ends_[0], pieces, 10'000)); });
+        const auto got = read_request(ends_[1], 10'000);
         writer.join();
-        return got && *got == encode_request(request) && pieces.size() == got->size();
+        return got && encode_request(*got) == encode_request(request) &&
+               pieces.size() == encode_request(request).size();
     };
-    EXPECT_TRUE(arrives(pieces_of(audits), audits));
-    EXPECT_TRUE(arrives(pieces_of(replay), replay));
-    EXPECT_TRUE(arrives(pieces_of(NameRequest{}), NameRequest{}));
-    EXPECT_TRUE(arrives(pieces_of(AuditRequest{}), AuditRequest{}));
-    bool is_copied = true;
-    const Pieces pieces = pieces_of(audits);
-    for (const BytesView piece : pieces.views())
-        is_copied = is_copied && piece.data() != audits.audits.front().segment.last_state.data();
-    EXPECT_FALSE(is_copied);
+    EXPECT_TRUE(arrives(audits));
+    EXPECT_TRUE(arrives(replay));
+    EXPECT_TRUE(arrives(NameRequest{}));
+    EXPECT_TRUE(arrives(AuditRequest{}));
+    const VerifyAnswer answer{true, {filled(1)}, "match", Bytes(40'000'000, 3)};
+    const Reply reply = answer;
+    std::thread writer([&] { EXPECT_TRUE(write_pieces(ends_[0], pieces_of(reply), 10'000)); });
+    const auto got = read_reply(ends_[1], 10'000);
+    writer.join();
+    ASSERT_TRUE(got);
+    EXPECT_EQ(std::get<VerifyAnswer>(*got), answer);
+}
+
+TEST_F(Sockets, a_request_takes_no_more_memory_than_its_fields) {
+    ReplayRequest replay;
+    replay.first_state = Bytes(50'000'001, 9);
+    std::thread writer([&] { EXPECT_TRUE(write_pieces(ends_[0], pieces_of(replay), 10'000)); });
+    const auto got = read_request(ends_[1], 10'000);
+    writer.join();
+    ASSERT_TRUE(got);
+    EXPECT_EQ(std::get<ReplayRequest>(*got).first_state.capacity(), replay.first_state.size());
+    const auto pieces = pieces_of(replay);
+    EXPECT_EQ(pieces.large.back().data(), replay.first_state.data()) << "nor is it copied here";
+}
+
+TEST_F(Sockets, rejects_a_malformed_head_and_sizes_that_are_not_the_fields) {
+    for (const Bytes& head :
+         {Bytes{1, 2, 3}, Bytes{0xc2, 0x01, 0x80}, Bytes{0xc3, 0x01, 0xc1, 1}}) {
+        ASSERT_TRUE(write_frame(ends_[0], head, 1000));
+        EXPECT_EQ(read_request(ends_[1], 1000).error(), FrameError::malformed);
+    }
 }
 
 TEST_F(Sockets, rejects_a_frame_with_an_absurd_length) {

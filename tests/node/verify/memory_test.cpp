@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// What training::audit_bytes says is what a verifier process takes: it judges with so much, makes
+// activations again with less, and refuses with both numbers below that.
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "core/hash.hpp"
+#include "node/verify/child_verifier.hpp"
+#include "node/wallet/blob.hpp"
+#include "tests/training/small_program.hpp"
+#include "training/audit_limits.hpp"
+#include "training/draws.hpp"
+#include "training/segment.hpp"
+#include "training/state_root.hpp"
+
+namespace trainyard::node::verify {
+namespace {
+
+using namespace trainyard::training;
+
+/// A segment with two units of two steps, of a model with more activations than weights.
+struct Trained {
+    Program program;
+    Bytes text = make_text(40'000);
+    AuditRequest audit;
+    ReplayRequest replay;
+
+    explicit Trained(uint32_t width) {
+        GptOptions o = small_options();
+        o.layers = 6, o.width = width, o.heads = 4, o.sequence = 128, o.vocabulary = 512;
+        o.steps = 4, o.micro_batches = 2, o.sequences = 8, o.segment_length = 2, o.warmup = 1;
+        o.held_out = 8, o.data_bytes = text.size();
+        program = *make_gpt(o);
+        const Bytes encoded = encode_program(program);
+        const JobCase job{encoded, sha256(encoded), text, seed_of(5)};
+        const auto backend = make_cpu_backend({CpuPath::best, 2});
+        auto engine = Engine::make(program, *backend);
+        ModelState state = make_initial_state(program, seed_of(5));
+        const auto skipped = run_segment(*engine, state, text, {2, Fault::none, {}});
+        const Bytes first = encode_state(state, job.program_id);
+        const auto log = run_segment(*engine, state, text, {2, Fault::none, {}});
+        Audit audited;
+        audited.segment = {claim_of(log->record), encode_state(state, job.program_id)};
+        audited.draws.units = {{2, 0}, {3, 1}};
+        audited.draws.tiles = tile_draws(program, seed_of(1), 4);
+        audited.bundle = *make_bundle(program, *backend, *log, audited.draws);
+        const Hash last = wallet::blob_id(audited.segment.last_state);
+        replay = {job, audited.segment.claim, last, true, first};
+        audit = {job, {std::move(audited)}};
+    }
+    [[nodiscard]] AuditUse use() const { return {2, 4, 1, make_cpu_backend({})->operand_memory()}; }
+    /// With the plan that has least memory, or that with all activations kept.
+    [[nodiscard]] uint64_t bytes(bool least) const {
+        const Plan planned = *(least ? audit_plan(program, use(), 0) : plan(program));
+        constexpr uint64_t kMiB = 1 << 20;  // limits are whole ones
+        return (audit_bytes(program, planned, use()) + kMiB - 1) / kMiB * kMiB;
+    }
+};
+
+class VerifierMemory : public testing::TestWithParam<uint32_t> {
+protected:
+    void SetUp() override {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+        GTEST_SKIP() << "sanitizers take memory of their own";
+#endif
+        path_ = std::filesystem::temp_directory_path() /
+                ("verify_memory_" + std::to_string(::getpid()));
+        std::ofstream(path_) << "#!/bin/sh\nexec " << FAULTY_VERIFIER
+                             << " none 0 /dev/null \"$@\"\n";
+        std::filesystem::permissions(path_, std::filesystem::perms::owner_all);
+    }
+    void TearDown() override {
+        std::filesystem::remove(path_);
+    }
+    ChildVerifierOptions with(uint64_t bytes) const {
+        ChildVerifierOptions options;
+        options.program = path_.string();
+        options.memory_bytes_max = bytes;
+        return options;
+    }
+    std::filesystem::path path_;
+};
+
+/// Most memory that a process has had resident, in bytes.
+uint64_t peak_bytes(int pid) {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    std::string word;
+    uint64_t kib = 0;
+    while (status >> word)
+        if (word == "VmHWM:") status >> kib;
+    return kib << 10;
+}
+
+TEST_P(VerifierMemory, is_enough_where_the_figure_says_so_with_the_same_answers) {
+    const Trained trained(GetParam());
+    std::vector<VerifyAnswer> audits, replays;
+    for (const bool least : {false, true}) {
+        ChildVerifier verifier(with(trained.bytes(least)));
+        const auto audit = verifier.audit(trained.audit);
+        ASSERT_TRUE(audit) << audit.error().text;
+        ASSERT_TRUE((*audit)[0]) << (*audit)[0].error().text;
+        audits.push_back(*(*audit)[0]);
+        const auto replay = verifier.replay(trained.replay);
+        ASSERT_TRUE(replay) << replay.error().text;
+        replays.push_back(*replay);
+        EXPECT_EQ(verifier.counters().started, 1u);
+    }
+    EXPECT_TRUE(audits[0].matches && replays[0].matches);
+    EXPECT_EQ(audits[0], audits[1]);
+    EXPECT_EQ(replays[0], replays[1]);
+}
+
+TEST_P(VerifierMemory, is_what_the_figure_says_and_not_half_of_it) {
+    const Trained trained(GetParam());
+    for (const bool least : {false, true}) {
+        const uint64_t figure = trained.bytes(least);
+        ChildVerifier verifier(with(figure));
+        static_cast<void>(verifier.name());
+        const uint64_t idle = peak_bytes(verifier.pid());
+        ASSERT_TRUE(verifier.audit(trained.audit));
+        ASSERT_TRUE(verifier.replay(trained.replay));
+        const uint64_t peak = peak_bytes(verifier.pid());
+        RecordProperty(least ? "least" : "most",
+                       std::to_string(figure) + " peak " + std::to_string(peak));
+        EXPECT_LE(peak, figure);
+        if (least) continue;
+        EXPECT_GE(2 * (peak - idle), figure - process_bytes(1)) << idle;
+    }
+}
+
+TEST_P(VerifierMemory, that_is_too_little_refuses_with_both_numbers_and_without_dying) {
+    const Trained trained(GetParam());
+    const uint64_t limit = trained.bytes(true) - (uint64_t{1} << 20) * 8;
+    ChildVerifier verifier(with(limit));
+    const auto audit = verifier.audit(trained.audit);
+    const auto replay = verifier.replay(trained.replay);
+    EXPECT_FALSE(audit && replay) << "the larger of the two needs more";
+    const VerifyError error = audit ? replay.error() : audit.error();
+    EXPECT_EQ(error.code, VerifyErrorCode::out_of_memory);
+    EXPECT_NE(error.text.find(" needs "), std::string::npos) << error.text;
+    EXPECT_NE(
+        error.text.find("may take " + std::to_string(limit >> 20) + "; raise verifier.memory-mb"),
+        std::string::npos)
+        << error.text;
+    EXPECT_GE(verifier.counters().out_of_memory, 1u);
+    EXPECT_EQ(verifier.counters().died, 0u);
+    EXPECT_EQ(verifier.counters().started, 1u) << "the process lives on";
+}
+
+INSTANTIATE_TEST_SUITE_P(sizes, VerifierMemory, testing::Values(64, 256));
+
+}  // namespace
+}  // namespace trainyard::node::verify
