@@ -295,6 +295,7 @@ constexpr EventShape kEvents[] = {
     {"JobClosed", "(uint256,uint8,uint256,uint256)", false, false},
     {"JobCancelled", "(uint256)", false, false},
     {"SegmentCommitted", "(uint256,uint32,address,bytes32,bytes32,uint32)", true, true},
+    {"AuditPostponed", "(uint256,uint32,uint64)", true, false},
     {"AuditOpened", "(uint256,uint32,uint8,uint8,address[],bytes32)", true, false},
     {"BundleServed", "(uint256,uint32,bytes32)", true, false},
     {"AnswerCommitted", "(uint256,uint32,address,bytes32)", true, true},

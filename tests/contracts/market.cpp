@@ -235,7 +235,9 @@ Sent Market::reveal_answer(const Address& from, uint64_t job, uint32_t seg, Verd
 }
 
 void Market::open_audit(uint64_t job, uint32_t seg) {
-    while (!on_segment(actor("anyone"), "openAudit", job, seg).ok) chain.mine();
+    while (!on_segment(actor("anyone"), "openAudit", job, seg).ok ||
+           segment(job, seg).state == SegmentState::committed)
+        chain.mine();
 }
 
 void Market::commit_and_reveal(

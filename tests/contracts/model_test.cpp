@@ -53,8 +53,8 @@ public:
 
     void step() {
         const uint64_t dice = pick(100);
-        if (dice < 16)
-            market_.chain.mine(1 + pick(6));
+        if (dice < 16)  // now and then for so long that what is committed must be drawn anew
+            market_.chain.mine(pick(60) == 0 ? 450 : 1 + pick(6));
         else if (dice < 20)
             post();
         else if (dice < 26)
@@ -102,6 +102,7 @@ public:
 
     [[nodiscard]] size_t paid() const { return paid_.size(); }
     [[nodiscard]] size_t frauds() const { return frauds_; }
+    [[nodiscard]] size_t postponed() const { return postponed_; }
 
 private:
     uint64_t pick(uint64_t below) { return random_() % below; }
@@ -295,6 +296,8 @@ private:
             keccak256(as_bytes("SegmentVoid(uint256,uint32,address,uint256)"));
         static const Hash accepted_topic =
             keccak256(as_bytes("SegmentAccepted(uint256,uint32,bool)"));
+        static const Hash postponed_topic =
+            keccak256(as_bytes("AuditPostponed(uint256,uint32,uint64)"));
         for (const Log& log : last_.logs) {
             if (log.address != market_.at()) continue;
             const auto job = from_hash(log.topics.size() > 1 ? log.topics[1] : Hash{}).low();
@@ -310,6 +313,7 @@ private:
             if (log.topics[0] == void_topic && !word_at(log.data, 0).is_zero())
                 expect_guilty(job, seg);
             if (log.topics[0] == accepted_topic) expect_unseen_or_right(job, seg);
+            if (log.topics[0] == postponed_topic) ++postponed_;
         }
         return last_;
     }
@@ -401,7 +405,7 @@ private:
     uint64_t jobs_ = 0;
     Uint256 given_;
     Sent last_;
-    size_t frauds_ = 0;
+    size_t frauds_ = 0, postponed_ = 0;
     std::set<std::pair<uint64_t, uint32_t>> paid_;
     std::map<std::pair<uint64_t, uint32_t>, Hash> roots_;
     std::map<std::pair<uint64_t, uint32_t>, FakeSegment> made_;
@@ -410,7 +414,7 @@ private:
 };
 
 TEST(market_model, random_calls_keep_money_and_segments_in_order) {
-    size_t paid = 0, frauds = 0;
+    size_t paid = 0, frauds = 0, postponed = 0;
     for (uint64_t seed = 1; seed <= kSeeds && !testing::Test::HasFailure(); ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Model model(seed);
@@ -422,12 +426,15 @@ TEST(market_model, random_calls_keep_money_and_segments_in_order) {
         model.wind_up();
         paid += model.paid();
         frauds += model.frauds();
+        postponed += model.postponed();
     }
     EXPECT_GT(paid, kSeeds * 2u) << "the runs must reach the end of audits";
     EXPECT_GT(frauds, kSeeds / 2u) << "and find frauds";
+    EXPECT_GT(postponed, 0u) << "and audits that nobody opened in time";
     RecordProperty("paid", static_cast<int>(paid));
     RecordProperty("frauds", static_cast<int>(frauds));
-    std::printf("paid segments %zu, slashed frauds %zu\n", paid, frauds);
+    std::printf("paid segments %zu, slashed frauds %zu, postponed audits %zu\n", paid, frauds,
+                postponed);
 }
 
 }  // namespace

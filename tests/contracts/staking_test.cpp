@@ -285,6 +285,28 @@ TEST_F(staking, draws_follow_the_set_of_their_epoch_not_later_stakes) {
     EXPECT_EQ(drawn(16), 2u);
 }
 
+TEST_F(staking, stake_of_a_set_is_there_until_what_left_when_it_was_fixed_is_released) {
+    const auto until = [&](uint64_t mini_epoch) {
+        return word_at(s.view("backedUntil(uint256)", Abi().word(mini_epoch)), 0).low();
+    };
+    EXPECT_EQ(until(0), 400u);
+    EXPECT_EQ(until(15), 400u) << "the sets of epochs 0 and 1 are those of genesis";
+    EXPECT_EQ(until(16), 64u + 400u) << "that of epoch 2 is fixed in the last block of epoch 0";
+    EXPECT_EQ(until(24), 128u + 400u);
+    s.chain.mine(64 - s.chain.number());
+    ASSERT_TRUE(s.unbond(validators[0], kCoin * 32).ok) << "in that block, too late for the set";
+    EXPECT_EQ(
+        word_at(s.view("weightAt(address,uint256)", Abi().address(validators[0]).word(16)), 0),
+        32'000'000'000u);
+    const Uint256 before = s.chain.balance(validators[0]);
+    s.chain.mine(until(16) - 1 - s.chain.number());
+    ASSERT_TRUE(s.withdraw(validators[0], validators[0]).ok);
+    EXPECT_EQ(s.chain.balance(validators[0]), before);
+    s.chain.mine();
+    ASSERT_TRUE(s.withdraw(validators[0], validators[0]).ok);
+    EXPECT_EQ(s.chain.balance(validators[0]) - before, kCoin * 32);
+}
+
 // --- turns and jail
 
 TEST_F(staking, who_misses_more_than_half_of_its_turns_is_jailed_until_it_asks) {

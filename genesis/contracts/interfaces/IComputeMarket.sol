@@ -84,7 +84,7 @@ interface IMarketTypes {
         bytes32 stateBlob;       // blob id of S_last
         bytes32 bundleBlob;      // what L0 auditors need; zero until served
         uint64 committedAt;      // block
-        uint64 seedEpoch;        // epoch e whose R_end(e+2) seeds the draw
+        uint64 seedEpoch;        // epoch e whose R_end(e+2) seeds the draw: that of committedAt, or of the last postponement
         uint64 phaseDeadline;    // block
         uint8 round;             // L0: 0, 1, … substitutes' rounds. L1: 0 the pair drawn by lot, 1 the committee
     }
@@ -108,6 +108,8 @@ interface IMarketTypes {
     event JobReopened(uint256 indexed jobId, string reason);
     event JobClosed(uint256 indexed jobId, Outcome outcome, uint256 refund, uint256 modelToken);
     event SegmentCommitted(uint256 indexed jobId, uint32 indexed seg, address indexed provider, bytes32 root, bytes32 last, uint32 lossBits);
+    /// The commitment counts as one of mini-epoch seedEpoch from now on: nobody had opened its audit in time.
+    event AuditPostponed(uint256 indexed jobId, uint32 indexed seg, uint64 seedEpoch);
     event AuditOpened(uint256 indexed jobId, uint32 indexed seg, SegmentState level, uint8 round, address[] auditors, bytes32 seed);
     event BundleServed(uint256 indexed jobId, uint32 indexed seg, bytes32 bundleBlob);
     event AnswerCommitted(uint256 indexed jobId, uint32 indexed seg, address indexed auditor, bytes32 commitment);
@@ -155,6 +157,7 @@ interface IComputeMarket is IMarketTypes {
     function revealAnswer(uint256 jobId, uint32 seg, Verdict verdict, bytes32[] calldata answers, bytes32 salt) external;
 
     // --- anyone
+    /// Draws and seats the auditors; or postpones the audit of a commitment so old that their stake may have left.
     function openAudit(uint256 jobId, uint32 seg) external;
     /// Moves a segment on when its phase is complete or its deadline has passed; reverts with NotYet otherwise.
     function advance(uint256 jobId, uint32 seg) external;

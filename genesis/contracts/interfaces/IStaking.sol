@@ -14,7 +14,7 @@ interface IStakingTypes {
     /// Set once in genesis.
     struct StakingParams {
         uint64 epochLength;      // blocks with one validator set, a multiple of the Beacon's epochLength
-        uint64 unbondBlocks;     // from a request to its release
+        uint64 unbondBlocks;     // from a request to its release: at least four epochs
         uint256 minSelfStakeWei; // of an operator that may be elected
     }
 
@@ -119,6 +119,9 @@ interface IStaking is IStakingTypes {
     function possessionDigest(address operator, uint256 kind) external view returns (bytes32);
     /// Weight in draws of commits of a mini-epoch: that in the set of the epoch it lies in.
     function weightAt(address operator, uint256 miniEpoch) external view returns (uint256);
+    /// First block in which stake may be gone that weighs in draws of that mini-epoch: what left when its set was fixed is
+    /// released then. Who is drawn before can be held.
+    function backedUntil(uint256 miniEpoch) external view returns (uint256);
     /// The first `count` of a weighted order without replacement; `a` and `b` take no part.
     function draw(bytes32 seed, uint256 miniEpoch, address a, address b, uint256 count) external view returns (address[] memory);
 }

@@ -20,13 +20,20 @@ contract MarketAudits is MarketDraws {
 
     constructor(Parts memory parts, Params memory params_) MarketBase(parts, params_) {}
 
+    /// A commitment that nobody has opened while its auditors' stake was surely there counts as made in this block: it waits
+    /// for another seed, and those who hold stake now audit it.
     function openAudit(uint256 jobId, uint32 seg) public {
         (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
         require(s.state == SegmentState.Committed, WrongState());
+        if (block.number >= staking.backedUntil(s.seedEpoch)) {
+            s.seedEpoch = uint64(beacon.epochOf(block.number));
+            emit AuditPostponed(jobId, seg, s.seedEpoch);
+            return;
+        }
         a.seed = beacon.seed(s.seedEpoch + 2);
         require(a.seed != 0, NotYet());
         s.state = SegmentState.L0;
-        _holdReplayers(jobId, seg, s, a);
+        _holdDrawn(jobId, seg, s, a);
         if (!_startRound(jobId, seg, s, a, _params.k0)) _accept(jobId, seg, s, a, false);
     }
 
@@ -353,9 +360,10 @@ contract MarketAudits is MarketDraws {
 
     // --- stake that fines are taken from
 
-    /// Who will replay if it comes to that is known from the seed on, and could leave before it is seated.
-    function _holdReplayers(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
-        _hold(jobId, _draw(TAG_AUDIT, jobId, seg, s, a, _params.k2), 0);
+    /// Who will substitute or replay if it comes to that is known from the seed on, and could leave before it is seated.
+    function _holdDrawn(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        uint256 seats = uint256(_params.k0) * (1 + uint256(_params.substRounds));
+        _hold(jobId, _draw(TAG_AUDIT, jobId, seg, s, a, seats > _params.k2 ? seats : _params.k2), 0);
         if (_isDrawnForReplay(jobId, seg, s, a)) _hold(jobId, _draw(TAG_PAIR, jobId, seg, s, a, _params.k1), 0);
     }
 

@@ -64,7 +64,9 @@ abstract contract StakingBase is IStaking {
     uint256[] internal _contenders;
 
     constructor(address market_, IBeacon beacon_, StakingParams memory params) {
-        require(params.epochLength > 0 && params.unbondBlocks >= 2 * params.epochLength, BadValue("epoch"));
+        // A seat outlasts its stake by two epochs, and the seed of a commitment made in the last of them takes up to one more:
+        // with less, no audit could be opened while its auditors' stake is there.
+        require(params.epochLength > 0 && params.unbondBlocks >= 4 * params.epochLength, BadValue("epoch"));
         require(params.minSelfStakeWei >= 1 gwei, BadValue("minimum"));
         (market, beacon, epochLength, unbondBlocks) = (market_, beacon_, params.epochLength, params.unbondBlocks);
         minSelfStake = params.minSelfStakeWei;

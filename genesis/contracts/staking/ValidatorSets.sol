@@ -77,6 +77,12 @@ abstract contract ValidatorSets is StakingBase {
         return uint96(seats[low]) - (low == 0 ? 0 : uint96(seats[low - 1]));
     }
 
+    function backedUntil(uint256 miniEpoch) external view returns (uint256) {
+        uint256 epoch = _epochOfMini(miniEpoch);
+        uint256 fixedAt = epoch < 2 ? 0 : (epoch - 1) * epochLength;
+        return fixedAt + unbondBlocks;
+    }
+
     function draw(bytes32 seed, uint256 miniEpoch, address a, address b, uint256 count) external view returns (address[] memory drawn) {
         uint256[] memory seats = _seatsAtMini(miniEpoch);
         uint256 total = 0;
@@ -119,7 +125,11 @@ abstract contract ValidatorSets is StakingBase {
     }
 
     function _seatsAtMini(uint256 miniEpoch) private view returns (uint256[] storage) {
-        return _seatsOf(miniEpoch * beacon.epochLength() / epochLength);
+        return _seatsOf(_epochOfMini(miniEpoch));
+    }
+
+    function _epochOfMini(uint256 miniEpoch) private view returns (uint256) {
+        return miniEpoch * beacon.epochLength() / epochLength;
     }
 
     /// From `epoch` on. An equal set is not stored again.
