@@ -12,8 +12,6 @@ using wallet::Phase;
 using wallet::SegmentState;
 using Nudge = wallet::MarketApi::Nudge;
 
-constexpr uint32_t kTilesPerAuditor = 4;
-
 wallet::UnitOpening to_wire(const training::UnitOpening& o) {
     wallet::UnitOpening out;
     out.t = o.t;
@@ -91,7 +89,8 @@ Result<std::vector<Bytes>, std::string> ProviderWorker::make_bundles(
 
 void ProviderWorker::serve(uint32_t seg, const wallet::Segment& segment) {
     const auto auditors = market_.auditors(work_->id, seg);
-    if (!auditors) return;
+    const auto limits = market_.audit_limits();
+    if (!auditors || !limits) return;
     std::vector<training::AuditDraws> draws;
     for (const auto& auditor : *auditors) {
         const auto units = market_.units_of(work_->id, seg, auditor);
@@ -99,7 +98,7 @@ void ProviderWorker::serve(uint32_t seg, const wallet::Segment& segment) {
         if (!units || !seed) return;
         auto& own = draws.emplace_back();
         for (const auto& unit : *units) own.units.push_back({unit.t, unit.j});
-        own.tiles = training::tile_draws(work_->program, *seed, kTilesPerAuditor);
+        own.tiles = training::tile_draws(work_->program, *seed, limits->tiles);
     }
     const auto bundles = make_bundles(seg, draws);
     if (!bundles)

@@ -173,6 +173,17 @@ TEST(play, an_honest_job_is_accepted_segment_by_segment_and_closed) {
     EXPECT_EQ(play.job().final_segments, kSegments);
 }
 
+TEST(play, provider_and_auditors_follow_as_many_tiles_as_the_market_says) {
+    for (const uint32_t tiles : {0U, 1U, 7U}) {
+        Play play;
+        play.ledger->limits.tiles = tiles;
+        play.run(300);
+        EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ") << tiles;
+        for (const std::string& line : play.said)
+            EXPECT_EQ(line.find("MISMATCH"), std::string::npos) << tiles << " tiles: " << line;
+    }
+}
+
 TEST(play, an_auditor_with_less_memory_than_the_chain_counts_on_says_so) {
     const auto ledger = std::make_shared<FakeLedger>();
     const auto market = fake_market(ledger, account(1));
