@@ -117,6 +117,7 @@ struct CallError {
         gas_exceeds_allowance,  ///< estimates only: not even the cap or the balance suffices
         reverted,               ///< estimates only; data holds the revert data
         failed,                 ///< estimates only: execution fails at any gas; message says how
+        too_slow,               ///< took longer than the node allows; message says how long
         unsupported,
     };
     Kind kind = Kind::unknown_block;

@@ -102,6 +102,8 @@ Error to_error(const CallError& error) {
             return to_error(StateError::unavailable);
         case Kind::reverted:
             return reverted(error.data);
+        case Kind::too_slow:
+            return {kTimedOut, error.message};
         case Kind::unsupported:
             return {kMethodNotFound, "this node does not support the request: " + error.message};
         case Kind::invalid_tx:

@@ -129,7 +129,8 @@ Ending finish(Machine& m, uint8_t opcode, Uint256* top, int64_t gas) {
 }  // namespace
 
 // `pc` is the slot that runs, `top` the top word, `gas` what is left after paying for the block.
-// NEXT goes on to another slot, ENTER to a block after checking its head.
+// NEXT goes on to another slot, ENTER to a block after checking its head. Blocks of the chain never
+// pause, so that their loop compares with a constant.
 #define NEXT                                          \
     do {                                              \
         goto* kLabels[static_cast<uint16_t>(pc->op)]; \
@@ -139,7 +140,8 @@ Ending finish(Machine& m, uint8_t opcode, Uint256* top, int64_t gas) {
         pc = (slot);                                                                           \
         const auto height = static_cast<uint32_t>(reinterpret_cast<const char*>(top) - floor); \
         gas -= pc[0].arg;                                                                      \
-        if (height - pc[0].extra > pc[1].extra || gas < 0) [[unlikely]]                        \
+        if (height - pc[0].extra > pc[1].extra || gas < (kPauses ? m.pause_below : 0))         \
+            [[unlikely]]                                                                       \
             goto unfit;                                                                        \
         pc += static_cast<uint16_t>(pc[1].op);                                                 \
         NEXT;                                                                                  \
@@ -162,6 +164,7 @@ Ending finish(Machine& m, uint8_t opcode, Uint256* top, int64_t gas) {
 
 static_assert(kHeadSlots == 2, "ENTER reads a head as two slots");
 
+template <bool kPauses>
 Ending run_fast(Machine& m, Uint256* stack, const FastCode& code, const Position& at) {
     static const void* const kLabels[] = {
 #define X(name) &&l_##name,
@@ -455,5 +458,8 @@ unfit:
 out_of_gas:
     return {gas, Status::out_of_gas};
 }
+
+template Ending run_fast<false>(Machine&, Uint256*, const FastCode&, const Position&);
+template Ending run_fast<true>(Machine&, Uint256*, const FastCode&, const Position&);
 
 }  // namespace trainyard::vm

@@ -45,6 +45,8 @@ std::string_view to_text(Status status) {
             return "insufficient balance for transfer";
         case Status::precompile_failure:
             return "precompiled contract failed";
+        case Status::out_of_time:
+            return "out of time";
     }
     return "unknown";
 }

@@ -34,6 +34,7 @@ enum class Status : uint8_t {
     call_too_deep,         ///< the caller keeps its gas
     insufficient_balance,  ///< the caller keeps its gas
     precompile_failure,
+    out_of_time,  ///< never in a block: a Watch says so
 };
 [[nodiscard]] std::string_view to_text(Status status);
 

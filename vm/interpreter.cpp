@@ -3,7 +3,6 @@
 #include "vm/interpreter.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "core/assert.hpp"
@@ -25,8 +24,8 @@ Status explain(const Instruction& instruction, uint8_t opcode, int height) {
     return load_word(pc + 1) >> (256 - 8 * count);
 }
 
-Ending hot_at(size_t offset, Uint256* top, int64_t gas) {
-    return {gas, Status::success, Ending::Kind::is_hot, {offset, top, gas}};
+Ending paused_at(size_t offset, Uint256* top, int64_t gas) {
+    return {gas, Status::success, Ending::Kind::is_paused, {offset, top, gas}};
 }
 
 /// The plain loop: the reference, the tracer's view, and the way of code that runs but once.
@@ -110,8 +109,8 @@ Ending run_plain(Machine& m, Uint256* const stack, const InstructionTable& table
                     return {gas, Status::bad_jump};
                 pc = code + top[0].low();
                 top += instruction.stack_change;
-                if (!kTraced && gas < m.translate_below) [[unlikely]]
-                    return hot_at(static_cast<size_t>(pc - code), top, gas);
+                if (gas < m.pause_below) [[unlikely]]
+                    return paused_at(static_cast<size_t>(pc - code), top, gas);
                 continue;
             case op::pc: top[1] = static_cast<uint64_t>(pc - code); break;
             case op::msize: top[1] = m.memory.size(); break;
@@ -180,7 +179,7 @@ Ending Interpreter::run_untraced(Machine& m, Uint256* stack) {
     Position at{0, stack - 1, m.message.gas};
     const FastCode* fast = m.code.fast(table);
     if (fast == nullptr) {
-        m.translate_below = m.message.gas - m.code.gas_before_fast();
+        m.pause_below = m.message.gas - m.code.gas_before_fast();
         const Ending ending = run_plain<false>(m, stack, table, nullptr, at);
         if (ending.kind == Ending::Kind::finished) {
             m.code.note_gas_used(m.message.gas - std::max<int64_t>(ending.gas, 0));
@@ -190,12 +189,45 @@ Ending Interpreter::run_untraced(Machine& m, Uint256* stack) {
         fast = m.code.make_fast(table);
     }
     if (fast != nullptr) {
-        const Ending ending = run_fast(m, stack, *fast, at);
+        const Ending ending = run_fast<false>(m, stack, *fast, at);
         if (ending.kind == Ending::Kind::finished) return ending;
         at = ending.at;
     }
-    m.translate_below = std::numeric_limits<int64_t>::min();
+    m.pause_below = 0;
     return run_plain<false>(m, stack, table, nullptr, at);
+}
+
+/// The same in slices of gas, traced or not; the watch is asked before each. After a pause of the
+/// fast loop, which need not be at a JUMPDEST, the plain one goes on to the next.
+Ending Interpreter::run_watched(Machine& m, Uint256* stack) {
+    const InstructionTable& table = instructions_of(revision_);
+    const bool is_traced = tracer_ != nullptr;
+    const FastCode* fast = is_traced ? nullptr : m.code.fast(table);
+    int64_t hot_below = is_traced || fast ? 0 : m.message.gas - m.code.gas_before_fast();
+    Ending ending = paused_at(0, stack - 1, m.message.gas);
+    while (ending.kind != Ending::Kind::finished) {
+        if (watch_->look()) return {0, Status::out_of_time};
+        const Position at = ending.at;
+        if (at.gas < hot_below) {
+            fast = m.code.make_fast(table);
+            hot_below = 0;
+        }
+        m.pause_below = std::max({int64_t{0}, at.gas - watch_->slice_gas(), hot_below});
+        const bool may_be_fast = fast != nullptr && ending.kind == Ending::Kind::is_paused;
+        ending = is_traced     ? run_plain<true>(m, stack, table, tracer_, at)
+                 : may_be_fast ? run_fast<true>(m, stack, *fast, at)
+                               : run_plain<false>(m, stack, table, nullptr, at);
+    }
+    if (!is_traced && fast == nullptr)
+        m.code.note_gas_used(m.message.gas - std::max<int64_t>(ending.gas, 0));
+    return ending;
+}
+
+Ending Interpreter::run_frame(Machine& m, Uint256* stack) {
+    if (watch_ != nullptr) return run_watched(m, stack);
+    if (tracer_ == nullptr) return run_untraced(m, stack);
+    return run_plain<true>(m, stack, instructions_of(revision_), tracer_,
+                           {0, stack - 1, m.message.gas});
 }
 
 CallResult Interpreter::run(Host& host, const Message& message, const Code& code) {
@@ -205,10 +237,7 @@ CallResult Interpreter::run(Host& host, const Message& message, const Code& code
               0,    host.tx_context()};
     // One word below the stack keeps `top` of an empty stack inside the array.
     Uint256* const stack = frame.stack.get() + 1;
-    const Ending ending = tracer_ == nullptr
-                              ? run_untraced(m, stack)
-                              : run_plain<true>(m, stack, instructions_of(revision_), tracer_,
-                                                {0, stack - 1, message.gas});
+    const Ending ending = run_frame(m, stack);
     CallResult result;
     result.status = ending.status;
     const bool keeps_gas = ending.status == Status::success || ending.status == Status::revert;

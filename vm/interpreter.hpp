@@ -11,6 +11,7 @@
 #include "vm/machine.hpp"
 #include "vm/revision.hpp"
 #include "vm/tracer.hpp"
+#include "vm/watch.hpp"
 
 namespace trainyard::vm {
 
@@ -18,8 +19,8 @@ namespace trainyard::vm {
 /// Not for two threads at once.
 class Interpreter {
 public:
-    explicit Interpreter(Revision revision, Tracer* tracer = nullptr)
-        : revision_(revision), tracer_(tracer) {}
+    explicit Interpreter(Revision revision, Tracer* tracer = nullptr, Watch* watch = nullptr)
+        : revision_(revision), tracer_(tracer), watch_(watch) {}
     Interpreter(const Interpreter&) = delete;
     Interpreter& operator=(const Interpreter&) = delete;
 
@@ -36,10 +37,13 @@ private:
         Memory memory;
     };
     Frame& frame_at(int depth);
+    [[nodiscard]] Ending run_frame(Machine& m, Uint256* stack);
     [[nodiscard]] Ending run_untraced(Machine& m, Uint256* stack);
+    [[nodiscard]] Ending run_watched(Machine& m, Uint256* stack);
 
     Revision revision_;
     Tracer* tracer_;
+    Watch* watch_;
     std::vector<std::unique_ptr<Frame>> frames_;
 };
 

@@ -55,7 +55,7 @@ struct Machine {
     uint64_t output_offset = 0;
     uint64_t output_size = 0;
     const TxContext& tx;
-    int64_t translate_below = 0;  ///< the plain loop stops at a jump when the gas is less
+    int64_t pause_below = 0;  ///< the loops come back at a jump when the gas is less
 };
 
 /// Where an execution stands between two instructions.
@@ -68,9 +68,9 @@ struct Position {
 /// Why a loop has come back.
 struct Ending {
     enum class Kind : uint8_t {
-        finished,  ///< the frame has ended with `status`
-        is_hot,    ///< the plain loop, at a JUMPDEST: the code has run enough to be translated
-        is_unfit,  ///< the fast loop: the plain one knows what is wrong here
+        finished,   ///< the frame has ended with `status`
+        is_paused,  ///< the plain loop, at a JUMPDEST: the gas is less than `pause_below`
+        is_unfit,   ///< the fast loop: the plain one knows what is wrong here, if anything is
     };
     int64_t gas;
     Status status = Status::success;

@@ -15,6 +15,7 @@
 #include "state/view.hpp"
 #include "vm/code_cache.hpp"
 #include "vm/tracer.hpp"
+#include "vm/watch.hpp"
 
 namespace trainyard::consensus {
 
@@ -74,6 +75,7 @@ struct ExecutionContext {
     vm::Tracer* tracer = nullptr;
     vm::CodeCache* codes = nullptr;  ///< may be null
     const MovedPrecompiles* moved = nullptr;
+    vm::Watch* watch = nullptr;  ///< ends what nobody has to agree on; null: gas alone does
 
     [[nodiscard]] const ForkAt& fork() const { return config.fork_at(env.number, env.timestamp); }
     [[nodiscard]] const vm::Rules& rules() const { return vm::rules_of(fork().revision); }

@@ -79,7 +79,7 @@ Evm::Evm(World& world, const ExecutionContext& context)
     : world_(world),
       context_(context),
       rules_(context.rules()),
-      interpreter_(rules_.revision, context.tracer) {
+      interpreter_(rules_.revision, context.tracer, context.watch) {
     const BlockEnv& env = context.env;
     tx_.coinbase = env.beneficiary;
     tx_.number = env.number;

@@ -82,7 +82,8 @@ public:
           request_(request),
           layered_(input.nodes, new_nodes_),
           parent_(input.base),
-          gas_left_(input.gas_max) {}
+          gas_left_(input.gas_max),
+          watch_(input.is_time_up) {}
 
     [[nodiscard]] Simulated<std::vector<SimulatedBlock>> run();
 
@@ -125,8 +126,8 @@ private:
     [[nodiscard]] Simulated<Done> finish(Running& block, const BlockOverrides& choice);
     [[nodiscard]] Simulated<state::StateUpdate> root_of(const state::StateDiff& diff) const;
     [[nodiscard]] Hash hash_of(uint64_t number) const;
-    [[nodiscard]] Simulated<Done> check_time() const {
-        if (input_.is_time_up && input_.is_time_up()) return fail(Kind::too_slow);
+    [[nodiscard]] Simulated<Done> check_time() {
+        if (watch_.look()) return fail(Kind::too_slow);
         return Done{};
     }
     [[nodiscard]] bool is_free(const Tx& tx) const {
@@ -147,13 +148,17 @@ private:
     uint64_t gas_left_;
     std::optional<Address> fee_recipient_;  ///< chosen last
     std::vector<SimulatedBlock> done_;
+    vm::Watch watch_;
 };
 
 Simulated<std::vector<SimulatedBlock>> Simulation::run() {
     const auto blocks = plan(request_, input_.base);
     if (!blocks) return unexpected(blocks.error());
-    for (const auto& planned : *blocks)
-        if (auto ok = run_block(planned); !ok) return unexpected(ok.error());
+    for (const auto& planned : *blocks) {
+        const auto ok = run_block(planned);
+        if (watch_.is_over()) return fail(Kind::too_slow);  // whatever it looks like
+        if (!ok) return unexpected(ok.error());
+    }
     return std::move(done_);
 }
 
@@ -194,6 +199,7 @@ Simulated<Done> Simulation::run_block(const Planned& planned) {
     const Header header = begin_header(planned, asked.block);
     ExecutionContext context{input_.config, env_of(header, input_.config),
                              [this](uint64_t number) { return hash_of(number); }};
+    context.watch = &watch_;
     context.env.blob_base_fee = asked.block.blob_base_fee.value_or(context.env.blob_base_fee);
     if (asked.block.fee_recipient) fee_recipient_ = asked.block.fee_recipient;
     // Our chains pay Staking, unless somebody else was chosen.

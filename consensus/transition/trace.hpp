@@ -14,28 +14,33 @@
 #include "core/result.hpp"
 #include "core/trace.hpp"
 #include "state/view.hpp"
+#include "vm/watch.hpp"
 
 namespace trainyard::consensus {
 
-/// What traces may take together. Execution itself is bounded by its gas; what is recorded of it
-/// can be far larger.
+/// What traces may take together: what is recorded can be far larger than the gas suggests.
 class TraceBudget {
 public:
     enum class State : uint8_t { open, too_large, too_slow };
 
     /// `bytes`: of the traces as JSON, about; `is_time_up` is asked now and then.
     TraceBudget(uint64_t bytes, std::function<bool()> is_time_up)
-        : left_(bytes), is_time_up_(std::move(is_time_up)) {}
+        : left_(bytes), watch_(std::move(is_time_up)) {}
 
     /// Whether this may be recorded. After one refusal nothing may.
     [[nodiscard]] bool take(uint64_t bytes);
-    void check_time();
-    [[nodiscard]] State state() const { return state_; }
+    void check_time() { (void)watch_.look(); }
+    [[nodiscard]] State state() const {
+        if (is_full_) return State::too_large;
+        return watch_.is_over() ? State::too_slow : State::open;
+    }
+    /// For the executions that are traced, and those before them.
+    [[nodiscard]] vm::Watch& watch() { return watch_; }
 
 private:
     uint64_t left_;
-    std::function<bool()> is_time_up_;
-    State state_ = State::open;
+    vm::Watch watch_;
+    bool is_full_ = false;
     uint32_t asked_ = 0;
 };
 

@@ -93,7 +93,20 @@ Result<std::unique_ptr<NodeBackend::Scene>, rpc::CallError> NodeBackend::scene(
                                         parts_.chain.hashes_up_to(block_hash), nullptr};
     auto over = consensus::apply_overrides(*view, overrides.accounts, context.rules());
     if (!over) return unexpected(rpc::CallError{Kind::invalid_tx, to_text(over.error()), {}});
-    return std::make_unique<Scene>(std::move(view), std::move(*over), std::move(context));
+    return std::make_unique<Scene>(
+        std::move(view), std::move(*over), std::move(context),
+        [&now_ms = parts_.now_ms, end_ms = parts_.now_ms() + parts_.call_ms] {
+            return now_ms() > end_ms;
+        });
+}
+
+/// Whether what ran in the scene counts: it had its time, and its state was there to the end.
+Result<Done, rpc::CallError> NodeBackend::check_end(const Hash& block_hash,
+                                                    const Scene& scene) const {
+    if (!scene.watch.is_over()) return check_state(block_hash);
+    const std::string limit = std::to_string(parts_.call_ms / 1000) + "s";
+    return unexpected(
+        rpc::CallError{Kind::too_slow, "execution aborted (timeout = " + limit + ")", {}});
 }
 
 Result<rpc::CallOutcome, rpc::CallError> NodeBackend::call(const Hash& block_hash,
@@ -102,7 +115,7 @@ Result<rpc::CallOutcome, rpc::CallError> NodeBackend::call(const Hash& block_has
     const auto on = scene(block_hash, overrides);
     if (!on) return unexpected(on.error());
     auto done = consensus::simulate_call((*on)->view, (*on)->context, request_of(request));
-    if (auto whole = check_state(block_hash); !whole) return unexpected(whole.error());
+    if (auto whole = check_end(block_hash, **on); !whole) return unexpected(whole.error());
     if (!done) return unexpected(refused(done.error()));
     return outcome_of(done->status, std::move(done->output), done->gas_used, std::move(done->logs));
 }
@@ -113,7 +126,7 @@ Result<uint64_t, rpc::CallError> NodeBackend::estimate_gas(const Hash& block_has
     const auto on = scene(block_hash, overrides);
     if (!on) return unexpected(on.error());
     const auto gas = consensus::estimate_gas((*on)->view, (*on)->context, request_of(request));
-    if (auto whole = check_state(block_hash); !whole) return unexpected(whole.error());
+    if (auto whole = check_end(block_hash, **on); !whole) return unexpected(whole.error());
     if (!gas) return unexpected(error_of(gas.error()));
     return *gas;
 }
@@ -123,7 +136,7 @@ Result<rpc::AccessListOutcome, rpc::CallError> NodeBackend::create_access_list(
     const auto on = scene(block_hash, {});
     if (!on) return unexpected(on.error());
     auto made = consensus::create_access_list((*on)->view, (*on)->context, request_of(request));
-    if (auto whole = check_state(block_hash); !whole) return unexpected(whole.error());
+    if (auto whole = check_end(block_hash, **on); !whole) return unexpected(whole.error());
     if (!made) return unexpected(refused(made.error()));
     rpc::AccessListOutcome out{std::move(made->access_list), made->outcome.gas_used, {}};
     if (made->outcome.status != vm::Status::success)

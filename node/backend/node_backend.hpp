@@ -53,7 +53,9 @@ public:
         mempool::Mempool& pool;
         Blobs& blobs;
         Condition condition;
-        std::function<uint64_t()> now_s;
+        std::function<uint64_t()> now_s;   ///< as headers have it
+        std::function<uint64_t()> now_ms;  ///< any monotonic clock
+        uint64_t call_ms = 5000;  ///< a call, an estimate or an access list that takes longer ends
         std::optional<Address> self;  ///< this validator
         std::string version;
     };
@@ -166,9 +168,11 @@ private:
     [[nodiscard]] auto read_state(const Hash& block_hash, const Read& read) const
         -> Result<decltype(read(std::declval<const state::StateView&>())), rpc::StateError>;
     [[nodiscard]] Result<Done, rpc::CallError> check_state(const Hash& block_hash) const;
+    struct Scene;  ///< a state with overrides and the block environment on top of it
+    [[nodiscard]] Result<Done, rpc::CallError> check_end(const Hash& block_hash,
+                                                         const Scene& scene) const;
     [[nodiscard]] Result<rpc::BoundaryProof, rpc::CallError> boundary_from_state(
         uint64_t epoch) const;
-    struct Scene;  ///< a state with overrides and the block environment on top of it
     [[nodiscard]] Result<std::unique_ptr<Scene>, rpc::CallError> scene(
         const Hash& block_hash, const rpc::Overrides& overrides) const;
 

@@ -12,9 +12,14 @@ namespace trainyard::node::backend {
 
 struct NodeBackend::Scene {
     Scene(std::shared_ptr<const state::StateView> b, consensus::AppliedOverrides o,
-          consensus::ExecutionContext c)
-        : base(std::move(b)), over(std::move(o)), view(*base, over.diff), context(std::move(c)) {
+          consensus::ExecutionContext c, std::function<bool()> is_time_up)
+        : base(std::move(b)),
+          over(std::move(o)),
+          view(*base, over.diff),
+          watch(std::move(is_time_up)),
+          context(std::move(c)) {
         context.moved = &over.moved;
+        context.watch = &watch;
     }
     Scene(const Scene&) = delete;
     Scene& operator=(const Scene&) = delete;
@@ -22,6 +27,7 @@ struct NodeBackend::Scene {
     std::shared_ptr<const state::StateView> base;
     consensus::AppliedOverrides over;
     state::OverlayView view;
+    vm::Watch watch;
     consensus::ExecutionContext context;
 };
 

@@ -277,6 +277,8 @@ void Node::build_rpc() {
         .blobs = *node_blobs_,
         .condition = {},
         .now_s = [this] { return runtime_.clock().wall_ms() / 1000; },
+        .now_ms = [this] { return runtime_.clock().steady_ms(); },
+        .call_ms = uint64_t{config_.call_timeout_s} * 1000,
         .self = {},
         .version = "trainyard/v" + std::string(kVersion) + "/linux/cpp20",
     };

@@ -55,6 +55,7 @@ backend::NodeBackend::Parts parts_over(const chain::Chain& chain, mempool::Mempo
                           .ban = {},
                           .unban = {}},
             .now_s = [&runtime] { return runtime.clock().wall_ms() / 1000; },
+            .now_ms = [&runtime] { return runtime.clock().steady_ms(); },
             .self = {},
             .version = "trainyard/v" + std::string(kVersion) + "/linux/cpp20"};
 }

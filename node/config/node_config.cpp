@@ -138,6 +138,9 @@ std::vector<Setting> make_settings() {
         flag("http.admin", &C::http_admin,
              "let JSON-RPC change the node (admin_addPeer, admin_ban, …); only on an address that "
              "you alone can reach"),
+        number<uint32_t>("rpc.call-timeout-s", &C::call_timeout_s, 1,
+                         "longest execution of an eth_call, an estimate or an access list in "
+                         "seconds"),
         text("p2p.addr", &C::p2p_addr, "address for peers"),
         number<uint16_t>("p2p.port", &C::p2p_port, 0, "port for peers; 0 chooses a free one"),
         list("p2p.peers", &C::p2p_peers, "further peers, each <public key>@host:port"),

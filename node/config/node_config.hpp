@@ -26,6 +26,7 @@ struct NodeConfig {
     std::vector<std::string> http_cors;  ///< allowed origins, "*" for all
     std::vector<std::string> http_vhosts{"localhost"};
     bool http_admin = false;  ///< JSON-RPC methods that change the node
+    uint32_t call_timeout_s = 5;
     std::string p2p_addr = "0.0.0.0";
     uint16_t p2p_port = 30303;
     std::vector<std::string>

@@ -201,6 +201,8 @@ TEST(eth_estimate_gas, words_its_errors_as_geth_does) {
     EXPECT_EQ(rpc.error("eth_estimateGas", kCall), "-32000 gas required exceeds allowance (7)");
     error = {CallError::Kind::state_unavailable, "", {}};
     EXPECT_THAT(rpc.error("eth_estimateGas", kCall), StartsWith("-32000 missing trie node"));
+    error = {CallError::Kind::too_slow, "execution aborted (timeout = 5s)", {}};
+    EXPECT_EQ(rpc.error("eth_estimateGas", kCall), "-32002 execution aborted (timeout = 5s)");
 }
 
 TEST(eth_create_access_list, reports_a_revert_in_the_answer) {

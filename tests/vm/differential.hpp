@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One code run by the plain loop, the traced loop and the fast loop: all must agree in everything.
+// One code run by the plain loop, the traced loop and the fast loop, with pauses and without: all
+// must agree in everything.
 #pragma once
 
 #include <string>
@@ -39,7 +40,7 @@ public:
     void on_fault(Status) override {}
 };
 
-enum class Way { plain, traced, fast };
+enum class Way { plain, traced, fast, plain_paused, traced_paused, fast_paused };
 
 inline std::string run_one_way(Way way, BytesView bytes, BytesView input, int64_t gas,
                                bool is_static, Revision revision) {
@@ -49,15 +50,19 @@ inline std::string run_one_way(Way way, BytesView bytes, BytesView input, int64_
     host.balances[Address{}] = 1000;
     host.context.number = 1000;
     SilentTracer tracer;
-    Interpreter interpreter(revision, way == Way::traced ? &tracer : nullptr);
+    Watch watch({}, 50);
+    const bool is_traced = way == Way::traced || way == Way::traced_paused;
+    const bool is_fast = way == Way::fast || way == Way::fast_paused;
+    Interpreter interpreter(revision, is_traced ? &tracer : nullptr,
+                            way < Way::plain_paused ? nullptr : &watch);
     Message message;
     message.gas = gas;
     message.is_static = is_static;
     message.input = input;
     message.depth = gas % 100 == 0 ? kDepthMax : 0;
     const Code code(bytes);
-    if (way == Way::plain) code.note_gas_used(-(int64_t{1} << 60));  // never worth a translation
-    if (way == Way::fast) (void)code.make_fast(instructions_of(revision));
+    if (!is_fast) code.note_gas_used(-(int64_t{1} << 60));  // never worth a translation
+    if (is_fast) (void)code.make_fast(instructions_of(revision));
     const CallResult result = interpreter.run(host, message, code);
     std::string text = outcome_text(result, host);
     if (result.status == Status::success) text += " " + slots_text(host);
@@ -68,7 +73,8 @@ inline std::string run_one_way(Way way, BytesView bytes, BytesView input, int64_
 inline std::string difference(BytesView code, BytesView input, int64_t gas, bool is_static,
                               Revision revision) {
     const auto plain = run_one_way(Way::plain, code, input, gas, is_static, revision);
-    for (const Way way : {Way::traced, Way::fast}) {
+    for (const Way way :
+         {Way::traced, Way::fast, Way::plain_paused, Way::traced_paused, Way::fast_paused}) {
         const auto other = run_one_way(way, code, input, gas, is_static, revision);
         if (plain != other) return to_hex(code) + ": plain " + plain + "; other " + other;
     }

@@ -215,5 +215,42 @@ TEST(interpreter, shows_a_tracer_every_step_and_fault) {
     EXPECT_EQ(tracer.faults, 1);
 }
 
+/// A loop without end, with gas for an hour.
+Status status_when_watched(Watch& watch, Tracer* tracer, bool is_hot) {
+    MapHost host;
+    Interpreter interpreter(Revision::osaka, tracer, &watch);
+    Message message;
+    message.gas = int64_t{1} << 50;
+    const Code code(*from_hex("5b5f56"));
+    if (is_hot) (void)code.make_fast(instructions_of(Revision::osaka));
+    return interpreter.run(host, message, code).status;
+}
+
+TEST(interpreter, ends_in_the_midst_of_a_loop_when_its_time_is_up) {
+    CountingTracer tracer;
+    for (Tracer* const traced : {static_cast<Tracer*>(nullptr), static_cast<Tracer*>(&tracer)})
+        for (const bool is_hot : {false, true}) {
+            int asked = 0;
+            Watch watch([&] { return ++asked == 5; });
+            EXPECT_EQ(status_when_watched(watch, traced, is_hot), Status::out_of_time);
+            EXPECT_TRUE(watch.is_over());
+            EXPECT_EQ(asked, 5);
+            EXPECT_EQ(status_when_watched(watch, traced, is_hot), Status::out_of_time);
+            EXPECT_EQ(asked, 5);  // no frame begins once it is over
+        }
+    EXPECT_EQ(tracer.faults, 4);
+}
+
+TEST(interpreter, translates_hot_code_under_a_watch_too) {
+    MapHost host;
+    const Code code(*from_hex("61ffff5b6001900380600357"));  // counts down from 65,535
+    Watch watch({});
+    Interpreter interpreter(Revision::osaka, nullptr, &watch);
+    Message message;
+    message.gas = 10'000'000;
+    EXPECT_EQ(interpreter.run(host, message, code).status, Status::success);
+    EXPECT_NE(code.fast(instructions_of(Revision::osaka)), nullptr);
+}
+
 }  // namespace
 }  // namespace trainyard::vm

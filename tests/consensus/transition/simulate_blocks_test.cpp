@@ -272,6 +272,18 @@ TEST(simulate_blocks, need_no_seal_and_pay_staking_unless_somebody_else_is_chose
     EXPECT_EQ(from_be(balances.subspan(32)), Uint256(21'000));
 }
 
+TEST(simulate_blocks, stop_in_the_midst_of_a_call_when_their_time_is_up) {
+    Base base;
+    base.gas_max = uint64_t{1} << 50;
+    int asked = 0;
+    base.is_time_up = [&] { return ++asked > 20; };
+    put_code(base.block(), address_number(1), "5b5f56");
+    base.request.blocks[0].block.gas_limit = base.gas_max;
+    base.request.blocks[0].calls = {call_of(account_number(1), address_number(1))};
+    EXPECT_EQ(base.error().kind, Kind::too_slow);
+    EXPECT_EQ(asked, 21);
+}
+
 TEST(simulate_blocks, stops_when_its_time_is_up) {
     Base base;
     int asked = 0;

@@ -43,6 +43,33 @@ TEST(simulate, rejects_calls_that_cannot_be_paid) {
     EXPECT_EQ(out.error(), TxInvalid::insufficient_funds);
 }
 
+TEST(simulate, ends_when_its_time_is_up) {
+    TestWorld world;
+    // Calls itself with all gas, and again when that comes back, for ever.
+    world.deploy(address_number(1), "5b5f5f5f5f5f305af1505f56");
+    for (const uint64_t so_often : {1, 30, 3000}) {
+        uint64_t asked = 0;
+        vm::Watch watch([&] { return ++asked == so_often; });
+        auto context = world.context();
+        context.env.gas_limit = uint64_t{1} << 50;
+        context.watch = &watch;
+        EXPECT_TRUE(simulate_call(world.view(), context, call_of(address_number(1))));
+        EXPECT_TRUE(watch.is_over());
+        EXPECT_EQ(asked, so_often);
+    }
+}
+
+TEST(estimate, ends_when_its_time_is_up) {
+    TestWorld world;
+    world.deploy(address_number(1), "60015b600101806103e811600257");  // a thousand rounds
+    uint64_t asked = 0;
+    vm::Watch watch([&] { return ++asked == 3; });
+    auto context = world.context();
+    context.watch = &watch;
+    (void)estimate_gas(world.view(), context, call_of(address_number(1)));
+    EXPECT_TRUE(watch.is_over());
+}
+
 TEST(estimate, plain_transfer_takes_21000) {
     const TestWorld world;
     EXPECT_EQ(*estimate_gas(world.view(), world.context(), call_of(account_number(2))), 21000u);

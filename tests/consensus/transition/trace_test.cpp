@@ -267,12 +267,19 @@ TEST(trace, bounds_memory_that_is_shown_at_each_step) {
 
 TEST(trace, stops_when_its_time_is_up) {
     TestWorld world;
-    world.deploy(address_number(1), "5b600056");
-    TraceBudget budget(uint64_t{1} << 40, [] { return true; });
-    const auto trace =
-        trace_call(world.view(), world.context(), call_of(address_number(1)), {}, budget);
-    ASSERT_FALSE(trace);
-    EXPECT_EQ(trace.error().kind, TraceError::Kind::too_slow);
+    world.deploy(address_number(1), "5b600056");  // nothing that calls and states would note
+    auto context = world.context();
+    context.env.gas_limit = uint64_t{1} << 50;
+    auto request = call_of(address_number(1));
+    request.gas = context.env.gas_limit;
+    for (const auto kind :
+         {TraceOptions::Kind::steps, TraceOptions::Kind::calls, TraceOptions::Kind::state}) {
+        int asked = 0;
+        TraceBudget budget(uint64_t{1} << 40, [&] { return ++asked == 3; });
+        const auto trace = trace_call(world.view(), context, request, options_of(kind), budget);
+        ASSERT_FALSE(trace);
+        EXPECT_EQ(trace.error().kind, TraceError::Kind::too_slow);
+    }
 }
 
 TEST(trace, says_why_a_call_is_refused) {
