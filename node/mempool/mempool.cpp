@@ -13,8 +13,6 @@
 
 namespace trainyard::node::mempool {
 
-using consensus::SenderState;
-
 namespace {
 
 constexpr size_t kDelegationSize = 23;  // EIP-7702: ef0100 and an address
@@ -23,12 +21,20 @@ bool is_delegation(const Bytes& code) {
     return code.size() == kDelegationSize && code[0] == 0xef && code[1] == 0x01 && code[2] == 0x00;
 }
 
-SenderState sender_at(const state::StateView& view, const Address& who) {
+HeadAccount account_at(const state::StateView& view, const Address& who) {
     const auto account = view.account(who);
     if (!account) return {};
-    const bool has_code =
-        account->code_hash != kEmptyCodeHash && !is_delegation(view.code(account->code_hash));
-    return {account->nonce, account->balance, has_code};
+    const bool has_code = account->code_hash != kEmptyCodeHash;
+    const bool is_delegated = has_code && is_delegation(view.code(account->code_hash));
+    return {{account->nonce, account->balance, has_code && !is_delegated}, is_delegated};
+}
+
+/// Dear: 50 us each, and a transaction may have hundreds.
+std::vector<Address> authorities_of(const Tx& tx) {
+    std::vector<Address> out;
+    for (const auto& authorization : tx.authorizations)
+        if (const auto who = recover_authority(authorization)) out.push_back(*who);
+    return out;
 }
 
 HeadEnv env_after(const Header& head, const consensus::ChainConfig& config) {
@@ -47,6 +53,12 @@ public:
         set_.erase(order_.front());
         order_.pop_front();
     }
+    /// It counts towards the limit until its turn comes.
+    void forget(const Hash& hash) { set_.erase(hash); }
+    void clear() {
+        set_.clear();
+        order_.clear();
+    }
     [[nodiscard]] bool has(const Hash& hash) const { return set_.count(hash) != 0; }
 
 private:
@@ -61,13 +73,17 @@ struct Mempool::Impl {
     const chain::Chain& chain;
     mutable std::mutex mutex;
     PoolState state;
-    Recent known;
+    Recent known;    ///< taken, or refused for good
+    Recent refused;  ///< at this head
     chain::ChainBlockPtr head;
     std::shared_ptr<const state::StateView> view;  ///< of `head`
     std::function<void(const PooledPtr&)> callback;
 
     Impl(const chain::Chain& c, const Options& options)
-        : chain(c), state(c.config(), options.limits), known(options.known_max) {
+        : chain(c),
+          state(c.config(), options.limits),
+          known(options.known_max),
+          refused(options.known_max) {
         const auto pending = move_to(c.latest());
         ASSERT(pending.empty());
     }
@@ -86,10 +102,24 @@ struct Mempool::Impl {
         for (const auto& [who, change] : block->diff.accounts) touched.push_back(who);
         head = block;
         view = std::move(fresh);
-        return state.on_head(
+        refused.clear();
+        auto now_pending = state.on_head(
             env_after(block->block.header, chain.config()),
-            [this](const Address& who) { return sender_at(*view, who); },
+            [this](const Address& who) { return account_at(*view, who); },
             follows ? &touched : nullptr);
+        forget_dropped();
+        return now_pending;
+    }
+
+    /// With the lock held: gossip may bring back what had to make room.
+    void forget_dropped() {
+        for (const auto& hash : state.take_dropped()) known.forget(hash);
+    }
+
+    /// With the lock held.
+    Unexpected<PoolRefusal> refuse(const Hash& hash, PoolRefusal why) {
+        (may_pass(why) ? refused : known).add(hash);
+        return Unexpected(std::move(why));
     }
 };
 
@@ -106,16 +136,24 @@ Result<PooledPtr, PoolRefusal> Mempool::submit(const Tx& tx) {
     const Hash hash = hash_tx(tx);
     if (find(hash)) return Unexpected(PoolRefusal{PoolError::already_known, {}, {}});
     const auto sender = recover_sender(tx);
+    {
+        const std::lock_guard lock(impl_->mutex);
+        if (!sender)
+            return impl_->refuse(hash,
+                                 {PoolError::invalid, consensus::TxInvalid::bad_signature, {}});
+        auto ok = impl_->state.check(tx, account_at(*impl_->view, *sender));
+        if (!ok) return impl_->refuse(hash, std::move(ok).error());
+    }
+    auto authorities = authorities_of(tx);  // for those alone who can pay
     std::vector<PooledPtr> now_pending;
     PooledPtr added;
     {
         const std::lock_guard lock(impl_->mutex);
+        auto result = impl_->state.add({tx, hash, *sender, std::move(authorities)},
+                                       account_at(*impl_->view, *sender));
+        impl_->forget_dropped();
+        if (!result) return impl_->refuse(hash, std::move(result).error());
         impl_->known.add(hash);
-        if (!sender)
-            return Unexpected(
-                PoolRefusal{PoolError::invalid, consensus::TxInvalid::bad_signature, {}});
-        auto result = impl_->state.add(tx, hash, *sender, sender_at(*impl_->view, *sender));
-        if (!result) return Unexpected(std::move(result).error());
         added = result->tx;
         now_pending = std::move(result->now_pending);
     }
@@ -125,7 +163,7 @@ Result<PooledPtr, PoolRefusal> Mempool::submit(const Tx& tx) {
 
 bool Mempool::is_known(const Hash& hash) const {
     const std::lock_guard lock(impl_->mutex);
-    return impl_->known.has(hash);
+    return impl_->known.has(hash) || impl_->refused.has(hash);
 }
 
 void Mempool::on_head(const chain::ChainBlockPtr& head) {

@@ -33,7 +33,8 @@ public:
 
     /// Takes a transaction in. Errors are worded for eth_sendRawTransaction by `to_text`.
     [[nodiscard]] Result<PooledPtr, PoolRefusal> submit(const Tx& tx);
-    /// Was this transaction here lately, or refused? Then there is no need to look at it again.
+    /// Was this transaction here lately, or refused for good or at this head? Then there is no need
+    /// to look at it again.
     [[nodiscard]] bool is_known(const Hash& hash) const;
 
     /// The chain's `latest` changed.

@@ -9,7 +9,6 @@
 
 namespace trainyard::node::mempool {
 
-using consensus::SenderState;
 using consensus::TxInvalid;
 
 namespace {
@@ -41,6 +40,12 @@ std::string_view words_of(PoolError error) {
             return "exceeds block gas limit";
         case PoolError::insufficient_funds:
             return "insufficient funds for gas * price + value";
+        case PoolError::delegated_full:
+            return "in-flight transaction limit reached for delegated accounts";
+        case PoolError::delegated_gap:
+            return "gapped-nonce tx from delegated accounts";
+        case PoolError::authority_in_use:
+            return "authority already reserved";
     }
     ASSERT(false);
 }
@@ -67,6 +72,18 @@ std::string to_text(const PoolRefusal& refusal) {
     return text;
 }
 
+bool may_pass(const PoolRefusal& refusal) {
+    switch (refusal.error) {
+        case PoolError::invalid:
+            return refusal.rule == TxInvalid::nonce_too_high ||
+                   refusal.rule == TxInvalid::insufficient_funds;
+        case PoolError::oversized:
+            return false;
+        default:
+            return true;
+    }
+}
+
 PoolState::PoolState(const consensus::ChainConfig& config, const Limits& limits)
     : config_(config), limits_(limits) {}
 
@@ -80,7 +97,12 @@ PoolState::Price PoolState::price_of(const Pooled& tx) {
     return {tx.tx.max_priority_fee_per_gas, ~tx.arrival};
 }
 
-PoolState::Check PoolState::check(const Tx& tx, const SenderState& state) const {
+PoolState::Check PoolState::check(const Tx& tx, const HeadAccount& state) const {
+    const size_t size = encode_tx(tx).size();
+    if (size > limits_.tx_size_bytes_max)
+        return refuse(PoolError::oversized, "transaction size " + std::to_string(size) +
+                                                ", limit " +
+                                                std::to_string(limits_.tx_size_bytes_max));
     if (const auto shape = consensus::check_tx_shape(tx, env_.fork, config_); !shape)
         return refuse(shape.error());
     const auto& rules = vm::rules_of(env_.fork.revision);
@@ -131,6 +153,23 @@ PoolState::Check PoolState::check_place(const Pooled& tx, const Account& account
     return Done{};
 }
 
+/// Whoever an account is delegated to can spend its funds, and so invalidate all that it has here
+/// for the price of one transaction.
+PoolState::Check PoolState::check_delegation(const Pooled& tx, const Account& account,
+                                             bool is_delegated) const {
+    const bool replaces = account.txs.count(tx.tx.nonce) != 0;
+    if ((is_delegated || authorizing_.count(tx.sender) != 0) && !replaces) {
+        if (account.next_gap() != account.nonce) return refuse(PoolError::delegated_full);
+        if (tx.tx.nonce != account.nonce) return refuse(PoolError::delegated_gap);
+    }
+    for (const auto& authority : tx.authorities) {
+        const auto found = accounts_.find(authority);
+        if (found != accounts_.end() && found->second.txs.size() > 1)
+            return refuse(PoolError::authority_in_use, to_hex0x(authority.bytes));
+    }
+    return Done{};
+}
+
 /// The last one of a sender that waits behind a missing nonce; null: there is none.
 PooledPtr PoolState::cheapest_queued(const Address& but_of) const {
     PooledPtr out;
@@ -151,7 +190,7 @@ PoolState::Check PoolState::make_room(const Pooled& tx, bool is_pending) {
     while (is_full()) {
         const auto queued = cheapest_queued(tx.sender);
         if (queued && (is_pending || price_of(*queued).tip < price_of(tx).tip)) {
-            erase(queued);
+            drop(queued);
             continue;
         }
         if (!is_pending) return refuse(PoolError::pool_full);
@@ -161,7 +200,7 @@ PoolState::Check PoolState::make_room(const Pooled& tx, bool is_pending) {
         if (worst->first.tip >= tx.tx.max_priority_fee_per_gas)
             return refuse(PoolError::underpriced);
         const auto victim = accounts_.at(worst->second->sender).txs.rbegin()->second;
-        erase(victim);
+        drop(victim);
     }
     return Done{};
 }
@@ -170,36 +209,45 @@ void PoolState::insert(Account& account, const PooledPtr& tx) {
     account.txs[tx->tx.nonce] = tx;
     by_hash_[tx->hash] = tx;
     by_price_[price_of(*tx)] = tx;
+    for (const auto& authority : tx->authorities) ++authorizing_[authority];
     bytes_ += tx->size_bytes;
 }
 
 void PoolState::erase(const PooledPtr& tx) {
     by_hash_.erase(tx->hash);
     by_price_.erase(price_of(*tx));
+    for (const auto& authority : tx->authorities) {
+        const auto count = authorizing_.find(authority);
+        if (--count->second == 0) authorizing_.erase(count);
+    }
     bytes_ -= tx->size_bytes;
     const auto account = accounts_.find(tx->sender);
     account->second.txs.erase(tx->tx.nonce);
     if (account->second.txs.empty()) accounts_.erase(account);
 }
 
-Result<PoolState::Added, PoolRefusal> PoolState::add(const Tx& tx, const Hash& hash,
-                                                     const Address& sender,
-                                                     const SenderState& state) {
-    if (by_hash_.count(hash) != 0) return refuse(PoolError::already_known);
-    const size_t size = encode_tx(tx).size();
-    if (size > limits_.tx_size_bytes_max)
-        return refuse(PoolError::oversized, "transaction size " + std::to_string(size) +
-                                                ", limit " +
-                                                std::to_string(limits_.tx_size_bytes_max));
+void PoolState::drop(const PooledPtr& tx) {
+    dropped_.push_back(tx->hash);
+    erase(tx);
+}
+
+Result<PoolState::Added, PoolRefusal> PoolState::add(Signed given, const HeadAccount& state) {
+    const Tx& tx = given.tx;
+    const Address sender = given.sender;
+    if (by_hash_.count(given.hash) != 0) return refuse(PoolError::already_known);
     if (auto done = check(tx, state); !done) return Unexpected(std::move(done).error());
+    const size_t size = encode_tx(tx).size();
     const auto pooled = std::make_shared<const Pooled>(
-        Pooled{tx, hash, sender, size, *consensus::max_cost_wei(tx), arrivals_++});
+        Pooled{tx, given.hash, sender, size, *consensus::max_cost_wei(tx), arrivals_++,
+               std::move(given.authorities)});
 
     const auto known = accounts_.find(sender);
     Account now = known == accounts_.end() ? Account{} : known->second;
     now.nonce = state.nonce;
     now.balance = state.balance;
     if (auto done = check_place(*pooled, now); !done) return Unexpected(std::move(done).error());
+    if (auto done = check_delegation(*pooled, now, state.is_delegated); !done)
+        return Unexpected(std::move(done).error());
     const auto same = now.txs.find(tx.nonce);
     if (same == now.txs.end()) {
         const bool is_pending = tx.nonce == now.next_gap();
@@ -224,7 +272,7 @@ Result<PoolState::Added, PoolRefusal> PoolState::add(const Tx& tx, const Hash& h
     return added;
 }
 
-void PoolState::refresh(const Address& who, const SenderState& state,
+void PoolState::refresh(const Address& who, const HeadAccount& state,
                         std::vector<PooledPtr>& now_pending) {
     const auto found = accounts_.find(who);
     if (found == accounts_.end()) return;
@@ -232,12 +280,13 @@ void PoolState::refresh(const Address& who, const SenderState& state,
     const uint64_t old_gap = account.next_gap();
     std::vector<PooledPtr> gone;
     for (const auto& [nonce, tx] : account.txs)
-        if (nonce < state.nonce || tx->max_cost_wei > state.balance || state.has_code)
+        if (nonce < state.nonce || tx->max_cost_wei > state.balance || state.has_code ||
+            (state.is_delegated && nonce > state.nonce))
             gone.push_back(tx);
     account.nonce = state.nonce;
     account.balance = state.balance;
     const bool empties = gone.size() == account.txs.size();
-    for (const auto& tx : gone) erase(tx);
+    for (const auto& tx : gone) tx->tx.nonce < state.nonce ? erase(tx) : drop(tx);
     if (empties) return;
     const uint64_t gap = account.next_gap();
     for (auto it = account.txs.lower_bound(old_gap); it != account.txs.end() && it->first < gap;

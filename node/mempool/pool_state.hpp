@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "consensus/params.hpp"
@@ -27,7 +28,8 @@ struct Pooled {
     Address sender;
     size_t size_bytes = 0;
     Uint256 max_cost_wei;
-    uint64_t arrival = 0;  ///< earlier goes first among equals
+    uint64_t arrival = 0;              ///< earlier goes first among equals
+    std::vector<Address> authorities;  ///< whose accounts it may delegate (EIP-7702)
 };
 using PooledPtr = std::shared_ptr<const Pooled>;
 
@@ -51,6 +53,9 @@ enum class PoolError : uint8_t {
     oversized,
     gas_above_block_limit,
     insufficient_funds,  ///< with what the sender has queued already
+    delegated_full,      ///< others can drain a delegated account: one transaction at a time
+    delegated_gap,       ///< and none that has to wait for another
+    authority_in_use,    ///< it would delegate an account with several transactions here
 };
 struct PoolRefusal {
     PoolError error = PoolError::invalid;
@@ -59,6 +64,13 @@ struct PoolRefusal {
 };
 /// In the words that Ethereum's tools look for.
 [[nodiscard]] std::string to_text(const PoolRefusal& refusal);
+/// Whether the same transaction may be taken once the head is another one.
+[[nodiscard]] bool may_pass(const PoolRefusal& refusal);
+
+/// A sender's account at the head.
+struct HeadAccount : consensus::SenderState {
+    bool is_delegated = false;
+};
 
 /// What the next block will be like.
 struct HeadEnv {
@@ -68,11 +80,12 @@ struct HeadEnv {
 };
 
 /// Invariants: the map and the index hold the same transactions; no two of one sender share a
-/// nonce; no nonce is below its account's. "Pending" are those that follow the account's nonce
-/// without a gap, the rest is queued.
+/// nonce; no nonce is below its account's; a delegated account has at most one. "Pending" are those
+/// that follow the account's nonce without a gap, the rest is queued.
 class PoolState {
 public:
-    using Lookup = std::function<consensus::SenderState(const Address&)>;
+    using Lookup = std::function<HeadAccount(const Address&)>;
+    using Check = Result<Done, PoolRefusal>;
 
     PoolState(const consensus::ChainConfig& config, const Limits& limits);
 
@@ -80,10 +93,17 @@ public:
         PooledPtr tx;
         std::vector<PooledPtr> now_pending;  ///< this one and those it set free, by nonce
     };
-    /// `sender` is the recovered signer, `state` its account at the head.
-    [[nodiscard]] Result<Added, PoolRefusal> add(const Tx& tx, const Hash& hash,
-                                                 const Address& sender,
-                                                 const consensus::SenderState& state);
+    /// A transaction with its signers recovered.
+    struct Signed {
+        const Tx& tx;
+        Hash hash;
+        Address sender;
+        std::vector<Address> authorities = {};
+    };
+    /// `state` is the sender's account at the head.
+    [[nodiscard]] Result<Added, PoolRefusal> add(Signed tx, const HeadAccount& state);
+    /// The part of it that needs neither the authorities, which are dear to recover, nor the pool.
+    [[nodiscard]] Check check(const Tx& tx, const HeadAccount& state) const;
 
     /// A new head: forgets what was mined or can no longer be paid. `touched` limits the accounts
     /// that are looked up; null means all. Gives what became pending.
@@ -99,6 +119,8 @@ public:
     [[nodiscard]] size_t size() const { return by_hash_.size(); }
     [[nodiscard]] size_t bytes() const { return bytes_; }
     [[nodiscard]] size_t pending_count() const;
+    /// What had to go although it may be mined one day, since this was asked last.
+    [[nodiscard]] std::vector<Hash> take_dropped() { return std::exchange(dropped_, {}); }
     /// Visits all transactions by sender and nonce.
     void visit(const std::function<void(const Pooled&, bool pending)>& each) const;
 
@@ -109,15 +131,15 @@ private:
         std::map<uint64_t, PooledPtr> txs;
         [[nodiscard]] uint64_t next_gap() const;  ///< first nonce that is missing
     };
-    using Check = Result<Done, PoolRefusal>;
-    [[nodiscard]] Check check(const Tx& tx, const consensus::SenderState& state) const;
     [[nodiscard]] Check check_place(const Pooled& tx, const Account& account) const;
+    [[nodiscard]] Check check_delegation(const Pooled& tx, const Account& account,
+                                         bool is_delegated) const;
     [[nodiscard]] Check make_room(const Pooled& tx, bool is_pending);
     [[nodiscard]] PooledPtr cheapest_queued(const Address& but_of) const;
     void insert(Account& account, const PooledPtr& tx);
     void erase(const PooledPtr& tx);
-    void refresh(const Address& who, const consensus::SenderState& state,
-                 std::vector<PooledPtr>& now_pending);
+    void drop(const PooledPtr& tx);
+    void refresh(const Address& who, const HeadAccount& state, std::vector<PooledPtr>& now_pending);
 
     const consensus::ChainConfig config_;
     const Limits limits_;
@@ -126,6 +148,8 @@ private:
     size_t bytes_ = 0;
     std::map<Address, Account> accounts_;
     std::unordered_map<Hash, PooledPtr, SeededHasher> by_hash_;
+    std::map<Address, size_t> authorizing_;  ///< transactions that would delegate this account
+    std::vector<Hash> dropped_;
     /// All transactions by price, for eviction: tip (capped by the fee cap), then the later first.
     struct Price {
         Uint256 tip;

@@ -10,7 +10,6 @@
 namespace trainyard::node::mempool {
 namespace {
 
-using consensus::SenderState;
 using consensus::TxInvalid;
 
 constexpr uint64_t kGwei = 1'000'000'000;
@@ -29,14 +28,13 @@ consensus::ChainConfig test_config() {
 
 struct Pool {
     consensus::ChainConfig config = test_config();
-    std::map<Address, SenderState> accounts;
+    std::map<Address, HeadAccount> accounts;
     Uint256 base_fee = Uint256(kGwei);
     uint64_t gas_limit = 30'000'000;
     PoolState state;
 
     explicit Pool(const Limits& limits = {}) : state(config, limits) {
-        for (uint8_t n = 1; n < 50; ++n)
-            accounts[who(n)] = {0, Uint256(kGwei) * Uint256(kGwei), false};
+        for (uint8_t n = 1; n < 50; ++n) accounts[who(n)].balance = Uint256(kGwei) * Uint256(kGwei);
         head();
     }
     static Address who(uint8_t n) { return *address_of(key_of(n)); }
@@ -59,7 +57,7 @@ struct Pool {
         return out;
     }
     Result<PoolState::Added, PoolRefusal> add(const Tx& t, uint8_t from) {
-        return state.add(t, hash_tx(t), who(from), accounts[who(from)]);
+        return state.add({t, hash_tx(t), who(from)}, accounts[who(from)]);
     }
     Result<PoolState::Added, PoolRefusal> add(uint8_t from, uint64_t nonce, uint64_t tip_gwei = 1,
                                               uint64_t cap_gwei = 10) {
@@ -290,6 +288,7 @@ TEST(pool_state, keeps_its_invariants_under_random_operations) {
         limits.txs_max = 24;
         limits.txs_per_sender_max = 8;
         Pool pool(limits);
+        pool.accounts[Pool::who(6)].is_delegated = true;
         for (int i = 0; i < 300; ++i) {
             const auto from = static_cast<uint8_t>(1 + random() % 6);
             if (random() % 8 == 0) {
@@ -299,14 +298,21 @@ TEST(pool_state, keeps_its_invariants_under_random_operations) {
             }
             const uint64_t nonce = pool.accounts[Pool::who(from)].nonce + random() % 6;
             const uint64_t tip = 1 + random() % 20;
-            static_cast<void>(pool.add(from, nonce, tip, tip + random() % 20));
-            size_t seen = 0, bytes = 0, pending = 0;
+            const Tx tx = Pool::tx(from, nonce, tip, tip + random() % 20);
+            std::vector<Address> authorities;
+            if (random() % 8 == 0)
+                authorities.push_back(Pool::who(static_cast<uint8_t>(1 + random() % 6)));
+            static_cast<void>(
+                pool.state.add({tx, hash_tx(tx), Pool::who(from), std::move(authorities)},
+                               pool.accounts[Pool::who(from)]));
+            size_t seen = 0, bytes = 0, pending = 0, of_delegated = 0;
             std::set<std::pair<Address, uint64_t>> places;
             std::map<Address, uint64_t> next;
             pool.state.visit([&](const Pooled& t, bool is_pending) {
                 ++seen;
                 bytes += t.size_bytes;
                 pending += is_pending;
+                of_delegated += t.sender == Pool::who(6);
                 EXPECT_TRUE(places.insert({t.sender, t.tx.nonce}).second);
                 EXPECT_GE(t.tx.nonce, pool.accounts[t.sender].nonce);
                 auto [it, fresh] = next.try_emplace(t.sender, pool.accounts[t.sender].nonce);
@@ -318,6 +324,7 @@ TEST(pool_state, keeps_its_invariants_under_random_operations) {
             EXPECT_EQ(bytes, pool.state.bytes());
             EXPECT_EQ(pending, pool.state.pending_count());
             EXPECT_LE(seen, limits.txs_max);
+            EXPECT_LE(of_delegated, 1u);
             if (::testing::Test::HasFailure()) return;
         }
     }

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pool on a chain: what gossip may bring again, and delegated accounts.
+#include "node/mempool/mempool.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/rlp.hpp"
+#include "tests/node/chain/small_chain.hpp"
+
+namespace trainyard::node::mempool {
+namespace {
+
+using chain::account_of;
+using chain::key_of;
+
+constexpr uint64_t kGwei = 1'000'000'000;
+
+Tx payment(uint8_t from, uint64_t nonce, uint8_t to = 9, uint64_t value = 1) {
+    Tx tx;
+    tx.type = TxType::dynamic_fee;
+    tx.chain_id = 7777;
+    tx.nonce = nonce;
+    tx.max_fee_per_gas = Uint256(10 * kGwei);
+    tx.max_priority_fee_per_gas = Uint256(kGwei);
+    tx.gas_limit = 21'000;
+    tx.to = account_of(to);
+    tx.value = Uint256(value);
+    sign_tx(tx, key_of(from));
+    return tx;
+}
+
+/// Lets `authority` delegate its account to contract 1.
+Authorization authorization_of(uint8_t authority, uint64_t nonce) {
+    Authorization out;
+    out.chain_id = 7777;
+    out.address = chain::contract_of(1);
+    out.nonce = nonce;
+    // What is signed is the hash that recover_authority computes: keccak(05 | rlp(...)).
+    rlp::Writer body;
+    body.begin_list().number(out.chain_id).fixed(out.address).number(out.nonce).end_list();
+    Bytes message{0x05};
+    append(message, body.take());
+    const auto signature = sign(key_of(authority), keccak256(message));
+    out.r = from_be(BytesView(signature.rs.bytes).first(32));
+    out.s = from_be(BytesView(signature.rs.bytes).subspan(32));
+    out.y_parity = signature.y_parity;
+    EXPECT_EQ(recover_authority(out), account_of(authority));
+    return out;
+}
+
+Tx delegation(uint8_t from, uint64_t nonce, uint8_t authority, uint64_t authority_nonce) {
+    Tx tx = payment(from, nonce);
+    tx.type = TxType::set_code;
+    tx.gas_limit = 100'000;
+    tx.authorizations = {authorization_of(authority, authority_nonce)};
+    sign_tx(tx, key_of(from));
+    return tx;
+}
+
+struct Pool {
+    chain::SmallChain small;
+    Mempool pool;
+
+    explicit Pool(const Limits& limits = {}) : pool(small.chain(), {.limits = limits}) {}
+    std::string submit(const Tx& tx) {
+        const auto taken = pool.submit(tx);
+        return taken ? "taken" : to_text(taken.error());
+    }
+    void add_block(const std::vector<Tx>& txs) { pool.on_head(small.add_block(txs)); }
+};
+
+TEST(mempool, takes_from_gossip_later_what_it_refused_for_a_passing_reason) {
+    Pool p;
+    Tx early = payment(1, 1025), poor = payment(20, 0), foreign = payment(2, 0);
+    foreign.chain_id = 1;
+    sign_tx(foreign, key_of(2));
+    EXPECT_EQ(p.submit(early).substr(0, 14), "nonce too high");
+    EXPECT_EQ(p.submit(poor).substr(0, 18), "insufficient funds");
+    EXPECT_EQ(p.submit(foreign).substr(0, 16), "invalid chain id");
+    for (const auto* tx : {&early, &poor, &foreign})
+        EXPECT_TRUE(p.pool.is_known(hash_tx(*tx))) << "at this head";
+    p.add_block({payment(1, 0, 20, 400'000 * kGwei)});
+    EXPECT_FALSE(p.pool.is_known(hash_tx(early)));
+    EXPECT_FALSE(p.pool.is_known(hash_tx(poor)));
+    EXPECT_TRUE(p.pool.is_known(hash_tx(foreign)));
+    EXPECT_EQ(p.submit(early), "taken");
+    EXPECT_EQ(p.submit(poor), "taken");
+    EXPECT_TRUE(p.pool.is_known(hash_tx(poor)));
+}
+
+TEST(mempool, takes_back_from_gossip_what_had_to_make_room) {
+    Limits limits;
+    limits.txs_max = 1;
+    Pool p(limits);
+    const Tx cheap = payment(1, 0);
+    Tx better = payment(2, 0);
+    better.max_priority_fee_per_gas = Uint256(2 * kGwei);
+    sign_tx(better, key_of(2));
+    ASSERT_EQ(p.submit(cheap), "taken");
+    ASSERT_EQ(p.submit(better), "taken");
+    EXPECT_FALSE(p.pool.is_known(hash_tx(cheap)));
+    EXPECT_EQ(p.submit(cheap), "transaction underpriced");
+    EXPECT_TRUE(p.pool.is_known(hash_tx(cheap)));
+    p.add_block({better});
+    EXPECT_TRUE(p.pool.is_known(hash_tx(better))) << "mined";
+    EXPECT_EQ(p.submit(cheap), "taken");
+}
+
+TEST(mempool, a_delegated_account_has_one_transaction_in_flight) {
+    Pool p;
+    p.add_block({delegation(1, 0, 2, 0)});  // the nonce of account 2 is 1 now
+    EXPECT_EQ(p.submit(payment(2, 2)), "gapped-nonce tx from delegated accounts");
+    EXPECT_EQ(p.submit(payment(2, 1)), "taken");
+    EXPECT_EQ(p.submit(payment(2, 2)),
+              "in-flight transaction limit reached for delegated accounts");
+    Tx more = payment(2, 1);
+    more.max_fee_per_gas = Uint256(20 * kGwei);
+    more.max_priority_fee_per_gas = Uint256(2 * kGwei);
+    sign_tx(more, key_of(2));
+    EXPECT_EQ(p.submit(more), "taken") << "in place of the other";
+    p.add_block({more});
+    EXPECT_EQ(p.submit(payment(2, 2)), "taken");
+}
+
+TEST(mempool, so_does_one_that_is_about_to_be_delegated) {
+    Pool p;
+    ASSERT_EQ(p.submit(delegation(1, 0, 2, 0)), "taken");
+    EXPECT_EQ(p.submit(payment(2, 1)), "gapped-nonce tx from delegated accounts");
+    EXPECT_EQ(p.submit(payment(2, 0)), "taken");
+    EXPECT_EQ(p.submit(payment(2, 1)),
+              "in-flight transaction limit reached for delegated accounts");
+    EXPECT_EQ(p.submit(payment(3, 0)), "taken");
+    EXPECT_EQ(p.submit(payment(3, 1)), "taken");
+    EXPECT_EQ(p.submit(delegation(4, 0, 3, 0)).substr(0, 26), "authority already reserved");
+}
+
+TEST(mempool, an_account_that_was_delegated_keeps_its_next_transaction) {
+    Pool p;
+    for (uint64_t nonce = 0; nonce < 5; ++nonce) ASSERT_EQ(p.submit(payment(2, nonce)), "taken");
+    p.add_block({delegation(1, 0, 2, 0)});  // not by way of this pool
+    EXPECT_EQ(p.pool.counts().pending, 1u);
+    EXPECT_NE(p.pool.find(hash_tx(payment(2, 1))), nullptr);
+    EXPECT_FALSE(p.pool.is_known(hash_tx(payment(2, 3))));
+}
+
+}  // namespace
+}  // namespace trainyard::node::mempool
