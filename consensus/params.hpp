@@ -106,6 +106,7 @@ struct ChainConfig {
     bool equal_timestamps = true;     ///< several blocks may share one second
     bool beacon_contract = true;      ///< the Beacon contract is called at each mini-epoch
     bool staking_contract = true;     ///< Staking is called in each block and gets its fees
+    bool beacon_roots = false;        ///< EIP-4788: of a beacon chain; else they are zero
     bool blob_txs = false;            ///< type 3 is refused and blob fields are zero
     bool execution_requests = false;  ///< EIP-7002, 7251, 6110; else the list is always empty
     bool withdrawals = false;         ///< else the list is always empty

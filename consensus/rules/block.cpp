@@ -75,6 +75,8 @@ std::string_view to_text(BlockFault fault) {
             return "the blob gas does not fit";
         case BlockFault::bad_excess_blob_gas:
             return "the excess blob gas does not follow from the parent";
+        case BlockFault::bad_beacon_root:
+            return "the root of the parent's beacon block is not zero";
         case BlockFault::block_too_large:
             return "the block is too large";
         case BlockFault::bad_transactions_root:
@@ -182,6 +184,9 @@ Result<Done, BlockInvalid> check_header(const Header& header, const Header& pare
         return fail(bad_difficulty);
     if (rules.prev_randao && !header.nonce.is_zero()) return fail(bad_difficulty);
     if (rules.prev_randao && header.ommers_hash != kEmptyListHash) return fail(bad_ommers);
+    if (rules.beacon_root_contract && !config.beacon_roots &&
+        !header.parent_beacon_block_root->is_zero())
+        return fail(bad_beacon_root);
     return rules.blob_tx ? check_blob_fields(header, parent, config) : Done{};
 }
 

@@ -26,6 +26,7 @@ ChainConfig ethereum_config(uint64_t chain_id, std::vector<ForkAt> forks) {
     config.equal_timestamps = false;
     config.beacon_contract = false;
     config.staking_contract = false;
+    config.beacon_roots = true;
     config.blob_txs = true;
     config.execution_requests = true;
     config.withdrawals = true;

@@ -101,5 +101,14 @@ TEST(block_rules, rejects_headers_with_one_field_wrong) {
     EXPECT_EQ(broken([](Header& h) { h.blob_gas_used = kBlobGas; }), bad_blob_gas);
 }
 
+TEST(block_rules, reject_a_beacon_root_on_our_chains_only) {
+    TestWorld world;
+    Header header = good_header(world);
+    header.parent_beacon_block_root->bytes[31] = 1;
+    EXPECT_EQ(header_fault(header, world), BlockFault::bad_beacon_root);
+    world.config.beacon_roots = true;
+    EXPECT_EQ(header_fault(header, world), std::nullopt);
+}
+
 }  // namespace
 }  // namespace trainyard::consensus
