@@ -431,8 +431,8 @@ std::optional<rpc::SyncStatus> Node::syncing() const {
         return rpc::SyncStatus{0, 0, at.height.value, at.chunks, at.chunks_here};
     }
     const auto progress = sync_->progress();
-    if (!progress.is_catching_up) return std::nullopt;
-    return rpc::SyncStatus{first_height_, progress.finalised.value, progress.best_known.value};
+    if (!progress.is_behind) return std::nullopt;
+    return rpc::SyncStatus{first_height_, progress.finalised.value, progress.best_shown.value};
 }
 
 // --- running

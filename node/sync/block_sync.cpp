@@ -125,8 +125,9 @@ void BlockSync::Impl::pump() {
     if (!is_asking) return;
     for (const RangeAsk& question : plan.next(now_ms())) ask(question);
     if (auto batch = plan.take_ready()) apply(*std::move(batch));
+    const Height own = own_height(), shown = plan.best_shown();
     const std::lock_guard lock(mutex);
-    progress = {own_height(), plan.best_known(), plan.is_catching_up()};
+    progress = {own, shown, plan.is_catching_up() && shown > own};
 }
 
 void BlockSync::Impl::ask(const RangeAsk& question) {

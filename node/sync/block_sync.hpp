@@ -63,8 +63,8 @@ public:
 
     struct Progress {
         Height finalised;
-        Height best_known;
-        bool is_catching_up = false;
+        Height best_shown;
+        bool is_behind = false;  ///< and something shows it: what a peer claims alone does not
     };
     [[nodiscard]] Progress progress() const;
 

@@ -29,6 +29,14 @@ Height SyncPlan::best_known() const {
     return best;
 }
 
+Height SyncPlan::best_shown() const {
+    Height best = std::max(finalised_, wanted_);
+    for (const auto& [id, peer] : peers_) {
+        if (peer.is_up && peer.has_given) best = std::max(best, peer.finalised);
+    }
+    return best;
+}
+
 void SyncPlan::want(Height height) {
     wanted_ = std::max(wanted_, height);
 }
@@ -92,7 +100,7 @@ void SyncPlan::hold_to_giver(uint64_t now_ms) {
                          giver->second.finalised > applied_ &&
                          now_ms >= giver->second.not_before_ms;
     if (!goes_on) {
-        if (giver != peers_.end()) giver->second.not_before_ms = now_ms + limits_.pause_ms;
+        if (giver != peers_.end()) pause(giver->second, now_ms);
         return restart_at(finalised_);
     }
     if (ranges_.empty()) return;
@@ -125,6 +133,12 @@ std::vector<RangeAsk> SyncPlan::next(uint64_t now_ms) {
     return asks;
 }
 
+/// A peer that failed us.
+void SyncPlan::pause(Peer& peer, uint64_t now_ms) const {
+    peer.not_before_ms = now_ms + limits_.pause_ms;
+    peer.has_given = false;
+}
+
 SyncPlan::Peer* SyncPlan::release(const RangeAsk& ask) {
     const auto found = peers_.find(ask.peer);
     ASSERT(found != peers_.end() && found->second.in_flight > 0);
@@ -147,7 +161,7 @@ void SyncPlan::on_blocks(const RangeAsk& ask, std::vector<p2p::FinalisedBlock> b
     Peer* peer = release(ask);
     if (peer != nullptr && blocks.empty()) {
         peer->finalised = std::min(peer->finalised, ask.from - 1);
-        peer->not_before_ms = now_ms + limits_.pause_ms;
+        pause(*peer, now_ms);
     }
     Range* range = find(ask);
     if (range == nullptr) return;
@@ -165,7 +179,7 @@ void SyncPlan::on_blocks(const RangeAsk& ask, std::vector<p2p::FinalisedBlock> b
 }
 
 void SyncPlan::on_failed(const RangeAsk& ask, uint64_t now_ms) {
-    if (Peer* peer = release(ask)) peer->not_before_ms = now_ms + limits_.pause_ms;
+    if (Peer* peer = release(ask)) pause(*peer, now_ms);
     if (Range* range = find(ask)) range->asked.reset();
 }
 
@@ -185,6 +199,8 @@ void SyncPlan::on_applied(const Batch& batch, Height finalised, uint64_t now_ms)
     const Height last = batch.from + (batch.blocks.size() - 1);
     is_applying_ = false;
     applied_ = std::max(applied_, last);
+    const auto giver = peers_.find(batch.peer);
+    if (giver != peers_.end() && finalised >= batch.from) giver->second.has_given = true;
     finalised_ = finalised;
     giver_.reset();
     if (finalised < last) giver_ = batch.peer;
@@ -196,7 +212,7 @@ void SyncPlan::on_rejected(const Batch& batch, Height finalised, uint64_t now_ms
     const auto found = peers_.find(batch.peer);
     if (found != peers_.end()) {
         found->second.finalised = std::min(found->second.finalised, finalised);
-        found->second.not_before_ms = now_ms + limits_.pause_ms;
+        pause(found->second, now_ms);
     }
     restart_at(finalised);
 }

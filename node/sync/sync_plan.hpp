@@ -65,6 +65,9 @@ public:
 
     [[nodiscard]] Height best_known() const;
     [[nodiscard]] bool is_catching_up() const { return is_active_; }
+    /// How high the chain is for all that was shown: by a certificate that consensus saw, or by a
+    /// peer's claim if what it gave last was final.
+    [[nodiscard]] Height best_shown() const;
 
 private:
     struct Peer {
@@ -72,6 +75,7 @@ private:
         uint64_t not_before_ms = 0;
         size_t in_flight = 0;
         bool is_up = true;
+        bool has_given = false;  ///< final blocks, and has answered since
     };
     struct Range {
         uint32_t count = 0;
@@ -84,6 +88,7 @@ private:
     void hold_to_giver(uint64_t now_ms);
     Peer* pick(Height last, uint64_t now_ms, PublicKey& id);
     Peer* release(const RangeAsk& ask);
+    void pause(Peer& peer, uint64_t now_ms) const;
     Range* find(const RangeAsk& ask);
     void restart_at(Height finalised);
 

@@ -121,6 +121,34 @@ TEST_F(sync_plan, empty_answer_lowers_belief_in_the_peer) {
     EXPECT_THAT(plan_.next(now_), ElementsAre(ask(2, 101, 10)));  // the first half of it
 }
 
+TEST_F(sync_plan, a_claim_shows_nothing_until_its_peer_has_given_final_blocks) {
+    plan_.on_status(peer(1), Height{1'000'000});
+    ASSERT_THAT(plan_.next(now_), ElementsAre(ask(1, 101, 10), ask(1, 111, 10)));
+    EXPECT_EQ(plan_.best_known(), Height{1'000'000});
+    EXPECT_EQ(plan_.best_shown(), Height{100});
+    plan_.on_blocks(ask(1, 101, 10), blocks(10), now_);
+    auto batch = plan_.take_ready();
+    plan_.on_applied(*batch, Height{100}, now_);  // they wait for a certificate
+    EXPECT_EQ(plan_.best_shown(), Height{100});
+    plan_.on_blocks(ask(1, 111, 10), blocks(10), now_);
+    batch = plan_.take_ready();
+    ASSERT_TRUE(batch);
+    plan_.on_applied(*batch, Height{120}, now_);
+    EXPECT_EQ(plan_.best_shown(), Height{1'000'000});
+}
+
+TEST_F(sync_plan, a_peer_that_fails_has_shown_nothing_any_more) {
+    plan_.on_status(peer(1), Height{115});
+    ASSERT_THAT(plan_.next(now_), ElementsAre(ask(1, 101, 10), ask(1, 111, 5)));
+    plan_.on_blocks(ask(1, 101, 10), blocks(10), now_);
+    plan_.on_applied(*plan_.take_ready(), Height{110}, now_);
+    EXPECT_EQ(plan_.best_shown(), Height{115});
+    plan_.on_failed(ask(1, 111, 5), now_);
+    EXPECT_EQ(plan_.best_shown(), Height{110});
+    plan_.want(Height{112});  // consensus saw a certificate
+    EXPECT_EQ(plan_.best_shown(), Height{112});
+}
+
 TEST_F(sync_plan, failed_range_is_asked_elsewhere_and_the_peer_rests) {
     plan_.on_status(peer(1), Height{105});
     ASSERT_THAT(plan_.next(now_), ElementsAre(ask(1, 101, 5)));

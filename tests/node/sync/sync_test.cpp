@@ -289,12 +289,29 @@ TEST_F(nodes, late_node_catches_up_and_follows) {
     EXPECT_TRUE(is_at(b, 500));
     EXPECT_TRUE(eventually([&] {
         const auto progress = c.sync->progress();
-        return progress.finalised == Height{500} && !progress.is_catching_up;
+        return progress.finalised == Height{500} && !progress.is_behind;
     }));
     // One more block: nobody tells consensus here, so sync brings it after its patience.
     ASSERT_TRUE(
         a.chain->apply_final({encode_block(block_at(501)), certificate_at(501)}).has_value());
     EXPECT_TRUE(is_at(c, 501));
+}
+
+TEST_F(nodes, is_not_behind_because_a_peer_claims_so) {
+    Node& boaster = add(1, 1000);
+    boaster.chain->is_slow = true;
+    start(boaster);
+    Node& other = add(2, 0);
+    start(other);
+    ASSERT_TRUE(eventually([&] { return !other.network->connected().empty(); }));
+    bool was_behind = false;
+    for (int i = 0; i < 60; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        was_behind |= other.sync->progress().is_behind;
+    }
+    EXPECT_FALSE(was_behind);
+    boaster.chain->is_slow = false;
+    EXPECT_TRUE(is_at(other, 1000)) << "it was true";
 }
 
 TEST_F(nodes, rejects_forged_certificates_and_syncs_from_the_honest) {
