@@ -120,6 +120,10 @@ private:
     void report_to_service();
     void on_tx(const p2p::PeerId& peer, const Bytes& payload);
     void take_gossip(const Tx& tx);
+    /// For those who ask from other threads; null while there is none.
+    [[nodiscard]] const verify::AuditService* auditor() const {
+        return is_complete_ ? auditor_.get() : nullptr;
+    }
     [[nodiscard]] std::string objection() const;
     [[nodiscard]] rpc::NodeStatus status() const;
     [[nodiscard]] std::string role() const;
@@ -164,6 +168,8 @@ private:
     std::unique_ptr<http::HttpServer> http_;
     std::unique_ptr<verify::AuditService> auditor_;
     std::unique_ptr<verify::SlashReporter> reporter_;
+    /// The two above need the port of JSON-RPC, which answers already while they are made.
+    std::atomic<bool> is_complete_{false};
 };
 
 // --- building
@@ -306,10 +312,10 @@ void Node::build_rpc() {
     };
     hooks.metrics = [this] {
         const uint64_t up_ms = runtime_.clock().steady_ms() - started_ms_;
-        return metrics::to_prometheus_text(
-            metrics_of({*bft_, *chain_, *pool_, *network_, *store_, auditor_.get(), voting_.get(),
-                        reporter_.get(), shelf_.get(), state_sync_.get(), gossip_.dropped(),
-                        config_.datadir, runtime_.clock().wall_ms(), up_ms, own_stake()}));
+        return metrics::to_prometheus_text(metrics_of(
+            {*bft_, *chain_, *pool_, *network_, *store_, auditor(), voting_.get(),
+             is_complete_ ? reporter_.get() : nullptr, shelf_.get(), state_sync_.get(),
+             gossip_.dropped(), config_.datadir, runtime_.clock().wall_ms(), up_ms, own_stake()}));
     };
     http_ = std::make_unique<http::HttpServer>(
         http::HttpServer::Parts{runtime_, *server_, *backend_, log_.named("http")}, std::move(web),
@@ -417,7 +423,7 @@ rpc::NodeStatus Node::status() const {
     }
     if (state_sync_) status.waits_for = state_sync_->progress().words();
     status.role = role();
-    status.verifier = auditor_ ? auditor_->status().verifier : "none";
+    status.verifier = auditor() != nullptr ? auditor()->status().verifier : "none";
     if (setup_.keys) status.operator_address = *address_of(setup_.keys->account);
     status.disk_free_bytes = disk_free(config_.datadir);
     status.clock_ahead_ms = network_->clock_ahead_ms();
@@ -508,6 +514,7 @@ Result<Done, std::string> Node::start() {
     sync_->start();
     watch_fork();
     start_auditor(rpc_url);
+    is_complete_ = true;
     return Done{};
 }
 
@@ -532,7 +539,9 @@ int Node::run() {
     runtime_.on_stop([this] { network_->stop(); });
     runtime_.on_stop([this] { http_->stop(); });
     runtime_.on_stop([this] { server_->stop(); });
-    runtime_.on_stop([this] { auditor_.reset(); });
+    runtime_.on_stop([this] {
+        if (auditor_) auditor_->stop();
+    });
     runtime_.on_stop([this] {
         if (!state_end_) service_.stopping();  // after a state sync the process goes on
     });

@@ -147,6 +147,11 @@ Result<std::unique_ptr<AuditService>, std::string> AuditService::start(
 }
 
 AuditService::~AuditService() {
+    stop();
+}
+
+void AuditService::stop() {
+    if (!impl_->thread.joinable()) return;
     {
         const std::lock_guard lock(impl_->mutex);
         impl_->stopping = true;

@@ -34,12 +34,15 @@ struct AuditServiceStatus {
     std::string verifier;                ///< "cpu avx512"; "starting" at first
 };
 
-/// Works from construction to destruction. The RPC need not answer yet.
+/// Works from construction until it is stopped. The RPC need not answer yet.
 class AuditService {
 public:
     [[nodiscard]] static Result<std::unique_ptr<AuditService>, std::string> start(
         AuditServiceOptions options);
-    ~AuditService();
+    ~AuditService();  ///< stops
+    /// Ends its threads and processes, and waits for them. Not from two threads at once.
+    void stop();
+    /// From any thread, after `stop` too.
     [[nodiscard]] AuditServiceStatus status() const;
 
 private:
