@@ -2,7 +2,10 @@
 // Accepts connections, counts them and ends them.
 #include "node/http/http_server.hpp"
 
+#include <unistd.h>
+
 #include <chrono>
+#include <thread>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -22,6 +25,7 @@ using asio::ip::tcp;
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr int kNiceness = 10;  ///< a ninth of the time that a thread of consensus gets
 constexpr auto kPauseAfterError = std::chrono::milliseconds(100);
 
 void forget(Shared& shared, uint64_t id) {
@@ -72,6 +76,16 @@ asio::awaitable<void> accept_all(std::shared_ptr<Shared> shared,
 }
 
 }  // namespace
+
+std::unique_ptr<asio::thread_pool> make_pool(unsigned threads) {
+    // Threads take their niceness from the one that makes them.
+    std::unique_ptr<asio::thread_pool> pool;
+    std::thread([&] {
+        (void)::nice(kNiceness);
+        pool = std::make_unique<asio::thread_pool>(threads);
+    }).join();
+    return pool;
+}
 
 struct HttpServer::Impl {
     runtime::Runtime& runtime;
@@ -139,7 +153,7 @@ void HttpServer::Impl::stop() {
         if (!wait_until_empty(std::chrono::milliseconds(shared->options.stop_ms)))
             shared->log.warn("HTTP connections did not end in time", {});
     }
-    shared->pool.join();
+    shared->pool->join();
 }
 
 HttpServer::HttpServer(Parts parts, Options options, Hooks hooks)

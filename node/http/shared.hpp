@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <map>
+#include <memory>
 #include <mutex>
 
 #include <boost/asio/awaitable.hpp>
@@ -18,13 +19,17 @@
 
 namespace trainyard::node::http {
 
+/// Threads that run only where the others of the process leave time: those who call may be many,
+/// and consensus must not wait for them.
+[[nodiscard]] std::unique_ptr<boost::asio::thread_pool> make_pool(unsigned threads);
+
 struct Shared {
     rpc::Server& server;
     rpc::Backend& backend;
     runtime::Logger log;
     const Options options;
     const Hooks hooks;
-    boost::asio::thread_pool pool;
+    const std::unique_ptr<boost::asio::thread_pool> pool;
     std::atomic<bool> stopping{false};
     std::atomic<uint64_t> ws_queued_bytes{0};  ///< unsent pushes of all WebSockets
 
@@ -43,7 +48,7 @@ struct Shared {
           log(parts.log),
           options(std::move(o)),
           hooks(std::move(h)),
-          pool(std::max(1u, options.rpc_threads)) {}
+          pool(make_pool(std::max(1u, options.rpc_threads))) {}
 };
 
 /// Runs `work` on the pool and resumes the coroutine on its own executor with the result.
@@ -57,8 +62,8 @@ auto on_pool(Shared& shared, Work&& work) {
     auto start = [&shared](auto handler, Function job) {
         auto executor = boost::asio::get_associated_executor(handler);
         auto guard = boost::asio::make_work_guard(executor);
-        boost::asio::post(shared.pool, [h = std::move(handler), g = std::move(guard), executor,
-                                        w = std::move(job)]() mutable {
+        boost::asio::post(*shared.pool, [h = std::move(handler), g = std::move(guard), executor,
+                                         w = std::move(job)]() mutable {
             auto value = w();
             boost::asio::post(executor, [h2 = std::move(h), v = std::move(value)]() mutable {
                 std::move(h2)(std::move(v));

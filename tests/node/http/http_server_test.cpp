@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <future>
 #include <thread>
@@ -486,6 +487,19 @@ TEST(http_server, finishes_a_request_in_flight_when_it_stops) {
     while (!entered) std::this_thread::yield();
     node.http.stop();
     asker.join();
+}
+
+TEST(http_server, answers_on_threads_that_give_way_to_the_others) {
+    Node node;
+    std::atomic<int> niceness{0};
+    node.chain.on_call = [&](const rpc::CallRequest&, const rpc::Overrides&) {
+        niceness = ::getpriority(PRIO_PROCESS, 0);  // of this thread
+        return rpc::CallOutcome{};
+    };
+    const int own = ::getpriority(PRIO_PROCESS, 0);
+    (void)Client(node).post(R"({"jsonrpc":"2.0","id":1,"method":"eth_call","params":[{}]})");
+    EXPECT_EQ(niceness, std::min(own + 10, 19));
+    EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), own);
 }
 
 TEST(http_server, says_what_to_do_when_the_port_is_taken) {
