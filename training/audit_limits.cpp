@@ -88,21 +88,6 @@ Excess excess(const Program& program, const AuditLimits& limits, uint64_t segmen
     return {};
 }
 
-/// The same step in the largest micro-batches that an auditor can replay.
-std::string smaller_batches(Program program, const AuditLimits& limits, uint64_t segment_blocks) {
-    const uint32_t records = program.run.sequences;
-    while (program.run.sequences > 1) {
-        program.run.sequences /= 2;
-        program.run.micro_batches *= 2;
-        if (!validate_program(program)) break;
-        if (!excess(program, limits, segment_blocks).by_unit)
-            return "; take micro-batches of " + std::to_string(program.run.sequences) +
-                   " records instead of " + std::to_string(records) + ", " +
-                   std::to_string(program.run.micro_batches) + " for the same step";
-    }
-    return "; the model is too large for them, whatever its micro-batches";
-}
-
 }  // namespace
 
 uint64_t process_bytes(unsigned threads) {
@@ -150,9 +135,22 @@ Result<Plan, ProgramFault> audit_plan(const Program& program, const AuditUse& us
 
 std::string beyond_audit(const Program& program, const AuditLimits& limits,
                          uint64_t segment_blocks) {
-    Excess found = excess(program, limits, segment_blocks);
-    if (found.by_unit) found.text += smaller_batches(program, limits, segment_blocks);
-    return std::move(found.text);
+    return excess(program, limits, segment_blocks).text;
+}
+
+std::string smaller_batches(Program program, const AuditLimits& limits, uint64_t segment_blocks) {
+    if (!excess(program, limits, segment_blocks).by_unit) return "";
+    const uint32_t records = program.run.sequences;
+    while (program.run.sequences > 1) {
+        program.run.sequences /= 2;
+        program.run.micro_batches *= 2;
+        if (!validate_program(program)) break;
+        if (!excess(program, limits, segment_blocks).by_unit)
+            return "take micro-batches of " + std::to_string(program.run.sequences) +
+                   " records instead of " + std::to_string(records) + ", " +
+                   std::to_string(program.run.micro_batches) + " for the same step";
+    }
+    return "the model is too large for them, whatever its micro-batches";
 }
 
 }  // namespace trainyard::training

@@ -48,9 +48,12 @@ struct AuditUse {
                                                     uint64_t limit);
 
 /// Empty if an audit takes at most half of its time, a replay likewise, and both the memory that
-/// there is; else what is too large, with both numbers, and what to change. The other half is for
-/// fetching and hashing.
+/// there is; else what is too large, with both numbers. The other half is for fetching and hashing.
 [[nodiscard]] std::string beyond_audit(const Program& program, const AuditLimits& limits,
                                        uint64_t segment_blocks);
+/// What its submitter can do about it: the largest micro-batches that fit and make the same step.
+/// Empty where their size is not what is wrong. Asks the above for each size.
+[[nodiscard]] std::string smaller_batches(Program program, const AuditLimits& limits,
+                                          uint64_t segment_blocks);
 
 }  // namespace trainyard::training

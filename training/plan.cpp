@@ -286,10 +286,14 @@ Result<Plan, ProgramFault> least_work_within(const Program& program,
         if (a > limit || b > limit) return a < b;
         return unit_work(other) < unit_work(best);
     };
+    // Foreign programs are planned too: no more than some seconds for the largest graphs.
+    constexpr size_t kNodesPlannedMax = 1 << 19;
+    size_t plans_left = kNodesPlannedMax / std::max<size_t>(training->graph.nodes.size(), 1);
     for (size_t width = 1; width <= candidates.size() && bytes_of(best) > limit; ++width)
-        for (size_t parts = 1; parts * width <= candidates.size(); ++parts) {
+        for (size_t parts = 1; parts * width <= candidates.size() && plans_left > 0; ++parts) {
             Plan other = plan_of(program, *training, cuts_of(candidates, width, parts));
             if (is_better(other)) best = std::move(other);
+            --plans_left;
         }
     return best;
 }

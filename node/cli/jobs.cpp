@@ -58,8 +58,10 @@ Result<PostedJob, std::string> post_job(wallet::MarketApi& market, const JobOffe
     const auto limits = market.audit_limits();
     if (!limits) return unexpected("asking for the limits of audits: " + limits.error().text);
     if (auto why = training::beyond_audit(offer.program, *limits, offer.segment_blocks);
-        !why.empty())
-        return unexpected("nobody would train it: " + why);
+        !why.empty()) {
+        const auto advice = training::smaller_batches(offer.program, *limits, offer.segment_blocks);
+        return unexpected("nobody would train it: " + why + (advice.empty() ? "" : "; " + advice));
+    }
     const auto program = market.put_blob(training::encode_program(offer.program));
     if (!program) return unexpected("publishing the program: " + program.error().text);
     const auto data = market.put_blob(offer.data);
