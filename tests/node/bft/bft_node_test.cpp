@@ -13,11 +13,12 @@
 
 #include "consensus/bft/evidence.hpp"
 #include "node/bft/wire.hpp"
+#include "tests/node/chain/quick_genesis.hpp"
 
 namespace trainyard::node::bft {
 namespace {
 
-constexpr uint64_t kChainId = 7777;
+constexpr uint64_t kChainId = chain::kQuickChainId;
 
 SecretKey secret(uint8_t n) {
     SecretKey key;
@@ -37,7 +38,7 @@ struct Chainspec {
 };
 
 Chainspec make_spec() {
-    config::Genesis genesis;
+    config::Genesis genesis = chain::quick_genesis();
     std::vector<consensus::Validator> validators;
     std::map<Address, Keys> keys;
     for (uint8_t i = 1; i <= 4; ++i) {
@@ -49,12 +50,6 @@ Chainspec make_spec() {
         genesis.validators.push_back({v.address, v.consensus_key, v.vrf_key, v.p2p_key,
                                       Uint256(v.stake_gwei) * Uint256(1'000'000'000), ""});
     }
-    genesis.chain_id = kChainId;
-    genesis.gas_limit = 60'000'000;
-    genesis.base_fee_wei = Uint256(1'000'000'000);
-    genesis.mini_epoch_length = 8;
-    genesis.epoch_length = 16;
-    genesis.cutoff = 2;
     genesis.block_interval_ms = 50;
     genesis.delta_ms = 150;
     genesis.alloc[*address_of(secret(100))].balance =

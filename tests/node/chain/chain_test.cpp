@@ -15,6 +15,7 @@
 #include "node/chain/body.hpp"
 #include "node/chain/executor.hpp"
 #include "state/snapshot.hpp"
+#include "tests/node/chain/quick_genesis.hpp"
 #include "tests/state/failing_kv.hpp"
 
 namespace trainyard::node::chain {
@@ -22,7 +23,7 @@ namespace {
 
 namespace cb = consensus::bft;
 
-constexpr uint64_t kChainId = 7777;
+constexpr uint64_t kChainId = kQuickChainId;
 
 SecretKey secret(uint8_t n) {
     SecretKey key;
@@ -39,7 +40,7 @@ struct Network {
 Network make_network() {
     std::vector<consensus::Validator> validators;
     std::map<Address, SecretKey> keys;
-    config::Genesis genesis;
+    config::Genesis genesis = quick_genesis();
     for (uint8_t i = 1; i <= 4; ++i) {
         consensus::Validator v;
         v.address = *address_of(secret(i));
@@ -52,14 +53,6 @@ Network make_network() {
                                       Uint256(32'000'000'000) * Uint256(1'000'000'000), ""});
         validators.push_back(v);
     }
-    genesis.chain_id = kChainId;
-    genesis.gas_limit = 60'000'000;
-    genesis.base_fee_wei = Uint256(1'000'000'000);
-    genesis.mini_epoch_length = 8;
-    genesis.epoch_length = 16;
-    genesis.cutoff = 2;
-    genesis.block_interval_ms = 250;
-    genesis.delta_ms = 400;
     genesis.alloc[*address_of(secret(100))].balance =
         Uint256(1'000'000'000) * Uint256(1'000'000'000);
     auto set = consensus::ValidatorSet::make(validators);

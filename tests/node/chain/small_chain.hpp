@@ -7,6 +7,7 @@
 #include "consensus/bft/seal.hpp"
 #include "node/chain/chain.hpp"
 #include "state/kv.hpp"
+#include "tests/node/chain/quick_genesis.hpp"
 
 namespace trainyard::node::chain {
 
@@ -36,15 +37,7 @@ public:
         v.vrf_key = *public_key(key_of(103));
         v.p2p_key = *public_key(key_of(104));
         v.stake_gwei = 32'000'000'000;
-        config::Genesis genesis;
-        genesis.chain_id = 7777;
-        genesis.gas_limit = 60'000'000;
-        genesis.base_fee_wei = Uint256(1'000'000'000);
-        genesis.mini_epoch_length = 8;
-        genesis.epoch_length = 16;
-        genesis.cutoff = 2;
-        genesis.block_interval_ms = 250;
-        genesis.delta_ms = 400;
+        config::Genesis genesis = quick_genesis();
         genesis.validators.push_back({v.address, v.consensus_key, v.vrf_key, v.p2p_key,
                                       Uint256(v.stake_gwei) * Uint256(1'000'000'000), ""});
         for (uint8_t n = 1; n < 10; ++n)
