@@ -45,8 +45,8 @@ TEST(simulate, rejects_calls_that_cannot_be_paid) {
 
 TEST(simulate, ends_when_its_time_is_up) {
     TestWorld world;
-    // Calls itself with all gas, and again when that comes back, for ever.
-    world.deploy(address_number(1), "5b5f5f5f5f5f305af1505f56");
+    // Without a byte of input it calls itself with one, for ever; that ends at once.
+    world.deploy(address_number(1), "366012575b5f5f60015f5f305af1506004565b00");
     for (const uint64_t so_often : {1, 30, 3000}) {
         uint64_t asked = 0;
         vm::Watch watch([&] { return ++asked == so_often; });
@@ -58,6 +58,22 @@ TEST(simulate, ends_when_its_time_is_up) {
         EXPECT_EQ(asked, so_often);
     }
 }
+
+#if !defined(__SANITIZE_ADDRESS__)  // whose frames are too large for an ordinary stack
+TEST(simulate, reaches_depth_1024_on_an_ordinary_stack_while_it_is_watched) {
+    TestWorld world;
+    world.deploy(address_number(1), "5f5f5f5f5f305af100");  // calls itself with all gas
+    uint64_t asked = 0;
+    vm::Watch watch([&] { return ++asked == 0; });
+    auto context = world.context();
+    context.env.gas_limit = uint64_t{1} << 50;
+    context.watch = &watch;
+    const auto out = simulate_call(world.view(), context, call_of(address_number(1)));
+    ASSERT_TRUE(out);
+    EXPECT_EQ(out->status, vm::Status::success);
+    EXPECT_GE(asked, 1025U);
+}
+#endif
 
 TEST(estimate, ends_when_its_time_is_up) {
     TestWorld world;
