@@ -7,6 +7,7 @@
 #include "cuda/panel_product.cuh"
 #include "cuda/product_tile.cuh"
 #include "cuda/tensor_core.cuh"
+#include "cuda/tile_store.cuh"
 #include "cuda/warpgroup_product.cuh"
 
 namespace trainyard::cuda {
@@ -289,12 +290,8 @@ bool is_for_panels(const Context& on, const Product& p) {
 
 void launch_panels(Context& on, Product p) {
     constexpr uint32_t kBlocks = PanelShape::blocks;
-    const bool is_whole =
-        (p.out.stride | p.b.groups | p.out.spread.per_sequence | p.out.spread.per_head |
-         reinterpret_cast<uintptr_t>(p.out.c) / sizeof(float)) %
-            4 ==
-        0;
-    const auto kernel = is_whole ? panel_product_kernel<true> : panel_product_kernel<false>;
+    const auto kernel =
+        leave_in_fours(p) ? panel_product_kernel<true> : panel_product_kernel<false>;
     const uint32_t clusters = on.clusters_at_once(
         kernel, {dim3(kBlocks), BulkShape::threads, PanelMemory::kBytes, kBlocks});
     p.tiles_m = padded(blocks_for(p.a.groups, PanelShape::bm), kBlocks);

@@ -38,13 +38,17 @@ enum class Way : uint8_t {
     added,   ///< to sums that blocks share
     folded,  ///< or turned: what finish_pair knows
 };
-__device__ __forceinline__ Way way_of(const Product& p, uint32_t z) {
+/// Whether four neighbours of a row can be one store in all matrices of floats.
+__host__ __device__ inline bool leave_in_fours(const Product& p) {
     const ProductOut& out = p.out;
+    const size_t begin = reinterpret_cast<uintptr_t>(out.c) / sizeof(float);
+    return (begin | out.spread.per_sequence | out.spread.per_head | out.stride | p.b.groups) % 4 ==
+           0;
+}
+__device__ __forceinline__ Way way_of(const Product& p) {
     if (p.partial != nullptr) return Way::added;
-    if (out.folded != nullptr || out.turned) return Way::folded;
-    const auto at = reinterpret_cast<uintptr_t>(out.c + out.spread.offset(z));
-    const bool is_whole = (out.stride | p.b.groups) % 4 == 0;
-    return is_whole && at % sizeof(float4) == 0 ? Way::fours : Way::ones;
+    if (p.out.folded != nullptr || p.out.turned) return Way::folded;
+    return leave_in_fours(p) ? Way::fours : Way::ones;
 }
 
 /// Where the first of a lane's four columns lies among 16, after it has exchanged pairs with its
@@ -208,7 +212,7 @@ __device__ __forceinline__ void store_turned(const Product& p, const Tile& tile,
 __device__ __forceinline__ void store_sums(const Product& p, const Tile& tile,
                                            const int32_t (&acc)[128], int8_t* outlets,
                                            const TileScales& scales) {
-    const Way way = way_of(p, tile.z);
+    const Way way = way_of(p);
     if (way == Way::fours) return store_fours<0, 128>(p, tile, acc, scales);
     store_turned<0>(p, tile, way, acc, outlets, scales);
     store_turned<32>(p, tile, way, acc, outlets, scales);
