@@ -28,7 +28,7 @@ enum class BlockFault : uint8_t {
     bad_withdrawals,       ///< EIP-4895
     bad_blob_gas,          ///< EIP-4844: blob gas used
     bad_excess_blob_gas,   ///< EIP-4844, EIP-7918
-    bad_beacon_root,       ///< EIP-4788: not zero on a chain that has no other one beside it
+    bad_beacon_root,       ///< EIP-4788: not zero on a chain without a beacon chain
     block_too_large,       ///< EIP-7934
     bad_transactions_root,
     bad_transaction,  ///< one of its transactions; `tx_error` and `tx_index` say which
