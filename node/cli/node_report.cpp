@@ -159,6 +159,17 @@ void add_stake(Metrics& out, const wallet::Candidate& stake) {
 void add_audits(Metrics& out, const verify::AuditService& audits) {
     const auto status = audits.status();
     const auto number = [](uint64_t n) { return static_cast<double>(n); };
+    out.counter("trainyard_audits_drawn_total", "Seats of auditors that this node was drawn for.",
+                number(status.audits.drawn));
+    out.counter("trainyard_audits_answered_total", "Audits that were judged.",
+                number(status.audits.answered));
+    out.counter("trainyard_audits_mismatches_total", "Of these, not what the provider claims.",
+                number(status.audits.mismatches));
+    out.counter("trainyard_audits_late_total",
+                "Audits whose time was over before they could be judged.",
+                number(status.audits.late));
+    out.gauge("trainyard_audits_waiting", "Audits that wait to be judged.",
+              number(status.audits.waiting));
     out.counter("trainyard_verifier_starts_total", "Starts of the verifier process.",
                 number(status.verifier_starts));
     out.counter("trainyard_verifier_deaths_total", "Ends of the verifier process by itself.",

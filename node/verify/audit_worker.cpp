@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "node/verify/audit_queue.hpp"
 #include "node/verify/case_builder.hpp"
 #include "node/wallet/secrets.hpp"
 
@@ -20,6 +21,7 @@ constexpr uint64_t kTurnBlocks = 4;  ///< for so many blocks one rank has the ri
 /// So close to a deadline an absent blob counts as not served. Looking for one takes 20 s, 80
 /// blocks of the fastest chains, so that one more look would come too late.
 constexpr uint64_t kGiveUpBlocks = 96;
+constexpr uint64_t kSendBlocks = 2;  ///< until a commitment that is sent stands in a block
 
 constexpr uint64_t kNever = UINT64_MAX;
 constexpr uint64_t kRetryBlocks = 2;       ///< what is due and not done is tried again
@@ -34,9 +36,26 @@ constexpr size_t kSegmentsMax = 128;       ///< looked at in one tick, but for t
 struct AuditWorker::Shared {
     explicit Shared(const std::string& folder) : kept(folder + "/kept-blobs.csv") {}
     wallet::KeptBlobs kept;
-    std::mutex mutex;  ///< guards what follows
-    std::set<Seat> judging;
+    std::mutex mutex;        ///< guards what follows
+    std::set<Seat> judging;  ///< waiting for it, too
+    AuditQueue audits, replays;
+    uint64_t head = 0;
     AuditCounters counters;
+
+    /// What is judged now, and since which block.
+    std::pair<AuditQueue::Batch, uint64_t> take(AuditQueue& queue) {
+        const std::lock_guard lock(mutex);
+        auto batch = queue.take(head);
+        for (const Seat& seat : batch.late) judging.erase(seat);
+        counters.late += batch.late.size();
+        return {std::move(batch), head};
+    }
+    void judged(const Seat& seat, const CaseResult& result) {
+        const std::lock_guard lock(mutex);
+        judging.erase(seat);
+        ++(result ? counters.answered : counters.errors);
+        if (result && result->answer.verdict == wallet::Verdict::mismatch) ++counters.mismatches;
+    }
 };
 
 struct AuditWorker::View {
@@ -58,7 +77,9 @@ AuditWorker::~AuditWorker() = default;
 
 AuditCounters AuditWorker::counters() const {
     const std::lock_guard lock(shared_->mutex);
-    return shared_->counters;
+    AuditCounters out = shared_->counters;
+    out.waiting = shared_->audits.size() + shared_->replays.size();
+    return out;
 }
 
 size_t AuditWorker::remembered() const {
@@ -75,6 +96,10 @@ void AuditWorker::tick() {
     const auto head = market_.block_number();
     if (!head) return;
     head_ = *head;
+    {
+        const std::lock_guard lock(shared_->mutex);
+        shared_->head = head_;
+    }
     if (!learn_limits() || !notice_changes()) return;
     segments_left_ = kSegmentsMax;
     for (const uint64_t id : agenda_.take(head_, {}))
@@ -131,7 +156,7 @@ void AuditWorker::look_at_job(uint64_t id) {
     Memory& memory = memory_[id];
     const bool is_closed = job->state == wallet::JobState::closed;
     forget_before(memory, is_closed ? UINT32_MAX : job->final_segments);
-    if (is_closed) return void(memory_.erase(id));
+    if (is_closed) return forget_closed(id);
     if (!memory.spec) {
         auto spec = market_.spec(id);
         if (!spec) return agenda_.look_at(id, head_ + 1);
@@ -142,6 +167,13 @@ void AuditWorker::look_at_job(uint64_t id) {
         agenda_.rest(id);
     else
         agenda_.look_at(id, std::min(next, head_ + kPatienceBlocks));
+}
+
+void AuditWorker::forget_closed(uint64_t id) {
+    memory_.erase(id);
+    const std::lock_guard lock(shared_->mutex);
+    shared_->audits.forget(id);
+    shared_->replays.forget(id);
 }
 
 /// The block from which on something may be due; kNever: an event will tell.
@@ -257,6 +289,10 @@ std::string publish_state(MarketApi& market, wallet::KeptBlobs& kept, const Seat
            (sent ? "is published now" : "cannot be published: " + sent.error().text);
 }
 
+bool is_replay(const CaseRequest& request) {
+    return request.seat.level == SegmentState::l1;
+}
+
 /// Keeps the answer, if there is one; what to say of it.
 std::string keep_answer(AnswerBook& book, const Seat& seat, CaseResult& result) {
     if (!result) return "cannot judge " + seat.text() + " yet: " + result.error();
@@ -269,35 +305,43 @@ std::string keep_answer(AnswerBook& book, const Seat& seat, CaseResult& result) 
 
 }  // namespace
 
-/// One task for all audits that this pass found, so that those of one job are judged together, and
-/// one for each replay, so that one is not held up by what only another lacks.
+/// Each case that this pass found is a turn of its thread; which case a turn is for is decided when
+/// it comes.
 void AuditWorker::judge_waiting() {
-    std::vector<CaseRequest> audits;
-    for (CaseRequest& request : std::exchange(waiting_, {}))
-        if (request.seat.level == SegmentState::l0)
-            audits.push_back(std::move(request));
-        else
-            judge({std::move(request)}, replayer_, options_.replay_background);
-    if (!audits.empty()) judge(std::move(audits), verifier_, options_.background);
+    const std::vector<CaseRequest> found = std::exchange(waiting_, {});
+    {
+        const std::lock_guard lock(shared_->mutex);
+        for (const CaseRequest& request : found) {
+            const uint64_t deadline = request.segment.phase_deadline;
+            AuditQueue& queue = is_replay(request) ? shared_->replays : shared_->audits;
+            queue.add(request, deadline - std::min(kSendBlocks, deadline));
+        }
+    }
+    for (const CaseRequest& request : found)
+        (is_replay(request) ? options_.replay_background
+                            : options_.background)(judging(is_replay(request)));
 }
 
-void AuditWorker::judge(std::vector<CaseRequest> requests, Verifier& verifier,
-                        const Background& where) {
-    auto task = [shared = shared_, requests = std::move(requests), &market = market_, &verifier,
-                 book = book_, report = options_.say]() mutable {
-        judge_cases(market, verifier, requests, [&](size_t i, CaseResult result) {
-            std::string text = keep_answer(book, requests[i].seat, result);
+/// One turn: the cases that are judged now, if any.
+std::function<void()> AuditWorker::judging(bool replays) {
+    return [shared = shared_, &market = market_, &verifier = replays ? replayer_ : verifier_,
+            &queue = replays ? shared_->replays : shared_->audits, book = book_,
+            say = options_.say]() mutable {
+        const auto [batch, began] = shared->take(queue);
+        if (say)
+            for (const Seat& seat : batch.late) say("too late to judge " + seat.text());
+        judge_cases(market, verifier, batch.cases, [&](size_t i, CaseResult result) {
+            const Seat& seat = batch.cases[i].seat;
+            std::string text = keep_answer(book, seat, result);
             if (result && !result->unserved.empty())
-                text += publish_state(market, shared->kept, requests[i].seat, result->unserved);
-            const bool is_mismatch = result && result->answer.verdict == wallet::Verdict::mismatch;
-            const std::lock_guard lock(shared->mutex);
-            shared->judging.erase(requests[i].seat);
-            ++(result ? shared->counters.answered : shared->counters.errors);
-            if (is_mismatch) ++shared->counters.mismatches;
-            if (report) report(text);
+                text += publish_state(market, shared->kept, seat, result->unserved);
+            shared->judged(seat, result);
+            if (say) say(text);
         });
+        if (batch.cases.empty()) return;
+        const std::lock_guard lock(shared->mutex);
+        queue.learn(batch.cases.front().seat.job, batch.cases.size(), shared->head - began);
     };
-    where(std::move(task));
 }
 
 void AuditWorker::reveal(const View& view, const Seat& seat) {

@@ -39,6 +39,8 @@ struct AuditWorkerOptions {
 
 struct AuditCounters {
     uint64_t drawn = 0, answered = 0, revealed = 0, mismatches = 0, nudges = 0, errors = 0;
+    uint64_t late = 0;     ///< no longer worth judging when their turn came
+    uint64_t waiting = 0;  ///< now
 };
 
 /// `tick` looks at the chain once and does what is due; call it after every new block or so. It
@@ -77,7 +79,8 @@ private:
     void release_blobs();
     void start_judging(const View& view, const Seat& seat, const wallet::Segment& segment);
     void judge_waiting();
-    void judge(std::vector<CaseRequest> requests, Verifier& verifier, const Background& where);
+    [[nodiscard]] std::function<void()> judging(bool replays);
+    void forget_closed(uint64_t id);
     void reveal(const View& view, const Seat& seat);
     void nudge(Nudge what, const View& view, uint32_t seg);
     [[nodiscard]] bool my_turn(uint64_t id, uint32_t seg) const;
