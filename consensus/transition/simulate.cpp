@@ -269,9 +269,10 @@ Result<AccessListResult, TxInvalid> create_access_list(const state::StateView& v
     return result;
 }
 
-Result<state::StateDiff, vm::Status> run_constructor(const state::StateView& view,
-                                                     const ExecutionContext& context,
-                                                     const Address& address, BytesView init_code) {
+Result<state::StateDiff, ConstructorFault> run_constructor(const state::StateView& view,
+                                                           const ExecutionContext& context,
+                                                           const Address& address,
+                                                           BytesView init_code) {
     constexpr int64_t kPlentyOfGas = int64_t{1} << 40;
     World world(view, context.rules(), context.codes);
     Evm evm(world, context);
@@ -282,7 +283,8 @@ Result<state::StateDiff, vm::Status> run_constructor(const state::StateView& vie
     message.sender = kSystemAddress;
     message.input = init_code;
     const auto result = evm.create_at(message, address);
-    if (result.status != vm::Status::success) return unexpected(result.status);
+    if (result.status != vm::Status::success)
+        return unexpected(ConstructorFault{result.status, result.output});
     world.end_transaction();
     return world.diff();
 }

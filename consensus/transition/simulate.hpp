@@ -87,11 +87,14 @@ struct AccessListResult {
 [[nodiscard]] Result<AccessListResult, TxInvalid> create_access_list(
     const state::StateView& view, const ExecutionContext& context, const CallRequest& request);
 
+struct ConstructorFault {
+    vm::Status status = vm::Status::success;
+    Bytes output;  ///< what a revert says
+};
 /// Runs `init_code` as if it created a contract at `address` and gives the account with its storage
 /// and code. The size limit of init code does not apply, that of code does.
-[[nodiscard]] Result<state::StateDiff, vm::Status> run_constructor(const state::StateView& view,
-                                                                   const ExecutionContext& context,
-                                                                   const Address& address,
-                                                                   BytesView init_code);
+[[nodiscard]] Result<state::StateDiff, ConstructorFault> run_constructor(
+    const state::StateView& view, const ExecutionContext& context, const Address& address,
+    BytesView init_code);
 
 }  // namespace trainyard::consensus

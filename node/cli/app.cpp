@@ -100,7 +100,8 @@ void add_devnet(CLI::App& app, Arguments& a) {
         [&a] { return run_devnet_init(a.out, a.devnet); }, a);
     auto* up = command(
         *devnet, "up", "run it until Ctrl-C; made first if it is not there",
-        "trainyard devnet up --dir devnet --http-port 8545",
+        "trainyard devnet up --dir devnet --http-port 8545\n"
+        "  trainyard devnet up --set workPerBlock=1000000000000   (all validators have GPUs)",
         [&a] { return run_devnet_up(a.out, a.devnet); }, a);
     auto* demo = command(
         *devnet, "demo", "train a model for a funded contract, and catch a cheat",
@@ -115,6 +116,11 @@ void add_devnet(CLI::App& app, Arguments& a) {
         sub->add_option("--http-port", a.devnet.http_port, "of the first node; 0: free ports")
             ->capture_default_str();
         sub->add_option("--seed", a.devnet.seed, "of the chain's randomness; 0: random");
+        sub->add_option("--set", a.devnet.settings,
+                        "another value for a number of the chain spec, such as blockIntervalMs or "
+                        "workPerBlock; may be repeated")
+            ->type_name("NAME=NUMBER")
+            ->take_all();
     }
     up->add_option("--providers", a.devnet.providers, "providers")->capture_default_str();
     demo->add_option("--data", a.devnet.data, "file or folder with text [common licences]");

@@ -115,6 +115,10 @@ void add_genesis(CLI::App& app, Arguments& a) {
         "trainyard genesis build --validator keys1@10.0.0.1:30303 --out genesis.json",
         [&a] { return run_genesis_build(a.out, a.genesis); }, a);
     build->add_option("--spec", a.genesis.spec, "chain spec; default: the devnet's");
+    build
+        ->add_option("--set", a.genesis.settings,
+                     "another value for a number of the spec, NAME=NUMBER")
+        ->type_name("NAME=NUMBER");
     build->add_option("--artifacts", a.genesis.artifacts, "folder of compiled contracts");
     build->add_option("--validator", a.genesis.validators, "<folder of keystores>@host:port")
         ->required();

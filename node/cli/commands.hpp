@@ -234,6 +234,7 @@ int run_verifier(const Output& out, const VerifierArgs& args);
 struct GenesisArgs {
     std::string spec;                     ///< empty: the devnet's inside the program
     std::string artifacts;                ///< folder; empty: those inside the program
+    std::vector<std::string> settings;    ///< "name=value", numbers of the spec
     std::vector<std::string> validators;  ///< "<folder of keystores>@host:port"
     std::string stake = "1000";
     std::string out = "genesis.json";
@@ -327,6 +328,7 @@ struct DevnetArgs {
     uint32_t threads = 1;
     bool no_cuda = false;
     bool skip_cheat = false;
+    std::vector<std::string> settings;  ///< "name=value", numbers of the chain spec
 };
 int run_devnet_init(const Output& out, const DevnetArgs& args);
 int run_devnet_up(const Output& out, const DevnetArgs& args);

@@ -91,7 +91,9 @@ Result<config::Genesis, std::string> make_devnet(const DevnetLayout& layout) {
     if (ports.size() != 2 * size_t{layout.validators})
         return unexpected(std::string("there are not enough free ports"));
     GenesisInputs inputs;
-    inputs.spec = embedded_devnet_spec();
+    auto spec = with_settings(embedded_devnet_spec(), layout.settings);
+    if (!spec) return unexpected(spec.error().text());
+    inputs.spec = std::move(*spec);
     inputs.artifact = embedded_artifact;
     inputs.operator_balance_wei = in_wei(kGasCoins);
     inputs.timestamp = unix_seconds();

@@ -17,8 +17,9 @@ namespace trainyard::node::cli {
 struct DevnetLayout {
     std::string folder;
     uint32_t validators = 4;
-    uint16_t http_port = 0;  ///< of node 0, the others follow; 0: free ones
-    uint32_t seed = 0;       ///< 0: random
+    uint16_t http_port = 0;                  ///< of node 0, the others follow; 0: free ones
+    uint32_t seed = 0;                       ///< 0: random
+    std::vector<std::string> settings = {};  ///< "name=value", numbers of the chain spec
 
     [[nodiscard]] std::string node_folder(uint32_t n) const;
     [[nodiscard]] std::string genesis_path() const;

@@ -31,7 +31,7 @@ void sleep_ms(uint64_t ms) {
 }
 
 DevnetLayout layout_of(const DevnetArgs& args, std::string folder) {
-    return {std::move(folder), args.validators, args.http_port, args.seed};
+    return {std::move(folder), args.validators, args.http_port, args.seed, args.settings};
 }
 
 /// Empty, or why the ports after the first node's do not reach for all.
@@ -445,7 +445,8 @@ int run_devnet_up(const Output& out, const DevnetArgs& args) {
     catch_stop_signals();
     const auto layout = layout_of(args, args.folder);
     if (wallet::file_exists(layout.genesis_path()))
-        out.say("'" + args.folder + "' goes on as it was made: with its validators and ports");
+        out.say("'" + args.folder +
+                "' goes on as it was made: with its validators, ports and chain");
     else if (const auto made = make_devnet(layout); !made)
         return out.fail(made.error());
     const auto net = Devnet::open(args.folder);

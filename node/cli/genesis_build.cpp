@@ -12,6 +12,7 @@
 #include "node/cli/embedded.hpp"
 #include "node/config/system_contracts.hpp"
 #include "node/wallet/abi.hpp"
+#include "node/wallet/eth_client.hpp"
 #include "state/view.hpp"
 
 namespace trainyard::node::cli {
@@ -67,6 +68,11 @@ Built<const json::array*> array_of(const json::object& o, const char* key) {
     if (v == nullptr || !v->is_array())
         return unexpected(error(ConfigErrorCode::missing, key, "must be a list"));
     return &v->get_array();
+}
+
+std::string why(const consensus::ConstructorFault& fault) {
+    return fault.status == vm::Status::revert ? wallet::revert_text(fault.output)
+                                              : std::string(vm::to_text(fault.status));
 }
 
 /// The constructor's parameters: types and values side by side.
@@ -224,7 +230,8 @@ private:
         const auto made = consensus::run_constructor(nothing, context, addresses_.at(name), *init);
         if (!made)
             return unexpected(error(ConfigErrorCode::execution, "contracts." + name,
-                                    "its constructor fails", "check the arguments"));
+                                    "its constructor fails: " + why(made.error()),
+                                    "check the arguments, or what was set by --set"));
         const auto found = made->accounts.find(addresses_.at(name));
         if (made->accounts.size() != 1 || found == made->accounts.end() || !found->second)
             return unexpected(error(ConfigErrorCode::execution, "contracts." + name,
@@ -337,7 +344,61 @@ private:
     std::map<std::string, Address> addresses_;
 };
 
+/// Every place of a spec that has a name which may be set.
+std::vector<std::pair<std::string, json::value*>> places_of(json::object& spec) {
+    std::vector<std::pair<std::string, json::value*>> out;
+    for (auto& [key, value] : spec)
+        if (value.is_int64()) out.emplace_back(key, &value);
+    auto* groups = spec.if_contains("groups");
+    if (groups == nullptr || !groups->is_object()) return out;
+    for (auto& [group, items] : groups->get_object()) {
+        if (!items.is_array()) continue;
+        for (auto& item : items.get_array()) {
+            auto* name = item.is_object() ? item.get_object().if_contains("name") : nullptr;
+            auto* value = item.is_object() ? item.get_object().if_contains("value") : nullptr;
+            const bool is_number = name != nullptr && name->is_string() && value != nullptr &&
+                                   value->is_string() && parse_uint256(value->get_string());
+            if (is_number) out.emplace_back(name->get_string(), value);
+        }
+    }
+    return out;
+}
+
+/// "name=value", wherever the spec has that name.
+Built<Done> apply_setting(json::object& spec, const std::string& setting) {
+    const auto cut = setting.find('=');
+    const std::string name = setting.substr(0, cut);
+    const auto number =
+        cut == std::string::npos ? std::nullopt : parse_uint256(setting.substr(cut + 1));
+    if (!number)
+        return unexpected(error(ConfigErrorCode::bad_value, name, "must be set to a whole number",
+                                "write it as NAME=NUMBER"));
+    std::vector<std::string> known;
+    for (const auto& [key, place] : places_of(spec)) {
+        known.push_back(key);
+        if (key == name) *place = to_decimal(*number);
+    }
+    if (std::find(known.begin(), known.end(), name) != known.end()) return Done{};
+    const auto near = config::nearest_name(name, known.data(), known.size());
+    return unexpected(
+        error(ConfigErrorCode::unknown_key, name, "there is no such number to set",
+              near.empty() ? "docs/spec/genesis.md names them" : "did you mean '" + near + "'?"));
+}
+
 }  // namespace
+
+Built<std::string> with_settings(const std::string& text,
+                                 const std::vector<std::string>& settings) {
+    if (settings.empty()) return text;
+    boost::system::error_code failed;
+    auto spec = json::parse(text, failed);
+    if (failed || !spec.is_object())
+        return unexpected(error(ConfigErrorCode::syntax, "", "not a JSON object"));
+    for (const auto& setting : settings)
+        if (auto done = apply_setting(spec.get_object(), setting); !done)
+            return unexpected(done.error());
+    return json::serialize(spec);
+}
 
 Built<Genesis> build_genesis(const GenesisInputs& inputs) {
     boost::system::error_code failed;

@@ -23,6 +23,11 @@ struct GenesisInputs {
     Hash seed;  ///< of the chain's randomness
 };
 
+/// The chain spec with other numbers, each "name=number": of the spec itself, or of an argument in
+/// its groups, wherever the name stands.
+[[nodiscard]] Result<std::string, config::ConfigError> with_settings(
+    const std::string& spec, const std::vector<std::string>& settings);
+
 /// The block hash is filled in. Errors name the key of the spec, or the contract that failed.
 [[nodiscard]] Result<config::Genesis, config::ConfigError> build_genesis(
     const GenesisInputs& inputs);

@@ -53,6 +53,10 @@ int run_genesis_build(const Output& out, const GenesisArgs& args) {
         if (!text) return out.fail(text.error().text);
         inputs.spec = std::move(*text);
     }
+    const auto origin = args.spec.empty() ? std::string() : args.spec + ": ";
+    auto spec = with_settings(inputs.spec, args.settings);
+    if (!spec) return out.fail(origin + spec.error().text());
+    inputs.spec = std::move(*spec);
     if (!args.artifacts.empty())
         inputs.artifact = [folder = args.artifacts](const std::string& name) {
             const auto text = wallet::read_text(folder + "/" + name + ".json", kTextMax);
@@ -75,8 +79,7 @@ int run_genesis_build(const Output& out, const GenesisArgs& args) {
     inputs.operator_balance_wei = *parse_coins("100");
     inputs.timestamp = args.timestamp == 0 ? unix_seconds() : args.timestamp;
     const auto genesis = build_genesis(inputs);
-    if (!genesis)
-        return out.fail((args.spec.empty() ? "" : args.spec + ": ") + genesis.error().text());
+    if (!genesis) return out.fail(origin + genesis.error().text());
     auto written = wallet::write_text(args.out, config::write_genesis(*genesis));
     if (!written) return out.fail(written.error().text);
     out.say("wrote " + args.out);

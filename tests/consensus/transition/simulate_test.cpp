@@ -154,8 +154,9 @@ TEST(constructor, installs_code_and_storage_at_the_chosen_address) {
 TEST(constructor, rejects_code_above_the_limit_but_takes_long_init_code) {
     const TestWorld world;
     Bytes init = from_hex("6160015ff3").value();  // returns 24577 bytes
-    EXPECT_EQ(run_constructor(world.view(), world.context(), address_number(5), init).error(),
-              vm::Status::code_too_large);
+    EXPECT_EQ(
+        run_constructor(world.view(), world.context(), address_number(5), init).error().status,
+        vm::Status::code_too_large);
     init = from_hex("60015ff3").value();
     init.resize(100'000);
     EXPECT_TRUE(run_constructor(world.view(), world.context(), address_number(5), init));

@@ -290,6 +290,41 @@ TEST(genesis_build, rejects_unknown_keys_artifacts_and_arguments) {
     EXPECT_NE(fault_of("\"osaka\"", "\"paris\""), "built");
 }
 
+TEST(genesis_build, numbers_of_the_spec_and_of_its_groups_can_be_set) {
+    auto inputs = genesis_inputs();
+    const auto plain = build_genesis(inputs);
+    const auto spec =
+        with_settings(inputs.spec, {"blockIntervalMs=500", "epochLength=128", "unbondBlocks=512",
+                                    "workPerBlock=1000000000000"});
+    ASSERT_TRUE(spec) << spec.error().text();
+    inputs.spec = *spec;
+    const auto built = build_genesis(inputs);
+    ASSERT_TRUE(built) << built.error().text();
+    EXPECT_EQ(built->block_interval_ms, 500u);
+    EXPECT_EQ(built->epoch_length, 128u) << "Staking has the same, or the genesis were refused";
+    EXPECT_NE(built->alloc.at(wallet::kMarket).storage, plain->alloc.at(wallet::kMarket).storage);
+    EXPECT_EQ(*with_settings(inputs.spec, {}), inputs.spec);
+}
+
+TEST(genesis_build, settings_that_the_spec_does_not_have_are_refused_by_name) {
+    const auto fault_of = [](const std::string& setting) {
+        const auto spec = with_settings(embedded_devnet_spec(), {setting});
+        return spec ? std::string("taken") : spec.error().text();
+    };
+    EXPECT_NE(fault_of("workPerBlok=1").find("workPerBlock"), std::string::npos);
+    EXPECT_NE(fault_of("name=5").find("no such number"), std::string::npos);
+    EXPECT_NE(fault_of("beacon=5").find("no such number"), std::string::npos) << "an address";
+    for (const char* bad : {"k0", "k0=", "k0=x", "k0=-1", "=5", ""})
+        EXPECT_NE(fault_of(bad), "taken") << bad;
+    auto inputs = genesis_inputs();
+    inputs.spec = *with_settings(inputs.spec, {"k0=300"});
+    EXPECT_FALSE(build_genesis(inputs)) << "does not fit its type";
+    inputs.spec = *with_settings(embedded_devnet_spec(), {"epochLength=128"});
+    EXPECT_EQ(build_genesis(inputs).error().text(),
+              "spec.contracts.Staking: its constructor fails: a wrong value (BadValue) epoch "
+              "(check the arguments, or what was set by --set)");
+}
+
 TEST(genesis_build, rejects_contracts_that_count_epochs_otherwise_than_the_chain) {
     const std::tuple<const char*, const char*, const char*> changes[] = {
         {"\"miniEpochLength\": 8", "\"miniEpochLength\": 16", "Beacon: epochLength() is 8"},
