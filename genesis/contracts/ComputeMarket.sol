@@ -116,6 +116,8 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
     function revealAnswer(uint256, uint32, Verdict, bytes32[] calldata, bytes32) external { _delegate(); }
     function open(uint256, uint32, UnitOpening[] calldata) external { _delegate(); }
     function advance(uint256, uint32) external { _delegate(); }
+    function challenge(uint256, uint32) external payable { _delegate(); }
+    function reclaim(uint256, uint32, uint32) external { _delegate(); }
 
     // --- anyone
 
@@ -222,6 +224,12 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         if (!found) return (0, Verdict.None, new bytes32[](0));
         return (a.list[at].commitment, a.list[at].verdict, a.list[at].answers);
     }
+
+    function challengeBond(uint256 jobId, uint32 seg) external view returns (uint256) {
+        return _challengeBond(jobId, _audit(jobId, seg));
+    }
+
+    function challengeOf(uint256 jobId, uint32 seg) external view returns (Challenge memory) { return _audit(jobId, seg).challenge; }
 
     function bond(uint256 jobId) public view returns (uint256) {
         return _params.bondFactor * _specs[jobId].pricePerSegment;

@@ -124,6 +124,21 @@ public:
                                                                          : Verdict::none};
                                  });
     }
+    Answer<Uint256> challenge_bond(uint64_t id, uint32_t seg) override {
+        return amount(
+            {kMarket, "challengeBond(uint256,uint32)", {number(id), number(seg)}, "(uint256)"});
+    }
+    Answer<Challenge> challenge_of(uint64_t id, uint32_t seg) override {
+        return read<Challenge>(
+            {kMarket,
+             "challengeOf(uint256,uint32)",
+             {number(id), number(seg)},
+             "((address,uint8,uint256))"},
+            [](const AbiValue& v) {
+                const auto& c = v[0];
+                return Challenge{c[0].address(), static_cast<uint8_t>(c[1].u64()), c[2].number};
+            });
+    }
     Answer<training::AuditLimits> audit_limits() override {
         return read<training::AuditLimits>(
             {kMarket, "params()", {}, in_parentheses(kParamsType)},
@@ -191,6 +206,13 @@ public:
         return send("revealAnswer(uint256,uint32,uint8,bytes32[],bytes32)",
                     {number(id), number(seg), number(static_cast<uint64_t>(a.verdict)),
                      to_abi(a.answers), AbiValue::of(a.salt)});
+    }
+    Answer<TxReceipt> challenge(uint64_t id, uint32_t seg, const Uint256& bond_wei) override {
+        return sender_.send(
+            {kMarket, bond_wei, call_data("challenge(uint256,uint32)", {number(id), number(seg)})});
+    }
+    Answer<TxReceipt> reclaim(uint64_t id, uint32_t seg, uint32_t attempt) override {
+        return send("reclaim(uint256,uint32,uint32)", {number(id), number(seg), number(attempt)});
     }
     Answer<TxReceipt> register_provider(std::string_view name, std::string_view endpoint,
                                         const Uint256& stake_wei) override {
@@ -302,6 +324,8 @@ constexpr EventShape kEvents[] = {
     {"AnswerRevealed", "(uint256,uint32,address,uint8)", true, true},
     {"SegmentOpened", "(uint256,uint32,uint256)", true, false},
     {"SegmentAccepted", "(uint256,uint32,bool)", true, false},
+    {"SegmentChallenged", "(uint256,uint32,address,uint256)", true, true},
+    {"ChallengeSettled", "(uint256,uint32,address,bool,uint256)", true, true},
     {"SegmentFinal", "(uint256,uint32,uint256,uint256)", true, false},
     {"SegmentVoid", "(uint256,uint32,address,uint256)", true, true},
     {"ProviderFined", "(uint256,address,uint256)", false, true},

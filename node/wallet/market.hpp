@@ -31,7 +31,8 @@ enum class JobState : uint8_t { none, open, active, draining, closed };
 enum class Outcome : uint8_t { none, complete, cancelled, expired };
 enum class SegmentState : uint8_t { none, committed, l0, l1, accepted, final_, void_ };
 enum class Verdict : uint8_t { none, match, mismatch };
-/// Rounds of level 1: two drawn by lot; after any alarm all seven.
+/// Rounds of level 1: two drawn by lot; after any alarm all seven; seven others in round 1 + c
+/// after challenge c.
 inline constexpr uint8_t kPairRound = 0, kCommitteeRound = 1;
 /// Digests of a replay that found none: the job is not what it names; what the provider committed
 /// to is not there.
@@ -77,8 +78,21 @@ struct Segment {
     uint32_t attempt = 0, loss_bits = 0;
     Hash first, last, steps_root, root, state_blob, bundle_blob;
     uint64_t committed_at = 0, seed_epoch = 0, phase_deadline = 0;
-    uint8_t round = 0;  ///< at level 1: kPairRound or kCommitteeRound
+    uint8_t round = 0;  ///< at level 1: kPairRound, kCommitteeRound or that of a challenge
     bool operator==(const Segment&) const = default;
+};
+/// A challenge waits for its committee, or the committee is at work.
+[[nodiscard]] constexpr bool is_challenged(const Segment& segment) {
+    return segment.round > kCommitteeRound &&
+           (segment.state == SegmentState::committed || segment.state == SegmentState::l1);
+}
+
+/// The open challenge of a segment.
+struct Challenge {
+    Address challenger;  ///< zero: none is open
+    uint8_t number = 0;  ///< challenges of the segment's attempt so far
+    Uint256 bond_wei;
+    bool operator==(const Challenge&) const = default;
 };
 
 struct UnitDrawing {
@@ -165,6 +179,9 @@ public:
     [[nodiscard]] virtual Answer<Phase> phase(uint64_t id, uint32_t seg) = 0;
     [[nodiscard]] virtual Answer<AnswerState> answer_of(uint64_t id, uint32_t seg,
                                                         const Address& auditor) = 0;
+    /// Wei to send with the segment's next challenge.
+    [[nodiscard]] virtual Answer<Uint256> challenge_bond(uint64_t id, uint32_t seg) = 0;
+    [[nodiscard]] virtual Answer<Challenge> challenge_of(uint64_t id, uint32_t seg) = 0;
     /// What every auditor of the chain can do.
     [[nodiscard]] virtual Answer<training::AuditLimits> audit_limits() = 0;
     /// What `take` would reserve, in wei.
@@ -188,6 +205,10 @@ public:
     virtual Answer<TxReceipt> commit_answer(uint64_t id, uint32_t seg, const Hash& commitment) = 0;
     virtual Answer<TxReceipt> reveal_answer(uint64_t id, uint32_t seg,
                                             const RevealedAnswer& answer) = 0;
+    /// Sends an accepted segment to a fresh committee. `bond_wei` is at least challenge_bond.
+    virtual Answer<TxReceipt> challenge(uint64_t id, uint32_t seg, const Uint256& bond_wei) = 0;
+    /// The bond of a challenge whose segment fell with an earlier one, for whoever made it.
+    virtual Answer<TxReceipt> reclaim(uint64_t id, uint32_t seg, uint32_t attempt) = 0;
     virtual Answer<TxReceipt> register_provider(std::string_view name, std::string_view endpoint,
                                                 const Uint256& stake_wei) = 0;
     virtual Answer<TxReceipt> add_stake(const Uint256& stake_wei) = 0;
@@ -226,7 +247,7 @@ struct MarketEvent {
     std::string name;  ///< "SegmentVoid"
     uint64_t job = 0;
     std::optional<uint32_t> seg;
-    std::optional<Address> who;  ///< provider or auditor, where the event indexes one
+    std::optional<Address> who;  ///< provider, auditor or challenger, where the event indexes one
     Bytes data;                  ///< the other arguments, ABI-encoded
     uint64_t block = 0;
     Hash tx;

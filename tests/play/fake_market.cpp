@@ -131,6 +131,13 @@ public:
                                    : wallet::AnswerState{seat->commitment, seat->verdict};
         });
     }
+    Answer<Uint256> challenge_bond(uint64_t id, uint32_t seg) override {
+        return locked<Uint256>(
+            [&] { return Uint256(uint64_t{2} << book(id, seg).challenge.number); });
+    }
+    Answer<wallet::Challenge> challenge_of(uint64_t id, uint32_t seg) override {
+        return locked<wallet::Challenge>([&] { return book(id, seg).challenge; });
+    }
     Answer<training::AuditLimits> audit_limits() override {
         return locked<training::AuditLimits>([&] { return l_->limits; });
     }
@@ -220,6 +227,21 @@ public:
     Answer<TxReceipt> reveal_answer(uint64_t id, uint32_t seg,
                                     const wallet::RevealedAnswer& a) override {
         return change_job(id, [&](std::string& why) { reveal(id, seg, a, why); });
+    }
+    Answer<TxReceipt> challenge(uint64_t id, uint32_t seg, const Uint256& bond) override {
+        return change_job(id, [&](std::string& why) {
+            auto& b = book(id, seg);
+            if (b.segment.state != SegmentState::accepted || self_ == b.segment.provider)
+                return void(why = "challenge");
+            b.challenge = {self_, static_cast<uint8_t>(b.challenge.number + 1), bond};
+            b.segment.state = SegmentState::committed;
+            b.segment.round = static_cast<uint8_t>(wallet::kCommitteeRound + b.challenge.number);
+            b.segment.committed_at = l_->block;  // from which its seed counts
+            b.phase = Phase::none;
+        });
+    }
+    Answer<TxReceipt> reclaim(uint64_t, uint32_t, uint32_t) override {
+        return change([](std::string& why) { why = "NothingDue"; });
     }
     Answer<TxReceipt> register_provider(std::string_view name, std::string_view,
                                         const Uint256& stake) override {
@@ -343,13 +365,14 @@ private:
     /// The pair clears with two equal matches, the committee decides by its majority.
     void end_level1(uint64_t id, uint32_t seg, size_t mismatches) {
         const auto& b = book(id, seg);
-        if (b.segment.round == wallet::kCommitteeRound)
+        if (b.segment.round != wallet::kPairRound)
             return 2 * mismatches > b.seats.size() ? make_void(id, seg) : accept(id, seg);
         const bool agree = b.seats.front().answers == b.seats.back().answers;
         mismatches == 0 && agree ? accept(id, seg) : start_level1(id, seg);
     }
 
     void accept(uint64_t id, uint32_t seg) {
+        book(id, seg).challenge.challenger = {};
         book(id, seg).segment.state = SegmentState::accepted;
         set_phase(book(id, seg), Phase::done);
         l_->jobs[id].history.push_back("seg " + std::to_string(seg) + " accepted");
@@ -359,6 +382,7 @@ private:
         auto& j = l_->jobs[id];
         j.segments[seg].segment.state = SegmentState::void_;
         j.segments[seg].phase = Phase::done;
+        j.segments[seg].challenge.challenger = {};
         j.history.push_back("seg " + std::to_string(seg) + " void");
         j.slashed = true;
         j.job.tip = seg;
@@ -419,6 +443,7 @@ private:
             if (b.segment.state != SegmentState::committed) return "WrongState";
             if (l_->block < b.segment.committed_at + l_->seed_delay_blocks) return "NotYet";
             if (!apply) return "";
+            if (wallet::is_challenged(b.segment)) return start_level1(id, seg, b.segment.round), "";
             b.segment.state = SegmentState::l0;
             seat_auditors(id, seg, l_->auditors);
             set_phase(b, Phase::serve);

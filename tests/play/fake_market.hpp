@@ -33,6 +33,7 @@ public:
         std::vector<Seat> seats;     ///< of this round
         std::vector<Seat> answered;  ///< of level 0
         bool raised = false;
+        wallet::Challenge challenge;
     };
     struct JobBook {
         wallet::JobSpec spec;

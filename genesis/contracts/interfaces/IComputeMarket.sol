@@ -5,8 +5,8 @@ pragma solidity ^0.8.28;
 interface IMarketTypes {
     enum JobState { None, Open, Active, Draining, Closed }
     enum Outcome { None, Complete, Cancelled, Expired }
-    /// Committed: waits for its seed. L0: three auditors replay drawn units. L1: a pair drawn by lot or a committee replays it all.
-    /// Accepted: audited and payable. Final: paid. Void: proven wrong.
+    /// Committed: waits for its seed, again after a challenge. L0: three auditors replay drawn units. L1: a pair drawn by lot or a
+    /// committee replays it all. Accepted: audited, may be challenged, then payable. Final: paid. Void: proven wrong.
     enum SegmentState { None, Committed, L0, L1, Accepted, Final, Void }
     enum Verdict { None, Match, Mismatch }
     /// What an audit waits for: the provider's bundle, the auditors' commitments, their reveals, the provider's openings.
@@ -22,7 +22,7 @@ interface IMarketTypes {
         uint8 substRounds;       // rounds of substitutes
         uint8 bondFactor;        // bond = factor * pricePerSegment
         uint16 feeBps;           // of a segment's price, burned
-        uint16 bountyBps;        // of a slashed bond, to the auditors that raised and confirmed
+        uint16 bountyBps;        // of a slashed bond, to the auditors that raised and confirmed; half of it to a challenger
         uint16 lateBps;          // of a segment's price, when evicted; half of it when released
         uint16 missFactor;       // silent auditor
         uint16 deviationFactor;  // auditor that the committee contradicts
@@ -33,7 +33,7 @@ interface IMarketTypes {
         uint64 commitBlocksL1;   // plus twice the job's segmentBlocks
         uint64 revealBlocks;
         uint64 openBlocks;
-        uint64 windowBlocks;     // between Accepted and Final
+        uint64 windowBlocks;     // between Accepted and Final, for challenges; twice as many if nobody audited
         uint64 minSegmentBlocks;
         uint64 maxSegmentBlocks;
         uint64 workPerBlock;     // that every auditor can do, in multiply-adds; read by auditors and providers, not by the contract
@@ -84,9 +84,16 @@ interface IMarketTypes {
         bytes32 stateBlob;       // blob id of S_last
         bytes32 bundleBlob;      // what L0 auditors need; zero until served
         uint64 committedAt;      // block
-        uint64 seedEpoch;        // epoch e whose R_end(e+2) seeds the draw: that of committedAt, or of the last postponement
-        uint64 phaseDeadline;    // block
-        uint8 round;             // L0: 0, 1, … substitutes' rounds. L1: 0 the pair drawn by lot, 1 the committee
+        uint64 seedEpoch;        // epoch e whose R_end(e+2) seeds the draw: that of committedAt, or of the last postponement or challenge
+        uint64 phaseDeadline;    // block; Accepted: the first in which it is payable
+        uint8 round;             // L0: 0, 1, … substitutes' rounds. L1: 0 the pair drawn by lot, 1 the committee, 1 + c that of challenge c
+    }
+
+    /// A challenge that waits for its decision.
+    struct Challenge {
+        address challenger;      // zero: none
+        uint8 number;            // challenges of the attempt so far
+        uint256 bond;            // wei
     }
 
     /// One audited unit as the provider opens it. Byte rules: docs/spec/audits.md, section 2.
@@ -116,6 +123,10 @@ interface IMarketTypes {
     event AnswerRevealed(uint256 indexed jobId, uint32 indexed seg, address indexed auditor, Verdict verdict);
     event SegmentOpened(uint256 indexed jobId, uint32 indexed seg, uint256 units);
     event SegmentAccepted(uint256 indexed jobId, uint32 indexed seg, bool audited);
+    /// The commitment counts as one of the present mini-epoch; a fresh committee will replay it.
+    event SegmentChallenged(uint256 indexed jobId, uint32 indexed seg, address indexed challenger, uint256 bond);
+    /// `won`: the segment is proven wrong. `returned` of the bond, and a share of what was slashed, are credited.
+    event ChallengeSettled(uint256 indexed jobId, uint32 indexed seg, address indexed challenger, bool won, uint256 returned);
     event SegmentFinal(uint256 indexed jobId, uint32 indexed seg, uint256 paid, uint256 feeBurned);
     event SegmentVoid(uint256 indexed jobId, uint32 indexed seg, address indexed provider, uint256 slashed);
     event ProviderFined(uint256 indexed jobId, address indexed provider, uint256 amount);
@@ -163,6 +174,11 @@ interface IComputeMarket is IMarketTypes {
     function advance(uint256 jobId, uint32 seg) external;
     /// Pays the next accepted segment(s) of the prefix, at most `max`.
     function finalize(uint256 jobId, uint32 max) external;
+    /// Sends an accepted segment to a fresh committee, up to its phaseDeadline. Not for its provider. Wei sent must be at least
+    /// challengeBond(jobId, seg); the rest is returned as credit.
+    function challenge(uint256 jobId, uint32 seg) external payable;
+    /// Credits the challenger of a segment that fell with an earlier one before its committee decided.
+    function reclaim(uint256 jobId, uint32 seg, uint32 attempt) external;
     function evict(uint256 jobId) external;   // assignee missed its segment deadline
     function expire(uint256 jobId) external;  // job deadline has passed
     function close(uint256 jobId) external;   // Draining and nothing pending: mints the token, refunds the rest
@@ -183,6 +199,9 @@ interface IComputeMarket is IMarketTypes {
     /// Unit (t, j) of every opening that `open` expects, in order: all auditors that answered at level 0.
     function unitsToOpen(uint256 jobId, uint32 seg) external view returns (uint32[] memory t, uint32[] memory j);
     function phase(uint256 jobId, uint32 seg) external view returns (Phase);
+    /// Wei that the next challenge of the segment must send: doubles with every challenge of the attempt.
+    function challengeBond(uint256 jobId, uint32 seg) external view returns (uint256);
+    function challengeOf(uint256 jobId, uint32 seg) external view returns (Challenge memory);
     function params() external view returns (Params memory);
     /// Wei to send with post: segments * (pricePerSegment + (k0 + k1 + k2) * auditFee). What is not spent is refunded.
     function quote(JobSpec calldata spec) external view returns (uint256);

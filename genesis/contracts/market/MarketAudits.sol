@@ -5,15 +5,17 @@ import {IAuditRules} from "../interfaces/IAuditRules.sol";
 import {MarketBase} from "./MarketBase.sol";
 import {MarketDraws} from "./MarketDraws.sol";
 
-/// @title Audits of committed segments: docs/spec/audits.md, sections 3 to 5
+/// @title Audits of committed segments: docs/spec/audits.md, sections 3 to 6
 /// @notice Level 0: Serve, Commit, Reveal, again with substitutes for the silent, then Open. Level 1: Commit, Reveal, by a
-/// pair if drawn by lot, by the committee after any alarm. A phase ends when everyone has acted or its deadline has passed;
+/// pair if drawn by lot, by the committee after any alarm, by a fresh one after a challenge. A phase ends when everyone has acted or its deadline has passed;
 /// then anyone may call `advance`. This is the second half of ComputeMarket's code, which calls it by delegatecall: the
 /// storage is the market's. On its own it holds nothing.
 contract MarketAudits is MarketDraws {
-    /// Rounds of level 1.
+    /// Rounds of level 1: the pair, the committee, and one committee more for each challenge.
     uint8 internal constant PAIR = 0;
     uint8 internal constant COMMITTEE = 1;
+    /// Of an attempt. To use them up a cheat needs as many committees of its own, each drawn anew.
+    uint8 internal constant MAX_CHALLENGES = 4;
     /// Digests of a Mismatch that found none: the job is not what it names; what the provider committed to cannot be had.
     bytes32 internal constant UNSOUND = 0;
     bytes32 internal constant WITHHELD = bytes32(uint256(1));
@@ -26,12 +28,12 @@ contract MarketAudits is MarketDraws {
         (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
         require(s.state == SegmentState.Committed, WrongState());
         if (block.number >= staking.backedUntil(s.seedEpoch)) {
-            s.seedEpoch = uint64(beacon.epochOf(block.number));
+            _dateAnew(jobId, s, a);
             emit AuditPostponed(jobId, seg, s.seedEpoch);
             return;
         }
-        a.seed = beacon.seed(s.seedEpoch + 2);
-        require(a.seed != 0, NotYet());
+        if (a.challenge.challenger != address(0)) return _startLevel1(jobId, seg, s, a, COMMITTEE + a.challenge.number);
+        a.seed = _seed(s);
         s.state = SegmentState.L0;
         _holdDrawn(jobId, seg, s, a);
         if (!_startRound(jobId, seg, s, a, _params.k0)) _accept(jobId, seg, s, a, false);
@@ -106,11 +108,73 @@ contract MarketAudits is MarketDraws {
         }
     }
 
+    // --- challenges
+
+    /// As if committed in this block: nobody knows yet who will judge it.
+    function challenge(uint256 jobId, uint32 seg) external payable {
+        (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
+        require(s.state == SegmentState.Accepted, WrongState());
+        require(block.number < s.phaseDeadline, TooLate());
+        require(msg.sender != s.provider, NotAllowed());
+        Challenge storage c = a.challenge;
+        require(c.number < MAX_CHALLENGES, BadValue("challenges"));
+        uint256 needed = _challengeBond(jobId, a);
+        require(msg.value >= needed, BadValue("bond"));
+        (c.challenger, c.bond) = (msg.sender, needed);
+        c.number++;
+        _credit(msg.sender, msg.value - needed);
+        (s.state, s.round, s.phaseDeadline) = (SegmentState.Committed, COMMITTEE + c.number, 0);
+        // Whatever the provider failed to do before has been judged.
+        (a.phase, a.providerFailed) = (Phase.None, false);
+        _dateAnew(jobId, s, a);
+        emit SegmentChallenged(jobId, seg, msg.sender, needed);
+    }
+
+    function reclaim(uint256 jobId, uint32 seg, uint32 attempt) external {
+        require(seg >= _jobs[jobId].tip || _segments[jobId][seg].attempt != attempt, WrongState());
+        Audit storage a = _audits[jobId][seg][attempt];
+        require(a.challenge.challenger != address(0), NothingDue());
+        _settle(jobId, seg, a, false, 0);
+    }
+
+    /// Those who have judged it, right or wrong, answer for that until it is judged again.
+    function _dateAnew(uint256 jobId, Segment storage s, Audit storage a) internal {
+        s.seedEpoch = uint64(beacon.epochOf(block.number));
+        uint256 until = staking.backedUntil(s.seedEpoch) + _auditBlocks(jobId);
+        for (uint256 i = 0; i < a.list.length; i++) {
+            Auditor storage it = a.list[i];
+            bool judged = it.level == SegmentState.L1 ? it.verdict != Verdict.None : it.raised;
+            if (judged && !it.unpaid) staking.hold(it.who, uint64(until));
+        }
+    }
+
+    /// The segment is right: the committee is paid, the provider for its trouble, and what is left is burned.
+    function _loseChallenge(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        Challenge storage c = a.challenge;
+        if (c.challenger == address(0)) return;
+        uint256 fees = _committeeFees(jobId);
+        uint256 half = (c.bond - fees) / 2;
+        _jobs[jobId].escrow += fees;
+        _credit(s.provider, half);
+        _burn(c.bond - fees - half);
+        _settle(jobId, seg, a, false, c.bond);
+    }
+
+    /// Ends the challenge, if there is one; all of the bond but `kept` goes back.
+    function _settle(uint256 jobId, uint32 seg, Audit storage a, bool won, uint256 kept) internal {
+        Challenge storage c = a.challenge;
+        if (c.challenger == address(0)) return;
+        (address who, uint256 returned) = (c.challenger, c.bond - kept);
+        (c.challenger, c.bond) = (address(0), 0);
+        _credit(who, returned);
+        emit ChallengeSettled(jobId, seg, who, won, returned);
+    }
+
     // --- rounds
 
     /// Draws `count` more auditors for level 0; false if there are none.
     function _startRound(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 count) internal returns (bool) {
-        address[] memory order = _draw(TAG_AUDIT, jobId, seg, s, a, a.drawn + count);
+        address[] memory order = _draw(TAG_AUDIT, a.seed, jobId, seg, s, a.drawn + count);
         if (order.length <= a.drawn) return false;
         _seat(jobId, a, s, order, a.drawn);
         a.drawn = uint8(order.length);
@@ -120,14 +184,16 @@ contract MarketAudits is MarketDraws {
         return true;
     }
 
-    /// The pair has a draw of its own: who bought level 0's auditors has not bought it. The committee begins with level 0's.
+    /// The pair has a draw of its own: who bought level 0's auditors has not bought it. The committee begins with level 0's. One
+    /// that a challenge calls has a seed of its own too.
     function _startLevel1(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint8 round) internal {
         (s.state, s.round) = (SegmentState.L1, round);
-        bytes32 tag = round == PAIR ? TAG_PAIR : TAG_AUDIT;
-        _seat(jobId, a, s, _draw(tag, jobId, seg, s, a, round == PAIR ? _params.k1 : _params.k2), 0);
+        bytes32 tag = round == PAIR ? TAG_PAIR : round == COMMITTEE ? TAG_AUDIT : TAG_CHALLENGE;
+        bytes32 seed = round <= COMMITTEE ? a.seed : _seed(s);
+        _seat(jobId, a, s, _draw(tag, seed, jobId, seg, s, round == PAIR ? _params.k1 : _params.k2), 0);
         // Replaying the whole segment takes as long as training it; the client chose that time.
         _setPhase(s, a, Phase.Commit, _params.commitBlocksL1 + 2 * _specs[jobId].segmentBlocks);
-        emit AuditOpened(jobId, seg, s.state, s.round, _round(a), a.seed);
+        emit AuditOpened(jobId, seg, s.state, s.round, _round(a), seed);
     }
 
     function _seat(uint256 jobId, Audit storage a, Segment storage s, address[] memory order, uint256 from) internal {
@@ -142,7 +208,7 @@ contract MarketAudits is MarketDraws {
     function _endReveal(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         uint256 missing = _fineSilent(jobId, seg, a);
         if (s.state == SegmentState.L1) {
-            if (s.round == COMMITTEE) return _decide(jobId, seg, s, a);
+            if (s.round != PAIR) return _decide(jobId, seg, s, a);
             return _pairClears(a) ? _accept(jobId, seg, s, a, true) : _startLevel1(jobId, seg, s, a, COMMITTEE);
         }
         if (a.raised) return _startLevel1(jobId, seg, s, a, COMMITTEE);
@@ -183,29 +249,34 @@ contract MarketAudits is MarketDraws {
     function _decide(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         (uint256 best, bool decided, bool any) = _majority(s, a);
         if (!decided) {
+            _settle(jobId, seg, a, false, 0);
             if (any || a.providerFailed) _void(jobId, seg, s, a, 0, "undecided");
             else _accept(jobId, seg, s, a, false);
             return;
         }
         bool isMatch = a.list[best].verdict == Verdict.Match;
         if (!isMatch && a.list[best].answers[0] == UNSOUND) {
+            _settle(jobId, seg, a, false, 0);
             _fineProvider(jobId, s.provider, _lateFine(jobId));
             return _void(jobId, seg, s, a, 0, "unsound");
         }
         if (!isMatch && a.list[best].answers[0] == WITHHELD) {
+            _settle(jobId, seg, a, false, 0);
             uint256 lost = _slash(jobId, s.provider);
             _burn(lost);
             return _void(jobId, seg, s, a, lost, "withheld");
         }
         address half = isMatch ? s.provider : address(0);
         _fineMinority(jobId, seg, a, best, half);
-        _finePair(jobId, seg, a, best, half);
+        _fineEarlier(jobId, seg, a, best, half);
         if (isMatch) {
             _fineDeviators(jobId, seg, s, a);
+            _loseChallenge(jobId, seg, s, a);
             return _accept(jobId, seg, s, a, true);
         }
         uint256 slashed = _slash(jobId, s.provider);
         _burn(slashed - _reward(a, best, slashed));
+        _settle(jobId, seg, a, true, 0);
         _void(jobId, seg, s, a, slashed, "fraud");
     }
 
@@ -244,11 +315,11 @@ contract MarketAudits is MarketDraws {
         }
     }
 
-    /// Who could not judge what the committee could pays as if it had kept silent.
-    function _finePair(uint256 jobId, uint32 seg, Audit storage a, uint256 best, address half) internal {
+    /// The pair and committees before this one. Who could not judge what this one could pays as if it had kept silent.
+    function _fineEarlier(uint256 jobId, uint32 seg, Audit storage a, uint256 best, address half) internal {
         for (uint256 i = 0; i < a.start; i++) {
             Auditor storage it = a.list[i];
-            if (it.level != SegmentState.L1 || it.verdict == Verdict.None || _foresaw(a, i, best)) continue;
+            if (it.level != SegmentState.L1 || it.verdict == Verdict.None || it.unpaid || _confirms(a, i, best)) continue;
             it.unpaid = true;
             bool judged = it.answers[0] != UNSOUND && it.answers[0] != WITHHELD;
             uint256 factor = judged ? _params.deviationFactor : _params.missFactor;
@@ -261,7 +332,7 @@ contract MarketAudits is MarketDraws {
     function _fineDeviators(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         uint256 amount = uint256(_params.deviationFactor) * _specs[jobId].auditFee;
         for (uint256 i = 0; i < a.start; i++) {
-            if (!a.list[i].raised) continue;
+            if (!a.list[i].raised || a.list[i].unpaid) continue;
             a.list[i].unpaid = true;
             if (a.list[i].answers.length > 0) _fine(jobId, seg, a.list[i].who, amount, s.provider, "deviation");
         }
@@ -276,7 +347,8 @@ contract MarketAudits is MarketDraws {
 
     function _accept(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, bool audited) internal {
         s.state = SegmentState.Accepted;
-        _setPhase(s, a, Phase.Done, _params.windowBlocks);
+        // Nothing but a challenge stands against what nobody audited.
+        _setPhase(s, a, Phase.Done, audited ? _params.windowBlocks : 2 * _params.windowBlocks);
         emit SegmentAccepted(jobId, seg, audited);
     }
 
@@ -303,27 +375,39 @@ contract MarketAudits is MarketDraws {
         registry.slash(provider, amount);
     }
 
-    /// A share of it to those who raised the alarm or confirmed it.
+    /// A share of it to those who raised the alarm or confirmed it; half of that to a challenger.
     function _reward(Audit storage a, uint256 best, uint256 slashed) internal returns (uint256) {
+        uint256 bounty = slashed * _params.bountyBps / ONE;
+        uint256 first = a.challenge.challenger == address(0) ? 0 : bounty / 2;
+        _credit(a.challenge.challenger, first);
         uint256 winners = 0;
         for (uint256 i = 0; i < a.list.length; i++) if (_isWinner(a, i, best)) winners++;
-        uint256 share = slashed * _params.bountyBps / ONE / winners;
+        uint256 share = (bounty - first) / winners;
         for (uint256 i = 0; i < a.list.length; i++) if (_isWinner(a, i, best)) _credit(a.list[i].who, share);
-        return share * winners;
+        return first + share * winners;
     }
 
     function _isWinner(Audit storage a, uint256 i, uint256 best) internal view returns (bool) {
         if (a.list[i].verdict == Verdict.None) return false;
-        if (i >= a.start) return _agrees(a, i, best);
-        return a.list[i].level == SegmentState.L0 ? a.list[i].raised : _foresaw(a, i, best);
+        return a.list[i].level == SegmentState.L0 ? a.list[i].raised : _confirms(a, i, best);
+    }
+
+    /// A replay of this round or an earlier one says the same.
+    function _confirms(Audit storage a, uint256 i, uint256 best) internal view returns (bool) {
+        return a.list[i].round == PAIR ? _foresaw(a, i, best) : _agrees(a, i, best);
     }
 
     // --- draws
 
-    function _draw(bytes32 tag, uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 count)
+    function _seed(Segment storage s) internal view returns (bytes32 seed) {
+        seed = beacon.seed(s.seedEpoch + 2);
+        require(seed != 0, NotYet());
+    }
+
+    function _draw(bytes32 tag, bytes32 sigma, uint256 jobId, uint32 seg, Segment storage s, uint256 count)
         internal view returns (address[] memory)
     {
-        bytes32 seed = keccak256(abi.encode(tag, a.seed, jobId, seg, s.attempt));
+        bytes32 seed = keccak256(abi.encode(tag, sigma, jobId, seg, s.attempt));
         return staking.draw(seed, s.seedEpoch, s.provider, _jobs[jobId].client, count);
     }
 
@@ -363,16 +447,20 @@ contract MarketAudits is MarketDraws {
     /// Who will substitute or replay if it comes to that is known from the seed on, and could leave before it is seated.
     function _holdDrawn(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         uint256 seats = uint256(_params.k0) * (1 + uint256(_params.substRounds));
-        _hold(jobId, _draw(TAG_AUDIT, jobId, seg, s, a, seats > _params.k2 ? seats : _params.k2), 0);
-        if (_isDrawnForReplay(jobId, seg, s, a)) _hold(jobId, _draw(TAG_PAIR, jobId, seg, s, a, _params.k1), 0);
+        _hold(jobId, _draw(TAG_AUDIT, a.seed, jobId, seg, s, seats > _params.k2 ? seats : _params.k2), 0);
+        if (_isDrawnForReplay(jobId, seg, s, a)) _hold(jobId, _draw(TAG_PAIR, a.seed, jobId, seg, s, _params.k1), 0);
     }
 
-    /// For as long as a whole audit may take, so that what is left of this one ends before, also if some phases end late.
     function _hold(uint256 jobId, address[] memory who, uint256 from) internal {
+        uint256 until = block.number + _auditBlocks(jobId);
+        for (uint256 i = from; i < who.length; i++) staking.hold(who[i], uint64(until));
+    }
+
+    /// A whole audit and the longer window after it, so that what is left of this one ends before, also if some phases end late.
+    function _auditBlocks(uint256 jobId) internal view returns (uint256) {
         uint256 round = uint256(_params.serveBlocks) + _params.commitBlocks + _params.revealBlocks;
         uint256 replay = uint256(_params.commitBlocksL1) + 2 * _specs[jobId].segmentBlocks + _params.revealBlocks;
-        uint256 blocks = (1 + uint256(_params.substRounds)) * round + _params.openBlocks + 2 * replay;
-        for (uint256 i = from; i < who.length; i++) staking.hold(who[i], uint64(block.number + blocks));
+        return (1 + uint256(_params.substRounds)) * round + _params.openBlocks + 2 * replay + 2 * uint256(_params.windowBlocks);
     }
 
     // --- seats

@@ -9,8 +9,8 @@ import {IProviderRegistry} from "../interfaces/IProviderRegistry.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
 
 /// @title What the market remembers, and how money moves
-/// @notice The balance of the contract is always the sum of all escrows and all credits. Money enters with `post` and with
-/// slashes and fines; it leaves by `withdraw` and by burning.
+/// @notice The balance of the contract is always the sum of all escrows, all credits and the bonds of open challenges. Money
+/// enters with `post` and `challenge` and with slashes and fines; it leaves by `withdraw` and by burning.
 abstract contract MarketBase is IMarketTypes {
     bytes32 internal constant TAG_RUN = keccak256("trainyard.run.1");
     bytes32 internal constant TAG_SEGMENT = keccak256("trainyard.segment.1");
@@ -19,6 +19,7 @@ abstract contract MarketBase is IMarketTypes {
     bytes32 internal constant TAG_TILE = keccak256("trainyard.tile.1");
     bytes32 internal constant TAG_REPLAY = keccak256("trainyard.replay.1");
     bytes32 internal constant TAG_PAIR = keccak256("trainyard.pair.1");
+    bytes32 internal constant TAG_CHALLENGE = keccak256("trainyard.challenge.1");
     uint256 internal constant ONE = 10_000;
     uint256 internal constant MAX_PROVIDERS = 16;
 
@@ -37,7 +38,7 @@ abstract contract MarketBase is IMarketTypes {
 
     /// One attempt at one segment.
     struct Audit {
-        bytes32 seed;
+        bytes32 seed;            // of level 0, the lot, the pair and the first committee
         Phase phase;
         uint8 drawn;             // ranks of the draw used so far at level 0
         uint8 start;             // where the current round begins in `list`
@@ -46,7 +47,8 @@ abstract contract MarketBase is IMarketTypes {
         uint8 revealed;          // of the current round
         bool raised;             // an auditor said Mismatch or deviated at level 0
         bool providerFailed;     // nothing served or nothing opened in time
-        Auditor[] list;
+        Challenge challenge;     // the open one
+        Auditor[] list;          // fewer than 256: 40 of level 0, 16 of a pair, 16 of each committee
     }
 
     /// A provider's stake in one job. It covers segments below `through` as of `attempt`.

@@ -42,6 +42,17 @@ abstract contract MarketDraws is MarketBase {
         return _params.units < all ? _params.units : all;
     }
 
+    /// Twice a segment's price and a committee's fees, doubled by each earlier challenge: whoever delays a payment again and again
+    /// pays more each time.
+    function _challengeBond(uint256 jobId, Audit storage a) internal view returns (uint256) {
+        JobSpec storage s = _specs[jobId];
+        return (2 * s.pricePerSegment + _committeeFees(jobId)) << a.challenge.number;
+    }
+
+    function _committeeFees(uint256 jobId) internal view returns (uint256) {
+        return _params.k2 * _specs[jobId].auditFee;
+    }
+
     function _round(Audit storage a) internal view returns (address[] memory who) {
         who = new address[](a.list.length - a.start);
         for (uint256 i = 0; i < who.length; i++) who[i] = a.list[a.start + i].who;
