@@ -43,6 +43,41 @@ std::string job_line(uint64_t id, const wallet::Job& job, const wallet::JobSpec&
     return text;
 }
 
+/// One segment for `job status`: what it waits for, and who objects to it.
+struct SegmentWords {
+    json::object object;
+    std::string line;
+};
+
+Result<SegmentWords, std::string> segment_words(wallet::MarketApi& market, uint64_t id,
+                                                uint32_t seg, const wallet::Segment& segment) {
+    const float loss = std::bit_cast<float>(segment.loss_bits);
+    std::string state(wallet::to_text(segment.state));
+    SegmentWords out;
+    out.object = {{"seg", seg},
+                  {"state", state},
+                  {"loss", loss},
+                  {"root", to_hex0x(segment.root.bytes)},
+                  {"last", to_hex0x(segment.last.bytes)}};
+    if (segment.state == wallet::SegmentState::accepted) {
+        out.object["payableFrom"] = segment.phase_deadline;
+        state += ", payable from block " + std::to_string(segment.phase_deadline);
+    } else if (wallet::is_challenged(segment)) {
+        const auto challenge = market.challenge_of(id, seg);
+        if (!challenge) return unexpected(challenge.error().text);
+        const auto who = to_hex0x(challenge->challenger.bytes);
+        out.object["challenger"] = who;
+        state = "challenged by " + who +
+                (segment.state == wallet::SegmentState::committed
+                     ? ", a fresh committee is to be drawn"
+                     : ", a fresh committee replays it until block " +
+                           std::to_string(segment.phase_deadline));
+    }
+    out.line = "\n  segment " + std::to_string(seg) + "  " + state + "  loss " +
+               std::to_string(loss) + "  root " + short_hex(segment.root.bytes);
+    return out;
+}
+
 struct JobView {
     wallet::Job job;
     wallet::JobSpec spec;
@@ -144,15 +179,10 @@ int run_job_status(const Output& out, const JobArgs& args) {
         const auto segment = (*market)->segment(args.id, seg);
         if (!segment) return out.fail(segment.error().text);
         if (segment->state == wallet::SegmentState::none) break;
-        const float loss = std::bit_cast<float>(segment->loss_bits);
-        const std::string state(wallet::to_text(segment->state));
-        segments.push_back(json::object{{"seg", seg},
-                                        {"state", state},
-                                        {"loss", loss},
-                                        {"root", to_hex0x(segment->root.bytes)},
-                                        {"last", to_hex0x(segment->last.bytes)}});
-        lines += "\n  segment " + std::to_string(seg) + "  " + state + "  loss " +
-                 std::to_string(loss) + "  root " + short_hex(segment->root.bytes);
+        auto words = segment_words(**market, args.id, seg, *segment);
+        if (!words) return out.fail(words.error());
+        segments.push_back(std::move(words->object));
+        lines += words->line;
     }
     auto object = job_json(args.id, view->job, view->spec);
     object["segmentList"] = std::move(segments);

@@ -153,8 +153,9 @@ Abi encode_spec(const JobSpec& spec, uint64_t now) {
 }
 
 Market::Market(size_t count, std::map<std::string, Uint256> overrides)
-    : chain(make_validators(count), (overrides.try_emplace("replayBps", 0),
-                                     overrides.try_emplace("bondFactor", 8), overrides)) {
+    : chain(make_validators(count),
+            (overrides.try_emplace("replayBps", 0), overrides.try_emplace("bondFactor", 8),
+             overrides.try_emplace("windowBlocks", 0), overrides)) {
     for (const ChainValidator& v : make_validators(count)) validators.push_back(v.operator_address);
     chain.mine(8);
 }
@@ -211,6 +212,16 @@ Sent Market::open(const Address& from, uint64_t job, uint32_t seg, const FakeSeg
 
 Sent Market::finalize(uint64_t job, uint32_t max) {
     return call(actor("anyone"), "finalize(uint256,uint32)", Abi().word(job).word(max));
+}
+
+Sent Market::challenge(const Address& from, uint64_t job, uint32_t seg, const Uint256& wei) {
+    chain.give(from, wei);
+    return call(from, "challenge(uint256,uint32)", segment_key(job, seg), wei);
+}
+
+Sent Market::reclaim(uint64_t job, uint32_t seg, uint64_t attempt) {
+    return call(actor("anyone"), "reclaim(uint256,uint32,uint32)",
+                segment_key(job, seg).word(attempt));
 }
 
 Sent Market::commit_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v,
@@ -389,6 +400,15 @@ std::vector<UnitAt> Market::units_of(uint64_t job, uint32_t seg, const Address& 
 
 std::vector<UnitAt> Market::units_to_open(uint64_t job, uint32_t seg) {
     return units(view("unitsToOpen(uint256,uint32)", segment_key(job, seg)));
+}
+
+Uint256 Market::challenge_bond(uint64_t job, uint32_t seg) {
+    return word_at(view("challengeBond(uint256,uint32)", segment_key(job, seg)), 0);
+}
+
+ChallengeView Market::challenge_of(uint64_t job, uint32_t seg) {
+    const Bytes out = view("challengeOf(uint256,uint32)", segment_key(job, seg));
+    return {address_at(out, 0), word_at(out, 1).low(), word_at(out, 2)};
 }
 
 Uint256 Market::credit(const Address& of) {

@@ -50,6 +50,14 @@ struct SegmentView {
     uint64_t seed_epoch = 0, phase_deadline = 0, round = 0;
 };
 
+/// The open challenge of a segment, if the challenger is not zero.
+struct ChallengeView {
+    Address challenger;
+    uint64_t number = 0;
+    Uint256 bond;
+    bool operator==(const ChallengeView&) const = default;
+};
+
 struct UnitAt {
     uint32_t t = 0, j = 0;
     bool operator==(const UnitAt&) const = default;
@@ -104,8 +112,8 @@ enum class Manners {
 
 class Market {
 public:
-    /// Parameters are those of the devnet, but that level 1 replays nothing by lot and a bond is 8
-    /// prices.
+    /// Parameters are those of the devnet, but that level 1 replays nothing by lot, a bond is 8
+    /// prices and what is accepted can be paid at once.
     explicit Market(size_t validators = 10, std::map<std::string, Uint256> overrides = {});
 
     [[nodiscard]] const Address& at() const { return chain.address("ComputeMarket"); }
@@ -130,6 +138,9 @@ public:
                        const std::vector<Hash>& answers);
     Sent reveal_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v,
                        const std::vector<Hash>& answers);
+    /// Gives `from` the money first.
+    Sent challenge(const Address& from, uint64_t job, uint32_t seg, const Uint256& wei);
+    Sent reclaim(uint64_t job, uint32_t seg, uint64_t attempt);
     Sent withdraw(const Address& from) { return call(from, "withdraw()", {}); }
 
     // --- stories
@@ -152,6 +163,8 @@ public:
     [[nodiscard]] std::vector<Address> auditors(uint64_t job, uint32_t seg);
     [[nodiscard]] std::vector<UnitAt> units_of(uint64_t job, uint32_t seg, const Address& auditor);
     [[nodiscard]] std::vector<UnitAt> units_to_open(uint64_t job, uint32_t seg);
+    [[nodiscard]] Uint256 challenge_bond(uint64_t job, uint32_t seg);
+    [[nodiscard]] ChallengeView challenge_of(uint64_t job, uint32_t seg);
     [[nodiscard]] Uint256 credit(const Address& of);
     [[nodiscard]] Uint256 quote(const JobSpec& spec);
     [[nodiscard]] Uint256 stake_of(const Address& validator);

@@ -12,6 +12,7 @@ inline const Address kClient = actor("client");
 inline const Address kProvider = actor("provider");
 inline const Address kRival = actor("rival");
 inline const Address kAnyone = actor("anyone");
+inline const Address kOutsider = actor("outsider");
 
 struct MarketFixture : testing::Test {
     Market market;
@@ -39,12 +40,14 @@ struct MarketFixture : testing::Test {
     }
     Uint256 reserved(const Address& p) { return market.provider_money(p)[1]; }
     Uint256 stake(const Address& p) { return market.provider_money(p)[0]; }
-    /// The balance of the market is what it owes: escrow of the jobs and credit of everyone known.
-    void expect_solvent(uint64_t jobs) {
-        Uint256 owed;
+    /// The balance of the market is what it owes: escrow of the jobs, credit of everyone known, and
+    /// bonds of open challenges.
+    void expect_solvent(uint64_t jobs, const Uint256& bonds = 0) {
+        Uint256 owed = bonds;
         for (uint64_t job = 0; job < jobs; ++job) owed += market.job(job).escrow;
         for (const Address& v : market.validators) owed += market.credit(v);
-        for (const Address& who : {kClient, kProvider, kRival}) owed += market.credit(who);
+        for (const Address& who : {kClient, kProvider, kRival, kOutsider})
+            owed += market.credit(who);
         EXPECT_EQ(to_decimal(owed), to_decimal(market.chain.balance(market.at())));
     }
 };

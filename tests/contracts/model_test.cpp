@@ -22,11 +22,11 @@ struct Planned {
     std::vector<Hash> answers;
 };
 
-/// What answered at level 1 of one attempt: stake of the committee, and whether one of the pair was
-/// honest.
+/// What answered at level 1 of one attempt: stake of the last committee, and whether a committee
+/// had to be asked because one of the pair was honest or somebody challenged the segment.
 struct Tally {
     Uint256 truth, all;
-    bool pair_saw_truth = false;
+    bool is_contested = false;
 };
 
 class Model {
@@ -39,12 +39,13 @@ public:
                       {"openBlocks", 24},
                       {"maxInFlight", 3},
                       {"replayBps", 5000},
-                      {"windowBlocks", seed % 2 == 0 ? 0 : 5}}),
+                      {"windowBlocks", seed % 4 == 0 ? 0 : 20}}),
           random_(seed) {
         for (int i = 0; i < 3; ++i) {
             clients_.push_back(actor("client " + std::to_string(i)));
             providers_.push_back(actor("provider " + std::to_string(i)));
             market_.add_provider(providers_.back(), kCoin * 40);
+            outsiders_.push_back(actor("outsider " + std::to_string(i)));
         }
         market_.chain.give(kAnyone, kCoin);
         given_ = market_.chain.supply();
@@ -54,15 +55,17 @@ public:
     void step() {
         const uint64_t dice = pick(100);
         if (dice < 16)  // now and then for so long that what is committed must be drawn anew
-            market_.chain.mine(pick(60) == 0 ? 450 : 1 + pick(6));
+            market_.chain.mine(pick(100) == 0 ? 450 : 1 + pick(6));
         else if (dice < 20)
             post();
         else if (dice < 26)
             take();
         else if (dice < 40)
             commit();
-        else if (dice < 88)
+        else if (dice < 82)
             audit_something();
+        else if (dice < 88)
+            contest();
         else if (dice < 96)
             on_job();
         else
@@ -88,6 +91,8 @@ public:
             market_.chain.mine(8);
         }
         ASSERT_TRUE(all_closed());
+        while (!open_bonds_.empty() && !testing::Test::HasFailure())
+            reclaim(open_bonds_.begin()->first);
         check();
         for (uint64_t job = 0; job < jobs_; ++job) {
             EXPECT_EQ(market_.job(job).escrow, 0);
@@ -95,7 +100,7 @@ public:
         }
         for (const Address& p : providers_)
             EXPECT_EQ(market_.provider_money(p)[1], 0) << "reserved";
-        for (const std::vector<Address>* group : {&clients_, &providers_, &market_.validators})
+        for (const std::vector<Address>* group : groups())
             for (const Address& who : *group) market_.withdraw(who);
         EXPECT_EQ(market_.chain.balance(market_.at()), 0);
     }
@@ -103,9 +108,15 @@ public:
     [[nodiscard]] size_t paid() const { return paid_.size(); }
     [[nodiscard]] size_t frauds() const { return frauds_; }
     [[nodiscard]] size_t postponed() const { return postponed_; }
+    [[nodiscard]] size_t won() const { return won_; }
+    [[nodiscard]] size_t lost() const { return lost_; }
+    [[nodiscard]] size_t reclaimed() const { return reclaimed_; }
 
 private:
     uint64_t pick(uint64_t below) { return random_() % below; }
+    [[nodiscard]] std::array<const std::vector<Address>*, 4> groups() const {
+        return {&clients_, &providers_, &market_.validators, &outsiders_};
+    }
     const Address& one_of(const std::vector<Address>& list) { return list[pick(list.size())]; }
 
     [[nodiscard]] bool all_closed() {
@@ -138,8 +149,12 @@ private:
         const JobView j = market_.job(job);
         const uint32_t seg = static_cast<uint32_t>(j.tip);
         const Hash first = seg == 0 ? keccak256(as_bytes("init")) : j.tip_root;
-        const bool lies = pick(5) == 0;
-        const FakeSegment made = lies ? FakeSegment(spec_, seg, "lie", first) : truth(seg, first);
+        const bool lies = pick(4) == 0;
+        FakeSegment made = truth(seg, first);
+        if (lies && pick(3) == 0)
+            made = FakeSegment(spec_, seg, "lie", first);
+        else if (lies)
+            made = made.with_other_sums();  // which level 0 does not see
         if (note(market_.commit(j.provider, job, seg, made)).ok)
             made_.insert_or_assign({job, seg}, made);
     }
@@ -149,8 +164,10 @@ private:
         const uint64_t job = pick(jobs_);
         const JobView j = market_.job(job);
         if (j.tip == j.final_segments) return;
-        const uint32_t seg =
-            static_cast<uint32_t>(j.final_segments + pick(j.tip - j.final_segments));
+        audit(job, static_cast<uint32_t>(j.final_segments + pick(j.tip - j.final_segments)));
+    }
+
+    void audit(uint64_t job, uint32_t seg) {
         const Address provider = market_.segment(job, seg).provider;
         switch (market_.phase(job, seg)) {
             case Phase::serve:
@@ -169,6 +186,42 @@ private:
                 break;
         }
         if (pick(4) == 0) note(market_.on_segment(kAnyone, "advance", job, seg));
+    }
+
+    /// Whoever likes challenges whatever is there; the model knows what must come of it.
+    void contest() {
+        if (jobs_ == 0) return;
+        if (!open_bonds_.empty() && pick(3) == 0)
+            return reclaim(
+                std::next(open_bonds_.begin(), static_cast<long>(pick(open_bonds_.size())))->first);
+        uint64_t job = pick(jobs_);
+        auto seg = static_cast<uint32_t>(pick(spec_.segments));
+        for (size_t left = jobs_ * spec_.segments; left > 0 && pick(16) != 0; --left) {
+            if (market_.segment(job, seg).state == SegmentState::accepted) break;
+            seg = (seg + 1) % spec_.segments;
+            if (seg == 0) job = (job + 1) % jobs_;
+        }
+        const Uint256 wei = market_.challenge_bond(job, seg) + pick(2);
+        given_ += wei;
+        if (!note(market_.challenge(one_of(*groups()[pick(4)]), job, seg, wei)).ok) return;
+        for (uint64_t left = pick(40); left > 0; --left) {  // few would come to their end else
+            market_.chain.mine(2);
+            audit(job, seg);
+        }
+    }
+
+    using AttemptKey = std::tuple<uint64_t, uint32_t, uint64_t>;
+    void reclaim(const AttemptKey key) {
+        const auto& [job, seg, attempt] = key;
+        const SegmentView s = market_.segment(job, seg);
+        const bool lives = s.attempt == attempt && s.state != SegmentState::void_proven;
+        reclaiming_ = key;
+        const bool done = note(market_.reclaim(job, seg, attempt)).ok;
+        reclaiming_.reset();
+        EXPECT_EQ(done, !lives)
+            << "a bond comes back without its committee only if the segment fell";
+        EXPECT_EQ(open_bonds_.contains(key), lives);
+        if (done) ++reclaimed_;
     }
 
     void commit_answer(const Address& auditor, uint64_t job, uint32_t seg) {
@@ -203,7 +256,7 @@ private:
             const Uint256 weight = weight_of(auditor, s.seed_epoch);
             const Hash digest = truth(seg, s.first).digest();
             if (s.round == 0) {
-                tally.pair_saw_truth |= plan->second.answers[0] == sha256(digest.bytes);
+                tally.is_contested |= plan->second.answers[0] == sha256(digest.bytes);
             } else {
                 tally.all += weight;
                 if (plan->second.answers[0] == digest) tally.truth += weight;
@@ -314,8 +367,51 @@ private:
                 expect_guilty(job, seg);
             if (log.topics[0] == accepted_topic) expect_unseen_or_right(job, seg);
             if (log.topics[0] == postponed_topic) ++postponed_;
+            note_challenge(log, job, seg);
+            note_fine(log, job, seg);
         }
         return last_;
+    }
+
+    void note_challenge(const Log& log, uint64_t job, uint32_t seg) {
+        static const Hash made_topic =
+            keccak256(as_bytes("SegmentChallenged(uint256,uint32,address,uint256)"));
+        static const Hash settled_topic =
+            keccak256(as_bytes("ChallengeSettled(uint256,uint32,address,bool,uint256)"));
+        if (log.topics[0] == made_topic) {
+            const AttemptKey key{job, seg, market_.segment(job, seg).attempt};
+            EXPECT_TRUE(open_bonds_.emplace(key, word_at(log.data, 0)).second);
+            tallies_[key] = {0, 0, true};
+        }
+        if (log.topics[0] != settled_topic) return;
+        const AttemptKey now{job, seg, market_.segment(job, seg).attempt};
+        const auto at = open_bonds_.find(reclaiming_.value_or(now));
+        ASSERT_TRUE(at != open_bonds_.end());
+        const bool has_won = word_at(log.data, 0) == 1;
+        const Uint256 returned = word_at(log.data, 1);
+        EXPECT_TRUE(returned == at->second || (returned.is_zero() && !has_won));
+        if (has_won) ++won_;
+        if (returned.is_zero()) ++lost_;
+        if (returned.is_zero()) paid_in_[job] += spec_.audit_fee * 7;
+        open_bonds_.erase(at);
+    }
+
+    /// Nobody pays twice for one seat.
+    void note_fine(const Log& log, uint64_t job, uint32_t seg) {
+        static const Hash opened_topic =
+            keccak256(as_bytes("AuditOpened(uint256,uint32,uint8,uint8,address[],bytes32)"));
+        static const Hash fined_topic =
+            keccak256(as_bytes("AuditorFined(uint256,uint32,address,uint256,string)"));
+        const uint64_t attempt = market_.segment(job, seg).attempt;
+        if (log.topics[0] == opened_topic)
+            for (size_t i = 0; i < word_at(log.data, 4).low(); ++i)
+                ++seats_[{job, seg, attempt, address_at(log.data, 5 + i)}];
+        if (log.topics[0] != fined_topic) return;
+        Address who;
+        std::copy(log.topics[3].begin() + 12, log.topics[3].end(), who.begin());
+        size_t& left = seats_[{job, seg, attempt, who}];
+        EXPECT_GT(left, 0u) << "fined more often than seated";
+        if (left > 0) --left;
     }
 
     void expect_guilty(uint64_t job, uint32_t seg) {
@@ -328,21 +424,22 @@ private:
         }
     }
 
-    /// One honest auditor of the pair is enough to bring a lie before the committee, and a majority
-    /// there to end it.
+    /// One honest auditor of the pair or one challenger is enough to bring a lie before a
+    /// committee, and a majority there to end it.
     void expect_unseen_or_right(uint64_t job, uint32_t seg) {
         const FakeSegment& made = made_.at({job, seg});
         if (made.steps_root() == truth(seg, made.first()).steps_root()) return;
         const auto found = tallies_.find({job, seg, market_.segment(job, seg).attempt});
-        if (found == tallies_.end() || !found->second.pair_saw_truth) return;
-        EXPECT_LE(found->second.truth * 2, found->second.all) << "the pair's alarm was not heard";
+        if (found == tallies_.end() || !found->second.is_contested) return;
+        EXPECT_LE(found->second.truth * 2, found->second.all) << "the alarm was not heard";
     }
 
     void check_money() {
         EXPECT_EQ(market_.chain.supply(), given_);
         Uint256 owed;
         for (uint64_t job = 0; job < jobs_; ++job) owed += market_.job(job).escrow;
-        for (const std::vector<Address>* group : {&clients_, &providers_, &market_.validators})
+        for (const auto& [key, bond] : open_bonds_) owed += bond;
+        for (const std::vector<Address>* group : groups())
             for (const Address& who : *group) owed += market_.credit(who);
         EXPECT_EQ(to_decimal(owed), to_decimal(market_.chain.balance(market_.at())));
         Uint256 stakes, reserved_all;
@@ -383,7 +480,7 @@ private:
     void check_job(uint64_t job) {
         const JobView j = market_.job(job);
         EXPECT_LE(j.final_segments, j.tip);
-        EXPECT_LE(j.escrow, market_.quote(spec_));
+        EXPECT_LE(j.escrow, market_.quote(spec_) + paid_in_[job]);
         const Uint256 due =
             market_.quote(spec_) / spec_.segments * (spec_.segments - j.final_segments);
         EXPECT_TRUE(j.state == JobState::closed || j.escrow >= due)
@@ -401,20 +498,24 @@ private:
     Market market_;
     std::mt19937_64 random_;
     JobSpec spec_;
-    std::vector<Address> clients_, providers_;
+    std::vector<Address> clients_, providers_, outsiders_;
     uint64_t jobs_ = 0;
     Uint256 given_;
     Sent last_;
-    size_t frauds_ = 0, postponed_ = 0;
+    size_t frauds_ = 0, postponed_ = 0, won_ = 0, lost_ = 0, reclaimed_ = 0;
+    std::map<AttemptKey, Uint256> open_bonds_;
+    std::optional<AttemptKey> reclaiming_;
+    std::map<uint64_t, Uint256> paid_in_;  ///< by lost challenges: committees' fees
+    std::map<std::tuple<uint64_t, uint32_t, uint64_t, Address>, size_t> seats_;  ///< not fined
     std::set<std::pair<uint64_t, uint32_t>> paid_;
     std::map<std::pair<uint64_t, uint32_t>, Hash> roots_;
     std::map<std::pair<uint64_t, uint32_t>, FakeSegment> made_;
     std::map<std::tuple<uint64_t, uint32_t, Address>, Planned> planned_;
-    std::map<std::tuple<uint64_t, uint32_t, uint64_t>, Tally> tallies_;
+    std::map<AttemptKey, Tally> tallies_;
 };
 
 TEST(market_model, random_calls_keep_money_and_segments_in_order) {
-    size_t paid = 0, frauds = 0, postponed = 0;
+    size_t paid = 0, frauds = 0, postponed = 0, won = 0, lost = 0, reclaimed = 0;
     for (uint64_t seed = 1; seed <= kSeeds && !testing::Test::HasFailure(); ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Model model(seed);
@@ -427,14 +528,22 @@ TEST(market_model, random_calls_keep_money_and_segments_in_order) {
         paid += model.paid();
         frauds += model.frauds();
         postponed += model.postponed();
+        won += model.won();
+        lost += model.lost();
+        reclaimed += model.reclaimed();
     }
     EXPECT_GT(paid, kSeeds * 2u) << "the runs must reach the end of audits";
     EXPECT_GT(frauds, kSeeds / 2u) << "and find frauds";
     EXPECT_GT(postponed, 0u) << "and audits that nobody opened in time";
+    EXPECT_GT(won, 0u) << "and challenges that were right";
+    EXPECT_GT(lost, 0u) << "and wrong";
+    EXPECT_GT(reclaimed, 0u) << "and bonds of segments that fell with another";
     RecordProperty("paid", static_cast<int>(paid));
     RecordProperty("frauds", static_cast<int>(frauds));
-    std::printf("paid segments %zu, slashed frauds %zu, postponed audits %zu\n", paid, frauds,
-                postponed);
+    std::printf(
+        "paid segments %zu, slashed frauds %zu, postponed audits %zu, challenges won %zu, lost "
+        "%zu, reclaimed %zu\n",
+        paid, frauds, postponed, won, lost, reclaimed);
 }
 
 }  // namespace

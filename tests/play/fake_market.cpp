@@ -231,7 +231,8 @@ public:
     Answer<TxReceipt> challenge(uint64_t id, uint32_t seg, const Uint256& bond) override {
         return change_job(id, [&](std::string& why) {
             auto& b = book(id, seg);
-            if (b.segment.state != SegmentState::accepted || self_ == b.segment.provider)
+            if (b.segment.state != SegmentState::accepted || self_ == b.segment.provider ||
+                l_->block >= b.segment.phase_deadline)
                 return void(why = "challenge");
             b.challenge = {self_, static_cast<uint8_t>(b.challenge.number + 1), bond};
             b.segment.state = SegmentState::committed;
@@ -375,6 +376,7 @@ private:
         book(id, seg).challenge.challenger = {};
         book(id, seg).segment.state = SegmentState::accepted;
         set_phase(book(id, seg), Phase::done);
+        book(id, seg).segment.phase_deadline = l_->block + l_->window_blocks;
         l_->jobs[id].history.push_back("seg " + std::to_string(seg) + " accepted");
     }
 
@@ -457,7 +459,8 @@ private:
         }
         if (what == Nudge::finalize) {
             if (seg != j.job.final_segments || seg >= j.segments.size() ||
-                j.segments[seg].segment.state != SegmentState::accepted)
+                j.segments[seg].segment.state != SegmentState::accepted ||
+                l_->block < j.segments[seg].segment.phase_deadline)
                 return "NotYet";
             if (apply) j.segments[seg].segment.state = SegmentState::final_;
             if (apply) ++j.job.final_segments;

@@ -57,6 +57,7 @@ public:
     uint64_t seed = 1;  ///< of the draws
     uint32_t auditors = 2, units = 4;
     uint64_t phase_blocks = 1'000'000;  ///< deadline of every phase
+    uint64_t window_blocks = 0;         ///< for challenges
     uint64_t seed_delay_blocks = 3;
     training::AuditLimits limits{4, 4, 1000, 1000, 1'000'000'000, 1ull << 30};
     bool tells_events = true;

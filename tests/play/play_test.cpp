@@ -489,6 +489,44 @@ TEST(play, a_lie_that_the_pair_finds_goes_to_the_committee) {
     EXPECT_EQ(play.ledger->jobs[0].replays, 5u) << "two, then all three";
 }
 
+/// Plays until the first segment is accepted, and then has an outsider challenge it.
+void challenge_when_accepted(Play& play) {
+    play.ledger->window_blocks = 16;
+    const auto outsider = fake_market(play.ledger, account(8));
+    const auto is_accepted = [&] {
+        const auto& segments = play.ledger->jobs[0].segments;
+        return !segments.empty() && segments[0].segment.state == wallet::SegmentState::accepted;
+    };
+    for (int i = 0; i < 200 && !is_accepted(); ++i) play.tick();
+    const auto bond = outsider->challenge_bond(0, 0);
+    ASSERT_TRUE(outsider->challenge(0, 0, *bond)) << last_lines(play.said);
+}
+
+TEST(play, a_challenged_segment_is_replayed_by_auditors_that_have_answered_it_before) {
+    Play play;
+    const auto segment = [&]() -> auto& {
+        return play.ledger->jobs[0].segments[0].segment;
+    };
+    for (uint8_t number = 1; number <= 2; ++number) {
+        challenge_when_accepted(play);
+        EXPECT_TRUE(wallet::is_challenged(segment()));
+        EXPECT_EQ(segment().round, wallet::kCommitteeRound + number);
+    }
+    play.run(300);
+    EXPECT_EQ(play.job().state, JobState::closed) << last_lines(play.said);
+    EXPECT_FALSE(wallet::is_challenged(segment()));
+    EXPECT_EQ(play.ledger->jobs[0].replays, 6u) << "all three, twice";
+    EXPECT_FALSE(play.ledger->jobs[0].slashed);
+}
+
+TEST(play, a_lie_that_the_audit_did_not_see_falls_to_a_challenge) {
+    Play play;
+    challenge_when_accepted(play);
+    play.ledger->jobs[0].segments[0].segment.steps_root = Hash{};
+    for (int i = 0; i < 200 && !play.ledger->jobs[0].slashed; ++i) play.tick_validators();
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 0 void; ") << last_lines(play.said);
+}
+
 TEST(play, a_last_state_that_an_honest_provider_does_not_serve_is_published_by_the_committee) {
     Play play;
     play.ledger->phase_blocks = 120;
