@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""viem and ethers deploy, call, read logs and subscribe, then fund a job and see it settle; the scripts are in clients/."""
+"""viem and ethers deploy, call, read logs and subscribe, then fund a job and see it settle, which the node's page shows; the scripts are in clients/."""
 import json
 import pathlib
 import shutil
@@ -24,10 +24,10 @@ def has_registry():
 def need_packages():
     if shutil.which("node") is None:
         raise Skip("the client tests need Node.js, and there is none")
-    if (CLIENTS / "node_modules" / "viem").is_dir() and (CLIENTS / "node_modules" / "ethers").is_dir():
+    if all((CLIENTS / "node_modules" / name).is_dir() for name in ("viem", "ethers", "jsdom")):
         return
     if shutil.which("npm") is None or not has_registry():
-        raise Skip("viem and ethers are not installed and cannot be fetched; run `npm ci` in tests/e2e/clients")
+        raise Skip("viem, ethers and jsdom are not installed and cannot be fetched; run `npm ci` in tests/e2e/clients")
     say("npm ci")
     done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--omit=optional"], cwd=CLIENTS, capture_output=True, timeout=200)
     if done.returncode != 0:
@@ -86,6 +86,9 @@ def run(test):
     client(net, "ethers.mjs")
     net.provider("provider", 1).start()
     client(net, "job.mjs", "--spec", str(write_spec(net)))
+    seen = net.test.folder / "seen.json"
+    seen.write_text(json.dumps({"jobs": 1, "complete": 0, "segments": SEGMENTS}))
+    client(net, "page.mjs", "--chain", str(seen))
     net.expect_agreement()
 
 
