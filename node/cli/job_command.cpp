@@ -94,15 +94,62 @@ Result<JobView, std::string> look_up(wallet::MarketApi& market, uint64_t id) {
     return JobView{*job, *spec};
 }
 
+/// The losses of a job's segments, read once each unless they fell.
+class Losses {
+public:
+    /// Empty, or why they cannot be read.
+    [[nodiscard]] std::string read(wallet::MarketApi& market, uint64_t id, const wallet::Job& job) {
+        if (job.attempt != attempt_ || job.tip < values_.size()) values_.clear();
+        attempt_ = job.attempt;
+        while (values_.size() < job.tip) {
+            const auto segment = market.segment(id, static_cast<uint32_t>(values_.size()));
+            if (!segment) return segment.error().text;
+            values_.push_back(std::bit_cast<float>(segment->loss_bits));
+        }
+        return "";
+    }
+    [[nodiscard]] const std::vector<float>& values() const { return values_; }
+
+private:
+    std::vector<float> values_;
+    uint32_t attempt_ = 0;
+};
+
+std::string stage_of(const wallet::Job& job) {
+    if (job.state == wallet::JobState::open) return "waits for a provider";
+    if (job.state == wallet::JobState::draining) return "last audits";
+    return std::string(wallet::to_text(job.state));
+}
+
+std::string watch_line(uint64_t id, const JobView& view, const std::vector<float>& losses,
+                       double segments_per_s) {
+    const uint32_t left = view.spec.segments - std::min(view.job.tip, view.spec.segments);
+    std::string text = bar_text(view.job.tip, view.spec.segments) + " job " + std::to_string(id) +
+                       "  " + stage_of(view.job) + "  " + std::to_string(view.job.tip) +
+                       " committed, " + std::to_string(view.job.final_segments) + " paid of " +
+                       std::to_string(view.spec.segments);
+    if (!losses.empty()) text += "  loss " + fixed_text(losses.back(), 3) + " " + sparkline(losses);
+    if (segments_per_s > 0 && left > 0)
+        text += "  ETA " + seconds_text(static_cast<uint64_t>(left / segments_per_s));
+    if (!view.job.provider.is_zero()) text += "  provider " + short_hex(view.job.provider.bytes);
+    return text;
+}
+
 int watch(const Output& out, wallet::MarketApi& market, uint64_t id, const std::string& rpc) {
     ProgressLine line(out);
+    Losses losses;
+    RateMeter meter;
+    std::optional<uint32_t> tip;
     for (;;) {
         const auto view = look_up(market, id);
-        if (!view) {
+        const auto fault = view ? losses.read(market, id, view->job) : view.error();
+        if (!fault.empty()) {
             line.clear();
-            return out.fail(view.error());
+            return out.fail(fault);
         }
-        line.show(job_line(id, view->job, view->spec));
+        if (view->job.tip != tip) meter.on_step(view->job.tip, steady_ms());
+        tip = view->job.tip;
+        line.show(watch_line(id, *view, losses.values(), meter.steps_per_s()));
         if (view->job.state == wallet::JobState::closed) {
             line.clear();
             const bool complete = view->job.outcome == wallet::Outcome::complete;
@@ -175,6 +222,7 @@ int run_job_status(const Output& out, const JobArgs& args) {
     if (!view) return out.fail(view.error());
     json::array segments;
     std::string lines;
+    std::vector<float> losses;
     for (uint32_t seg = 0; seg < view->spec.segments; ++seg) {
         const auto segment = (*market)->segment(args.id, seg);
         if (!segment) return out.fail(segment.error().text);
@@ -182,10 +230,12 @@ int run_job_status(const Output& out, const JobArgs& args) {
         auto words = segment_words(**market, args.id, seg, *segment);
         if (!words) return out.fail(words.error());
         segments.push_back(std::move(words->object));
+        losses.push_back(std::bit_cast<float>(segment->loss_bits));
         lines += words->line;
     }
     auto object = job_json(args.id, view->job, view->spec);
     object["segmentList"] = std::move(segments);
+    if (losses.size() > 1) lines += "\n  loss  " + sparkline(losses, 64);
     out.line(out.json ? json::serialize(object) : job_line(args.id, view->job, view->spec) + lines);
     return kOk;
 }

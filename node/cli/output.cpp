@@ -2,7 +2,9 @@
 // Text for people.
 #include "node/cli/output.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
@@ -24,13 +26,13 @@ std::string painted(std::string_view text, const char* code) {
     return "\033[" + std::string(code) + "m" + std::string(text) + "\033[0m";
 }
 
+}  // namespace
+
 std::string fixed_text(double value, int digits) {
     char out[64];
     std::snprintf(out, sizeof(out), "%.*f", digits, value);
     return out;
 }
-
-}  // namespace
 
 void Output::line(std::string_view text) const {
     std::fwrite(text.data(), 1, text.size(), stdout);
@@ -120,11 +122,35 @@ void ProgressLine::clear() {
     drawn_ = false;
 }
 
-std::string progress_text(const Progress& p) {
+std::string bar_text(uint64_t done, uint64_t of) {
     constexpr size_t width = 24;
-    const size_t filled = p.steps == 0 ? 0 : width * p.step / p.steps;
+    const size_t filled = of == 0 ? 0 : width * std::min(done, of) / of;
     std::string bar;
     for (size_t i = 0; i < width; ++i) bar += i < filled ? "█" : "░";
+    return bar;
+}
+
+std::string sparkline(const std::vector<float>& values, size_t width) {
+    constexpr const char* kHeights[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    const size_t first = values.size() - std::min(values.size(), width);
+    float low = INFINITY, high = -INFINITY;
+    for (size_t i = first; i < values.size(); ++i) {
+        if (!std::isfinite(values[i])) continue;
+        low = std::min(low, values[i]);
+        high = std::max(high, values[i]);
+    }
+    std::string out;
+    for (size_t i = first; i < values.size(); ++i) {
+        if (!std::isfinite(values[i]))
+            out += " ";
+        else
+            out += kHeights[high > low ? std::lround(7 * (values[i] - low) / (high - low)) : 0];
+    }
+    return out;
+}
+
+std::string progress_text(const Progress& p) {
+    std::string bar = bar_text(p.step, p.steps);
     bar += " step " + std::to_string(p.step) + "/" + std::to_string(p.steps) + "  loss " +
            fixed_text(p.loss, 3);
     if (p.tokens_per_s > 0)

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/bytes.hpp"
 #include "node/wallet/coins.hpp"
@@ -58,6 +59,11 @@ private:
     bool drawn_ = false;
     uint64_t last_ms_ = 0;
 };
+
+[[nodiscard]] std::string fixed_text(double value, int digits);
+[[nodiscard]] std::string bar_text(uint64_t done, uint64_t of);  ///< "██████░░░░", 24 wide
+/// "█▄▂▁": the last `width` of the values between their least and their greatest.
+[[nodiscard]] std::string sparkline(const std::vector<float>& values, size_t width = 24);
 
 struct Progress {
     uint32_t step = 0, steps = 0;

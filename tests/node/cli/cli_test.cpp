@@ -230,6 +230,17 @@ TEST(manual, lists_commands_with_their_help_and_lets_no_text_be_a_request) {
     EXPECT_TRUE(page.starts_with(".TH TRAINYARD 1 \"\" \"trainyard 0.1\"\n"));
 }
 
+TEST(plots, of_losses_lie_between_their_extremes_and_leave_out_what_is_not_finite) {
+    EXPECT_EQ(sparkline({}), "");
+    EXPECT_EQ(sparkline({3}), "▁");
+    EXPECT_EQ(sparkline({8, 1, 2, 4.4F}), "█▁▂▄");
+    EXPECT_EQ(sparkline({NAN, 2, INFINITY, 1}), " █ ▁");
+    EXPECT_EQ(sparkline({9, 2, 1}, 2), "█▁") << "the last";
+    EXPECT_EQ(bar_text(0, 0), bar_text(0, 10));
+    EXPECT_EQ(bar_text(5, 10), "████████████░░░░░░░░░░░░");
+    EXPECT_EQ(bar_text(20, 10), bar_text(10, 10));
+}
+
 GenesisInputs genesis_inputs() {
     GenesisInputs in;
     in.spec = embedded_devnet_spec();
