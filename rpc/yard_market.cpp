@@ -57,6 +57,11 @@ constexpr Field kSegment[] = {
     {"phaseDeadline", Word::quantity},
     {"round", Word::quantity},
 };
+constexpr Field kChallenge[] = {
+    {"challenger", Word::address},
+    {"number", Word::quantity},
+    {"bond", Word::quantity},
+};
 constexpr Field kProvider[] = {
     {"name", Word::text},
     {"endpoint", Word::text},
@@ -83,6 +88,7 @@ struct View {
 constexpr View kJobView{kComputeMarket, "job(uint256)", kJob};
 constexpr View kSpecView{kComputeMarket, "spec(uint256)", kSpec};
 constexpr View kSegmentView{kComputeMarket, "segment(uint256,uint32)", kSegment};
+constexpr View kChallengeView{kComputeMarket, "challengeOf(uint256,uint32)", kChallenge};
 constexpr View kProviderView{kProviderRegistry, "provider(address)", kProvider};
 constexpr View kModelView{kModelRegistry, "record(uint256)", kModel};
 constexpr View kOwnerView{kModelRegistry, "ownerOf(uint256)", kOwner};
@@ -135,6 +141,31 @@ Outcome jobs(Call& call) {
     return write_page(call, "jobs", *total, [&](uint64_t i) { return write_job(call, block, i); });
 }
 
+/// Rounds of level 1 above that of the committee are those of challenges; a segment that waits for
+/// one has its number already.
+bool is_challenged(BytesView segment) {
+    constexpr size_t kState = 0, kRound = 13;
+    constexpr uint64_t kCommitted = 1, kLevel1 = 3, kCommitteeRound = 1;
+    if (segment.size() < (kRound + 1) * 32) return false;
+    const auto state = from_be(segment.subspan(kState * 32, 32));
+    const auto round = from_be(segment.subspan(kRound * 32, 32));
+    return (state == Uint256(kCommitted) || state == Uint256(kLevel1)) &&
+           round > Uint256(kCommitteeRound);
+}
+
+Outcome write_segment(Call& call, const Hash& block, uint64_t id, uint64_t seg) {
+    const auto answer = call_view(call.backend, block, kComputeMarket, kSegmentView.signature,
+                                  {Uint256(id), Uint256(seg)});
+    if (!answer) return Unexpected(answer.error());
+    if (auto done = write_struct(call.out, *answer, kSegment); !done) return done;
+    if (!is_challenged(*answer)) return Done{};
+    call.out.key("challenge").begin_object();
+    auto done = write_view(call, block, kChallengeView, {Uint256(id), Uint256(seg)});
+    if (!done) return done;
+    call.out.end_object();
+    return Done{};
+}
+
 Outcome write_segments(Call& call, const Hash& block, uint64_t id) {
     const auto tip = call_view(call.backend, block, kComputeMarket, "job(uint256)", {Uint256(id)});
     if (!tip || tip->size() < 5 * 32) return Unexpected(server_error("no such job"));
@@ -143,8 +174,7 @@ Outcome write_segments(Call& call, const Hash& block, uint64_t id) {
     call.out.key("segments").begin_array();
     for (uint64_t seg = page.first; seg < page.end; ++seg) {
         call.out.begin_object().key("index").quantity(seg);
-        auto done = write_view(call, block, kSegmentView, {Uint256(id), Uint256(seg)});
-        if (!done) return done;
+        if (auto done = write_segment(call, block, id, seg); !done) return done;
         call.out.end_object();
     }
     call.out.end_array();

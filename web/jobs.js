@@ -29,11 +29,9 @@ function state_of(job) {
   return job.state === 'active' ? ['training', 'busy'] : ['waits for a provider', ''];
 }
 
-const is_challenged = (s) => (s.state === 'committed' || s.state === 'l1') && number(s.round) > 1;
-
 /// Words and colour of a segment.
 export function verdict_of(s) {
-  if (is_challenged(s)) return ['challenged', 'warn'];
+  if (s.challenge) return ['challenged', 'warn'];
   return {
     committed: ['waits for its audit', ''],
     l0: ['audited', 'busy'],

@@ -44,11 +44,11 @@ Answer spec_answer() {
     a.number(50).number(99).number(500).number(6).address(Address{}).number(13 * 32);
     return a.text("CC0-1.0");
 }
-Answer segment_answer() {
+Answer segment_answer(uint64_t state, uint64_t round) {
     Answer a;
-    a.number(5).address(address_of_key(2)).number(0).number(0x40400000);  // binary32 3.0
+    a.number(state).address(address_of_key(2)).number(0).number(0x40400000);  // binary32 3.0
     for (int i = 0; i < 6; ++i) a.add(word(7));
-    return a.number(12).number(1).number(30).number(0);
+    return a.number(12).number(1).number(30).number(round);
 }
 
 bool calls(const CallRequest& request, std::string_view signature) {
@@ -67,7 +67,7 @@ Result<CallOutcome, CallError> market(const CallRequest& request, const Override
     else if (calls(request, "spec(uint256)"))
         out.output = spec_answer().bytes();
     else if (calls(request, "segment(uint256,uint32)"))
-        out.output = segment_answer().bytes();
+        out.output = segment_answer(5, 2).bytes();
     else if (calls(request, "providerAt(uint256)"))
         out.output = Answer().address(address_of_key(2)).bytes();
     else if (calls(request, "provider(address)")) {
@@ -213,6 +213,33 @@ TEST(yard_jobs, are_decoded_from_the_contract) {
     EXPECT_EQ(text(provider.at("name")), "honest");
     EXPECT_EQ(text(provider.at("stake")), "0x5");
     EXPECT_TRUE(provider.at("registered").as_bool());
+}
+
+TEST(yard_jobs, tell_who_challenges_a_segment) {
+    const auto segment = [](uint64_t state, uint64_t round) {
+        Rpc rpc;
+        rpc.chain.on_call = [=](const CallRequest& request, const Overrides& overrides) {
+            CallOutcome out;
+            if (calls(request, "segment(uint256,uint32)"))
+                out.output = segment_answer(state, round).bytes();
+            else if (calls(request, "challengeOf(uint256,uint32)"))
+                out.output = Answer().address(address_of_key(3)).number(2).number(7).bytes();
+            else
+                return market(request, overrides);
+            return Result<CallOutcome, CallError>(out);
+        };
+        return rpc.result("yard_job", R"(["0x0"])").at("segments").at(1).as_object();
+    };
+    for (const uint64_t state : {1, 3}) {
+        const auto challenge = segment(state, 3).at("challenge");
+        EXPECT_EQ(text(challenge.at("challenger")), to_hex0x(address_of_key(3).bytes));
+        EXPECT_EQ(text(challenge.at("number")), "0x2");
+        EXPECT_EQ(text(challenge.at("bond")), "0x7");
+    }
+    EXPECT_FALSE(segment(1, 0).contains("challenge")) << "committed, not judged yet";
+    EXPECT_FALSE(segment(2, 2).contains("challenge")) << "substitutes at level 0";
+    EXPECT_FALSE(segment(3, 1).contains("challenge")) << "the committee after an alarm";
+    EXPECT_FALSE(segment(4, 2).contains("challenge")) << "settled";
 }
 
 TEST(yard_jobs, say_when_there_is_no_market) {
