@@ -57,6 +57,13 @@ TEST(node_config, what_is_written_reads_back_the_same) {
     EXPECT_EQ(again.datadir, config.datadir);
 }
 
+TEST(node_config, a_file_keeps_every_text) {
+    NodeConfig config, again;
+    config.datadir = "a \"b\" \\ c\n\t\x7f é";
+    ASSERT_TRUE(apply_toml(again, write_toml(config), "effective"));
+    EXPECT_EQ(again.datadir, config.datadir);
+}
+
 TEST(node_config, rejects_unknown_key_and_names_the_nearest) {
     const auto error = toml_error("[http]\nprot = 1\n");
     EXPECT_EQ(error.code, ConfigErrorCode::unknown_key);
