@@ -38,8 +38,10 @@ void add_rpc(CLI::App* sub, std::string& rpc) {
 }
 
 CLI::Option* add_key(CLI::App* sub, KeyChoice& key) {
-    sub->add_option("--password-file", key.password_file, "file with the keystore's password");
-    return sub->add_option("--key", key.key, "keystore file, or dev:0 to dev:9 on a devnet");
+    sub->add_option("--password-file", key.password_file, "file with the keystore's password")
+        ->type_name("PATH");
+    return sub->add_option("--key", key.key, "keystore file, or dev:0 to dev:9 on a devnet")
+        ->type_name("KEY");
 }
 
 CLI::Validator number_within(const std::string& what, double least, double most) {
@@ -61,7 +63,8 @@ void add_gpt_sizes(CLI::App* sub, TemplateArgs& g) {
     add_size(sub, "--width", g.width, "model width [128]");
     add_size(sub, "--heads", g.heads, "attention heads [4]");
     add_size(sub, "--sequence", g.sequence, "tokens of a sequence [128]");
-    sub->add_option("--tokenizer", g.tokenizer, "file of `data prepare --merges`");
+    sub->add_option("--tokenizer", g.tokenizer, "file of `data prepare --merges`")
+        ->type_name("PATH");
 }
 
 void add_run(CLI::App* sub, TemplateArgs& g) {

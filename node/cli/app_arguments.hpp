@@ -25,6 +25,13 @@ struct NodeFlag {
     std::vector<std::string> values;
 };
 
+/// A command's flags from a file.
+struct FlagFile {
+    std::string path;    ///< empty: none was named
+    bool print = false;  ///< print the flags in force instead
+};
+inline constexpr const char *kFileFlag = "file", *kPrintFileFlag = "print-file";
+
 /// All arguments live here, so that flags can point at them.
 struct Arguments {
     Output out;
@@ -37,6 +44,7 @@ struct Arguments {
     ForeignArgs foreign;
     SampleArgs sample;
     JobArgs job;
+    FlagFile job_file;
     ModelArgs model;
     LightArgs light;
     VerifyArgs verify;
@@ -81,6 +89,13 @@ void add_gpt_sizes(CLI::App* sub, TemplateArgs& g);
 void add_run(CLI::App* sub, TemplateArgs& g);
 void add_gpt(CLI::App* sub, TemplateArgs& g);
 void add_devices(CLI::App* sub, uint32_t& threads, bool& no_cuda);
+
+// app_file.cpp
+/// Adds --file and --print-file; before every other flag of the command.
+void add_flag_file(CLI::App* sub, FlagFile& file);
+/// A file with what is in force, whose paths are relative to the folder of --file, else to this
+/// one.
+std::string flag_file_text(CLI::App& sub, const FlagFile& file);
 
 // app_training.cpp
 void add_program(CLI::App& app, Arguments& a);

@@ -6,22 +6,57 @@ namespace trainyard::node::cli {
 
 namespace {
 
+CLI::Validator amount_of_coins() {
+    const auto check = [](const std::string& text) -> std::string {
+        return parse_coins(text) ? "" : "'" + text + "' is no amount like 1.5 or 3gwei";
+    };
+    return {check, ""};
+}
+
+/// `what` names the value in the error.
+template <class T>
+CLI::Validator hexadecimal(const std::string& what) {
+    const auto check = [what](const std::string& text) -> std::string {
+        return fixed_from_hex<T>(text) ? "" : "'" + text + "' is no " + what;
+    };
+    return {check, ""};
+}
+
 void add_submit(CLI::App& job, Arguments& a) {
-    auto* submit = command(
-        job, "submit", "publish data and program, fund the job",
-        "trainyard job submit --key dev:0 --data text.txt --price 1 --wait",
-        [&a] { return run_job_submit(a.out, a.job); }, a);
+    auto* submit = command(job, "submit", "publish data and program, fund the job",
+                           "trainyard job submit --key dev:0 --data text.txt --price 1 --wait\n"
+                           "  trainyard job submit --data text.txt --print-file > job.toml\n"
+                           "  trainyard job submit --file job.toml --key dev:0",
+                           {}, a);
+    submit->callback([&a, submit] {
+        a.run = [&a, submit] {
+            if (!a.job_file.print) return run_job_submit(a.out, a.job);
+            return a.out.line(flag_file_text(*submit, a.job_file)), kOk;
+        };
+    });
+    add_flag_file(submit, a.job_file);
     add_rpc(submit, a.job.rpc);
     add_key(submit, a.job.key)->required();
-    submit->add_option("--data", a.job.data, "file or folder with the text")->required();
-    submit->add_option("--program", a.job.program, "program file; default: the gpt template");
-    submit->add_option("--price", a.job.price, "coins per segment")->capture_default_str();
-    submit->add_option("--audit-fee", a.job.audit_fee, "coins per auditor and segment")
+    submit->add_option("--data", a.job.data, "file or folder with the text")
+        ->type_name("PATH")
+        ->required();
+    submit->add_option("--program", a.job.program, "program file; default: the gpt template")
+        ->type_name("PATH");
+    submit->add_option("--price", a.job.price, "coins per segment")
+        ->type_name("COINS")
+        ->check(amount_of_coins())
         ->capture_default_str();
-    submit->add_option("--provider", a.job.provider, "only this address may take it");
+    submit->add_option("--audit-fee", a.job.audit_fee, "coins per auditor and segment")
+        ->type_name("COINS")
+        ->check(amount_of_coins())
+        ->capture_default_str();
+    submit->add_option("--provider", a.job.provider, "only this address may take it")
+        ->check(hexadecimal<Address>("address"));
     submit->add_option("--licence", a.job.licence, "SPDX expression")->capture_default_str();
-    submit->add_option("--seed", a.job.seed,
-                       "client's part of the run seed, 32 bytes in hexadecimal");
+    submit
+        ->add_option("--seed", a.job.seed,
+                     "client's part of the run seed, 32 bytes in hexadecimal [random]")
+        ->check(hexadecimal<Hash>("32 bytes in hexadecimal"));
     submit->add_option("--segment-blocks", a.job.segment_blocks, "blocks for one segment")
         ->capture_default_str();
     submit->add_option("--deadline-hours", a.job.deadline_hours, "then the rest is refunded")

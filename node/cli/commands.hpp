@@ -115,10 +115,10 @@ struct JobArgs {
     uint64_t id = 0;
     std::string program, data, out = "model";
     TemplateArgs gpt;
-    std::string price = "1", audit_fee = "0.01";
-    std::string provider;  ///< empty: any
+    std::string price = "1", audit_fee = "0.01";  ///< as parse_coins reads them
+    std::string provider;                         ///< an address; empty: any
     std::string licence = "Apache-2.0";
-    std::string seed;  ///< empty: random
+    std::string seed;  ///< 32 bytes in hexadecimal; empty: random
     uint64_t segment_blocks = 480;
     uint64_t deadline_hours = 24;
     bool wait = false;

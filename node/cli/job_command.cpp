@@ -164,23 +164,15 @@ int watch(const Output& out, wallet::MarketApi& market, uint64_t id, const std::
     }
 }
 
-/// What the flags say; the errors are those of wrong usage.
-Result<JobOffer, std::string> terms_of(const JobArgs& args) {
+/// What the flags say, which the command line has checked.
+JobOffer terms_of(const JobArgs& args) {
     JobOffer offer;
-    const auto price = parse_coins(args.price), fee = parse_coins(args.audit_fee);
-    if (!price || !fee)
-        return unexpected(std::string("--price and --audit-fee are amounts like 1.5 or 3gwei"));
-    const auto provider =
-        args.provider.empty() ? Address{} : fixed_from_hex<Address>(args.provider);
-    if (!provider) return unexpected("--provider '" + args.provider + "' is no address");
-    const auto seed =
-        args.seed.empty() ? wallet::random_fixed<Hash>() : fixed_from_hex<Hash>(args.seed);
-    if (!seed) return unexpected(std::string("--seed must be 32 bytes in hexadecimal"));
-    offer.price_wei = *price;
-    offer.audit_fee_wei = *fee;
-    offer.provider = *provider;
+    offer.price_wei = *parse_coins(args.price);
+    offer.audit_fee_wei = *parse_coins(args.audit_fee);
+    if (!args.provider.empty()) offer.provider = *fixed_from_hex<Address>(args.provider);
     offer.licence = args.licence;
-    offer.client_seed = *seed;
+    offer.client_seed =
+        args.seed.empty() ? wallet::random_fixed<Hash>() : *fixed_from_hex<Hash>(args.seed);
     offer.segment_blocks = args.segment_blocks;
     offer.deadline_s = unix_seconds() + args.deadline_hours * 3600;
     return offer;
@@ -189,17 +181,16 @@ Result<JobOffer, std::string> terms_of(const JobArgs& args) {
 }  // namespace
 
 int run_job_submit(const Output& out, const JobArgs& args) {
-    auto offer = terms_of(args);
-    if (!offer) return out.fail(offer.error()), kUsage;
     auto data = read_data(args.data);
     if (!data) return out.fail(data.error());
     auto program = choose_program(args.program, args.gpt, *data);
     if (!program) return out.fail(program.error());
-    offer->data = std::move(*data);
-    offer->program = std::move(*program);
+    JobOffer offer = terms_of(args);
+    offer.data = std::move(*data);
+    offer.program = std::move(*program);
     const auto market = open_account(args.rpc, args.key);
     if (!market) return out.fail(market.error());
-    const auto posted = post_job(**market, *offer);
+    const auto posted = post_job(**market, offer);
     if (!posted) return out.fail(posted.error());
     if (out.json)
         out.line(json::serialize(json::object{{"id", posted->id},

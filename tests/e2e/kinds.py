@@ -63,6 +63,15 @@ def image_jobs(client):
     expect_equal(client.path("sample.png").read_bytes()[:8], b"\x89PNG\r\n\x1a\n", "the start of a PNG file")
 
 
+def from_file(client):
+    """A job as a file beside its data, posted from another folder at another price."""
+    path, rpc = client.path("lora.toml"), ["--rpc", client.net.nodes[0].url]
+    path.write_text('key = "dev:0"\ndata = "lora.tyd"\nprogram = "lora.program"\nprice = 9\naudit-fee = 0.01\n')
+    number = client.test.json("job", "submit", "--file", path, *rpc, "--price", 1)["id"]
+    expect_equal(client.test.json("job", "status", number, *rpc)["pricePerSegmentWei"], str(10**18), "the price of the command line")
+    return number
+
+
 def fine_tune(client):
     test, net = client.test, client.net
     base = net.submit(segments=3, steps=8)["id"]
@@ -71,7 +80,7 @@ def fine_tune(client):
     new.write_text("seven engines wait at the yard; the eighth one pulls them home again.\n" * 200)
     test.cli("program", "finetune", "--model", client.path("base"), "--data", new, "--rank", 4, "--out", client.path("lora.program"),
              "--data-out", client.path("lora.tyd"), *RUN)
-    number = client.submit(client.path("lora.tyd"), client.path("lora.program"))
+    number = from_file(client)
     losses = client.receive(number, "tuned")
     expect(losses[-1] < losses[0], f"the loss of the fine-tune falls: {losses}")
     say(f"LoRA on the model of job {base} ({first[0]:.3f} -> {first[-1]:.3f}): job {number}, {losses[0]:.3f} -> {losses[-1]:.3f}")
