@@ -2,6 +2,9 @@
 // Files of answers, written atomically.
 #include "node/verify/answer_book.hpp"
 
+#include <algorithm>
+#include <charconv>
+
 #include "node/wallet/files.hpp"
 
 namespace trainyard::node::verify {
@@ -9,6 +12,23 @@ namespace trainyard::node::verify {
 std::string Seat::text() const {
     return std::to_string(job) + "-" + std::to_string(seg) + "-" + std::to_string(attempt) +
            (level == wallet::SegmentState::l1 ? "-l1-" : "-l0-") + std::to_string(round);
+}
+
+std::optional<Seat> Seat::from(std::string_view text) {
+    Seat out;
+    const auto next = [&text](auto& number) {
+        const auto field = text.substr(0, text.find('-'));
+        text.remove_prefix(std::min(field.size() + 1, text.size()));
+        const auto [end, error] =
+            std::from_chars(field.data(), field.data() + field.size(), number);
+        return error == std::errc{} && end == field.data() + field.size();
+    };
+    const std::string_view all = text;
+    if (!next(out.job) || !next(out.seg) || !next(out.attempt)) return std::nullopt;
+    if (text.starts_with("l1-")) out.level = wallet::SegmentState::l1;
+    text.remove_prefix(std::min<size_t>(3, text.size()));
+    if (!next(out.round) || out.text() != all) return std::nullopt;
+    return out;
 }
 
 Bytes encode_answer(const wallet::RevealedAnswer& answer) {
@@ -63,6 +83,13 @@ Result<Done, wallet::WalletError> AnswerBook::keep(const Seat& seat,
 
 void AnswerBook::forget(const Seat& seat) {
     wallet::remove_file(path(seat));
+}
+
+std::vector<Seat> AnswerBook::seats() const {
+    std::vector<Seat> out;
+    for (const auto& name : wallet::list_folder(folder_))
+        if (const auto seat = Seat::from(name)) out.push_back(*seat);
+    return out;
 }
 
 }  // namespace trainyard::node::verify

@@ -4,6 +4,8 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/rlp.hpp"
 #include "node/wallet/market.hpp"
@@ -18,6 +20,8 @@ struct Seat {
     uint8_t round = 0;
     auto operator<=>(const Seat&) const = default;
     [[nodiscard]] std::string text() const;  ///< "0-3-0-l0-0", also its file's name
+    /// What `text` gave; nullopt for anything else.
+    [[nodiscard]] static std::optional<Seat> from(std::string_view text);
 };
 
 [[nodiscard]] Bytes encode_answer(const wallet::RevealedAnswer& answer);
@@ -31,6 +35,7 @@ public:
     [[nodiscard]] Result<Done, wallet::WalletError> keep(const Seat& seat,
                                                          const wallet::RevealedAnswer& answer);
     void forget(const Seat& seat);
+    [[nodiscard]] std::vector<Seat> seats() const;  ///< with a file
 
 private:
     [[nodiscard]] std::string path(const Seat& seat) const;

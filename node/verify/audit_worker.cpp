@@ -71,7 +71,9 @@ AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, Verifier& replay
       replayer_(replayer),
       options_(std::move(options)),
       book_(options_.folder),
-      shared_(std::make_shared<Shared>(options_.folder)) {}
+      shared_(std::make_shared<Shared>(options_.folder)) {
+    for (const Seat& seat : book_.seats()) memory_[seat.job].seen.insert(seat);
+}
 
 AuditWorker::~AuditWorker() = default;
 

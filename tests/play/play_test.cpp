@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A provider and auditors play whole jobs: honest ones are paid, cheats are voided, crashes heal.
 #include <filesystem>
+#include <set>
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ public:
         for (uint8_t v = 1; v <= 3; ++v) ledger->validators.push_back(account(v));
         client_ = fake_market(ledger, account(9));
         post_job();
-        for (uint8_t v = 1; v <= 3; ++v) add_validator(v);
+        restart_validators();
         restart_provider();
     }
     ~Play() { std::filesystem::remove_all(folder_); }
@@ -56,6 +57,20 @@ public:
         options.now_s = [this] { return ledger->now_s; };
         options.on_event = [this](const Event& e) { events.push_back(e); };
         provider_ = std::make_unique<ProviderWorker>(*provider_market_, options);
+    }
+
+    void restart_validators() {
+        workers_.clear(), verifiers_.clear(), markets_.clear();
+        for (uint8_t v = 1; v <= 3; ++v) add_validator(v);
+    }
+    /// Seats of which a validator has an answer on disk.
+    [[nodiscard]] std::multiset<std::string> answers() const {
+        std::multiset<std::string> out;
+        for (int v = 1; v <= 3; ++v)
+            for (const auto& name :
+                 node::wallet::list_folder(folder_ + "/validator" + std::to_string(v)))
+                if (name.find("-l0-") != std::string::npos) out.insert(name);
+        return out;
     }
 
     /// Another provider takes the place of the one of before, which is never seen again.
@@ -606,6 +621,29 @@ TEST(play, auditors_remember_nothing_of_jobs_and_segments_that_are_over) {
     ledger.changed_at[0] = ledger.block;
     for (int i = 0; i < 201; ++i) play.tick_validators();
     EXPECT_EQ(play.remembered_by_validators(), 0u);
+}
+
+TEST(play, answers_go_also_where_their_segment_became_final_while_the_auditor_was_down) {
+    Play play;
+    auto& ledger = *play.ledger;
+    while (play.answers().empty()) play.tick();
+    const auto before = play.answers();
+    ASSERT_TRUE(before.begin()->starts_with("0-0-0-l0-")) << *before.begin();
+    play.restart_validators();
+    play.tick_validators();
+    EXPECT_GE(play.answers().size(), before.size()) << "one that may still be revealed stays";
+    const auto final_segments = ledger.jobs[0].job.final_segments;
+    ledger.jobs[0].job.final_segments = 1;
+    play.restart_validators();
+    play.tick_validators();
+    for (const auto& seat : play.answers()) EXPECT_FALSE(seat.starts_with("0-0-")) << seat;
+    ledger.jobs[0].job.final_segments = final_segments;
+    while (play.answers().empty()) play.tick();
+    ledger.jobs[0].job.state = JobState::closed;
+    play.restart_validators();
+    play.tick_validators();
+    EXPECT_TRUE(play.answers().empty());
+    EXPECT_EQ(play.remembered_by_validators(), 0U);
 }
 
 TEST(play, a_job_whose_program_or_data_is_withheld_from_auditors_is_void_and_not_passed_over) {

@@ -15,6 +15,7 @@
 #include "node/verify/answer_book.hpp"
 #include "node/verify/child_process.hpp"
 #include "node/verify/protocol.hpp"
+#include "node/wallet/files.hpp"
 
 namespace trainyard::node::verify {
 namespace {
@@ -239,6 +240,24 @@ TEST(answer_book, an_answer_survives_a_restart_until_it_is_forgotten) {
     EXPECT_FALSE(AnswerBook(folder).find(other));
     AnswerBook(folder).forget(seat);
     EXPECT_FALSE(AnswerBook(folder).find(seat));
+    std::filesystem::remove_all(folder);
+}
+
+TEST(answer_book, knows_its_files_by_their_names_and_leaves_others_alone) {
+    const auto folder = temporary("names");
+    const std::vector<Seat> seats{
+        {0, 0, 0, wallet::SegmentState::l0, 0},
+        {UINT64_MAX, UINT32_MAX, 7, wallet::SegmentState::l1, 255},
+    };
+    for (const Seat& seat : seats)
+        ASSERT_TRUE(AnswerBook(folder).keep(seat, {wallet::Verdict::match, {}, Hash{}}));
+    for (const auto* name : {"kept-blobs.csv", "", "0", "0-0-0-l0-", "0-0-0-l2-0", "00-0-0-l0-0",
+                             "0-0-0-l0-256", "0-0-0-l0-0.tmp", "-1-0-0-l0-0", "0-0-0-l0-0-",
+                             "0-0-0-l", "18446744073709551616-0-0-l0-0", "0-0-0--0"}) {
+        EXPECT_FALSE(Seat::from(name)) << name;
+        EXPECT_EQ(wallet::write_text(folder + "/" + name, "x").has_value(), *name != 0);
+    }
+    EXPECT_EQ(AnswerBook(folder).seats(), seats);
     std::filesystem::remove_all(folder);
 }
 
