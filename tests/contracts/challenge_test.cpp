@@ -10,8 +10,9 @@ namespace {
 constexpr uint64_t kWindow = 16;
 
 struct MarketChallenge : MarketFixture {
-    explicit MarketChallenge(uint64_t window = kWindow)
-        : MarketFixture({{"windowBlocks", window}}) {}
+    explicit MarketChallenge(std::map<std::string, Uint256> parameters = {{"windowBlocks",
+                                                                           kWindow}})
+        : MarketFixture(std::move(parameters)) {}
     const Uint256 fee = spec.audit_fee;
     const Uint256 first_bond = kCoin * 2 + fee * 7;
     const Uint256 provider_bond = kCoin * 8;
@@ -77,7 +78,14 @@ struct MarketChallenge : MarketFixture {
 };
 using challenge = MarketChallenge;
 struct late_challenge : MarketChallenge {
-    late_challenge() : MarketChallenge(400) {}
+    /// An audit and its window take less than 1,400 blocks.
+    late_challenge()
+        : MarketChallenge({{"windowBlocks", 400},
+                           {"serveBlocks", 8},
+                           {"commitBlocks", 8},
+                           {"commitBlocksL1", 8},
+                           {"revealBlocks", 8},
+                           {"openBlocks", 8}}) {}
 };
 
 TEST_F(challenge, by_one_outsider_has_a_fraud_slashed_that_every_auditor_matched) {
@@ -388,7 +396,7 @@ TEST_F(late_challenge, that_nobody_opens_is_drawn_anew_and_earlier_judges_answer
     for (const Address& a : bought) ASSERT_TRUE(leave(a).ok);
     market.chain.mine(399);
     ASSERT_TRUE(contest(job).ok);
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < 4; ++i) {
         const uint64_t mini_epoch = market.segment(job, 0).seed_epoch;
         market.chain.mine(backed_until(mini_epoch) - market.chain.number());
         for (const Address& a : bought) EXPECT_FALSE(can_take_out(a)) << i;
@@ -406,6 +414,22 @@ TEST_F(late_challenge, that_nobody_opens_is_drawn_anew_and_earlier_judges_answer
     EXPECT_EQ(market.burned() - burned, provider_bond - bounty / 2 - share * winners + fee * 70)
         << "seven that said Match are fined though they left";
     expect_solvent(1);
+}
+
+struct long_window : MarketChallenge {
+    long_window() : MarketChallenge({{"windowBlocks", 4000}}) {}
+};
+
+TEST_F(long_window, keeps_the_stake_of_those_who_may_be_proven_wrong_in_it) {
+    const uint64_t job = served_job(liar());
+    market.run_round(job, 0, honest(0), {{market.auditors(job, 0)[0], Manners::alarm}});
+    const std::vector<Address> bought = market.auditors(job, 0);
+    bought_committee_says(Verdict::match, keccak256(as_bytes("agreed")), job);
+    ASSERT_EQ(market.segment(job, 0).state, SegmentState::accepted);
+    for (const Address& a : bought) ASSERT_TRUE(leave(a).ok);
+    market.chain.mine(3900);
+    for (const Address& a : bought) EXPECT_FALSE(can_take_out(a));
+    EXPECT_TRUE(contest(job).ok);
 }
 
 TEST_F(challenge, leaves_what_level_0_drew_as_it_was) {
