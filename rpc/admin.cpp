@@ -108,6 +108,27 @@ Outcome remove_peer(Call& call) {
     return answer(call, call.backend.remove_peer(call.args.at<std::string>(0)));
 }
 
+/// A page of what the operator's disk holds.
+Outcome blobs(Call& call) {
+    constexpr uint64_t kPageMax = 1000;
+    const auto after = call.args.value_or<Hash>(0, Hash{});
+    const auto count = std::min(call.args.value_or<uint64_t>(1, kPageMax), kPageMax);
+    const auto held = call.backend.held_blobs(after, count);
+    if (!held) return unexpected(server_error(held.error().message));
+    auto& out = call.out;
+    out.begin_array();
+    for (const auto& blob : *held) {
+        out.begin_object().key("id").data(blob.info.id).key("size").quantity(blob.info.size_bytes);
+        out.key("kept").boolean(blob.is_kept).key("owners").quantity(blob.owners).end_object();
+    }
+    out.end_array();
+    return Done{};
+}
+
+Outcome release_blob(Call& call) {
+    return answer(call, call.backend.release_blob(call.args.at<Hash>(0)));
+}
+
 constexpr Param kPeerText{"peer", Kind::text, true};
 
 constexpr Method kMethods[] = {
@@ -123,6 +144,18 @@ constexpr Method kMethods[] = {
      Shape::boolean,
      false,
      "end that, and the connection; needs `http.admin`"},
+    {"admin_blobs",
+     blobs,
+     {{{"after", Kind::hash, false}, {"count", Kind::count, false}}},
+     Shape::array,
+     false,
+     "blobs stored here and whether they are kept, 1000 at most; needs `http.admin`"},
+    {"admin_releaseBlob",
+     release_blob,
+     {{{"id", Kind::hash, true}}},
+     Shape::boolean,
+     false,
+     "let a blob make room, whoever it is kept for; needs `http.admin`"},
     {"admin_nodeInfo", node_info, {}, Shape::object, false, "this node as its peers name it"},
     {"admin_consensusState",
      consensus_state,

@@ -213,6 +213,12 @@ struct BlobInfo {
     uint64_t size_bytes = 0;
 };
 
+struct HeldBlob {
+    BlobInfo info;
+    bool is_kept = false;  ///< for its owners or, without any, for good; else it may make room
+    uint64_t owners = 0;
+};
+
 /// Takes one blob in pieces; nothing is stored unless `finish` succeeds.
 class BlobWriter {
 public:
@@ -407,6 +413,11 @@ public:
         const std::optional<Hash>& owner) = 0;
     [[nodiscard]] virtual Result<Done, BlobError> release_blob(const Hash& id,
                                                                const Hash& owner) = 0;
+    /// For the operator. Blobs stored here, those behind an id in the order of ids.
+    [[nodiscard]] virtual Result<std::vector<HeldBlob>, Refusal> held_blobs(
+        const Hash& after, size_t count_max) const = 0;
+    /// For the operator: nobody needs the blob any more, whoever it was kept for.
+    [[nodiscard]] virtual Result<Done, Refusal> release_blob(const Hash& id) = 0;
     /// The blob if it is stored here. `fetch` asks peers for an absent one and waits, within
     /// limits.
     [[nodiscard]] virtual Result<BlobInfo, BlobError> blob_info(const Hash& id, bool fetch) = 0;

@@ -32,13 +32,28 @@ std::vector<rpc::ValidatorInfo> NodeBackend::validators() const {
     return infos;
 }
 
-// --- peers
+// --- what the operator alone may do
 
 namespace {
 constexpr char kAdminIsOff[] =
     "methods that change the node are switched off; start it with --http.admin, on an address "
     "that only you can reach";
 }  // namespace
+
+Result<std::vector<rpc::HeldBlob>, rpc::Refusal> NodeBackend::held_blobs(const Hash& after,
+                                                                         size_t count_max) const {
+    if (!parts_.is_admin) return unexpected(rpc::Refusal{kAdminIsOff});
+    return parts_.blobs.held_after(after, count_max);
+}
+
+Result<Done, rpc::Refusal> NodeBackend::release_blob(const Hash& id) {
+    if (!parts_.is_admin) return unexpected(rpc::Refusal{kAdminIsOff});
+    if (const auto done = parts_.blobs.release(id); !done)
+        return unexpected(rpc::Refusal{done.error() == rpc::BlobError::not_found
+                                           ? "no such blob is here"
+                                           : "the blob store failed"});
+    return Done{};
+}
 
 Result<Done, rpc::Refusal> NodeBackend::ban(const PublicKey& peer, uint64_t seconds,
                                             const std::string& reason) {

@@ -40,6 +40,9 @@ public:
         const std::optional<Hash>& owner) = 0;
     [[nodiscard]] virtual Result<Done, rpc::BlobError> release(const Hash& id,
                                                                const Hash& owner) = 0;
+    [[nodiscard]] virtual Result<Done, rpc::BlobError> release(const Hash& id) = 0;
+    [[nodiscard]] virtual std::vector<rpc::HeldBlob> held_after(const Hash& id,
+                                                                size_t count_max) const = 0;
     [[nodiscard]] virtual Result<rpc::BlobInfo, rpc::BlobError> info(const Hash& id,
                                                                      bool fetch) = 0;
     [[nodiscard]] virtual Result<Bytes, rpc::BlobError> read(const Hash& id, uint64_t offset,
@@ -58,6 +61,7 @@ public:
         uint64_t call_ms = 5000;  ///< a call, an estimate or an access list that takes longer ends
         std::optional<Address> self;  ///< this validator
         std::string version;
+        bool is_admin = false;  ///< whoever reaches the RPC may see and release all blobs
     };
     explicit NodeBackend(Parts parts) : parts_(std::move(parts)) {}
 
@@ -151,6 +155,9 @@ public:
                                                             const Hash& owner) override {
         return parts_.blobs.release(id, owner);
     }
+    [[nodiscard]] Result<std::vector<rpc::HeldBlob>, rpc::Refusal> held_blobs(
+        const Hash& after, size_t count_max) const override;
+    [[nodiscard]] Result<Done, rpc::Refusal> release_blob(const Hash& id) override;
     [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> blob_info(const Hash& id,
                                                                   bool fetch) override {
         return parts_.blobs.info(id, fetch);

@@ -78,6 +78,7 @@ struct BlobStore::Impl {
     BlobResult<Done> set_owners(const Hash& id, std::set<Hash> all);
     BlobResult<Done> keep_also(const Hash& id, const Keep& keep);
     BlobResult<Done> release_from(const Hash& id, const Hash& owner);
+    BlobResult<Done> release_from_all(const Hash& id);
     void set_mark(const Hash& id, bool is_fetched);
     bool drop_unread();
     BlobResult<Done> drop(const Hash& id);
@@ -232,7 +233,7 @@ std::set<Hash> BlobStore::Impl::load_owners(const Hash& id) const {
     return out;
 }
 
-// The lock is held in the three below. A crash between two steps keeps a blob that need not be.
+// The lock is held in the four below. A crash between two steps keeps a blob that need not be.
 BlobResult<Done> BlobStore::Impl::set_owners(const Hash& id, std::set<Hash> all) {
     const fs::path beside = options.folder / kUnfinished / owners_path(id).filename();
     Bytes content;
@@ -273,11 +274,15 @@ BlobResult<Done> BlobStore::Impl::release_from(const Hash& id, const Hash& owner
     std::set<Hash> rest = known->second;
     rest.erase(owner);
     if (!rest.empty()) return set_owners(id, std::move(rest));
+    return release_from_all(id);
+}
+
+BlobResult<Done> BlobStore::Impl::release_from_all(const Hash& id) {
     set_mark(id, true);
     std::error_code error;
-    fs::remove(owners_path(id), error);
+    if (owners.count(id) != 0) fs::remove(owners_path(id), error);
     if (error) return io_failure("cannot remove " + owners_path(id).string());
-    owners.erase(known);
+    owners.erase(id);
     return or_io(sync_folder(options.folder));
 }
 
@@ -561,6 +566,25 @@ BlobResult<Done> BlobStore::remove(const Hash& id) {
 BlobResult<Done> BlobStore::release(const Hash& id, const Hash& owner) {
     const std::lock_guard lock(impl_->mutex);
     return impl_->release_from(id, owner);
+}
+
+BlobResult<Done> BlobStore::release(const Hash& id) {
+    const std::lock_guard lock(impl_->mutex);
+    if (impl_->sizes.count(id) == 0)
+        return fail(BlobError::not_found, "no blob " + to_hex(id.bytes) + " here");
+    return impl_->release_from_all(id);
+}
+
+std::vector<BlobStore::Held> BlobStore::held_after(const Hash& id, size_t count_max) const {
+    const std::lock_guard lock(impl_->mutex);
+    std::vector<Held> out;
+    for (auto at = impl_->sizes.upper_bound(id); at != impl_->sizes.end(); ++at) {
+        if (out.size() == count_max) break;
+        const auto owners = impl_->owners.find(at->first);
+        out.push_back({at->first, at->second, impl_->read_at.count(at->first) == 0,
+                       owners == impl_->owners.end() ? 0 : owners->second.size()});
+    }
+    return out;
 }
 
 std::vector<Hash> BlobStore::list() const {

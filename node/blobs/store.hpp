@@ -99,6 +99,8 @@ public:
     /// This owner does not need the blob any more: without another it may make room. Nothing
     /// happens where the owner has no part in it.
     [[nodiscard]] BlobResult<Done> release(const Hash& id, const Hash& owner);
+    /// Nobody needs it any more, whoever it was kept for: it may make room. Errors: not_found, io.
+    [[nodiscard]] BlobResult<Done> release(const Hash& id);
     /// Precondition: verify_manifest(id, manifest). Reserves the whole size at once.
     [[nodiscard]] BlobResult<std::unique_ptr<ChunkWriter>> chunk_writer(const Hash& id,
                                                                         Manifest manifest);
@@ -114,6 +116,14 @@ public:
 
     [[nodiscard]] BlobResult<Done> remove(const Hash& id);
     [[nodiscard]] std::vector<Hash> list() const;  ///< in the order of ids
+    struct Held {
+        Hash id;
+        uint64_t size_bytes = 0;
+        bool is_kept = false;  ///< it does not make room: for its owners or, without any, for good
+        size_t owners = 0;
+    };
+    /// The next blobs behind an id, in the order of ids.
+    [[nodiscard]] std::vector<Held> held_after(const Hash& id, size_t count_max) const;
     [[nodiscard]] uint64_t used_bytes() const;
     [[nodiscard]] uint64_t kept_bytes() const;  ///< of those that do not make room
 

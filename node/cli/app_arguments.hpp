@@ -41,6 +41,7 @@ struct Arguments {
     TrainArgs train;
     EvalArgs eval;
     DataArgs data;
+    BlobsArgs blobs;
     ForeignArgs foreign;
     SampleArgs sample;
     JobArgs job;
@@ -75,6 +76,14 @@ CLI::App* command(CLI::App& parent, const std::string& name, const std::string& 
                   const std::string& example, Run run, Arguments& a);
 /// `what` names the range in the error. CLI::Range lets NaN through.
 CLI::Validator number_within(const std::string& what, double least, double most);
+/// Bytes like those of an address; `what` names them in the error.
+template <class T>
+CLI::Validator hexadecimal(const std::string& what) {
+    const auto check = [what](const std::string& text) -> std::string {
+        return fixed_from_hex<T>(text) ? "" : "'" + text + "' is no " + what;
+    };
+    return {check, ""};
+}
 inline constexpr double kLeastPositive = std::numeric_limits<double>::min();
 inline constexpr double kMostFinite = std::numeric_limits<double>::max();
 /// A command that only has commands below it.

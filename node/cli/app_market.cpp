@@ -13,15 +13,6 @@ CLI::Validator amount_of_coins() {
     return {check, ""};
 }
 
-/// `what` names the value in the error.
-template <class T>
-CLI::Validator hexadecimal(const std::string& what) {
-    const auto check = [what](const std::string& text) -> std::string {
-        return fixed_from_hex<T>(text) ? "" : "'" + text + "' is no " + what;
-    };
-    return {check, ""};
-}
-
 void add_submit(CLI::App& job, Arguments& a) {
     auto* submit = command(job, "submit", "publish data and program, fund the job",
                            "trainyard job submit --key dev:0 --data text.txt --price 1 --wait\n"

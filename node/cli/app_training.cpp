@@ -94,8 +94,28 @@ void add_program(CLI::App& app, Arguments& a) {
     inspect->add_option("program", a.program.program, "program file")->required();
 }
 
+namespace {
+
+void add_blobs(CLI::App& data, Arguments& a) {
+    auto* blobs = command(
+        data, "blobs", "what your node keeps of data sets, programs and states",
+        "trainyard data blobs --rpc http://127.0.0.1:8545  # of a node with --http.admin",
+        [&a] { return run_data_blobs(a.out, a.blobs); }, a);
+    blobs->add_flag("--all", a.blobs.all, "also those that make room where it is needed");
+    auto* release = command(
+        data, "release", "let your node drop blobs, whoever it keeps them for, where it needs room",
+        "trainyard data release 0x6b86…  # of a node with --http.admin",
+        [&a] { return run_data_release(a.out, a.blobs); }, a);
+    release->add_option("id", a.blobs.ids, "ids of blobs, as `trainyard data blobs` shows them")
+        ->required()
+        ->check(hexadecimal<Hash>("id of 32 bytes in hexadecimal"));
+    for (auto* sub : {blobs, release}) add_rpc(sub, a.blobs.rpc);
+}
+
+}  // namespace
+
 void add_data(CLI::App& app, Arguments& a) {
-    auto* group_of_data = group(app, "data", "data sets");
+    auto* group_of_data = group(app, "data", "data sets, and what a node keeps of them");
     DataArgs& d = a.data;
     auto* prepare = command(
         *group_of_data, "prepare", "make a data set with an index, and check it",
@@ -128,6 +148,7 @@ void add_data(CLI::App& app, Arguments& a) {
     shapes->add_option("--seed", d.seed, "of the drawing")->capture_default_str();
     for (auto* sub : {prepare, shapes})
         sub->add_option("--out", d.out, "file to write")->required();
+    add_blobs(*group_of_data, a);
 }
 
 void add_training(CLI::App& app, Arguments& a) {

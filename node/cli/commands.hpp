@@ -61,6 +61,14 @@ int run_data_prepare(const Output& out, const DataArgs& args);
 int run_data_inspect(const Output& out, const DataArgs& args);
 int run_data_shapes(const Output& out, const DataArgs& args);
 
+struct BlobsArgs {
+    std::string rpc = kUsualRpc;
+    bool all = false;
+    std::vector<std::string> ids;
+};
+int run_data_blobs(const Output& out, const BlobsArgs& args);
+int run_data_release(const Output& out, const BlobsArgs& args);
+
 struct ProgramArgs {
     std::string data;  ///< path of the data set
     std::string program;

@@ -71,6 +71,19 @@ Result<Done, rpc::BlobError> NodeBlobs::release(const Hash& id, const Hash& owne
     return Done{};
 }
 
+Result<Done, rpc::BlobError> NodeBlobs::release(const Hash& id) {
+    const auto done = store_.release(id);
+    if (!done) return unexpected(error_of(done.error()));
+    return Done{};
+}
+
+std::vector<rpc::HeldBlob> NodeBlobs::held_after(const Hash& id, size_t count_max) const {
+    std::vector<rpc::HeldBlob> out;
+    for (const auto& blob : store_.held_after(id, count_max))
+        out.push_back({{blob.id, blob.size_bytes}, blob.is_kept, blob.owners});
+    return out;
+}
+
 std::optional<rpc::BlobError> NodeBlobs::fetch_and_wait(const Hash& id) {
     struct Wait {
         std::mutex mutex;

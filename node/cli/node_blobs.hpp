@@ -18,6 +18,9 @@ public:
     [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin(
         const std::optional<Hash>& owner) override;
     [[nodiscard]] Result<Done, rpc::BlobError> release(const Hash& id, const Hash& owner) override;
+    [[nodiscard]] Result<Done, rpc::BlobError> release(const Hash& id) override;
+    [[nodiscard]] std::vector<rpc::HeldBlob> held_after(const Hash& id,
+                                                        size_t count_max) const override;
     /// With `fetch`, waits for peers at most kFetchWait.
     [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> info(const Hash& id, bool fetch) override;
     [[nodiscard]] Result<Bytes, rpc::BlobError> read(const Hash& id, uint64_t offset,

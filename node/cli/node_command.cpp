@@ -287,6 +287,7 @@ void Node::build_rpc() {
         .call_ms = uint64_t{config_.call_timeout_s} * 1000,
         .self = {},
         .version = "trainyard/v" + std::string(kVersion) + "/linux/cpp20",
+        .is_admin = config_.http_admin,
     };
     if (setup_.keys) parts.self = *address_of(setup_.keys->account);
     parts.condition.status = [this] { return status(); };

@@ -2,8 +2,8 @@
 // `trainyard peers`: who a node talks to, who is refused and why; and changes to that.
 #include <boost/json.hpp>
 
+#include "node/cli/ask.hpp"
 #include "node/cli/commands.hpp"
-#include "node/wallet/eth_client.hpp"
 #include "node/wallet/json_util.hpp"
 
 namespace trainyard::node::cli {
@@ -13,17 +13,6 @@ namespace json = boost::json;
 using wallet::member;
 using wallet::quantity64;
 using wallet::text_member;
-
-Result<json::value, std::string> ask(const std::string& rpc, const std::string& method,
-                                     const json::array& params) {
-    auto client = wallet::EthClient::open(rpc);
-    if (!client) return unexpected(client.error().text);
-    const auto answer = (*client)->raw(method, json::serialize(params));
-    if (!answer) return unexpected(answer.error().text);
-    auto parsed = wallet::parse_json(*answer);
-    if (!parsed) return unexpected(method + ": the answer is not JSON");
-    return std::move(*parsed);
-}
 
 std::string queues_of(const json::value& peer) {
     const auto* queues = member(peer, "queues");

@@ -27,6 +27,12 @@ public:
     [[nodiscard]] Result<Done, rpc::BlobError> release(const Hash&, const Hash&) override {
         return Done{};
     }
+    [[nodiscard]] Result<Done, rpc::BlobError> release(const Hash&) override {
+        return unexpected(rpc::BlobError::not_found);
+    }
+    [[nodiscard]] std::vector<rpc::HeldBlob> held_after(const Hash&, size_t) const override {
+        return {};
+    }
     [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> info(const Hash&, bool) override {
         return unexpected(rpc::BlobError::not_found);
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An operator bans a peer: that lasts over a restart, and can be lifted."""
+"""What an operator alone may do: ban a peer, which lasts over a restart and can be lifted; release a blob that was put for good."""
 import json
+import urllib.request
 
 from harness import RpcError, expect, expect_equal, main, say, wait_until
 from network import Devnet
@@ -35,11 +36,29 @@ def bans(net):
     say("a ban ended a connection, lasted over kill -9, and was lifted")
 
 
+def blobs(net, test):
+    put = urllib.request.Request(net.nodes[0].url + "/blob", data=b"once a job's data", method="PUT")
+    with urllib.request.urlopen(put, timeout=10) as answer:
+        blob = json.load(answer)["id"]
+
+    def kept():
+        return {row["id"]: row["kept"] for row in map(json.loads, test.cli("--json", "data", "blobs", "--all", "--rpc", net.nodes[0].url).out.splitlines())}
+
+    expect_equal(kept(), {blob: True}, "blobs of node0")
+    for command in (["blobs"], ["release", blob]):
+        refused = test.cli("data", *command, "--rpc", net.nodes[1].url, code=1)
+        expect("http.admin" in refused.text, f"a node without the switch says which it is: {refused.text}")
+    test.cli("data", "release", blob, "--rpc", net.nodes[0].url)
+    expect_equal(kept(), {blob: False}, "blobs after the release")
+    say("a blob that was put for good was released")
+
+
 def run(test):
     net = Devnet(test)
     net.nodes[0].process.command += ["--http.admin"]
     net.start()
     bans(net)
+    blobs(net, test)
     net.expect_agreement()
 
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "core/hash.hpp"
 #include "core/keys.hpp"
@@ -314,6 +315,20 @@ public:
         return Done{};
     }
     std::optional<Hash> blob_owner;  ///< that the last one was put for
+    Result<std::vector<HeldBlob>, Refusal> held_blobs(const Hash& after,
+                                                      size_t count_max) const override {
+        const std::lock_guard lock(mutex);
+        std::vector<HeldBlob> out;
+        for (auto at = blobs.upper_bound(after); at != blobs.end() && out.size() < count_max; ++at)
+            out.push_back({{at->first, at->second.size()}, !released.contains(at->first), 0});
+        return out;
+    }
+    Result<Done, Refusal> release_blob(const Hash& id) override {
+        if (!blobs.contains(id)) return unexpected(Refusal{"no such blob is here"});
+        released.insert(id);
+        return Done{};
+    }
+    std::set<Hash> released;
     Result<BlobInfo, BlobError> blob_info(const Hash& id, bool) override {
         const std::lock_guard lock(mutex);
         const auto found = blobs.find(id);

@@ -167,6 +167,37 @@ TEST(admin, shows_peers_with_their_queues_and_on_request_those_that_are_away) {
     EXPECT_EQ(text(rpc.result("admin_nodeInfo").at("addressBook").at("tried")), "0x3");
 }
 
+TEST(admin, lists_blobs_page_by_page_and_releases_them) {
+    Rpc rpc;
+    const auto named = [](uint8_t n) {
+        Hash id;
+        id.bytes[0] = n;
+        return id;
+    };
+    for (uint8_t n = 1; n <= 3; ++n) rpc.chain.blobs[named(n)] = Bytes(n, 7);
+    const auto quoted = [&](uint8_t n) { return "\"" + to_hex0x(named(n).bytes) + "\""; };
+    const auto all = rpc.result("admin_blobs");
+    ASSERT_EQ(all.as_array().size(), 3u);
+    EXPECT_EQ(text(all.at(2).at("size")), "0x3");
+    EXPECT_EQ(text(all.at(2).at("owners")), "0x0");
+    const auto page = rpc.result("admin_blobs", "[" + quoted(1) + ", 1]");
+    ASSERT_EQ(page.as_array().size(), 1u);
+    EXPECT_EQ(text(page.at(0).at("id")), to_hex0x(named(2).bytes));
+    EXPECT_TRUE(page.at(0).at("kept").as_bool());
+    EXPECT_TRUE(rpc.result("admin_releaseBlob", "[" + quoted(2) + "]").as_bool());
+    EXPECT_FALSE(rpc.result("admin_blobs").at(1).at("kept").as_bool());
+    EXPECT_EQ(rpc.error("admin_releaseBlob", "[" + quoted(9) + "]"), "-32000 no such blob is here");
+    for (const auto* wrong : {"[]", "[\"0x12\"]", "[7]"})
+        EXPECT_TRUE(rpc.error("admin_releaseBlob", wrong).starts_with("-32602")) << wrong;
+    EXPECT_TRUE(rpc.error("admin_blobs", "[\"0x12\"]").starts_with("-32602"));
+    for (uint32_t n = 0; n < 1100; ++n) {
+        Hash id;
+        id.bytes[1] = static_cast<uint8_t>(n >> 8), id.bytes[2] = static_cast<uint8_t>(n);
+        rpc.chain.blobs[id] = {};
+    }
+    EXPECT_EQ(rpc.result("admin_blobs", "[null, 5000]").as_array().size(), 1000u);
+}
+
 TEST(admin, adds_and_removes_peers_and_passes_on_why_not) {
     Rpc rpc;
     EXPECT_TRUE(rpc.result("admin_addPeer", R"(["02aa@10.0.0.1:1"])").as_bool());

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -263,6 +264,46 @@ TEST_F(store, what_its_owners_have_released_makes_room) {
     EXPECT_FALSE(store_->has(state));
     EXPECT_TRUE(store_->has(data) && store_->has(more));
     EXPECT_EQ(files(), 5u) << "two blobs, two trees, one list of owners";
+}
+
+TEST_F(store, shows_what_is_kept_for_whom_and_lets_its_operator_release_it) {
+    const Hash owner = sha256(as_bytes("owner"));
+    reopen(1000, 600);
+    std::map<Hash, std::pair<bool, size_t>> due;
+    const Hash good = store_->put(pattern(300, 1)).value();
+    const Hash owned = store_->put(pattern(200, 2), owner).value();
+    const Hash gone = store_->put(pattern(100, 3), owner).value();
+    ASSERT_TRUE(store_->release(gone, owner));
+    due = {{good, {true, 0}}, {owned, {true, 1}}, {gone, {false, 0}}};
+    const auto look = [&] {
+        std::map<Hash, std::pair<bool, size_t>> out;
+        Hash last;
+        for (auto page = store_->held_after({}, 2); !page.empty();
+             page = store_->held_after(last, 2)) {
+            EXPECT_LE(page.size(), 2U);
+            for (const auto& blob : page) out[blob.id] = {blob.is_kept, blob.owners};
+            last = page.back().id;
+        }
+        return out;
+    };
+    EXPECT_EQ(look(), due);
+    for (const Hash& id : {good, owned}) {
+        EXPECT_TRUE(store_->release(id));
+        EXPECT_TRUE(store_->release(id)) << "once more";
+        due[id] = {false, 0};
+    }
+    EXPECT_EQ(store_->release(sha256({})).error().error, BlobError::not_found);
+    EXPECT_EQ(look(), due);
+    EXPECT_EQ(store_->kept_bytes(), 0U);
+    reopen(1000, 600);
+    EXPECT_EQ(look(), due);
+    EXPECT_TRUE(store_->has(good)) << "until the room is needed";
+    EXPECT_TRUE(store_->put(pattern(590, 4)) && store_->put(pattern(400, 5)));
+    for (const auto& [id, kept] : due) EXPECT_FALSE(store_->has(id));
+    // Put again, it is kept again.
+    reopen(2000, 600);
+    EXPECT_EQ(store_->put(pattern(300, 1)).value(), good);
+    EXPECT_EQ(look().at(good), std::pair(true, size_t{0}));
 }
 
 TEST_F(store, what_is_kept_for_good_stays_so_whoever_owns_it_too) {
