@@ -22,6 +22,11 @@ EngineError engine_error(BackendError error) {
                                                 : EngineError::device_failed;
 }
 
+EngineError failure_on(Backend& backend, EngineError otherwise) {
+    const auto status = backend.finish();
+    return status ? otherwise : engine_error(status.error());
+}
+
 std::string_view to_text(EngineError error) {
     switch (error) {
         case EngineError::bad_program:
@@ -215,7 +220,9 @@ Result<Engine, EngineError> Engine::make(const Program& program, Backend& backen
             constants[k].data.size() != constants[k].shape.count())
             return unexpected(EngineError::wrong_shape);
     if (!impl->allocate() || !impl->load_constants(constants))
-        return unexpected(EngineError::out_of_memory);
+        return unexpected(failure_on(backend, EngineError::out_of_memory));
+    // An engine may be dropped unused, and would leave an error of these uploads behind.
+    if (auto done = backend.finish(); !done) return unexpected(engine_error(done.error()));
     return Engine(std::move(impl));
 }
 
@@ -227,7 +234,8 @@ Result<Done, EngineError> Engine::load_weights(const std::vector<Tensor>& w) {
             return unexpected(EngineError::wrong_shape);
     impl_->weights = TensorSet();  // its memory first: there may be no room for two
     impl_->weights = TensorSet::of(impl_->backend, w);
-    if (!impl_->weights.ok()) return unexpected(EngineError::out_of_memory);
+    if (!impl_->weights.ok())
+        return unexpected(failure_on(impl_->backend, EngineError::out_of_memory));
     use_weights(impl_->weights);
     return Done{};
 }
@@ -250,7 +258,7 @@ Engine::SteadyWeights::~SteadyWeights() {
 
 Result<TensorSet, EngineError> Engine::take_gradients() {
     TensorSet out = impl_->take_gradients();
-    if (!out.ok()) return unexpected(EngineError::out_of_memory);
+    if (!out.ok()) return unexpected(failure_on(impl_->backend, EngineError::out_of_memory));
     return out;
 }
 

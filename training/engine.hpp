@@ -39,6 +39,9 @@ enum class EngineError {
 };
 [[nodiscard]] std::string_view to_text(EngineError error);
 [[nodiscard]] EngineError engine_error(BackendError error);
+/// For whoever gives up between calls of a backend: what `finish` tells, which so is not left to
+/// the backend's next user, or `otherwise`. A device that fails has no room either.
+[[nodiscard]] EngineError failure_on(Backend& backend, EngineError otherwise);
 
 /// The Philox seed of a run: first four bytes of the run seed, little-endian.
 [[nodiscard]] uint32_t philox_seed(const Hash& run_seed);

@@ -38,7 +38,8 @@ Result<Done, EngineError> GradientSaver::copy(TensorSet sums) {
     if (auto done = store_copied(); !done) return done;
     auto& to = copies_[turn_ ^= 1];
     if (to == nullptr) to = engine_->backend().make_host_copy(sums.block_bytes());
-    if (to == nullptr) return unexpected(failure(EngineError::out_of_memory));
+    if (to == nullptr)
+        return unexpected(failure_on(engine_->backend(), EngineError::out_of_memory));
     held_ = std::move(sums);
     to->start(held_.at(0));
     return Done{};
@@ -52,14 +53,9 @@ Result<Done, EngineError> GradientSaver::store_copied() {
     const bool is_stored = store_->wait();
     if (is_copied && is_stored) store_->start(held_.tensors_in(copied.data()));
     let_go();
-    if (!is_copied) return unexpected(failure(EngineError::device_failed));
+    if (!is_copied) return unexpected(failure_on(engine_->backend(), EngineError::device_failed));
     if (!is_stored) return unexpected(EngineError::bad_log);
     return Done{};
-}
-
-EngineError GradientSaver::failure(EngineError otherwise) {
-    const auto status = engine_->backend().finish();
-    return status ? otherwise : engine_error(status.error());
 }
 
 void GradientSaver::let_go() {

@@ -71,8 +71,6 @@ public:
 private:
     [[nodiscard]] Result<Done, EngineError> copy(TensorSet sums);
     [[nodiscard]] Result<Done, EngineError> store_copied();
-    /// What the backend tells of a copy that failed, which then is not left to its next user.
-    [[nodiscard]] EngineError failure(EngineError otherwise);
     void let_go();
 
     Engine* engine_;

@@ -141,7 +141,8 @@ Result<std::vector<Image>, EngineError> sample_images(const Program& program, Ba
     const Tensor& schedule = (*constants)[denoiser->schedule - first_constant_value(program)];
     if (o.steps < 2 || o.steps > schedule.shape.rows) return unexpected(EngineError::wrong_shape);
     ImageSampler sampler(program, backend, *denoiser);
-    if (!sampler.load(w, *constants)) return unexpected(EngineError::out_of_memory);
+    if (!sampler.load(w, *constants))
+        return unexpected(failure_on(backend, EngineError::out_of_memory));
     const FloatModeGuard mode;
     std::vector<float> x(sampler.count()), eps(sampler.count());
     for (size_t i = 0; i < x.size(); ++i) x[i] = unit_noise(i, kFirstNoise, 0, o.seed);

@@ -128,14 +128,15 @@ Result<Bytes, EngineError> sample(const Program& program, Backend& backend,
     if (!weights_fit(program, w) || constants.size() != program.constants.size())
         return unexpected(EngineError::wrong_shape);
     const uint32_t rows = least_table(program, *graph);
-    Sampler sampler(program, backend, std::move(*graph));
-    if (!sampler.load(w, constants)) return unexpected(EngineError::out_of_memory);
-    const FloatModeGuard mode;
     std::vector<uint32_t> text;
     for (const uint16_t token : encode_text(program.tokenizer, prompt)) text.push_back(token);
     if (text.empty()) text.push_back('\n');
     for (const uint32_t token : text)
         if (token >= rows) return unexpected(EngineError::bad_token);
+    Sampler sampler(program, backend, std::move(*graph));
+    if (!sampler.load(w, constants))
+        return unexpected(failure_on(backend, EngineError::out_of_memory));
+    const FloatModeGuard mode;
     std::vector<uint32_t> fresh;
     const size_t known = std::min(vocabulary_of(program.tokenizer), rows);
     for (uint32_t i = 0; i < options.count; ++i) {

@@ -113,7 +113,7 @@ Result<std::vector<Hash>, EngineError> leaves_of(Backend& backend,
         tensors.insert(tensors.end(), group->views().begin(), group->views().end());
     std::vector<Hash> roots(tensors.size());
     const BackendMemory memory(backend, roots.size() * sizeof(Hash));
-    if (!memory.ok()) return unexpected(EngineError::out_of_memory);
+    if (!memory.ok()) return unexpected(failure_on(backend, EngineError::out_of_memory));
     backend.tile_roots(memory.data(), tensors);
     backend.fetch(roots.data(), memory.data(), roots.size() * sizeof(Hash));
     if (auto done = backend.finish(); !done) return unexpected(engine_error(done.error()));

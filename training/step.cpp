@@ -230,7 +230,7 @@ Result<StepResult, EngineError> run_step(Engine& engine, LiveState& state, Bytes
         program.run.micro_batches % workers != 0)
         return unexpected(EngineError::wrong_shape);
     StepReport report(engine.backend(), program, count);
-    if (!report.ok()) return unexpected(EngineError::out_of_memory);
+    if (!report.ok()) return unexpected(failure_on(engine.backend(), EngineError::out_of_memory));
     engine.use_weights(state.w());
     Part part = [&] {
         const Engine::SteadyWeights steady(engine);
@@ -241,10 +241,7 @@ Result<StepResult, EngineError> run_step(Engine& engine, LiveState& state, Bytes
         auto joined = join_parts(engine, *crew, report, count, part);
         if (!joined) return unexpected(joined.error());
     }
-    if (part.error) {  // a device that fails has no room either: what it says comes first
-        const auto status = report.collect();
-        return unexpected(status ? *part.error : status.error());
-    }
+    if (part.error) return unexpected(failure_on(engine.backend(), *part.error));
     StepResult out;
     out.gradients = std::move(part.gradients[0]);
     if (program.run.micro_batches > 1)

@@ -38,7 +38,8 @@ Result<LiveState, EngineError> LiveState::load(Backend& backend, const Program& 
                                                ModelState& state) {
     if (!state_fits(program, state)) return unexpected(EngineError::wrong_shape);
     LiveState out(backend, state);
-    if (!out.w_.ok() || !out.m_.ok() || !out.v_.ok()) return unexpected(EngineError::out_of_memory);
+    if (!out.w_.ok() || !out.m_.ok() || !out.v_.ok())
+        return unexpected(failure_on(backend, EngineError::out_of_memory));
     return out;
 }
 
@@ -116,7 +117,7 @@ void start_update(const Program& program, const LiveState& state, const TensorSe
 
 Result<Done, EngineError> update_with(const Program& program, LiveState& state,
                                       const TensorSet& gradients, uint32_t norm_bits) {
-    if (!gradients.ok()) return unexpected(EngineError::out_of_memory);
+    if (!gradients.ok()) return unexpected(failure_on(state.backend(), EngineError::out_of_memory));
     ModelState& s = state.host();
     update_tensors(program, state, gradients,
                    update_scalars(program, s.step, s.p1_bits, s.p2_bits, norm_bits), nullptr);
@@ -131,7 +132,7 @@ Result<UpdateResult, EngineError> apply_update(const Program& program, LiveState
         return unexpected(EngineError::wrong_shape);
     Backend& backend = state.backend();
     const BackendMemory numbers(backend, (gradients.size() + 2) * sizeof(float));
-    if (!numbers.ok()) return unexpected(EngineError::out_of_memory);
+    if (!numbers.ok()) return unexpected(failure_on(backend, EngineError::out_of_memory));
     start_update(program, state, gradients, numbers.floats() + 2, numbers.floats());
     float norm = 0;
     backend.fetch(&norm, numbers.data(), sizeof norm);

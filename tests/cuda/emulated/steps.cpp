@@ -255,16 +255,67 @@ TEST(emulated_steps, report_memory_that_runs_out_while_sampling) {
             emulated::set_faults({.failing_call = failing});
             const auto out = sampling();
             emulated::set_faults({});
-            static_cast<void>(backend->finish());  // the call may have left its error untold
             if (!out) {
                 EXPECT_EQ(out.error(), EngineError::out_of_memory) << failing;
             }
+            EXPECT_TRUE(backend->finish()) << "something is left of the error: " << failing;
         }
     };
     expect_memory([&] { return sample(text.program, *backend, text_w, {}, {2, 0.0F, 1}); });
     expect_memory([&] {
         return sample_images(images.program, *backend, images_w, {1, 2, 0, 16, 16});
     });
+}
+
+TEST(emulated_steps, are_offered_by_no_engine_whose_constants_did_not_arrive) {
+    const Case c = image_case("diffusion", 1);
+    const auto backend = cuda::make_cuda_backend(0);
+    const auto make = [&] { return Engine::make(c.program, *backend, c.data).has_value(); };
+    ASSERT_TRUE(make());
+    emulated::set_faults({});
+    ASSERT_TRUE(make());
+    const size_t calls = emulated::calls();
+    for (size_t failing = 0; failing < calls; ++failing) {
+        emulated::set_faults({.failing_call = failing});
+        static_cast<void>(make());
+        emulated::set_faults({});
+        EXPECT_TRUE(backend->finish()) << "something is left of the error: " << failing;
+        EXPECT_TRUE(make()) << failing;
+    }
+}
+
+/// As each call of the runtime may, from the engine to the end of a step.
+TEST(emulated_steps, leave_nothing_of_memory_that_ran_out_to_the_next_user_of_the_device) {
+    const Case c = gpt_case(1);
+    const auto backend = cuda::make_cuda_backend(0);
+    const auto run = [&]() -> Result<Hash, EngineError> {
+        auto engine = Engine::make(c.program, *backend, c.data);
+        if (!engine) return unexpected(engine.error());
+        ModelState state = make_initial_state(c.program, Hash{}, c.data);
+        auto live = LiveState::load(*backend, c.program, state);
+        if (!live) return unexpected(live.error());
+        if (auto step = run_step(*engine, *live, c.data); !step) return unexpected(step.error());
+        return state_root(*live, Hash{});
+    };
+    const auto due = run();  // and memory that the backend keeps for the next run
+    ASSERT_TRUE(due);
+    emulated::set_faults({});
+    ASSERT_TRUE(run());
+    const size_t calls = emulated::calls();
+    size_t failed = 0;
+    for (size_t failing = 0; failing < calls; ++failing) {
+        emulated::set_faults({.failing_call = failing});
+        const auto out = run();
+        emulated::set_faults({});
+        EXPECT_TRUE(backend->finish()) << "something is left of the error: " << failing;
+        if (out) {  // a call whose failure something makes up for
+            EXPECT_EQ(*out, *due) << failing;
+            continue;
+        }
+        EXPECT_EQ(out.error(), EngineError::out_of_memory) << failing;
+        ++failed;
+    }
+    EXPECT_GT(failed, calls / 2);
 }
 
 /// Hashes run as late as they may: behind whatever does not wait for them.
