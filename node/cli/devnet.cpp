@@ -33,29 +33,6 @@ Uint256 in_wei(uint64_t whole) {
     return Uint256(whole) * Uint256(1'000'000'000'000'000'000ull);
 }
 
-/// Ports that nobody listens on now; all are held open until all are found. They lie below the
-/// range from which the kernel takes the ports of outgoing connections, so that a node which
-/// restarts finds its own still free.
-std::vector<uint16_t> free_ports(size_t count) {
-    constexpr uint16_t kFirst = 10'000, kRange = 22'000;
-    std::vector<uint16_t> ports;
-    std::vector<int> sockets;
-    for (size_t tries = 0; ports.size() < count && tries < 1000; ++tries) {
-        const auto draw = wallet::random_fixed<FixedBytes<2>>();
-        const auto port = static_cast<uint16_t>(kFirst + (draw[0] * 256 + draw[1]) % kRange);
-        const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        address.sin_port = htons(port);
-        if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0)
-            ports.push_back(port);
-        sockets.push_back(fd);
-    }
-    for (const int fd : sockets) ::close(fd);
-    return ports;
-}
-
 std::string settings_text(const DevnetLayout& layout, uint32_t n, uint16_t http, uint16_t p2p) {
     config::NodeConfig c;
     c.datadir = layout.node_folder(n) + "/data";
@@ -76,6 +53,29 @@ Hash seed_of(uint32_t seed) {
 
 }  // namespace
 
+// All are held open until all are found. They lie below the range from which the kernel takes the
+// ports of outgoing connections, so that a node which restarts finds its own still free.
+std::vector<uint16_t> free_ports(size_t count, PortRange other) {
+    constexpr uint16_t kFirst = 10'000, kRange = 22'000;
+    std::vector<uint16_t> ports;
+    std::vector<int> sockets;
+    for (size_t tries = 0; ports.size() < count && tries < 1000; ++tries) {
+        const auto draw = wallet::random_fixed<FixedBytes<2>>();
+        const auto port = static_cast<uint16_t>(kFirst + (draw[0] * 256 + draw[1]) % kRange);
+        if (other.has(port)) continue;
+        const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        address.sin_port = htons(port);
+        if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0)
+            ports.push_back(port);
+        sockets.push_back(fd);
+    }
+    for (const int fd : sockets) ::close(fd);
+    return ports;
+}
+
 std::string DevnetLayout::node_folder(uint32_t n) const {
     return folder + "/node-" + std::to_string(n);
 }
@@ -87,7 +87,8 @@ Result<config::Genesis, std::string> make_devnet(const DevnetLayout& layout) {
     if (wallet::file_exists(layout.genesis_path()))
         return unexpected("'" + layout.folder +
                           "' holds a devnet already; remove it or choose another folder");
-    const auto ports = free_ports(2 * size_t{layout.validators});
+    const PortRange http_ports{layout.http_port, layout.validators};
+    const auto ports = free_ports(2 * size_t{layout.validators}, http_ports);
     if (ports.size() != 2 * size_t{layout.validators})
         return unexpected(std::string("there are not enough free ports"));
     GenesisInputs inputs;

@@ -25,6 +25,13 @@ struct DevnetLayout {
     [[nodiscard]] std::string genesis_path() const;
 };
 
+struct PortRange {
+    uint32_t first = 0, count = 0;
+    [[nodiscard]] bool has(uint32_t port) const { return port - first < count; }
+};
+/// Ports that nobody listens on now, none of them in `other`; fewer where there are not so many.
+[[nodiscard]] std::vector<uint16_t> free_ports(size_t count, PortRange other);
+
 /// Makes keys, genesis and settings; refuses a folder that holds a devnet already.
 [[nodiscard]] Result<config::Genesis, std::string> make_devnet(const DevnetLayout& layout);
 

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ports of a devnet; that one runs is shown by tests/e2e.
+#include "node/cli/devnet.hpp"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+namespace trainyard::node::cli {
+namespace {
+
+TEST(devnet_ports, differ_from_those_that_http_will_have) {
+    const PortRange http{10'000, 21'000};  // of the 22,000 that ports are drawn from
+    const auto ports = free_ports(8, http);
+    EXPECT_EQ(std::set(ports.begin(), ports.end()).size(), 8U);
+    for (const uint16_t port : ports) EXPECT_FALSE(http.has(port)) << port;
+    EXPECT_TRUE(free_ports(1, {10'000, 22'000}).empty());
+}
+
+TEST(devnet_ports, of_a_range_are_the_first_and_those_behind_it) {
+    const PortRange range{8545, 4};
+    for (const uint32_t port : {8545U, 8548U}) EXPECT_TRUE(range.has(port)) << port;
+    for (const uint32_t port : {0U, 8544U, 8549U, 65535U}) EXPECT_FALSE(range.has(port)) << port;
+    EXPECT_FALSE((PortRange{0, 4}.has(10'000)));
+}
+
+}  // namespace
+}  // namespace trainyard::node::cli
