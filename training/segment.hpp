@@ -109,6 +109,8 @@ enum class Fault : uint8_t {
     skip_steps,       ///< every second step: no training, the state is carried over, values made up
     reuse_gradients,  ///< every second step: the gradients of the step before are used again
     zero_gradients,   ///< every second step: gradients of zero, an honest update on them
+    made_up_sums,     ///< every second step: honest units, an update with the gradients of the step
+                      ///< before. Level 0 does not see it: docs/spec/audits.md, section 3
 };
 
 /// What a provider keeps of one segment: enough to regenerate every S_t without training again.

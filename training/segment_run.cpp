@@ -43,12 +43,27 @@ StepResult make_up(const StepResult& before) {
     return out;
 }
 
-/// A step that was not computed; only tests and the labelled fault mode come here. `gradients` are
-/// those of the step before.
-Result<StepResult, EngineError> fake_step(Engine& engine, LiveState& state,
+/// The step as it should be, on a copy of the state.
+Result<StepResult, EngineError> honest_units(Engine& engine, const LiveState& state,
+                                             BytesView data) {
+    ModelState copy;
+    if (auto saved = state.save_to(copy); !saved) return unexpected(saved.error());
+    auto live = LiveState::load(engine.backend(), engine.program(), copy);
+    if (!live) return unexpected(live.error());
+    auto step = run_step(engine, *live, data);
+    if (step) engine.recycle(std::move(step->gradients));
+    return step;
+}
+
+/// A step of which something was not computed; only tests and the labelled fault mode come here.
+/// `gradients` are those of the step before.
+Result<StepResult, EngineError> fake_step(Engine& engine, LiveState& state, BytesView data,
                                           const StepResult& before,
                                           const std::vector<Tensor>& gradients, Fault fault) {
-    StepResult out = make_up(before);
+    auto made = fault == Fault::made_up_sums ? honest_units(engine, state, data)
+                                             : Result<StepResult, EngineError>(make_up(before));
+    if (!made) return made;
+    StepResult out = std::move(*made);
     auto used = engine.take_gradients();
     if (!used) return unexpected(used.error());
     if (fault == Fault::zero_gradients)
@@ -112,8 +127,9 @@ Result<SegmentRecord, EngineError> run_segment(Engine& engine, LiveState& state,
     std::vector<Tensor> copy;  // of the last gradients, for a fault alone
     for (uint32_t i = 0; i < options.steps; ++i) {
         const auto t = static_cast<uint32_t>(state.host().step);
-        auto step = is_faked(options.fault, i) ? fake_step(engine, state, last, copy, options.fault)
-                                               : run_step(engine, state, data);
+        auto step = is_faked(options.fault, i)
+                        ? fake_step(engine, state, data, last, copy, options.fault)
+                        : run_step(engine, state, data);
         if (!step) return unexpected(step.error());
         last = std::move(*step);
         record_step(record, t, last);

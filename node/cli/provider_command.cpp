@@ -165,6 +165,7 @@ std::optional<training::Fault> parse_fault(const std::string& name) {
     if (name == "skip-steps") return training::Fault::skip_steps;
     if (name == "reuse-gradients") return training::Fault::reuse_gradients;
     if (name == "zero-gradients") return training::Fault::zero_gradients;
+    if (name == "made-up-sums") return training::Fault::made_up_sums;
     return std::nullopt;
 }
 

@@ -139,8 +139,19 @@ TEST(audit, made_up_sums_of_honest_units_are_found_by_a_full_replay_alone) {
     EXPECT_NE(replay->steps_root, c.claim.steps_root);
 }
 
+TEST(audit, a_provider_that_makes_up_sums_passes_every_draw) {
+    Case c(Fault::made_up_sums);
+    for (uint8_t seed = 0; seed < 10; ++seed) {
+        const AuditDraws draws = draw(c.program, c.claim, seed_of(seed));
+        const AuditAnswer answer = c.audit(draws);
+        EXPECT_TRUE(answer.matches()) << to_text(answer.finding) << " at " << answer.step;
+        EXPECT_FALSE(c.units_differ(answer, draws));
+    }
+}
+
 TEST(audit, a_full_replay_differs_from_every_cheat) {
-    for (const Fault fault : {Fault::skip_steps, Fault::reuse_gradients, Fault::zero_gradients}) {
+    for (const Fault fault :
+         {Fault::skip_steps, Fault::reuse_gradients, Fault::zero_gradients, Fault::made_up_sums}) {
         Case c(fault);
         ModelState state = c.log.first;
         const auto replayed = replay_segment(c.engine, c.text, state, 6);
