@@ -123,13 +123,34 @@ void add_light(CLI::App& app, Arguments& a) {
 
 void add_verify(CLI::App& app, Arguments& a) {
     auto* verify = command(
-        app, "verify", "replay an audit from the chain and the blobs, or check a model",
-        "trainyard verify --job 0 --segment 3\n  trainyard verify --model demo-out",
+        app, "verify",
+        "replay a job's training bit for bit, challenge what is wrong, or check a model",
+        "trainyard verify --job 0\n  trainyard verify --job 0 --all\n"
+        "  trainyard verify --job 0 --follow --challenge --key dev:0\n"
+        "  trainyard verify --job 0 --segment 3 --save 3.case\n  trainyard verify --model demo-out",
         [&a] { return run_verify(a.out, a.verify); }, a);
     add_rpc(verify, a.verify.rpc);
-    auto* job = verify->add_option("--job", a.verify.job, "replay the segments of this job");
+    auto* job = verify->add_option("--job", a.verify.job,
+                                   "replay this job's committed segments that are not final");
     auto* segment =
         verify->add_option("--segment", a.verify.segment, "only this segment")->needs(job);
+    verify->add_option("--segments", a.verify.segments, "only these, as in 2-5")
+        ->needs(job)
+        ->excludes(segment);
+    verify->add_flag("--all", a.verify.final_too, "final segments too, while their states are kept")
+        ->needs(job);
+    verify->add_flag("--follow", a.verify.follow, "go on with new segments until the job is closed")
+        ->needs(job);
+    auto* key = add_key(verify, a.verify.key);
+    auto* challenge =
+        verify
+            ->add_flag("--challenge", a.verify.challenge,
+                       "stake a bond against an accepted segment that two replays here, the "
+                       "second on the CPU, find wrong; says before what it costs and brings")
+            ->needs(job)
+            ->needs(key);
+    verify->add_flag("--yes", a.verify.yes, "do not ask before a segment's first challenge")
+        ->needs(challenge);
     verify->add_option("--save", a.verify.save, "also write the case of this segment to a file")
         ->needs(segment);
     verify->add_option("--case", a.verify.case_file, "replay a saved case, without a network")

@@ -165,10 +165,16 @@ int run_light(const Output& out, const LightArgs& args);
 struct VerifyArgs {
     std::string rpc = kUsualRpc;
     std::optional<uint64_t> job;
-    std::optional<uint32_t> segment;  ///< absent: all
-    std::string model;                ///< a folder instead of a job
-    std::string case_file;            ///< a saved case: no network is needed
-    std::string save;                 ///< where to save the case of one segment
+    std::optional<uint32_t> segment;
+    std::string segments;    ///< "2-5"; without it and `segment` all that are not final
+    bool final_too = false;  ///< without a segment: those that are paid, too
+    bool follow = false;     ///< until the job is closed
+    bool challenge = false;  ///< what this machine finds wrong, with `key`
+    bool yes = false;        ///< do not ask before
+    KeyChoice key;
+    std::string model;      ///< a folder instead of a job
+    std::string case_file;  ///< a saved case: no network is needed
+    std::string save;       ///< where to save the case of one segment
     uint32_t threads = 1;
     bool no_cuda = false;
     bool offline = false;  ///< a model against its own proof only

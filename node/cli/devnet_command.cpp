@@ -316,10 +316,11 @@ private:
         cheat_story_ = std::move(*story);
         if (cheat_story_.slashed_wei.is_zero())
             return unexpected(std::string("nothing was slashed"));
-        const auto replay = gather_replay(*market_, cheat_.id, 0);
-        if (!replay || !*replay) return unexpected(replay ? "the case is gone" : replay.error());
-        auto saved = wallet::write_file(args_.out + "/audit.case",
-                                        verify::encode_request((*replay)->request));
+        const auto segment = plain(market_->segment(cheat_.id, 0));
+        if (!segment) return unexpected(segment.error());
+        const auto replay = gather_replay(*market_, cheat_.id, 0, *segment);
+        if (!replay) return unexpected(replay.error().text);
+        auto saved = wallet::write_file(args_.out + "/audit.case", verify::encode_request(*replay));
         if (!saved) return unexpected(saved.error().text);
         const auto credit = plain(market_->credit(market_->self()));
         if (credit && !credit->is_zero())

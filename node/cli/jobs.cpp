@@ -126,33 +126,28 @@ Result<std::vector<training::LossPoint>, std::string> chain_losses(wallet::Marke
     return out;
 }
 
-Result<std::optional<SegmentReplay>, std::string> gather_replay(wallet::MarketApi& market,
-                                                                uint64_t id, uint32_t seg) {
+Result<verify::ReplayRequest, verify::ReplayGap> gather_replay(wallet::MarketApi& market,
+                                                               uint64_t id, uint32_t seg,
+                                                               const wallet::Segment& segment) {
+    const auto gap = [](const wallet::WalletError& error) {
+        return unexpected(
+            verify::ReplayGap{error.text, error.code == wallet::WalletErrorCode::unreachable});
+    };
     const auto job = market.job(id);
-    if (!job) return unexpected(job.error().text);
-    if (job->state == wallet::JobState::none)
-        return unexpected("there is no job " + std::to_string(id));
+    if (!job) return gap(job.error());
     const auto spec = market.spec(id);
-    if (!spec) return unexpected(spec.error().text);
-    const auto segment = market.segment(id, seg);
-    if (!segment) return unexpected(segment.error().text);
-    if (segment->state == wallet::SegmentState::none) return std::optional<SegmentReplay>{};
-    auto material = fetch_job(market, *spec);
-    if (!material) return unexpected(material.error());
-    SegmentReplay out;
-    out.state = segment->state;
-    out.request.job = {std::move(material->encoded_program), spec->program_id,
-                       std::move(material->data), job->run_seed};
-    out.request.claim = {seg * spec->steps_per_segment, spec->steps_per_segment, segment->first,
-                         segment->last, segment->steps_root};
-    out.request.last_blob = segment->state_blob;
-    if (seg == 0) return std::optional(std::move(out));
-    const auto before = market.segment(id, seg - 1);
-    if (!before) return unexpected(before.error().text);
-    auto first = checked_blob(market, before->state_blob, "state before the segment");
-    if (!first) return unexpected(first.error());
-    out.request.first_state = std::move(*first);
-    return std::optional(std::move(out));
+    if (!spec) return gap(spec.error());
+    const auto limits = market.audit_limits();
+    if (!limits) return gap(limits.error());
+    verify::CaseRequest request;
+    request.spec = *spec;
+    request.run_seed = job->run_seed;
+    request.seat = {id, seg, segment.attempt, segment.state, segment.round};
+    request.segment = segment;
+    request.limits = *limits;
+    request.blob_bytes_max = kJobDataBytesMax;
+    request.trusts_node = false;
+    return verify::gather_replay(market, request);
 }
 
 Result<std::unique_ptr<wallet::MarketApi>, std::string> open_reader(const std::string& rpc) {

@@ -10,7 +10,7 @@
 
 #include "node/cli/commands.hpp"
 #include "node/cli/model_folder.hpp"
-#include "node/verify/verifier.hpp"
+#include "node/verify/case_builder.hpp"
 #include "node/wallet/market.hpp"
 
 namespace trainyard::node::cli {
@@ -54,14 +54,10 @@ struct JobMaterial {
 [[nodiscard]] Result<std::vector<training::LossPoint>, std::string> chain_losses(
     wallet::MarketApi& market, uint64_t id, const wallet::JobSpec& spec, const wallet::Job& job);
 
-/// Everything that replaying one segment takes, gathered from chain and blobs; nullopt if nothing
-/// is committed there.
-struct SegmentReplay {
-    verify::ReplayRequest request;
-    wallet::SegmentState state = wallet::SegmentState::none;
-};
-[[nodiscard]] Result<std::optional<SegmentReplay>, std::string> gather_replay(
-    wallet::MarketApi& market, uint64_t id, uint32_t seg);
+/// Everything that replaying a segment takes, from chain and blobs; the node that gives it need not
+/// be trusted with the blobs.
+[[nodiscard]] Result<verify::ReplayRequest, verify::ReplayGap> gather_replay(
+    wallet::MarketApi& market, uint64_t id, uint32_t seg, const wallet::Segment& segment);
 
 /// A read-only view needs no key of anyone; transactions from it would fail.
 [[nodiscard]] Result<std::unique_ptr<wallet::MarketApi>, std::string> open_reader(

@@ -158,7 +158,8 @@ int run_model_show(const Output& out, const ModelArgs& args) {
                  (fits ? green("fits all segments on the chain")
                        : red("differs from the segments on the chain")) +
                  lineage.lines + "\nnext: trainyard verify --job " +
-                 std::to_string(card->record.job) + rpc_flag(args.rpc) + " replays its training");
+                 std::to_string(card->record.job) + " --all" + rpc_flag(args.rpc) +
+                 " replays its training");
     }
     return fits ? kOk : kFailed;
 }

@@ -2,8 +2,9 @@
 // `trainyard verify`: anyone replays a segment, or recomputes a model's root.
 #include <boost/json.hpp>
 
-#include "node/cli/jobs.hpp"
+#include "node/cli/model_folder.hpp"
 #include "node/cli/self_test_report.hpp"
+#include "node/cli/verify_job.hpp"
 #include "node/verify/child_verifier.hpp"
 #include "node/verify/protocol.hpp"
 #include "node/verify/verifier.hpp"
@@ -14,55 +15,6 @@ namespace trainyard::node::cli {
 namespace {
 
 namespace json = boost::json;
-
-struct Finding {
-    uint32_t seg = 0;
-    bool matches = false;
-    std::string text;
-    std::string state;
-};
-
-void print(const Output& out, uint64_t job, const Finding& f) {
-    if (out.json)
-        return out.line(json::serialize(json::object{{"job", job},
-                                                     {"segment", f.seg},
-                                                     {"state", f.state},
-                                                     {"matches", f.matches},
-                                                     {"finding", f.text}}));
-    out.line("job " + std::to_string(job) + " segment " + std::to_string(f.seg) + " (" + f.state +
-             "): " + (f.matches ? green("match, bit for bit") : red("MISMATCH: " + f.text)));
-}
-
-int verify_job(const Output& out, const VerifyArgs& args) {
-    const auto market = open_reader(args.rpc);
-    if (!market) return out.fail(market.error());
-    const auto spec = (*market)->spec(*args.job);
-    if (!spec) return out.fail(spec.error().text);
-    const auto verifier =
-        verify::make_local_verifier(verify::BackendOptions{args.threads, !args.no_cuda});
-    out.say("replaying on " + verifier->name());
-    const uint32_t from = args.segment.value_or(0);
-    const uint32_t to = args.segment ? *args.segment + 1 : std::max(spec->segments, 1u);
-    bool all_match = true;
-    uint32_t checked = 0;
-    for (uint32_t seg = from; seg < to; ++seg, ++checked) {
-        const auto found = gather_replay(**market, *args.job, seg);
-        if (!found) return out.fail(found.error());
-        if (!*found) break;
-        const auto& replay = **found;
-        if (!args.save.empty()) {
-            auto saved = wallet::write_file(args.save, verify::encode_request(replay.request));
-            if (!saved) return out.fail(saved.error().text);
-        }
-        const auto answer = verifier->replay(replay.request);
-        if (!answer) return out.fail(answer.error().text);
-        print(out, *args.job,
-              {seg, answer->matches, answer->finding, std::string(wallet::to_text(replay.state))});
-        all_match = all_match && answer->matches;
-    }
-    if (checked == 0) return out.fail("nothing is committed there yet");
-    return all_match ? kOk : kFailed;
-}
 
 /// A case that somebody saved: what was claimed stands in it, nothing of it is believed.
 int verify_case(const Output& out, const VerifyArgs& args) {

@@ -21,6 +21,7 @@ struct Gap {
     Speak speak = Speak::never;
     std::string text;
     bool is_withheld = false;  ///< it is not there, though the provider must keep and serve it
+    bool node_is_away = false;
 };
 
 struct OpenedJob {
@@ -82,15 +83,40 @@ public:
 
     Result<Bytes, Gap> blob(const Hash& id, const std::string& what) {
         auto content = market_.get_blob(id, request_.blob_bytes_max);
+        if (content && !request_.trusts_node && wallet::blob_id(*content) != id)
+            return unexpected(
+                Gap{Speak::never, "the node gave another " + what + " than the chain names"});
         if (content) return std::move(*content);
         const bool absent = content.error().code == wallet::WalletErrorCode::not_found;
         const bool too_large = content.error().code == wallet::WalletErrorCode::too_large;
         return unexpected(Gap{absent || too_large ? Speak::at_last_chance : Speak::never,
-                              "the " + what + " is not to be had: " + content.error().text,
-                              absent});
+                              "the " + what + " is not to be had: " + content.error().text, absent,
+                              is_away(content.error())});
+    }
+
+    Result<ReplayRequest, Gap> replay() {
+        auto job = job_case();
+        if (!job) return unexpected(job.error());
+        ReplayRequest out;
+        out.job = std::move(job->job);
+        out.claim = claim();
+        out.last_blob = request_.segment.state_blob;
+        if (request_.seat.seg == 0) return out;
+        const auto before = market_.segment(request_.seat.job, request_.seat.seg - 1);
+        if (!before)
+            return unexpected(
+                Gap{Speak::never, before.error().text, false, is_away(before.error())});
+        auto state = blob(before->state_blob, "state before the segment");
+        if (!state) return unexpected(state.error());
+        out.first_state = std::move(*state);
+        return out;
     }
 
 private:
+    static bool is_away(const wallet::WalletError& error) {
+        return error.code == wallet::WalletErrorCode::unreachable;
+    }
+
     wallet::MarketApi& market_;
     const CaseRequest& request_;
 };
@@ -168,26 +194,14 @@ void close_answers(std::vector<Hash>& answers) {
 
 CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const CaseRequest& request) {
     if (auto time = patience_ms(market, request); !time) return unexpected(time.error());
-    Gathering gather(market, request);
-    auto job = gather.job_case();
-    if (!job) return without_answers(market, job.error(), request);
-    ReplayRequest replay;
-    replay.job = std::move(job->job);
-    replay.claim = gather.claim();
-    replay.last_blob = request.segment.state_blob;
-    if (request.seat.seg > 0) {
-        const auto before = market.segment(request.seat.job, request.seat.seg - 1);
-        if (!before) return unexpected(before.error().text);
-        auto state = gather.blob(before->state_blob, "state before the segment");
-        if (!state) return without_answers(market, state.error(), request);
-        replay.first_state = std::move(*state);
-    }
+    auto replay = Gathering(market, request).replay();
+    if (!replay) return without_answers(market, replay.error(), request);
     // Fetching it makes this node keep it. Where that fails, the replay has it.
-    replay.wants_last = !market.get_blob(replay.last_blob, request.blob_bytes_max);
+    replay->wants_last = !market.get_blob(replay->last_blob, request.blob_bytes_max);
     const auto patience = patience_ms(market, request);
     if (!patience) return unexpected(patience.error());
-    replay.patience_ms = *patience;
-    auto answer = verifier.replay(replay);
+    replay->patience_ms = *patience;
+    auto answer = verifier.replay(*replay);
     if (!answer) return without_answers(market, gap_of(answer.error()), request);
     if (request.seat.round == wallet::kPairRound) close_answers(answer->answers);
     return to_judgement(std::move(*answer), 1);
@@ -286,6 +300,13 @@ void judge_audits(wallet::MarketApi& market, Verifier& verifier,
 }
 
 }  // namespace
+
+Result<ReplayRequest, ReplayGap> gather_replay(wallet::MarketApi& market,
+                                               const CaseRequest& request) {
+    auto replay = Gathering(market, request).replay();
+    if (!replay) return unexpected(ReplayGap{replay.error().text, replay.error().node_is_away});
+    return std::move(*replay);
+}
 
 void judge_cases(wallet::MarketApi& market, Verifier& verifier,
                  const std::vector<CaseRequest>& requests, const OnJudged& on_judged) {

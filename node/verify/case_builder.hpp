@@ -21,6 +21,7 @@ struct CaseRequest {
     training::AuditLimits limits = {};
     uint64_t blob_bytes_max = 4ull << 30;
     uint64_t give_up_at = UINT64_MAX;  ///< block; from it on "not to be had" is the answer
+    bool trusts_node = true;  ///< to give the blobs that were asked for; else they are hashed
 };
 
 struct Judgement {
@@ -33,6 +34,15 @@ struct Judgement {
 using CaseResult = Result<Judgement, std::string>;
 /// Called once for each request, by its number, as soon as it is judged.
 using OnJudged = std::function<void(size_t at, CaseResult result)>;
+
+struct ReplayGap {
+    std::string text;  ///< what is missing or not sound, and why
+    bool node_is_away = false;
+};
+/// What replaying a segment takes, without a wish for its last state and without an end of
+/// patience. What no auditor could check is refused before its data set is fetched.
+[[nodiscard]] Result<ReplayRequest, ReplayGap> gather_replay(wallet::MarketApi& market,
+                                                             const CaseRequest& request);
 
 /// Audits of one job travel to the verifier together, at most kAuditsMax at once.
 void judge_cases(wallet::MarketApi& market, Verifier& verifier,

@@ -129,7 +129,7 @@ private:
                                       what + " needs " + std::to_string((needed >> 20) + 1) +
                                           " MiB, and the verifier process may take " +
                                           std::to_string(bytes_max_ >> 20) +
-                                          "; raise verifier.memory-mb"});
+                                          "; raise verifier.memory-mb of a node, else free some"});
     }
 
     uint64_t bytes_max_;

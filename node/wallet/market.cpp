@@ -147,6 +147,15 @@ public:
     Answer<Uint256> bond(uint64_t id) override {
         return amount({kMarket, "bond(uint256)", {number(id)}, "(uint256)"});
     }
+    Answer<Uint256> challenge_bounty(uint64_t id) override {
+        const auto whole = bond(id);
+        if (!whole) return whole;
+        return read<Uint256>({kMarket, "params()", {}, in_parentheses(kParamsType)},
+                             [&](const AbiValue& v) {
+                                 constexpr size_t kBountyBps = 8;
+                                 return *whole * v[0][kBountyBps].number / Uint256(20'000);
+                             });
+    }
     Answer<Uint256> quote(const JobSpec& spec) override {
         static const std::string signature = "quote" + in_parentheses(kJobSpecType);
         return amount({kMarket, signature, {to_abi(spec)}, "(uint256)"});

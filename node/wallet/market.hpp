@@ -186,6 +186,8 @@ public:
     [[nodiscard]] virtual Answer<training::AuditLimits> audit_limits() = 0;
     /// What `take` would reserve, in wei.
     [[nodiscard]] virtual Answer<Uint256> bond(uint64_t id) = 0;
+    /// What a won challenge brings besides its bond, where the whole of such a bond is slashed.
+    [[nodiscard]] virtual Answer<Uint256> challenge_bounty(uint64_t id) = 0;
     /// Wei to send with `post`; what is not spent is refunded.
     [[nodiscard]] virtual Answer<Uint256> quote(const JobSpec& spec) = 0;
     [[nodiscard]] virtual Answer<ProviderRecord> provider(const Address& who) = 0;

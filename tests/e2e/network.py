@@ -27,11 +27,12 @@ class Node:
 
 
 class Devnet:
-    """Made by `trainyard devnet init`: genesis.json and node-N/{node.toml, keys, data}."""
+    """Made by `trainyard devnet init`: genesis.json and node-N/{node.toml, keys, data}. `params` replace numbers of the devnet's."""
 
-    def __init__(self, test, validators=4):
+    def __init__(self, test, validators=4, **params):
         self.test, self.folder = test, test.folder / "devnet"
-        test.cli("devnet", "init", "--dir", self.folder, "--validators", validators)
+        settings = sum((["--set", f"{name}={value}"] for name, value in params.items()), [])
+        test.cli("devnet", "init", "--dir", self.folder, "--validators", validators, *settings)
         members = json.loads((self.folder / "genesis.json").read_text())["config"]["trainyard"]["validators"]
         self.operators = [member["address"].lower() for member in members]
         expect_equal(len(members), validators, "validators in the genesis")

@@ -135,6 +135,7 @@ public:
         return locked<Uint256>(
             [&] { return Uint256(uint64_t{2} << book(id, seg).challenge.number); });
     }
+    Answer<Uint256> challenge_bounty(uint64_t) override { return Uint256(5); }
     Answer<wallet::Challenge> challenge_of(uint64_t id, uint32_t seg) override {
         return locked<wallet::Challenge>([&] { return book(id, seg).challenge; });
     }
@@ -295,6 +296,8 @@ public:
     }
     Answer<Bytes> get_blob(const Hash& id, uint64_t) override {
         const std::lock_guard lock(l_->mutex);
+        if (l_->is_away)
+            return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "no node"});
         const auto found = l_->blobs.find(id);
         if (found == l_->blobs.end())
             return unexpected(wallet::WalletError{WalletErrorCode::not_found, "no such blob"});

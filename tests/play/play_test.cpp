@@ -219,6 +219,19 @@ TEST(play, an_auditor_with_less_memory_than_the_chain_counts_on_says_so) {
     }
 }
 
+/// docs/spec/audits.md, section 3: what level 0 leaves open.
+TEST(play, made_up_sums_pass_level_0_and_no_replay) {
+    for (const bool draws_lots : {false, true}) {
+        Play play;
+        play.ledger->draws_lots = draws_lots;
+        play.fault = training::Fault::made_up_sums;
+        play.restart_provider();
+        play.run(120);
+        EXPECT_EQ(play.history().substr(0, 9), draws_lots ? "seg 0 voi" : "seg 0 acc")
+            << draws_lots;
+    }
+}
+
 class Cheating : public testing::TestWithParam<training::Fault> {};
 
 TEST_P(Cheating, a_provider_that_fakes_half_of_the_steps_is_voided) {

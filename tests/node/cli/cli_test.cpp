@@ -63,6 +63,10 @@ TEST(app, exit_codes_tell_usage_from_failure) {
     EXPECT_EQ(run({"program", "inspect", "/nonexistent"}), kFailed);
     EXPECT_EQ(run({"verify", "--case", "/nonexistent"}), kFailed);
     EXPECT_EQ(run({"verify"}), kUsage);
+    EXPECT_EQ(run({"verify", "--follow"}), kUsage);
+    EXPECT_EQ(run({"verify", "--job", "0", "--challenge"}), kUsage) << "it needs --key";
+    EXPECT_EQ(run({"verify", "--job", "0", "--segments", "5-2"}), kUsage);
+    EXPECT_EQ(run({"verify", "--job", "0", "--segment", "1", "--segments", "1-2"}), kUsage);
     EXPECT_EQ(run({"job", "list", "--rpc", "http://127.0.0.1:1"}), kFailed);
     EXPECT_EQ(run({"job", "list", "--rpc", "https://example.org"}), kFailed);
 }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a replay takes is gathered from nodes and providers that need not be honest.
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "core/hash.hpp"
+#include "fake_market.hpp"
+#include "node/verify/case_builder.hpp"
+#include "node/wallet/blob.hpp"
+#include "tests/training/small_program.hpp"
+
+namespace trainyard::test {
+namespace {
+
+using node::verify::gather_replay;
+
+/// Two committed segments of which only the bytes that a replay is made from are real.
+struct Case {
+    std::shared_ptr<FakeLedger> ledger = std::make_shared<FakeLedger>();
+    std::unique_ptr<wallet::MarketApi> market = fake_market(ledger, {});
+    node::verify::CaseRequest request;
+    Hash state;
+
+    Case() {
+        auto options = training::small_options();
+        const Bytes text = training::make_text(4000);
+        options.data_root = *market->put_blob(text);
+        options.data_bytes = text.size();
+        const auto program = training::make_gpt(options);
+        EXPECT_TRUE(program);
+        const Bytes encoded = training::encode_program(*program);
+        state = *market->put_blob(Bytes(100, 7));
+        wallet::JobSpec& spec = request.spec;
+        spec.program = *market->put_blob(encoded);
+        spec.program_id = sha256(encoded);
+        spec.data = options.data_root;
+        spec.steps_per_segment = program->run.segment_length;
+        spec.micro_batches = program->run.micro_batches;
+        spec.segment_blocks = 100;
+        const uint64_t id = ledger->post(spec, {});
+        ledger->jobs[id].segments.resize(2);
+        ledger->jobs[id].segments[0].segment.state_blob = state;
+        request.seat.seg = 1;
+        request.limits = ledger->limits;
+        request.trusts_node = false;
+    }
+    std::string gap() {
+        const auto found = gather_replay(*market, request);
+        return found ? "" : found.error().text;
+    }
+};
+
+TEST(gather_replay, brings_program_data_and_the_state_before) {
+    Case c;
+    const auto replay = gather_replay(*c.market, c.request);
+    ASSERT_TRUE(replay) << c.gap();
+    EXPECT_EQ(replay->job.data, training::make_text(4000));
+    EXPECT_EQ(replay->first_state, Bytes(100, 7));
+    EXPECT_EQ(replay->claim.first_step, c.request.spec.steps_per_segment);
+    c.request.seat.seg = 0;
+    EXPECT_TRUE(gather_replay(*c.market, c.request)->first_state.empty())
+        << "the run seed gives it";
+}
+
+TEST(gather_replay, a_node_that_gives_other_bytes_is_named_and_blames_nobody_else) {
+    Case c;
+    for (const Hash& id : {c.state, c.request.spec.data, c.request.spec.program}) {
+        const Bytes honest = std::exchange(c.ledger->blobs[id], Bytes(9, 1));
+        EXPECT_NE(c.gap().find("the node gave another"), std::string::npos) << c.gap();
+        c.ledger->blobs[id] = honest;
+    }
+    EXPECT_EQ(c.gap(), "");
+}
+
+TEST(gather_replay, says_what_is_not_to_be_had_and_whether_the_node_is_away) {
+    Case c;
+    const Bytes kept = c.ledger->blobs[c.state];
+    c.ledger->blobs.erase(c.state);
+    EXPECT_NE(c.gap().find("state before the segment is not to be had"), std::string::npos);
+    EXPECT_FALSE(gather_replay(*c.market, c.request).error().node_is_away);
+    c.ledger->is_away = true;
+    EXPECT_TRUE(gather_replay(*c.market, c.request).error().node_is_away);
+}
+
+TEST(gather_replay, refuses_a_job_that_no_auditor_could_check) {
+    Case c;
+    c.request.limits.work_per_block = 0;
+    EXPECT_NE(c.gap(), "");
+    c.request.limits = c.ledger->limits;
+    ++c.request.spec.micro_batches;
+    EXPECT_NE(c.gap(), "");
+}
+
+}  // namespace
+}  // namespace trainyard::test
