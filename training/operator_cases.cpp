@@ -141,6 +141,38 @@ OperatorCase cross_entropy_both_case(MatrixShape s) {
             }};
 }
 
+OperatorCase sequence_case(LinearShape s, uint32_t classes) {
+    const size_t inputs = size_t{s.n} * s.i, hidden = size_t{s.n} * s.o;
+    const size_t logits = size_t{s.n} * classes;
+    const LinearShape head{s.n, s.o, classes};
+    enum In { a, b, gain, w1, w2, targets };
+    enum Out { sum, norm, scale, u, y, z, losses, dz, dy, dw2, du, dx, dw1 };
+    const auto body = [=](Backend& on, Pointers in, Pointers out) {
+        on.add(out[sum], in[a], in[b], inputs);
+        on.rms_norm(out[norm], out[scale], out[sum], in[gain], {s.n, s.i});
+        on.linear(out[u], out[norm], in[w1], s);
+        on.gelu(out[y], out[u], hidden);
+        on.linear(out[z], out[y], in[w2], head);
+        on.cross_entropy_both(out[losses], out[dz], out[z], tokens_of(in[targets]), {s.n, classes},
+                              1.0F / static_cast<float>(s.n));
+        on.linear_grad(out[dy], out[dw2], {out[dz], out[y], in[w2]}, head, {77, 3, 2006});
+        on.gelu_grad(out[du], out[dy], out[u], hidden);
+        on.linear_grad(out[dx], out[dw1], {out[du], out[norm], in[w1]}, s, {77, 3, 2007});
+    };
+    return {
+        text("sequence", {s.n, s.i, s.o, classes}),
+        {make_values(41, inputs, 2.0F), make_values(42, inputs, 1.0F), make_values(43, s.i, 2.0F),
+         make_values(44, size_t{s.i} * s.o, 0.1F), make_values(45, size_t{s.o} * classes, 0.5F),
+         make_tokens(46, s.n, classes)},
+        {Values(inputs), Values(inputs), Values(s.n), Values(hidden), Values(hidden),
+         Values(logits), Values(s.n), Values(logits), Values(hidden), Values(size_t{s.o} * classes),
+         Values(hidden), Values(inputs), Values(size_t{s.i} * s.o)},
+        [=](Backend& on, Pointers in, Pointers out) {
+            const auto sequence = on.make_sequence();
+            for (int turn = 0; turn < 2; ++turn) sequence->run([&] { body(on, in, out); });
+        }};
+}
+
 OperatorCase pointwise_case(size_t count) {
     Values wide = make_values(18, count, 12.0F);
     for (size_t i = 0; i < count; i += 29) wide[i] *= 1e9F;
@@ -312,6 +344,7 @@ std::vector<OperatorCase> operator_cases() {
     out.push_back(updates_case());
     out.push_back(tile_roots_case());
     for (const GeneralCase& c : general_cases()) out.push_back(general_case(c));
+    out.push_back(sequence_case({6, 128, 128}, 4101));
     return out;
 }
 

@@ -48,6 +48,10 @@ struct OperatorCase {
 /// Vectors and matrices of one tile and of many, whole and not.
 [[nodiscard]] OperatorCase tile_roots_case();
 [[nodiscard]] OperatorCase general_case(const GeneralCase& c);
+/// A hidden layer of s.i to s.o with its norm, a head of `classes` and all their gradients as one
+/// sequence, the second time: operators that a backend joins with the next, or carries out as a
+/// graph.
+[[nodiscard]] OperatorCase sequence_case(LinearShape s, uint32_t classes);
 
 /// Odd shapes of every operator: borders of tiles, warps and chunks. About a second of one core of
 /// the reference.

@@ -59,6 +59,7 @@ constexpr std::array kRows{
     Row{"rope", "0ef3dab73a754489a49f080e98c779e978b0bbc2b845c2cfcd1b7b03543c0348"},
     Row{"rope_grad", "5b94c91211f69c2dc1d117bc511368738b0584e885978a7f7b15cedb7da35dcd"},
     Row{"scale", "91c5b036f60101b11227eb233d8e661b1bc65140c128179739281097359aa593"},
+    Row{"sequence", "fa23dd03c729b37daedf56c01409050c7ccf7068f0b0139365194dcdf8e7ba42"},
     Row{"sgd", "bc274b7f7d34c7b74a0329458523d739961bb9cf702acb2280e43933ca32e12b"},
     Row{"silu", "655b90c510e77c4b3379fcf30d3e1ab7a6b8240a890f89de09732627c6d7b8d8"},
     Row{"silu_grad", "3dacb053fab0c95f60be4c40ab3cd72f3c2bfae75f7a37cbc2cce62112d47522"},
