@@ -154,11 +154,18 @@ public:
     }
     void cross_entropy_grad(float* dz, const float* z, const uint32_t* targets, MatrixShape s,
                             float inv_n) override {
-        cuda::cross_entropy_grad(on_, dz, z, targets, s, inv_n);
+        cross_entropy_both(nullptr, dz, z, targets, s, inv_n);
     }
     void cross_entropy_both(float* losses, float* dz, const float* z, const uint32_t* targets,
                             MatrixShape s, float inv_n) override {
-        cuda::cross_entropy_both(on_, losses, dz, z, targets, s, inv_n);
+        on_.defer({.kind = Waiting::Kind::loss,
+                   .y = dz,
+                   .count = size_t{s.rows} * s.cols,
+                   .a = z,
+                   .s = s,
+                   .losses = losses,
+                   .targets = targets,
+                   .inv_n = inv_n});
     }
     void sum(float* out, const float* x, size_t count) override { cuda::sum(on_, out, x, count); }
     void sum_squares(float* out, const float* x, size_t count) override {
@@ -292,7 +299,7 @@ void CudaBackend::linear(float* y, const float* x, const float* w, LinearShape s
 void CudaBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, LinearShape s,
                               Noise noise) {
     const Waiting before = on_.take_waiting([&](const Waiting& w) {
-        return w.y == in.dy && w.count == size_t{s.n} * s.o && leaves_maxima(w, s.o);
+        return w.y == in.dy && w.count == size_t{s.n} * s.o && leaves_maxima(on_, w, s.o);
     });
     on_.begin();
     const Source dy{in.dy, s.n, s.o, s.o, {}}, x{in.x, s.n, s.i, s.i, {}};

@@ -236,6 +236,8 @@ void launch_alone(Context& on, const Waiting& w) {
             return norm_rows(on, w, {});
         case Waiting::Kind::gelu_grad:
             return gelu_grad(on, w.y, w.a, w.b, w.count);
+        case Waiting::Kind::loss:
+            return cross_entropy_both(on, w.losses, w.y, w.a, w.targets, w.s, w.inv_n);
     }
 }
 
@@ -244,13 +246,15 @@ void launch_and_quantise(Context& on, const Waiting& w, uint32_t cols, const Ope
     norm_rows(on, w, out);
 }
 
-bool leaves_maxima(const Waiting& w, uint32_t cols) {
+bool leaves_maxima(const Context& on, const Waiting& w, uint32_t cols) {
     if (cols == 0 || w.count == 0 || w.count % cols != 0) return false;
+    if (w.kind == Waiting::Kind::loss) return cols == w.s.cols && loss_leaves_maxima(on, w);
     return w.kind == Waiting::Kind::gelu_grad && cols % kTileCols == 0 && is_aligned(w.y) &&
            is_aligned(w.a) && is_aligned(w.b);
 }
 
 void launch_with_maxima(Context& on, const Waiting& w, uint32_t cols, const Maxima& out) {
+    if (w.kind == Waiting::Kind::loss) return loss_with_maxima(on, w, out);
     const auto rows = static_cast<uint32_t>(w.count / cols);
     on.launch({dim3(cols / kTileCols, blocks_for(rows, kTileRows)), kThreads, sizeof(ColumnMaxima)},
               gelu_grad_maxima_kernel, GeluGradTiles{w.y, w.a, w.b, rows, cols}, out);

@@ -14,10 +14,10 @@ class Context;
 struct Maxima;
 struct Operand;
 
-/// One of `Backend::add`, `gelu`, `gelu_grad` and `rms_norm`, or an `add` whose sum an `rms_norm`
-/// takes.
+/// One of `Backend::add`, `gelu`, `gelu_grad`, `rms_norm` and the gradients of `cross_entropy`, or
+/// an `add` whose sum an `rms_norm` takes.
 struct Waiting {
-    enum class Kind : uint8_t { none, add, gelu, norm, add_norm, gelu_grad };
+    enum class Kind : uint8_t { none, add, gelu, norm, add_norm, gelu_grad, loss };
 
     Kind kind = Kind::none;
     float* y = nullptr;  ///< the result that the next operator may read
@@ -26,7 +26,10 @@ struct Waiting {
     float* sum = nullptr;          ///< add_norm: a + b
     float* r = nullptr;            ///< of norms
     const float* g = nullptr;      ///< of norms
-    training::MatrixShape s = {};  ///< of norms
+    training::MatrixShape s = {};  ///< of norms and losses
+    float* losses = nullptr;       ///< of losses, if they are wanted
+    const uint32_t* targets = nullptr;
+    float inv_n = 0.0F;
 };
 
 /// True if the operator and the quantising of its result by rows of `cols` can be one kernel.
@@ -41,9 +44,9 @@ void launch_alone(Context& on, const Waiting& w);
 void launch_and_quantise(Context& on, const Waiting& w, uint32_t cols, const Operand& out);
 
 /// True if the operator can leave the maxima of its result, as rows of `cols`.
-[[nodiscard]] bool leaves_maxima(const Waiting& w, uint32_t cols);
+[[nodiscard]] bool leaves_maxima(const Context& on, const Waiting& w, uint32_t cols);
 /// The operator, as part of the one that has begun, and the maxima of its result by rows and
-/// columns. Precondition: `leaves_maxima`.
+/// columns, where `out` has zeros. Precondition: `leaves_maxima`.
 void launch_with_maxima(Context& on, const Waiting& w, uint32_t cols, const Maxima& out);
 
 }  // namespace trainyard::cuda

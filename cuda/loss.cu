@@ -2,11 +2,13 @@
 // Softmax and cross-entropy of rows of logits, each of which a block reads once:
 // docs/spec/numerics.md, section 9.
 #include <algorithm>
+#include <optional>
 
 #include "cuda/launches.cuh"
 #include "cuda/operators.cuh"
 #include "cuda/reduce.cuh"
 #include "cuda/tensor_core.cuh"
+#include "cuda/tile_maxima.cuh"
 
 namespace trainyard::cuda {
 
@@ -236,11 +238,46 @@ struct Pieces {
 /// Pieces of a thread, 128 floats apart, and those of them that wait in registers for the place of
 /// the row before, loaded in so many parts between its exponentials.
 constexpr uint32_t kOwnPieces = kChunk / kWarp / Pieces::kFloats, kAhead = 20, kAheadParts = 4;
+/// Pieces of the maxima so far that are under way: as many as there are registers for.
+constexpr uint32_t kMaximaAhead = 4;
 constexpr uint32_t kPieceStep = kWarp * Pieces::kFloats;
 /// Threads of a block whose shared memory has a row, and the memory before it.
 constexpr uint32_t kStreamThreads = 14 * kWarp, kStreamHead = kWarp + kHeldChunksMax;
 /// Elements of a lane whose exponentials are taken side by side.
 constexpr uint32_t kExponentialsAtOnce = 8;
+
+/// Largest magnitudes of a gradient. Those of columns are kept apart for rows that begin with each
+/// of the four floats of a piece, so that the four of a piece lie together as well.
+struct LossMaxima {
+    uint32_t* rows = nullptr;
+    uint32_t* places = nullptr;  ///< by a row's first place and by place, with zeros at first
+    uint32_t pitch = 0;          ///< places of all warps
+};
+
+/// A row's part in them, by places from the thread's first on. Maxima only grow: what is larger
+/// than one that was read some time ago is compared in memory, which of many rows few are.
+struct PlaceMaxima {
+    uint32_t* own = nullptr;
+    uint32_t of_row = 0;
+    uint4 known[kMaximaAhead];
+
+    __device__ __forceinline__ void know(uint32_t n, uint32_t offset) {
+        known[n % kMaximaAhead] = __ldcg(reinterpret_cast<const uint4*>(own + offset));
+    }
+    __device__ __forceinline__ void take(uint32_t offset, float x, uint32_t known_of_place) {
+        const uint32_t m = magnitude(x);
+        of_row = larger(of_row, m);
+        if (m > known_of_place) atomicMax(own + offset, m);
+    }
+    __device__ __forceinline__ void take_one(uint32_t offset, float x) {
+        take(offset, x, __ldcg(own + offset));
+    }
+    __device__ __forceinline__ void take_piece(uint32_t n, uint32_t offset, const float4& x) {
+        const uint4& k = known[n % kMaximaAhead];
+        take(offset, x.x, k.x), take(offset + 1, x.y, k.y);
+        take(offset + 2, x.z, k.z), take(offset + 3, x.w, k.w);
+    }
+};
 
 /// A row in shared memory, as its pieces lie in the tensor. The thread reads, scales, stores and
 /// replaces the same pieces of it, 4,096 floats to a warp; exponentials it takes of the elements of
@@ -336,31 +373,44 @@ struct StreamedRow {
         }
         return warp_tree(sum);
     }
+    /// Where number n of the thread's pieces lies behind its first, in the order in which they are
+    /// replaced: those that have not come ahead are waited for.
+    [[nodiscard]] __device__ __forceinline__ static constexpr uint32_t offset_of(uint32_t n) {
+        return (n + kAhead) % kOwnPieces * kPieceStep;
+    }
     /// Stores the gradient, which lies at `dz` as the row does in shared memory, if it is wanted,
-    /// and puts the next row in the place of this one.
+    /// and puts the next row in the place of this one. With maxima it is wanted and lies so.
+    template <bool kMaxima>
     __device__ __forceinline__ void replace(const Pieces& row, const Pieces& next, float* dz,
-                                            float is, float inv_n) {
+                                            float is, float inv_n, PlaceMaxima& maxima) {
         const auto slope = [is, inv_n](float e) { return mul(mul(e, is), inv_n); };
-        const auto store_one = [&](uint32_t i) { dz[i] = slope(shared[i]); };
-        const bool is_aligned = reinterpret_cast<uintptr_t>(dz) % sizeof(float4) == 0;
+        const auto store_one = [&](uint32_t i) {
+            const float x = slope(shared[i]);
+            dz[i] = x;
+            if constexpr (kMaxima) maxima.take_one(i - own, x);
+        };
+        const bool is_aligned = kMaxima || reinterpret_cast<uintptr_t>(dz) % sizeof(float4) == 0;
         if (dz != nullptr && is_aligned) for_each_at_ends(row, store_one);
         if (!is_aligned) store_by_ones(row, store_one);
-        const auto store = [&](uint32_t place) {
-            if (dz == nullptr || !is_aligned || !row.has_all(place)) return;
-            const float4 e = piece(place);
-            *reinterpret_cast<float4*>(dz + place) = {slope(e.x), slope(e.y), slope(e.z),
-                                                      slope(e.w)};
+        const auto know = [&](uint32_t n) {
+            if (kMaxima && n < kOwnPieces) maxima.know(n, offset_of(n));
         };
 #pragma unroll
-        for (uint32_t k = kAhead; k < kOwnPieces; ++k) {
-            store(own + k * kPieceStep);
-            copy(next, own + k * kPieceStep);
-        }
+        for (uint32_t n = 0; n < kMaximaAhead; ++n) know(n);
 #pragma unroll
-        for (uint32_t k = 0; k < kAhead; ++k) {
-            const uint32_t place = own + k * kPieceStep;
-            store(place);
-            if (next.has_all(place)) piece(place) = ahead[k];
+        for (uint32_t n = 0; n < kOwnPieces; ++n) {
+            const uint32_t place = own + offset_of(n);
+            if (dz != nullptr && is_aligned && row.has_all(place)) {
+                const float4 e = piece(place);
+                const float4 x = {slope(e.x), slope(e.y), slope(e.z), slope(e.w)};
+                *reinterpret_cast<float4*>(dz + place) = x;
+                if constexpr (kMaxima) maxima.take_piece(n, offset_of(n), x);
+            }
+            know(n + kMaximaAhead);
+            if (n + kAhead < kOwnPieces)
+                copy(next, place);
+            else if (next.has_all(place))
+                piece(place) = ahead[n + kAhead - kOwnPieces];
         }
         copy_ends(next);
     }
@@ -375,10 +425,13 @@ struct StreamedRow {
     }
 };
 
-/// `per_block` rows one after the other, a chunk to each warp. Each is read from memory while the
-/// one before it is exponentiated and stored.
+/// Rows as far apart as there are blocks, one after the other, a chunk to each warp. Each is read
+/// from memory while the one before it is exponentiated and stored. Blocks that start together have
+/// neighbouring rows: only every fourth of them begins like another, and raises the same maxima
+/// from zero.
+template <bool kMaxima>
 __global__ void __launch_bounds__(kStreamThreads, 1)
-    streamed_loss_kernel(Loss a, uint32_t rows, uint32_t per_block) {
+    streamed_loss_kernel(Loss a, uint32_t rows, LossMaxima out) {
     float* const maxima = shared_memory<float>();
     float* const sums = maxima + kWarp;
     const auto chunks = static_cast<uint32_t>((a.cols + kChunk - 1) / kChunk);
@@ -389,15 +442,14 @@ __global__ void __launch_bounds__(kStreamThreads, 1)
     StreamedRow x;
     x.shared = maxima + kStreamHead;
     x.own = first_of_chunk + lane_id() * Pieces::kFloats;
-    const uint32_t first = blockIdx.x * per_block;
-    const uint32_t end = rows - first < per_block ? rows : first + per_block;
-    Pieces row(a.z + size_t{first} * a.cols, a.cols);
+    Pieces row(a.z + size_t{blockIdx.x} * a.cols, a.cols);
     x.copy_all(row);
-    for (uint32_t n = first; n < end; ++n) {
+    for (uint32_t n = blockIdx.x; n < rows; n += gridDim.x) {
         const float* const z = row.at + row.begin;
         const uint32_t target = a.targets[n];
         const float of_target = z[target];
-        const Pieces next = n + 1 < end ? Pieces(z + a.cols, a.cols) : Pieces();
+        const Pieces next =
+            n + gridDim.x < rows ? Pieces(z + size_t{gridDim.x} * a.cols, a.cols) : Pieces();
         copy_commit();
         copy_wait<0>();
         // Threads may disagree where there is a NaN, which reaches the sum and so every result.
@@ -410,21 +462,53 @@ __global__ void __launch_bounds__(kStreamThreads, 1)
         if (a.losses != nullptr && threadIdx.x == 0) a.losses[n] = loss_of(sum, m, of_target);
         const float is = divide(1.0F, sum);
         float* const dz = a.dz != nullptr ? a.dz + size_t{n} * a.cols - row.begin : nullptr;
-        x.replace(row, next, dz, is, a.inv_n);
         const uint32_t place = row.begin + target;
-        if (dz != nullptr && place / kChunk == chunk &&
-            place / Pieces::kFloats % kWarp == lane_id())
-            dz[place] = target_slope(mul(exp_of_falling(sub(of_target, m)), is), a.inv_n);
+        const bool has_target = place / kChunk == chunk &&  // in a piece of this thread
+                                place / Pieces::kFloats % kWarp == lane_id();
+        PlaceMaxima largest;
+        if constexpr (kMaxima) {
+            largest.own = out.places + row.begin * out.pitch + x.own;
+            if (has_target)
+                x.shared[place] = 0.0F;  // what is stored there is no part of the result
+        }
+        x.replace<kMaxima>(row, next, dz, is, a.inv_n, largest);
+        if (dz != nullptr && has_target) {
+            const float slope = target_slope(mul(exp_of_falling(sub(of_target, m)), is), a.inv_n);
+            dz[place] = slope;
+            if constexpr (kMaxima) largest.take_one(place - x.own, slope);
+        }
+        if constexpr (kMaxima) {
+            const uint32_t of_row = warp_max(largest.of_row);
+            if (lane_id() == 0) atomicMax(out.rows + n, of_row);
+        }
         row = next;
     }
 }
 
-/// Threads and shared memory for rows of `cols` elements: a row may begin with the last float of a
-/// piece, and then lie in pieces of one more warp.
-Launch streamed_launch(uint32_t rows, uint32_t per_block, uint32_t cols) {
-    const uint32_t warps = blocks_for(size_t{cols} + Pieces::kFloats - 1, kChunk);
-    return {dim3(blocks_for(rows, per_block)), warps * kWarp,
-            (kStreamHead + warps * kChunk) * sizeof(float)};
+/// The maxima of columns, from those of their places in rows that begin with each float of a piece.
+__global__ void fold_places_kernel(uint32_t* out, LossMaxima from, uint32_t cols) {
+    const auto col = static_cast<uint32_t>(thread_number());
+    if (col >= cols) return;
+    uint32_t most = 0;
+#pragma unroll
+    for (uint32_t b = 0; b < Pieces::kFloats; ++b)
+        most = larger(most, from.places[b * from.pitch + b + col]);
+    out[col] = most;
+}
+
+uint32_t rows_per_block(uint32_t rows) {
+    return std::clamp(rows / kHeldBlocks, 1U, kHeldRowsMax);
+}
+
+/// The launch for rows that shared memory has room for, if it has. A row may begin with the last
+/// float of a piece, and then lie in pieces of one more warp.
+std::optional<Launch> streamed_launch(const Context& on, MatrixShape s) {
+    const uint32_t warps = blocks_for(size_t{s.cols} + Pieces::kFloats - 1, kChunk);
+    const Launch out{dim3(blocks_for(s.rows, rows_per_block(s.rows))), warps * kWarp,
+                     (kStreamHead + size_t{warps} * kChunk) * sizeof(float)};
+    const bool fits = out.threads <= kStreamThreads && out.shared_bytes <= on.shared_bytes_max();
+    if (s.cols <= kChunk || !fits) return std::nullopt;
+    return out;
 }
 
 /// Rows from `first` on, as many as their exponentials have room for.
@@ -448,10 +532,9 @@ void launch_loss(Context& on, const Loss& a, uint32_t rows) {
         return;
     }
     if (chunks <= kHeldChunksMax) {
-        const uint32_t per_block = std::clamp(rows / kHeldBlocks, 1U, kHeldRowsMax);
-        const Launch streamed = streamed_launch(rows, per_block, a.cols);
-        if (streamed.threads <= kStreamThreads && streamed.shared_bytes <= on.shared_bytes_max()) {
-            on.launch(streamed, streamed_loss_kernel, a, rows, per_block);
+        const uint32_t per_block = rows_per_block(rows);
+        if (const auto streamed = streamed_launch(on, {rows, a.cols})) {
+            on.launch(*streamed, streamed_loss_kernel<false>, a, rows, LossMaxima{});
             return;
         }
         on.launch({dim3(blocks_for(rows, per_block)), chunks * kWarp, kHeldBytes}, held_loss_kernel,
@@ -474,14 +557,29 @@ void cross_entropy(Context& on, float* losses, const float* z, const uint32_t* t
     launch_loss(on, {losses, nullptr, z, targets, s.cols, 0.0F, nullptr}, s.rows);
 }
 
-void cross_entropy_grad(Context& on, float* dz, const float* z, const uint32_t* targets,
-                        MatrixShape s, float inv_n) {
-    launch_loss(on, {nullptr, dz, z, targets, s.cols, inv_n, nullptr}, s.rows);
-}
-
 void cross_entropy_both(Context& on, float* losses, float* dz, const float* z,
                         const uint32_t* targets, MatrixShape s, float inv_n) {
     launch_loss(on, {losses, dz, z, targets, s.cols, inv_n, nullptr}, s.rows);
+}
+
+bool loss_leaves_maxima(const Context& on, const Waiting& w) {
+    const auto behind_a_piece = [](const float* x) {
+        return reinterpret_cast<uintptr_t>(x) % sizeof(float4);
+    };
+    return w.kind == Waiting::Kind::loss && behind_a_piece(w.y) == behind_a_piece(w.a) &&
+           streamed_launch(on, w.s).has_value();
+}
+
+void loss_with_maxima(Context& on, const Waiting& w, const Maxima& out) {
+    const Launch how = *streamed_launch(on, w.s);
+    const uint32_t cols = w.s.cols, pitch = how.threads * kHeldTerms;
+    const size_t places = size_t{Pieces::kFloats} * pitch;
+    const LossMaxima maxima{out.rows, on.take<uint32_t>(places), pitch};
+    if (!on.ok()) return;
+    on.set_bytes(maxima.places, 0, places * sizeof(uint32_t));
+    const Loss loss{w.losses, w.y, w.a, w.targets, cols, w.inv_n, nullptr};
+    on.launch(how, streamed_loss_kernel<true>, loss, w.s.rows, maxima);
+    on.launch(per_element(cols), fold_places_kernel, out.cols, maxima, cols);
 }
 
 }  // namespace trainyard::cuda

@@ -25,10 +25,13 @@ void gelu(Context& on, float* y, const float* u, size_t count);
 void gelu_grad(Context& on, float* du, const float* da, const float* u, size_t count);
 void cross_entropy(Context& on, float* losses, const float* z, const uint32_t* targets,
                    training::MatrixShape s);
-void cross_entropy_grad(Context& on, float* dz, const float* z, const uint32_t* targets,
-                        training::MatrixShape s, float inv_n);
+/// Without `losses` the gradient alone.
 void cross_entropy_both(Context& on, float* losses, float* dz, const float* z,
                         const uint32_t* targets, training::MatrixShape s, float inv_n);
+/// True if a loss that waits can leave the maxima of its gradient.
+[[nodiscard]] bool loss_leaves_maxima(const Context& on, const Waiting& w);
+/// As part of the operator that has begun. Precondition: `loss_leaves_maxima`; `out` has zeros.
+void loss_with_maxima(Context& on, const Waiting& w, const Maxima& out);
 void sum(Context& on, float* out, const float* x, size_t count);
 void sum_squares(Context& on, float* out, const float* x, size_t count);
 /// out[k]: of tensor k.

@@ -165,6 +165,79 @@ TEST(fused_rows, leave_the_maxima_of_gradients_that_products_take) {
         }
 }
 
+/// What comes between a loss and the product that takes its gradient; or the product is of other
+/// numbers.
+enum class Between { nothing, another, change, sum_of_losses, other_product };
+
+/// Logits of a head, their loss and gradient, and what that is for x w; in turns of which each has
+/// smaller gradients than the one before, the first as it is called and the others as one graph.
+Values head(Backend& on, LinearShape s, Between between, bool wants_losses) {
+    const size_t logits = size_t{s.n} * s.o, inputs = size_t{s.n} * s.i,
+                 weights = size_t{s.i} * s.o;
+    const size_t z = 0, dz = z + (logits + 3) / 4 * 4, x = dz + (logits + 3) / 4 * 4;
+    const size_t w = x + inputs, dx = w + weights, dw = dx + inputs, losses = dw + weights;
+    const size_t sum = losses + s.n, end = sum + 4;
+    const Block block(on, end);
+    const BackendMemory targets(on, s.n * sizeof(uint32_t));
+    std::vector<uint32_t> all_targets(s.n);
+    for (uint32_t row = 0; row < s.n; ++row) all_targets[row] = row * 1237U % s.o;
+    on.upload(targets.data(), all_targets.data(), s.n * sizeof(uint32_t));
+    const auto* const wanted = static_cast<const uint32_t*>(targets.data());
+    const auto sequence = on.make_sequence();
+    Values all;
+    float inv_n = 1.0F;
+    for (int turn = 0; turn < 3; ++turn, inv_n *= 0.3F) {
+        sequence->run([&] {
+            if (wants_losses)
+                on.cross_entropy_both(block.at(losses), block.at(dz), block.at(z), wanted,
+                                      {s.n, s.o}, inv_n);
+            else
+                on.cross_entropy_grad(block.at(dz), block.at(z), wanted, {s.n, s.o}, inv_n);
+            if (between == Between::another) on.add(block.at(dx), block.at(x), block.at(x), inputs);
+            if (between == Between::change) on.add(block.at(dz), block.at(dz), block.at(z), logits);
+            if (between == Between::sum_of_losses) on.sum(block.at(sum), block.at(losses), s.n);
+            const size_t dy = between == Between::other_product ? z : dz;
+            on.linear_grad(block.at(dx), block.at(dw), {block.at(dy), block.at(x), block.at(w)}, s,
+                           {7, 3, 42});
+        });
+        const Values got = block.read(dz, end - dz);
+        all.insert(all.end(), got.begin(), got.end());
+    }
+    EXPECT_TRUE(on.finish());
+    return all;
+}
+
+void expect_same_head(LinearShape s, bool wants_losses) {
+    const auto reference = make_reference_backend();
+    const Values due = head(*reference, s, Between::nothing, wants_losses);
+    for (const bool is_hopper : {false, true}) {
+        emulated::set_hopper(is_hopper);
+        const auto device = cuda::make_cuda_backend(0);
+        EXPECT_EQ(head(*device, s, Between::nothing, wants_losses), due) << s.o << " " << is_hopper;
+        emulated::set_hopper(false);
+    }
+}
+
+/// Rows in shared memory that begin alike or anywhere, and rows that a device of compute capability
+/// 8.0 has no room for; more rows than a tile has.
+TEST(fused_rows, have_the_maxima_of_a_loss) {
+    for (const LinearShape s :
+         {LinearShape{7, 20, 4101}, {5, 36, 8200}, {130, 4, 4098}, {2, 4, 50257}})
+        expect_same_head(s, true);
+    expect_same_head({6, 4, 4099}, false);
+}
+
+TEST(fused_rows, take_no_maxima_of_a_loss_that_are_not_meant) {
+    const auto reference = make_reference_backend();
+    constexpr LinearShape kShape{9, 12, 4101};
+    for (const Between between :
+         {Between::another, Between::change, Between::sum_of_losses, Between::other_product}) {
+        const auto device = cuda::make_cuda_backend(0);
+        EXPECT_EQ(head(*device, kShape, between, true), head(*reference, kShape, between, true))
+            << static_cast<int>(between);
+    }
+}
+
 /// The result of each of two that wait is read by somebody else than the next.
 TEST(fused_rows, are_launched_alone_where_another_follows) {
     const auto run = [](Backend& on) {
