@@ -46,14 +46,21 @@ __global__ void first_uses_kernel(uint32_t* first, const uint32_t* tokens, uint3
     if (n < count) atomicMin(first + tokens[n], static_cast<uint32_t>(n));
 }
 
-/// next[n]: the next position with the same token.
+/// next[n]: the next position with the same token, which the warp of n seeks among 32 at a time:
+/// most of a large vocabulary's tokens come once, and are sought to the end.
 __global__ void next_uses_kernel(uint32_t* next, const uint32_t* tokens, uint32_t count) {
-    const size_t n = thread_number();
+    const auto n = static_cast<uint32_t>(warp_number());
     if (n >= count) return;
     const uint32_t token = tokens[n];
-    uint32_t later = static_cast<uint32_t>(n) + 1;
-    while (later < count && tokens[later] != token) ++later;
-    next[n] = later < count ? later : ~0U;
+    uint32_t found = 0;  // the complement, which is largest for the first
+    for (uint32_t begin = n + 1; begin < count; begin += kWarp) {
+        const uint32_t later = begin + lane_id();
+        const bool is_use = later < count && tokens[later] == token;
+        if (!__any_sync(kAllLanes, is_use)) continue;
+        found = warp_max(is_use ? ~later : 0U);
+        break;
+    }
+    if (lane_id() == 0) next[n] = ~found;
 }
 
 struct EmbeddingGrad {
@@ -335,7 +342,7 @@ void embedding_grad(Context& on, float* de, float* dpos, const uint32_t* tokens,
     auto* const next = on.take<uint32_t>(count);
     on.set_bytes(first, 0xff, s.v * sizeof(uint32_t));
     on.launch(per_element(count), first_uses_kernel, first, tokens, count);
-    on.launch(per_element(count), next_uses_kernel, next, tokens, count);
+    on.launch(per_warp(count), next_uses_kernel, next, tokens, count);
     on.launch({dim3(s.v), kThreads}, table_grad_kernel, de, EmbeddingGrad{first, next, d, s.d});
     on.launch(per_element(size_t{s.t} * s.d), position_grad_kernel, dpos, d, s);
 }

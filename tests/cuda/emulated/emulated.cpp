@@ -61,6 +61,21 @@ TEST_P(EmulatedDevice, attends_in_strips_of_any_shape) {
         }
 }
 
+/// Next uses of a token next to each other, 32 positions away and one more, in each lane's place,
+/// far behind, and none.
+TEST_P(EmulatedDevice, adds_the_uses_of_a_token_wherever_they_are) {
+    for (const uint32_t distance : {1U, 31U, 32U, 33U, 97U, 200U}) {
+        const training::EmbeddingShape shape{2, 101, 5, 250};
+        training::OperatorCase c = training::embedding_grad_case(shape);
+        c.inputs[0].resize(c.inputs[0].size() + distance);  // what lies behind is none
+        c.inputs[1].resize(c.inputs[1].size() + size_t{distance} * shape.d, 1.0F);
+        for (uint32_t n = 0; n < c.inputs[0].size(); ++n)
+            c.inputs[0][n] = std::bit_cast<float>(n % distance);
+        const auto same = training::check_case(*backend, c);
+        EXPECT_TRUE(same) << same.error() << " " << distance;
+    }
+}
+
 /// All weights of a row, times the scales of v, are equal but for rounding, so that the largest
 /// product of an exponential and a scale is often not that of the largest weight.
 TEST(emulated_device, scales_a_row_by_its_largest_weight_after_rounding) {
