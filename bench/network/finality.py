@@ -1,22 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time to finality of validators on this machine's loopback, with empty blocks and with full ones.
+"""Time to finality of validators on this machine's loopback, with empty blocks and with full ones; and with callers who
+ask one of the nodes without pause.
 
 usage: finality.py [--program PATH] [--keep]; FINALITY_BLOCKS (default 60) says how many blocks of each kind,
-FINALITY_VALIDATORS (default 4) how many validators; from 10 on large bodies travel as shards.
+FINALITY_VALIDATORS (default 4) how many validators; from 10 on large bodies travel as shards. FINALITY_CALLERS (default 0)
+is a number of connections: then the blocks are empty, and finality is measured without callers, with them, and beside
+loops that take as much of the machine at the niceness of JSON-RPC's threads without talking to a node; three times.
 
 The nodes measure it themselves (trainyard_consensus_finality_seconds): from having a block, as its leader or from the
 proposal, to knowing it final. Quantiles are read from the buckets and interpolated within one.
 """
+import json
+import multiprocessing
 import os
 import pathlib
 import re
+import selectors
+import socket
 import sys
 import threading
 import time
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "e2e"))
-from harness import RpcError, expect, main, say, wait_until  # noqa: E402
+from harness import MARKET, RpcError, expect, main, say, wait_until  # noqa: E402
 from network import Devnet  # noqa: E402
 from signing import KEYS, transaction  # noqa: E402
 
@@ -81,9 +88,66 @@ def send(signed):
                 time.sleep(0.05)
 
 
+def call_without_pause(port, connections, answered, data):
+    """As many connections, each with one call on its way; gives way to everything else."""
+    os.nice(19)
+    calls = [("eth_getBlockByNumber", ["latest", True]), ("eth_call", [{"to": MARKET, "data": data}, "latest"])]
+    requests = []
+    for method, params in calls:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        head = f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        requests.append(head.encode() + body)
+    chosen = selectors.DefaultSelector()
+    for i in range(connections):
+        at = socket.create_connection(("127.0.0.1", port))
+        at.sendall(requests[i % 2])
+        chosen.register(at, selectors.EVENT_READ, [bytearray(), requests[i % 2]])
+    while True:
+        for key, _ in chosen.select():
+            got, request = key.data
+            got += key.fileobj.recv(1 << 16)
+            head, end, body = got.partition(b"\r\n\r\n")
+            if end and len(body) >= int(re.search(rb"(?i)content-length: (\d+)", head).group(1)):
+                got.clear()
+                answered.value += 1
+                key.fileobj.sendall(request)
+
+
+def spin():
+    os.nice(10)
+    while True:
+        pass
+
+
+def measure_beside(net, blocks, what, processes, answered=None):
+    for process in processes:
+        process.start()
+    time.sleep(2)
+    began, before = time.monotonic(), answered.value if answered else 0
+    measure(net, blocks, what)
+    if answered:
+        say(f"  {(answered.value - before) / (time.monotonic() - began):.0f} answers a second")
+    for process in processes:
+        process.kill()
+        process.join()
+
+
+def measure_callers(net, blocks, connections):
+    asked, answered = net.nodes[1], multiprocessing.Value("Q", 0, lock=False)
+    port, data = int(asked.url.rpartition(":")[2]), net.rpc.keccak("jobCount()")[:10]
+    for _ in range(3):
+        measure(net, blocks, "alone")
+        caller = multiprocessing.Process(target=call_without_pause, args=(port, connections, answered, data), daemon=True)
+        measure_beside(net, blocks, f"{connections} callers at one node", [caller], answered)
+        loops = [multiprocessing.Process(target=spin, daemon=True) for _ in range(os.cpu_count())]
+        measure_beside(net, blocks, f"{len(loops)} loops", loops)
+
+
 def run(test):
     blocks = int(os.environ.get("FINALITY_BLOCKS", 60))
     net = Devnet(test, int(os.environ.get("FINALITY_VALIDATORS", 4))).start(4)
+    if callers := int(os.environ.get("FINALITY_CALLERS", 0)):
+        return measure_callers(net, blocks, callers)
     measure(net, blocks, "empty")
     signed = list(fill(net, blocks))
     say(f"{len(signed)} transactions of {DATA_BYTES} bytes signed")
