@@ -17,6 +17,10 @@ public:
     Result<Done, rpc::BlobError> release(const Hash&, const Hash&) override {
         return unexpected(rpc::BlobError::io);
     }
+    Result<Done, rpc::BlobError> release(const Hash&) override {
+        return unexpected(rpc::BlobError::io);
+    }
+    std::vector<rpc::HeldBlob> held_after(const Hash&, size_t) const override { return {}; }
     Result<rpc::BlobInfo, rpc::BlobError> info(const Hash&, bool) override {
         return unexpected(rpc::BlobError::io);
     }
