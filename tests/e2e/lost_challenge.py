@@ -51,7 +51,7 @@ def settled(net, provider):
 
 
 def run(test):
-    net = Devnet(test).start()
+    net = Devnet(test, windowBlocks=60).start()
     provider = net.provider("provider", PROVIDER).start()
     net.submit(SEGMENTS, STEPS, str(PRICE), CLIENT)
     challenge(net, 0)
