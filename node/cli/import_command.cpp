@@ -68,12 +68,9 @@ private:
 };
 
 std::string progress_of(const chain::Importer& importer, const BlockFile& file, uint64_t since_ms) {
-    constexpr size_t kWidth = 24;
-    const size_t filled = file.size() == 0 ? kWidth : kWidth * file.offset() / file.size();
-    std::string bar;
-    for (size_t i = 0; i < kWidth; ++i) bar += i < filled ? "█" : "░";
     const uint64_t ms = std::max<uint64_t>(steady_ms() - since_ms, 1);
-    return bar + " block " + std::to_string(importer.head().header.number) + "  " +
+    return bar_text(file.offset(), file.size()) + " block " +
+           std::to_string(importer.head().header.number) + "  " +
            std::to_string(importer.gas_used() / 1000 / ms) + " Mgas/s";
 }
 

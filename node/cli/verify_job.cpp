@@ -208,11 +208,7 @@ private:
     }
 
     static std::string progress(uint32_t seg, const wallet::Job& job, uint32_t done) {
-        constexpr size_t kWidth = 24;
-        const size_t filled = kWidth * std::min(seg, job.tip) / std::max(job.tip, 1U);
-        std::string bar;
-        for (size_t i = 0; i < kWidth; ++i) bar += i < filled ? "█" : "░";
-        return bar + " replaying segment " + std::to_string(seg) + " of " +
+        return bar_text(seg, job.tip) + " replaying segment " + std::to_string(seg) + " of " +
                std::to_string(job.tip) + " committed, " + std::to_string(done) + " done";
     }
 
