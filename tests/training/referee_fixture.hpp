@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls of single operators, run by the reference and followed line by line.
+#pragma once
+
+#include <numeric>
+#include <string>
+
+#include "tests/training/fixture.hpp"
+#include "training/operator_cases.hpp"
+#include "training/referee/calls.hpp"
+
+namespace trainyard::training::referee {
+
+/// A graph of one node; values are the inputs, then the outputs.
+struct OneCall {
+    Graph graph;
+    RunContext context{7, 11, 0.25F};
+    std::vector<std::vector<float>> inputs;  ///< indices as bits
+    [[nodiscard]] const Node& node() const { return graph.nodes[0]; }
+};
+
+inline OneCall one_call(Op op, const std::vector<Shape>& in, const std::vector<Shape>& out,
+                        std::vector<uint32_t> attributes = {}, uint32_t sequences = 1) {
+    OneCall c;
+    c.graph.sequences = sequences;
+    Node node{op, {}, {}, std::move(attributes)};
+    for (const Shape& s : in) {
+        node.inputs.push_back(static_cast<uint32_t>(c.graph.values.size()));
+        c.graph.values.push_back({ValueKind::activation, s});
+        c.inputs.push_back(make_values(static_cast<uint32_t>(c.inputs.size()) + 40, s.count(), 2));
+    }
+    for (const Shape& s : out) {
+        node.outputs.push_back(static_cast<uint32_t>(c.graph.values.size()));
+        c.graph.values.push_back({ValueKind::activation, s});
+    }
+    c.graph.nodes.push_back(std::move(node));
+    return c;
+}
+
+/// Makes an input indices below `limit`.
+inline void make_indices(std::vector<float>& input, uint32_t limit) {
+    for (size_t i = 0; i < input.size(); ++i)
+        input[i] = as_float(philox({static_cast<uint32_t>(i), 0, 0, 0}, 3, 4)[0] % limit);
+}
+
+inline std::vector<std::vector<float>> run_reference(OneCall& c) {
+    const auto backend = make_reference_backend();
+    std::vector<uint32_t> all(c.graph.values.size());
+    std::iota(all.begin(), all.end(), 0);
+    GraphRunner runner(*backend, c.graph, 1, all, all);
+    std::vector<std::vector<float>> outputs;
+    for (const uint32_t value : c.node().outputs)
+        outputs.emplace_back(c.graph.values[value].shape.count());
+    for (size_t i = 0; i < c.inputs.size(); ++i) runner.bind(all[i], c.inputs[i].data());
+    for (size_t i = 0; i < outputs.size(); ++i) runner.bind(c.node().outputs[i], outputs[i].data());
+    runner.run(0, 1, c.context);
+    EXPECT_TRUE(backend->finish().has_value());
+    return outputs;
+}
+
+/// Every `stride`th element of every output follows, line by line, from the inputs.
+inline void expect_lines_give_the_reference(OneCall c, uint32_t stride = 1) {
+    const std::string name(find_op(c.node().op)->name);
+    const Call call = call_of(c.graph, c.node(), c.context);
+    const auto outputs = run_reference(c);
+    const Inputs inputs = [&](uint32_t port, uint32_t element) {
+        return bits_of(c.inputs.at(port).at(element));
+    };
+    for (size_t port = 0; port < outputs.size(); ++port)
+        for (size_t e = 0; e < outputs[port].size(); e += stride) {
+            const Term term{kOutput, static_cast<uint8_t>(port), static_cast<uint32_t>(e)};
+            const auto number = evaluate(call, term, inputs);
+            ASSERT_TRUE(number.has_value()) << name << " output " << port << " element " << e;
+            ASSERT_EQ(*number, bits_of(outputs[port][e]))
+                << name << " output " << port << " element " << e;
+        }
+}
+
+inline Shape m(uint32_t rows, uint32_t cols) {
+    return Shape::matrix(rows, cols);
+}
+
+}  // namespace trainyard::training::referee

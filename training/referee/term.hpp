@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rule of every operator as lines of arithmetic short enough to be judged by a contract:
+// docs/spec/referee.md. A disputed element is followed line by line down to an input.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "training/op.hpp"
+#include "training/tensor.hpp"
+
+namespace trainyard::training::referee {
+
+/// A call of an operator without its numbers.
+struct Call {
+    Op op = Op::add;
+    std::vector<Shape> in, out;
+    std::vector<uint32_t> attributes;
+    uint32_t sequences = 1;            ///< B of the graph: rows of a sequence are rows / B
+    uint32_t seed = 0, step = 0;       ///< of Philox words
+    uint32_t inv_n_bits = 0x3f800000;  ///< 1 / rows of all micro-batches, for loss gradients
+    bool operator==(const Call&) const = default;
+};
+
+/// Kinds that every operator has. Its own kinds follow.
+inline constexpr uint8_t kInput = 0;   ///< element a of input `port`
+inline constexpr uint8_t kOutput = 1;  ///< element a of output `port`
+inline constexpr uint8_t kFirstOwnKind = 2;
+
+/// The name of a number of 32 bits: a float, a sum of int8 products, or an index, by its kind.
+/// What a to d mean is a matter of the kind; elements are counted row-major.
+struct Term {
+    uint8_t kind = kInput;
+    uint8_t port = 0;
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    uint32_t given = 0;  ///< in a chain: the number before this one
+    bool operator==(const Term&) const = default;
+};
+
+/// Parts of a line: three numbers for each element of a chunk of 4,096, and some for all.
+inline constexpr size_t kPartsMax = 3 * 4096 + 64;
+
+/// How one term follows from others.
+struct Line {
+    std::vector<Term> parts;  ///< at most kPartsMax
+    /// Parts from here on are a chain: the `given` of each but the first is the part before.
+    size_t chain = kPartsMax;
+    /// From the parts' numbers; nothing if no run that ends has such numbers, because a group to be
+    /// quantised holds an Inf or NaN. The float mode is exact. A NaN may have any bits.
+    std::function<std::optional<uint32_t>(std::span<const uint32_t>)> join;
+    bool is_float = true;  ///< false: the number is no float
+};
+
+/// The line of any term but an input's. Precondition: `call` has passed the checks of its program,
+/// and `term` is an element of an output or stands in a line of this call.
+[[nodiscard]] Line line_of(const Call& call, const Term& term);
+
+/// What the parts' numbers join to, in the exact float mode, every NaN being 7fc00000.
+[[nodiscard]] std::optional<uint32_t> join(const Line& line, std::span<const uint32_t> parts);
+
+/// The numbers of inputs.
+using Inputs = std::function<uint32_t(uint32_t port, uint32_t element)>;
+
+/// A term by all lines below it; nothing as in Line.
+[[nodiscard]] std::optional<uint32_t> evaluate(const Call& call, const Term& term,
+                                               const Inputs& inputs);
+/// The numbers of a line's parts, and their terms with what they were given.
+struct Parts {
+    std::vector<Term> terms;
+    std::vector<uint32_t> numbers;
+};
+[[nodiscard]] std::optional<Parts> evaluate_parts(const Call& call, const Term& term,
+                                                  const Inputs& inputs);
+
+/// Part `index` of a line whose parts have these numbers.
+[[nodiscard]] Term part_of(const Line& line, size_t index, std::span<const uint32_t> numbers);
+
+}  // namespace trainyard::training::referee
