@@ -2,8 +2,11 @@
 // Calls of single operators, run by the reference and followed line by line.
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "tests/training/fixture.hpp"
 #include "training/operator_cases.hpp"
@@ -74,6 +77,36 @@ inline void expect_lines_give_the_reference(OneCall c, uint32_t stride = 1) {
             ASSERT_EQ(*number, bits_of(outputs[port][e]))
                 << name << " output " << port << " element " << e;
         }
+}
+
+/// Follows the first and the last part of each kind of every line, from corners and middles of the
+/// outputs down to the inputs: no line is too long for a contract, no term outside of the shapes.
+inline void expect_lines_stay_short(const Call& call) {
+    std::vector<Term> open;
+    for (uint8_t port = 0; port < call.out.size(); ++port) {
+        const Shape& s = call.out[port];
+        for (const uint32_t row : {0U, s.rows / 2, s.rows - 1})
+            for (const uint32_t col : {0U, s.cols / 2, s.cols - 1})
+                open.push_back({kOutput, port, row * s.cols + col});
+    }
+    std::vector<Term> seen;
+    while (!open.empty()) {
+        const Term term = open.back();
+        open.pop_back();
+        if (std::find(seen.begin(), seen.end(), term) != seen.end()) continue;
+        seen.push_back(term);
+        if (term.kind == kInput) {
+            ASSERT_LT(term.a, call.in.at(term.port).count()) << find_op(call.op)->name;
+            continue;
+        }
+        const Line line = line_of(call, term);
+        ASSERT_LE(line.parts.size(), kPartsMax)
+            << find_op(call.op)->name << " kind " << unsigned{term.kind};
+        std::map<std::pair<uint8_t, uint8_t>, std::pair<Term, Term>> ends;
+        for (const Term& part : line.parts)
+            ends.try_emplace({part.kind, part.port}, part, part).first->second.second = part;
+        for (const auto& [kind, pair] : ends) open.insert(open.end(), {pair.first, pair.second});
+    }
 }
 
 inline Shape m(uint32_t rows, uint32_t cols) {

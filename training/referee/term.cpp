@@ -24,6 +24,8 @@ constexpr Family kFamilies[] = {
     {Op::linear, linear_line},
     {Op::linear_grad, linear_line},
     {Op::linear_grad_x, linear_line},
+    {Op::matmul, matmul_line},
+    {Op::matmul_grad, matmul_line},
 };
 
 /// Parts one after the other, each with what its chain gives it.
