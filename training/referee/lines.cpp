@@ -127,13 +127,16 @@ std::optional<Scale> finite_scale(uint32_t magnitude_bits) {
     return scale_of(magnitude_bits);
 }
 
+int32_t quantised_nearest(uint32_t bits, float inv) {
+    // Only where the group's claimed magnitude is a lie: any number will do, the same everywhere.
+    return is_nonfinite(as_float(bits)) ? 0 : quantise_nearest(as_float(bits), inv);
+}
+
 namespace {
 
 int32_t quantised(const Factor& f, uint32_t k, uint32_t bits, float inv) {
-    // Only where the group's claimed magnitude is a lie: any number will do, the same everywhere.
-    if (is_nonfinite(as_float(bits))) return 0;
-    return f.word ? quantise_stochastic(as_float(bits), inv, f.word(k))
-                  : quantise_nearest(as_float(bits), inv);
+    if (!f.word || is_nonfinite(as_float(bits))) return quantised_nearest(bits, inv);
+    return quantise_stochastic(as_float(bits), inv, f.word(k));
 }
 
 }  // namespace
@@ -157,16 +160,19 @@ Line sum_line(uint32_t chunk, uint32_t terms, const Factor& a, const Factor& b) 
     return line;
 }
 
-Line product_line(uint32_t terms, const Term& magnitude_a, const Term& magnitude_b,
+Line product_line(uint32_t terms, const Term& magnitude_a, const std::optional<Term>& magnitude_b,
                   const std::function<Term(uint32_t)>& sum, std::optional<float> alpha) {
     Line line;
-    line.parts = {magnitude_a, magnitude_b};
+    line.parts = {magnitude_a};
+    if (magnitude_b) line.parts.push_back(*magnitude_b);
+    const size_t scales = line.parts.size();
     for (uint32_t chunk = 0; chunk < chunks_of(terms); ++chunk) line.parts.push_back(sum(chunk));
-    line.join = [alpha](std::span<const uint32_t> x) -> std::optional<uint32_t> {
-        const auto sa = finite_scale(x[0]), sb = finite_scale(x[1]);
+    line.join = [alpha, scales](std::span<const uint32_t> x) -> std::optional<uint32_t> {
+        const auto sa = finite_scale(x[0]);
+        const auto sb = scales == 2 ? finite_scale(x[1]) : Scale{1.0F, 1.0F};
         if (!sa || !sb) return std::nullopt;
         uint32_t acc = 0;
-        for (const uint32_t part : x.subspan(2)) acc += part;
+        for (const uint32_t part : x.subspan(scales)) acc += part;
         const float c = static_cast<float>(static_cast<int32_t>(acc)) * sa->s * sb->s;
         return bits_of(alpha ? c * *alpha : c);
     };

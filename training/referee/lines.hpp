@@ -67,11 +67,15 @@ struct Factor {
 };
 /// The exact int32 sum over elements [4096 * chunk, ...) below `terms`.
 [[nodiscard]] Line sum_line(uint32_t chunk, uint32_t terms, const Factor& a, const Factor& b);
-/// (float(acc) * sa) * sb (* alpha), acc being the sum of `sum(chunk)` over all chunks.
-[[nodiscard]] Line product_line(uint32_t terms, const Term& magnitude_a, const Term& magnitude_b,
+/// (float(acc) * sa) * sb (* alpha), acc being the sum of `sum(chunk)` over all chunks. Without
+/// `magnitude_b`, sb is 1.
+[[nodiscard]] Line product_line(uint32_t terms, const Term& magnitude_a,
+                                const std::optional<Term>& magnitude_b,
                                 const std::function<Term(uint32_t chunk)>& sum,
                                 std::optional<float> alpha = std::nullopt);
 /// The scale of a group; nothing if it holds an Inf or NaN.
 [[nodiscard]] std::optional<Scale> finite_scale(uint32_t magnitude_bits);
+/// An element of a group; 0 for an Inf or NaN, which only a lie about its magnitude lets in.
+[[nodiscard]] int32_t quantised_nearest(uint32_t bits, float inv);
 
 }  // namespace trainyard::training::referee

@@ -3,6 +3,8 @@
 #include "training/referee/term.hpp"
 
 #include <algorithm>
+#include <array>
+#include <map>
 
 #include "core/assert.hpp"
 #include "training/numerics/float_mode.hpp"
@@ -26,19 +28,46 @@ constexpr Family kFamilies[] = {
     {Op::linear_grad_x, linear_line},
     {Op::matmul, matmul_line},
     {Op::matmul_grad, matmul_line},
+    {Op::attention, attention_line},
+    {Op::attention_full, attention_line},
+    {Op::attention_grad, attention_grad_line},
+    {Op::attention_full_grad, attention_grad_line},
 };
 
-/// Parts one after the other, each with what its chain gives it.
-std::optional<Parts> parts_of(const Call& call, const Line& line, const Inputs& inputs) {
-    Parts out;
-    for (size_t i = 0; i < line.parts.size(); ++i) {
-        out.terms.push_back(part_of(line, i, out.numbers));
-        const auto number = evaluate(call, out.terms.back(), inputs);
-        if (!number) return std::nullopt;
-        out.numbers.push_back(*number);
+/// Each term is joined once: a group's magnitude stands in the lines of all its elements.
+class Evaluation {
+public:
+    Evaluation(const Call& call, const Inputs& inputs) : call_(call), inputs_(inputs) {}
+
+    std::optional<uint32_t> number(const Term& term) {
+        if (term.kind == kInput) return inputs_(term.port, term.a);
+        const Key key{term.kind, term.port, term.a, term.b, term.c, term.d, term.given};
+        if (const auto known = known_.find(key); known != known_.end()) return known->second;
+        const Line line = line_of(call_, term);
+        const auto parts = parts_of(line);
+        const auto number = parts ? join(line, parts->numbers) : std::nullopt;
+        known_.emplace(key, number);
+        return number;
     }
-    return out;
-}
+
+    /// Parts one after the other, each with what its chain gives it.
+    std::optional<Parts> parts_of(const Line& line) {
+        Parts out;
+        for (size_t i = 0; i < line.parts.size(); ++i) {
+            out.terms.push_back(part_of(line, i, out.numbers));
+            const auto part = number(out.terms.back());
+            if (!part) return std::nullopt;
+            out.numbers.push_back(*part);
+        }
+        return out;
+    }
+
+private:
+    using Key = std::array<uint32_t, 7>;
+    const Call& call_;
+    const Inputs& inputs_;
+    std::map<Key, std::optional<uint32_t>> known_;
+};
 
 }  // namespace
 
@@ -64,14 +93,11 @@ Term part_of(const Line& line, size_t index, std::span<const uint32_t> numbers) 
 }
 
 std::optional<uint32_t> evaluate(const Call& call, const Term& term, const Inputs& inputs) {
-    if (term.kind == kInput) return inputs(term.port, term.a);
-    const Line line = line_of(call, term);
-    const auto parts = parts_of(call, line, inputs);
-    return parts ? join(line, parts->numbers) : std::nullopt;
+    return Evaluation(call, inputs).number(term);
 }
 
 std::optional<Parts> evaluate_parts(const Call& call, const Term& term, const Inputs& inputs) {
-    return parts_of(call, line_of(call, term), inputs);
+    return Evaluation(call, inputs).parts_of(line_of(call, term));
 }
 
 }  // namespace trainyard::training::referee
