@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attention by lines, forward and backward, causal and full.
+#include <cmath>
+
 #include "tests/training/referee_fixture.hpp"
 
 namespace trainyard::training::referee {
@@ -14,8 +16,18 @@ struct Dims {
     [[nodiscard]] std::vector<uint32_t> attributes() const { return {heads, 51, 52}; }
 };
 
+/// Where a group takes more than a line, its largest stands at its end: a forgotten chunk shows.
+void raise_ends(std::vector<float>& x, Dims d, uint32_t cols, float by) {
+    if (std::max(d.positions, d.size) <= 4096) return;
+    for (size_t i = 0; i < x.size(); ++i)
+        if (i / cols + 1 == d.rows() || (d.size > 1 && (i + 1) % d.size == 0))
+            x[i] = std::abs(x[i]) + by;
+}
+
 OneCall forward(Op op, Dims d) {
-    return one_call(op, {d.qkv()}, {d.out(), d.stats()}, d.attributes(), d.sequences);
+    OneCall c = one_call(op, {d.qkv()}, {d.out(), d.stats()}, d.attributes(), d.sequences);
+    raise_ends(c.inputs[0], d, d.qkv().cols, 2);
+    return c;
 }
 
 /// With `out` and `stats` of the forward pass.
@@ -25,6 +37,7 @@ OneCall backward(Op op, Dims d) {
     OneCall c =
         one_call(op == Op::attention ? Op::attention_grad : Op::attention_full_grad,
                  {d.out(), d.out(), d.stats(), d.qkv()}, {d.qkv()}, d.attributes(), d.sequences);
+    raise_ends(c.inputs[0], d, d.out().cols, 1000);
     c.inputs[1] = outputs[0];
     c.inputs[2] = outputs[1];
     c.inputs[3] = before.inputs[0];
@@ -52,7 +65,7 @@ TEST(referee_attention, more_positions_than_a_line_has) {
     // The reference makes all of 4,100 x 4,100 for each.
     const Dims d{1, 1, 4100, 1};
     expect_lines_give_the_reference(forward(Op::attention, d), 4099);
-    expect_lines_give_the_reference(backward(Op::attention_full, d), 4099);
+    expect_lines_give_the_reference(backward(Op::attention_full, d), 1757);
 }
 
 TEST(referee_attention, largest_lines) {

@@ -37,12 +37,19 @@ TEST(referee_products, matmul_in_blocks_and_transposed) {
     }
 }
 
+/// The largest of a group stands at its end, where a forgotten chunk shows.
+OneCall with_large_ends(OneCall c) {
+    for (auto& x : c.inputs) x.back() = 3.0F;
+    return c;
+}
+
 TEST(referee_products, matmul_of_more_terms_than_a_line_has) {
     expect_lines_give_the_reference(
-        one_call(Op::matmul, {m(2, 8200), m(2, 8200)}, {m(2, 2)}, {0, 1, 0, 77}));
-    expect_lines_give_the_reference(one_call(Op::matmul_grad, {m(4100, 2), m(4100, 3), m(3, 2)},
-                                             {m(4100, 3), m(3, 2)}, {0, 0, 0, 77}),
-                                    2051);
+        with_large_ends(one_call(Op::matmul, {m(2, 8200), m(2, 8200)}, {m(2, 2)}, {0, 1, 0, 77})));
+    expect_lines_give_the_reference(
+        with_large_ends(one_call(Op::matmul_grad, {m(4100, 2), m(4100, 3), m(3, 2)},
+                                 {m(4100, 3), m(3, 2)}, {0, 0, 0, 77})),
+        5);
 }
 
 TEST(referee_products, largest_lines) {
