@@ -2,7 +2,7 @@
 // Elementwise operators, softmax and the mean-square loss: docs/spec/numerics.md, section 17.
 #include <array>
 
-#include "training/numerics/functions.hpp"
+#include "training/numerics/pointwise.hpp"
 #include "training/numerics/reduce.hpp"
 #include "training/reference/operators.hpp"
 
@@ -34,26 +34,6 @@ bool map2(const OpCall& c, size_t first, size_t last) {
 
 float product(float a, float b) {
     return a * b;
-}
-float logistic(float x) {
-    return 1.0F / (1.0F + exp(-x));
-}
-float silu(float x) {
-    return x * logistic(x);
-}
-float silu_grad(float dy, float x) {
-    const float s = logistic(x);
-    return dy * (s * (1.0F + x * (1.0F - s)));
-}
-/// A NaN passes.
-float relu(float x) {
-    return x < 0.0F ? 0.0F : x;
-}
-float relu_grad(float dy, float x) {
-    return x > 0.0F ? dy : 0.0F;
-}
-float tanh_grad(float dy, float y) {
-    return dy * (1.0F - y * y);
 }
 
 bool scale(const OpCall& c, size_t first, size_t last) {
@@ -112,12 +92,12 @@ bool mean_square_grad(const OpCall& c, size_t first, size_t last) {
 
 constexpr std::array kKernels{
     Kernel{Op::mul, elements_of, map2<product>, kElements},
-    Kernel{Op::silu, elements_of, map<silu>, kElements},
-    Kernel{Op::silu_grad, elements_of, map2<silu_grad>, kElements},
-    Kernel{Op::relu, elements_of, map<relu>, kElements},
-    Kernel{Op::relu_grad, elements_of, map2<relu_grad>, kElements},
+    Kernel{Op::silu, elements_of, map<training::silu>, kElements},
+    Kernel{Op::silu_grad, elements_of, map2<training::silu_grad>, kElements},
+    Kernel{Op::relu, elements_of, map<training::relu>, kElements},
+    Kernel{Op::relu_grad, elements_of, map2<training::relu_grad>, kElements},
     Kernel{Op::tanh, elements_of, map<training::tanh>, kElements},
-    Kernel{Op::tanh_grad, elements_of, map2<tanh_grad>, kElements},
+    Kernel{Op::tanh_grad, elements_of, map2<training::tanh_grad>, kElements},
     Kernel{Op::scale, elements_of, scale, kElements},
     Kernel{Op::softmax, rows_of, softmax, 16},
     Kernel{Op::softmax_grad, rows_of, softmax_grad, 16},
