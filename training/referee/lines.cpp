@@ -69,6 +69,10 @@ Line make_line(std::vector<Term> parts, std::function<float(std::span<const uint
     return line;
 }
 
+Line same_line(const Term& part) {
+    return make_line({part}, [](std::span<const uint32_t> x) { return float_of(x[0]); });
+}
+
 Term reduction_term(Term base, uint32_t count) {
     return top(base, count);
 }

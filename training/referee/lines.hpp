@@ -28,6 +28,9 @@ inline constexpr uint32_t kLineElements = 4096;
 [[nodiscard]] Line make_line(std::vector<Term> parts,
                              std::function<float(std::span<const uint32_t>)> join);
 
+/// The number of another term as it is.
+[[nodiscard]] Line same_line(const Term& part);
+
 /// How many lines of the level below a list of `n` takes, at least one.
 [[nodiscard]] constexpr uint32_t chunks_of(uint32_t n) {
     return n == 0 ? 1 : (n - 1) / kLineElements + 1;

@@ -12,8 +12,7 @@ namespace trainyard::training::referee {
 [[nodiscard]] Line attention_grad_line(const Call& call, const Term& term);
 [[nodiscard]] Line pointwise_line(const Call& call, const Term& term);  ///< one element from a few
 [[nodiscard]] Line rms_norm_line(const Call& call, const Term& term);
-[[nodiscard]] Line layer_norm_line(const Call& call, const Term& term);
-[[nodiscard]] Line group_norm_line(const Call& call, const Term& term);
+[[nodiscard]] Line group_norm_line(const Call& call, const Term& term);  ///< and layer norm
 [[nodiscard]] Line softmax_line(const Call& call, const Term& term);
 [[nodiscard]] Line loss_line(const Call& call, const Term& term);
 [[nodiscard]] Line table_line(const Call& call, const Term& term);     ///< embedding, lookup
