@@ -55,6 +55,28 @@ constexpr Family kFamilies[] = {
     {Op::cross_entropy, loss_line},
     {Op::cross_entropy_grad, loss_line},
     {Op::mean_square, loss_line},
+    {Op::embedding, table_line},
+    {Op::embedding_grad, table_line},
+    {Op::lookup, table_line},
+    {Op::lookup_grad, table_line},
+    {Op::reshape, movement_line},
+    {Op::transpose, movement_line},
+    {Op::concat, movement_line},
+    {Op::slice, movement_line},
+    {Op::slice_grad, movement_line},
+    {Op::repeat, movement_line},
+    {Op::repeat_grad, movement_line},
+    {Op::rope, movement_line},
+    {Op::rope_grad, movement_line},
+    {Op::broadcast_add, broadcast_line},
+    {Op::broadcast_sum, broadcast_line},
+    {Op::im2col, image_line},
+    {Op::col2im, image_line},
+    {Op::upsample, image_line},
+    {Op::downsample, image_line},
+    {Op::noise, random_line},
+    {Op::timestep, random_line},
+    {Op::diffuse, random_line},
 };
 
 /// Each term is joined once: a group's magnitude stands in the lines of all its elements.
@@ -92,6 +114,13 @@ private:
     std::map<Key, std::optional<uint32_t>> known_;
 };
 
+LineOf lines_of(const Call& call) {
+    return [&call](const Term& term) { return line_of(call, term); };
+}
+InputOf numbers_of(const Inputs& inputs) {
+    return [&inputs](const Term& term) { return inputs(term.port, term.a); };
+}
+
 }  // namespace
 
 Line line_of(const Call& call, const Term& term) {
@@ -111,12 +140,16 @@ std::optional<uint32_t> join(const Line& line, std::span<const uint32_t> parts) 
 
 Term part_of(const Line& line, size_t index, std::span<const uint32_t> numbers) {
     Term part = line.parts[index];
-    if (index > line.chain) part.given = numbers[index - 1];
+    if (index > line.chain && index < line.chain_end) part.given = numbers[index - 1];
     return part;
 }
 
 std::optional<uint32_t> evaluate(const Call& call, const Term& term, const Inputs& inputs) {
     return Evaluation(call, inputs).number(term);
+}
+
+std::optional<uint32_t> evaluate(const Call& call, const Term& term, const Inputs& inputs) {
+    return evaluate(lines_of(call), term, numbers_of(inputs));
 }
 
 std::optional<Parts> evaluate_parts(const Call& call, const Term& term, const Inputs& inputs) {

@@ -46,8 +46,9 @@ inline constexpr size_t kPartsMax = 3 * 4096 + 64;
 /// How one term follows from others.
 struct Line {
     std::vector<Term> parts;  ///< at most kPartsMax
-    /// Parts from here on are a chain: the `given` of each but the first is the part before.
-    size_t chain = kPartsMax;
+    /// Parts [chain, chain_end) are a chain: the `given` of each but the first is the part before.
+    /// No chain unless `chain` is set; to the last part unless `chain_end` is.
+    size_t chain = kPartsMax, chain_end = kPartsMax;
     /// From the parts' numbers; nothing if no run that ends has such numbers, because a group to be
     /// quantised holds an Inf or NaN. The float mode is exact. A NaN may have any bits.
     std::function<std::optional<uint32_t>(std::span<const uint32_t>)> join;
