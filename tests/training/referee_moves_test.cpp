@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tables, movement, broadcasts, images and random numbers by lines.
 #include "tests/training/referee_fixture.hpp"
+#include "training/referee/folds.hpp"
 
 namespace trainyard::training::referee {
 namespace {
@@ -38,6 +39,20 @@ TEST(referee_moves, tables) {
 TEST(referee_moves, plain_sums_longer_than_a_line) {
     expect_lines_give_the_reference(lookup_grad(9001, 3, 2), 2);
     expect_lines_give_the_reference(embedding_grad(4100, 3, 2, 3), 4);
+}
+
+TEST(referee_moves, a_chain_in_a_chain_goes_on_from_what_it_was_given) {
+    Fold fold;
+    fold.count = (1U << 25) + 1;
+    const Term whole = fold_term({kFirstOwnKind, 1, 5}, fold.count);
+    EXPECT_EQ(whole.c, 2U);
+    const Line top = fold_line(whole, fold);
+    ASSERT_EQ(top.parts.size(), 3U);
+    const Line line = fold_line(part_of(top, 1, std::vector<uint32_t>{42}), fold);
+    ASSERT_EQ(line.parts.size(), 4096U);
+    EXPECT_EQ(part_of(line, 0, {}), (Term{kFirstOwnKind, 1, 5, 0, 0, 4096, 42}));
+    EXPECT_EQ(part_of(line, 1, std::vector<uint32_t>{43}),
+              (Term{kFirstOwnKind, 1, 5, 0, 0, 4097, 43}));
 }
 
 TEST(referee_moves, an_index_beyond_the_table_joins_to_nothing) {
