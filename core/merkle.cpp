@@ -64,18 +64,23 @@ std::vector<std::vector<Hash>> paths(std::vector<Hash> leaves) {
     return all;
 }
 
-bool verify(const Hash& root, const Hash& leaf_hash, size_t index, size_t count,
-            const std::vector<Hash>& siblings) {
-    if (index >= count) return false;
+std::optional<Hash> root_from(const Hash& leaf_hash, size_t index, size_t count,
+                              const std::vector<Hash>& siblings) {
+    if (index >= count) return std::nullopt;
     Hash at = leaf_hash;
     size_t used = 0;
     for (; count > 1; index /= 2, count = count / 2 + count % 2) {
         if ((index ^ 1) >= count) continue;
-        if (used == siblings.size()) return false;
+        if (used == siblings.size()) return std::nullopt;
         const Hash& other = siblings[used++];
         at = index % 2 == 0 ? node(at, other) : node(other, at);
     }
-    return used == siblings.size() && at == root;
+    return used == siblings.size() ? std::optional(at) : std::nullopt;
+}
+
+bool verify(const Hash& root, const Hash& leaf_hash, size_t index, size_t count,
+            const std::vector<Hash>& siblings) {
+    return root_from(leaf_hash, index, count, siblings) == root;
 }
 
 }  // namespace trainyard::merkle

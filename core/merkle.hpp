@@ -2,6 +2,7 @@
 // Binary SHA-256 Merkle trees: leaf H(00 | data), node H(01 | left | right), an odd last moves up.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/bytes.hpp"
@@ -20,6 +21,11 @@ namespace trainyard::merkle {
 
 /// The paths of all leaves, by index; the tree is hashed once.
 [[nodiscard]] std::vector<std::vector<Hash>> paths(std::vector<Hash> leaves);
+
+/// The root to which `siblings` lead from leaf `index` of `count`; none if that shape has another
+/// number of siblings or no such leaf.
+[[nodiscard]] std::optional<Hash> root_from(const Hash& leaf_hash, size_t index, size_t count,
+                                            const std::vector<Hash>& siblings);
 
 /// True if `leaf_hash` is leaf `index` of `count` under `root`, with exactly the siblings that
 /// shape has.
