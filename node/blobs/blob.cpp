@@ -2,14 +2,16 @@
 // Ids, manifests and their checks.
 #include "node/blobs/blob.hpp"
 
-#include "core/hash.hpp"
+#include "core/blob.hpp"
 #include "core/merkle.hpp"
 
 namespace trainyard::blobs {
 
 namespace {
 
-constexpr uint8_t kBlobDomain = 0x03;
+// Else a chunk would not be a subtree of the tree over all pieces.
+constexpr uint64_t kChunkPieces = kChunkBytes / blob::kPieceBytes;
+static_assert(kChunkBytes % blob::kPieceBytes == 0 && (kChunkPieces & (kChunkPieces - 1)) == 0);
 
 bool has_right_shape(const Manifest& manifest) {
     return manifest.size_bytes <= kBlobBytesMax &&
@@ -19,10 +21,7 @@ bool has_right_shape(const Manifest& manifest) {
 }  // namespace
 
 Hash blob_id(const Manifest& manifest) {
-    Bytes preimage{kBlobDomain};
-    append_le(preimage, manifest.size_bytes);
-    append(preimage, merkle::root(manifest.leaves).bytes);
-    return sha256(preimage);
+    return blob::id(manifest.size_bytes, merkle::root(manifest.leaves));
 }
 
 bool verify_manifest(const Hash& id, const Manifest& manifest) {
@@ -32,14 +31,14 @@ bool verify_manifest(const Hash& id, const Manifest& manifest) {
 bool verify_chunk(const Manifest& manifest, uint64_t index, BytesView chunk) {
     return index < manifest.leaves.size() &&
            chunk.size() == chunk_bytes(manifest.size_bytes, index) &&
-           merkle::leaf(chunk) == manifest.leaves[index];
+           blob::root(chunk) == manifest.leaves[index];
 }
 
-Manifest manifest_of(BytesView blob) {
-    Manifest manifest{blob.size(), {}};
-    for (uint64_t i = 0; i < chunk_count(blob.size()); ++i) {
-        const auto chunk = blob.subspan(i * kChunkBytes, chunk_bytes(blob.size(), i));
-        manifest.leaves.push_back(merkle::leaf(chunk));
+Manifest manifest_of(BytesView content) {
+    Manifest manifest{content.size(), {}};
+    for (uint64_t i = 0; i < chunk_count(content.size()); ++i) {
+        const auto chunk = content.subspan(i * kChunkBytes, chunk_bytes(content.size(), i));
+        manifest.leaves.push_back(blob::root(chunk));
     }
     return manifest;
 }

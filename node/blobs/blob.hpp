@@ -14,7 +14,8 @@ inline constexpr uint64_t kChunkBytes = 256u << 10;
 /// Keeps a manifest below the limit of its message.
 inline constexpr uint64_t kBlobBytesMax = 16ull << 30;
 
-/// Leaf i is merkle::leaf of chunk i; all chunks but the last have kChunkBytes, and none is empty.
+/// Leaf i is the Merkle root over the pieces of chunk i (core/blob.hpp); all chunks but the last
+/// have kChunkBytes, and none is empty.
 struct Manifest {
     uint64_t size_bytes = 0;
     std::vector<Hash> leaves;
@@ -29,7 +30,7 @@ struct Manifest {
     return index + 1 < chunk_count(size_bytes) ? kChunkBytes : size_bytes - index * kChunkBytes;
 }
 
-/// SHA256(03 | size u64 LE | Merkle root of the leaves).  Source: docs/spec/wire.md, section 5.
+/// The id that the blob would have whose chunks have these leaves.
 [[nodiscard]] Hash blob_id(const Manifest& manifest);
 
 /// True if the manifest has as many leaves as its size needs, is within the limit and gives this
@@ -39,7 +40,7 @@ struct Manifest {
 /// True if `chunk` is chunk `index` of the blob. Any index may be asked for.
 [[nodiscard]] bool verify_chunk(const Manifest& manifest, uint64_t index, BytesView chunk);
 
-[[nodiscard]] Manifest manifest_of(BytesView blob);
+[[nodiscard]] Manifest manifest_of(BytesView content);
 
 /// size u64 LE | leaves, as kept on disk. Decoding checks that the number of leaves fits the size.
 [[nodiscard]] Bytes encode_manifest(const Manifest& manifest);

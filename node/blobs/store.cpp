@@ -9,7 +9,7 @@
 #include <set>
 
 #include "core/assert.hpp"
-#include "core/merkle.hpp"
+#include "core/blob.hpp"
 #include "node/blobs/file.hpp"
 
 namespace trainyard::blobs {
@@ -26,6 +26,8 @@ struct Keep {
 constexpr size_t kCachedManifestsMax = 16;
 constexpr char kUnfinished[] = "unfinished";
 constexpr char kLock[] = "LOCK";
+/// There where the leaves of chunks are roots over pieces; they were hashes of whole chunks before.
+constexpr char kMadeOfPieces[] = "PIECES";
 
 Unexpected<BlobFailure> fail(BlobError error, std::string detail) {
     return unexpected(BlobFailure{error, std::move(detail)});
@@ -68,6 +70,7 @@ struct BlobStore::Impl {
     }
 
     BlobResult<Done> prepare_folder();
+    [[nodiscard]] BlobResult<Done> refuse_older_ids() const;
     BlobResult<Done> scan();
     [[nodiscard]] ManifestPtr load_manifest(const Hash& id) const;
     BlobResult<Done> reserve(uint64_t bytes);
@@ -106,11 +109,30 @@ BlobResult<Done> BlobStore::Impl::prepare_folder() {
         return fail(BlobError::locked, options.folder.string() + " is used by another process");
     }
     lock_file = *std::move(lock);
+    if (auto done = refuse_older_ids(); !done) return done;
     fs::remove_all(options.folder / kUnfinished, error);
     fs::create_directories(options.folder / kUnfinished, error);
     if (error)
         return io_failure("cannot clean " + options.folder.string() + ": " + error.message());
     return Done{};
+}
+
+// Their trees give their names, so that nothing else would tell before their bytes are read.
+BlobResult<Done> BlobStore::Impl::refuse_older_ids() const {
+    std::error_code error;
+    if (fs::exists(options.folder / kMadeOfPieces, error)) return Done{};
+    for (fs::directory_iterator at(options.folder, error), end; !error && at != end;
+         at.increment(error)) {
+        if (at->path().extension() != ".blob") continue;
+        return fail(BlobError::older_ids,
+                    options.folder.string() +
+                        " holds blobs of an earlier version, whose ids are others now; move the "
+                        "folder away and publish again what is in its .blob files");
+    }
+    if (error) return io_failure("cannot list " + options.folder.string() + ": " + error.message());
+    const auto mark = File::create(options.folder / kMadeOfPieces);
+    if (!mark) return io_failure(mark.error());
+    return or_io(sync_folder(options.folder));
 }
 
 // A .blob without its right .tree, and a .tree without a .blob, are what a crash between two
@@ -344,7 +366,7 @@ struct BlobWriter::Impl {
     }
 
     BlobResult<Done> flush() {
-        manifest.leaves.push_back(merkle::leaf(chunk));
+        manifest.leaves.push_back(blob::root(chunk));
         auto done = or_io(file.write_at(manifest.size_bytes, chunk));
         manifest.size_bytes += chunk.size();
         chunk.clear();

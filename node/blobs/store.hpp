@@ -23,6 +23,7 @@ enum class BlobError : uint8_t {
     incomplete,   ///< finished before all chunks were there
     corrupt,      ///< the disk gave other bytes than it was given
     locked,       ///< another process uses the folder
+    older_ids,    ///< the folder's blobs were named by another rule
     io,
 };
 
@@ -86,7 +87,8 @@ private:
 /// <id>.fetched that it may make room; neither, that it is kept for good.
 class BlobStore {
 public:
-    /// Opens or makes the folder, and removes what an earlier process left unfinished.
+    /// Opens or makes the folder, and removes what an earlier process left unfinished. A folder of
+    /// blobs that were named by an earlier rule is refused and left as it is.
     [[nodiscard]] static BlobResult<std::unique_ptr<BlobStore>> open(StoreOptions options);
     ~BlobStore();
 

@@ -2,20 +2,12 @@
 // Blob ids and bundle indexes.
 #include "node/wallet/blob.hpp"
 
-#include "core/hash.hpp"
-#include "core/merkle.hpp"
+#include "core/blob.hpp"
 
 namespace trainyard::node::wallet {
 
 Hash blob_id(BytesView content) {
-    std::vector<Hash> leaves;
-    for (size_t at = 0; at < content.size(); at += kBlobChunkBytes)
-        leaves.push_back(
-            merkle::leaf(content.subspan(at, std::min(kBlobChunkBytes, content.size() - at))));
-    Bytes preimage{3};
-    append_le<uint64_t>(preimage, content.size());
-    append(preimage, merkle::root(std::move(leaves)).bytes);
-    return sha256(preimage);
+    return blob::id(content);
 }
 
 Bytes encode_bundle_index(const std::vector<BundleEntry>& entries) {

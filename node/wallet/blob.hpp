@@ -10,9 +10,7 @@
 
 namespace trainyard::node::wallet {
 
-inline constexpr size_t kBlobChunkBytes = 256 * 1024;
-
-/// SHA-256(03 | size u64 | Merkle root over the leaves of the chunks); no chunks for no bytes.
+/// As a node would compute it (core/blob.hpp).
 [[nodiscard]] Hash blob_id(BytesView content);
 
 /// One line of a served index: the blob with what this auditor needs.

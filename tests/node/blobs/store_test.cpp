@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/blob.hpp"
 #include "core/hash.hpp"
 #include "core/merkle.hpp"
 
@@ -53,7 +54,7 @@ protected:
         size_t n = 0;
         for (const auto& entry : fs::recursive_directory_iterator(folder_))
             n += entry.is_regular_file();
-        return n - 1;  // without LOCK
+        return n - 2;  // without LOCK and PIECES
     }
     fs::path folder_;
     std::unique_ptr<BlobStore> store_;
@@ -63,18 +64,20 @@ TEST(blob_id, is_the_hash_of_size_and_root) {
     const Bytes two_chunks = pattern(kChunkBytes + 5);
     const BytesView view(two_chunks);
     Bytes preimage{3, 5, 0, 4, 0, 0, 0, 0, 0};  // 0x03, then 262149 as u64 LE
-    append(preimage, merkle::node(merkle::leaf(view.first(kChunkBytes)),
-                                  merkle::leaf(view.subspan(kChunkBytes)))
-                         .bytes);
+    append(preimage,
+           merkle::node(blob::root(view.first(kChunkBytes)), blob::root(view.subspan(kChunkBytes)))
+               .bytes);
     EXPECT_EQ(blob_id(manifest_of(two_chunks)), sha256(preimage));
 }
 
-TEST(blob_id, of_nothing_and_of_one_byte_is_frozen) {
-    // Computed with Python's hashlib from the formula in docs/spec/wire.md.
-    EXPECT_EQ(to_hex(blob_id(manifest_of({})).bytes),
-              "94e22166cd1a329e912315275b7f36283c9a7e29890d7316123843a00c5f4743");
-    EXPECT_EQ(to_hex(blob_id(manifest_of(Bytes{'a'})).bytes),
-              "47523a62bd6b01a9838deb28d49527b3eb885a6473e7ef7907ac20144fbaea41");
+TEST(blob_id, of_chunks_is_that_of_all_pieces) {
+    for (const uint64_t size :
+         {uint64_t{0}, uint64_t{1}, blob::kPieceBytes, blob::kPieceBytes + 1, kChunkBytes - 1,
+          kChunkBytes, kChunkBytes + 1, kChunkBytes + 3 * blob::kPieceBytes, 2 * kChunkBytes,
+          5 * kChunkBytes + blob::kPieceBytes + 7}) {
+        const Bytes content = pattern(size);
+        EXPECT_EQ(blob_id(manifest_of(content)), blob::id(content)) << size;
+    }
 }
 
 TEST(manifest, rejects_wrong_shapes_and_ids) {
@@ -378,6 +381,21 @@ TEST_F(store, opening_ignores_and_removes_what_is_not_whole) {
     EXPECT_EQ(store_->list(), std::vector{whole});
     EXPECT_EQ(store_->used_bytes(), 100u);
     EXPECT_EQ(files(), 2u);
+}
+
+TEST_F(store, refuses_a_folder_of_blobs_that_an_earlier_rule_named) {
+    const Hash id = store_->put(pattern(100)).value();
+    store_.reset();
+    fs::remove(folder_ / "PIECES");
+    for (int i = 0; i < 2; ++i) {
+        const auto opened = BlobStore::open({folder_, 1000, 1000});
+        ASSERT_FALSE(opened.has_value());
+        EXPECT_EQ(opened.error().error, BlobError::older_ids);
+    }
+    EXPECT_TRUE(fs::exists(folder_ / (to_hex(id.bytes) + ".blob"))) << "left as it is";
+    fs::remove(folder_ / (to_hex(id.bytes) + ".blob"));
+    reopen();
+    EXPECT_TRUE(store_->list().empty());
 }
 
 TEST_F(store, rejects_a_second_process_in_its_folder) {
