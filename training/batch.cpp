@@ -37,13 +37,6 @@ uint64_t permute(uint64_t index, uint64_t count, uint64_t epoch, uint32_t seed) 
     return index;
 }
 
-/// Element `i` of parameter `k`: (sum of the eight 16-bit halves - 8 * 32767.5) * scale.
-float initial_value(uint64_t i, uint32_t k, uint32_t seed, float scale) {
-    const PhiloxBlock words =
-        philox({static_cast<uint32_t>(i), k, static_cast<uint32_t>(i >> 32), 0}, seed, kPhiloxInit);
-    return centred_sum(words) * scale;
-}
-
 /// Reads the base section in its order: constants, then given parameters.
 class BaseReader {
 public:
@@ -102,6 +95,14 @@ uint32_t noise_step(const Program& program, uint64_t t, uint32_t j) {
     return static_cast<uint32_t>(t * program.run.micro_batches + j);
 }
 
+float initial_weight(const Parameter& p, uint32_t seed, uint32_t k, uint64_t i) {
+    if (p.init == Init::ones) return 1.0F;
+    if (p.init != Init::normal) return 0.0F;
+    const PhiloxBlock words =
+        philox({static_cast<uint32_t>(i), k, static_cast<uint32_t>(i >> 32), 0}, seed, kPhiloxInit);
+    return centred_sum(words) * as_float(p.init_scale_bits);
+}
+
 void for_initial_weights(const Program& program, const Hash& run_seed, BytesView data,
                          const std::function<void(Tensor w)>& take) {
     const FloatModeGuard mode;
@@ -111,12 +112,9 @@ void for_initial_weights(const Program& program, const Hash& run_seed, BytesView
     for (size_t k = 0; k < program.parameters.size(); ++k) {
         const Parameter& p = program.parameters[k];
         Tensor w = p.init == Init::given ? base.floats(p.shape) : Tensor::zeros(p.shape);
-        const float scale = as_float(p.init_scale_bits);
-        for (size_t i = 0; i < w.data.size(); ++i) {
-            if (p.init == Init::ones) w.data[i] = 1.0F;
-            if (p.init == Init::normal)
-                w.data[i] = initial_value(i, static_cast<uint32_t>(k), seed, scale);
-        }
+        if (p.init != Init::given)
+            for (size_t i = 0; i < w.data.size(); ++i)
+                w.data[i] = initial_weight(p, seed, static_cast<uint32_t>(k), i);
         take(std::move(w));
     }
 }

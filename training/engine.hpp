@@ -57,6 +57,8 @@ enum class EngineError {
 /// Precondition: `data` is the program's data set if a parameter is `given`.
 [[nodiscard]] ModelState make_initial_state(const Program& program, const Hash& run_seed,
                                             BytesView data = {});
+/// Element `i` of parameter number `k`, which is not `given`; the float mode is exact.
+[[nodiscard]] float initial_weight(const Parameter& p, uint32_t seed, uint32_t k, uint64_t i);
 /// Its w alone, one parameter after the other.
 void for_initial_weights(const Program& program, const Hash& run_seed, BytesView data,
                          const std::function<void(Tensor w)>& take);

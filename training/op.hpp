@@ -67,6 +67,12 @@ enum class Op : uint8_t {
     broadcast_sum = 95,        ///< d -> dv; as broadcast_add
     repeat_grad = 96,          ///< dy -> dx; as repeat
     linear_grad_x = 97,        ///< dy, w -> dx; noise id. For weights that are constants
+    // Only in disputes (training/referee), where a step's update is seen as calls too:
+    mean_loss = 129,      ///< losses -> their mean
+    sum_gradients = 130,  ///< a gradient per micro-batch -> their sum; micro-batches
+    sum_squares = 131,    ///< g -> sum of squares
+    adamw = 132,  ///< w, m, v, g -> w, m, v; bits of AdamwScalars' fields, bits of the decay
+    sgd = 133,    ///< the same; bits of SgdScalars' fields, bits of the decay
 };
 
 /// One call of an operator that has no function of its own in Backend. Tokens and targets travel

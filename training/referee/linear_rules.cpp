@@ -27,7 +27,7 @@ struct Product {
     uint32_t n = 0, k = 0;
 };
 
-Product product_of(const Call& call, uint8_t port) {
+Product product_of(const Call& call, uint16_t port) {
     if (call.op == Op::linear) {
         const uint32_t i = call.in[0].cols, o = call.in[1].cols;
         return {{0, i, true, false}, {1, o, false, false}, o, i};

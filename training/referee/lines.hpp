@@ -17,7 +17,7 @@ namespace trainyard::training::referee {
 /// Elements of one line: a chunk of docs/spec/numerics.md, section 7.
 inline constexpr uint32_t kLineElements = 4096;
 
-[[nodiscard]] inline Term input(uint8_t port, uint32_t element) {
+[[nodiscard]] inline Term input(uint16_t port, uint32_t element) {
     return {kInput, port, element, 0, 0, 0, 0};
 }
 [[nodiscard]] inline float float_of(uint32_t bits) {

@@ -20,5 +20,6 @@ namespace trainyard::training::referee {
 [[nodiscard]] Line broadcast_line(const Call& call, const Term& term);
 [[nodiscard]] Line image_line(const Call& call, const Term& term);  ///< im2col, up-, downsampling
 [[nodiscard]] Line random_line(const Call& call, const Term& term);
+[[nodiscard]] Line update_line(const Call& call, const Term& term);  ///< a step beside its units
 
 }  // namespace trainyard::training::referee

@@ -77,6 +77,11 @@ constexpr Family kFamilies[] = {
     {Op::noise, random_line},
     {Op::timestep, random_line},
     {Op::diffuse, random_line},
+    {Op::mean_loss, update_line},
+    {Op::sum_gradients, update_line},
+    {Op::sum_squares, update_line},
+    {Op::adamw, update_line},
+    {Op::sgd, update_line},
 };
 
 /// Each term is joined once: a group's magnitude stands in the lines of all its elements.
@@ -114,13 +119,6 @@ private:
     std::map<Key, std::optional<uint32_t>> known_;
 };
 
-LineOf lines_of(const Call& call) {
-    return [&call](const Term& term) { return line_of(call, term); };
-}
-InputOf numbers_of(const Inputs& inputs) {
-    return [&inputs](const Term& term) { return inputs(term.port, term.a); };
-}
-
 }  // namespace
 
 Line line_of(const Call& call, const Term& term) {
@@ -146,10 +144,6 @@ Term part_of(const Line& line, size_t index, std::span<const uint32_t> numbers) 
 
 std::optional<uint32_t> evaluate(const Call& call, const Term& term, const Inputs& inputs) {
     return Evaluation(call, inputs).number(term);
-}
-
-std::optional<uint32_t> evaluate(const Call& call, const Term& term, const Inputs& inputs) {
-    return evaluate(lines_of(call), term, numbers_of(inputs));
 }
 
 std::optional<Parts> evaluate_parts(const Call& call, const Term& term, const Inputs& inputs) {

@@ -34,7 +34,7 @@ inline constexpr uint8_t kFirstOwnKind = 2;
 /// What a to d mean is a matter of the kind; elements are counted row-major.
 struct Term {
     uint8_t kind = kInput;
-    uint8_t port = 0;
+    uint16_t port = 0;
     uint32_t a = 0, b = 0, c = 0, d = 0;
     uint32_t given = 0;  ///< in a chain: the number before this one
     bool operator==(const Term&) const = default;
