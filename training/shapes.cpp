@@ -70,7 +70,8 @@ Maybe attention(const Node& node, const Shape& qkv, BatchDims dims) {
     const uint64_t stats = uint64_t{qkv.rows} * heads;
     if (heads == 0 || heads > ProgramLimits::dim_max || qkv.cols % (3 * uint64_t{heads}) != 0 ||
         qkv.rows % dims.sequences != 0 || qkv.rows / dims.sequences > ProgramLimits::sequence_max ||
-        stats > ProgramLimits::value_elements_max)
+        stats > ProgramLimits::value_elements_max ||
+        qkv.cols / 3 / heads > ProgramLimits::terms_max)
         return std::nullopt;
     return Yield().matrix(qkv.rows, qkv.cols / 3).matrix(stats, 2);
 }

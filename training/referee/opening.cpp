@@ -46,8 +46,8 @@ Opened open_tensor(const State& s, const Program& program, const Source& source,
     if (o.blocks.size() != 1 || o.blocks[0].size() != kTileBytes || o.paths.size() != paths)
         return unexpected(Refusal::malformed);
     const TilePlace place = place_of(source.shape, s.term.a);
-    const auto root =
-        merkle::root_from(merkle::leaf(o.blocks[0]), place.tile, tile_count(source.shape), o.paths[0]);
+    const Hash leaf = merkle::leaf(o.blocks[0]);
+    const auto root = merkle::root_from(leaf, place.tile, tile_count(source.shape), o.paths[0]);
     if (!root || !is_committed(s, program, source, *root, o))
         return unexpected(Refusal::not_committed);
     return load_le<uint32_t>(o.blocks[0].data() + 4 * size_t{place.at});
@@ -74,17 +74,26 @@ Opened open_data(const Program& program, const Source& source, const Opening& o)
     return number_of(source.format, bytes);
 }
 
+/// Where nothing has to be opened nothing may be shown.
+Opened bare(const Opening& o, uint32_t bits) {
+    if (!o.blocks.empty() || !o.paths.empty() || o.unit != Unit{})
+        return unexpected(Refusal::malformed);
+    return bits;
+}
+
 }  // namespace
 
 Opened opened_number(const State& s, const Program& program, const Opening& opening) {
     if (s.subject.kind == SubjectKind::init)
         if (const auto bits = initial_bits(program, s.claim.run_seed, s.subject.index, s.term.a))
-            return *bits;
+            return bare(opening, *bits);
     const Source source = source_of(program, spot_of(s), s.subject, s.term);
+    if (source.kind != Source::Kind::gradient && opening.unit != Unit{})
+        return unexpected(Refusal::malformed);
     if (source.kind == Source::Kind::data) return open_data(program, source, opening);
     if (source.kind != Source::Kind::constant) return open_tensor(s, program, source, opening);
     const Bytes& data = program.constants[source.index].data;
-    return load_le<uint32_t>(data.data() + 4 * size_t{s.term.a});
+    return bare(opening, load_le<uint32_t>(data.data() + 4 * size_t{s.term.a}));
 }
 
 }  // namespace trainyard::training::referee
