@@ -150,4 +150,13 @@ std::optional<Parts> evaluate_parts(const Call& call, const Term& term, const In
     return Evaluation(call, inputs).parts_of(line_of(call, term));
 }
 
+std::optional<uint32_t> first_wrong(const Call& call, const Term& term,
+                                    std::span<const uint32_t> numbers, const Inputs& inputs) {
+    Evaluation evaluation(call, inputs);
+    const Line line = line_of(call, term);
+    for (uint32_t i = 0; i < numbers.size(); ++i)
+        if (evaluation.number(part_of(line, i, numbers)) != numbers[i]) return i;
+    return std::nullopt;
+}
+
 }  // namespace trainyard::training::referee

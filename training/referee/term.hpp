@@ -76,6 +76,11 @@ struct Parts {
 [[nodiscard]] std::optional<Parts> evaluate_parts(const Call& call, const Term& term,
                                                   const Inputs& inputs);
 
+/// The first of a line's numbers that its part's lines do not give.
+[[nodiscard]] std::optional<uint32_t> first_wrong(const Call& call, const Term& term,
+                                                  std::span<const uint32_t> numbers,
+                                                  const Inputs& inputs);
+
 /// Part `index` of a line whose parts have these numbers.
 [[nodiscard]] Term part_of(const Line& line, size_t index, std::span<const uint32_t> numbers);
 

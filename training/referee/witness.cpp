@@ -297,12 +297,7 @@ Result<Parts, EngineError> Witness::parts(const State& s) {
 Result<std::optional<uint32_t>, EngineError> Witness::first_wrong(const State& s) {
     const auto inputs = inputs_of(s);
     if (!inputs) return unexpected(inputs.error());
-    const Line line = line_of(s.subject.call, s.term);
-    for (uint32_t i = 0; i < s.numbers.size(); ++i) {
-        const auto number = evaluate(s.subject.call, part_of(line, i, s.numbers), *inputs);
-        if (number != s.numbers[i]) return std::optional(i);
-    }
-    return std::optional<uint32_t>();
+    return referee::first_wrong(s.subject.call, s.term, s.numbers, *inputs);
 }
 
 }  // namespace trainyard::training::referee
