@@ -66,6 +66,8 @@ inline constexpr Address kDeposits = from_words(0x00000000, 0x219ab540356cBB83, 
 inline constexpr Address kBeacon = from_words(0, 0, 0x0b00);
 /// Our Staking contract: told of every block, credited with its fees (docs/spec/staking.md).
 inline constexpr Address kStaking = from_words(0, 0, 0x0b01);
+/// Our ComputeMarket contract, which plays disputes with the referee (docs/spec/audits.md).
+inline constexpr Address kMarket = from_words(0, 0, 0x0b03);
 }  // namespace address
 
 inline constexpr Address kBeaconAddress = address::kBeacon;

@@ -73,8 +73,8 @@ struct ExecutionContext {
     BlockEnv env;
     BlockHashes hashes;
     vm::Tracer* tracer = nullptr;
-    vm::CodeCache* codes = nullptr;  ///< may be null
-    const MovedPrecompiles* moved = nullptr;
+    vm::CodeCache* codes = nullptr;           ///< may be null
+    const MovedPrecompiles* moved = nullptr;  ///< null: the state is the chain's, not overridden
     vm::Watch* watch = nullptr;  ///< ends what nobody has to agree on; null: gas alone does
 
     [[nodiscard]] const ForkAt& fork() const { return config.fork_at(env.number, env.timestamp); }

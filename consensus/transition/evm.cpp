@@ -128,6 +128,14 @@ std::optional<Address> Evm::precompile_at(const Address& address) const {
     return vm::is_precompile(address, rules_.revision) ? std::optional(address) : std::nullopt;
 }
 
+/// The market is itself only when its code calls, on the state of the chain: `from` of an eth_call
+/// is anybody's choice, and so are code and storage under overrides.
+Caller Evm::caller_of(const Message& message) const {
+    const bool is_market = message.kind == CallKind::call && message.depth > 0 &&
+                           message.sender == address::kMarket && context_.moved == nullptr;
+    return is_market ? Caller::market : Caller::anyone;
+}
+
 CallResult Evm::run_code(const Message& message) {
     // EIP-7702: a delegation to a precompile runs nothing.
     if (!message.is_delegated) {
@@ -135,7 +143,8 @@ CallResult Evm::run_code(const Message& message) {
         if (const auto precompile = precompile_at(message.code_address))
             return vm::run_precompile(*precompile, rules_.revision, message.input, message.gas);
         if (is_own_precompile(message.code_address, config))
-            return run_own_precompile(message.code_address, config, message.input, message.gas);
+            return run_own_precompile(message.code_address, config, message.input, message.gas,
+                                      caller_of(message));
     }
     const auto code = world_.code_of(world_.account(message.code_address));
     if (code->size() == 0) return {Status::success, message.gas, 0, {}, {}};

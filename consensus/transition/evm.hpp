@@ -3,6 +3,7 @@
 #pragma once
 
 #include "consensus/transition/context.hpp"
+#include "consensus/transition/own_precompiles.hpp"
 #include "consensus/transition/world.hpp"
 #include "vm/host.hpp"
 #include "vm/interpreter.hpp"
@@ -60,6 +61,7 @@ private:
     void transfer(const vm::Message& message);
     /// The precompile that answers at this address.
     [[nodiscard]] std::optional<Address> precompile_at(const Address& address) const;
+    [[nodiscard]] Caller caller_of(const vm::Message& message) const;
 
     World& world_;
     const ExecutionContext& context_;

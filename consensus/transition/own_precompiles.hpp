@@ -10,7 +10,9 @@
 
 namespace trainyard::consensus {
 
-/// The judge of double votes. Our own precompiles stand at 0x...0a00 to 0x...0aff.
+/// The referee of disputes and the judge of double votes. Our own precompiles stand at 0x...0a00 to
+/// 0x...0aff.
+inline constexpr Address kRefereeAddress = address::from_words(0, 0, 0x0a02);
 inline constexpr Address kDoubleVoteAddress = address::from_words(0, 0, 0x0a04);
 /// Two signatures at ecrecover's price, and two digests of 114 bytes at keccak's (30 and 6 a word).
 inline constexpr int64_t kDoubleVoteGas = 2 * (3000 + 30 + 4 * 6);
@@ -18,8 +20,12 @@ inline constexpr int64_t kDoubleVoteGas = 2 * (3000 + 30 + 4 * 6);
 [[nodiscard]] bool is_own_precompile(const Address& address, const ChainConfig& config);
 /// Their addresses; empty on chains without them.
 [[nodiscard]] std::vector<Address> own_precompiles(const ChainConfig& config);
+/// The referee plays for the market alone, which keeps the hash of each state: to be handed a state
+/// that no game leads to is no case of its rules. From anyone else it takes gas and gives nothing.
+enum class Caller : uint8_t { anyone, market };
 /// Runs the one at `address`, which must be one. Too little gas: all of it is gone.
 [[nodiscard]] vm::CallResult run_own_precompile(const Address& address, const ChainConfig& config,
-                                                BytesView input, int64_t gas);
+                                                BytesView input, int64_t gas,
+                                                Caller caller = Caller::anyone);
 
 }  // namespace trainyard::consensus

@@ -18,7 +18,7 @@ struct NodeBackend::Scene {
           view(*base, over.diff),
           watch(std::move(is_time_up)),
           context(std::move(c)) {
-        context.moved = &over.moved;
+        if (!over.diff.accounts.empty() || !over.moved.empty()) context.moved = &over.moved;
         context.watch = &watch;
     }
     Scene(const Scene&) = delete;
