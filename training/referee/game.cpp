@@ -36,12 +36,14 @@ State next(const State& state, Phase phase) {
     return out;
 }
 
-/// The program of a move; refused if it is not the one that the claim names.
+/// The program of a move; refused if it is not the one that the claim names, or has no such steps.
 Result<Program, Refusal> program_of(const State& state, BytesView encoded) {
     if (sha256(encoded) != state.claim.program) return unexpected(Refusal::not_committed);
     auto program = decode_program(encoded);
     if (!program) return unexpected(Refusal::malformed);
-    if (program->run.micro_batches != state.claim.micro_batches)
+    const SegmentClaim& claim = state.claim.segment;
+    if (program->run.micro_batches != state.claim.micro_batches ||
+        uint64_t{claim.first_step} + claim.steps > program->run.steps || state.step >= claim.steps)
         return unexpected(Refusal::inconsistent);
     return std::move(*program);
 }

@@ -163,6 +163,28 @@ TEST(referee_call, says_why_a_move_is_refused) {
     EXPECT_EQ(run_referee(Bytes{0xff, 0xff, 0xff, 0xff, 1}, gas), Bytes{});
 }
 
+/// The learning rates of a program end with its run.
+TEST(referee_call, a_claim_of_steps_behind_the_run_gets_nowhere) {
+    Sides sides;
+    const Bytes encoded = training::encode_program(sides.program);
+    referee::State state;
+    state.phase = referee::Phase::show_subject;
+    state.subject.kind = referee::SubjectKind::state;
+    state.claim.program = sha256(encoded);
+    state.claim.micro_batches = 2;
+    const auto run_steps = static_cast<uint32_t>(sides.program.run.steps);
+    const auto code_at = [&](uint32_t first_step, uint32_t steps) {
+        state.claim.segment.first_step = first_step;
+        state.claim.segment.steps = steps;
+        state.step = steps - 1;
+        return referee_says(referee::encode_state(state), referee::move::show_subject(encoded))[0];
+    };
+    const uint8_t refused = kRefusedMove + static_cast<uint8_t>(Refusal::inconsistent);
+    EXPECT_EQ(code_at(run_steps - 2, 2), 0) << "the last two";
+    EXPECT_EQ(code_at(run_steps - 1, 2), refused);
+    EXPECT_EQ(code_at(1'000'000, 256), refused);
+}
+
 TEST(referee_call, is_paid_for_bytes_and_steps) {
     referee::State state;
     state.claim = some_claim();
