@@ -10,6 +10,8 @@
 namespace trainyard::consensus {
 
 inline constexpr size_t kRefereeInputMax = 1 << 20;
+/// The slowest moves found pay 174 gas a microsecond (a program of 4,096 operators in 45 kB; moves
+/// of 12,290 numbers: 3,800), ecrecover's recovery 98 on the same core.
 inline constexpr int64_t kRefereeGas = 60'000;
 inline constexpr int64_t kRefereeByteGas = 8;  ///< of input
 /// Optimiser counters are followed from the run's first step to the disputed one.
