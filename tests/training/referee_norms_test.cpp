@@ -245,5 +245,19 @@ TEST(referee_norms, lines_of_the_largest_rows_are_short) {
     }
 }
 
+TEST(referee_norms, one_nan_stands_for_all) {
+    EXPECT_EQ(canonical(0xffc00000), 0x7fc00000U);
+    EXPECT_EQ(canonical(0x7f800001), 0x7fc00000U);
+    EXPECT_EQ(canonical(0xff800000), 0xff800000U);
+    Call call;
+    call.op = Op::add;
+    call.in = {m(1, 1), m(1, 1)};
+    call.out = {m(1, 1)};
+    const Inputs opposite_infinities = [](uint32_t port, uint32_t) {
+        return port == 0 ? 0x7f800000U : 0xff800000U;
+    };
+    EXPECT_EQ(evaluate(call, {kOutput}, opposite_infinities), 0x7fc00000U);
+}
+
 }  // namespace
 }  // namespace trainyard::training::referee

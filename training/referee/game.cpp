@@ -330,7 +330,7 @@ Played on_pick_element(const State& s, uint32_t i) {
         i < kTileElements ? element_at(s.subject.shape, {s.index, i}) : std::nullopt;
     if (!element) return unexpected(Refusal::out_of_range);
     State out = next(s, Phase::show_parts);
-    out.number = s.numbers[i];
+    out.number = canonical(s.numbers[i]);
     out.term = Term{kOutput, s.subject.port, *element};
     if (s.subject.kind == SubjectKind::init) {
         out.term.kind = kInput;

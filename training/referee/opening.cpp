@@ -50,7 +50,7 @@ Opened open_tensor(const State& s, const Program& program, const Source& source,
     const auto root = merkle::root_from(leaf, place.tile, tile_count(source.shape), o.paths[0]);
     if (!root || !is_committed(s, program, source, *root, o))
         return unexpected(Refusal::not_committed);
-    return load_le<uint32_t>(o.blocks[0].data() + 4 * size_t{place.at});
+    return canonical(load_le<uint32_t>(o.blocks[0].data() + 4 * size_t{place.at}));
 }
 
 /// Pieces of the data set, in order, each once for each range that touches it.

@@ -11,7 +11,7 @@ Inputs reading(const TensorList& in, const Slip* slip) {
         if (slip != nullptr && slip->input && slip->input->port == port &&
             slip->input->a == element)
             return slip->bits;
-        return bits_of(in[port]->data[element]);
+        return canonical(bits_of(in[port]->data[element]));
     };
 }
 

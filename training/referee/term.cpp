@@ -128,12 +128,15 @@ Line line_of(const Call& call, const Term& term) {
     return row->line(call, term);
 }
 
+uint32_t canonical(uint32_t bits) {
+    return std::isnan(as_float(bits)) ? kNanBits : bits;
+}
+
 std::optional<uint32_t> join(const Line& line, std::span<const uint32_t> parts) {
     ASSERT(parts.size() == line.parts.size());
     const FloatModeGuard mode;
     const auto number = line.join(parts);
-    if (!number || !line.is_float || !std::isnan(as_float(*number))) return number;
-    return kNanBits;
+    return number && line.is_float ? std::optional(canonical(*number)) : number;
 }
 
 Term part_of(const Line& line, size_t index, std::span<const uint32_t> numbers) {

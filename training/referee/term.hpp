@@ -59,6 +59,9 @@ struct Line {
 /// and `term` is an element of an output or stands in a line of this call.
 [[nodiscard]] Line line_of(const Call& call, const Term& term);
 
+/// The bits of a float as a number of a dispute: one NaN for all, whatever a machine's are.
+[[nodiscard]] uint32_t canonical(uint32_t bits);
+
 /// What the parts' numbers join to, in the exact float mode, every NaN being 7fc00000.
 [[nodiscard]] std::optional<uint32_t> join(const Line& line, std::span<const uint32_t> parts);
 
