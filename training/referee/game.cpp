@@ -48,6 +48,25 @@ Result<Program, Refusal> program_of(const State& state, BytesView encoded) {
     return std::move(*program);
 }
 
+/// A move that shows the program and roots of tensors.
+struct ShownRoots {
+    Program program;
+    std::vector<Hash> roots;
+};
+Result<ShownRoots, Refusal> shown_roots(const State& state, BytesView move) {
+    Bytes encoded;
+    ShownRoots out;
+    const bool is_read = read_move(move, [&](rlp::Fields& f) {
+        encoded = f.bytes();
+        out.roots = read_hashes(f);
+    });
+    if (!is_read) return unexpected(Refusal::malformed);
+    auto program = program_of(state, encoded);
+    if (!program) return unexpected(program.error());
+    out.program = std::move(*program);
+    return out;
+}
+
 /// The leaf of the counters behind `steps` steps of the run.
 Hash counters_leaf(const State& state, const Program& program, uint64_t steps) {
     ModelState counters;
@@ -144,26 +163,20 @@ Played on_pick_unit(const State& s, uint32_t j) {
 }
 
 Played on_show_unit(const State& s, BytesView move) {
-    Bytes encoded;
-    std::vector<Hash> roots;
-    const bool is_read = read_move(move, [&](rlp::Fields& f) {
-        encoded = f.bytes();
-        roots = read_hashes(f);
-    });
-    if (!is_read) return unexpected(Refusal::malformed);
-    const auto program = program_of(s, encoded);
-    if (!program) return unexpected(program.error());
-    const auto training = derive_training_graph(*program);
-    const uint32_t first = first_yield(*program);
+    const auto shown = shown_roots(s, move);
+    if (!shown) return unexpected(shown.error());
+    const auto& [program, roots] = *shown;
+    const auto training = derive_training_graph(program);
+    const uint32_t first = first_yield(program);
     if (!training || roots.size() + first != training->graph.values.size())
         return unexpected(Refusal::malformed);
     std::vector<Hash> gradients;
     for (const uint32_t value : training->gradients) gradients.push_back(roots[value - first]);
-    if (grad_root(parameter_shapes(*program), gradients) != s.unit.grad_root)
+    if (grad_root(parameter_shapes(program), gradients) != s.unit.grad_root)
         return unexpected(Refusal::not_committed);
     State out = next(s, Phase::pick_value);
     out.transcript = merkle::root(roots);
-    out.hashes = std::move(roots);
+    out.hashes = roots;
     out.numbers = {first};
     return out;
 }
@@ -244,21 +257,15 @@ Played on_pick_update(const State& s, uint32_t i) {
 }
 
 Played on_show_init(const State& s, BytesView move) {
-    Bytes encoded;
-    std::vector<Hash> roots;
-    const bool is_read = read_move(move, [&](rlp::Fields& f) {
-        encoded = f.bytes();
-        roots = read_hashes(f);
-    });
-    if (!is_read) return unexpected(Refusal::malformed);
-    const auto program = program_of(s, encoded);
-    if (!program) return unexpected(program.error());
-    if (roots.size() != 3 * program->parameters.size()) return unexpected(Refusal::malformed);
-    if (root_with(leaves_of(*program, roots), counters_leaf(s, *program, 0)) !=
+    const auto shown = shown_roots(s, move);
+    if (!shown) return unexpected(shown.error());
+    const auto& [program, roots] = *shown;
+    if (roots.size() != 3 * program.parameters.size()) return unexpected(Refusal::malformed);
+    if (root_with(leaves_of(program, roots), counters_leaf(s, program, 0)) !=
         s.claim.segment.first_root)
         return unexpected(Refusal::not_committed);
     State out = next(s, Phase::pick_init);
-    out.hashes = std::move(roots);
+    out.hashes = roots;
     return out;
 }
 
