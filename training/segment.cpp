@@ -23,15 +23,21 @@ std::vector<Hash> unit_leaves(uint32_t t, const std::vector<Unit>& units) {
     return leaves;
 }
 
-std::vector<Hash> sequence_leaves(uint32_t first_step, const CommittedStates& states,
+std::vector<Hash> sequence_values(uint32_t first_step, const CommittedStates& states,
                                   const std::vector<StepTuple>& tuples) {
     ASSERT(states.weights_inside.size() + 1 == tuples.size());
-    std::vector<Hash> leaves;
+    std::vector<Hash> values;
     for (uint32_t i = 0; i < tuples.size(); ++i) {
-        leaves.push_back(sequence_leaf(2 * i, states.root(i)));
-        leaves.push_back(sequence_leaf(2 * i + 1, step_leaf(first_step + i, tuples[i])));
+        values.push_back(states.root(i));
+        values.push_back(step_leaf(first_step + i, tuples[i]));
     }
-    leaves.push_back(sequence_leaf(static_cast<uint32_t>(2 * tuples.size()), states.last));
+    values.push_back(states.last);
+    return values;
+}
+
+std::vector<Hash> sequence_leaves(const std::vector<Hash>& values) {
+    std::vector<Hash> leaves;
+    for (uint32_t i = 0; i < values.size(); ++i) leaves.push_back(sequence_leaf(i, values[i]));
     return leaves;
 }
 
@@ -64,6 +70,10 @@ Hash sequence_leaf(uint32_t i, const Hash& value) {
     return sha256(bytes);
 }
 
+Hash sequence_root(const std::vector<Hash>& values) {
+    return merkle::root(sequence_leaves(values));
+}
+
 Hash units_root(uint32_t t, const std::vector<Unit>& units) {
     return merkle::root(unit_leaves(t, units));
 }
@@ -77,7 +87,7 @@ uint64_t hashed_bytes_per_step(const Program& program) {
 
 Hash steps_root(uint32_t first_step, const CommittedStates& states,
                 const std::vector<StepTuple>& tuples) {
-    return merkle::root(sequence_leaves(first_step, states, tuples));
+    return sequence_root(sequence_values(first_step, states, tuples));
 }
 
 SegmentClaim claim_of(const SegmentRecord& record) {
@@ -103,8 +113,9 @@ UnitOpening open_unit(const SegmentRecord& record, uint32_t t, uint32_t j) {
     ASSERT(j < record.units[i].size());
     UnitOpening out{t, j, record.units[i][j], {}, record.tuples[i], {}};
     out.unit_path = merkle::path(unit_leaves(t, record.units[i]), j);
-    out.step_path = merkle::path(sequence_leaves(record.first_step, record.states, record.tuples),
-                                 2 * size_t{i} + 1);
+    out.step_path = merkle::path(
+        sequence_leaves(sequence_values(record.first_step, record.states, record.tuples)),
+        2 * size_t{i} + 1);
     return out;
 }
 

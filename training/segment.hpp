@@ -38,6 +38,8 @@ struct StepTuple {
 [[nodiscard]] Hash step_leaf(uint32_t t, const StepTuple& tuple);
 /// SHA-256(12 | i u32 | value 32): leaf i of the sequence S_0, x_0, S_1, x_1, ..., S_n.
 [[nodiscard]] Hash sequence_leaf(uint32_t i, const Hash& value);
+/// Root over the leaves of the whole sequence.
+[[nodiscard]] Hash sequence_root(const std::vector<Hash>& values);
 [[nodiscard]] Hash units_root(uint32_t t, const std::vector<Unit>& units);
 
 /// What is committed of the states S_0 ... S_n: all of the first and the last, else the weights.

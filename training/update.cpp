@@ -103,6 +103,13 @@ void advance_counters(const Program& program, ModelState& state) {
     state.cursor += uint64_t{program.run.micro_batches} * program.run.sequences;
 }
 
+ModelState counters_after(const Program& program, const Hash& run_seed, uint64_t steps) {
+    ModelState out;
+    out.run_seed = run_seed;
+    while (out.step < steps) advance_counters(program, out);
+    return out;
+}
+
 void start_update(const Program& program, const LiveState& state, const TensorSet& gradients,
                   float* squares, float* norm) {
     Backend& backend = state.backend();

@@ -12,6 +12,10 @@ namespace trainyard::training {
 /// What an update does besides w, m and v: step, cursor, p1 and p2.
 void advance_counters(const Program& program, ModelState& state);
 
+/// The counters behind `steps` steps of a run; no tensors.
+[[nodiscard]] ModelState counters_after(const Program& program, const Hash& run_seed,
+                                        uint64_t steps);
+
 /// Calls the operators of the update from the state's step; waits for nothing and moves no counter.
 /// `squares`: a number for each parameter; `norm`: two, the norm and the clip factor. Both are
 /// memory of the backend. A norm that is no number, or a raised flag, leaves the state as it is.

@@ -42,12 +42,13 @@ std::optional<Bytes> run_referee_for_market(const OwnCall& call, int64_t& gas) {
 
 struct OwnPrecompile {
     Address address;
+    std::string_view name;
     Run run;
 };
 
 constexpr OwnPrecompile kOwnPrecompiles[] = {
-    {kRefereeAddress, run_referee_for_market},
-    {kDoubleVoteAddress, run_double_vote},
+    {kRefereeAddress, "REFEREE", run_referee_for_market},
+    {kDoubleVoteAddress, "DOUBLE_VOTE", run_double_vote},
 };
 
 const OwnPrecompile* find(const Address& address, const ChainConfig& config) {
@@ -68,6 +69,11 @@ std::vector<Address> own_precompiles(const ChainConfig& config) {
     for (const auto& row : kOwnPrecompiles)
         if (config.staking_contract) out.push_back(row.address);
     return out;
+}
+
+std::string_view own_precompile_name(const Address& address, const ChainConfig& config) {
+    const auto* row = find(address, config);
+    return row == nullptr ? std::string_view() : row->name;
 }
 
 vm::CallResult run_own_precompile(const Address& address, const ChainConfig& config,

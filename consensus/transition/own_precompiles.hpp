@@ -2,6 +2,7 @@
 // Precompiles of our own chains, which know what the EVM does not: keys, votes, the chain itself.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "consensus/params.hpp"
@@ -20,6 +21,9 @@ inline constexpr int64_t kDoubleVoteGas = 2 * (3000 + 30 + 4 * 6);
 [[nodiscard]] bool is_own_precompile(const Address& address, const ChainConfig& config);
 /// Their addresses; empty on chains without them.
 [[nodiscard]] std::vector<Address> own_precompiles(const ChainConfig& config);
+/// As EIP-7910 calls it; empty if there is none at this address.
+[[nodiscard]] std::string_view own_precompile_name(const Address& address,
+                                                   const ChainConfig& config);
 /// The referee plays for the market alone, which keeps the hash of each state: to be handed a state
 /// that no game leads to is no case of its rules. From anyone else it takes gas and gives nothing.
 enum class Caller : uint8_t { anyone, market };

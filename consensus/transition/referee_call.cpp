@@ -30,7 +30,6 @@ std::optional<Parts> split(BytesView input) {
 
 uint8_t turn_byte(referee::Phase phase) {
     if (phase == referee::Phase::provider_won) return 2;
-    if (phase == referee::Phase::challenger_won) return 3;
     return referee::turn_of(phase) == referee::Turn::provider ? 0 : 1;
 }
 

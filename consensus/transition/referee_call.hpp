@@ -20,7 +20,7 @@ inline constexpr int64_t kRefereeStepGas = 2;
 inline constexpr uint8_t kRefusedMove = 0x10;
 
 /// u32 big-endian: bytes of the state | state | move -> turn 1 | state after the move. Turn: 0 the
-/// provider's, 1 the challenger's, 2 the provider has won, 3 the challenger has. Without a move,
+/// provider's, 1 the challenger's, 2 nobody's: the provider has won. Without a move,
 /// `state` is a claim (training/referee/start.hpp) and the answer its first state. A refused move:
 /// kRefusedMove + Refusal, one byte. Bytes that are no state or claim: no output.
 ///

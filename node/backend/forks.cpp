@@ -47,10 +47,8 @@ rpc::ForkConfig config_of(const ChainConfig& config, const consensus::GenesisId&
     out.fork_id.bytes = consensus::fork_id(config, genesis, ~uint64_t{0}, fork.timestamp).bytes;
     for (const auto& address : vm::precompiles_of(fork.revision))
         out.precompiles.emplace_back(vm::precompile_name(address, fork.revision), address);
-    if (consensus::is_own_precompile(consensus::kRefereeAddress, config))
-        out.precompiles.emplace_back("REFEREE", consensus::kRefereeAddress);
-    if (consensus::is_own_precompile(consensus::kDoubleVoteAddress, config))
-        out.precompiles.emplace_back("DOUBLE_VOTE", consensus::kDoubleVoteAddress);
+    for (const auto& address : consensus::own_precompiles(config))
+        out.precompiles.emplace_back(consensus::own_precompile_name(address, config), address);
     out.system_contracts = system_contracts(config, fork);
     return out;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tables, movement, broadcasts, images and random numbers by lines.
 #include "tests/training/referee_fixture.hpp"
-#include "training/referee/folds.hpp"
+#include "training/referee/rules/folds.hpp"
 
 namespace trainyard::training::referee {
 namespace {
@@ -44,7 +44,7 @@ TEST(referee_moves, plain_sums_longer_than_a_line) {
 TEST(referee_moves, a_chain_in_a_chain_goes_on_from_what_it_was_given) {
     Fold fold;
     fold.count = (1U << 25) + 1;
-    const Term whole = fold_term({kFirstOwnKind, 1, 5}, fold.count);
+    const Term whole = whole_term({kFirstOwnKind, 1, 5}, fold.count);
     EXPECT_EQ(whole.c, 2U);
     const Line top = fold_line(whole, fold);
     ASSERT_EQ(top.parts.size(), 3U);
@@ -141,47 +141,25 @@ TEST(referee_moves, random_numbers) {
     expect_lines_give_the_reference(std::move(c));
 }
 
-/// The first, middle and last part of every line below a term.
-void expect_short_lines(const Call& call, const Term& term) {
-    if (term.kind == kInput) {
-        EXPECT_LT(term.a, call.in.at(term.port).count());
-        return;
-    }
-    const Line line = line_of(call, term);
-    ASSERT_LE(line.parts.size(), kPartsMax);
-    const size_t count = line.parts.size();
-    if (count == 0) return;
-    for (const size_t i : {size_t{0}, count / 2, count - 1})
-        expect_short_lines(call, line.parts[i]);
-}
-
-void expect_short_lines(Op op, const std::vector<Shape>& in, const std::vector<Shape>& out,
-                        std::vector<uint32_t> attributes, uint32_t sequences = 1) {
-    SCOPED_TRACE(std::string(find_op(op)->name));
-    Call call;
-    call.op = op, call.in = in, call.out = out, call.sequences = sequences;
-    call.attributes = std::move(attributes);
-    for (uint8_t port = 0; port < out.size(); ++port) {
-        const auto count = static_cast<uint32_t>(out[port].count());
-        for (const uint32_t e : {0U, count / 2, count - 1})
-            expect_short_lines(call, {kOutput, port, e});
-    }
-}
-
 TEST(referee_moves, no_line_is_longer_than_the_largest_shapes_allow) {
     constexpr uint32_t kPositions = 4096 * 16384, kElements = 1U << 31;
-    expect_short_lines(Op::embedding_grad, {m(kPositions, 32), m(4096, 16384)},
-                       {m(65536, 32), m(16384, 32)}, {}, 4096);
-    expect_short_lines(Op::lookup_grad, {m(kPositions, 32), m(kPositions, 1)}, {m(65536, 32)}, {});
-    expect_short_lines(Op::embedding, {m(4096, 16384), m(65536, 32), m(16384, 32)},
-                       {m(kPositions, 32)}, {}, 4096);
-    expect_short_lines(Op::repeat_grad, {m(8192, 4096 * 64)}, {m(8192, 64)}, {64, 4096});
-    expect_short_lines(Op::broadcast_sum, {m(kElements, 1)}, {Shape::vector(1)}, {0});
-    expect_short_lines(Op::downsample, {m(1U << 24, 128)}, {m(1, 128)}, {1, 1, 4096, 4096, 0});
+    expect_lines_stay_short(large(Op::embedding_grad, {m(kPositions, 32), m(4096, 16384)},
+                                  {m(65536, 32), m(16384, 32)}, {}, 4096));
+    expect_lines_stay_short(
+        large(Op::lookup_grad, {m(kPositions, 32), m(kPositions, 1)}, {m(65536, 32)}, {}));
+    expect_lines_stay_short(large(Op::embedding, {m(4096, 16384), m(65536, 32), m(16384, 32)},
+                                  {m(kPositions, 32)}, {}, 4096));
+    expect_lines_stay_short(
+        large(Op::repeat_grad, {m(8192, 4096 * 64)}, {m(8192, 64)}, {64, 4096}));
+    expect_lines_stay_short(large(Op::broadcast_sum, {m(kElements, 1)}, {Shape::vector(1)}, {0}));
+    expect_lines_stay_short(
+        large(Op::downsample, {m(1U << 24, 128)}, {m(1, 128)}, {1, 1, 4096, 4096, 0}));
     const Images largest{1, 150, 150, 1, 150, 1, 149};
     ASSERT_LE(largest.patches().count(), kElements);
-    expect_short_lines(Op::col2im, {largest.patches()}, {largest.shape()}, largest.attributes());
-    expect_short_lines(Op::im2col, {largest.shape()}, {largest.patches()}, largest.attributes());
+    expect_lines_stay_short(
+        large(Op::col2im, {largest.patches()}, {largest.shape()}, largest.attributes()));
+    expect_lines_stay_short(
+        large(Op::im2col, {largest.shape()}, {largest.patches()}, largest.attributes()));
 }
 
 }  // namespace

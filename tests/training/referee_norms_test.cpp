@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Elements, norms, softmax and losses by lines.
 #include "tests/training/referee_fixture.hpp"
-#include "training/referee/lines.hpp"
+#include "training/referee/rules/lines.hpp"
 
 namespace trainyard::training::referee {
 namespace {
@@ -178,56 +178,18 @@ TEST(referee_norms, a_target_beyond_the_logits_has_no_loss) {
     }
 }
 
-/// Down first, middle and last parts to the inputs: every line is short and stays inside them.
-void expect_short_lines(const Call& call, const Term& term) {
-    if (term.kind == kInput) {
-        ASSERT_LT(term.port, call.in.size());
-        ASSERT_LT(term.a, call.in[term.port].count());
-        return;
-    }
-    const Line line = line_of(call, term);
-    const size_t n = line.parts.size();
-    ASSERT_GT(n, 0U);
-    ASSERT_LE(n, kPartsMax);
-    if (n <= 8) {
-        for (const Term& part : line.parts) expect_short_lines(call, part);
-        return;
-    }
-    for (const size_t i : {size_t{0}, size_t{1}, n / 2, n - 1})
-        expect_short_lines(call, line.parts[i]);
-}
-
-void expect_short_lines(const Call& call) {
-    SCOPED_TRACE(std::string(find_op(call.op)->name) + " of " + std::to_string(call.in[0].rows) +
-                 " x " + std::to_string(call.in[0].cols));
-    for (size_t port = 0; port < call.out.size(); ++port) {
-        const auto last = static_cast<uint32_t>(call.out[port].count() - 1);
-        for (const uint32_t e : {0U, last / 2, last})
-            expect_short_lines(call, Term{kOutput, static_cast<uint8_t>(port), e});
-    }
-}
-
-Call large(Op op, std::vector<Shape> in, std::vector<Shape> out,
-           std::vector<uint32_t> attributes = {}) {
-    Call call;
-    call.op = op;
-    call.in = std::move(in);
-    call.out = std::move(out);
-    call.attributes = std::move(attributes);
-    return call;
-}
-
 TEST(referee_norms, lines_of_the_largest_norms_are_short) {
     constexpr uint32_t kDim = ProgramLimits::dim_max;
     for (const Shape x : {m(1, kDim), m(1U << 30, 1), m((1U << 31) / kDim, kDim)}) {
         const Shape r = v(x.rows), g = v(x.cols), stats = m(x.rows, 2);
-        expect_short_lines(large(Op::rms_norm, {x, g}, {x, r}));
-        expect_short_lines(large(Op::rms_norm_grad, {x, x, r, g, x}, {x, g}));
-        expect_short_lines(large(Op::layer_norm, {x, g, g}, {x, stats}, {kEps}));
-        expect_short_lines(large(Op::layer_norm_grad, {x, x, stats, g}, {x, g, g}, {kEps}));
+        expect_lines_stay_short(large(Op::rms_norm, {x, g}, {x, r}));
+        expect_lines_stay_short(large(Op::rms_norm_grad, {x, x, r, g, x}, {x, g}));
+        expect_lines_stay_short(large(Op::layer_norm, {x, g, g}, {x, stats}, {kEps}));
+        expect_lines_stay_short(large(Op::layer_norm_grad, {x, x, stats, g}, {x, g, g}, {kEps}));
         const std::vector<uint32_t> attributes = {1, x.rows, kEps};  // one group of everything
-        expect_short_lines(large(Op::group_norm, {x, g, g}, {x, m(1, 2)}, attributes));
-        expect_short_lines(large(Op::group_norm_grad, {x, x, m(1, 2), g}, {x, g, g}, attributes));
+        expect_lines_stay_short(large(Op::group_norm, {x, g, g}, {x, m(1, 2)}, attributes));
+        expect_lines_stay_short(
+            large(Op::group_norm_grad, {x, x, m(1, 2), g}, {x, g, g}, attributes));
     }
 }
 
@@ -235,13 +197,13 @@ TEST(referee_norms, lines_of_the_largest_rows_are_short) {
     constexpr auto kCount = static_cast<uint32_t>(ProgramLimits::value_elements_max);
     for (const Shape x : {m(1, kCount), m(kCount, 1), m(1U << 14, 1U << 17)}) {
         const Shape rows = v(x.rows), targets = m(1, x.rows);
-        expect_short_lines(large(Op::softmax, {x}, {x}));
-        expect_short_lines(large(Op::softmax_grad, {x, x}, {x}));
-        expect_short_lines(large(Op::mean_square, {x, x}, {rows}));
-        expect_short_lines(large(Op::mean_square_grad, {x, x}, {x}));
-        expect_short_lines(large(Op::cross_entropy, {x, targets}, {rows}));
-        expect_short_lines(large(Op::cross_entropy_grad, {x, targets}, {x}));
-        expect_short_lines(large(Op::gelu_grad, {x, x}, {x}));
+        expect_lines_stay_short(large(Op::softmax, {x}, {x}));
+        expect_lines_stay_short(large(Op::softmax_grad, {x, x}, {x}));
+        expect_lines_stay_short(large(Op::mean_square, {x, x}, {rows}));
+        expect_lines_stay_short(large(Op::mean_square_grad, {x, x}, {x}));
+        expect_lines_stay_short(large(Op::cross_entropy, {x, targets}, {rows}));
+        expect_lines_stay_short(large(Op::cross_entropy_grad, {x, targets}, {x}));
+        expect_lines_stay_short(large(Op::gelu_grad, {x, x}, {x}));
     }
 }
 

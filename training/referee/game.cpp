@@ -67,14 +67,6 @@ Result<ShownRoots, Refusal> shown_roots(const State& state, BytesView move) {
     return out;
 }
 
-/// The leaf of the counters behind `steps` steps of the run.
-Hash counters_leaf(const State& state, const Program& program, uint64_t steps) {
-    ModelState counters;
-    while (counters.step < steps) advance_counters(program, counters);
-    return scalar_leaf({counters.step, counters.p1_bits, counters.p2_bits, counters.cursor,
-                        state.claim.run_seed, state.claim.program});
-}
-
 /// Leaves of w, m, v from the roots over their tiles.
 std::vector<Hash> leaves_of(const Program& program, const std::vector<Hash>& roots) {
     std::vector<Hash> out;
@@ -84,9 +76,11 @@ std::vector<Hash> leaves_of(const Program& program, const std::vector<Hash>& roo
     return out;
 }
 
-Hash root_with(std::vector<Hash> leaves, const Hash& counters) {
-    leaves.push_back(counters);
-    return merkle::root(std::move(leaves));
+/// Root over these leaves and that of the counters behind `steps` steps of the run.
+Hash root_after(const State& state, const Program& program, std::vector<Hash> leaves,
+                uint64_t steps) {
+    return state_root(std::move(leaves), counters_after(program, state.claim.run_seed, steps),
+                      state.claim.program);
 }
 
 Played on_show_steps(const State& s, BytesView move) {
@@ -98,10 +92,8 @@ Played on_show_steps(const State& s, BytesView move) {
     const SegmentClaim& claim = s.claim.segment;
     if (!is_read || values.size() != 2 * size_t{claim.steps} + 1 || whole.size() + 1 != claim.steps)
         return unexpected(Refusal::malformed);
-    std::vector<Hash> leaves;
-    for (uint32_t i = 0; i < values.size(); ++i) leaves.push_back(sequence_leaf(i, values[i]));
     if (values.front() != claim.first_root || values.back() != claim.last_root ||
-        merkle::root(std::move(leaves)) != claim.steps_root)
+        sequence_root(values) != claim.steps_root)
         return unexpected(Refusal::not_committed);
     State out = next(s, Phase::pick_step);
     out.hashes = std::move(values);
@@ -221,11 +213,10 @@ Played on_show_update(const State& s, BytesView move) {
         return unexpected(Refusal::malformed);
     const auto leaves = leaves_of(*program, state);
     const std::vector<Hash> w(leaves.begin(), leaves.begin() + static_cast<ptrdiff_t>(parameters));
-    const Hash counters =
-        counters_leaf(s, *program, uint64_t{s.claim.segment.first_step} + s.step + 1);
+    const uint64_t steps = uint64_t{s.claim.segment.first_step} + s.step + 1;
     if (grad_root(parameter_shapes(*program), sums) != s.tuple.grad_root ||
-        root_with(leaves, counters) != s.after ||
-        (s.after_weights != Hash{} && root_with(w, counters) != s.after_weights))
+        root_after(s, *program, leaves, steps) != s.after ||
+        (s.after_weights != Hash{} && root_after(s, *program, w, steps) != s.after_weights))
         return unexpected(Refusal::not_committed);
     if (!is_norm_of(s.tuple.norm_bits, squares)) return unexpected(Refusal::inconsistent);
     State out = next(s, Phase::pick_update);
@@ -261,8 +252,7 @@ Played on_show_init(const State& s, BytesView move) {
     if (!shown) return unexpected(shown.error());
     const auto& [program, roots] = *shown;
     if (roots.size() != 3 * program.parameters.size()) return unexpected(Refusal::malformed);
-    if (root_with(leaves_of(program, roots), counters_leaf(s, program, 0)) !=
-        s.claim.segment.first_root)
+    if (root_after(s, program, leaves_of(program, roots), 0) != s.claim.segment.first_root)
         return unexpected(Refusal::not_committed);
     State out = next(s, Phase::pick_init);
     out.hashes = roots;

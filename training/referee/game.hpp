@@ -45,9 +45,8 @@ enum class Phase : uint8_t {
     pick_element,
     show_parts,  ///< the numbers that a line joins
     pick_part,
-    show_input,  ///< that an input has the number that was said
-    provider_won,
-    challenger_won,
+    show_input,    ///< that an input has the number that was said
+    provider_won,  ///< a challenger wins by the clock alone: what is wrong cannot be shown
 };
 enum class Turn : uint8_t { provider, challenger, nobody };
 [[nodiscard]] Turn turn_of(Phase phase);

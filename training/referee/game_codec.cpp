@@ -10,7 +10,7 @@ namespace trainyard::training::referee {
 
 namespace {
 
-constexpr uint64_t kLastPhase = static_cast<uint64_t>(Phase::challenger_won);
+constexpr uint64_t kLastPhase = static_cast<uint64_t>(Phase::provider_won);
 constexpr uint64_t kLastSubject = static_cast<uint64_t>(SubjectKind::init);
 
 /// A number that must fit into T.
@@ -332,8 +332,7 @@ std::string_view to_text(Phase phase) {
                                                   "show parts",
                                                   "pick a part",
                                                   "show an input",
-                                                  "the provider won",
-                                                  "the challenger won"};
+                                                  "the provider won"};
     return kNames[static_cast<size_t>(phase)];
 }
 

@@ -126,7 +126,7 @@ Move show_input(Witness& witness, const State& s) {
     if (source.kind == Source::Kind::data) return done(open_data(witness, source));
     const auto evidence = witness.evidence(s);
     if (!evidence) return unexpected(evidence.error());
-    const Tensor tensor = (*evidence)->inputs[s.term.port];
+    const Tensor& tensor = (*evidence)->inputs[s.term.port];
     const auto opening = open_tensor(witness, s, source, tensor);
     if (!opening) return unexpected(opening.error());
     return done(*opening);
@@ -247,7 +247,7 @@ Move provider_move(Witness& witness, const State& s) {
         case Phase::show_parts: {
             const auto parts = witness.parts(s);
             if (!parts) return unexpected(parts.error());
-            return move::show_parts(parts->numbers);
+            return move::show_parts(*parts);
         }
         case Phase::show_input:
             return show_input(witness, s);

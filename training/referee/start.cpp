@@ -57,8 +57,8 @@ std::optional<State> start(BytesView claim) {
     c.segment.last_root = from.hash();
     c.segment.steps_root = from.hash();
     const bool fits =
-        c.micro_batches >= 1 && c.micro_batches <= kClaimMicroBatchesMax && c.segment.steps >= 1 &&
-        c.segment.steps <= kClaimStepsMax &&
+        c.micro_batches >= 1 && c.micro_batches <= ProgramLimits::micro_batches_max &&
+        c.segment.steps >= 1 && c.segment.steps <= ProgramLimits::segment_length_max &&
         c.segment.first_step <= std::numeric_limits<uint32_t>::max() - c.segment.steps;
     return fits ? std::optional(std::move(state)) : std::nullopt;
 }

@@ -12,11 +12,10 @@ namespace trainyard::training::referee {
 /// program 32 | run seed 32 | micro-batches 4 | bits of the loss 4 | first step 4 | steps 4 |
 /// first root 32 | last root 32 | root of the steps 32, numbers big-endian as contracts have them.
 inline constexpr size_t kClaimBytes = 5 * 32 + 4 * 4;
-inline constexpr uint32_t kClaimStepsMax = 256, kClaimMicroBatchesMax = 1024;
 
 [[nodiscard]] Bytes encode_claim(const Claim& claim);
 /// The state before the first move. Nothing for input of another form, for no steps or
-/// micro-batches, for more than the maxima above, and for steps beyond 2^32 - 1.
+/// micro-batches, for more than ProgramLimits allows, and for steps beyond 2^32 - 1.
 [[nodiscard]] std::optional<State> start(BytesView claim);
 
 }  // namespace trainyard::training::referee

@@ -47,8 +47,7 @@ bool resolve_unit_loss(Subject& subject, const Program& program) {
 
 /// The scalars of the update of step `spot.step`.
 UpdateScalars scalars_of(const Program& program, const Spot& spot) {
-    ModelState counters;
-    while (counters.step < spot.step) advance_counters(program, counters);
+    const ModelState counters = counters_after(program, spot.run_seed, spot.step);
     return update_scalars(program, spot.step, counters.p1_bits, counters.p2_bits, spot.norm_bits);
 }
 

@@ -53,7 +53,7 @@ struct Spot {
 /// no call: `initial_bits` says what it is.
 [[nodiscard]] bool resolve(Subject& subject, const Program& program, const Spot& spot);
 
-/// First value that an operator yields, and one past the last one.
+/// First value that an operator yields; before it come inputs, parameters and constants.
 [[nodiscard]] uint32_t first_yield(const Program& program);
 
 /// Bytes of the data set.

@@ -9,7 +9,7 @@
 #include "core/assert.hpp"
 #include "training/numerics/float_mode.hpp"
 #include "training/numerics/functions.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -23,9 +23,9 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {Op::linear, linear_line},
-    {Op::linear_grad, linear_line},
-    {Op::linear_grad_x, linear_line},
+    {Op::linear, matmul_line},
+    {Op::linear_grad, matmul_line},
+    {Op::linear_grad_x, matmul_line},
     {Op::matmul, matmul_line},
     {Op::matmul_grad, matmul_line},
     {Op::attention, attention_line},
@@ -95,19 +95,18 @@ public:
         if (const auto known = known_.find(key); known != known_.end()) return known->second;
         const Line line = line_of(call_, term);
         const auto parts = parts_of(line);
-        const auto number = parts ? join(line, parts->numbers) : std::nullopt;
+        const auto number = parts ? join(line, *parts) : std::nullopt;
         known_.emplace(key, number);
         return number;
     }
 
     /// Parts one after the other, each with what its chain gives it.
-    std::optional<Parts> parts_of(const Line& line) {
-        Parts out;
+    std::optional<Numbers> parts_of(const Line& line) {
+        Numbers out;
         for (size_t i = 0; i < line.parts.size(); ++i) {
-            out.terms.push_back(part_of(line, i, out.numbers));
-            const auto part = number(out.terms.back());
+            const auto part = number(part_of(line, i, out));
             if (!part) return std::nullopt;
-            out.numbers.push_back(*part);
+            out.push_back(*part);
         }
         return out;
     }
@@ -149,7 +148,7 @@ std::optional<uint32_t> evaluate(const Call& call, const Term& term, const Input
     return Evaluation(call, inputs).number(term);
 }
 
-std::optional<Parts> evaluate_parts(const Call& call, const Term& term, const Inputs& inputs) {
+std::optional<Numbers> evaluate_parts(const Call& call, const Term& term, const Inputs& inputs) {
     return Evaluation(call, inputs).parts_of(line_of(call, term));
 }
 

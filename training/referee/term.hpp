@@ -49,8 +49,9 @@ struct Line {
     /// Parts [chain, chain_end) are a chain: the `given` of each but the first is the part before.
     /// No chain unless `chain` is set; to the last part unless `chain_end` is.
     size_t chain = kPartsMax, chain_end = kPartsMax;
-    /// From the parts' numbers; nothing if no run that ends has such numbers, because a group to be
-    /// quantised holds an Inf or NaN. The float mode is exact. A NaN may have any bits.
+    /// From the parts' numbers; nothing if no run that ends has such numbers: an Inf or NaN in a
+    /// group to be quantised or in a softmax, or an index beyond its table. The float mode is
+    /// exact. A NaN may have any bits.
     std::function<std::optional<uint32_t>(std::span<const uint32_t>)> join;
     bool is_float = true;  ///< false: the number is no float
 };
@@ -71,13 +72,10 @@ using Inputs = std::function<uint32_t(uint32_t port, uint32_t element)>;
 /// A term by all lines below it; nothing as in Line.
 [[nodiscard]] std::optional<uint32_t> evaluate(const Call& call, const Term& term,
                                                const Inputs& inputs);
-/// The numbers of a line's parts, and their terms with what they were given.
-struct Parts {
-    std::vector<Term> terms;
-    std::vector<uint32_t> numbers;
-};
-[[nodiscard]] std::optional<Parts> evaluate_parts(const Call& call, const Term& term,
-                                                  const Inputs& inputs);
+/// The numbers of the parts of a term's line.
+using Numbers = std::vector<uint32_t>;
+[[nodiscard]] std::optional<Numbers> evaluate_parts(const Call& call, const Term& term,
+                                                    const Inputs& inputs);
 
 /// The first of a line's numbers that its part's lines do not give.
 [[nodiscard]] std::optional<uint32_t> first_wrong(const Call& call, const Term& term,

@@ -202,15 +202,13 @@ Result<Claim, EngineError> Witness::claim() {
     const auto run = segment();
     if (!run) return unexpected(run.error());
     const SegmentRun& s = **run;
-    std::vector<Hash> leaves;
-    for (uint32_t i = 0; i < s.values.size(); ++i) leaves.push_back(sequence_leaf(i, s.values[i]));
     Claim claim;
     claim.program = program_id(program_);
     claim.run_seed = options_.first.run_seed;
     claim.micro_batches = program_.run.micro_batches;
     claim.loss_bits = s.loss_bits;
     claim.segment = {static_cast<uint32_t>(options_.first.step), options_.steps, s.values.front(),
-                     s.values.back(), merkle::root(std::move(leaves))};
+                     s.values.back(), sequence_root(s.values)};
     return claim;
 }
 
@@ -261,18 +259,14 @@ Result<Witness::Evidence, EngineError> Witness::update_evidence(const State& s) 
 }
 
 Result<const Witness::Evidence*, EngineError> Witness::evidence(const State& s) {
-    const auto is_same = [&](const State& a) {
-        return a.step == s.step && a.unit_number == s.unit_number &&
-               a.subject.kind == s.subject.kind && a.subject.index == s.subject.index;
-    };
-    if (evidence_state_ && is_same(*evidence_state_)) return &evidence_;
+    const EvidenceKey key{s.step, s.unit_number, s.subject.kind, s.subject.index};
+    if (evidence_key_ == key) return &evidence_;
     const bool is_of_unit =
         s.subject.kind == SubjectKind::value || s.subject.kind == SubjectKind::unit_loss;
     auto found = is_of_unit ? value_evidence(s) : update_evidence(s);
     if (!found) return unexpected(found.error());
     evidence_ = std::move(*found);
-    evidence_.subject = s.subject;
-    evidence_state_ = s;
+    evidence_key_ = key;
     return &evidence_;
 }
 
@@ -286,7 +280,7 @@ Result<Inputs, EngineError> Witness::inputs_of(const State& s) {
     return reading(list_of((*found)->inputs), slips ? slip : nullptr);
 }
 
-Result<Parts, EngineError> Witness::parts(const State& s) {
+Result<Numbers, EngineError> Witness::parts(const State& s) {
     const auto inputs = inputs_of(s);
     if (!inputs) return unexpected(inputs.error());
     auto parts = evaluate_parts(s.subject.call, s.term, *inputs);

@@ -54,17 +54,23 @@ public:
 
     /// The tensor of a subject at this spot of a game, and the inputs of its call by port.
     struct Evidence {
-        Subject subject;  ///< resolved
-        Tensor tensor;    ///< of one element for a number
+        Tensor tensor;  ///< of one element for a number
         std::vector<Tensor> inputs;
     };
     [[nodiscard]] Result<const Evidence*, EngineError> evidence(const State& state);
     /// The numbers of the line of the game's term, by this side's rule.
-    [[nodiscard]] Result<Parts, EngineError> parts(const State& state);
+    [[nodiscard]] Result<Numbers, EngineError> parts(const State& state);
     /// The first of the numbers that were shown which this side's rule does not give.
     [[nodiscard]] Result<std::optional<uint32_t>, EngineError> first_wrong(const State& state);
 
 private:
+    struct EvidenceKey {
+        uint32_t step = 0, unit = 0;
+        SubjectKind kind = SubjectKind::none;
+        uint32_t index = 0;
+        bool operator==(const EvidenceKey&) const = default;
+    };
+
     Witness(const Program& program, BytesView data, Backend& backend, Options options,
             std::vector<Tensor> constants);
     [[nodiscard]] const Slip* slip_at(uint32_t t) const;
@@ -85,7 +91,7 @@ private:
     std::optional<SegmentRun> segment_;
     std::optional<uint32_t> step_number_;
     StepRun step_;
-    std::optional<State> evidence_state_;
+    std::optional<EvidenceKey> evidence_key_;
     Evidence evidence_;
 };
 

@@ -6,8 +6,7 @@
 
 namespace trainyard::training::referee {
 
-[[nodiscard]] Line linear_line(const Call& call, const Term& term);  ///< linear, its gradients
-[[nodiscard]] Line matmul_line(const Call& call, const Term& term);
+[[nodiscard]] Line matmul_line(const Call& call, const Term& term);  ///< and linear layers
 [[nodiscard]] Line attention_line(const Call& call, const Term& term);
 [[nodiscard]] Line attention_grad_line(const Call& call, const Term& term);
 [[nodiscard]] Line pointwise_line(const Call& call, const Term& term);  ///< one element from a few

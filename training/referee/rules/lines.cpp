@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shared lines.
-#include "training/referee/lines.hpp"
+#include "training/referee/rules/lines.hpp"
 
 #include <algorithm>
 
@@ -21,13 +21,6 @@ uint32_t items_on(uint32_t level, uint32_t count) {
     return count;
 }
 
-Term top(Term base, uint32_t count) {
-    base.c = 0;
-    base.d = 0;
-    for (uint32_t n = chunks_of(count); n > 1; n = chunks_of(n)) ++base.c;
-    return base;
-}
-
 struct Span {
     uint32_t begin = 0, size = 0;
 };
@@ -37,21 +30,10 @@ Span span_of(uint32_t chunk, uint32_t count) {
     return {begin, std::min(kLineElements, count - begin)};
 }
 
-/// Terms of the level below, for a term above level 0.
-std::vector<Term> below(const Term& term, uint32_t count) {
-    const Span s = span_of(term.d, items_on(term.c, count));
-    std::vector<Term> out(s.size, term);
-    for (uint32_t i = 0; i < s.size; ++i) {
-        out[i].c = term.c - 1;
-        out[i].d = s.begin + i;
-    }
-    return out;
-}
-
 /// What of a level a maximum is taken: elements or maxima of chunks.
 std::vector<Term> candidates(const Term& term, uint32_t count,
                              const std::function<Term(uint32_t)>& element) {
-    if (term.c > 0) return below(term, count);
+    if (term.c > 0) return terms_below(term, count);
     const Span s = span_of(term.d, count);
     std::vector<Term> out;
     for (uint32_t i = 0; i < s.size; ++i) out.push_back(element(s.begin + i));
@@ -69,17 +51,41 @@ Line make_line(std::vector<Term> parts, std::function<float(std::span<const uint
     return line;
 }
 
-Line same_line(const Term& part) {
-    return make_line({part}, [](std::span<const uint32_t> x) { return float_of(x[0]); });
+Line copy_line(const Term& part) {
+    return make_line({part}, [](std::span<const uint32_t> x) { return as_float(x[0]); });
 }
 
-Term reduction_term(Term base, uint32_t count) {
-    return top(base, count);
+Line picked_line(const Term& part, uint32_t index, uint32_t below) {
+    if (index < below) return copy_line(part);
+    Line line;
+    line.join = [](std::span<const uint32_t>) { return std::nullopt; };
+    return line;
+}
+
+Line fixed_line(float number) {
+    return make_line({}, [number](std::span<const uint32_t>) { return number; });
+}
+
+Term whole_term(Term base, uint32_t count) {
+    base.c = 0;
+    base.d = 0;
+    for (uint32_t n = chunks_of(count); n > 1; n = chunks_of(n)) ++base.c;
+    return base;
+}
+
+std::vector<Term> terms_below(const Term& term, uint32_t count) {
+    const Span s = span_of(term.d, items_on(term.c, count));
+    std::vector<Term> out(s.size, term);
+    for (uint32_t i = 0; i < s.size; ++i) {
+        out[i].c = term.c - 1;
+        out[i].d = s.begin + i;
+    }
+    return out;
 }
 
 Line reduction_line(const Term& term, const Reduction& r) {
     if (term.c > 0)
-        return make_line(below(term, r.count), [](std::span<const uint32_t> x) {
+        return make_line(terms_below(term, r.count), [](std::span<const uint32_t> x) {
             return reduce_chunk(0, x.size(),
                                 [&](float acc, size_t i) { return acc + as_float(x[i]); });
         });
@@ -96,10 +102,6 @@ Line reduction_line(const Term& term, const Reduction& r) {
     });
 }
 
-Term magnitude_term(Term base, uint32_t count) {
-    return top(base, count);
-}
-
 Line magnitude_line(const Term& term, uint32_t count,
                     const std::function<Term(uint32_t)>& element) {
     Line line;
@@ -111,10 +113,6 @@ Line magnitude_line(const Term& term, uint32_t count,
         return most < kInfinity ? std::optional(most) : std::nullopt;
     };
     return line;
-}
-
-Term maximum_term(Term base, uint32_t count) {
-    return top(base, count);
 }
 
 Line maximum_line(const Term& term, uint32_t count, const std::function<Term(uint32_t)>& element) {

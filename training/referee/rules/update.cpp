@@ -2,8 +2,8 @@
 // What a step does beside its micro-batches: docs/spec/numerics.md, sections 11 and 14.
 #include "core/assert.hpp"
 #include "training/reference/ops.hpp"
-#include "training/referee/lines.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/lines.hpp"
+#include "training/referee/rules/rules.hpp"
 #include "training/tree_sum.hpp"
 
 namespace trainyard::training::referee {
@@ -25,7 +25,7 @@ Line reduction(const Term& term, uint32_t count, float (*update)(float acc, floa
 Line mean_loss_line(const Call& call, const Term& term) {
     const auto rows = static_cast<uint32_t>(call.in[0].count());
     if (term.kind == kSum) return reduction(term, rows, [](float acc, float x) { return acc + x; });
-    return make_line({reduction_term({kSum}, rows)}, [rows](std::span<const uint32_t> x) {
+    return make_line({whole_term({kSum}, rows)}, [rows](std::span<const uint32_t> x) {
         return as_float(x[0]) / static_cast<float>(rows);
     });
 }
@@ -46,8 +46,7 @@ Line sum_squares_line(const Call& call, const Term& term) {
     const auto count = static_cast<uint32_t>(call.in[0].count());
     const auto square = [](float acc, float x) { return fma(x, x, acc); };
     if (term.kind == kSum) return reduction(term, count, square);
-    return make_line({reduction_term({kSum}, count)},
-                     [](std::span<const uint32_t> x) { return as_float(x[0]); });
+    return copy_line(whole_term({kSum}, count));
 }
 
 /// One element of w, m and v, and which of them is asked for.

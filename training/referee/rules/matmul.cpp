@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// matmul and matmul_grad: docs/spec/numerics.md, sections 6 and 17.
+// matmul, linear and their gradients: docs/spec/numerics.md, sections 6 and 17.
 #include <utility>
 
 #include "core/assert.hpp"
 #include "training/numerics/philox.hpp"
-#include "training/referee/lines.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/lines.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -38,21 +38,44 @@ struct Product {
     Operand a, b, result;
 };
 
-Product product_of(const Call& call, uint8_t port) {
-    const bool forward = call.op == Op::matmul;
-    const uint8_t first = forward ? 0 : 1;
-    const Shape& x = call.in[first];
-    const uint32_t block = call.attributes[2] == 0 ? x.rows : call.attributes[2];
-    const auto operand = [&](uint8_t at, uint32_t rows, bool is_turned) {
-        const Operand stored{at, rows, call.in[at].cols};
-        return is_turned ? transposed(stored) : stored;
-    };
-    const Operand a = operand(first, block, call.attributes[0] == 1);
-    const uint8_t second = first + 1;
-    const Operand b =
-        operand(second, call.in[second].rows / (x.rows / block), call.attributes[1] == 1);
-    const Operand y{0, a.rows, b.cols, false, !forward};
-    if (forward) return {a, b, y};
+/// Where the factors stand, and what a matmul's attributes say of them. A linear layer is the
+/// matmul of one block without transposes.
+struct Form {
+    uint8_t a = 0, b = 1;  ///< input ports
+    bool turn_a = false, turn_b = false;
+    uint32_t block_rows = 0;  ///< of a
+    uint32_t noise = 0;
+    bool is_forward = true;
+};
+
+Form form_of(const Call& call) {
+    Form out;
+    out.is_forward = call.op == Op::linear || call.op == Op::matmul;
+    if (!out.is_forward) out.a = 1, out.b = 2;
+    if (call.op == Op::linear_grad_x) out.b = 1;  // x is not among the inputs
+    if (call.op == Op::matmul || call.op == Op::matmul_grad) {
+        out.turn_a = call.attributes[0] == 1;
+        out.turn_b = call.attributes[1] == 1;
+        out.block_rows = call.attributes[2];
+        out.noise = call.attributes[3];
+    } else {
+        out.noise = call.attributes[0];
+    }
+    return out;
+}
+
+/// Result `port`.
+Product product_of(const Call& call, uint16_t port) {
+    const Form f = form_of(call);
+    // linear_grad_x yields the gradient of the x that it lacks, and needs no more than its shape.
+    const Shape& x = call.op == Op::linear_grad_x ? call.out[0] : call.in[f.a];
+    const uint32_t block = f.block_rows == 0 ? x.rows : f.block_rows;
+    Operand a{f.a, block, x.cols};
+    if (f.turn_a) a = transposed(a);
+    Operand b{f.b, call.in[f.b].rows / (x.rows / block), call.in[f.b].cols};
+    if (f.turn_b) b = transposed(b);
+    const Operand y{0, a.rows, b.cols, false, !f.is_forward};
+    if (f.is_forward) return {a, b, y};
     return port == 0 ? Product{y, transposed(b), a} : Product{transposed(a), y, b};
 }
 
@@ -70,10 +93,10 @@ Factor row_of(const Call& call, const Operand& x, Term magnitude, uint32_t block
     Factor out;
     magnitude.a = block;
     magnitude.b = row;
-    out.magnitude = magnitude_term(magnitude, x.cols);
+    out.magnitude = whole_term(magnitude, x.cols);
     out.element = [=](uint32_t k) { return input(x.port, element_of(x, block, row, k)); };
     if (x.is_gradient)
-        out.word = [=, tensor = call.attributes[3], step = call.step,
+        out.word = [=, tensor = form_of(call).noise, step = call.step,
                     seed = call.seed](uint32_t k) {
             return rounding_word(element_of(x, block, row, k), tensor, step, seed);
         };
@@ -83,7 +106,7 @@ Factor row_of(const Call& call, const Operand& x, Term magnitude, uint32_t block
 }  // namespace
 
 Line matmul_line(const Call& call, const Term& term) {
-    const uint8_t port = term.port;
+    const uint16_t port = term.port;
     const Product p = product_of(call, port);
     const auto a = [&](uint32_t block, uint32_t row) {
         return row_of(call, p.a, {kMagnitudeA, port}, block, row);

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "core/assert.hpp"
-#include "training/referee/attention_heads.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/attention_heads.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -47,8 +47,8 @@ Line exponentials_line(const Heads& h, const Term& term) {
 Line stats_line(const Heads& h, const Term& term) {
     const uint32_t query = term.a / 2, seen = h.seen(query);
     if (term.a % 2 == 0)
-        return maximum_line(maximum_term({kMaximum, 0, query}, seen), seen, scores_of(query));
-    return make_line({reduction_term({kExponentials, 0, query}, seen)},
+        return maximum_line(whole_term({kMaximum, 0, query}, seen), seen, scores_of(query));
+    return make_line({whole_term({kExponentials, 0, query}, seen)},
                      [](auto x) { return 1.0F / as_float(x[0]); });
 }
 
@@ -70,7 +70,7 @@ std::function<Term(uint32_t)> weights_of(uint32_t query) {
     return [query](uint32_t key) { return Term{kWeight, 0, query, key}; };
 }
 Term weight_magnitude_of(const Heads& h, uint32_t query) {
-    return magnitude_term({kWeightMagnitude, 0, query}, h.seen(query));
+    return whole_term({kWeightMagnitude, 0, query}, h.seen(query));
 }
 
 /// The query of an element of `out`.

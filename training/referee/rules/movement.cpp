@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operators that move, repeat or rotate elements: docs/spec/numerics.md, section 17.
 #include "core/assert.hpp"
-#include "training/referee/folds.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/folds.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 

@@ -2,7 +2,7 @@
 // Maximum and sum of exponentials of the rows of input 0, for softmax and cross-entropy.
 #pragma once
 
-#include "training/referee/lines.hpp"
+#include "training/referee/rules/lines.hpp"
 
 namespace trainyard::training::referee {
 
@@ -12,10 +12,8 @@ struct SoftmaxRows {
 
     uint32_t cols = 0;
 
-    [[nodiscard]] Term maximum(uint32_t row) const {
-        return maximum_term({kMaximum, 0, row}, cols);
-    }
-    [[nodiscard]] Term sum(uint32_t row) const { return reduction_term({kSum, 0, row}, cols); }
+    [[nodiscard]] Term maximum(uint32_t row) const { return whole_term({kMaximum, 0, row}, cols); }
+    [[nodiscard]] Term sum(uint32_t row) const { return whole_term({kSum, 0, row}, cols); }
     [[nodiscard]] static bool has(const Term& term) {
         return term.kind == kMaximum || term.kind == kSum;
     }

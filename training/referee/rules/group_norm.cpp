@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "core/assert.hpp"
-#include "training/referee/lines.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/lines.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -52,7 +52,7 @@ Reduction sum_of(const Layout& l, uint32_t group) {
         to.push_back(input(0, l.at(group, i)));
     };
     r.update = [](float acc, uint32_t, auto, std::span<const uint32_t> x) {
-        return acc + float_of(x[0]);
+        return acc + as_float(x[0]);
     };
     return r;
 }
@@ -62,7 +62,7 @@ Reduction squares_of(const Layout& l, uint32_t group) {
     r.shared = {mean_of(group)};
     r.update = [](float acc, uint32_t, std::span<const uint32_t> shared,
                   std::span<const uint32_t> x) {
-        const float d = float_of(x[0]) - float_of(shared[0]);
+        const float d = as_float(x[0]) - as_float(shared[0]);
         return fma(d, d, acc);
     };
     return r;
@@ -71,11 +71,11 @@ Reduction squares_of(const Layout& l, uint32_t group) {
 Line stats_line(const Call& call, const Layout& l, uint32_t at) {
     const auto n = static_cast<float>(l.count());
     if (at % 2 == 0)
-        return make_line({reduction_term({kSum, 0, at / 2}, l.count())},
-                         [=](auto x) { return float_of(x[0]) / n; });
+        return make_line({whole_term({kSum, 0, at / 2}, l.count())},
+                         [=](auto x) { return as_float(x[0]) / n; });
     const float eps = as_float(call.attributes.back());
-    return make_line({reduction_term({kSquares, 0, at / 2}, l.count())},
-                     [=](auto x) { return 1.0F / std::sqrt(float_of(x[0]) / n + eps); });
+    return make_line({whole_term({kSquares, 0, at / 2}, l.count())},
+                     [=](auto x) { return 1.0F / std::sqrt(as_float(x[0]) / n + eps); });
 }
 
 Line forward_line(const Call& call, const Term& term) {
@@ -87,8 +87,8 @@ Line forward_line(const Call& call, const Term& term) {
     const uint32_t group = l.group_of(term.a), col = term.a % l.cols;
     return make_line({input(0, term.a), mean_of(group), r_of(group), input(1, col), input(2, col)},
                      [](auto x) {
-                         const float unit = (float_of(x[0]) - float_of(x[1])) * float_of(x[2]);
-                         return unit * float_of(x[3]) + float_of(x[4]);
+                         const float unit = (as_float(x[0]) - as_float(x[1])) * as_float(x[2]);
+                         return unit * as_float(x[3]) + as_float(x[4]);
                      });
 }
 
@@ -103,7 +103,7 @@ Reduction slopes_of(const Layout& l, uint32_t group) {
         to.insert(to.end(), {input(kDy, l.at(group, i)), input(kG, l.col(group, i))});
     };
     r.update = [](float acc, uint32_t, auto, std::span<const uint32_t> x) {
-        return acc + float_of(x[0]) * float_of(x[1]);
+        return acc + as_float(x[0]) * as_float(x[1]);
     };
     return r;
 }
@@ -119,8 +119,8 @@ Reduction dot_of(const Layout& l, uint32_t group) {
     };
     r.update = [](float acc, uint32_t, std::span<const uint32_t> stats,
                   std::span<const uint32_t> x) {
-        const float unit = (float_of(x[1]) - float_of(stats[0])) * float_of(stats[1]);
-        return fma(float_of(x[0]) * float_of(x[2]), unit, acc);
+        const float unit = (as_float(x[1]) - as_float(stats[0])) * as_float(stats[1]);
+        return fma(as_float(x[0]) * as_float(x[2]), unit, acc);
     };
     return r;
 }
@@ -135,7 +135,7 @@ Reduction column_of(const Layout& l, const Term& term) {
         to.push_back(kind == kGain ? Term{kShare, 0, at} : input(kDy, at));
     };
     r.update = [](float acc, uint32_t, auto, std::span<const uint32_t> x) {
-        return acc + float_of(x[0]);
+        return acc + as_float(x[0]);
     };
     return r;
 }
@@ -147,7 +147,7 @@ std::vector<Term> element_parts(const Layout& l, uint32_t at) {
 }
 
 float unit_of(std::span<const uint32_t> x) {
-    return (float_of(x[1]) - float_of(x[2])) * float_of(x[3]);
+    return (as_float(x[1]) - as_float(x[2])) * as_float(x[3]);
 }
 
 Line dx_line(const Layout& l, uint32_t at) {
@@ -155,12 +155,12 @@ Line dx_line(const Layout& l, uint32_t at) {
     const auto n = static_cast<float>(l.count());
     std::vector<Term> parts = element_parts(l, at);
     parts.push_back(input(kG, at % l.cols));
-    parts.push_back(reduction_term({kSlopes, 0, group}, l.count()));
-    parts.push_back(reduction_term({kDot, 0, group}, l.count()));
+    parts.push_back(whole_term({kSlopes, 0, group}, l.count()));
+    parts.push_back(whole_term({kDot, 0, group}, l.count()));
     return make_line(std::move(parts), [=](std::span<const uint32_t> x) {
-        const float slope = float_of(x[0]) * float_of(x[4]);
-        const float s1 = float_of(x[5]) / n, s2 = float_of(x[6]) / n;
-        return float_of(x[3]) * ((slope - s1) - unit_of(x) * s2);
+        const float slope = as_float(x[0]) * as_float(x[4]);
+        const float s1 = as_float(x[5]) / n, s2 = as_float(x[6]) / n;
+        return as_float(x[3]) * ((slope - s1) - unit_of(x) * s2);
     });
 }
 
@@ -173,7 +173,7 @@ Line gradient_line(const Call& call, const Term& term) {
             return reduction_line(term, dot_of(l, term.a));
         case kShare:
             return make_line(element_parts(l, term.a), [](std::span<const uint32_t> x) {
-                return float_of(x[0]) * unit_of(x);
+                return as_float(x[0]) * unit_of(x);
             });
         case kGain:
         case kBias:
@@ -184,7 +184,7 @@ Line gradient_line(const Call& call, const Term& term) {
     ASSERT(term.kind == kOutput);
     if (term.port == 0) return dx_line(l, term.a);
     const uint8_t kind = term.port == 1 ? kGain : kBias;
-    return same_line(reduction_term({kind, 0, term.a}, l.rows));
+    return copy_line(whole_term({kind, 0, term.a}, l.rows));
 }
 
 }  // namespace

@@ -20,24 +20,34 @@ inline constexpr uint32_t kLineElements = 4096;
 [[nodiscard]] inline Term input(uint16_t port, uint32_t element) {
     return {kInput, port, element, 0, 0, 0, 0};
 }
-[[nodiscard]] inline float float_of(uint32_t bits) {
-    return as_float(bits);
-}
 
 /// A line of floats.
 [[nodiscard]] Line make_line(std::vector<Term> parts,
                              std::function<float(std::span<const uint32_t>)> join);
 
-/// The number of another term as it is.
-[[nodiscard]] Line same_line(const Term& part);
+/// The number of `part` as it is.
+[[nodiscard]] Line copy_line(const Term& part);
+
+/// The same where `index`, which was given, chose it; nothing for one that is not `below`, which
+/// only a liar claims.
+[[nodiscard]] Line picked_line(const Term& part, uint32_t index, uint32_t below);
+
+/// A number that follows from the call alone.
+[[nodiscard]] Line fixed_line(float number);
 
 /// How many lines of the level below a list of `n` takes, at least one.
 [[nodiscard]] constexpr uint32_t chunks_of(uint32_t n) {
     return n == 0 ? 1 : (n - 1) / kLineElements + 1;
 }
 
-/// Reduction in the fixed order. Its terms share kind, port, a and b; c is the level, 0 for chunks
-/// of elements, d the chunk's number on its level.
+/// What is joined from more than 4,096 elements is joined chunk by chunk and level by level. The
+/// terms of one such whole share kind, port, a and b; c is the level, 0 for chunks of elements, d
+/// the chunk's number on its level. The whole: `base` with the top level.
+[[nodiscard]] Term whole_term(Term base, uint32_t count);
+/// The terms of the level below, for a term above level 0.
+[[nodiscard]] std::vector<Term> terms_below(const Term& term, uint32_t count);
+
+/// Reduction in the fixed order.
 struct Reduction {
     uint32_t count = 0;
     std::vector<Term> shared;  ///< parts that stand once, in front of the elements'
@@ -48,16 +58,12 @@ struct Reduction {
                         std::span<const uint32_t> x)>
         update;
 };
-/// The term that stands for the whole: `base` with the top level.
-[[nodiscard]] Term reduction_term(Term base, uint32_t count);
 [[nodiscard]] Line reduction_line(const Term& term, const Reduction& reduction);
 
-/// Largest (bits & 7fffffff) of a group of up to 2^24 elements, which is no float; levels as above.
-[[nodiscard]] Term magnitude_term(Term base, uint32_t count);
+/// Largest (bits & 7fffffff) of a group of elements, which is no float.
 [[nodiscard]] Line magnitude_line(const Term& term, uint32_t count,
                                   const std::function<Term(uint32_t element)>& element);
-/// The largest of floats by docs/spec/numerics.md, section 2; levels as above.
-[[nodiscard]] Term maximum_term(Term base, uint32_t count);
+/// The largest of floats by docs/spec/numerics.md, section 2.
 [[nodiscard]] Line maximum_line(const Term& term, uint32_t count,
                                 const std::function<Term(uint32_t element)>& element);
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "training/referee/lines.hpp"
+#include "training/referee/rules/lines.hpp"
 
 namespace trainyard::training::referee {
 

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "core/assert.hpp"
-#include "training/referee/lines.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/lines.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -20,7 +20,7 @@ Reduction squares_of(uint32_t row, uint32_t cols) {
         to.push_back(input(0, row * cols + i));
     };
     r.update = [](float acc, uint32_t, auto, std::span<const uint32_t> x) {
-        return fma(float_of(x[0]), float_of(x[0]), acc);
+        return fma(as_float(x[0]), as_float(x[0]), acc);
     };
     return r;
 }
@@ -30,13 +30,13 @@ Line forward_line(const Call& call, const Term& term) {
     if (term.kind == kSquares) return reduction_line(term, squares_of(term.a, cols));
     ASSERT(term.kind == kOutput);
     if (term.port == 1)
-        return make_line({reduction_term({kSquares, 0, term.a}, cols)}, [=](auto x) {
-            const float mean = float_of(x[0]) / static_cast<float>(cols);
+        return make_line({whole_term({kSquares, 0, term.a}, cols)}, [=](auto x) {
+            const float mean = as_float(x[0]) / static_cast<float>(cols);
             return 1.0F / std::sqrt(mean + as_float(0x3727c5ac));
         });
     const Term r{kOutput, 1, term.a / cols};
     return make_line({input(0, term.a), r, input(1, term.a % cols)},
-                     [](auto x) { return (float_of(x[0]) * float_of(x[1])) * float_of(x[2]); });
+                     [](auto x) { return (as_float(x[0]) * as_float(x[1])) * as_float(x[2]); });
 }
 
 /// Inputs of the gradient.
@@ -53,7 +53,7 @@ Reduction dot_of(uint32_t row, uint32_t cols) {
     };
     r.update = [](float acc, uint32_t, std::span<const uint32_t> shared,
                   std::span<const uint32_t> x) {
-        return fma(float_of(x[0]) * float_of(x[2]), float_of(x[1]) * float_of(shared[0]), acc);
+        return fma(as_float(x[0]) * as_float(x[2]), as_float(x[1]) * as_float(shared[0]), acc);
     };
     return r;
 }
@@ -67,7 +67,7 @@ Reduction gain_of(uint32_t col, const Shape& dy) {
         to.insert(to.end(), {input(kDy, at), input(kX, at), input(kR, row)});
     };
     r.update = [](float acc, uint32_t, auto, std::span<const uint32_t> x) {
-        return acc + float_of(x[0]) * (float_of(x[1]) * float_of(x[2]));
+        return acc + as_float(x[0]) * (as_float(x[1]) * as_float(x[2]));
     };
     return r;
 }
@@ -75,13 +75,13 @@ Reduction gain_of(uint32_t col, const Shape& dy) {
 Line dx_line(const Call& call, uint32_t at) {
     const uint32_t cols = call.in[kDy].cols, row = at / cols;
     std::vector<Term> parts = {input(kDy, at), input(kX, at), input(kR, row), input(kG, at % cols),
-                               reduction_term({kDot, 0, row}, cols)};
+                               whole_term({kDot, 0, row}, cols)};
     if (call.in.size() > kDxIn) parts.push_back(input(kDxIn, at));
     return make_line(std::move(parts), [=](std::span<const uint32_t> x) {
-        const float r = float_of(x[kR]);
-        const float c = float_of(x[4]) / static_cast<float>(cols);
-        const float h = fma(-(float_of(x[kX]) * r), c, float_of(x[kDy]) * float_of(x[kG]));
-        return fma(r, h, x.size() > 5 ? float_of(x[5]) : 0.0F);
+        const float r = as_float(x[kR]);
+        const float c = as_float(x[4]) / static_cast<float>(cols);
+        const float h = fma(-(as_float(x[kX]) * r), c, as_float(x[kDy]) * as_float(x[kG]));
+        return fma(r, h, x.size() > 5 ? as_float(x[5]) : 0.0F);
     });
 }
 
@@ -91,7 +91,7 @@ Line gradient_line(const Call& call, const Term& term) {
     if (term.kind == kGain) return reduction_line(term, gain_of(term.a, dy));
     ASSERT(term.kind == kOutput);
     if (term.port == 0) return dx_line(call, term.a);
-    return same_line(reduction_term({kGain, 0, term.a}, dy.rows));
+    return copy_line(whole_term({kGain, 0, term.a}, dy.rows));
 }
 
 }  // namespace

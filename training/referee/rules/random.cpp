@@ -2,8 +2,8 @@
 // Numbers of the counter RNG, and what diffusion does with them: docs/spec/numerics.md, section 17.
 #include "core/assert.hpp"
 #include "training/numerics/philox.hpp"
-#include "training/referee/folds.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/folds.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -51,7 +51,11 @@ Line random_line(const Call& call, const Term& term) {
     if (call.op == Op::noise) return noise_line(call, term.a);
     if (call.op == Op::timestep) return timestep_line(call, term.a);
     if (term.kind == kCoefficient) return coefficient_line(term);
-    if (term.kind == kPicked) return picked_line(term, kSchedule, call.in[kSchedule], term.a);
+    if (term.kind == kPicked) {
+        const Shape& table = call.in[kSchedule];
+        return picked_line(input(kSchedule, term.given * table.cols + term.a), term.given,
+                           table.rows);
+    }
     ASSERT(term.kind == kOutput);
     return diffuse_line(call, term.a);
 }

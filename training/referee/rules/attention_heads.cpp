@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scores, which attention and its gradient make alike: docs/spec/numerics.md, section 10, step 1.
-#include "training/referee/attention_heads.hpp"
+#include "training/referee/rules/attention_heads.hpp"
 
 #include "core/assert.hpp"
 
@@ -15,7 +15,7 @@ Heads heads_of(const Call& call, uint8_t qkv) {
 
 Factor token_of(const Heads& h, uint32_t row, uint32_t block) {
     Factor out;
-    out.magnitude = magnitude_term({kTokenMagnitude, 0, row, block}, h.size);
+    out.magnitude = whole_term({kTokenMagnitude, 0, row, block}, h.size);
     out.element = [=, first = row * 3 * h.width() + block * h.size](uint32_t k) {
         return input(h.qkv, first + k);
     };

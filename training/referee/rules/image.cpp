@@ -2,8 +2,8 @@
 // Patches of images and changes of resolution. An image is height * width rows of channels:
 // docs/spec/numerics.md, section 17.
 #include "core/assert.hpp"
-#include "training/referee/folds.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/folds.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -115,7 +115,7 @@ Line image_line(const Call& call, const Term& term) {
     const Fold fold = is_patches ? patches_of(call, term.a) : places_of(call, term.a);
     if (term.kind == kSum) return fold_line(term, fold);
     ASSERT(term.kind == kOutput);
-    const Term sum = fold_term({kSum, 0, term.a}, fold.count);
+    const Term sum = whole_term({kSum, 0, term.a}, fold.count);
     return is_patches ? fold_line(sum, fold) : scaled_line(sum, resample_of(call).scale);
 }
 

@@ -5,8 +5,8 @@
 
 #include "core/assert.hpp"
 #include "training/numerics/pointwise.hpp"
-#include "training/referee/lines.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/lines.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -71,7 +71,7 @@ Line pointwise_line(const Call& call, const Term& term) {
         parts.push_back(input(static_cast<uint8_t>(port), term.a));
     return make_line(std::move(parts), [call, rule = row->rule](std::span<const uint32_t> bits) {
         float x[2] = {};
-        std::transform(bits.begin(), bits.end(), x, float_of);
+        std::transform(bits.begin(), bits.end(), x, as_float);
         return rule(call, std::span<const float>(x).first(bits.size()));
     });
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Table look-ups and their gradients: docs/spec/numerics.md, sections 13 and 17.
 #include "core/assert.hpp"
-#include "training/referee/folds.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/folds.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -62,12 +62,15 @@ Fold position_sum(const Call& call, uint32_t element) {
 }  // namespace
 
 Line table_line(const Call& call, const Term& term) {
-    if (term.kind == kPicked) return picked_line(term, kTable, call.in[kTable], term.a);
+    if (term.kind == kPicked) {
+        const Shape& table = call.in[kTable];
+        return picked_line(input(kTable, term.given * table.cols + term.a), term.given, table.rows);
+    }
     if (call.op == Op::embedding || call.op == Op::lookup) return lookup_line(call, term);
     const Fold fold = term.port == 0 ? row_sum(call, term.a) : position_sum(call, term.a);
     if (term.kind == kSum) return fold_line(term, fold);
     ASSERT(term.kind == kOutput);
-    return fold_line(fold_term({kSum, term.port, term.a}, fold.count), fold);
+    return fold_line(whole_term({kSum, term.port, term.a}, fold.count), fold);
 }
 
 }  // namespace trainyard::training::referee

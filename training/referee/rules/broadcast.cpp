@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // broadcast_add and its gradient: docs/spec/numerics.md, section 17.
 #include "core/assert.hpp"
-#include "training/referee/lines.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/lines.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -45,7 +45,7 @@ Line broadcast_line(const Call& call, const Term& term) {
     const Reduction rows = rows_of(call, term.a);
     if (term.kind == kRows) return reduction_line(term, rows);
     ASSERT(term.kind == kOutput);
-    return reduction_line(reduction_term({kRows, 0, term.a}, rows.count), rows);
+    return reduction_line(whole_term({kRows, 0, term.a}, rows.count), rows);
 }
 
 }  // namespace trainyard::training::referee

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/assert.hpp"
-#include "training/referee/lines.hpp"
-#include "training/referee/rules.hpp"
-#include "training/referee/softmax_rows.hpp"
+#include "training/referee/rules/lines.hpp"
+#include "training/referee/rules/rules.hpp"
+#include "training/referee/rules/softmax_rows.hpp"
 
 namespace trainyard::training::referee {
 
@@ -32,7 +32,7 @@ Reduction dot_of(uint32_t row, uint32_t cols) {
         to.insert(to.end(), {input(0, row * cols + i), input(1, row * cols + i)});
     };
     r.update = [](float acc, uint32_t, auto, std::span<const uint32_t> x) {
-        return fma(float_of(x[0]), float_of(x[1]), acc);
+        return fma(as_float(x[0]), as_float(x[1]), acc);
     };
     return r;
 }
@@ -41,9 +41,9 @@ Line gradient_line(const Call& call, const Term& term) {
     const uint32_t cols = call.in[0].cols;
     if (term.kind == kDot) return reduction_line(term, dot_of(term.a, cols));
     ASSERT(term.kind == kOutput);
-    const Term dot = reduction_term({kDot, 0, term.a / cols}, cols);
+    const Term dot = whole_term({kDot, 0, term.a / cols}, cols);
     return make_line({input(0, term.a), input(1, term.a), dot},
-                     [](auto x) { return float_of(x[1]) * (float_of(x[0]) - float_of(x[2])); });
+                     [](auto x) { return as_float(x[1]) * (as_float(x[0]) - as_float(x[2])); });
 }
 
 }  // namespace

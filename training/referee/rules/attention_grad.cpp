@@ -2,8 +2,8 @@
 // attention_grad and attention_full_grad: docs/spec/numerics.md, section 10.
 #include "core/assert.hpp"
 #include "training/numerics/philox.hpp"
-#include "training/referee/attention_heads.hpp"
-#include "training/referee/rules.hpp"
+#include "training/referee/rules/attention_heads.hpp"
+#include "training/referee/rules/rules.hpp"
 
 namespace trainyard::training::referee {
 
@@ -51,7 +51,7 @@ uint32_t out_element(const Heads& h, uint32_t query, uint32_t k) {
 }
 
 Factor grad_row(const Pass& p, uint32_t query) {
-    return {magnitude_term({kGradRow, 0, query}, p.h.size),
+    return {whole_term({kGradRow, 0, query}, p.h.size),
             [=](uint32_t k) { return input(kGradOut, out_element(p.h, query, k)); },
             [=](uint32_t k) { return p.d_out_word(out_element(p.h, query, k)); }};
 }
@@ -61,7 +61,7 @@ Factor grad_column(const Pass& p, uint32_t sequence, uint32_t col) {
     const auto at = [=, first = sequence * p.h.positions, width = p.h.width()](uint32_t position) {
         return (first + position) * width + col;
     };
-    return {magnitude_term({kGradColumn, 0, sequence, col}, p.h.positions),
+    return {whole_term({kGradColumn, 0, sequence, col}, p.h.positions),
             [=](uint32_t k) { return input(kGradOut, at(k)); },
             [=](uint32_t k) { return p.d_out_word(at(k)); }};
 }
@@ -69,14 +69,14 @@ Factor grad_column(const Pass& p, uint32_t sequence, uint32_t col) {
 /// Column of Q or K over the positions of a sequence.
 Factor qkv_column(const Pass& p, uint32_t sequence, uint32_t col) {
     const uint32_t first = sequence * p.h.positions, width = 3 * p.h.width();
-    return {magnitude_term({kQkvColumn, 0, sequence, col}, p.h.positions),
+    return {whole_term({kQkvColumn, 0, sequence, col}, p.h.positions),
             [=](uint32_t k) { return input(kQkv, (first + k) * width + col); },
             {}};
 }
 
 /// What a query sees of dS.
 Factor ds_row(const Pass& p, uint32_t query) {
-    return {magnitude_term({kDsRow, 0, query}, p.h.seen(query)),
+    return {whole_term({kDsRow, 0, query}, p.h.seen(query)),
             [=](uint32_t k) {
                 return Term{kDs, 0, query, k};
             },
@@ -92,14 +92,14 @@ uint32_t seer_of(const Pass& p, uint32_t key, uint32_t k) {
 }
 
 Factor p_column(const Pass& p, uint32_t key) {
-    return {magnitude_term({kPColumn, 0, key}, seers_of(p, key)),
+    return {whole_term({kPColumn, 0, key}, seers_of(p, key)),
             [=](uint32_t k) {
                 return Term{kP, 0, seer_of(p, key, k), p.h.position(key)};
             },
             {}};
 }
 Factor ds_column(const Pass& p, uint32_t key) {
-    return {magnitude_term({kDsColumn, 0, key}, seers_of(p, key)),
+    return {whole_term({kDsColumn, 0, key}, seers_of(p, key)),
             [=](uint32_t k) {
                 return Term{kDs, 0, seer_of(p, key, k), p.h.position(key)};
             },
@@ -169,7 +169,7 @@ Line p_line(const Term& term) {
 
 /// dS = P * (dP - dot).
 Line ds_line(const Pass& p, const Term& term) {
-    const Term dot = reduction_term({kDot, 0, term.a}, p.h.size);
+    const Term dot = whole_term({kDot, 0, term.a}, p.h.size);
     return make_line({{kP, 0, term.a, term.b}, {kDp, 0, term.a, term.b}, dot},
                      [](auto x) { return as_float(x[0]) * (as_float(x[1]) - as_float(x[2])); });
 }

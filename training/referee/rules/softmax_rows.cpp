@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shared lines of softmax.
-#include "training/referee/softmax_rows.hpp"
+#include "training/referee/rules/softmax_rows.hpp"
 
 #include "core/assert.hpp"
 
@@ -16,13 +16,13 @@ Line SoftmaxRows::line(const Term& term) const {
     r.add_parts = [=](uint32_t i, std::vector<Term>& to) { to.push_back(element(i)); };
     r.update = [](float acc, uint32_t, std::span<const uint32_t> maximum,
                   std::span<const uint32_t> x) {
-        return acc + exp(float_of(x[0]) - float_of(maximum[0]));
+        return acc + exp(as_float(x[0]) - as_float(maximum[0]));
     };
     return reduction_line(term, r);
 }
 
 float softmax_of(std::span<const uint32_t> x) {
-    return exp(float_of(x[0]) - float_of(x[1])) * (1.0F / float_of(x[2]));
+    return exp(as_float(x[0]) - as_float(x[1])) * (1.0F / as_float(x[2]));
 }
 
 }  // namespace trainyard::training::referee
