@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const home = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
-const contracts = ["Beacon", "Staking", "ProviderRegistry", "ComputeMarket", "ModelRegistry", "AuditRules", "market/MarketAudits", "Multicall", "Create2Deployer"];
+const contracts = ["Beacon", "Staking", "ProviderRegistry", "ComputeMarket", "ModelRegistry", "AuditRules", "market/MarketAudits", "market/MarketDisputes", "Multicall", "Create2Deployer"];
 const settings = {
   optimizer: { enabled: true, runs: 200 },
   viaIR: true,

@@ -11,11 +11,12 @@ import {MarketDraws} from "./market/MarketDraws.sol";
 contract ComputeMarket is MarketDraws, IComputeMarket {
     uint256 internal constant MAX_LIFE_SECONDS = 366 days;
 
-    /// The half of the code that audits; MarketAudits.sol.
+    /// The code that audits, MarketAudits.sol, and that plays disputes, MarketDisputes.sol.
     address public immutable audits;
+    address public immutable disputes;
 
-    constructor(Parts memory parts, Params memory params_, address audits_) MarketBase(parts, params_) {
-        audits = audits_;
+    constructor(Parts memory parts, Params memory params_, address audits_, address disputes_) MarketBase(parts, params_) {
+        (audits, disputes) = (audits_, disputes_);
     }
 
     // --- client
@@ -110,14 +111,21 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
 
     // --- audits, by delegatecall
 
-    function openAudit(uint256, uint32) external { _delegate(); }
-    function serve(uint256, uint32, bytes32) external { _delegate(); }
-    function commitAnswer(uint256, uint32, bytes32) external { _delegate(); }
-    function revealAnswer(uint256, uint32, Verdict, bytes32[] calldata, bytes32) external { _delegate(); }
-    function open(uint256, uint32, UnitOpening[] calldata) external { _delegate(); }
-    function advance(uint256, uint32) external { _delegate(); }
-    function challenge(uint256, uint32) external payable { _delegate(); }
-    function reclaim(uint256, uint32, uint32) external { _delegate(); }
+    function openAudit(uint256, uint32) external { _delegate(audits); }
+    function serve(uint256, uint32, bytes32) external { _delegate(audits); }
+    function commitAnswer(uint256, uint32, bytes32) external { _delegate(audits); }
+    function revealAnswer(uint256, uint32, Verdict, bytes32[] calldata, bytes32) external { _delegate(audits); }
+    function open(uint256, uint32, UnitOpening[] calldata) external { _delegate(audits); }
+    function advance(uint256, uint32) external { _delegate(audits); }
+    function challenge(uint256, uint32) external payable { _delegate(audits); }
+    function reclaim(uint256, uint32, uint32) external { _delegate(audits); }
+
+    // --- disputes and appeals, by delegatecall
+
+    function dispute(uint256, uint32) external payable { _delegate(disputes); }
+    function play(uint256, uint32, bytes calldata, bytes calldata) external { _delegate(disputes); }
+    function timeout(uint256, uint32) external { _delegate(disputes); }
+    function appeal(uint256, uint32) external payable { _delegate(disputes); }
 
     // --- anyone
 
@@ -231,6 +239,14 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
 
     function challengeOf(uint256 jobId, uint32 seg) external view returns (Challenge memory) { return _audit(jobId, seg).challenge; }
 
+    function disputeBond(uint256 jobId, uint32 seg) external view returns (uint256) {
+        return _disputeBond(jobId, _audit(jobId, seg));
+    }
+
+    function appealBond(uint256 jobId) external view returns (uint256) { return _appealBond(jobId); }
+
+    function disputeOf(uint256 jobId, uint32 seg) external view returns (Dispute memory) { return _audit(jobId, seg).dispute; }
+
     function bond(uint256 jobId) public view returns (uint256) {
         return _params.bondFactor * _specs[jobId].pricePerSegment;
     }
@@ -241,8 +257,7 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
 
     // --- inside
 
-    function _delegate() internal {
-        address code = audits;
+    function _delegate(address code) internal {
         assembly ("memory-safe") {
             let free := mload(0x40)
             calldatacopy(free, 0, calldatasize())

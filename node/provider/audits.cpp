@@ -41,7 +41,7 @@ bool ProviderWorker::look_after(uint32_t seg, const wallet::Job& job) {
         if (ours) note_accepted(seg);
         if (seg == job.final_segments) nudge(Nudge::finalize, seg);
     } else if (head_ > segment->phase_deadline) {
-        nudge(Nudge::advance, seg);
+        nudge(segment->state == SegmentState::disputed ? Nudge::timeout : Nudge::advance, seg);
     } else if (ours && segment->state == SegmentState::l0) {
         const auto phase = market_.phase(work_->id, seg);
         if (phase && *phase == Phase::serve) serve(seg, *segment);

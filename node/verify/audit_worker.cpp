@@ -208,12 +208,14 @@ uint64_t AuditWorker::look_at_segment(const View& view, uint32_t seg) {
         case SegmentState::l0:
         case SegmentState::l1: {
             const bool is_busy = take_part(view, seg, *segment);
-            if (head_ > segment->phase_deadline) {
-                nudge(Nudge::advance, view, seg);
-                return head_ + kRetryBlocks;
-            }
-            return is_busy ? head_ + 1 : segment->phase_deadline + 1;
+            const uint64_t next = end_phase(Nudge::advance, view, seg, *segment);
+            return is_busy ? std::min(next, head_ + 1) : next;
         }
+        case SegmentState::convicted:
+        case SegmentState::appealed:
+            return end_phase(Nudge::advance, view, seg, *segment);
+        case SegmentState::disputed:
+            return end_phase(Nudge::timeout, view, seg, *segment);
         case SegmentState::accepted:
             if (seg != view.job.final_segments) return kNever;
             nudge(Nudge::finalize, view, seg);
@@ -221,6 +223,14 @@ uint64_t AuditWorker::look_at_segment(const View& view, uint32_t seg) {
         default:
             return kNever;
     }
+}
+
+/// Moves on what waits for nobody but its deadline; the block to look again.
+uint64_t AuditWorker::end_phase(Nudge what, const View& view, uint32_t seg,
+                                const wallet::Segment& segment) {
+    if (head_ <= segment.phase_deadline) return segment.phase_deadline + 1;
+    nudge(what, view, seg);
+    return head_ + kRetryBlocks;
 }
 
 /// True while we have something to do in this phase, or do not know.

@@ -74,6 +74,8 @@ private:
     void look_at_job(uint64_t id);
     [[nodiscard]] uint64_t look_at_view(const View& view);
     [[nodiscard]] uint64_t look_at_segment(const View& view, uint32_t seg);
+    [[nodiscard]] uint64_t end_phase(Nudge what, const View& view, uint32_t seg,
+                                     const wallet::Segment& segment);
     [[nodiscard]] bool take_part(const View& view, uint32_t seg, const wallet::Segment& segment);
     void forget_before(Memory& memory, uint32_t seg);
     void release_blobs();

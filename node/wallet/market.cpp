@@ -17,6 +17,18 @@ AbiValue number(uint64_t value) {
     return AbiValue::of(Uint256(value));
 }
 
+Hash moved_topic() {
+    return keccak256(as_bytes("DisputeMoved(uint256,uint32,uint8,bytes,bytes)"));
+}
+
+/// What DisputeMoved tells besides what it indexes.
+std::optional<Bytes> moved_state(BytesView data) {
+    static const auto type = *parse_abi_type("(uint8,bytes,bytes)");
+    const auto values = abi_decode(type, data);
+    if (!values) return std::nullopt;
+    return (*values)[1].bytes;
+}
+
 /// The same after each start, and nobody else's guess.
 Hash blob_owner_of(const SecretKey& key) {
     Bytes preimage(key.begin(), key.end());
@@ -139,6 +151,35 @@ public:
                 return Challenge{c[0].address(), static_cast<uint8_t>(c[1].u64()), c[2].number};
             });
     }
+    Answer<Uint256> dispute_bond(uint64_t id, uint32_t seg) override {
+        return amount(
+            {kMarket, "disputeBond(uint256,uint32)", {number(id), number(seg)}, "(uint256)"});
+    }
+    Answer<Uint256> appeal_bond(uint64_t id) override {
+        return amount({kMarket, "appealBond(uint256)", {number(id)}, "(uint256)"});
+    }
+    Answer<Dispute> dispute_of(uint64_t id, uint32_t seg) override {
+        return read<Dispute>({kMarket,
+                              "disputeOf(uint256,uint32)",
+                              {number(id), number(seg)},
+                              in_parentheses(kDisputeType)},
+                             [](const AbiValue& v) { return dispute_from(v[0]); });
+    }
+    Answer<Bytes> dispute_state(uint64_t id, uint32_t seg, const Dispute& dispute) override {
+        const auto logs =
+            client_->logs({dispute.moved_at,
+                           dispute.moved_at,
+                           kMarket,
+                           {moved_topic(), to_hash(Uint256(id)), to_hash(Uint256(seg))}});
+        if (!logs) return unexpected(logs.error());
+        for (const auto& placed : *logs) {
+            auto state = moved_state(placed.log.data);
+            if (state && keccak256(*state) == dispute.state_hash) return std::move(*state);
+        }
+        return unexpected(WalletError{WalletErrorCode::not_found,
+                                      "no event of block " + std::to_string(dispute.moved_at) +
+                                          " tells the dispute's state"});
+    }
     Answer<training::AuditLimits> audit_limits() override {
         return read<training::AuditLimits>(
             {kMarket, "params()", {}, in_parentheses(kParamsType)},
@@ -148,12 +189,17 @@ public:
         return amount({kMarket, "bond(uint256)", {number(id)}, "(uint256)"});
     }
     Answer<Uint256> challenge_bounty(uint64_t id) override {
+        const auto bounty = dispute_bounty(id);
+        if (!bounty) return bounty;
+        return *bounty / Uint256(2);
+    }
+    Answer<Uint256> dispute_bounty(uint64_t id) override {
         const auto whole = bond(id);
         if (!whole) return whole;
         return read<Uint256>({kMarket, "params()", {}, in_parentheses(kParamsType)},
                              [&](const AbiValue& v) {
                                  constexpr size_t kBountyBps = 8;
-                                 return *whole * v[0][kBountyBps].number / Uint256(20'000);
+                                 return *whole * v[0][kBountyBps].number / Uint256(10'000);
                              });
     }
     Answer<Uint256> quote(const JobSpec& spec) override {
@@ -219,6 +265,18 @@ public:
     Answer<TxReceipt> challenge(uint64_t id, uint32_t seg, const Uint256& bond_wei) override {
         return sender_.send(
             {kMarket, bond_wei, call_data("challenge(uint256,uint32)", {number(id), number(seg)})});
+    }
+    Answer<TxReceipt> dispute(uint64_t id, uint32_t seg, const Uint256& bond_wei) override {
+        return sender_.send(
+            {kMarket, bond_wei, call_data("dispute(uint256,uint32)", {number(id), number(seg)})});
+    }
+    Answer<TxReceipt> play(uint64_t id, uint32_t seg, BytesView state, BytesView move) override {
+        return send("play(uint256,uint32,bytes,bytes)",
+                    {number(id), number(seg), AbiValue::of_bytes(state), AbiValue::of_bytes(move)});
+    }
+    Answer<TxReceipt> appeal(uint64_t id, uint32_t seg, const Uint256& bond_wei) override {
+        return sender_.send(
+            {kMarket, bond_wei, call_data("appeal(uint256,uint32)", {number(id), number(seg)})});
     }
     Answer<TxReceipt> reclaim(uint64_t id, uint32_t seg, uint32_t attempt) override {
         return send("reclaim(uint256,uint32,uint32)", {number(id), number(seg), number(attempt)});
@@ -289,6 +347,8 @@ private:
                 return call_data("openAudit(uint256,uint32)", {number(id), number(seg)});
             case Nudge::advance:
                 return call_data("advance(uint256,uint32)", {number(id), number(seg)});
+            case Nudge::timeout:
+                return call_data("timeout(uint256,uint32)", {number(id), number(seg)});
             case Nudge::finalize:
                 return call_data("finalize(uint256,uint32)", {number(id), number(16)});
             case Nudge::evict:
@@ -335,6 +395,12 @@ constexpr EventShape kEvents[] = {
     {"SegmentAccepted", "(uint256,uint32,bool)", true, false},
     {"SegmentChallenged", "(uint256,uint32,address,uint256)", true, true},
     {"ChallengeSettled", "(uint256,uint32,address,bool,uint256)", true, true},
+    {"SegmentDisputed", "(uint256,uint32,address,uint256)", true, true},
+    {"DisputeMoved", "(uint256,uint32,uint8,bytes,bytes)", true, false},
+    {"DisputeSettled", "(uint256,uint32,address,bool,uint256)", true, true},
+    {"SegmentConvicted", "(uint256,uint32,address,uint64)", true, true},
+    {"SegmentAppealed", "(uint256,uint32,address,uint256)", true, true},
+    {"AppealSettled", "(uint256,uint32,address,bool,uint256)", true, true},
     {"SegmentFinal", "(uint256,uint32,uint256,uint256)", true, false},
     {"SegmentVoid", "(uint256,uint32,address,uint256)", true, true},
     {"ProviderFined", "(uint256,address,uint256)", false, true},
@@ -357,8 +423,9 @@ std::string_view to_text(Outcome outcome) {
     return names[static_cast<size_t>(outcome)];
 }
 std::string_view to_text(SegmentState state) {
-    constexpr std::string_view names[] = {"none",     "committed", "audit", "second audit",
-                                          "accepted", "final",     "void"};
+    constexpr std::string_view names[] = {"none",      "committed", "audit", "second audit",
+                                          "accepted",  "final",     "void",  "disputed",
+                                          "convicted", "appealed"};
     return names[static_cast<size_t>(state)];
 }
 

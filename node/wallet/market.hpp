@@ -29,7 +29,18 @@ inline constexpr Address kModels = system_address(0x0b04);
 
 enum class JobState : uint8_t { none, open, active, draining, closed };
 enum class Outcome : uint8_t { none, complete, cancelled, expired };
-enum class SegmentState : uint8_t { none, committed, l0, l1, accepted, final_, void_ };
+enum class SegmentState : uint8_t {
+    none,
+    committed,
+    l0,
+    l1,
+    accepted,
+    final_,
+    void_,
+    disputed,   ///< before the referee
+    convicted,  ///< void unless its provider appeals
+    appealed,   ///< right unless somebody disputes it
+};
 enum class Verdict : uint8_t { none, match, mismatch };
 /// Rounds of level 1: two drawn by lot; after any alarm all seven; seven others in round 1 + c
 /// after challenge c.
@@ -93,6 +104,18 @@ struct Challenge {
     uint8_t number = 0;  ///< challenges of the segment's attempt so far
     Uint256 bond_wei;
     bool operator==(const Challenge&) const = default;
+};
+
+/// The open dispute of a segment. Its clock is the segment's phase_deadline.
+struct Dispute {
+    Address challenger;           ///< zero: none is open
+    bool is_challengers = false;  ///< the turn is the challenger's, else the provider's
+    uint8_t moves = 0;            ///< so far
+    uint8_t lost = 0;             ///< disputes of the segment's attempt that a challenger lost
+    uint64_t moved_at = 0;        ///< block of the last move
+    Uint256 bond_wei;
+    Hash state_hash;  ///< of the referee's state
+    bool operator==(const Dispute&) const = default;
 };
 
 struct UnitDrawing {
@@ -182,12 +205,22 @@ public:
     /// Wei to send with the segment's next challenge.
     [[nodiscard]] virtual Answer<Uint256> challenge_bond(uint64_t id, uint32_t seg) = 0;
     [[nodiscard]] virtual Answer<Challenge> challenge_of(uint64_t id, uint32_t seg) = 0;
+    /// Wei to send with the segment's next dispute, and with an appeal.
+    [[nodiscard]] virtual Answer<Uint256> dispute_bond(uint64_t id, uint32_t seg) = 0;
+    [[nodiscard]] virtual Answer<Uint256> appeal_bond(uint64_t id) = 0;
+    [[nodiscard]] virtual Answer<Dispute> dispute_of(uint64_t id, uint32_t seg) = 0;
+    /// The referee's state that the next move must be handed in with; the chain keeps its hash.
+    /// Error not_found: no event of the dispute's block tells it.
+    [[nodiscard]] virtual Answer<Bytes> dispute_state(uint64_t id, uint32_t seg,
+                                                      const Dispute& dispute) = 0;
     /// What every auditor of the chain can do.
     [[nodiscard]] virtual Answer<training::AuditLimits> audit_limits() = 0;
     /// What `take` would reserve, in wei.
     [[nodiscard]] virtual Answer<Uint256> bond(uint64_t id) = 0;
     /// What a won challenge brings besides its bond, where the whole of such a bond is slashed.
     [[nodiscard]] virtual Answer<Uint256> challenge_bounty(uint64_t id) = 0;
+    /// The same for a won dispute; half of it where the segment was appealed.
+    [[nodiscard]] virtual Answer<Uint256> dispute_bounty(uint64_t id) = 0;
     /// Wei to send with `post`; what is not spent is refunded.
     [[nodiscard]] virtual Answer<Uint256> quote(const JobSpec& spec) = 0;
     [[nodiscard]] virtual Answer<ProviderRecord> provider(const Address& who) = 0;
@@ -209,7 +242,14 @@ public:
                                             const RevealedAnswer& answer) = 0;
     /// Sends an accepted segment to a fresh committee. `bond_wei` is at least challenge_bond.
     virtual Answer<TxReceipt> challenge(uint64_t id, uint32_t seg, const Uint256& bond_wei) = 0;
-    /// The bond of a challenge whose segment fell with an earlier one, for whoever made it.
+    /// Calls the referee on an accepted or appealed segment. `bond_wei` is at least dispute_bond.
+    virtual Answer<TxReceipt> dispute(uint64_t id, uint32_t seg, const Uint256& bond_wei) = 0;
+    /// A move of this account in a dispute, with the state it is made in.
+    virtual Answer<TxReceipt> play(uint64_t id, uint32_t seg, BytesView state, BytesView move) = 0;
+    /// Stands by a convicted segment of this account. `bond_wei` is at least appeal_bond.
+    virtual Answer<TxReceipt> appeal(uint64_t id, uint32_t seg, const Uint256& bond_wei) = 0;
+    /// Bonds of a challenge, dispute or appeal whose segment fell with an earlier one, for those
+    /// who put them up.
     virtual Answer<TxReceipt> reclaim(uint64_t id, uint32_t seg, uint32_t attempt) = 0;
     virtual Answer<TxReceipt> register_provider(std::string_view name, std::string_view endpoint,
                                                 const Uint256& stake_wei) = 0;
@@ -218,7 +258,16 @@ public:
 
     /// Calls that anyone may make. Error reverted when the time has not come.
     /// free_bond concerns this account's own bond.
-    enum class Nudge : uint8_t { open_audit, advance, finalize, evict, expire, close, free_bond };
+    enum class Nudge : uint8_t {
+        open_audit,
+        advance,
+        timeout,
+        finalize,
+        evict,
+        expire,
+        close,
+        free_bond
+    };
     virtual Answer<TxReceipt> nudge(Nudge what, uint64_t id, uint32_t seg) = 0;
     /// True if the nudge would succeed at the latest block; sends nothing.
     [[nodiscard]] virtual Answer<bool> can_nudge(Nudge what, uint64_t id, uint32_t seg) = 0;

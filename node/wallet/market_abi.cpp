@@ -80,7 +80,7 @@ Job job_from(const AbiValue& v) {
 
 Segment segment_from(const AbiValue& v) {
     Segment s;
-    s.state = enumerator(v[0], SegmentState::void_);
+    s.state = enumerator(v[0], SegmentState::appealed);
     s.provider = v[1].address();
     s.attempt = v[2].u32();
     s.loss_bits = v[3].u32();
@@ -97,9 +97,21 @@ Segment segment_from(const AbiValue& v) {
     return s;
 }
 
+Dispute dispute_from(const AbiValue& v) {
+    Dispute d;
+    d.challenger = v[0].address();
+    d.is_challengers = v[1].u64() == 1;
+    d.moves = static_cast<uint8_t>(v[2].u64());
+    d.lost = static_cast<uint8_t>(v[3].u64());
+    d.moved_at = v[4].u64();
+    d.bond_wei = v[5].number;
+    d.state_hash = v[6].hash();
+    return d;
+}
+
 /// Of IMarketTypes.Params.
 training::AuditLimits audit_limits_from(const AbiValue& v) {
-    return {v[3].u32(), v[4].u32(), v[15].u64(), v[16].u64(), v[22].u64(), v[23].u64()};
+    return {v[3].u32(), v[4].u32(), v[15].u64(), v[16].u64(), v[23].u64(), v[24].u64()};
 }
 
 ModelRecord model_record_from(const AbiValue& v) {

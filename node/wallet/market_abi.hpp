@@ -15,10 +15,12 @@ inline constexpr std::string_view kJobType =
     "(address,address,uint8,uint8,uint32,uint32,uint32,uint64,bytes32,uint256,bytes32,uint256)";
 inline constexpr std::string_view kParamsType =
     "(uint8,uint8,uint8,uint8,uint8,uint8,uint8,uint16,uint16,uint16,uint16,uint16,uint16,uint32,"
-    "uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint256)";
+    "uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint256)";
 inline constexpr std::string_view kSegmentType =
     "(uint8,address,uint32,uint32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,uint64,uint64,"
     "uint64,uint8)";
+inline constexpr std::string_view kDisputeType =
+    "(address,uint8,uint8,uint8,uint64,uint256,bytes32)";
 inline constexpr std::string_view kUnitOpeningType =
     "(uint32,uint32,uint32,bytes32,bytes32[],bytes32,uint32,uint32,uint8,bytes32[])";
 inline constexpr std::string_view kProviderType =
@@ -32,6 +34,7 @@ inline constexpr std::string_view kModelRecordType =
 [[nodiscard]] JobSpec job_spec_from(const AbiValue& value);
 [[nodiscard]] Job job_from(const AbiValue& value);
 [[nodiscard]] Segment segment_from(const AbiValue& value);
+[[nodiscard]] Dispute dispute_from(const AbiValue& value);
 [[nodiscard]] training::AuditLimits audit_limits_from(const AbiValue& params);
 [[nodiscard]] ModelRecord model_record_from(const AbiValue& value);
 

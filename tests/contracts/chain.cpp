@@ -95,6 +95,7 @@ std::string error_text(BytesView data) {
     };
     if (is("BadValue(string)")) return "BadValue(" + string_at(0) + ")";
     if (is("BadOpening(uint256,string)")) return "BadOpening(" + string_at(1) + ")";
+    if (is("Refused(uint8)")) return "Refused(" + to_decimal(word_at(body, 0)) + ")";
     if (is("NotEnoughStake(uint256,uint256)")) return "NotEnoughStake";
     if (is("Held(uint256)")) return "Held";
     return "unknown error " + to_hex(data.first(4));

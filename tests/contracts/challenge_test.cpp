@@ -96,7 +96,8 @@ TEST_F(challenge, by_one_outsider_has_a_fraud_slashed_that_every_auditor_matched
     market.open_audit(job, 0);
     EXPECT_EQ(market.segment(job, 0).round, 2u);
     market.run_level1(job, 0, honest(0));
-    EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+    expect_solvent(1, first_bond);
+    let_conviction_stand(job, 0, kWindow);
     EXPECT_EQ(market.job(job).state, JobState::open);
     EXPECT_EQ(stake(kProvider), kCoin * 100 - provider_bond);
     const Uint256 bounty = provider_bond / 5, share = bounty / 2 / 7;
@@ -202,7 +203,8 @@ TEST_F(challenge, that_was_lost_on_purpose_does_not_bless_a_fraud) {
     const std::vector<Address> fresh = market.auditors(job, 0);
     EXPECT_NE(fresh, bought);
     market.run_level1(job, 0, honest(0));
-    EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+    EXPECT_EQ(stakes(), before) << "nobody pays before the provider had its say";
+    let_conviction_stand(job, 0, kWindow);
     const Uint256 bounty = provider_bond / 5, share = bounty / 2 / 8;
     EXPECT_EQ(market.credit(kOutsider), first_bond * 2 + bounty / 2);
     for (const Address& a : bought) {
@@ -326,7 +328,7 @@ TEST_F(challenge, is_what_stands_against_a_segment_that_nobody_audited_twice_as_
     EXPECT_EQ(market.finalize(job).error(), "NotYet");
     challenge_and_draw(job);
     market.run_level1(job, 0, honest(0));
-    EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+    let_conviction_stand(job, 0, kWindow);
     EXPECT_EQ(market.credit(kOutsider), first_bond + provider_bond / 10);
     expect_solvent(1);
 }
@@ -341,7 +343,8 @@ TEST_F(challenge, whose_segment_falls_with_an_earlier_one_is_paid_back) {
     market.open_audit(job, 0);
     market.pass_deadline(job, 0);  // nothing served
     market.run_level1(job, 0, honest(0));
-    ASSERT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+    EXPECT_EQ(market.reclaim(job, 1, 0).error(), "WrongState") << "the earlier one may be right";
+    let_conviction_stand(job, 0, kWindow);
     expect_solvent(1, first_bond);
     EXPECT_EQ(market.reclaim(job, 0, 0).error(), "NothingDue") << "nobody challenged it";
     // The heir's segment of the same number has an attempt of its own.
@@ -408,7 +411,7 @@ TEST_F(late_challenge, that_nobody_opens_is_drawn_anew_and_earlier_judges_answer
     ASSERT_EQ(market.auditors(job, 0).size(), 3u) << "the others have left";
     const Uint256 burned = market.burned();
     market.run_level1(job, 0, honest(0));
-    EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+    let_conviction_stand(job, 0, 400);
     const size_t winners = 3 + (alarmed == bought[0] ? 1 : 0);
     const Uint256 bounty = provider_bond / 5, share = bounty / 2 / winners;
     EXPECT_EQ(market.burned() - burned, provider_bond - bounty / 2 - share * winners + fee * 70)

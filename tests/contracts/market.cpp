@@ -138,7 +138,7 @@ std::vector<ChainValidator> make_validators(size_t count) {
 Abi encode_spec(const JobSpec& spec, uint64_t now) {
     return Abi()
         .hash(keccak256(as_bytes("program")))
-        .hash(keccak256(as_bytes("program id")))
+        .hash(spec.program_id)
         .hash(keccak256(as_bytes("data")))
         .hash(keccak256(as_bytes("client seed")))
         .word(spec.segments)

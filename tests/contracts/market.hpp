@@ -11,11 +11,24 @@
 #include "abi.hpp"
 #include "chain.hpp"
 
+#include "core/hash.hpp"
+
 namespace trainyard::contracts {
 
 enum class JobState { none, open, active, draining, closed };
 enum class Outcome { none, complete, cancelled, expired };
-enum class SegmentState { none, committed, l0, l1, accepted, final_paid, void_proven };
+enum class SegmentState {
+    none,
+    committed,
+    l0,
+    l1,
+    accepted,
+    final_paid,
+    void_proven,
+    disputed,
+    convicted,
+    appealed
+};
 enum class Verdict { none, match, mismatch };
 enum class Phase { none, serve, commit, reveal, open, done };
 
@@ -29,6 +42,7 @@ struct JobSpec {
     Uint256 audit_fee = kCoin / 1000;
     Address provider;
     std::string licence = "Apache-2.0";
+    Hash program_id = keccak256(as_bytes("program id"));
 };
 
 struct JobView {

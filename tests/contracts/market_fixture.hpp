@@ -40,8 +40,26 @@ struct MarketFixture : testing::Test {
     }
     Uint256 reserved(const Address& p) { return market.provider_money(p)[1]; }
     Uint256 stake(const Address& p) { return market.provider_money(p)[0]; }
+    /// A committee has just found the segment wrong, and its provider does not appeal: nobody's
+    /// money moves while it may, then the segment is void.
+    void let_conviction_stand(uint64_t job, uint32_t seg, uint64_t window) {
+        const SegmentView s = market.segment(job, seg);
+        EXPECT_EQ(s.state, SegmentState::convicted);
+        EXPECT_EQ(s.phase_deadline, market.chain.number() + window);
+        const Uint256 held = market.chain.balance(market.at()), burned = market.burned();
+        const Uint256 bonded = reserved(s.provider);
+        market.chain.mine(window);
+        EXPECT_EQ(market.on_segment(kAnyone, "advance", job, seg).error(), "NotYet");
+        EXPECT_EQ(market.segment(job, seg).state, SegmentState::convicted);
+        EXPECT_EQ(market.chain.balance(market.at()), held);
+        EXPECT_EQ(market.burned(), burned);
+        EXPECT_EQ(reserved(s.provider), bonded);
+        market.chain.mine();
+        EXPECT_TRUE(market.on_segment(kAnyone, "advance", job, seg).ok);
+        EXPECT_EQ(market.segment(job, seg).state, SegmentState::void_proven);
+    }
     /// The balance of the market is what it owes: escrow of the jobs, credit of everyone known, and
-    /// bonds of open challenges.
+    /// bonds of open challenges, disputes and appeals.
     void expect_solvent(uint64_t jobs, const Uint256& bonds = 0) {
         Uint256 owed = bonds;
         for (uint64_t job = 0; job < jobs; ++job) owed += market.job(job).escrow;

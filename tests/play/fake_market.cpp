@@ -6,6 +6,7 @@
 
 #include "core/hash.hpp"
 #include "node/wallet/blob.hpp"
+#include "training/referee/start.hpp"
 #include "training/segment.hpp"
 
 namespace trainyard::test {
@@ -17,6 +18,7 @@ using wallet::Phase;
 using wallet::SegmentState;
 using wallet::TxReceipt;
 using wallet::Verdict;
+namespace referee = training::referee;
 using wallet::WalletErrorCode;
 
 wallet::WalletError revert(std::string why) {
@@ -136,6 +138,17 @@ public:
             [&] { return Uint256(uint64_t{2} << book(id, seg).challenge.number); });
     }
     Answer<Uint256> challenge_bounty(uint64_t) override { return Uint256(5); }
+    Answer<Uint256> dispute_bounty(uint64_t) override { return Uint256(10); }
+    Answer<Uint256> dispute_bond(uint64_t id, uint32_t seg) override {
+        return locked<Uint256>([&] { return Uint256(uint64_t{2} << book(id, seg).dispute.lost); });
+    }
+    Answer<Uint256> appeal_bond(uint64_t) override { return Uint256(2); }
+    Answer<wallet::Dispute> dispute_of(uint64_t id, uint32_t seg) override {
+        return locked<wallet::Dispute>([&] { return book(id, seg).dispute; });
+    }
+    Answer<Bytes> dispute_state(uint64_t id, uint32_t seg, const wallet::Dispute&) override {
+        return locked<Bytes>([&] { return book(id, seg).dispute_state; });
+    }
     Answer<wallet::Challenge> challenge_of(uint64_t id, uint32_t seg) override {
         return locked<wallet::Challenge>([&] { return book(id, seg).challenge; });
     }
@@ -240,6 +253,49 @@ public:
             b.segment.round = static_cast<uint8_t>(wallet::kCommitteeRound + b.challenge.number);
             b.segment.committed_at = l_->block;  // from which its seed counts
             b.phase = Phase::none;
+        });
+    }
+    Answer<TxReceipt> dispute(uint64_t id, uint32_t seg, const Uint256& bond) override {
+        return change_job(id, [&](std::string& why) {
+            auto& b = book(id, seg);
+            const bool is_open = b.segment.state == SegmentState::accepted ||
+                                 b.segment.state == SegmentState::appealed;
+            if (!is_open || self_ == b.segment.provider || l_->block >= b.segment.phase_deadline)
+                return void(why = "dispute");
+            const auto state = referee::start(referee::encode_claim(claim_of(id, seg)));
+            b.dispute.challenger = self_;
+            b.dispute.bond_wei = bond;
+            b.dispute.moves = 0;
+            b.segment.state = SegmentState::disputed;
+            l_->jobs[id].history.push_back("seg " + std::to_string(seg) + " disputed");
+            take_state(b, *state);
+        });
+    }
+    Answer<TxReceipt> play(uint64_t id, uint32_t seg, BytesView state, BytesView move) override {
+        return change_job(id, [&](std::string& why) {
+            auto& b = book(id, seg);
+            const Address& mover =
+                b.dispute.is_challengers ? b.dispute.challenger : b.segment.provider;
+            const bool is_due = b.segment.state == SegmentState::disputed && self_ == mover &&
+                                l_->block <= b.segment.phase_deadline &&
+                                keccak256(state) == b.dispute.state_hash;
+            if (!is_due) return void(why = "play");
+            const auto next = referee::play(*referee::decode_state(state), move);
+            if (!next) return void(why = std::string(referee::to_text(next.error())));
+            ++b.dispute.moves;
+            referee::turn_of(next->phase) == referee::Turn::nobody ? lose_dispute(id, seg)
+                                                                   : take_state(b, *next);
+        });
+    }
+    Answer<TxReceipt> appeal(uint64_t id, uint32_t seg, const Uint256&) override {
+        return change_job(id, [&](std::string& why) {
+            auto& b = book(id, seg);
+            if (b.segment.state != SegmentState::convicted || self_ != b.segment.provider ||
+                l_->block > b.segment.phase_deadline)
+                return void(why = "appeal");
+            b.is_appealed = true;
+            l_->jobs[id].history.push_back("seg " + std::to_string(seg) + " appealed");
+            wait_for_disputes(b);
         });
     }
     Answer<TxReceipt> reclaim(uint64_t, uint32_t, uint32_t) override {
@@ -370,9 +426,47 @@ private:
     void end_level1(uint64_t id, uint32_t seg, size_t mismatches) {
         const auto& b = book(id, seg);
         if (b.segment.round != wallet::kPairRound)
-            return 2 * mismatches > b.seats.size() ? make_void(id, seg) : accept(id, seg);
+            return 2 * mismatches > b.seats.size() ? convict(id, seg) : accept(id, seg);
         const bool agree = b.seats.front().answers == b.seats.back().answers;
         mismatches == 0 && agree ? accept(id, seg) : start_level1(id, seg);
+    }
+
+    [[nodiscard]] referee::Claim claim_of(uint64_t id, uint32_t seg) {
+        const auto& j = l_->jobs[id];
+        const auto& s = book(id, seg).segment;
+        return {j.spec.program_id,
+                j.job.run_seed,
+                j.spec.micro_batches,
+                s.loss_bits,
+                {seg * j.spec.steps_per_segment, j.spec.steps_per_segment, s.first, s.last,
+                 s.steps_root}};
+    }
+    void take_state(FakeLedger::SegmentBook& b, const referee::State& state) {
+        b.dispute_state = referee::encode_state(state);
+        b.dispute.state_hash = keccak256(b.dispute_state);
+        b.dispute.is_challengers = referee::turn_of(state.phase) == referee::Turn::challenger;
+        b.dispute.moved_at = l_->block;
+        b.segment.phase_deadline = l_->block + l_->move_blocks;
+    }
+    void lose_dispute(uint64_t id, uint32_t seg) {
+        auto& b = book(id, seg);
+        ++b.dispute.lost;
+        b.dispute.challenger = {};
+        l_->jobs[id].history.push_back("seg " + std::to_string(seg) + " dispute lost");
+        b.is_appealed ? wait_for_disputes(b) : accept(id, seg);
+    }
+    void wait_for_disputes(FakeLedger::SegmentBook& b) {
+        b.segment.state = SegmentState::appealed;
+        b.segment.phase_deadline = l_->block + 2 * l_->window_blocks;
+    }
+    /// Without a window nobody can appeal.
+    void convict(uint64_t id, uint32_t seg) {
+        if (l_->window_blocks == 0) return make_void(id, seg);
+        auto& b = book(id, seg);
+        b.segment.state = SegmentState::convicted;
+        b.phase = Phase::done;
+        b.segment.phase_deadline = l_->block + l_->window_blocks;
+        l_->jobs[id].history.push_back("seg " + std::to_string(seg) + " convicted");
     }
 
     void accept(uint64_t id, uint32_t seg) {
@@ -388,6 +482,7 @@ private:
         j.segments[seg].segment.state = SegmentState::void_;
         j.segments[seg].phase = Phase::done;
         j.segments[seg].challenge.challenger = {};
+        j.segments[seg].dispute.challenger = {};
         j.history.push_back("seg " + std::to_string(seg) + " void");
         j.slashed = true;
         j.job.tip = seg;
@@ -457,7 +552,22 @@ private:
         if (what == Nudge::advance) {
             auto& b = book(id, seg);
             if (l_->block <= b.segment.phase_deadline) return "NotYet";
-            if (apply && (b.phase == Phase::serve || b.phase == Phase::open)) start_level1(id, seg);
+            if (!apply) return "";
+            if (b.segment.state == SegmentState::convicted) return make_void(id, seg), "";
+            if (b.segment.state == SegmentState::appealed) {
+                accept(id, seg);
+                b.segment.phase_deadline = l_->block;
+                return "";
+            }
+            if (b.phase == Phase::serve || b.phase == Phase::open) start_level1(id, seg);
+            return "";
+        }
+        if (what == Nudge::timeout) {
+            auto& b = book(id, seg);
+            if (b.segment.state != SegmentState::disputed) return "WrongState";
+            if (l_->block <= b.segment.phase_deadline) return "NotYet";
+            if (!apply) return "";
+            b.dispute.is_challengers ? lose_dispute(id, seg) : make_void(id, seg);
             return "";
         }
         if (what == Nudge::finalize) {

@@ -34,6 +34,9 @@ public:
         std::vector<Seat> answered;  ///< of level 0
         bool raised = false;
         wallet::Challenge challenge;
+        wallet::Dispute dispute;
+        Bytes dispute_state;
+        bool is_appealed = false;
     };
     struct JobBook {
         wallet::JobSpec spec;
@@ -57,7 +60,8 @@ public:
     uint64_t seed = 1;  ///< of the draws
     uint32_t auditors = 2, units = 4;
     uint64_t phase_blocks = 1'000'000;  ///< deadline of every phase
-    uint64_t window_blocks = 0;         ///< for challenges
+    uint64_t window_blocks = 0;         ///< for challenges, disputes, and appeals if not 0
+    uint64_t move_blocks = 1000;        ///< for a move of a dispute
     uint64_t seed_delay_blocks = 3;
     training::AuditLimits limits{4, 4, 1000, 1000, 1'000'000'000, 1ull << 30};
     bool tells_events = true;

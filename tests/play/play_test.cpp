@@ -552,7 +552,8 @@ TEST(play, a_lie_that_the_audit_did_not_see_falls_to_a_challenge) {
     challenge_when_accepted(play);
     play.ledger->jobs[0].segments[0].segment.steps_root = Hash{};
     for (int i = 0; i < 200 && !play.ledger->jobs[0].slashed; ++i) play.tick_validators();
-    EXPECT_EQ(play.history(), "seg 0 accepted; seg 0 void; ") << last_lines(play.said);
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 0 convicted; seg 0 void; ")
+        << last_lines(play.said);
 }
 
 TEST(play, a_last_state_that_an_honest_provider_does_not_serve_is_published_by_the_committee) {

@@ -6,8 +6,9 @@ interface IMarketTypes {
     enum JobState { None, Open, Active, Draining, Closed }
     enum Outcome { None, Complete, Cancelled, Expired }
     /// Committed: waits for its seed, again after a challenge. L0: three auditors replay drawn units. L1: a pair drawn by lot or a
-    /// committee replays it all. Accepted: audited, may be challenged, then payable. Final: paid. Void: proven wrong.
-    enum SegmentState { None, Committed, L0, L1, Accepted, Final, Void }
+    /// committee replays it all. Accepted: audited, may be challenged or disputed, then payable. Final: paid. Void: wrong. Disputed: before
+    /// the referee. Convicted: found wrong by a committee, void unless its provider appeals. Appealed: right unless somebody disputes it.
+    enum SegmentState { None, Committed, L0, L1, Accepted, Final, Void, Disputed, Convicted, Appealed }
     enum Verdict { None, Match, Mismatch }
     /// What an audit waits for: the provider's bundle, the auditors' commitments, their reveals, the provider's openings.
     enum Phase { None, Serve, Commit, Reveal, Open, Done }
@@ -22,7 +23,7 @@ interface IMarketTypes {
         uint8 substRounds;       // rounds of substitutes
         uint8 bondFactor;        // bond = factor * pricePerSegment
         uint16 feeBps;           // of a segment's price, burned
-        uint16 bountyBps;        // of a slashed bond, to the auditors that raised and confirmed; half of it to a challenger
+        uint16 bountyBps;        // of a slashed bond, to the auditors that raised and confirmed; half or all of it to a challenger
         uint16 lateBps;          // of a segment's price, when evicted; half of it when released
         uint16 missFactor;       // silent auditor
         uint16 deviationFactor;  // auditor that the committee contradicts
@@ -33,7 +34,8 @@ interface IMarketTypes {
         uint64 commitBlocksL1;   // plus twice the job's segmentBlocks
         uint64 revealBlocks;
         uint64 openBlocks;
-        uint64 windowBlocks;     // between Accepted and Final, for challenges; twice as many if nobody audited
+        uint64 windowBlocks;     // between Accepted and Final, for challenges, twice as many if nobody audited; for an appeal
+        uint64 moveBlocks;       // for a move of a dispute; the first ten also have twice the job's segmentBlocks
         uint64 minSegmentBlocks;
         uint64 maxSegmentBlocks;
         uint64 workPerBlock;     // that every auditor can do, in multiply-adds; read by auditors and providers, not by the contract
@@ -85,7 +87,7 @@ interface IMarketTypes {
         bytes32 bundleBlob;      // what L0 auditors need; zero until served
         uint64 committedAt;      // block
         uint64 seedEpoch;        // epoch e whose R_end(e+2) seeds the draw: that of committedAt, or of the last postponement or challenge
-        uint64 phaseDeadline;    // block; Accepted: the first in which it is payable
+        uint64 phaseDeadline;    // block; Accepted: the first in which it is payable; Disputed: the last for the move
         uint8 round;             // L0: 0, 1, … substitutes' rounds. L1: 0 the pair drawn by lot, 1 the committee, 1 + c that of challenge c
     }
 
@@ -94,6 +96,17 @@ interface IMarketTypes {
         address challenger;      // zero: none
         uint8 number;            // challenges of the attempt so far
         uint256 bond;            // wei
+    }
+
+    /// A dispute that waits for a move. Its clock is the segment's phaseDeadline.
+    struct Dispute {
+        address challenger;      // zero: none
+        uint8 turn;              // 0 the provider's, 1 the challenger's
+        uint8 moves;             // so far
+        uint8 lost;              // disputes of the attempt that the challenger lost
+        uint64 movedAt;          // block of the last DisputeMoved
+        uint256 bond;            // wei
+        bytes32 stateHash;       // keccak256 of the referee's state
     }
 
     /// One audited unit as the provider opens it. Byte rules: docs/spec/audits.md, section 2.
@@ -127,6 +140,16 @@ interface IMarketTypes {
     event SegmentChallenged(uint256 indexed jobId, uint32 indexed seg, address indexed challenger, uint256 bond);
     /// `won`: the segment is proven wrong. `returned` of the bond, and a share of what was slashed, are credited.
     event ChallengeSettled(uint256 indexed jobId, uint32 indexed seg, address indexed challenger, bool won, uint256 returned);
+    event SegmentDisputed(uint256 indexed jobId, uint32 indexed seg, address indexed challenger, uint256 bond);
+    /// `state` is what the next move must be handed in with; `move` led to it, empty for the first.
+    event DisputeMoved(uint256 indexed jobId, uint32 indexed seg, uint8 turn, bytes state, bytes move);
+    /// `won`: the segment is proven wrong. `returned` of the bond, and what a won dispute brings, are credited.
+    event DisputeSettled(uint256 indexed jobId, uint32 indexed seg, address indexed challenger, bool won, uint256 returned);
+    /// A committee finds it wrong. It is void once `appealUntil` has passed.
+    event SegmentConvicted(uint256 indexed jobId, uint32 indexed seg, address indexed provider, uint64 appealUntil);
+    event SegmentAppealed(uint256 indexed jobId, uint32 indexed seg, address indexed provider, uint256 bond);
+    /// `won`: nobody could prove the segment wrong.
+    event AppealSettled(uint256 indexed jobId, uint32 indexed seg, address indexed provider, bool won, uint256 returned);
     event SegmentFinal(uint256 indexed jobId, uint32 indexed seg, uint256 paid, uint256 feeBurned);
     event SegmentVoid(uint256 indexed jobId, uint32 indexed seg, address indexed provider, uint256 slashed);
     event ProviderFined(uint256 indexed jobId, address indexed provider, uint256 amount);
@@ -140,6 +163,7 @@ interface IMarketTypes {
     error NotYet();                // a deadline or a seed is still ahead
     error TooLate();               // a deadline has passed
     error NothingDue();
+    error Refused(uint8 why);      // by the referee: docs/spec/execution.md
     error BadValue(string what);   // the argument or field that is wrong
 }
 
@@ -177,8 +201,18 @@ interface IComputeMarket is IMarketTypes {
     /// Sends an accepted segment to a fresh committee, up to its phaseDeadline. Not for its provider. Wei sent must be at least
     /// challengeBond(jobId, seg); the rest is returned as credit.
     function challenge(uint256 jobId, uint32 seg) external payable;
-    /// Credits the challenger of a segment that fell with an earlier one before its committee decided.
+    /// Credits whoever had a bond at a segment that fell with an earlier one before it was decided: of a challenge, a dispute, an appeal.
     function reclaim(uint256 jobId, uint32 seg, uint32 attempt) external;
+    /// Calls the referee on an accepted or appealed segment, before its phaseDeadline. Not for its provider. Wei sent must be at
+    /// least disputeBond(jobId, seg); the rest is returned as credit.
+    function dispute(uint256 jobId, uint32 seg) external payable;
+    /// A move of whoever's turn it is, with the state that the last DisputeMoved told.
+    function play(uint256 jobId, uint32 seg, bytes calldata state, bytes calldata move) external;
+    /// Who did not move in time has lost.
+    function timeout(uint256 jobId, uint32 seg) external;
+    /// The provider stands by a convicted segment, up to its phaseDeadline. Wei sent must be at least appealBond(jobId); the rest is
+    /// returned as credit.
+    function appeal(uint256 jobId, uint32 seg) external payable;
     function evict(uint256 jobId) external;   // assignee missed its segment deadline
     function expire(uint256 jobId) external;  // job deadline has passed
     function close(uint256 jobId) external;   // Draining and nothing pending: mints the token, refunds the rest
@@ -202,6 +236,10 @@ interface IComputeMarket is IMarketTypes {
     /// Wei that the next challenge of the segment must send: doubles with every challenge of the attempt.
     function challengeBond(uint256 jobId, uint32 seg) external view returns (uint256);
     function challengeOf(uint256 jobId, uint32 seg) external view returns (Challenge memory);
+    /// Wei that the next dispute of the segment must send: doubles with every one that a challenger lost.
+    function disputeBond(uint256 jobId, uint32 seg) external view returns (uint256);
+    function appealBond(uint256 jobId) external view returns (uint256);
+    function disputeOf(uint256 jobId, uint32 seg) external view returns (Dispute memory);
     function params() external view returns (Params memory);
     /// Wei to send with post: segments * (pricePerSegment + (k0 + k1 + k2) * auditFee). What is not spent is refunded.
     function quote(JobSpec calldata spec) external view returns (uint256);

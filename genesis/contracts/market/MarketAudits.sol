@@ -3,23 +3,16 @@ pragma solidity ^0.8.28;
 
 import {IAuditRules} from "../interfaces/IAuditRules.sol";
 import {MarketBase} from "./MarketBase.sol";
-import {MarketDraws} from "./MarketDraws.sol";
+import {MarketEnds} from "./MarketEnds.sol";
 
 /// @title Audits of committed segments: docs/spec/audits.md, sections 3 to 6
 /// @notice Level 0: Serve, Commit, Reveal, again with substitutes for the silent, then Open. Level 1: Commit, Reveal, by a
-/// pair if drawn by lot, by the committee after any alarm, by a fresh one after a challenge. A phase ends when everyone has acted or its deadline has passed;
-/// then anyone may call `advance`. This is the second half of ComputeMarket's code, which calls it by delegatecall: the
-/// storage is the market's. On its own it holds nothing.
-contract MarketAudits is MarketDraws {
-    /// Rounds of level 1: the pair, the committee, and one committee more for each challenge.
-    uint8 internal constant PAIR = 0;
-    uint8 internal constant COMMITTEE = 1;
+/// pair if drawn by lot, by the committee after any alarm, by a fresh one after a challenge. A phase ends when everyone has acted
+/// or its deadline has passed; then anyone may call `advance`. This is a part of ComputeMarket's code, which calls it by
+/// delegatecall: the storage is the market's. On its own it holds nothing.
+contract MarketAudits is MarketEnds {
     /// Of an attempt. To use them up a cheat needs as many committees of its own, each drawn anew.
     uint8 internal constant MAX_CHALLENGES = 4;
-    /// Digests of a Mismatch that found none: the job is not what it names; what the provider committed to cannot be had.
-    bytes32 internal constant UNSOUND = 0;
-    bytes32 internal constant WITHHELD = bytes32(uint256(1));
-
     constructor(Parts memory parts, Params memory params_) MarketBase(parts, params_) {}
 
     /// A commitment that nobody has opened while its auditors' stake was surely there counts as made in this block: it waits
@@ -96,9 +89,14 @@ contract MarketAudits is MarketDraws {
     function advance(uint256 jobId, uint32 seg) external {
         (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
         if (s.state == SegmentState.Committed) return openAudit(jobId, seg);
-        require(s.state == SegmentState.L0 || s.state == SegmentState.L1, WrongState());
+        bool isJudged = s.state == SegmentState.Convicted || s.state == SegmentState.Appealed;
+        require(isJudged || s.state == SegmentState.L0 || s.state == SegmentState.L1, WrongState());
         require(_isOver(s), NotYet());
-        if (a.phase == Phase.Serve || a.phase == Phase.Open) {
+        if (s.state == SegmentState.Convicted) {
+            _convict(jobId, seg, s, a);
+        } else if (s.state == SegmentState.Appealed) {
+            _acquit(jobId, seg, s, a);
+        } else if (a.phase == Phase.Serve || a.phase == Phase.Open) {
             a.providerFailed = true;
             _startLevel1(jobId, seg, s, a, COMMITTEE);
         } else if (a.phase == Phase.Commit && a.committed > 0) {
@@ -133,19 +131,16 @@ contract MarketAudits is MarketDraws {
     function reclaim(uint256 jobId, uint32 seg, uint32 attempt) external {
         require(seg >= _jobs[jobId].tip || _segments[jobId][seg].attempt != attempt, WrongState());
         Audit storage a = _audits[jobId][seg][attempt];
-        require(a.challenge.challenger != address(0), NothingDue());
-        _settle(jobId, seg, a, false, 0);
+        bool due = a.challenge.challenger != address(0) || a.dispute.challenger != address(0) || a.appealBond > 0;
+        require(due, NothingDue());
+        _settleChallenge(jobId, seg, a, false, 0);
+        _settleDispute(jobId, seg, a, false, 0);
+        _settleAppeal(jobId, seg, a, false, a.accused);
     }
 
-    /// Those who have judged it, right or wrong, answer for that until it is judged again.
     function _dateAnew(uint256 jobId, Segment storage s, Audit storage a) internal {
         s.seedEpoch = uint64(beacon.epochOf(block.number));
-        uint256 until = staking.backedUntil(s.seedEpoch) + _auditBlocks(jobId);
-        for (uint256 i = 0; i < a.list.length; i++) {
-            Auditor storage it = a.list[i];
-            bool judged = it.level == SegmentState.L1 ? it.verdict != Verdict.None : it.raised;
-            if (judged && !it.unpaid) staking.hold(it.who, uint64(until));
-        }
+        _holdJudges(a, staking.backedUntil(s.seedEpoch) + _auditBlocks(jobId));
     }
 
     /// The segment is right: the committee is paid, the provider for its trouble, and what is left is burned.
@@ -157,17 +152,7 @@ contract MarketAudits is MarketDraws {
         _jobs[jobId].escrow += fees;
         _credit(s.provider, half);
         _burn(c.bond - fees - half);
-        _settle(jobId, seg, a, false, c.bond);
-    }
-
-    /// Ends the challenge, if there is one; all of the bond but `kept` goes back.
-    function _settle(uint256 jobId, uint32 seg, Audit storage a, bool won, uint256 kept) internal {
-        Challenge storage c = a.challenge;
-        if (c.challenger == address(0)) return;
-        (address who, uint256 returned) = (c.challenger, c.bond - kept);
-        (c.challenger, c.bond) = (address(0), 0);
-        _credit(who, returned);
-        emit ChallengeSettled(jobId, seg, who, won, returned);
+        _settleChallenge(jobId, seg, a, false, c.bond);
     }
 
     // --- rounds
@@ -249,35 +234,56 @@ contract MarketAudits is MarketDraws {
     function _decide(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         (uint256 best, bool decided, bool any) = _majority(s, a);
         if (!decided) {
-            _settle(jobId, seg, a, false, 0);
+            _settleChallenge(jobId, seg, a, false, 0);
             if (any || a.providerFailed) _void(jobId, seg, s, a, 0, "undecided");
             else _accept(jobId, seg, s, a, false);
             return;
         }
         bool isMatch = a.list[best].verdict == Verdict.Match;
         if (!isMatch && a.list[best].answers[0] == UNSOUND) {
-            _settle(jobId, seg, a, false, 0);
+            _settleChallenge(jobId, seg, a, false, 0);
             _fineProvider(jobId, s.provider, _lateFine(jobId));
             return _void(jobId, seg, s, a, 0, "unsound");
         }
         if (!isMatch && a.list[best].answers[0] == WITHHELD) {
-            _settle(jobId, seg, a, false, 0);
+            _settleChallenge(jobId, seg, a, false, 0);
             uint256 lost = _slash(jobId, s.provider);
             _burn(lost);
             return _void(jobId, seg, s, a, lost, "withheld");
         }
-        address half = isMatch ? s.provider : address(0);
-        _fineMinority(jobId, seg, a, best, half);
-        _fineEarlier(jobId, seg, a, best, half);
-        if (isMatch) {
-            _fineDeviators(jobId, seg, s, a);
-            _loseChallenge(jobId, seg, s, a);
-            return _accept(jobId, seg, s, a, true);
-        }
+        a.best = uint8(best);
+        if (!isMatch) return _accuse(jobId, seg, s, a);
+        _fineMinority(jobId, seg, a, best, s.provider);
+        _fineEarlier(jobId, seg, a, best, s.provider);
+        _fineDeviators(jobId, seg, s, a);
+        _loseChallenge(jobId, seg, s, a);
+        _accept(jobId, seg, s, a, true);
+    }
+
+    /// The committee's word stands unless the provider appeals.
+    function _accuse(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        if (_params.windowBlocks == 0) return _convict(jobId, seg, s, a);
+        s.state = SegmentState.Convicted;
+        _setPhase(s, a, Phase.Done, _params.windowBlocks);
+        emit SegmentConvicted(jobId, seg, s.provider, s.phaseDeadline);
+    }
+
+    function _convict(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        _fineMinority(jobId, seg, a, a.best, address(0));
+        _fineEarlier(jobId, seg, a, a.best, address(0));
         uint256 slashed = _slash(jobId, s.provider);
-        _burn(slashed - _reward(a, best, slashed));
-        _settle(jobId, seg, a, true, 0);
+        _burn(slashed - _reward(a, a.best, a.challenge.challenger, slashed * _params.bountyBps / ONE));
+        _settleChallenge(jobId, seg, a, true, 0);
         _void(jobId, seg, s, a, slashed, "fraud");
+    }
+
+    /// The provider stood by its segment, and nobody could prove it wrong: the committee was.
+    function _acquit(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        _fineSaid(jobId, seg, a, Verdict.Mismatch, s.provider);
+        _fineDeviators(jobId, seg, s, a);
+        _loseChallenge(jobId, seg, s, a);
+        _settleAppeal(jobId, seg, a, true, s.provider);
+        _acceptFor(jobId, seg, s, a, true, 0);
     }
 
     function _majority(Segment storage s, Audit storage a) internal view returns (uint256 best, bool decided, bool any) {
@@ -296,16 +302,6 @@ contract MarketAudits is MarketDraws {
         decided = most * 2 > total;
     }
 
-    function _agrees(Audit storage a, uint256 i, uint256 k) internal view returns (bool) {
-        return a.list[i].verdict == a.list[k].verdict && a.list[i].answers[0] == a.list[k].answers[0];
-    }
-
-    /// The pair revealed the hash of what the committee reveals, so that nobody could copy from it.
-    function _foresaw(Audit storage a, uint256 i, uint256 best) internal view returns (bool) {
-        return a.list[i].verdict == a.list[best].verdict
-            && a.list[i].answers[0] == sha256(abi.encodePacked(a.list[best].answers[0]));
-    }
-
     function _fineMinority(uint256 jobId, uint32 seg, Audit storage a, uint256 best, address half) internal {
         uint256 amount = uint256(_params.deviationFactor) * _specs[jobId].auditFee;
         for (uint256 i = a.start; i < a.list.length; i++) {
@@ -321,9 +317,7 @@ contract MarketAudits is MarketDraws {
             Auditor storage it = a.list[i];
             if (it.level != SegmentState.L1 || it.verdict == Verdict.None || it.unpaid || _confirms(a, i, best)) continue;
             it.unpaid = true;
-            bool judged = it.answers[0] != UNSOUND && it.answers[0] != WITHHELD;
-            uint256 factor = judged ? _params.deviationFactor : _params.missFactor;
-            _fine(jobId, seg, it.who, factor * _specs[jobId].auditFee, half, "minority");
+            _fine(jobId, seg, it.who, _fineFor(it) * _specs[jobId].auditFee, half, "minority");
         }
     }
 
@@ -343,58 +337,6 @@ contract MarketAudits is MarketDraws {
     function _acceptUnlessDrawn(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, bool audited) internal {
         if (_isDrawnForReplay(jobId, seg, s, a)) _startLevel1(jobId, seg, s, a, PAIR);
         else _accept(jobId, seg, s, a, audited);
-    }
-
-    function _accept(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, bool audited) internal {
-        s.state = SegmentState.Accepted;
-        // Nothing but a challenge stands against what nobody audited.
-        _setPhase(s, a, Phase.Done, audited ? _params.windowBlocks : 2 * _params.windowBlocks);
-        emit SegmentAccepted(jobId, seg, audited);
-    }
-
-    /// The job goes back to the state before `seg`; later segments are void with it, because the tip is below them.
-    function _void(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 slashed, string memory reason) internal {
-        Job storage j = _jobs[jobId];
-        s.state = SegmentState.Void;
-        a.phase = Phase.Done;
-        _voidAt[jobId][j.attempt] = seg;
-        j.attempt++;
-        j.tip = seg;
-        j.tipRoot = seg == 0 ? bytes32(0) : s.first;
-        emit SegmentVoid(jobId, seg, s.provider, slashed);
-        if (j.state == JobState.Draining && j.outcome != Outcome.Complete) return;
-        _reopen(jobId, reason);
-    }
-
-    /// The whole bond goes.
-    function _slash(uint256 jobId, address provider) internal returns (uint256 amount) {
-        Bond storage b = _bonds[jobId][provider];
-        amount = b.amount;
-        b.amount = 0;
-        b.slashed = true;
-        registry.slash(provider, amount);
-    }
-
-    /// A share of it to those who raised the alarm or confirmed it; half of that to a challenger.
-    function _reward(Audit storage a, uint256 best, uint256 slashed) internal returns (uint256) {
-        uint256 bounty = slashed * _params.bountyBps / ONE;
-        uint256 first = a.challenge.challenger == address(0) ? 0 : bounty / 2;
-        _credit(a.challenge.challenger, first);
-        uint256 winners = 0;
-        for (uint256 i = 0; i < a.list.length; i++) if (_isWinner(a, i, best)) winners++;
-        uint256 share = (bounty - first) / winners;
-        for (uint256 i = 0; i < a.list.length; i++) if (_isWinner(a, i, best)) _credit(a.list[i].who, share);
-        return first + share * winners;
-    }
-
-    function _isWinner(Audit storage a, uint256 i, uint256 best) internal view returns (bool) {
-        if (a.list[i].verdict == Verdict.None) return false;
-        return a.list[i].level == SegmentState.L0 ? a.list[i].raised : _confirms(a, i, best);
-    }
-
-    /// A replay of this round or an earlier one says the same.
-    function _confirms(Audit storage a, uint256 i, uint256 best) internal view returns (bool) {
-        return a.list[i].round == PAIR ? _foresaw(a, i, best) : _agrees(a, i, best);
     }
 
     // --- draws

@@ -9,8 +9,8 @@ import {IProviderRegistry} from "../interfaces/IProviderRegistry.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
 
 /// @title What the market remembers, and how money moves
-/// @notice The balance of the contract is always the sum of all escrows, all credits and the bonds of open challenges. Money
-/// enters with `post` and `challenge` and with slashes and fines; it leaves by `withdraw` and by burning.
+/// @notice The balance of the contract is always the sum of all escrows, all credits and the bonds of open challenges, disputes and
+/// appeals. Money enters with `post`, with those bonds, and with slashes and fines; it leaves by `withdraw` and by burning.
 abstract contract MarketBase is IMarketTypes {
     bytes32 internal constant TAG_RUN = keccak256("trainyard.run.1");
     bytes32 internal constant TAG_SEGMENT = keccak256("trainyard.segment.1");
@@ -48,6 +48,10 @@ abstract contract MarketBase is IMarketTypes {
         bool raised;             // an auditor said Mismatch or deviated at level 0
         bool providerFailed;     // nothing served or nothing opened in time
         Challenge challenge;     // the open one
+        Dispute dispute;         // the open one
+        uint8 best;              // in `list`: says what the committee decided
+        address accused;         // who appeals
+        uint256 appealBond;      // wei; zero: nobody does
         Auditor[] list;          // fewer than 256: 40 of level 0, 16 of a pair, 16 of each committee
     }
 

@@ -49,6 +49,15 @@ abstract contract MarketDraws is MarketBase {
         return (2 * s.pricePerSegment + _committeeFees(jobId)) << a.challenge.number;
     }
 
+    /// Doubled by each dispute that was lost: whoever loses on purpose to keep others away pays more each time.
+    function _disputeBond(uint256 jobId, Audit storage a) internal view returns (uint256) {
+        return (2 * _specs[jobId].pricePerSegment) << a.dispute.lost;
+    }
+
+    function _appealBond(uint256 jobId) internal view returns (uint256) {
+        return 2 * _specs[jobId].pricePerSegment;
+    }
+
     function _committeeFees(uint256 jobId) internal view returns (uint256) {
         return _params.k2 * _specs[jobId].auditFee;
     }

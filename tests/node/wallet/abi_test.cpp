@@ -122,16 +122,16 @@ TEST(abi, rejects_offsets_that_multiply_the_input) {
 
 TEST(market_abi, limits_of_audits_are_read_from_the_fields_of_the_parameters) {
     std::vector<AbiValue> values;  // of IMarketTypes.Params: each its own number
-    for (uint64_t i = 0; i < 25; ++i) values.push_back(AbiValue::of(Uint256(100 + i)));
+    for (uint64_t i = 0; i < 26; ++i) values.push_back(AbiValue::of(Uint256(100 + i)));
     const auto wrapped = AbiValue::of_items({AbiValue::of_items(values)});
-    EXPECT_NE(encoded("(" + std::string(kParamsType) + ")", wrapped), "error") << "25 fields";
+    EXPECT_NE(encoded("(" + std::string(kParamsType) + ")", wrapped), "error") << "26 fields";
     const training::AuditLimits limits = audit_limits_from(AbiValue::of_items(values));
     EXPECT_EQ(limits.units, 103u);
     EXPECT_EQ(limits.tiles, 104u);
     EXPECT_EQ(limits.audit_blocks, 115u) << "commitBlocks";
     EXPECT_EQ(limits.replay_blocks, 116u) << "commitBlocksL1";
-    EXPECT_EQ(limits.work_per_block, 122u);
-    EXPECT_EQ(limits.memory_bytes_max, 123u);
+    EXPECT_EQ(limits.work_per_block, 123u);
+    EXPECT_EQ(limits.memory_bytes_max, 124u);
 }
 
 }  // namespace
