@@ -237,6 +237,17 @@ AuditResult ChildVerifier::replay(const ReplayRequest& request) {
     return unexpected(VerifyError{VerifyErrorCode::died, "an answer of another kind"});
 }
 
+/// The first turn of a dispute runs its segment, as a replay does.
+Result<Pick, VerifyError> ChildVerifier::pick(const PickRequest& request) {
+    const uint64_t patience_ms = request.segment.patience_ms;
+    const uint64_t limit_ms = std::max<uint64_t>(impl_->options.timeout_ms, patience_ms);
+    auto reply = impl_->ask(pieces_of(request), limit_ms, patience_ms);
+    if (!reply) return unexpected(reply.error());
+    if (const auto* pick = std::get_if<Pick>(&*reply)) return *pick;
+    if (auto* error = std::get_if<VerifyError>(&*reply)) return unexpected(std::move(*error));
+    return unexpected(VerifyError{VerifyErrorCode::died, "an answer of another kind"});
+}
+
 void ChildVerifier::interrupt() {
     impl_->interrupted = true;
     if (const int pid = impl_->pid; pid > 0) ::kill(pid, SIGKILL);
@@ -262,6 +273,7 @@ struct Serve {
     Reply operator()(const NameRequest&) const { return verifier.name(); }
     Reply operator()(const AuditRequest& r) const { return to_reply(verifier.audit(r)); }
     Reply operator()(const ReplayRequest& r) const { return to_reply(verifier.replay(r)); }
+    Reply operator()(const PickRequest& r) const { return to_reply(verifier.pick(r)); }
 };
 
 }  // namespace

@@ -15,9 +15,9 @@ struct ChildVerifierOptions {
     std::string program;  ///< path of the trainyard program
     unsigned threads = 1;
     uint64_t memory_bytes_max = 0;
-    uint32_t timeout_ms = 600'000;     ///< for one audit, or for a replay that names no patience
-    uint32_t cuda_pause_ms = 600'000;  ///< without CUDA after it failed twice in a row
-    std::string output;                ///< its log file; empty: ours
+    uint32_t timeout_ms = 600'000;                ///< for one audit, or for what names no patience
+    uint32_t cuda_pause_ms = 600'000;             ///< without CUDA after it failed twice in a row
+    std::string output;                           ///< its log file; empty: ours
     std::function<void(const std::string&)> say;  ///< events for the log; may be empty
 };
 
@@ -39,6 +39,7 @@ public:
     [[nodiscard]] Result<std::vector<AuditResult>, VerifyError> audit(
         const AuditRequest& request) override;
     [[nodiscard]] AuditResult replay(const ReplayRequest& request) override;
+    [[nodiscard]] Result<Pick, VerifyError> pick(const PickRequest& request) override;
     /// Ends the process and lets a request in progress fail; further ones fail at once.
     void interrupt();
     [[nodiscard]] const ChildCounters& counters() const;

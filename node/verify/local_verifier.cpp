@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The judge itself: decodes the case, runs training's audit functions, words the finding.
+// The judge itself: decodes the case, runs training's audit functions, words the finding; and the
+// challenger before the referee.
 #include "node/verify/verifier.hpp"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "node/wallet/blob.hpp"
 #include "node/wallet/market.hpp"
 #include "training/audit_limits.hpp"
+#include "training/referee/players.hpp"
 #include "training/segment.hpp"
 
 namespace trainyard::node::verify {
@@ -195,6 +197,58 @@ AuditResult judge_replay(training::Backend& backend, const ReplayRequest& reques
     return answer;
 }
 
+namespace referee = training::referee;
+
+/// Whether there is as much to pick from as the claim says.
+bool has_its_items(const referee::State& s) {
+    const size_t hashes = s.hashes.size(), numbers = s.numbers.size();
+    switch (s.phase) {
+        case referee::Phase::pick_step:
+            return hashes == size_t{3} * s.claim.segment.steps;
+        case referee::Phase::pick_unit:
+            return hashes == s.claim.micro_batches && numbers == s.claim.micro_batches;
+        case referee::Phase::pick_update:
+            return hashes == 4 * numbers;
+        default:
+            return true;
+    }
+}
+
+/// The state of a challenger's turn in the dispute of that segment. That moves led from the claim
+/// to it the chain's hash says.
+Result<referee::State, VerifyError> open_state(const PickRequest& request, const Program& program) {
+    const auto refuse = [](std::string text) {
+        return unexpected(bad_request("state of the dispute: " + std::move(text)));
+    };
+    if (request.state.size() > kRefereeStateBytesMax) return refuse("it is too long");
+    auto state = referee::decode_state(request.state);
+    if (!state) return refuse("it cannot be read");
+    const JobCase& job = request.segment.job;
+    const referee::Claim& claim = state->claim;
+    const bool is_ours = claim.program == job.program_id && claim.run_seed == job.run_seed &&
+                         claim.micro_batches == program.run.micro_batches &&
+                         claim.segment == request.segment.claim;
+    if (!is_ours) return refuse("it is about another segment");
+    if (referee::turn_of(state->phase) != referee::Turn::challenger)
+        return refuse("it is not the challenger's turn");
+    if (state->step >= claim.segment.steps || state->unit_number >= claim.micro_batches)
+        return refuse("it is about a step or micro-batch that the segment does not have");
+    if (!has_its_items(*state)) return refuse("it has another number of items than its segment");
+    return std::move(*state);
+}
+
+/// Our own run of a segment before the referee, from one turn of its dispute to the next.
+struct DisputedRun {
+    JobCase job;
+    training::SegmentClaim claim;
+    std::optional<referee::Witness> witness = std::nullopt;
+
+    [[nodiscard]] bool is_of(const ReplayRequest& request) const {
+        return claim == request.claim && job.program_id == request.job.program_id &&
+               job.run_seed == request.job.run_seed && job.data == request.job.data;
+    }
+};
+
 class LocalVerifier final : public Verifier {
 public:
     LocalVerifier(BackendChoice choice, unsigned threads, uint64_t memory_bytes_max)
@@ -227,7 +281,39 @@ public:
         return is_for_cpu(result) ? judge_replay(cpu(), request, room_) : result;
     }
 
+    Result<Pick, VerifyError> pick(const PickRequest& request) override {
+        if (!choice_.backend) return unexpected(unavailable());
+        const auto program = open_program(request.segment.job);
+        if (!program) return unexpected(program.error());
+        const auto state = open_state(request, *program);
+        if (!state) return unexpected(state.error());
+        if (!run_ || !run_->is_of(request.segment)) {
+            run_.reset();  // two may not fit
+            auto run = begin_run(*program, request.segment);
+            if (!run) return unexpected(run.error());
+            run_ = std::move(*run);
+        }
+        auto pick = referee::challenger_pick(*run_->witness, *state);
+        if (pick) return *pick;
+        run_.reset();
+        return unexpected(from_engine(pick.error()));
+    }
+
 private:
+    Result<std::unique_ptr<DisputedRun>, VerifyError> begin_run(const Program& program,
+                                                                const ReplayRequest& request) {
+        auto first = first_state(program, request);
+        if (!first)
+            return unexpected(bad_request("the published state before the segment is another one"));
+        auto run = std::make_unique<DisputedRun>(DisputedRun{request.job, request.claim});
+        training::Backend& host = choice_.backend->is_host() ? *choice_.backend : cpu();
+        auto witness = referee::Witness::make(program, run->job.data, host,
+                                              {std::move(*first), request.claim.steps});
+        if (!witness) return unexpected(from_engine(witness.error()));
+        run->witness.emplace(std::move(*witness));
+        return run;
+    }
+
     [[nodiscard]] VerifyError unavailable() const {
         std::string text = "no back end gives the right bits";
         for (const auto& tested : choice_.tested) text += "; " + to_text(tested);
@@ -255,6 +341,7 @@ private:
     unsigned threads_;
     Room room_;
     std::unique_ptr<training::Backend> cpu_;
+    std::unique_ptr<DisputedRun> run_;  ///< with a witness on one of the back ends above
 };
 
 }  // namespace

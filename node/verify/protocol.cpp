@@ -15,7 +15,15 @@ using rlp::Reader;
 using rlp::Writer;
 using Clock = std::chrono::steady_clock;
 
-enum Kind : uint64_t { kName = 1, kAudit = 2, kReplay = 3, kAnswer = 4, kError = 5, kResults = 6 };
+enum Kind : uint64_t {
+    kName = 1,
+    kAudit = 2,
+    kReplay = 3,
+    kAnswer = 4,
+    kError = 5,
+    kResults = 6,
+    kPick = 7,
+};
 
 /// Reads fields in order and keeps the first error, so that a decoder is a list of fields.
 class Fields {
@@ -36,6 +44,11 @@ public:
     Bytes bytes() {
         const auto view = take<BytesView>([](Reader& r) { return r.bytes(); });
         return Bytes(view.begin(), view.end());
+    }
+    Bytes bytes(size_t size_max) {
+        Bytes out = bytes();
+        if (out.size() > size_max) fail(rlp::Error::too_long);
+        return out;
     }
     std::string text() {
         const auto view = take<BytesView>([](Reader& r) { return r.bytes(); });
@@ -170,6 +183,13 @@ void put(Writer& out, const ReplayRequest& r) {
     out.fixed(r.last_blob).number(uint64_t{r.wants_last ? 1u : 0u});
 }
 
+void put(Writer& out, const PickRequest& r) {
+    out.number(uint64_t{kPick});
+    put_job(out, r.segment.job);
+    put_claim(out, r.segment.claim);
+    out.bytes(r.state);
+}
+
 void put(Writer& out, const std::string& name) {
     out.number(uint64_t{kName}).bytes(as_bytes(name));
 }
@@ -182,6 +202,10 @@ void put(Writer& out, const VerifyAnswer& a) {
 
 void put(Writer& out, const VerifyError& e) {
     out.number(uint64_t{kError}).number(static_cast<uint64_t>(e.code)).bytes(as_bytes(e.text));
+}
+
+void put(Writer& out, const Pick& pick) {
+    out.number(uint64_t{kPick}).number(uint64_t{pick ? 1u : 0u}).number(uint64_t{pick.value_or(0)});
 }
 
 void put(Writer& out, const std::vector<AuditResult>& results) {
@@ -212,6 +236,8 @@ struct LargeFields {
             }
         } else if constexpr (std::is_same_v<Message, ReplayRequest>) {
             fields = {&message.job.data, &message.first_state};
+        } else if constexpr (std::is_same_v<Message, PickRequest>) {
+            fields = {&message.segment.job.data, &message.segment.first_state};
         } else if constexpr (std::is_same_v<Message, VerifyAnswer>) {
             fields.push_back(&message.last_state);
         }
@@ -295,7 +321,7 @@ struct Head {
 };
 
 Request take_request(Fields& in) {
-    const auto kind = in.number(kReplay);
+    const auto kind = in.number(kPick);
     if (kind == kAudit) {
         AuditRequest r;
         r.job = take_job(in);
@@ -310,13 +336,25 @@ Request take_request(Fields& in) {
         r.wants_last = in.number(1) == 1;
         return r;
     }
+    if (kind == kPick) {
+        PickRequest r;
+        r.segment.job = take_job(in);
+        r.segment.claim = take_claim(in);
+        r.state = in.bytes(kRefereeStateBytesMax);
+        return r;
+    }
     if (kind != kName) in.fail(rlp::Error::wrong_kind);
     return NameRequest{};
 }
 
 Reply take_reply(Fields& in) {
-    const auto kind = in.number(kResults);
+    const auto kind = in.number(kPick);
     if (kind == kName) return in.text();
+    if (kind == kPick) {
+        const bool points = in.number(1) == 1;
+        const uint32_t index = in.number(points ? 0xffffffff : 0);
+        return points ? Pick(index) : Pick();
+    }
     if (kind == kResults) {
         std::vector<AuditResult> results;
         in.list(kAuditsMax,
@@ -439,6 +477,9 @@ Pieces pieces_of(const AuditRequest& request) {
     return make_pieces(request);
 }
 Pieces pieces_of(const ReplayRequest& request) {
+    return make_pieces(request);
+}
+Pieces pieces_of(const PickRequest& request) {
     return make_pieces(request);
 }
 

@@ -23,8 +23,8 @@ inline constexpr size_t kDrawsMax = 256;
 struct NameRequest {
     bool operator==(const NameRequest&) const = default;
 };
-using Request = std::variant<NameRequest, AuditRequest, ReplayRequest>;
-using Reply = std::variant<std::string, VerifyAnswer, VerifyError, std::vector<AuditResult>>;
+using Request = std::variant<NameRequest, AuditRequest, ReplayRequest, PickRequest>;
+using Reply = std::variant<std::string, VerifyAnswer, VerifyError, std::vector<AuditResult>, Pick>;
 
 /// A message as it travels: a frame of its small fields and the sizes of the large ones, which
 /// follow bare, in order, from where they lie in the message; that must stay as it is. So each
@@ -37,6 +37,7 @@ struct Pieces {
 [[nodiscard]] Pieces pieces_of(const NameRequest& request);
 [[nodiscard]] Pieces pieces_of(const AuditRequest& request);
 [[nodiscard]] Pieces pieces_of(const ReplayRequest& request);
+[[nodiscard]] Pieces pieces_of(const PickRequest& request);
 [[nodiscard]] Pieces pieces_of(const Reply& reply);
 
 [[nodiscard]] Bytes encode_request(const Request& request);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What checks training: audits of drawn units and replays of whole segments, behind one seam.
+// What checks training: audits of drawn units, replays of whole segments and a challenger's turns
+// before the referee, behind one seam.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +61,16 @@ struct VerifyAnswer {
     bool operator==(const VerifyAnswer&) const = default;
 };
 
+/// One turn of a challenger before the referee.
+struct PickRequest {
+    ReplayRequest segment;  ///< last_blob and wants_last without meaning
+    Bytes state;            ///< of the referee, where it is the challenger's turn
+};
+/// Longer ones fit into no transaction, so that nobody can play them.
+inline constexpr size_t kRefereeStateBytesMax = size_t{128} << 10;
+/// What to point at; nothing: all that was shown is right.
+using Pick = std::optional<uint32_t>;
+
 enum class VerifyErrorCode {
     bad_request,  ///< our own request is not sound (a bug, or a job that should not exist)
     out_of_memory,
@@ -85,6 +97,9 @@ public:
         const AuditRequest& request) = 0;
     [[nodiscard]] virtual Result<VerifyAnswer, VerifyError> replay(
         const ReplayRequest& request) = 0;
+    /// The state is what the chain has the hash of. What the turn before has computed of the
+    /// segment serves the next one.
+    [[nodiscard]] virtual Result<Pick, VerifyError> pick(const PickRequest& request) = 0;
 };
 
 /// Judges in this process and thread, on a backend that has passed its self-test; what does not

@@ -116,15 +116,20 @@ TEST(child_verifier, all_attempts_together_take_no_longer_than_the_patience) {
     audit.patience_ms = 150;
     ReplayRequest replay;
     replay.patience_ms = 150;
+    PickRequest turn;
+    turn.segment.patience_ms = 150;
     const auto begin = std::chrono::steady_clock::now();
     const auto audited = verifier.audit(audit);
     const auto replayed = verifier.replay(replay);
+    const auto picked = verifier.pick(turn);
     EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
     ASSERT_FALSE(audited);
     ASSERT_FALSE(replayed);
     EXPECT_EQ(audited.error().code, VerifyErrorCode::timed_out);
     EXPECT_EQ(replayed.error().code, VerifyErrorCode::timed_out);
-    EXPECT_EQ(verifier.counters().started, 2u) << "one process for each, no second attempt";
+    ASSERT_FALSE(picked);
+    EXPECT_EQ(picked.error().code, VerifyErrorCode::timed_out);
+    EXPECT_EQ(verifier.counters().started, 3u) << "one process for each, no second attempt";
 }
 
 TEST(child_verifier, waiting_for_another_request_counts_as_patience) {
@@ -193,7 +198,8 @@ TEST(serve_verifier, answers_its_name_and_refuses_what_is_malformed) {
     const auto name = read_reply(ends[0], 60'000);
     ASSERT_TRUE(name);
     EXPECT_FALSE(std::get<std::string>(*name).empty());
-    for (const auto& request : {Pieces{{1, 2, 3}, {}}, pieces_of(AuditRequest{})}) {
+    for (const auto& request :
+         {Pieces{{1, 2, 3}, {}}, pieces_of(AuditRequest{}), pieces_of(PickRequest{})}) {
         ASSERT_TRUE(write_pieces(ends[0], request, 1000));
         const auto refusal = read_reply(ends[0], 60'000);
         ASSERT_TRUE(refusal);
@@ -213,8 +219,12 @@ TEST(serve_verifier, ends_after_its_device_has_failed) {
         AuditResult replay(const ReplayRequest&) override {
             return unexpected(VerifyError{VerifyErrorCode::device_failed, "it failed"});
         }
+        Result<Pick, VerifyError> pick(const PickRequest&) override {
+            return unexpected(replay({}).error());
+        }
     } verifier;
-    for (const Request& request : {Request(AuditRequest{}), Request(ReplayRequest{})}) {
+    for (const Request& request :
+         {Request(AuditRequest{}), Request(ReplayRequest{}), Request(PickRequest{})}) {
         int ends[2];
         ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
         std::thread server([&] { EXPECT_EQ(serve_verifier(ends[1], verifier), 1); });

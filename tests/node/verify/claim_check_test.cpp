@@ -20,6 +20,7 @@ public:
         ++replays;
         return answer_;
     }
+    Result<Pick, VerifyError> pick(const PickRequest&) override { return Pick(); }
     int replays = 0;
 
 private:

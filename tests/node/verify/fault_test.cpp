@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A verifier that is killed, hangs, runs out of memory or loses its device still judges, or says
 // why it cannot; a batch of audits gets one result for each.
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "node/wallet/market.hpp"
 #include "tests/training/small_program.hpp"
 #include "training/draws.hpp"
+#include "training/referee/players.hpp"
 #include "training/segment.hpp"
 #include "training/state_root.hpp"
 
@@ -92,6 +94,23 @@ TEST_F(Faults, a_killed_process_is_replaced_and_the_audit_is_answered) {
     EXPECT_EQ(verifier.counters().died, 1u);
     EXPECT_EQ(verifier.counters().started, 2u);
     EXPECT_NE(said.find("exit code 137"), std::string::npos) << said;
+}
+
+TEST_F(Faults, a_process_that_ends_between_two_turns_of_a_dispute_does_not_end_the_dispute) {
+    const auto& trained = Trained::get();
+    const auto backend = make_cpu_backend({});
+    auto provider = referee::Witness::make(trained.program, trained.text, *backend,
+                                           {make_initial_state(trained.program, seed_of(5)), 6});
+    referee::State state;
+    state.claim = *provider->claim();
+    state = *referee::play(state, *referee::provider_move(*provider, state));
+    ChildVerifier verifier(faulty("kill", 1));
+    const PickRequest turn{trained.replay, referee::encode_state(state)};
+    EXPECT_EQ(verifier.pick(turn).value_or(Pick(99)), Pick());
+    EXPECT_EQ(verifier.counters().died, 1u);
+    ASSERT_EQ(::kill(verifier.pid(), SIGKILL), 0);
+    EXPECT_EQ(verifier.pick(turn).value_or(Pick(99)), Pick());
+    EXPECT_EQ(verifier.counters().started, 3u);
 }
 
 TEST_F(Faults, a_hanging_process_is_replaced_after_its_time) {

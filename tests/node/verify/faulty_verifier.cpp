@@ -32,6 +32,11 @@ public:
         act();
         return fault_ == "device" ? failed() : honest_.replay(request);
     }
+    Result<Pick, VerifyError> pick(const PickRequest& request) override {
+        act();
+        if (fault_ == "device") return unexpected(failed().error());
+        return honest_.pick(request);
+    }
 
 private:
     static AuditResult failed() {

@@ -27,10 +27,15 @@ AuditRequest example() {
     return {{{1, 2, 3}, filled(1), Bytes(1000, 7), filled(2)}, {audit, audit}};
 }
 
+PickRequest example_turn() {
+    return {{example().job, example().audits[0].segment.claim, {}, false, {5, 6, 7}}, {1, 2, 3, 4}};
+}
+
 TEST(verify_protocol, requests_and_replies_round_trip) {
     const Request requests[] = {
         NameRequest{}, example(),
-        ReplayRequest{example().job, example().audits[0].segment.claim, filled(6), true, {1, 2}}};
+        ReplayRequest{example().job, example().audits[0].segment.claim, filled(6), true, {1, 2}},
+        example_turn()};
     for (const auto& request : requests) {
         const auto encoded = encode_request(request);
         const auto decoded = decode_request(encoded);
@@ -42,6 +47,26 @@ TEST(verify_protocol, requests_and_replies_round_trip) {
     const auto decoded = decode_reply(encode_reply(answer));
     ASSERT_TRUE(decoded);
     EXPECT_EQ(std::get<VerifyAnswer>(*decoded), answer);
+}
+
+TEST(verify_protocol, a_pick_is_an_index_or_nothing_and_a_state_is_bounded) {
+    for (const Pick& pick : {Pick(), Pick(0), Pick(7), Pick(0xffffffff)}) {
+        const auto encoded = encode_reply(pick);
+        const auto decoded = decode_reply(encoded);
+        ASSERT_TRUE(decoded);
+        EXPECT_EQ(std::get<Pick>(*decoded), pick);
+        for (size_t size = 0; size < encoded.size(); ++size)
+            EXPECT_FALSE(decode_reply(BytesView(encoded).first(size))) << size;
+    }
+    Bytes index_of_nothing = encode_reply(Pick(7));
+    ASSERT_EQ(index_of_nothing[10], 1) << "kind, points, index";
+    index_of_nothing[10] = 0x80;
+    EXPECT_FALSE(decode_reply(index_of_nothing));
+    auto turn = example_turn();
+    turn.state.resize(kRefereeStateBytesMax);
+    EXPECT_TRUE(decode_request(encode_request(turn)));
+    turn.state.push_back(0);
+    EXPECT_FALSE(decode_request(encode_request(turn)));
 }
 
 TEST(verify_protocol, results_of_a_batch_round_trip_with_errors_among_them) {
@@ -67,13 +92,15 @@ TEST(verify_protocol, rejects_more_audits_than_a_request_may_hold) {
 }
 
 TEST(verify_protocol, rejects_every_truncation_and_leftovers) {
-    const auto encoded = encode_request(example());
-    for (size_t size = 0; size < encoded.size(); ++size)
-        EXPECT_FALSE(decode_request(BytesView(encoded).first(size))) << size;
-    auto longer = encoded;
-    longer.push_back(0);
-    EXPECT_FALSE(decode_request(longer));
-    EXPECT_FALSE(decode_reply(encoded)) << "a request is no reply";
+    for (const Request& request : {Request(example()), Request(example_turn())}) {
+        const auto encoded = encode_request(request);
+        for (size_t size = 0; size < encoded.size(); ++size)
+            EXPECT_FALSE(decode_request(BytesView(encoded).first(size))) << size;
+        auto longer = encoded;
+        longer.push_back(0);
+        EXPECT_FALSE(decode_request(longer));
+        EXPECT_FALSE(decode_reply(encoded)) << "a request is no reply";
+    }
 }
 
 TEST(verify_protocol, rejects_more_draws_than_an_audit_can_have) {
@@ -119,6 +146,7 @@ TEST_F(Sockets, messages_in_pieces_arrive_as_they_were_and_lie_as_they_are_encod
     };
     EXPECT_TRUE(arrives(audits));
     EXPECT_TRUE(arrives(replay));
+    EXPECT_TRUE(arrives(PickRequest{replay, Bytes(100'000, 4)}));
     EXPECT_TRUE(arrives(NameRequest{}));
     EXPECT_TRUE(arrives(AuditRequest{}));
     const VerifyAnswer answer{true, {filled(1)}, "match", Bytes(40'000'000, 3)};
