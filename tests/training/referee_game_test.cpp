@@ -1,132 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whole disputes between a provider whose numbers slipped, or did not, and a challenger.
-#include <optional>
 #include <set>
 
-#include "core/blob.hpp"
-#include "tests/training/fixture.hpp"
-#include "tests/training/image_programs.hpp"
+#include "tests/training/referee_table.hpp"
 #include "training/graph.hpp"
-#include "training/referee/players.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::training::referee {
 namespace {
-
-struct Job {
-    Program program;
-    Bytes data;
-};
-
-Job text_job() {
-    GptOptions options = small_options();
-    options.layers = 1, options.width = 12, options.sequence = 6, options.micro_batches = 2;
-    Job job{small_program(options), make_text(4000)};
-    job.program.data.root = blob::id(job.data);
-    return job;
-}
-
-Job image_job(Program program) {
-    Job job{std::move(program), shapes_data()};
-    job.program.data.root = blob::id(job.data);
-    return job;
-}
-
-std::vector<Job> all_jobs() {
-    std::vector<Job> out{text_job()};
-    for (Program& program : image_programs()) out.push_back(image_job(std::move(program)));
-    return out;
-}
-
-constexpr uint32_t kSteps = 2;
-
-/// One job, who challenges it and, game after game, who provides for it.
-class Table {
-public:
-    explicit Table(Job j, uint32_t first_step = 0)
-        : job(std::move(j)), backend(make_cpu_backend({})), first_(state_after(first_step)) {}
-
-    Witness witness(std::optional<Slip> slip) const {
-        auto out = Witness::make(job.program, job.data, *backend, {first_, kSteps, slip});
-        EXPECT_TRUE(out.has_value());
-        return std::move(*out);
-    }
-    Witness& challenger() {
-        if (!challenger_) challenger_ = witness(std::nullopt);
-        return *challenger_;
-    }
-
-    Job job;
-    std::unique_ptr<Backend> backend;
-
-private:
-    ModelState state_after(uint32_t steps) const {
-        ModelState state = make_initial_state(job.program, seed_of(3), job.data);
-        auto engine = Engine::make(job.program, *backend, job.data);
-        for (uint32_t t = 0; t < steps; ++t)
-            EXPECT_TRUE(run_step(*engine, state, job.data).has_value());
-        return state;
-    }
-    ModelState first_;
-    std::optional<Witness> challenger_;
-};
-
-State start_of(Witness& provider) {
-    State state;
-    state.claim = *provider.claim();
-    return state;
-}
-
-/// A move of the provider as a contract gets it; nothing if it has none that is taken.
-std::optional<State> provider_plays(Witness& provider, const State& state) {
-    const auto bytes = provider_move(provider, state);
-    if (!bytes) return std::nullopt;
-    EXPECT_LT(bytes->size(), 120'000U) << to_text(state.phase);
-    const auto next = play(state, *bytes);
-    if (!next) return std::nullopt;
-    EXPECT_EQ(decode_state(encode_state(*next)), *next);
-    return *next;
-}
-
-struct End {
-    Phase phase = Phase::show_steps;  ///< whoever is to move there, and cannot, has lost
-    int moves = 0;
-    SubjectKind subject = SubjectKind::none;
-};
-
-/// Both play until one has no move. `pick`: what the challenger points at, nothing if it gives up.
-template <class Pick>
-End play_out(Witness& provider, const Pick& pick) {
-    State state = start_of(provider);
-    End end;
-    for (; end.moves < 200; ++end.moves) {
-        end.phase = state.phase;
-        end.subject = state.subject.kind;
-        std::optional<State> next;
-        if (turn_of(state.phase) == Turn::provider) {
-            next = provider_plays(provider, state);
-        } else if (turn_of(state.phase) == Turn::challenger) {
-            const std::optional<uint32_t> index = pick(state);
-            if (!index) return end;
-            const auto played = play(state, move::pick(*index));
-            EXPECT_TRUE(played.has_value()) << to_text(state.phase) << " " << *index;
-            if (played) next = *played;
-        }
-        if (!next) return end;
-        state = std::move(*next);
-    }
-    ADD_FAILURE() << "no end";
-    return end;
-}
-
-End play_slip(Table& table, const Slip& slip) {
-    Witness provider = table.witness(slip);
-    return play_out(provider, [&](const State& state) {
-        const auto index = challenger_pick(table.challenger(), state);
-        EXPECT_TRUE(index.has_value());
-        return *index;
-    });
-}
 
 TEST(referee_game, the_claim_is_that_of_the_segment) {
     const Table table(text_job());
@@ -151,27 +32,6 @@ TEST(referee_game, nothing_is_wrong_with_an_honest_segment) {
             return *challenger_pick(table.challenger(), state);
         });
         EXPECT_EQ(end.phase, Phase::pick_step);
-    }
-}
-
-/// What a challenger may pick; a pick behind the last one is refused.
-uint32_t choices(const State& s) {
-    const auto parameters = static_cast<uint32_t>(s.numbers.size());
-    switch (s.phase) {
-        case Phase::pick_step:
-            return s.claim.segment.steps + (s.claim.segment.first_step == 0 ? 1 : 0);
-        case Phase::pick_unit:
-            return s.claim.micro_batches + 1;
-        case Phase::pick_value:
-            return static_cast<uint32_t>(s.hashes.size()) + 1;
-        case Phase::pick_update:
-            return 5 * parameters;
-        case Phase::pick_element:
-            return kTileElements;
-        case Phase::pick_part:
-            return parameters;
-        default:
-            return static_cast<uint32_t>(s.hashes.size());
     }
 }
 

@@ -76,14 +76,14 @@ Result<Opening, EngineError> open_tensor(Witness& witness, const State& s, const
             out.paths.push_back(merkle::path(leaves_of((*run)->sums), source.index));
             return out;
         case Source::Kind::gradient: {
-            const auto unit = witness.unit(s.step, source.unit, {});
-            if (!unit) return unexpected(unit.error());
+            const auto gradients = witness.gradients(s.step, source.unit);
+            if (!gradients) return unexpected(gradients.error());
             std::vector<Hash> units;
             const auto& all = (*run)->units;
             for (uint32_t j = 0; j < all.size(); ++j)
                 units.push_back(unit_leaf(static_cast<uint32_t>((*run)->before.step), j, all[j]));
             out.unit = all[source.unit];
-            out.paths.push_back(merkle::path(leaves_of(unit->gradients), source.index));
+            out.paths.push_back(merkle::path(leaves_of(*gradients), source.index));
             out.paths.push_back(merkle::path(units, source.unit));
             return out;
         }
@@ -164,12 +164,12 @@ std::optional<uint32_t> first_difference(const std::vector<Item>& a, const std::
 }
 
 Pick pick_step(Witness& witness, const State& s) {
-    const auto run = witness.segment();
-    if (!run) return unexpected(run.error());
-    const SegmentRun& own = **run;
     const uint32_t n = s.claim.segment.steps;
-    if (s.hashes[0] != own.values[0]) return std::optional(n);
     for (uint32_t t = 0; t < n; ++t) {
+        const auto run = witness.segment(t + 1);
+        if (!run) return unexpected(run.error());
+        const SegmentRun& own = **run;
+        if (s.hashes[0] != own.values[0]) return std::optional(n);
         const bool is_last = t + 1 == n;
         if (s.hashes[2 * t + 1] != own.values[2 * t + 1] ||
             s.hashes[2 * t + 2] != own.values[2 * t + 2] ||

@@ -6,6 +6,12 @@
 
 namespace trainyard::training::referee {
 
+TensorList list_of(const std::vector<Tensor>& tensors) {
+    TensorList out;
+    for (const Tensor& tensor : tensors) out.push_back(&tensor);
+    return out;
+}
+
 Inputs reading(const TensorList& in, const Slip* slip) {
     return [in, slip](uint32_t port, uint32_t element) {
         if (slip != nullptr && slip->input && slip->input->port == port &&

@@ -21,6 +21,7 @@ struct Slip {
 };
 
 using TensorList = std::vector<const Tensor*>;
+[[nodiscard]] TensorList list_of(const std::vector<Tensor>& tensors);
 
 /// Where a resolved subject's rule reads its inputs; by a slip of that subject, wrongly.
 [[nodiscard]] Inputs reading(const TensorList& in, const Slip* slip);

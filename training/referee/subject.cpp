@@ -204,6 +204,10 @@ bool resolve(Subject& subject, const Program& program, const Spot& spot) {
     return false;
 }
 
+Tensor number_tensor(uint32_t bits) {
+    return {Shape::vector(1), Floats{as_float(bits)}};
+}
+
 uint32_t first_yield(const Program& program) {
     return first_constant_value(program) + static_cast<uint32_t>(program.constants.size());
 }

@@ -27,6 +27,16 @@ enum class SubjectKind : uint8_t {
     return kind == SubjectKind::unit_loss || kind == SubjectKind::squares;
 }
 
+/// Tensor `index` of w, m, v of all parameters.
+template <class State>
+[[nodiscard]] auto& tensor_of(State& state, uint32_t index) {
+    const auto parameters = static_cast<uint32_t>(state.w.size());
+    auto& set = index < parameters ? state.w : index < 2 * parameters ? state.m : state.v;
+    return set[index % parameters];
+}
+/// A number as a tensor of one element.
+[[nodiscard]] Tensor number_tensor(uint32_t bits);
+
 struct Subject {
     SubjectKind kind = SubjectKind::none;
     uint32_t index = 0;

@@ -84,10 +84,8 @@ private:
         subject.index = value;
         const bool is_known = resolve(subject, *in_.program, in_.spot);
         ASSERT(is_known);
-        TensorList list;
-        for (const Tensor& x : node_inputs_) list.push_back(&x);
         runner_.floats(value)[wishes_.slip->element] =
-            as_float(slipped(*wishes_.slip, subject, list));
+            as_float(slipped(*wishes_.slip, subject, list_of(node_inputs_)));
     }
 
     const UnitInputs& in_;
