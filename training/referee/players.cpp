@@ -88,12 +88,10 @@ Result<Opening, EngineError> open_tensor(Witness& witness, const State& s, const
             return out;
         }
         default: {
-            UnitWishes wishes;
-            wishes.roots = true;
-            const auto unit = witness.unit(s.step, s.unit_number, wishes);
+            const auto unit = witness.unit_roots(s.step, s.unit_number);
             if (!unit) return unexpected(unit.error());
             out.paths.push_back(
-                merkle::path(unit->roots, source.index - first_yield(witness.program())));
+                merkle::path((*unit)->roots, source.index - first_yield(witness.program())));
             return out;
         }
     }
@@ -140,11 +138,9 @@ Move show_update(Witness& witness, const State& s) {
 }
 
 Move show_unit(Witness& witness, const State& s) {
-    UnitWishes wishes;
-    wishes.roots = true;
-    const auto unit = witness.unit(s.step, s.unit_number, wishes);
+    const auto unit = witness.unit_roots(s.step, s.unit_number);
     if (!unit) return unexpected(unit.error());
-    return move::show_unit(witness.encoded_program(), unit->roots);
+    return move::show_unit(witness.encoded_program(), (*unit)->roots);
 }
 
 Move show_of_tensor(Witness& witness, const State& s) {
@@ -165,11 +161,14 @@ std::optional<uint32_t> first_difference(const std::vector<Item>& a, const std::
 
 Pick pick_step(Witness& witness, const State& s) {
     const uint32_t n = s.claim.segment.steps;
+    const auto start = witness.segment(0);
+    if (!start) return unexpected(start.error());
+    if (s.hashes[0] != (*start)->values[0]) return std::optional(n);
     for (uint32_t t = 0; t < n; ++t) {
         const auto run = witness.segment(t + 1);
+        if (!run && run.error() == EngineError::diverged) return std::optional(t);
         if (!run) return unexpected(run.error());
         const SegmentRun& own = **run;
-        if (s.hashes[0] != own.values[0]) return std::optional(n);
         const bool is_last = t + 1 == n;
         if (s.hashes[2 * t + 1] != own.values[2 * t + 1] ||
             s.hashes[2 * t + 2] != own.values[2 * t + 2] ||
@@ -179,8 +178,9 @@ Pick pick_step(Witness& witness, const State& s) {
     return std::optional<uint32_t>();
 }
 
+/// Units may end where one diverges: it is wrong whatever was shown of it.
 Pick pick_unit(Witness& witness, const State& s) {
-    const auto run = witness.step(s.step);
+    const auto run = witness.step_so_far(s.step);
     if (!run) return unexpected(run.error());
     const auto& units = (*run)->units;
     for (uint32_t j = 0; j < units.size(); ++j)
@@ -189,16 +189,17 @@ Pick pick_unit(Witness& witness, const State& s) {
 }
 
 Pick pick_value(Witness& witness, const State& s) {
-    UnitWishes wishes;
-    wishes.roots = true;
-    const auto unit = witness.unit(s.step, s.unit_number, wishes);
+    const auto unit = witness.unit_roots(s.step, s.unit_number);
     if (!unit) return unexpected(unit.error());
-    if (const auto i = first_difference(unit->roots, s.hashes)) return i;
+    const auto& [roots, gap] = **unit;
+    if (const auto i = first_difference(roots, s.hashes)) return i;
+    if (gap) return std::optional(gap->value - first_yield(witness.program()));
     return std::optional(static_cast<uint32_t>(s.hashes.size()));
 }
 
+/// An update whose norm is no number has no new state: what was shown of it differs before that.
 Pick pick_update(Witness& witness, const State& s) {
-    const auto run = witness.step(s.step);
+    const auto run = witness.step_so_far(s.step);
     if (!run) return unexpected(run.error());
     const auto parameters = static_cast<uint32_t>(s.numbers.size());
     if (const auto i = first_difference(roots_of({&(*run)->sums}), s.hashes)) return i;
@@ -209,10 +210,19 @@ Pick pick_update(Witness& witness, const State& s) {
     return i ? std::optional(2 * parameters + *i) : i;
 }
 
+/// What holds an element of the subject's tensor: one of the nodes that are shown, or its place.
+uint32_t item_of(const State& s, uint32_t element) {
+    const TilePlace place = place_of(s.subject.shape, element);
+    if (s.phase == Phase::pick_element) return place.at;
+    const NodeRange range = nodes_below(tile_count(s.subject.shape), s.level, s.index);
+    return (place.tile >> range.level) - range.first;
+}
+
 Pick pick_of_tensor(Witness& witness, const State& s) {
     const auto evidence = witness.evidence(s);
     if (!evidence) return unexpected(evidence.error());
     const Tensor& tensor = (*evidence)->tensor;
+    if ((*evidence)->gap) return std::optional(item_of(s, *(*evidence)->gap));
     if (s.phase == Phase::pick_node) return first_difference(nodes_of(tensor, s), s.hashes);
     std::vector<uint32_t> own;
     for (const float x : read_tile(tensor, s.index)) own.push_back(bits_of(x));

@@ -31,21 +31,25 @@ public:
              GraphRunner& runner)
         : in_(in), wishes_(wishes), training_(training), runner_(runner) {
         numbers_.gradients.resize(training.gradients.size());
-        if (wishes.roots) numbers_.roots.resize(training.graph.values.size() - first());
     }
 
-    void run_all(const RunContext& context) {
+    /// All operators, or those up to where the unit diverges.
+    Result<Done, EngineError> run_all(Backend& backend) {
+        const RunContext context = context_of(*in_.program, training_, in_.spot);
         for (size_t i = 0; i < training_.graph.nodes.size(); ++i) {
             const Node& node = training_.graph.nodes[i];
             if (is_wanted(node, wishes_.value) || is_wanted(node, slip_value())) keep_inputs(node);
             runner_.run(i, i + 1, context);
+            const auto status = backend.finish();
+            if (!status) return unexpected(engine_error(status.error()));
+            if (status->nonfinite) return find_gap(node);
             for (const uint32_t value : node.outputs) on_yield(value);
         }
+        return Done{};
     }
     [[nodiscard]] UnitNumbers take() { return std::move(numbers_); }
 
 private:
-    [[nodiscard]] uint32_t first() const { return first_yield(*in_.program); }
     [[nodiscard]] Shape shape(uint32_t value) const { return training_.graph.values[value].shape; }
     [[nodiscard]] Tensor tensor(uint32_t value) const {
         return copy_of(runner_.floats(value), shape(value));
@@ -60,17 +64,49 @@ private:
                std::find(node.outputs.begin(), node.outputs.end(), *value) != node.outputs.end();
     }
 
+    [[nodiscard]] std::vector<Tensor> inputs_of(const Node& node) const {
+        std::vector<Tensor> out;
+        for (const uint32_t value : node.inputs) out.push_back(tensor(value));
+        return out;
+    }
     void keep_inputs(const Node& node) {
-        node_inputs_.clear();
-        for (const uint32_t value : node.inputs) node_inputs_.push_back(tensor(value));
+        node_inputs_ = inputs_of(node);
         if (is_wanted(node, wishes_.value)) numbers_.value_inputs = node_inputs_;
+    }
+
+    /// Elements of the operator's outputs are tried in an order that is spread over them: a whole
+    /// row or column has no number, and a tensor may have 10^8 elements.
+    Result<Done, EngineError> find_gap(const Node& node) {
+        constexpr uint64_t kStride = 2654435761;  // a prime above all counts
+        const std::vector<Tensor> inputs = inputs_of(node);
+        const Inputs read = reading(list_of(inputs), nullptr);
+        for (const uint32_t value : node.outputs) {
+            const Subject subject = resolved(value);
+            const auto count = subject.shape.count();
+            for (uint64_t i = 0; i < count; ++i) {
+                const auto element = static_cast<uint32_t>(i * kStride % count);
+                if (evaluate(subject.call, {kOutput, subject.port, element}, read)) continue;
+                numbers_.gap = Gap{value, element};
+                return Done{};
+            }
+        }
+        return unexpected(EngineError::diverged);
+    }
+
+    [[nodiscard]] Subject resolved(uint32_t value) const {
+        Subject subject;
+        subject.kind = SubjectKind::value;
+        subject.index = value;
+        const bool is_known = resolve(subject, *in_.program, in_.spot);
+        ASSERT(is_known);
+        return subject;
     }
 
     void on_yield(uint32_t value) {
         if (value == slip_value()) slip_in(value);
         if (wishes_.roots) {
             const TensorView view(runner_.floats(value), shape(value));
-            tile_roots(&numbers_.roots[value - first()], {&view, 1});
+            tile_roots(&numbers_.roots.emplace_back(), {&view, 1});
         }
         if (value == wishes_.value) numbers_.value = tensor(value);
         if (value == training_.losses) numbers_.losses = tensor(value);
@@ -79,13 +115,8 @@ private:
     }
 
     void slip_in(uint32_t value) {
-        Subject subject;
-        subject.kind = SubjectKind::value;
-        subject.index = value;
-        const bool is_known = resolve(subject, *in_.program, in_.spot);
-        ASSERT(is_known);
         runner_.floats(value)[wishes_.slip->element] =
-            as_float(slipped(*wishes_.slip, subject, list_of(node_inputs_)));
+            as_float(slipped(*wishes_.slip, resolved(value), list_of(node_inputs_)));
     }
 
     const UnitInputs& in_;
@@ -119,17 +150,16 @@ Result<UnitNumbers, EngineError> run_unit(Backend& backend, const UnitInputs& in
     if (!runner.ok()) return unexpected(EngineError::out_of_memory);
     bind_inputs(runner, in);
     Recorder recorder(in, wishes, *training, runner);
-    recorder.run_all(context_of(*in.program, *training, in.spot));
+    if (auto done = recorder.run_all(backend); !done) return unexpected(done.error());
     UnitNumbers out = recorder.take();
+    if (out.gap) return out;
     float sum = 0;
     backend.sum(&sum, out.losses.data.data(), out.losses.data.size());
-    const auto status = backend.finish();
-    if (!status) return unexpected(engine_error(status.error()));
+    if (auto done = backend.finish(); !done) return unexpected(engine_error(done.error()));
     const FloatModeGuard mode;
     out.loss_bits = bits_of(sum / static_cast<float>(out.losses.data.size()));
     if (wishes.slip != nullptr && wishes.slip->kind == SubjectKind::unit_loss)
         out.loss_bits = wishes.slip->bits;
-    out.is_finite = !status->nonfinite;
     return out;
 }
 

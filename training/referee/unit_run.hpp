@@ -25,17 +25,24 @@ struct UnitWishes {
     const Slip* slip = nullptr;                    ///< of this unit
 };
 
+/// An element for which its rule gives no number, as an Inf or NaN meets a group to be quantised.
+struct Gap {
+    uint32_t value = 0, element = 0;
+};
+
 struct UnitNumbers {
+    /// Where the unit diverges: what stands at this operator and behind it has not run.
+    std::optional<Gap> gap;
     uint32_t loss_bits = 0;
     Tensor losses;
     std::vector<Tensor> gradients;  ///< in parameter order
-    std::vector<Hash> roots;        ///< over the tiles of all values that operators yield
+    std::vector<Hash> roots;        ///< over the tiles of all values that operators yielded
     Tensor value;
     std::vector<Tensor> value_inputs;  ///< indices as bits
-    bool is_finite = true;             ///< no Inf or NaN met a group to be quantised
 };
 
-/// Precondition: the program is valid, and the backend a host's. Error: out_of_memory.
+/// Precondition: the program is valid, and the backend a host's. Errors: out_of_memory; diverged
+/// if an operator says so for no element's sake.
 [[nodiscard]] Result<UnitNumbers, EngineError> run_unit(Backend& backend, const UnitInputs& in,
                                                         const UnitWishes& wishes);
 

@@ -62,6 +62,7 @@ Result<Witness::Evidence, EngineError> Witness::value_evidence(const State& s) {
         out.tensor = number_tensor(numbers->loss_bits);
         out.inputs.push_back(std::move(numbers->losses));
     } else {
+        if (numbers->gap && numbers->gap->value == s.subject.index) out.gap = numbers->gap->element;
         out.tensor = std::move(numbers->value);
         out.inputs = std::move(numbers->value_inputs);
     }
@@ -69,12 +70,15 @@ Result<Witness::Evidence, EngineError> Witness::value_evidence(const State& s) {
 }
 
 Result<Witness::Evidence, EngineError> Witness::update_evidence(const State& s) {
-    const auto run = step(s.step);
+    const auto run = step_so_far(s.step);
     if (!run) return unexpected(run.error());
     const StepRun& r = **run;
+    const SubjectKind kind = s.subject.kind;
+    if (kind == SubjectKind::state ? r.diverges : r.squares.empty())
+        return unexpected(EngineError::diverged);
     const auto k = static_cast<uint32_t>(s.subject.index % r.sums.size());
     Evidence out;
-    switch (s.subject.kind) {
+    switch (kind) {
         case SubjectKind::sum: {
             auto gradients = gradients_of_units(k);
             if (!gradients) return unexpected(gradients.error());
@@ -86,12 +90,9 @@ Result<Witness::Evidence, EngineError> Witness::update_evidence(const State& s) 
             out.tensor = number_tensor(r.squares[k]);
             out.inputs = {r.sums[k]};
             return out;
-        case SubjectKind::state:
+        default:
             out.tensor = tensor_of(r.after, s.subject.index);
             out.inputs = {r.before.w[k], r.before.m[k], r.before.v[k], r.sums[k]};
-            return out;
-        default:
-            out.tensor = tensor_of(first(), s.subject.index);
             return out;
     }
 }
@@ -99,11 +100,15 @@ Result<Witness::Evidence, EngineError> Witness::update_evidence(const State& s) 
 Result<const Witness::Evidence*, EngineError> Witness::evidence(const State& s) {
     const EvidenceKey key{s.step, s.unit_number, s.subject.kind, s.subject.index};
     if (evidence_key_ == key) return &evidence_;
-    const bool is_of_unit =
-        s.subject.kind == SubjectKind::value || s.subject.kind == SubjectKind::unit_loss;
-    auto found = is_of_unit ? value_evidence(s) : update_evidence(s);
-    if (!found) return unexpected(found.error());
-    evidence_ = std::move(*found);
+    const SubjectKind kind = s.subject.kind;
+    if (kind == SubjectKind::init) {
+        evidence_ = {tensor_of(first(), s.subject.index), {}, {}};
+    } else {
+        const bool is_of_unit = kind == SubjectKind::value || kind == SubjectKind::unit_loss;
+        auto found = is_of_unit ? value_evidence(s) : update_evidence(s);
+        if (!found) return unexpected(found.error());
+        evidence_ = std::move(*found);
+    }
     evidence_key_ = key;
     return &evidence_;
 }

@@ -14,8 +14,10 @@
 
 namespace trainyard::training::referee {
 
-/// One step as this side computes it.
+/// One step as this side computes it. Of one that diverges it has what comes before that: all units
+/// and sums, or the units before the one with a gap.
 struct StepRun {
+    bool diverges = false;
     ModelState before, after;
     std::vector<Unit> units;
     std::vector<Tensor> sums;       ///< of the units' gradients
@@ -28,6 +30,12 @@ struct SegmentRun {
     std::vector<Hash> values;  ///< S_0, x_0, W_1, ..., S_n
     std::vector<Hash> whole;   ///< state roots of S_1 ... S_{n-1}
     uint32_t loss_bits = 0;    ///< of the last step
+};
+
+/// Over the tiles of what a unit's operators yield, up to where it diverges.
+struct UnitRoots {
+    std::vector<Hash> roots;
+    std::optional<Gap> gap;
 };
 
 class Witness {
@@ -54,17 +62,22 @@ public:
     [[nodiscard]] Result<const SegmentRun*, EngineError> segment(uint32_t steps);
     [[nodiscard]] Result<const SegmentRun*, EngineError> segment();
     [[nodiscard]] Result<Claim, EngineError> claim();
-    /// Step `t` of the segment; the last one asked for is kept.
+    /// Step `t` of the segment; the last one asked for is kept. Error: diverged.
     [[nodiscard]] Result<const StepRun*, EngineError> step(uint32_t t);
+    /// The same, also for the step that diverges; the error is for those behind it.
+    [[nodiscard]] Result<const StepRun*, EngineError> step_so_far(uint32_t t);
     /// Unit `j` of it, operator by operator on the host.
     [[nodiscard]] Result<UnitNumbers, EngineError> unit(uint32_t t, uint32_t j,
                                                         const UnitWishes& wishes);
+    /// Its roots; the last ones asked for are kept.
+    [[nodiscard]] Result<const UnitRoots*, EngineError> unit_roots(uint32_t t, uint32_t j);
     /// The gradients of that unit alone, computed as steps are.
     [[nodiscard]] Result<std::vector<Tensor>, EngineError> gradients(uint32_t t, uint32_t j);
 
     /// The tensor of a subject at this spot of a game, and the inputs of its call by port.
     struct Evidence {
-        Tensor tensor;  ///< of one element for a number
+        Tensor tensor;                ///< of one element for a number; none where there is a gap
+        std::optional<uint32_t> gap;  ///< an element that has no number
         std::vector<Tensor> inputs;
     };
     [[nodiscard]] Result<const Evidence*, EngineError> evidence(const State& state);
@@ -120,6 +133,8 @@ private:
     /// goes back to one step of a segment that has run, and so repeats a quarter of it at most.
     /// With them, `step_` and what the engine has, a witness holds some seven states.
     std::map<uint32_t, ModelState> states_;
+    std::optional<std::pair<uint32_t, uint32_t>> roots_key_;
+    UnitRoots roots_;
     std::optional<EvidenceKey> evidence_key_;
     Evidence evidence_;
 };

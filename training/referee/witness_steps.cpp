@@ -48,12 +48,11 @@ Result<Witness::UnitResult, EngineError> Witness::run_whole(uint32_t j) {
     if (!slips) {
         auto unit = run_micro_batch(engine_, data_, step_.before.run_seed, step_.before.step, j);
         if (!unit) return unexpected(unit.error());
-        if (unit->nonfinite) return unexpected(EngineError::diverged);
-        return UnitResult{unit->loss_bits, std::move(unit->gradients)};
+        if (!unit->nonfinite) return UnitResult{unit->loss_bits, std::move(unit->gradients)};
     }
-    const auto unit = run_on_host(j, {});
+    const auto unit = run_on_host(j, {});  // also for what a unit that diverges has
     if (!unit) return unexpected(unit.error());
-    if (!unit->is_finite) return unexpected(EngineError::diverged);
+    if (unit->gap) return unexpected(EngineError::diverged);
     auto gradients = engine_.take_gradients();
     if (!gradients) return unexpected(gradients.error());
     gradients->upload(unit->gradients);
@@ -90,6 +89,7 @@ Result<Done, EngineError> Witness::run_units() {
         if (!root) return unexpected(root.error());
         step_.units.push_back({unit->loss_bits, *root});
         losses.push_back(unit->loss_bits);
+        step_.diverges |= is_nonfinite(as_float(unit->loss_bits));
         tree.push(std::move(unit->gradients));
     }
     step_.sums = tree.take().to_host();
@@ -169,20 +169,30 @@ Result<Done, EngineError> Witness::run_kept_step() {
     if (done) done = run_units();
     if (done) done = run_sums();
     if (done) done = run_update();
-    return done;
+    if (done || done.error() != EngineError::diverged) return done;
+    step_.diverges = true;
+    return Done{};
 }
 
-Result<const StepRun*, EngineError> Witness::step(uint32_t t) {
+Result<const StepRun*, EngineError> Witness::step_so_far(uint32_t t) {
     ASSERT(t < steps_);
     while (step_number_ != t) {
+        if (step_number_ && *step_number_ < t && step_.diverges)
+            return unexpected(EngineError::diverged);
         begin_step(t);
         if (auto done = run_kept_step(); !done) {
             step_number_.reset();
             return unexpected(done.error());
         }
-        record_step();
+        if (!step_.diverges) record_step();
     }
     return &step_;
+}
+
+Result<const StepRun*, EngineError> Witness::step(uint32_t t) {
+    auto run = step_so_far(t);
+    if (run && step_.diverges) return unexpected(EngineError::diverged);
+    return run;
 }
 
 /// Adds the kept step to the segment if it is the next one there.
@@ -214,8 +224,20 @@ Result<const SegmentRun*, EngineError> Witness::segment() {
 }
 
 Result<UnitNumbers, EngineError> Witness::unit(uint32_t t, uint32_t j, const UnitWishes& wishes) {
-    if (const auto run = step(t); !run) return unexpected(run.error());
+    if (const auto run = step_so_far(t); !run) return unexpected(run.error());
     return run_on_host(j, wishes);
+}
+
+Result<const UnitRoots*, EngineError> Witness::unit_roots(uint32_t t, uint32_t j) {
+    const std::pair key{t, j};
+    if (roots_key_ == key) return &roots_;
+    UnitWishes wishes;
+    wishes.roots = true;
+    auto numbers = unit(t, j, wishes);
+    if (!numbers) return unexpected(numbers.error());
+    roots_ = {std::move(numbers->roots), numbers->gap};
+    roots_key_ = key;
+    return &roots_;
 }
 
 Result<std::vector<Tensor>, EngineError> Witness::gradients(uint32_t t, uint32_t j) {
