@@ -27,20 +27,20 @@ Tensor copy_of(const float* data, Shape shape) {
 
 class Recorder {
 public:
-    Recorder(const UnitInputs& in, const UnitWishes& wishes, const TrainingGraph& training,
-             GraphRunner& runner)
-        : in_(in), wishes_(wishes), training_(training), runner_(runner) {
+    Recorder(Backend& backend, const UnitInputs& in, const UnitWishes& wishes,
+             const TrainingGraph& training, GraphRunner& runner)
+        : backend_(backend), in_(in), wishes_(wishes), training_(training), runner_(runner) {
         numbers_.gradients.resize(training.gradients.size());
     }
 
     /// All operators, or those up to where the unit diverges.
-    Result<Done, EngineError> run_all(Backend& backend) {
+    Result<Done, EngineError> run_all() {
         const RunContext context = context_of(*in_.program, training_, in_.spot);
         for (size_t i = 0; i < training_.graph.nodes.size(); ++i) {
             const Node& node = training_.graph.nodes[i];
             if (is_wanted(node, wishes_.value) || is_wanted(node, slip_value())) keep_inputs(node);
             runner_.run(i, i + 1, context);
-            const auto status = backend.finish();
+            const auto status = backend_.finish();
             if (!status) return unexpected(engine_error(status.error()));
             if (status->nonfinite) return find_gap(node);
             for (const uint32_t value : node.outputs) on_yield(value);
@@ -106,7 +106,7 @@ private:
         if (value == slip_value()) slip_in(value);
         if (wishes_.roots) {
             const TensorView view(runner_.floats(value), shape(value));
-            tile_roots(&numbers_.roots.emplace_back(), {&view, 1});
+            tile_roots(&numbers_.roots.emplace_back(), {&view, 1}, backend_.pool());
         }
         if (value == wishes_.value) numbers_.value = tensor(value);
         if (value == training_.losses) numbers_.losses = tensor(value);
@@ -119,6 +119,7 @@ private:
             as_float(slipped(*wishes_.slip, resolved(value), list_of(node_inputs_)));
     }
 
+    Backend& backend_;
     const UnitInputs& in_;
     const UnitWishes& wishes_;
     const TrainingGraph& training_;
@@ -149,8 +150,8 @@ Result<UnitNumbers, EngineError> run_unit(Backend& backend, const UnitInputs& in
     GraphRunner runner(backend, training->graph, training->graph.nodes.size(), {}, outside);
     if (!runner.ok()) return unexpected(EngineError::out_of_memory);
     bind_inputs(runner, in);
-    Recorder recorder(in, wishes, *training, runner);
-    if (auto done = recorder.run_all(backend); !done) return unexpected(done.error());
+    Recorder recorder(backend, in, wishes, *training, runner);
+    if (auto done = recorder.run_all(); !done) return unexpected(done.error());
     UnitNumbers out = recorder.take();
     if (out.gap) return out;
     float sum = 0;
