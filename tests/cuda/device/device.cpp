@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cuda/cuda_backend.hpp"
+#include "dispute_run.hpp"
 #include "tests/bits/matrix_programs.hpp"
 #include "training/operator_cases.hpp"
 #include "training/segment.hpp"
@@ -149,6 +150,10 @@ TEST_F(Device, hashes_a_large_state_as_the_cpu_does) {
         ASSERT_TRUE(root);
         EXPECT_EQ(*root, training::state_root(state, Hash{}));
     }
+}
+
+TEST_F(Device, computes_the_steps_of_a_dispute) {
+    tests::expect_witness_of_cpu(*backend);
 }
 
 TEST_F(Device, logs_a_segment_with_the_record_of_the_cpu) {
