@@ -109,6 +109,18 @@ private:
                 return seg + " opened" + at;
             case Event::Kind::accepted:
                 return seg + " accepted";
+            case Event::Kind::disputed:
+                return seg + " disputed" + at + " " + e.text;
+            case Event::Kind::moved:
+                return seg + " shown to the referee" + at + ": " + e.text;
+            case Event::Kind::won:
+                return green(seg + " stands: its dispute is won");
+            case Event::Kind::convicted:
+                return red(seg + " convicted by its committee: " + e.text);
+            case Event::Kind::appealed:
+                return seg + " appealed" + at + " " + e.text;
+            case Event::Kind::acquitted:
+                return green(seg + " acquitted");
             case Event::Kind::paid:
                 return job + " paid: withdrew " + coins(parse_uint256(e.text).value_or(0)) +
                        " coins" + at;
@@ -131,10 +143,10 @@ private:
     RateMeter rate_;
 };
 
-/// One thread that trains, while the caller's looks at the chain.
-class TrainingThread {
+/// One thread that computes, while the caller's looks at the chain.
+class WorkThread {
 public:
-    TrainingThread() : thread_([this] { run(); }) { thread_.detach(); }
+    WorkThread() : thread_([this] { run(); }) { thread_.detach(); }
     void post(std::function<void()> task) {
         {
             const std::lock_guard lock(mutex_);
@@ -218,9 +230,10 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     show_tested(out, choice);
     if (!choice.backend)
         return out.fail("no back end of this machine gives the right bits; nothing would be paid");
-    // Both outlive this function's frame: the training thread is not waited for at the end.
+    // They outlive this function's frame: no thread is waited for at the end.
     auto* view = new EventView(*new Output(out));
-    auto* thread = new TrainingThread();
+    auto* trainer = new WorkThread();
+    auto* defender = new WorkThread();
     const auto market = open_account(args.rpc, args.key, sending_options(args, *view));
     if (!market) return out.fail(market.error());
     if (*fault != training::Fault::none)
@@ -239,7 +252,13 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     options.keep_s = uint64_t{args.keep_days} * 86'400;
     options.fault = *fault;
     options.make_backend = choice.make_another;
-    options.background = [thread](std::function<void()> task) { thread->post(std::move(task)); };
+    options.make_host_backend = [threads = args.threads] {
+        return verify::make_backend({threads, false});
+    };
+    options.background = [trainer](std::function<void()> task) { trainer->post(std::move(task)); };
+    options.defence_background = [defender](std::function<void()> task) {
+        defender->post(std::move(task));
+    };
     options.now_s = unix_seconds;
     options.on_event = [view](const Event& event) { view->show(event); };
     Event hello;

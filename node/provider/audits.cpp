@@ -35,6 +35,7 @@ bool ProviderWorker::look_after(uint32_t seg, const wallet::Job& job) {
     const auto segment = market_.segment(work_->id, seg);
     if (!segment) return true;
     const bool ours = segment->provider == market_.self();
+    if (ours && stand_by(seg, *segment)) return true;
     if (segment->state == SegmentState::committed) {
         nudge(Nudge::open_audit, seg);
     } else if (segment->state == SegmentState::accepted) {
@@ -63,7 +64,7 @@ Result<std::vector<Bytes>, std::string> ProviderWorker::make_bundles(
     uint32_t seg, const std::vector<training::AuditDraws>& draws) {
     auto record = work_->folder->load_record(seg);
     if (!record) return unexpected(record.error());
-    auto first = work_->trainer->state_before(seg);
+    auto first = state_before(*work_->trainer->job(), seg);
     if (!first) return unexpected("the state before it is lost");
     const training::SegmentLog log{
         std::move(*record), std::move(*first),
@@ -146,11 +147,11 @@ void ProviderWorker::open(uint32_t seg) {
 
 /// Validators do these too; the provider is the one who waits for them, so it lends a hand after a
 /// few blocks.
-void ProviderWorker::nudge(Nudge what, uint32_t seg) {
-    constexpr uint64_t patience_blocks = 6;
-    const auto first_seen = work_->nudged_at.try_emplace({seg, what}, head_).first;
-    if (head_ < first_seen->second + patience_blocks) return;
-    first_seen->second = head_;
+void ProviderWorker::nudge(Nudge what, uint32_t seg, uint64_t wait_blocks) {
+    constexpr uint64_t kAgainBlocks = 6;
+    const auto due = work_->nudge_at.try_emplace({seg, what}, head_ + wait_blocks).first;
+    if (head_ < due->second) return;
+    due->second = head_ + kAgainBlocks;
     const auto possible = market_.can_nudge(what, work_->id, seg);
     if (possible && *possible) (void)market_.nudge(what, work_->id, seg);
 }

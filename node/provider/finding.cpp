@@ -81,7 +81,7 @@ bool ProviderWorker::resume(uint64_t id, const wallet::Job& job) {
     auto material = fetch_material(market_, *spec, options_.rules);
     std::string reason = material ? "" : material.error();
     if (reason.empty() && !is_left && job.state == JobState::active)
-        reason = fetch_state(id, job, material->program);
+        reason = fetch_state(id, job.tip, job.tip_root, material->program);
     if (!reason.empty()) {
         memory_[id].look_again_at = head_ + kPatienceBlocks;
         skip(id, "it is ours but cannot go on yet: " + reason);
@@ -95,27 +95,26 @@ bool ProviderWorker::resume(uint64_t id, const wallet::Job& job) {
     return true;
 }
 
-/// Brings the state that the job stands at into its folder: another provider's, or one of ours that
+/// Brings the state before a segment into the job's folder: another provider's, or one of ours that
 /// is not there any more. Empty, or why it cannot be had.
-std::string ProviderWorker::fetch_state(uint64_t id, const wallet::Job& job,
+std::string ProviderWorker::fetch_state(uint64_t id, uint32_t seg, const Hash& root,
                                         const training::Program& program) {
-    if (job.tip == 0) return "";
+    if (seg == 0) return "";
     JobFolder folder(folder_of(id), program);
-    if (const auto own = folder.load_encoded_state(job.tip);
-        own && training::decode_state(program, *own, job.tip_root))
+    if (const auto own = folder.load_encoded_state(seg);
+        own && training::decode_state(program, *own, root))
         return "";
-    const auto last = market_.segment(id, job.tip - 1);
+    const auto last = market_.segment(id, seg - 1);
     if (!last) return last.error().text;
     const auto content = market_.get_blob(last->state_blob, kStateBytesMax);
-    if (!content) return "the state it stands at is not to be had: " + content.error().text;
-    if (const auto state = training::decode_state(program, *content, job.tip_root); !state)
-        return "the state it stands at is another than it names: " +
+    if (!content) return "the state it begins with is not to be had: " + content.error().text;
+    if (const auto state = training::decode_state(program, *content, root); !state)
+        return "the state it begins with is another than it names: " +
                std::string(training::to_text(state.error()));
     // Auditors of the first segment begin with it, and the one before need not keep it for ever.
-    const auto served =
-        kept_.keep(market_, {id, job.tip - 1, wallet::BlobUse::state, {}, 0}, *content);
+    const auto served = kept_.keep(market_, {id, seg - 1, wallet::BlobUse::state, {}, 0}, *content);
     if (!served) return served.error().text;
-    const auto kept = folder.keep_state(job.tip, *content);
+    const auto kept = folder.keep_state(seg, *content);
     return kept ? "" : kept.error().text;
 }
 
@@ -156,7 +155,8 @@ std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
     if (!missing) return missing.error();
     auto material = fetch_material(market_, spec, options_.rules);
     if (!material) return material.error();
-    if (auto reason = fetch_state(id, job, material->program); !reason.empty()) return reason;
+    if (auto reason = fetch_state(id, job.tip, job.tip_root, material->program); !reason.empty())
+        return reason;
     if (auto reason = take(id, spec, *bond, *missing); !reason.empty()) return reason;
     publish(id, job, *material);
     const auto taken = market_.job(id);

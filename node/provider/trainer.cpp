@@ -13,6 +13,11 @@ namespace trainyard::node::provider {
 using training::EngineError;
 using training::SegmentRecord;
 
+std::optional<training::ModelState> state_before(const TrainerOptions& job, uint32_t seg) {
+    if (seg == 0) return training::make_initial_state(job.program, job.run_seed, job.data);
+    return JobFolder(job.folder, job.program).load_state(seg);
+}
+
 struct Trainer::Shared {
     TrainerOptions options;
     std::mutex mutex;
@@ -21,12 +26,6 @@ struct Trainer::Shared {
     bool keeping = false;  ///< a trained segment is on its way to disk
     bool stopping = false;
     std::string failure;
-
-    std::optional<training::ModelState> state_before(uint32_t seg) {
-        if (seg == 0)
-            return training::make_initial_state(options.program, options.run_seed, options.data);
-        return JobFolder(options.folder, options.program).load_state(seg);
-    }
 
     /// Trains a segment from the state at hand and logs its gradients. The error says what, where
     /// and why.
@@ -93,7 +92,7 @@ struct Trainer::Shared {
     }
 
     void run(uint32_t seg) {
-        auto state = state_before(seg);
+        auto state = state_before(options, seg);
         if (!state)
             return stop_with("the state before segment " + std::to_string(seg) + " is lost");
         const auto backend = options.make_backend();
@@ -175,13 +174,13 @@ std::string Trainer::failure() const {
     return shared_->failure;
 }
 
-std::optional<training::ModelState> Trainer::state_before(uint32_t seg) const {
-    return shared_->state_before(seg);
+std::shared_ptr<const TrainerOptions> Trainer::job() const {
+    return {shared_, &shared_->options};
 }
 
 Result<Done, std::string> Trainer::rebuild(uint32_t seg) {
     const auto& options = shared_->options;
-    auto state = shared_->state_before(seg);
+    auto state = state_before(options, seg);
     if (!state) return unexpected("the state before segment " + std::to_string(seg) + " is lost");
     const auto backend = options.make_backend();
     auto engine = training::Engine::make(options.program, *backend, options.data);

@@ -38,6 +38,11 @@ struct TrainerOptions {
     std::function<void(const StepNote&)> on_step;  ///< from the training thread; may be empty
 };
 
+/// The state before a segment, from the job's folder, or the initial one; nullopt if it is not
+/// there or damaged.
+[[nodiscard]] std::optional<training::ModelState> state_before(const TrainerOptions& job,
+                                                               uint32_t seg);
+
 /// Thread-safe. The background task holds what it needs, so the trainer may go while it runs.
 class Trainer {
 public:
@@ -56,8 +61,8 @@ public:
     void try_again();
     /// No further segment; one in progress is finished and thrown away.
     void stop();
-    /// From the folder, or the initial one; nullopt if it is not there or damaged.
-    [[nodiscard]] std::optional<training::ModelState> state_before(uint32_t seg) const;
+    /// Of the job, and kept for as long as somebody holds them.
+    [[nodiscard]] std::shared_ptr<const TrainerOptions> job() const;
     /// Logs the gradients of a segment trained before once more, by training it again on the
     /// calling thread. The error is the reason.
     [[nodiscard]] Result<Done, std::string> rebuild(uint32_t seg);

@@ -16,6 +16,17 @@ struct Counts {
     std::atomic<uint32_t> committed{0}, accepted{0};
 };
 
+/// A segment of ours that is called wrong.
+struct ProviderWorker::Trial {
+    wallet::SegmentState state = wallet::SegmentState::none;  ///< seen last
+    uint8_t lost = 0;                                         ///< disputes of it before this one
+    uint32_t tries = 0;        ///< how often what is due was computed again after a failure
+    uint64_t wait_until = 0;   ///< block in which to go on
+    uint64_t last_call = 0;    ///< block from which an appeal waits for nothing
+    bool is_given_up = false;  ///< it is wrong
+    std::string told;          ///< the warning told last
+};
+
 struct ProviderWorker::Work {
     uint64_t id = 0;
     wallet::JobSpec spec;
@@ -31,12 +42,14 @@ struct ProviderWorker::Work {
     std::unique_ptr<Trainer> trainer;
     std::shared_ptr<Counts> counts = std::make_shared<Counts>();
     std::map<uint32_t, training::SegmentRecord> waiting;  ///< trained, not committed
-    std::map<std::pair<uint32_t, wallet::MarketApi::Nudge>, uint64_t> nudged_at;  ///< -> block
+    std::map<std::pair<uint32_t, wallet::MarketApi::Nudge>, uint64_t> nudge_at;  ///< -> block
+    std::unique_ptr<Defence> defence;
+    std::map<uint32_t, Trial> accused;  ///< by segment
 
     /// What is kept of segments before these is of no use any more.
     void forget_before(uint32_t committed, uint32_t final_segments) {
         waiting.erase(waiting.begin(), waiting.lower_bound(committed));
-        nudged_at.erase(nudged_at.begin(), nudged_at.lower_bound({final_segments, {}}));
+        nudge_at.erase(nudge_at.begin(), nudge_at.lower_bound({final_segments, {}}));
         folder->forget_before(final_segments);
     }
 

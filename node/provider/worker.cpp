@@ -12,9 +12,10 @@ using wallet::JobState;
 using Nudge = wallet::MarketApi::Nudge;
 
 std::string_view to_text(Event::Kind kind) {
-    constexpr std::string_view names[] = {"note",      "skipped", "taken",    "step",
-                                          "committed", "served",  "opened",   "accepted",
-                                          "paid",      "voided",  "finished", "failed"};
+    constexpr std::string_view names[] = {
+        "note",     "skipped",   "taken",    "step",   "committed", "served",
+        "opened",   "accepted",  "disputed", "moved",  "won",       "convicted",
+        "appealed", "acquitted", "paid",     "voided", "finished",  "failed"};
     return names[static_cast<size_t>(kind)];
 }
 
@@ -23,7 +24,8 @@ ProviderWorker::ProviderWorker(wallet::MarketApi& market, ProviderOptions option
 ProviderWorker::~ProviderWorker() = default;
 
 size_t ProviderWorker::remembered() const {
-    const size_t in_hand = work_ ? work_->waiting.size() + work_->nudged_at.size() : 0;
+    const size_t in_hand =
+        work_ ? work_->waiting.size() + work_->nudge_at.size() + work_->accused.size() : 0;
     return memory_.size() + waiting_.size() + offers_.size() + in_hand;
 }
 
@@ -103,12 +105,15 @@ void ProviderWorker::begin(uint64_t id, const wallet::Job& job, const wallet::Jo
         report(base);
     };
     work_->trainer = std::make_unique<Trainer>(std::move(trainer));
+    work_->defence = std::make_unique<Defence>(DefenceOptions{
+        work_->trainer->job(), options_.make_host_backend, options_.defence_background});
 }
 
 void ProviderWorker::go_on() {
     const auto job = market_.job(work_->id);
     if (!job) return;
     work_->counts->committed = job->tip;
+    end_trials(*job);
     if (job->state == JobState::closed) return finish();
     const bool ours = job->provider == market_.self() && job->attempt == work_->attempt;
     if (!ours && !work_->is_left) {
@@ -195,6 +200,7 @@ void ProviderWorker::leave(const std::string& why) {
 }
 
 void ProviderWorker::put_away() {
+    work_->defence.reset();
     work_->trainer.reset();  // first, so that it leaves no log behind
     work_->folder->forget_logs();
     memory_[work_->id].is_settled = true;

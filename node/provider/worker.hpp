@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "node/provider/defence.hpp"
 #include "node/provider/offers.hpp"
 #include "node/provider/trainer.hpp"
 #include "node/wallet/blob.hpp"
@@ -29,6 +30,12 @@ struct Event {
         served,     ///< seg
         opened,     ///< seg
         accepted,   ///< seg
+        disputed,   ///< seg; text: by whom, until when to move
+        moved,      ///< seg; text: which move
+        won,        ///< seg: its dispute
+        convicted,  ///< seg; text: until when to appeal
+        appealed,   ///< seg; text: for how much, why
+        acquitted,  ///< seg
         paid,       ///< text: the amount
         voided,     ///< text: why we are out
         finished,
@@ -56,8 +63,10 @@ struct ProviderOptions {
         wallet::kKeepModel_s;  ///< so long the model of a closed job stays at the node
     training::Fault fault = training::Fault::none;
     BackendMaker make_backend;
+    BackendMaker make_host_backend;  ///< on the CPU, for disputes
     Background background;
-    std::function<uint64_t()> now_s;             ///< unix time
+    Background defence_background;    ///< a queue of its own: moves do not wait for training
+    std::function<uint64_t()> now_s;  ///< unix time
     std::function<void(const Event&)> on_event;  ///< from two threads, also at once
 };
 
@@ -77,6 +86,7 @@ public:
 
 private:
     struct Work;
+    struct Trial;
     struct Memory {
         std::string skipped;         ///< the reason last told
         uint64_t look_again_at = 0;  ///< block
@@ -90,7 +100,7 @@ private:
     [[nodiscard]] bool look_back(uint64_t id);
     [[nodiscard]] bool waits_for(uint64_t id, const wallet::Job& job);
     [[nodiscard]] bool resume(uint64_t id, const wallet::Job& job);
-    [[nodiscard]] std::string fetch_state(uint64_t id, const wallet::Job& job,
+    [[nodiscard]] std::string fetch_state(uint64_t id, uint32_t seg, const Hash& root,
                                           const training::Program& program);
     void consider(uint64_t id);
     void skip(uint64_t id, std::string reason);
@@ -113,7 +123,24 @@ private:
     void note_accepted(uint32_t seg);
     void serve(uint32_t seg, const wallet::Segment& segment);
     void open(uint32_t seg);
-    void nudge(wallet::MarketApi::Nudge what, uint32_t seg);
+    void nudge(wallet::MarketApi::Nudge what, uint32_t seg, uint64_t wait_blocks = 6);
+    [[nodiscard]] bool stand_by(uint32_t seg, const wallet::Segment& segment);
+    void end_trials(const wallet::Job& job);
+    void end_trial(uint32_t seg, bool is_right);
+    void note_dispute(uint32_t seg, const wallet::Segment& segment, const wallet::Dispute& dispute,
+                      Trial& trial);
+    void answer_dispute(uint32_t seg, const wallet::Segment& segment, Trial& trial);
+    void ask_for_move(uint32_t seg, const wallet::Segment& segment, const wallet::Dispute& dispute,
+                      Trial& trial);
+    void bring_state(uint32_t seg, const wallet::Segment& segment, Trial& trial);
+    void play(uint32_t seg, const wallet::Dispute& dispute, const Defence::Answer& answer,
+              Trial& trial);
+    void compute_again(uint32_t seg, Trial& trial, const std::string& why);
+    void note_conviction(uint32_t seg, const wallet::Segment& segment, Trial& trial);
+    void answer_conviction(uint32_t seg, const wallet::Segment& segment, Trial& trial);
+    void appeal(uint32_t seg, const wallet::Segment& segment, const std::string& why, Trial& trial);
+    void await_disputes(uint32_t seg, const wallet::Segment& segment, Trial& trial);
+    void warn(uint32_t seg, Trial& trial, const std::string& text);
     void try_again(const std::string& failure);
     void give_back(const std::string& why);
     void leave(const std::string& why);

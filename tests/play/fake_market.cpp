@@ -162,7 +162,12 @@ public:
     }
     Answer<Uint256> stake_minimum() override { return Uint256(1); }
     Answer<Uint256> credit(const Address&) override { return Uint256(0); }
-    Answer<Uint256> balance(const Address&) override { return Uint256(1'000'000); }
+    Answer<Uint256> balance(const Address& who) override {
+        return locked<Uint256>([&] {
+            const auto found = l_->balances.find(who);
+            return Uint256(found == l_->balances.end() ? 1'000'000 : found->second);
+        });
+    }
 
     Answer<TxReceipt> post(const wallet::JobSpec& spec, const Uint256&) override {
         return change([&](std::string&) { l_->post(spec, self_); });
@@ -274,6 +279,7 @@ public:
     Answer<TxReceipt> play(uint64_t id, uint32_t seg, BytesView state, BytesView move) override {
         return change_job(id, [&](std::string& why) {
             auto& b = book(id, seg);
+            if (l_->moves_to_lose > 0) return --l_->moves_to_lose, void(why = "lost");
             const Address& mover =
                 b.dispute.is_challengers ? b.dispute.challenger : b.segment.provider;
             const bool is_due = b.segment.state == SegmentState::disputed && self_ == mover &&

@@ -56,6 +56,7 @@ public:
     size_t reads = 0;                          ///< of jobs and segments
     std::map<Address, wallet::ProviderRecord> providers;
     std::map<std::pair<uint64_t, Address>, uint64_t> bonds;  ///< job and provider -> wei
+    std::map<Address, uint64_t> balances;                    ///< wei; of others a million
     uint64_t block = 1, now_s = 1000;
     uint64_t seed = 1;  ///< of the draws
     uint32_t auditors = 2, units = 4;
@@ -67,6 +68,7 @@ public:
     bool tells_events = true;
     bool is_away = false;         ///< no node answers
     bool loses_receipts = false;  ///< of commitments: they seem to fail
+    uint32_t moves_to_lose = 0;   ///< calls of `play` that fail
     bool draws_lots = false;      ///< two replay every segment that level 0 passes
 
     uint64_t post(const wallet::JobSpec& spec, const Address& client);

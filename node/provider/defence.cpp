@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// The queue, and what is computed: moves by a witness, replays by an engine.
+#include "node/provider/defence.hpp"
+
+#include "training/live_state.hpp"
+#include "training/referee/players.hpp"
+
+namespace trainyard::node::provider {
+namespace {
+
+namespace referee = training::referee;
+using training::EngineError;
+using training::ReplayResult;
+
+/// A witness is some ten times as large as the model. Two of them, so that two games whose moves
+/// take turns do not begin the segment anew with each.
+constexpr size_t kWitnessesMax = 2;
+
+std::string text_of(EngineError error) {
+    return std::string(training::to_text(error));
+}
+
+std::string lost_state(uint32_t seg) {
+    return "the state before segment " + std::to_string(seg) + " is lost";
+}
+
+/// This side of one dispute, with what it has computed so far.
+struct Player {
+    std::shared_ptr<const TrainerOptions> job;  ///< its data is what the witness reads
+    std::unique_ptr<training::Backend> backend;
+    referee::Witness witness;
+};
+
+Result<std::unique_ptr<Player>, std::string> make_player(const DefenceOptions& options,
+                                                         uint32_t seg) {
+    auto first = state_before(*options.job, seg);
+    if (!first) return unexpected(lost_state(seg));
+    auto backend = options.make_host_backend();
+    auto witness = referee::Witness::make(options.job->program, options.job->data, *backend,
+                                          {std::move(*first), options.job->steps_per_segment});
+    if (!witness) return unexpected(text_of(witness.error()));
+    return std::unique_ptr<Player>(
+        new Player{options.job, std::move(backend), std::move(*witness)});
+}
+
+/// A move that the referee takes, or why there is none.
+Defence::Answer move_of(Player& player, BytesView encoded) {
+    Defence::Answer out;
+    const auto state = referee::decode_state(encoded);
+    if (!state || referee::turn_of(state->phase) != referee::Turn::provider)
+        return out.failure = "the chain's state of the game asks us for no move", out;
+    out.phase = referee::to_text(state->phase);
+    auto move = referee::provider_move(player.witness, *state);
+    if (!move) return out.failure = text_of(move.error()), out;
+    const auto played = referee::play(*state, *move);
+    if (!played) {
+        out.failure = "what this machine computes now does not stand (" + out.phase + ": " +
+                      std::string(referee::to_text(played.error())) +
+                      "); it computed something else the first time";
+        return out;
+    }
+    out.state = Bytes(encoded.begin(), encoded.end());
+    out.move = std::move(*move);
+    return out;
+}
+
+Result<ReplayResult, EngineError> replay_on(training::Backend& backend, const TrainerOptions& job,
+                                            training::ModelState first) {
+    auto engine = training::Engine::make(job.program, backend, job.data);
+    if (!engine) return unexpected(engine.error());
+    return training::replay_segment(*engine, job.data, first, job.steps_per_segment);
+}
+
+}  // namespace
+
+struct Defence::Shared {
+    /// What is known of one segment.
+    struct Entry {
+        Question question;
+        std::optional<Answer> answer;
+        std::unique_ptr<Player> player;
+        uint64_t used = 0;  ///< number of the use of its player
+    };
+    struct Task {
+        Question question;
+        std::unique_ptr<Player> player;
+    };
+
+    DefenceOptions options;
+    std::mutex mutex;
+    std::map<uint32_t, Entry> entries;
+    bool at_work = false;
+    bool stopping = false;
+    uint64_t uses = 0;
+
+    /// As many players are kept as leave room for one that is at work.
+    void make_room() {
+        for (;;) {
+            size_t kept = 0;
+            Entry* oldest = nullptr;
+            for (auto& [seg, entry] : entries) {
+                if (!entry.player) continue;
+                ++kept;
+                if (oldest == nullptr || entry.used < oldest->used) oldest = &entry;
+            }
+            if (kept < kWitnessesMax) return;
+            oldest->player.reset();
+        }
+    }
+
+    std::optional<Task> take() {
+        const std::lock_guard lock(mutex);
+        Entry* first = nullptr;
+        for (auto& [seg, entry] : entries)
+            if (!entry.answer &&
+                (first == nullptr || entry.question.deadline < first->question.deadline))
+                first = &entry;
+        if (first == nullptr || stopping) {
+            at_work = false;
+            return std::nullopt;
+        }
+        Task out{first->question, std::move(first->player)};
+        make_room();
+        return out;
+    }
+
+    void put_back(Task task, Answer answer) {
+        const std::lock_guard lock(mutex);
+        const auto found = entries.find(task.question.seg);
+        if (found == entries.end()) return;  // nobody asks any more
+        Entry& entry = found->second;
+        entry.player = std::move(task.player);
+        entry.used = ++uses;
+        if (entry.question.state_hash == task.question.state_hash) entry.answer = std::move(answer);
+    }
+
+    [[nodiscard]] Answer find_move(Task& task) const {
+        Answer out;
+        if (!task.player) {
+            auto made = make_player(options, task.question.seg);
+            if (!made) return out.failure = made.error(), out;
+            task.player = std::move(*made);
+        }
+        out = move_of(*task.player, task.question.state);
+        if (!out.failure.empty()) task.player.reset();  // what it holds may be what is wrong
+        return out;
+    }
+
+    /// Where the machine trains; on the host if that fails.
+    [[nodiscard]] Answer replay(uint32_t seg) const {
+        Answer out;
+        for (const auto* make : {&options.job->make_backend, &options.make_host_backend}) {
+            auto first = state_before(*options.job, seg);
+            if (!first) return out.failure = lost_state(seg), out;
+            auto replayed = replay_on(*(*make)(), *options.job, std::move(*first));
+            if (replayed || replayed.error() == EngineError::diverged) {
+                out.failure.clear();
+                out.replay = replayed ? *replayed : ReplayResult{};  // no end is no root's
+                return out;
+            }
+            out.failure = text_of(replayed.error());
+        }
+        return out;
+    }
+
+    void run() {
+        while (auto task = take()) {
+            const bool is_replay = task->question.state_hash.is_zero();
+            Answer answer = is_replay ? replay(task->question.seg) : find_move(*task);
+            put_back(std::move(*task), std::move(answer));
+        }
+    }
+};
+
+Defence::Defence(DefenceOptions options) : shared_(std::make_shared<Shared>()) {
+    shared_->options = std::move(options);
+}
+
+Defence::~Defence() {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->stopping = true;
+    shared_->entries.clear();
+}
+
+void Defence::ask(Question question) {
+    {
+        const std::lock_guard lock(shared_->mutex);
+        auto& entry = shared_->entries[question.seg];
+        entry.question = std::move(question);
+        entry.answer.reset();
+        if (shared_->at_work) return;
+        shared_->at_work = true;
+    }
+    shared_->options.background([shared = shared_] { shared->run(); });
+}
+
+bool Defence::is_asked(uint32_t seg, const Hash& state_hash) const {
+    const std::lock_guard lock(shared_->mutex);
+    const auto found = shared_->entries.find(seg);
+    return found != shared_->entries.end() && found->second.question.state_hash == state_hash;
+}
+
+std::optional<Defence::Answer> Defence::answer(uint32_t seg, const Hash& state_hash) const {
+    const std::lock_guard lock(shared_->mutex);
+    const auto found = shared_->entries.find(seg);
+    if (found == shared_->entries.end() || found->second.question.state_hash != state_hash)
+        return std::nullopt;
+    return found->second.answer;
+}
+
+void Defence::forget(uint32_t seg) {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->entries.erase(seg);
+}
+
+}  // namespace trainyard::node::provider

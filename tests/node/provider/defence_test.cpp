@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is computed for disputes and convictions: in which order, how often, and with what failures.
+#include "node/provider/defence.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "node/provider/job_folder.hpp"
+#include "tests/state/temporary_folder.hpp"
+#include "tests/training/small_program.hpp"
+#include "training/cpu/backend.hpp"
+
+namespace trainyard::node::provider {
+namespace {
+
+constexpr uint32_t kSegments = 3;
+
+/// A job whose segments have been trained, and a background that runs when it is told to.
+class Defending : public ::testing::Test {
+protected:
+    void SetUp() override {
+        auto gpt = training::small_options();
+        gpt.steps = kSegments, gpt.segment_length = 1, gpt.warmup = 1;
+        job_.program = *training::make_gpt(gpt);
+        job_.data = training::make_text(4000);
+        job_.run_seed = training::seed_of(5);
+        job_.folder = folder_.path();
+        job_.segments = kSegments;
+        job_.steps_per_segment = 1;
+        job_.make_backend = [] { return training::make_cpu_backend({}); };
+        job_.background = [](const std::function<void()>& task) { task(); };
+        Trainer trainer(job_);
+        trainer.go_on(0);
+        for (uint32_t seg = 0; seg < kSegments; ++seg) records_.push_back(*trainer.take(seg));
+    }
+    [[nodiscard]] std::unique_ptr<Defence> defence() {
+        return std::make_unique<Defence>(DefenceOptions{
+            std::make_shared<TrainerOptions>(job_), job_.make_backend,
+            [this](std::function<void()> task) { tasks_.push_back(std::move(task)); }});
+    }
+    void work() {
+        for (; !tasks_.empty(); tasks_.pop_front()) tasks_.front()();
+    }
+
+    state::TemporaryFolder folder_;
+    TrainerOptions job_;
+    std::vector<training::SegmentRecord> records_;
+    std::deque<std::function<void()>> tasks_;
+};
+
+TEST_F(Defending, what_is_due_first_is_replayed_first_and_once) {
+    std::vector<std::string> known;  // which answers there were whenever a replay began
+    Defence* asked = nullptr;
+    job_.make_backend = [&] {
+        std::string now;
+        for (uint32_t seg = 0; seg < kSegments; ++seg)
+            if (asked->answer(seg, {})) now += std::to_string(seg);
+        known.push_back(now);
+        return training::make_cpu_backend({});
+    };
+    const auto defence = this->defence();
+    asked = defence.get();
+    defence->ask({0, 300, {}, {}});
+    defence->ask({1, 100, {}, {}});
+    defence->ask({2, 200, {}, {}});
+    EXPECT_EQ(tasks_.size(), 1u) << "one at a time";
+    EXPECT_FALSE(defence->answer(1, {}));
+    work();
+    EXPECT_EQ(known, (std::vector<std::string>{"", "1", "12"}));
+    for (uint32_t seg = 0; seg < kSegments; ++seg) {
+        const auto answer = defence->answer(seg, {});
+        ASSERT_TRUE(answer && answer->replay) << seg;
+        EXPECT_EQ(answer->replay->steps_root, claim_of(records_[seg]).steps_root) << seg;
+        EXPECT_EQ(answer->replay->last_root, records_[seg].states.last) << seg;
+    }
+}
+
+TEST_F(Defending, a_device_that_fails_is_replaced_by_the_host) {
+    int hosts = 0;
+    const BackendMaker host = [&] {
+        ++hosts;
+        return training::make_cpu_backend({});
+    };
+    auto failing = job_;
+    failing.make_backend = [&] {
+        struct Failing final : training::cpu::CpuBackend {
+            Failing() : CpuBackend(training::kernels_for(training::CpuPath::scalar), 1) {}
+            Result<training::BackendStatus, training::BackendError> finish() override {
+                return unexpected(training::BackendError::device_failed);
+            }
+        };
+        return std::make_unique<Failing>();
+    };
+    Defence defence({std::make_shared<TrainerOptions>(failing), host,
+                     [](const std::function<void()>& task) { task(); }});
+    defence.ask({1, 100, {}, {}});
+    const auto answer = defence.answer(1, {});
+    ASSERT_TRUE(answer && answer->replay) << answer->failure;
+    EXPECT_EQ(answer->replay->last_root, records_[1].states.last);
+    EXPECT_EQ(hosts, 1);
+}
+
+TEST_F(Defending, what_nobody_asks_for_any_more_is_thrown_away) {
+    auto defence = this->defence();
+    defence->ask({0, 100, {}, {}});
+    defence->forget(0);
+    work();
+    EXPECT_FALSE(defence->is_asked(0, {}));
+    defence->ask({0, 100, {}, {}});
+    defence.reset();
+    work();  // nothing is there any more
+}
+
+TEST_F(Defending, says_why_there_is_no_answer) {
+    const auto defence = this->defence();
+    const Hash state_hash = training::seed_of(1);
+    defence->ask({1, 100, state_hash, Bytes{1, 2, 3}});
+    work();
+    ASSERT_TRUE(defence->answer(1, state_hash));
+    EXPECT_EQ(defence->answer(1, state_hash)->failure,
+              "the chain's state of the game asks us for no move");
+    EXPECT_FALSE(defence->answer(1, {})) << "of another question";
+    JobFolder(job_.folder, job_.program).forget_before(2);
+    defence->ask({1, 100, {}, {}});
+    work();
+    EXPECT_EQ(defence->answer(1, {})->failure, "the state before segment 1 is lost");
+}
+
+}  // namespace
+}  // namespace trainyard::node::provider
