@@ -12,7 +12,7 @@ namespace referee = training::referee;
 using training::EngineError;
 using training::ReplayResult;
 
-/// A witness is some ten times as large as the model. Two of them, so that two games whose moves
+/// A witness is some twenty times as large as the model. Two of them, so that two games whose moves
 /// take turns do not begin the segment anew with each.
 constexpr size_t kWitnessesMax = 2;
 
@@ -27,41 +27,35 @@ std::string lost_state(uint32_t seg) {
 /// This side of one dispute, with what it has computed so far.
 struct Player {
     std::shared_ptr<const TrainerOptions> job;  ///< its data is what the witness reads
-    std::unique_ptr<training::Backend> backend;
+    std::unique_ptr<training::Backend> host, device;
     referee::Witness witness;
 };
 
 Result<std::unique_ptr<Player>, std::string> make_player(const DefenceOptions& options,
-                                                         uint32_t seg) {
+                                                         uint32_t seg, bool on_device) {
     auto first = state_before(*options.job, seg);
     if (!first) return unexpected(lost_state(seg));
-    auto backend = options.make_host_backend();
-    auto witness = referee::Witness::make(options.job->program, options.job->data, *backend,
-                                          {std::move(*first), options.job->steps_per_segment});
+    auto host = options.make_host_backend();
+    auto device = on_device ? options.job->make_backend() : nullptr;
+    referee::Witness::Options run{std::move(*first), options.job->steps_per_segment};
+    run.device = device.get();
+    auto witness =
+        referee::Witness::make(options.job->program, options.job->data, *host, std::move(run));
     if (!witness) return unexpected(text_of(witness.error()));
     return std::unique_ptr<Player>(
-        new Player{options.job, std::move(backend), std::move(*witness)});
+        new Player{options.job, std::move(host), std::move(device), std::move(*witness)});
 }
 
-/// A move that the referee takes, or why there is none.
-Defence::Answer move_of(Player& player, BytesView encoded) {
-    Defence::Answer out;
-    const auto state = referee::decode_state(encoded);
-    if (!state || referee::turn_of(state->phase) != referee::Turn::provider)
-        return out.failure = "the chain's state of the game asks us for no move", out;
-    out.phase = referee::to_text(state->phase);
-    auto move = referee::provider_move(player.witness, *state);
-    if (!move) return out.failure = text_of(move.error()), out;
-    const auto played = referee::play(*state, *move);
-    if (!played) {
-        out.failure = "what this machine computes now does not stand (" + out.phase + ": " +
-                      std::string(referee::to_text(played.error())) +
-                      "); it computed something else the first time";
-        return out;
-    }
-    out.state = Bytes(encoded.begin(), encoded.end());
-    out.move = std::move(*move);
-    return out;
+/// A move that the referee takes. The error is why there is none.
+Result<Bytes, std::string> move_of(Player& player, const referee::State& state) {
+    auto move = referee::provider_move(player.witness, state);
+    if (!move) return unexpected(text_of(move.error()));
+    if (const auto played = referee::play(state, *move); !played)
+        return unexpected("what this machine computes now does not stand (" +
+                          std::string(referee::to_text(state.phase)) + ": " +
+                          std::string(referee::to_text(played.error())) +
+                          "); it computed something else the first time");
+    return std::move(*move);
 }
 
 Result<ReplayResult, EngineError> replay_on(training::Backend& backend, const TrainerOptions& job,
@@ -134,15 +128,32 @@ struct Defence::Shared {
         if (entry.question.state_hash == task.question.state_hash) entry.answer = std::move(answer);
     }
 
+    /// Where the machine trains; if that fails or gives what does not stand, on the host.
     [[nodiscard]] Answer find_move(Task& task) const {
         Answer out;
-        if (!task.player) {
-            auto made = make_player(options, task.question.seg);
-            if (!made) return out.failure = made.error(), out;
-            task.player = std::move(*made);
+        const auto state = referee::decode_state(task.question.state);
+        if (!state || referee::turn_of(state->phase) != referee::Turn::provider)
+            return out.failure = "the chain's state of the game asks us for no move", out;
+        out.phase = referee::to_text(state->phase);
+        for (const bool on_device : {true, false}) {
+            if (!task.player) {
+                auto made = make_player(options, task.question.seg, on_device);
+                if (!made) {
+                    out.failure = made.error();
+                    continue;
+                }
+                task.player = std::move(*made);
+            }
+            auto move = move_of(*task.player, *state);
+            if (move) {
+                out.failure.clear();
+                out.state = task.question.state;
+                out.move = std::move(*move);
+                return out;
+            }
+            out.failure = move.error();
+            task.player.reset();
         }
-        out = move_of(*task.player, task.question.state);
-        if (!out.failure.empty()) task.player.reset();  // what it holds may be what is wrong
         return out;
     }
 

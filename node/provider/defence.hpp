@@ -13,7 +13,7 @@ namespace trainyard::node::provider {
 
 struct DefenceOptions {
     std::shared_ptr<const TrainerOptions> job;
-    BackendMaker make_host_backend;  ///< runs the units of a dispute
+    BackendMaker make_host_backend;  ///< runs single units of a dispute
     Background background;
 };
 

@@ -6,13 +6,17 @@
 
 #include <deque>
 
+#include "core/hash.hpp"
 #include "node/provider/job_folder.hpp"
 #include "tests/state/temporary_folder.hpp"
 #include "tests/training/small_program.hpp"
 #include "training/cpu/backend.hpp"
+#include "training/referee/start.hpp"
 
 namespace trainyard::node::provider {
 namespace {
+
+namespace referee = training::referee;
 
 constexpr uint32_t kSegments = 3;
 
@@ -36,15 +40,33 @@ protected:
     }
     [[nodiscard]] std::unique_ptr<Defence> defence() {
         return std::make_unique<Defence>(DefenceOptions{
-            std::make_shared<TrainerOptions>(job_), job_.make_backend,
+            std::make_shared<TrainerOptions>(job_),
+            [this] {
+                ++hosts_;
+                return training::make_cpu_backend({});
+            },
             [this](std::function<void()> task) { tasks_.push_back(std::move(task)); }});
     }
     void work() {
         for (; !tasks_.empty(); tasks_.pop_front()) tasks_.front()();
     }
 
+    /// Of a dispute that has just begun; the referee takes it.
+    void ask_for_first_move(Defence& defence, uint32_t seg) {
+        const auto& record = records_[seg];
+        const Bytes state = referee::encode_state(*referee::start(referee::encode_claim(
+            {training::program_id(job_.program), job_.run_seed, job_.program.run.micro_batches,
+             last_loss_bits(record), claim_of(record)})));
+        defence.ask({seg, 100, keccak256(state), state});
+        work();
+        const auto answer = defence.answer(seg, keccak256(state));
+        ASSERT_TRUE(answer && answer->failure.empty()) << answer->failure;
+        EXPECT_TRUE(referee::play(*referee::decode_state(answer->state), answer->move));
+    }
+
     state::TemporaryFolder folder_;
     TrainerOptions job_;
+    int hosts_ = 0;  ///< host back ends made
     std::vector<training::SegmentRecord> records_;
     std::deque<std::function<void()>> tasks_;
 };
@@ -77,13 +99,7 @@ TEST_F(Defending, what_is_due_first_is_replayed_first_and_once) {
 }
 
 TEST_F(Defending, a_device_that_fails_is_replaced_by_the_host) {
-    int hosts = 0;
-    const BackendMaker host = [&] {
-        ++hosts;
-        return training::make_cpu_backend({});
-    };
-    auto failing = job_;
-    failing.make_backend = [&] {
+    job_.make_backend = [] {
         struct Failing final : training::cpu::CpuBackend {
             Failing() : CpuBackend(training::kernels_for(training::CpuPath::scalar), 1) {}
             Result<training::BackendStatus, training::BackendError> finish() override {
@@ -92,13 +108,30 @@ TEST_F(Defending, a_device_that_fails_is_replaced_by_the_host) {
         };
         return std::make_unique<Failing>();
     };
-    Defence defence({std::make_shared<TrainerOptions>(failing), host,
-                     [](const std::function<void()>& task) { task(); }});
-    defence.ask({1, 100, {}, {}});
-    const auto answer = defence.answer(1, {});
+    const auto defence = this->defence();
+    defence->ask({1, 100, {}, {}});
+    work();
+    const auto answer = defence->answer(1, {});
     ASSERT_TRUE(answer && answer->replay) << answer->failure;
     EXPECT_EQ(answer->replay->last_root, records_[1].states.last);
-    EXPECT_EQ(hosts, 1);
+    EXPECT_EQ(hosts_, 1);
+    ask_for_first_move(*defence, 1);
+    EXPECT_EQ(hosts_, 3) << "beside the device, and without it";
+}
+
+TEST_F(Defending, two_games_keep_what_they_have_computed) {
+    const auto defence = this->defence();
+    for (const uint32_t seg : {0U, 1U, 2U}) ask_for_first_move(*defence, seg);
+    EXPECT_EQ(hosts_, 3);
+    for (const uint32_t seg : {2U, 1U, 2U}) ask_for_first_move(*defence, seg);
+    EXPECT_EQ(hosts_, 3);
+    ask_for_first_move(*defence, 0);
+    EXPECT_EQ(hosts_, 4) << "the first game had to make room";
+    ask_for_first_move(*defence, 2);
+    EXPECT_EQ(hosts_, 4);
+    defence->forget(2);
+    ask_for_first_move(*defence, 2);
+    EXPECT_EQ(hosts_, 5);
 }
 
 TEST_F(Defending, what_nobody_asks_for_any_more_is_thrown_away) {
