@@ -39,35 +39,16 @@ struct MarketChallenge : MarketFixture {
     /// All of the committee say the same, but `others` nothing but the truth.
     void bought_committee_says(Verdict verdict, const Hash& digest, uint64_t job,
                                const std::set<Address>& others = {}) {
-        const std::vector<Address> committee = market.auditors(job, 0);
-        const auto say = [&](const Address& a, auto move) {
-            const bool is_honest = others.contains(a);
-            const Verdict v = is_honest ? Verdict::mismatch : verdict;
-            ASSERT_TRUE((market.*move)(a, job, 0, v, {is_honest ? honest(0).digest() : digest}).ok);
-        };
-        for (const Address& a : committee) say(a, &Market::commit_answer);
-        for (const Address& a : committee) say(a, &Market::reveal_answer);
-    }
-    std::map<Address, Uint256> stakes() {
-        std::map<Address, Uint256> out;
-        for (const Address& v : market.validators) out[v] = market.stake_of(v);
-        return out;
+        std::map<Address, Said> said;
+        for (const Address& a : market.auditors(job, 0))
+            said[a] = others.contains(a) ? Said{Verdict::mismatch, honest(0).digest()}
+                                         : Said{verdict, digest};
+        answer(job, 0, said);
     }
     std::map<Address, Manners> everybody(Manners how) {
         std::map<Address, Manners> out;
         for (const Address& v : market.validators) out[v] = how;
         return out;
-    }
-    Sent leave(const Address& who) {
-        return market.chain.send(who, market.chain.address("Staking"),
-                                 call_data("unbond(uint256)", Abi().word(market.stake_of(who))));
-    }
-    bool can_take_out(const Address& who) {
-        const Abi args = Abi().address(who).word(9);
-        return market.chain
-            .send(who, market.chain.address("Staking"),
-                  call_data("withdraw(address,uint256)", args))
-            .ok;
     }
     uint64_t backed_until(uint64_t mini_epoch) {
         return word_at(market.chain.call(market.chain.address("Staking"),
@@ -402,7 +383,7 @@ TEST_F(late_challenge, that_nobody_opens_is_drawn_anew_and_earlier_judges_answer
     for (int i = 0; i < 4; ++i) {
         const uint64_t mini_epoch = market.segment(job, 0).seed_epoch;
         market.chain.mine(backed_until(mini_epoch) - market.chain.number());
-        for (const Address& a : bought) EXPECT_FALSE(can_take_out(a)) << i;
+        for (const Address& a : bought) EXPECT_EQ(take_out(a).error(), "Held") << i;
         ASSERT_TRUE(market.on_segment(kAnyone, "openAudit", job, 0).ok);
         EXPECT_EQ(market.segment(job, 0).state, SegmentState::committed);
         EXPECT_GT(market.segment(job, 0).seed_epoch, mini_epoch);
@@ -431,7 +412,7 @@ TEST_F(long_window, keeps_the_stake_of_those_who_may_be_proven_wrong_in_it) {
     ASSERT_EQ(market.segment(job, 0).state, SegmentState::accepted);
     for (const Address& a : bought) ASSERT_TRUE(leave(a).ok);
     market.chain.mine(3900);
-    for (const Address& a : bought) EXPECT_FALSE(can_take_out(a));
+    for (const Address& a : bought) EXPECT_EQ(take_out(a).error(), "Held");
     EXPECT_TRUE(contest(job).ok);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Disputes on the chain: real training of a small program, the contracts, and the referee between.
+// Disputes on the chain: real training of a small program, the contracts, and the referee between;
+// bonds and clocks with segments that are made up.
 #include "market_fixture.hpp"
 
 #include "core/blob.hpp"
@@ -14,6 +15,8 @@ namespace referee = training::referee;
 
 constexpr uint64_t kWindow = 16;
 constexpr uint32_t kSteps = 2;
+constexpr uint64_t kMoveBlocks = 40;  // genesis/devnet.json
+constexpr uint64_t kLongMoves = 10;
 
 training::Program small_program(const Bytes& data) {
     training::GptOptions o = training::small_options();
@@ -22,23 +25,6 @@ training::Program small_program(const Bytes& data) {
     training::Program program = *training::make_gpt(o);
     program.data.root = blob::id(data);
     return program;
-}
-
-/// What the last DisputeMoved told.
-struct Moved {
-    uint64_t turn = 0;
-    Bytes state;
-};
-std::optional<Moved> moved_in(const Sent& sent) {
-    static const Hash topic = keccak256(as_bytes("DisputeMoved(uint256,uint32,uint8,bytes,bytes)"));
-    for (const Log& log : sent.logs) {
-        if (log.topics.at(0) != topic) continue;
-        const size_t at = word_at(log.data, 1).low();
-        const size_t size = word_at(BytesView(log.data).subspan(at), 0).low();
-        const BytesView state = BytesView(log.data).subspan(at + 32, size);
-        return Moved{word_at(log.data, 0).low(), {state.begin(), state.end()}};
-    }
-    return std::nullopt;
 }
 
 struct dispute : MarketFixture {
@@ -78,65 +64,91 @@ struct dispute : MarketFixture {
             market.pass_deadline(job, 0);
         }
     }
-    Uint256 bond_due(uint64_t job) {
-        return word_at(market.chain.call(market.at(), call_data("disputeBond(uint256,uint32)",
-                                                                Abi().word(job).word(0))),
-                       0);
+    /// A committee that a challenge calls convicts it, whatever it is, and the provider appeals.
+    void appeal_conviction(uint64_t job) {
+        ASSERT_TRUE(market.challenge(kRival, job, 0, market.challenge_bond(job, 0)).ok);
+        market.open_audit(job, 0);
+        std::map<Address, Said> said;
+        for (const Address& a : market.auditors(job, 0))
+            said[a] = {Verdict::mismatch, keccak256(as_bytes("agreed"))};
+        answer(job, 0, said);
+        ASSERT_TRUE(market.appeal(kProvider, job, 0, market.appeal_bond(job)).ok);
     }
     Sent start(uint64_t job) {
-        const Uint256 bond = bond_due(job);
-        market.chain.give(kOutsider, bond);
-        return market.call(kOutsider, "dispute(uint256,uint32)", Abi().word(job).word(0), bond);
+        return market.dispute(kOutsider, job, 0, market.dispute_bond(job, 0));
     }
     Sent play(const Address& who, uint64_t job, const Bytes& state, const Bytes& move) {
-        return market.call(who, "play(uint256,uint32,bytes,bytes)",
-                           Abi().word(job).word(0).bytes(state).bytes(move));
+        return market.play(who, job, 0, state, move);
     }
-    Sent timeout(uint64_t job) { return market.on_segment(kAnyone, "timeout", job, 0); }
     SegmentState state_of(uint64_t job) { return market.segment(job, 0).state; }
 
+    /// The clock of whoever is on move, and what the market remembers of the game.
+    void expect_clock(uint64_t job, const Moved& moved, uint64_t moves) {
+        const DisputeView d = market.dispute_of(job, 0);
+        EXPECT_EQ(d.challenger, kOutsider);
+        EXPECT_EQ(d.turn, moved.turn);
+        EXPECT_EQ(d.moves, moves);
+        EXPECT_EQ(d.moved_at, market.chain.number());
+        EXPECT_EQ(d.state_hash, keccak256(moved.state));
+        const uint64_t blocks =
+            kMoveBlocks + (moves < kLongMoves ? 2 * spec.segment_blocks : uint64_t{0});
+        EXPECT_EQ(market.segment(job, 0).phase_deadline, market.chain.number() + blocks) << moves;
+    }
     /// Both play until the game ends or one has no move, which is what is given back.
     template <class Pick>
     std::optional<Moved> play_out(uint64_t job, referee::Witness& provider, Moved moved,
                                   const Pick& pick) {
-        for (int i = 0; i < 100; ++i) {
+        for (uint64_t moves = 0; moves < 100; ++moves) {
+            expect_clock(job, moved, moves);
             const auto state = referee::decode_state(moved.state);
             EXPECT_TRUE(state.has_value());
-            Sent sent;
+            Bytes move;
             if (moved.turn == 0) {
-                const auto move = referee::provider_move(provider, *state);
-                if (!move) return moved;
-                sent = play(kProvider, job, moved.state, *move);
-                if (!sent.ok) {
-                    EXPECT_EQ(sent.error().substr(0, 7), "Refused");
-                    return moved;
-                }
+                const auto made = referee::provider_move(provider, *state);
+                if (!made) return moved;
+                move = *made;
             } else {
                 const std::optional<uint32_t> index = pick(*state);
                 if (!index) return moved;
-                sent = play(kOutsider, job, moved.state, referee::move::pick(*index));
-                EXPECT_TRUE(sent.ok) << sent.error();
+                move = referee::move::pick(*index);
             }
-            EXPECT_LT(sent.gas_used, 16'000'000U);
+            market.chain.mine();
+            const Sent sent = play(moved.turn == 0 ? kProvider : kOutsider, job, moved.state, move);
+            if (!sent.ok) {
+                EXPECT_EQ(moved.turn, 0U) << sent.error();
+                EXPECT_EQ(sent.error().substr(0, 7), "Refused");
+                return moved;
+            }
+            dearest = std::max(dearest, {sent.gas_used, moved.state.size() + move.size(),
+                                         std::string(to_text(state->phase))});
             const auto next = moved_in(sent);
             if (!next) return std::nullopt;
+            EXPECT_EQ(next->move, move);
             moved = *next;
         }
         ADD_FAILURE() << "no end";
         return std::nullopt;
     }
+    /// Of the first step, and the first item of everything below.
+    static std::optional<uint32_t> pick_first(const referee::State& s) {
+        return s.phase == referee::Phase::pick_step ? 1 : 0;
+    }
+    static std::optional<uint32_t> pick_nothing(const referee::State&) { return std::nullopt; }
 
     Bytes data = training::make_text(4000);
     training::Program program = small_program(data);
     std::unique_ptr<training::Backend> backend = training::make_cpu_backend({});
+    const referee::Slip wrong_value{1,         1, referee::SubjectKind::value, 30, 0, std::nullopt,
+                                    0x3f8ccccd};
+    std::tuple<uint64_t, size_t, std::string> dearest;  ///< gas, bytes, phase of a move
 };
 
 TEST_F(dispute, a_fraud_that_all_accepted_is_proven_by_one_outsider) {
     const uint64_t job = taken_job();
-    referee::Slip slip{1, 1, referee::SubjectKind::value, 30, 0, std::nullopt, 0x3f8ccccd};
-    referee::Witness liar = witness(job, slip), challenger = witness(job);
+    referee::Witness liar = witness(job, wrong_value), challenger = witness(job);
     accept_unaudited(job, liar);
     const Uint256 bond = reserved(kProvider), burned = market.burned();
+    const Uint256 due = market.dispute_bond(job, 0);
     const Sent begun = start(job);
     ASSERT_TRUE(begun.ok) << begun.error();
     const auto left = play_out(job, liar, *moved_in(begun), [&](const referee::State& s) {
@@ -144,10 +156,9 @@ TEST_F(dispute, a_fraud_that_all_accepted_is_proven_by_one_outsider) {
     });
     ASSERT_TRUE(left.has_value());
     EXPECT_EQ(left->turn, 0U);
-    EXPECT_EQ(timeout(job).error(), "NotYet");
-    market.chain.mine(market.segment(job, 0).phase_deadline - market.chain.number() + 1);
-    const Uint256 due = bond_due(job);
-    ASSERT_TRUE(timeout(job).ok);
+    EXPECT_EQ(market.timeout(job, 0).error(), "NotYet");
+    let_deadline_pass(job, 0);
+    ASSERT_TRUE(market.timeout(job, 0).ok);
     EXPECT_EQ(state_of(job), SegmentState::void_proven);
     EXPECT_EQ(reserved(kProvider), 0);
     EXPECT_EQ(market.credit(kOutsider), due + bond / 5);
@@ -160,20 +171,19 @@ TEST_F(dispute, an_honest_provider_wins_and_the_next_one_costs_twice_as_much) {
     const uint64_t job = taken_job();
     referee::Witness provider = witness(job);
     accept_unaudited(job, provider);
-    const Uint256 bond = bond_due(job), burned = market.burned();
+    const Uint256 bond = market.dispute_bond(job, 0), burned = market.burned();
     const Sent begun = start(job);
     ASSERT_TRUE(begun.ok);
-    const auto end = play_out(job, provider, *moved_in(begun), [](const referee::State& s) {
-        const bool is_step = s.phase == referee::Phase::pick_step;
-        return std::optional<uint32_t>(is_step ? 1 : 0);
-    });
+    const auto end = play_out(job, provider, *moved_in(begun), pick_first);
     EXPECT_FALSE(end.has_value());
     EXPECT_EQ(state_of(job), SegmentState::accepted);
+    EXPECT_EQ(market.segment(job, 0).phase_deadline, market.chain.number() + kWindow);
     EXPECT_EQ(market.credit(kProvider), bond / 2);
+    EXPECT_EQ(market.credit(kOutsider), 0);
     EXPECT_EQ(market.burned() - burned, bond - bond / 2);
-    EXPECT_EQ(bond_due(job), bond * 2);
+    EXPECT_EQ(market.dispute_bond(job, 0), bond * 2);
     EXPECT_EQ(market.finalize(job).error(), "NotYet");
-    market.chain.mine(2 * kWindow);
+    market.chain.mine(kWindow);
     EXPECT_TRUE(market.finalize(job).ok);
     expect_solvent(1);
 }
@@ -183,13 +193,12 @@ TEST_F(dispute, who_points_at_nothing_loses) {
     referee::Witness provider = witness(job);
     accept_unaudited(job, provider);
     const Sent begun = start(job);
-    const auto left = play_out(job, provider, *moved_in(begun),
-                               [](const referee::State&) { return std::optional<uint32_t>(); });
+    const auto left = play_out(job, provider, *moved_in(begun), pick_nothing);
     ASSERT_TRUE(left.has_value());
     EXPECT_EQ(left->turn, 1U);
-    market.chain.mine(market.segment(job, 0).phase_deadline - market.chain.number() + 1);
+    let_deadline_pass(job, 0);
     EXPECT_EQ(play(kOutsider, job, left->state, referee::move::pick(0)).error(), "TooLate");
-    ASSERT_TRUE(timeout(job).ok);
+    ASSERT_TRUE(market.timeout(job, 0).ok);
     EXPECT_EQ(state_of(job), SegmentState::accepted);
     EXPECT_EQ(market.credit(kOutsider), 0);
     expect_solvent(1);
@@ -199,25 +208,268 @@ TEST_F(dispute, moves_of_others_and_of_other_states_are_refused) {
     const uint64_t job = taken_job();
     referee::Witness provider = witness(job);
     accept_unaudited(job, provider);
-    EXPECT_EQ(market.call(kProvider, "dispute(uint256,uint32)", Abi().word(job).word(0)).error(),
-              "NotAllowed");
-    EXPECT_EQ(market.call(kOutsider, "dispute(uint256,uint32)", Abi().word(job).word(0)).error(),
-              "BadValue(bond)");
     const Moved moved = *moved_in(start(job));
-    EXPECT_EQ(state_of(job), SegmentState::disputed);
-    expect_solvent(1, bond_due(job));
-    EXPECT_FALSE(start(job).ok);
-    EXPECT_FALSE(market.finalize(job).ok);
+    EXPECT_TRUE(moved.move.empty());
     const Bytes move = *referee::provider_move(provider, *referee::decode_state(moved.state));
-    EXPECT_EQ(play(kOutsider, job, moved.state, move).error(), "NotAllowed");
-    Bytes other = moved.state;
-    other.back() ^= 1;
-    EXPECT_EQ(play(kProvider, job, other, move).error(), "BadValue(state)");
+    for (const Address& other : {kOutsider, kRival, kClient})
+        EXPECT_EQ(play(other, job, moved.state, move).error(), "NotAllowed");
+    Bytes state = moved.state;
+    state.back() ^= 1;
+    EXPECT_EQ(play(kProvider, job, state, move).error(), "BadValue(state)");
     EXPECT_EQ(play(kProvider, job, moved.state, {}).error(), "BadValue(move)");
     Bytes half(move.begin(), move.begin() + 40);
-    EXPECT_EQ(play(kProvider, job, moved.state, half).error().substr(0, 7), "Refused");
-    EXPECT_TRUE(play(kProvider, job, moved.state, move).ok);
+    EXPECT_EQ(play(kProvider, job, moved.state, half).error(), "Refused(0)");
+    Bytes wrong = move;
+    wrong[10] ^= 1;
+    EXPECT_EQ(play(kProvider, job, moved.state, wrong).error(), "Refused(1)");
+    ASSERT_TRUE(play(kProvider, job, moved.state, move).ok);
     EXPECT_EQ(play(kProvider, job, moved.state, move).error(), "NotAllowed");
+    EXPECT_EQ(market.dispute_of(job, 0).moves, 1u) << "refused ones do not count";
+}
+
+TEST_F(dispute, proves_a_fraud_that_a_committee_convicted_and_its_provider_stood_by) {
+    const uint64_t job = taken_job();
+    referee::Witness liar = witness(job, wrong_value), challenger = witness(job);
+    accept_unaudited(job, liar);
+    appeal_conviction(job);
+    const auto left = play_out(job, liar, *moved_in(start(job)), [&](const referee::State& s) {
+        return *referee::challenger_pick(challenger, s);
+    });
+    ASSERT_TRUE(left.has_value() && left->turn == 0);
+    let_deadline_pass(job, 0);
+    ASSERT_TRUE(market.timeout(job, 0).ok);
+    EXPECT_EQ(state_of(job), SegmentState::void_proven);
+    EXPECT_EQ(market.credit(kOutsider), kCoin * 4 + kCoin * 8 / 10)
+        << "both bonds and half of the bounty";
+    EXPECT_EQ(stake(kProvider), kCoin * 92);
+    expect_solvent(1);
+}
+
+/// Whatever stake says of it.
+TEST_F(dispute, acquits_an_honest_provider_that_a_bought_committee_convicted) {
+    const uint64_t job = taken_job();
+    referee::Witness provider = witness(job);
+    accept_unaudited(job, provider);
+    appeal_conviction(job);
+    EXPECT_FALSE(play_out(job, provider, *moved_in(start(job)), pick_first).has_value());
+    ASSERT_EQ(state_of(job), SegmentState::appealed);
+    let_deadline_pass(job, 0);
+    ASSERT_TRUE(market.on_segment(kAnyone, "advance", job, 0).ok);
+    EXPECT_TRUE(market.finalize(job).ok);
+    EXPECT_EQ(stake(kProvider), kCoin * 100);
+    EXPECT_EQ(reserved(kProvider), kCoin * 8);
+    expect_solvent(1);
+}
+
+/// A transaction has 2^24 gas (EIP-7825).
+TEST_F(dispute, moves_cost_little_of_what_a_transaction_has) {
+    const uint64_t job = taken_job();
+    referee::Witness provider = witness(job);
+    accept_unaudited(job, provider);
+    EXPECT_FALSE(play_out(job, provider, *moved_in(start(job)), pick_first).has_value());
+    const auto& [gas, bytes, phase] = dearest;
+    std::printf("dearest move of the small program: %s, %zu bytes, %zu gas\n", phase.c_str(), bytes,
+                static_cast<size_t>(gas));
+    EXPECT_LT(gas, 1'000'000u);
+}
+
+struct made_up_dispute : MarketFixture {
+    explicit made_up_dispute(std::map<std::string, Uint256> parameters = {{"windowBlocks",
+                                                                           kWindow}})
+        : MarketFixture(std::move(parameters)) {}
+    const Uint256 fee = spec.audit_fee, deviation = fee * 10;
+    const Uint256 first_bond = kCoin * 2, provider_bond = kCoin * 8;
+
+    FakeSegment liar() const { return honest(0).with_other_sums(); }
+    uint64_t accepted_job(const FakeSegment& made) {
+        const uint64_t job = taken_job();
+        EXPECT_TRUE(market.commit(kProvider, job, 0, made).ok);
+        market.audit_honestly(job, 0, made);
+        return job;
+    }
+    /// An alarm at level 0, and a committee of which all but `faithful` say Match.
+    uint64_t job_accepted_by_a_bought_committee() {
+        const uint64_t job = served_job(liar());
+        alarmed = market.auditors(job, 0)[0];
+        market.run_round(job, 0, honest(0), {{alarmed, Manners::alarm}});
+        committee = market.auditors(job, 0);
+        faithful = committee[4];
+        std::map<Address, Said> said;
+        for (const Address& a : committee) said[a] = {Verdict::match, liar().digest()};
+        said[faithful] = {Verdict::mismatch, honest(0).digest()};
+        answer(job, 0, said);
+        EXPECT_EQ(market.segment(job, 0).state, SegmentState::accepted);
+        return job;
+    }
+    Sent start(uint64_t job, const Address& by = kOutsider) {
+        return market.dispute(by, job, 0, market.dispute_bond(job, 0));
+    }
+    /// The provider shows its steps, the challenger nothing wrong in them.
+    void lose(uint64_t job, const FakeSegment& made, const Address& by = kOutsider) {
+        const Sent begun = start(job, by);
+        ASSERT_TRUE(begun.ok);
+        ASSERT_TRUE(market.play(kProvider, job, 0, moved_in(begun)->state, made.show_steps()).ok);
+        let_deadline_pass(job, 0);
+        ASSERT_TRUE(market.timeout(job, 0).ok);
+    }
+    void win(uint64_t job, const Address& by = kOutsider) {
+        ASSERT_TRUE(start(job, by).ok);
+        let_deadline_pass(job, 0);
+        ASSERT_TRUE(market.timeout(job, 0).ok);
+    }
+
+    Address alarmed, faithful;
+    std::vector<Address> committee;
+};
+
+TEST_F(made_up_dispute, comes_before_the_window_ends) {
+    const uint64_t late = accepted_job(honest(0));
+    market.chain.mine(kWindow);
+    EXPECT_EQ(start(late).error(), "TooLate");
+    ASSERT_TRUE(market.finalize(late).ok);
+    EXPECT_EQ(start(late).error(), "WrongState") << "it is paid";
+    const uint64_t job = accepted_job(honest(0));
+    market.chain.mine(kWindow - 1);
+    EXPECT_TRUE(start(job).ok);
+}
+
+TEST_F(made_up_dispute, is_of_accepted_segments_by_anyone_but_the_provider) {
+    const uint64_t job = taken_job();
+    EXPECT_EQ(start(job).error(), "WrongState");
+    ASSERT_TRUE(market.commit(kProvider, job, 0, honest(0)).ok);
+    EXPECT_EQ(start(job).error(), "WrongState") << "committed";
+    market.open_audit(job, 0);
+    EXPECT_EQ(start(job).error(), "WrongState") << "at level 0";
+    ASSERT_TRUE(market.serve(kProvider, job, 0).ok);
+    const Address alarmed_one = market.auditors(job, 0)[0];
+    market.run_round(job, 0, honest(0), {{alarmed_one, Manners::alarm}});
+    EXPECT_EQ(start(job).error(), "WrongState") << "at level 1";
+    market.run_level1(job, 0, honest(0));
+    EXPECT_EQ(market.play(kProvider, job, 0, {}, {}).error(), "WrongState");
+    EXPECT_EQ(market.timeout(job, 0).error(), "WrongState");
+    EXPECT_EQ(start(job, kProvider).error(), "NotAllowed");
+    EXPECT_EQ(market.dispute(kRival, job, 0, first_bond - 1).error(), "BadValue(bond)");
+    ASSERT_TRUE(market.dispute(kRival, job, 0, first_bond + 5).ok);
+    EXPECT_EQ(market.credit(kRival), 5);
+    EXPECT_EQ(market.dispute_of(job, 0).challenger, kRival);
+    EXPECT_EQ(market.dispute_of(job, 0).bond, first_bond);
+    expect_solvent(1, first_bond);
+}
+
+TEST_F(made_up_dispute, keeps_everything_else_away) {
+    const uint64_t job = accepted_job(honest(0));
+    ASSERT_TRUE(start(job).ok);
+    EXPECT_EQ(start(job, kRival).error(), "WrongState");
+    EXPECT_EQ(market.challenge(kRival, job, 0, kCoin * 9).error(), "WrongState");
+    EXPECT_EQ(market.on_segment(kAnyone, "advance", job, 0).error(), "WrongState");
+    EXPECT_EQ(market.on_segment(kAnyone, "openAudit", job, 0).error(), "WrongState");
+    EXPECT_EQ(market.reclaim(job, 0, 0).error(), "WrongState");
+    market.chain.mine(kWindow * 2);
+    EXPECT_EQ(market.finalize(job).error(), "NotYet");
+}
+
+TEST_F(made_up_dispute, gives_time_up_to_the_last_block_and_then_judges_by_whose_it_was) {
+    const uint64_t job = accepted_job(honest(0));
+    const Sent begun = start(job);
+    const uint64_t clock = kMoveBlocks + 2 * spec.segment_blocks;
+    market.chain.mine(clock);
+    EXPECT_EQ(market.timeout(job, 0).error(), "NotYet");
+    const Sent shown =
+        market.play(kProvider, job, 0, moved_in(begun)->state, honest(0).show_steps());
+    ASSERT_TRUE(shown.ok) << shown.error();
+    EXPECT_EQ(market.play(kRival, job, 0, moved_in(shown)->state, referee::move::pick(0)).error(),
+              "NotAllowed");
+    market.chain.mine(clock);
+    EXPECT_EQ(market.timeout(job, 0).error(), "NotYet");
+    const Sent pointed =
+        market.play(kOutsider, job, 0, moved_in(shown)->state, referee::move::pick(0));
+    ASSERT_TRUE(pointed.ok) << pointed.error();
+    market.chain.mine(clock + 1);
+    EXPECT_EQ(market.play(kProvider, job, 0, moved_in(pointed)->state, Bytes{1}).error(),
+              "TooLate");
+    ASSERT_TRUE(market.timeout(job, 0).ok);
+    EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+}
+
+TEST_F(made_up_dispute, that_is_lost_makes_the_next_dearer_and_opens_a_window) {
+    const uint64_t job = accepted_job(honest(0));
+    Uint256 half;
+    for (unsigned n = 0; n < 4; ++n) {
+        EXPECT_EQ(market.dispute_bond(job, 0), first_bond << n);
+        EXPECT_EQ(market.dispute(kRival, job, 0, (first_bond << n) - 1).error(), "BadValue(bond)");
+        const Sent begun = start(job, n % 2 == 0 ? kOutsider : kRival);
+        EXPECT_EQ(market.dispute_of(job, 0).moves, 0u);
+        EXPECT_EQ(market.dispute_of(job, 0).lost, n);
+        expect_solvent(1, first_bond << n);
+        ASSERT_TRUE(
+            market.play(kProvider, job, 0, moved_in(begun)->state, honest(0).show_steps()).ok);
+        let_deadline_pass(job, 0);
+        ASSERT_TRUE(market.timeout(job, 0).ok);
+        half += (first_bond << n) / 2;
+        EXPECT_EQ(market.credit(kProvider), half);
+        EXPECT_EQ(market.burned(), half);
+        const SegmentView s = market.segment(job, 0);
+        EXPECT_EQ(s.state, SegmentState::accepted);
+        EXPECT_EQ(s.phase_deadline, market.chain.number() + kWindow);
+        const DisputeView d = market.dispute_of(job, 0);
+        EXPECT_EQ(d.challenger, Address{});
+        EXPECT_EQ(d.bond, 0);
+        EXPECT_EQ(d.state_hash, Hash{});
+        expect_solvent(1);
+    }
+    ASSERT_TRUE(market.challenge(kRival, job, 0, market.challenge_bond(job, 0)).ok);
+}
+
+TEST_F(made_up_dispute, that_is_won_fines_whoever_replayed_and_said_match) {
+    auto before = stakes();
+    const uint64_t job = job_accepted_by_a_bought_committee();
+    EXPECT_EQ(before[alarmed] - market.stake_of(alarmed),
+              alarmed == faithful ? deviation * 2 : deviation);
+    before = stakes();
+    const Uint256 burned = market.burned(), earned = market.credit(kProvider);
+    win(job, kRival);
+    EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+    for (const Address& v : market.validators) {
+        const bool lied = v != faithful && std::count(committee.begin(), committee.end(), v) > 0;
+        EXPECT_EQ(before[v] - market.stake_of(v), lied ? deviation : Uint256(0));
+        EXPECT_EQ(market.credit(v), 0) << "all of the bounty is the challenger's";
+    }
+    EXPECT_EQ(market.credit(kRival), first_bond + provider_bond / 5);
+    EXPECT_EQ(market.credit(kProvider), earned);
+    EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 6);
+    EXPECT_EQ(stake(kProvider), kCoin * 92);
+    EXPECT_EQ(market.job(job).state, JobState::open);
+    EXPECT_EQ(market.job(job).tip, 0u);
+    EXPECT_EQ(market.timeout(job, 0).error(), "WrongState");
+    EXPECT_EQ(market.reclaim(job, 0, 0).error(), "NothingDue");
+    expect_solvent(1);
+}
+
+TEST_F(made_up_dispute, that_is_lost_blesses_no_fraud) {
+    const uint64_t job = accepted_job(liar());
+    lose(job, liar());
+    win(job, kRival);
+    EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
+    EXPECT_EQ(market.credit(kRival), first_bond * 2 + provider_bond / 5);
+    EXPECT_EQ(market.credit(kOutsider), 0);
+    expect_solvent(1);
+}
+
+/// 256 steps: 513 values and 255 state roots.
+TEST_F(made_up_dispute, of_the_longest_segment_fits_into_transactions) {
+    spec.steps = 256;
+    const uint64_t job = accepted_job(honest(0));
+    const Sent begun = start(job);
+    const Bytes steps = honest(0).show_steps();
+    const Sent shown = market.play(kProvider, job, 0, moved_in(begun)->state, steps);
+    ASSERT_TRUE(shown.ok) << shown.error();
+    const Bytes state = moved_in(shown)->state;
+    const Sent pointed = market.play(kOutsider, job, 0, state, referee::move::pick(255));
+    ASSERT_TRUE(pointed.ok) << pointed.error();
+    std::printf("256 steps: shown in %zu bytes for %zu gas, pointed at with %zu bytes for %zu\n",
+                steps.size(), static_cast<size_t>(shown.gas_used), state.size(),
+                static_cast<size_t>(pointed.gas_used));
+    EXPECT_LT(std::max(shown.gas_used, pointed.gas_used), 2'000'000u);
 }
 
 }  // namespace

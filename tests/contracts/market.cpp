@@ -5,6 +5,7 @@
 #include "core/assert.hpp"
 #include "core/hash.hpp"
 #include "core/merkle.hpp"
+#include "training/referee/game.hpp"
 
 namespace trainyard::contracts {
 namespace {
@@ -92,15 +93,42 @@ Hash FakeSegment::tuple(uint32_t t) const {
     return sha256(data);
 }
 
+std::vector<Hash> FakeSegment::values() const {
+    std::vector<Hash> out;
+    for (uint32_t i = 0; i < 2 * steps_ + 1; ++i)
+        out.push_back(i % 2 == 0 ? state_root(i / 2) : tuple(first_step_ + i / 2));
+    return out;
+}
+
 std::vector<Hash> FakeSegment::sequence() const {
     std::vector<Hash> out;
-    for (uint32_t i = 0; i < 2 * steps_ + 1; ++i) {
+    for (const Hash& value : values()) {
         Bytes data{0x12};
-        append_le(data, i);
-        append(data, (i % 2 == 0 ? state_root(i / 2) : tuple(first_step_ + i / 2)).bytes);
+        append_le(data, static_cast<uint32_t>(out.size()));
+        append(data, value.bytes);
         out.push_back(sha256(data));
     }
     return out;
+}
+
+Bytes FakeSegment::show_steps() const {
+    std::vector<Hash> whole;
+    for (uint32_t i = 1; i < steps_; ++i) whole.push_back(value("whole state", first_step_ + i));
+    return training::referee::move::show_steps(values(), whole);
+}
+
+std::optional<Moved> moved_in(const Sent& sent) {
+    static const Hash topic = keccak256(as_bytes("DisputeMoved(uint256,uint32,uint8,bytes,bytes)"));
+    for (const Log& log : sent.logs) {
+        if (log.topics.at(0) != topic) continue;
+        const auto bytes_at = [&](size_t head) {
+            const BytesView from = BytesView(log.data).subspan(word_at(log.data, head).low());
+            const BytesView body = from.subspan(32, word_at(from, 0).low());
+            return Bytes(body.begin(), body.end());
+        };
+        return Moved{word_at(log.data, 0).low(), bytes_at(1), bytes_at(2)};
+    }
+    return std::nullopt;
 }
 
 Hash FakeSegment::steps_root() const {
@@ -222,6 +250,26 @@ Sent Market::challenge(const Address& from, uint64_t job, uint32_t seg, const Ui
 Sent Market::reclaim(uint64_t job, uint32_t seg, uint64_t attempt) {
     return call(actor("anyone"), "reclaim(uint256,uint32,uint32)",
                 segment_key(job, seg).word(attempt));
+}
+
+Sent Market::dispute(const Address& from, uint64_t job, uint32_t seg, const Uint256& wei) {
+    chain.give(from, wei);
+    return call(from, "dispute(uint256,uint32)", segment_key(job, seg), wei);
+}
+
+Sent Market::appeal(const Address& from, uint64_t job, uint32_t seg, const Uint256& wei) {
+    chain.give(from, wei);
+    return call(from, "appeal(uint256,uint32)", segment_key(job, seg), wei);
+}
+
+Sent Market::play(const Address& from, uint64_t job, uint32_t seg, BytesView state,
+                  BytesView move) {
+    return call(from, "play(uint256,uint32,bytes,bytes)",
+                segment_key(job, seg).bytes(state).bytes(move));
+}
+
+Sent Market::timeout(uint64_t job, uint32_t seg) {
+    return on_segment(actor("anyone"), "timeout", job, seg);
 }
 
 Sent Market::commit_answer(const Address& from, uint64_t job, uint32_t seg, Verdict v,
@@ -409,6 +457,21 @@ Uint256 Market::challenge_bond(uint64_t job, uint32_t seg) {
 ChallengeView Market::challenge_of(uint64_t job, uint32_t seg) {
     const Bytes out = view("challengeOf(uint256,uint32)", segment_key(job, seg));
     return {address_at(out, 0), word_at(out, 1).low(), word_at(out, 2)};
+}
+
+Uint256 Market::dispute_bond(uint64_t job, uint32_t seg) {
+    return word_at(view("disputeBond(uint256,uint32)", segment_key(job, seg)), 0);
+}
+
+DisputeView Market::dispute_of(uint64_t job, uint32_t seg) {
+    const Bytes out = view("disputeOf(uint256,uint32)", segment_key(job, seg));
+    const auto number = [&](size_t i) { return word_at(out, i).low(); };
+    return {address_at(out, 0), number(1),       number(2),      number(3),
+            number(4),          word_at(out, 5), hash_at(out, 6)};
+}
+
+Uint256 Market::appeal_bond(uint64_t job) {
+    return word_at(view("appealBond(uint256)", Abi().word(job)), 0);
 }
 
 Uint256 Market::credit(const Address& of) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -77,6 +78,22 @@ struct UnitAt {
     bool operator==(const UnitAt&) const = default;
 };
 
+/// The open dispute of a segment, if the challenger is not zero.
+struct DisputeView {
+    Address challenger;
+    uint64_t turn = 0;  ///< 0 the provider's, 1 the challenger's
+    uint64_t moves = 0, lost = 0, moved_at = 0;
+    Uint256 bond;
+    Hash state_hash;
+};
+
+/// What the DisputeMoved of a call told, if there was one.
+struct Moved {
+    uint64_t turn = 0;
+    Bytes state, move;
+};
+[[nodiscard]] std::optional<Moved> moved_in(const Sent& sent);
+
 /// A segment whose values are hashes of its name: right in shape, and everyone can recompute it.
 class FakeSegment {
 public:
@@ -95,6 +112,8 @@ public:
     [[nodiscard]] Hash unit_leaf(const UnitAt& at) const;
     [[nodiscard]] Abi opening(const UnitAt& at) const;
     [[nodiscard]] Hash digest() const;
+    /// The provider's first move in a dispute.
+    [[nodiscard]] Bytes show_steps() const;
 
 private:
     [[nodiscard]] Hash value(std::string_view what, uint32_t a, uint32_t b = 0) const;
@@ -105,6 +124,8 @@ private:
     [[nodiscard]] uint32_t unit_loss(const UnitAt& at) const;
     [[nodiscard]] std::vector<Hash> unit_leaves(uint32_t t) const;
     [[nodiscard]] Hash tuple(uint32_t t) const;
+    /// S_0, x_0, W_1, x_1, ..., S_n.
+    [[nodiscard]] std::vector<Hash> values() const;
     [[nodiscard]] std::vector<Hash> sequence() const;
 
     std::string story_, sum_ = "gradient";
@@ -155,6 +176,11 @@ public:
     /// Gives `from` the money first.
     Sent challenge(const Address& from, uint64_t job, uint32_t seg, const Uint256& wei);
     Sent reclaim(uint64_t job, uint32_t seg, uint64_t attempt);
+    /// As `challenge`.
+    Sent dispute(const Address& from, uint64_t job, uint32_t seg, const Uint256& wei);
+    Sent appeal(const Address& from, uint64_t job, uint32_t seg, const Uint256& wei);
+    Sent play(const Address& from, uint64_t job, uint32_t seg, BytesView state, BytesView move);
+    Sent timeout(uint64_t job, uint32_t seg);
     Sent withdraw(const Address& from) { return call(from, "withdraw()", {}); }
 
     // --- stories
@@ -179,6 +205,9 @@ public:
     [[nodiscard]] std::vector<UnitAt> units_to_open(uint64_t job, uint32_t seg);
     [[nodiscard]] Uint256 challenge_bond(uint64_t job, uint32_t seg);
     [[nodiscard]] ChallengeView challenge_of(uint64_t job, uint32_t seg);
+    [[nodiscard]] Uint256 dispute_bond(uint64_t job, uint32_t seg);
+    [[nodiscard]] DisputeView dispute_of(uint64_t job, uint32_t seg);
+    [[nodiscard]] Uint256 appeal_bond(uint64_t job);
     [[nodiscard]] Uint256 credit(const Address& of);
     [[nodiscard]] Uint256 quote(const JobSpec& spec);
     [[nodiscard]] Uint256 stake_of(const Address& validator);

@@ -38,6 +38,37 @@ struct MarketFixture : testing::Test {
         EXPECT_TRUE(market.serve(kProvider, job, 0).ok);
         return job;
     }
+    struct Said {
+        Verdict verdict = Verdict::match;
+        Hash digest;
+    };
+    /// Who sits in the committee or pair says this; the others of it stay silent.
+    void answer(uint64_t job, uint32_t seg, const std::map<Address, Said>& said) {
+        for (const auto& [a, it] : said)
+            ASSERT_TRUE(market.commit_answer(a, job, seg, it.verdict, {it.digest}).ok);
+        if (said.size() < market.auditors(job, seg).size()) market.pass_deadline(job, seg);
+        for (const auto& [a, it] : said)
+            ASSERT_TRUE(market.reveal_answer(a, job, seg, it.verdict, {it.digest}).ok);
+    }
+    /// Blocks until the first one in which whoever had time until the deadline has none.
+    void let_deadline_pass(uint64_t job, uint32_t seg) {
+        market.chain.mine(market.segment(job, seg).phase_deadline + 1 - market.chain.number());
+    }
+    std::map<Address, Uint256> stakes() {
+        std::map<Address, Uint256> out;
+        for (const Address& v : market.validators) out[v] = market.stake_of(v);
+        return out;
+    }
+    /// All stake, of which an audit may take as long as it is held.
+    Sent leave(const Address& who) {
+        return market.chain.send(who, market.chain.address("Staking"),
+                                 call_data("unbond(uint256)", Abi().word(market.stake_of(who))));
+    }
+    Sent take_out(const Address& who) {
+        return market.chain.send(
+            who, market.chain.address("Staking"),
+            call_data("withdraw(address,uint256)", Abi().address(who).word(9)));
+    }
     Uint256 reserved(const Address& p) { return market.provider_money(p)[1]; }
     Uint256 stake(const Address& p) { return market.provider_money(p)[0]; }
     /// A committee has just found the segment wrong, and its provider does not appeal: nobody's
