@@ -553,9 +553,37 @@ struct ShortAudits : MarketAppeal {
 struct short_audits : ShortAudits {
     short_audits() : ShortAudits(400, 400) {}
 };
+struct long_windows : ShortAudits {
+    long_windows() : ShortAudits(4000, 40) {}
+};
+
+TEST_F(short_audits, keep_the_stake_of_those_who_convicted_until_the_appeal_is_judged) {
+    const uint64_t job = convicted_job(honest(0), kAgreed);
+    for (const Address& a : committee) ASSERT_TRUE(leave(a).ok);
+    market.chain.mine(400);
+    expect_all_held();
+    make_appeal(job);
+    let_deadline_pass(job, 0);
+    expect_all_held();
+    const Uint256 burned = market.burned();
+    ASSERT_TRUE(market.on_segment(kAnyone, "advance", job, 0).ok);
+    EXPECT_EQ(market.burned() - burned, kCoin + deviation * 3);
+    EXPECT_EQ(market.credit(kProvider), bond + kCoin + deviation * 3);
+}
+
 TEST_F(short_audits, keep_the_stake_of_those_who_said_match_while_a_dispute_is_played) {
     const uint64_t job = job_of_leaving_judges();
     lose_slowly(job);
+    expect_all_held();
+    const Uint256 burned = market.burned();
+    prove(kOutsider, job);
+    EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 7);
+}
+
+TEST_F(long_windows, keep_the_stake_of_those_who_said_match_until_the_last_one_has_passed) {
+    const uint64_t job = job_of_leaving_judges();
+    for (int i = 0; i < 2; ++i) lose_slowly(job);
+    market.chain.mine(3999);
     expect_all_held();
     const Uint256 burned = market.burned();
     prove(kOutsider, job);

@@ -32,7 +32,7 @@ contract MarketDisputes is MarketEnds {
         (d.challenger, d.bond, d.moves) = (msg.sender, needed, 0);
         s.state = SegmentState.Disputed;
         emit SegmentDisputed(jobId, seg, msg.sender, needed);
-        _holdJudges(a, block.number + MOVES * uint256(_params.moveBlocks) + LONG_MOVES * 2 * uint256(_specs[jobId].segmentBlocks));
+        _holdJudges(a, block.number + _longest(jobId) + 2 * uint256(_params.windowBlocks));
         _take(jobId, seg, s, d, _ask(_claim(jobId, seg, s), ""), "");
     }
 
@@ -136,6 +136,12 @@ contract MarketDisputes is MarketEnds {
     function _waitForDisputes(Segment storage s, Audit storage a) internal {
         s.state = SegmentState.Appealed;
         _setPhase(s, a, Phase.Done, 2 * _params.windowBlocks);
-        _holdJudges(a, s.phaseDeadline);
+        // The call that acquits comes after the deadline, perhaps not at once.
+        _holdJudges(a, s.phaseDeadline + _params.windowBlocks);
+    }
+
+    /// Blocks that a game can take.
+    function _longest(uint256 jobId) internal view returns (uint256) {
+        return MOVES * uint256(_params.moveBlocks) + LONG_MOVES * 2 * uint256(_specs[jobId].segmentBlocks);
     }
 }
