@@ -7,6 +7,10 @@ namespace trainyard::contracts {
 namespace {
 
 constexpr uint64_t kWindow = 16;
+constexpr std::string_view kAppealSettled = "AppealSettled(uint256,uint32,address,bool,uint256)";
+constexpr std::string_view kChallengeSettled =
+    "ChallengeSettled(uint256,uint32,address,bool,uint256)";
+constexpr std::string_view kDisputeSettled = "DisputeSettled(uint256,uint32,address,bool,uint256)";
 const Hash kAgreed = keccak256(as_bytes("agreed beforehand"));
 
 struct MarketAppeal : MarketFixture {
@@ -43,8 +47,10 @@ struct MarketAppeal : MarketFixture {
         for (const Address& a : committee) said[a] = {Verdict::mismatch, digest};
         said[committee[5]] = {Verdict::match, honest(seg).digest()};
         said[committee[6]] = {Verdict::mismatch, keccak256(as_bytes("its own"))};
-        answer(job, seg, said);
+        const Sent decided = answer(job, seg, said);
         ASSERT_EQ(market.segment(job, seg).state, SegmentState::convicted);
+        EXPECT_EQ(told(decided, "SegmentConvicted(uint256,uint32,address,uint64)", kProvider),
+                  Words{market.segment(job, seg).phase_deadline});
     }
     /// Accepted, challenged and convicted.
     uint64_t convicted_job(const FakeSegment& made, const Hash& digest) {
@@ -99,7 +105,10 @@ TEST_F(appeal, that_nobody_disputes_turns_the_conviction_against_those_who_said_
     const uint64_t job = convicted_job(honest(0), kAgreed);
     const auto before = stakes();
     const Uint256 burned = market.burned();
-    ASSERT_TRUE(market.appeal(kProvider, job, 0, bond + 7).ok);
+    const Sent appealed = market.appeal(kProvider, job, 0, bond + 7);
+    ASSERT_TRUE(appealed.ok);
+    EXPECT_EQ(told(appealed, "SegmentAppealed(uint256,uint32,address,uint256)", kProvider),
+              Words{bond});
     EXPECT_EQ(market.credit(kProvider), 7);
     EXPECT_EQ(market.segment(job, 0).phase_deadline, market.chain.number() + 2 * kWindow);
     expect_solvent(1, first_challenge + bond);
@@ -108,7 +117,11 @@ TEST_F(appeal, that_nobody_disputes_turns_the_conviction_against_those_who_said_
     EXPECT_EQ(market.finalize(job).error(), "NotYet");
     EXPECT_EQ(stakes(), before);
     market.chain.mine();
-    ASSERT_TRUE(market.on_segment(kAnyone, "advance", job, 0).ok);
+    const Sent acquitted = market.on_segment(kAnyone, "advance", job, 0);
+    ASSERT_TRUE(acquitted.ok);
+    EXPECT_EQ(told(acquitted, kAppealSettled, kProvider), (Words{1, bond}));
+    EXPECT_EQ(told(acquitted, kChallengeSettled, kOutsider), (Words{0, 0}));
+    EXPECT_EQ(told(acquitted, "SegmentAccepted(uint256,uint32,bool)"), Words{1});
 
     std::map<Address, Uint256> fines;
     for (const Address& a : committee) fines[a] = a == committee[5] ? Uint256(0) : deviation;
@@ -220,7 +233,13 @@ TEST_F(appeal, of_a_fraud_that_is_proven_costs_both_bonds_and_rewards_all_who_sa
     EXPECT_EQ(market.segment(job, 0).state, SegmentState::disputed);
     expect_solvent(1, first_challenge + bond * 2);
     let_deadline_pass(job, 0);
-    ASSERT_TRUE(market.timeout(job, 0).ok);
+    const Sent proven = market.timeout(job, 0);
+    ASSERT_TRUE(proven.ok);
+    EXPECT_EQ(told(proven, kAppealSettled, kProvider), (Words{0, 0}));
+    EXPECT_EQ(told(proven, kChallengeSettled, kOutsider), (Words{1, first_challenge}));
+    EXPECT_EQ(told(proven, kDisputeSettled, kRival), (Words{1, bond}));
+    EXPECT_EQ(told(proven, "SegmentVoid(uint256,uint32,address,uint256)", kProvider),
+              Words{provider_bond});
     EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
     const Uint256 bounty = provider_bond / 5;
     EXPECT_EQ(stake(kProvider), kCoin * 100 - provider_bond);
@@ -287,7 +306,8 @@ TEST_F(appeal, waits_again_after_a_dispute_that_was_lost_and_then_acquits) {
     ASSERT_TRUE(begun.ok);
     ASSERT_TRUE(market.play(kProvider, job, 0, moved_in(begun)->state, honest(0).show_steps()).ok);
     let_deadline_pass(job, 0);
-    ASSERT_TRUE(market.timeout(job, 0).ok);
+    const Sent lost = market.timeout(job, 0);
+    EXPECT_EQ(told(lost, kDisputeSettled, kOutsider), (Words{0, 0}));
     EXPECT_EQ(market.segment(job, 0).state, SegmentState::appealed);
     EXPECT_EQ(market.segment(job, 0).phase_deadline, market.chain.number() + 2 * kWindow);
     EXPECT_EQ(market.credit(kProvider), bond / 2);
@@ -445,8 +465,11 @@ struct long_appeal : MarketAppeal {
                                          {"appeal", market.appeal(kProvider, job, 1, kCoin * 9)}})
             EXPECT_EQ(sent.error(), "WrongState") << name;
     }
-    void expect_reclaimed_once(uint64_t job) {
-        ASSERT_TRUE(market.reclaim(job, 1, 0).ok);
+    void expect_reclaimed_once(uint64_t job, const std::map<std::string_view, Uint256>& bonds) {
+        const Sent sent = market.reclaim(job, 1, 0);
+        ASSERT_TRUE(sent.ok);
+        EXPECT_EQ(sent.logs.size(), bonds.size());
+        for (const auto& [event, wei] : bonds) EXPECT_EQ(told(sent, event), (Words{0, wei}));
         EXPECT_EQ(market.reclaim(job, 1, 0).error(), "NothingDue");
         expect_solvent(1);
     }
@@ -460,7 +483,7 @@ TEST_F(long_appeal, whose_segment_falls_with_an_earlier_one_is_paid_back) {
     let_the_first_fall(job);
     const Uint256 before = market.credit(kProvider);
     expect_solvent(1, first_challenge + bond);
-    expect_reclaimed_once(job);
+    expect_reclaimed_once(job, {{kChallengeSettled, first_challenge}, {kAppealSettled, bond}});
     EXPECT_EQ(market.credit(kProvider) - before, bond);
     EXPECT_EQ(market.credit(kOutsider), first_challenge);
 }
@@ -478,7 +501,9 @@ TEST_F(long_appeal, with_challenge_and_dispute_gives_three_bonds_back) {
         "WrongState");
     const Uint256 before = market.credit(kProvider);
     expect_solvent(1, first_challenge + bond * 2);
-    expect_reclaimed_once(job);
+    expect_reclaimed_once(
+        job,
+        {{kChallengeSettled, first_challenge}, {kDisputeSettled, bond}, {kAppealSettled, bond}});
     EXPECT_EQ(market.credit(kProvider) - before, bond);
     EXPECT_EQ(market.credit(kOutsider), first_challenge);
     EXPECT_EQ(market.credit(kRival), bond);
@@ -490,7 +515,7 @@ TEST_F(long_appeal, that_was_still_possible_leaves_the_challengers_bond_to_recla
     convict(job, 1, kAgreed);
     let_the_first_fall(job);
     expect_solvent(1, first_challenge);
-    expect_reclaimed_once(job);
+    expect_reclaimed_once(job, {{kChallengeSettled, first_challenge}});
     EXPECT_EQ(market.credit(kOutsider), first_challenge);
 }
 
@@ -504,7 +529,7 @@ TEST_F(long_appeal, and_a_dispute_of_a_segment_that_falls_do_not_touch_the_heirs
     EXPECT_EQ(market.dispute_of(job, 1).challenger, Address{});
     EXPECT_EQ(market.reclaim(job, 1, 1).error(), "WrongState");
     expect_solvent(1, bond);
-    expect_reclaimed_once(job);
+    expect_reclaimed_once(job, {{kDisputeSettled, bond}});
     EXPECT_EQ(market.credit(kRival), bond);
 }
 

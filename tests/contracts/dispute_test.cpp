@@ -34,18 +34,20 @@ struct dispute : MarketFixture {
     }
 
     referee::Witness witness(uint64_t job, std::optional<referee::Slip> slip = std::nullopt) {
-        auto out = referee::Witness::make(
-            program, data, *backend,
-            {training::make_initial_state(program, market.job(job).run_seed, data), kSteps, slip});
+        return witness_from(training::make_initial_state(program, market.job(job).run_seed, data),
+                            slip);
+    }
+    referee::Witness witness_from(const training::ModelState& first,
+                                  std::optional<referee::Slip> slip = std::nullopt) {
+        auto out = referee::Witness::make(program, data, *backend, {first, kSteps, slip});
         EXPECT_TRUE(out.has_value());
         return std::move(*out);
     }
-    /// Nobody audits the segment that `by` commits to.
-    void accept_unaudited(uint64_t job, referee::Witness& by) {
+    void commit(uint64_t job, uint32_t number, referee::Witness& by) {
         const referee::Claim claim = *by.claim();
         const Abi args = Abi()
                              .word(job)
-                             .word(0)
+                             .word(number)
                              .hash(claim.segment.first_root)
                              .hash(claim.segment.last_root)
                              .hash(claim.segment.steps_root)
@@ -55,19 +57,23 @@ struct dispute : MarketFixture {
                         .call(kProvider,
                               "commit(uint256,uint32,bytes32,bytes32,bytes32,uint32,bytes32)", args)
                         .ok);
-        market.open_audit(job, 0);
-        while (market.segment(job, 0).state != SegmentState::accepted) {
-            if (market.phase(job, 0) == Phase::serve) {
-                ASSERT_TRUE(market.serve(kProvider, job, 0).ok);
+    }
+    /// Nobody audits the segment that `by` commits to.
+    void accept_unaudited(uint64_t job, referee::Witness& by) {
+        commit(job, seg, by);
+        market.open_audit(job, seg);
+        while (market.segment(job, seg).state != SegmentState::accepted) {
+            if (market.phase(job, seg) == Phase::serve) {
+                ASSERT_TRUE(market.serve(kProvider, job, seg).ok);
                 continue;
             }
-            market.pass_deadline(job, 0);
+            market.pass_deadline(job, seg);
         }
     }
     /// A committee that a challenge calls convicts it, whatever it is, and the provider appeals.
     void appeal_conviction(uint64_t job) {
         ASSERT_TRUE(market.challenge(kRival, job, 0, market.challenge_bond(job, 0)).ok);
-        market.open_audit(job, 0);
+        market.open_audit(job, seg);
         std::map<Address, Said> said;
         for (const Address& a : market.auditors(job, 0))
             said[a] = {Verdict::mismatch, keccak256(as_bytes("agreed"))};
@@ -75,16 +81,16 @@ struct dispute : MarketFixture {
         ASSERT_TRUE(market.appeal(kProvider, job, 0, market.appeal_bond(job)).ok);
     }
     Sent start(uint64_t job) {
-        return market.dispute(kOutsider, job, 0, market.dispute_bond(job, 0));
+        return market.dispute(kOutsider, job, seg, market.dispute_bond(job, seg));
     }
     Sent play(const Address& who, uint64_t job, const Bytes& state, const Bytes& move) {
-        return market.play(who, job, 0, state, move);
+        return market.play(who, job, seg, state, move);
     }
-    SegmentState state_of(uint64_t job) { return market.segment(job, 0).state; }
+    SegmentState state_of(uint64_t job) { return market.segment(job, seg).state; }
 
     /// The clock of whoever is on move, and what the market remembers of the game.
     void expect_clock(uint64_t job, const Moved& moved, uint64_t moves) {
-        const DisputeView d = market.dispute_of(job, 0);
+        const DisputeView d = market.dispute_of(job, seg);
         EXPECT_EQ(d.challenger, kOutsider);
         EXPECT_EQ(d.turn, moved.turn);
         EXPECT_EQ(d.moves, moves);
@@ -92,7 +98,7 @@ struct dispute : MarketFixture {
         EXPECT_EQ(d.state_hash, keccak256(moved.state));
         const uint64_t blocks =
             kMoveBlocks + (moves < kLongMoves ? 2 * spec.segment_blocks : uint64_t{0});
-        EXPECT_EQ(market.segment(job, 0).phase_deadline, market.chain.number() + blocks) << moves;
+        EXPECT_EQ(market.segment(job, seg).phase_deadline, market.chain.number() + blocks) << moves;
     }
     /// Both play until the game ends or one has no move, which is what is given back.
     template <class Pick>
@@ -135,6 +141,7 @@ struct dispute : MarketFixture {
     }
     static std::optional<uint32_t> pick_nothing(const referee::State&) { return std::nullopt; }
 
+    uint32_t seg = 0;  ///< that is disputed
     Bytes data = training::make_text(4000);
     training::Program program = small_program(data);
     std::unique_ptr<training::Backend> backend = training::make_cpu_backend({});
@@ -186,6 +193,20 @@ TEST_F(dispute, an_honest_provider_wins_and_the_next_one_costs_twice_as_much) {
     market.chain.mine(kWindow);
     EXPECT_TRUE(market.finalize(job).ok);
     expect_solvent(1);
+}
+
+/// Its steps are counted over the whole run.
+TEST_F(dispute, of_a_later_segment_is_won_by_an_honest_provider_too) {
+    const uint64_t job = taken_job();
+    referee::Witness before = witness(job);
+    referee::Witness provider = witness_from((*before.step(kSteps - 1))->after);
+    commit(job, 0, before);
+    seg = 1;
+    accept_unaudited(job, provider);
+    EXPECT_FALSE(play_out(job, provider, *moved_in(start(job)), pick_first).has_value());
+    EXPECT_EQ(state_of(job), SegmentState::accepted);
+    EXPECT_EQ(market.credit(kProvider), kCoin);
+    EXPECT_EQ(market.dispute_bond(job, 0), kCoin * 2) << "the first one is not touched";
 }
 
 TEST_F(dispute, who_points_at_nothing_loses) {
@@ -349,7 +370,10 @@ TEST_F(made_up_dispute, is_of_accepted_segments_by_anyone_but_the_provider) {
     EXPECT_EQ(market.timeout(job, 0).error(), "WrongState");
     EXPECT_EQ(start(job, kProvider).error(), "NotAllowed");
     EXPECT_EQ(market.dispute(kRival, job, 0, first_bond - 1).error(), "BadValue(bond)");
-    ASSERT_TRUE(market.dispute(kRival, job, 0, first_bond + 5).ok);
+    const Sent begun = market.dispute(kRival, job, 0, first_bond + 5);
+    ASSERT_TRUE(begun.ok);
+    EXPECT_EQ(told(begun, "SegmentDisputed(uint256,uint32,address,uint256)", kRival),
+              Words{first_bond});
     EXPECT_EQ(market.credit(kRival), 5);
     EXPECT_EQ(market.dispute_of(job, 0).challenger, kRival);
     EXPECT_EQ(market.dispute_of(job, 0).bond, first_bond);

@@ -42,13 +42,16 @@ struct MarketFixture : testing::Test {
         Verdict verdict = Verdict::match;
         Hash digest;
     };
-    /// Who sits in the committee or pair says this; the others of it stay silent.
-    void answer(uint64_t job, uint32_t seg, const std::map<Address, Said>& said) {
+    /// Who sits in the committee or pair says this; the others of it stay silent. The last reveal.
+    Sent answer(uint64_t job, uint32_t seg, const std::map<Address, Said>& said) {
         for (const auto& [a, it] : said)
-            ASSERT_TRUE(market.commit_answer(a, job, seg, it.verdict, {it.digest}).ok);
+            EXPECT_TRUE(market.commit_answer(a, job, seg, it.verdict, {it.digest}).ok);
         if (said.size() < market.auditors(job, seg).size()) market.pass_deadline(job, seg);
+        Sent last;
         for (const auto& [a, it] : said)
-            ASSERT_TRUE(market.reveal_answer(a, job, seg, it.verdict, {it.digest}).ok);
+            last = market.reveal_answer(a, job, seg, it.verdict, {it.digest});
+        EXPECT_TRUE(last.ok) << last.error();
+        return last;
     }
     /// Blocks until the first one in which whoever had time until the deadline has none.
     void let_deadline_pass(uint64_t job, uint32_t seg) {
@@ -68,6 +71,21 @@ struct MarketFixture : testing::Test {
         return market.chain.send(
             who, market.chain.address("Staking"),
             call_data("withdraw(address,uint256)", Abi().address(who).word(9)));
+    }
+    using Words = std::vector<Uint256>;
+    /// The data of the event of this signature in a call that tells one, about `who` if that is an
+    /// address; of plain words only.
+    static Words told(const Sent& sent, std::string_view signature, const Address& who = {}) {
+        Words words;
+        size_t count = 0;
+        for (const Log& log : sent.logs) {
+            if (log.topics.at(0) != keccak256(as_bytes(signature))) continue;
+            ++count;
+            EXPECT_TRUE(who.is_zero() || from_hash(log.topics.at(3)) == to_word(who));
+            for (size_t i = 0; i < log.data.size() / 32; ++i) words.push_back(word_at(log.data, i));
+        }
+        EXPECT_EQ(count, 1u) << signature;
+        return words;
     }
     Uint256 reserved(const Address& p) { return market.provider_money(p)[1]; }
     Uint256 stake(const Address& p) { return market.provider_money(p)[0]; }
