@@ -294,10 +294,10 @@ TEST_F(dispute, moves_cost_little_of_what_a_transaction_has) {
     EXPECT_LT(gas, 1'000'000u);
 }
 
-struct made_up_dispute : MarketFixture {
-    explicit made_up_dispute(std::map<std::string, Uint256> parameters = {{"windowBlocks",
-                                                                           kWindow}})
-        : MarketFixture(std::move(parameters)) {}
+struct MadeUpDispute : MarketFixture {
+    explicit MadeUpDispute(std::map<std::string, Uint256> parameters = {{"windowBlocks", kWindow}},
+                           size_t validators = 10)
+        : MarketFixture(std::move(parameters), validators) {}
     const Uint256 fee = spec.audit_fee, deviation = fee * 10;
     const Uint256 first_bond = kCoin * 2, provider_bond = kCoin * 8;
 
@@ -341,6 +341,11 @@ struct made_up_dispute : MarketFixture {
 
     Address alarmed, faithful;
     std::vector<Address> committee;
+};
+
+using made_up_dispute = MadeUpDispute;
+struct crowded_dispute : MadeUpDispute {
+    crowded_dispute() : MadeUpDispute({{"windowBlocks", kWindow}, {"k2", 16}}, 80) {}
 };
 
 TEST_F(made_up_dispute, comes_before_the_window_ends) {
@@ -494,6 +499,30 @@ TEST_F(made_up_dispute, of_the_longest_segment_fits_into_transactions) {
                 steps.size(), static_cast<size_t>(shown.gas_used), state.size(),
                 static_cast<size_t>(pointed.gas_used));
     EXPECT_LT(std::max(shown.gas_used, pointed.gas_used), 2'000'000u);
+}
+
+/// The most that one call has to settle: as many challenges as an attempt can have, each lost
+/// before a committee as large as can be that was bought, and all of them pay.
+TEST_F(crowded_dispute, that_proves_five_committees_wrong_fits_into_a_transaction) {
+    const uint64_t job = job_accepted_by_a_bought_committee();
+    for (int i = 0; i < 4; ++i) {
+        ASSERT_TRUE(market.challenge(kRival, job, 0, market.challenge_bond(job, 0)).ok);
+        market.open_audit(job, 0);
+        std::map<Address, Said> said;
+        for (const Address& a : market.auditors(job, 0))
+            said[a] = {Verdict::match, liar().digest()};
+        ASSERT_EQ(said.size(), 16u);
+        answer(job, 0, said);
+    }
+    const Uint256 burned = market.burned();
+    const Sent begun = start(job);
+    let_deadline_pass(job, 0);
+    const Sent proven = market.timeout(job, 0);
+    ASSERT_TRUE(proven.ok) << proven.error();
+    EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 79);
+    std::printf("79 fines: %zu gas, the dispute before them %zu\n",
+                static_cast<size_t>(proven.gas_used), static_cast<size_t>(begun.gas_used));
+    EXPECT_LT(proven.gas_used, 6'000'000u);
 }
 
 }  // namespace

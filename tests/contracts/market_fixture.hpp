@@ -18,8 +18,8 @@ struct MarketFixture : testing::Test {
     Market market;
     JobSpec spec;
 
-    explicit MarketFixture(std::map<std::string, Uint256> overrides = {})
-        : market(10, std::move(overrides)) {
+    explicit MarketFixture(std::map<std::string, Uint256> overrides = {}, size_t validators = 10)
+        : market(validators, std::move(overrides)) {
         market.add_provider(kProvider, kCoin * 100);
         market.add_provider(kRival, kCoin * 100);
     }
