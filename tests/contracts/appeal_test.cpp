@@ -2,6 +2,7 @@
 // Appeals: a provider that a committee has convicted asks for the referee in its place.
 #include "core/hash.hpp"
 #include "market_fixture.hpp"
+#include "training/referee/game.hpp"
 
 namespace trainyard::contracts {
 namespace {
@@ -558,19 +559,20 @@ struct ShortAudits : MarketAppeal {
         for (const Address& a : committee) EXPECT_TRUE(leave(a).ok);
         return job;
     }
+    /// Up to the last block of a clock or window.
+    void wait(uint64_t job) {
+        market.chain.mine(market.segment(job, 0).phase_deadline - market.chain.number());
+        expect_all_held();
+    }
     /// Lost on purpose, each move as late as can be.
     void lose_slowly(uint64_t job) {
-        const auto wait = [&] {
-            market.chain.mine(market.segment(job, 0).phase_deadline - market.chain.number());
-            expect_all_held();
-        };
         market.chain.mine(market.segment(job, 0).phase_deadline - 1 - market.chain.number());
         expect_all_held();
         const Sent begun = contest(kRival, job);
         ASSERT_TRUE(begun.ok);
-        wait();
+        wait(job);
         ASSERT_TRUE(market.play(kProvider, job, 0, moved_in(begun)->state, liar().show_steps()).ok);
-        wait();
+        wait(job);
         market.chain.mine();
         ASSERT_TRUE(market.timeout(job, 0).ok);
     }
@@ -580,6 +582,9 @@ struct short_audits : ShortAudits {
 };
 struct long_windows : ShortAudits {
     long_windows() : ShortAudits(4000, 40) {}
+};
+struct long_segments : ShortAudits {
+    long_segments() : ShortAudits(kWindow, 10) { spec.segment_blocks = 1000; }
 };
 
 TEST_F(short_audits, keep_the_stake_of_those_who_convicted_until_the_appeal_is_judged) {
@@ -612,6 +617,23 @@ TEST_F(long_windows, keep_the_stake_of_those_who_said_match_until_the_last_one_h
     expect_all_held();
     const Uint256 burned = market.burned();
     prove(kOutsider, job);
+    EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 7);
+}
+
+TEST_F(long_segments, keep_the_stake_while_each_side_has_time_to_run_them_again) {
+    const uint64_t job = job_of_leaving_judges();
+    const Sent begun = contest(kOutsider, job);
+    wait(job);
+    const Sent shown = market.play(kProvider, job, 0, moved_in(begun)->state, liar().show_steps());
+    ASSERT_TRUE(shown.ok);
+    wait(job);
+    ASSERT_TRUE(
+        market.play(kOutsider, job, 0, moved_in(shown)->state, training::referee::move::pick(0))
+            .ok);
+    wait(job);
+    market.chain.mine();
+    const Uint256 burned = market.burned();
+    ASSERT_TRUE(market.timeout(job, 0).ok);
     EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 7);
 }
 
