@@ -445,15 +445,20 @@ TEST_F(appeal, can_be_disputed_before_its_deadline_not_in_it) {
 
 struct long_appeal : MarketAppeal {
     long_appeal() : MarketAppeal({{"windowBlocks", 500}}) {}
-    /// Convicted, while the same provider's later segment is still open for anything.
+    /// Convicted, while the same provider's later segment is committed.
     uint64_t job_with_a_convicted_first_segment() {
         const uint64_t job = served_job(honest(0));
         EXPECT_TRUE(market.commit(kProvider, job, 1, honest(1)).ok);
         const Address alarmed = market.auditors(job, 0)[0];
         finish_level0(job, honest(0), {{alarmed, Manners::alarm}});
         convict(job, 0, kAgreed);
-        market.audit_honestly(job, 1, honest(1));
         return job;
+    }
+    /// Of the later one, which was accepted.
+    void challenge_and_convict(uint64_t job) {
+        market.audit_honestly(job, 1, honest(1));
+        challenge_and_draw(job, 1);
+        convict(job, 1, kAgreed);
     }
     void let_the_first_fall(uint64_t job) {
         EXPECT_EQ(market.reclaim(job, 1, 0).error(), "WrongState") << "not yet";
@@ -478,21 +483,22 @@ struct long_appeal : MarketAppeal {
 
 TEST_F(long_appeal, whose_segment_falls_with_an_earlier_one_is_paid_back) {
     const uint64_t job = job_with_a_convicted_first_segment();
-    challenge_and_draw(job, 1);
+    market.open_audit(job, 1);
+    ASSERT_TRUE(market.serve(kProvider, job, 1).ok);
+    market.run_round(job, 1, honest(1), {{market.auditors(job, 1)[0], Manners::alarm}});
+    committee = market.auditors(job, 1);
     convict(job, 1, kAgreed);
     make_appeal(job, 1);
     let_the_first_fall(job);
     const Uint256 before = market.credit(kProvider);
-    expect_solvent(1, first_challenge + bond);
-    expect_reclaimed_once(job, {{kChallengeSettled, first_challenge}, {kAppealSettled, bond}});
+    expect_solvent(1, bond);
+    expect_reclaimed_once(job, {{kAppealSettled, bond}});
     EXPECT_EQ(market.credit(kProvider) - before, bond);
-    EXPECT_EQ(market.credit(kOutsider), first_challenge);
 }
 
 TEST_F(long_appeal, with_challenge_and_dispute_gives_three_bonds_back) {
     const uint64_t job = job_with_a_convicted_first_segment();
-    challenge_and_draw(job, 1);
-    convict(job, 1, kAgreed);
+    challenge_and_convict(job);
     make_appeal(job, 1);
     const Sent begun = contest(kRival, job, 1);
     ASSERT_TRUE(begun.ok);
@@ -512,8 +518,7 @@ TEST_F(long_appeal, with_challenge_and_dispute_gives_three_bonds_back) {
 
 TEST_F(long_appeal, that_was_still_possible_leaves_the_challengers_bond_to_reclaim) {
     const uint64_t job = job_with_a_convicted_first_segment();
-    challenge_and_draw(job, 1);
-    convict(job, 1, kAgreed);
+    challenge_and_convict(job);
     let_the_first_fall(job);
     expect_solvent(1, first_challenge);
     expect_reclaimed_once(job, {{kChallengeSettled, first_challenge}});
@@ -522,6 +527,7 @@ TEST_F(long_appeal, that_was_still_possible_leaves_the_challengers_bond_to_recla
 
 TEST_F(long_appeal, and_a_dispute_of_a_segment_that_falls_do_not_touch_the_heirs) {
     const uint64_t job = job_with_a_convicted_first_segment();
+    market.audit_honestly(job, 1, honest(1));
     ASSERT_TRUE(contest(kRival, job, 1).ok);
     let_the_first_fall(job);
     ASSERT_TRUE(market.take(kRival, job).ok);
