@@ -7,6 +7,7 @@
 
 #include "core/hash.hpp"
 #include "market.hpp"
+#include "training/referee/game.hpp"
 
 namespace trainyard::contracts {
 namespace {
@@ -21,6 +22,20 @@ struct Planned {
     Verdict verdict = Verdict::match;
     std::vector<Hash> answers;
 };
+
+/// What somebody sends along when it objects.
+enum class Bond { challenge, dispute, appeal };
+
+/// A dispute as its players see it. Segments are made up, so the provider's sequence is all that it
+/// can show: whoever is pointed at a step of its own has lost.
+struct Game {
+    bool is_faithful = false;  ///< the challenger wants to win
+    uint64_t turn = 0;
+    Bytes state;
+};
+
+/// How often something happened, by name.
+using Counts = std::map<std::string, size_t>;
 
 /// What answered at level 1 of one attempt: stake of the last committee, and whether a committee
 /// had to be asked because one of the pair was honest or somebody challenged the segment.
@@ -39,8 +54,10 @@ public:
                       {"openBlocks", 24},
                       {"maxInFlight", 3},
                       {"replayBps", 5000},
+                      {"moveBlocks", 10},
                       {"windowBlocks", seed % 4 == 0 ? 0 : 20}}),
-          random_(seed) {
+          random_(seed),
+          seed_(seed) {
         for (int i = 0; i < 3; ++i) {
             clients_.push_back(actor("client " + std::to_string(i)));
             providers_.push_back(actor("provider " + std::to_string(i)));
@@ -55,14 +72,14 @@ public:
     void step() {
         const uint64_t dice = pick(100);
         if (dice < 16)  // now and then for so long that what is committed must be drawn anew
-            market_.chain.mine(pick(100) == 0 ? 450 : 1 + pick(6));
+            wait(pick(100) == 0 ? 450 : 1 + pick(6));
         else if (dice < 20)
             post();
         else if (dice < 26)
             take();
         else if (dice < 40)
             commit();
-        else if (dice < 82)
+        else if (dice < 77)
             audit_something();
         else if (dice < 88)
             contest();
@@ -79,20 +96,23 @@ public:
 
     /// Everyone but `kAnyone` has vanished; all jobs still close, and then all money can leave.
     void wind_up() {
+        diligent_.clear();
+        for (auto& [key, game] : games_) game.is_faithful = false;
         market_.chain.skip_seconds(100'000);
         for (int round = 0; round < 400 && !all_closed(); ++round) {
             for (uint64_t job = 0; job < jobs_; ++job) {
                 for (uint32_t seg = 0; seg < spec_.segments; ++seg)
-                    note(market_.on_segment(kAnyone, "advance", job, seg));
+                    for (const char* call : {"advance", "timeout"})
+                        note(market_.on_segment(kAnyone, call, job, seg));
                 note(market_.finalize(job));
                 note(market_.simple(kAnyone, "expire", job));
                 note(market_.simple(kAnyone, "close", job));
             }
-            market_.chain.mine(8);
+            wait(8);
         }
         ASSERT_TRUE(all_closed());
         while (!open_bonds_.empty() && !testing::Test::HasFailure())
-            reclaim(open_bonds_.begin()->first);
+            reclaim(open_bonds_.begin()->first.first);
         check();
         for (uint64_t job = 0; job < jobs_; ++job) {
             EXPECT_EQ(market_.job(job).escrow, 0);
@@ -105,12 +125,7 @@ public:
         EXPECT_EQ(market_.chain.balance(market_.at()), 0);
     }
 
-    [[nodiscard]] size_t paid() const { return paid_.size(); }
-    [[nodiscard]] size_t frauds() const { return frauds_; }
-    [[nodiscard]] size_t postponed() const { return postponed_; }
-    [[nodiscard]] size_t won() const { return won_; }
-    [[nodiscard]] size_t lost() const { return lost_; }
-    [[nodiscard]] size_t reclaimed() const { return reclaimed_; }
+    [[nodiscard]] const Counts& counts() const { return counts_; }
 
 private:
     uint64_t pick(uint64_t below) { return random_() % below; }
@@ -123,6 +138,26 @@ private:
         for (uint64_t job = 0; job < jobs_; ++job)
             if (market_.job(job).state != JobState::closed) return false;
         return true;
+    }
+
+    /// Nobody diligent lets a deadline pass.
+    void wait(uint64_t blocks) {
+        for (const AttemptKey& key : std::set<AttemptKey>(convicted_)) {
+            const auto& [job, seg, attempt] = key;
+            if (!is_live(key))
+                convicted_.erase(key);
+            else if (diligent_.contains(key))
+                appeal(market_.segment(job, seg).provider, job, seg);
+        }
+        for (const auto& [key, game] : std::map<AttemptKey, Game>(games_)) {
+            if (!is_live(key)) continue;
+            bool is_done = true;
+            if (game.turn == 0 && diligent_.contains(key)) is_done = show_steps(key);
+            if (games_.at(key).turn == 1 && game.is_faithful && !is_right(key))
+                is_done = point(key);
+            EXPECT_TRUE(is_done);
+        }
+        market_.chain.mine(blocks);
     }
 
     void post() {
@@ -155,8 +190,9 @@ private:
             made = FakeSegment(spec_, seg, "lie", first);
         else if (lies)
             made = made.with_other_sums();  // which level 0 does not see
-        if (note(market_.commit(j.provider, job, seg, made)).ok)
-            made_.insert_or_assign({job, seg}, made);
+        if (!note(market_.commit(j.provider, job, seg, made)).ok) return;
+        made_.insert_or_assign({job, seg}, made);
+        if (!lies && pick(4) != 0) diligent_.insert({job, seg, j.attempt});
     }
 
     void audit_something() {
@@ -168,7 +204,11 @@ private:
     }
 
     void audit(uint64_t job, uint32_t seg) {
-        const Address provider = market_.segment(job, seg).provider;
+        const SegmentView s = market_.segment(job, seg);
+        const Address provider = s.provider;
+        if (s.state == SegmentState::disputed) return play({job, seg, s.attempt});
+        if (s.state == SegmentState::convicted && pick(4) == 0)  // liars too
+            appeal(pick(4) == 0 ? one_of(*groups()[pick(4)]) : provider, job, seg);
         switch (market_.phase(job, seg)) {
             case Phase::serve:
                 if (pick(8) != 0) note(market_.serve(provider, job, seg));
@@ -188,57 +228,125 @@ private:
         if (pick(4) == 0) note(market_.on_segment(kAnyone, "advance", job, seg));
     }
 
-    /// Whoever likes challenges whatever is there; the model knows what must come of it.
+    /// Whoever likes challenges or disputes whatever is there; the model knows what must come of
+    /// it.
     void contest() {
         if (jobs_ == 0) return;
         if (!open_bonds_.empty() && pick(3) == 0)
             return reclaim(
-                std::next(open_bonds_.begin(), static_cast<long>(pick(open_bonds_.size())))->first);
+                std::next(open_bonds_.begin(), static_cast<long>(pick(open_bonds_.size())))
+                    ->first.first);
         uint64_t job = pick(jobs_);
         auto seg = static_cast<uint32_t>(pick(spec_.segments));
         for (size_t left = jobs_ * spec_.segments; left > 0 && pick(16) != 0; --left) {
-            if (market_.segment(job, seg).state == SegmentState::accepted) break;
+            const SegmentState state = market_.segment(job, seg).state;
+            if (state == SegmentState::accepted || state == SegmentState::appealed) break;
             seg = (seg + 1) % spec_.segments;
             if (seg == 0) job = (job + 1) % jobs_;
         }
-        const Uint256 wei = market_.challenge_bond(job, seg) + pick(2);
-        given_ += wei;
-        if (!note(market_.challenge(one_of(*groups()[pick(4)]), job, seg, wei)).ok) return;
+        if (!(pick(2) == 0 ? challenge(job, seg) : dispute(job, seg))) return;
         for (uint64_t left = pick(40); left > 0; --left) {  // few would come to their end else
-            market_.chain.mine(2);
+            wait(market_.segment(job, seg).state == SegmentState::disputed ? 20 : 2);
             audit(job, seg);
         }
     }
 
+    bool challenge(uint64_t job, uint32_t seg) {
+        const Uint256 wei = market_.challenge_bond(job, seg) + pick(2);
+        given_ += wei;
+        return note(market_.challenge(one_of(*groups()[pick(4)]), job, seg, wei)).ok;
+    }
+
+    bool dispute(uint64_t job, uint32_t seg) {
+        const Uint256 wei = market_.dispute_bond(job, seg) + pick(2);
+        given_ += wei;
+        const Address& who = one_of(*groups()[pick(4)]);
+        const bool is_own = who == market_.segment(job, seg).provider;
+        const bool done = note(market_.dispute(who, job, seg, wei)).ok;
+        EXPECT_FALSE(done && is_own);
+        return done;
+    }
+
+    void appeal(const Address& who, uint64_t job, uint32_t seg) {
+        const Uint256 wei = market_.appeal_bond(job) + pick(2);
+        given_ += wei;
+        const SegmentView s = market_.segment(job, seg);
+        const bool is_due = s.state == SegmentState::convicted && who == s.provider &&
+                            market_.chain.number() <= s.phase_deadline;
+        EXPECT_EQ(note(market_.appeal(who, job, seg, wei)).ok, is_due);
+    }
+
     using AttemptKey = std::tuple<uint64_t, uint32_t, uint64_t>;
-    void reclaim(const AttemptKey key) {
+    using BondKey = std::pair<AttemptKey, Bond>;
+    [[nodiscard]] bool is_live(const AttemptKey& key) {
         const auto& [job, seg, attempt] = key;
         const SegmentView s = market_.segment(job, seg);
-        const bool lives = s.attempt == attempt && s.state != SegmentState::void_proven;
+        return s.attempt == attempt && s.state != SegmentState::void_proven;
+    }
+    /// Of the attempt that was committed last.
+    [[nodiscard]] bool is_right(const AttemptKey& key) const {
+        const auto& [job, seg, attempt] = key;
+        const FakeSegment& made = made_.at({job, seg});
+        return made.steps_root() == truth(seg, made.first()).steps_root();
+    }
+
+    /// Whoever is not diligent does what it likes; a stranger can do nothing.
+    void play(const AttemptKey& key) {
+        const auto& [job, seg, attempt] = key;
+        const Bytes state = games_.at(key).state;
+        EXPECT_FALSE(market_.play(kAnyone, job, seg, state, Bytes{0xc1, 0x80}).ok);
+        const uint64_t turn = games_.at(key).turn;
+        if (turn == 0 && pick(2) == 0) show_steps(key);
+        if (turn == 1 && !diligent_.contains(key) && pick(4) == 0) point(key);
+        if (pick(4) == 0) note(market_.timeout(job, seg));
+    }
+
+    bool show_steps(const AttemptKey& key) {
+        const auto& [job, seg, attempt] = key;
+        const Bytes state = games_.at(key).state;
+        const Address provider = market_.segment(job, seg).provider;
+        return note(market_.play(provider, job, seg, state, made_.at({job, seg}).show_steps())).ok;
+    }
+
+    bool point(const AttemptKey& key) {
+        const auto& [job, seg, attempt] = key;
+        const Bytes state = games_.at(key).state;
+        const Address challenger = market_.dispute_of(job, seg).challenger;
+        const auto index = static_cast<uint32_t>(pick(spec_.steps));
+        return note(market_.play(challenger, job, seg, state, training::referee::move::pick(index)))
+            .ok;
+    }
+
+    void reclaim(const AttemptKey key) {
+        const auto& [job, seg, attempt] = key;
+        const bool lives = is_live(key);
         reclaiming_ = key;
         const bool done = note(market_.reclaim(job, seg, attempt)).ok;
         reclaiming_.reset();
-        EXPECT_EQ(done, !lives)
-            << "a bond comes back without its committee only if the segment fell";
-        EXPECT_EQ(open_bonds_.contains(key), lives);
-        if (done) ++reclaimed_;
+        EXPECT_EQ(done, !lives) << "bonds come back undecided only if the segment fell";
+        const auto open = open_bonds_.lower_bound({key, Bond::challenge});
+        EXPECT_EQ(open != open_bonds_.end() && open->first.first == key, lives);
     }
 
     void commit_answer(const Address& auditor, uint64_t job, uint32_t seg) {
         if (pick(10) == 0) return;
         const SegmentView s = market_.segment(job, seg);
         const FakeSegment right = truth(seg, s.first);
-        const bool lies = auditor == market_.validators[0] || pick(25) == 0;
+        const bool is_bought = s.state == SegmentState::l1 && s.round > 0 && pick(4) != 0 &&
+                               (seed_ + job + seg + s.attempt + s.round) % 5 == 0;
+        const bool lies = is_bought || auditor == market_.validators[0] || pick(25) == 0;
+        const Hash own = keccak256(is_bought ? as_bytes("agreed") : BytesView(auditor.bytes));
         Planned plan;
         if (s.state == SegmentState::l1) {
             const bool is_right = s.steps_root == right.steps_root();
             plan.verdict = is_right != lies ? Verdict::match : Verdict::mismatch;
             const Hash digest = s.round == 0 ? sha256(right.digest().bytes) : right.digest();
-            plan.answers = {lies ? keccak256(auditor.bytes) : digest};
-            if (lies && pick(3) == 0) plan = {Verdict::mismatch, {to_hash(Uint256(pick(2)))}};
+            plan.answers = {lies ? own : digest};
+            if (lies && !is_bought && pick(3) == 0)
+                plan = {Verdict::mismatch, {to_hash(Uint256(pick(2)))}};
         } else {
             for (const UnitAt& unit : market_.units_of(job, seg, auditor))
-                plan.answers.push_back(lies ? keccak256(auditor.bytes) : right.unit_leaf(unit));
+                plan.answers.push_back(lies ? own : right.unit_leaf(unit));
             if (lies && pick(2) == 0) plan.verdict = Verdict::mismatch;
         }
         if (note(market_.commit_answer(auditor, job, seg, plan.verdict, plan.answers)).ok)
@@ -340,17 +448,20 @@ private:
         }
     }
 
+    static Hash topic(std::string_view signature) { return keccak256(as_bytes(signature)); }
+    /// The last call told such an event.
+    [[nodiscard]] bool has_told(const Hash& event) const {
+        return std::any_of(last_.logs.begin(), last_.logs.end(),
+                           [&](const Log& log) { return log.topics[0] == event; });
+    }
+
     /// Reads the events of a call: nothing is final twice, and who is right is not slashed.
     const Sent& note(Sent sent) {
         last_ = std::move(sent);
-        static const Hash final_topic =
-            keccak256(as_bytes("SegmentFinal(uint256,uint32,uint256,uint256)"));
-        static const Hash void_topic =
-            keccak256(as_bytes("SegmentVoid(uint256,uint32,address,uint256)"));
-        static const Hash accepted_topic =
-            keccak256(as_bytes("SegmentAccepted(uint256,uint32,bool)"));
-        static const Hash postponed_topic =
-            keccak256(as_bytes("AuditPostponed(uint256,uint32,uint64)"));
+        static const Hash final_topic = topic("SegmentFinal(uint256,uint32,uint256,uint256)");
+        static const Hash void_topic = topic("SegmentVoid(uint256,uint32,address,uint256)");
+        static const Hash accepted_topic = topic("SegmentAccepted(uint256,uint32,bool)");
+        static const Hash postponed_topic = topic("AuditPostponed(uint256,uint32,uint64)");
         for (const Log& log : last_.logs) {
             if (log.address != market_.at()) continue;
             const auto job = from_hash(log.topics.size() > 1 ? log.topics[1] : Hash{}).low();
@@ -359,6 +470,7 @@ private:
             if (log.topics[0] == final_topic) {
                 EXPECT_TRUE(paid_.insert({job, seg}).second)
                     << "job " << job << " segment " << seg << " paid twice";
+                ++counts_["segments paid"];
                 const Uint256 sum = word_at(log.data, 0) + word_at(log.data, 1);
                 EXPECT_TRUE(sum == spec_.price || sum.is_zero());
                 roots_[{job, seg}] = market_.segment(job, seg).root;
@@ -366,34 +478,85 @@ private:
             if (log.topics[0] == void_topic && !word_at(log.data, 0).is_zero())
                 expect_guilty(job, seg);
             if (log.topics[0] == accepted_topic) expect_unseen_or_right(job, seg);
-            if (log.topics[0] == postponed_topic) ++postponed_;
-            note_challenge(log, job, seg);
+            if (log.topics[0] == postponed_topic) ++counts_["audits postponed"];
+            note_bond(log, job, seg);
+            note_game(log, job, seg);
             note_fine(log, job, seg);
         }
         return last_;
     }
 
-    void note_challenge(const Log& log, uint64_t job, uint32_t seg) {
-        static const Hash made_topic =
-            keccak256(as_bytes("SegmentChallenged(uint256,uint32,address,uint256)"));
-        static const Hash settled_topic =
-            keccak256(as_bytes("ChallengeSettled(uint256,uint32,address,bool,uint256)"));
-        if (log.topics[0] == made_topic) {
-            const AttemptKey key{job, seg, market_.segment(job, seg).attempt};
-            EXPECT_TRUE(open_bonds_.emplace(key, word_at(log.data, 0)).second);
-            tallies_[key] = {0, 0, true};
-        }
-        if (log.topics[0] != settled_topic) return;
+    void note_bond(const Log& log, uint64_t job, uint32_t seg) {
+        static const Hash made[] = {topic("SegmentChallenged(uint256,uint32,address,uint256)"),
+                                    topic("SegmentDisputed(uint256,uint32,address,uint256)"),
+                                    topic("SegmentAppealed(uint256,uint32,address,uint256)")};
+        static const std::string kNames[] = {"challenges", "disputes", "appeals"};
+        const Hash settled[] = {topic("ChallengeSettled(uint256,uint32,address,bool,uint256)"),
+                                dispute_settled_, appeal_settled_};
         const AttemptKey now{job, seg, market_.segment(job, seg).attempt};
-        const auto at = open_bonds_.find(reclaiming_.value_or(now));
-        ASSERT_TRUE(at != open_bonds_.end());
-        const bool has_won = word_at(log.data, 0) == 1;
-        const Uint256 returned = word_at(log.data, 1);
-        EXPECT_TRUE(returned == at->second || (returned.is_zero() && !has_won));
-        if (has_won) ++won_;
-        if (returned.is_zero()) ++lost_;
-        if (returned.is_zero()) paid_in_[job] += spec_.audit_fee * 7;
-        open_bonds_.erase(at);
+        for (const Bond kind : {Bond::challenge, Bond::dispute, Bond::appeal}) {
+            const auto i = static_cast<size_t>(kind);
+            if (log.topics[0] == made[i]) {
+                EXPECT_TRUE(open_bonds_.emplace(BondKey{now, kind}, word_at(log.data, 0)).second);
+                on_objection(now, kind);
+            }
+            if (log.topics[0] != settled[i]) continue;
+            const AttemptKey key = reclaiming_.value_or(now);
+            const auto at = open_bonds_.find({key, kind});
+            ASSERT_TRUE(at != open_bonds_.end());
+            const bool has_won = word_at(log.data, 0) == 1;
+            const Uint256 returned = word_at(log.data, 1);
+            EXPECT_TRUE(returned == at->second || (returned.is_zero() && !has_won));
+            open_bonds_.erase(at);
+            if (!reclaiming_) {
+                if (has_won || returned.is_zero())
+                    ++counts_[kNames[i] + (has_won ? " won" : " lost")];
+                on_settled(key, kind, has_won, returned.is_zero());
+                continue;
+            }
+            EXPECT_FALSE(has_won || returned.is_zero());
+            ++counts_[kNames[i] + " reclaimed"];
+            if (kind == Bond::dispute) games_.erase(key);
+        }
+    }
+
+    void on_objection(const AttemptKey& key, Bond kind) {
+        if (kind == Bond::challenge) tallies_[key] = {0, 0, true};
+        if (kind == Bond::dispute) games_[key] = {pick(4) != 0, 0, {}};
+        if (kind == Bond::appeal) convicted_.erase(key);
+    }
+
+    void on_settled(const AttemptKey& key, Bond kind, bool has_won, bool is_kept) {
+        EXPECT_TRUE(kind == Bond::challenge || has_won != is_kept);
+        if (kind == Bond::challenge && is_kept) paid_in_[std::get<0>(key)] += spec_.audit_fee * 7;
+        if (kind == Bond::appeal && has_won && !is_right(key)) ++counts_["frauds acquitted"];
+        if (kind != Bond::dispute) return;
+        expect_fair(key, has_won);
+        games_.erase(key);
+    }
+
+    void note_game(const Log& log, uint64_t job, uint32_t seg) {
+        static const Hash moved_topic = topic("DisputeMoved(uint256,uint32,uint8,bytes,bytes)");
+        static const Hash convicted_topic =
+            topic("SegmentConvicted(uint256,uint32,address,uint64)");
+        const AttemptKey now{job, seg, market_.segment(job, seg).attempt};
+        if (log.topics[0] == moved_topic) {
+            const Moved moved = *moved_in(last_);
+            games_.at(now).turn = moved.turn;
+            games_.at(now).state = moved.state;
+        }
+        if (log.topics[0] == convicted_topic) {
+            ++counts_["convictions"];
+            convicted_.insert(now);
+        }
+    }
+
+    /// Stake decides nothing here, but who does not move.
+    void expect_fair(const AttemptKey& key, bool has_won) {
+        const Game& game = games_.at(key);
+        EXPECT_EQ(has_won, game.turn == 0);
+        EXPECT_TRUE(has_won || !game.is_faithful || is_right(key)) << "a fraud was not proven";
+        EXPECT_FALSE(has_won && diligent_.contains(key)) << "an honest provider lost a dispute";
     }
 
     /// Nobody pays twice for one seat.
@@ -415,21 +578,22 @@ private:
     }
 
     void expect_guilty(uint64_t job, uint32_t seg) {
-        ++frauds_;
-        const FakeSegment& made = made_.at({job, seg});
-        const Tally& tally = tallies_[{job, seg, market_.segment(job, seg).attempt}];
-        if (tally.truth * 2 > tally.all) {
-            EXPECT_NE(made.steps_root(), truth(seg, made.first()).steps_root())
-                << "an honest provider was slashed";
-        }
+        ++counts_["bonds slashed"];
+        const AttemptKey key{job, seg, market_.segment(job, seg).attempt};
+        if (has_told(dispute_settled_)) return;  // expect_fair has judged it
+        EXPECT_FALSE(convicted_.contains(key) && diligent_.contains(key)) << "it had appealed";
+        convicted_.erase(key);
+        const Tally& tally = tallies_[key];
+        EXPECT_FALSE(tally.truth * 2 > tally.all && is_right(key))
+            << "an honest provider was slashed";
     }
 
     /// One honest auditor of the pair or one challenger is enough to bring a lie before a
-    /// committee, and a majority there to end it.
+    /// committee, and a majority there to end it, if its provider does not appeal.
     void expect_unseen_or_right(uint64_t job, uint32_t seg) {
-        const FakeSegment& made = made_.at({job, seg});
-        if (made.steps_root() == truth(seg, made.first()).steps_root()) return;
-        const auto found = tallies_.find({job, seg, market_.segment(job, seg).attempt});
+        const AttemptKey key{job, seg, market_.segment(job, seg).attempt};
+        if (is_right(key) || has_told(dispute_settled_) || has_told(appeal_settled_)) return;
+        const auto found = tallies_.find(key);
         if (found == tallies_.end() || !found->second.is_contested) return;
         EXPECT_LE(found->second.truth * 2, found->second.all) << "the alarm was not heard";
     }
@@ -497,13 +661,19 @@ private:
 
     Market market_;
     std::mt19937_64 random_;
+    uint64_t seed_;
     JobSpec spec_;
     std::vector<Address> clients_, providers_, outsiders_;
     uint64_t jobs_ = 0;
     Uint256 given_;
     Sent last_;
-    size_t frauds_ = 0, postponed_ = 0, won_ = 0, lost_ = 0, reclaimed_ = 0;
-    std::map<AttemptKey, Uint256> open_bonds_;
+    Counts counts_;
+    const Hash dispute_settled_ = topic("DisputeSettled(uint256,uint32,address,bool,uint256)");
+    const Hash appeal_settled_ = topic("AppealSettled(uint256,uint32,address,bool,uint256)");
+    std::map<BondKey, Uint256> open_bonds_;
+    std::map<AttemptKey, Game> games_;
+    std::set<AttemptKey> convicted_;  ///< and not yet appealed or void
+    std::set<AttemptKey> diligent_;   ///< right, and its provider misses no deadline over it
     std::optional<AttemptKey> reclaiming_;
     std::map<uint64_t, Uint256> paid_in_;  ///< by lost challenges: committees' fees
     std::map<std::tuple<uint64_t, uint32_t, uint64_t, Address>, size_t> seats_;  ///< not fined
@@ -515,7 +685,7 @@ private:
 };
 
 TEST(market_model, random_calls_keep_money_and_segments_in_order) {
-    size_t paid = 0, frauds = 0, postponed = 0, won = 0, lost = 0, reclaimed = 0;
+    Counts n;
     for (uint64_t seed = 1; seed <= kSeeds && !testing::Test::HasFailure(); ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Model model(seed);
@@ -525,25 +695,15 @@ TEST(market_model, random_calls_keep_money_and_segments_in_order) {
             if (i % kStepsPerCheck == 0) model.check();
         }
         model.wind_up();
-        paid += model.paid();
-        frauds += model.frauds();
-        postponed += model.postponed();
-        won += model.won();
-        lost += model.lost();
-        reclaimed += model.reclaimed();
+        for (const auto& [what, count] : model.counts()) n[what] += count;
     }
-    EXPECT_GT(paid, kSeeds * 2u) << "the runs must reach the end of audits";
-    EXPECT_GT(frauds, kSeeds / 2u) << "and find frauds";
-    EXPECT_GT(postponed, 0u) << "and audits that nobody opened in time";
-    EXPECT_GT(won, 0u) << "and challenges that were right";
-    EXPECT_GT(lost, 0u) << "and wrong";
-    EXPECT_GT(reclaimed, 0u) << "and bonds of segments that fell with another";
-    RecordProperty("paid", static_cast<int>(paid));
-    RecordProperty("frauds", static_cast<int>(frauds));
-    std::printf(
-        "paid segments %zu, slashed frauds %zu, postponed audits %zu, challenges won %zu, lost "
-        "%zu, reclaimed %zu\n",
-        paid, frauds, postponed, won, lost, reclaimed);
+    EXPECT_GT(n["segments paid"], kSeeds * 2u) << "the runs must reach the end of audits";
+    EXPECT_GT(n["bonds slashed"], kSeeds / 2u) << "and find frauds";
+    for (const char* what : {"audits postponed", "challenges won", "challenges lost",
+                             "disputes won", "disputes lost", "appeals won", "appeals lost"})
+        EXPECT_GT(n[what], 0u) << what;
+    EXPECT_GT(n["challenges reclaimed"] + n["disputes reclaimed"] + n["appeals reclaimed"], 0u);
+    for (const auto& [what, count] : n) std::printf("%zu %s\n", count, what.c_str());
 }
 
 }  // namespace
