@@ -206,9 +206,10 @@ TEST_F(appeal, that_nobody_disputes_leaves_an_earlier_committee_its_pay) {
     const uint64_t job = served_job(honest(0));
     finish_level0(job, honest(0));
     challenge_and_draw(job);
-    market.run_level1(job, 0, honest(0));
+    market.run_level1(job, 0, honest(0), {{committee[0], Manners::wrong}});
+    const Uint256 half = deviation / 2;  // of the fine that it has paid for that
     std::vector<Address> earners = level0;
-    earners.insert(earners.end(), committee.begin(), committee.end());
+    earners.insert(earners.end(), committee.begin() + 1, committee.end());
     challenge_and_draw(job, 0, kRival);
     const auto before = stakes();
     convict(job, 0, kAgreed);
@@ -218,7 +219,7 @@ TEST_F(appeal, that_nobody_disputes_leaves_an_earlier_committee_its_pay) {
     for (const Address& a : committee) fines[a] = a == committee[5] ? Uint256(0) : deviation;
     expect_fined(before, fines);
     EXPECT_EQ(market.credit(kProvider),
-              bond + kCoin + (first_challenge * 2 - fee * 7) / 2 + deviation * 3);
+              half + bond + kCoin + (first_challenge * 2 - fee * 7) / 2 + deviation * 3);
     EXPECT_EQ(market.job(job).escrow, market.quote(spec) + fee * 14);
     ASSERT_TRUE(market.finalize(job).ok);
     earners.push_back(committee[5]);
@@ -364,6 +365,25 @@ TEST_F(appeal, comes_too_late_when_the_window_has_passed) {
     ASSERT_TRUE(market.on_segment(kAnyone, "advance", job, 0).ok);
     EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
     EXPECT_EQ(market.appeal(kProvider, job, 0, bond).error(), "WrongState");
+}
+
+TEST_F(appeal, finds_the_committee_closed) {
+    const uint64_t job = served_job(honest(0));
+    finish_level0(job, honest(0));
+    challenge_and_draw(job);
+    const Said lie{Verdict::mismatch, kAgreed};
+    for (const Address& a : committee)
+        ASSERT_TRUE(market.commit_answer(a, job, 0, lie.verdict, {lie.digest}).ok);
+    for (const Address& a : committee)
+        if (a != committee[2]) market.reveal_answer(a, job, 0, lie.verdict, {lie.digest});
+    market.pass_deadline(job, 0);
+    for (const SegmentState state : {SegmentState::convicted, SegmentState::appealed}) {
+        ASSERT_EQ(market.segment(job, 0).state, state);
+        EXPECT_EQ(market.phase(job, 0), Phase::done);
+        EXPECT_EQ(market.reveal_answer(committee[2], job, 0, lie.verdict, {lie.digest}).error(),
+                  "WrongState");
+        market.appeal(kProvider, job, 0, bond);
+    }
 }
 
 TEST_F(appeal, is_for_convicted_segments_only) {
