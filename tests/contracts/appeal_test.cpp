@@ -627,6 +627,24 @@ TEST_F(short_audits, keep_the_stake_of_those_who_convicted_until_the_appeal_is_j
     EXPECT_EQ(market.credit(kProvider), bond + kCoin + deviation * 3);
 }
 
+TEST_F(short_audits, keep_the_stake_of_who_raised_the_alarm_and_then_kept_silent) {
+    const uint64_t job = served_job(honest(0));
+    const Address alarmed = market.auditors(job, 0)[0];
+    finish_level0(job, honest(0), {{alarmed, Manners::alarm}});
+    std::map<Address, Said> said;
+    for (const Address& a : committee) said[a] = {Verdict::mismatch, kAgreed};
+    said.erase(alarmed);
+    answer(job, 0, said);
+    ASSERT_TRUE(leave(alarmed).ok);
+    market.chain.mine(400);
+    make_appeal(job);
+    let_deadline_pass(job, 0);
+    EXPECT_EQ(take_out(alarmed).error(), "Held");
+    const Uint256 credit = market.credit(kProvider);
+    ASSERT_TRUE(market.on_segment(kAnyone, "advance", job, 0).ok);
+    EXPECT_EQ(market.credit(kProvider) - credit, bond + deviation * 7 / 2);
+}
+
 TEST_F(short_audits, keep_the_stake_of_those_who_said_match_while_a_dispute_is_played) {
     const uint64_t job = job_of_leaving_judges();
     lose_slowly(job);
