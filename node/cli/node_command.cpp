@@ -40,6 +40,10 @@ namespace {
 Uint256 fee_max_wei(const config::NodeConfig& config) {
     return Uint256(config.fee_max_gwei) * Uint256(wallet::kWeiInGwei);
 }
+Uint256 dispute_bond_wei_max(const config::NodeConfig& config) {
+    const Uint256 gwei(wallet::kWeiInGwei);
+    return Uint256(config.dispute_max_coins) * gwei * gwei;
+}
 
 namespace cb = consensus::bft;
 
@@ -466,6 +470,7 @@ void Node::start_auditor(const std::string& rpc_url) {
     options.memory_bytes_max = uint64_t{config_.verifier_memory_mb} << 20;
     options.timeout_ms = config_.verifier_timeout_s * 1000;
     options.fee_max_wei = fee_max_wei(config_);
+    options.dispute_bond_wei_max = dispute_bond_wei_max(config_);
     options.say = [log = log_.named("audit")](const std::string& text) { log.info(text); };
     auto service = verify::AuditService::start(std::move(options));
     if (service) {

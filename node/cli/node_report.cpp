@@ -170,6 +170,11 @@ void add_audits(Metrics& out, const verify::AuditService& audits) {
                 number(status.audits.late));
     out.gauge("trainyard_audits_waiting", "Audits that wait to be judged.",
               number(status.audits.waiting));
+    out.counter("trainyard_disputes_opened_total",
+                "Disputes that this node opened about segments that it had convicted.",
+                number(status.audits.disputes));
+    out.counter("trainyard_dispute_moves_total", "Moves of this node in disputes.",
+                number(status.audits.dispute_moves));
     out.counter("trainyard_verifier_starts_total", "Starts of the verifier process.",
                 number(status.verifier_starts));
     out.counter("trainyard_verifier_deaths_total", "Ends of the verifier process by itself.",

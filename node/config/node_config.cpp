@@ -164,6 +164,9 @@ std::vector<Setting> make_settings() {
         number<uint32_t>("verifier.timeout-s", &C::verifier_timeout_s, 1,
                          "time limit of one audit in seconds"),
         number<uint32_t>("verifier.threads", &C::verifier_threads, 1, "threads of the verifier"),
+        number<uint64_t>("verifier.dispute-max-coins", &C::dispute_max_coins, 0,
+                         "largest bond that a validator puts up by itself to dispute a segment "
+                         "that it convicted and whose provider has appealed; 0: none"),
         number<uint32_t>("blobs.quota-gb", &C::blob_quota_gb, 1,
                          "disk space for blobs in GB; fetched ones make room"),
     };

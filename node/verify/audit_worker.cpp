@@ -71,6 +71,8 @@ AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, Verifier& replay
       replayer_(replayer),
       options_(std::move(options)),
       book_(options_.folder),
+      disputes_(market, replayer,
+                {options_.dispute_bond_wei_max, options_.replay_background, options_.say}),
       shared_(std::make_shared<Shared>(options_.folder)) {
     for (const Seat& seat : book_.seats()) memory_[seat.job].seen.insert(seat);
 }
@@ -81,11 +83,14 @@ AuditCounters AuditWorker::counters() const {
     const std::lock_guard lock(shared_->mutex);
     AuditCounters out = shared_->counters;
     out.waiting = shared_->audits.size() + shared_->replays.size();
+    const DisputeCounters disputes = disputes_.counters();
+    out.disputes = disputes.opened;
+    out.dispute_moves = disputes.moves;
     return out;
 }
 
 size_t AuditWorker::remembered() const {
-    size_t out = memory_.size();
+    size_t out = memory_.size() + disputes_.remembered();
     for (const auto& [id, memory] : memory_) out += memory.seen.size() + memory.nudged_at.size();
     return out;
 }
@@ -157,7 +162,9 @@ void AuditWorker::look_at_job(uint64_t id) {
     if (!job) return agenda_.look_at(id, head_ + 1);
     Memory& memory = memory_[id];
     const bool is_closed = job->state == wallet::JobState::closed;
-    forget_before(memory, is_closed ? UINT32_MAX : job->final_segments);
+    const uint32_t over = is_closed ? UINT32_MAX : job->final_segments;
+    forget_before(memory, over);
+    disputes_.forget_before(id, over);
     if (is_closed) return forget_closed(id);
     if (!memory.spec) {
         auto spec = market_.spec(id);
@@ -212,10 +219,17 @@ uint64_t AuditWorker::look_at_segment(const View& view, uint32_t seg) {
             return is_busy ? std::min(next, head_ + 1) : next;
         }
         case SegmentState::convicted:
-        case SegmentState::appealed:
             return end_phase(Nudge::advance, view, seg, *segment);
-        case SegmentState::disputed:
-            return end_phase(Nudge::timeout, view, seg, *segment);
+        case SegmentState::appealed: {
+            const bool is_busy = disputes_.on_appealed(case_of(view, seg, *segment), head_);
+            const uint64_t next = end_phase(Nudge::advance, view, seg, *segment);
+            return is_busy ? head_ + 1 : next;
+        }
+        case SegmentState::disputed: {
+            const bool is_busy = disputes_.on_disputed(case_of(view, seg, *segment));
+            const uint64_t next = end_phase(Nudge::timeout, view, seg, *segment);
+            return is_busy ? head_ + 1 : next;
+        }
         case SegmentState::accepted:
             if (seg != view.job.final_segments) return kNever;
             nudge(Nudge::finalize, view, seg);
@@ -231,6 +245,15 @@ uint64_t AuditWorker::end_phase(Nudge what, const View& view, uint32_t seg,
     if (head_ <= segment.phase_deadline) return segment.phase_deadline + 1;
     nudge(what, view, seg);
     return head_ + kRetryBlocks;
+}
+
+CaseRequest AuditWorker::case_of(const View& view, uint32_t seg,
+                                 const wallet::Segment& segment) const {
+    const Seat seat{view.id, seg, segment.attempt, segment.state, segment.round};
+    CaseRequest out{*view.memory.spec, view.job.run_seed, seat, segment, market_.self()};
+    out.limits = *limits_;
+    out.blob_bytes_max = options_.blob_bytes_max;
+    return out;
 }
 
 /// True while we have something to do in this phase, or do not know.
@@ -284,9 +307,7 @@ void AuditWorker::start_judging(const View& view, const Seat& seat,
         const std::lock_guard lock(shared_->mutex);
         if (!shared_->judging.insert(seat).second) return;
     }
-    CaseRequest request{*view.memory.spec, view.job.run_seed, seat, segment, market_.self()};
-    request.limits = *limits_;
-    request.blob_bytes_max = options_.blob_bytes_max;
+    CaseRequest request = case_of(view, seat.seg, segment);
     request.give_up_at = segment.phase_deadline - std::min(kGiveUpBlocks, segment.phase_deadline);
     waiting_.push_back(std::move(request));
 }
@@ -336,9 +357,12 @@ void AuditWorker::judge_waiting() {
 
 /// One turn: the cases that are judged now, if any.
 std::function<void()> AuditWorker::judging(bool replays) {
+    // A move of a dispute has a short clock, and all that this node staked on it hangs on it.
+    auto first = replays ? disputes_.waiting_turns() : std::function<void()>();
     return [shared = shared_, &market = market_, &verifier = replays ? replayer_ : verifier_,
-            &queue = replays ? shared_->replays : shared_->audits, book = book_,
+            &queue = replays ? shared_->replays : shared_->audits, first, book = book_,
             say = options_.say]() mutable {
+        if (first) first();
         const auto [batch, began] = shared->take(queue);
         if (say)
             for (const Seat& seat : batch.late) say("too late to judge " + seat.text());

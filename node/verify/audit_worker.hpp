@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A validator's part in audits: sees when it is drawn, judges, commits, reveals, and moves phases
-// on.
+// A validator's part in audits: sees when it is drawn, judges, commits, reveals, moves phases on,
+// and disputes what it has convicted.
 #pragma once
 
 #include <functional>
@@ -15,6 +15,7 @@
 
 #include "node/verify/answer_book.hpp"
 #include "node/verify/case_builder.hpp"
+#include "node/verify/own_disputes.hpp"
 #include "node/verify/verifier.hpp"
 #include "node/wallet/job_agenda.hpp"
 #include "node/wallet/kept_blobs.hpp"
@@ -22,18 +23,16 @@
 
 namespace trainyard::node::verify {
 
-/// Runs a task somewhere else; the worker never waits for it. Tests run it at once.
-using Background = std::function<void(std::function<void()>)>;
-
 struct AuditWorkerOptions {
     std::string folder;  ///< where answers are kept, and the list of what the node keeps for us
     size_t rank = 0;  ///< our number among those that move phases on, so that one sends at a time
     size_t ranks = 1;
     uint64_t blob_bytes_max = 4ull << 30;
-    uint64_t memory_bytes_max = 0;                     ///< of a verifier; 0: no limit
-    Background background;                             ///< of level 0
-    Background replay_background;                      ///< of level 1, whose cases may take hours
-    std::function<uint64_t()> now_s;                   ///< unix time
+    uint64_t memory_bytes_max = 0;    ///< of a verifier; 0: no limit
+    Background background;            ///< of level 0
+    Background replay_background;     ///< of level 1 and disputes, whose cases may take hours
+    Uint256 dispute_bond_wei_max;     ///< put up at once, by itself; zero: never
+    std::function<uint64_t()> now_s;  ///< unix time
     std::function<void(const std::string& text)> say;  ///< log lines; may be empty
 };
 
@@ -41,6 +40,7 @@ struct AuditCounters {
     uint64_t drawn = 0, answered = 0, revealed = 0, mismatches = 0, nudges = 0, errors = 0;
     uint64_t late = 0;     ///< no longer worth judging when their turn came
     uint64_t waiting = 0;  ///< now
+    uint64_t disputes = 0, dispute_moves = 0;
 };
 
 /// `tick` looks at the chain once and does what is due; call it after every new block or so. It
@@ -76,6 +76,8 @@ private:
     [[nodiscard]] uint64_t look_at_segment(const View& view, uint32_t seg);
     [[nodiscard]] uint64_t end_phase(Nudge what, const View& view, uint32_t seg,
                                      const wallet::Segment& segment);
+    [[nodiscard]] CaseRequest case_of(const View& view, uint32_t seg,
+                                      const wallet::Segment& segment) const;
     [[nodiscard]] bool take_part(const View& view, uint32_t seg, const wallet::Segment& segment);
     void forget_before(Memory& memory, uint32_t seg);
     void release_blobs();
@@ -93,6 +95,7 @@ private:
     Verifier& replayer_;
     AuditWorkerOptions options_;
     AnswerBook book_;
+    OwnDisputes disputes_;
     std::shared_ptr<Shared> shared_;
     std::optional<training::AuditLimits> limits_;
     wallet::JobAgenda agenda_;

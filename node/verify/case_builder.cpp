@@ -152,22 +152,6 @@ Judgement to_judgement(VerifyAnswer answer, size_t answers_due) {
             std::move(answer.last_state)};
 }
 
-/// Milliseconds in which an answer is of use. Error: its time is over.
-Result<uint64_t, std::string> patience_ms(wallet::MarketApi& market, const CaseRequest& request) {
-    constexpr uint64_t kBlocksToCommit = 4;
-    const auto head = market.block_number();
-    if (!head) return unexpected(head.error().text);
-    const auto block_s = market.block_seconds();
-    if (!block_s) return unexpected(block_s.error().text);
-    constexpr uint64_t kOfUnknownPaceMs = 600'000;
-    if (*block_s <= 0) return kOfUnknownPaceMs;
-    if (*head + kBlocksToCommit > request.segment.phase_deadline)
-        return unexpected(std::string("its time is over"));
-    const auto blocks =
-        static_cast<double>(request.segment.phase_deadline - *head - kBlocksToCommit + 1);
-    return static_cast<uint64_t>(blocks * *block_s * 1000);
-}
-
 Result<Audit, Gap> gather_audit(wallet::MarketApi& market, const CaseRequest& request,
                                 const training::Program& program) {
     Gathering gather(market, request);
@@ -306,6 +290,21 @@ Result<ReplayRequest, ReplayGap> gather_replay(wallet::MarketApi& market,
     auto replay = Gathering(market, request).replay();
     if (!replay) return unexpected(ReplayGap{replay.error().text, replay.error().node_is_away});
     return std::move(*replay);
+}
+
+Result<uint64_t, std::string> patience_ms(wallet::MarketApi& market, const CaseRequest& request) {
+    constexpr uint64_t kBlocksToCommit = 4;
+    const auto head = market.block_number();
+    if (!head) return unexpected(head.error().text);
+    const auto block_s = market.block_seconds();
+    if (!block_s) return unexpected(block_s.error().text);
+    constexpr uint64_t kOfUnknownPaceMs = 600'000;
+    if (*block_s <= 0) return kOfUnknownPaceMs;
+    if (*head + kBlocksToCommit > request.segment.phase_deadline)
+        return unexpected(std::string("its time is over"));
+    const auto blocks =
+        static_cast<double>(request.segment.phase_deadline - *head - kBlocksToCommit + 1);
+    return static_cast<uint64_t>(blocks * *block_s * 1000);
 }
 
 void judge_cases(wallet::MarketApi& market, Verifier& verifier,

@@ -44,6 +44,10 @@ struct ReplayGap {
 [[nodiscard]] Result<ReplayRequest, ReplayGap> gather_replay(wallet::MarketApi& market,
                                                              const CaseRequest& request);
 
+/// Milliseconds in which an answer, or a move of a dispute, is of use. Error: its time is over.
+[[nodiscard]] Result<uint64_t, std::string> patience_ms(wallet::MarketApi& market,
+                                                        const CaseRequest& request);
+
 /// Audits of one job travel to the verifier together, at most kAuditsMax at once.
 void judge_cases(wallet::MarketApi& market, Verifier& verifier,
                  const std::vector<CaseRequest>& requests, const OnJudged& on_judged);

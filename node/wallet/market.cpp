@@ -131,9 +131,11 @@ public:
                                   "(bytes32,uint8,bytes32[])"},
                                  [](const AbiValue& v) {
                                      const auto raw = v[1].u64();
-                                     return AnswerState{v[0].hash(), raw <= 2
-                                                                         ? static_cast<Verdict>(raw)
-                                                                         : Verdict::none};
+                                     AnswerState out{v[0].hash(), Verdict::none, {}};
+                                     if (raw <= 2) out.verdict = static_cast<Verdict>(raw);
+                                     for (const auto& item : v[2].items)
+                                         out.answers.push_back(item.hash());
+                                     return out;
                                  });
     }
     Answer<Uint256> challenge_bond(uint64_t id, uint32_t seg) override {

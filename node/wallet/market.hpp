@@ -145,6 +145,7 @@ struct Commitment {
 struct AnswerState {
     Hash commitment;  ///< zero: not committed yet
     Verdict verdict = Verdict::none;
+    std::vector<Hash> answers;  ///< as they were revealed
     bool operator==(const AnswerState&) const = default;
 };
 

@@ -129,8 +129,9 @@ public:
     Answer<wallet::AnswerState> answer_of(uint64_t id, uint32_t seg, const Address& who) override {
         return locked<wallet::AnswerState>([&] {
             const auto* seat = find(id, seg, who);
-            return seat == nullptr ? wallet::AnswerState{}
-                                   : wallet::AnswerState{seat->commitment, seat->verdict};
+            return seat == nullptr
+                       ? wallet::AnswerState{}
+                       : wallet::AnswerState{seat->commitment, seat->verdict, seat->answers};
         });
     }
     Answer<Uint256> challenge_bond(uint64_t id, uint32_t seg) override {

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the referee's state on the chain to a move.
+#include "node/verify/dispute_player.hpp"
+
+#include "node/wallet/coins.hpp"
+#include "training/referee/game.hpp"
+
+namespace trainyard::node::verify {
+
+DisputePlayer::DisputePlayer(wallet::MarketApi& market, Verifier& verifier, CaseRequest request)
+    : market_(market), verifier_(verifier), request_(std::move(request)) {}
+
+Result<DisputePlayer::Step, std::string> DisputePlayer::step() {
+    const auto& [job, seg] = std::pair(request_.seat.job, request_.seat.seg);
+    auto segment = market_.segment(job, seg);
+    if (!segment) return unexpected(segment.error().text);
+    if (segment->state != wallet::SegmentState::disputed) return Step::over;
+    const auto dispute = market_.dispute_of(job, seg);
+    if (!dispute) return unexpected(dispute.error().text);
+    if (dispute->challenger != market_.self()) return Step::over;
+    if (!dispute->is_challengers) return Step::waits;
+    request_.segment = std::move(*segment);
+    if (!turn_ || turn_->state_hash != dispute->state_hash) {
+        auto turn = work_out(*dispute);
+        if (!turn) return unexpected(turn.error());
+        turn_ = std::move(*turn);
+    }
+    if (!turn_->pick) return Step::no_move;
+    if (turn_->is_sent) return Step::waits;  // for a node that does not know of it yet
+    const auto move = training::referee::move::pick(*turn_->pick);
+    const auto sent = market_.play(job, seg, turn_->state, move);
+    if (!sent) return unexpected("the move cannot be sent: " + sent.error().text);
+    turn_->is_sent = true;
+    return Step::pointed;
+}
+
+Result<DisputePlayer::Turn, std::string> DisputePlayer::work_out(const wallet::Dispute& dispute) {
+    auto state = market_.dispute_state(request_.seat.job, request_.seat.seg, dispute);
+    if (!state) return unexpected(state.error().text);
+    auto replay = gather_replay(market_, request_);
+    if (!replay) return unexpected(replay.error().text);
+    const auto patience = patience_ms(market_, request_);
+    if (!patience) return unexpected(patience.error());
+    replay->patience_ms = *patience;
+    PickRequest turn{std::move(*replay), std::move(*state)};
+    const auto pick = verifier_.pick(turn);
+    if (!pick) return unexpected(pick.error().text);
+    return Turn{dispute.state_hash, std::move(turn.state), *pick};
+}
+
+Result<Uint256, std::string> open_dispute(wallet::MarketApi& market, uint64_t job, uint32_t seg,
+                                          const Uint256& bond_wei_max) {
+    const auto bond = market.dispute_bond(job, seg);
+    if (!bond) return unexpected(bond.error().text);
+    const std::string price = "the bond is " + wallet::coins(*bond) + " coins";
+    if (*bond > bond_wei_max)
+        return unexpected(price + ", and the limit is " + wallet::coins(bond_wei_max));
+    const auto balance = market.balance(market.self());
+    if (!balance) return unexpected(balance.error().text);
+    if (*balance < *bond)
+        return unexpected(price + ", and the account has " + wallet::coins(*balance));
+    const auto sent = market.dispute(job, seg, *bond);
+    if (!sent) return unexpected(sent.error().text);
+    return *bond;
+}
+
+}  // namespace trainyard::node::verify

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who puts up the bond, and whose turn is played when.
+#include "node/verify/own_disputes.hpp"
+
+#include <deque>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "node/verify/dispute_player.hpp"
+#include "node/wallet/coins.hpp"
+
+namespace trainyard::node::verify {
+namespace {
+
+using Step = DisputePlayer::Step;
+
+constexpr uint64_t kTurnBlocks = 4;  ///< for so many blocks one of those who convicted is due
+constexpr uint64_t kLastBlocks = 8;  ///< before the deadline, in which all of them are
+
+/// A Mismatch that says what the segment should have been.
+bool convicts(const wallet::AnswerState& answer) {
+    return answer.verdict == wallet::Verdict::mismatch && answer.answers.size() == 1 &&
+           answer.answers[0] != wallet::kUnsound && answer.answers[0] != wallet::kWithheld;
+}
+
+/// A segment of one attempt, whatever it waits for.
+Seat key_of(const Seat& seat) {
+    return {seat.job, seat.seg, seat.attempt};
+}
+std::string name_of(const Seat& seat) {
+    return "segment " + std::to_string(seat.seg) + " of job " + std::to_string(seat.job);
+}
+
+}  // namespace
+
+struct OwnDisputes::Shared {
+    struct Entry {
+        std::shared_ptr<DisputePlayer> player;
+        bool is_queued = false;    ///< or played now
+        bool has_no_move = false;  ///< so that our answer was wrong
+        std::string said;          ///< last, of what is in the way
+    };
+    std::function<void(const std::string&)> say;
+    std::mutex mutex;  ///< guards what follows
+    std::map<Seat, Entry> entries;
+    std::deque<Seat> queue;
+    DisputeCounters counters;
+
+    /// Once, until something else is to be said.
+    void say_in_the_way(const Seat& key, const std::string& text) {
+        {
+            const std::lock_guard lock(mutex);
+            if (std::exchange(entries[key].said, text) == text) return;
+        }
+        if (say) say(text);
+    }
+
+    std::pair<Seat, std::shared_ptr<DisputePlayer>> next() {
+        const std::lock_guard lock(mutex);
+        while (!queue.empty()) {
+            const Seat key = queue.front();
+            queue.pop_front();
+            const auto entry = entries.find(key);
+            if (entry != entries.end()) return {key, entry->second.player};
+        }
+        return {};
+    }
+
+    void played(const Seat& key, const Result<Step, std::string>& step) {
+        {
+            const std::lock_guard lock(mutex);
+            const auto entry = entries.find(key);
+            if (entry == entries.end()) return;
+            entry->second.is_queued = false;
+            entry->second.has_no_move = step && *step == Step::no_move;
+            if (step && *step == Step::pointed) ++counters.moves;
+        }
+        if (!step) return say_in_the_way(key, "dispute of " + name_of(key) + ": " + step.error());
+        if (*step == Step::no_move)
+            say_in_the_way(key, "dispute of " + name_of(key) +
+                                    ": there is nothing to point at, all that its provider has "
+                                    "shown is right: this node's answer was wrong, and the bond "
+                                    "is lost");
+        if (*step == Step::pointed && say)
+            say("dispute of " + name_of(key) + ": pointed at what is wrong");
+    }
+};
+
+OwnDisputes::OwnDisputes(wallet::MarketApi& market, Verifier& verifier, OwnDisputesOptions options)
+    : market_(market),
+      verifier_(verifier),
+      options_(std::move(options)),
+      shared_(std::make_shared<Shared>()) {
+    shared_->say = options_.say;
+}
+
+/// Those who convicted take turns; one that has lost a dispute of the segment has none any more.
+OwnDisputes::Right OwnDisputes::right_to_dispute(const CaseRequest& request, uint64_t head) const {
+    const auto& [job, seg] = std::pair(request.seat.job, request.seat.seg);
+    const auto own = market_.answer_of(job, seg, market_.self());
+    if (!own) return Right::waits;
+    if (!convicts(*own)) return Right::none;
+    if (head + kLastBlocks >= request.segment.phase_deadline) return Right::now;
+    const auto auditors = market_.auditors(job, seg);
+    if (!auditors) return Right::waits;
+    size_t count = 0;
+    std::optional<size_t> place;
+    for (const Address& auditor : *auditors) {
+        const auto answer = market_.answer_of(job, seg, auditor);
+        if (!answer) return Right::waits;
+        if (!convicts(*answer)) continue;
+        if (auditor == market_.self()) place = count;
+        ++count;
+    }
+    const bool is_due = place && (head / kTurnBlocks + job + seg) % count == *place;
+    return is_due ? Right::now : Right::waits;
+}
+
+bool OwnDisputes::on_appealed(const CaseRequest& request, uint64_t head) {
+    if (options_.bond_wei_max.is_zero() || head >= request.segment.phase_deadline) return false;
+    const Seat key = key_of(request.seat);
+    {
+        const std::lock_guard lock(shared_->mutex);
+        const auto entry = shared_->entries.find(key);
+        if (entry != shared_->entries.end() && entry->second.has_no_move) return false;
+    }
+    const Right right = right_to_dispute(request, head);
+    if (right != Right::now) return right == Right::waits;
+    const auto bond = open_dispute(market_, key.job, key.seg, options_.bond_wei_max);
+    if (!bond) {
+        shared_->say_in_the_way(
+            key, "cannot dispute " + name_of(key) + ", which this node convicted: " + bond.error());
+        return true;
+    }
+    if (options_.say)
+        options_.say("disputes " + name_of(key) + ", whose provider has appealed, for a bond of " +
+                     wallet::coins(*bond) + " coins");
+    const std::lock_guard lock(shared_->mutex);
+    ++shared_->counters.opened;
+    return true;
+}
+
+bool OwnDisputes::on_disputed(const CaseRequest& request) {
+    const Seat key = key_of(request.seat);
+    const auto dispute = market_.dispute_of(key.job, key.seg);
+    if (!dispute) return true;
+    if (dispute->challenger != market_.self() || !dispute->is_challengers) return false;
+    {
+        const std::lock_guard lock(shared_->mutex);
+        Shared::Entry& entry = shared_->entries[key];
+        if (entry.has_no_move) return false;
+        if (entry.is_queued) return true;
+        entry.is_queued = true;
+        if (!entry.player)
+            entry.player = std::make_shared<DisputePlayer>(market_, verifier_, request);
+        shared_->queue.push_back(key);
+    }
+    options_.background(waiting_turns());
+    return true;
+}
+
+std::function<void()> OwnDisputes::waiting_turns() const {
+    return [shared = shared_] {
+        for (;;) {
+            const auto [key, player] = shared->next();
+            if (!player) return;
+            shared->played(key, player->step());
+        }
+    };
+}
+
+void OwnDisputes::forget_before(uint64_t job, uint32_t seg) {
+    const std::lock_guard lock(shared_->mutex);
+    auto& entries = shared_->entries;
+    entries.erase(entries.lower_bound({job}), entries.lower_bound({job, seg}));
+}
+
+DisputeCounters OwnDisputes::counters() const {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->counters;
+}
+
+size_t OwnDisputes::remembered() const {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->entries.size();
+}
+
+}  // namespace trainyard::node::verify

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The disputes that a validator opens by itself, so that a provider that cheats does not get away
+// with an appeal.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "node/verify/case_builder.hpp"
+#include "node/verify/verifier.hpp"
+#include "node/wallet/market.hpp"
+
+namespace trainyard::node::verify {
+
+/// Runs a task somewhere else; who asks for it never waits. Tests run it at once.
+using Background = std::function<void(std::function<void()>)>;
+
+struct OwnDisputesOptions {
+    Uint256 bond_wei_max;                              ///< of one dispute; zero: none is opened
+    Background background;                             ///< a turn may take as long as a replay
+    std::function<void(const std::string& text)> say;  ///< from any thread; may be empty
+};
+
+struct DisputeCounters {
+    uint64_t opened = 0, moves = 0;
+};
+
+/// Of those whose answers convicted a segment one after the other has the right to put up the bond,
+/// so that one does; near the end all have. Turns are played in the background, each once. What
+/// is open stands on the chain, so it may be made anew any time.
+class OwnDisputes {
+public:
+    OwnDisputes(wallet::MarketApi& market, Verifier& verifier, OwnDisputesOptions options);
+
+    /// Of a segment that is appealed, at block `head`. True: to be looked at again in the next one.
+    [[nodiscard]] bool on_appealed(const CaseRequest& request, uint64_t head);
+    /// Of a segment before the referee. True: likewise.
+    [[nodiscard]] bool on_disputed(const CaseRequest& request);
+
+    /// Plays the turns that wait; for the thread that `background` works on, before what it would
+    /// do next.
+    [[nodiscard]] std::function<void()> waiting_turns() const;
+
+    void forget_before(uint64_t job, uint32_t seg);
+    [[nodiscard]] DisputeCounters counters() const;
+    [[nodiscard]] size_t remembered() const;  ///< segments
+
+private:
+    struct Shared;
+    enum class Right { none, waits, now };
+    [[nodiscard]] Right right_to_dispute(const CaseRequest& request, uint64_t head) const;
+
+    wallet::MarketApi& market_;
+    Verifier& verifier_;
+    OwnDisputesOptions options_;
+    std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace trainyard::node::verify
