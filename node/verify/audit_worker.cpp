@@ -72,7 +72,8 @@ AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, Verifier& replay
       options_(std::move(options)),
       book_(options_.folder),
       disputes_(market, replayer,
-                {options_.dispute_bond_wei_max, options_.replay_background, options_.say}),
+                {options_.dispute_bond_wei_max, options_.memory_bytes_max,
+                 options_.replay_background, options_.say}),
       shared_(std::make_shared<Shared>(options_.folder)) {
     for (const Seat& seat : book_.seats()) memory_[seat.job].seen.insert(seat);
 }

@@ -3,14 +3,12 @@
 // challenger before the referee.
 #include "node/verify/verifier.hpp"
 
-#include <algorithm>
-#include <functional>
 #include <optional>
 
 #include "core/hash.hpp"
+#include "node/verify/room.hpp"
 #include "node/wallet/blob.hpp"
 #include "node/wallet/market.hpp"
-#include "training/audit_limits.hpp"
 #include "training/referee/players.hpp"
 #include "training/segment.hpp"
 
@@ -84,59 +82,6 @@ AuditResult judge_audit(training::Engine& engine, const JobCase& job, const Audi
     if (!fault.empty() && answer.matches) answer = {false, answer.answers, fault, {}};
     return answer;
 }
-
-/// Bytes that a verifier may take, and how to keep to them.
-class Room {
-public:
-    Room(uint64_t bytes_max, unsigned threads) : bytes_max_(bytes_max), threads_(threads) {}
-
-    /// Where the forward pass is cut so that audits, or the replay, of a request fit. Devices have
-    /// memory of their own.
-    [[nodiscard]] Result<training::Cuts, VerifyError> cuts(const Program& program,
-                                                           const training::Backend& backend,
-                                                           const AuditRequest& request) const {
-        uint64_t sent = request.job.data.size();
-        training::AuditUse use{0, 0, threads_, backend.operand_memory()};
-        for (const Audit& audit : request.audits) {
-            sent += audit.segment.last_state.size() + audit.bundle.size();
-            use.tiles = std::max(use.tiles, static_cast<uint32_t>(audit.draws.tiles.size()));
-        }
-        return cuts(program, backend, "an audit", sent, [&](const training::Plan& plan) {
-            return training::audit_working_bytes(program, plan, use);
-        });
-    }
-    [[nodiscard]] Result<training::Cuts, VerifyError> cuts(const Program& program,
-                                                           const training::Backend& backend,
-                                                           const ReplayRequest& request) const {
-        const uint64_t sent = request.job.data.size() + request.first_state.size();
-        const training::AuditUse use{0, 0, threads_, backend.operand_memory()};
-        return cuts(program, backend, "a replay", sent, [&](const training::Plan& plan) {
-            return training::replay_working_bytes(program, plan, use);
-        });
-    }
-
-private:
-    [[nodiscard]] Result<training::Cuts, VerifyError> cuts(
-        const Program& program, const training::Backend& backend, const std::string& what,
-        uint64_t sent, const std::function<uint64_t(const training::Plan&)>& working) const {
-        if (bytes_max_ == 0 || !backend.is_host()) return training::Cuts{};
-        const auto bytes_of = [&](const training::Plan& plan) {
-            return training::process_bytes(threads_) + sent + working(plan);
-        };
-        auto planned = training::least_work_within(program, bytes_of, bytes_max_);
-        if (!planned) return unexpected(bad_request(training::to_text(planned.error())));
-        const uint64_t needed = bytes_of(*planned);
-        if (needed <= bytes_max_) return std::move(planned->cuts);
-        return unexpected(VerifyError{VerifyErrorCode::out_of_memory,
-                                      what + " needs " + std::to_string((needed >> 20) + 1) +
-                                          " MiB, and the verifier process may take " +
-                                          std::to_string(bytes_max_ >> 20) +
-                                          "; raise verifier.memory-mb of a node, else free some"});
-    }
-
-    uint64_t bytes_max_;
-    unsigned threads_;
-};
 
 struct Replayed {
     training::ReplayResult result;
@@ -287,28 +232,42 @@ public:
         if (!program) return unexpected(program.error());
         const auto state = open_state(request, *program);
         if (!state) return unexpected(state.error());
+        auto pick = pick_on(*choice_.backend, *program, *state, request);
+        return is_for_cpu(pick) ? pick_on(cpu(), *program, *state, request) : pick;
+    }
+
+private:
+    /// Whole steps run on `steps`, where no other turn has begun the run.
+    Result<Pick, VerifyError> pick_on(training::Backend& steps, const Program& program,
+                                      const referee::State& state, const PickRequest& request) {
         if (!run_ || !run_->is_of(request.segment)) {
             run_.reset();  // two may not fit
-            auto run = begin_run(*program, request.segment);
+            auto run = begin_run(steps, program, request);
             if (!run) return unexpected(run.error());
             run_ = std::move(*run);
         }
-        auto pick = referee::challenger_pick(*run_->witness, *state);
+        auto pick = referee::challenger_pick(*run_->witness, state);
         if (pick) return *pick;
         run_.reset();
         return unexpected(from_engine(pick.error()));
     }
-
-private:
-    Result<std::unique_ptr<DisputedRun>, VerifyError> begin_run(const Program& program,
-                                                                const ReplayRequest& request) {
-        auto first = first_state(program, request);
+    Result<std::unique_ptr<DisputedRun>, VerifyError> begin_run(training::Backend& steps,
+                                                                const Program& program,
+                                                                const PickRequest& request) {
+        auto cuts = room_.cuts(program, steps, request);
+        if (!cuts) return unexpected(cuts.error());
+        auto first = first_state(program, request.segment);
         if (!first)
             return unexpected(bad_request("the published state before the segment is another one"));
-        auto run = std::make_unique<DisputedRun>(DisputedRun{request.job, request.claim});
-        training::Backend& host = choice_.backend->is_host() ? *choice_.backend : cpu();
-        auto witness = referee::Witness::make(program, run->job.data, host,
-                                              {std::move(*first), request.claim.steps});
+        const training::SegmentClaim& claim = request.segment.claim;
+        auto run = std::make_unique<DisputedRun>(DisputedRun{request.segment.job, claim});
+        referee::Witness::Options options;
+        options.first = std::move(*first);
+        options.steps = claim.steps;
+        options.device = &steps;
+        options.cuts = std::move(*cuts);
+        training::Backend& host = steps.is_host() ? steps : cpu();
+        auto witness = referee::Witness::make(program, run->job.data, host, std::move(options));
         if (!witness) return unexpected(from_engine(witness.error()));
         run->witness.emplace(std::move(*witness));
         return run;
@@ -320,7 +279,8 @@ private:
         return {VerifyErrorCode::unavailable, text};
     }
 
-    [[nodiscard]] bool is_for_cpu(const AuditResult& result) const {
+    template <class T>
+    [[nodiscard]] bool is_for_cpu(const Result<T, VerifyError>& result) const {
         return !result && result.error().code == VerifyErrorCode::out_of_memory &&
                !choice_.backend->is_host();
     }

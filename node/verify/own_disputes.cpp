@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "node/verify/dispute_player.hpp"
+#include "node/verify/room.hpp"
 #include "node/wallet/coins.hpp"
 
 namespace trainyard::node::verify {
@@ -117,6 +118,18 @@ OwnDisputes::Right OwnDisputes::right_to_dispute(const CaseRequest& request, uin
     return is_due ? Right::now : Right::waits;
 }
 
+/// A bond for a dispute that does not fit into the verifier's memory would be lost.
+Result<Uint256, std::string> OwnDisputes::open(const CaseRequest& request) const {
+    const auto encoded = market_.get_blob(request.spec.program, request.blob_bytes_max);
+    if (!encoded) return unexpected("program: " + encoded.error().text);
+    const auto program = training::decode_program(*encoded);
+    if (!program) return unexpected("program: " + training::to_text(program.error()));
+    constexpr unsigned kThreads = 16;  // as many as an auditor is promised to do with
+    const auto fits = Room(options_.memory_bytes_max, kThreads).holds_dispute(*program);
+    if (!fits) return unexpected(fits.error().text);
+    return open_dispute(market_, request.seat.job, request.seat.seg, options_.bond_wei_max);
+}
+
 bool OwnDisputes::on_appealed(const CaseRequest& request, uint64_t head) {
     if (options_.bond_wei_max.is_zero() || head >= request.segment.phase_deadline) return false;
     const Seat key = key_of(request.seat);
@@ -127,7 +140,7 @@ bool OwnDisputes::on_appealed(const CaseRequest& request, uint64_t head) {
     }
     const Right right = right_to_dispute(request, head);
     if (right != Right::now) return right == Right::waits;
-    const auto bond = open_dispute(market_, key.job, key.seg, options_.bond_wei_max);
+    const auto bond = open(request);
     if (!bond) {
         shared_->say_in_the_way(
             key, "cannot dispute " + name_of(key) + ", which this node convicted: " + bond.error());

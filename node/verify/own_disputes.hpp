@@ -18,6 +18,7 @@ using Background = std::function<void(std::function<void()>)>;
 
 struct OwnDisputesOptions {
     Uint256 bond_wei_max;                              ///< of one dispute; zero: none is opened
+    uint64_t memory_bytes_max = 0;                     ///< of the verifier; 0: no limit
     Background background;                             ///< a turn may take as long as a replay
     std::function<void(const std::string& text)> say;  ///< from any thread; may be empty
 };
@@ -50,6 +51,7 @@ private:
     struct Shared;
     enum class Right { none, waits, now };
     [[nodiscard]] Right right_to_dispute(const CaseRequest& request, uint64_t head) const;
+    [[nodiscard]] Result<Uint256, std::string> open(const CaseRequest& request) const;
 
     wallet::MarketApi& market_;
     Verifier& verifier_;

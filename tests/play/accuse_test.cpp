@@ -80,6 +80,7 @@ public:
             options.background = [](const std::function<void()>& task) { task(); };
             options.replay_background = options.background;
             options.dispute_bond_wei_max = bond_wei_max;
+            options.memory_bytes_max = memory_bytes_max;
             options.now_s = [this] { return ledger->now_s; };
             options.say = [this](const std::string& text) { said += text + "\n"; };
             workers.push_back(std::make_unique<AuditWorker>(*markets_[v - 1u], verifiers[v - 1u],
@@ -138,6 +139,7 @@ public:
     std::shared_ptr<FakeLedger> ledger = std::make_shared<FakeLedger>();
     Watched verifiers[3];
     Uint256 bond_wei_max{1000};
+    uint64_t memory_bytes_max = 0;  ///< of a verifier
     std::vector<std::unique_ptr<AuditWorker>> workers;
     std::string said;
     uint64_t appealed_at = 0;  ///< block
@@ -278,6 +280,16 @@ TEST(accuse, nobody_disputes_who_said_that_there_was_nothing_to_judge_or_who_is_
         trial.run_until(SegmentState::final_);
         EXPECT_EQ(trial.counters().disputes, 0u) << is_told;
     }
+}
+
+TEST(accuse, a_dispute_that_does_not_fit_into_the_verifier_is_not_opened) {
+    Trial trial(false_sum());
+    trial.memory_bytes_max = uint64_t{64} << 20;
+    trial.start_validators();
+    trial.run_until(SegmentState::final_);
+    EXPECT_EQ(trial.counters().disputes, 0u);
+    EXPECT_EQ(count(trial.said, "a dispute needs "), 3u) << trial.said;
+    EXPECT_EQ(count(trial.said, "MiB, and the verifier process may take 64"), 3u) << trial.said;
 }
 
 TEST(accuse, a_move_that_could_not_be_sent_is_sent_again_and_not_worked_out_again) {

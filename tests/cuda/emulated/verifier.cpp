@@ -9,6 +9,7 @@
 #include "core/hash.hpp"
 #include "cuda/cuda_backend.hpp"
 #include "machine.hpp"
+#include "training/referee/players.hpp"
 #include "training/segment.hpp"
 #include "training/state_root.hpp"
 #include "training_run.hpp"
@@ -82,14 +83,45 @@ TEST(emulated_verifier, judges_on_the_cpu_what_does_not_fit_on_the_device) {
     EXPECT_TRUE(answer->matches);
 }
 
+/// A challenger's turn over an honest segment.
+PickRequest make_turn() {
+    const ReplayRequest segment = make_replay();
+    const auto program = training::decode_program(segment.job.program);
+    const auto cpu = training::make_cpu_backend({});
+    auto provider = training::referee::Witness::make(
+        *program, segment.job.data, *cpu,
+        {training::make_initial_state(*program, Hash{}, segment.job.data), 2});
+    training::referee::State state;
+    state.claim = *provider->claim();
+    const auto move = training::referee::provider_move(*provider, state);
+    return {segment, training::referee::encode_state(*training::referee::play(state, *move))};
+}
+
+TEST(emulated_verifier, takes_turns_of_a_dispute_on_the_device_and_else_on_the_cpu) {
+    emulated::set_faults({});
+    const auto turn = make_turn();
+    for (const bool has_room : {true, false}) {
+        const auto verifier = on_device();
+        if (!has_room) emulated::set_faults({.memory_bytes_max = emulated::bytes_in_use() + 1000});
+        const auto pick = verifier->pick(turn);
+        emulated::set_faults({});
+        ASSERT_TRUE(pick) << pick.error().text;
+        EXPECT_EQ(*pick, Pick());
+    }
+}
+
 TEST(emulated_verifier, reports_a_device_that_fails) {
     const auto request = make_replay();
+    const auto turn = make_turn();
     const auto verifier = on_device();
     emulated::set_faults({.launches_fail = true});
     const auto answer = verifier->replay(request);
+    const auto pick = verifier->pick(turn);
     emulated::set_faults({});
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, VerifyErrorCode::device_failed);
+    ASSERT_FALSE(pick);
+    EXPECT_EQ(pick.error().code, VerifyErrorCode::device_failed);
 }
 
 }  // namespace

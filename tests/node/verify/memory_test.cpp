@@ -9,10 +9,12 @@
 
 #include "core/hash.hpp"
 #include "node/verify/child_verifier.hpp"
+#include "node/verify/room.hpp"
 #include "node/wallet/blob.hpp"
 #include "tests/training/small_program.hpp"
 #include "training/audit_limits.hpp"
 #include "training/draws.hpp"
+#include "training/referee/players.hpp"
 #include "training/segment.hpp"
 #include "training/state_root.hpp"
 
@@ -157,6 +159,62 @@ TEST_P(VerifierMemory, that_is_too_little_refuses_with_both_numbers_and_without_
     EXPECT_GE(verifier.counters().out_of_memory, 1u);
     EXPECT_EQ(verifier.counters().died, 0u);
     EXPECT_EQ(verifier.counters().started, 1u) << "the process lives on";
+}
+
+/// The MiB that a dispute is said to need.
+uint64_t dispute_mib(const Program& program) {
+    const std::string text = Room(1, 1).holds_dispute(program).error().text;
+    return std::stoull(text.substr(text.find(" needs ") + 7));
+}
+
+/// Plays the provider, of whose units one value is wrong, until it has nothing to show.
+void play_out(const Trained& trained, Verifier& challenger) {
+    const auto backend = make_cpu_backend({CpuPath::best, 2});
+    const auto& job = trained.replay.job;
+    referee::Slip slip;
+    slip.step = 1, slip.index = referee::first_yield(trained.program) + 20, slip.bits = 0x3f800000;
+    auto first =
+        decode_state(trained.program, trained.replay.first_state, trained.replay.claim.first_root);
+    auto provider =
+        referee::Witness::make(trained.program, job.data, *backend, {std::move(*first), 2, slip});
+    referee::State state;
+    state.claim = *provider->claim();
+    PickRequest turn{trained.replay, {}};
+    turn.segment.claim = state.claim.segment;
+    for (int picks = 0;;) {
+        const bool shows = turn_of(state.phase) == referee::Turn::provider;
+        Bytes move;
+        if (shows) {
+            move = *referee::provider_move(*provider, state);
+        } else {
+            turn.state = referee::encode_state(state);
+            const auto pick = challenger.pick(turn);
+            ASSERT_TRUE(pick) << pick.error().text;
+            ASSERT_TRUE(*pick);
+            move = referee::move::pick(**pick);
+            ++picks;
+        }
+        const auto next = referee::play(state, move);
+        if (!next) {
+            ASSERT_TRUE(shows && picks > 4) << picks;
+            return;
+        }
+        state = *next;
+    }
+}
+
+TEST_P(VerifierMemory, is_enough_for_a_dispute_where_the_figure_says_so) {
+    const Trained trained(GetParam());
+    const uint64_t figure = dispute_mib(trained.program) << 20;
+    EXPECT_FALSE(Room(figure - (uint64_t{1} << 20), 1).holds_dispute(trained.program));
+    EXPECT_TRUE(Room(figure, 1).holds_dispute(trained.program));
+    ChildVerifier verifier(with(figure));
+    play_out(trained, verifier);
+    EXPECT_EQ(verifier.counters().started, 1u);
+    const uint64_t peak = peak_bytes(verifier.pid());
+    RecordProperty("dispute", std::to_string(figure) + " peak " + std::to_string(peak));
+    EXPECT_LE(peak, figure);
+    EXPECT_GE(3 * peak, figure) << "not three times what it takes";
 }
 
 INSTANTIATE_TEST_SUITE_P(sizes, VerifierMemory, testing::Values(64, 256));
