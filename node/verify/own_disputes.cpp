@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "node/verify/dispute_player.hpp"
@@ -40,6 +41,7 @@ struct OwnDisputes::Shared {
         std::shared_ptr<DisputePlayer> player;
         bool is_queued = false;    ///< or played now
         bool has_no_move = false;  ///< so that our answer was wrong
+        bool has_tried = false;    ///< to win a dispute; there is no second one
         std::string said;          ///< last, of what is in the way
     };
     std::function<void(const std::string&)> say;
@@ -52,7 +54,8 @@ struct OwnDisputes::Shared {
     void say_in_the_way(const Seat& key, const std::string& text) {
         {
             const std::lock_guard lock(mutex);
-            if (std::exchange(entries[key].said, text) == text) return;
+            const auto entry = entries.find(key);  // none: forgotten meanwhile
+            if (entry != entries.end() && std::exchange(entry->second.said, text) == text) return;
         }
         if (say) say(text);
     }
@@ -96,7 +99,7 @@ OwnDisputes::OwnDisputes(wallet::MarketApi& market, Verifier& verifier, OwnDispu
     shared_->say = options_.say;
 }
 
-/// Those who convicted take turns; one that has lost a dispute of the segment has none any more.
+/// Those who convicted take turns.
 OwnDisputes::Right OwnDisputes::right_to_dispute(const CaseRequest& request, uint64_t head) const {
     const auto& [job, seg] = std::pair(request.seat.job, request.seat.seg);
     const auto own = market_.answer_of(job, seg, market_.self());
@@ -118,6 +121,27 @@ OwnDisputes::Right OwnDisputes::right_to_dispute(const CaseRequest& request, uin
     return is_due ? Right::now : Right::waits;
 }
 
+/// What was lost before this process began may have been its own: it does not stake twice as much.
+std::optional<bool> OwnDisputes::has_tried(const Seat& key) const {
+    {
+        const std::lock_guard lock(shared_->mutex);
+        const auto entry = shared_->entries.find(key);
+        if (entry != shared_->entries.end()) return entry->second.has_tried;
+    }
+    const auto dispute = market_.dispute_of(key.job, key.seg);
+    if (!dispute) return std::nullopt;
+    const bool may_have = dispute->lost > 0;
+    {
+        const std::lock_guard lock(shared_->mutex);
+        shared_->entries[key].has_tried = may_have;
+    }
+    if (may_have)
+        shared_->say_in_the_way(key, "does not dispute " + name_of(key) +
+                                         ", which this node convicted: a dispute of it was lost "
+                                         "before this node started, perhaps by this node");
+    return may_have;
+}
+
 /// A bond for a dispute that does not fit into the verifier's memory would be lost.
 Result<Uint256, std::string> OwnDisputes::open(const CaseRequest& request) const {
     const auto encoded = market_.get_blob(request.spec.program, request.blob_bytes_max);
@@ -133,13 +157,11 @@ Result<Uint256, std::string> OwnDisputes::open(const CaseRequest& request) const
 bool OwnDisputes::on_appealed(const CaseRequest& request, uint64_t head) {
     if (options_.bond_wei_max.is_zero() || head >= request.segment.phase_deadline) return false;
     const Seat key = key_of(request.seat);
-    {
-        const std::lock_guard lock(shared_->mutex);
-        const auto entry = shared_->entries.find(key);
-        if (entry != shared_->entries.end() && entry->second.has_no_move) return false;
-    }
     const Right right = right_to_dispute(request, head);
-    if (right != Right::now) return right == Right::waits;
+    if (right == Right::none) return false;
+    const auto has_tried = this->has_tried(key);
+    if (has_tried && *has_tried) return false;
+    if (right == Right::waits || !has_tried) return true;
     const auto bond = open(request);
     if (!bond) {
         shared_->say_in_the_way(
@@ -158,11 +180,15 @@ bool OwnDisputes::on_disputed(const CaseRequest& request) {
     const Seat key = key_of(request.seat);
     const auto dispute = market_.dispute_of(key.job, key.seg);
     if (!dispute) return true;
-    if (dispute->challenger != market_.self() || !dispute->is_challengers) return false;
+    const bool is_own = dispute->challenger == market_.self();
     {
         const std::lock_guard lock(shared_->mutex);
-        Shared::Entry& entry = shared_->entries[key];
-        if (entry.has_no_move) return false;
+        const auto [found, is_new] = shared_->entries.try_emplace(key);
+        Shared::Entry& entry = found->second;
+        if (is_new) entry.has_tried = dispute->lost > 0;
+        if (!is_own) return false;
+        entry.has_tried = true;
+        if (entry.has_no_move || !dispute->is_challengers) return false;
         if (entry.is_queued) return true;
         entry.is_queued = true;
         if (!entry.player)

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "node/verify/case_builder.hpp"
@@ -28,8 +29,9 @@ struct DisputeCounters {
 };
 
 /// Of those whose answers convicted a segment one after the other has the right to put up the bond,
-/// so that one does; near the end all have. Turns are played in the background, each once. What
-/// is open stands on the chain, so it may be made anew any time.
+/// so that one does; near the end all have. Nobody opens a second one of a segment's attempt. Turns
+/// are played in the background, each once. What is open stands on the chain, so it may be made
+/// anew any time.
 class OwnDisputes {
 public:
     OwnDisputes(wallet::MarketApi& market, Verifier& verifier, OwnDisputesOptions options);
@@ -51,6 +53,8 @@ private:
     struct Shared;
     enum class Right { none, waits, now };
     [[nodiscard]] Right right_to_dispute(const CaseRequest& request, uint64_t head) const;
+    /// A dispute of it; nullopt where the node does not answer.
+    [[nodiscard]] std::optional<bool> has_tried(const Seat& key) const;
     [[nodiscard]] Result<Uint256, std::string> open(const CaseRequest& request) const;
 
     wallet::MarketApi& market_;

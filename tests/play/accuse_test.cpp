@@ -254,6 +254,18 @@ TEST(accuse, auditors_that_were_wrong_find_nothing_to_point_at_and_do_not_try_ag
     EXPECT_EQ(trial.picks(), 2u) << "one for each state of the referee";
 }
 
+TEST(accuse, what_was_lost_before_a_node_was_started_is_not_staked_twice) {
+    Trial trial(std::nullopt);
+    for (Watched& verifier : trial.verifiers) verifier.lie.bytes.fill(7);
+    for (int i = 0; i < 400 && trial.segment().state != SegmentState::final_; ++i) {
+        trial.tick();
+        trial.start_validators();
+    }
+    EXPECT_EQ(trial.segment().state, SegmentState::final_);
+    EXPECT_EQ(count(trial.said, "for a bond of"), 1u) << trial.said;
+    EXPECT_GE(count(trial.said, "perhaps by this node"), 3u);
+}
+
 TEST(accuse, one_of_those_who_convicted_is_enough_however_short_the_time) {
     for (const uint64_t window : {3U, 40U})
         for (size_t alone = 0; alone < 3; ++alone) {
