@@ -14,8 +14,9 @@ constexpr uint64_t kSegmentsPageMax = 1024;
 
 constexpr std::string_view kJobStates[] = {"none", "open", "active", "draining", "closed"};
 constexpr std::string_view kOutcomes[] = {"none", "complete", "cancelled", "expired"};
-constexpr std::string_view kSegmentStates[] = {"none",     "committed", "l0",  "l1",
-                                               "accepted", "final",     "void"};
+constexpr std::string_view kSegmentStates[] = {"none",      "committed", "l0",   "l1",
+                                               "accepted",  "final",     "void", "disputed",
+                                               "convicted", "appealed"};
 
 // genesis/contracts/interfaces/IComputeMarket.sol, in the order of its structs.
 constexpr Field kJob[] = {
@@ -62,6 +63,12 @@ constexpr Field kChallenge[] = {
     {"number", Word::quantity},
     {"bond", Word::quantity},
 };
+constexpr std::string_view kTurns[] = {"provider", "challenger"};
+constexpr Field kDispute[] = {
+    {"challenger", Word::address}, {"turn", Word::choice, kTurns}, {"moves", Word::quantity},
+    {"lost", Word::quantity},      {"movedAt", Word::quantity},    {"bond", Word::quantity},
+    {"stateHash", Word::bytes32},
+};
 constexpr Field kProvider[] = {
     {"name", Word::text},
     {"endpoint", Word::text},
@@ -89,6 +96,7 @@ constexpr View kJobView{kComputeMarket, "job(uint256)", kJob};
 constexpr View kSpecView{kComputeMarket, "spec(uint256)", kSpec};
 constexpr View kSegmentView{kComputeMarket, "segment(uint256,uint32)", kSegment};
 constexpr View kChallengeView{kComputeMarket, "challengeOf(uint256,uint32)", kChallenge};
+constexpr View kDisputeView{kComputeMarket, "disputeOf(uint256,uint32)", kDispute};
 constexpr View kProviderView{kProviderRegistry, "provider(address)", kProvider};
 constexpr View kModelView{kModelRegistry, "record(uint256)", kModel};
 constexpr View kOwnerView{kModelRegistry, "ownerOf(uint256)", kOwner};
@@ -141,16 +149,23 @@ Outcome jobs(Call& call) {
     return write_page(call, "jobs", *total, [&](uint64_t i) { return write_job(call, block, i); });
 }
 
-/// Rounds of level 1 above that of the committee are those of challenges; a segment that waits for
-/// one has its number already.
-bool is_challenged(BytesView segment) {
+/// What somebody has against a segment, with its name; nothing if nobody does. Rounds of level 1
+/// above that of the committee are those of challenges; a segment that waits for one has its number
+/// already.
+struct Objection {
+    std::string_view name;
+    View view;
+};
+std::optional<Objection> objection_to(BytesView segment) {
     constexpr size_t kState = 0, kRound = 13;
-    constexpr uint64_t kCommitted = 1, kLevel1 = 3, kCommitteeRound = 1;
-    if (segment.size() < (kRound + 1) * 32) return false;
+    constexpr uint64_t kCommitted = 1, kLevel1 = 3, kDisputed = 7, kCommitteeRound = 1;
+    if (segment.size() < (kRound + 1) * 32) return std::nullopt;
     const auto state = from_be(segment.subspan(kState * 32, 32));
     const auto round = from_be(segment.subspan(kRound * 32, 32));
-    return (state == Uint256(kCommitted) || state == Uint256(kLevel1)) &&
-           round > Uint256(kCommitteeRound);
+    if (state == Uint256(kDisputed)) return Objection{"dispute", kDisputeView};
+    const bool is_judged = state == Uint256(kCommitted) || state == Uint256(kLevel1);
+    if (!is_judged || round <= Uint256(kCommitteeRound)) return std::nullopt;
+    return Objection{"challenge", kChallengeView};
 }
 
 Outcome write_segment(Call& call, const Hash& block, uint64_t id, uint64_t seg) {
@@ -158,9 +173,10 @@ Outcome write_segment(Call& call, const Hash& block, uint64_t id, uint64_t seg) 
                                   {Uint256(id), Uint256(seg)});
     if (!answer) return Unexpected(answer.error());
     if (auto done = write_struct(call.out, *answer, kSegment); !done) return done;
-    if (!is_challenged(*answer)) return Done{};
-    call.out.key("challenge").begin_object();
-    auto done = write_view(call, block, kChallengeView, {Uint256(id), Uint256(seg)});
+    const auto objection = objection_to(*answer);
+    if (!objection) return Done{};
+    call.out.key(objection->name).begin_object();
+    auto done = write_view(call, block, objection->view, {Uint256(id), Uint256(seg)});
     if (!done) return done;
     call.out.end_object();
     return Done{};

@@ -39,6 +39,9 @@ export function verdict_of(s) {
     accepted: ['accepted', 'good light'],
     final: ['paid', 'good'],
     void: ['void', 'bad'],
+    disputed: ['before the referee', 'warn'],
+    convicted: ['found wrong, may be appealed', 'bad'],
+    appealed: ['appealed, may be disputed', 'warn'],
   }[s.state] ?? [s.state, ''];
 }
 

@@ -127,6 +127,7 @@ void add_verify(CLI::App& app, Arguments& a) {
         "replay a job's training bit for bit, challenge what is wrong, or check a model",
         "trainyard verify --job 0\n  trainyard verify --job 0 --all\n"
         "  trainyard verify --job 0 --follow --challenge --key dev:0\n"
+        "  trainyard verify --job 0 --follow --dispute --key dev:0\n"
         "  trainyard verify --job 0 --segment 3 --save 3.case\n  trainyard verify --model demo-out",
         [&a] { return run_verify(a.out, a.verify); }, a);
     add_rpc(verify, a.verify.rpc);
@@ -149,8 +150,14 @@ void add_verify(CLI::App& app, Arguments& a) {
                        "second on the CPU, find wrong; says before what it costs and brings")
             ->needs(job)
             ->needs(key);
-    verify->add_flag("--yes", a.verify.yes, "do not ask before a segment's first challenge")
-        ->needs(challenge);
+    verify
+        ->add_flag("--dispute", a.verify.dispute,
+                   "the same before the referee, which computes: plays until one wrong number is "
+                   "left; also against what a committee convicted and its provider appeals")
+        ->needs(job)
+        ->needs(key)
+        ->excludes(challenge);
+    verify->add_flag("--yes", a.verify.yes, "do not ask before a segment's first bond")->needs(key);
     verify->add_option("--save", a.verify.save, "also write the case of this segment to a file")
         ->needs(segment);
     verify->add_option("--case", a.verify.case_file, "replay a saved case, without a network")

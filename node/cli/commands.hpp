@@ -170,6 +170,7 @@ struct VerifyArgs {
     bool final_too = false;  ///< without a segment: those that are paid, too
     bool follow = false;     ///< until the job is closed
     bool challenge = false;  ///< what this machine finds wrong, with `key`
+    bool dispute = false;    ///< the same, before the referee
     bool yes = false;        ///< do not ask before
     KeyChoice key;
     std::string model;      ///< a folder instead of a job

@@ -15,6 +15,7 @@ namespace trainyard::node::cli {
 namespace {
 
 namespace json = boost::json;
+using wallet::SegmentState;
 
 json::object job_json(uint64_t id, const wallet::Job& job, const wallet::JobSpec& spec) {
     return {{"id", id},
@@ -49,31 +50,68 @@ struct SegmentWords {
     std::string line;
 };
 
+/// Who challenges it, and who is asked.
+wallet::Answer<std::string> challenge_words(wallet::MarketApi& market, uint64_t id, uint32_t seg,
+                                            const wallet::Segment& segment, json::object& object) {
+    const auto challenge = market.challenge_of(id, seg);
+    if (!challenge) return unexpected(challenge.error());
+    const auto who = to_hex0x(challenge->challenger.bytes);
+    object["challenger"] = who;
+    return "challenged by " + who +
+           (segment.state == SegmentState::committed
+                ? ", a fresh committee is to be drawn"
+                : ", a fresh committee replays it until block " +
+                      std::to_string(segment.phase_deadline));
+}
+
+/// Who disputes it, and whose move it is.
+wallet::Answer<std::string> dispute_words(wallet::MarketApi& market, uint64_t id, uint32_t seg,
+                                          const wallet::Segment& segment, json::object& object) {
+    const auto dispute = market.dispute_of(id, seg);
+    if (!dispute) return unexpected(dispute.error());
+    const auto who = to_hex0x(dispute->challenger.bytes);
+    const std::string turn = dispute->is_challengers ? "challenger" : "provider";
+    object["challenger"] = who;
+    object["turn"] = turn;
+    object["moves"] = dispute->moves;
+    return "disputed by " + who + ", " + std::to_string(dispute->moves) + " moves made, the " +
+           turn + " has until block " + std::to_string(segment.phase_deadline);
+}
+
+/// What a segment waits for.
+wallet::Answer<std::string> state_words(wallet::MarketApi& market, uint64_t id, uint32_t seg,
+                                        const wallet::Segment& segment, json::object& object) {
+    const auto until = std::to_string(segment.phase_deadline);
+    if (wallet::is_challenged(segment)) return challenge_words(market, id, seg, segment, object);
+    switch (segment.state) {
+        case SegmentState::accepted:
+            object["payableFrom"] = segment.phase_deadline;
+            return "accepted, payable from block " + until;
+        case SegmentState::disputed:
+            return dispute_words(market, id, seg, segment, object);
+        case SegmentState::convicted:
+            object["appealUntil"] = segment.phase_deadline;
+            return "found wrong by a committee, its provider may appeal until block " + until;
+        case SegmentState::appealed:
+            object["disputeBefore"] = segment.phase_deadline;
+            return "appealed, right unless somebody disputes it before block " + until;
+        default:
+            return std::string(wallet::to_text(segment.state));
+    }
+}
+
 Result<SegmentWords, std::string> segment_words(wallet::MarketApi& market, uint64_t id,
                                                 uint32_t seg, const wallet::Segment& segment) {
     const float loss = std::bit_cast<float>(segment.loss_bits);
-    std::string state(wallet::to_text(segment.state));
     SegmentWords out;
     out.object = {{"seg", seg},
-                  {"state", state},
+                  {"state", wallet::to_text(segment.state)},
                   {"loss", loss},
                   {"root", to_hex0x(segment.root.bytes)},
                   {"last", to_hex0x(segment.last.bytes)}};
-    if (segment.state == wallet::SegmentState::accepted) {
-        out.object["payableFrom"] = segment.phase_deadline;
-        state += ", payable from block " + std::to_string(segment.phase_deadline);
-    } else if (wallet::is_challenged(segment)) {
-        const auto challenge = market.challenge_of(id, seg);
-        if (!challenge) return unexpected(challenge.error().text);
-        const auto who = to_hex0x(challenge->challenger.bytes);
-        out.object["challenger"] = who;
-        state = "challenged by " + who +
-                (segment.state == wallet::SegmentState::committed
-                     ? ", a fresh committee is to be drawn"
-                     : ", a fresh committee replays it until block " +
-                           std::to_string(segment.phase_deadline));
-    }
-    out.line = "\n  segment " + std::to_string(seg) + "  " + state + "  loss " +
+    const auto state = state_words(market, id, seg, segment, out.object);
+    if (!state) return unexpected(state.error().text);
+    out.line = "\n  segment " + std::to_string(seg) + "  " + *state + "  loss " +
                std::to_string(loss) + "  root " + short_hex(segment.root.bytes);
     return out;
 }

@@ -12,6 +12,7 @@
 
 #include "node/cli/jobs.hpp"
 #include "node/cli/machine.hpp"
+#include "node/cli/objector.hpp"
 #include "node/verify/claim_check.hpp"
 #include "node/verify/job_watch.hpp"
 #include "node/verify/protocol.hpp"
@@ -21,50 +22,13 @@ namespace trainyard::node::cli {
 namespace {
 
 namespace json = boost::json;
-using verify::Ending;
 using verify::Finding;
 using wallet::WalletErrorCode;
-
-constexpr auto kPause = std::chrono::milliseconds(500);
 
 std::string_view to_text(Finding finding) {
     if (finding == Finding::match) return "match";
     return finding == Finding::mismatch ? "mismatch" : "unjudged";
 }
-
-std::string_view to_text(Ending ending) {
-    switch (ending) {
-        case Ending::fell:
-            return "void";
-        case Ending::dismissed:
-            return "dismissed";
-        case Ending::paid:
-            return "paid";
-        case Ending::window_over:
-            return "window over";
-        case Ending::too_early:
-            return "under audit";
-    }
-    return "";
-}
-
-/// The node may be back soon.
-bool is_passing(const wallet::WalletError& error) {
-    return error.code == WalletErrorCode::unreachable || error.code == WalletErrorCode::timeout;
-}
-
-bool confirmed() {
-    std::fputs("challenge it? [y/N] ", stderr);
-    std::fflush(stderr);
-    std::string answer;
-    return std::getline(std::cin, answer) && (answer == "y" || answer == "yes");
-}
-
-/// What is sent with a challenge, and what it may bring.
-struct Stakes {
-    Uint256 bond_wei, bounty_wei, balance_wei;
-    uint8_t number = 0;  ///< challenges of this claim before
-};
 
 class JobCheck {
 public:
@@ -79,7 +43,9 @@ public:
                                           args.threads, available_memory_bytes())),
           rules_(rules),
           watch_(rules),
-          bar_(out) {}
+          bar_(out),
+          objector_(out, args, rules.court, market, watch_, bar_,
+                    [this]() -> verify::Verifier& { return on_cpu(); }) {}
 
     int run() {
         out_.say("replaying on " + verifier_->name());
@@ -116,16 +82,11 @@ private:
         return out_.fail(text);
     }
 
-    void pause(const std::string& text) {
-        bar_.show(text);
-        std::this_thread::sleep_for(kPause);
-    }
-
     /// True if it is worth trying again.
     bool stumble(const wallet::WalletError& error) {
-        const bool goes_on = args_.follow || args_.challenge;
+        const bool goes_on = args_.follow || rules_.court != verify::Court::none;
         if (!goes_on || !has_looked_ || !is_passing(error)) return false;
-        pause("waiting for the node: " + error.text);
+        pause(bar_, "waiting for the node: " + error.text);
         return true;
     }
 
@@ -152,15 +113,17 @@ private:
                                         const verify::WatchView& view) {
         if (const auto* replay = std::get_if<verify::Replay>(&task))
             return check(replay->seg, view);
-        if (const auto* claim = std::get_if<verify::SendChallenge>(&task))
-            challenge(*claim);
+        if (const auto* claim = std::get_if<verify::Contest>(&task))
+            objector_.contest(*claim);
+        else if (const auto* game = std::get_if<verify::Play>(&task))
+            objector_.play(game->seg, view.segments.at(game->seg));
         else if (const auto* end = std::get_if<verify::Tell>(&task))
-            tell(*end);
+            objector_.tell(*end);
         else
-            pause("job " + std::to_string(id_) + " " +
-                  std::string(wallet::to_text(view.job.state)) + ": " +
-                  std::to_string(view.job.tip) + " segments committed, " +
-                  std::to_string(view.job.final_segments) + " final; waiting");
+            pause(bar_, "job " + std::to_string(id_) + " " +
+                            std::string(wallet::to_text(view.job.state)) + ": " +
+                            std::to_string(view.job.tip) + " segments committed, " +
+                            std::to_string(view.job.final_segments) + " final; waiting");
         return Done{};
     }
 
@@ -197,14 +160,17 @@ private:
 
     /// Made when the first mismatch asks for it, and only where money hangs on it.
     std::function<verify::Verifier&()> second_verifier() {
-        if (!args_.challenge) return {};
+        if (rules_.court == verify::Court::none) return {};
         return [this]() -> verify::Verifier& {
             bar_.show("a mismatch: replaying once more, on the CPU");
-            if (!again_)
-                again_ = verify::make_local_verifier(verify::choose_backend({args_.threads, false}),
-                                                     args_.threads, available_memory_bytes());
-            return *again_;
+            return on_cpu();
         };
+    }
+    verify::Verifier& on_cpu() {
+        if (!again_)
+            again_ = verify::make_local_verifier(verify::choose_backend({args_.threads, false}),
+                                                 args_.threads, available_memory_bytes());
+        return *again_;
     }
 
     static std::string progress(uint32_t seg, const wallet::Job& job, uint32_t done) {
@@ -229,123 +195,8 @@ private:
                                     : claim.finding == Finding::mismatch
                                         ? red("MISMATCH: " + claim.text)
                                         : yellow("could not be judged: " + claim.text);
-        out_.line(name_of(seg) + "  provider " + short_hex(segment.provider.bytes) + "  " + state +
-                  "  " + verdict);
-    }
-
-    [[nodiscard]] std::string name_of(uint32_t seg) const {
-        return "job " + std::to_string(id_) + " segment " + std::to_string(seg);
-    }
-
-    // --- challenges
-
-    wallet::Answer<Stakes> stakes_of(uint32_t seg) {
-        const auto bond = market_.challenge_bond(id_, seg);
-        if (!bond) return unexpected(bond.error());
-        const auto bounty = market_.challenge_bounty(id_);
-        if (!bounty) return unexpected(bounty.error());
-        const auto balance = market_.balance(market_.self());
-        if (!balance) return unexpected(balance.error());
-        const auto before = market_.challenge_of(id_, seg);
-        if (!before) return unexpected(before.error());
-        return Stakes{*bond, *bounty, *balance, before->number};
-    }
-
-    void challenge(const verify::SendChallenge& claim) {
-        const auto stakes = stakes_of(claim.seg);
-        if (!stakes) return refused(claim.seg, stakes.error());
-        // A transaction whose receipt was lost may have been carried out, and its challenge lost.
-        const auto [tried, is_first] =
-            tried_.try_emplace({claim.seg, claim.attempt}, stakes->number);
-        if (!is_first && stakes->number != tried->second)
-            return refused(claim.seg, {WalletErrorCode::reverted, "it was challenged meanwhile"});
-        if (is_first && !agree(claim.seg, *stakes)) return watch_.on_not_challenged(claim.seg);
-        if (const auto credit = market_.credit(market_.self())) credit_before_ = *credit;
-        const auto sent = market_.challenge(id_, claim.seg, stakes->bond_wei);
-        if (!sent) return refused(claim.seg, sent.error());
-        bond_wei_ = stakes->bond_wei;
-        watch_.on_challenged(claim.seg, sent->block);
-        event("challenged", claim.seg, "challenged in block " + std::to_string(sent->block),
-              {{"bondWei", to_decimal(stakes->bond_wei)},
-               {"bountyWei", to_decimal(stakes->bounty_wei)},
-               {"block", sent->block},
-               {"tx", to_hex0x(sent->tx.bytes)}});
-    }
-
-    void refused(uint32_t seg, const wallet::WalletError& error) {
-        if (is_passing(error)) return pause("challenging " + name_of(seg) + ": " + error.text);
-        watch_.on_not_challenged(seg);
-        event("not challenged", seg, "not challenged: " + error.text, {{"why", error.text}});
-    }
-
-    /// Says what is at stake, and asks where it must.
-    bool agree(uint32_t seg, const Stakes& stakes) {
-        bar_.clear();
-        out_.say("challenging " + name_of(seg) + " before a fresh committee\n  bond  " +
-                 coins(stakes.bond_wei) +
-                 " coins, returned if it finds the segment wrong, lost if it finds it right\n"
-                 "  gain  " +
-                 coins(stakes.bounty_wei) +
-                 " coins besides, where the provider's whole bond is slashed" +
-                 (stakes.number == 0
-                      ? ""
-                      : "\n  it was challenged before, " + std::to_string(stakes.number) +
-                            " times, and stood: the bond doubles each time"));
-        const std::string why = why_not(stakes);
-        if (!why.empty()) {
-            event("not challenged", seg, "not challenged: " + why, {{"why", why}});
-            return false;
-        }
-        return (args_.yes && stakes.number == 0) || confirmed();
-    }
-
-    /// What stands against a challenge whatever the user says; may be empty. --yes means one for
-    /// each claim: a watch that is started again and again must not double its bond each time.
-    std::string why_not(const Stakes& stakes) {
-        if (stakes.balance_wei < stakes.bond_wei)
-            return "the bond is " + coins(stakes.bond_wei) + " coins, " +
-                   to_hex0x(market_.self().bytes) + " has " + coins(stakes.balance_wei);
-        if (stakes.number > 0 && ::isatty(STDIN_FILENO) != 1)
-            return "a challenge was lost before; --yes is for the first, at a terminal you are "
-                   "asked";
-        return "";
-    }
-
-    void tell(const verify::Tell& end) {
-        static constexpr std::pair<Ending, const char*> kWords[] = {
-            {Ending::fell, "is void: it earns nothing and is trained again"},
-            {Ending::dismissed, "stands: the committee found it right, and the bond is lost"},
-            {Ending::paid, "was paid although it does not match"},
-            {Ending::window_over, "does not match, but its time for challenges is over"},
-            {Ending::too_early, "is still under audit: --follow challenges it if that passes it"}};
-        std::string words;
-        for (const auto& [ending, text] : kWords)
-            if (ending == end.ending) words = text;
-        json::object fields{{"ending", to_text(end.ending)}, {"challenged", end.was_challenged}};
-        if (args_.challenge && end.ending == Ending::fell) words += collect(end, fields);
-        event("settled", end.seg, words, std::move(fields));
-    }
-
-    /// What the fall of the segment brought us, by a challenge of this run or an earlier one.
-    std::string collect(const verify::Tell& end, json::object& fields) {
-        // Where an earlier segment fell and this one with it, nobody has settled our challenge.
-        const auto back = market_.reclaim(id_, end.seg, end.attempt);
-        if (!back && back.error().code != WalletErrorCode::reverted)
-            return "; the bond may have to be reclaimed: " + back.error().text;
-        const auto credit = market_.credit(market_.self());
-        if (!credit || !end.was_challenged) return "";
-        const Uint256 gained = *credit < credit_before_ ? Uint256() : *credit - credit_before_;
-        fields["creditedWei"] = to_decimal(gained);
-        return std::string(bond_wei_ < gained ? "; bond and bounty, " : "; the bond, ") +
-               coins(gained) + " coins, credited: `trainyard job withdraw` takes what is yours";
-    }
-
-    void event(const char* kind, uint32_t seg, const std::string& words, json::object fields) {
-        bar_.clear();
-        if (!out_.json) return out_.line(name_of(seg) + " " + words);
-        json::object object{{"event", kind}, {"job", id_}, {"segment", seg}};
-        for (auto& [key, value] : fields) object[key] = std::move(value);
-        out_.line(json::serialize(object));
+        out_.line(name_of(id_, seg) + "  provider " + short_hex(segment.provider.bytes) + "  " +
+                  state + "  " + verdict);
     }
 
     int finish(const wallet::Job& job) {
@@ -381,9 +232,8 @@ private:
     verify::WatchRules rules_;
     verify::JobWatch watch_;
     ProgressLine bar_;
+    Objector objector_;
     bool has_looked_ = false;
-    std::map<std::pair<uint32_t, uint32_t>, uint8_t> tried_;  ///< segment, attempt -> challenges
-    Uint256 credit_before_, bond_wei_;                        ///< of the last challenge
 };
 
 }  // namespace
@@ -407,7 +257,10 @@ std::optional<SegmentRange> parse_segments(const std::string& text) {
 int verify_job(const Output& out, const VerifyArgs& args) {
     verify::WatchRules rules;
     rules.follows = args.follow;
-    rules.challenges = args.challenge;
+    rules.court = args.dispute     ? verify::Court::referee
+                  : args.challenge ? verify::Court::committee
+                                   : verify::Court::none;
+    const bool objects = rules.court != verify::Court::none;
     rules.final_too = args.final_too || args.segment || !args.segments.empty();
     const auto range =
         parse_segments(args.segment ? std::to_string(*args.segment)
@@ -415,13 +268,13 @@ int verify_job(const Output& out, const VerifyArgs& args) {
     if (!range) return out.fail("--segments '" + args.segments + "' is not like 3 or 2-5"), kUsage;
     rules.from = range->from;
     rules.to = range->to;
-    if (args.challenge && !args.yes && ::isatty(STDIN_FILENO) != 1)
-        return out.fail("--challenge asks before it stakes a bond; here nobody can answer: --yes"),
+    if (objects && !args.yes && ::isatty(STDIN_FILENO) != 1)
+        return out.fail("it asks before it stakes a bond, and here nobody can answer: --yes"),
                kUsage;
-    const auto market = args.challenge ? open_account(args.rpc, args.key) : open_reader(args.rpc);
+    const auto market = objects ? open_account(args.rpc, args.key) : open_reader(args.rpc);
     if (!market) return out.fail(market.error());
     JobCheck check(out, args, rules, **market);
-    const bool is_once = args.segment && !args.follow && !args.challenge;
+    const bool is_once = args.segment && !args.follow && !objects;
     return is_once ? check.run_once(*args.segment) : check.run();
 }
 

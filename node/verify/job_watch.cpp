@@ -22,8 +22,10 @@ bool is_claim(const Job& job, uint32_t seg, const Segment& segment) {
 }
 
 /// A transaction that is sent at `head` stands in the next block at the earliest.
-bool can_be_challenged(const Segment& segment, uint64_t head) {
-    return segment.state == SegmentState::accepted && head + 1 < segment.phase_deadline;
+bool can_be_contested(const Segment& segment, Court court, uint64_t head) {
+    const bool is_open = segment.state == SegmentState::accepted ||
+                         (segment.state == SegmentState::appealed && court == Court::referee);
+    return court != Court::none && is_open && head + 1 < segment.phase_deadline;
 }
 
 }  // namespace
@@ -48,7 +50,7 @@ std::vector<uint32_t> JobWatch::candidates(uint64_t head, const Job& job) const 
     const uint32_t end = std::min(job.tip, rules_.to);
     uint32_t held_from = UINT32_MAX;
     for (const auto& [seg, claim] : claims_)
-        if (claim.is_pending() && rules_.challenges) held_from = std::min(held_from, seg);
+        if (claim.is_pending() && rules_.court != Court::none) held_from = std::min(held_from, seg);
     std::vector<uint32_t> out;
     const auto add_first = [&](uint32_t from, uint32_t to) {
         while (from < to && claims_.contains(from)) ++from;
@@ -97,7 +99,8 @@ WatchTask JobWatch::look_at(const WatchView& view, Claims::iterator at) {
     if (found == view.segments.end()) return Wait{};
     const Segment& segment = found->second;
     auto& [seg, claim] = *at;
-    const bool is_ours = claim.stage == Stage::challenged;
+    const bool is_ours = claim.stage == Stage::contested;
+    const bool is_before_referee = rules_.court == Court::referee;
     Tell tell{seg, claim.attempt, is_ours, Ending::fell};
     if (!is_claim(view.job, seg, segment) || segment.attempt != claim.attempt) {
         claims_.erase(at);
@@ -108,11 +111,15 @@ WatchTask JobWatch::look_at(const WatchView& view, Claims::iterator at) {
         tell.ending = is_ours ? Ending::dismissed : Ending::paid;
     else if (is_ours && segment.state == SegmentState::accepted)
         tell.ending = Ending::dismissed;
+    else if (is_ours && segment.state == SegmentState::appealed)
+        tell.ending = is_before_referee ? Ending::dismissed : Ending::appealed;
+    else if (is_before_referee && segment.state == SegmentState::disputed)
+        return Play{seg};  // perhaps ours, of before this watch was started
     else if (is_ours)
         return Wait{};
-    else if (rules_.challenges && can_be_challenged(segment, view.head))
-        return SendChallenge{seg, claim.attempt};
-    else if (rules_.challenges && segment.state == SegmentState::accepted)
+    else if (can_be_contested(segment, rules_.court, view.head))
+        return Contest{seg, claim.attempt};
+    else if (rules_.court != Court::none && segment.state == SegmentState::accepted)
         tell.ending = Ending::window_over;
     else if (!rules_.follows)
         tell.ending = Ending::too_early;
@@ -144,21 +151,21 @@ void JobWatch::forget_paid(const Job& job) {
 }
 
 void JobWatch::on_replayed(uint32_t seg, uint32_t attempt, Finding finding, uint64_t head) {
-    const bool may_change = rules_.follows || rules_.challenges;
+    const bool may_change = rules_.follows || rules_.court != Court::none;
     const bool is_open = finding == Finding::mismatch && may_change;
     claims_[seg] = {attempt, finding, is_open ? Stage::open : Stage::over, head};
     if (finding == Finding::match) ++counts_.matches;
     if (finding == Finding::mismatch) ++counts_.mismatches;
 }
 
-void JobWatch::on_challenged(uint32_t seg, uint64_t head) {
+void JobWatch::on_contested(uint32_t seg, uint64_t head) {
     const auto claim = claims_.find(seg);
     if (claim == claims_.end()) return;
-    claim->second.stage = Stage::challenged;
+    claim->second.stage = Stage::contested;
     claim->second.at = head;
 }
 
-void JobWatch::on_not_challenged(uint32_t seg) {
+void JobWatch::on_not_contested(uint32_t seg) {
     const auto claim = claims_.find(seg);
     if (claim != claims_.end()) claim->second.stage = Stage::over;
 }

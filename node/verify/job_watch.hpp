@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which segments of a job one watcher replays, when it challenges, when it is done. Knows neither
+// Which segments of a job one watcher replays, when it objects, when it is done. Knows neither
 // chain nor replays: it is told what they said.
 #pragma once
 
@@ -11,23 +11,28 @@
 
 namespace trainyard::node::verify {
 
+/// Before whom the watch takes what it finds wrong: a fresh committee, by a challenge, or the
+/// referee, by a dispute.
+enum class Court : uint8_t { none, committee, referee };
+
 struct WatchRules {
     uint32_t from = 0, to = UINT32_MAX;  ///< segments [from, to)
     bool final_too = false;              ///< also those that are paid when the watch begins
     bool follows = false;                ///< until the job is closed
-    bool challenges = false;
+    Court court = Court::none;
 };
 
 /// What a replay on this machine said of a claim. `unjudged` is not the provider's fault for all
-/// that we know: never a reason to challenge.
+/// that we know: never a reason to object.
 enum class Finding : uint8_t { match, mismatch, unjudged };
 
 /// What became of a mismatch that a watch waited for.
 enum class Ending : uint8_t {
     fell,         ///< the segment is void
-    dismissed,    ///< a committee has decided against our challenge
+    dismissed,    ///< the court has decided against us
+    appealed,     ///< convicted as we said; only the referee can still prove it
     paid,         ///< final, and nobody proved it wrong
-    window_over,  ///< accepted, and too late for a challenge
+    window_over,  ///< accepted, and too late to object
     too_early,    ///< still under audit, and the watch does not follow
 };
 
@@ -38,18 +43,24 @@ struct WatchView {
     std::map<uint32_t, wallet::Segment> segments;
 };
 
-/// What to do now. After any of them but `Wait` and `Stop`, `step` may be asked again at once.
+/// What to do now. After any of them but `Play`, `Wait` and `Stop`, `step` may be asked again at
+/// once.
 struct Replay {
     uint32_t seg = 0;
     bool operator==(const Replay&) const = default;
 };
-struct SendChallenge {
+struct Contest {
     uint32_t seg = 0, attempt = 0;
-    bool operator==(const SendChallenge&) const = default;
+    bool operator==(const Contest&) const = default;
+};
+/// The segment is before the referee: if it is our turn there, move; else wait.
+struct Play {
+    uint32_t seg = 0;
+    bool operator==(const Play&) const = default;
 };
 struct Tell {
     uint32_t seg = 0, attempt = 0;
-    bool was_challenged = false;  ///< by us
+    bool was_contested = false;  ///< by us
     Ending ending = Ending::fell;
     bool operator==(const Tell&) const = default;
 };
@@ -59,16 +70,16 @@ struct Wait {
 struct Stop {
     bool operator==(const Stop&) const = default;
 };
-using WatchTask = std::variant<Replay, SendChallenge, Tell, Wait, Stop>;
+using WatchTask = std::variant<Replay, Contest, Play, Tell, Wait, Stop>;
 
 struct WatchCounts {
     uint32_t matches = 0, mismatches = 0, unjudged = 0;
     bool operator==(const WatchCounts&) const = default;
 };
 
-/// Segments that can still be challenged come before those that are paid. While a mismatch may be
-/// challenged, later segments wait: they fall with it, and a replay of them could outlast its
-/// window. A claim is its segment's number and attempt; each is challenged once at most. Remembers
+/// Segments that can still be contested come before those that are paid. While a mismatch may be
+/// contested, later segments wait: they fall with it, and a replay of them could outlast its
+/// window. A claim is its segment's number and attempt; each is contested once at most. Remembers
 /// claims that are not final, and those that are while earlier ones wait.
 class JobWatch {
 public:
@@ -77,21 +88,21 @@ public:
     [[nodiscard]] std::vector<uint32_t> wanted(uint64_t head, const wallet::Job& job);
     [[nodiscard]] WatchTask step(const WatchView& view);
 
-    /// The answers to Replay and SendChallenge. `head`: a block that has seen it.
+    /// The answers to Replay and Contest. `head`: a block that has seen it.
     void on_replayed(uint32_t seg, uint32_t attempt, Finding finding, uint64_t head);
-    void on_challenged(uint32_t seg, uint64_t head);
-    void on_not_challenged(uint32_t seg);  ///< and it is not tried again
+    void on_contested(uint32_t seg, uint64_t head);
+    void on_not_contested(uint32_t seg);  ///< and it is not tried again
 
     [[nodiscard]] WatchCounts counts() const;
     [[nodiscard]] size_t remembered() const { return claims_.size(); }
 
 private:
-    enum class Stage : uint8_t { open, challenged, over };
+    enum class Stage : uint8_t { open, contested, over };
     struct Claim {
         uint32_t attempt = 0;
         Finding finding = Finding::unjudged;
         Stage stage = Stage::over;  ///< of a mismatch
-        uint64_t at = 0;            ///< block of the replay, or of the challenge
+        uint64_t at = 0;            ///< block of the replay, or of our objection
         [[nodiscard]] bool is_pending() const { return stage != Stage::over; }
     };
     using Claims = std::map<uint32_t, Claim>;  ///< by segment

@@ -246,7 +246,7 @@ TEST(yard_jobs, are_decoded_from_the_contract) {
     EXPECT_TRUE(provider.at("registered").as_bool());
 }
 
-TEST(yard_jobs, tell_who_challenges_a_segment) {
+TEST(yard_jobs, tell_who_challenges_or_disputes_a_segment) {
     const auto segment = [](uint64_t state, uint64_t round) {
         Rpc rpc;
         rpc.chain.on_call = [=](const CallRequest& request, const Overrides& overrides) {
@@ -255,6 +255,16 @@ TEST(yard_jobs, tell_who_challenges_a_segment) {
                 out.output = segment_answer(state, round).bytes();
             else if (calls(request, "challengeOf(uint256,uint32)"))
                 out.output = Answer().address(address_of_key(3)).number(2).number(7).bytes();
+            else if (calls(request, "disputeOf(uint256,uint32)"))
+                out.output = Answer()
+                                 .address(address_of_key(4))
+                                 .number(1)
+                                 .number(5)
+                                 .number(0)
+                                 .number(77)
+                                 .number(9)
+                                 .number(1)
+                                 .bytes();
             else
                 return market(request, overrides);
             return Result<CallOutcome, CallError>(out);
@@ -267,6 +277,16 @@ TEST(yard_jobs, tell_who_challenges_a_segment) {
         EXPECT_EQ(text(challenge.at("number")), "0x2");
         EXPECT_EQ(text(challenge.at("bond")), "0x7");
     }
+    const auto disputed = segment(7, 3);
+    EXPECT_EQ(text(disputed.at("state")), "disputed");
+    EXPECT_FALSE(disputed.contains("challenge"));
+    EXPECT_EQ(text(disputed.at("dispute").at("challenger")), to_hex0x(address_of_key(4).bytes));
+    EXPECT_EQ(text(disputed.at("dispute").at("turn")), "challenger");
+    EXPECT_EQ(text(disputed.at("dispute").at("moves")), "0x5");
+    EXPECT_EQ(text(disputed.at("dispute").at("movedAt")), "0x4d");
+    EXPECT_EQ(text(segment(8, 1).at("state")), "convicted");
+    EXPECT_EQ(text(segment(9, 1).at("state")), "appealed");
+    EXPECT_FALSE(segment(9, 1).contains("dispute"));
     EXPECT_FALSE(segment(1, 0).contains("challenge")) << "committed, not judged yet";
     EXPECT_FALSE(segment(2, 2).contains("challenge")) << "substitutes at level 0";
     EXPECT_FALSE(segment(3, 1).contains("challenge")) << "the committee after an alarm";

@@ -151,7 +151,7 @@ TEST(job_watch, without_leave_to_challenge_it_tells_and_goes_on) {
 }
 
 TEST(job_watch, challenges_a_mismatch_once_it_is_accepted_and_before_any_other_replay) {
-    Watching w({.follows = true, .challenges = true});
+    Watching w({.follows = true, .court = Court::committee});
     w.commit(3);
     EXPECT_EQ(w.step(), WatchTask(Replay{0}));
     w.answer(0, Finding::mismatch);
@@ -159,9 +159,9 @@ TEST(job_watch, challenges_a_mismatch_once_it_is_accepted_and_before_any_other_r
     w.segments[0].state = SegmentState::l0;
     EXPECT_EQ(w.step(), kWait);
     w.segments[0].state = SegmentState::accepted;
-    EXPECT_EQ(w.step(), WatchTask(SendChallenge{0, 0}));
-    EXPECT_EQ(w.step(), WatchTask(SendChallenge{0, 0})) << "until it is told that it was sent";
-    w.watch.on_challenged(0, w.head + 1);
+    EXPECT_EQ(w.step(), WatchTask(Contest{0, 0}));
+    EXPECT_EQ(w.step(), WatchTask(Contest{0, 0})) << "until it is told that it was sent";
+    w.watch.on_contested(0, w.head + 1);
     EXPECT_EQ(w.step(), kWait) << "this node has not seen it yet";
     ++w.head;
     w.segments[0].state = SegmentState::l1;
@@ -174,11 +174,11 @@ TEST(job_watch, challenges_a_mismatch_once_it_is_accepted_and_before_any_other_r
 }
 
 TEST(job_watch, knows_that_its_challenge_won_though_the_segment_is_there_again) {
-    Watching w({.follows = true, .challenges = true});
+    Watching w({.follows = true, .court = Court::committee});
     w.commit(1, SegmentState::accepted);
     w.step();
     w.answer(0, Finding::mismatch);
-    w.watch.on_challenged(0, w.head);
+    w.watch.on_contested(0, w.head);
     w.make_void(0);
     w.commit(1, SegmentState::accepted);
     EXPECT_EQ(w.step(), WatchTask(Tell{0, 0, true, Ending::fell}));
@@ -186,12 +186,12 @@ TEST(job_watch, knows_that_its_challenge_won_though_the_segment_is_there_again) 
 }
 
 TEST(job_watch, a_dismissed_challenge_is_told_and_not_repeated) {
-    Watching w({.challenges = true});
+    Watching w({.court = Court::committee});
     w.commit(2, SegmentState::accepted);
     w.step();
     w.answer(0, Finding::mismatch);
-    EXPECT_EQ(w.step(), WatchTask(SendChallenge{0, 0}));
-    w.watch.on_challenged(0, w.head);
+    EXPECT_EQ(w.step(), WatchTask(Contest{0, 0}));
+    w.watch.on_contested(0, w.head);
     w.segments[0].state = SegmentState::l1;
     EXPECT_EQ(w.step(), kWait) << "for its outcome, though it does not follow";
     w.segments[0].state = SegmentState::accepted;
@@ -202,19 +202,19 @@ TEST(job_watch, a_dismissed_challenge_is_told_and_not_repeated) {
 
 TEST(job_watch, the_last_block_of_the_window_is_too_late) {
     for (const uint64_t left : {0U, 1U, 2U}) {
-        Watching w({.challenges = true});
+        Watching w({.court = Court::committee});
         w.commit(1, SegmentState::accepted);
         w.step();
         w.answer(0, Finding::mismatch);
         w.segments[0].phase_deadline = w.head + left;
         const WatchTask late = Tell{0, 0, false, Ending::window_over};
-        EXPECT_EQ(w.step(), left == 2 ? WatchTask(SendChallenge{0, 0}) : late) << left;
+        EXPECT_EQ(w.step(), left == 2 ? WatchTask(Contest{0, 0}) : late) << left;
     }
 }
 
 TEST(job_watch, never_challenges_what_it_could_not_judge_or_what_matches) {
     for (const Finding finding : {Finding::match, Finding::unjudged}) {
-        Watching w({.challenges = true});
+        Watching w({.court = Court::committee});
         w.commit(1, SegmentState::accepted);
         w.step();
         w.answer(0, finding);
@@ -223,7 +223,7 @@ TEST(job_watch, never_challenges_what_it_could_not_judge_or_what_matches) {
 }
 
 TEST(job_watch, a_mismatch_under_audit_is_told_where_it_does_not_follow) {
-    Watching w({.challenges = true});
+    Watching w({.court = Court::committee});
     w.commit(2, SegmentState::l0);
     w.step();
     w.answer(0, Finding::mismatch);
@@ -232,11 +232,11 @@ TEST(job_watch, a_mismatch_under_audit_is_told_where_it_does_not_follow) {
 }
 
 TEST(job_watch, a_challenge_that_was_refused_is_not_tried_again) {
-    Watching w({.follows = true, .challenges = true});
+    Watching w({.follows = true, .court = Court::committee});
     w.commit(2, SegmentState::accepted);
     w.step();
     w.answer(0, Finding::mismatch);
-    w.watch.on_not_challenged(0);
+    w.watch.on_not_contested(0);
     EXPECT_EQ(w.replay_all(), Segs{1});
     EXPECT_EQ(w.last, kWait);
 }
@@ -257,6 +257,57 @@ TEST(job_watch, what_could_not_be_judged_is_tried_again_until_it_is_paid) {
     EXPECT_EQ(w.step(), kWait);
     EXPECT_EQ(w.watch.counts(), (WatchCounts{1, 0, 1}));
     EXPECT_EQ(w.watch.remembered(), 0U);
+}
+
+TEST(job_watch, a_dispute_is_played_until_the_segment_falls) {
+    Watching w({.follows = true, .court = Court::referee});
+    w.commit(2, SegmentState::accepted);
+    w.step();
+    w.answer(0, Finding::mismatch);
+    EXPECT_EQ(w.step(), WatchTask(Contest{0, 0}));
+    w.watch.on_contested(0, w.head);
+    w.segments[0].state = SegmentState::disputed;
+    EXPECT_EQ(w.step(), WatchTask(Play{0}));
+    EXPECT_EQ(w.step(), WatchTask(Play{0})) << "the provider thinks";
+    w.make_void(0);
+    EXPECT_EQ(w.step(), WatchTask(Tell{0, 0, true, Ending::fell}));
+}
+
+TEST(job_watch, a_dispute_of_an_earlier_watch_is_played_on) {
+    Watching w({.court = Court::referee});
+    w.commit(1, SegmentState::disputed);
+    EXPECT_EQ(w.step(), WatchTask(Replay{0}));
+    w.answer(0, Finding::mismatch);
+    EXPECT_EQ(w.step(), WatchTask(Play{0}));
+    w.watch.on_contested(0, w.head);
+    w.segments[0].state = SegmentState::accepted;
+    EXPECT_EQ(w.step(), WatchTask(Tell{0, 0, true, Ending::dismissed}));
+    EXPECT_EQ(w.step(), kStop) << "once for each claim";
+}
+
+TEST(job_watch, an_appealed_segment_is_for_the_referee_alone) {
+    for (const Court court : {Court::committee, Court::referee}) {
+        Watching w({.follows = true, .court = court});
+        w.commit(1, SegmentState::convicted);
+        w.step();
+        w.answer(0, Finding::mismatch);
+        EXPECT_EQ(w.step(), kWait) << "its provider may appeal";
+        w.segments[0].state = SegmentState::appealed;
+        EXPECT_EQ(w.step(), court == Court::referee ? WatchTask(Contest{0, 0}) : kWait);
+    }
+}
+
+TEST(job_watch, tells_that_what_its_challenge_convicted_is_appealed) {
+    Watching w({.follows = true, .court = Court::committee});
+    w.commit(1, SegmentState::accepted);
+    w.step();
+    w.answer(0, Finding::mismatch);
+    w.step();
+    w.watch.on_contested(0, w.head);
+    w.segments[0].state = SegmentState::convicted;
+    EXPECT_EQ(w.step(), kWait);
+    w.segments[0].state = SegmentState::appealed;
+    EXPECT_EQ(w.step(), WatchTask(Tell{0, 0, true, Ending::appealed}));
 }
 
 }  // namespace

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bonds, moves and their words.
+#include "node/cli/objector.hpp"
+
+#include <chrono>
+#include <iostream>
+#include <thread>
+
+#include <unistd.h>
+
+#include "node/cli/jobs.hpp"
+#include "node/wallet/coins.hpp"
+#include "training/referee/game.hpp"
+
+namespace trainyard::node::cli {
+namespace {
+
+namespace json = boost::json;
+using verify::Court;
+using verify::Ending;
+using wallet::coins;
+using wallet::SegmentState;
+using wallet::WalletErrorCode;
+
+constexpr auto kPause = std::chrono::milliseconds(500);
+
+std::string_view to_text(Ending ending) {
+    switch (ending) {
+        case Ending::fell:
+            return "void";
+        case Ending::dismissed:
+            return "dismissed";
+        case Ending::appealed:
+            return "appealed";
+        case Ending::paid:
+            return "paid";
+        case Ending::window_over:
+            return "window over";
+        case Ending::too_early:
+            return "under audit";
+    }
+    return "";
+}
+
+/// What a court does with a segment, in words.
+struct CourtWords {
+    const char* ask;  ///< "challenge"
+    const char* does;
+    const char* did;
+    const char* before;  ///< "before a fresh committee"
+    const char* returned;
+    const char* lost;
+    const char* dismissed;
+};
+const CourtWords& words_of(Court court) {
+    static constexpr CourtWords kCommittee = {
+        "challenge",
+        "challenging",
+        "challenged",
+        "before a fresh committee",
+        "returned if it finds the segment wrong, lost if it finds it right",
+        "it was challenged before, ",
+        "stands: the committee found it right, and the bond is lost"};
+    static constexpr CourtWords kReferee = {
+        "dispute",
+        "disputing",
+        "disputed",
+        "before the referee",
+        "returned if the provider cannot show that it is right, lost if it can, or if this "
+        "command does not play to the end",
+        "it was disputed before, ",
+        "stands: its provider could show it, and the bond is lost"};
+    return court == Court::referee ? kReferee : kCommittee;
+}
+
+bool confirmed(const char* what) {
+    std::fprintf(stderr, "%s it? [y/N] ", what);
+    std::fflush(stderr);
+    std::string answer;
+    return std::getline(std::cin, answer) && (answer == "y" || answer == "yes");
+}
+
+}  // namespace
+
+bool is_passing(const wallet::WalletError& error) {
+    return error.code == WalletErrorCode::unreachable || error.code == WalletErrorCode::timeout;
+}
+
+void pause(ProgressLine& bar, const std::string& text) {
+    bar.show(text);
+    std::this_thread::sleep_for(kPause);
+}
+
+std::string name_of(uint64_t job, uint32_t seg) {
+    return "job " + std::to_string(job) + " segment " + std::to_string(seg);
+}
+
+Objector::Objector(const Output& out, const VerifyArgs& args, Court court,
+                   wallet::MarketApi& market, verify::JobWatch& watch, ProgressLine& bar,
+                   Player player)
+    : out_(out),
+      args_(args),
+      court_(court),
+      market_(market),
+      watch_(watch),
+      bar_(bar),
+      player_(std::move(player)),
+      id_(*args.job) {}
+
+// --- the bond
+
+wallet::Answer<uint8_t> Objector::number_of(uint32_t seg) {
+    if (is_game()) {
+        const auto before = market_.dispute_of(id_, seg);
+        if (!before) return unexpected(before.error());
+        return before->lost;
+    }
+    const auto before = market_.challenge_of(id_, seg);
+    if (!before) return unexpected(before.error());
+    return before->number;
+}
+
+wallet::Answer<Objector::Stakes> Objector::stakes_of(uint32_t seg) {
+    const auto bond = is_game() ? market_.dispute_bond(id_, seg) : market_.challenge_bond(id_, seg);
+    if (!bond) return unexpected(bond.error());
+    const auto bounty = is_game() ? market_.dispute_bounty(id_) : market_.challenge_bounty(id_);
+    if (!bounty) return unexpected(bounty.error());
+    const auto balance = market_.balance(market_.self());
+    if (!balance) return unexpected(balance.error());
+    const auto number = number_of(seg);
+    if (!number) return unexpected(number.error());
+    return Stakes{*bond, *bounty, *balance, *number};
+}
+
+void Objector::contest(const verify::Contest& claim) {
+    const CourtWords& words = words_of(court_);
+    const auto stakes = stakes_of(claim.seg);
+    if (!stakes) return refused(claim.seg, stakes.error());
+    // A transaction whose receipt was lost may have been carried out, and its objection lost.
+    const auto [tried, is_first] = tried_.try_emplace({claim.seg, claim.attempt}, stakes->number);
+    if (!is_first && stakes->number != tried->second)
+        return refused(claim.seg, {WalletErrorCode::reverted,
+                                   std::string("it was ") + words.did + " meanwhile"});
+    if (is_first && !agree(claim.seg, *stakes)) return watch_.on_not_contested(claim.seg);
+    if (const auto credit = market_.credit(market_.self())) credit_before_ = *credit;
+    const auto sent = is_game() ? market_.dispute(id_, claim.seg, stakes->bond_wei)
+                                : market_.challenge(id_, claim.seg, stakes->bond_wei);
+    if (!sent) return refused(claim.seg, sent.error());
+    bond_wei_ = stakes->bond_wei;
+    watch_.on_contested(claim.seg, sent->block);
+    event(words.did, claim.seg, std::string(words.did) + " in block " + std::to_string(sent->block),
+          {{"bondWei", to_decimal(stakes->bond_wei)},
+           {"bountyWei", to_decimal(stakes->bounty_wei)},
+           {"block", sent->block},
+           {"tx", to_hex0x(sent->tx.bytes)}});
+}
+
+void Objector::refused(uint32_t seg, const wallet::WalletError& error) {
+    const CourtWords& words = words_of(court_);
+    if (is_passing(error))
+        return pause(bar_, std::string(words.does) + " " + name_of(id_, seg) + ": " + error.text);
+    watch_.on_not_contested(seg);
+    const std::string kind = std::string("not ") + words.did;
+    event(kind.c_str(), seg, kind + ": " + error.text, {{"why", error.text}});
+}
+
+/// Says what is at stake, and asks where it must.
+bool Objector::agree(uint32_t seg, const Stakes& stakes) {
+    const CourtWords& words = words_of(court_);
+    bar_.clear();
+    out_.say(
+        std::string(words.does) + " " + name_of(id_, seg) + " " + words.before + "\n  bond  " +
+        coins(stakes.bond_wei) + " coins, " + words.returned + "\n  gain  " +
+        coins(stakes.bounty_wei) + " coins besides, where the provider's whole bond is slashed" +
+        (is_game() ? "; half of it where a committee has convicted the segment before" : "") +
+        (stakes.number == 0 ? ""
+                            : std::string("\n  ") + words.lost + std::to_string(stakes.number) +
+                                  " times, and stood: the bond doubles each time"));
+    const std::string why = why_not(stakes);
+    if (!why.empty()) {
+        const std::string kind = std::string("not ") + words.did;
+        event(kind.c_str(), seg, kind + ": " + why, {{"why", why}});
+        return false;
+    }
+    return (args_.yes && stakes.number == 0) || confirmed(words.ask);
+}
+
+/// What stands against it whatever the user says; may be empty. --yes means one for each claim: a
+/// watch that is started again and again must not double its bond each time.
+std::string Objector::why_not(const Stakes& stakes) const {
+    if (stakes.balance_wei < stakes.bond_wei)
+        return "the bond is " + coins(stakes.bond_wei) + " coins, " +
+               to_hex0x(market_.self().bytes) + " has " + coins(stakes.balance_wei);
+    if (stakes.number > 0 && ::isatty(STDIN_FILENO) != 1)
+        return std::string("a ") + words_of(court_).ask +
+               " was lost before; --yes is for the first, at a terminal you are asked";
+    return "";
+}
+
+// --- the game
+
+void Objector::play(uint32_t seg, const wallet::Segment& segment) {
+    const std::string name = name_of(id_, seg);
+    const auto dispute = market_.dispute_of(id_, seg);
+    if (!dispute) return pause(bar_, name + ": " + dispute.error().text);
+    if (dispute->challenger != market_.self())
+        return pause(bar_,
+                     name + " is disputed by " + to_hex0x(dispute->challenger.bytes) + "; waiting");
+    const std::string turn = name + " before the referee, " + std::to_string(dispute->moves) +
+                             " moves made, the next until block " +
+                             std::to_string(segment.phase_deadline) + ": ";
+    if (!dispute->is_challengers || dispute->state_hash == moved_in_)
+        return pause(bar_, turn + "waiting for the provider");
+    bar_.show(turn + "computing what is wrong");
+    move(seg, segment, *dispute);
+}
+
+void Objector::move(uint32_t seg, const wallet::Segment& segment, const wallet::Dispute& dispute) {
+    const auto failed = [&](const std::string& why) {
+        pause(bar_, "cannot move in the dispute of " + name_of(id_, seg) + ": " + why);
+    };
+    bond_wei_ = dispute.bond_wei;
+    watch_.on_contested(seg, dispute.moved_at);
+    auto state = market_.dispute_state(id_, seg, dispute);
+    if (!state) return failed(state.error().text);
+    if (!game_ || game_->claim.steps_root != segment.steps_root) {
+        auto request = gather_replay(market_, id_, seg, segment);
+        if (!request) return failed(request.error().text);
+        game_ = std::move(*request);
+    }
+    const auto pick = player_().pick({*game_, *state});
+    if (!pick) return failed(pick.error().text);
+    if (!*pick) {
+        moved_in_ = dispute.state_hash;
+        const std::string why = "all that the provider has shown is right";
+        return event("nothing to point at", seg, "has nothing to point at: " + why, {{"why", why}});
+    }
+    const auto sent = market_.play(id_, seg, *state, training::referee::move::pick(**pick));
+    if (!sent) return failed(sent.error().text);
+    moved_in_ = dispute.state_hash;
+    event("moved", seg,
+          "move " + std::to_string(dispute.moves + 1) + ": points at number " +
+              std::to_string(**pick) + " of what was shown",
+          {{"move", dispute.moves + 1},
+           {"index", **pick},
+           {"block", sent->block},
+           {"tx", to_hex0x(sent->tx.bytes)}});
+}
+
+// --- the end
+
+void Objector::tell(const verify::Tell& end) {
+    const std::pair<Ending, const char*> kWords[] = {
+        {Ending::fell, "is void: it earns nothing and is trained again"},
+        {Ending::dismissed, words_of(court_).dismissed},
+        {Ending::appealed,
+         "was found wrong, but its provider appeals: --dispute proves it before the referee"},
+        {Ending::paid, "was paid although it does not match"},
+        {Ending::window_over, "does not match, but its time for objections is over"},
+        {Ending::too_early, "is still under audit: --follow contests it if that passes it"}};
+    std::string words;
+    for (const auto& [ending, text] : kWords)
+        if (ending == end.ending) words = text;
+    json::object fields{{"ending", to_text(end.ending)}, {"contested", end.was_contested}};
+    if (court_ != Court::none && end.ending == Ending::fell) words += collect(end, fields);
+    event("settled", end.seg, words, std::move(fields));
+}
+
+/// What the fall of the segment brought us, by an objection of this run or an earlier one.
+std::string Objector::collect(const verify::Tell& end, json::object& fields) {
+    // Where an earlier segment fell and this one with it, nobody has settled our objection.
+    const auto back = market_.reclaim(id_, end.seg, end.attempt);
+    if (!back && back.error().code != WalletErrorCode::reverted)
+        return "; the bond may have to be reclaimed: " + back.error().text;
+    const auto credit = market_.credit(market_.self());
+    if (!credit || !end.was_contested) return "";
+    const Uint256 gained = *credit < credit_before_ ? Uint256() : *credit - credit_before_;
+    fields["creditedWei"] = to_decimal(gained);
+    return std::string(bond_wei_ < gained ? "; bond and bounty, " : "; the bond, ") +
+           coins(gained) + " coins, credited: `trainyard job withdraw` takes what is yours";
+}
+
+void Objector::event(const char* kind, uint32_t seg, const std::string& words,
+                     json::object fields) {
+    bar_.clear();
+    if (!out_.json) return out_.line(name_of(id_, seg) + " " + words);
+    json::object object{{"event", kind}, {"job", id_}, {"segment", seg}};
+    for (auto& [key, value] : fields) object[key] = std::move(value);
+    out_.line(json::serialize(object));
+}
+
+}  // namespace trainyard::node::cli

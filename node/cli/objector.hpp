@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `trainyard verify` does about a segment that it finds wrong: says what is at stake, asks,
+// puts up the bond, plays before the referee, and tells the end.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+
+#include <boost/json.hpp>
+
+#include "node/cli/commands.hpp"
+#include "node/cli/output.hpp"
+#include "node/verify/job_watch.hpp"
+#include "node/verify/verifier.hpp"
+#include "node/wallet/market.hpp"
+
+namespace trainyard::node::cli {
+
+class Objector {
+public:
+    using Player = std::function<verify::Verifier&()>;
+    /// `player` computes our moves. What is passed by reference must outlive it.
+    Objector(const Output& out, const VerifyArgs& args, verify::Court court,
+             wallet::MarketApi& market, verify::JobWatch& watch, ProgressLine& bar, Player player);
+
+    void contest(const verify::Contest& claim);
+    /// A move, where it is our turn.
+    void play(uint32_t seg, const wallet::Segment& segment);
+    void tell(const verify::Tell& end);
+
+private:
+    /// What is sent with an objection, and what it may bring.
+    struct Stakes {
+        Uint256 bond_wei, bounty_wei, balance_wei;
+        uint8_t number = 0;  ///< objections to this claim before
+    };
+    [[nodiscard]] bool is_game() const { return court_ == verify::Court::referee; }
+    [[nodiscard]] wallet::Answer<Stakes> stakes_of(uint32_t seg);
+    [[nodiscard]] wallet::Answer<uint8_t> number_of(uint32_t seg);
+    [[nodiscard]] bool agree(uint32_t seg, const Stakes& stakes);
+    [[nodiscard]] std::string why_not(const Stakes& stakes) const;
+    void refused(uint32_t seg, const wallet::WalletError& error);
+    void move(uint32_t seg, const wallet::Segment& segment, const wallet::Dispute& dispute);
+    [[nodiscard]] std::string collect(const verify::Tell& end, boost::json::object& fields);
+    void event(const char* kind, uint32_t seg, const std::string& words,
+               boost::json::object fields);
+
+    const Output& out_;
+    const VerifyArgs& args_;
+    const verify::Court court_;
+    wallet::MarketApi& market_;
+    verify::JobWatch& watch_;
+    ProgressLine& bar_;
+    Player player_;
+    uint64_t id_;
+    std::map<std::pair<uint32_t, uint32_t>, uint8_t> tried_;  ///< segment, attempt -> objections
+    Hash moved_in_;                              ///< state of the game that we have moved in
+    std::optional<verify::ReplayRequest> game_;  ///< what is disputed
+    Uint256 credit_before_, bond_wei_;           ///< of the last objection
+};
+
+/// The node may be back soon.
+[[nodiscard]] bool is_passing(const wallet::WalletError& error);
+/// Shows the text for a moment.
+void pause(ProgressLine& bar, const std::string& text);
+[[nodiscard]] std::string name_of(uint64_t job, uint32_t seg);
+
+}  // namespace trainyard::node::cli
