@@ -31,7 +31,7 @@ export const events = {
   '0x3e8cfcb1': ['SegmentChallenged', (log) => [`${seg(log)} challenged by `, who(log, 3), `, who bonds ${coins(word(log, 0))}`], () => 'warn'],
   '0x76c55562': ['ChallengeSettled', (log) => [`${seg(log)}: the challenge is ${word(log, 0) === 1n ? 'won' : 'over'}, ${coins(word(log, 1))} return`]],
   '0x7a30db49': ['SegmentDisputed', (log) => [`${seg(log)} disputed by `, who(log, 3), `, who bonds ${coins(word(log, 0))}`], () => 'warn'],
-  '0x3154cfd9': ['DisputeMoved', (log) => [`${seg(log)}: a move before the referee, the next is the ${word(log, 0) === 1n ? 'challenger' : 'provider'}'s`]],
+  '0x7df8b35a': ['DisputeMoved', (log) => [`${seg(log)}: a move before the referee, the next is the ${word(log, 0) === 1n ? 'challenger' : 'provider'}'s`]],
   '0xb9eca51f': ['DisputeSettled', (log) => [`${seg(log)}: the dispute is ${word(log, 0) === 1n ? 'won' : 'over'}, ${coins(word(log, 1))} return`]],
   '0x4e938620': ['SegmentConvicted', (log) => [`${seg(log)} found wrong by a committee; `, who(log, 3), ` may appeal until block ${word(log, 0)}`], () => 'bad'],
   '0xd688bb5e': ['SegmentAppealed', (log) => [`${seg(log)}: `, who(log, 3), ` appeals, and bonds ${coins(word(log, 0))}`], () => 'warn'],

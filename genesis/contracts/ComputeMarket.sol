@@ -243,6 +243,8 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         return _disputeBond(jobId, _audit(jobId, seg));
     }
 
+    function openDisputes(address provider) external view returns (uint256) { return _openDisputes[provider]; }
+
     function appealBond(uint256 jobId) external view returns (uint256) { return _appealBond(jobId); }
 
     function disputeOf(uint256 jobId, uint32 seg) external view returns (Dispute memory) { return _audit(jobId, seg).dispute; }

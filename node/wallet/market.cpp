@@ -18,12 +18,12 @@ AbiValue number(uint64_t value) {
 }
 
 Hash moved_topic() {
-    return keccak256(as_bytes("DisputeMoved(uint256,uint32,uint8,bytes,bytes)"));
+    return keccak256(as_bytes("DisputeMoved(uint256,uint32,uint8,bytes)"));
 }
 
 /// What DisputeMoved tells besides what it indexes.
 std::optional<Bytes> moved_state(BytesView data) {
-    static const auto type = *parse_abi_type("(uint8,bytes,bytes)");
+    static const auto type = *parse_abi_type("(uint8,bytes)");
     const auto values = abi_decode(type, data);
     if (!values) return std::nullopt;
     return (*values)[1].bytes;
@@ -398,7 +398,7 @@ constexpr EventShape kEvents[] = {
     {"SegmentChallenged", "(uint256,uint32,address,uint256)", true, true},
     {"ChallengeSettled", "(uint256,uint32,address,bool,uint256)", true, true},
     {"SegmentDisputed", "(uint256,uint32,address,uint256)", true, true},
-    {"DisputeMoved", "(uint256,uint32,uint8,bytes,bytes)", true, false},
+    {"DisputeMoved", "(uint256,uint32,uint8,bytes)", true, false},
     {"DisputeSettled", "(uint256,uint32,address,bool,uint256)", true, true},
     {"SegmentConvicted", "(uint256,uint32,address,uint64)", true, true},
     {"SegmentAppealed", "(uint256,uint32,address,uint256)", true, true},

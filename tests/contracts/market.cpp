@@ -118,15 +118,12 @@ Bytes FakeSegment::show_steps() const {
 }
 
 std::optional<Moved> moved_in(const Sent& sent) {
-    static const Hash topic = keccak256(as_bytes("DisputeMoved(uint256,uint32,uint8,bytes,bytes)"));
+    static const Hash topic = keccak256(as_bytes("DisputeMoved(uint256,uint32,uint8,bytes)"));
     for (const Log& log : sent.logs) {
         if (log.topics.at(0) != topic) continue;
-        const auto bytes_at = [&](size_t head) {
-            const BytesView from = BytesView(log.data).subspan(word_at(log.data, head).low());
-            const BytesView body = from.subspan(32, word_at(from, 0).low());
-            return Bytes(body.begin(), body.end());
-        };
-        return Moved{word_at(log.data, 0).low(), bytes_at(1), bytes_at(2)};
+        const BytesView from = BytesView(log.data).subspan(word_at(log.data, 1).low());
+        const BytesView state = from.subspan(32, word_at(from, 0).low());
+        return Moved{word_at(log.data, 0).low(), {state.begin(), state.end()}};
     }
     return std::nullopt;
 }
@@ -386,6 +383,10 @@ Bytes Market::view(std::string_view signature, const Abi& args) {
     return chain.call(at(), call_data(signature, args));
 }
 
+uint64_t Market::open_disputes(const Address& provider) {
+    return word_at(chain.call(at(), call_data("openDisputes(address)", Abi().address(provider))), 0)
+        .low();
+}
 JobView Market::job(uint64_t id) {
     const Bytes out = view("job(uint256)", Abi().word(id));
     JobView j;

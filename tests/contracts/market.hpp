@@ -90,7 +90,7 @@ struct DisputeView {
 /// What the DisputeMoved of a call told, if there was one.
 struct Moved {
     uint64_t turn = 0;
-    Bytes state, move;
+    Bytes state;
 };
 [[nodiscard]] std::optional<Moved> moved_in(const Sent& sent);
 
@@ -197,6 +197,7 @@ public:
     void pass_deadline(uint64_t job, uint32_t seg);
 
     // --- views
+    [[nodiscard]] uint64_t open_disputes(const Address& provider);
     [[nodiscard]] JobView job(uint64_t id);
     [[nodiscard]] SegmentView segment(uint64_t job, uint32_t seg);
     [[nodiscard]] Phase phase(uint64_t job, uint32_t seg);

@@ -536,7 +536,7 @@ private:
     }
 
     void note_game(const Log& log, uint64_t job, uint32_t seg) {
-        static const Hash moved_topic = topic("DisputeMoved(uint256,uint32,uint8,bytes,bytes)");
+        static const Hash moved_topic = topic("DisputeMoved(uint256,uint32,uint8,bytes)");
         static const Hash convicted_topic =
             topic("SegmentConvicted(uint256,uint32,address,uint64)");
         const AttemptKey now{job, seg, market_.segment(job, seg).attempt};

@@ -13,7 +13,7 @@ WATCHER_ADDRESS = "0x90f79bf6eb2c4f870365e785982e1f101e93b906"
 BOND = 2 * PRICE * COIN
 PROVIDER_BOND = 24 * PRICE * COIN  # bondFactor of genesis/devnet.json
 BOUNTY = PROVIDER_BOND * 2000 // 10_000  # bountyBps
-MOVED = "DisputeMoved(uint256,uint32,uint8,bytes,bytes)"
+MOVED = "DisputeMoved(uint256,uint32,uint8,bytes)"
 SETTLED = "DisputeSettled(uint256,uint32,address,bool,uint256)"
 PICK_STEP, PICK_ELEMENT = 1, 14  # training/referee/game.hpp
 

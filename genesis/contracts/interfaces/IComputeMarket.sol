@@ -35,7 +35,7 @@ interface IMarketTypes {
         uint64 revealBlocks;
         uint64 openBlocks;
         uint64 windowBlocks;     // between Accepted and Final, for challenges, twice as many if nobody audited; for an appeal
-        uint64 moveBlocks;       // for a move of a dispute; the first ten also have twice the job's segmentBlocks
+        uint64 moveBlocks;       // for a move of a dispute; the first ten also have twice the job's segmentBlocks; see openDisputes
         uint64 minSegmentBlocks;
         uint64 maxSegmentBlocks;
         uint64 workPerBlock;     // that every auditor can do, in multiply-adds; read by auditors and providers, not by the contract
@@ -141,8 +141,8 @@ interface IMarketTypes {
     /// `won`: the segment is proven wrong. `returned` of the bond, and a share of what was slashed, are credited.
     event ChallengeSettled(uint256 indexed jobId, uint32 indexed seg, address indexed challenger, bool won, uint256 returned);
     event SegmentDisputed(uint256 indexed jobId, uint32 indexed seg, address indexed challenger, uint256 bond);
-    /// `state` is what the next move must be handed in with; `move` led to it, empty for the first.
-    event DisputeMoved(uint256 indexed jobId, uint32 indexed seg, uint8 turn, bytes state, bytes move);
+    /// `state` is what the next move must be handed in with.
+    event DisputeMoved(uint256 indexed jobId, uint32 indexed seg, uint8 turn, bytes state);
     /// `won`: the segment is proven wrong. `returned` of the bond, and what a won dispute brings, are credited.
     event DisputeSettled(uint256 indexed jobId, uint32 indexed seg, address indexed challenger, bool won, uint256 returned);
     /// A committee finds it wrong. It is void once `appealUntil` has passed.
@@ -239,6 +239,8 @@ interface IComputeMarket is IMarketTypes {
     /// Wei that the next dispute of the segment must send: doubles with every one that a challenger lost.
     function disputeBond(uint256 jobId, uint32 seg) external view returns (uint256);
     function appealBond(uint256 jobId) external view returns (uint256);
+    /// Of all jobs; a provider's clock in each of them is so many times as long.
+    function openDisputes(address provider) external view returns (uint256);
     function disputeOf(uint256 jobId, uint32 seg) external view returns (Dispute memory);
     function params() external view returns (Params memory);
     /// Wei to send with post: segments * (pricePerSegment + (k0 + k1 + k2) * auditFee). What is not spent is refunded.

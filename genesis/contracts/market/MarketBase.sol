@@ -50,7 +50,7 @@ abstract contract MarketBase is IMarketTypes {
         Challenge challenge;     // the open one
         Dispute dispute;         // the open one
         uint8 best;              // in `list`: says what the committee decided
-        address accused;         // who appeals
+        address accused;         // the segment's provider, once it is disputed or appeals
         uint256 appealBond;      // wei; zero: nobody does
         Auditor[] list;          // fewer than 256: 40 of level 0, 16 of a pair, 16 of each committee
     }
@@ -89,6 +89,8 @@ abstract contract MarketBase is IMarketTypes {
     /// Job, attempt: the segment at which that attempt ended.
     mapping(uint256 => mapping(uint32 => uint32)) internal _voidAt;
     mapping(address => uint256) internal _credits;
+    /// By provider.
+    mapping(address => uint256) internal _openDisputes;
 
     struct Parts {
         IBeacon beacon;

@@ -14,9 +14,8 @@ contract MarketDisputes is MarketEnds {
     uint8 internal constant CHALLENGERS = 1;
     uint8 internal constant PROVIDER_WON = 2;
     uint8 internal constant REFUSED = 0x10;
-    /// Moves in which a side may have to run the segment or a unit of it again, and of the longest game.
+    /// Moves in which a side may have to run the segment or a unit of it again.
     uint8 internal constant LONG_MOVES = 10;
-    uint8 internal constant MOVES = 40;
 
     constructor(Parts memory parts, Params memory params_) MarketBase(parts, params_) {}
 
@@ -30,10 +29,11 @@ contract MarketDisputes is MarketEnds {
         require(msg.value >= needed, BadValue("bond"));
         _credit(msg.sender, msg.value - needed);
         (d.challenger, d.bond, d.moves) = (msg.sender, needed, 0);
+        a.accused = s.provider;
+        _openDisputes[s.provider]++;
         s.state = SegmentState.Disputed;
         emit SegmentDisputed(jobId, seg, msg.sender, needed);
-        _holdJudges(a, block.number + _longest(jobId) + 2 * uint256(_params.windowBlocks));
-        _take(jobId, seg, s, d, _ask(_claim(jobId, seg, s), ""), "");
+        _take(jobId, seg, s, a, _ask(_claim(jobId, seg, s), ""));
     }
 
     /// `state` is what the last DisputeMoved told.
@@ -49,7 +49,7 @@ contract MarketDisputes is MarketEnds {
         bytes memory answer = _ask(state, move);
         uint8 turn = uint8(answer[0]);
         if (turn == PROVIDER_WON) return _lose(jobId, seg, s, a);
-        _take(jobId, seg, s, d, answer, move);
+        _take(jobId, seg, s, a, answer);
     }
 
     function timeout(uint256 jobId, uint32 seg) external {
@@ -93,17 +93,24 @@ contract MarketDisputes is MarketEnds {
     }
 
     /// The game goes on with what the referee answered.
-    function _take(uint256 jobId, uint32 seg, Segment storage s, Dispute storage d, bytes memory answer, bytes memory move) internal {
+    function _take(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, bytes memory answer) internal {
+        Dispute storage d = a.dispute;
         d.turn = uint8(answer[0]);
         bytes memory state = new bytes(answer.length - 1);
         assembly ("memory-safe") {
             mcopy(add(state, 32), add(answer, 33), mload(state))
         }
         d.stateHash = keccak256(state);
-        uint64 blocks = _params.moveBlocks;
-        if (d.moves < LONG_MOVES) blocks += 2 * _specs[jobId].segmentBlocks;
-        (s.phaseDeadline, d.movedAt) = (uint64(block.number) + blocks, uint64(block.number));
-        emit DisputeMoved(jobId, seg, d.turn, state, move);
+        (s.phaseDeadline, d.movedAt) = (uint64(block.number) + _blocksForMove(jobId, a), uint64(block.number));
+        _holdJudges(a, s.phaseDeadline + 2 * uint256(_params.windowBlocks));
+        emit DisputeMoved(jobId, seg, d.turn, state);
+    }
+
+    /// A provider that is asked about several segments at a time can answer only one after the other.
+    function _blocksForMove(uint256 jobId, Audit storage a) internal view returns (uint64 blocks) {
+        blocks = _params.moveBlocks;
+        if (a.dispute.moves < LONG_MOVES) blocks += 2 * _specs[jobId].segmentBlocks;
+        if (a.dispute.turn != CHALLENGERS) blocks *= uint64(_openDisputes[a.accused]);
     }
 
     /// A lost dispute blesses nothing: the segment may be disputed again, for twice the bond.
@@ -138,10 +145,5 @@ contract MarketDisputes is MarketEnds {
         _setPhase(s, a, Phase.Done, 2 * _params.windowBlocks);
         // The call that acquits comes after the deadline, perhaps not at once.
         _holdJudges(a, s.phaseDeadline + _params.windowBlocks);
-    }
-
-    /// Blocks that a game can take.
-    function _longest(uint256 jobId) internal view returns (uint256) {
-        return MOVES * uint256(_params.moveBlocks) + LONG_MOVES * 2 * uint256(_specs[jobId].segmentBlocks);
     }
 }

@@ -111,6 +111,7 @@ abstract contract MarketEnds is MarketDraws {
         if (d.challenger == address(0)) return;
         (address who, uint256 returned) = (d.challenger, d.bond - kept);
         (d.challenger, d.bond, d.stateHash) = (address(0), 0, 0);
+        _openDisputes[a.accused]--;
         _credit(who, returned);
         emit DisputeSettled(jobId, seg, who, won, returned);
     }
@@ -119,10 +120,9 @@ abstract contract MarketEnds is MarketDraws {
     function _settleAppeal(uint256 jobId, uint32 seg, Audit storage a, bool won, address to) internal {
         uint256 amount = a.appealBond;
         if (amount == 0) return;
-        address provider = a.accused;
-        (a.appealBond, a.accused) = (0, address(0));
+        a.appealBond = 0;
         _credit(to, amount);
-        emit AppealSettled(jobId, seg, provider, won, to == provider ? amount : 0);
+        emit AppealSettled(jobId, seg, a.accused, won, to == a.accused ? amount : 0);
     }
 
     // --- stake that fines are taken from
