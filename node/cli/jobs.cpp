@@ -126,9 +126,9 @@ Result<std::vector<training::LossPoint>, std::string> chain_losses(wallet::Marke
     return out;
 }
 
-Result<verify::ReplayRequest, verify::ReplayGap> gather_replay(wallet::MarketApi& market,
-                                                               uint64_t id, uint32_t seg,
-                                                               const wallet::Segment& segment) {
+Result<verify::CaseRequest, verify::ReplayGap> case_of(wallet::MarketApi& market, uint64_t id,
+                                                       uint32_t seg,
+                                                       const wallet::Segment& segment) {
     const auto gap = [](const wallet::WalletError& error) {
         return unexpected(
             verify::ReplayGap{error.text, error.code == wallet::WalletErrorCode::unreachable});
@@ -147,7 +147,15 @@ Result<verify::ReplayRequest, verify::ReplayGap> gather_replay(wallet::MarketApi
     request.limits = *limits;
     request.blob_bytes_max = kJobDataBytesMax;
     request.trusts_node = false;
-    return verify::gather_replay(market, request);
+    return request;
+}
+
+Result<verify::ReplayRequest, verify::ReplayGap> gather_replay(wallet::MarketApi& market,
+                                                               uint64_t id, uint32_t seg,
+                                                               const wallet::Segment& segment) {
+    const auto request = case_of(market, id, seg, segment);
+    if (!request) return unexpected(request.error());
+    return verify::gather_replay(market, *request);
 }
 
 Result<std::unique_ptr<wallet::MarketApi>, std::string> open_reader(const std::string& rpc) {

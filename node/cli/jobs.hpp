@@ -54,8 +54,10 @@ struct JobMaterial {
 [[nodiscard]] Result<std::vector<training::LossPoint>, std::string> chain_losses(
     wallet::MarketApi& market, uint64_t id, const wallet::JobSpec& spec, const wallet::Job& job);
 
-/// Everything that replaying a segment takes, from chain and blobs; the node that gives it need not
-/// be trusted with the blobs.
+/// What is asked about a segment, of a node that need not be trusted with blobs.
+[[nodiscard]] Result<verify::CaseRequest, verify::ReplayGap> case_of(
+    wallet::MarketApi& market, uint64_t id, uint32_t seg, const wallet::Segment& segment);
+/// Everything that replaying it takes, from chain and blobs.
 [[nodiscard]] Result<verify::ReplayRequest, verify::ReplayGap> gather_replay(
     wallet::MarketApi& market, uint64_t id, uint32_t seg, const wallet::Segment& segment);
 

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "node/cli/jobs.hpp"
+#include "node/cli/machine.hpp"
 #include "node/wallet/coins.hpp"
-#include "training/referee/game.hpp"
 
 namespace trainyard::node::cli {
 namespace {
@@ -97,14 +97,14 @@ std::string name_of(uint64_t job, uint32_t seg) {
 
 Objector::Objector(const Output& out, const VerifyArgs& args, Court court,
                    wallet::MarketApi& market, verify::JobWatch& watch, ProgressLine& bar,
-                   Player player)
+                   verify::Verifier& verifier)
     : out_(out),
       args_(args),
       court_(court),
       market_(market),
       watch_(watch),
       bar_(bar),
-      player_(std::move(player)),
+      verifier_(verifier),
       id_(*args.job) {}
 
 // --- the bond
@@ -188,6 +188,12 @@ bool Objector::agree(uint32_t seg, const Stakes& stakes) {
 /// What stands against it whatever the user says; may be empty. --yes means one for each claim: a
 /// watch that is started again and again must not double its bond each time.
 std::string Objector::why_not(const Stakes& stakes) const {
+    if (is_game()) {
+        const auto spec = market_.spec(id_);
+        if (!spec) return spec.error().text;
+        const auto fits = verify::dispute_fits(market_, *spec, available_memory_bytes());
+        if (!fits) return fits.error();
+    }
     if (stakes.balance_wei < stakes.bond_wei)
         return "the bond is " + coins(stakes.bond_wei) + " coins, " +
                to_hex0x(market_.self().bytes) + " has " + coins(stakes.balance_wei);
@@ -201,50 +207,39 @@ std::string Objector::why_not(const Stakes& stakes) const {
 
 void Objector::play(uint32_t seg, const wallet::Segment& segment) {
     const std::string name = name_of(id_, seg);
+    const auto failed = [&](const std::string& why) { pause(bar_, name + ": " + why); };
     const auto dispute = market_.dispute_of(id_, seg);
-    if (!dispute) return pause(bar_, name + ": " + dispute.error().text);
+    if (!dispute) return failed(dispute.error().text);
     if (dispute->challenger != market_.self())
-        return pause(bar_,
-                     name + " is disputed by " + to_hex0x(dispute->challenger.bytes) + "; waiting");
-    const std::string turn = name + " before the referee, " + std::to_string(dispute->moves) +
-                             " moves made, the next until block " +
-                             std::to_string(segment.phase_deadline) + ": ";
-    if (!dispute->is_challengers || dispute->state_hash == moved_in_)
-        return pause(bar_, turn + "waiting for the provider");
-    bar_.show(turn + "computing what is wrong");
-    move(seg, segment, *dispute);
+        return failed("disputed by " + to_hex0x(dispute->challenger.bytes) + "; waiting");
+    watch_.on_contested(seg, dispute->moved_at);
+    bond_wei_ = dispute->bond_wei;
+    if (!game_ || game_->seg != seg || game_->attempt != segment.attempt) {
+        auto request = case_of(market_, id_, seg, segment);
+        if (!request) return failed(request.error().text);
+        game_.emplace(Game{seg, segment.attempt,
+                           verify::DisputePlayer(market_, verifier_, std::move(*request))});
+    }
+    bar_.show(name + " before the referee, " + std::to_string(dispute->moves) +
+              " moves made, the next until block " + std::to_string(segment.phase_deadline) +
+              (dispute->is_challengers ? ": computing what is wrong" : ": the provider's turn"));
+    move(dispute->moves + 1);
 }
 
-void Objector::move(uint32_t seg, const wallet::Segment& segment, const wallet::Dispute& dispute) {
-    const auto failed = [&](const std::string& why) {
-        pause(bar_, "cannot move in the dispute of " + name_of(id_, seg) + ": " + why);
-    };
-    bond_wei_ = dispute.bond_wei;
-    watch_.on_contested(seg, dispute.moved_at);
-    auto state = market_.dispute_state(id_, seg, dispute);
-    if (!state) return failed(state.error().text);
-    if (!game_ || game_->claim.steps_root != segment.steps_root) {
-        auto request = gather_replay(market_, id_, seg, segment);
-        if (!request) return failed(request.error().text);
-        game_ = std::move(*request);
+void Objector::move(uint32_t number) {
+    const auto step = game_->player.step();
+    const std::string name = name_of(id_, game_->seg);
+    if (!step) return pause(bar_, "cannot move in the dispute of " + name + ": " + step.error());
+    if (*step == verify::DisputePlayer::Step::pointed)
+        return event("moved", game_->seg,
+                     "move " + std::to_string(number) + ": points at what is wrong",
+                     {{"move", number}});
+    if (*step == verify::DisputePlayer::Step::no_move && !game_->is_lost) {
+        game_->is_lost = true;
+        const std::string why = "all that the provider has shown is right here, too";
+        event("no move", game_->seg, "cannot be proven wrong: " + why, {{"why", why}});
     }
-    const auto pick = player_().pick({*game_, *state});
-    if (!pick) return failed(pick.error().text);
-    if (!*pick) {
-        moved_in_ = dispute.state_hash;
-        const std::string why = "all that the provider has shown is right";
-        return event("nothing to point at", seg, "has nothing to point at: " + why, {{"why", why}});
-    }
-    const auto sent = market_.play(id_, seg, *state, training::referee::move::pick(**pick));
-    if (!sent) return failed(sent.error().text);
-    moved_in_ = dispute.state_hash;
-    event("moved", seg,
-          "move " + std::to_string(dispute.moves + 1) + ": points at number " +
-              std::to_string(**pick) + " of what was shown",
-          {{"move", dispute.moves + 1},
-           {"index", **pick},
-           {"block", sent->block},
-           {"tx", to_hex0x(sent->tx.bytes)}});
+    std::this_thread::sleep_for(kPause);
 }
 
 // --- the end

@@ -3,8 +3,8 @@
 // puts up the bond, plays before the referee, and tells the end.
 #pragma once
 
-#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -12,6 +12,7 @@
 
 #include "node/cli/commands.hpp"
 #include "node/cli/output.hpp"
+#include "node/verify/dispute_player.hpp"
 #include "node/verify/job_watch.hpp"
 #include "node/verify/verifier.hpp"
 #include "node/wallet/market.hpp"
@@ -20,10 +21,10 @@ namespace trainyard::node::cli {
 
 class Objector {
 public:
-    using Player = std::function<verify::Verifier&()>;
-    /// `player` computes our moves. What is passed by reference must outlive it.
+    /// `verifier` computes our moves. What is passed by reference must outlive it.
     Objector(const Output& out, const VerifyArgs& args, verify::Court court,
-             wallet::MarketApi& market, verify::JobWatch& watch, ProgressLine& bar, Player player);
+             wallet::MarketApi& market, verify::JobWatch& watch, ProgressLine& bar,
+             verify::Verifier& verifier);
 
     void contest(const verify::Contest& claim);
     /// A move, where it is our turn.
@@ -36,13 +37,18 @@ private:
         Uint256 bond_wei, bounty_wei, balance_wei;
         uint8_t number = 0;  ///< objections to this claim before
     };
+    struct Game {
+        uint32_t seg = 0, attempt = 0;
+        verify::DisputePlayer player;
+        bool is_lost = false;  ///< we have nothing to point at
+    };
     [[nodiscard]] bool is_game() const { return court_ == verify::Court::referee; }
     [[nodiscard]] wallet::Answer<Stakes> stakes_of(uint32_t seg);
     [[nodiscard]] wallet::Answer<uint8_t> number_of(uint32_t seg);
     [[nodiscard]] bool agree(uint32_t seg, const Stakes& stakes);
     [[nodiscard]] std::string why_not(const Stakes& stakes) const;
     void refused(uint32_t seg, const wallet::WalletError& error);
-    void move(uint32_t seg, const wallet::Segment& segment, const wallet::Dispute& dispute);
+    void move(uint32_t number);
     [[nodiscard]] std::string collect(const verify::Tell& end, boost::json::object& fields);
     void event(const char* kind, uint32_t seg, const std::string& words,
                boost::json::object fields);
@@ -53,12 +59,11 @@ private:
     wallet::MarketApi& market_;
     verify::JobWatch& watch_;
     ProgressLine& bar_;
-    Player player_;
+    verify::Verifier& verifier_;
     uint64_t id_;
     std::map<std::pair<uint32_t, uint32_t>, uint8_t> tried_;  ///< segment, attempt -> objections
-    Hash moved_in_;                              ///< state of the game that we have moved in
-    std::optional<verify::ReplayRequest> game_;  ///< what is disputed
-    Uint256 credit_before_, bond_wei_;           ///< of the last objection
+    std::optional<Game> game_;                                ///< before the referee
+    Uint256 credit_before_, bond_wei_;                        ///< of the last objection
 };
 
 /// The node may be back soon.

@@ -44,8 +44,7 @@ public:
           rules_(rules),
           watch_(rules),
           bar_(out),
-          objector_(out, args, rules.court, market, watch_, bar_,
-                    [this]() -> verify::Verifier& { return on_cpu(); }) {}
+          objector_(out, args, rules.court, market, watch_, bar_, *verifier_) {}
 
     int run() {
         out_.say("replaying on " + verifier_->name());

@@ -2,6 +2,7 @@
 // From the referee's state on the chain to a move.
 #include "node/verify/dispute_player.hpp"
 
+#include "node/verify/room.hpp"
 #include "node/wallet/coins.hpp"
 #include "training/referee/game.hpp"
 
@@ -46,6 +47,18 @@ Result<DisputePlayer::Turn, std::string> DisputePlayer::work_out(const wallet::D
     const auto pick = verifier_.pick(turn);
     if (!pick) return unexpected(pick.error().text);
     return Turn{dispute.state_hash, std::move(turn.state), *pick};
+}
+
+Result<Done, std::string> dispute_fits(wallet::MarketApi& market, const wallet::JobSpec& spec,
+                                       uint64_t memory_bytes_max) {
+    const auto encoded = market.get_blob(spec.program, training::ProgramLimits::encoded_bytes_max);
+    if (!encoded) return unexpected("program: " + encoded.error().text);
+    const auto program = training::decode_program(*encoded);
+    if (!program) return unexpected("program: " + training::to_text(program.error()));
+    constexpr unsigned kThreads = 16;  // as many as an auditor is promised to do with
+    const auto fits = Room(memory_bytes_max, kThreads).holds_dispute(*program);
+    if (!fits) return unexpected(fits.error().text);
+    return Done{};
 }
 
 Result<Uint256, std::string> open_dispute(wallet::MarketApi& market, uint64_t job, uint32_t seg,

@@ -45,6 +45,12 @@ private:
     std::optional<Turn> turn_;  ///< of the last step that had one
 };
 
+/// Whether the turns of a dispute over the job fit into a verifier of that memory (0: no limit): a
+/// bond for one that does not would be lost. Error: what is needed.
+[[nodiscard]] Result<Done, std::string> dispute_fits(wallet::MarketApi& market,
+                                                     const wallet::JobSpec& spec,
+                                                     uint64_t memory_bytes_max);
+
 /// Puts up the bond of a dispute over the segment, if that is at most `bond_wei_max` and the
 /// account has it. What was put up, or why not.
 [[nodiscard]] Result<Uint256, std::string> open_dispute(wallet::MarketApi& market, uint64_t job,

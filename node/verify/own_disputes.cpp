@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "node/verify/dispute_player.hpp"
-#include "node/verify/room.hpp"
 #include "node/wallet/coins.hpp"
 
 namespace trainyard::node::verify {
@@ -142,15 +141,9 @@ std::optional<bool> OwnDisputes::has_tried(const Seat& key) const {
     return may_have;
 }
 
-/// A bond for a dispute that does not fit into the verifier's memory would be lost.
 Result<Uint256, std::string> OwnDisputes::open(const CaseRequest& request) const {
-    const auto encoded = market_.get_blob(request.spec.program, request.blob_bytes_max);
-    if (!encoded) return unexpected("program: " + encoded.error().text);
-    const auto program = training::decode_program(*encoded);
-    if (!program) return unexpected("program: " + training::to_text(program.error()));
-    constexpr unsigned kThreads = 16;  // as many as an auditor is promised to do with
-    const auto fits = Room(options_.memory_bytes_max, kThreads).holds_dispute(*program);
-    if (!fits) return unexpected(fits.error().text);
+    const auto fits = dispute_fits(market_, request.spec, options_.memory_bytes_max);
+    if (!fits) return unexpected(fits.error());
     return open_dispute(market_, request.seat.job, request.seat.seg, options_.bond_wei_max);
 }
 
