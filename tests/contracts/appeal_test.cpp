@@ -654,6 +654,23 @@ TEST_F(short_audits, keep_the_stake_of_those_who_said_match_while_a_dispute_is_p
     EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 7);
 }
 
+TEST_F(short_audits, let_those_go_who_have_paid) {
+    const uint64_t job = served_job(liar());
+    finish_level0(job, liar(), {{market.auditors(job, 0)[0], Manners::alarm}});
+    std::map<Address, Said> said;
+    for (const Address& a : committee) said[a] = {Verdict::match, kAgreed};
+    said[committee[6]] = {Verdict::mismatch, honest(0).digest()};
+    answer(job, 0, said);
+    for (const Address& a : committee) ASSERT_TRUE(leave(a).ok);
+    market.chain.mine(399);
+    const Sent begun = contest(kRival, job);
+    market.chain.mine(440);
+    ASSERT_TRUE(market.play(kProvider, job, 0, moved_in(begun)->state, liar().show_steps()).ok);
+    market.chain.mine(440);
+    for (const Address& a : committee)
+        EXPECT_EQ(take_out(a).error(), a == committee[6] ? "" : "Held");
+}
+
 TEST_F(long_windows, keep_the_stake_of_those_who_said_match_until_the_last_one_has_passed) {
     const uint64_t job = job_of_leaving_judges();
     for (int i = 0; i < 2; ++i) lose_slowly(job);
