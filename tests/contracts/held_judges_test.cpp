@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who has judged a segment cannot take its stake out while a dispute or an appeal may fine it.
+#include "appeal_fixture.hpp"
+#include "training/referee/game.hpp"
+
+namespace trainyard::contracts {
+namespace {
+
+/// Audits are so short that nothing but a hold of its own keeps stake from leaving.
+struct ShortAudits : MarketAppeal {
+    ShortAudits(uint64_t window, uint64_t move_blocks)
+        : MarketAppeal({{"windowBlocks", window},
+                        {"moveBlocks", move_blocks},
+                        {"serveBlocks", 8},
+                        {"commitBlocks", 8},
+                        {"commitBlocksL1", 8},
+                        {"revealBlocks", 8},
+                        {"openBlocks", 8}}) {
+        spec.segment_blocks = 20;
+    }
+    void expect_all_held() {
+        for (const Address& a : committee) EXPECT_EQ(take_out(a).error(), "Held");
+    }
+    /// A fraud that a bought committee has cleared, all of which wants to leave.
+    uint64_t job_of_leaving_judges() {
+        const uint64_t job = served_job(liar());
+        finish_level0(job, liar(), {{market.auditors(job, 0)[0], Manners::alarm}});
+        std::map<Address, Said> said;
+        for (const Address& a : committee) said[a] = {Verdict::match, kAgreed};
+        answer(job, 0, said);
+        for (const Address& a : committee) EXPECT_TRUE(leave(a).ok);
+        return job;
+    }
+    /// Up to the last block of a clock or window.
+    void wait(uint64_t job) {
+        market.chain.mine(market.segment(job, 0).phase_deadline - market.chain.number());
+        expect_all_held();
+    }
+    /// Lost on purpose, each move as late as can be.
+    void lose_slowly(uint64_t job) {
+        market.chain.mine(market.segment(job, 0).phase_deadline - 1 - market.chain.number());
+        expect_all_held();
+        const Sent begun = contest(kRival, job);
+        ASSERT_TRUE(begun.ok);
+        wait(job);
+        ASSERT_TRUE(market.play(kProvider, job, 0, moved_in(begun)->state, liar().show_steps()).ok);
+        wait(job);
+        market.chain.mine();
+        ASSERT_TRUE(market.timeout(job, 0).ok);
+    }
+};
+struct short_audits : ShortAudits {
+    short_audits() : ShortAudits(400, 400) {}
+};
+struct long_windows : ShortAudits {
+    long_windows() : ShortAudits(4000, 40) {}
+};
+struct long_segments : ShortAudits {
+    long_segments() : ShortAudits(kWindow, 10) { spec.segment_blocks = 1000; }
+};
+
+TEST_F(short_audits, keep_the_stake_of_those_who_convicted_until_the_appeal_is_judged) {
+    const uint64_t job = convicted_job(honest(0), kAgreed);
+    for (const Address& a : committee) ASSERT_TRUE(leave(a).ok);
+    market.chain.mine(400);
+    expect_all_held();
+    make_appeal(job);
+    let_deadline_pass(job, 0);
+    expect_all_held();
+    const Uint256 burned = market.burned();
+    ASSERT_TRUE(market.on_segment(kAnyone, "advance", job, 0).ok);
+    EXPECT_EQ(market.burned() - burned, kCoin + deviation * 3);
+    EXPECT_EQ(market.credit(kProvider), bond + kCoin + deviation * 3);
+}
+
+TEST_F(short_audits, keep_the_stake_of_who_raised_the_alarm_and_then_kept_silent) {
+    const uint64_t job = served_job(honest(0));
+    const Address alarmed = market.auditors(job, 0)[0];
+    finish_level0(job, honest(0), {{alarmed, Manners::alarm}});
+    std::map<Address, Said> said;
+    for (const Address& a : committee) said[a] = {Verdict::mismatch, kAgreed};
+    said.erase(alarmed);
+    answer(job, 0, said);
+    ASSERT_TRUE(leave(alarmed).ok);
+    market.chain.mine(400);
+    make_appeal(job);
+    let_deadline_pass(job, 0);
+    EXPECT_EQ(take_out(alarmed).error(), "Held");
+    const Uint256 credit = market.credit(kProvider);
+    ASSERT_TRUE(market.on_segment(kAnyone, "advance", job, 0).ok);
+    EXPECT_EQ(market.credit(kProvider) - credit, bond + deviation * 7 / 2);
+}
+
+TEST_F(short_audits, keep_the_stake_of_those_who_said_match_while_a_dispute_is_played) {
+    const uint64_t job = job_of_leaving_judges();
+    lose_slowly(job);
+    expect_all_held();
+    const Uint256 burned = market.burned();
+    prove(kOutsider, job);
+    EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 7);
+}
+
+TEST_F(short_audits, let_those_go_who_have_paid) {
+    const uint64_t job = served_job(liar());
+    finish_level0(job, liar(), {{market.auditors(job, 0)[0], Manners::alarm}});
+    std::map<Address, Said> said;
+    for (const Address& a : committee) said[a] = {Verdict::match, kAgreed};
+    said[committee[6]] = {Verdict::mismatch, honest(0).digest()};
+    answer(job, 0, said);
+    for (const Address& a : committee) ASSERT_TRUE(leave(a).ok);
+    market.chain.mine(399);
+    const Sent begun = contest(kRival, job);
+    market.chain.mine(440);
+    ASSERT_TRUE(market.play(kProvider, job, 0, moved_in(begun)->state, liar().show_steps()).ok);
+    market.chain.mine(440);
+    for (const Address& a : committee)
+        EXPECT_EQ(take_out(a).error(), a == committee[6] ? "" : "Held");
+}
+
+TEST_F(long_windows, keep_the_stake_of_those_who_said_match_until_the_last_one_has_passed) {
+    const uint64_t job = job_of_leaving_judges();
+    for (int i = 0; i < 2; ++i) lose_slowly(job);
+    market.chain.mine(3999);
+    expect_all_held();
+    const Uint256 burned = market.burned();
+    prove(kOutsider, job);
+    EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 7);
+}
+
+TEST_F(long_segments, keep_the_stake_while_each_side_has_time_to_run_them_again) {
+    const uint64_t job = job_of_leaving_judges();
+    const Sent begun = contest(kOutsider, job);
+    wait(job);
+    const Sent shown = market.play(kProvider, job, 0, moved_in(begun)->state, liar().show_steps());
+    ASSERT_TRUE(shown.ok);
+    wait(job);
+    ASSERT_TRUE(
+        market.play(kOutsider, job, 0, moved_in(shown)->state, training::referee::move::pick(0))
+            .ok);
+    wait(job);
+    market.chain.mine();
+    const Uint256 burned = market.burned();
+    ASSERT_TRUE(market.timeout(job, 0).ok);
+    EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 7);
+}
+
+}  // namespace
+}  // namespace trainyard::contracts
