@@ -111,8 +111,10 @@ public:
             wait(8);
         }
         ASSERT_TRUE(all_closed());
-        while (!open_bonds_.empty() && !testing::Test::HasFailure())
-            reclaim(open_bonds_.begin()->first.first);
+        std::set<AttemptKey> unsettled;
+        for (const auto& [key, wei] : open_bonds_) unsettled.insert(key.first);
+        for (const AttemptKey& key : unsettled) reclaim(key);
+        EXPECT_TRUE(open_bonds_.empty()) << "a bond is locked";
         check();
         for (uint64_t job = 0; job < jobs_; ++job) {
             EXPECT_EQ(market_.job(job).escrow, 0);
