@@ -102,12 +102,12 @@ std::string error_text(BytesView data) {
 }
 
 consensus::ExecutionContext context_of(const consensus::ChainConfig& config, uint64_t number,
-                                       uint64_t timestamp) {
+                                       uint64_t timestamp, vm::CodeCache* codes) {
     consensus::BlockEnv env;
     env.number = number;
     env.timestamp = timestamp;
     env.gas_limit = config.gas_limit;
-    return {config, env, [](uint64_t) { return Hash{}; }};
+    return {config, env, [](uint64_t) { return Hash{}; }, nullptr, codes};
 }
 
 }  // namespace
@@ -175,8 +175,8 @@ Chain::Chain(std::vector<ChainValidator> validators,
         encoder.add_list(c.at("args").as_array());
         Bytes init = *from_hex(text_of(artifact.at("bytecode")));
         append(init, encoder.out.encode());
-        const auto made =
-            consensus::run_constructor(view_, context_of(config_, 0, timestamp_), at, init);
+        const auto made = consensus::run_constructor(
+            view_, context_of(config_, 0, timestamp_, &codes_), at, init);
         ASSERT(made.has_value());
         view_.apply(*made);
         if (c.as_object().contains("balance")) give(at, stake);
@@ -194,7 +194,7 @@ Sent Chain::execute(const Address& from, const Address& to, const Bytes& data, c
     tx.to = to;
     tx.value = value;
     tx.data = data;
-    const consensus::ExecutionContext context = context_of(config_, number_, timestamp_);
+    const consensus::ExecutionContext context = context_of(config_, number_, timestamp_, &codes_);
     const auto outcome = consensus::apply_transaction(view_, context, tx, from);
     if (!outcome) return {false, {}, {}, 0};
     const bool ok = outcome->status == vm::Status::success;
@@ -211,8 +211,8 @@ Bytes Chain::call(const Address& to, const Bytes& data) {
 }
 
 Sent Chain::impersonate(const Address& from, const Address& to, const Bytes& data) {
-    const auto context = context_of(config_, number_, timestamp_);
-    consensus::World world(view_, context.rules());
+    const auto context = context_of(config_, number_, timestamp_, &codes_);
+    consensus::World world(view_, context.rules(), &codes_);
     consensus::Evm evm(world, context);
     evm.begin(from, 0);
     vm::Message message;
@@ -244,8 +244,8 @@ void Chain::mine_in_view(uint64_t view) {
         return header;
     };
     const Header header = header_at(number_, view), parent = header_at(number_ - 1, parent_view_);
-    const auto context = context_of(config_, number_, timestamp_);
-    consensus::World world(view_, context.rules());
+    const auto context = context_of(config_, number_, timestamp_, &codes_);
+    consensus::World world(view_, context.rules(), &codes_);
     consensus::Evm evm(world, context);
     ASSERT(consensus::begin_block(evm, header, parent).has_value());
     view_.apply(world.diff());

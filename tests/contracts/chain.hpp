@@ -11,6 +11,7 @@
 #include "core/block.hpp"
 #include "core/keys.hpp"
 #include "state/view.hpp"
+#include "vm/code_cache.hpp"
 
 namespace trainyard::contracts {
 
@@ -86,6 +87,7 @@ private:
                                const Uint256& value, bool keep);
 
     MemoryView view_;
+    vm::CodeCache codes_;
     consensus::ChainConfig config_;
     std::map<std::string, Address> addresses_;
     uint64_t number_ = 0;
