@@ -12,7 +12,7 @@
 namespace trainyard::contracts {
 namespace {
 
-constexpr int kSeeds = 16;
+constexpr int kSeeds = 64;
 constexpr int kSteps = 800;
 constexpr int kStepsPerCheck = 4;
 const Address kAnyone = actor("anyone");
@@ -79,7 +79,7 @@ public:
             take();
         else if (dice < 40)
             commit();
-        else if (dice < 77)
+        else if (dice < 78)
             audit_something();
         else if (dice < 88)
             contest();
@@ -104,16 +104,17 @@ public:
                 for (uint32_t seg = 0; seg < spec_.segments; ++seg)
                     for (const char* call : {"advance", "timeout"})
                         note(market_.on_segment(kAnyone, call, job, seg));
-                note(market_.finalize(job));
+                finalize(job, spec_.segments);
                 note(market_.simple(kAnyone, "expire", job));
                 note(market_.simple(kAnyone, "close", job));
             }
             wait(8);
         }
         ASSERT_TRUE(all_closed());
-        std::set<AttemptKey> unsettled;
-        for (const auto& [key, wei] : open_bonds_) unsettled.insert(key.first);
-        for (const AttemptKey& key : unsettled) reclaim(key);
+        for (uint64_t job = 0; job < jobs_; ++job)
+            for (uint32_t seg = 0; seg < spec_.segments; ++seg)
+                for (uint64_t attempt = 0; attempt <= market_.job(job).attempt; ++attempt)
+                    reclaim({job, seg, attempt});
         EXPECT_TRUE(open_bonds_.empty()) << "a bond is locked";
         check();
         for (uint64_t job = 0; job < jobs_; ++job) {
@@ -234,6 +235,8 @@ private:
     /// it.
     void contest() {
         if (jobs_ == 0) return;
+        if (pick(6) == 0)
+            return reclaim({pick(jobs_), static_cast<uint32_t>(pick(spec_.segments)), pick(4)});
         if (!open_bonds_.empty() && pick(3) == 0)
             return reclaim(
                 std::next(open_bonds_.begin(), static_cast<long>(pick(open_bonds_.size())))
@@ -242,14 +245,15 @@ private:
         auto seg = static_cast<uint32_t>(pick(spec_.segments));
         for (size_t left = jobs_ * spec_.segments; left > 0 && pick(16) != 0; --left) {
             const SegmentState state = market_.segment(job, seg).state;
-            if (state == SegmentState::accepted || state == SegmentState::appealed) break;
+            const bool is_open = state == SegmentState::accepted || state == SegmentState::appealed;
+            if (is_open && (pick(3) == 0 || !is_right({job, seg, 0}))) break;
             seg = (seg + 1) % spec_.segments;
             if (seg == 0) job = (job + 1) % jobs_;
         }
         if (!(pick(2) == 0 ? challenge(job, seg) : dispute(job, seg))) return;
         for (uint64_t left = pick(40); left > 0; --left) {  // few would come to their end else
             wait(market_.segment(job, seg).state == SegmentState::disputed ? 20 : 2);
-            audit(job, seg);
+            pick(3) == 0 ? audit_something() : audit(job, seg);
         }
     }
 
@@ -300,7 +304,9 @@ private:
         const uint64_t turn = games_.at(key).turn;
         if (turn == 0 && pick(2) == 0) show_steps(key);
         if (turn == 1 && !diligent_.contains(key) && pick(4) == 0) point(key);
-        if (pick(4) == 0) note(market_.timeout(job, seg));
+        if (pick(4) != 0) return;
+        const bool is_over = market_.chain.number() > market_.segment(job, seg).phase_deadline;
+        EXPECT_EQ(note(market_.timeout(job, seg)).ok, is_over);
     }
 
     bool show_steps(const AttemptKey& key) {
@@ -321,13 +327,16 @@ private:
 
     void reclaim(const AttemptKey key) {
         const auto& [job, seg, attempt] = key;
-        const bool lives = is_live(key);
+        const bool is_due = has_bonds(key) && !is_live(key);
         reclaiming_ = key;
-        const bool done = note(market_.reclaim(job, seg, attempt)).ok;
+        EXPECT_EQ(note(market_.reclaim(job, seg, attempt)).ok, is_due)
+            << "bonds come back undecided only if the segment fell, and once";
         reclaiming_.reset();
-        EXPECT_EQ(done, !lives) << "bonds come back undecided only if the segment fell";
+        EXPECT_FALSE(is_due && has_bonds(key));
+    }
+    [[nodiscard]] bool has_bonds(const AttemptKey& key) const {
         const auto open = open_bonds_.lower_bound({key, Bond::challenge});
-        EXPECT_EQ(open != open_bonds_.end() && open->first.first == key, lives);
+        return open != open_bonds_.end() && open->first.first == key;
     }
 
     void commit_answer(const Address& auditor, uint64_t job, uint32_t seg) {
@@ -414,9 +423,25 @@ private:
                 market_.withdraw(one_of(market_.validators));
                 break;
             default:
-                note(market_.finalize(job, 1 + static_cast<uint32_t>(pick(3))));
+                finalize(job, 1 + static_cast<uint32_t>(pick(3)));
                 break;
         }
+    }
+
+    /// Pays no more than the price and those who answered and were not fined for it.
+    void finalize(uint64_t job, uint32_t max) {
+        const JobView before = market_.job(job);
+        note(market_.finalize(job, max));
+        const JobView after = market_.job(job);
+        Uint256 most;
+        for (uint64_t seg = before.final_segments; seg < after.final_segments; ++seg) {
+            most += spec_.price;
+            const auto number = static_cast<uint32_t>(seg);
+            const uint64_t attempt = market_.segment(job, number).attempt;
+            for (const Address& v : market_.validators)
+                most += spec_.audit_fee * seats_[{job, number, attempt, v}];
+        }
+        EXPECT_LE(before.escrow - after.escrow, most);
     }
 
     void free_bond(uint64_t job, const Address& provider) {
