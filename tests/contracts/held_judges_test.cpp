@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who has judged a segment cannot take its stake out while a dispute or an appeal may fine it.
+// Who has judged a segment cannot take its stake out while an appeal may fine it.
 #include "appeal_fixture.hpp"
 #include "training/referee/game.hpp"
 
@@ -21,14 +21,11 @@ struct ShortAudits : MarketAppeal {
     void expect_all_held() {
         for (const Address& a : committee) EXPECT_EQ(take_out(a).error(), "Held");
     }
-    /// A fraud that a bought committee has cleared, all of which wants to leave.
-    uint64_t job_of_leaving_judges() {
-        const uint64_t job = served_job(liar());
-        finish_level0(job, liar(), {{market.auditors(job, 0)[0], Manners::alarm}});
-        std::map<Address, Said> said;
-        for (const Address& a : committee) said[a] = {Verdict::match, kAgreed};
-        answer(job, 0, said);
+    /// An honest segment whose provider appeals, and a bought committee that wants to leave.
+    uint64_t appealed_job_of_leaving_judges() {
+        const uint64_t job = convicted_job(honest(0), kAgreed);
         for (const Address& a : committee) EXPECT_TRUE(leave(a).ok);
+        make_appeal(job);
         return job;
     }
     /// Up to the last block of a clock or window.
@@ -43,7 +40,8 @@ struct ShortAudits : MarketAppeal {
         const Sent begun = contest(kRival, job);
         ASSERT_TRUE(begun.ok);
         wait(job);
-        ASSERT_TRUE(market.play(kProvider, job, 0, moved_in(begun)->state, liar().show_steps()).ok);
+        ASSERT_TRUE(
+            market.play(kProvider, job, 0, moved_in(begun)->state, honest(0).show_steps()).ok);
         wait(job);
         market.chain.mine();
         ASSERT_TRUE(market.timeout(job, 0).ok);
@@ -91,57 +89,56 @@ TEST_F(short_audits, keep_the_stake_of_who_raised_the_alarm_and_then_kept_silent
     EXPECT_EQ(market.credit(kProvider) - credit, bond + deviation * 7 / 2);
 }
 
-TEST_F(short_audits, keep_the_stake_of_those_who_said_match_while_a_dispute_is_played) {
-    const uint64_t job = job_of_leaving_judges();
+/// The fines of six, half of them burned, and half of the challenge that called them.
+struct AllPay {
+    MarketAppeal& m;
+    const Uint256 burned = m.market.burned();
+    explicit AllPay(MarketAppeal& market) : m(market) {}
+    void expect() { EXPECT_EQ(m.market.burned() - burned, kCoin + m.deviation * 3); }
+};
+
+TEST_F(short_audits, keep_the_stake_of_those_who_convicted_while_a_dispute_is_played) {
+    const uint64_t job = appealed_job_of_leaving_judges();
     lose_slowly(job);
-    expect_all_held();
-    const Uint256 burned = market.burned();
-    prove(kOutsider, job);
-    EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 7);
+    wait(job);
+    AllPay all(*this);
+    acquit(job);
+    all.expect();
 }
 
-TEST_F(short_audits, let_those_go_who_have_paid) {
-    const uint64_t job = served_job(liar());
-    finish_level0(job, liar(), {{market.auditors(job, 0)[0], Manners::alarm}});
-    std::map<Address, Said> said;
-    for (const Address& a : committee) said[a] = {Verdict::match, kAgreed};
-    said[committee[6]] = {Verdict::mismatch, honest(0).digest()};
-    answer(job, 0, said);
-    for (const Address& a : committee) ASSERT_TRUE(leave(a).ok);
-    market.chain.mine(399);
-    const Sent begun = contest(kRival, job);
-    market.chain.mine(440);
-    ASSERT_TRUE(market.play(kProvider, job, 0, moved_in(begun)->state, liar().show_steps()).ok);
-    market.chain.mine(440);
-    for (const Address& a : committee)
-        EXPECT_EQ(take_out(a).error(), a == committee[6] ? "" : "Held");
+TEST_F(short_audits, let_those_go_whom_nothing_can_fine_any_more) {
+    const uint64_t job = convicted_job(honest(0), kAgreed);
+    const Address right = committee[5], wrong = committee[0];
+    for (const Address& a : {right, wrong}) ASSERT_TRUE(leave(a).ok);
+    make_appeal(job);
+    acquit(job);
+    market.chain.mine(1200);
+    for (const Address& a : {right, wrong}) EXPECT_EQ(take_out(a).error(), "");
 }
 
-TEST_F(long_windows, keep_the_stake_of_those_who_said_match_until_the_last_one_has_passed) {
-    const uint64_t job = job_of_leaving_judges();
+TEST_F(long_windows, keep_the_stake_of_those_who_convicted_until_the_last_one_has_passed) {
+    const uint64_t job = appealed_job_of_leaving_judges();
     for (int i = 0; i < 2; ++i) lose_slowly(job);
-    market.chain.mine(3999);
-    expect_all_held();
-    const Uint256 burned = market.burned();
-    prove(kOutsider, job);
-    EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 7);
+    wait(job);
+    AllPay all(*this);
+    acquit(job);
+    all.expect();
 }
 
 TEST_F(long_segments, keep_the_stake_while_each_side_has_time_to_run_them_again) {
-    const uint64_t job = job_of_leaving_judges();
-    const Sent begun = contest(kOutsider, job);
+    const uint64_t job = appealed_job_of_leaving_judges();
+    const Sent begun = contest(kRival, job);
     wait(job);
-    const Sent shown = market.play(kProvider, job, 0, moved_in(begun)->state, liar().show_steps());
+    const Sent shown =
+        market.play(kProvider, job, 0, moved_in(begun)->state, honest(0).show_steps());
     ASSERT_TRUE(shown.ok);
     wait(job);
-    ASSERT_TRUE(
-        market.play(kOutsider, job, 0, moved_in(shown)->state, training::referee::move::pick(0))
-            .ok);
-    wait(job);
     market.chain.mine();
-    const Uint256 burned = market.burned();
     ASSERT_TRUE(market.timeout(job, 0).ok);
-    EXPECT_EQ(market.burned() - burned, provider_bond * 4 / 5 + deviation * 7);
+    wait(job);
+    AllPay all(*this);
+    acquit(job);
+    all.expect();
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ abstract contract MarketBase is IMarketTypes {
         uint8 revealed;          // of the current round
         bool raised;             // an auditor said Mismatch or deviated at level 0
         bool providerFailed;     // nothing served or nothing opened in time
+        bool unaudited;          // accepted since nobody answered
         Challenge challenge;     // the open one
         Dispute dispute;         // the open one
         uint8 best;              // in `list`: says what the committee decided

@@ -102,7 +102,7 @@ contract MarketDisputes is MarketEnds {
         }
         d.stateHash = keccak256(state);
         (s.phaseDeadline, d.movedAt) = (uint64(block.number) + _blocksForMove(jobId, a), uint64(block.number));
-        _holdJudges(a, s.phaseDeadline + 2 * uint256(_params.windowBlocks));
+        if (a.appealBond > 0) _holdJudges(a, s.phaseDeadline + 2 * uint256(_params.windowBlocks));
         emit DisputeMoved(jobId, seg, d.turn, state);
     }
 
@@ -122,18 +122,22 @@ contract MarketDisputes is MarketEnds {
         _burn(lost - half);
         _settleDispute(jobId, seg, a, false, lost);
         if (a.appealBond > 0) _waitForDisputes(s, a);
-        else _accept(jobId, seg, s, a, true);
+        else _accept(jobId, seg, s, a, !a.unaudited);
     }
 
-    /// The provider claimed what is not so. Who had said so before shares in the bounty.
+    /// The provider claimed what is not so, or has left: by itself that does not show that auditors were wrong who called it right.
+    /// Where a committee had convicted it, its word is carried out.
     function _win(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         address challenger = a.dispute.challenger;
         uint256 slashed = _slash(jobId, s.provider);
         uint256 bounty = slashed * _params.bountyBps / ONE;
-        if (a.appealBond > 0) bounty = _reward(a, a.best, challenger, bounty);
-        else _credit(challenger, bounty);
+        if (a.appealBond > 0) {
+            bounty = _reward(a, a.best, challenger, bounty);
+            _fineSaid(jobId, seg, a, Verdict.Match, address(0));
+        } else {
+            _credit(challenger, bounty);
+        }
         _burn(slashed - bounty);
-        _fineSaid(jobId, seg, a, Verdict.Match, address(0));
         _settleAppeal(jobId, seg, a, false, challenger);
         _settleChallenge(jobId, seg, a, true, 0);
         _settleDispute(jobId, seg, a, true, 0);

@@ -19,6 +19,7 @@ abstract contract MarketEnds is MarketDraws {
 
     function _acceptFor(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, bool audited, uint64 blocks) internal {
         s.state = SegmentState.Accepted;
+        a.unaudited = !audited;
         _setPhase(s, a, Phase.Done, blocks);
         emit SegmentAccepted(jobId, seg, audited);
     }
