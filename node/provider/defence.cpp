@@ -157,19 +157,22 @@ struct Defence::Shared {
         return out;
     }
 
-    /// Where the machine trains; on the host if that fails.
-    [[nodiscard]] Answer replay(uint32_t seg) const {
+    /// Where the machine trains; on the host if that fails or gives something else than before.
+    [[nodiscard]] Answer replay(const Question& asked) const {
         Answer out;
         for (const auto* make : {&options.job->make_backend, &options.make_host_backend}) {
-            auto first = state_before(*options.job, seg);
-            if (!first) return out.failure = lost_state(seg), out;
+            auto first = state_before(*options.job, asked.seg);
+            if (!first) return out.failure = lost_state(asked.seg), out;
             auto replayed = replay_on(*(*make)(), *options.job, std::move(*first));
-            if (replayed || replayed.error() == EngineError::diverged) {
-                out.failure.clear();
-                out.replay = replayed ? *replayed : ReplayResult{};  // no end is no root's
-                return out;
+            if (!replayed && replayed.error() != EngineError::diverged) {
+                out.failure = text_of(replayed.error());
+                continue;
             }
-            out.failure = text_of(replayed.error());
+            out.failure.clear();
+            out.replay = replayed ? *replayed : ReplayResult{};  // no end is no root's
+            if (out.replay->steps_root == asked.steps_root &&
+                out.replay->last_root == asked.last_root)
+                return out;
         }
         return out;
     }
@@ -177,7 +180,7 @@ struct Defence::Shared {
     void run() {
         while (auto task = take()) {
             const bool is_replay = task->question.state_hash.is_zero();
-            Answer answer = is_replay ? replay(task->question.seg) : find_move(*task);
+            Answer answer = is_replay ? replay(task->question) : find_move(*task);
             put_back(std::move(*task), std::move(answer));
         }
     }

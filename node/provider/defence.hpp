@@ -28,6 +28,7 @@ public:
         /// replaying the segment give?
         Hash state_hash;
         Bytes state;
+        Hash steps_root = {}, last_root = {};  ///< that were committed, for a replay
     };
     struct Answer {
         Bytes state, move;                             ///< of a dispute

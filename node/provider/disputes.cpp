@@ -167,7 +167,8 @@ void ProviderWorker::answer_conviction(uint32_t seg, const wallet::Segment& segm
     if (trial.is_given_up || head_ < trial.wait_until) return;
     if (!work_->defence->is_asked(seg, {})) {
         bring_state(seg, segment, trial);
-        work_->defence->ask({seg, segment.phase_deadline, {}, {}});
+        work_->defence->ask(
+            {seg, segment.phase_deadline, {}, {}, segment.steps_root, segment.last});
     }
     const auto answer = work_->defence->answer(seg, {});
     if (answer && answer->replay) {

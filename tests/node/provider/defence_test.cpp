@@ -47,6 +47,10 @@ protected:
             },
             [this](std::function<void()> task) { tasks_.push_back(std::move(task)); }});
     }
+    [[nodiscard]] Defence::Question conviction(uint32_t seg, uint64_t deadline) const {
+        const auto claim = claim_of(records_[seg]);
+        return {seg, deadline, {}, {}, claim.steps_root, claim.last_root};
+    }
     void work() {
         for (; !tasks_.empty(); tasks_.pop_front()) tasks_.front()();
     }
@@ -83,9 +87,9 @@ TEST_F(Defending, what_is_due_first_is_replayed_first_and_once) {
     };
     const auto defence = this->defence();
     asked = defence.get();
-    defence->ask({0, 300, {}, {}});
-    defence->ask({1, 100, {}, {}});
-    defence->ask({2, 200, {}, {}});
+    defence->ask(conviction(0, 300));
+    defence->ask(conviction(1, 100));
+    defence->ask(conviction(2, 200));
     EXPECT_EQ(tasks_.size(), 1u) << "one at a time";
     EXPECT_FALSE(defence->answer(1, {}));
     work();
@@ -96,6 +100,19 @@ TEST_F(Defending, what_is_due_first_is_replayed_first_and_once) {
         EXPECT_EQ(answer->replay->steps_root, claim_of(records_[seg]).steps_root) << seg;
         EXPECT_EQ(answer->replay->last_root, records_[seg].states.last) << seg;
     }
+    EXPECT_EQ(hosts_, 0);
+}
+
+TEST_F(Defending, what_a_replay_gives_otherwise_the_host_gives_again_before_it_counts) {
+    const auto defence = this->defence();
+    auto asked = conviction(1, 100);
+    asked.last_root = training::seed_of(9);
+    defence->ask(asked);
+    work();
+    const auto answer = defence->answer(1, {});
+    ASSERT_TRUE(answer && answer->replay) << answer->failure;
+    EXPECT_EQ(answer->replay->last_root, records_[1].states.last);
+    EXPECT_EQ(hosts_, 1);
 }
 
 TEST_F(Defending, a_device_that_fails_is_replaced_by_the_host) {
@@ -109,7 +126,7 @@ TEST_F(Defending, a_device_that_fails_is_replaced_by_the_host) {
         return std::make_unique<Failing>();
     };
     const auto defence = this->defence();
-    defence->ask({1, 100, {}, {}});
+    defence->ask(conviction(1, 100));
     work();
     const auto answer = defence->answer(1, {});
     ASSERT_TRUE(answer && answer->replay) << answer->failure;
@@ -155,7 +172,7 @@ TEST_F(Defending, says_why_there_is_no_answer) {
               "the chain's state of the game asks us for no move");
     EXPECT_FALSE(defence->answer(1, {})) << "of another question";
     JobFolder(job_.folder, job_.program).forget_before(2);
-    defence->ask({1, 100, {}, {}});
+    defence->ask(conviction(1, 100));
     work();
     EXPECT_EQ(defence->answer(1, {})->failure, "the state before segment 1 is lost");
 }
