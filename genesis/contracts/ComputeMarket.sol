@@ -239,8 +239,9 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
 
     function challengeOf(uint256 jobId, uint32 seg) external view returns (Challenge memory) { return _audit(jobId, seg).challenge; }
 
-    function disputeBond(uint256 jobId, uint32 seg) external view returns (uint256) {
-        return _disputeBond(jobId, _audit(jobId, seg));
+    function disputeBond(uint256 jobId, uint32 seg, address by) external view returns (uint256) {
+        Audit storage a = _audit(jobId, seg);
+        return _disputeBond(jobId, a, _accuser(a, by));
     }
 
     function openDisputes(address provider) external view returns (uint256) { return _openDisputes[provider]; }

@@ -120,25 +120,26 @@ OwnDisputes::Right OwnDisputes::right_to_dispute(const CaseRequest& request, uin
     return is_due ? Right::now : Right::waits;
 }
 
-/// What was lost before this process began may have been its own: it does not stake twice as much.
+/// Whoever convicted has one dispute at the first price, also if that was before this process
+/// began.
 std::optional<bool> OwnDisputes::has_tried(const Seat& key) const {
     {
         const std::lock_guard lock(shared_->mutex);
         const auto entry = shared_->entries.find(key);
         if (entry != shared_->entries.end()) return entry->second.has_tried;
     }
-    const auto dispute = market_.dispute_of(key.job, key.seg);
-    if (!dispute) return std::nullopt;
-    const bool may_have = dispute->lost > 0;
+    const auto bond = market_.dispute_bond(key.job, key.seg);
+    const auto first = market_.appeal_bond(key.job);
+    if (!bond || !first) return std::nullopt;
+    const bool has = *first < *bond;
     {
         const std::lock_guard lock(shared_->mutex);
-        shared_->entries[key].has_tried = may_have;
+        shared_->entries[key].has_tried = has;
     }
-    if (may_have)
+    if (has)
         shared_->say_in_the_way(key, "does not dispute " + name_of(key) +
-                                         ", which this node convicted: a dispute of it was lost "
-                                         "before this node started, perhaps by this node");
-    return may_have;
+                                         ", which this node convicted: its dispute of it is lost");
+    return has;
 }
 
 Result<Uint256, std::string> OwnDisputes::open(const CaseRequest& request) const {
@@ -173,13 +174,10 @@ bool OwnDisputes::on_disputed(const CaseRequest& request) {
     const Seat key = key_of(request.seat);
     const auto dispute = market_.dispute_of(key.job, key.seg);
     if (!dispute) return true;
-    const bool is_own = dispute->challenger == market_.self();
+    if (dispute->challenger != market_.self()) return false;
     {
         const std::lock_guard lock(shared_->mutex);
-        const auto [found, is_new] = shared_->entries.try_emplace(key);
-        Shared::Entry& entry = found->second;
-        if (is_new) entry.has_tried = dispute->lost > 0;
-        if (!is_own) return false;
+        Shared::Entry& entry = shared_->entries[key];
         entry.has_tried = true;
         if (entry.has_no_move || !dispute->is_challengers) return false;
         if (entry.is_queued) return true;

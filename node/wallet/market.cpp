@@ -154,8 +154,10 @@ public:
             });
     }
     Answer<Uint256> dispute_bond(uint64_t id, uint32_t seg) override {
-        return amount(
-            {kMarket, "disputeBond(uint256,uint32)", {number(id), number(seg)}, "(uint256)"});
+        return amount({kMarket,
+                       "disputeBond(uint256,uint32,address)",
+                       {number(id), number(seg), AbiValue::of(sender_.address())},
+                       "(uint256)"});
     }
     Answer<Uint256> appeal_bond(uint64_t id) override {
         return amount({kMarket, "appealBond(uint256)", {number(id)}, "(uint256)"});

@@ -206,7 +206,8 @@ public:
     /// Wei to send with the segment's next challenge.
     [[nodiscard]] virtual Answer<Uint256> challenge_bond(uint64_t id, uint32_t seg) = 0;
     [[nodiscard]] virtual Answer<Challenge> challenge_of(uint64_t id, uint32_t seg) = 0;
-    /// Wei to send with the segment's next dispute, and with an appeal.
+    /// Wei to send with the segment's next dispute by this account, and with an appeal. More than
+    /// appeal_bond says that disputes were lost, and whoever convicted it then that it lost one.
     [[nodiscard]] virtual Answer<Uint256> dispute_bond(uint64_t id, uint32_t seg) = 0;
     [[nodiscard]] virtual Answer<Uint256> appeal_bond(uint64_t id) = 0;
     [[nodiscard]] virtual Answer<Dispute> dispute_of(uint64_t id, uint32_t seg) = 0;

@@ -62,7 +62,7 @@ struct MarketAppeal : MarketFixture {
         ASSERT_EQ(market.segment(job, seg).state, SegmentState::appealed);
     }
     Sent contest(const Address& by, uint64_t job, uint32_t seg = 0) {
-        return market.dispute(by, job, seg, market.dispute_bond(job, seg));
+        return market.dispute(by, job, seg, market.dispute_bond(job, seg, by));
     }
     /// Nobody has disputed.
     void acquit(uint64_t job) {

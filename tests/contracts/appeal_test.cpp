@@ -256,6 +256,31 @@ TEST_F(appeal, that_one_challenger_lost_to_can_be_lost_to_the_next) {
     expect_solvent(1);
 }
 
+/// A cheat loses disputes against itself, so that nobody can afford the next one.
+TEST_F(appeal, can_be_disputed_once_at_the_first_price_by_each_who_called_it_wrong) {
+    const uint64_t job = convicted_job(liar(), honest(0).digest());
+    const auto lose = [&](const Address& by) {
+        const Sent begun = contest(by, job);
+        ASSERT_TRUE(begun.ok);
+        ASSERT_TRUE(market.play(kProvider, job, 0, moved_in(begun)->state, liar().show_steps()).ok);
+        let_deadline_pass(job, 0);
+        ASSERT_TRUE(market.timeout(job, 0).ok);
+    };
+    const Address right = committee[0], wrong = committee[5];
+    EXPECT_EQ(market.dispute_bond(job, 0, right), bond);
+    make_appeal(job);
+    for (int i = 0; i < 3; ++i) lose(kOutsider);
+    EXPECT_EQ(market.dispute_bond(job, 0, right), bond);
+    EXPECT_EQ(market.dispute_bond(job, 0, wrong), bond * 8) << "it said Match";
+    EXPECT_EQ(market.dispute_bond(job, 0, kRival), bond * 8);
+    lose(right);
+    EXPECT_EQ(market.dispute_bond(job, 0, right), bond * 16);
+    EXPECT_EQ(market.dispute_bond(job, 0, committee[1]), bond);
+    EXPECT_EQ(market.dispute(committee[1], job, 0, bond - 1).error(), "BadValue(bond)");
+    prove(committee[1], job);
+    expect_solvent(1);
+}
+
 TEST_F(appeal, is_for_the_provider_alone_with_its_bond_while_it_has_time) {
     const uint64_t job = convicted_job(honest(0), kAgreed);
     EXPECT_EQ(market.appeal_bond(job), bond);

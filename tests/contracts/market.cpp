@@ -460,8 +460,9 @@ ChallengeView Market::challenge_of(uint64_t job, uint32_t seg) {
     return {address_at(out, 0), word_at(out, 1).low(), word_at(out, 2)};
 }
 
-Uint256 Market::dispute_bond(uint64_t job, uint32_t seg) {
-    return word_at(view("disputeBond(uint256,uint32)", segment_key(job, seg)), 0);
+Uint256 Market::dispute_bond(uint64_t job, uint32_t seg, const Address& by) {
+    const Abi args = Abi().word(job).word(seg).address(by);
+    return word_at(view("disputeBond(uint256,uint32,address)", args), 0);
 }
 
 DisputeView Market::dispute_of(uint64_t job, uint32_t seg) {

@@ -206,7 +206,7 @@ public:
     [[nodiscard]] std::vector<UnitAt> units_to_open(uint64_t job, uint32_t seg);
     [[nodiscard]] Uint256 challenge_bond(uint64_t job, uint32_t seg);
     [[nodiscard]] ChallengeView challenge_of(uint64_t job, uint32_t seg);
-    [[nodiscard]] Uint256 dispute_bond(uint64_t job, uint32_t seg);
+    [[nodiscard]] Uint256 dispute_bond(uint64_t job, uint32_t seg, const Address& by = {});
     [[nodiscard]] DisputeView dispute_of(uint64_t job, uint32_t seg);
     [[nodiscard]] Uint256 appeal_bond(uint64_t job);
     [[nodiscard]] Uint256 credit(const Address& of);

@@ -264,9 +264,9 @@ private:
     }
 
     bool dispute(uint64_t job, uint32_t seg) {
-        const Uint256 wei = market_.dispute_bond(job, seg) + pick(2);
-        given_ += wei;
         const Address& who = one_of(*groups()[pick(4)]);
+        const Uint256 wei = market_.dispute_bond(job, seg, who) + pick(2);
+        given_ += wei;
         const bool is_own = who == market_.segment(job, seg).provider;
         const bool done = note(market_.dispute(who, job, seg, wei)).ok;
         EXPECT_FALSE(done && is_own);

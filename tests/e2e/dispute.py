@@ -84,7 +84,7 @@ def last_move(net, seg):
 
 def begin(net, seg):
     net.wait_job(0, f"has segment {seg} accepted", lambda job: len(job["segments"]) > seg and job["segments"][seg]["state"] == "accepted")
-    expect_equal(net.rpc.view(MARKET, "disputeBond(uint256,uint32)", 0, seg), [BOND], "the bond")
+    expect_equal(net.rpc.view(MARKET, "disputeBond(uint256,uint32,address)", 0, seg, OUTSIDER), [BOND], "the bond")
     receipt = send(net, "dispute(uint256,uint32)", words(0, seg), BOND)
     say(f"segment {seg} is disputed in block {int(receipt['blockNumber'], 16)}")
 

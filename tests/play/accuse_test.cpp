@@ -243,15 +243,13 @@ TEST(accuse, a_dispute_goes_on_where_it_was_when_its_node_is_started_again) {
 TEST(accuse, auditors_that_were_wrong_find_nothing_to_point_at_and_do_not_try_again) {
     Trial trial(std::nullopt);
     for (Watched& verifier : trial.verifiers) verifier.lie.bytes.fill(7);
-    trial.bond_wei_max = Uint256(4);
     trial.start_validators();
     trial.run_until(SegmentState::final_);
-    EXPECT_EQ(trial.counters().disputes, 2u);
+    EXPECT_EQ(trial.counters().disputes, 3u) << "each has one";
     EXPECT_EQ(trial.counters().dispute_moves, 0u);
-    EXPECT_EQ(count(trial.history(), "dispute lost"), 2u) << trial.history();
-    EXPECT_EQ(count(trial.said, "there is nothing to point at"), 2u) << trial.said;
-    EXPECT_EQ(count(trial.said, "coins, and the limit is"), 1u) << "doubled twice: " << trial.said;
-    EXPECT_EQ(trial.picks(), 2u) << "one for each state of the referee";
+    EXPECT_EQ(count(trial.history(), "dispute lost"), 3u) << trial.history();
+    EXPECT_EQ(count(trial.said, "there is nothing to point at"), 3u) << trial.said;
+    EXPECT_EQ(trial.picks(), 3u) << "one for each state of the referee";
 }
 
 TEST(accuse, what_was_lost_before_a_node_was_started_is_not_staked_twice) {
@@ -262,8 +260,19 @@ TEST(accuse, what_was_lost_before_a_node_was_started_is_not_staked_twice) {
         trial.start_validators();
     }
     EXPECT_EQ(trial.segment().state, SegmentState::final_);
+    EXPECT_EQ(count(trial.said, "for a bond of"), 3u) << trial.said;
+    EXPECT_GE(count(trial.said, "its dispute of it is lost"), 3u);
+}
+
+TEST(accuse, what_others_lose_on_purpose_does_not_keep_an_auditor_from_its_dispute) {
+    Trial trial(false_sum());
+    trial.bond_wei_max = Uint256(2);
+    trial.start_validators();
+    trial.run_until(SegmentState::appealed);
+    trial.ledger->jobs[0].segments[0].dispute.lost = 30;
+    trial.start_validators();
+    trial.run_until(SegmentState::void_);
     EXPECT_EQ(count(trial.said, "for a bond of"), 1u) << trial.said;
-    EXPECT_GE(count(trial.said, "perhaps by this node"), 3u);
 }
 
 TEST(accuse, one_of_those_who_convicted_is_enough_however_short_the_time) {
@@ -332,7 +341,9 @@ TEST(accuse, a_bond_that_is_beyond_limit_or_account_is_not_put_up) {
         return open_dispute(trial.market_of(0), 0, 0, Uint256(limit)).error();
     };
     EXPECT_NE(refusal(1).find("and the limit is"), std::string::npos);
-    trial.ledger->jobs[0].segments[0].dispute.lost = 30;
+    auto& book = trial.ledger->jobs[0].segments[0];
+    book.disputed_by.insert(trial.market_of(0).self());
+    book.dispute.lost = 30;
     EXPECT_NE(refusal(uint64_t{1} << 40).find("and the account has"), std::string::npos);
     EXPECT_EQ(trial.segment().state, SegmentState::appealed);
 }

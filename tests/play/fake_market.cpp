@@ -141,7 +141,10 @@ public:
     Answer<Uint256> challenge_bounty(uint64_t) override { return Uint256(5); }
     Answer<Uint256> dispute_bounty(uint64_t) override { return Uint256(10); }
     Answer<Uint256> dispute_bond(uint64_t id, uint32_t seg) override {
-        return locked<Uint256>([&] { return Uint256(uint64_t{2} << book(id, seg).dispute.lost); });
+        return locked<Uint256>([&] {
+            const auto& b = book(id, seg);
+            return Uint256(uint64_t{2} << (is_accuser(id, seg) ? 0 : b.dispute.lost));
+        });
     }
     Answer<Uint256> appeal_bond(uint64_t) override { return Uint256(2); }
     Answer<wallet::Dispute> dispute_of(uint64_t id, uint32_t seg) override {
@@ -269,6 +272,7 @@ public:
             if (!is_open || self_ == b.segment.provider || l_->block >= b.segment.phase_deadline)
                 return void(why = "dispute");
             const auto state = referee::start(referee::encode_claim(claim_of(id, seg)));
+            if (is_accuser(id, seg)) b.disputed_by.insert(self_);
             b.dispute.challenger = self_;
             b.dispute.bond_wei = bond;
             b.dispute.moves = 0;
@@ -447,6 +451,13 @@ private:
                 s.loss_bits,
                 {seg * j.spec.steps_per_segment, j.spec.steps_per_segment, s.first, s.last,
                  s.steps_root}};
+    }
+    /// Called it wrong, and has not disputed the appeal against that.
+    [[nodiscard]] bool is_accuser(uint64_t id, uint32_t seg) {
+        const auto& b = book(id, seg);
+        const auto* seat = find(id, seg, self_);
+        return b.is_appealed && seat != nullptr && seat->verdict == Verdict::mismatch &&
+               !b.disputed_by.contains(self_);
     }
     void take_state(FakeLedger::SegmentBook& b, const referee::State& state) {
         b.dispute_state = referee::encode_state(state);

@@ -37,6 +37,7 @@ public:
         wallet::Dispute dispute;
         Bytes dispute_state;
         bool is_appealed = false;
+        std::set<Address> disputed_by;  ///< of those who convicted, for the first price
     };
     struct JobBook {
         wallet::JobSpec spec;

@@ -204,7 +204,7 @@ interface IComputeMarket is IMarketTypes {
     /// Credits whoever had a bond at a segment that fell with an earlier one before it was decided: of a challenge, a dispute, an appeal.
     function reclaim(uint256 jobId, uint32 seg, uint32 attempt) external;
     /// Calls the referee on an accepted or appealed segment, before its phaseDeadline. Not for its provider. Wei sent must be at
-    /// least disputeBond(jobId, seg); the rest is returned as credit.
+    /// least disputeBond(jobId, seg, msg.sender); the rest is returned as credit.
     function dispute(uint256 jobId, uint32 seg) external payable;
     /// A move of whoever's turn it is, with the state that the last DisputeMoved told.
     function play(uint256 jobId, uint32 seg, bytes calldata state, bytes calldata move) external;
@@ -236,8 +236,9 @@ interface IComputeMarket is IMarketTypes {
     /// Wei that the next challenge of the segment must send: doubles with every challenge of the attempt.
     function challengeBond(uint256 jobId, uint32 seg) external view returns (uint256);
     function challengeOf(uint256 jobId, uint32 seg) external view returns (Challenge memory);
-    /// Wei that the next dispute of the segment must send: doubles with every one that a challenger lost.
-    function disputeBond(uint256 jobId, uint32 seg) external view returns (uint256);
+    /// Wei that the next dispute of the segment must send: doubles with every one that a challenger lost, but for the first of an
+    /// auditor that called an appealed segment wrong.
+    function disputeBond(uint256 jobId, uint32 seg, address by) external view returns (uint256);
     function appealBond(uint256 jobId) external view returns (uint256);
     /// Of all jobs; a provider's clock in each of them is so many times as long.
     function openDisputes(address provider) external view returns (uint256);

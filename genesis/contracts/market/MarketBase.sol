@@ -32,6 +32,7 @@ abstract contract MarketBase is IMarketTypes {
         Verdict verdict;
         bool raised;             // level 0: said Mismatch, or its answers differ from what the provider opened
         bool unpaid;             // fined, or its answer could not be judged
+        bool disputed;           // an appeal against what it said, for the first price
         bytes32 commitment;
         bytes32[] answers;
     }

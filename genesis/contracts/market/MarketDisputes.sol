@@ -25,10 +25,12 @@ contract MarketDisputes is MarketEnds {
         require(block.number < s.phaseDeadline, TooLate());
         require(msg.sender != s.provider, NotAllowed());
         Dispute storage d = a.dispute;
-        uint256 needed = _disputeBond(jobId, a);
+        uint256 seat = _accuser(a, msg.sender);
+        uint256 needed = _disputeBond(jobId, a, seat);
         require(msg.value >= needed, BadValue("bond"));
         _credit(msg.sender, msg.value - needed);
         (d.challenger, d.bond, d.moves) = (msg.sender, needed, 0);
+        if (seat < a.list.length) a.list[seat].disputed = true;
         a.accused = s.provider;
         _openDisputes[s.provider]++;
         s.state = SegmentState.Disputed;

@@ -49,9 +49,19 @@ abstract contract MarketDraws is MarketBase {
         return (2 * s.pricePerSegment + _committeeFees(jobId)) << a.challenge.number;
     }
 
-    /// Doubled by each dispute that was lost: whoever loses on purpose to keep others away pays more each time.
-    function _disputeBond(uint256 jobId, Audit storage a) internal view returns (uint256) {
-        return (2 * _specs[jobId].pricePerSegment) << a.dispute.lost;
+    /// Doubled by each dispute that was lost: whoever loses on purpose to keep others away pays more each time. But not for those who
+    /// are fined if nobody proves what they said: `seat` is theirs.
+    function _disputeBond(uint256 jobId, Audit storage a, uint256 seat) internal view returns (uint256) {
+        return (2 * _specs[jobId].pricePerSegment) << (seat < a.list.length ? 0 : a.dispute.lost);
+    }
+
+    /// Where one sits that called an appealed segment wrong and has not disputed it yet; else behind the last.
+    function _accuser(Audit storage a, address who) internal view returns (uint256 seat) {
+        if (a.appealBond == 0) return a.list.length;
+        for (; seat < a.list.length; seat++) {
+            Auditor storage it = a.list[seat];
+            if (it.who == who && it.level == SegmentState.L1 && it.verdict == Verdict.Mismatch && !it.disputed) break;
+        }
     }
 
     function _appealBond(uint256 jobId) internal view returns (uint256) {
