@@ -157,7 +157,13 @@ void add_verify(CLI::App& app, Arguments& a) {
         ->needs(job)
         ->needs(key)
         ->excludes(challenge);
-    verify->add_flag("--yes", a.verify.yes, "do not ask before a segment's first bond")->needs(key);
+    auto* yes = verify->add_flag("--yes", a.verify.yes, "do not ask before a segment's first bond");
+    yes->needs(key);
+    verify
+        ->add_option("--bond-max", a.verify.bond_max,
+                     "coins: nor before later bonds up to this, so that whoever loses on purpose "
+                     "to double them does not keep you away")
+        ->needs(yes);
     verify->add_option("--save", a.verify.save, "also write the case of this segment to a file")
         ->needs(segment);
     verify->add_option("--case", a.verify.case_file, "replay a saved case, without a network")

@@ -166,12 +166,13 @@ struct VerifyArgs {
     std::string rpc = kUsualRpc;
     std::optional<uint64_t> job;
     std::optional<uint32_t> segment;
-    std::string segments;    ///< "2-5"; without it and `segment` all that are not final
-    bool final_too = false;  ///< without a segment: those that are paid, too
-    bool follow = false;     ///< until the job is closed
-    bool challenge = false;  ///< what this machine finds wrong, with `key`
-    bool dispute = false;    ///< the same, before the referee
-    bool yes = false;        ///< do not ask before
+    std::string segments;        ///< "2-5"; without it and `segment` all that are not final
+    bool final_too = false;      ///< without a segment: those that are paid, too
+    bool follow = false;         ///< until the job is closed
+    bool challenge = false;      ///< what this machine finds wrong, with `key`
+    bool dispute = false;        ///< the same, before the referee
+    bool yes = false;            ///< do not ask before
+    std::string bond_max = "0";  ///< coins that `yes` stakes after others have lost, too
     KeyChoice key;
     std::string model;      ///< a folder instead of a job
     std::string case_file;  ///< a saved case: no network is needed

@@ -182,11 +182,17 @@ bool Objector::agree(uint32_t seg, const Stakes& stakes) {
         event(kind.c_str(), seg, kind + ": " + why, {{"why", why}});
         return false;
     }
-    return (args_.yes && stakes.number == 0) || confirmed(words.ask);
+    return may_go_unasked(stakes) || confirmed(words.ask);
 }
 
-/// What stands against it whatever the user says; may be empty. --yes means one for each claim: a
-/// watch that is started again and again must not double its bond each time.
+/// --yes means one for each claim, or as many as the limit allows: a watch that is started again
+/// and again must not double its bond each time.
+bool Objector::may_go_unasked(const Stakes& stakes) const {
+    const Uint256 limit = parse_coins(args_.bond_max).value_or(Uint256());
+    return args_.yes && (stakes.number == 0 || !(limit < stakes.bond_wei));
+}
+
+/// What stands against it whatever the user says; may be empty.
 std::string Objector::why_not(const Stakes& stakes) const {
     if (is_game()) {
         const auto spec = market_.spec(id_);
@@ -197,9 +203,9 @@ std::string Objector::why_not(const Stakes& stakes) const {
     if (stakes.balance_wei < stakes.bond_wei)
         return "the bond is " + coins(stakes.bond_wei) + " coins, " +
                to_hex0x(market_.self().bytes) + " has " + coins(stakes.balance_wei);
-    if (stakes.number > 0 && ::isatty(STDIN_FILENO) != 1)
+    if (!may_go_unasked(stakes) && ::isatty(STDIN_FILENO) != 1)
         return std::string("a ") + words_of(court_).ask +
-               " was lost before; --yes is for the first, at a terminal you are asked";
+               " was lost before; --yes is for the first, --bond-max for later ones";
     return "";
 }
 

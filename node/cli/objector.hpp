@@ -47,6 +47,7 @@ private:
     [[nodiscard]] wallet::Answer<uint8_t> number_of(uint32_t seg);
     [[nodiscard]] bool agree(uint32_t seg, const Stakes& stakes);
     [[nodiscard]] std::string why_not(const Stakes& stakes) const;
+    [[nodiscard]] bool may_go_unasked(const Stakes& stakes) const;
     void refused(uint32_t seg, const wallet::WalletError& error);
     void move(uint32_t number);
     [[nodiscard]] std::string collect(const verify::Tell& end, boost::json::object& fields);

@@ -270,6 +270,8 @@ int verify_job(const Output& out, const VerifyArgs& args) {
     if (objects && !args.yes && ::isatty(STDIN_FILENO) != 1)
         return out.fail("it asks before it stakes a bond, and here nobody can answer: --yes"),
                kUsage;
+    if (!parse_coins(args.bond_max))
+        return out.fail("--bond-max '" + args.bond_max + "' is no number of coins"), kUsage;
     const auto market = objects ? open_account(args.rpc, args.key) : open_reader(args.rpc);
     if (!market) return out.fail(market.error());
     JobCheck check(out, args, rules, **market);

@@ -65,6 +65,12 @@ TEST(app, exit_codes_tell_usage_from_failure) {
     EXPECT_EQ(run({"verify"}), kUsage);
     EXPECT_EQ(run({"verify", "--follow"}), kUsage);
     EXPECT_EQ(run({"verify", "--job", "0", "--challenge"}), kUsage) << "it needs --key";
+    EXPECT_EQ(run({"verify", "--job", "0", "--dispute"}), kUsage) << "likewise";
+    EXPECT_EQ(run({"verify", "--job", "0", "--dispute", "--challenge", "--key", "dev:0"}), kUsage);
+    EXPECT_EQ(run({"verify", "--job", "0", "--bond-max", "3"}), kUsage) << "it needs --yes";
+    EXPECT_EQ(
+        run({"verify", "--job", "0", "--dispute", "--key", "dev:0", "--yes", "--bond-max", "x"}),
+        kUsage);
     EXPECT_EQ(run({"verify", "--job", "0", "--segments", "5-2"}), kUsage);
     EXPECT_EQ(run({"verify", "--job", "0", "--segment", "1", "--segments", "1-2"}), kUsage);
     EXPECT_EQ(run({"job", "list", "--rpc", "http://127.0.0.1:1"}), kFailed);
