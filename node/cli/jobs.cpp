@@ -9,6 +9,7 @@
 #include "node/verify/backend_choice.hpp"
 #include "node/wallet/blob.hpp"
 #include "node/wallet/files.hpp"
+#include "training/referee/size.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::node::cli {
@@ -62,6 +63,8 @@ Result<PostedJob, std::string> post_job(wallet::MarketApi& market, const JobOffe
         const auto advice = training::smaller_batches(offer.program, *limits, offer.segment_blocks);
         return unexpected("nobody would train it: " + why + (advice.empty() ? "" : "; " + advice));
     }
+    if (auto why = training::referee::beyond_dispute(offer.program); !why.empty())
+        return unexpected("nobody would train it: " + why);
     const auto program = market.put_blob(training::encode_program(offer.program));
     if (!program) return unexpected("publishing the program: " + program.error().text);
     const auto data = market.put_blob(offer.data);

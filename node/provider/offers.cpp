@@ -12,6 +12,7 @@
 #include "node/wallet/coins.hpp"
 #include "training/gradient_log.hpp"
 #include "training/plan.hpp"
+#include "training/referee/size.hpp"
 
 namespace trainyard::node::provider {
 namespace {
@@ -79,6 +80,8 @@ Result<training::Program, std::string> fetch_program(wallet::MarketApi& market,
     if (!limits) return unexpected(limits.error().text);
     if (auto why = training::beyond_audit(*program, *limits, spec.segment_blocks); !why.empty())
         return unexpected("it could not be audited and would not be paid: " + why);
+    if (auto why = training::referee::beyond_dispute(*program); !why.empty())
+        return unexpected("it could not be defended: " + why);
     return std::move(*program);
 }
 

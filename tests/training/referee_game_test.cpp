@@ -138,6 +138,19 @@ TEST(referee_game, what_a_step_does_beside_its_units_loses) {
 }
 
 /// What is committed can be shown in one way.
+TEST(referee_game, a_program_must_fit_into_a_transaction_beside_what_is_shown_with_it) {
+    GptOptions options = small_options();
+    options.steps = 1000;
+    const Program fits = *make_gpt(options);
+    EXPECT_LT(largest_move_bytes(fits), 50'000U) << "the longest line";
+    EXPECT_EQ(beyond_dispute(fits), "");
+    options.steps = 40'000;
+    const Program large = *make_gpt(options);
+    EXPECT_GT(largest_move_bytes(large), encode_program(large).size() + 20'000) << "and an input";
+    EXPECT_NE(beyond_dispute(large).find("a transaction takes 120"), std::string::npos)
+        << beyond_dispute(large);
+}
+
 TEST(referee_game, moves_that_were_tampered_with_are_refused) {
     Table table(text_job());
     Witness provider = table.witness(std::nullopt);

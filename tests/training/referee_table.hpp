@@ -8,6 +8,7 @@
 #include "tests/training/fixture.hpp"
 #include "tests/training/image_programs.hpp"
 #include "training/referee/players.hpp"
+#include "training/referee/size.hpp"
 
 namespace trainyard::training::referee {
 
@@ -83,7 +84,7 @@ inline State start_of(Witness& provider) {
 inline std::optional<State> provider_plays(Witness& provider, const State& state) {
     const auto bytes = provider_move(provider, state);
     if (!bytes) return std::nullopt;
-    EXPECT_LT(bytes->size(), 120'000U) << to_text(state.phase);
+    EXPECT_LE(bytes->size(), largest_move_bytes(provider.program())) << to_text(state.phase);
     const auto next = play(state, *bytes);
     if (!next) return std::nullopt;
     EXPECT_EQ(decode_state(encode_state(*next)), *next);
