@@ -14,6 +14,7 @@
 #include "core/hash.hpp"
 #include "node/cli/genesis_build.hpp"
 #include "node/config/node_config.hpp"
+#include "node/wallet/coins.hpp"
 #include "node/wallet/eth_client.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/keyring.hpp"
@@ -30,7 +31,7 @@ void set_stop_flag(int) {
 }
 
 Uint256 in_wei(uint64_t whole) {
-    return Uint256(whole) * Uint256(1'000'000'000'000'000'000ull);
+    return Uint256(whole) * Uint256(wallet::kWeiInCoin);
 }
 
 std::string settings_text(const DevnetLayout& layout, uint32_t n, uint16_t http, uint16_t p2p) {

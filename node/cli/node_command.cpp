@@ -41,8 +41,7 @@ Uint256 fee_max_wei(const config::NodeConfig& config) {
     return Uint256(config.fee_max_gwei) * Uint256(wallet::kWeiInGwei);
 }
 Uint256 dispute_bond_wei_max(const config::NodeConfig& config) {
-    const Uint256 gwei(wallet::kWeiInGwei);
-    return Uint256(config.dispute_max_coins) * gwei * gwei;
+    return Uint256(config.dispute_max_coins) * Uint256(wallet::kWeiInCoin);
 }
 
 namespace cb = consensus::bft;

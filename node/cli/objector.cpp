@@ -19,7 +19,6 @@ namespace json = boost::json;
 using verify::Court;
 using verify::Ending;
 using wallet::coins;
-using wallet::SegmentState;
 using wallet::WalletErrorCode;
 
 constexpr auto kPause = std::chrono::milliseconds(500);
@@ -168,14 +167,14 @@ void Objector::refused(uint32_t seg, const wallet::WalletError& error) {
 bool Objector::agree(uint32_t seg, const Stakes& stakes) {
     const CourtWords& words = words_of(court_);
     bar_.clear();
-    out_.say(
-        std::string(words.does) + " " + name_of(id_, seg) + " " + words.before + "\n  bond  " +
-        coins(stakes.bond_wei) + " coins, " + words.returned + "\n  gain  " +
-        coins(stakes.bounty_wei) + " coins besides, where the provider's whole bond is slashed" +
-        (is_game() ? "; half of it where a committee has convicted the segment before" : "") +
-        (stakes.number == 0 ? ""
-                            : std::string("\n  ") + words.lost + std::to_string(stakes.number) +
-                                  " times, and stood: the bond doubles each time"));
+    out_.say(std::string(words.does) + " " + name_of(id_, seg) + " " + words.before + "\n  bond  " +
+             coins(stakes.bond_wei) + " coins, " + words.returned + "\n  gain  " +
+             coins(stakes.bounty_wei) +
+             " coins besides, where the provider's whole bond is slashed" +
+             (is_game() ? "; half of it where a committee has convicted the segment before" : "") +
+             (stakes.number == 0 ? ""
+                                 : std::string("\n  ") + words.lost +
+                                       std::to_string(stakes.number) + " times, and stood"));
     const std::string why = why_not(stakes);
     if (!why.empty()) {
         const std::string kind = std::string("not ") + words.did;

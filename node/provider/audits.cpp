@@ -65,7 +65,7 @@ Result<std::vector<Bytes>, std::string> ProviderWorker::make_bundles(
     auto record = work_->folder->load_record(seg);
     if (!record) return unexpected(record.error());
     auto first = state_before(*work_->trainer->job(), seg);
-    if (!first) return unexpected("the state before it is lost");
+    if (!first) return unexpected(first.error());
     const training::SegmentLog log{
         std::move(*record), std::move(*first),
         std::make_shared<GradientReader>(work_->folder->log_path(seg),
@@ -148,10 +148,9 @@ void ProviderWorker::open(uint32_t seg) {
 /// Validators do these too; the provider is the one who waits for them, so it lends a hand after a
 /// few blocks.
 void ProviderWorker::nudge(Nudge what, uint32_t seg, uint64_t wait_blocks) {
-    constexpr uint64_t kAgainBlocks = 6;
     const auto due = work_->nudge_at.try_emplace({seg, what}, head_ + wait_blocks).first;
     if (head_ < due->second) return;
-    due->second = head_ + kAgainBlocks;
+    due->second = head_ + kNudgeBlocks;
     const auto possible = market_.can_nudge(what, work_->id, seg);
     if (possible && *possible) (void)market_.nudge(what, work_->id, seg);
 }

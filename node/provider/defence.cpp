@@ -20,10 +20,6 @@ std::string text_of(EngineError error) {
     return std::string(training::to_text(error));
 }
 
-std::string lost_state(uint32_t seg) {
-    return "the state before segment " + std::to_string(seg) + " is lost";
-}
-
 /// This side of one dispute, with what it has computed so far.
 struct Player {
     std::shared_ptr<const TrainerOptions> job;  ///< its data is what the witness reads
@@ -34,7 +30,7 @@ struct Player {
 Result<std::unique_ptr<Player>, std::string> make_player(const DefenceOptions& options,
                                                          uint32_t seg, bool on_device) {
     auto first = state_before(*options.job, seg);
-    if (!first) return unexpected(lost_state(seg));
+    if (!first) return unexpected(first.error());
     auto host = options.make_host_backend();
     auto device = on_device ? options.job->make_backend() : nullptr;
     referee::Witness::Options run{std::move(*first), options.job->steps_per_segment};
@@ -162,7 +158,7 @@ struct Defence::Shared {
         Answer out;
         for (const auto* make : {&options.job->make_backend, &options.make_host_backend}) {
             auto first = state_before(*options.job, asked.seg);
-            if (!first) return out.failure = lost_state(asked.seg), out;
+            if (!first) return out.failure = first.error(), out;
             auto replayed = replay_on(*(*make)(), *options.job, std::move(*first));
             if (!replayed && replayed.error() != EngineError::diverged) {
                 out.failure = text_of(replayed.error());

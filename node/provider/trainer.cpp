@@ -13,9 +13,11 @@ namespace trainyard::node::provider {
 using training::EngineError;
 using training::SegmentRecord;
 
-std::optional<training::ModelState> state_before(const TrainerOptions& job, uint32_t seg) {
+Result<training::ModelState, std::string> state_before(const TrainerOptions& job, uint32_t seg) {
     if (seg == 0) return training::make_initial_state(job.program, job.run_seed, job.data);
-    return JobFolder(job.folder, job.program).load_state(seg);
+    auto kept = JobFolder(job.folder, job.program).load_state(seg);
+    if (!kept) return unexpected("the state before segment " + std::to_string(seg) + " is lost");
+    return std::move(*kept);
 }
 
 struct Trainer::Shared {
@@ -93,8 +95,7 @@ struct Trainer::Shared {
 
     void run(uint32_t seg) {
         auto state = state_before(options, seg);
-        if (!state)
-            return stop_with("the state before segment " + std::to_string(seg) + " is lost");
+        if (!state) return stop_with(state.error());
         const auto backend = options.make_backend();
         auto engine = training::Engine::make(options.program, *backend, options.data);
         if (!engine) return stop_with(std::string(training::to_text(engine.error())));
@@ -181,7 +182,7 @@ std::shared_ptr<const TrainerOptions> Trainer::job() const {
 Result<Done, std::string> Trainer::rebuild(uint32_t seg) {
     const auto& options = shared_->options;
     auto state = state_before(options, seg);
-    if (!state) return unexpected("the state before segment " + std::to_string(seg) + " is lost");
+    if (!state) return unexpected(state.error());
     const auto backend = options.make_backend();
     auto engine = training::Engine::make(options.program, *backend, options.data);
     if (!engine) return unexpected(std::string(training::to_text(engine.error())));

@@ -38,10 +38,10 @@ struct TrainerOptions {
     std::function<void(const StepNote&)> on_step;  ///< from the training thread; may be empty
 };
 
-/// The state before a segment, from the job's folder, or the initial one; nullopt if it is not
-/// there or damaged.
-[[nodiscard]] std::optional<training::ModelState> state_before(const TrainerOptions& job,
-                                                               uint32_t seg);
+/// The state before a segment, from the job's folder, or the initial one. The error tells that it
+/// is not there or damaged.
+[[nodiscard]] Result<training::ModelState, std::string> state_before(const TrainerOptions& job,
+                                                                     uint32_t seg);
 
 /// Thread-safe. The background task holds what it needs, so the trainer may go while it runs.
 class Trainer {

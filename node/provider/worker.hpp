@@ -123,7 +123,8 @@ private:
     void note_accepted(uint32_t seg);
     void serve(uint32_t seg, const wallet::Segment& segment);
     void open(uint32_t seg);
-    void nudge(wallet::MarketApi::Nudge what, uint32_t seg, uint64_t wait_blocks = 6);
+    static constexpr uint64_t kNudgeBlocks = 6;  ///< before a call that others may make, too
+    void nudge(wallet::MarketApi::Nudge what, uint32_t seg, uint64_t wait_blocks = kNudgeBlocks);
     [[nodiscard]] bool stand_by(uint32_t seg, const wallet::Segment& segment);
     void end_trials(const wallet::Job& job);
     void end_trial(uint32_t seg, bool is_right);

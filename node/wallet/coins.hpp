@@ -10,7 +10,9 @@
 
 namespace trainyard::node::wallet {
 
-/// 10^18 wei are one coin: "1.5", "0.000000001".
+inline constexpr uint64_t kWeiInCoin = 1'000'000'000'000'000'000;
+
+/// One coin is kWeiInCoin: "1.5", "0.000000001".
 [[nodiscard]] std::string coins(const Uint256& wei);
 /// "12", "0.5", "3gwei", "100wei".
 [[nodiscard]] std::optional<Uint256> parse_coins(std::string_view text);

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 
+#include "core/blob.hpp"
 #include "training/referee/subject.hpp"
+#include "training/referee/term.hpp"
+#include "training/state_root.hpp"
 
 namespace trainyard::training::referee {
 namespace {
@@ -12,8 +15,9 @@ namespace {
 constexpr uint64_t kHash = 32, kNumber = 4;
 constexpr uint64_t kHeaders = 64;  ///< of RLP
 /// A tile or pieces of 4 KiB for two ranges of bytes, their paths, and a unit with its own.
-constexpr uint64_t kOpening = 4 * (4096 + 40 * kHash) + 24 * kHash;
-constexpr uint64_t kLongestLine = 12'352 * kNumber;  ///< referee.md, section 5
+constexpr uint64_t kOpening = 4 * (blob::kPieceBytes + 40 * kHash) + 24 * kHash;
+constexpr uint64_t kLongestLine = kPartsMax * kNumber;
+static_assert(kTileBytes <= blob::kPieceBytes);
 
 }  // namespace
 
