@@ -125,16 +125,6 @@ __device__ __forceinline__ void for_each_sum(const Body& body) {
         for (uint32_t e = 0; e < 4; ++e) body(n, e);
 }
 
-/// x * inv rounded to nearest, in the lowest byte: 3 * 2^22 leaves no place behind the point.
-/// Precondition: x >= 0, as for quantise_nearest.
-__device__ __forceinline__ uint32_t nearest_in_byte(float x, float inv) {
-    return bits_of(add(mul(x, inv), 0x3p22F));
-}
-/// As quantise_stochastic, with the result in the third byte.
-__device__ __forceinline__ uint32_t stochastic_in_byte(float x, float inv, uint32_t word) {
-    return static_cast<uint32_t>(__float2int_rn(mul(x, mul(inv, 65536.0F)))) + word;
-}
-
 /// Two neighbours of a row, from an even column on. If kByTwo they are one access, else only
 /// `left` of them may be there.
 template <bool kByTwo>

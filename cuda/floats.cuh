@@ -131,11 +131,14 @@ __device__ __forceinline__ float rms_scale(float squares, uint32_t cols) {
 struct Scale {
     float s, inv;
 };
-/// `amax_bits` is the largest magnitude of the group, as bits.
-__device__ __forceinline__ Scale scale_of(uint32_t amax_bits) {
-    if (amax_bits < 0x0d800000U) return {0.0F, 0.0F};
+/// `amax_bits` is the largest magnitude of the group, as bits. One of the two is one division.
+__device__ __forceinline__ float scale_or_inverse(uint32_t amax_bits, bool is_inverse) {
+    if (amax_bits < 0x0d800000U) return 0.0F;
     const float a = as_float(amax_bits);
-    return {divide(a, 127.0F), divide(127.0F, a)};
+    return divide(is_inverse ? 127.0F : a, is_inverse ? a : 127.0F);
+}
+__device__ __forceinline__ Scale scale_of(uint32_t amax_bits) {
+    return {scale_or_inverse(amax_bits, false), scale_or_inverse(amax_bits, true)};
 }
 /// Precondition: x is no larger than the maximum that `inv` came from. So the product is at most
 /// 127 (1 + 2^-24)^2, which rounds to 127 without the clamp.
@@ -147,6 +150,16 @@ __device__ __forceinline__ int quantise_nearest(float x, float inv) {
 /// product is at most 127 * 2^16 + 0.5, which rounds to the even 127 * 2^16 without the clamp.
 __device__ __forceinline__ int quantise_stochastic(float x, float inv, uint32_t word) {
     return (__float2int_rn(mul(x, mul(inv, 65536.0F))) + static_cast<int>(word)) >> 16;
+}
+
+/// As quantise_nearest, with the result in the lowest byte: 3 * 2^22 leaves no place behind the
+/// point, and what is added to it is added to its bits.
+__device__ __forceinline__ uint32_t nearest_in_byte(float x, float inv) {
+    return bits_of(add(mul(x, inv), 0x3p22F));
+}
+/// As quantise_stochastic, with the result in the third byte.
+__device__ __forceinline__ uint32_t stochastic_in_byte(float x, float inv, uint32_t word) {
+    return static_cast<uint32_t>(__float2int_rn(mul(x, mul(inv, 65536.0F)))) + word;
 }
 
 /// Which 16-bit words round a gradient; element at offset o of the view has index idx0 + o.

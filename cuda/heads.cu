@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quantises the heads of attention. A block takes 64 positions of one head, eight lanes to a row,
-// so that a warp reads four rows with wide loads: heads are short, and a warp to a row would mostly
-// wait for its own exchanges.
+// Quantises the heads of attention. A block takes 64 positions of one head, eight lanes to two
+// neighbouring rows, so that a warp reads whole lines and an operand's loads are under way
+// together.
 #include "cuda/heads.cuh"
+
+#include <type_traits>
 
 #include "cuda/reduce.cuh"
 
@@ -11,18 +13,32 @@ namespace trainyard::cuda {
 namespace {
 
 constexpr uint32_t kRows = 64;  ///< of a block
-constexpr uint32_t kCols = 64;  ///< of a row that eight lanes hold at a time
+constexpr uint32_t kCols = 64;  ///< of a row that eight lanes hold at a time: a piece
 constexpr uint32_t kThreads = 256;
-constexpr uint32_t kLanesPerRow = 8;
-constexpr uint32_t kRowsAtOnce = kThreads / kLanesPerRow;
+constexpr uint32_t kTeam = 8;  ///< lanes to two rows
+constexpr uint32_t kPhiloxBlock = 8;
 
+// Kernels are made for heads of kPieces pieces, 0 if that is known only when they run; kEven: rows
+// and Philox blocks begin together, and where loads of 16 bytes may, and hold whole Philox blocks.
+
+/// Blocks for which a multiprocessor should have registers.
+constexpr uint32_t blocks_at_once(uint32_t pieces) {
+    return pieces == 1 ? 4 : 2;
+}
+
+__device__ __forceinline__ uint32_t lane_of_team() {
+    return threadIdx.x % kTeam;
+}
 /// Which eight of 64 neighbours a lane holds: element l of every 32 belongs to lane l of the fixed
 /// reduction, and these eight are four whole lanes of it.
 __device__ __forceinline__ uint32_t held_column(uint32_t i) {
-    return i / 4 * 32 + threadIdx.x % kLanesPerRow * 4 + i % 4;
+    return i / 4 * 32 + lane_of_team() * 4 + i % 4;
 }
-__device__ __forceinline__ uint32_t own_row() {
-    return threadIdx.x / kLanesPerRow;
+/// The position that is the first of a team's two. Those of a warp are eight apart, which paired
+/// order (see fragments.cuh) makes eight neighbours.
+__device__ __forceinline__ uint32_t first_row() {
+    const uint32_t warp = threadIdx.x / kWarp, team = lane_id() / kTeam;
+    return blockIdx.x * kRows + warp / 4 * 32 + team * 8 + warp % 4 * 2;
 }
 
 /// The running block's head where the last come first: what was written last may still be in the
@@ -31,29 +47,36 @@ __device__ __forceinline__ uint32_t head_from_last() {
     return gridDim.z - 1 - blockIdx.z;
 }
 
+/// A head by number, and where it begins in sources, which have the same heads of each sequence.
+struct HeadPlace {
+    uint32_t number, sequence, in_sequence;
+
+    __device__ HeadPlace(const Source& x, uint32_t head)
+        : number(head),
+          sequence((x.spread.first + head) / x.spread.heads),
+          in_sequence(x.spread.first + head - sequence * x.spread.heads) {}
+    [[nodiscard]] __device__ __forceinline__ size_t in(const Source& x) const {
+        return sequence * x.spread.per_sequence + in_sequence * x.spread.per_head;
+    }
+};
+
 struct Eight {
     float x[8];
 };
 /// The running thread's part of 64 neighbours, of which there are `left`; zeros behind them.
+template <bool kEven>
 __device__ __forceinline__ Eight load_part(const float* from, uint32_t left) {
-    const bool is_aligned = reinterpret_cast<uintptr_t>(from) % sizeof(float4) == 0;
-    const auto four_at = [&](uint32_t c) { return *reinterpret_cast<const float4*>(from + c); };
-    const uint32_t low = held_column(0), high = held_column(4);
-    if (is_aligned && left >= kCols) {
-        const float4 a = four_at(low), b = four_at(high);
-        return {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-    }
     Eight out;
 #pragma unroll
     for (uint32_t half = 0; half < 8; half += 4) {
-        const uint32_t c = half == 0 ? low : high;
-        if (is_aligned && c + 4 <= left) {
-            const float4 x = four_at(c);
+        const uint32_t c = held_column(half);
+        if constexpr (kEven) {
+            const float4 x = c < left ? *reinterpret_cast<const float4*>(from + c) : float4{};
             out.x[half] = x.x, out.x[half + 1] = x.y, out.x[half + 2] = x.z, out.x[half + 3] = x.w;
-            continue;
-        }
+        } else {
 #pragma unroll
-        for (uint32_t i = 0; i < 4; ++i) out.x[half + i] = c + i < left ? from[c + i] : 0.0F;
+            for (uint32_t i = 0; i < 4; ++i) out.x[half + i] = c + i < left ? from[c + i] : 0.0F;
+        }
     }
     return out;
 }
@@ -64,43 +87,121 @@ struct Row {
     size_t begin;       ///< of the row in it
     uint32_t cols;
 
-    __device__ Row(const Source& x, uint32_t head, uint32_t row)
-        : data(x.data),
-          begin(x.spread.offset(head) + row * x.stride),
-          cols(row < x.rows ? x.cols : 0) {}
+    __device__ Row(const Source& x, const HeadPlace& head, uint32_t row)
+        : Row(x, row, head.in(x) + row * x.stride) {}
+    __device__ Row(const Source& x, uint32_t row, size_t at)
+        : data(x.data), begin(at), cols(row < x.rows ? x.cols : 0) {}
+    template <bool kEven>
     [[nodiscard]] __device__ __forceinline__ Eight part(uint32_t first) const {
-        return load_part(data + begin + first, cols > first ? cols - first : 0);
+        return load_part<kEven>(data + begin + first, cols > first ? cols - first : 0);
     }
 };
 
-/// The largest of the eight lanes of a row.
-__device__ __forceinline__ uint32_t row_max(uint32_t x) {
-    for (uint32_t s = kLanesPerRow / 2; s > 0; s /= 2) {
-        const uint32_t other = __shfl_xor_sync(kAllLanes, x, s);
-        x = other > x ? other : x;
-    }
-    return x;
-}
-
-__device__ __forceinline__ uint32_t larger_magnitude(uint32_t most, float x) {
-    return magnitude(x) > most ? magnitude(x) : most;
-}
-
-/// A lane's part of 64 elements from `offset` of the tensor on. Zeros stay zeros.
-__device__ __forceinline__ void quantise_part(int (&q)[8], const Eight& x, const float (&inv)[8],
-                                              const Words& words, size_t offset) {
-    WordStream stream(words);
+/// What a thread has of its two rows.
+struct TwoParts {
+    Eight of[2];
+};
+/// The two rows of a team. Heads of few pieces are read once and held; others are read again for
+/// each use, while they are near.
+template <uint32_t kPieces, bool kEven>
+class TwoRows {
+public:
+    __device__ __forceinline__ TwoRows(const Source& x, const HeadPlace& head)
+        : rows_{{x, head, first_row()}, {x, first_row() + 1, rows_[0].begin + x.stride}},
+          cols_(x.cols) {
+        if constexpr (kPieces > 0) {
 #pragma unroll
-    for (uint32_t i = 0; i < 8; ++i)
-        q[i] = words.stochastic
-                   ? quantise_stochastic(x.x[i], inv[i], stream.at(offset + held_column(i)))
-                   : quantise_nearest(x.x[i], inv[i]);
+            for (uint32_t i = 0; i < kPieces; ++i) held_[i] = load(i * kCols);
+        }
+    }
+    /// Calls `body(first, parts)` for each piece; all lanes of a warp take part.
+    template <class Body>
+    __device__ __forceinline__ void for_each_piece(const Body& body) const {
+        if constexpr (kPieces > 0) {
+#pragma unroll
+            for (uint32_t i = 0; i < kPieces; ++i) body(i * kCols, held_[i]);
+        } else {
+            for (uint32_t first = 0; first < cols_; first += kCols) body(first, load(first));
+        }
+    }
+    /// The piece of these rows that begins where `body` of another's for_each_piece is told.
+    [[nodiscard]] __device__ __forceinline__ TwoParts piece(uint32_t first) const {
+        if constexpr (kPieces > 0) return held_[first / kCols];
+        return load(first);
+    }
+    [[nodiscard]] __device__ __forceinline__ const Row& row(uint32_t r) const {
+        return rows_[r];
+    }
+
+private:
+    [[nodiscard]] __device__ __forceinline__ TwoParts load(uint32_t first) const {
+        return {rows_[0].template part<kEven>(first), rows_[1].template part<kEven>(first)};
+    }
+
+    Row rows_[2];
+    uint32_t cols_;
+    TwoParts held_[kPieces > 0 ? kPieces : 1];
+};
+
+__device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
 }
 
-/// 64 columns of 64 positions, turned. The line puts the bytes of a warp in different banks.
-struct TurnedTile {
-    int8_t q[kCols][kRows + 4];
+/// The rounding words of a lane's part, two in each of four.
+struct EightWords {
+    uint32_t pair[4];
+
+    [[nodiscard]] __device__ __forceinline__ uint32_t of(uint32_t i) const {
+        return i % 2 != 0 ? pair[i / 2] >> 16 : pair[i / 2] & 0xffffU;
+    }
 };
+/// Of the 64 elements from `offset` of the tensor on. If kEven two lanes share two Philox blocks:
+/// one makes that of the low columns, the other that of the high ones, and each gives the other
+/// half of it. All lanes of a warp take part.
+template <bool kEven>
+__device__ __forceinline__ EightWords words_of_part(const Words& words, size_t offset) {
+    if constexpr (kEven) {
+        const bool has_high = threadIdx.x % 2 != 0;
+        const auto block = static_cast<uint32_t>(
+            (words.idx0 + offset + held_column(has_high ? 4 : 0)) / kPhiloxBlock);
+        const PhiloxWords p =
+            philox({block, words.tensor, words.step, 0}, words.seed, training::kPhiloxRounding);
+        const uint32_t got[2] = {__shfl_xor_sync(kAllLanes, has_high ? p.x0 : p.x2, 1),
+                                 __shfl_xor_sync(kAllLanes, has_high ? p.x1 : p.x3, 1)};
+        if (has_high) return {{got[0], got[1], p.x2, p.x3}};
+        return {{p.x0, p.x1, got[0], got[1]}};
+    } else {
+        WordStream stream(words);
+        EightWords out = {};
+#pragma unroll
+        for (uint32_t i = 0; i < 8; ++i)
+            out.pair[i / 2] |= stream.at(offset + held_column(i)) << i % 2 * 16;
+        return out;
+    }
+}
+
+/// A lane's part in bytes.
+struct EightBytes {
+    uint32_t low, high;
+};
+/// Of 64 elements from `offset` of the tensor on. All lanes of a warp take part.
+template <bool kEven>
+__device__ __forceinline__ EightBytes quantise_part(const Eight& x, const Eight& inv,
+                                                    const Words& words, size_t offset) {
+    uint32_t q[8];
+    if (!words.stochastic) {
+#pragma unroll
+        for (uint32_t i = 0; i < 8; ++i) q[i] = nearest_in_byte(x.x[i], inv.x[i]);
+        return {pack4(q), pack4(q + 4)};
+    }
+    const EightWords word = words_of_part<kEven>(words, offset);
+#pragma unroll
+    for (uint32_t i = 0; i < 8; ++i) q[i] = stochastic_in_byte(x.x[i], inv.x[i], word.of(i));
+    return {pack4<2>(q), pack4<2>(q + 4)};
+}
+__device__ __forceinline__ Eight eight_times(float x) {
+    return {{x, x, x, x, x, x, x, x}};
+}
 
 struct Turned {
     Source x;
@@ -109,65 +210,144 @@ struct Turned {
     uint32_t k;
 };
 
-/// Quantises 64 columns from `col` on and puts them where the contraction runs along positions.
-/// `inverses(inv, row)` tells the inverse scales of the running thread's part.
-template <class Inverses>
-__device__ __forceinline__ void turn_tile(TurnedTile& tile, const Turned& a, uint32_t head,
-                                          uint32_t col, const Inverses& inverses) {
-    const uint32_t first = blockIdx.x * kRows;
+/// 64 columns of 64 positions, turned, in paired order. Behind each column is a word that puts
+/// what a warp takes at a time in different banks.
+class TurnedTile {
+public:
+    /// Puts the running team's rows in their place. Two teams have the four rows of a word: each
+    /// takes two columns of every four. All lanes of a warp take part.
+    __device__ __forceinline__ void put(const EightBytes (&rows)[2]) {
+        const uint32_t warp = threadIdx.x / kWarp, team = lane_id() / kTeam;
+        const bool is_later = team % 2 != 0;
+        constexpr uint32_t kFirst = 0x5140, kLast = 0x7362;  // two columns of two rows
+        const uint32_t kept = is_later ? kLast : kFirst, given = is_later ? kFirst : kLast;
 #pragma unroll
-    for (uint32_t r = own_row(); r < kRows; r += kRowsAtOnce) {
-        const Row row(a.x, head, first + r);
-        float inv[8];
-        inverses(inv, r);
-        int q[8];
-        quantise_part(q, row.part(col), inv, a.words, row.begin + col);
-        const uint32_t place = r / 32 * 32 + paired_term(r % 32);
-#pragma unroll
-        for (uint32_t i = 0; i < 8; ++i) tile.q[held_column(i)][place] = static_cast<int8_t>(q[i]);
-    }
-    __syncthreads();
-    const uint32_t c = threadIdx.x / 4, byte = threadIdx.x % 4 * 16;
-    if (col + c < a.x.cols) {
-        const int8_t* const from = tile.q[c] + byte;
-        const size_t line = size_t{head} * a.x.cols + col + c;
-        *reinterpret_cast<uint4*>(a.cols + line * a.k + first + byte) = {
-            word_at(from), word_at(from + 4), word_at(from + 8), word_at(from + 12)};
-    }
-    __syncthreads();
-}
-
-/// dO times O of a row in the fixed order; their parts of the first 64 elements are here already.
-/// All lanes of a warp take part; a chunk is 4,096 long.
-__device__ __forceinline__ float dot_of(const Row& a, const Eight& first_a, const Row& b,
-                                        const Eight& first_b, uint32_t cols) {
-    if (cols > kChunk) {
-        float mine = 0.0F;
-        for (uint32_t lane = 0; lane < kWarp; lane += kLanesPerRow) {
-            const size_t x = __shfl_sync(kAllLanes, a.begin, lane);
-            const size_t y = __shfl_sync(kAllLanes, b.begin, lane);
-            const uint32_t count = __shfl_sync(kAllLanes, a.cols, lane);
-            const float dot = warp_reduce(count, [=](float acc, size_t i) {
-                return fused(a.data[x + i], b.data[y + i], acc);
-            });
-            if (lane_id() / kLanesPerRow == lane / kLanesPerRow) mine = dot;
+        for (uint32_t half = 0; half < 2; ++half) {
+            const uint32_t a = half == 0 ? rows[0].low : rows[0].high;
+            const uint32_t b = half == 0 ? rows[1].low : rows[1].high;
+            const uint32_t own = __byte_perm(a, b, kept);
+            const uint32_t got = __shfl_xor_sync(kAllLanes, __byte_perm(a, b, given), kTeam);
+            const uint32_t col = held_column(half * 4) + (is_later ? 2 : 0);
+            const uint32_t word = warp * 2 + team / 2;
+            words_[col][word] = __byte_perm(own, got, is_later ? 0x1054 : 0x5410);
+            words_[col + 1][word] = __byte_perm(own, got, is_later ? 0x3276 : 0x7632);
         }
-        return mine;
     }
-    float lanes[4] = {};
-    for (uint32_t first = 0; first < cols; first += kCols) {
-        const Eight x = first == 0 ? first_a : a.part(first);
-        const Eight y = first == 0 ? first_b : b.part(first);
+    /// As columns `col` and following of a head, as far as there are any.
+    __device__ __forceinline__ void store(const Turned& to, uint32_t head, uint32_t col) const {
+        const uint32_t c = threadIdx.x / 4, first = threadIdx.x % 4 * 4;
+        if (col + c >= to.x.cols) return;
+        const uint32_t* const from = words_[c] + first;
+        const size_t line = size_t{head} * to.x.cols + col + c;
+        *reinterpret_cast<uint4*>(to.cols + line * to.k + blockIdx.x * kRows + first * 4) = {
+            from[0], from[1], from[2], from[3]};
+    }
+
+private:
+    uint32_t words_[kCols][kRows / 4 + 1];
+};
+
+/// dO times O of two rows in the fixed order. All lanes of a warp take part.
+template <uint32_t kPieces, bool kEven>
+__device__ __forceinline__ float2 dot_of(const TwoRows<kPieces, kEven>& a,
+                                         const TwoRows<kPieces, kEven>& b) {
+    float lanes[2][4] = {};
+    a.for_each_piece([&](uint32_t first, const TwoParts& x) {
+        const TwoParts y = b.piece(first);
+#pragma unroll
+        for (uint32_t i = 0; i < 16; ++i) {
+            const uint32_t r = i / 8, e = i % 8;
+            float& lane = lanes[r][e % 4];
+            // Where heads are even the question is the same for four.
+            const uint32_t col = first + held_column(kEven ? e / 4 * 4 : e);
+            if (col < a.row(r).cols) lane = fused(x.of[r].x[e], y.of[r].x[e], lane);
+        }
+    });
+#pragma unroll
+    for (uint32_t s = kTeam / 2; s > 0; s /= 2)
 #pragma unroll
         for (uint32_t i = 0; i < 8; ++i) {
-            const float sum = fused(x.x[i], y.x[i], lanes[i % 4]);
-            if (first + held_column(i) < cols) lanes[i % 4] = sum;
+            float& lane = lanes[i / 4][i % 4];
+            lane = add(lane, __shfl_xor_sync(kAllLanes, lane, s));
+        }
+    const auto sum = [](const float(&x)[4]) { return add(add(x[0], x[2]), add(x[1], x[3])); };
+    return {sum(lanes[0]), sum(lanes[1])};
+}
+
+/// The same for rows longer than a chunk: one after the other by the whole warp.
+__device__ __forceinline__ float dot_of_long(const Row& a, const Row& b) {
+    float mine = 0.0F;
+    for (uint32_t lane = 0; lane < kWarp; lane += kTeam) {
+        const size_t x = __shfl_sync(kAllLanes, a.begin, lane);
+        const size_t y = __shfl_sync(kAllLanes, b.begin, lane);
+        const uint32_t count = __shfl_sync(kAllLanes, a.cols, lane);
+        const float dot = warp_reduce(
+            count, [=](float acc, size_t i) { return fused(a.data[x + i], b.data[y + i], acc); });
+        if (lane_id() / kTeam == lane / kTeam) mine = dot;
+    }
+    return mine;
+}
+
+/// The larger magnitudes of two rows, joined with those of a warp's other rows in the head's
+/// `cols` maxima: after each of two exchanges a lane has half as many columns. All lanes of a warp
+/// take part.
+__device__ __forceinline__ void join_columns(uint32_t* maxima, uint32_t cols, uint32_t first,
+                                             const TwoParts& x) {
+    uint32_t most[8], column = 0;
+#pragma unroll
+    for (uint32_t i = 0; i < 8; ++i)
+        most[i] = larger(magnitude(x.of[0].x[i]), magnitude(x.of[1].x[i]));
+#pragma unroll
+    for (uint32_t half = 4; half > 1; half /= 2) {
+        const uint32_t apart = half * kTeam / 2;
+        const bool takes_upper = (lane_id() & apart) != 0;
+        column += takes_upper ? half : 0;
+#pragma unroll
+        for (uint32_t i = 0; i < half; ++i) {
+            const uint32_t mine = takes_upper ? most[i + half] : most[i];
+            const uint32_t given = takes_upper ? most[i] : most[i + half];
+            most[i] = larger(mine, __shfl_xor_sync(kAllLanes, given, apart));
         }
     }
-    for (uint32_t s = kLanesPerRow / 2; s > 0; s /= 2)
 #pragma unroll
-        for (float& lane : lanes) lane = add(lane, __shfl_xor_sync(kAllLanes, lane, s));
-    return add(add(lanes[0], lanes[2]), add(lanes[1], lanes[3]));
+    for (uint32_t i = 0; i < 2; ++i) {
+        const uint32_t at = first + held_column(column + i);
+        if (at < cols) atomicMax(maxima + at, most[i]);
+    }
+}
+
+/// Of two rows.
+struct Scales {
+    float2 s, inv;
+};
+/// Of rows with these maxima, by one division: four lanes of a team have its four operands. All
+/// lanes of a warp take part.
+__device__ __forceinline__ Scales scales_of(uint32_t most0, uint32_t most1) {
+    const uint32_t first = lane_id() / kTeam * kTeam;
+    const uint32_t bits = (threadIdx.x & 2) != 0 ? most1 : most0;
+    const bool is_inverse = threadIdx.x % 2 != 0;
+    const float quotient = scale_or_inverse(bits, is_inverse);
+    const auto from = [&](uint32_t lane) { return __shfl_sync(kAllLanes, quotient, first + lane); };
+    return {{from(0), from(2)}, {from(1), from(3)}};
+}
+
+/// The scales of two rows; on the way their columns' maxima are joined where `maxima` is given.
+template <uint32_t kPieces, bool kEven>
+__device__ __forceinline__ Scales find_scales(const TwoRows<kPieces, kEven>& rows, uint32_t cols,
+                                              uint32_t* maxima, uint32_t* flag) {
+    uint32_t most[2] = {};
+    rows.for_each_piece([&](uint32_t first, const TwoParts& x) {
+#pragma unroll
+        for (uint32_t i = 0; i < 16; ++i)
+            most[i / 8] = larger(most[i / 8], magnitude(x.of[i / 8].x[i % 8]));
+        if (maxima != nullptr) join_columns(maxima, cols, first, x);
+    });
+#pragma unroll
+    for (uint32_t s = kTeam / 2; s > 0; s /= 2)
+#pragma unroll
+        for (uint32_t& x : most) x = larger(x, __shfl_xor_sync(kAllLanes, x, s));
+    flag_nonfinite(larger(most[0], most[1]), flag);
+    return scales_of(most[0], most[1]);
 }
 
 enum : uint32_t { kQ, kK, kV, kDOut };
@@ -186,167 +366,128 @@ struct Rows {
     uint32_t* flag;
 };
 
-/// Where the largest magnitudes of one operand's columns are joined: those of the first 64 once
-/// for all rows of a thread.
-class ColumnMaxima {
-public:
-    __device__ ColumnMaxima(uint32_t* at, uint32_t cols) : at_(at), cols_(cols) {}
+/// Quantises two rows of an operand and tells their scales.
+template <uint32_t kOperand, uint32_t kPieces, bool kEven>
+__device__ __forceinline__ float2 quantise_rows(const Rows& p, const HeadPlace& head,
+                                                const TwoRows<kPieces, kEven>& rows,
+                                                uint32_t* maxima) {
+    const uint32_t t = p.x[kOperand].rows, cols = p.x[kOperand].cols;
+    const Scales scales = find_scales(rows, cols, maxima, p.flag);
+    const Words words = kOperand == kDOut ? p.words : Words{};
+    const uint32_t row = first_row();
+    int8_t* const line = p.rows[kOperand] + (size_t{head.number} * t + row) * p.k + held_column(0);
+    rows.for_each_piece([&](uint32_t first, const TwoParts& x) {
+#pragma unroll
+        for (uint32_t r = 0; r < 2; ++r) {
+            const Eight inv = eight_times(r == 0 ? scales.inv.x : scales.inv.y);
+            const EightBytes q =
+                quantise_part<kEven>(x.of[r], inv, words, rows.row(r).begin + first);
+            if (row + r >= t) continue;
+            auto* const to = reinterpret_cast<uint32_t*>(line + r * p.k + first);
+            to[0] = q.low;
+            to[kCols / 2 / sizeof(uint32_t)] = q.high;
+        }
+    });
+    return scales.s;
+}
 
-    /// All lanes of a warp take part.
-    __device__ __forceinline__ void add(uint32_t first, const Eight& x) {
-        uint32_t most[8];
-#pragma unroll
-        for (uint32_t i = 0; i < 8; ++i)
-            most[i] = larger_magnitude(first == 0 ? first_[i] : 0, x.x[i]);
-        if (first != 0) return join(first, most);
-#pragma unroll
-        for (uint32_t i = 0; i < 8; ++i) first_[i] = most[i];
+/// What is known of the two positions of a team; each of its lanes has one field.
+class TwoPositions {
+public:
+    /// Has the statistics of the forward pass on their way to the lanes that keep them.
+    __device__ __forceinline__ void load_statistics(const Rows& p, uint32_t head) {
+        const uint32_t which = lane_of_team() - kPositionMax;
+        if (which > kPositionInverse - kPositionMax) return;
+        const uint32_t t = p.x[kQ].rows, row = first_row();
+        const float* const from = p.stats + (size_t{head} * t + row) * 2 + which;
+        own_ = {row < t ? from[0] : 0.0F, row + 1 < t ? from[2] : 0.0F};
     }
-    __device__ __forceinline__ void join_first() {
-        join(0, first_);
+    __device__ __forceinline__ void flag_maximum(uint32_t* flag) const {
+        if (lane_of_team() == kPositionMax)
+            flag_nonfinite(larger(magnitude(own_.x), magnitude(own_.y)), flag);
+    }
+    __device__ __forceinline__ void set(PositionField field, float2 of_both) {
+        if (lane_of_team() == field) own_ = of_both;
+    }
+    __device__ __forceinline__ void set_k(float2 scales, float alpha) {
+        set(kPositionK, scales);
+        set(kPositionKAlpha, {mul(scales.x, alpha), mul(scales.y, alpha)});
+    }
+    __device__ __forceinline__ void store(const Rows& p, uint32_t head) const {
+        const uint32_t tiles = position_tiles(p.x[kQ].rows), row = first_row();
+        const uint32_t tile = row / PositionTile::count, pair = row % PositionTile::count / 2;
+        if (tile < tiles) p.positions[size_t{head} * tiles + tile].put(pair, lane_of_team(), own_);
     }
 
 private:
-    /// Joins the four rows of a warp: after each of two exchanges a lane has half as many columns.
-    __device__ __forceinline__ void join(uint32_t first, uint32_t (&most)[8]) const {
-        uint32_t column = 0;
-#pragma unroll
-        for (uint32_t half = 4; half > 1; half /= 2) {
-            const uint32_t apart = half * kLanesPerRow / 2;
-            const bool takes_upper = (lane_id() & apart) != 0;
-            column += takes_upper ? half : 0;
-#pragma unroll
-            for (uint32_t i = 0; i < half; ++i) {
-                const uint32_t mine = takes_upper ? most[i + half] : most[i];
-                const uint32_t given = takes_upper ? most[i] : most[i + half];
-                const uint32_t got = __shfl_xor_sync(kAllLanes, given, apart);
-                most[i] = got > mine ? got : mine;
-            }
-        }
-#pragma unroll
-        for (uint32_t i = 0; i < 2; ++i) {
-            const uint32_t at = first + held_column(column + i);
-            if (at < cols_) atomicMax(at_ + at, most[i]);
-        }
-    }
-
-    uint32_t* at_;
-    uint32_t cols_;
-    uint32_t first_[8] = {};
-};
-
-/// One of the operands of a row: quantises it and tells its scale. `first` is its part of the first
-/// 64 elements, which is here already.
-template <bool kWithBytes>
-__device__ __forceinline__ Scale quantise_row(const Rows& p, uint32_t operand, uint32_t head,
-                                              uint32_t row, const Eight& first,
-                                              ColumnMaxima* maxima) {
-    const Row from(p.x[operand], head, row);
-    const uint32_t cols = p.x[operand].cols;
-    uint32_t amax = 0;
-    for (uint32_t c = 0; c < cols; c += kCols) {
-        const Eight x = c == 0 ? first : from.part(c);
-#pragma unroll
-        for (float value : x.x) amax = larger_magnitude(amax, value);
-        if (maxima != nullptr) maxima->add(c, x);
-    }
-    amax = row_max(amax);
-    const Scale scale = scale_of(amax);
-    if (row < p.x[operand].rows) flag_nonfinite(amax, p.flag);
-    if constexpr (kWithBytes) {
-        float inv[8];
-#pragma unroll
-        for (float& x : inv) x = scale.inv;
-        const Words words = operand == kDOut ? p.words : Words{};
-        for (uint32_t c = 0; c < p.k && row < p.x[operand].rows; c += kCols) {
-            int q[8];
-            quantise_part(q, c == 0 ? first : from.part(c), inv, words, from.begin + c);
-            const size_t line = (size_t{head} * p.x[operand].rows + row) * p.k + c;
-            auto* const to = reinterpret_cast<uint32_t*>(p.rows[operand] + line + held_column(0));
-            to[0] = pack4(q);
-            to[kCols / 2 / sizeof(uint32_t)] = pack4(q + 4);
-        }
-    }
-    return scale;
-}
-
-/// Tells the position of a row of the running block's head, or that there is none.
-__device__ __forceinline__ void store_position(const Rows& p, uint32_t head, uint32_t row,
-                                               const Position& at) {
-    const uint32_t tiles = position_tiles(p.x[kQ].rows), tile = row / PositionTile::count;
-    if (tile < tiles) p.positions[size_t{head} * tiles + tile].put(row % PositionTile::count, at);
-}
-
-struct RowsShared {
-    TurnedTile tile;
-    float inverse_of_v[kRows];
+    float2 own_ = {};
 };
 
 /// Quantises q, k and v by row, and v's bytes once more along positions.
-__global__ void __launch_bounds__(kThreads) prepare_forward_kernel(Rows p) {
-    RowsShared& shared = *shared_memory<RowsShared>();
-    const uint32_t head = head_from_last(), first = blockIdx.x * kRows;
-    for (uint32_t r = own_row(); r < kRows; r += kRowsAtOnce) {
-        const uint32_t row = first + r;
-        const Eight q = Row(p.x[kQ], head, row).part(0), k = Row(p.x[kK], head, row).part(0),
-                    v = Row(p.x[kV], head, row).part(0);
-        Position at = {};
-        at.q = quantise_row<true>(p, kQ, head, row, q, nullptr).s;
-        at.k = quantise_row<true>(p, kK, head, row, k, nullptr).s;
-        at.k_alpha = mul(at.k, p.alpha);
-        const Scale of_v = quantise_row<false>(p, kV, head, row, v, nullptr);
-        at.v = of_v.s;
-        if (threadIdx.x % kLanesPerRow != 0) continue;
-        shared.inverse_of_v[r] = of_v.inv;
-        store_position(p, head, row, at);
-    }
-    __syncthreads();
-    for (uint32_t col = 0; col < p.v.x.cols; col += kCols)
-        turn_tile(shared.tile, p.v, head, col, [&](float(&inv)[8], uint32_t r) {
-#pragma unroll
-            for (float& x : inv) x = shared.inverse_of_v[r];
-        });
+template <uint32_t kPieces, bool kEven>
+__global__ void __launch_bounds__(kThreads, blocks_at_once(kPieces))
+    prepare_forward_kernel(Rows p) {
+    using Held = TwoRows<kPieces, kEven>;
+    TurnedTile& tile = *shared_memory<TurnedTile>();
+    const HeadPlace head(p.x[kQ], head_from_last());
+    const Held q(p.x[kQ], head), k(p.x[kK], head);
+    TwoPositions at;
+    at.set(kPositionQ, quantise_rows<kQ>(p, head, q, nullptr));
+    const Held v(p.x[kV], head);
+    at.set_k(quantise_rows<kK>(p, head, k, nullptr), p.alpha);
+    const Scales of_v = find_scales(v, p.x[kV].cols, nullptr, p.flag);
+    at.set(kPositionV, of_v.s);
+    at.store(p, head.number);
+    v.for_each_piece([&](uint32_t first, const TwoParts& x) {
+        if (first != 0) __syncthreads();
+        tile.put({quantise_part<kEven>(x.of[0], eight_times(of_v.inv.x), {}, 0),
+                  quantise_part<kEven>(x.of[1], eight_times(of_v.inv.y), {}, 0)});
+        __syncthreads();
+        tile.store(p.v, head.number, first);
+    });
 }
 
 /// Heads of more columns join their maxima in global memory at once.
 constexpr uint32_t kSharedColumns = 1024;
 
+template <uint32_t kPieces, bool kEven>
+__device__ __forceinline__ float2 dots_of(const TwoRows<kPieces, kEven>& a,
+                                          const TwoRows<kPieces, kEven>& b, uint32_t cols) {
+    if (kPieces == 0 && cols > kChunk)
+        return {dot_of_long(a.row(0), b.row(0)), dot_of_long(a.row(1), b.row(1))};
+    return dot_of(a, b);
+}
+
 /// Quantises q, k, v and dO by row; on the way the largest magnitudes of q, k and dO by column.
-__global__ void __launch_bounds__(kThreads, 2) prepare_backward_kernel(Rows p) {
-    const uint32_t t = p.x[kQ].rows, hd = p.x[kQ].cols, first = blockIdx.x * kRows;
-    const uint32_t head = head_from_last();
-    uint32_t* const of_head = p.maxima + size_t{3} * head * hd;
-    uint32_t* const maxima = hd > kSharedColumns ? of_head : shared_memory<uint32_t>();
-    if (hd <= kSharedColumns) {
+/// Each operand's loads are under way while the one ahead of it is quantised.
+template <uint32_t kPieces, bool kEven>
+__global__ void __launch_bounds__(kThreads, blocks_at_once(kPieces))
+    prepare_backward_kernel(Rows p) {
+    using Held = TwoRows<kPieces, kEven>;
+    const uint32_t hd = p.x[kQ].cols;
+    const HeadPlace head(p.x[kQ], head_from_last());
+    const Held q(p.x[kQ], head), k(p.x[kK], head);
+    TwoPositions at;
+    at.load_statistics(p, head.number);
+    uint32_t* const of_head = p.maxima + size_t{3} * head.number * hd;
+    // What is known here lets ptxas see which memory the atomics are in.
+    const bool is_shared = kPieces > 0 || hd <= kSharedColumns;
+    uint32_t* const maxima = is_shared ? shared_memory<uint32_t>() : of_head;
+    if (is_shared) {
         for (uint32_t i = threadIdx.x; i < 3 * hd; i += kThreads) maxima[i] = 0;
         __syncthreads();
     }
-    ColumnMaxima of_q(maxima, hd), of_k(maxima + hd, hd), of_d_out(maxima + size_t{2} * hd, hd);
-    for (uint32_t r = own_row(); r < kRows; r += kRowsAtOnce) {
-        const uint32_t row = first + r;
-        const Eight xq = Row(p.x[kQ], head, row).part(0), xk = Row(p.x[kK], head, row).part(0),
-                    xv = Row(p.x[kV], head, row).part(0), xd = Row(p.x[kDOut], head, row).part(0),
-                    xo = Row(p.out, head, row).part(0);
-        Position at = {};
-        at.q = quantise_row<true>(p, kQ, head, row, xq, &of_q).s;
-        at.k = quantise_row<true>(p, kK, head, row, xk, &of_k).s;
-        at.k_alpha = mul(at.k, p.alpha);
-        at.v = quantise_row<true>(p, kV, head, row, xv, nullptr).s;
-        at.d_out = quantise_row<true>(p, kDOut, head, row, xd, &of_d_out).s;
-        at.dot = dot_of(Row(p.x[kDOut], head, row), xd, Row(p.out, head, row), xo, hd);
-        if (threadIdx.x % kLanesPerRow != 0) continue;
-        if (row < t) {
-            const float* const stats = p.stats + (size_t{head} * t + row) * 2;
-            at.max = stats[0];
-            at.inverse = stats[1];
-            flag_nonfinite(magnitude(at.max), p.flag);
-        }
-        store_position(p, head, row, at);
-    }
-    of_q.join_first();
-    of_k.join_first();
-    of_d_out.join_first();
-    if (hd > kSharedColumns) return;
+    at.set(kPositionQ, quantise_rows<kQ>(p, head, q, maxima));
+    const Held v(p.x[kV], head);
+    at.set_k(quantise_rows<kK>(p, head, k, maxima + hd), p.alpha);
+    const Held d_out(p.x[kDOut], head);
+    at.set(kPositionV, quantise_rows<kV>(p, head, v, nullptr));
+    const Held out(p.out, head);
+    at.set(kPositionDOut, quantise_rows<kDOut>(p, head, d_out, maxima + size_t{2} * hd));
+    at.set(kPositionDot, dots_of(d_out, out, hd));
+    at.flag_maximum(p.flag);
+    at.store(p, head.number);
+    if (!is_shared) return;
     __syncthreads();
     for (uint32_t i = threadIdx.x; i < 3 * hd; i += kThreads) atomicMax(of_head + i, maxima[i]);
 }
@@ -362,25 +503,50 @@ struct ColumnsShared {
     float inverse[kCols];
 };
 
+/// The inverse scales of 64 columns from `col` on; the scales are told by one block.
+__device__ __forceinline__ void load_inverses(float* inverse, const Columns& p, uint32_t operand,
+                                              uint32_t head, uint32_t col) {
+    if (threadIdx.x >= kCols) return;
+    const uint32_t own = col + threadIdx.x, hd = p.of[operand].x.cols;
+    const bool inside = own < hd;
+    const Scale scale = scale_of(inside ? p.maxima[(size_t{3} * head + operand) * hd + own] : 0);
+    inverse[threadIdx.x] = scale.inv;
+    if (inside && blockIdx.x == 0) p.scale[operand][size_t{head} * hd + own] = scale.s;
+}
+
 /// One block per 64 positions, 64 columns and operand.
-__global__ void __launch_bounds__(kThreads) turn_kernel(Columns p) {
+template <bool kEven>
+__global__ void __launch_bounds__(kThreads, kEven ? 6 : 4) turn_kernel(Columns p) {
     ColumnsShared& shared = *shared_memory<ColumnsShared>();
-    const uint32_t operand = blockIdx.y % 3, col = blockIdx.y / 3 * kCols, head = blockIdx.z;
-    const Turned& from = p.of[operand];
-    const uint32_t own = threadIdx.x, hd = from.x.cols;
-    if (own < kCols) {
-        const bool inside = col + own < hd;
-        const size_t at = size_t{head} * hd + col + own;
-        const Scale scale =
-            scale_of(inside ? p.maxima[(size_t{3} * head + operand) * hd + col + own] : 0);
-        shared.inverse[own] = scale.inv;
-        if (inside && blockIdx.x == 0) p.scale[operand][at] = scale.s;
-    }
+    const uint32_t operand = blockIdx.y % 3, col = blockIdx.y / 3 * kCols;
+    const Turned from = p.of[operand];
+    const HeadPlace head(from.x, blockIdx.z);
+    const TwoRows<0, kEven> rows(from.x, head);
+    const TwoParts x = rows.piece(col);
+    load_inverses(shared.inverse, p, operand, head.number, col);
     __syncthreads();
-    turn_tile(shared.tile, from, head, col, [&](float(&inv)[8], uint32_t) {
+    Eight inv;
 #pragma unroll
-        for (uint32_t i = 0; i < 8; ++i) inv[i] = shared.inverse[held_column(i)];
-    });
+    for (uint32_t i = 0; i < 8; ++i) inv.x[i] = shared.inverse[held_column(i)];
+    shared.tile.put({quantise_part<kEven>(x.of[0], inv, from.words, rows.row(0).begin + col),
+                     quantise_part<kEven>(x.of[1], inv, from.words, rows.row(1).begin + col)});
+    __syncthreads();
+    shared.tile.store(from, head.number, col);
+}
+
+[[nodiscard]] bool is_even(const Source& x) {
+    const size_t lengths = x.cols | x.stride | x.spread.per_sequence | x.spread.per_head;
+    return is_aligned(x) && lengths % kPhiloxBlock == 0;
+}
+
+/// Calls `body(pieces, even)` with constants, for the commonest heads.
+template <class Body>
+void with_heads(uint32_t hd, bool even, const Body& body) {
+    using std::false_type, std::integral_constant, std::true_type;
+    if (!even) return body(integral_constant<uint32_t, 0>{}, false_type{});
+    if (hd <= kCols) return body(integral_constant<uint32_t, 1>{}, true_type{});
+    if (hd <= 2 * kCols) return body(integral_constant<uint32_t, 2>{}, true_type{});
+    body(integral_constant<uint32_t, 0>{}, true_type{});
 }
 
 }  // namespace
@@ -398,8 +564,11 @@ ForwardHeads prepare_forward(Context& on, uint32_t batch, const HeadSources& x) 
     p.positions = out.positions;
     p.alpha = x.alpha;
     p.flag = on.nonfinite_flag();
-    on.launch({dim3(blocks_for(t, kRows), 1, batch), kThreads, sizeof(RowsShared)},
-              prepare_forward_kernel, p);
+    const dim3 blocks(blocks_for(t, kRows), 1, batch);
+    with_heads(hd, is_even(x.q) && is_even(x.k) && is_even(x.v), [&](auto pieces, auto even) {
+        on.launch({blocks, kThreads, sizeof(TurnedTile)}, prepare_forward_kernel<pieces(), even()>,
+                  p);
+    });
     return out;
 }
 
@@ -426,14 +595,18 @@ BackwardHeads prepare_backward(Context& on, uint32_t batch, const HeadSources& x
     on.set_bytes(p.maxima, 0, maxima * sizeof(uint32_t));
     const dim3 blocks(blocks_for(t, kRows), 1, batch);
     const size_t shared_bytes = hd > kSharedColumns ? 0 : size_t{3} * hd * sizeof(uint32_t);
-    on.launch({blocks, kThreads, shared_bytes}, prepare_backward_kernel, p);
+    const bool is_all_even = is_even(x.q) && is_even(x.k) && is_even(x.v) && is_even(grad.d_out) &&
+                             is_even(grad.out) && grad.of_d_out.idx0 % kPhiloxBlock == 0;
     const Columns turned{{{x.q, {}, out.q_cols.q, out.q_cols.k},
                           {x.k, {}, out.k_cols.q, out.k_cols.k},
                           {grad.d_out, grad.of_d_out, out.d_out_cols.q, out.d_out_cols.k}},
                          {out.q_cols.scale, out.k_cols.scale, out.d_out_cols.scale},
                          p.maxima};
-    on.launch({dim3(blocks.x, 3 * blocks_for(hd, kCols), batch), kThreads, sizeof(ColumnsShared)},
-              turn_kernel, turned);
+    const dim3 turning(blocks.x, 3 * blocks_for(hd, kCols), batch);
+    with_heads(hd, is_all_even, [&](auto pieces, auto even) {
+        on.launch({blocks, kThreads, shared_bytes}, prepare_backward_kernel<pieces(), even()>, p);
+        on.launch({turning, kThreads, sizeof(ColumnsShared)}, turn_kernel<even()>, turned);
+    });
     return out;
 }
 

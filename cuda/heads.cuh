@@ -12,6 +12,17 @@ struct Position {
     float k_alpha, v, k, q;          ///< scales of its rows, and that of k times alpha
     float d_out, max, inverse, dot;  ///< scale; statistics of the forward pass; dO times O
 };
+/// The fields of a position by number.
+enum PositionField : uint32_t {
+    kPositionKAlpha,
+    kPositionV,
+    kPositionK,
+    kPositionQ,
+    kPositionDOut,
+    kPositionMax,
+    kPositionInverse,
+    kPositionDot,
+};
 
 /// 32 positions as a warp reads them. A lane needs two neighbours, and mostly two fields: those of
 /// x and y, and of z and w, are one access, and the lanes of a row have different banks.
@@ -26,13 +37,10 @@ struct PositionTile {
         if (second) return {a.y, a.w, b.y, b.w, c.y, c.w, d.y, d.w};
         return {a.x, a.z, b.x, b.z, c.x, c.z, d.x, d.z};
     }
-    __device__ __forceinline__ void put(uint32_t i, const Position& p) {
-        const float fields[8] = {p.k_alpha, p.v, p.k, p.q, p.d_out, p.max, p.inverse, p.dot};
-#pragma unroll
-        for (uint32_t f = 0; f < 8; ++f) {
-            float4& both = of_pairs[f / 2][i / 2];
-            (i % 2 == 0 ? f % 2 == 0 ? both.x : both.z : f % 2 == 0 ? both.y : both.w) = fields[f];
-        }
+    /// Field number `field` of positions 2 * pair and 2 * pair + 1.
+    __device__ __forceinline__ void put(uint32_t pair, uint32_t field, float2 of_both) {
+        float4& both = of_pairs[field / 2][pair];
+        reinterpret_cast<float2*>(&both)[field % 2] = of_both;
     }
 };
 __host__ __device__ constexpr uint32_t position_tiles(uint32_t t) {

@@ -245,6 +245,23 @@ TEST(emulated_device, computes_the_loss_of_rows_of_any_length) {
     EXPECT_EQ(got, expected);
 }
 
+/// Heads that end in the middle of a piece of 64 columns, of two and of more pieces, whose rows
+/// begin with a Philox block or anywhere, with as many positions as do not fill pairs; and such as
+/// join their columns in memory, or whose products of rows have more than one chunk.
+TEST_P(EmulatedDevice, prepares_heads_of_any_width) {
+    for (const training::AttentionShape shape : {training::AttentionShape{1, 2, 65, 32},
+                                                 {2, 1, 33, 40},
+                                                 {1, 1, 35, 120},
+                                                 {1, 1, 35, 136},
+                                                 {1, 1, 34, 141},
+                                                 {1, 1, 3, 1032},
+                                                 {1, 1, 3, 4104},
+                                                 {1, 1, 3, 4099}}) {
+        const auto same = training::check_case(*backend, training::attention_case(shape));
+        EXPECT_TRUE(same) << same.error();
+    }
+}
+
 TEST(emulated_device, takes_the_heads_of_attention_in_groups_that_fit) {
     const training::AttentionShape shape{2, 3, 9, 5};
     const training::OperatorCase c = training::attention_case(shape);
