@@ -145,19 +145,15 @@ __device__ __forceinline__ Scale scale_of(uint32_t amax_bits) {
 __device__ __forceinline__ int quantise_nearest(float x, float inv) {
     return __float2int_rn(mul(x, inv));
 }
-/// As the rule has it, with its factor of 2^16 in `inv` beforehand: a power of two changes no
-/// digit, and what falls below the normal numbers rounds to 0 in either way. Same precondition: the
-/// product is at most 127 * 2^16 + 0.5, which rounds to the even 127 * 2^16 without the clamp.
-__device__ __forceinline__ int quantise_stochastic(float x, float inv, uint32_t word) {
-    return (__float2int_rn(mul(x, mul(inv, 65536.0F))) + static_cast<int>(word)) >> 16;
-}
-
 /// As quantise_nearest, with the result in the lowest byte: 3 * 2^22 leaves no place behind the
 /// point, and what is added to it is added to its bits.
 __device__ __forceinline__ uint32_t nearest_in_byte(float x, float inv) {
     return bits_of(add(mul(x, inv), 0x3p22F));
 }
-/// As quantise_stochastic, with the result in the third byte.
+/// As the rule has it, in the third byte, with its factor of 2^16 in `inv` beforehand: a power of
+/// two changes no digit, and what falls below the normal numbers rounds to 0 in either way. Same
+/// precondition: the product is at most 127 * 2^16 + 0.5, which rounds to the even 127 * 2^16
+/// without the clamp.
 __device__ __forceinline__ uint32_t stochastic_in_byte(float x, float inv, uint32_t word) {
     return static_cast<uint32_t>(__float2int_rn(mul(x, mul(inv, 65536.0F)))) + word;
 }

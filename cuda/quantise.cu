@@ -114,7 +114,7 @@ __device__ __forceinline__ EightWords eight_words(const Words& words, uint64_t o
     return words_between(p, philox_block(words, idx / 8 + 1), static_cast<uint32_t>(idx % 8));
 }
 
-/// A scale's inverse as `rounded` takes it: see quantise_stochastic in floats.cuh.
+/// A scale's inverse as `rounded` takes it: see stochastic_in_byte in floats.cuh.
 __device__ __forceinline__ float inverse_for(float inv, bool is_random) {
     return is_random ? mul(inv, 65536.0F) : inv;
 }
