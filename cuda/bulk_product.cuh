@@ -17,6 +17,7 @@ struct BulkShape {
     /// Of the 168 of each thread at the start.
     static constexpr int registers_multiplying = 232, registers_filling = 40;
     static constexpr uint32_t stage_bytes = (bm + bn) * step;
+    static constexpr uint32_t outlet_bytes = multiplying / kWarp * Outlet::bytes;
     /// Steps that are worth a part of their own: what it saves must pay for two launches more.
     static constexpr uint32_t split_steps_min = 8;
     static constexpr bool takes_tile_after_tile = true;
@@ -25,33 +26,36 @@ struct BulkShape {
 /// A stage is full when its bytes have landed, and empty when all warps of the cluster have
 /// multiplied theirs. Scales are there when each lane has stored its part, and free again when all
 /// warps of the block have stored their sums.
-struct BulkBarriers {
-    uint64_t full[BulkShape::stages], empty[BulkShape::stages];
+template <class S>
+struct StageBarriers {
+    uint64_t full[S::stages], empty[S::stages];
     uint64_t scales_full, scales_empty;
 };
 
 /// Dynamic shared memory: the stages, and behind them the outlets of the warps that multiply, the
 /// scales of a tile and the barriers.
-struct BulkMemory {
+template <class S>
+struct StageMemory {
     int8_t* stages;
     TileScales* scales;
-    BulkBarriers* barriers;
+    StageBarriers<S>* barriers;
 
-    static constexpr uint32_t kOutletsAt = BulkShape::stages * BulkShape::stage_bytes;
-    static constexpr uint32_t kScalesAt =
-        kOutletsAt + BulkShape::multiplying / kWarp * Outlet::bytes;
+    static constexpr uint32_t kOutletsAt = S::stages * S::stage_bytes;
+    static constexpr uint32_t kScalesAt = kOutletsAt + S::outlet_bytes;
     static constexpr uint32_t kBarriersAt = kScalesAt + sizeof(TileScales);
-    static constexpr uint32_t kBytes = kBarriersAt + sizeof(BulkBarriers) + kSwizzleBytes;
+    static constexpr uint32_t kBytes = kBarriersAt + sizeof(StageBarriers<S>) + kSwizzleBytes;
 
-    [[nodiscard]] __device__ __forceinline__ static BulkMemory of_block() {
+    [[nodiscard]] __device__ __forceinline__ static StageMemory of_block() {
         int8_t* const stages = swizzled_shared_memory();
         return {stages, reinterpret_cast<TileScales*>(stages + kScalesAt),
-                reinterpret_cast<BulkBarriers*>(stages + kBarriersAt)};
+                reinterpret_cast<StageBarriers<S>*>(stages + kBarriersAt)};
     }
     [[nodiscard]] __device__ __forceinline__ int8_t* stage(uint32_t i) const {
-        return stages + i * BulkShape::stage_bytes;
+        return stages + i * S::stage_bytes;
     }
+    [[nodiscard]] __device__ __forceinline__ int8_t* outlets() const { return stages + kOutletsAt; }
 };
+using BulkMemory = StageMemory<BulkShape>;
 
 /// `count` stages are used in turn, by those who fill them and by those who empty them; `parity` is
 /// that of the phase which ends with this use.
@@ -95,13 +99,27 @@ __device__ __forceinline__ void give_back(uint64_t* empty) {
     if constexpr (kBlocks == 1) return arrive_as_warp(empty);
     if (lane_id() < kBlocks) arrive_at(empty, lane_id());
 }
+/// The tiles of the running block, one after the other.
+template <class S>
+class TileWalk {
+public:
+    __device__ __forceinline__ explicit TileWalk(const Product& p)
+        : p_(p), tiles_(p.tiles_m * p.tiles_n), all_(tiles_ * p.splits * p.batch), i_(blockIdx.x) {}
+    [[nodiscard]] __device__ __forceinline__ bool has_tile() const { return i_ < all_; }
+    [[nodiscard]] __device__ __forceinline__ Tile tile() const {
+        return tile_of<S>(p_, i_ % tiles_, i_ / tiles_ % p_.splits, i_ / tiles_ / p_.splits);
+    }
+    __device__ __forceinline__ void next() { i_ += gridDim.x; }
+
+private:
+    const Product& p_;
+    uint32_t tiles_, all_, i_;
+};
 /// Calls `use(tile)` for each tile of this block, until it is false.
-template <class Use>
+template <class S, class Use>
 __device__ __forceinline__ void for_each_tile(const Product& p, const Use& use) {
-    const uint32_t tiles = p.tiles_m * p.tiles_n, all = tiles * p.splits * p.batch;
-    for (uint32_t i = blockIdx.x; i < all; i += gridDim.x)
-        if (!use(tile_of<BulkShape>(p, i % tiles, i / tiles % p.splits, i / tiles / p.splits)))
-            return;
+    for (TileWalk<S> walk(p); walk.has_tile(); walk.next())
+        if (!use(walk.tile())) return;
 }
 
 /// The part of a slab from group `first` on, at most `groups_max` groups: one piece of memory.
@@ -119,16 +137,16 @@ __device__ __forceinline__ Piece piece_of(const Operand& x, uint32_t z, uint32_t
 /// Starts the copies of one stage, by one thread. What lies behind the last group of an operand is
 /// not written: its sums are not stored. Bytes of the other block may land before they are
 /// expected; the phase does not end without the arrival.
-template <uint32_t kBlocks>
+template <class S, uint32_t kBlocks>
 __device__ __forceinline__ void fill_stage(const Product& p, const Tile& tile, uint32_t step,
                                            int8_t* to, uint64_t* full) {
-    constexpr uint32_t kShare = BulkShape::bn / kBlocks;
+    constexpr uint32_t kShare = S::bn / kBlocks;
     constexpr auto kAllRanks = static_cast<uint16_t>((1U << kBlocks) - 1);
     const uint32_t first = kBlocks == 1 ? 0 : cluster_rank() * kShare;
-    const Piece a = piece_of(p.a, tile.z, tile.row, BulkShape::bm, step);
-    const Piece b = piece_of(p.b, tile.z, tile.col, BulkShape::bn, step);
+    const Piece a = piece_of(p.a, tile.z, tile.row, S::bm, step);
+    const Piece b = piece_of(p.b, tile.z, tile.col, S::bn, step);
     const Piece share = piece_of(p.b, tile.z, tile.col + first, kShare, step);
-    int8_t* const to_share = to + (BulkShape::bm + first) * kSwizzledRow;
+    int8_t* const to_share = to + (S::bm + first) * kSwizzledRow;
     arrive_and_expect(full, a.bytes + b.bytes);
     if (a.bytes > 0) copy_bulk(to, a.from, a.bytes, full);
     if (share.bytes == 0) return;
@@ -138,33 +156,34 @@ __device__ __forceinline__ void fill_stage(const Product& p, const Tile& tile, u
         copy_bulk_to_all(to_share, share.from, share.bytes, full, kAllRanks);
 }
 
-template <uint32_t kBlocks>
-__device__ __forceinline__ void fill_stages(const Product& p, const BulkMemory& shared) {
-    Turn turn;
-    for_each_tile(p, [&](const Tile& tile) {
+template <class S, uint32_t kBlocks>
+__device__ __forceinline__ void fill_stages(const Product& p, const StageMemory<S>& shared) {
+    Turn turn{S::stages};
+    for_each_tile<S>(p, [&](const Tile& tile) {
         for (uint32_t step = tile.first; step < tile.last; ++step, turn.next()) {
             // The first time round this is the phase before the first, which counts as ended.
             if (!wait_for(p, shared.barriers->empty + turn.stage, turn.parity ^ 1)) return false;
             if (lane_id() == 0)
-                fill_stage<kBlocks>(p, tile, step, shared.stage(turn.stage),
-                                    shared.barriers->full + turn.stage);
+                fill_stage<S, kBlocks>(p, tile, step, shared.stage(turn.stage),
+                                       shared.barriers->full + turn.stage);
         }
         return true;
     });
 }
 
 /// Fetches the scales of the next tile while the sums of this one are made.
-__device__ __forceinline__ void fill_scales(const Product& p, const BulkMemory& shared) {
+template <class S>
+__device__ __forceinline__ void fill_scales(const Product& p, const StageMemory<S>& shared) {
+    constexpr uint32_t kPerLane = (S::bm + S::bn) / kWarp;
     uint32_t parity = 0;
-    for_each_tile(p, [&](const Tile& tile) {
-        float x[TileScales::count / kWarp];
+    for_each_tile<S>(p, [&](const Tile& tile) {
+        float x[kPerLane];
 #pragma unroll
-        for (uint32_t k = 0; k < TileScales::count / kWarp; ++k)
+        for (uint32_t k = 0; k < kPerLane; ++k)
             x[k] = scale_of_tile(p, tile, k * kWarp + lane_id());
         if (!wait_for(p, &shared.barriers->scales_empty, parity ^ 1)) return false;
 #pragma unroll
-        for (uint32_t k = 0; k < TileScales::count / kWarp; ++k)
-            shared.scales->all[k * kWarp + lane_id()] = x[k];
+        for (uint32_t k = 0; k < kPerLane; ++k) shared.scales->all[k * kWarp + lane_id()] = x[k];
         arrive(&shared.barriers->scales_full);
         parity ^= 1;
         return true;
@@ -180,7 +199,7 @@ __device__ __forceinline__ bool multiply_tile(const Product& p, const Tile& tile
     for (uint32_t step = tile.first; step < tile.last; ++step, turn.next()) {
         if (!wait_for(p, shared.barriers->full + turn.stage, turn.parity)) return false;
         const int8_t* const stage = shared.stage(turn.stage);
-        start_products(acc, stage, stage + BulkShape::bm * kSwizzledRow);
+        start_products(acc, {stage, stage + BulkShape::bm * kSwizzledRow});
         warpgroup_wait<1>();
         if (step > tile.first) give_back<kBlocks>(shared.barriers->empty + turn.stage_before());
     }
@@ -194,14 +213,14 @@ __device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemo
     Turn turn;
     uint32_t parity = 0;  ///< of the scales
     int32_t acc[128];
-    for_each_tile(p, [&](const Tile& tile) {
+    for_each_tile<BulkShape>(p, [&](const Tile& tile) {
 #pragma unroll
         for (int32_t& sum : acc) sum = 0;
         hold_sums(acc);
         if (!multiply_tile<kBlocks>(p, tile, shared, turn, acc)) return false;
         hold_sums(acc);
         if (!wait_for(p, &shared.barriers->scales_full, parity)) return false;
-        store_sums(p, tile, acc, shared.stages + BulkMemory::kOutletsAt, *shared.scales);
+        store_sums(p, tile, acc, shared.outlets(), *shared.scales);
         __syncwarp();  // all lanes have read them
         arrive_as_warp(&shared.barriers->scales_empty);
         parity ^= 1;
@@ -210,9 +229,9 @@ __device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemo
     warpgroup_wait<0>();
 }
 
-template <uint32_t kBlocks>
-__device__ __forceinline__ void start_barriers(BulkBarriers& barriers) {
-    for (uint32_t i = 0; i < BulkShape::stages; ++i) {
+template <class S, uint32_t kBlocks>
+__device__ __forceinline__ void start_barriers(StageBarriers<S>& barriers) {
+    for (uint32_t i = 0; i < S::stages; ++i) {
         init_barrier(barriers.full + i, 1);
         init_barrier(barriers.empty + i, kBlocks * BulkShape::multiplying / kWarp);
     }
@@ -239,17 +258,17 @@ __global__ void __launch_bounds__(BulkShape::threads, 1)
 #endif
         bulk_product_kernel(Product p) {
     if constexpr (kHasWarpgroups) {
-        const bool is_hopeless = *p.stuck != 0;  // a launch before this one gave up
         const BulkMemory shared = BulkMemory::of_block();
-        if (threadIdx.x == 0) start_barriers<kBlocks>(*shared.barriers);
+        if (threadIdx.x == 0) start_barriers<BulkShape, kBlocks>(*shared.barriers);
         meet<kBlocks>();
+        const bool is_hopeless = *p.stuck != 0;  // a launch before this one gave up
         if (threadIdx.x < BulkShape::multiplying) {
             take_registers<BulkShape::registers_multiplying>();
             if (!is_hopeless) multiply_stages<kBlocks>(p, shared);
         } else {
             give_registers<BulkShape::registers_filling>();
             const uint32_t warp = (threadIdx.x - BulkShape::multiplying) / kWarp;
-            if (!is_hopeless && warp == 0) fill_stages<kBlocks>(p, shared);
+            if (!is_hopeless && warp == 0) fill_stages<BulkShape, kBlocks>(p, shared);
             if (!is_hopeless && warp == 1) fill_scales(p, shared);
         }
         meet<kBlocks>();  // until then other blocks may write to this one's memory

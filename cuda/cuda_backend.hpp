@@ -33,13 +33,13 @@ struct DeviceInfo {
 
 /// How a device makes exact int8 products. All give the same integers, not the same speed.
 enum class Products : uint8_t {
-    fastest,    ///< of the others, by compute capability
-    int8,       ///< by single warps; every device
-    warpgroup,  ///< by four warps together; compute capability 9.0
-    bulk,       ///< the same, fed by bulk copies of one warp; compute capability 9.0
-    pairs,      ///< the same in pairs of blocks that share an operand; compute capability 9.0
-    panels,     ///< the same, and rows that stay in shared memory where contractions are short
-    bf16,       ///< in bf16, 512 terms at a time; for devices with little int8 rate
+    fastest,      ///< of the others, by compute capability
+    int8,         ///< by single warps; every device
+    warpgroup,    ///< by four warps together; compute capability 9.0
+    bulk,         ///< the same, fed by bulk copies of one warp; compute capability 9.0
+    pairs,        ///< the same in pairs of blocks that share an operand; compute capability 9.0
+    alternating,  ///< as pairs, and sums of a tile leave while those of the next are made
+    bf16,         ///< in bf16, 512 terms at a time; for devices with little int8 rate
 };
 [[nodiscard]] std::string_view to_text(Products products);
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "cuda/alternating_product.cuh"
 #include "cuda/bulk_product.cuh"
-#include "cuda/panel_product.cuh"
 #include "cuda/product_tile.cuh"
 #include "cuda/tensor_core.cuh"
 #include "cuda/tile_store.cuh"
@@ -211,17 +211,21 @@ uint32_t parts_for_blocks(uint32_t k, size_t tiles) {
         std::clamp<size_t>(kBlocksMin / tiles, 1, std::max(k / S::split_terms_min, 1U)));
 }
 
+/// How a product is shared out, and its time in quarters of a step of BulkShape.
+struct Sharing {
+    uint32_t parts, cost;
+};
+
 /// The same where blocks take part after part. In the time of one step of the contraction: storing
 /// a tile takes 4, adding it to shared sums 6, and clearing and finishing 170,000 shared sums 1.
 template <class S>
-uint32_t parts_for_waves(uint32_t steps, size_t tiles, size_t sums, uint32_t at_once) {
-    uint32_t best = 1, least = ~0U;
+Sharing parts_for_waves(uint32_t steps, size_t tiles, size_t sums, uint32_t at_once) {
+    Sharing best{1, ~0U};
     for (uint32_t parts = 1; parts == 1 || parts * S::split_steps_min <= steps; ++parts) {
         const uint32_t waves = blocks_for(tiles * parts, at_once);
         const uint32_t shared = parts > 1 ? blocks_for(sums, 170'000) : 0;
         const uint32_t cost = waves * (blocks_for(steps, parts) + (parts > 1 ? 6 : 4)) + shared;
-        if (cost < least) best = parts;
-        least = std::min(least, cost);
+        if (4 * cost < best.cost) best = {parts, 4 * cost};
     }
     return best;
 }
@@ -236,7 +240,7 @@ void launch_tiles(Context& on, Product p, const Blocks& blocks, const Start& sta
     const uint32_t steps = std::max(blocks_for(p.a.k, S::step), 1U);
     uint32_t wanted = 1;
     if constexpr (S::takes_tile_after_tile)
-        wanted = parts_for_waves<S>(steps, tiles, count, blocks.at_once);
+        wanted = parts_for_waves<S>(steps, tiles, count, blocks.at_once).parts;
     else
         wanted = parts_for_blocks<S>(p.a.k, tiles);
     p.splits = blocks_for(steps, blocks_for(steps, wanted));  // none without steps
@@ -280,25 +284,33 @@ void launch_bulk(Context& on, const Product& product) {
     });
 }
 
-/// What panel_product_kernel takes.
-bool is_for_panels(const Context& on, const Product& p) {
-    const uint32_t steps = p.a.k / PanelShape::step;
-    return on.products() == Products::panels && p.a.groups > PanelShape::bm &&
-           steps >= PanelShape::steps_min && steps <= PanelShape::steps_max && !p.out.turned &&
-           p.out.folded == nullptr;
+/// What alternating_product_kernel takes and is faster at: there a step costs three quarters and
+/// only the last tile's sums leave behind their products, but no contraction is cut into parts.
+bool is_for_alternating(const Context& on, const Product& p) {
+    using S = AlternatingShape;
+    const uint32_t steps = p.a.k / S::step;
+    if (on.products() != Products::alternating || p.a.groups <= S::bm || steps < S::steps_min ||
+        p.out.turned || p.out.folded != nullptr || !leave_in_fours(p))
+        return false;
+    const uint32_t at_once = on.multiprocessors() / S::blocks * S::blocks;
+    const size_t rows = size_t{p.batch} * padded(blocks_for(p.a.groups, S::bm), S::blocks);
+    const uint32_t waves = blocks_for(rows * blocks_for(p.b.groups, S::bn), at_once);
+    const size_t sums = size_t{p.batch} * p.a.groups * p.b.groups;
+    const Sharing bulk = parts_for_waves<BulkShape>(
+        steps, rows * blocks_for(p.b.groups, BulkShape::bn), sums, at_once);
+    return 3 * waves * steps + 16 <= bulk.cost;
 }
 
-void launch_panels(Context& on, Product p) {
-    constexpr uint32_t kBlocks = PanelShape::blocks;
-    const auto kernel =
-        leave_in_fours(p) ? panel_product_kernel<true> : panel_product_kernel<false>;
-    const uint32_t clusters = on.clusters_at_once(
-        kernel, {dim3(kBlocks), BulkShape::threads, PanelMemory::kBytes, kBlocks});
-    p.tiles_m = padded(blocks_for(p.a.groups, PanelShape::bm), kBlocks);
-    p.tiles_n = blocks_for(p.b.groups, PanelShape::bn);
-    const size_t pairs = size_t{p.tiles_m} / kBlocks * p.tiles_n * p.batch;
-    const auto blocks = static_cast<uint32_t>(std::min<size_t>(pairs, clusters) * kBlocks);
-    on.launch({dim3(blocks), BulkShape::threads, PanelMemory::kBytes, kBlocks}, kernel, p);
+void launch_alternating(Context& on, Product p) {
+    using S = AlternatingShape;
+    const Launch one{dim3(S::blocks), BulkShape::threads, StageMemory<S>::kBytes, S::blocks};
+    const uint32_t clusters = on.clusters_at_once(alternating_product_kernel, one);
+    p.tiles_m = padded(blocks_for(p.a.groups, S::bm), S::blocks);
+    p.tiles_n = blocks_for(p.b.groups, S::bn);
+    const size_t tiles = size_t{p.tiles_m} * p.tiles_n * p.batch;
+    Launch how = one;
+    how.grid.x = static_cast<uint32_t>(std::min<size_t>(tiles, clusters * S::blocks));
+    on.launch(how, alternating_product_kernel, p);
 }
 
 /// A tile of a warpgroup's block would be mostly empty for less.
@@ -308,7 +320,7 @@ constexpr uint32_t kWarpgroupGroupsMin = 96;
 
 Layout product_layout(const Context& on, uint32_t a_groups, uint32_t b_groups) {
     const bool has_slabs = on.products() == Products::bulk || on.products() == Products::pairs ||
-                           on.products() == Products::panels;
+                           on.products() == Products::alternating;
     return has_slabs && std::min(a_groups, b_groups) >= kWarpgroupGroupsMin ? Layout::slabs
                                                                             : Layout::lines;
 }
@@ -322,8 +334,8 @@ void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
     if (on.ok()) p.stuck = &on.flags()->stuck;
     const uint32_t least = std::min(a.groups, b.groups);
     const bool has_warpgroups = on.products() != Products::int8 && on.products() != Products::bf16;
-    if (a.layout == Layout::slabs && is_for_panels(on, p))
-        launch_panels(on, p);
+    if (a.layout == Layout::slabs && is_for_alternating(on, p))
+        launch_alternating(on, p);
     else if (a.layout == Layout::slabs && on.products() != Products::bulk &&
              a.groups > BulkShape::bm)
         launch_bulk<2>(on, p);
@@ -359,12 +371,10 @@ std::vector<Products> products_of(int major, int minor) {
     if (major == 10 && minor == 3) return {Products::bf16, Products::int8};
     std::vector<Products> out;
     if (major == 9 && has_code(bulk_product_kernel<2>))
-        out.insert(out.end(), {Products::pairs, Products::bulk});
+        out.insert(out.end(), {Products::alternating, Products::pairs, Products::bulk});
     if (major == 9 && has_code(warpgroup_product_kernel<WarpgroupShape>))
         out.push_back(Products::warpgroup);
     out.insert(out.end(), {Products::int8, Products::bf16});
-    // Last as long as no device has shown that it is faster.
-    if (major == 9 && has_code(panel_product_kernel<true>)) out.push_back(Products::panels);
     return out;
 }
 

@@ -535,7 +535,7 @@ void find_maxima(Context& on, uint32_t batch, const Source& x, const Maxima& out
 
 Operand quantise_cols(Context& on, uint32_t batch, const Source& x, Layout layout) {
     const Operand out = take_operand(on, batch, x.cols, x.rows, layout);
-    if (on.products() == Products::panels && can_hold_columns(x, out)) {
+    if (on.products() == Products::alternating && can_hold_columns(x, out)) {
         quantise_held_columns(on, batch, x, out);
         return out;
     }

@@ -96,11 +96,11 @@ __device__ __forceinline__ void hold_sums(int32_t (&c)[kSums]) {
 }
 
 /// c (64 x 256, int32, in the order of warpgroup_sum) += a (64 x 32) * b (32 x 256), int8 rows of
-/// shared memory described by matrix_descriptor. Until the group of this product has been waited
-/// for, neither c nor the operands may be touched.
-__device__ __forceinline__ void wgmma_s8(int32_t (&c)[128], uint64_t a, uint64_t b) {
+/// shared memory described by matrix_descriptor. Unless `adds`, c = a * b, whatever c was before.
+/// Until the group of this product has been waited for, neither c nor the operands may be touched.
+__device__ __forceinline__ void wgmma_s8(int32_t (&c)[128], uint64_t a, uint64_t b, bool adds) {
     asm volatile(
-        "{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, 1, 0;\n"
+        "{\n.reg .pred adds;\nsetp.ne.b32 adds, %130, 0;\n"
         "wgmma.mma_async.sync.aligned.m64n256k32.s32.s8.s8 {"
         "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
@@ -112,7 +112,7 @@ __device__ __forceinline__ void wgmma_s8(int32_t (&c)[128], uint64_t a, uint64_t
         "%111, "
         "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, "
         "%127}, "
-        "%128, %129, accumulate;\n}"
+        "%128, %129, adds;\n}"
         : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3]), "+r"(c[4]), "+r"(c[5]), "+r"(c[6]),
           "+r"(c[7]), "+r"(c[8]), "+r"(c[9]), "+r"(c[10]), "+r"(c[11]), "+r"(c[12]), "+r"(c[13]),
           "+r"(c[14]), "+r"(c[15]), "+r"(c[16]), "+r"(c[17]), "+r"(c[18]), "+r"(c[19]), "+r"(c[20]),
@@ -132,19 +132,21 @@ __device__ __forceinline__ void wgmma_s8(int32_t (&c)[128], uint64_t a, uint64_t
           "+r"(c[110]), "+r"(c[111]), "+r"(c[112]), "+r"(c[113]), "+r"(c[114]), "+r"(c[115]),
           "+r"(c[116]), "+r"(c[117]), "+r"(c[118]), "+r"(c[119]), "+r"(c[120]), "+r"(c[121]),
           "+r"(c[122]), "+r"(c[123]), "+r"(c[124]), "+r"(c[125]), "+r"(c[126]), "+r"(c[127])
-        : "l"(a), "l"(b));
+        : "l"(a), "l"(b), "r"(static_cast<int>(adds)));
 }
 
-/// The same for half as many columns: c (64 x 128) += a (64 x 32) * b (32 x 128).
-__device__ __forceinline__ void wgmma_s8(int32_t (&c)[64], uint64_t a, uint64_t b) {
+/// The same for 192 columns: c (64 x 192) += a (64 x 32) * b (32 x 192).
+__device__ __forceinline__ void wgmma_s8(int32_t (&c)[96], uint64_t a, uint64_t b, bool adds) {
     asm volatile(
-        "{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, 1, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 {"
+        "{\n.reg .pred adds;\nsetp.ne.b32 adds, %98, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n192k32.s32.s8.s8 {"
         "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
         "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-        "%64, %65, accumulate;\n}"
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95}, "
+        "%96, %97, adds;\n}"
         : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3]), "+r"(c[4]), "+r"(c[5]), "+r"(c[6]),
           "+r"(c[7]), "+r"(c[8]), "+r"(c[9]), "+r"(c[10]), "+r"(c[11]), "+r"(c[12]), "+r"(c[13]),
           "+r"(c[14]), "+r"(c[15]), "+r"(c[16]), "+r"(c[17]), "+r"(c[18]), "+r"(c[19]), "+r"(c[20]),
@@ -154,8 +156,12 @@ __device__ __forceinline__ void wgmma_s8(int32_t (&c)[64], uint64_t a, uint64_t 
           "+r"(c[42]), "+r"(c[43]), "+r"(c[44]), "+r"(c[45]), "+r"(c[46]), "+r"(c[47]), "+r"(c[48]),
           "+r"(c[49]), "+r"(c[50]), "+r"(c[51]), "+r"(c[52]), "+r"(c[53]), "+r"(c[54]), "+r"(c[55]),
           "+r"(c[56]), "+r"(c[57]), "+r"(c[58]), "+r"(c[59]), "+r"(c[60]), "+r"(c[61]), "+r"(c[62]),
-          "+r"(c[63])
-        : "l"(a), "l"(b));
+          "+r"(c[63]), "+r"(c[64]), "+r"(c[65]), "+r"(c[66]), "+r"(c[67]), "+r"(c[68]), "+r"(c[69]),
+          "+r"(c[70]), "+r"(c[71]), "+r"(c[72]), "+r"(c[73]), "+r"(c[74]), "+r"(c[75]), "+r"(c[76]),
+          "+r"(c[77]), "+r"(c[78]), "+r"(c[79]), "+r"(c[80]), "+r"(c[81]), "+r"(c[82]), "+r"(c[83]),
+          "+r"(c[84]), "+r"(c[85]), "+r"(c[86]), "+r"(c[87]), "+r"(c[88]), "+r"(c[89]), "+r"(c[90]),
+          "+r"(c[91]), "+r"(c[92]), "+r"(c[93]), "+r"(c[94]), "+r"(c[95])
+        : "l"(a), "l"(b), "r"(static_cast<int>(adds)));
 }
 
 /// Starts copying 16 aligned bytes from global to shared memory; zeros where `is_inside` is false,

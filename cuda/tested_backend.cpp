@@ -18,8 +18,8 @@ std::string_view to_text(Products products) {
             return "bulk";
         case Products::pairs:
             return "pairs";
-        case Products::panels:
-            return "panels";
+        case Products::alternating:
+            return "alternating";
         case Products::bf16:
             return "bf16";
     }

@@ -71,18 +71,30 @@ __device__ __forceinline__ float4 dequantised(const int4& sums, float of_row,
             dequantised(sums.z, of_row, of_columns.z), dequantised(sums.w, of_row, of_columns.w)};
 }
 
+/// Where a lane's first four of a tile go, and what is left of rows and columns from there on.
+struct FoursPlace {
+    float* at = nullptr;
+    uint32_t rows = 0, cols = 0;
+
+    [[nodiscard]] __device__ __forceinline__ static uint32_t row_of_lane() {
+        return threadIdx.x / kWarp * 16 + lane_id() / 4;
+    }
+    FoursPlace() = default;
+    __device__ __forceinline__ FoursPlace(const Product& p, const Tile& tile) {
+        const uint32_t row = tile.row + row_of_lane(), col = tile.col + exchanged_column(lane_id());
+        at = p.out.c + p.out.spread.offset(tile.z) + row * p.out.stride + col;
+        rows = row < p.a.groups ? p.a.groups - row : 0;
+        cols = col < p.b.groups ? p.b.groups - col : 0;
+    }
+};
+
 /// Sums [kFirst, kLast) of each lane: eight rows at a time, 16 columns of each.
 template <uint32_t kFirst, uint32_t kLast, int kSums>
-__device__ __forceinline__ void store_fours(const Product& p, const Tile& tile,
+__device__ __forceinline__ void store_fours(const Product& p, const FoursPlace& to,
                                             const int32_t (&acc)[kSums], const TileScales& scales) {
-    const uint32_t row = threadIdx.x / kWarp * 16 + lane_id() / 4;
-    const uint32_t col = exchanged_column(lane_id());
+    const uint32_t row = FoursPlace::row_of_lane(), col = exchanged_column(lane_id());
     const float low_scale = scales.row(row), high_scale = scales.row(row + 8);
-    const uint32_t rows = p.a.groups > tile.row + row ? p.a.groups - tile.row - row : 0;
-    float* const low =
-        p.out.c + p.out.spread.offset(tile.z) + (tile.row + row) * p.out.stride + tile.col + col;
-    float* const high = low + 8 * p.out.stride;
-    const uint32_t cols = p.b.groups - tile.col;
+    float* const high = to.at + 8 * p.out.stride;
 #pragma unroll
     for (uint32_t i = kFirst; i < kLast; i += 8) {
         const uint32_t c = i * 2;
@@ -90,9 +102,9 @@ __device__ __forceinline__ void store_fours(const Product& p, const Tile& tile,
         const float4 x = dequantised(exchange_pairs(acc + i, acc + i + 4), low_scale, of_columns);
         const float4 y =
             dequantised(exchange_pairs(acc + i + 2, acc + i + 6), high_scale, of_columns);
-        if (col + c >= cols) continue;
-        if (rows > 0) *reinterpret_cast<float4*>(low + c) = x;
-        if (rows > 8) *reinterpret_cast<float4*>(high + c) = y;
+        const bool has_cols = c < to.cols;
+        if (has_cols && to.rows > 0) *reinterpret_cast<float4*>(to.at + c) = x;
+        if (has_cols && to.rows > 8) *reinterpret_cast<float4*>(high + c) = y;
     }
 }
 
@@ -213,7 +225,7 @@ __device__ __forceinline__ void store_sums(const Product& p, const Tile& tile,
                                            const int32_t (&acc)[128], int8_t* outlets,
                                            const TileScales& scales) {
     const Way way = way_of(p);
-    if (way == Way::fours) return store_fours<0, 128>(p, tile, acc, scales);
+    if (way == Way::fours) return store_fours<0, 128>(p, FoursPlace(p, tile), acc, scales);
     store_turned<0>(p, tile, way, acc, outlets, scales);
     store_turned<32>(p, tile, way, acc, outlets, scales);
     store_turned<64>(p, tile, way, acc, outlets, scales);

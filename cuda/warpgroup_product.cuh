@@ -57,17 +57,30 @@ __device__ __forceinline__ void load_swizzled_stage(int8_t* shared, const Produc
     copy_commit();
 }
 
-/// Starts the products of 128 terms: four steps of 32. `a`: the rows of both warpgroups.
+/// What a warpgroup multiplies, as matrix_descriptor says it.
+struct Descriptors {
+    uint64_t left, right;
+
+    /// `a`: the rows of both warpgroups.
+    __device__ __forceinline__ Descriptors(const int8_t* a, const int8_t* b)
+        : left(matrix_descriptor(shared_address(a + threadIdx.x / 128 * 64 * kSwizzledRow))),
+          right(matrix_descriptor(shared_address(b))) {}
+    /// The same operands, so many bytes further on.
+    __device__ __forceinline__ void advance(uint32_t bytes) {
+        left += bytes / 16;
+        right += bytes / 16;
+    }
+};
+
+/// Starts the products of 128 terms: four steps of 32. Unless `adds`, what the sums were before is
+/// forgotten.
 template <int kSums>
-__device__ __forceinline__ void start_products(int32_t (&acc)[kSums], const int8_t* a,
-                                               const int8_t* b) {
-    const uint64_t left =
-        matrix_descriptor(shared_address(a + threadIdx.x / 128 * 64 * kSwizzledRow));
-    const uint64_t right = matrix_descriptor(shared_address(b));
+__device__ __forceinline__ void start_products(int32_t (&acc)[kSums], const Descriptors& of,
+                                               bool adds = true) {
     warpgroup_fence();
 #pragma unroll
-    for (uint32_t k = 0; k < kSwizzledRow; k += 32)
-        wgmma_s8(acc, left + k / 16, right + k / 16);  // the address counts in 16 bytes
+    for (uint32_t k = 0; k < kSwizzledRow; k += 32)  // addresses count in 16 bytes
+        wgmma_s8(acc, of.left + k / 16, of.right + k / 16, adds || k > 0);
     warpgroup_commit();
 }
 
@@ -92,7 +105,7 @@ __global__ void __launch_bounds__(W::threads, 1) warpgroup_product_kernel(Produc
             publish_to_products();
             __syncthreads();
             const int8_t* const stage = shared + step % W::stages * W::stage_bytes;
-            start_products(acc, stage, stage + W::bm * kSwizzledRow);
+            start_products(acc, {stage, stage + W::bm * kSwizzledRow});
             // Its stage was read by the products of two steps ago, which all threads have waited
             // for.
             load_swizzled_stage<W>(shared, p, tile, step + kAhead);

@@ -148,6 +148,7 @@ void every_shape(benchmark::internal::Benchmark* bench) {
     bench->ArgNames({"n", "i", "o"})->UseRealTime();
     bench->Args({8192, 1024, 4096})->Args({8192, 8192, 8192})->Args({8192, 768, 768});
     bench->Args({8192, 768, 3072})->Args({8192, 3072, 768})->Args({768, 8192, 3072});
+    bench->Args({8192, 768, 50257})->Args({8192, 768, 50304});
 }
 BENCHMARK_CAPTURE(linear_by, int8, Products::int8)
     ->Name("cuda::linear/by=int8")
@@ -161,8 +162,8 @@ BENCHMARK_CAPTURE(linear_by, bulk, Products::bulk)
 BENCHMARK_CAPTURE(linear_by, pairs, Products::pairs)
     ->Name("cuda::linear/by=pairs")
     ->Apply(every_shape);
-BENCHMARK_CAPTURE(linear_by, panels, Products::panels)
-    ->Name("cuda::linear/by=panels")
+BENCHMARK_CAPTURE(linear_by, alternating, Products::alternating)
+    ->Name("cuda::linear/by=alternating")
     ->Apply(every_shape);
 BENCHMARK_CAPTURE(linear_by, bf16, Products::bf16)
     ->Name("cuda::linear/by=bf16")

@@ -28,6 +28,7 @@ __device__ void fill(int8_t* shared, uint32_t count) {
 
 /// Each warpgroup multiplies 64 x 256 sums in every turn, 128 terms; stages in turn.
 __global__ void __launch_bounds__(S::threads, 1) peak_kernel(int32_t* out) {
+    follow_kernel_before();
     if constexpr (kHasWarpgroups) {
         int8_t* const shared = swizzled_shared_memory();
         fill(shared, S::stages * S::stage_bytes);
@@ -37,7 +38,7 @@ __global__ void __launch_bounds__(S::threads, 1) peak_kernel(int32_t* out) {
         hold_sums(acc);
         for (uint32_t turn = 0; turn < kTurns; ++turn) {
             const int8_t* const stage = shared + turn % S::stages * S::stage_bytes;
-            start_products(acc, stage, stage + S::bm * kSwizzledRow);
+            start_products(acc, {stage, stage + S::bm * kSwizzledRow});
             warpgroup_wait<1>();
         }
         warpgroup_wait<0>();

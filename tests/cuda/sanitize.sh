@@ -6,7 +6,7 @@
 set -u
 build="$(cd "$(dirname "$0")/../.." && pwd)/build/cuda"
 seconds=240
-ways=5 # of cuda::Products; those that a device lacks are skipped
+ways=6 # of cuda::Products; those that a device lacks are skipped
 while [ $# -gt 1 ]; do
     case $1 in
     --build) build=$2 ;;

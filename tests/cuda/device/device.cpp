@@ -76,6 +76,7 @@ TEST_P(DeviceProducts, multiply_to_the_bits_of_single_warps) {
                                           {1029, 515, 1537},
                                           {2048, 4160, 1024},
                                           {97, 4096, 2048},
+                                          {4100, 780, 1540},
                                           {6000, 300, 6000}})
         for (const auto& c : {training::linear_case(s), training::linear_grad_case(s)}) {
             const auto got = training::run_case(*backend, c), due = training::run_case(*plain, c);
@@ -87,7 +88,7 @@ TEST_P(DeviceProducts, multiply_to_the_bits_of_single_warps) {
 INSTANTIATE_TEST_SUITE_P(, DeviceProducts,
                          testing::Values(cuda::Products::int8, cuda::Products::warpgroup,
                                          cuda::Products::bulk, cuda::Products::pairs,
-                                         cuda::Products::panels, cuda::Products::bf16),
+                                         cuda::Products::alternating, cuda::Products::bf16),
                          [](const auto& test) { return std::string(to_text(test.param)); });
 
 TEST_F(Device, gives_the_same_bits_in_every_run) {

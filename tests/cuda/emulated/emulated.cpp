@@ -351,7 +351,7 @@ void expect_equal_products(cuda::Products products) {
 
 TEST_P(EmulatedDevice, multiplies_by_warpgroups_on_hopper) {
     for (const auto products : {cuda::Products::warpgroup, cuda::Products::bulk,
-                                cuda::Products::pairs, cuda::Products::panels}) {
+                                cuda::Products::pairs, cuda::Products::alternating}) {
         EXPECT_EQ(cuda::make_cuda_backend(0, nullptr, products), nullptr);
         emulated::set_hopper(true);
         expect_equal_products(products);
@@ -359,15 +359,16 @@ TEST_P(EmulatedDevice, multiplies_by_warpgroups_on_hopper) {
     }
 }
 
-/// Four to eight steps, an odd number of panels, several panels for a cluster, several tiles of
-/// each, and rows of sums that begin anywhere or where four are stored at once.
-TEST_P(EmulatedDevice, keeps_panels_of_rows_where_contractions_are_short) {
+/// Even and odd numbers of tiles for a block, more steps than parts of sums and as many, columns
+/// behind the last tile, and rows of sums that begin anywhere or where four are stored at once.
+TEST_P(EmulatedDevice, stores_sums_while_the_next_are_made) {
     emulated::set_hopper(true);
-    const auto hopper = cuda::make_cuda_backend(0, nullptr, cuda::Products::panels);
-    for (const training::LinearShape s : {training::LinearShape{130, 500, 388},
-                                          {300, 640, 300},
-                                          {1100, 400, 131},
-                                          {129, 1000, 518}}) {
+    const auto hopper = cuda::make_cuda_backend(0, nullptr, cuda::Products::alternating);
+    for (const training::LinearShape s : {training::LinearShape{130, 700, 388},
+                                          {700, 1100, 772},
+                                          {300, 900, 301},
+                                          {1100, 700, 131},
+                                          {129, 1000, 1155}}) {
         const auto same = training::check_case(*hopper, training::linear_case(s));
         EXPECT_TRUE(same) << same.error();
     }
@@ -441,7 +442,7 @@ std::string name_of_tested_hopper(const emulated::Faults& faults) {
 }
 
 TEST(emulated_device, takes_the_fastest_products_that_pass_the_self_test) {
-    EXPECT_EQ(name_of_tested_hopper({}), "cuda emulated (pairs)");
+    EXPECT_EQ(name_of_tested_hopper({}), "cuda emulated (alternating)");
     EXPECT_EQ(name_of_tested_hopper({.bulk_copies_get_lost = true}), "cuda emulated (warpgroup)");
     EXPECT_EQ(name_of_tested_hopper({.warpgroups_err = true}), "cuda emulated (int8)");
 }
@@ -471,7 +472,7 @@ void launch_from_graphs(cuda::Products products, training::LinearShape s) {
 
 TEST(emulated_device, launches_pairs_of_blocks_from_graphs) {
     launch_from_graphs(cuda::Products::pairs, {130, 129, 257});
-    launch_from_graphs(cuda::Products::panels, {130, 500, 257});
+    launch_from_graphs(cuda::Products::alternating, {130, 700, 260});
 }
 
 /// Heads of two sizes take one kernel, with more shared memory for the first.
@@ -499,9 +500,9 @@ TEST(emulated_device, attends_with_heads_of_two_sizes_in_one_graph) {
 
 TEST(emulated_device, gives_up_where_copies_do_not_land_and_says_so_for_ever) {
     emulated::set_hopper(true);
-    const auto c = training::linear_case({130, 129, 257});
+    const auto c = training::linear_case({130, 700, 260});
     for (const auto products :
-         {cuda::Products::bulk, cuda::Products::pairs, cuda::Products::panels}) {
+         {cuda::Products::bulk, cuda::Products::pairs, cuda::Products::alternating}) {
         const auto hopper = cuda::make_cuda_backend(0, nullptr, products);
         emulated::set_faults({.bulk_copies_get_lost = true});
         const auto failed = training::run_case(*hopper, c);

@@ -205,7 +205,7 @@ TEST_P(Quantise, takes_rows_of_any_length_and_alignment) {
 
 TEST_P(Quantise, takes_columns_of_any_length_and_alignment) {
     for_each_case([](Context& on, const Case& c, const Source& x) {
-        for (const Products products : {Products::pairs, Products::panels})
+        for (const Products products : {Products::pairs, Products::alternating})
             for (const Layout layout : kLayouts) {
                 on.set_products(products);
                 const Operand out = quantise_cols(on, c.batch, x, layout);

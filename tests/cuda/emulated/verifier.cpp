@@ -50,14 +50,15 @@ TEST(emulated_verifier, tries_other_products_of_a_device_before_the_cpu) {
     const BackendChoice choice = choose_backend({});
     emulated::set_faults({});
     emulated::set_hopper(false);
-    ASSERT_EQ(choice.tested.size(), 3U);
+    ASSERT_EQ(choice.tested.size(), 4U);
     EXPECT_EQ(to_text(choice.tested[0]),
-              "cuda emulated (pairs): REFUSED, its bits are wrong: linear 130x64x131: the device "
-              "failed");
-    EXPECT_EQ(choice.tested[1].name, "cuda emulated (bulk)");
-    EXPECT_FALSE(choice.tested[1].passed());
-    EXPECT_EQ(choice.tested[2].name, "cuda emulated (warpgroup)");
-    EXPECT_TRUE(choice.tested[2].passed());
+              "cuda emulated (alternating): REFUSED, its bits are wrong: linear 130x64x131: the "
+              "device failed");
+    EXPECT_EQ(choice.tested[1].name, "cuda emulated (pairs)");
+    EXPECT_EQ(choice.tested[2].name, "cuda emulated (bulk)");
+    EXPECT_FALSE(choice.tested[2].passed());
+    EXPECT_EQ(choice.tested[3].name, "cuda emulated (warpgroup)");
+    EXPECT_TRUE(choice.tested[3].passed());
 }
 
 TEST(emulated_verifier, replays_on_the_device_and_sees_a_false_claim) {

@@ -53,9 +53,9 @@ struct Descriptor {
     }
 };
 
-/// Accumulator D of m64n128k32 or m64n256k32: warp w holds rows 16 w to 16 w + 15; register i of
-/// lane l holds row l / 4, eight more if bit 1 of i is set, and column 8 (i / 4) + 2 (l mod 4) + i
-/// mod 2.
+/// Accumulator D of m64n192k32 or m64n256k32: warp w holds rows 16 w to 16 w + 15;
+/// register i of lane l holds row l / 4, eight more if bit 1 of i is set, and column 8 (i / 4) + 2
+/// (l mod 4) + i mod 2.
 Sums product_of(uint64_t a, uint64_t b, size_t sums) {
     const Descriptor left(a), right(b);
     const unsigned lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane / 4;
@@ -74,8 +74,8 @@ Sums product_of(uint64_t a, uint64_t b, size_t sums) {
 
 }  // namespace
 
-void start_product(std::span<int32_t> c, uint64_t a, uint64_t b) {
-    const uint64_t mine[2] = {a, b};
+void start_product(std::span<int32_t> c, uint64_t a, uint64_t b, bool adds) {
+    const uint64_t mine[3] = {a, b, adds};
     const std::byte* const slots = exchange(mine, sizeof mine, 300);
     if (std::memcmp(slots, mine, sizeof mine) != 0) stop("lanes have different descriptors");
     if (!all_copies_published()) stop("a product reads copies that were not published to it");
@@ -84,8 +84,10 @@ void start_product(std::span<int32_t> c, uint64_t a, uint64_t b) {
     if (thread.c.empty()) {
         thread.c = c;
         thread.sums.assign(c.begin(), c.end());
+        if (!adds) std::fill(thread.sums.begin(), thread.sums.end(), 0);
         std::fill(c.begin(), c.end(), -123456789);
     }
+    if (!adds && has_products_under_way()) stop("sums under way are forgotten");
     if (thread.c.data() != c.data()) stop("only one set of sums can be under way");
     thread.open.push_back({a, b, product_of(a, b, c.size())});
 }

@@ -7,10 +7,10 @@
 
 namespace emulated {
 
-/// This thread's part of c (64 x 2 n) += a (64 x 32) * b (32 x 2 n), n = 64 or 128 sums. The
-/// operands are read when the product starts and again when it has to be complete; if they differ,
-/// the test stops. Until then c holds other numbers.
-void start_product(std::span<int32_t> c, uint64_t a, uint64_t b);
+/// This thread's part of c (64 x 2 n) += a (64 x 32) * b (32 x 2 n), n = 96 or 128 sums; unless
+/// `adds`, c begins with nothing. The operands are read when the product starts and again when it
+/// has to be complete; if they differ, the test stops. Until then c holds other numbers.
+void start_product(std::span<int32_t> c, uint64_t a, uint64_t b, bool adds);
 /// Products may use sums that were written before this.
 void fence_sums();
 void close_products();

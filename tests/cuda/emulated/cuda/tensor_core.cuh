@@ -111,9 +111,9 @@ void hold_sums(const int32_t (&c)[kSums]) {
     emulated::use_sums(c);
 }
 template <int kSums>
-void wgmma_s8(int32_t (&c)[kSums], uint64_t a, uint64_t b) {
-    static_assert(kSums == 64 || kSums == 128);
-    emulated::start_product(c, a, b);
+void wgmma_s8(int32_t (&c)[kSums], uint64_t a, uint64_t b, bool adds) {
+    static_assert(kSums == 96 || kSums == 128);
+    emulated::start_product(c, a, b, adds);
 }
 
 inline void copy16_async(void* to_shared, const void* from, bool is_inside) {
