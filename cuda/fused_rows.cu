@@ -33,39 +33,71 @@ struct NormRows {
 
 constexpr uint32_t kNormThreads = 128;
 
-/// One warp per row of up to 32 kTerms elements, of which lane l holds elements l, l + 32, ...: the
-/// order of the sum of squares.
-template <uint32_t kTerms>
+/// A lane's part of a row: four neighbours in each turn, which is what memory likes.
+template <uint32_t kFours>
+struct RowPart {
+    float x[kFours][4];
+
+    /// Calls `use(four, column)` for each four that the row has.
+    template <class Use>
+    __device__ __forceinline__ void each(uint32_t cols, const Use& use) {
+#pragma unroll
+        for (uint32_t k = 0; k < kFours; ++k) {
+            const uint32_t c = (k * kWarp + lane_id()) * 4;
+            if (c < cols) use(x[k], c);
+        }
+    }
+};
+__device__ __forceinline__ void load_four(float (&to)[4], const float* from) {
+    const float4 x = *reinterpret_cast<const float4*>(from);
+    to[0] = x.x, to[1] = x.y, to[2] = x.z, to[3] = x.w;
+}
+__device__ __forceinline__ void store_four(float* to, const float (&x)[4]) {
+    *reinterpret_cast<float4*>(to) = {x[0], x[1], x[2], x[3]};
+}
+
+/// The sum of squares of a row that the warp has left in shared memory: lane l of the rule takes
+/// elements l, l + 32, ... in order.
+__device__ __forceinline__ float sum_of_squares(const float* row, uint32_t cols) {
+    float squares = 0.0F;
+#pragma unroll 8
+    for (uint32_t c = lane_id(); c < cols; c += kWarp) squares = fused(row[c], row[c], squares);
+    return warp_tree(squares);
+}
+
+/// One warp per row of up to 128 kFours elements.
+template <uint32_t kFours>
 __global__ void __launch_bounds__(kNormThreads) norm_rows_kernel(NormRows p) {
     const auto row = static_cast<uint32_t>(warp_number());
     if (row >= p.rows) return;
-    const size_t begin = size_t{row} * p.cols + lane_id();
-    const uint32_t terms = p.cols / kWarp;
-    float x[kTerms];
-#pragma unroll
-    for (uint32_t k = 0; k < kTerms; ++k) x[k] = k < terms ? p.a[begin + k * kWarp] : 0.0F;
+    const size_t begin = size_t{row} * p.cols;
+    float* const in_order = shared_memory<float>() + threadIdx.x / kWarp * p.cols;
+    RowPart<kFours> part;
+    part.each(p.cols, [&](float(&x)[4], uint32_t c) { load_four(x, p.a + begin + c); });
     if (p.b != nullptr) {
+        RowPart<kFours> other;
+        other.each(p.cols, [&](float(&x)[4], uint32_t c) { load_four(x, p.b + begin + c); });
 #pragma unroll
-        for (uint32_t k = 0; k < kTerms; ++k)
-            if (k < terms) x[k] = add(x[k], p.b[begin + k * kWarp]);
+        for (uint32_t k = 0; k < kFours; ++k)
 #pragma unroll
-        for (uint32_t k = 0; k < kTerms; ++k)
-            if (k < terms) p.sum[begin + k * kWarp] = x[k];
+            for (uint32_t j = 0; j < 4; ++j) part.x[k][j] = add(part.x[k][j], other.x[k][j]);
+        part.each(p.cols, [&](float(&x)[4], uint32_t c) { store_four(p.sum + begin + c, x); });
     }
-    float squares = 0.0F;
-#pragma unroll
-    for (uint32_t k = 0; k < kTerms; ++k)
-        if (k < terms) squares = fused(x[k], x[k], squares);
-    const float scale = rms_scale(warp_tree(squares), p.cols);
+    part.each(p.cols, [&](float(&x)[4], uint32_t c) { store_four(in_order + c, x); });
+    __syncwarp();
+    const float scale = rms_scale(sum_of_squares(in_order, p.cols), p.cols);
     if (lane_id() == 0) p.r[row] = scale;
     uint32_t amax = 0;
+    part.each(p.cols, [&](float(&x)[4], uint32_t c) {
+        float g[4];
+        load_four(g, p.g + c);
 #pragma unroll
-    for (uint32_t k = 0; k < kTerms; ++k) {
-        if (k >= terms) continue;
-        x[k] = mul(mul(x[k], scale), p.g[lane_id() + k * kWarp]);
-        p.y[begin + k * kWarp] = x[k];
-        amax = magnitude(x[k]) > amax ? magnitude(x[k]) : amax;
-    }
+        for (uint32_t j = 0; j < 4; ++j) {
+            x[j] = mul(mul(x[j], scale), g[j]);
+            amax = magnitude(x[j]) > amax ? magnitude(x[j]) : amax;
+        }
+        store_four(p.y + begin + c, x);
+    });
     if (p.q.q == nullptr) return;
     amax = warp_max(amax);
     const Scale s = scale_of(amax);
@@ -73,11 +105,12 @@ __global__ void __launch_bounds__(kNormThreads) norm_rows_kernel(NormRows p) {
         p.q.scale[row] = s.s;
         flag_nonfinite(amax, p.flag);
     }
+    part.each(p.cols, [&](float(&x)[4], uint32_t c) {
+        int q[4];
 #pragma unroll
-    for (uint32_t k = 0; k < kTerms; ++k)
-        if (k < terms)
-            p.q.q[p.q.at(0, row, k * kWarp + lane_id())] =
-                static_cast<int8_t>(quantise_nearest(x[k], s.inv));
+        for (uint32_t j = 0; j < 4; ++j) q[j] = quantise_nearest(x[j], s.inv);
+        *reinterpret_cast<uint32_t*>(p.q.q + p.q.at(0, row, c)) = pack4(q);
+    });
 }
 
 struct GeluRows {
@@ -182,9 +215,11 @@ void norm_rows(Context& on, const Waiting& w, const Operand& q) {
     const bool adds = w.kind == Waiting::Kind::add_norm;
     const NormRows p{w.a,      adds ? w.b : nullptr, w.g, w.sum, w.y, w.r, q, w.s.rows,
                      w.s.cols, on.nonfinite_flag()};
-    const Launch how{dim3(blocks_for(w.s.rows, kNormThreads / kWarp)), kNormThreads};
-    if (w.s.cols <= 1024) return on.launch(how, norm_rows_kernel<32>, p);
-    on.launch(how, norm_rows_kernel<64>, p);
+    constexpr uint32_t kRowsPerBlock = kNormThreads / kWarp;
+    const Launch how{dim3(blocks_for(w.s.rows, kRowsPerBlock)), kNormThreads,
+                     size_t{kRowsPerBlock} * w.s.cols * sizeof(float)};
+    if (w.s.cols <= 1024) return on.launch(how, norm_rows_kernel<8>, p);
+    on.launch(how, norm_rows_kernel<16>, p);
 }
 
 void gelu_rows(Context& on, const Waiting& w, uint32_t cols, const Operand& q) {
@@ -203,12 +238,14 @@ bool fuses(const Waiting& w, uint32_t cols) {
     if (w.kind == Waiting::Kind::gelu)
         return cols <= kGeluColsMax && w.count % cols == 0 && is_aligned(w.a) && is_aligned(w.y);
     const bool is_norm = w.kind == Waiting::Kind::norm || w.kind == Waiting::Kind::add_norm;
-    return is_norm && cols == w.s.cols && cols <= kNormColsMax;
+    return is_norm && cols == w.s.cols && cols <= kNormColsMax && is_aligned(w.a) &&
+           is_aligned(w.g) && is_aligned(w.y);
 }
 
 bool takes_over(const Waiting& norm, const Waiting& sum) {
     if (norm.kind != Waiting::Kind::norm || sum.kind != Waiting::Kind::add) return false;
     if (norm.a != sum.y || norm.count != sum.count || !fuses(norm, norm.s.cols)) return false;
+    if (!is_aligned(sum.a) || !is_aligned(sum.b)) return false;
     // The sum's inputs may be dead, and the norm's results in their place: a row that is written
     // must have been read, by the same warp.
     const auto is_apart = [](const float* x, size_t x_count, const float* y, size_t y_count) {
