@@ -164,6 +164,7 @@ __global__ void __launch_bounds__(BulkShape::threads, 1)
         const auto shared = StageMemory<S>::of_block();
         if (threadIdx.x == 0) start_barriers<S, S::blocks>(*shared.barriers);
         meet<S::blocks>();
+        follow_kernel_before();                  // barriers are ready meanwhile
         const bool is_hopeless = *p.stuck != 0;  // a launch before this one gave up
         if (threadIdx.x < BulkShape::multiplying) {
             take_registers<S::registers_multiplying>();

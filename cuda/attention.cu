@@ -232,6 +232,7 @@ __device__ __forceinline__ void store_forward(const Forward& p, const OwnRows& o
 template <uint32_t kCols, bool kSliced, bool kFolded>
 __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kSliced, false))
     forward_kernel(Forward p) {
+    follow_kernel_before();
     using S = StripShape<1, 1, kCols, kSliced>;
     // Long rows first, so that the last blocks to start are short.
     const uint32_t first = (gridDim.z - 1 - blockIdx.z) * kStripRows, col = blockIdx.y * kCols;

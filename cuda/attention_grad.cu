@@ -211,6 +211,7 @@ __device__ __forceinline__ void load_column_maxima(uint32_t (&most)[2][2], const
 template <uint32_t kCols, bool kSliced, bool kFolded, bool kByColumn>
 __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kSliced, kByColumn))
     backward_kernel(Backward p) {
+    follow_kernel_before();
     using S = StripShape<2, kByColumn ? 2 : 1, kCols, kSliced>;
     const uint32_t block = kByColumn ? blockIdx.z : gridDim.z - 1 - blockIdx.z;  // long ones first
     const uint32_t own0 = block * kStripRows, col = blockIdx.y * kCols;
@@ -286,7 +287,7 @@ void backward_group(Context& on, float* dqkv, const AttentionGradInputs& in, con
     p.flag = on.nonfinite_flag();
     const size_t maxima = size_t{2} * h.count * h.t;
     p.column_maxima = on.take<uint32_t>(maxima);
-    on.set_bytes(p.column_maxima, 0, maxima * sizeof(uint32_t));
+    clear_words(on, p.column_maxima, maxima);
     p.to[0] = {dqkv, of.k_cols.scale, h.alpha};
     launch_backward<false>(on, h, p);
     for (Facing& facing : p.in.facing) std::swap(facing.own, facing.other);

@@ -261,6 +261,7 @@ __global__ void __launch_bounds__(BulkShape::threads, 1)
         const BulkMemory shared = BulkMemory::of_block();
         if (threadIdx.x == 0) start_barriers<BulkShape, kBlocks>(*shared.barriers);
         meet<kBlocks>();
+        follow_kernel_before();                  // barriers are ready meanwhile
         const bool is_hopeless = *p.stuck != 0;  // a launch before this one gave up
         if (threadIdx.x < BulkShape::multiplying) {
             take_registers<BulkShape::registers_multiplying>();

@@ -26,6 +26,13 @@ struct Launch {
         out.val.clusterDim.z = 1;
         return out;
     }
+    /// Its launch need not wait for the end of the kernel in front: `follow_kernel_before` does.
+    [[nodiscard]] static cudaLaunchAttribute follow_attribute() {
+        cudaLaunchAttribute out = {};
+        out.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        out.val.programmaticStreamSerializationAllowed = 1;
+        return out;
+    }
 };
 
 /// The calls between `begin` and `launch`, in order. Each time they are compared with those of the
@@ -66,10 +73,17 @@ public:
         place();
     }
 
-    cudaError_t launch(cudaStream_t stream) {
+    /// `code_follows`: kernels wait by themselves for the one in front of them.
+    cudaError_t launch(cudaStream_t stream, bool code_follows) {
         if (at_ != calls_.size()) cut();
         if (calls_.empty()) return cudaSuccess;
-        const cudaError_t ready = executable_ == nullptr ? build() : send_changes();
+        follows_ = follows_ && code_follows;
+        cudaError_t ready = executable_ == nullptr ? build() : send_changes();
+        if (ready != cudaSuccess && follows_) {  // perhaps for such edges: without them, then
+            static_cast<void>(cudaGetLastError());
+            follows_ = false;
+            ready = build();
+        }
         return ready == cudaSuccess ? cudaGraphLaunch(executable_, stream) : ready;
     }
 
@@ -144,24 +158,46 @@ private:
         return params;
     }
 
+    /// The launch of `to` does not wait until what `from` has written can be seen.
+    cudaError_t add_following_edge(cudaGraphNode_t from, cudaGraphNode_t to) {
+        cudaGraphEdgeData edge = {};
+        edge.type = cudaGraphDependencyTypeProgrammatic;
+        edge.from_port = cudaGraphKernelNodePortProgrammatic;
+#if CUDART_VERSION >= 13000
+        return cudaGraphAddDependencies(graph_, &from, &to, &edge, 1);
+#else
+        return cudaGraphAddDependencies_v2(graph_, &from, &to, &edge, 1);
+#endif
+    }
+
+    cudaError_t add_kernel(Call& call, const Call* before) {
+        const bool follows = follows_ && before != nullptr && before->kernel != nullptr;
+        const size_t waits_for = before != nullptr && !follows ? 1 : 0;
+        const cudaKernelNodeParams params = kernel_of(call);
+        cudaError_t result = cudaGraphAddKernelNode(
+            &call.node, graph_, waits_for > 0 ? &before->node : nullptr, waits_for, &params);
+        if (result == cudaSuccess && follows) result = add_following_edge(before->node, call.node);
+        const cudaLaunchAttribute cluster = call.how.cluster_attribute();
+        if (result == cudaSuccess && call.how.cluster > 1)
+            result = cudaGraphKernelNodeSetAttribute(call.node, cluster.id, &cluster.val);
+        return result;
+    }
+
     cudaError_t build() {
         cudaError_t result = cudaGraphCreate(&graph_, 0);
-        const cudaGraphNode_t* before = nullptr;
+        const Call* before = nullptr;
         for (Call& call : calls_) {
             if (result != cudaSuccess) break;
-            const size_t count = before != nullptr ? 1 : 0;
             if (call.kernel != nullptr) {
-                const cudaKernelNodeParams params = kernel_of(call);
-                result = cudaGraphAddKernelNode(&call.node, graph_, before, count, &params);
-                const cudaLaunchAttribute cluster = call.how.cluster_attribute();
-                if (result == cudaSuccess && call.how.cluster > 1)
-                    result = cudaGraphKernelNodeSetAttribute(call.node, cluster.id, &cluster.val);
+                result = add_kernel(call, before);
             } else {
                 const cudaMemsetParams params = memset_of(call);
-                result = cudaGraphAddMemsetNode(&call.node, graph_, before, count, &params);
+                result = cudaGraphAddMemsetNode(&call.node, graph_,
+                                                before != nullptr ? &before->node : nullptr,
+                                                before != nullptr ? 1 : 0, &params);
             }
             call.changed = false;
-            before = &call.node;
+            before = &call;
         }
         if (result == cudaSuccess) result = cudaGraphInstantiate(&executable_, graph_, 0);
         if (result != cudaSuccess) destroy();
@@ -189,6 +225,7 @@ private:
     size_t at_ = 0;
     Call now_;
     std::vector<void*> pointers_;
+    bool follows_ = true;  ///< kernels wait by themselves for those in front of them
     cudaGraph_t graph_ = nullptr;
     cudaGraphExec_t executable_ = nullptr;
 };

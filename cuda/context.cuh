@@ -15,6 +15,7 @@
 #include "core/assert.hpp"
 #include "cuda/call_graph.cuh"
 #include "cuda/cuda_backend.hpp"
+#include "cuda/follow.cuh"
 #include "cuda/fused_rows.cuh"
 #include "cuda/shared_memory.cuh"
 #include "cuda/staging.cuh"
@@ -121,8 +122,9 @@ public:
 
     [[nodiscard]] bool ok() const { return !error_; }
     /// For what is not part of an operator; operators go through `launch` and `set_bytes`.
-    [[nodiscard]] cudaStream_t stream() const {
+    [[nodiscard]] cudaStream_t stream() {
         ASSERT(recording_ == nullptr);
+        is_behind_kernel_ = false;
         return stream_;
     }
     /// For downloads beside the operators. Whoever puts one there waits for it.
@@ -207,6 +209,7 @@ public:
             !check(cudaStreamWaitEvent(branch_.stream, branch_.start, 0)))
             return;
         const auto swap = [this] {
+            is_behind_kernel_ = false;
             std::swap(stream_, branch_.stream);
             std::swap(blocks_, branch_.blocks);
             std::swap(used_, branch_.used);
@@ -269,12 +272,14 @@ public:
         graph.begin();
         together(body);
         recording_ = nullptr;
-        if (ok()) check(graph.launch(stream_));
+        is_behind_kernel_ = false;
+        if (ok()) check(graph.launch(stream_, code_follows_.value_or(false)));
     }
 
     void set_bytes(void* to, int value, size_t bytes) {
         if (!ok()) return;
         if (recording_ != nullptr) return recording_->add_memset(to, value, bytes);
+        is_behind_kernel_ = false;
         check(cudaMemsetAsync(to, value, bytes, stream_));
     }
 
@@ -319,6 +324,7 @@ public:
     void launch(const Launch& how, void (*kernel)(Parameters...), Arguments... arguments) {
         if (!ok() || how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
         if (how.shared_bytes > kSharedBytesPlain) allow_shared_bytes(kernel);
+        if (!code_follows_) code_follows_ = does_follow(kernel);
         if (recording_ != nullptr)
             return recording_->add(how, kernel, static_cast<Parameters>(arguments)...);
         cudaLaunchConfig_t config = {};
@@ -326,19 +332,32 @@ public:
         config.blockDim = dim3(how.threads);
         config.dynamicSmemBytes = how.shared_bytes;
         config.stream = stream_;
-        cudaLaunchAttribute cluster = how.cluster_attribute();
-        config.attrs = &cluster;
-        config.numAttrs = how.cluster > 1 ? 1 : 0;
-        check(cudaLaunchKernelEx(&config, kernel, arguments...));
+        cudaLaunchAttribute attributes[2];
+        config.attrs = attributes;
+        if (how.cluster > 1) attributes[config.numAttrs++] = how.cluster_attribute();
+        if (*code_follows_ && is_behind_kernel_)
+            attributes[config.numAttrs++] = Launch::follow_attribute();
+        is_behind_kernel_ = check(cudaLaunchKernelEx(&config, kernel, arguments...));
     }
 
 private:
     void join_branch() {
         branch_.is_open = false;
+        is_behind_kernel_ = false;
         if (ok()) check(cudaStreamWaitEvent(stream_, branch_.done, 0));
     }
     void launch_waiting() {
         if (waiting_.kind != Waiting::Kind::none) launch_alone(*this, std::exchange(waiting_, {}));
+    }
+
+    /// Whether the code that this device runs waits by itself: it may be code for older ones.
+    template <class... Parameters>
+    [[nodiscard]] static bool does_follow(void (*kernel)(Parameters...)) {
+        cudaFuncAttributes attributes = {};
+        if (cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess)
+            return attributes.ptxVersion >= kFollowingCode;
+        static_cast<void>(cudaGetLastError());
+        return false;
     }
 
     /// What a kernel may use of a block's shared memory without being allowed more.
@@ -381,6 +400,8 @@ private:
     Waiting waiting_;
     Branch branch_;
     bool is_together_ = false, keeps_branch_ = false;
+    std::optional<bool> code_follows_;  ///< known from the first launch on, as of all kernels
+    bool is_behind_kernel_ = false;     ///< what the stream was given last is a kernel
     Staging staging_;
     Fetches fetches_;
     int processors_ = 1, shared_bytes_max_ = 0;
@@ -399,5 +420,9 @@ private:
 [[nodiscard]] inline uint32_t blocks_for(size_t count, size_t per_block) {
     return static_cast<uint32_t>((count + per_block - 1) / per_block);
 }
+
+/// Sets words to zero. Among kernels it costs less than `set_bytes`, for whose end the launch of
+/// the next has to wait.
+void clear_words(Context& on, void* words, size_t count);
 
 }  // namespace trainyard::cuda

@@ -68,6 +68,7 @@ __device__ __forceinline__ float sum_of_squares(const float* row, uint32_t cols)
 /// One warp per row of up to 128 kFours elements.
 template <uint32_t kFours>
 __global__ void __launch_bounds__(kNormThreads) norm_rows_kernel(NormRows p) {
+    follow_kernel_before();
     const auto row = static_cast<uint32_t>(warp_number());
     if (row >= p.rows) return;
     const size_t begin = size_t{row} * p.cols;
@@ -135,6 +136,7 @@ __device__ __forceinline__ uint32_t block_max(uint32_t x) {
 /// One block per row of up to 1,024 kFours elements, four neighbours to a thread and turn.
 template <uint32_t kFours>
 __global__ void __launch_bounds__(kThreads) gelu_rows_kernel(GeluRows p) {
+    follow_kernel_before();
     const size_t begin = size_t{blockIdx.x} * p.cols;
     float x[kFours][4];
     uint32_t amax = 0;
@@ -191,6 +193,7 @@ constexpr uint32_t kRowsAhead = 3;
 /// so that du may be da.
 __global__ void __launch_bounds__(kThreads, 4)
     gelu_grad_maxima_kernel(GeluGradTiles p, Maxima out) {
+    follow_kernel_before();
     const TilePart<true> at;
     const size_t begin =
         at.first_row * size_t{p.cols} + blockIdx.x * kTileCols + at.lane * kFloatsAtOnce;

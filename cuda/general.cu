@@ -36,6 +36,7 @@ __device__ __forceinline__ float logistic_of(float x) {
 /// y = f(a, b); operators of one input do not read b.
 __global__ void pointwise_kernel(float* y, const float* a, const float* b, size_t count, Op op,
                                  float factor) {
+    follow_kernel_before();
     const size_t i = thread_number();
     if (i >= count) return;
     const float x = a[i];
@@ -75,6 +76,7 @@ __global__ void pointwise_kernel(float* y, const float* a, const float* b, size_
 }
 
 __global__ void softmax_kernel(float* y, const float* x, size_t rows, size_t cols, uint32_t* flag) {
+    follow_kernel_before();
     const size_t row = warp_number();
     if (row >= rows) return;
     x += row * cols;
@@ -96,6 +98,7 @@ __global__ void softmax_kernel(float* y, const float* x, size_t rows, size_t col
 
 __global__ void softmax_grad_kernel(float* dx, const float* dy, const float* y, size_t rows,
                                     size_t cols) {
+    follow_kernel_before();
     const size_t row = warp_number();
     if (row >= rows) return;
     dy += row * cols;
@@ -108,6 +111,7 @@ __global__ void softmax_grad_kernel(float* dx, const float* dy, const float* y, 
 
 __global__ void mean_square_kernel(float* losses, const float* p, const float* t, size_t rows,
                                    size_t cols) {
+    follow_kernel_before();
     const size_t row = warp_number();
     if (row >= rows) return;
     p += row * cols;
@@ -145,6 +149,7 @@ struct NormForward {
 };
 
 __global__ void norm_kernel(float* y, float* stats, NormForward in, NormLayout layout) {
+    follow_kernel_before();
     const size_t number = warp_number();
     if (number >= layout.rows / layout.positions * layout.groups) return;
     const NormGroup g = group_of(layout, number);
@@ -174,6 +179,7 @@ struct NormBackward {
 };
 
 __global__ void norm_grad_kernel(float* dx, NormBackward in, NormLayout layout) {
+    follow_kernel_before();
     const size_t number = warp_number();
     if (number >= layout.rows / layout.positions * layout.groups) return;
     const NormGroup g = group_of(layout, number);
@@ -191,6 +197,7 @@ __global__ void norm_grad_kernel(float* dx, NormBackward in, NormLayout layout) 
 }
 
 __global__ void norm_grad_columns_kernel(float* dg, float* db, NormBackward in, NormLayout layout) {
+    follow_kernel_before();
     const size_t col = warp_number();
     if (col >= layout.cols) return;
     const size_t width = layout.cols / layout.groups;
@@ -215,6 +222,7 @@ struct Move {
 };
 
 __global__ void move_kernel(float* y, const float* x, size_t count, Move m) {
+    follow_kernel_before();
     const size_t at = thread_number();
     if (at >= count) return;
     const size_t row = at / m.out_cols, col = at % m.out_cols;
@@ -247,6 +255,7 @@ __global__ void move_kernel(float* y, const float* x, size_t count, Move m) {
 
 __global__ void place_kernel(float* y, const float* x, size_t count, size_t cols, size_t out_cols,
                              size_t first) {
+    follow_kernel_before();
     const size_t at = thread_number();
     if (at < count) y[at / cols * out_cols + first + at % cols] = x[at];
 }
@@ -257,6 +266,7 @@ struct Broadcast {
 };
 
 __global__ void broadcast_add_kernel(float* y, const float* x, const float* v, Broadcast b) {
+    follow_kernel_before();
     const size_t at = thread_number();
     if (at >= b.rows * b.cols) return;
     const size_t row = at / b.cols;
@@ -265,6 +275,7 @@ __global__ void broadcast_add_kernel(float* y, const float* x, const float* v, B
 }
 
 __global__ void broadcast_sum_kernel(float* dv, const float* d, Broadcast b) {
+    follow_kernel_before();
     const size_t task = warp_number();
     if (task >= b.s * b.cols) return;
     const size_t count = b.rows / b.s, v = task / b.cols;
@@ -281,6 +292,7 @@ struct Rope {
 };
 
 __global__ void rope_kernel(float* y, const float* x, const float* table, Rope r) {
+    follow_kernel_before();
     const size_t at = thread_number();
     if (at >= r.rows * r.cols) return;
     const size_t row = at / r.cols, col = at % r.cols, half = r.head / 2, j = col % r.head;
@@ -297,6 +309,7 @@ __global__ void rope_kernel(float* y, const float* x, const float* table, Rope r
 
 __global__ void lookup_kernel(float* y, const uint32_t* tokens, const float* table, size_t count,
                               size_t cols) {
+    follow_kernel_before();
     const size_t at = thread_number();
     if (at < count) y[at] = table[size_t{tokens[at / cols]} * cols + at % cols];
 }
@@ -304,6 +317,7 @@ __global__ void lookup_kernel(float* y, const uint32_t* tokens, const float* tab
 /// One thread per column adds in order of n.
 __global__ void lookup_grad_kernel(float* table, const float* d, const uint32_t* tokens,
                                    size_t count, size_t cols) {
+    follow_kernel_before();
     const size_t col = thread_number();
     if (col >= cols) return;
     for (size_t n = 0; n < count; ++n) {
@@ -317,6 +331,7 @@ struct Window {
 };
 
 __global__ void im2col_kernel(float* y, const float* x, size_t count, Window s) {
+    follow_kernel_before();
     const size_t at = thread_number();
     if (at >= count) return;
     const size_t patch = s.kernel * s.kernel * s.c;
@@ -328,6 +343,7 @@ __global__ void im2col_kernel(float* y, const float* x, size_t count, Window s) 
 }
 
 __global__ void col2im_kernel(float* x, const float* patches, size_t count, Window s) {
+    follow_kernel_before();
     const size_t at = thread_number();
     if (at >= count) return;
     const size_t row = at / s.c, iy = row / s.w % s.h, ix = row % s.w, image = row / (s.h * s.w);
@@ -350,6 +366,7 @@ struct Resample {
 };
 
 __global__ void upsample_kernel(float* y, const float* x, size_t count, Resample s) {
+    follow_kernel_before();
     const size_t at = thread_number();
     if (at >= count) return;
     const size_t row = at / s.c, line = row / (s.w * s.fx);
@@ -359,6 +376,7 @@ __global__ void upsample_kernel(float* y, const float* x, size_t count, Resample
 }
 
 __global__ void downsample_kernel(float* y, const float* x, size_t count, Resample s) {
+    follow_kernel_before();
     const size_t at = thread_number();
     if (at >= count) return;
     const size_t row = at / s.c, ix = row % s.w, line = row / s.w;
@@ -373,6 +391,7 @@ __global__ void downsample_kernel(float* y, const float* x, size_t count, Resamp
 
 __global__ void diffuse_kernel(float* y, const float* x0, const float* eps, const uint32_t* t,
                                const float* schedule, size_t count, size_t per_record) {
+    follow_kernel_before();
     const size_t i = thread_number();
     if (i >= count) return;
     const float* const ab = schedule + size_t{t[i / per_record]} * 2;
@@ -385,6 +404,7 @@ struct Stream {
 };
 
 __global__ void noise_kernel(float* y, size_t count, Stream of) {
+    follow_kernel_before();
     const size_t i = thread_number();
     if (i >= count) return;
     const PhiloxWords x =
@@ -396,6 +416,7 @@ __global__ void noise_kernel(float* y, size_t count, Stream of) {
 }
 
 __global__ void timestep_kernel(uint32_t* t, size_t count, Stream of, uint32_t below) {
+    follow_kernel_before();
     const size_t i = thread_number();
     if (i >= count) return;
     const PhiloxWords x =

@@ -135,6 +135,7 @@ constexpr uint32_t kLeafThreads = 128;
 /// of the message is the last byte of one word of the tile and the first three of the next.
 __global__ void __launch_bounds__(kLeafThreads)
     tile_leaves_kernel(Sha* leaves, const Tiled* list, uint32_t tensors, uint32_t tiles) {
+    follow_kernel_before();
     const auto n = static_cast<uint32_t>(thread_number());
     if (n >= tiles) return;
     const Tiled& tensor = list[tensor_of(list, tensors, n)];
@@ -188,6 +189,7 @@ struct Subtree {
 
 __global__ void __launch_bounds__(kTreeThreads)
     subtrees_kernel(Sha* roots, Sha* to, const Sha* nodes, const Subtree* list) {
+    follow_kernel_before();
     Sha* const line = shared_memory<Sha>();
     const Subtree tree = list[blockIdx.x];
     const uint32_t i = threadIdx.x;

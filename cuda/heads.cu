@@ -427,6 +427,7 @@ private:
 template <uint32_t kPieces, bool kEven>
 __global__ void __launch_bounds__(kThreads, blocks_at_once(kPieces))
     prepare_forward_kernel(Rows p) {
+    follow_kernel_before();
     using Held = TwoRows<kPieces, kEven>;
     TurnedTile& tile = *shared_memory<TurnedTile>();
     const HeadPlace head(p.x[kQ], head_from_last());
@@ -463,6 +464,7 @@ __device__ __forceinline__ float2 dots_of(const TwoRows<kPieces, kEven>& a,
 template <uint32_t kPieces, bool kEven>
 __global__ void __launch_bounds__(kThreads, blocks_at_once(kPieces))
     prepare_backward_kernel(Rows p) {
+    follow_kernel_before();
     using Held = TwoRows<kPieces, kEven>;
     const uint32_t hd = p.x[kQ].cols;
     const HeadPlace head(p.x[kQ], head_from_last());
@@ -517,6 +519,7 @@ __device__ __forceinline__ void load_inverses(float* inverse, const Columns& p, 
 /// One block per 64 positions, 64 columns and operand.
 template <bool kEven>
 __global__ void __launch_bounds__(kThreads, kEven ? 6 : 4) turn_kernel(Columns p) {
+    follow_kernel_before();
     ColumnsShared& shared = *shared_memory<ColumnsShared>();
     const uint32_t operand = blockIdx.y % 3, col = blockIdx.y / 3 * kCols;
     const Turned from = p.of[operand];
@@ -592,7 +595,7 @@ BackwardHeads prepare_backward(Context& on, uint32_t batch, const HeadSources& x
     p.positions = out.positions;
     p.alpha = x.alpha;
     p.flag = on.nonfinite_flag();
-    on.set_bytes(p.maxima, 0, maxima * sizeof(uint32_t));
+    clear_words(on, p.maxima, maxima);
     const dim3 blocks(blocks_for(t, kRows), 1, batch);
     const size_t shared_bytes = hd > kSharedColumns ? 0 : size_t{3} * hd * sizeof(uint32_t);
     const bool is_all_even = is_even(x.q) && is_even(x.k) && is_even(x.v) && is_even(grad.d_out) &&

@@ -138,6 +138,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     __cluster_dims__(kBlocks, 1, 1)
 #endif
         held_columns_kernel(HeldColumns p) {
+    follow_kernel_before();
     if constexpr (kHasWarpgroups) {
         StripMaxima& maxima = *shared_memory<StripMaxima>();
         const Part at(kBlocks);

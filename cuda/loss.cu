@@ -97,6 +97,7 @@ __device__ __forceinline__ void sweep(uint32_t cols, const Load& load, const Use
 /// One block per row: of one chunk, which shared memory keeps, or of any length.
 template <uint32_t kThreadCount, bool kInShared>
 __global__ void __launch_bounds__(kThreadCount) loss_kernel(Loss a) {
+    follow_kernel_before();
     const size_t first = size_t{blockIdx.x} * a.cols;
     const float* const z = a.z + first;
     float* const shared = shared_memory<float>();
@@ -172,6 +173,7 @@ struct HeldChunk {
 /// for the next, whose loads are under way while the gradient is stored.
 __global__ void __launch_bounds__(kHeldThreads, 1)
     held_loss_kernel(Loss a, uint32_t rows, uint32_t per_block) {
+    follow_kernel_before();
     float* const maxima = shared_memory<float>();
     float* const sums = maxima + kWarp;
     const uint32_t chunks = blockDim.x / kWarp, chunk = threadIdx.x / kWarp;
@@ -432,6 +434,7 @@ struct StreamedRow {
 template <bool kMaxima>
 __global__ void __launch_bounds__(kStreamThreads, 1)
     streamed_loss_kernel(Loss a, uint32_t rows, LossMaxima out) {
+    follow_kernel_before();
     float* const maxima = shared_memory<float>();
     float* const sums = maxima + kWarp;
     const auto chunks = static_cast<uint32_t>((a.cols + kChunk - 1) / kChunk);
@@ -487,6 +490,7 @@ __global__ void __launch_bounds__(kStreamThreads, 1)
 
 /// The maxima of columns, from those of their places in rows that begin with each float of a piece.
 __global__ void fold_places_kernel(uint32_t* out, LossMaxima from, uint32_t cols) {
+    follow_kernel_before();
     const auto col = static_cast<uint32_t>(thread_number());
     if (col >= cols) return;
     uint32_t most = 0;
@@ -576,7 +580,7 @@ void loss_with_maxima(Context& on, const Waiting& w, const Maxima& out) {
     const size_t places = size_t{Pieces::kFloats} * pitch;
     const LossMaxima maxima{out.rows, on.take<uint32_t>(places), pitch};
     if (!on.ok()) return;
-    on.set_bytes(maxima.places, 0, places * sizeof(uint32_t));
+    clear_words(on, maxima.places, places);
     const Loss loss{w.losses, w.y, w.a, w.targets, cols, w.inv_n, nullptr};
     on.launch(how, streamed_loss_kernel<true>, loss, w.s.rows, maxima);
     on.launch(per_element(cols), fold_places_kernel, out.cols, maxima, cols);

@@ -25,6 +25,7 @@ struct Embedding {
 
 /// One warp per position.
 __global__ void embedding_kernel(float* x, Embedding a) {
+    follow_kernel_before();
     const auto n = static_cast<uint32_t>(warp_number());
     if (n >= a.s.b * a.s.t) return;
     const float* const e = a.e + size_t{a.tokens[n]} * a.s.d;
@@ -42,6 +43,7 @@ __global__ void embedding_kernel(float* x, Embedding a) {
 
 /// first[v]: the first n with tokens[n] = v. Starts at ffffffff, which stands for none.
 __global__ void first_uses_kernel(uint32_t* first, const uint32_t* tokens, uint32_t count) {
+    follow_kernel_before();
     const size_t n = thread_number();
     if (n < count) atomicMin(first + tokens[n], static_cast<uint32_t>(n));
 }
@@ -49,6 +51,7 @@ __global__ void first_uses_kernel(uint32_t* first, const uint32_t* tokens, uint3
 /// next[n]: the next position with the same token, which the warp of n seeks among 32 at a time:
 /// most of a large vocabulary's tokens come once, and are sought to the end.
 __global__ void next_uses_kernel(uint32_t* next, const uint32_t* tokens, uint32_t count) {
+    follow_kernel_before();
     const auto n = static_cast<uint32_t>(warp_number());
     if (n >= count) return;
     const uint32_t token = tokens[n];
@@ -75,6 +78,7 @@ constexpr uint32_t kUsesAtOnce = 8;
 
 /// One block per row of the table walks the uses of its token in order.
 __global__ void table_grad_kernel(float* de, EmbeddingGrad a) {
+    follow_kernel_before();
     const uint32_t v = blockIdx.x;
     for (uint32_t i = threadIdx.x; i < a.cols; i += kThreads) {
         float sum = 0.0F;
@@ -94,6 +98,7 @@ __global__ void table_grad_kernel(float* de, EmbeddingGrad a) {
 }
 
 __global__ void position_grad_kernel(float* dpos, const float* d, EmbeddingShape s) {
+    follow_kernel_before();
     const size_t at = thread_number(), per_sequence = size_t{s.t} * s.d;
     if (at >= per_sequence) return;
     float sum = 0.0F;
@@ -134,6 +139,7 @@ __device__ __forceinline__ void for_each_term(uint32_t cols, const Use& use, uin
 /// One warp per row.
 template <uint32_t kTerms>
 __global__ void __launch_bounds__(kRowThreads) rms_norm_kernel(float* y, float* r, Norm a) {
+    follow_kernel_before();
     const size_t row = warp_number();
     if (row >= a.s.rows) return;
     const size_t begin = row * a.s.cols;
@@ -150,6 +156,7 @@ __global__ void __launch_bounds__(kRowThreads) rms_norm_kernel(float* y, float* 
 
 /// Rows of any length, which are read twice.
 __global__ void __launch_bounds__(kRowThreads) rms_norm_long_kernel(float* y, float* r, Norm a) {
+    follow_kernel_before();
     const size_t row = warp_number();
     if (row >= a.s.rows) return;
     const float* const x = a.x + row * a.s.cols;
@@ -186,6 +193,7 @@ constexpr uint32_t kTermsBefore = 32;
 template <uint32_t kTerms>
 __global__ void __launch_bounds__(kRowThreads, kTerms > kTermsBefore ? 2 : 4)
     rms_norm_grad_kernel(float* dx, RmsNormGradInputs in, MatrixShape s) {
+    follow_kernel_before();
     const size_t row = latest_first(s.rows);
     if (row >= s.rows) return;
     const size_t begin = row * s.cols;
@@ -219,6 +227,7 @@ __global__ void __launch_bounds__(kRowThreads, kTerms > kTermsBefore ? 2 : 4)
 
 __global__ void __launch_bounds__(kRowThreads)
     rms_norm_grad_long_kernel(float* dx, RmsNormGradInputs in, MatrixShape s) {
+    follow_kernel_before();
     const size_t row = latest_first(s.rows);
     if (row >= s.rows) return;
     const size_t begin = row * s.cols;
@@ -261,6 +270,7 @@ __device__ __forceinline__ float add_gains(float acc, const RmsNormGradInputs& i
 /// load one row after the other.
 __global__ void __launch_bounds__(kLaneCols, 8)
     gain_lanes_kernel(float* sums, RmsNormGradInputs in, MatrixShape s) {
+    follow_kernel_before();
     const uint32_t col = blockIdx.x * kLaneCols + threadIdx.x;
     if (col >= s.cols) return;
     const size_t begin = blockIdx.z * kChunk;
@@ -275,6 +285,7 @@ __global__ void __launch_bounds__(kLaneCols, 8)
 
 /// One warp per column: its lanes are the rule's, for one chunk after the other.
 __global__ void fold_lanes_kernel(float* out, const float* sums, uint32_t chunks, uint32_t cols) {
+    follow_kernel_before();
     const size_t col = warp_number();
     if (col >= cols) return;
     const auto chunk_sum = [=](size_t c) {
@@ -298,6 +309,7 @@ Launch per_row_latest_first(uint32_t rows) {
 }
 
 __global__ void add_kernel(float* y, const float* a, const float* b, size_t count) {
+    follow_kernel_before();
     const FourOf at(count);
     if (at.left == 0) return;
     Four x = at.load(a);
@@ -308,6 +320,7 @@ __global__ void add_kernel(float* y, const float* a, const float* b, size_t coun
 }
 
 __global__ void gelu_kernel(float* y, const float* u, size_t count) {
+    follow_kernel_before();
     const FourOf at(count);
     if (at.left == 0) return;
     Four x = at.load(u);
@@ -317,6 +330,7 @@ __global__ void gelu_kernel(float* y, const float* u, size_t count) {
 }
 
 __global__ void gelu_grad_kernel(float* du, const float* da, const float* u, size_t count) {
+    follow_kernel_before();
     const FourOf at(count);
     if (at.left == 0) return;
     Four x = at.load(da);
@@ -326,7 +340,18 @@ __global__ void gelu_grad_kernel(float* du, const float* da, const float* u, siz
     at.store(du, x);
 }
 
+/// A word of zeros is the number zero.
+__global__ void clear_kernel(float* words, size_t count) {
+    follow_kernel_before();
+    const FourOf at(count);
+    if (at.left > 0) at.store(words, {});
+}
+
 }  // namespace
+
+void clear_words(Context& on, void* words, size_t count) {
+    on.launch(per_four(count), clear_kernel, static_cast<float*>(words), count);
+}
 
 void embedding(Context& on, float* x, const uint32_t* tokens, const float* e, const float* pos,
                EmbeddingShape s) {

@@ -18,6 +18,7 @@ constexpr uint32_t kFinishThreads = 256;
 
 /// One thread per pair of columns of sums that are complete.
 __global__ void finish_kernel(Product p) {
+    follow_kernel_before();
     const uint32_t pairs = (p.b.groups + 1) / 2, i = blockIdx.x * kFinishThreads + threadIdx.x;
     if (i / pairs >= p.a.groups) return;
     const Row row = row_of(p, blockIdx.z, i / pairs);
@@ -159,6 +160,7 @@ __device__ __forceinline__ void take_over(int32_t (&acc)[S::mi][S::ni][4],
 /// products of bf16.
 template <class S, class Sum>
 __global__ void __launch_bounds__(S::threads, 1) warp_product_kernel(Product p) {
+    follow_kernel_before();
     const Tile tile = tile_of_block<S>(p);
     int8_t* const shared = shared_memory<int8_t>();
     int32_t acc[S::mi][S::ni][4] = {};
@@ -247,7 +249,7 @@ void launch_tiles(Context& on, Product p, const Blocks& blocks, const Start& sta
     if (p.splits > 1) {
         p.partial = on.take<int32_t>(count);
         if (!on.ok()) return;
-        on.set_bytes(p.partial, 0, count * sizeof(int32_t));
+        clear_words(on, p.partial, count);
     }
     start(p);
     if (p.splits == 1) return;

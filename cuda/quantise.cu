@@ -219,6 +219,7 @@ __device__ __forceinline__ uint32_t largest_of(const Eight (&x)[kCount]) {
 template <bool kAligned, uint32_t kTeam>
 __global__ void __launch_bounds__(block_of_team(kTeam), kThreadsAtOnce / block_of_team(kTeam))
     quantise_rows_kernel(Source x, Words words, Operand out, uint32_t* flag) {
+    follow_kernel_before();
     constexpr uint32_t kTeams = block_of_team(kTeam) / kTeam, kStep = kTeam * 8,
                        kMore = kAligned ? 2 : 1;
     const uint32_t row = blockIdx.x * kTeams + threadIdx.x / kTeam, z = blockIdx.z;
@@ -272,6 +273,7 @@ __device__ __forceinline__ float4 fetch_part(const TilePart<kAligned>& at, const
 
 template <bool kAligned, bool kRows>
 __global__ void __launch_bounds__(kThreads) maxima_kernel(Source x, Maxima out) {
+    follow_kernel_before();
     const TilePart<kAligned> at;
     const uint32_t z = blockIdx.z, col = blockIdx.x * kTileCols + at.col(0);
     const float* const from = x.data + x.spread.offset(z) + at.first_row * x.stride;
@@ -380,6 +382,7 @@ __device__ __forceinline__ EightWords words_of_lie(const Words& words, uint64_t 
 template <Lie kLie, bool kRows, bool kRandom>
 __global__ void __launch_bounds__(kThreads, kLie == Lie::any ? 3 : 4)
     quantise_tiles_kernel(Tiles a) {
+    follow_kernel_before();
     constexpr bool kAligned = kLie == Lie::whole;
     Tile& tile = *shared_memory<Tile>();
     const TileCorner at = {(gridDim.y - 1 - blockIdx.y) * kTileRows,
@@ -519,7 +522,7 @@ Maxima take_maxima(Context& on, uint32_t batch, uint32_t rows, uint32_t cols) {
     const size_t of_rows = size_t{batch} * rows, of_cols = size_t{batch} * cols;
     auto* const all = on.take<uint32_t>(of_rows + of_cols);
     if (!on.ok()) return {};
-    on.set_bytes(all, 0, (of_rows + of_cols) * sizeof(uint32_t));
+    clear_words(on, all, of_rows + of_cols);
     return {all, all + of_rows};
 }
 

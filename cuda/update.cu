@@ -31,6 +31,7 @@ struct ChunkSums {
 
 /// One warp per chunk of 4,096 elements.
 __global__ void chunk_sums_kernel(TensorTable<ChunkSums> table, uint32_t chunks) {
+    follow_kernel_before();
     const auto number = static_cast<uint32_t>(warp_number());
     if (number >= chunks) return;
     const ChunkSums& own = table.work[table.tensor_of(number)];
@@ -69,6 +70,7 @@ void reduce(Context& on, std::vector<ChunkSums> level) {
 }
 
 __global__ void check_finite_kernel(const float* x, size_t count, uint32_t* flag) {
+    follow_kernel_before();
     const FourOf at(count);
     if (at.left == 0) return;
     const Four values = at.load(x);
@@ -81,6 +83,7 @@ __global__ void check_finite_kernel(const float* x, size_t count, uint32_t* flag
 /// One thread: there is one number for each tensor.
 __global__ void clip_norm_kernel(float* out, const float* squares, size_t count, float limit,
                                  const uint32_t* flag) {
+    follow_kernel_before();
     float total = 0.0F;
     for (size_t k = 0; k < count; ++k) total = add(total, squares[k]);
     const float norm = root(total);
@@ -102,6 +105,7 @@ struct Update {
 constexpr uint32_t kPerBlock = kThreads * 4;
 
 __global__ void adamw_kernel(TensorTable<Update> table, AdamwScalars s) {
+    follow_kernel_before();
     const Update& own = table.work[table.tensor_of(blockIdx.x)];
     const AdamwTensors x = own.x;
     const FourOf at(own.count, blockIdx.x - own.first);
@@ -124,6 +128,7 @@ __global__ void adamw_kernel(TensorTable<Update> table, AdamwScalars s) {
 }
 
 __global__ void sgd_kernel(TensorTable<Update> table, SgdScalars s) {
+    follow_kernel_before();
     const Update& own = table.work[table.tensor_of(blockIdx.x)];
     const AdamwTensors x = own.x;
     const FourOf at(own.count, blockIdx.x - own.first);

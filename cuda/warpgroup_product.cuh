@@ -2,6 +2,7 @@
 // Products by warpgroups of compute capability 9.0, whose stages all threads fill by small copies.
 #pragma once
 
+#include "cuda/follow.cuh"
 #include "cuda/fragments.cuh"
 #include "cuda/product_tile.cuh"
 #include "cuda/tensor_core.cuh"
@@ -87,6 +88,7 @@ __device__ __forceinline__ void start_products(int32_t (&acc)[kSums], const Desc
 /// One block per tile. While the products of one step run, copies are under way for two more.
 template <class W>
 __global__ void __launch_bounds__(W::threads, 1) warpgroup_product_kernel(Product p) {
+    follow_kernel_before();
     if constexpr (kHasWarpgroups) {
         // How far copies run ahead: the products of the step before may still read their stage.
         constexpr uint32_t kAhead = W::stages - 2;

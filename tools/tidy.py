@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""House rules that a program can check: layers, homes of libraries, lengths, banned words, openings.
+"""House rules that a program can check: layers, homes of libraries, lengths, banned words, openings, kernels.
 
 usage: python3 tools/tidy.py [--list]     exit code 0 when clean, 1 with one line per finding
 """
@@ -148,6 +148,16 @@ def check_functions(path, code, say):
         head += " "
 
 
+def check_kernels(path, code, say):
+    """Kernels are launched before the one in front has ended: each has to wait for it."""
+    for kernel in re.finditer(r"\b__global__\b", code):
+        body = re.compile(r"\{\n(.*?)^\}", re.S | re.M).search(code, kernel.start())
+        name = re.findall(r"(\w+)\s*\(", code[kernel.start():body.start()] if body else "")
+        if not body or "__global__" in body.group(0) or not re.search(r"^\s*follow_kernel_before\(\);", body.group(1), re.M):
+            say("kernel", path, code.count("\n", 0, kernel.start()) + 1,
+                f"{name[-1] if name else 'it'} does not call follow_kernel_before() (cuda/follow.cuh)")
+
+
 def check_file(path, say, edges):
     text = (ROOT / path).read_text(encoding="utf-8", errors="replace")
     lines = text.splitlines()
@@ -170,6 +180,8 @@ def check_file(path, say, edges):
             if under(path, folders) and not path.startswith("tests/"):
                 say("word", path, where.count("\n", 0, m.start()) + 1, f"'{m.group(0)}': {reason}")
     check_functions(path, code, say)
+    if under(path, HOMES["cuda"]):
+        check_kernels(path, code, say)
 
 
 def main():

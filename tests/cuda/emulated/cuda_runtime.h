@@ -185,6 +185,7 @@ T __ldcg(const T* at) {
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount, cudaDevAttrMaxSharedMemoryPerBlockOptin };
+#define CUDART_VERSION 13000
 constexpr unsigned cudaStreamNonBlocking = 1;
 constexpr unsigned cudaEventDisableTiming = 2;
 using cudaStream_t = emulated::Stream*;
@@ -199,11 +200,15 @@ struct cudaDeviceProp {
     size_t totalGlobalMem = size_t{1} << 30;
     int major = 8, minor = 0;
 };
-enum cudaLaunchAttributeID { cudaLaunchAttributeClusterDimension };
-struct cudaLaunchAttributeValue {
+enum cudaLaunchAttributeID {
+    cudaLaunchAttributeClusterDimension,
+    cudaLaunchAttributeProgrammaticStreamSerialization
+};
+union cudaLaunchAttributeValue {
     struct {
         unsigned x, y, z;
     } clusterDim;
+    int programmaticStreamSerializationAllowed;
 };
 struct cudaLaunchAttribute {
     cudaLaunchAttributeID id;
@@ -253,11 +258,11 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
     return cudaSuccess;
 }
 inline cudaError_t cudaDriverGetVersion(int* version) {
-    *version = 13000;
+    *version = CUDART_VERSION;
     return cudaSuccess;
 }
 inline cudaError_t cudaRuntimeGetVersion(int* version) {
-    *version = 13000;
+    *version = CUDART_VERSION;
     return cudaSuccess;
 }
 inline cudaError_t cudaSetDevice(int device) {
@@ -368,11 +373,12 @@ cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
 }
 
 struct cudaFuncAttributes {
-    int numRegs = 0;
+    int numRegs = 0, ptxVersion = 0;
 };
 template <class Kernel>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel*) {
     attributes->numRegs = 255;
+    attributes->ptxVersion = emulated::is_hopper() ? 90 : 80;
     return cudaSuccess;
 }
 
@@ -384,6 +390,15 @@ namespace emulated {
     return (shape.cluster == 1 || is_cluster) && shape.threads <= 1024 && grid.x <= INT32_MAX &&
            grid.y <= 65535 && grid.z <= 65535 && shape.shared_bytes <= shared_bytes_max() &&
            shape.shared_bytes <= shared_bytes_allowed(kernel);
+}
+
+/// As its launches may overlap, every thread of a kernel has to wait for the kernel before.
+inline void run_kernel(const Shape& shape, const std::function<void()>& thread) {
+    const size_t before = followers();
+    run(shape, thread);
+    const Index& grid = shape.grid;
+    if (followers() - before != size_t{grid.x} * grid.y * grid.z * shape.threads)
+        stop("a thread does not follow the kernel before, or twice");
 }
 
 /// A kernel without its type, as graphs take it: `bind` copies arguments of its parameters' types.
@@ -413,13 +428,22 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(Par
                                Arguments... arguments) {
     if (emulated::faults().launches_fail) return cudaErrorLaunchFailure;
     if (emulated::call_fails()) return cudaErrorMemoryAllocation;
-    const unsigned cluster = how->numAttrs > 0 ? how->attrs->val.clusterDim.x : 1;
+    unsigned cluster = 1;
+    for (unsigned i = 0; i < how->numAttrs; ++i) {
+        const cudaLaunchAttribute& attribute = how->attrs[i];
+        if (attribute.id == cudaLaunchAttributeClusterDimension)
+            cluster = attribute.val.clusterDim.x;
+        else if (!emulated::is_hopper() || !how->stream->ends_with_kernel())
+            return cudaErrorInvalidValue;
+        else
+            ++emulated::traffic().overlaps;
+    }
     const emulated::Shape shape{how->gridDim, how->blockDim.x, how->dynamicSmemBytes, cluster};
     if (!emulated::is_launch(shape, reinterpret_cast<void*>(kernel)))
         return cudaErrorInvalidConfiguration;
     emulated::know_kernel(kernel);
-    how->stream->put([shape, kernel, copies = std::tuple<Parameters...>(arguments...)] {
-        emulated::run(shape, [&] { std::apply(kernel, copies); });
+    how->stream->put_kernel([shape, kernel, copies = std::tuple<Parameters...>(arguments...)] {
+        emulated::run_kernel(shape, [&] { std::apply(kernel, copies); });
         return cudaSuccess;
     });
     return cudaSuccess;
@@ -434,6 +458,10 @@ struct cudaKernelNodeParams {
     void** kernelParams = nullptr;
     void** extra = nullptr;
 };
+enum { cudaGraphDependencyTypeProgrammatic = 1, cudaGraphKernelNodePortProgrammatic = 1 };
+struct cudaGraphEdgeData {
+    unsigned char from_port, to_port, type, reserved[5];
+};
 struct cudaMemsetParams {
     void* dst;
     size_t pitch;
@@ -446,6 +474,7 @@ struct Node {
     void* func = nullptr;  ///< nullptr: a memset
     size_t number = 0;
     std::function<cudaError_t(unsigned cluster)> run;
+    bool is_behind = false;  ///< another node, or the first
     unsigned cluster = 1;
 };
 struct Graph {
@@ -461,7 +490,7 @@ inline std::function<cudaError_t(unsigned)> action_of(const cudaKernelNodeParams
         Shape shape = plain;
         shape.cluster = cluster;
         if (!is_launch(shape, kernel) || !thread) return cudaErrorInvalidConfiguration;
-        emulated::run(shape, thread);
+        emulated::run_kernel(shape, thread);
         return cudaSuccess;
     };
 }
@@ -475,11 +504,11 @@ template <class Params>
 cudaError_t add_node(Node** out, Graph* graph, Node* const* before, size_t count, void* func,
                      const Params& params) {
     if (emulated::call_fails()) return cudaErrorMemoryAllocation;
-    const bool is_chain =
-        graph->nodes.empty() ? count == 0 : count == 1 && *before == graph->nodes.back().get();
-    if (!is_chain) return cudaErrorInvalidValue;
-    graph->nodes.push_back(
-        std::make_unique<Node>(Node{func, graph->nodes.size(), action_of(params)}));
+    const bool is_first = graph->nodes.empty();
+    if (count > (is_first ? 0U : 1U)) return cudaErrorInvalidValue;
+    if (count == 1 && *before != graph->nodes.back().get()) return cudaErrorInvalidValue;
+    graph->nodes.push_back(std::make_unique<Node>(
+        Node{func, graph->nodes.size(), action_of(params), is_first || count == 1}));
     *out = graph->nodes.back().get();
     return cudaSuccess;
 }
@@ -522,9 +551,29 @@ inline cudaError_t cudaGraphAddMemsetNode(cudaGraphNode_t* node, cudaGraph_t gra
                                           const cudaMemsetParams* params) {
     return emulated::add_node(node, graph, before, count, nullptr, *params);
 }
+/// Of the last node, behind the one before, where both are kernels that may overlap.
+inline cudaError_t cudaGraphAddDependencies(cudaGraph_t graph, const cudaGraphNode_t* from,
+                                            const cudaGraphNode_t* to,
+                                            const cudaGraphEdgeData* edge, size_t count) {
+    if (emulated::call_fails()) return cudaErrorMemoryAllocation;
+    if (!emulated::is_hopper() || emulated::faults().overlaps_are_refused)
+        return cudaErrorInvalidValue;
+    const bool is_overlap = edge->type == cudaGraphDependencyTypeProgrammatic &&
+                            edge->from_port == cudaGraphKernelNodePortProgrammatic &&
+                            edge->to_port == 0;
+    const bool is_chain = count == 1 && *to == graph->nodes.back().get() && !(*to)->is_behind &&
+                          *from == graph->nodes.at((*to)->number - 1).get();
+    if (!is_overlap || !is_chain || (*from)->func == nullptr || (*to)->func == nullptr)
+        return cudaErrorInvalidValue;
+    (*to)->is_behind = true;
+    ++emulated::traffic().overlaps;
+    return cudaSuccess;
+}
 inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                         unsigned long long) {
     if (emulated::call_fails()) return cudaErrorMemoryAllocation;
+    for (const auto& node : graph->nodes)
+        if (!node->is_behind) return cudaErrorInvalidValue;
     *executable = new emulated::Executable;
     ++emulated::objects();
     for (const auto& node : graph->nodes) (*executable)->nodes.push_back(*node);

@@ -448,7 +448,7 @@ TEST(emulated_device, takes_the_fastest_products_that_pass_the_self_test) {
 }
 
 /// The first time by itself, then as a graph, then as a graph of other arguments.
-void launch_from_graphs(cuda::Products products, training::LinearShape s) {
+void launch_from_graphs(cuda::Products products, training::LinearShape s, bool overlaps = true) {
     emulated::set_hopper(true);
     const auto hopper = cuda::make_cuda_backend(0, nullptr, products);
     const auto sequence = hopper->make_sequence();
@@ -458,14 +458,19 @@ void launch_from_graphs(cuda::Products products, training::LinearShape s) {
         if (on.is_host()) return plain(on, in, out);
         sequence->run([&] { plain(on, in, out); });
     };
-    const size_t before = emulated::traffic().graph_launches;
+    const emulated::Traffic before = emulated::traffic();
+    size_t overlaps_alone = 0;
     std::vector<void*> moved;  // memory that the next call would get again
     for (int i = 0; i < 3; ++i) {
         const auto same = training::check_case(*hopper, c);
         EXPECT_TRUE(same) << same.error();
         moved.push_back(hopper->allocate(c.inputs[0].size() * sizeof(float)));
+        if (i == 0) overlaps_alone = emulated::traffic().overlaps - before.overlaps;
     }
-    EXPECT_EQ(emulated::traffic().graph_launches - before, 2U);
+    EXPECT_GT(overlaps_alone, 0U);
+    EXPECT_EQ(emulated::traffic().graph_launches - before.graph_launches, 2U);
+    EXPECT_EQ(emulated::traffic().graphs - before.graphs, 1U);
+    EXPECT_EQ(emulated::traffic().overlaps - before.overlaps, (overlaps ? 2 : 1) * overlaps_alone);
     for (void* const memory : moved) hopper->release(memory);
     emulated::set_hopper(false);
 }
@@ -473,6 +478,12 @@ void launch_from_graphs(cuda::Products products, training::LinearShape s) {
 TEST(emulated_device, launches_pairs_of_blocks_from_graphs) {
     launch_from_graphs(cuda::Products::pairs, {130, 129, 257});
     launch_from_graphs(cuda::Products::alternating, {130, 700, 260});
+}
+
+TEST(emulated_device, orders_kernels_of_graphs_plainly_where_they_may_not_overlap) {
+    emulated::set_faults({.overlaps_are_refused = true});
+    launch_from_graphs(cuda::Products::pairs, {130, 129, 257}, false);
+    emulated::set_faults({});
 }
 
 /// Heads of two sizes take one kernel, with more shared memory for the first.

@@ -69,7 +69,8 @@ Outcome train_twice(const Setting& setting, size_t failing) {
     return out;
 }
 
-TEST(emulated_errors, of_any_call_are_told_and_leave_nothing_behind) {
+/// Calls from `first` on, all below 16 and then about `others` more.
+void expect_errors_are_told(size_t first, size_t others) {
     const Setting setting;
     const auto reference = make_reference_backend();
     auto engine = Engine::make(setting.program, *reference, setting.data);
@@ -88,14 +89,24 @@ TEST(emulated_errors, of_any_call_are_told_and_leave_nothing_behind) {
         EXPECT_EQ(*root, *due);
         calls = emulated::calls();
     }
-    // All of the opening and the first operators, then every so many.
-    for (size_t failing = 0; failing < calls; failing += failing < 16 ? 1 : calls / 25 + 1) {
+    const size_t step = calls / others + 1;
+    for (size_t failing = first; failing < calls; failing += failing < 16 ? 1 : step) {
         const Outcome out = train_twice(setting, failing);
         EXPECT_TRUE(out.first ? *out.first == *due : !out.told.empty()) << failing;
         EXPECT_TRUE(!out.second || *out.second == *due) << failing;
         EXPECT_EQ(emulated::objects(), objects) << failing;
         EXPECT_EQ(emulated::bytes_in_use(), bytes) << failing;
     }
+}
+
+TEST(emulated_errors, of_any_call_are_told_and_leave_nothing_behind) {
+    expect_errors_are_told(0, 25);
+}
+
+TEST(emulated_errors, of_graphs_whose_kernels_overlap_leave_nothing_behind) {
+    emulated::set_hopper(true);
+    expect_errors_are_told(16, 10);
+    emulated::set_hopper(false);
 }
 
 }  // namespace

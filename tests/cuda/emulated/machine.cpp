@@ -295,6 +295,10 @@ size_t allocations() {
 size_t& objects() {
     return machine().objects;
 }
+size_t& followers() {
+    static size_t count = 0;
+    return count;
+}
 size_t calls() {
     return machine().calls;
 }

@@ -24,7 +24,8 @@ struct Faults {
     bool launches_fail = false;
     bool warpgroups_err = false;  ///< in one sum of each product
     bool bulk_copies_get_lost = false;
-    size_t failing_call = SIZE_MAX;  ///< the number, from 0 on, of the one call without memory
+    bool overlaps_are_refused = false;  ///< of kernels in graphs
+    size_t failing_call = SIZE_MAX;     ///< the number, from 0 on, of the one call without memory
 };
 
 void set_order(Order order);
@@ -47,11 +48,14 @@ struct Traffic {
     size_t up = 0, down = 0;  ///< bytes copied
     size_t waits = 0;         ///< for a stream
     size_t graphs = 0, graph_launches = 0;
+    size_t overlaps = 0;  ///< kernels that may start before the one in front of them has ended
 };
 [[nodiscard]] Traffic& traffic();
 [[nodiscard]] size_t allocations();  ///< so far
 /// Streams, events, graphs and pieces of pinned memory that are not destroyed.
 [[nodiscard]] size_t& objects();
+/// Threads so far that waited for the kernel before theirs.
+[[nodiscard]] size_t& followers();
 /// Counts a call of the runtime that may fail; true if it is the one of the faults.
 [[nodiscard]] bool call_fails();
 /// Calls since the faults were set.

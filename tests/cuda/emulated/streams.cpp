@@ -23,6 +23,7 @@ Stream::~Stream() {
 
 void Stream::put(Work work) {
     waiting_.push_back(std::move(work));
+    ends_with_kernel_ = false;
 }
 
 cudaError_t Stream::finish(uint64_t length) {

@@ -23,6 +23,12 @@ public:
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
     void put(Work work);
+    void put_kernel(Work work) {
+        put(std::move(work));
+        ends_with_kernel_ = true;
+    }
+    /// What was put on it last is a kernel, which a next one may overlap.
+    [[nodiscard]] bool ends_with_kernel() const { return ends_with_kernel_; }
     /// How much was put on it so far.
     [[nodiscard]] uint64_t length() const { return begun_ + waiting_.size(); }
     [[nodiscard]] size_t waiting() const { return waiting_.size(); }
@@ -32,6 +38,7 @@ public:
 
 private:
     std::vector<Work> waiting_;
+    bool ends_with_kernel_ = false;
     uint64_t begun_ = 0;
     cudaError_t error_ = cudaSuccess;
 };
