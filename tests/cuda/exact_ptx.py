@@ -26,7 +26,7 @@ NEEDED = ["add.rn.f32", "mul.rn.f32", "fma.rn.f32", "div.rn.f32", "sqrt.rn.f32",
           "wgmma.mma_async.sync.aligned.m64n256k32.s32.s8.s8",
           "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes ",
           "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster",
-          ".reqnctapercluster 2, 1, 1"]
+          ".reqnctapercluster 2, 1, 1", "griddepcontrol.wait"]
 # Products by warpgroups are compiled for 9.0a only.
 COMPILED = [("*.cu", "compute_80"), ("products.cu", "compute_90a")]
 
