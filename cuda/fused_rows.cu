@@ -65,9 +65,10 @@ __device__ __forceinline__ float sum_of_squares(const float* row, uint32_t cols)
     return warp_tree(squares);
 }
 
-/// One warp per row of up to 128 kFours elements.
+/// One warp per row of up to 128 kFours elements. Where registers allow it there are so many blocks
+/// at once that 8,192 rows are two rounds of them.
 template <uint32_t kFours>
-__global__ void __launch_bounds__(kNormThreads) norm_rows_kernel(NormRows p) {
+__global__ void __launch_bounds__(kNormThreads, kFours <= 6 ? 8 : 3) norm_rows_kernel(NormRows p) {
     follow_kernel_before();
     const auto row = static_cast<uint32_t>(warp_number());
     if (row >= p.rows) return;
@@ -221,6 +222,7 @@ void norm_rows(Context& on, const Waiting& w, const Operand& q) {
     constexpr uint32_t kRowsPerBlock = kNormThreads / kWarp;
     const Launch how{dim3(blocks_for(w.s.rows, kRowsPerBlock)), kNormThreads,
                      size_t{kRowsPerBlock} * w.s.cols * sizeof(float)};
+    if (w.s.cols <= 768) return on.launch(how, norm_rows_kernel<6>, p);
     if (w.s.cols <= 1024) return on.launch(how, norm_rows_kernel<8>, p);
     on.launch(how, norm_rows_kernel<16>, p);
 }

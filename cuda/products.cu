@@ -219,13 +219,14 @@ struct Sharing {
 };
 
 /// The same where blocks take part after part. In the time of one step of the contraction: storing
-/// a tile takes 4, adding it to shared sums 6, and clearing and finishing 170,000 shared sums 1.
+/// a tile takes 4, adding it to shared sums 6, two more launches 5, and clearing and finishing
+/// 100,000 shared sums 1.
 template <class S>
 Sharing parts_for_waves(uint32_t steps, size_t tiles, size_t sums, uint32_t at_once) {
     Sharing best{1, ~0U};
     for (uint32_t parts = 1; parts == 1 || parts * S::split_steps_min <= steps; ++parts) {
         const uint32_t waves = blocks_for(tiles * parts, at_once);
-        const uint32_t shared = parts > 1 ? blocks_for(sums, 170'000) : 0;
+        const uint32_t shared = parts > 1 ? 5 + blocks_for(sums, 100'000) : 0;
         const uint32_t cost = waves * (blocks_for(steps, parts) + (parts > 1 ? 6 : 4)) + shared;
         if (4 * cost < best.cost) best = {parts, 4 * cost};
     }
