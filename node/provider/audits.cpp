@@ -35,7 +35,7 @@ bool ProviderWorker::look_after(uint32_t seg, const wallet::Job& job) {
     const auto segment = market_.segment(work_->id, seg);
     if (!segment) return true;
     const bool ours = segment->provider == market_.self();
-    if (ours && stand_by(seg, *segment)) return true;
+    if (ours && work_->trials->look_after(seg, *segment, head_)) return true;
     if (segment->state == SegmentState::committed) {
         nudge(Nudge::open_audit, seg);
     } else if (segment->state == SegmentState::accepted) {
@@ -147,7 +147,9 @@ void ProviderWorker::open(uint32_t seg) {
 
 /// Validators do these too; the provider is the one who waits for them, so it lends a hand after a
 /// few blocks.
-void ProviderWorker::nudge(Nudge what, uint32_t seg, uint64_t wait_blocks) {
+void ProviderWorker::nudge(Nudge what, uint32_t seg, bool at_once) {
+    constexpr uint64_t kNudgeBlocks = 6;  // before a call that others may make, too
+    const uint64_t wait_blocks = at_once ? 0 : kNudgeBlocks;
     const auto due = work_->nudge_at.try_emplace({seg, what}, head_ + wait_blocks).first;
     if (head_ < due->second) return;
     due->second = head_ + kNudgeBlocks;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "node/provider/trials.hpp"
 #include "node/provider/worker.hpp"
 
 namespace trainyard::node::provider {
@@ -16,17 +17,6 @@ struct Counts {
     std::atomic<uint32_t> committed{0}, accepted{0};
 };
 
-/// A segment of ours that is called wrong.
-struct ProviderWorker::Trial {
-    wallet::SegmentState state = wallet::SegmentState::none;  ///< seen last
-    uint8_t lost = 0;                                         ///< disputes of it before this one
-    uint32_t tries = 0;        ///< how often what is due was computed again after a failure
-    uint64_t wait_until = 0;   ///< block in which to go on
-    uint64_t last_call = 0;    ///< block from which an appeal waits for nothing
-    bool is_given_up = false;  ///< it is wrong
-    std::string told;          ///< the warning told last
-};
-
 struct ProviderWorker::Work {
     uint64_t id = 0;
     wallet::JobSpec spec;
@@ -34,7 +24,7 @@ struct ProviderWorker::Work {
     uint32_t attempt = 0;
     uint32_t accepted = 0;   ///< segments whose acceptance was told
     bool is_left = false;    ///< not ours any more, but segments of ours are under audit
-    uint32_t trials = 0;     ///< how often training was begun again after a failure
+    uint32_t tries = 0;      ///< how often training was begun again after a failure
     uint64_t failed_at = 0;  ///< block; 0 while it runs
     uint64_t macs_per_step = 0, tokens_per_step = 0;
     training::Program program;
@@ -43,8 +33,7 @@ struct ProviderWorker::Work {
     std::shared_ptr<Counts> counts = std::make_shared<Counts>();
     std::map<uint32_t, training::SegmentRecord> waiting;  ///< trained, not committed
     std::map<std::pair<uint32_t, wallet::MarketApi::Nudge>, uint64_t> nudge_at;  ///< -> block
-    std::unique_ptr<Defence> defence;
-    std::map<uint32_t, Trial> accused;  ///< by segment
+    std::unique_ptr<Trials> trials;
 
     /// What is kept of segments before these is of no use any more.
     void forget_before(uint32_t committed, uint32_t final_segments) {
@@ -59,15 +48,17 @@ struct ProviderWorker::Work {
         return tip;
     }
 
+    /// Says which job an event is of, and how far that is.
+    [[nodiscard]] Event complete(Event event) const {
+        event.job = id;
+        event.segments = spec.segments;
+        event.committed = counts->committed;
+        event.accepted = counts->accepted;
+        return event;
+    }
+
     [[nodiscard]] Event event(Event::Kind kind, uint32_t seg) const {
-        Event out;
-        out.kind = kind;
-        out.job = id;
-        out.seg = seg;
-        out.segments = spec.segments;
-        out.committed = counts->committed;
-        out.accepted = counts->accepted;
-        return out;
+        return complete(make_event(kind, seg));
     }
 };
 

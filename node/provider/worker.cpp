@@ -11,21 +11,13 @@ namespace trainyard::node::provider {
 using wallet::JobState;
 using Nudge = wallet::MarketApi::Nudge;
 
-std::string_view to_text(Event::Kind kind) {
-    constexpr std::string_view names[] = {
-        "note",     "skipped",   "taken",    "step",   "committed", "served",
-        "opened",   "accepted",  "disputed", "moved",  "won",       "convicted",
-        "appealed", "acquitted", "paid",     "voided", "finished",  "failed"};
-    return names[static_cast<size_t>(kind)];
-}
-
 ProviderWorker::ProviderWorker(wallet::MarketApi& market, ProviderOptions options)
     : market_(market), options_(std::move(options)), kept_(options_.folder + "/kept-blobs.csv") {}
 ProviderWorker::~ProviderWorker() = default;
 
 size_t ProviderWorker::remembered() const {
     const size_t in_hand =
-        work_ ? work_->waiting.size() + work_->nudge_at.size() + work_->accused.size() : 0;
+        work_ ? work_->waiting.size() + work_->nudge_at.size() + work_->trials->size() : 0;
     return memory_.size() + waiting_.size() + offers_.size() + in_hand;
 }
 
@@ -105,15 +97,26 @@ void ProviderWorker::begin(uint64_t id, const wallet::Job& job, const wallet::Jo
         report(base);
     };
     work_->trainer = std::make_unique<Trainer>(std::move(trainer));
-    work_->defence = std::make_unique<Defence>(DefenceOptions{
-        work_->trainer->job(), options_.make_host_backend, options_.defence_background});
+    work_->trials = std::make_unique<Trials>(market_, trials_options());
+}
+
+TrialsOptions ProviderWorker::trials_options() {
+    TrialsOptions out;
+    out.job = work_->id;
+    out.defence = {work_->trainer->job(), options_.make_host_backend, options_.defence_background};
+    out.on_event = [this](Event event) { emit(work_->complete(std::move(event))); };
+    out.nudge = [this](Nudge what, uint32_t seg, bool at_once) { nudge(what, seg, at_once); };
+    out.fetch_state = [this](uint32_t seg, const Hash& root) {
+        return fetch_state(work_->id, seg, root, work_->program);
+    };
+    return out;
 }
 
 void ProviderWorker::go_on() {
     const auto job = market_.job(work_->id);
     if (!job) return;
     work_->counts->committed = job->tip;
-    end_trials(*job);
+    work_->trials->end_settled(*job);
     if (job->state == JobState::closed) return finish();
     const bool ours = job->provider == market_.self() && job->attempt == work_->attempt;
     if (!ours && !work_->is_left) {
@@ -168,17 +171,17 @@ bool ProviderWorker::commit(uint32_t seg, const training::SegmentRecord& record)
 /// job is fined once its deadline is over, one that gives it back pays half.
 void ProviderWorker::try_again(const std::string& failure) {
     constexpr uint64_t kPatienceBlocks = 10;
-    constexpr uint32_t kTrialsMax = 3;
+    constexpr uint32_t kTriesMax = 3;
     if (work_->failed_at == 0) {
         work_->failed_at = head_;
-        if (work_->trials < kTrialsMax)
+        if (work_->tries < kTriesMax)
             note("training stopped: " + failure + "; trying again in " +
                  std::to_string(kPatienceBlocks) + " blocks");
     }
-    if (work_->trials == kTrialsMax) return give_back(failure);
+    if (work_->tries == kTriesMax) return give_back(failure);
     if (head_ < work_->failed_at + kPatienceBlocks) return;
     work_->failed_at = 0;
-    ++work_->trials;
+    ++work_->tries;
     work_->trainer->try_again();
 }
 
@@ -200,7 +203,7 @@ void ProviderWorker::leave(const std::string& why) {
 }
 
 void ProviderWorker::put_away() {
-    work_->defence.reset();
+    work_->trials.reset();
     work_->trainer.reset();  // first, so that it leaves no log behind
     work_->folder->forget_logs();
     memory_[work_->id].is_settled = true;

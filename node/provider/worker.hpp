@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "node/provider/defence.hpp"
+#include "node/provider/event.hpp"
 #include "node/provider/offers.hpp"
 #include "node/provider/trainer.hpp"
 #include "node/wallet/blob.hpp"
@@ -19,40 +19,7 @@
 
 namespace trainyard::node::provider {
 
-/// Something that happened, for a person, a log or a program that watches.
-struct Event {
-    enum class Kind {
-        note,     ///< text only
-        skipped,  ///< an open job that is not taken; text says why
-        taken,
-        step,       ///< step, steps, loss_bits
-        committed,  ///< seg
-        served,     ///< seg
-        opened,     ///< seg
-        accepted,   ///< seg
-        disputed,   ///< seg; text: by whom, until when to move
-        moved,      ///< seg; text: which move
-        won,        ///< seg: its dispute
-        convicted,  ///< seg; text: until when to appeal
-        appealed,   ///< seg; text: for how much, why
-        acquitted,  ///< seg
-        paid,       ///< text: the amount
-        voided,     ///< text: why we are out
-        finished,
-        failed,  ///< text
-    };
-    Kind kind = Kind::note;
-    uint64_t job = 0;
-    uint32_t seg = 0;
-    uint32_t step = 0, steps = 0;
-    uint32_t loss_bits = 0;
-    uint64_t macs_per_step = 0, tokens_per_step = 0;
-    uint32_t committed = 0, accepted = 0, segments = 0;
-    uint64_t block = 0;
-    Hash tx;
-    std::string text;
-};
-[[nodiscard]] std::string_view to_text(Event::Kind kind);
+struct TrialsOptions;
 
 struct ProviderOptions {
     std::string folder;
@@ -86,7 +53,6 @@ public:
 
 private:
     struct Work;
-    struct Trial;
     struct Memory {
         std::string skipped;         ///< the reason last told
         uint64_t look_again_at = 0;  ///< block
@@ -115,6 +81,7 @@ private:
                                    const Uint256& bond_wei, const Uint256& missing_wei);
     void begin(uint64_t id, const wallet::Job& job, const wallet::JobSpec& spec,
                JobMaterial material);
+    [[nodiscard]] TrialsOptions trials_options();
 
     void go_on();
     void train_and_commit(const wallet::Job& job);
@@ -123,25 +90,7 @@ private:
     void note_accepted(uint32_t seg);
     void serve(uint32_t seg, const wallet::Segment& segment);
     void open(uint32_t seg);
-    static constexpr uint64_t kNudgeBlocks = 6;  ///< before a call that others may make, too
-    void nudge(wallet::MarketApi::Nudge what, uint32_t seg, uint64_t wait_blocks = kNudgeBlocks);
-    [[nodiscard]] bool stand_by(uint32_t seg, const wallet::Segment& segment);
-    void end_trials(const wallet::Job& job);
-    void end_trial(uint32_t seg, bool is_right);
-    void note_dispute(uint32_t seg, const wallet::Segment& segment, const wallet::Dispute& dispute,
-                      Trial& trial);
-    void answer_dispute(uint32_t seg, const wallet::Segment& segment, Trial& trial);
-    void ask_for_move(uint32_t seg, const wallet::Segment& segment, const wallet::Dispute& dispute,
-                      Trial& trial);
-    void bring_state(uint32_t seg, const wallet::Segment& segment, Trial& trial);
-    void play(uint32_t seg, const wallet::Dispute& dispute, const Defence::Answer& answer,
-              Trial& trial);
-    void compute_again(uint32_t seg, Trial& trial, const std::string& why);
-    void note_conviction(uint32_t seg, const wallet::Segment& segment, Trial& trial);
-    void answer_conviction(uint32_t seg, const wallet::Segment& segment, Trial& trial);
-    void appeal(uint32_t seg, const wallet::Segment& segment, const std::string& why, Trial& trial);
-    void await_disputes(uint32_t seg, const wallet::Segment& segment, Trial& trial);
-    void warn(uint32_t seg, Trial& trial, const std::string& text);
+    void nudge(wallet::MarketApi::Nudge what, uint32_t seg, bool at_once = false);
     void try_again(const std::string& failure);
     void give_back(const std::string& why);
     void leave(const std::string& why);

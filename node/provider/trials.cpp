@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Standing by segments that are called wrong: moves in disputes, appeals against convictions.
-#include <algorithm>
+#include "node/provider/trials.hpp"
 
-#include "node/provider/work.hpp"
+#include <algorithm>
+#include <vector>
+
 #include "node/wallet/coins.hpp"
 
 namespace trainyard::node::provider {
@@ -30,147 +32,147 @@ std::string difference(const training::ReplayResult& replay, const wallet::Segme
 
 }  // namespace
 
-/// Does what is due where a segment of ours is called wrong, and tells what became of that. False
-/// if it is not.
-bool ProviderWorker::stand_by(uint32_t seg, const wallet::Segment& segment) {
+Trials::Trials(wallet::MarketApi& market, TrialsOptions options)
+    : market_(market), options_(std::move(options)), defence_(options_.defence) {}
+
+bool Trials::look_after(uint32_t seg, const wallet::Segment& segment, uint64_t head) {
+    head_ = head;
     switch (segment.state) {
         case SegmentState::disputed:
-            answer_dispute(seg, segment, work_->accused[seg]);
+            answer_dispute(seg, segment, trials_[seg]);
             return true;
         case SegmentState::convicted:
-            answer_conviction(seg, segment, work_->accused[seg]);
+            answer_conviction(seg, segment, trials_[seg]);
             return true;
         case SegmentState::appealed:
-            await_disputes(seg, segment, work_->accused[seg]);
+            await_disputes(seg, segment, trials_[seg]);
             return true;
         default:
-            end_trial(seg, true);
+            end(seg, true);
             return false;
     }
 }
 
-/// Segments that are final, or fell.
-void ProviderWorker::end_trials(const wallet::Job& job) {
+void Trials::end_settled(const wallet::Job& job) {
     std::vector<uint32_t> over;
-    for (const auto& [seg, trial] : work_->accused)
+    for (const auto& [seg, trial] : trials_)
         if (seg < job.final_segments || seg >= job.tip) over.push_back(seg);
-    for (const uint32_t seg : over) end_trial(seg, seg < job.final_segments);
+    for (const uint32_t seg : over) end(seg, seg < job.final_segments);
 }
 
-void ProviderWorker::end_trial(uint32_t seg, bool is_right) {
-    const auto found = work_->accused.find(seg);
-    if (found == work_->accused.end()) return;
+void Trials::end(uint32_t seg, bool is_right) {
+    const auto found = trials_.find(seg);
+    if (found == trials_.end()) return;
     const SegmentState was = found->second.state;
-    work_->accused.erase(found);
-    work_->defence->forget(seg);
+    trials_.erase(found);
+    defence_.forget(seg);
     if (!is_right || was == SegmentState::none) return;
     const bool was_disputed = was == SegmentState::disputed;
-    emit(work_->event(was_disputed ? Event::Kind::won : Event::Kind::acquitted, seg));
+    options_.on_event(make_event(was_disputed ? Event::Kind::won : Event::Kind::acquitted, seg));
 }
 
-void ProviderWorker::note_dispute(uint32_t seg, const wallet::Segment& segment,
-                                  const wallet::Dispute& dispute, Trial& trial) {
+void Trials::note_dispute(uint32_t seg, const wallet::Segment& segment,
+                          const wallet::Dispute& dispute, Trial& trial) {
     const bool was_disputed = trial.state == SegmentState::disputed;
     if (was_disputed && trial.lost == dispute.lost) return;
-    if (was_disputed) emit(work_->event(Event::Kind::won, seg));
+    if (was_disputed) options_.on_event(make_event(Event::Kind::won, seg));
     trial = {};
     trial.state = SegmentState::disputed;
     trial.lost = dispute.lost;
-    Event event = work_->event(Event::Kind::disputed, seg);
+    Event event = make_event(Event::Kind::disputed, seg);
     if (dispute.moves == 0) event.block = dispute.moved_at;
     event.text = "by " + account_of(dispute.challenger) + " for " + coins(dispute.bond_wei) +
                  " coins; the next move is due in block " + std::to_string(segment.phase_deadline);
-    emit(std::move(event));
+    options_.on_event(std::move(event));
 }
 
-void ProviderWorker::answer_dispute(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
-    const auto dispute = market_.dispute_of(work_->id, seg);
+void Trials::answer_dispute(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
+    const auto dispute = market_.dispute_of(options_.job, seg);
     if (!dispute || dispute->challenger == Address{}) return;
     note_dispute(seg, segment, *dispute, trial);
     const bool is_over = head_ > segment.phase_deadline;
     if (dispute->is_challengers) {
-        if (is_over) nudge(Nudge::timeout, seg, 0);
+        if (is_over) options_.nudge(Nudge::timeout, seg, true);
         return;
     }
     if (is_over) {
         warn(seg, trial, "no move was made in time, which loses the dispute");
-        return nudge(Nudge::timeout, seg);
+        return options_.nudge(Nudge::timeout, seg, false);
     }
     if (head_ < trial.wait_until) return;
-    if (!work_->defence->is_asked(seg, dispute->state_hash))
+    if (!defence_.is_asked(seg, dispute->state_hash))
         return ask_for_move(seg, segment, *dispute, trial);
-    const auto answer = work_->defence->answer(seg, dispute->state_hash);
+    const auto answer = defence_.answer(seg, dispute->state_hash);
     if (!answer) return;
     if (answer->failure.empty()) return play(seg, *dispute, *answer, trial);
     compute_again(seg, trial, "there is no move in its dispute: " + answer->failure);
 }
 
-void ProviderWorker::ask_for_move(uint32_t seg, const wallet::Segment& segment,
-                                  const wallet::Dispute& dispute, Trial& trial) {
-    auto state = market_.dispute_state(work_->id, seg, dispute);
+void Trials::ask_for_move(uint32_t seg, const wallet::Segment& segment,
+                          const wallet::Dispute& dispute, Trial& trial) {
+    auto state = market_.dispute_state(options_.job, seg, dispute);
     if (!state) {
         trial.wait_until = head_ + 1;
         return warn(seg, trial, "cannot read its dispute: " + state.error().text);
     }
     bring_state(seg, segment, trial);
-    work_->defence->ask({seg, segment.phase_deadline, dispute.state_hash, std::move(*state)});
+    defence_.ask({seg, segment.phase_deadline, dispute.state_hash, std::move(*state)});
 }
 
-/// Before a second trial: what the segment begins with may be damaged or gone.
-void ProviderWorker::bring_state(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
+/// Before a second try: what the segment begins with may be damaged or gone.
+void Trials::bring_state(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
     if (trial.tries == 0) return;
-    const auto reason = fetch_state(work_->id, seg, segment.first, work_->program);
+    const auto reason = options_.fetch_state(seg, segment.first);
     if (!reason.empty()) warn(seg, trial, reason);
 }
 
-void ProviderWorker::play(uint32_t seg, const wallet::Dispute& dispute,
-                          const Defence::Answer& answer, Trial& trial) {
-    const auto sent = market_.play(work_->id, seg, answer.state, answer.move);
+void Trials::play(uint32_t seg, const wallet::Dispute& dispute, const Defence::Answer& answer,
+                  Trial& trial) {
+    const auto sent = market_.play(options_.job, seg, answer.state, answer.move);
     if (!sent) {
         trial.wait_until = head_ + 1;
         return warn(seg, trial, "cannot send a move in its dispute: " + sent.error().text);
     }
     trial.tries = 0;
     trial.told.clear();
-    Event event = work_->event(Event::Kind::moved, seg);
+    Event event = make_event(Event::Kind::moved, seg);
     event.block = sent->block;
     event.tx = sent->tx;
     event.text = "move " + std::to_string(dispute.moves + 1) + ", " + answer.phase;
-    emit(std::move(event));
+    options_.on_event(std::move(event));
 }
 
 /// Memory comes free, and a bit that flipped does not flip again.
-void ProviderWorker::compute_again(uint32_t seg, Trial& trial, const std::string& why) {
+void Trials::compute_again(uint32_t seg, Trial& trial, const std::string& why) {
     warn(seg, trial, why);
     trial.wait_until = head_ + (kPatienceBlocks << std::min(trial.tries++, kDoublingsMax));
     if (trial.last_call > head_) trial.wait_until = std::min(trial.wait_until, trial.last_call);
-    work_->defence->forget(seg);
+    defence_.forget(seg);
 }
 
-void ProviderWorker::note_conviction(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
+void Trials::note_conviction(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
     if (trial.state == SegmentState::convicted) return;
     trial = {};
     trial.state = SegmentState::convicted;
     const uint64_t left = segment.phase_deadline - std::min(head_, segment.phase_deadline);
     trial.last_call = segment.phase_deadline - std::min(left, std::max(kLastBlocks, left / 8));
-    Event event = work_->event(Event::Kind::convicted, seg);
+    Event event = make_event(Event::Kind::convicted, seg);
     event.text = "it is void after block " + std::to_string(segment.phase_deadline) +
                  " unless this account appeals; replaying it first";
-    emit(std::move(event));
+    options_.on_event(std::move(event));
 }
 
 /// An appeal of what this machine cannot confirm costs its bond besides, so it replays first; what
 /// it has no time to replay it has computed once.
-void ProviderWorker::answer_conviction(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
+void Trials::answer_conviction(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
     note_conviction(seg, segment, trial);
-    if (head_ > segment.phase_deadline) return nudge(Nudge::advance, seg);
+    if (head_ > segment.phase_deadline) return options_.nudge(Nudge::advance, seg, false);
     if (trial.is_given_up || head_ < trial.wait_until) return;
-    if (!work_->defence->is_asked(seg, {})) {
+    if (!defence_.is_asked(seg, {})) {
         bring_state(seg, segment, trial);
-        work_->defence->ask(
-            {seg, segment.phase_deadline, {}, {}, segment.steps_root, segment.last});
+        defence_.ask({seg, segment.phase_deadline, {}, {}, segment.steps_root, segment.last});
     }
-    const auto answer = work_->defence->answer(seg, {});
+    const auto answer = defence_.answer(seg, {});
     if (answer && answer->replay) {
         const std::string other = difference(*answer->replay, segment);
         if (other.empty()) return appeal(seg, segment, "replaying it gives the same", trial);
@@ -179,15 +181,16 @@ void ProviderWorker::answer_conviction(uint32_t seg, const wallet::Segment& segm
                     "this machine computed something else the first time: replaying it gives " +
                         other + "; it does not appeal");
     }
-    const bool is_last_call = head_ >= trial.last_call && options_.fault == training::Fault::none;
+    const bool is_last_call =
+        head_ >= trial.last_call && options_.defence.job->fault == training::Fault::none;
     if (is_last_call) return appeal(seg, segment, "it could not be replayed in time", trial);
     if (answer) compute_again(seg, trial, "it cannot be replayed: " + answer->failure);
 }
 
-void ProviderWorker::appeal(uint32_t seg, const wallet::Segment& segment, const std::string& why,
-                            Trial& trial) {
+void Trials::appeal(uint32_t seg, const wallet::Segment& segment, const std::string& why,
+                    Trial& trial) {
     trial.wait_until = head_ + 1;
-    const auto bond = market_.appeal_bond(work_->id);
+    const auto bond = market_.appeal_bond(options_.job);
     const auto balance = market_.balance(market_.self());
     if (!bond || !balance) return;
     if (*balance < *bond)
@@ -196,35 +199,35 @@ void ProviderWorker::appeal(uint32_t seg, const wallet::Segment& segment, const 
                         " coins are missing of its bond of " + coins(*bond) +
                         ", and gas; send them to " + account_of(market_.self()) + " before block " +
                         std::to_string(segment.phase_deadline));
-    const auto sent = market_.appeal(work_->id, seg, *bond);
+    const auto sent = market_.appeal(options_.job, seg, *bond);
     if (!sent) return warn(seg, trial, "cannot appeal: " + sent.error().text);
     trial = {};
     trial.state = SegmentState::appealed;
-    work_->defence->forget(seg);
-    Event event = work_->event(Event::Kind::appealed, seg);
+    defence_.forget(seg);
+    Event event = make_event(Event::Kind::appealed, seg);
     event.block = sent->block;
     event.tx = sent->tx;
     event.text = "for " + coins(*bond) + " coins: " + why;
-    emit(std::move(event));
+    options_.on_event(std::move(event));
 }
 
-void ProviderWorker::await_disputes(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
-    if (trial.state == SegmentState::disputed) emit(work_->event(Event::Kind::won, seg));
+void Trials::await_disputes(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
+    if (trial.state == SegmentState::disputed) options_.on_event(make_event(Event::Kind::won, seg));
     if (trial.state != SegmentState::appealed) {
         trial = {};
         trial.state = SegmentState::appealed;
-        work_->defence->forget(seg);
+        defence_.forget(seg);
     }
-    if (head_ > segment.phase_deadline) nudge(Nudge::advance, seg);
+    if (head_ > segment.phase_deadline) options_.nudge(Nudge::advance, seg, false);
 }
 
 /// What may cost the bond, once for each text.
-void ProviderWorker::warn(uint32_t seg, Trial& trial, const std::string& text) {
+void Trials::warn(uint32_t seg, Trial& trial, const std::string& text) {
     if (trial.told == text) return;
     trial.told = text;
-    Event event = work_->event(Event::Kind::failed, seg);
+    Event event = make_event(Event::Kind::failed, seg);
     event.text = "segment " + std::to_string(seg) + ": " + text;
-    emit(std::move(event));
+    options_.on_event(std::move(event));
 }
 
 }  // namespace trainyard::node::provider
