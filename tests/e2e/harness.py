@@ -2,6 +2,7 @@
 """What the end-to-end tests share: a network of real processes, JSON-RPC, waiting, cleaning up."""
 import argparse
 import ctypes
+import fcntl
 import http.server
 import json
 import os
@@ -264,6 +265,32 @@ def main(run):
     sys.exit(code)
 
 
+CLAIMS = pathlib.Path(tempfile.gettempdir()) / f"trainyard-e2e-ports-{os.getuid()}"
+
+
+def is_running(pid):
+    return pathlib.Path(f"/proc/{pid}").exists()
+
+
+def claim_ports(ports):
+    """False if one of them belongs to another test that runs now, which may not listen there yet, or not at the moment."""
+    with open(CLAIMS, "a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        claims = [tuple(map(int, line.split())) for line in file]
+        claims = [(pid, port) for pid, port in claims if pid != os.getpid() and is_running(pid)]
+        if {port for _, port in claims} & set(ports):
+            return False
+        own = [(os.getpid(), port) for port in set(ports) | own_ports]
+        own_ports.update(ports)
+        file.truncate(0)
+        file.writelines(f"{pid} {port}\n" for pid, port in claims + own)
+    return True
+
+
+own_ports = set()
+
+
 def free_ports(count):
     """Ports below the range from which the kernel gives clients theirs, so that none is taken between two runs."""
     ports, tries = [], random.Random()
@@ -274,7 +301,7 @@ def free_ports(count):
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port not in ports:
+        if port not in ports and claim_ports([port]):
             ports.append(port)
     return ports
 

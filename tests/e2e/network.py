@@ -2,8 +2,9 @@
 """A devnet whose nodes and providers are direct children of the test, so that each can be killed by itself."""
 import json
 import re
+import shutil
 
-from harness import MARKET, Failure, Rpc, expect, expect_equal, say, wait_until
+from harness import MARKET, Failure, Rpc, claim_ports, expect, expect_equal, say, wait_until
 
 # A job that takes seconds. Each of 3 auditors draws 4 units: a segment of 2 steps with 2 units is audited whole.
 def tiny_gpt(width=64):
@@ -32,12 +33,22 @@ class Devnet:
     def __init__(self, test, validators=4, **params):
         self.test, self.folder = test, test.folder / "devnet"
         settings = sum((["--set", f"{name}={value}"] for name, value in params.items()), [])
-        test.cli("devnet", "init", "--dir", self.folder, "--validators", validators, *settings)
+        self._init("--validators", validators, *settings)
         members = json.loads((self.folder / "genesis.json").read_text())["config"]["trainyard"]["validators"]
         self.operators = [member["address"].lower() for member in members]
         expect_equal(len(members), validators, "validators in the genesis")
         self.nodes = [self._node(i) for i in range(validators)]
         self.providers = {}
+
+    def _init(self, *words):
+        """Once more where ports were drawn that another test has drawn, too."""
+        for _ in range(20):
+            self.test.cli("devnet", "init", "--dir", self.folder, *words)
+            drawn = [re.findall(r"\nport = (\d+)", file.read_text()) for file in self.folder.glob("node-*/node.toml")]
+            if claim_ports([int(port) for ports in drawn for port in ports]):
+                return
+            shutil.rmtree(self.folder)
+        raise Failure("other tests have all ports")
 
     def _node(self, i):
         settings = self.folder / f"node-{i}" / "node.toml"
