@@ -22,6 +22,7 @@ struct AlternatingShape {
     /// Of the 168 of each thread at the start.
     static constexpr int registers_multiplying = 232, registers_filling = 40;
 };
+
 /// Complete sums that leave part by part.
 class LeavingSums {
 public:
@@ -129,6 +130,7 @@ private:
         if (kPart > 0 && !step(sums)) return false;
         return leaving_.store<kPart>(before);
     }
+
     const Product& p_;
     const StageMemory<S>& shared_;
     LeavingSums leaving_;

@@ -39,6 +39,9 @@ __device__ __forceinline__ uint32_t bits_of(float x) {
 __device__ __forceinline__ uint32_t magnitude(float x) {
     return bits_of(x) & 0x7fffffffU;
 }
+__device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
 __device__ __forceinline__ bool is_nonfinite(float x) {
     return magnitude(x) >= 0x7f800000U;
 }

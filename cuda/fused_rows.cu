@@ -145,8 +145,7 @@ __global__ void __launch_bounds__(kThreads) gelu_rows_kernel(GeluRows p) {
     for (uint32_t k = 0; k < kFours; ++k) {
         const uint32_t c = (k * kThreads + threadIdx.x) * 4;
         if (c >= p.cols) continue;
-        const float4 u = *reinterpret_cast<const float4*>(p.u + begin + c);
-        x[k][0] = u.x, x[k][1] = u.y, x[k][2] = u.z, x[k][3] = u.w;
+        load_four(x[k], p.u + begin + c);
     }
 #pragma unroll
     for (uint32_t k = 0; k < kFours; ++k) {
@@ -157,7 +156,7 @@ __global__ void __launch_bounds__(kThreads) gelu_rows_kernel(GeluRows p) {
             each = gelu_of(each);
             amax = magnitude(each) > amax ? magnitude(each) : amax;
         }
-        *reinterpret_cast<float4*>(p.y + begin + c) = {x[k][0], x[k][1], x[k][2], x[k][3]};
+        store_four(p.y + begin + c, x[k]);
     }
     amax = block_max(amax);
     const Scale s = scale_of(amax);

@@ -6,6 +6,7 @@
 
 #include <type_traits>
 
+#include "cuda/eights.cuh"
 #include "cuda/reduce.cuh"
 
 namespace trainyard::cuda {
@@ -60,9 +61,6 @@ struct HeadPlace {
     }
 };
 
-struct Eight {
-    float x[8];
-};
 /// The running thread's part of 64 neighbours, of which there are `left`; zeros behind them.
 template <bool kEven>
 __device__ __forceinline__ Eight load_part(const float* from, uint32_t left) {
@@ -143,29 +141,15 @@ private:
     TwoParts held_[kPieces > 0 ? kPieces : 1];
 };
 
-__device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
-    return a > b ? a : b;
-}
-
-/// The rounding words of a lane's part, two in each of four.
-struct EightWords {
-    uint32_t pair[4];
-
-    [[nodiscard]] __device__ __forceinline__ uint32_t of(uint32_t i) const {
-        return i % 2 != 0 ? pair[i / 2] >> 16 : pair[i / 2] & 0xffffU;
-    }
-};
-/// Of the 64 elements from `offset` of the tensor on. If kEven two lanes share two Philox blocks:
-/// one makes that of the low columns, the other that of the high ones, and each gives the other
-/// half of it. All lanes of a warp take part.
+/// The rounding words of a lane's part of the 64 elements from `offset` of the tensor on. If kEven
+/// two lanes share two Philox blocks: one makes that of the low columns, the other that of the high
+/// ones, and each gives the other half of it. All lanes of a warp take part.
 template <bool kEven>
 __device__ __forceinline__ EightWords words_of_part(const Words& words, size_t offset) {
     if constexpr (kEven) {
         const bool has_high = threadIdx.x % 2 != 0;
-        const auto block = static_cast<uint32_t>(
-            (words.idx0 + offset + held_column(has_high ? 4 : 0)) / kPhiloxBlock);
-        const PhiloxWords p =
-            philox({block, words.tensor, words.step, 0}, words.seed, training::kPhiloxRounding);
+        const PhiloxWords p = philox_block(
+            words, (words.idx0 + offset + held_column(has_high ? 4 : 0)) / kPhiloxBlock);
         const uint32_t got[2] = {__shfl_xor_sync(kAllLanes, has_high ? p.x0 : p.x2, 1),
                                  __shfl_xor_sync(kAllLanes, has_high ? p.x1 : p.x3, 1)};
         if (has_high) return {{got[0], got[1], p.x2, p.x3}};
@@ -180,11 +164,8 @@ __device__ __forceinline__ EightWords words_of_part(const Words& words, size_t o
     }
 }
 
-/// A lane's part in bytes.
-struct EightBytes {
-    uint32_t low, high;
-};
-/// Of 64 elements from `offset` of the tensor on. All lanes of a warp take part.
+/// The bytes of a lane's part of 64 elements from `offset` of the tensor on. All lanes of a warp
+/// take part.
 template <bool kEven>
 __device__ __forceinline__ EightBytes quantise_part(const Eight& x, const Eight& inv,
                                                     const Words& words, size_t offset) {

@@ -2,6 +2,7 @@
 // Quantises operands by row, by column or both: docs/spec/numerics.md, section 5.
 #include <type_traits>
 
+#include "cuda/eights.cuh"
 #include "cuda/fragments.cuh"
 #include "cuda/held_columns.cuh"
 #include "cuda/launches.cuh"
@@ -16,15 +17,10 @@ namespace {
 /// Of a multiprocessor, with 64 registers each: what it takes to have enough bytes under way.
 constexpr uint32_t kThreadsAtOnce = 1024;
 
-/// Threads take eight neighbours of a row at a time: they share a Philox block, and their bytes lie
-/// together in every layout.
-struct Eight {
-    float x[8];
-};
-
-/// Eight neighbours as they were fetched, in whole loads of 16 bytes: the first `shift` floats are
-/// not among them. A row that begins between two such loads takes three. Apart from `eight`, so
-/// that many rows are under way before the first is used.
+/// Eight neighbours of a row, whose bytes lie together in every layout, as they were fetched, in
+/// whole loads of 16 bytes: the first `shift` floats are not among them. A row that begins between
+/// two such loads takes three. Apart from `eight`, so that many rows are under way before the first
+/// is used.
 template <bool kAligned>
 struct Fetched {
     static constexpr uint32_t floats = kAligned ? 8 : 12;
@@ -74,20 +70,6 @@ __device__ __forceinline__ Fetched<kAligned> fetch_eight(const float* row, uint3
             if (j - shift < 8 && j - shift < left) out.x[j] = from[j];
     }
     return out;
-}
-
-/// The rounding words of eight neighbours, two in each of four.
-struct EightWords {
-    uint32_t pair[4];
-
-    [[nodiscard]] __device__ __forceinline__ uint32_t of(uint32_t j) const {
-        return j % 2 != 0 ? pair[j / 2] >> 16 : pair[j / 2] & 0xffffU;
-    }
-};
-
-__device__ __forceinline__ PhiloxWords philox_block(const Words& words, uint64_t block) {
-    return philox({static_cast<uint32_t>(block), words.tensor, words.step, 0}, words.seed,
-                  training::kPhiloxRounding);
 }
 
 /// Of eight elements of which the first has number `inside` in the Philox block p; n is the next.
@@ -150,11 +132,6 @@ public:
 private:
     size_t first_;
     uint32_t pitch_, turn_;
-};
-
-/// Eight bytes of a group's row.
-struct alignas(8) EightBytes {
-    uint32_t low, high;
 };
 
 template <bool kRandom>

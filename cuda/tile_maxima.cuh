@@ -15,10 +15,6 @@ inline constexpr uint32_t kTileRows = 128;
 /// What a load of 16 bytes brings.
 inline constexpr uint32_t kFloatsAtOnce = sizeof(float4) / sizeof(float);
 
-__device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
-    return a > b ? a : b;
-}
-
 /// Rows of a tile that one thread looks at.
 inline constexpr uint32_t kPartRows = 8;
 

@@ -122,8 +122,8 @@ struct Outlet {
 };
 
 /// Sums [first, first + 32) of each lane, which are 64 columns of the warp's rows.
-template <uint32_t kFirst, int kSums>
-__device__ __forceinline__ void put_sums(const Outlet& outlet, const int32_t (&acc)[kSums]) {
+template <uint32_t kFirst>
+__device__ __forceinline__ void put_sums(const Outlet& outlet, const int32_t (&acc)[128]) {
 #pragma unroll
     for (uint32_t i = 0; i < Outlet::cols / 2; i += 2) {
         const Place at = warpgroup_sum(lane_id(), i);
@@ -190,13 +190,13 @@ __device__ __forceinline__ void finish_ones(const Product& p, const Piece16& at,
 }
 
 /// What a warp turns: sums [kFirst, kFirst + 32) of each lane, 64 columns of the tile.
-template <uint32_t kFirst, int kSums>
+template <uint32_t kFirst>
 struct TurnedSums {
     Outlet outlet;
     Piece16 at;
 
     /// `outlets`: of all warps.
-    __device__ __forceinline__ TurnedSums(const Tile& tile, const int32_t (&acc)[kSums],
+    __device__ __forceinline__ TurnedSums(const Tile& tile, const int32_t (&acc)[128],
                                           int8_t* outlets)
         : outlet{reinterpret_cast<int32_t*>(outlets + threadIdx.x / kWarp * Outlet::bytes)} {
         const uint32_t row = threadIdx.x / kWarp * Outlet::rows, col = kFirst * 2;
@@ -207,11 +207,11 @@ struct TurnedSums {
     __device__ __forceinline__ ~TurnedSums() { __syncwarp(); }  // before the next sums come
 };
 
-template <uint32_t kFirst, int kSums>
+template <uint32_t kFirst>
 __device__ __forceinline__ void store_turned(const Product& p, const Tile& tile, Way way,
-                                             const int32_t (&acc)[kSums], int8_t* outlets,
+                                             const int32_t (&acc)[128], int8_t* outlets,
                                              const TileScales& scales) {
-    const TurnedSums<kFirst, kSums> sums(tile, acc, outlets);
+    const TurnedSums<kFirst> sums(tile, acc, outlets);
     if (way == Way::ones)
         store_ones<false>(p, sums.at, sums.outlet, scales);
     else if (way == Way::added)

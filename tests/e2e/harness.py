@@ -265,7 +265,9 @@ def main(run):
     sys.exit(code)
 
 
+# Lines of "process port", and those of this process.
 CLAIMS = pathlib.Path(tempfile.gettempdir()) / f"trainyard-e2e-ports-{os.getuid()}"
+own_ports = set()
 
 
 def is_running(pid):
@@ -286,9 +288,6 @@ def claim_ports(ports):
         file.truncate(0)
         file.writelines(f"{pid} {port}\n" for pid, port in claims + own)
     return True
-
-
-own_ports = set()
 
 
 def free_ports(count):
