@@ -6,6 +6,7 @@
 
 #include <cuda_runtime.h>
 
+#include "training/numerics/functions.hpp"
 #include "training/numerics/philox.hpp"
 
 namespace trainyard::cuda {
@@ -44,6 +45,11 @@ __device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
 }
 __device__ __forceinline__ bool is_nonfinite(float x) {
     return magnitude(x) >= 0x7f800000U;
+}
+
+/// One NaN for all of them, as training::one_nan.
+__device__ __forceinline__ float one_nan(float x) {
+    return x != x ? as_float(training::kNanBits) : x;
 }
 
 /// exp(x) as p * 2^n, for x from -87 to 87 or a NaN, which stays one.

@@ -89,7 +89,7 @@ __global__ void clip_norm_kernel(float* out, const float* squares, size_t count,
     const float norm = root(total);
     out[0] = norm;
     if (*flag != 0 || is_nonfinite(norm))
-        out[1] = as_float(0x7fc00000);
+        out[1] = as_float(training::kNanBits);
     else
         out[1] = norm > limit ? divide(limit, norm) : 1.0F;
 }
@@ -116,11 +116,11 @@ __global__ void adamw_kernel(TensorTable<Update> table, AdamwScalars s) {
 #pragma unroll
     for (uint32_t k = 0; k < 4; ++k) {
         const float g = mul(gradient.x[k], clip);
-        m.x[k] = fused(s.b1, m.x[k], mul(s.o1, g));
-        v.x[k] = fused(s.b2, v.x[k], mul(mul(s.o2, g), g));
+        m.x[k] = one_nan(fused(s.b1, m.x[k], mul(s.o1, g)));
+        v.x[k] = one_nan(fused(s.b2, v.x[k], mul(mul(s.o2, g), g)));
         const float d = add(root(mul(v.x[k], s.ic2)), s.eps);
         const float u = fused(own.wd, w.x[k], divide(mul(m.x[k], s.ic1), d));
-        w.x[k] = fused(-s.lr, u, w.x[k]);
+        w.x[k] = one_nan(fused(-s.lr, u, w.x[k]));
     }
     at.store(x.m, m);
     at.store(x.v, v);
@@ -139,8 +139,8 @@ __global__ void sgd_kernel(TensorTable<Update> table, SgdScalars s) {
 #pragma unroll
     for (uint32_t k = 0; k < 4; ++k) {
         const float g = fused(own.wd, w.x[k], mul(gradient.x[k], clip));
-        m.x[k] = fused(s.momentum, m.x[k], g);
-        w.x[k] = fused(-s.lr, m.x[k], w.x[k]);
+        m.x[k] = one_nan(fused(s.momentum, m.x[k], g));
+        w.x[k] = one_nan(fused(-s.lr, m.x[k], w.x[k]));
     }
     at.store(x.m, m);
     at.store(x.w, w);

@@ -11,12 +11,6 @@
 
 namespace trainyard::training {
 
-namespace {
-
-constexpr uint32_t kNanBits = 0x7fc00000;
-
-}  // namespace
-
 EngineError engine_error(BackendError error) {
     return error == BackendError::out_of_memory ? EngineError::out_of_memory
                                                 : EngineError::device_failed;

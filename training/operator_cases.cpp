@@ -3,6 +3,7 @@
 #include "training/operator_cases.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "training/numerics/functions.hpp"
@@ -339,6 +340,8 @@ std::vector<OperatorCase> operator_cases() {
     out.push_back(adamw_case(33, 0.37F, 0.0F));
     out.push_back(sgd_case(515, 1.0F, 0.1F));
     out.push_back(sgd_case(33, 0.37F, 0.0F));
+    for (const OperatorCase& c : {adamw_case(1030, 1.0F, 0.1F), sgd_case(1030, 1.0F, 0.1F)})
+        out.push_back(with_extremes(c, 1, 9));
     out.push_back(clip_case(1, 0.25F, 1.0F));
     out.push_back(clip_case(37, 9.0F, 1.5F));
     out.push_back(updates_case());
@@ -387,7 +390,14 @@ std::string_view to_text(BackendError error) {
     return error == BackendError::out_of_memory ? "out of memory" : "the device failed";
 }
 
-Result<std::vector<Values>, BackendError> run_case(Backend& backend, const OperatorCase& c) {
+namespace {
+
+struct CaseRun {
+    std::vector<Values> outputs;
+    bool nonfinite = false;
+};
+
+Result<CaseRun, BackendError> run(Backend& backend, const OperatorCase& c) {
     Tensors in(backend), out(backend);
     bool fits = true;
     for (const Values& values : c.inputs) fits = fits && in.add(values);
@@ -396,28 +406,80 @@ Result<std::vector<Values>, BackendError> run_case(Backend& backend, const Opera
     c.call(backend, in.pointers(), out.pointers());
     auto status = backend.finish();
     if (!status) return unexpected(status.error());
-    std::vector<Values> results = c.outputs;
-    for (size_t i = 0; i < results.size(); ++i)
-        backend.download(results[i].data(), out.pointers()[i], results[i].size() * sizeof(float));
+    CaseRun run{c.outputs, status->nonfinite};
+    for (size_t i = 0; i < run.outputs.size(); ++i)
+        backend.download(run.outputs[i].data(), out.pointers()[i],
+                         run.outputs[i].size() * sizeof(float));
     status = backend.finish();
     if (!status) return unexpected(status.error());
-    return results;
+    return run;
 }
 
-Result<Done, std::string> check_case(Backend& backend, const OperatorCase& c) {
+struct TwoRuns {
+    CaseRun expected, actual;
+};
+
+Result<TwoRuns, std::string> run_both(Backend& backend, const OperatorCase& c) {
     const auto reference = make_reference_backend();
-    const auto expected = run_case(*reference, c);
+    auto expected = run(*reference, c);
     if (!expected) return unexpected(c.name + ": no memory for the reference");
-    const auto actual = run_case(backend, c);
+    auto actual = run(backend, c);
     if (!actual) return unexpected(c.name + ": " + std::string(to_text(actual.error())));
-    for (size_t k = 0; k < expected->size(); ++k)
-        for (size_t i = 0; i < (*expected)[k].size(); ++i) {
-            const float want = (*expected)[k][i], got = (*actual)[k][i];
-            if (bits_of(want) == bits_of(got)) continue;
-            return unexpected(c.name + ": element " + std::to_string(i) + " of output " +
+    return TwoRuns{std::move(*expected), std::move(*actual)};
+}
+
+/// What differs first, in words.
+Result<Done, std::string> compare(const std::string& name, const TwoRuns& runs,
+                                  bool (*equal)(float, float)) {
+    const auto& due = runs.expected.outputs;
+    for (size_t k = 0; k < due.size(); ++k)
+        for (size_t i = 0; i < due[k].size(); ++i) {
+            const float want = due[k][i], got = runs.actual.outputs[k][i];
+            if (equal(want, got)) continue;
+            return unexpected(name + ": element " + std::to_string(i) + " of output " +
                               std::to_string(k) + " is " + hex(got) + " instead of " + hex(want));
         }
     return Done{};
+}
+
+}  // namespace
+
+Result<std::vector<Values>, BackendError> run_case(Backend& backend, const OperatorCase& c) {
+    auto done = run(backend, c);
+    if (!done) return unexpected(done.error());
+    return std::move(done->outputs);
+}
+
+Result<Done, std::string> check_case(Backend& backend, const OperatorCase& c) {
+    const auto runs = run_both(backend, c);
+    if (!runs) return unexpected(runs.error());
+    return compare(c.name, *runs, [](float a, float b) { return bits_of(a) == bits_of(b); });
+}
+
+OperatorCase with_extremes(OperatorCase c, uint32_t stream, uint32_t every) {
+    constexpr uint32_t kExtremes[] = {0x7f800000, 0xff800000, 0x7fc00000, 0x7f7fffff, 0xff7fffff};
+    c.name += " with extremes, stream " + std::to_string(stream);
+    uint32_t i = 0;
+    for (auto* const group : {&c.inputs, &c.outputs})
+        for (Values& values : *group)
+            for (float& x : values) {
+                const auto words = philox({++i, 0, 0, 0}, stream, 27);
+                if (std::isnormal(x) && words[0] % every == 0)
+                    x = as_float(kExtremes[words[1] % std::size(kExtremes)]);
+            }
+    return c;
+}
+
+Result<Done, std::string> check_extremes(Backend& backend, const OperatorCase& c) {
+    const auto runs = run_both(backend, c);
+    if (!runs) return unexpected(runs.error());
+    const bool due = runs->expected.nonfinite;
+    if (due != runs->actual.nonfinite)
+        return unexpected(c.name + (due ? ": raises no flag" : ": raises the flag"));
+    if (due) return Done{};
+    return compare(c.name, *runs, [](float a, float b) {
+        return bits_of(a) == bits_of(b) || (std::isnan(a) && std::isnan(b));
+    });
 }
 
 namespace {

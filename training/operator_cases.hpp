@@ -70,6 +70,14 @@ struct OperatorCase {
 /// Compares `backend` with the reference bit by bit; the error says what differs and where.
 [[nodiscard]] Result<Done, std::string> check_case(Backend& backend, const OperatorCase& c);
 
+/// The case with an Inf, a NaN or the largest numbers in place of one in `every` of what it reads.
+/// Indices, and whatever else is no normal number, stay.
+[[nodiscard]] OperatorCase with_extremes(OperatorCase c, uint32_t stream, uint32_t every);
+
+/// As check_case where numbers may be none: both raise the flag, or none does and all outputs are
+/// equal, NaNs of whatever bits among each other.
+[[nodiscard]] Result<Done, std::string> check_extremes(Backend& backend, const OperatorCase& c);
+
 /// An Inf in a group or in check_finite raises the flag once, and a finite tensor does not.
 [[nodiscard]] Result<Done, std::string> check_flags(Backend& backend);
 

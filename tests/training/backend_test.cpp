@@ -6,6 +6,7 @@
 
 #include "tests/training/fixture.hpp"
 #include "training/cpu/backend.hpp"
+#include "training/operator_cases.hpp"
 
 namespace trainyard::training {
 namespace {
@@ -144,6 +145,16 @@ TEST(backend, adamw_equals_the_reference) {
             b.adamw({w.data(), m.data(), v.data(), g.data()}, count, s, 0.1F);
             return std::vector<Floats>{w, m, v};
         });
+}
+
+/// Until a flag is raised Inf and NaN are numbers like others (docs/spec/numerics.md, section 15).
+TEST(backend, values_that_are_not_finite_go_the_same_way) {
+    for (const auto& backend : fast_backends())
+        for (const OperatorCase& c : operator_cases())
+            for (const uint32_t every : {5U, 40U, 400U}) {
+                const auto same = check_extremes(*backend, with_extremes(c, every, every));
+                EXPECT_TRUE(same) << backend->name() << ": " << same.error();
+            }
 }
 
 TEST(backend, inf_and_nan_raise_the_flag_once) {

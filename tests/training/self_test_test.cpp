@@ -3,6 +3,9 @@
 // committed hashes are those of the reference.
 #include "training/self_test.hpp"
 
+#include <cmath>
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "training/graph.hpp"
@@ -61,15 +64,22 @@ TEST(self_test, knows_every_operator_of_graphs) {
         EXPECT_NE(all.find(std::string(name) + ","), std::string::npos) << name;
 }
 
-/// Which NaN comes out is up to a device, so that no hash may depend on one.
-TEST(self_test, compares_no_nan) {
+/// Which NaN arithmetic gives is up to a device, so that no hash may depend on one, but for that of
+/// an update, which leaves one NaN for all.
+TEST(self_test, compares_no_nan_but_the_one_of_updates) {
     const auto reference = make_reference_backend();
+    std::set<std::string> with_nan;
     for (const OperatorCase& c : operator_cases()) {
         const auto outputs = run_case(*reference, c);
         ASSERT_TRUE(outputs);
         for (const Values& values : *outputs)
-            for (const float x : values) ASSERT_FALSE(is_nonfinite(x)) << c.name;
+            for (const float x : values) {
+                if (!std::isnan(x)) continue;
+                ASSERT_EQ(bits_of(x), kNanBits) << c.name;
+                with_nan.insert(c.name.substr(0, c.name.find(' ')));
+            }
     }
+    EXPECT_EQ(with_nan, (std::set<std::string>{"adamw", "sgd"}));
 }
 
 }  // namespace

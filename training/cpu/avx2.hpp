@@ -37,6 +37,9 @@ struct Avx2Vectors {
     static F max(F a, F b) { return _mm256_max_ps(a, b); }
     static F min(F a, F b) { return _mm256_min_ps(a, b); }
     static F negate(F a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0F)); }
+    static F number_or(F other, F x) {
+        return _mm256_blendv_ps(x, other, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    }
     static F first(size_t n, F yes, F no) {
         return n == W ? yes : _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(mask(n)));
     }

@@ -25,6 +25,7 @@ struct Kernel {
 
     static size_t left(size_t n, size_t i) { return n - i < W ? n - i : W; }
     static F bits(uint32_t b) { return V::set1(from_bits(b)); }
+    static F one_nan(F x) { return V::number_or(bits(0x7fc00000), x); }  // as training::one_nan
 
     // Reductions: docs/spec/numerics.md, section 7.
 
@@ -177,9 +178,9 @@ struct Kernel {
             const F d = V::add(V::sqrt(V::mul(v1, ic2)), eps);
             const F w0 = V::load(w + i, k);
             const F u = V::fma(wd, w0, V::div(V::mul(m1, ic1), d));
-            V::store(m + i, m1, k);
-            V::store(v + i, v1, k);
-            V::store(w + i, V::fma(lr, u, w0), k);
+            V::store(m + i, one_nan(m1), k);
+            V::store(v + i, one_nan(v1), k);
+            V::store(w + i, one_nan(V::fma(lr, u, w0)), k);
         }
     }
     static bool has_nonfinite(const float* x, size_t n) {

@@ -41,6 +41,7 @@ struct NeonVectors {
     static F max(F a, F b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
     static F min(F a, F b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
     static F negate(F a) { return vnegq_f32(a); }
+    static F number_or(F other, F x) { return vbslq_f32(vceqq_f32(x, x), x, other); }
     static F first(size_t n, F yes, F no) { return n == W ? yes : vbslq_f32(mask(n), yes, no); }
     static F power_of_two(F n) {
         return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(round(n), vdupq_n_s32(127)), 23));

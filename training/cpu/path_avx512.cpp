@@ -44,6 +44,9 @@ struct Avx512 {
         return _mm512_castsi512_ps(
             _mm512_xor_si512(_mm512_castps_si512(a), _mm512_set1_epi32(INT32_MIN)));
     }
+    static F number_or(F other, F x) {
+        return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x, other);
+    }
     static F first(size_t n, F yes, F no) {
         return n == W ? yes : _mm512_mask_blend_ps(mask(n), no, yes);
     }

@@ -26,6 +26,7 @@ struct Scalar {
     static F max(F a, F b) { return a > b ? a : b; }
     static F min(F a, F b) { return a < b ? a : b; }
     static F negate(F a) { return -a; }
+    static F number_or(F other, F x) { return x == x ? x : other; }
     static F first(size_t, F yes, F) { return yes; }
     static F power_of_two(F n) {
         const int32_t e = n == n ? static_cast<int32_t>(n) : 0;

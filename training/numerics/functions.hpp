@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 #include "training/numerics/strict.hpp"
@@ -26,6 +27,17 @@ inline float fma(float a, float b, float c) {
 /// True for Inf and NaN.
 constexpr bool is_nonfinite(float x) {
     return (bits_of(x) & 0x7f800000U) == 0x7f800000U;
+}
+
+inline constexpr uint32_t kNanBits = 0x7fc00000;
+
+/// The number itself, or the one NaN for all of them: which bits arithmetic gives a NaN is up to
+/// the machine.
+constexpr float one_nan(float x) {
+    return x != x ? as_float(kNanBits) : x;
+}
+inline void write_one_nan(float* x, size_t count) {
+    for (size_t i = 0; i < count; ++i) x[i] = one_nan(x[i]);
 }
 
 inline float exp(float x) {

@@ -15,8 +15,6 @@ namespace trainyard::training::referee {
 
 namespace {
 
-constexpr uint32_t kNanBits = 0x7fc00000;
-
 struct Family {
     Op op;
     Line (*line)(const Call&, const Term&);
@@ -128,7 +126,7 @@ Line line_of(const Call& call, const Term& term) {
 }
 
 uint32_t canonical(uint32_t bits) {
-    return std::isnan(as_float(bits)) ? kNanBits : bits;
+    return bits_of(one_nan(as_float(bits)));
 }
 
 std::optional<uint32_t> join(const Line& line, std::span<const uint32_t> parts) {

@@ -121,20 +121,20 @@ void cross_entropy_grad(float* dz, const float* z, const uint32_t* targets, Matr
 void adamw(const AdamwTensors& x, size_t count, const AdamwScalars& s, float wd) {
     for (size_t i = 0; i < count; ++i) {
         const float g = x.g[i] * s.clip;
-        x.m[i] = fma(s.b1, x.m[i], s.o1 * g);
-        x.v[i] = fma(s.b2, x.v[i], (s.o2 * g) * g);
+        x.m[i] = one_nan(fma(s.b1, x.m[i], s.o1 * g));
+        x.v[i] = one_nan(fma(s.b2, x.v[i], (s.o2 * g) * g));
         const float d = std::sqrt(x.v[i] * s.ic2) + s.eps;
         float u = (x.m[i] * s.ic1) / d;
         u = fma(wd, x.w[i], u);
-        x.w[i] = fma(-s.lr, u, x.w[i]);
+        x.w[i] = one_nan(fma(-s.lr, u, x.w[i]));
     }
 }
 
 void sgd(const AdamwTensors& x, size_t count, const SgdScalars& s, float wd) {
     for (size_t i = 0; i < count; ++i) {
         const float g = fma(wd, x.w[i], x.g[i] * s.clip);
-        x.m[i] = fma(s.momentum, x.m[i], g);
-        x.w[i] = fma(-s.lr, x.m[i], x.w[i]);
+        x.m[i] = one_nan(fma(s.momentum, x.m[i], g));
+        x.w[i] = one_nan(fma(-s.lr, x.m[i], x.w[i]));
     }
 }
 
@@ -144,7 +144,7 @@ void clip_norm(float* out, const float* squares, size_t count, float limit, bool
     const float norm = std::sqrt(total);
     out[0] = norm;
     if (stop || is_nonfinite(norm))
-        out[1] = as_float(0x7fc00000);
+        out[1] = as_float(kNanBits);
     else
         out[1] = norm > limit ? limit / norm : 1.0F;
 }

@@ -45,6 +45,17 @@ TEST_P(EmulatedDevice, equals_the_reference_in_every_operator) {
     }
 }
 
+TEST(emulated_device, takes_values_that_are_not_finite_the_same_way) {
+    emulated::set_faults({});
+    const auto backend = cuda::make_cuda_backend(0);
+    for (const training::OperatorCase& c : training::operator_cases())
+        for (const uint32_t every : {5U, 400U}) {
+            const auto same =
+                training::check_extremes(*backend, training::with_extremes(c, every, every));
+            EXPECT_TRUE(same) << same.error();
+        }
+}
+
 /// Blocks of 64 rows, tiles of 32 columns, slices of 128 bytes of a head, the words of rows that do
 /// not start with a Philox block, and heads longer than a chunk or than column maxima in shared
 /// memory.
