@@ -186,9 +186,12 @@ Result<ReplayResult, EngineError> replay_segment(Engine& engine, BytesView data,
     if (!live) return unexpected(live.error());
     if (auto done = record_state(record, *live, id, steps); !done) return unexpected(done.error());
     for (uint32_t i = 0; i < steps; ++i) {
+        const uint32_t t = record.first_step + i;
         auto step = run_step(engine, *live, data);
+        if (!step && step.error() == EngineError::diverged)
+            return ReplayResult{{}, {}, replay_digest(record), t};
         if (!step) return unexpected(step.error());
-        record_step(record, record.first_step + i, *step);
+        record_step(record, t, *step);
         engine.recycle(std::move(step->gradients));
         auto done = record_state(record, *live, id, steps);
         if (!done) return unexpected(done.error());

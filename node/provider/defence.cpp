@@ -160,12 +160,12 @@ struct Defence::Shared {
             auto first = state_before(*options.job, asked.seg);
             if (!first) return out.failure = first.error(), out;
             auto replayed = replay_on(*(*make)(), *options.job, std::move(*first));
-            if (!replayed && replayed.error() != EngineError::diverged) {
+            if (!replayed) {
                 out.failure = text_of(replayed.error());
                 continue;
             }
             out.failure.clear();
-            out.replay = replayed ? *replayed : ReplayResult{};  // no end is no root's
+            out.replay = *replayed;
             if (out.replay->steps_root == asked.steps_root &&
                 out.replay->last_root == asked.last_root)
                 return out;

@@ -116,11 +116,7 @@ AuditResult judge_replay(training::Backend& backend, const ReplayRequest& reques
     auto state = first_state(*program, request);
     if (!state) return withheld("the published state before the segment is another one");
     const auto replayed = replay_from(*state, *program, backend, request, *cuts);
-    if (!replayed) {
-        if (replayed.error() != training::EngineError::diverged)
-            return unexpected(from_engine(replayed.error()));
-        return withheld("training diverges inside the segment, so it has no end");
-    }
+    if (!replayed) return unexpected(from_engine(replayed.error()));
     const auto& result = replayed->result;
     VerifyAnswer answer{true, {result.digest}, "match", {}};
     const auto fail = [&](std::string_view why) {
@@ -129,6 +125,9 @@ AuditResult judge_replay(training::Backend& backend, const ReplayRequest& reques
     };
     if (!replayed->starts_right)
         fail("the segment starts from another state");
+    else if (result.diverges_at)
+        fail("training diverges at step " + std::to_string(*result.diverges_at) +
+             ", so that the segment has no end");
     else if (result.steps_root != claim.steps_root)
         fail("replaying gives another root of the steps");
     else if (result.last_root != claim.last_root)

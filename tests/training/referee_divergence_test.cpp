@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Disputes over segments whose honest run diverges, while the provider's claim goes on.
+#include <limits>
 #include <set>
 
+#include "core/merkle.hpp"
 #include "tests/training/referee_table.hpp"
 #include "training/cpu/backend.hpp"
 
@@ -164,6 +166,52 @@ TEST(referee_divergence, a_claim_that_goes_on_loses) {
     EXPECT_GT(seen.gaps, 20);
     EXPECT_GT(seen.behind_nodes, 5);
     EXPECT_EQ(seen.subjects, (std::set{SubjectKind::value, SubjectKind::squares}));
+}
+
+/// A machine whose NaNs have other bits.
+class OtherNans final : public cpu::CpuBackend {
+public:
+    OtherNans() : CpuBackend(kernels_for(CpuPath::best), 1) {}
+    int nans = 0;
+
+    void embedding(float* x, const uint32_t* tokens, const float* e, const float* pos,
+                   EmbeddingShape s) override {
+        CpuBackend::embedding(x, tokens, e, pos, s);
+        for (size_t i = 0; i < size_t{s.b} * s.t * s.d; ++i)
+            if (x[i] != x[i]) ++nans, x[i] = as_float(0x7f800001 | (bits_of(x[i]) & 0x80000000U));
+    }
+};
+
+TEST(referee_divergence, values_have_one_root_whatever_bits_a_nan_has) {
+    const Table table(text_job());
+    ModelState first = table.first();
+    first.w[0].data.assign(first.w[0].data.size(), std::numeric_limits<float>::infinity());
+    first.w[1].data[0] = -std::numeric_limits<float>::infinity();
+    OtherNans other;
+    const auto roots_of = [&](Backend& backend) {
+        auto witness = *Witness::make(table.job.program, table.job.data, backend, {first, kSteps});
+        const auto roots = witness.unit_roots(0, 0);
+        EXPECT_TRUE(roots && (*roots)->gap);
+        return (*roots)->roots;
+    };
+    EXPECT_EQ(roots_of(*table.backend), roots_of(other));
+    EXPECT_GT(other.nans, 0);
+}
+
+TEST(referee_divergence, a_tile_with_another_nan_is_refused) {
+    for (const uint32_t bits : {0x7fc00000U, 0xffc00000U, 0x7f800001U}) {
+        Bytes tile(kTileBytes, 0);
+        for (int byte = 0; byte < 4; ++byte) tile[byte] = static_cast<uint8_t>(bits >> (8 * byte));
+        State state;
+        state.phase = Phase::show_tile;
+        state.subject.shape = {1, 1, kTileElements};
+        state.node = merkle::leaf(tile);
+        const auto next = play(state, move::show_tile(tile));
+        if (bits == kNanBits)
+            EXPECT_EQ(next->numbers[0], bits);
+        else
+            EXPECT_EQ(next.error(), Refusal::inconsistent) << bits;
+    }
 }
 
 }  // namespace

@@ -313,6 +313,7 @@ Played on_show_tile(const State& s, BytesView move) {
     if (!read_move(move, [&](rlp::Fields& f) { tile = f.bytes(); }) || tile.size() != kTileBytes)
         return unexpected(Refusal::malformed);
     if (merkle::leaf(tile) != s.node) return unexpected(Refusal::not_committed);
+    if (!has_one_nan(tile)) return unexpected(Refusal::inconsistent);
     State out = next(s, Phase::pick_element);
     for (uint32_t i = 0; i < kTileElements; ++i) {
         out.numbers.push_back(load_le<uint32_t>(tile.data() + 4 * size_t{i}));
@@ -327,7 +328,7 @@ Played on_pick_element(const State& s, uint32_t i) {
         i < kTileElements ? element_at(s.subject.shape, {s.index, i}) : std::nullopt;
     if (!element) return unexpected(Refusal::out_of_range);
     State out = next(s, Phase::show_parts);
-    out.number = canonical(s.numbers[i]);
+    out.number = s.numbers[i];
     out.term = Term{kOutput, s.subject.port, *element};
     if (s.subject.kind == SubjectKind::init) {
         out.term.kind = kInput;

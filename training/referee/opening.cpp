@@ -50,7 +50,8 @@ Opened open_tensor(const State& s, const Program& program, const Source& source,
     const auto root = merkle::root_from(leaf, place.tile, tile_count(source.shape), o.paths[0]);
     if (!root || !is_committed(s, program, source, *root, o))
         return unexpected(Refusal::not_committed);
-    return canonical(load_le<uint32_t>(o.blocks[0].data() + 4 * size_t{place.at}));
+    if (!has_one_nan(o.blocks[0])) return unexpected(Refusal::inconsistent);
+    return load_le<uint32_t>(o.blocks[0].data() + 4 * size_t{place.at});
 }
 
 /// Pieces of the data set, in order, each once for each range that touches it.
@@ -82,6 +83,14 @@ Opened bare(const Opening& o, uint32_t bits) {
 }
 
 }  // namespace
+
+bool has_one_nan(BytesView tile) {
+    for (size_t at = 0; at < tile.size(); at += 4) {
+        const auto bits = load_le<uint32_t>(tile.data() + at);
+        if (canonical(bits) != bits) return false;
+    }
+    return true;
+}
 
 Opened opened_number(const State& s, const Program& program, const Opening& opening) {
     if (s.subject.kind == SubjectKind::init)

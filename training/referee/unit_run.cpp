@@ -104,6 +104,7 @@ private:
 
     void on_yield(uint32_t value) {
         if (value == slip_value()) slip_in(value);
+        write_one_nan(runner_.floats(value), shape(value).count());
         if (wishes_.roots) {
             const TensorView view(runner_.floats(value), shape(value));
             tile_roots(&numbers_.roots.emplace_back(), {&view, 1}, backend_.pool());

@@ -93,6 +93,7 @@ Result<Done, EngineError> Witness::run_units() {
         tree.push(std::move(unit->gradients));
     }
     step_.sums = tree.take().to_host();
+    for (Tensor& sum : step_.sums) write_one_nan(sum.data.data(), sum.data.size());
     step_.tuple.loss_bits = mean_of_losses(losses);
     step_.tuple.units_root = units_root(static_cast<uint32_t>(step_.before.step), step_.units);
     return Done{};

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <functional>
 #include <thread>
 
@@ -202,6 +203,26 @@ TEST(replay, finds_a_wrong_claim_without_its_last_state_and_shows_the_right_dige
         EXPECT_EQ(answer.answers, right.answers) << "no excuse: " << answer.finding;
         EXPECT_TRUE(answer.last_state.empty());
     }
+}
+
+/// A moment that overflows in the second step.
+TEST(replay, a_run_that_diverges_is_no_excuse_either) {
+    const auto replayed_from = [](float moment) {
+        return replayed([&](ReplayRequest& r) {
+            const Program& program = Trained::get().program;
+            ModelState first = *decode_state(program, Trained::get().matching.segment.last_state);
+            first.m.back().data[0] = moment;
+            r.claim.first_step = 6;
+            r.claim.first_root = state_root(first, r.job.program_id);
+            r.first_state = encode_state(first, r.job.program_id);
+        });
+    };
+    const VerifyAnswer fewer = replayed_from(std::numeric_limits<float>::infinity());
+    EXPECT_FALSE(fewer.matches);
+    EXPECT_EQ(fewer.finding, "training diverges at step 7, so that the segment has no end");
+    ASSERT_EQ(fewer.answers.size(), 1U);
+    EXPECT_NE(fewer.answers[0], wallet::kWithheld);
+    EXPECT_NE(fewer.answers, replayed_from(0).answers);
 }
 
 TEST(replay, a_blob_that_is_not_the_state_of_the_end_withholds_it) {
