@@ -80,8 +80,9 @@ private:
 
 class CudaBackend final : public Backend, public LinkEnd {
 public:
-    CudaBackend(DeviceInfo info, Products products) : info_(std::move(info)), on_(info_.index) {
-        on_.set_products(products);
+    CudaBackend(DeviceInfo info, Products products, ProductBlocks blocks)
+        : info_(std::move(info)), on_(info_.index) {
+        on_.set_products(products, blocks);
     }
     [[nodiscard]] bool ok() const { return on_.ok(); }
 
@@ -372,7 +373,7 @@ std::vector<Products> cuda_products(int device) {
 }
 
 std::unique_ptr<training::Backend> make_cuda_backend(int device, std::string* reason,
-                                                     Products products) {
+                                                     Products products, ProductBlocks blocks) {
     const Found found = find_devices();
     std::string why = found.reason;
     for (const DeviceInfo& info : found.devices) {
@@ -384,7 +385,7 @@ std::unique_ptr<training::Backend> make_cuda_backend(int device, std::string* re
                                ? " cannot be opened: another program may hold it or its memory"
                                : " has no products by warpgroups, or this program no code for it");
         if (!has_code) break;
-        auto backend = std::make_unique<CudaBackend>(info, products);
+        auto backend = std::make_unique<CudaBackend>(info, products, blocks);
         if (backend->ok()) return backend;
     }
     if (reason != nullptr)

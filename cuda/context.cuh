@@ -144,7 +144,11 @@ public:
     void set_scratch_bytes_max(size_t bytes) { scratch_bytes_max_ = bytes; }
     /// How int8 products are made; each way gives the same integers.
     [[nodiscard]] Products products() const { return products_; }
-    void set_products(Products products) { products_ = products; }
+    [[nodiscard]] ProductBlocks product_blocks() const { return product_blocks_; }
+    void set_products(Products products, ProductBlocks blocks = ProductBlocks::all) {
+        products_ = products;
+        product_blocks_ = blocks;
+    }
     void fail(training::BackendError error) {
         if (!error_) error_ = error;
     }
@@ -301,6 +305,11 @@ public:
         fetches_.drop();
     }
 
+    /// How many clusters of a product's kernel take its tiles; at least 1.
+    template <class... Parameters>
+    [[nodiscard]] uint32_t product_clusters(void (*kernel)(Parameters...), const Launch& how) {
+        return product_blocks_ == ProductBlocks::few ? 1 : clusters_at_once(kernel, how);
+    }
     /// How many clusters of `kernel` the device runs at once; at least 1.
     template <class... Parameters>
     [[nodiscard]] uint32_t clusters_at_once(void (*kernel)(Parameters...), const Launch& how) {
@@ -413,6 +422,7 @@ private:
     size_t used_ = 0;
     size_t scratch_bytes_max_ = size_t{512} << 20;
     Products products_ = Products::int8;
+    ProductBlocks product_blocks_ = ProductBlocks::all;
     std::optional<training::BackendError> error_;
 };
 

@@ -43,6 +43,10 @@ enum class Products : uint8_t {
 };
 [[nodiscard]] std::string_view to_text(Products products);
 
+/// How many blocks of a product share its tiles: as many as run at once, or, for tests, so few that
+/// each takes many tiles one after the other also of what is small.
+enum class ProductBlocks : uint8_t { all, few };
+
 /// The products that a device can make with the code of this program, first what should be
 /// fastest; none if there is no such device.
 [[nodiscard]] std::vector<Products> cuda_products(int device);
@@ -50,10 +54,12 @@ enum class Products : uint8_t {
 /// A backend on one device, for one thread at a time; nullptr with one line in `reason` if there
 /// is no such device, or it lacks these products. Not yet trusted: see `make_tested_cuda_backend`.
 [[nodiscard]] std::unique_ptr<training::Backend> make_cuda_backend(
-    int device, std::string* reason = nullptr, Products products = Products::fastest);
+    int device, std::string* reason = nullptr, Products products = Products::fastest,
+    ProductBlocks blocks = ProductBlocks::all);
 
-/// The backend of `device` after it has passed training/self_test.hpp, else nullptr and the reason.
-/// Where the fastest products fail the test, the others are tried.
+/// The backend of `device` after it has passed training/self_test.hpp, with few blocks too where
+/// those take tile after tile, else nullptr and the reason. Where the fastest products fail the
+/// test, the others are tried.
 [[nodiscard]] std::unique_ptr<training::Backend> make_tested_cuda_backend(
     int device, std::string* reason = nullptr);
 

@@ -276,7 +276,7 @@ void launch_by_warps(Context& on, const Product& p) {
 template <uint32_t kBlocks>
 void launch_bulk(Context& on, const Product& product) {
     const auto kernel = bulk_product_kernel<kBlocks>;
-    const uint32_t clusters = on.clusters_at_once(
+    const uint32_t clusters = on.product_clusters(
         kernel, {dim3(kBlocks), BulkShape::threads, BulkMemory::kBytes, kBlocks});
     const Blocks blocks{clusters * kBlocks, kBlocks};
     launch_tiles<BulkShape>(on, product, blocks, [&](const Product& p) {
@@ -295,7 +295,9 @@ bool is_for_alternating(const Context& on, const Product& p) {
     if (on.products() != Products::alternating || p.a.groups <= S::bm || steps < S::steps_min ||
         p.out.turned || p.out.folded != nullptr || !leave_in_fours(p))
         return false;
-    const uint32_t at_once = on.multiprocessors() / S::blocks * S::blocks;
+    const uint32_t clusters =
+        on.product_blocks() == ProductBlocks::few ? 1 : on.multiprocessors() / S::blocks;
+    const uint32_t at_once = clusters * S::blocks;
     const size_t rows = size_t{p.batch} * padded(blocks_for(p.a.groups, S::bm), S::blocks);
     const uint32_t waves = blocks_for(rows * blocks_for(p.b.groups, S::bn), at_once);
     const size_t sums = size_t{p.batch} * p.a.groups * p.b.groups;
@@ -307,7 +309,7 @@ bool is_for_alternating(const Context& on, const Product& p) {
 void launch_alternating(Context& on, Product p) {
     using S = AlternatingShape;
     const Launch one{dim3(S::blocks), BulkShape::threads, StageMemory<S>::kBytes, S::blocks};
-    const uint32_t clusters = on.clusters_at_once(alternating_product_kernel, one);
+    const uint32_t clusters = on.product_clusters(alternating_product_kernel, one);
     p.tiles_m = padded(blocks_for(p.a.groups, S::bm), S::blocks);
     p.tiles_n = blocks_for(p.b.groups, S::bn);
     const size_t tiles = size_t{p.tiles_m} * p.tiles_n * p.batch;

@@ -26,18 +26,35 @@ std::string_view to_text(Products products) {
     return "";
 }
 
+namespace {
+
+/// Whether blocks take tile after tile.
+bool shares_tiles(Products products) {
+    return products == Products::bulk || products == Products::pairs ||
+           products == Products::alternating;
+}
+
+std::unique_ptr<training::Backend> make_tested(int device, Products products, ProductBlocks blocks,
+                                               std::string& why) {
+    auto backend = make_cuda_backend(device, &why, products, blocks);
+    if (backend == nullptr) return nullptr;
+    const auto passed = training::self_test(*backend);
+    if (passed) return backend;
+    why = backend->name() + " failed its self-test: " + passed.error();
+    return nullptr;
+}
+
+}  // namespace
+
 std::unique_ptr<training::Backend> make_tested_cuda_backend(int device, std::string* reason) {
     const auto all = cuda_products(device);
     if (all.empty()) return make_cuda_backend(device, reason);  // says why
     std::string failures;
     for (const Products products : all) {
         std::string why;
-        auto backend = make_cuda_backend(device, &why, products);
-        if (backend != nullptr) {
-            const auto passed = training::self_test(*backend);
-            if (passed) return backend;
-            why = backend->name() + " failed its self-test: " + passed.error();
-        }
+        if (!shares_tiles(products) || make_tested(device, products, ProductBlocks::few, why))
+            if (auto backend = make_tested(device, products, ProductBlocks::all, why))
+                return backend;
         failures += (failures.empty() ? "" : "; ") + why;
     }
     if (reason != nullptr) *reason = failures;
@@ -58,7 +75,8 @@ std::vector<Products> cuda_products(int) {
     return {};
 }
 
-std::unique_ptr<training::Backend> make_cuda_backend(int, std::string* reason, Products) {
+std::unique_ptr<training::Backend> make_cuda_backend(int, std::string* reason, Products,
+                                                     ProductBlocks) {
     if (reason != nullptr) *reason = cuda_unavailable();
     return nullptr;
 }

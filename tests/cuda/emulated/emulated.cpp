@@ -458,6 +458,11 @@ TEST(emulated_device, takes_the_fastest_products_that_pass_the_self_test) {
     EXPECT_EQ(name_of_tested_hopper({.warpgroups_err = true}), "cuda emulated (int8)");
 }
 
+/// Blocks take as many tiles only where few share a product; warpgroups of one tile never do.
+TEST(emulated_device, tests_what_a_block_does_after_many_tiles) {
+    EXPECT_EQ(name_of_tested_hopper({.warpgroups_err_behind = 4}), "cuda emulated (warpgroup)");
+}
+
 /// The first time by itself, then as a graph, then as a graph of other arguments.
 void launch_from_graphs(cuda::Products products, training::LinearShape s, bool overlaps = true) {
     emulated::set_hopper(true);

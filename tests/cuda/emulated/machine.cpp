@@ -128,7 +128,7 @@ void fiber_main() {
             if (!group.empty()) stop("a thread ends before its copies");
         if (!fiber.open.empty()) stop("a thread ends before its copies");
     }
-    if (has_products_under_way()) stop("a thread ends before its products");
+    end_products();
     note_progress();
     yield_as(State::done);
 }

@@ -22,7 +22,8 @@ enum class Order { forward, backward, scattered };
 struct Faults {
     size_t memory_bytes_max = SIZE_MAX;  ///< of all allocations together
     bool launches_fail = false;
-    bool warpgroups_err = false;  ///< in one sum of each product
+    bool warpgroups_err = false;              ///< in one sum of each product
+    size_t warpgroups_err_behind = SIZE_MAX;  ///< the same, from then on in the life of a block
     bool bulk_copies_get_lost = false;
     bool overlaps_are_refused = false;  ///< of kernels in graphs
     size_t failing_call = SIZE_MAX;     ///< the number, from 0 on, of the one call without memory

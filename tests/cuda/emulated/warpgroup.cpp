@@ -25,6 +25,7 @@ struct Thread {
     bool is_fenced = false;
     std::vector<Started> open;
     std::deque<std::vector<Started>> groups;
+    size_t done = 0;  ///< times that all its products were complete
 };
 
 Thread& running_thread() {
@@ -112,7 +113,8 @@ void wait_products(unsigned pending_max) {
             for (size_t i = 0; i < thread.sums.size(); ++i) thread.sums[i] += started.product[i];
         }
     if (thread.c.empty() || has_products_under_way()) return;
-    if (faults().warpgroups_err && threadIdx.x == 0) ++thread.sums[0];
+    const bool errs = faults().warpgroups_err || ++thread.done > faults().warpgroups_err_behind;
+    if (errs && threadIdx.x == 0) ++thread.sums[0];
     std::copy(thread.sums.begin(), thread.sums.end(), thread.c.begin());
     thread.c = {};
     thread.is_fenced = false;
@@ -121,6 +123,11 @@ void wait_products(unsigned pending_max) {
 bool has_products_under_way() {
     const Thread& thread = running_thread();
     return !thread.open.empty() || !thread.groups.empty();
+}
+
+void end_products() {
+    if (has_products_under_way()) stop("a thread ends before its products");
+    running_thread().done = 0;
 }
 
 void use_sums(std::span<const int32_t> c) {

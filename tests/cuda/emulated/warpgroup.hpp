@@ -16,6 +16,8 @@ void fence_sums();
 void close_products();
 void wait_products(unsigned pending_max);
 [[nodiscard]] bool has_products_under_way();
+/// A thread ends; stops if its products do not.
+void end_products();
 /// Stops if c belongs to a product under way.
 void use_sums(std::span<const int32_t> c);
 
