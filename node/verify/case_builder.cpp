@@ -181,12 +181,15 @@ CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const Cas
     auto replay = Gathering(market, request).replay();
     if (!replay) return without_answers(market, replay.error(), request);
     // Fetching it makes this node keep it. Where that fails, the replay has it.
-    replay->wants_last = !market.get_blob(replay->last_blob, request.blob_bytes_max);
+    if (!market.get_blob(replay->last_blob, request.blob_bytes_max))
+        replay->last_bytes_max = request.blob_bytes_max;
     const auto patience = patience_ms(market, request);
     if (!patience) return unexpected(patience.error());
     replay->patience_ms = *patience;
     auto answer = verifier.replay(*replay);
     if (!answer) return without_answers(market, gap_of(answer.error()), request);
+    // What is published under our name is what the chain names, whatever our own process says.
+    if (wallet::blob_id(answer->last_state) != replay->last_blob) answer->last_state.clear();
     if (request.seat.round == wallet::kPairRound) close_answers(answer->answers);
     return to_judgement(std::move(*answer), 1);
 }

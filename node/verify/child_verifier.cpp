@@ -42,6 +42,11 @@ const VerifyError* find_error(const Reply& reply, VerifyErrorCode code) {
     return nullptr;
 }
 
+/// No honest process answers so.
+bool is_nonsense(FrameError error) {
+    return error == FrameError::malformed || error == FrameError::too_large;
+}
+
 /// The error of a reply after which its process is of no further use.
 const VerifyError* device_fault(const Reply& reply) {
     return find_error(reply, VerifyErrorCode::device_failed);
@@ -139,12 +144,13 @@ struct ChildVerifier::Impl {
                     (code ? " with exit code " + std::to_string(*code) : std::string())};
     }
 
-    Result<Reply, VerifyError> exchange(const Pieces& message, uint32_t timeout_ms) {
+    Result<Reply, VerifyError> exchange(const Pieces& message, uint32_t timeout_ms,
+                                        uint64_t last_bytes_max) {
         if (auto ready = ensure(); !ready) return unexpected(ready.error());
         const auto sent = write_pieces(socket, message, timeout_ms);
-        auto reply = sent ? read_reply(socket, timeout_ms)
+        auto reply = sent ? read_reply(socket, last_bytes_max, timeout_ms)
                           : Result<Reply, FrameError>(unexpected(sent.error()));
-        if (!reply && reply.error() == FrameError::malformed) {
+        if (!reply && is_nonsense(reply.error())) {
             drop();
             return unexpected(
                 VerifyError{VerifyErrorCode::died, "the verifier process answered nonsense"});
@@ -173,7 +179,7 @@ struct ChildVerifier::Impl {
     /// Each attempt takes at most `limit_ms`, all together no longer than the patience, if there is
     /// one.
     Result<Reply, VerifyError> ask(const Pieces& message, uint64_t limit_ms,
-                                   uint64_t patience_ms = 0) {
+                                   uint64_t patience_ms = 0, uint64_t last_bytes_max = 0) {
         const auto end = Clock::now() + std::chrono::milliseconds(patience_ms);
         const std::lock_guard lock(mutex);
         if (message.size() > kFrameBytesMax)
@@ -188,8 +194,8 @@ struct ChildVerifier::Impl {
                         VerifyError{VerifyErrorCode::timed_out, "the time for an answer is over"});
                 limit_ms = std::min(limit_ms, static_cast<uint64_t>(left.count()));
             }
-            auto reply =
-                exchange(message, static_cast<uint32_t>(std::min<uint64_t>(limit_ms, 0xffffffff)));
+            const auto timeout_ms = static_cast<uint32_t>(std::min<uint64_t>(limit_ms, 0xffffffff));
+            auto reply = exchange(message, timeout_ms, last_bytes_max);
             if (reply || attempt == kAttemptsMax || interrupted ||
                 reply.error().code == VerifyErrorCode::out_of_memory)
                 return reply;
@@ -230,7 +236,8 @@ Result<std::vector<AuditResult>, VerifyError> ChildVerifier::audit(const AuditRe
 AuditResult ChildVerifier::replay(const ReplayRequest& request) {
     // A replay takes as long as training did: where its patience is known, that alone counts.
     const uint64_t limit_ms = std::max<uint64_t>(impl_->options.timeout_ms, request.patience_ms);
-    auto reply = impl_->ask(pieces_of(request), limit_ms, request.patience_ms);
+    auto reply =
+        impl_->ask(pieces_of(request), limit_ms, request.patience_ms, request.last_bytes_max);
     if (!reply) return unexpected(reply.error());
     if (auto* answer = std::get_if<VerifyAnswer>(&*reply)) return std::move(*answer);
     if (auto* error = std::get_if<VerifyError>(&*reply)) return unexpected(std::move(*error));

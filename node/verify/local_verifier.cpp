@@ -137,7 +137,7 @@ AuditResult judge_replay(training::Backend& backend, const ReplayRequest& reques
     // All numbers are right, so no referee would find it wrong; but nobody can have the state.
     if (wallet::blob_id(last) != request.last_blob)
         return withheld("the blob that it names is not the state in which replaying ends");
-    if (request.wants_last) answer.last_state = std::move(last);
+    if (last.size() <= request.last_bytes_max) answer.last_state = std::move(last);
     return answer;
 }
 

@@ -2,6 +2,7 @@
 // Strict encoding of verifier messages and framing over a socket.
 #include "node/verify/protocol.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include <poll.h>
@@ -24,6 +25,10 @@ enum Kind : uint64_t {
     kResults = 6,
     kPick = 7,
 };
+
+bool is_printable(uint8_t byte) {
+    return byte >= 0x20 && byte < 0x7f;
+}
 
 /// Reads fields in order and keeps the first error, so that a decoder is a list of fields.
 class Fields {
@@ -52,7 +57,9 @@ public:
     }
     std::string text() {
         const auto view = take<BytesView>([](Reader& r) { return r.bytes(); });
-        return std::string(as_text(view));
+        if (view.size() > kTextBytesMax) fail(rlp::Error::too_long);
+        if (!std::all_of(view.begin(), view.end(), is_printable)) fail(rlp::Error::bad_value);
+        return error_ ? std::string() : std::string(as_text(view));
     }
     /// Calls `each` with the fields of every item of a list of lists.
     template <class F>
@@ -180,7 +187,7 @@ void put(Writer& out, const ReplayRequest& r) {
     out.number(uint64_t{kReplay});
     put_job(out, r.job);
     put_claim(out, r.claim);
-    out.fixed(r.last_blob).number(uint64_t{r.wants_last ? 1u : 0u});
+    out.fixed(r.last_blob).number(r.last_bytes_max);
 }
 
 void put(Writer& out, const PickRequest& r) {
@@ -190,18 +197,28 @@ void put(Writer& out, const PickRequest& r) {
     out.bytes(r.state);
 }
 
+void put_text(Writer& out, std::string_view text) {
+    Bytes shown;
+    for (const uint8_t byte : as_bytes(text.substr(0, kTextBytesMax)))
+        shown.push_back(is_printable(byte) ? byte : '?');
+    out.bytes(shown);
+}
+
 void put(Writer& out, const std::string& name) {
-    out.number(uint64_t{kName}).bytes(as_bytes(name));
+    out.number(uint64_t{kName});
+    put_text(out, name);
 }
 
 void put(Writer& out, const VerifyAnswer& a) {
     out.number(uint64_t{kAnswer}).number(uint64_t{a.matches ? 1u : 0u}).begin_list();
     for (const auto& hash : a.answers) out.fixed(hash);
-    out.end_list().bytes(as_bytes(a.finding));
+    out.end_list();
+    put_text(out, a.finding);
 }
 
 void put(Writer& out, const VerifyError& e) {
-    out.number(uint64_t{kError}).number(static_cast<uint64_t>(e.code)).bytes(as_bytes(e.text));
+    out.number(uint64_t{kError}).number(static_cast<uint64_t>(e.code));
+    put_text(out, e.text);
 }
 
 void put(Writer& out, const Pick& pick) {
@@ -333,7 +350,7 @@ Request take_request(Fields& in) {
         r.job = take_job(in);
         r.claim = take_claim(in);
         r.last_blob = in.hash();
-        r.wants_last = in.number(1) == 1;
+        r.last_bytes_max = in.number(kFrameBytesMax);
         return r;
     }
     if (kind == kPick) {
@@ -508,12 +525,12 @@ Result<Done, FrameError> write_frame(int fd, BytesView payload, uint32_t timeout
     return write_exactly(fd, payload, deadline);
 }
 
-Result<Bytes, FrameError> read_frame(int fd, uint32_t timeout_ms) {
+Result<Bytes, FrameError> read_frame(int fd, uint64_t bytes_max, uint32_t timeout_ms) {
     const auto deadline = deadline_of(timeout_ms);
     std::array<uint8_t, 8> head{};
     if (auto done = read_exactly(fd, head, deadline); !done) return unexpected(done.error());
     const auto size = load_le<uint64_t>(head.data());
-    if (size > kFrameBytesMax) return unexpected(FrameError::too_large);
+    if (size > bytes_max) return unexpected(FrameError::too_large);
     return read_bytes(fd, size, kPieceBytes, deadline);
 }
 
@@ -527,17 +544,23 @@ Result<Done, FrameError> write_pieces(int fd, const Pieces& message, uint32_t ti
 
 namespace {
 
+/// What a message may bring, and how much room is taken for a field that has yet to arrive.
+struct Limits {
+    uint64_t head_bytes_max, field_bytes_max, room;
+};
+
 template <class Message>
-Result<Message, FrameError> read_message(int fd, uint32_t timeout_ms, uint64_t room,
+Result<Message, FrameError> read_message(int fd, uint32_t timeout_ms, const Limits& limits,
                                          Message (*take)(Fields&)) {
     const auto deadline = deadline_of(timeout_ms);
-    const auto frame = read_frame(fd, timeout_ms);
+    const auto frame = read_frame(fd, limits.head_bytes_max, timeout_ms);
     if (!frame) return unexpected(frame.error());
     auto head = decode_head(*frame, take);
     if (!head) return unexpected(FrameError::malformed);
     const auto fields = large_fields<Bytes>(head->message);
     for (size_t k = 0; k < fields.size(); ++k) {
-        auto field = read_bytes(fd, head->sizes[k], room, deadline);
+        if (head->sizes[k] > limits.field_bytes_max) return unexpected(FrameError::too_large);
+        auto field = read_bytes(fd, head->sizes[k], limits.room, deadline);
         if (!field) return unexpected(field.error());
         *fields[k] = std::move(*field);
     }
@@ -547,10 +570,12 @@ Result<Message, FrameError> read_message(int fd, uint32_t timeout_ms, uint64_t r
 }  // namespace
 
 Result<Request, FrameError> read_request(int fd, uint32_t timeout_ms) {
-    return read_message(fd, timeout_ms, kFrameBytesMax, &take_request);
+    const Limits limits{kFrameBytesMax, kFrameBytesMax, kFrameBytesMax};
+    return read_message(fd, timeout_ms, limits, &take_request);
 }
-Result<Reply, FrameError> read_reply(int fd, uint32_t timeout_ms) {
-    return read_message(fd, timeout_ms, kPieceBytes, &take_reply);
+Result<Reply, FrameError> read_reply(int fd, uint64_t last_bytes_max, uint32_t timeout_ms) {
+    const Limits limits{kReplyHeadBytesMax, last_bytes_max, kPieceBytes};
+    return read_message(fd, timeout_ms, limits, &take_reply);
 }
 
 }  // namespace trainyard::node::verify

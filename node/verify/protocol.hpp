@@ -19,6 +19,12 @@ namespace trainyard::node::verify {
 inline constexpr uint64_t kFrameBytesMax = 64ull << 30;
 /// Draws and answers that one message may hold.
 inline constexpr size_t kDrawsMax = 256;
+/// Characters of a name, a finding or an error, all printable ASCII, since logs show them: the
+/// encoder cuts the rest off and writes '?' for what is not printable, the decoder refuses.
+inline constexpr size_t kTextBytesMax = 1024;
+/// The frame of a reply: answers to as many audits as a request may hold.
+inline constexpr uint64_t kReplyHeadBytesMax =
+    (kAuditsMax + 1) * (kDrawsMax * 33 + kTextBytesMax + 64);
 
 struct NameRequest {
     bool operator==(const NameRequest&) const = default;
@@ -49,10 +55,12 @@ enum class FrameError { closed, timed_out, too_large, malformed };
 /// Blocking, on a connected descriptor. `timeout_ms` 0: no limit. Buffers grow with what arrives,
 /// so that a false length costs its sender and not us.
 [[nodiscard]] Result<Done, FrameError> write_frame(int fd, BytesView payload, uint32_t timeout_ms);
-[[nodiscard]] Result<Bytes, FrameError> read_frame(int fd, uint32_t timeout_ms);
+[[nodiscard]] Result<Bytes, FrameError> read_frame(int fd, uint64_t bytes_max, uint32_t timeout_ms);
 [[nodiscard]] Result<Done, FrameError> write_pieces(int fd, const Pieces& message,
                                                     uint32_t timeout_ms);
-[[nodiscard]] Result<Reply, FrameError> read_reply(int fd, uint32_t timeout_ms);
+/// A node believes nothing of its verifier process: `last_bytes_max` is what the request allowed.
+[[nodiscard]] Result<Reply, FrameError> read_reply(int fd, uint64_t last_bytes_max,
+                                                   uint32_t timeout_ms);
 /// A verifier process believes the node that started it: room for a large field is taken at once,
 /// and it takes no more than the field.
 [[nodiscard]] Result<Request, FrameError> read_request(int fd, uint32_t timeout_ms);

@@ -92,5 +92,43 @@ TEST(gather_replay, refuses_a_job_that_no_auditor_could_check) {
     EXPECT_NE(c.gap(), "");
 }
 
+/// A verifier process in strange hands.
+class Brings final : public node::verify::Verifier {
+public:
+    explicit Brings(Bytes state) : state_(std::move(state)) {}
+    std::string name() override { return "taken over"; }
+    Result<std::vector<node::verify::AuditResult>, node::verify::VerifyError> audit(
+        const node::verify::AuditRequest&) override {
+        return unexpected(node::verify::VerifyError{});
+    }
+    node::verify::AuditResult replay(const node::verify::ReplayRequest&) override {
+        return node::verify::VerifyAnswer{true, {Hash{}}, "match", state_};
+    }
+    Result<node::verify::Pick, node::verify::VerifyError> pick(
+        const node::verify::PickRequest&) override {
+        return unexpected(node::verify::VerifyError{});
+    }
+
+private:
+    Bytes state_;
+};
+
+TEST(judge_cases, brings_no_state_but_the_one_that_the_chain_names) {
+    Case c;
+    c.request.seat.level = wallet::SegmentState::l1;
+    c.request.segment.phase_deadline = 1'000;
+    const Bytes named(50, 3);
+    c.request.segment.state_blob = wallet::blob_id(named);
+    for (const Bytes& brought : {named, Bytes(50, 4), Bytes{}}) {
+        Brings verifier(brought);
+        Bytes unserved;
+        judge_cases(*c.market, verifier, {c.request}, [&](size_t, node::verify::CaseResult result) {
+            ASSERT_TRUE(result) << result.error();
+            unserved = result->unserved;
+        });
+        EXPECT_EQ(unserved, brought == named ? named : Bytes{});
+    }
+}
+
 }  // namespace
 }  // namespace trainyard::test

@@ -159,6 +159,19 @@ TEST(child_verifier, rejects_an_answer_that_is_no_message) {
     EXPECT_FALSE(verifier.audit({}));
 }
 
+TEST(child_verifier, rejects_a_length_that_no_answer_has_and_does_not_wait_for_it) {
+    ChildVerifierOptions options;
+    options.program =
+        script("endless", "printf '\\377\\377\\377\\377\\007\\000\\000\\000' >&3; exec sleep 60");
+    options.timeout_ms = 60'000;
+    ChildVerifier verifier(options);
+    const auto begin = std::chrono::steady_clock::now();
+    const auto answer = verifier.audit({});
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().text, "the verifier process answered nonsense");
+}
+
 TEST(child_verifier, is_told_to_use_the_cpu_after_two_failures) {
     const auto seen = temporary("arguments");
     ChildVerifierOptions options;
@@ -195,13 +208,13 @@ TEST(serve_verifier, answers_its_name_and_refuses_what_is_malformed) {
     const auto verifier = make_local_verifier(BackendOptions{1, false});
     std::thread server([&] { EXPECT_EQ(serve_verifier(ends[1], *verifier), 0); });
     ASSERT_TRUE(write_pieces(ends[0], pieces_of(NameRequest{}), 1000));
-    const auto name = read_reply(ends[0], 60'000);
+    const auto name = read_reply(ends[0], 0, 60'000);
     ASSERT_TRUE(name);
     EXPECT_FALSE(std::get<std::string>(*name).empty());
     for (const auto& request :
          {Pieces{{1, 2, 3}, {}}, pieces_of(AuditRequest{}), pieces_of(PickRequest{})}) {
         ASSERT_TRUE(write_pieces(ends[0], request, 1000));
-        const auto refusal = read_reply(ends[0], 60'000);
+        const auto refusal = read_reply(ends[0], 0, 60'000);
         ASSERT_TRUE(refusal);
         EXPECT_EQ(std::get<VerifyError>(*refusal).code, VerifyErrorCode::bad_request);
     }
@@ -230,7 +243,7 @@ TEST(serve_verifier, ends_after_its_device_has_failed) {
         std::thread server([&] { EXPECT_EQ(serve_verifier(ends[1], verifier), 1); });
         const Pieces pieces = std::visit([](const auto& r) { return pieces_of(r); }, request);
         ASSERT_TRUE(write_pieces(ends[0], pieces, 1000));
-        EXPECT_TRUE(read_reply(ends[0], 10'000));
+        EXPECT_TRUE(read_reply(ends[0], 0, 10'000));
         server.join();
         for (const int fd : ends) ::close(fd);
     }

@@ -181,7 +181,7 @@ VerifyAnswer replayed(const std::function<void(ReplayRequest&)>& change) {
 
 TEST(replay, brings_the_state_of_its_end_where_nobody_has_it) {
     EXPECT_TRUE(replayed([](ReplayRequest&) {}).last_state.empty());
-    const auto answer = replayed([](ReplayRequest& r) { r.wants_last = true; });
+    const auto answer = replayed([](ReplayRequest& r) { r.last_bytes_max = 1 << 20; });
     EXPECT_TRUE(answer.matches) << answer.finding;
     EXPECT_EQ(answer.last_state, Trained::get().matching.segment.last_state);
 }
@@ -197,7 +197,7 @@ TEST(replay, finds_a_wrong_claim_without_its_last_state_and_shows_the_right_dige
     for (const auto& lie : lies) {
         const auto answer = replayed([&](ReplayRequest& r) {
             lie(r);
-            r.wants_last = true;
+            r.last_bytes_max = 1 << 20;
         });
         EXPECT_FALSE(answer.matches);
         EXPECT_EQ(answer.answers, right.answers) << "no excuse: " << answer.finding;
@@ -228,7 +228,7 @@ TEST(replay, a_run_that_diverges_is_no_excuse_either) {
 TEST(replay, a_blob_that_is_not_the_state_of_the_end_withholds_it) {
     const auto answer = replayed([](ReplayRequest& r) {
         r.last_blob.bytes[0] ^= 1;
-        r.wants_last = true;
+        r.last_bytes_max = 1 << 20;
     });
     EXPECT_FALSE(answer.matches);
     EXPECT_EQ(answer.answers, std::vector<Hash>{wallet::kWithheld});

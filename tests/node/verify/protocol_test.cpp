@@ -2,6 +2,7 @@
 // Messages between node and verifier: round trips, refusals, frames over a real socket.
 #include "node/verify/protocol.hpp"
 
+#include <algorithm>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -28,13 +29,13 @@ AuditRequest example() {
 }
 
 PickRequest example_turn() {
-    return {{example().job, example().audits[0].segment.claim, {}, false, {5, 6, 7}}, {1, 2, 3, 4}};
+    return {{example().job, example().audits[0].segment.claim, {}, 0, {5, 6, 7}}, {1, 2, 3, 4}};
 }
 
 TEST(verify_protocol, requests_and_replies_round_trip) {
     const Request requests[] = {
         NameRequest{}, example(),
-        ReplayRequest{example().job, example().audits[0].segment.claim, filled(6), true, {1, 2}},
+        ReplayRequest{example().job, example().audits[0].segment.claim, filled(6), 9, {1, 2}},
         example_turn()};
     for (const auto& request : requests) {
         const auto encoded = encode_request(request);
@@ -109,6 +110,44 @@ TEST(verify_protocol, rejects_more_draws_than_an_audit_can_have) {
     EXPECT_FALSE(decode_request(encode_request(request)));
 }
 
+TEST(verify_protocol, texts_are_cut_and_made_printable_where_they_are_written) {
+    const std::string text = "bad\n\x1b[2J\xff" + std::string(2 * kTextBytesMax, 'x');
+    const auto shown = [](const Reply& reply) { return *decode_reply(encode_reply(reply)); };
+    const std::string due = "bad??[2J?" + std::string(kTextBytesMax - 9, 'x');
+    EXPECT_EQ(std::get<std::string>(shown(text)), due);
+    EXPECT_EQ(std::get<VerifyAnswer>(shown(VerifyAnswer{false, {}, text})).finding, due);
+    EXPECT_EQ(std::get<VerifyError>(shown(VerifyError{VerifyErrorCode::died, text})).text, due);
+}
+
+TEST(verify_protocol, rejects_texts_that_no_log_can_show) {
+    for (const uint8_t byte : {0x00, 0x0a, 0x1b, 0x1f, 0x7f, 0x80, 0xff}) {
+        Bytes encoded = encode_reply(std::string("name"));
+        const auto place = std::find(encoded.begin(), encoded.end(), uint8_t{'m'});
+        *place = byte;
+        EXPECT_EQ(decode_reply(encoded).error(), rlp::Error::bad_value) << int{byte};
+    }
+    Bytes head = rlp::Writer()
+                     .begin_list()
+                     .number(1)
+                     .bytes(Bytes(kTextBytesMax + 1, 'x'))
+                     .begin_list()
+                     .end_list()
+                     .end_list()
+                     .take();
+    Bytes encoded;
+    append_le<uint64_t>(encoded, head.size());
+    append(encoded, head);
+    EXPECT_EQ(decode_reply(encoded).error(), rlp::Error::too_long);
+}
+
+TEST(verify_protocol, the_longest_reply_fits_into_its_frame) {
+    const VerifyAnswer answer{true, std::vector<Hash>(kDrawsMax, filled(9)),
+                              std::string(kTextBytesMax, 'x')};
+    const Reply all = std::vector<AuditResult>(kAuditsMax, answer);
+    EXPECT_LE(pieces_of(all).head.size(), kReplyHeadBytesMax);
+    EXPECT_TRUE(decode_reply(encode_reply(all)));
+}
+
 class Sockets : public testing::Test {
 protected:
     void SetUp() override { ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends_), 0); }
@@ -122,7 +161,7 @@ TEST_F(Sockets, a_frame_larger_than_the_socket_buffer_and_a_piece_arrives_whole)
     Bytes payload(40'000'001);
     for (size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<uint8_t>(i % 251);
     std::thread writer([&] { EXPECT_TRUE(write_frame(ends_[0], payload, 10'000)); });
-    const auto got = read_frame(ends_[1], 10'000);
+    const auto got = read_frame(ends_[1], payload.size(), 10'000);
     writer.join();
     ASSERT_TRUE(got);
     EXPECT_EQ(*got, payload);
@@ -152,7 +191,7 @@ TEST_F(Sockets, messages_in_pieces_arrive_as_they_were_and_lie_as_they_are_encod
     const VerifyAnswer answer{true, {filled(1)}, "match", Bytes(40'000'000, 3)};
     const Reply reply = answer;
     std::thread writer([&] { EXPECT_TRUE(write_pieces(ends_[0], pieces_of(reply), 10'000)); });
-    const auto got = read_reply(ends_[1], 10'000);
+    const auto got = read_reply(ends_[1], answer.last_state.size(), 10'000);
     writer.join();
     ASSERT_TRUE(got);
     EXPECT_EQ(std::get<VerifyAnswer>(*got), answer);
@@ -182,14 +221,32 @@ TEST_F(Sockets, rejects_a_frame_with_an_absurd_length) {
     Bytes head;
     append_le<uint64_t>(head, ~0ull);
     ASSERT_EQ(::write(ends_[0], head.data(), head.size()), 8);
-    EXPECT_EQ(read_frame(ends_[1], 1000).error(), FrameError::too_large);
+    EXPECT_EQ(read_frame(ends_[1], kFrameBytesMax, 1000).error(), FrameError::too_large);
+}
+
+TEST_F(Sockets, rejects_a_reply_that_is_larger_than_a_reply_can_be_before_it_arrives) {
+    Bytes head;
+    append_le<uint64_t>(head, kReplyHeadBytesMax + 1);
+    ASSERT_EQ(::write(ends_[0], head.data(), head.size()), 8);
+    EXPECT_EQ(read_reply(ends_[1], 0, 10'000).error(), FrameError::too_large);
+}
+
+TEST_F(Sockets, rejects_a_state_that_was_not_asked_for_before_it_arrives) {
+    const Reply reply = VerifyAnswer{true, {filled(1)}, "match", Bytes(100, 3)};
+    const Bytes head = pieces_of(reply).head;
+    for (const uint64_t allowed : {0, 99}) {
+        ASSERT_TRUE(write_frame(ends_[0], head, 1000));
+        EXPECT_EQ(read_reply(ends_[1], allowed, 10'000).error(), FrameError::too_large);
+    }
+    ASSERT_TRUE(write_pieces(ends_[0], pieces_of(reply), 1000));
+    EXPECT_TRUE(read_reply(ends_[1], 100, 10'000));
 }
 
 TEST_F(Sockets, silence_ends_at_the_deadline_and_a_closed_peer_at_once) {
-    EXPECT_EQ(read_frame(ends_[1], 30).error(), FrameError::timed_out);
+    EXPECT_EQ(read_frame(ends_[1], 8, 30).error(), FrameError::timed_out);
     ::close(ends_[0]);
     ends_[0] = -1;
-    EXPECT_EQ(read_frame(ends_[1], 10'000).error(), FrameError::closed);
+    EXPECT_EQ(read_frame(ends_[1], 8, 10'000).error(), FrameError::closed);
 }
 
 }  // namespace
