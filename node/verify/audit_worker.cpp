@@ -364,7 +364,8 @@ std::function<void()> AuditWorker::judging(bool replays) {
             &queue = replays ? shared_->replays : shared_->audits, first, book = book_,
             say = options_.say]() mutable {
         if (first) first();
-        const auto [batch, began] = shared->take(queue);
+        const auto taken = shared->take(queue);
+        const AuditQueue::Batch& batch = taken.first;
         if (say)
             for (const Seat& seat : batch.late) say("too late to judge " + seat.text());
         judge_cases(market, verifier, batch.cases, [&](size_t i, CaseResult result) {
@@ -377,7 +378,7 @@ std::function<void()> AuditWorker::judging(bool replays) {
         });
         if (batch.cases.empty()) return;
         const std::lock_guard lock(shared->mutex);
-        queue.learn(batch.cases.front().seat.job, batch.cases.size(), shared->head - began);
+        queue.learn(batch.cases.front().seat.job, batch.cases.size(), shared->head - taken.second);
     };
 }
 
