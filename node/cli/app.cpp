@@ -162,6 +162,9 @@ int run_configured_node(Arguments& a) {
             return a.out.fail(done.error().text()), kUsage;
     }
     if (a.no_doppelganger_check) config.doppelganger_check = false;
+    config.accuses = a.node_fault == "accuse";
+    if (!config.accuses && a.node_fault != "none")
+        return a.out.fail("--fault '" + a.node_fault + "' is not known"), kUsage;
     if (a.print_config) return a.out.line(config::write_toml(config)), kOk;
     return run_node(config);
 }
@@ -184,6 +187,9 @@ void add_node(CLI::App& app, Arguments& a) {
     node->add_flag("--print-config", a.print_config, "print the effective settings and end");
     node->add_flag("--no-doppelganger-check", a.no_doppelganger_check,
                    "vote at once: you are sure that no other machine has the key");
+    node->add_option("--fault", a.node_fault,
+                     "TEST ONLY, lies in audits and is fined: accuse (whatever a segment, its "
+                     "replay is said to differ)");
     a.node.reserve(config::settings().size());
     for (const auto& setting : config::settings()) {
         auto& values = a.node.emplace_back(NodeFlag{setting.key, {}}).values;

@@ -68,6 +68,7 @@ struct Arguments {
     std::string config_file;
     bool print_config = false;
     bool no_doppelganger_check = false;
+    std::string node_fault = "none";
     std::vector<NodeFlag> node;
     Run run;
 };

@@ -470,6 +470,9 @@ void Node::start_auditor(const std::string& rpc_url) {
     options.timeout_ms = config_.verifier_timeout_s * 1000;
     options.fee_max_wei = fee_max_wei(config_);
     options.dispute_bond_wei_max = dispute_bond_wei_max(config_);
+    options.accuses = config_.accuses;
+    if (config_.accuses)
+        log_.warn("THIS VALIDATOR LIES IN AUDITS (--fault): it is for tests, and is fined");
     options.say = [log = log_.named("audit")](const std::string& text) { log.info(text); };
     auto service = verify::AuditService::start(std::move(options));
     if (service) {

@@ -42,6 +42,7 @@ struct NodeConfig {
     uint32_t verifier_timeout_s = 600;
     uint32_t verifier_threads = 1;
     uint64_t dispute_max_coins = 1000;  ///< bond of a dispute that a validator opens by itself
+    bool accuses = false;               ///< TEST ONLY, no setting: lies in audits
     uint64_t fee_max_gwei = 1000;       ///< for one gas of what a validator sends by itself
     uint32_t parallel = 1;              ///< threads for the transactions of one block
     std::string pruning;                ///< archive, full or validator; empty: as the store has it

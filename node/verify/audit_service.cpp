@@ -7,6 +7,7 @@
 #include <deque>
 #include <thread>
 
+#include "node/verify/accuser.hpp"
 #include "node/verify/child_process.hpp"
 #include "node/verify/child_verifier.hpp"
 
@@ -61,6 +62,7 @@ struct AuditService::Impl {
     std::unique_ptr<wallet::MarketApi> market;
     std::unique_ptr<ChildVerifier> verifier;  ///< of level 0
     std::unique_ptr<ChildVerifier> replayer;  ///< of level 1: starts when it is first needed
+    std::optional<Accuser> accuser;           ///< TEST ONLY: in front of it
     std::unique_ptr<AuditWorker> worker;
     std::unique_ptr<TaskThread> tasks, replays;
     mutable std::mutex mutex;
@@ -110,7 +112,8 @@ struct AuditService::Impl {
             if (pause(500)) return;
         {
             const std::lock_guard lock(mutex);
-            worker = std::make_unique<AuditWorker>(*market, *verifier, *replayer, *found);
+            Verifier& judge = accuser ? static_cast<Verifier&>(*accuser) : *replayer;
+            worker = std::make_unique<AuditWorker>(*market, *verifier, judge, *found);
         }
         while (!pause(options.poll_ms)) worker->tick();
     }
@@ -140,6 +143,7 @@ Result<std::unique_ptr<AuditService>, std::string> AuditService::start(
     impl->market = std::move(*market);
     impl->verifier = std::make_unique<ChildVerifier>(child);
     impl->replayer = std::make_unique<ChildVerifier>(std::move(child));
+    if (options.accuses) impl->accuser.emplace(*impl->replayer);
     impl->tasks = std::make_unique<TaskThread>();
     impl->replays = std::make_unique<TaskThread>();
     impl->options = std::move(options);

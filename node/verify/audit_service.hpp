@@ -23,6 +23,7 @@ struct AuditServiceOptions {
     uint32_t poll_ms = 150;
     Uint256 fee_max_wei;                               ///< for one gas
     Uint256 dispute_bond_wei_max;                      ///< of one that is put up by itself
+    bool accuses = false;                              ///< TEST ONLY: lies, see accuser.hpp
     std::function<void(const std::string& text)> say;  ///< from any thread; may be empty
 };
 

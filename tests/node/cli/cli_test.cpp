@@ -188,6 +188,8 @@ TEST(app, rejects_bad_node_settings_with_code_two) {
     ASSERT_TRUE(wallet::write_text(file, "[http]\nprot = 1\n"));
     EXPECT_EQ(run({"node", "--config", file, "--print-config"}), kUsage);
     EXPECT_EQ(run({"node", "--http.port", "70000", "--print-config"}), kUsage);
+    EXPECT_EQ(run({"node", "--fault", "made-up-sums", "--print-config"}), kUsage);
+    EXPECT_EQ(run({"node", "--fault", "accuse", "--print-config"}), kOk);
     EXPECT_EQ(run({"node", "--log.json", "--print-config"}), kOk);
     EXPECT_EQ(run({"node", "--genesis", "/nonexistent"}), kFailed);
     std::filesystem::remove(file);
