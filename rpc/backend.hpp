@@ -219,11 +219,11 @@ struct HeldBlob {
     uint64_t owners = 0;
 };
 
-/// Takes one blob in pieces; nothing is stored unless `finish` succeeds.
+/// Takes one blob bit by bit; nothing is stored unless `finish` succeeds.
 class BlobWriter {
 public:
     virtual ~BlobWriter() = default;
-    [[nodiscard]] virtual Result<Done, BlobError> append(BytesView piece) = 0;
+    [[nodiscard]] virtual Result<Done, BlobError> append(BytesView bytes) = 0;
     [[nodiscard]] virtual Result<BlobInfo, BlobError> finish() = 0;
 };
 

@@ -547,11 +547,11 @@ BlobResult<Bytes> BlobStore::get_range(const Hash& id, uint64_t offset, uint64_t
     out.reserve(size);
     while (out.size() < size) {
         const uint64_t at = offset + out.size();
-        const auto piece = chunk(id, at / kChunkBytes);
-        if (!piece) return piece;
+        const auto content = chunk(id, at / kChunkBytes);
+        if (!content) return content;
         const uint64_t skip = at % kChunkBytes;
-        const uint64_t take = std::min(piece->size() - skip, size - out.size());
-        append(out, BytesView(*piece).subspan(skip, take));
+        const uint64_t take = std::min(content->size() - skip, size - out.size());
+        append(out, BytesView(*content).subspan(skip, take));
     }
     return out;
 }

@@ -48,8 +48,7 @@ struct StoreOptions {
 
 class BlobStore;
 
-/// Takes a blob piece by piece. Dropped before `finish` it leaves nothing; it keeps the folder in
-/// use.
+/// Takes a blob bit by bit. Dropped before `finish` it leaves nothing; it keeps the folder in use.
 class BlobWriter {
 public:
     ~BlobWriter();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PUT /blob and GET /blob/<id>: large content in pieces, never whole in memory.
+// PUT /blob and GET /blob/<id>: large content in chunks, never whole in memory.
 #include <chrono>
 
 #include <boost/asio/as_tuple.hpp>
@@ -20,7 +20,7 @@ using beast_http::status;
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-constexpr size_t kPieceBytes = 256 << 10;
+constexpr size_t kChunkBytes = 256 << 10;
 
 std::chrono::milliseconds ms(uint64_t n) {
     return std::chrono::milliseconds(n);
@@ -108,21 +108,21 @@ asio::awaitable<bool> Connection::answer_put_blob(Parser& head) {
     const std::shared_ptr<rpc::BlobWriter> writer = std::move(**opened);
     beast_http::request_parser<beast_http::buffer_body> parser(std::move(head));
     parser.body_limit(options.blob_bytes_max);
-    auto piece = std::make_shared<Bytes>(kPieceBytes);
+    auto chunk = std::make_shared<Bytes>(kChunkBytes);
     while (!parser.is_done()) {
-        parser.get().body().data = piece->data();
-        parser.get().body().size = piece->size();
-        stream_.expires_after(ms(options.blob_piece_ms));
+        parser.get().body().data = chunk->data();
+        parser.get().body().size = chunk->size();
+        stream_.expires_after(ms(options.blob_chunk_ms));
         auto failed =
             std::get<0>(co_await beast_http::async_read(stream_, buffer_, parser, kTuple));
         if (failed == beast_http::error::need_buffer) failed = {};
         if (failed == beast_http::error::body_limit)
             co_await refuse(request, status::payload_too_large, to_text(rpc::BlobError::too_large));
         if (failed) co_return false;
-        const size_t size = piece->size() - parser.get().body().size;
+        const size_t size = chunk->size() - parser.get().body().size;
         stream_.expires_never();
-        auto append = [writer, piece, size] {
-            return std::make_shared<Stored>(writer->append(BytesView(*piece).first(size)));
+        auto append = [writer, chunk, size] {
+            return std::make_shared<Stored>(writer->append(BytesView(*chunk).first(size)));
         };
         auto stored = co_await on_pool(*shared_, std::move(append));
         if (*stored) continue;
@@ -214,24 +214,24 @@ asio::awaitable<bool> Connection::send_blob(const RequestHead& request, const rp
         co_await beast_http::async_write_header(stream_, serializer, kTuple);
     if (failed) co_return false;
     if (is_head) co_return keep_alive;
-    const bool sent = co_await send_pieces(info.id, range.offset, range.length);
+    const bool sent = co_await send_chunks(info.id, range.offset, range.length);
     co_return sent&& keep_alive;
 }
 
-asio::awaitable<bool> Connection::send_pieces(const Hash& id, uint64_t offset, uint64_t length) {
+asio::awaitable<bool> Connection::send_chunks(const Hash& id, uint64_t offset, uint64_t length) {
     while (length > 0) {
-        const uint64_t want = std::min<uint64_t>(length, kPieceBytes);
+        const uint64_t want = std::min<uint64_t>(length, kChunkBytes);
         stream_.expires_never();
         auto read = [shared = shared_, id, offset, want] {
             return std::make_shared<Result<Bytes, rpc::BlobError>>(
                 shared->backend.read_blob(id, offset, want));
         };
-        const auto piece = co_await on_pool(*shared_, std::move(read));
+        const auto chunk = co_await on_pool(*shared_, std::move(read));
         // The header promised a length, so all that is left to say is to hang up.
-        if (!*piece || (*piece)->size() != want) co_return false;
-        stream_.expires_after(ms(shared_->options.blob_piece_ms));
+        if (!*chunk || (*chunk)->size() != want) co_return false;
+        stream_.expires_after(ms(shared_->options.blob_chunk_ms));
         const auto [failed, size] =
-            co_await asio::async_write(stream_, asio::buffer(piece->value()), kTuple);
+            co_await asio::async_write(stream_, asio::buffer(chunk->value()), kTuple);
         if (failed) co_return false;
         offset += want;
         length -= want;

@@ -38,7 +38,7 @@ private:
     Task<bool> answer_get_blob(const RequestHead& request);
     Task<bool> answer_release_blob(const RequestHead& request);
     Task<bool> send_blob(const RequestHead& request, const rpc::BlobInfo& info);
-    Task<bool> send_pieces(const Hash& id, uint64_t offset, uint64_t length);
+    Task<bool> send_chunks(const Hash& id, uint64_t offset, uint64_t length);
     Task<bool> send(Response& response, bool keep_alive, bool is_head);
     Task<void> serve_websocket(Parser& head);
     /// Sends a refusal while the peer may still be sending its body, then closes gently.

@@ -26,7 +26,7 @@ struct Options {
     uint64_t body_bytes_max = 5ull << 20;
     uint64_t blob_bytes_max = 4ull << 30;
     uint64_t request_ms = 30'000;     ///< to read a header, or a JSON body
-    uint64_t blob_piece_ms = 30'000;  ///< for progress of a blob in either direction
+    uint64_t blob_chunk_ms = 30'000;  ///< for progress of a blob in either direction
     uint64_t write_ms = 30'000;
     uint64_t idle_ms = 120'000;
     uint64_t ws_queue_bytes_max = 64ull << 20;  ///< unsent pushes; more ends the connection
