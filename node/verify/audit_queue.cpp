@@ -24,6 +24,7 @@ uint64_t learned(uint64_t before, uint64_t seen) {
 }  // namespace
 
 void AuditQueue::add(CaseRequest request, uint64_t due) {
+    cost_.try_emplace(request.seat.job, 0);
     const Cost cost = cost_of(request.seat.job);
     waiting_.emplace(due, Waiting{std::move(request), cost});
 }
@@ -33,8 +34,9 @@ void AuditQueue::learn(uint64_t job, size_t cases, uint64_t blocks) {
     const Cost all = std::min<uint64_t>(blocks, UINT32_MAX) * kBlock;
     const Cost seen = std::max<Cost>(all / cases, 1);  // never zero: fees are divided by it
     cost_of_any_ = cost_of_any_ ? learned(*cost_of_any_, seen) : seen;
-    const auto [it, is_first] = cost_.try_emplace(job, seen);
-    if (!is_first) it->second = learned(it->second, seen);
+    const auto it = cost_.find(job);
+    if (it == cost_.end()) return;
+    it->second = it->second == 0 ? seen : learned(it->second, seen);
     for (auto& [due, waiting] : waiting_)
         if (waiting.request.seat.job == job) waiting.cost = it->second;
 }
@@ -45,7 +47,8 @@ void AuditQueue::forget(uint64_t job) {
 
 AuditQueue::Cost AuditQueue::cost_of(uint64_t job) const {
     const auto found = cost_.find(job);
-    return found == cost_.end() ? cost_of_any_.value_or(1) : found->second;
+    const bool is_known = found != cost_.end() && found->second != 0;
+    return is_known ? found->second : cost_of_any_.value_or(1);
 }
 
 std::vector<Seat> AuditQueue::drop_late(uint64_t block) {

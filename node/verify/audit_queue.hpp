@@ -29,12 +29,13 @@ public:
     };
     /// What to judge now; none if nothing waits.
     [[nodiscard]] Batch take(uint64_t block);
-    /// `cases` of the job took `blocks` together.
+    /// `cases` of the job took `blocks` together. Of one that was closed meanwhile nothing is kept.
     void learn(uint64_t job, size_t cases, uint64_t blocks);
     /// The job is closed.
     void forget(uint64_t job);
 
     [[nodiscard]] size_t size() const { return waiting_.size(); }
+    [[nodiscard]] size_t remembered() const { return cost_.size(); }  ///< jobs
 
 private:
     /// In 256ths of a block: a short case takes less than one.
@@ -52,7 +53,8 @@ private:
     [[nodiscard]] Order with_others_of_its_job(uint64_t block, const Order& order) const;
 
     ByDue waiting_;
-    std::map<uint64_t, Cost> cost_;    ///< by job
+    /// By job, of all that are not forgotten; zero: none is done.
+    std::map<uint64_t, Cost> cost_;
     std::optional<Cost> cost_of_any_;  ///< for jobs of which none is done
 };
 

@@ -93,7 +93,8 @@ AuditCounters AuditWorker::counters() const {
 size_t AuditWorker::remembered() const {
     size_t out = memory_.size() + disputes_.remembered();
     for (const auto& [id, memory] : memory_) out += memory.seen.size() + memory.nudged_at.size();
-    return out;
+    const std::lock_guard lock(shared_->mutex);
+    return out + shared_->audits.remembered() + shared_->replays.remembered();
 }
 
 void AuditWorker::say(const std::string& text) const {

@@ -442,13 +442,13 @@ TEST(play, auditors_remember_nothing_of_jobs_and_segments_that_are_over) {
     Play play;
     auto& ledger = *play.ledger;
     while (play.job().tip < 2 || play.said.empty()) play.tick();
-    EXPECT_GT(play.remembered_by_validators(), 3u * 2);
+    EXPECT_GT(play.remembered_by_validators(), 3u * 3);
     ledger.jobs[0].job.state = JobState::active;
     ledger.jobs[0].job.final_segments = play.job().tip;
     ledger.changed_at[0] = ledger.block;
     play.tick_validators();
-    EXPECT_LE(play.remembered_by_validators(), 3u * 2)
-        << "the job, and that it does not expire yet";
+    EXPECT_LE(play.remembered_by_validators(), 3u * 3)
+        << "the job, what its audits take, and that it does not expire yet";
     for (int i = 0; i < 200; ++i) ledger.post(ledger.jobs[0].spec, account(9));
     for (int i = 0; i < 20; ++i) play.tick_validators();
     EXPECT_GE(play.remembered_by_validators(), 3u * 201);

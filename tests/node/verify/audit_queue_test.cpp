@@ -57,11 +57,11 @@ TEST(audit_queue, audits_of_one_job_travel_together_up_to_what_a_request_holds) 
 TEST(audit_queue, those_that_travel_along_make_nobody_between_them_late) {
     for (const bool is_tight : {false, true}) {
         AuditQueue queue;
-        queue.learn(1, 1, 10);
-        queue.learn(2, 1, 10);
         queue.add(audit(1, 0), 50);
         queue.add(audit(2, 0), is_tight ? 25 : 60);
         queue.add(audit(1, 1), 100);
+        queue.learn(1, 1, 10);
+        queue.learn(2, 1, 10);
         EXPECT_EQ(judge(queue, 1, 100, [](uint64_t) { return 10; }),
                   is_tight ? "2.0 | 1.0 1.1 | " : "1.0 1.1 | 2.0 | ");
     }
@@ -84,19 +84,19 @@ TEST(audit_queue, a_flood_of_jobs_that_pay_little_makes_no_other_late) {
 
 TEST(audit_queue, a_job_whose_audits_take_long_for_what_they_pay_waits) {
     AuditQueue queue;
-    queue.learn(1, 1, 40);  // one that does not serve: each look for it takes long
-    queue.learn(2, 10, 20);
     queue.add(audit(1, 0, 300), 50);
     for (uint32_t seg = 0; seg < 10; ++seg) queue.add(audit(2, seg, 100), 52);
+    queue.learn(1, 1, 40);
+    queue.learn(2, 10, 20);
     const std::string order = judge(queue, 10, 100, [](uint64_t job) { return job == 1 ? 40 : 2; });
     EXPECT_EQ(order, "2.0 2.1 2.2 2.3 2.4 2.5 2.6 2.7 2.8 2.9 | 1.0 | ");
 }
 
 TEST(audit_queue, what_can_no_longer_be_in_time_is_given_back_and_what_seems_so_is_tried) {
     AuditQueue queue;
-    queue.learn(1, 1, 1000);
     queue.add(audit(1, 0), 50);
     queue.add(audit(1, 1), 20);
+    queue.learn(1, 1, 1000);
     const auto batch = queue.take(21);
     ASSERT_EQ(batch.late.size(), 1u);
     EXPECT_EQ(batch.late[0].seg, 1u);
@@ -106,14 +106,24 @@ TEST(audit_queue, what_can_no_longer_be_in_time_is_given_back_and_what_seems_so_
 
 TEST(audit_queue, estimates_follow_what_is_seen_and_closed_jobs_are_forgotten) {
     AuditQueue queue;
+    queue.add(audit(1, 0, 1), 30);
     queue.learn(1, 1, 100);
     for (int i = 0; i < 20; ++i) queue.learn(1, 4, 4);  // one block a case by now
-    queue.add(audit(1, 0, 1), 30);
-    queue.add(audit(2, 0, 9), 30);  // unknown: as any
+    queue.add(audit(2, 0, 9), 30);                      // unknown: as any
     EXPECT_EQ(queue.take(10).cases.size(), 1u);
     EXPECT_EQ(queue.size(), 1u) << "another job is another turn";
     queue.forget(1);
     EXPECT_EQ(queue.take(10).cases.front().seat.job, 2u);
+}
+
+TEST(audit_queue, of_a_job_that_closes_while_it_is_judged_nothing_is_kept) {
+    AuditQueue queue;
+    queue.add(audit(1, 0), 30);
+    ASSERT_EQ(queue.take(10).cases.size(), 1u);
+    EXPECT_EQ(queue.remembered(), 1u);
+    queue.forget(1);
+    queue.learn(1, 1, 5);
+    EXPECT_EQ(queue.remembered(), 0u);
 }
 
 }  // namespace
