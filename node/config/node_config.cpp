@@ -160,7 +160,8 @@ std::vector<Setting> make_settings() {
         flag("log.json", &C::log_json, "log JSON lines"),
         flag("verifier.enabled", &C::verifier, "answer audits as a validator"),
         number<uint32_t>("verifier.memory-mb", &C::verifier_memory_mb, 64,
-                         "memory limit of each of the two verifier processes in MiB"),
+                         "memory limit in MiB of each verifier process: audits, replays, and "
+                         "moves while a dispute is open"),
         number<uint32_t>("verifier.timeout-s", &C::verifier_timeout_s, 1,
                          "time limit of one audit in seconds"),
         number<uint32_t>("verifier.threads", &C::verifier_threads, 1, "threads of the verifier"),

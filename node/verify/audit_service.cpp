@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Three threads: one looks at the chain, one audits, one replays.
+// Four threads: one looks at the chain, one audits, one replays, one plays disputes.
 #include "node/verify/audit_service.hpp"
 
 #include <chrono>
@@ -63,8 +63,9 @@ struct AuditService::Impl {
     std::unique_ptr<ChildVerifier> verifier;  ///< of level 0
     std::unique_ptr<ChildVerifier> replayer;  ///< of level 1: starts when it is first needed
     std::optional<Accuser> accuser;           ///< TEST ONLY: in front of it
+    std::unique_ptr<ChildVerifier> mover;     ///< of disputes: runs while one is open
     std::unique_ptr<AuditWorker> worker;
-    std::unique_ptr<TaskThread> tasks, replays;
+    std::unique_ptr<TaskThread> tasks, replays, moves;
     mutable std::mutex mutex;
     std::condition_variable wake;
     bool stopping = false;
@@ -98,6 +99,7 @@ struct AuditService::Impl {
         out.replay_background = [this](std::function<void()> task) {
             replays->post(std::move(task));
         };
+        out.move_background = [this](std::function<void()> task) { moves->post(std::move(task)); };
         return out;
     }
 
@@ -113,7 +115,7 @@ struct AuditService::Impl {
         {
             const std::lock_guard lock(mutex);
             Verifier& judge = accuser ? static_cast<Verifier&>(*accuser) : *replayer;
-            worker = std::make_unique<AuditWorker>(*market, *verifier, judge, *found);
+            worker = std::make_unique<AuditWorker>(*market, *verifier, judge, *mover, *found);
         }
         while (!pause(options.poll_ms)) worker->tick();
     }
@@ -142,10 +144,12 @@ Result<std::unique_ptr<AuditService>, std::string> AuditService::start(
     impl->client = std::move(*client);
     impl->market = std::move(*market);
     impl->verifier = std::make_unique<ChildVerifier>(child);
-    impl->replayer = std::make_unique<ChildVerifier>(std::move(child));
+    impl->replayer = std::make_unique<ChildVerifier>(child);
     if (options.accuses) impl->accuser.emplace(*impl->replayer);
+    impl->mover = std::make_unique<ChildVerifier>(std::move(child));
     impl->tasks = std::make_unique<TaskThread>();
     impl->replays = std::make_unique<TaskThread>();
+    impl->moves = std::make_unique<TaskThread>();
     impl->options = std::move(options);
     impl->thread = std::thread([state = impl.get()] { state->run(); });
     return std::unique_ptr<AuditService>(new AuditService(std::move(impl)));
@@ -167,8 +171,10 @@ void AuditService::stop() {
     impl_->thread.join();
     impl_->verifier->interrupt();
     impl_->replayer->interrupt();
+    impl_->mover->interrupt();
     impl_->tasks.reset();
     impl_->replays.reset();
+    impl_->moves.reset();
 }
 
 AuditServiceStatus AuditService::status() const {
@@ -176,7 +182,7 @@ AuditServiceStatus AuditService::status() const {
     AuditServiceStatus out;
     if (impl_->worker) out.audits = impl_->worker->counters();
     out.sending = impl_->market->sending();
-    for (const auto* process : {impl_->verifier.get(), impl_->replayer.get()}) {
+    for (const auto* process : {impl_->verifier.get(), impl_->replayer.get(), impl_->mover.get()}) {
         const auto& counters = process->counters();
         out.verifier_starts += counters.started;
         out.verifier_deaths += counters.died;

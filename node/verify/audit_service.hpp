@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The audit worker of a running node: its thread, its verifier process, its counters.
+// The audit worker of a running node: its threads, its verifier processes, its counters.
 #pragma once
 
 #include <functional>

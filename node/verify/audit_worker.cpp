@@ -64,16 +64,16 @@ struct AuditWorker::View {
     Memory& memory;
 };
 
-AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, Verifier& replayer,
+AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, Verifier& replayer, Verifier& mover,
                          AuditWorkerOptions options)
     : market_(market),
       verifier_(verifier),
       replayer_(replayer),
       options_(std::move(options)),
       book_(options_.folder),
-      disputes_(market, replayer,
-                {options_.dispute_bond_wei_max, options_.memory_bytes_max,
-                 options_.replay_background, options_.say}),
+      disputes_(market, mover,
+                {options_.dispute_bond_wei_max, options_.memory_bytes_max, options_.move_background,
+                 options_.say}),
       shared_(std::make_shared<Shared>(options_.folder)) {
     for (const Seat& seat : book_.seats()) memory_[seat.job].seen.insert(seat);
 }
@@ -117,6 +117,7 @@ void AuditWorker::tick() {
         else
             agenda_.look_at(id, head_);
     judge_waiting();
+    disputes_.free_memory();
     release_blobs();
 }
 
@@ -166,7 +167,7 @@ void AuditWorker::look_at_job(uint64_t id) {
     const bool is_closed = job->state == wallet::JobState::closed;
     const uint32_t over = is_closed ? UINT32_MAX : job->final_segments;
     forget_before(memory, over);
-    disputes_.forget_before(id, over);
+    disputes_.keep_only(id, over, job->tip);
     if (is_closed) return forget_closed(id);
     if (!memory.spec) {
         auto spec = market_.spec(id);
@@ -210,6 +211,8 @@ uint64_t AuditWorker::look_at_segment(const View& view, uint32_t seg) {
     segments_left_ -= std::min<size_t>(segments_left_, 1);
     const auto segment = market_.segment(view.id, seg);
     if (!segment) return head_ + 1;
+    if (segment->state != SegmentState::disputed)
+        disputes_.on_elsewhere({view.id, seg, segment->attempt});
     switch (segment->state) {
         case SegmentState::committed:
             nudge(Nudge::open_audit, view, seg);
@@ -359,12 +362,9 @@ void AuditWorker::judge_waiting() {
 
 /// One turn: the cases that are judged now, if any.
 std::function<void()> AuditWorker::judging(bool replays) {
-    // A move of a dispute has a short clock, and all that this node staked on it hangs on it.
-    auto first = replays ? disputes_.waiting_turns() : std::function<void()>();
     return [shared = shared_, &market = market_, &verifier = replays ? replayer_ : verifier_,
-            &queue = replays ? shared_->replays : shared_->audits, first, book = book_,
+            &queue = replays ? shared_->replays : shared_->audits, book = book_,
             say = options_.say]() mutable {
-        if (first) first();
         const auto taken = shared->take(queue);
         const AuditQueue::Batch& batch = taken.first;
         if (say)

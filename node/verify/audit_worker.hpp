@@ -30,7 +30,8 @@ struct AuditWorkerOptions {
     uint64_t blob_bytes_max = 4ull << 30;
     uint64_t memory_bytes_max = 0;    ///< of a verifier; 0: no limit
     Background background;            ///< of level 0
-    Background replay_background;     ///< of level 1 and disputes, whose cases may take hours
+    Background replay_background;     ///< of level 1, whose cases may take hours
+    Background move_background;       ///< of disputes, whose clock does not wait for the others
     Uint256 dispute_bond_wei_max;     ///< put up at once, by itself; zero: never
     std::function<uint64_t()> now_s;  ///< unix time
     std::function<void(const std::string& text)> say;  ///< log lines; may be empty
@@ -50,8 +51,8 @@ struct AuditCounters {
 /// segments that are not final.
 class AuditWorker {
 public:
-    /// The verifiers of level 0 and of level 1 may be one where both run on one thread.
-    AuditWorker(wallet::MarketApi& market, Verifier& verifier, Verifier& replayer,
+    /// The verifiers of level 0, of level 1 and of disputes may be one where all run on one thread.
+    AuditWorker(wallet::MarketApi& market, Verifier& verifier, Verifier& replayer, Verifier& mover,
                 AuditWorkerOptions options);
     ~AuditWorker();
     void tick();

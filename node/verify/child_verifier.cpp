@@ -255,6 +255,11 @@ Result<Pick, VerifyError> ChildVerifier::pick(const PickRequest& request) {
     return unexpected(VerifyError{VerifyErrorCode::died, "an answer of another kind"});
 }
 
+void ChildVerifier::rest() {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->drop();
+}
+
 void ChildVerifier::interrupt() {
     impl_->interrupted = true;
     if (const int pid = impl_->pid; pid > 0) ::kill(pid, SIGKILL);

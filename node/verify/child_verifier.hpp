@@ -40,6 +40,8 @@ public:
         const AuditRequest& request) override;
     [[nodiscard]] AuditResult replay(const ReplayRequest& request) override;
     [[nodiscard]] Result<Pick, VerifyError> pick(const PickRequest& request) override;
+    /// Ends the process after the request in progress; the next one starts another.
+    void rest() override;
     /// Ends the process and lets a request in progress fail; further ones fail at once.
     void interrupt();
     [[nodiscard]] const ChildCounters& counters() const;

@@ -235,6 +235,8 @@ public:
         return is_for_cpu(pick) ? pick_on(cpu(), *program, *state, request) : pick;
     }
 
+    void rest() override { run_.reset(); }
+
 private:
     /// Whole steps run on `steps`, where no other turn has begun the run.
     Result<Pick, VerifyError> pick_on(training::Backend& steps, const Program& program,

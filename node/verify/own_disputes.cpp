@@ -2,7 +2,7 @@
 // Who puts up the bond, and whose turn is played when.
 #include "node/verify/own_disputes.hpp"
 
-#include <deque>
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -37,16 +37,17 @@ std::string name_of(const Seat& seat) {
 
 struct OwnDisputes::Shared {
     struct Entry {
-        std::shared_ptr<DisputePlayer> player;
-        bool is_queued = false;    ///< or played now
-        bool has_no_move = false;  ///< so that our answer was wrong
-        bool has_tried = false;    ///< to win a dispute; there is no second one
-        std::string said;          ///< last, of what is in the way
+        std::shared_ptr<DisputePlayer> player;  ///< while its dispute is open and we have moves
+        std::optional<uint64_t> due;            ///< block; of a turn that waits to be played
+        bool is_played = false;                 ///< now
+        bool has_no_move = false;               ///< so that our answer was wrong
+        bool has_tried = false;                 ///< to win a dispute; there is no second one
+        std::string said;                       ///< last, of what is in the way
     };
     std::function<void(const std::string&)> say;
     std::mutex mutex;  ///< guards what follows
     std::map<Seat, Entry> entries;
-    std::deque<Seat> queue;
+    bool is_awake = false;  ///< the verifier may have been asked for a move
     DisputeCounters counters;
 
     /// Once, until something else is to be said.
@@ -59,15 +60,25 @@ struct OwnDisputes::Shared {
         if (say) say(text);
     }
 
+    /// The turn that is due first.
     std::pair<Seat, std::shared_ptr<DisputePlayer>> next() {
         const std::lock_guard lock(mutex);
-        while (!queue.empty()) {
-            const Seat key = queue.front();
-            queue.pop_front();
-            const auto entry = entries.find(key);
-            if (entry != entries.end()) return {key, entry->second.player};
-        }
-        return {};
+        const auto first =
+            std::min_element(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+                return a.second.due.value_or(UINT64_MAX) < b.second.due.value_or(UINT64_MAX);
+            });
+        if (first == entries.end() || !first->second.due) return {};  // forgotten meanwhile
+        first->second.due.reset();
+        first->second.is_played = true;
+        return {first->first, first->second.player};
+    }
+
+    /// Whether no dispute is open any more for which the verifier may keep something.
+    bool falls_asleep() {
+        const std::lock_guard lock(mutex);
+        const bool is_idle = std::none_of(entries.begin(), entries.end(),
+                                          [](const auto& e) { return e.second.player != nullptr; });
+        return is_idle && std::exchange(is_awake, false);
     }
 
     void played(const Seat& key, const Result<Step, std::string>& step) {
@@ -75,8 +86,9 @@ struct OwnDisputes::Shared {
             const std::lock_guard lock(mutex);
             const auto entry = entries.find(key);
             if (entry == entries.end()) return;
-            entry->second.is_queued = false;
+            entry->second.is_played = false;
             entry->second.has_no_move = step && *step == Step::no_move;
+            if (entry->second.has_no_move) entry->second.player.reset();
             if (step && *step == Step::pointed) ++counters.moves;
         }
         if (!step) return say_in_the_way(key, "dispute of " + name_of(key) + ": " + step.error());
@@ -174,36 +186,48 @@ bool OwnDisputes::on_disputed(const CaseRequest& request) {
     const Seat key = key_of(request.seat);
     const auto dispute = market_.dispute_of(key.job, key.seg);
     if (!dispute) return true;
-    if (dispute->challenger != market_.self()) return false;
+    if (dispute->challenger != market_.self()) {
+        on_elsewhere(key);
+        return false;
+    }
     {
         const std::lock_guard lock(shared_->mutex);
         Shared::Entry& entry = shared_->entries[key];
         entry.has_tried = true;
         if (entry.has_no_move || !dispute->is_challengers) return false;
-        if (entry.is_queued) return true;
-        entry.is_queued = true;
+        if (entry.due || entry.is_played) return true;
+        entry.due = request.segment.phase_deadline;
         if (!entry.player)
             entry.player = std::make_shared<DisputePlayer>(market_, verifier_, request);
-        shared_->queue.push_back(key);
+        shared_->is_awake = true;
     }
-    options_.background(waiting_turns());
+    options_.background([shared = shared_] {
+        const auto [of, player] = shared->next();
+        if (player) shared->played(of, player->step());
+    });
     return true;
 }
 
-std::function<void()> OwnDisputes::waiting_turns() const {
-    return [shared = shared_] {
-        for (;;) {
-            const auto [key, player] = shared->next();
-            if (!player) return;
-            shared->played(key, player->step());
-        }
-    };
+void OwnDisputes::on_elsewhere(const Seat& seat) {
+    const std::lock_guard lock(shared_->mutex);
+    const Seat key = key_of(seat);
+    auto& entries = shared_->entries;
+    entries.erase(entries.lower_bound({key.job, key.seg}), entries.lower_bound(key));
+    const auto entry = entries.find(key);
+    if (entry == entries.end()) return;
+    entry->second.player.reset();
+    entry->second.due.reset();
 }
 
-void OwnDisputes::forget_before(uint64_t job, uint32_t seg) {
+void OwnDisputes::keep_only(uint64_t job, uint32_t from, uint32_t to) {
     const std::lock_guard lock(shared_->mutex);
     auto& entries = shared_->entries;
-    entries.erase(entries.lower_bound({job}), entries.lower_bound({job, seg}));
+    entries.erase(entries.lower_bound({job}), entries.lower_bound({job, from}));
+    entries.erase(entries.lower_bound({job, std::max(from, to)}), entries.lower_bound({job + 1}));
+}
+
+void OwnDisputes::free_memory() {
+    if (shared_->falls_asleep()) options_.background([&verifier = verifier_] { verifier.rest(); });
 }
 
 DisputeCounters OwnDisputes::counters() const {

@@ -18,9 +18,9 @@ namespace trainyard::node::verify {
 using Background = std::function<void(std::function<void()>)>;
 
 struct OwnDisputesOptions {
-    Uint256 bond_wei_max;                              ///< of one dispute; zero: none is opened
-    uint64_t memory_bytes_max = 0;                     ///< of the verifier; 0: no limit
-    Background background;                             ///< a turn may take as long as a replay
+    Uint256 bond_wei_max;           ///< of one dispute; zero: none is opened
+    uint64_t memory_bytes_max = 0;  ///< of the verifier; 0: no limit
+    Background background;          ///< of one thread; a turn may take as long as a replay
     std::function<void(const std::string& text)> say;  ///< from any thread; may be empty
 };
 
@@ -30,8 +30,8 @@ struct DisputeCounters {
 
 /// Of those whose answers convicted a segment one after the other has the right to put up the bond,
 /// so that one does; near the end all have. Nobody opens a second one of a segment's attempt. Turns
-/// are played in the background, each once. What is open stands on the chain, so it may be made
-/// anew any time.
+/// are played in the background, each once, the one that is due first before the others. What is
+/// open stands on the chain, so it may be made anew any time.
 class OwnDisputes {
 public:
     OwnDisputes(wallet::MarketApi& market, Verifier& verifier, OwnDisputesOptions options);
@@ -41,11 +41,13 @@ public:
     /// Of a segment before the referee. True: likewise.
     [[nodiscard]] bool on_disputed(const CaseRequest& request);
 
-    /// Plays the turns that wait; for the thread that `background` works on, before what it would
-    /// do next.
-    [[nodiscard]] std::function<void()> waiting_turns() const;
+    /// Of a segment that is not before the referee, or by somebody else.
+    void on_elsewhere(const Seat& seat);
+    /// Of the job's segments, those in [from, to) alone may be disputed.
+    void keep_only(uint64_t job, uint32_t from, uint32_t to);
+    /// Lets the verifier rest where no dispute is open any more.
+    void free_memory();
 
-    void forget_before(uint64_t job, uint32_t seg);
     [[nodiscard]] DisputeCounters counters() const;
     [[nodiscard]] size_t remembered() const;  ///< segments
 

@@ -101,6 +101,8 @@ public:
     /// The state is what the chain has the hash of. What the turn before has computed of the
     /// segment serves the next one.
     [[nodiscard]] virtual Result<Pick, VerifyError> pick(const PickRequest& request) = 0;
+    /// Gives back what it keeps from one request to the next; later ones begin anew.
+    virtual void rest() {}
 };
 
 /// Judges in this process and thread, on a backend that has passed its self-test; what does not

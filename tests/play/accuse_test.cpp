@@ -46,9 +46,10 @@ public:
         if (on_pick) on_pick();
         return honest_->pick(request);
     }
+    void rest() override { ++rests; }
 
     Hash lie;
-    uint64_t picks = 0;
+    uint64_t picks = 0, rests = 0;
     std::function<void()> on_pick;
 
 private:
@@ -78,13 +79,17 @@ public:
             options.folder = folder_ + "/validator" + std::to_string(v);
             options.rank = v - 1u, options.ranks = 3;
             options.background = [](const std::function<void()>& task) { task(); };
-            options.replay_background = options.background;
+            options.replay_background = [this](const std::function<void()>& task) {
+                replays_are_busy ? held.push_back(task) : task();
+            };
+            options.move_background = options.background;
             options.dispute_bond_wei_max = bond_wei_max;
             options.memory_bytes_max = memory_bytes_max;
             options.now_s = [this] { return ledger->now_s; };
             options.say = [this](const std::string& text) { said += text + "\n"; };
-            workers.push_back(std::make_unique<AuditWorker>(*markets_[v - 1u], verifiers[v - 1u],
-                                                            verifiers[v - 1u], options));
+            Verifier& judge = verifiers[v - 1u];
+            workers.push_back(std::make_unique<AuditWorker>(*markets_[v - 1u], judge, judge,
+                                                            movers[v - 1u], options));
         }
     }
     void tick() {
@@ -124,7 +129,10 @@ public:
         return out;
     }
     [[nodiscard]] uint64_t picks() const {
-        return verifiers[0].picks + verifiers[1].picks + verifiers[2].picks;
+        return movers[0].picks + movers[1].picks + movers[2].picks;
+    }
+    [[nodiscard]] uint64_t rests() const {
+        return movers[0].rests + movers[1].rests + movers[2].rests;
     }
     [[nodiscard]] wallet::MarketApi& market_of(size_t validator) { return *markets_[validator]; }
     [[nodiscard]] CaseRequest case_of(size_t validator) {
@@ -137,7 +145,9 @@ public:
     }
 
     std::shared_ptr<FakeLedger> ledger = std::make_shared<FakeLedger>();
-    Watched verifiers[3];
+    Watched verifiers[3], movers[3];  ///< the latter for moves
+    bool replays_are_busy = false;
+    std::vector<std::function<void()>> held;  ///< replays, where those before them take long
     Uint256 bond_wei_max{1000};
     uint64_t memory_bytes_max = 0;  ///< of a verifier
     std::vector<std::unique_ptr<AuditWorker>> workers;
@@ -228,6 +238,31 @@ TEST(accuse, a_cheat_that_appeals_is_disputed_by_one_of_those_who_convicted_it_a
     EXPECT_EQ(trial.counters().dispute_moves, trial.picks()) << "each is worked out once";
     EXPECT_EQ(count(trial.said, "pointed at what is wrong"), trial.counters().dispute_moves);
     EXPECT_EQ(count(trial.said, "for a bond of"), 1u) << trial.said;
+}
+
+TEST(accuse, a_move_does_not_wait_for_replays) {
+    Trial trial(false_sum());
+    trial.run_until(SegmentState::disputed);
+    trial.replays_are_busy = true;
+    trial.run_until(SegmentState::void_);
+    EXPECT_EQ(trial.history(), "seg 0 convicted; seg 0 appealed; seg 0 disputed; seg 0 void; ")
+        << trial.said;
+    for (const Watched& replayer : trial.verifiers) EXPECT_EQ(replayer.picks, 0u);
+}
+
+TEST(accuse, what_a_dispute_takes_is_given_back_when_it_is_over) {
+    for (const bool is_won : {true, false}) {
+        Trial trial(is_won ? std::optional(false_sum()) : std::nullopt);
+        if (!is_won)
+            for (Watched& verifier : trial.verifiers) verifier.lie.bytes.fill(7);
+        trial.start_validators();
+        trial.run_until(SegmentState::disputed);
+        while (trial.picks() == 0) trial.tick();
+        EXPECT_EQ(trial.rests(), is_won ? 0u : 1u) << "a loser has no further move";
+        trial.run_until(is_won ? SegmentState::void_ : SegmentState::final_);
+        trial.tick();
+        EXPECT_EQ(trial.rests(), is_won ? 1u : 3u) << "once for each that had a dispute";
+    }
 }
 
 TEST(accuse, a_dispute_goes_on_where_it_was_when_its_node_is_started_again) {

@@ -178,11 +178,12 @@ private:
         options.rank = n - 1u;
         options.ranks = 3;
         options.background = [](const std::function<void()>& task) { task(); };
-        options.replay_background = options.background;
+        options.replay_background = options.move_background = options.background;
         options.now_s = [this] { return ledger->now_s; };
         options.say = [this](const std::string& text) { said.push_back(text); };
-        workers_.push_back(std::make_unique<AuditWorker>(*markets_.back(), *verifiers_.back(),
-                                                         *verifiers_.back(), options));
+        auto& verifier = *verifiers_.back();
+        workers_.push_back(
+            std::make_unique<AuditWorker>(*markets_.back(), verifier, verifier, verifier, options));
     }
 
     static inline int counter_ = 0;

@@ -35,7 +35,7 @@ TEST(play, an_auditor_with_less_memory_than_the_chain_counts_on_says_so) {
         AuditWorkerOptions options;
         options.memory_bytes_max = ours;
         options.say = [&said](const std::string& text) { said.push_back(text); };
-        AuditWorker worker(*market, *verifier, *verifier, options);
+        AuditWorker worker(*market, *verifier, *verifier, *verifier, options);
         worker.tick();
         worker.tick();
         const bool is_less = ours == ledger->limits.memory_bytes_max - 1;

@@ -202,6 +202,22 @@ TEST(child_verifier, an_interrupt_ends_a_request_in_progress) {
     stopper.join();
 }
 
+TEST(child_verifier, has_no_process_while_it_rests) {
+    ChildVerifierOptions options;
+    options.program = script("rests", "exec sleep 60");
+    ChildVerifier verifier(options);
+    verifier.rest();
+    AuditRequest request;
+    request.patience_ms = 100;
+    for (uint64_t times = 1; times <= 2; ++times) {
+        EXPECT_FALSE(verifier.audit(request));
+        EXPECT_EQ(verifier.counters().started, times);
+        verifier.rest();
+        EXPECT_EQ(verifier.pid(), -1);
+    }
+    EXPECT_EQ(verifier.counters().died, 0u);
+}
+
 TEST(serve_verifier, answers_its_name_and_refuses_what_is_malformed) {
     int ends[2];
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
