@@ -219,6 +219,13 @@ struct HeldBlob {
     uint64_t owners = 0;
 };
 
+/// Where a blob is that somebody needs.
+enum class BlobPlace : uint8_t {
+    here,
+    sought,  ///< peers are being asked
+    absent,  ///< they have been asked for long; what one of them is still giving counts as absent
+};
+
 /// Takes one blob bit by bit; nothing is stored unless `finish` succeeds.
 class BlobWriter {
 public:
@@ -421,6 +428,8 @@ public:
     /// The blob if it is stored here. `fetch` asks peers for an absent one and waits, within
     /// limits.
     [[nodiscard]] virtual Result<BlobInfo, BlobError> blob_info(const Hash& id, bool fetch) = 0;
+    /// Asks peers for a blob that is not stored here, and does not wait.
+    [[nodiscard]] virtual BlobPlace seek_blob(const Hash& id) = 0;
     /// At most `length` bytes from `offset` of a blob stored here; shorter only at its end.
     [[nodiscard]] virtual Result<Bytes, BlobError> read_blob(const Hash& id, uint64_t offset,
                                                              uint64_t length) const = 0;

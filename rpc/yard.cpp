@@ -53,6 +53,15 @@ Outcome has_blob(Call& call) {
     return Done{};
 }
 
+std::string_view to_text(BlobPlace place) {
+    return place == BlobPlace::here ? "here" : place == BlobPlace::sought ? "sought" : "absent";
+}
+
+Outcome seek_blob(Call& call) {
+    call.out.text(to_text(call.backend.seek_blob(call.args.at<Hash>(0))));
+    return Done{};
+}
+
 Outcome blob_info(Call& call) {
     const auto info = call.backend.blob_info(call.args.at<Hash>(0), true);
     if (!info && info.error() != BlobError::not_found) return Unexpected(to_error(info.error()));
@@ -141,6 +150,12 @@ constexpr Method kMethods[] = {
      false,
      "bytes of a blob, fetched from peers where needed"},
     {"yard_hasBlob", has_blob, {kId}, Shape::boolean, false, "is the blob stored at this node?"},
+    {"yard_seekBlob",
+     seek_blob,
+     {kId},
+     Shape::text,
+     false,
+     "is the blob here, or sought at peers now, or absent there, too? Does not wait"},
     {"yard_blobInfo",
      blob_info,
      {kId},

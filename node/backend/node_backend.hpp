@@ -45,6 +45,7 @@ public:
                                                                 size_t count_max) const = 0;
     [[nodiscard]] virtual Result<rpc::BlobInfo, rpc::BlobError> info(const Hash& id,
                                                                      bool fetch) = 0;
+    [[nodiscard]] virtual rpc::BlobPlace seek(const Hash& id) = 0;
     [[nodiscard]] virtual Result<Bytes, rpc::BlobError> read(const Hash& id, uint64_t offset,
                                                              uint64_t length) const = 0;
 };
@@ -161,6 +162,9 @@ public:
     [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> blob_info(const Hash& id,
                                                                   bool fetch) override {
         return parts_.blobs.info(id, fetch);
+    }
+    [[nodiscard]] rpc::BlobPlace seek_blob(const Hash& id) override {
+        return parts_.blobs.seek(id);
     }
     [[nodiscard]] Result<Bytes, rpc::BlobError> read_blob(const Hash& id, uint64_t offset,
                                                           uint64_t length) const override {

@@ -97,7 +97,7 @@ std::optional<rpc::BlobError> NodeBlobs::fetch_and_wait(const Hash& id) {
         wait->done.notify_all();
     });
     std::unique_lock lock(wait->mutex);
-    wait->done.wait_for(lock, kFetchWait, [&] { return wait->result.has_value(); });
+    wait->done.wait_for(lock, wait_, [&] { return wait->result.has_value(); });
     if (!wait->result) return rpc::BlobError::not_found;
     return *wait->result ? std::nullopt : std::optional(error_of(wait->result->error()));
 }
@@ -117,6 +117,15 @@ Result<rpc::BlobInfo, rpc::BlobError> NodeBlobs::info(const Hash& id, bool fetch
     const auto manifest = store_.manifest(id);
     if (!manifest) return unexpected(error_of(manifest.error()));
     return rpc::BlobInfo{id, (*manifest)->size_bytes};
+}
+
+rpc::BlobPlace NodeBlobs::seek(const Hash& id) {
+    if (store_.has(id)) return rpc::BlobPlace::here;
+    for (const auto& fetch : service_.progress())
+        if (fetch.id == id)
+            return fetch.taken < wait_ ? rpc::BlobPlace::sought : rpc::BlobPlace::absent;
+    service_.fetch(id, strand_, [](const sync::Fetched&) {});
+    return rpc::BlobPlace::sought;
 }
 
 Result<Bytes, rpc::BlobError> NodeBlobs::read(const Hash& id, uint64_t offset,

@@ -12,8 +12,14 @@ namespace trainyard::node::cli {
 
 class NodeBlobs final : public backend::Blobs {
 public:
-    NodeBlobs(blobs::BlobStore& store, sync::BlobService& service, runtime::Strand strand)
-        : store_(store), service_(service), strand_(std::move(strand)) {}
+    static constexpr runtime::Duration kFetchWait{20'000};
+    /// Threads that may wait at once, of those that answer all calls; others hear busy.
+    static constexpr int kWaitsMax = 3;
+
+    /// `wait`: so long a blob is looked for before it counts as absent.
+    NodeBlobs(blobs::BlobStore& store, sync::BlobService& service, runtime::Strand strand,
+              runtime::Duration wait = kFetchWait)
+        : store_(store), service_(service), strand_(std::move(strand)), wait_(wait) {}
 
     [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin(
         const std::optional<Hash>& owner) override;
@@ -21,14 +27,11 @@ public:
     [[nodiscard]] Result<Done, rpc::BlobError> release(const Hash& id) override;
     [[nodiscard]] std::vector<rpc::HeldBlob> held_after(const Hash& id,
                                                         size_t count_max) const override;
-    /// With `fetch`, waits for peers at most kFetchWait.
+    /// With `fetch`, waits for peers.
     [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> info(const Hash& id, bool fetch) override;
+    [[nodiscard]] rpc::BlobPlace seek(const Hash& id) override;
     [[nodiscard]] Result<Bytes, rpc::BlobError> read(const Hash& id, uint64_t offset,
                                                      uint64_t length) const override;
-
-    static constexpr runtime::Duration kFetchWait{20'000};
-    /// Threads that may wait at once, of those that answer all calls; others hear busy.
-    static constexpr int kWaitsMax = 3;
 
 private:
     /// nullopt: it is in the store.
@@ -38,6 +41,7 @@ private:
     blobs::BlobStore& store_;
     sync::BlobService& service_;
     runtime::Strand strand_;
+    runtime::Duration wait_;
     std::atomic<int> waits_{0};
 };
 

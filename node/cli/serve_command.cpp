@@ -36,6 +36,7 @@ public:
     [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> info(const Hash&, bool) override {
         return unexpected(rpc::BlobError::not_found);
     }
+    [[nodiscard]] rpc::BlobPlace seek(const Hash&) override { return rpc::BlobPlace::absent; }
     [[nodiscard]] Result<Bytes, rpc::BlobError> read(const Hash&, uint64_t,
                                                      uint64_t) const override {
         return unexpected(rpc::BlobError::not_found);

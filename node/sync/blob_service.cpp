@@ -32,8 +32,9 @@ Outcome outcome_of(RequestError error) {
 struct BlobService::Impl : std::enable_shared_from_this<BlobService::Impl> {
     struct Job {
         Job(const Hash& i, const blobs::FetchLimits& limits, uint64_t now_ms)
-            : id(i), plan(limits, now_ms) {}
+            : id(i), began_ms(now_ms), plan(limits, now_ms) {}
         const Hash id;
+        const uint64_t began_ms;
         blobs::FetchPlan plan;
         std::shared_ptr<blobs::ChunkWriter> writer;
         std::vector<std::pair<runtime::Strand, OnFetched>> waiting;
@@ -154,11 +155,11 @@ void BlobService::Impl::fetch(const Hash& id, const runtime::Strand& on, OnFetch
 }
 
 void BlobService::Impl::tick() {
-    std::vector<FetchProgress> now_at;
-    for (const auto& [id, job] : std::map(jobs)) {
-        now_at.push_back({id, job->plan.chunks_done(), job->plan.chunks_total()});
-        pump(job);
-    }
+    for (const auto& [id, job] : std::map(jobs)) pump(job);
+    std::vector<FetchProgress> now_at;  // without those that have just ended
+    for (const auto& [id, job] : jobs)
+        now_at.push_back({id, job->plan.chunks_done(), job->plan.chunks_total(),
+                          runtime::Duration(now_ms() - job->began_ms)});
     {
         const std::lock_guard lock(progress_mutex);
         progress = std::move(now_at);

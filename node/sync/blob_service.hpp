@@ -33,6 +33,7 @@ struct FetchProgress {
     Hash id;
     uint64_t chunks_done = 0;
     uint64_t chunks_total = 0;  ///< 0 until the manifest is known
+    runtime::Duration taken{};  ///< since it began
 };
 
 class BlobService {

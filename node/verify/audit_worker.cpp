@@ -18,8 +18,8 @@ using wallet::Phase;
 using wallet::SegmentState;
 
 constexpr uint64_t kTurnBlocks = 4;  ///< for so many blocks one rank has the right to nudge
-/// So close to a deadline an absent blob counts as not served. Looking for one takes 20 s, 80
-/// blocks of the fastest chains, so that one more look would come too late.
+/// So close to a deadline an absent blob counts as not served. That takes 20 s of looking for it,
+/// 80 blocks of the fastest chains.
 constexpr uint64_t kGiveUpBlocks = 96;
 constexpr uint64_t kSendBlocks = 2;  ///< until a commitment that is sent stands in a block
 
@@ -39,6 +39,7 @@ struct AuditWorker::Shared {
     std::mutex mutex;        ///< guards what follows
     std::set<Seat> judging;  ///< waiting for it, too
     AuditQueue audits, replays;
+    std::map<Seat, std::string> in_the_way;  ///< what was last said of it
     uint64_t head = 0;
     AuditCounters counters;
 
@@ -50,11 +51,23 @@ struct AuditWorker::Shared {
         counters.late += batch.late.size();
         return {std::move(batch), head};
     }
-    void judged(const Seat& seat, const CaseResult& result) {
+    /// Whether what is in the way is news.
+    bool judged(const Seat& seat, const CaseResult& result) {
         const std::lock_guard lock(mutex);
-        judging.erase(seat);
+        const bool is_forgotten = judging.erase(seat) == 0;
+        if (result)
+            in_the_way.erase(seat);
+        else if (!is_forgotten &&
+                 std::exchange(in_the_way[seat], result.error().text) == result.error().text)
+            return false;
         ++(result ? counters.answered : counters.errors);
         if (result && result->answer.verdict == wallet::Verdict::mismatch) ++counters.mismatches;
+        return true;
+    }
+    void forget_before(uint64_t job, uint32_t seg) {
+        const std::lock_guard lock(mutex);
+        judging.erase(judging.lower_bound({job}), judging.lower_bound({job, seg}));
+        in_the_way.erase(in_the_way.lower_bound({job}), in_the_way.lower_bound({job, seg}));
     }
 };
 
@@ -94,7 +107,8 @@ size_t AuditWorker::remembered() const {
     size_t out = memory_.size() + disputes_.remembered();
     for (const auto& [id, memory] : memory_) out += memory.seen.size() + memory.nudged_at.size();
     const std::lock_guard lock(shared_->mutex);
-    return out + shared_->audits.remembered() + shared_->replays.remembered();
+    return out + shared_->in_the_way.size() + shared_->audits.remembered() +
+           shared_->replays.remembered();
 }
 
 void AuditWorker::say(const std::string& text) const {
@@ -167,6 +181,7 @@ void AuditWorker::look_at_job(uint64_t id) {
     const bool is_closed = job->state == wallet::JobState::closed;
     const uint32_t over = is_closed ? UINT32_MAX : job->final_segments;
     forget_before(memory, over);
+    shared_->forget_before(id, over);
     disputes_.keep_only(id, over, job->tip);
     if (is_closed) return forget_closed(id);
     if (!memory.spec) {
@@ -258,6 +273,7 @@ CaseRequest AuditWorker::case_of(const View& view, uint32_t seg,
     CaseRequest out{*view.memory.spec, view.job.run_seed, seat, segment, market_.self()};
     out.limits = *limits_;
     out.blob_bytes_max = options_.blob_bytes_max;
+    out.waits = false;
     return out;
 }
 
@@ -333,7 +349,7 @@ bool is_replay(const CaseRequest& request) {
 
 /// Keeps the answer, if there is one; what to say of it.
 std::string keep_answer(AnswerBook& book, const Seat& seat, CaseResult& result) {
-    if (!result) return "cannot judge " + seat.text() + " yet: " + result.error();
+    if (!result) return "cannot judge " + seat.text() + " yet: " + result.error().text;
     result->answer.salt = wallet::random_fixed<Hash>();
     if (auto kept = book.keep(seat, result->answer); !kept)
         return "cannot keep an answer: " + kept.error().text;
@@ -369,17 +385,18 @@ std::function<void()> AuditWorker::judging(bool replays) {
         const AuditQueue::Batch& batch = taken.first;
         if (say)
             for (const Seat& seat : batch.late) say("too late to judge " + seat.text());
+        size_t tried = 0;
         judge_cases(market, verifier, batch.cases, [&](size_t i, CaseResult result) {
+            if (result || result.error().was_tried) ++tried;
             const Seat& seat = batch.cases[i].seat;
             std::string text = keep_answer(book, seat, result);
             if (result && !result->unserved.empty())
                 text += publish_state(market, shared->kept, seat, result->unserved);
-            shared->judged(seat, result);
-            if (say) say(text);
+            if (shared->judged(seat, result) && say) say(text);
         });
         if (batch.cases.empty()) return;
         const std::lock_guard lock(shared->mutex);
-        queue.learn(batch.cases.front().seat.job, batch.cases.size(), shared->head - taken.second);
+        queue.learn(batch.cases.front().seat.job, tried, shared->head - taken.second);
     };
 }
 

@@ -22,11 +22,17 @@ struct Gap {
     std::string text;
     bool is_withheld = false;  ///< it is not there, though the provider must keep and serve it
     bool node_is_away = false;
+    bool was_tried = false;  ///< by the verifier
 };
 
-struct OpenedJob {
-    JobCase job;
+struct OpenedProgram {
+    Bytes encoded;
     training::Program program;
+};
+
+struct NamedBlob {
+    const Hash& id;
+    const char* name;
 };
 
 class Gathering {
@@ -34,8 +40,8 @@ public:
     Gathering(wallet::MarketApi& market, const CaseRequest& request)
         : market_(market), request_(request) {}
 
-    /// What no auditor could check is told at once, before the data set is fetched.
-    Result<OpenedJob, Gap> job_case() {
+    /// What no auditor could check is told at once, before anything else is fetched.
+    Result<OpenedProgram, Gap> program() {
         const auto& spec = request_.spec;
         auto encoded = blob(spec.program, "program");
         if (!encoded) return unexpected(encoded.error());
@@ -50,14 +56,18 @@ public:
         if (auto why = training::beyond_audit(*program, request_.limits, spec.segment_blocks);
             !why.empty())
             return unexpected(Gap{Speak::at_once, std::move(why)});
-        auto data = blob(spec.data, "data set");
-        if (!data) return unexpected(data.error());
-        JobCase job{std::move(*encoded), spec.program_id, std::move(*data), request_.run_seed};
-        return OpenedJob{std::move(job), std::move(*program)};
+        return OpenedProgram{std::move(*encoded), std::move(*program)};
+    }
+
+    Result<JobCase, Gap> job_case(Bytes program) {
+        auto content = blob(data().id, data().name);
+        if (!content) return unexpected(content.error());
+        return JobCase{std::move(program), request_.spec.program_id, std::move(*content),
+                       request_.run_seed};
     }
 
     Result<SegmentCase, Gap> segment_case() {
-        auto state = blob(request_.segment.state_blob, "state of the segment's end");
+        auto state = blob(last_state().id, last_state().name);
         if (!state) return unexpected(state.error());
         SegmentCase out;
         out.last_state = std::move(*state);
@@ -71,45 +81,95 @@ public:
         return {request_.seat.seg * steps, steps, segment.first, segment.last, segment.steps_root};
     }
 
-    Result<Bytes, Gap> bundle() {
-        auto index = blob(request_.segment.bundle_blob, "bundle index");
-        if (!index) return index;
+    /// The id of the bundle, as soon as all that an audit takes is here: nothing large is read for
+    /// one that waits for something else.
+    Result<Hash, Gap> audit_is_here() {
+        const NamedBlob index{request_.segment.bundle_blob, "bundle index"};
+        if (auto gap = missing({data(), last_state(), index})) return unexpected(std::move(*gap));
+        auto id = bundle_id(index);
+        if (!id) return id;
+        if (auto gap = missing({{*id, "bundle"}})) return unexpected(std::move(*gap));
+        return id;
+    }
+
+    Result<Hash, Gap> bundle_id(const NamedBlob& at) {
+        auto index = blob(at.id, at.name);
+        if (!index) return unexpected(index.error());
         const auto entries = wallet::decode_bundle_index(*index);
         if (!entries) return unexpected(Gap{Speak::at_once, "the bundle index is malformed"});
         for (const auto& entry : *entries)
-            if (entry.auditor == request_.auditor) return blob(entry.blob, "bundle");
+            if (entry.auditor == request_.auditor) return entry.blob;
         return unexpected(Gap{Speak::at_once, "the bundle index has nothing for this auditor"});
     }
 
-    Result<Bytes, Gap> blob(const Hash& id, const std::string& what) {
+    /// Of these, all of which the node looks for at once, one that is not here. Nothing where the
+    /// request waits for what is missing.
+    std::optional<Gap> missing(const std::vector<NamedBlob>& blobs) {
+        std::optional<Gap> out;
+        if (request_.waits) return out;
+        for (const auto& [id, name] : blobs) {
+            const std::string what = "the " + std::string(name);
+            std::optional<Gap> gap;
+            const auto place = market_.seek_blob(id);
+            if (!place)
+                gap = Gap{Speak::never, what + " is not to be had: " + place.error().text, false,
+                          is_away(place.error())};
+            else if (*place == wallet::BlobPlace::sought)
+                gap = Gap{Speak::never, what + " is not here yet"};
+            else if (*place == wallet::BlobPlace::absent)
+                gap = Gap{Speak::at_last_chance, what + " is not to be had: no peer has given it",
+                          true};
+            if (gap && (!out || out->speak < gap->speak)) out = std::move(gap);
+        }
+        return out;
+    }
+
+    Result<Bytes, Gap> blob(const Hash& id, const char* what) {
+        if (auto gap = missing({{id, what}})) return unexpected(std::move(*gap));
         auto content = market_.get_blob(id, request_.blob_bytes_max);
         if (content && !request_.trusts_node && wallet::blob_id(*content) != id)
-            return unexpected(
-                Gap{Speak::never, "the node gave another " + what + " than the chain names"});
+            return unexpected(Gap{Speak::never, "the node gave another " + std::string(what) +
+                                                    " than the chain names"});
         if (content) return std::move(*content);
         const bool absent = content.error().code == wallet::WalletErrorCode::not_found;
         const bool too_large = content.error().code == wallet::WalletErrorCode::too_large;
-        return unexpected(Gap{absent || too_large ? Speak::at_last_chance : Speak::never,
-                              "the " + what + " is not to be had: " + content.error().text, absent,
-                              is_away(content.error())});
+        return unexpected(
+            Gap{absent || too_large ? Speak::at_last_chance : Speak::never,
+                "the " + std::string(what) + " is not to be had: " + content.error().text, absent,
+                is_away(content.error())});
     }
 
     Result<ReplayRequest, Gap> replay() {
-        auto job = job_case();
+        auto opened = program();
+        if (!opened) return unexpected(opened.error());
+        std::optional<Hash> before;  // where the run does not begin here
+        if (request_.seat.seg > 0) {
+            const auto found = market_.segment(request_.seat.job, request_.seat.seg - 1);
+            if (!found)
+                return unexpected(
+                    Gap{Speak::never, found.error().text, false, is_away(found.error())});
+            before = found->state_blob;
+        }
+        const char* const state_name = "state before the segment";
+        std::vector<NamedBlob> takes{data()};
+        if (before) takes.push_back({*before, state_name});
+        if (auto gap = missing(takes)) return unexpected(std::move(*gap));
+        auto job = job_case(std::move(opened->encoded));
         if (!job) return unexpected(job.error());
         ReplayRequest out;
-        out.job = std::move(job->job);
+        out.job = std::move(*job);
         out.claim = claim();
         out.last_blob = request_.segment.state_blob;
-        if (request_.seat.seg == 0) return out;
-        const auto before = market_.segment(request_.seat.job, request_.seat.seg - 1);
-        if (!before)
-            return unexpected(
-                Gap{Speak::never, before.error().text, false, is_away(before.error())});
-        auto state = blob(before->state_blob, "state before the segment");
+        if (!before) return out;
+        auto state = blob(*before, state_name);
         if (!state) return unexpected(state.error());
         out.first_state = std::move(*state);
         return out;
+    }
+
+    [[nodiscard]] NamedBlob data() const { return {request_.spec.data, "data set"}; }
+    [[nodiscard]] NamedBlob last_state() const {
+        return {request_.segment.state_blob, "state of the segment's end"};
     }
 
 private:
@@ -123,10 +183,11 @@ private:
 
 /// A mismatch without answers: what the audit needs cannot be had, or is not what the job names.
 CaseResult without_answers(wallet::MarketApi& market, const Gap& gap, const CaseRequest& request) {
-    if (gap.speak == Speak::never) return unexpected(gap.text);
+    const NotJudged not_yet{gap.text, gap.was_tried};
+    if (gap.speak == Speak::never) return unexpected(not_yet);
     if (gap.speak == Speak::at_last_chance) {
-        const auto head = market.block_number();  // looking for a blob may have taken long
-        if (!head || *head < request.give_up_at) return unexpected(gap.text);
+        const auto head = market.block_number();
+        if (!head || *head < request.give_up_at) return unexpected(not_yet);
     }
     std::vector<Hash> answers;
     if (request.seat.level == wallet::SegmentState::l1)
@@ -138,7 +199,7 @@ CaseResult without_answers(wallet::MarketApi& market, const Gap& gap, const Case
 /// machine alone says nothing about the job.
 Gap gap_of(const VerifyError& error) {
     const bool is_unsound = error.code == VerifyErrorCode::bad_request;
-    return {is_unsound ? Speak::at_last_chance : Speak::never, error.text};
+    return {is_unsound ? Speak::at_last_chance : Speak::never, error.text, false, false, true};
 }
 
 Judgement to_judgement(VerifyAnswer answer, size_t answers_due) {
@@ -153,11 +214,11 @@ Judgement to_judgement(VerifyAnswer answer, size_t answers_due) {
 }
 
 Result<Audit, Gap> gather_audit(wallet::MarketApi& market, const CaseRequest& request,
-                                const training::Program& program) {
+                                const training::Program& program, const Hash& bundle_id) {
     Gathering gather(market, request);
     auto segment = gather.segment_case();
     if (!segment) return unexpected(segment.error());
-    auto bundle = gather.bundle();
+    auto bundle = gather.blob(bundle_id, "bundle");
     if (!bundle) return unexpected(bundle.error());
     const auto units = market.units_of(request.seat.job, request.seat.seg, request.auditor);
     if (!units) return unexpected(Gap{Speak::never, units.error().text});
@@ -177,14 +238,16 @@ void close_answers(std::vector<Hash>& answers) {
 }
 
 CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const CaseRequest& request) {
-    if (auto time = patience_ms(market, request); !time) return unexpected(time.error());
-    auto replay = Gathering(market, request).replay();
+    if (auto time = patience_ms(market, request); !time) return unexpected(NotJudged{time.error()});
+    Gathering gather(market, request);
+    // Looking for it makes this node keep it. Where that fails, the replay has it.
+    const auto last = gather.missing({gather.last_state()});
+    if (last && last->speak == Speak::never) return without_answers(market, *last, request);
+    auto replay = gather.replay();
     if (!replay) return without_answers(market, replay.error(), request);
-    // Fetching it makes this node keep it. Where that fails, the replay has it.
-    if (!market.get_blob(replay->last_blob, request.blob_bytes_max))
-        replay->last_bytes_max = request.blob_bytes_max;
+    if (last) replay->last_bytes_max = request.blob_bytes_max;
     const auto patience = patience_ms(market, request);
-    if (!patience) return unexpected(patience.error());
+    if (!patience) return unexpected(NotJudged{patience.error()});
     replay->patience_ms = *patience;
     auto answer = verifier.replay(*replay);
     if (!answer) return without_answers(market, gap_of(answer.error()), request);
@@ -266,22 +329,38 @@ private:
     size_t bytes_ = 0;
 };
 
-/// `which` of the requests are audits of one job.
+/// `which` of the requests are audits of one job. Those of which something is missing are told
+/// before the data set is read.
 void judge_audits(wallet::MarketApi& market, Verifier& verifier,
                   const std::vector<CaseRequest>& requests, const std::vector<size_t>& which,
                   const OnJudged& on_judged) {
-    auto opened = Gathering(market, requests[which.front()]).job_case();
-    const auto fail_all = [&](const Gap& gap) {
-        for (const size_t i : which) on_judged(i, without_answers(market, gap, requests[i]));
+    Gathering of_job(market, requests[which.front()]);
+    const auto fail = [&](size_t i, const Gap& gap) {
+        on_judged(i, without_answers(market, gap, requests[i]));
     };
-    if (!opened) return fail_all(opened.error());
-    AuditBatch batch(market, verifier, std::move(opened->job), requests, on_judged);
+    auto opened = of_job.program();
+    std::map<size_t, Hash> bundles;
     for (const size_t i : which) {
-        auto audit = gather_audit(market, requests[i], opened->program);
+        auto bundle = opened ? Gathering(market, requests[i]).audit_is_here()
+                             : Result<Hash, Gap>(unexpected(opened.error()));
+        if (bundle)
+            bundles.emplace(i, *bundle);
+        else
+            fail(i, bundle.error());
+    }
+    if (bundles.empty()) return;
+    auto job = of_job.job_case(std::move(opened->encoded));
+    if (!job) {
+        for (const auto& [i, bundle] : bundles) fail(i, job.error());
+        return;
+    }
+    AuditBatch batch(market, verifier, std::move(*job), requests, on_judged);
+    for (const auto& [i, bundle] : bundles) {
+        auto audit = gather_audit(market, requests[i], opened->program, bundle);
         if (audit)
             batch.add(i, std::move(*audit));
         else
-            on_judged(i, without_answers(market, audit.error(), requests[i]));
+            fail(i, audit.error());
     }
     batch.send();
 }

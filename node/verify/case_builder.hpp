@@ -22,6 +22,7 @@ struct CaseRequest {
     uint64_t blob_bytes_max = 4ull << 30;
     uint64_t give_up_at = UINT64_MAX;  ///< block; from it on "not to be had" is the answer
     bool trusts_node = true;  ///< to give the blobs that were asked for; else they are hashed
+    bool waits = true;        ///< for blobs that its node has to look for; else tried again later
 };
 
 struct Judgement {
@@ -30,8 +31,12 @@ struct Judgement {
     Bytes unserved = {};  ///< the state at the end of a replay, where nobody has it
 };
 
-/// An error tells why no verdict is possible now; try again later.
-using CaseResult = Result<Judgement, std::string>;
+/// Why no verdict is possible now; try again later.
+struct NotJudged {
+    std::string text;
+    bool was_tried = false;  ///< by the verifier, which took its time
+};
+using CaseResult = Result<Judgement, NotJudged>;
 /// Called once for each request, by its number, as soon as it is judged.
 using OnJudged = std::function<void(size_t at, CaseResult result)>;
 

@@ -51,6 +51,10 @@ Result<DisputePlayer::Turn, std::string> DisputePlayer::work_out(const wallet::D
 
 Result<Done, std::string> dispute_fits(wallet::MarketApi& market, const wallet::JobSpec& spec,
                                        uint64_t memory_bytes_max) {
+    const auto place = market.seek_blob(spec.program);
+    if (!place) return unexpected("program: " + place.error().text);
+    if (*place != wallet::BlobPlace::here)
+        return unexpected(std::string("its program is not here"));
     const auto encoded = market.get_blob(spec.program, training::ProgramLimits::encoded_bytes_max);
     if (!encoded) return unexpected("program: " + encoded.error().text);
     const auto program = training::decode_program(*encoded);

@@ -343,6 +343,16 @@ Answer<Bytes> EthClient::get_blob(const Hash& id, uint64_t size_bytes_max) {
     return std::move(answer->body);
 }
 
+Answer<BlobPlace> EthClient::seek_blob(const Hash& id) {
+    return impl_->ask_as("yard_seekBlob", {json::string(to_hex0x(id.bytes))},
+                         [](const json::value& v) -> std::optional<BlobPlace> {
+                             if (v == "here") return BlobPlace::here;
+                             if (v == "sought") return BlobPlace::sought;
+                             if (v == "absent") return BlobPlace::absent;
+                             return std::nullopt;
+                         });
+}
+
 Answer<std::string> EthClient::raw(std::string_view method, std::string_view params) {
     const auto parsed = parse_json(params);
     if (!parsed || !parsed->is_array())

@@ -54,6 +54,10 @@ struct CallSpec {
     Bytes data;
 };
 
+/// Where a blob is: at the node, asked for at its peers by now, or asked for there long enough to
+/// say that nobody has it.
+enum class BlobPlace : uint8_t { here, sought, absent };
+
 /// What sending transactions needs of a node. Every call errs with unreachable, timeout or
 /// malformed besides what it names.
 class TxChain {
@@ -99,6 +103,9 @@ public:
     [[nodiscard]] Answer<Done> release_blob(const Hash& id, const Hash& owner);
     /// The blob's bytes, fetched from peers by the node if need be. Errors: not_found, too_large.
     [[nodiscard]] Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max);
+
+    /// Lets the node look for a blob, and does not wait.
+    [[nodiscard]] Answer<BlobPlace> seek_blob(const Hash& id);
 
     /// Any method; `params` and the answer are JSON texts.
     [[nodiscard]] Answer<std::string> raw(std::string_view method, std::string_view params);

@@ -322,6 +322,7 @@ public:
     Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max) override {
         return blobs_->get_blob(id, size_bytes_max);
     }
+    Answer<BlobPlace> seek_blob(const Hash& id) override { return client_->seek_blob(id); }
 
 private:
     template <class T, class F>

@@ -285,6 +285,9 @@ public:
     [[nodiscard]] virtual Answer<Hash> keep_blob(BytesView content) = 0;
     virtual Answer<Done> release_blob(const Hash& id) = 0;
     [[nodiscard]] virtual Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max) = 0;
+    /// Lets the node look for a blob, and does not wait, as `get_blob` does for one that is not
+    /// here.
+    [[nodiscard]] virtual Answer<BlobPlace> seek_blob(const Hash& id) = 0;
 };
 
 /// The real one: a node's RPC and an account's key.

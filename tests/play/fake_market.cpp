@@ -366,9 +366,19 @@ public:
         if (l_->is_away)
             return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "no node"});
         const auto found = l_->blobs.find(id);
-        if (found == l_->blobs.end())
+        if (found == l_->blobs.end()) {
+            l_->block += l_->wait_blocks;
             return unexpected(wallet::WalletError{WalletErrorCode::not_found, "no such blob"});
+        }
+        ++l_->blob_reads[id];
         return found->second;
+    }
+    Answer<wallet::BlobPlace> seek_blob(const Hash& id) override {
+        const std::lock_guard lock(l_->mutex);
+        if (l_->is_away)
+            return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "no node"});
+        if (l_->blobs.contains(id)) return wallet::BlobPlace::here;
+        return l_->seeks_long ? wallet::BlobPlace::sought : wallet::BlobPlace::absent;
     }
 
 private:

@@ -52,6 +52,9 @@ public:
     std::vector<JobBook> jobs;
     std::vector<Address> validators;
     std::map<Hash, Bytes> blobs;
+    std::map<Hash, size_t> blob_reads;
+    uint64_t wait_blocks = 0;  ///< that pass while somebody waits for a blob that is absent
+    bool seeks_long = false;   ///< what is absent has not been sought for long
     std::map<Hash, std::set<Address>> owners;  ///< of those that are not kept for good
     std::map<uint64_t, uint64_t> changed_at;   ///< job -> block of its last transaction
     size_t reads = 0;                          ///< of jobs and segments

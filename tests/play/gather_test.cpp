@@ -123,7 +123,7 @@ TEST(judge_cases, brings_no_state_but_the_one_that_the_chain_names) {
         Brings verifier(brought);
         Bytes unserved;
         judge_cases(*c.market, verifier, {c.request}, [&](size_t, node::verify::CaseResult result) {
-            ASSERT_TRUE(result) << result.error();
+            ASSERT_TRUE(result) << result.error().text;
             unserved = result->unserved;
         });
         EXPECT_EQ(unserved, brought == named ? named : Bytes{});

@@ -335,6 +335,12 @@ public:
         if (found == blobs.end()) return Unexpected(BlobError::not_found);
         return BlobInfo{id, found->second.size()};
     }
+    std::set<Hash> sought;  ///< blobs
+    BlobPlace seek_blob(const Hash& id) override {
+        const std::lock_guard lock(mutex);
+        if (blobs.contains(id)) return BlobPlace::here;
+        return sought.insert(id).second ? BlobPlace::sought : BlobPlace::absent;
+    }
     Result<Bytes, BlobError> read_blob(const Hash& id, uint64_t offset,
                                        uint64_t length) const override {
         const std::lock_guard lock(mutex);

@@ -94,7 +94,10 @@ TEST(yard_blobs, go_in_and_come_out_in_parts) {
     EXPECT_THAT(rpc.error("yard_getBlob", "[" + id + R"(,"0x5"])"), StartsWith("-32602"));
     EXPECT_TRUE(rpc.result("yard_hasBlob", "[" + id + "]").as_bool());
     EXPECT_EQ(rpc.result("yard_blobInfo", "[" + id + "]"), info);
+    EXPECT_EQ(text(rpc.result("yard_seekBlob", "[" + id + "]")), "here");
     const auto unknown = quoted(word(3).bytes);
+    EXPECT_EQ(text(rpc.result("yard_seekBlob", "[" + unknown + "]")), "sought");
+    EXPECT_EQ(text(rpc.result("yard_seekBlob", "[" + unknown + "]")), "absent");
     EXPECT_FALSE(rpc.result("yard_hasBlob", "[" + unknown + "]").as_bool());
     EXPECT_TRUE(rpc.result("yard_blobInfo", "[" + unknown + "]").is_null());
     EXPECT_EQ(rpc.error("yard_getBlob", "[" + unknown + "]"), "-32000 blob not found");

@@ -24,6 +24,7 @@ public:
     Result<rpc::BlobInfo, rpc::BlobError> info(const Hash&, bool) override {
         return unexpected(rpc::BlobError::io);
     }
+    rpc::BlobPlace seek(const Hash&) override { return rpc::BlobPlace::absent; }
     Result<Bytes, rpc::BlobError> read(const Hash&, uint64_t, uint64_t) const override {
         return unexpected(rpc::BlobError::io);
     }

@@ -30,7 +30,8 @@ protected:
         std::unique_ptr<sync::BlobService> service;
         std::unique_ptr<NodeBlobs> blobs;
     };
-    Node add(const p2p::NetworkOptions& o, uint64_t quota, size_t fetches_max) {
+    Node add(const p2p::NetworkOptions& o, uint64_t quota, size_t fetches_max,
+             runtime::Duration wait = NodeBlobs::kFetchWait) {
         Node node;
         node.network = std::make_unique<p2p::Network>(runtime_, o, log_);
         auto store = blobs::BlobStore::open(
@@ -43,7 +44,7 @@ protected:
         node.service = std::make_unique<sync::BlobService>(
             sync::BlobService::Parts{runtime_, *node.network, *node.store, log_}, limits);
         node.blobs =
-            std::make_unique<NodeBlobs>(*node.store, *node.service, runtime_.make_strand());
+            std::make_unique<NodeBlobs>(*node.store, *node.service, runtime_.make_strand(), wait);
         EXPECT_TRUE(node.network->start());
         return node;
     }
@@ -66,6 +67,22 @@ TEST_F(NodeBlobsTest, absent_is_only_what_no_peer_has) {
     EXPECT_EQ(full.blobs->info(id, false).error(), rpc::BlobError::not_found);
     const auto busy = add(options(3), 1 << 20, 0);
     EXPECT_EQ(busy.blobs->info(id, true).error(), rpc::BlobError::busy);
+}
+
+TEST_F(NodeBlobsTest, one_that_is_sought_comes_or_counts_as_absent_after_a_while) {
+    const auto has = add(options(1), 1 << 20, 16);
+    const Hash id = *has.store->put(Bytes(100, 7));
+    auto o = options(2);
+    o.peers = {peer_at(1, has.network->port())};
+    const auto node = add(o, 1 << 20, 16, runtime::Duration(1));
+    using rpc::BlobPlace;
+    EXPECT_EQ(node.blobs->seek(Hash{}), BlobPlace::sought);
+    EXPECT_TRUE(eventually([&] { return node.blobs->seek(Hash{}) == BlobPlace::absent; }));
+    EXPECT_TRUE(eventually([&] { return node.blobs->seek(id) == BlobPlace::here; }));
+    EXPECT_EQ(has.blobs->seek(id), BlobPlace::here);
+    // A search that has ended in vain begins anew.
+    EXPECT_TRUE(eventually([&] { return node.service->progress().empty(); }));
+    EXPECT_EQ(node.blobs->seek(Hash{}), BlobPlace::sought);
 }
 
 TEST_F(NodeBlobsTest, a_few_calls_alone_wait_for_absent_blobs) {
