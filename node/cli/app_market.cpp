@@ -210,7 +210,8 @@ void add_provider_earnings(CLI::App& provider, Arguments& a) {
     earnings->add_option("--days", a.earnings.days, "how far to look back")
         ->check(CLI::Range(1U, 36'500U))
         ->capture_default_str();
-    earnings->add_flag("--csv", a.earnings.csv, "a row for each segment, fine and slash");
+    earnings->add_flag("--csv", a.earnings.csv,
+                       "a row for each segment and whatever else came in or went out");
 }
 
 }  // namespace

@@ -12,12 +12,13 @@ namespace trainyard::node::cli {
 namespace {
 
 namespace json = boost::json;
+using wallet::BookingKind;
 using wallet::Earnings;
 using wallet::SegmentState;
 
 constexpr uint64_t kDay_s = 86'400;
-/// A segment is final at most so long after its commitment, with much to spare.
-constexpr uint64_t kAuditDays = 2;
+/// A segment is final at most so long after its commitment, with disputes and an appeal.
+constexpr uint64_t kAuditDays = 7;
 
 struct Sum {
     Uint256 wei;
@@ -34,18 +35,32 @@ struct Window {
     Sum paid;
 };
 
-struct JobPart {
-    Sum paid, pending;
-    Uint256 lost_wei;
+/// What moved besides pay.
+struct Bookings {
+    Uint256 lost_wei, gained_wei, appealed_wei, returned_wei;
+    void add(const wallet::Booking& booking) { of(booking.kind) += booking.wei; }
+
+private:
+    Uint256& of(BookingKind kind) {
+        if (kind == BookingKind::appeal_bond) return appealed_wei;
+        if (kind == BookingKind::appeal_return) return returned_wei;
+        return wallet::is_gain(kind) ? gained_wei : lost_wei;
+    }
 };
 
-/// What is shown, summed up; losses and jobs are those of the whole time that was asked for.
+struct JobPart {
+    Sum paid, pending;
+    Bookings bookings;
+};
+
+/// What is shown, summed up; bookings and jobs are those of the whole time that was asked for.
 struct Report {
     Address who;
     uint64_t block = 0, now_s = 0;
     std::vector<Window> windows;
     Sum pending;
-    Uint256 lost_wei, credit_wei;
+    Bookings bookings;
+    Uint256 credit_wei;
     std::map<uint64_t, JobPart> jobs;
     Earnings earnings;
 };
@@ -72,7 +87,7 @@ void sum_up(Report& r) {
     std::erase_if(r.earnings.segments, [&](const auto& s) {
         return s.state != SegmentState::committed && s.time_s < from_s;
     });
-    std::erase_if(r.earnings.losses, [&](const auto& loss) { return loss.time_s < from_s; });
+    std::erase_if(r.earnings.bookings, [&](const auto& entry) { return entry.time_s < from_s; });
     for (const auto& segment : r.earnings.segments) {
         auto& job = r.jobs[segment.job];
         if (segment.state == SegmentState::final_) {
@@ -84,9 +99,9 @@ void sum_up(Report& r) {
             r.pending.add(segment.wei);
         }
     }
-    for (const auto& loss : r.earnings.losses) {
-        r.jobs[loss.job].lost_wei += loss.wei;
-        r.lost_wei += loss.wei;
+    for (const auto& booking : r.earnings.bookings) {
+        r.jobs[booking.job].bookings.add(booking);
+        r.bookings.add(booking);
     }
 }
 
@@ -94,8 +109,12 @@ std::string state_of(const wallet::EarnedSegment& segment) {
     if (segment.state == SegmentState::committed) return "pending";
     return std::string(wallet::to_text(segment.state));
 }
-std::string kind_of(const wallet::Loss& loss) {
-    return loss.is_slash ? "slashed" : "fined";
+/// Of all that came in and went out, with its sign.
+template <class Show>
+std::string sum_of(const Report& r, Show show) {
+    const auto flow = wallet::flow_of(r.earnings);
+    return flow.in_wei < flow.out_wei ? "-" + show(flow.out_wei - flow.in_wei)
+                                      : show(flow.in_wei - flow.out_wei);
 }
 
 json::object as_json(const Sum& sum) {
@@ -113,26 +132,38 @@ json::object placed(const Entry& entry, json::object with) {
 
 int tell_json(const Output& out, const Report& r) {
     json::object windows, jobs;
+    const auto with = [](json::object object, const Bookings& moved) {
+        object["lostWei"] = to_decimal(moved.lost_wei);
+        object["gainedWei"] = to_decimal(moved.gained_wei);
+        object["appealBondsWei"] = to_decimal(moved.appealed_wei);
+        object["appealBondsReturnedWei"] = to_decimal(moved.returned_wei);
+        return object;
+    };
     for (const auto& window : r.windows) windows[window.name] = as_json(window.paid);
     for (const auto& [id, job] : r.jobs)
-        jobs[std::to_string(id)] = json::object{{"final", as_json(job.paid)},
-                                                {"pending", as_json(job.pending)},
-                                                {"lostWei", to_decimal(job.lost_wei)}};
-    json::array segments, losses;
+        jobs[std::to_string(id)] =
+            with({{"final", as_json(job.paid)}, {"pending", as_json(job.pending)}}, job.bookings);
+    json::array segments, bookings;
     for (const auto& s : r.earnings.segments)
         segments.push_back(placed(s, {{"job", s.job}, {"segment", s.seg}, {"state", state_of(s)}}));
-    for (const auto& loss : r.earnings.losses)
-        losses.push_back(placed(loss, {{"job", loss.job}, {"kind", kind_of(loss)}}));
-    out.line(json::serialize(json::object{{"provider", to_hex0x(r.who.bytes)},
-                                          {"block", r.block},
-                                          {"time", r.now_s},
-                                          {"final", std::move(windows)},
-                                          {"pending", as_json(r.pending)},
-                                          {"lostWei", to_decimal(r.lost_wei)},
-                                          {"creditWei", to_decimal(r.credit_wei)},
-                                          {"jobs", std::move(jobs)},
-                                          {"segments", std::move(segments)},
-                                          {"losses", std::move(losses)}}));
+    for (const auto& booking : r.earnings.bookings) {
+        json::object entry{{"job", booking.job},
+                           {"kind", wallet::to_text(booking.kind)},
+                           {"gain", wallet::is_gain(booking.kind)}};
+        if (booking.seg) entry["segment"] = *booking.seg;
+        bookings.push_back(placed(booking, std::move(entry)));
+    }
+    json::object object{{"provider", to_hex0x(r.who.bytes)},
+                        {"block", r.block},
+                        {"time", r.now_s},
+                        {"final", std::move(windows)},
+                        {"pending", as_json(r.pending)},
+                        {"sumWei", sum_of(r, [](const auto& wei) { return to_decimal(wei); })},
+                        {"creditWei", to_decimal(r.credit_wei)},
+                        {"jobs", std::move(jobs)},
+                        {"segments", std::move(segments)},
+                        {"bookings", std::move(bookings)}};
+    out.line(json::serialize(with(std::move(object), r.bookings)));
     return kOk;
 }
 
@@ -145,8 +176,11 @@ int tell_csv(const Output& out, const Report& r) {
     for (const auto& s : r.earnings.segments)
         out.line(std::to_string(s.job) + "," + std::to_string(s.seg) + "," + state_of(s) +
                  end_of(s, ""));
-    for (const auto& loss : r.earnings.losses)
-        out.line(std::to_string(loss.job) + ",," + kind_of(loss) + end_of(loss, "-"));
+    for (const auto& booking : r.earnings.bookings)
+        out.line(std::to_string(booking.job) + "," +
+                 (booking.seg ? std::to_string(*booking.seg) : "") + "," +
+                 std::string(wallet::to_text(booking.kind)) +
+                 end_of(booking, wallet::is_gain(booking.kind) ? "" : "-"));
     return kOk;
 }
 
@@ -162,13 +196,22 @@ int tell_text(const Output& out, const Report& r) {
     for (const auto& window : r.windows)
         row(window.name, coins(window.paid.wei) + " coins, " + count(window.paid.count) + " final");
     row("pending", coins(r.pending.wei) + " coins, " + count(r.pending.count) + " under audit");
-    row("lost", coins(r.lost_wei) + " coins by fines and slashes in " + days);
+    const auto& moved = r.bookings;
+    row("lost", coins(moved.lost_wei) + " coins by fines and slashes in " + days);
+    if (!moved.gained_wei.is_zero())
+        row("gained", coins(moved.gained_wei) + " coins, halves of what others lost, in " + days);
+    if (!moved.appealed_wei.is_zero() || !moved.returned_wei.is_zero())
+        row("appeals", coins(moved.appealed_wei) + " coins put up, " + coins(moved.returned_wei) +
+                           " came back, in " + days);
+    row("sum", sum_of(r, coins) + " coins in " + days + ", before gas");
     row("credit", coins(r.credit_wei) + " coins wait at the market for `trainyard job withdraw`");
     for (const auto& [id, job] : r.jobs)
         row("job " + std::to_string(id),
             coins(job.paid.wei) + " coins for " + count(job.paid.count) + ", pending " +
                 coins(job.pending.wei) + " for " + std::to_string(job.pending.count) + ", lost " +
-                coins(job.lost_wei));
+                coins(job.bookings.lost_wei) +
+                (job.bookings.gained_wei.is_zero() ? ""
+                                                   : ", gained " + coins(job.bookings.gained_wei)));
     return kOk;
 }
 

@@ -14,59 +14,134 @@ namespace {
 
 constexpr uint64_t kSpanMost = 100'000, kSpanLeast = 500;  ///< blocks in one query for logs
 
-/// The first word of an event's data.
-Uint256 first_word(const MarketEvent& event) {
-    return event.data.size() < 32 ? Uint256{} : from_be(BytesView(event.data).first(32));
+/// The word at this place of an event's data.
+Uint256 word(const MarketEvent& event, size_t place) {
+    const size_t at = place * 32;
+    return event.data.size() < at + 32 ? Uint256{} : from_be(BytesView(event.data).subspan(at, 32));
 }
 
-/// One job while its events pass by: which segments of it are neither final nor void.
+/// Whoever only kept silent pays nothing to the provider.
+bool is_for_silence(const MarketEvent& fined) {
+    static const auto type = *parse_abi_type("(uint256,string)");
+    const auto values = abi_decode(type, fined.data);
+    return !values || as_text((*values)[1].bytes) == "silent";
+}
+
+/// One job while its events pass by: which segments of it are neither final nor void, and the bonds
+/// against them.
 class JobFold {
 public:
-    JobFold(Earnings& to, const Address& who) : to_(to), who_(who) {}
+    JobFold(Earnings& to, const Address& who, const JobTerms& terms)
+        : to_(to), who_(who), terms_(terms) {}
 
     void take(const MarketEvent& e) {
-        if (e.name == "ProviderFined" && e.who == who_)
-            to_.losses.push_back({e.job, false, first_word(e), e.block, 0, e.tx});
+        if (e.name == "ProviderFined" && e.who == who_) book(BookingKind::fine, word(e, 0), e);
         if (!e.seg) return;
-        if (e.name == "SegmentCommitted") commit(e);
-        if (e.name == "SegmentFinal") settle(open_.find(*e.seg), SegmentState::final_, e);
-        if (e.name == "SegmentVoid") annul(e);
+        for (const auto& [name, handle] : kHandlers)
+            if (e.name == name) (this->*handle)(e);
     }
-    void end(const Uint256& pending_wei) {
+    void end() {
         for (const auto& [seg, at] : open_)
-            to_.segments[at].wei = is_slashed_ ? Uint256{} : pending_wei;
+            to_.segments[at].wei = is_slashed_ ? Uint256{} : terms_.pay_wei;
     }
 
 private:
     using Open = std::map<uint32_t, size_t>;  ///< segment -> index in to_.segments
+    using Handler = void (JobFold::*)(const MarketEvent&);
+    struct Fines {
+        Hash tx;
+        Uint256 halves_wei;
+    };
 
-    void commit(const MarketEvent& e) {
+    void book(BookingKind kind, const Uint256& wei, const MarketEvent& e) {
+        if (!wei.is_zero()) to_.bookings.push_back({e.job, e.seg, kind, wei, e.block, 0, e.tx});
+    }
+    void on_committed(const MarketEvent& e) {
         open_.erase(*e.seg);
         if (e.who != who_) return;
         open_[*e.seg] = to_.segments.size();
         to_.segments.push_back({e.job, *e.seg, SegmentState::committed, {}, e.block, 0, e.tx});
     }
+    void on_final(const MarketEvent& e) { settle(open_.find(*e.seg), SegmentState::final_, e); }
     void settle(Open::iterator at, SegmentState state, const MarketEvent& e) {
         if (at == open_.end()) return;
         auto& segment = to_.segments[at->second];
         segment.state = state;
-        segment.wei = state == SegmentState::final_ ? first_word(e) : Uint256{};
+        segment.wei = state == SegmentState::final_ ? word(e, 0) : Uint256{};
         segment.block = e.block;
         segment.tx = e.tx;
         open_.erase(at);
     }
-    void annul(const MarketEvent& e) {
+    void on_void(const MarketEvent& e) {
         for (auto at = open_.lower_bound(*e.seg); at != open_.end(); at = open_.lower_bound(*e.seg))
             settle(at, SegmentState::void_, e);
-        const auto slashed = first_word(e);
-        if (e.who != who_ || slashed.is_zero()) return;
+        fines_.erase(*e.seg);
+        if (e.who != who_ || word(e, 0).is_zero()) return;
         is_slashed_ = true;
-        to_.losses.push_back({e.job, true, slashed, e.block, 0, e.tx});
+        book(BookingKind::slash, word(e, 0), e);
     }
+
+    // --- who calls a segment wrong, and is wrong
+
+    void on_challenged(const MarketEvent& e) { challenge_bonds_[*e.seg] = word(e, 0); }
+    void on_disputed(const MarketEvent& e) { dispute_bonds_[*e.seg] = word(e, 0); }
+    void on_challenge_settled(const MarketEvent& e) {
+        if (!is_lost_against_us(e)) return;
+        const auto rest = checked_sub(challenge_bonds_[*e.seg], terms_.committee_fees_wei);
+        book(BookingKind::challenge_half, rest.value_or(Uint256{}) / Uint256(2), e);
+    }
+    void on_dispute_settled(const MarketEvent& e) {
+        if (is_lost_against_us(e))
+            book(BookingKind::dispute_half, dispute_bonds_[*e.seg] / Uint256(2), e);
+    }
+    /// (won, returned): a bond that came back though nothing was won decided nothing.
+    [[nodiscard]] bool is_lost_against_us(const MarketEvent& settled) const {
+        return open_.contains(*settled.seg) && word(settled, 0).is_zero() &&
+               word(settled, 1).is_zero();
+    }
+    /// The same event tells fines of which the provider gets nothing, those of a segment that falls
+    /// with them. What becomes of it the same transaction tells after them.
+    void on_fined(const MarketEvent& e) {
+        if (is_for_silence(e)) return;
+        Fines& fines = fines_[*e.seg];
+        if (fines.tx != e.tx) fines = {e.tx, {}};
+        fines.halves_wei += word(e, 0) / Uint256(2);
+    }
+    void on_accepted(const MarketEvent& e) {
+        const auto fines = fines_.find(*e.seg);
+        if (fines == fines_.end()) return;
+        if (fines->second.tx == e.tx && open_.contains(*e.seg))
+            book(BookingKind::fine_half, fines->second.halves_wei, e);
+        fines_.erase(fines);
+    }
+
+    void on_appealed(const MarketEvent& e) {
+        if (e.who == who_) book(BookingKind::appeal_bond, word(e, 0), e);
+    }
+    void on_appeal_settled(const MarketEvent& e) {
+        if (e.who == who_) book(BookingKind::appeal_return, word(e, 1), e);
+    }
+
+    static constexpr std::pair<std::string_view, Handler> kHandlers[] = {
+        {"SegmentCommitted", &JobFold::on_committed},
+        {"SegmentFinal", &JobFold::on_final},
+        {"SegmentVoid", &JobFold::on_void},
+        {"SegmentAccepted", &JobFold::on_accepted},
+        {"SegmentChallenged", &JobFold::on_challenged},
+        {"ChallengeSettled", &JobFold::on_challenge_settled},
+        {"SegmentDisputed", &JobFold::on_disputed},
+        {"DisputeSettled", &JobFold::on_dispute_settled},
+        {"SegmentAppealed", &JobFold::on_appealed},
+        {"AppealSettled", &JobFold::on_appeal_settled},
+        {"AuditorFined", &JobFold::on_fined},
+    };
 
     Earnings& to_;
     const Address who_;
+    const JobTerms terms_;
     Open open_;
+    std::map<uint32_t, Uint256> challenge_bonds_, dispute_bonds_;  ///< the last of each segment
+    std::map<uint32_t, Fines> fines_;  ///< of a transaction that has not told its end yet
     bool is_slashed_ = false;
 };
 
@@ -93,14 +168,27 @@ Answer<Done> each_log(EthClient& client, LogQuery query,
     return Done{};
 }
 
-/// Job -> the first block of the query in which `who` has to do with it.
-Answer<std::map<uint64_t, uint64_t>> jobs_of(EthClient& client, const EarningsQuery& query) {
+/// Where a job's events are read.
+struct JobSpan {
+    uint64_t first = 0;        ///< block in which the query first meets `who` there
+    uint64_t last_return = 0;  ///< block in which a bond came back, perhaps after the job's end
+};
+
+/// Events that name a provider.
+bool is_part(const MarketEvent& event) {
+    constexpr std::string_view kNames[] = {"JobTaken",    "ProviderFined",   "SegmentCommitted",
+                                           "SegmentVoid", "SegmentAppealed", "AppealSettled"};
+    return std::find(std::begin(kNames), std::end(kNames), event.name) != std::end(kNames);
+}
+
+/// The jobs with which `who` has to do in the query.
+Answer<std::map<uint64_t, JobSpan>> jobs_of(EthClient& client, const EarningsQuery& query) {
     Hash account;
     std::copy(query.who.begin(), query.who.end(), account.bytes.begin() + 12);
-    std::map<uint64_t, uint64_t> out;
+    std::map<uint64_t, JobSpan> out;
     uint64_t done = 0;
     const uint64_t all = 2 * (query.to_block - query.from_block + 1);
-    // JobTaken and ProviderFined index the provider second, SegmentCommitted third.
+    // Events of jobs index the provider second, those of segments third.
     const std::vector<std::vector<std::optional<Hash>>> places = {
         {std::nullopt, std::nullopt, account}, {std::nullopt, std::nullopt, std::nullopt, account}};
     for (const auto& topics : places) {
@@ -108,12 +196,10 @@ Answer<std::map<uint64_t, uint64_t>> jobs_of(EthClient& client, const EarningsQu
             client, {query.from_block, query.to_block, kMarket, topics},
             [&](const PlacedLog& log) {
                 const auto event = read_event(log);
-                const bool is_part =
-                    event && (event->name == "JobTaken" || event->name == "ProviderFined" ||
-                              event->name == "SegmentCommitted");
-                if (!is_part) return true;
-                const auto known = out.try_emplace(event->job, event->block).first;
-                known->second = std::min(known->second, event->block);
+                if (!event || !is_part(*event)) return true;
+                auto& span = out.try_emplace(event->job, JobSpan{event->block, 0}).first->second;
+                span.first = std::min(span.first, event->block);
+                if (event->name == "AppealSettled") span.last_return = event->block;
                 return true;
             },
             [&](uint64_t blocks) {
@@ -124,14 +210,35 @@ Answer<std::map<uint64_t, uint64_t>> jobs_of(EthClient& client, const EarningsQu
     return out;
 }
 
-/// What a segment of the job pays after the market's fee.
-Answer<Uint256> pay_of(EthClient& client, uint64_t job, const Uint256& fee_bps) {
-    const auto spec =
+/// As the market's parameters are now, which never change.
+Answer<JobTerms> terms_of(EthClient& client, uint64_t job, const AbiValue& params) {
+    constexpr size_t kK2 = 2, kFeeBps = 7;  // members of the market's Params
+    const auto asked =
         ask(client,
             {kMarket, "spec(uint256)", {AbiValue::of(Uint256(job))}, in_parentheses(kJobSpecType)});
-    if (!spec) return unexpected(spec.error());
-    const Uint256 price = job_spec_from((*spec)[0]).price_wei;
-    return price - price * fee_bps / Uint256(10'000);
+    if (!asked) return unexpected(asked.error());
+    const JobSpec spec = job_spec_from((*asked)[0]);
+    const Uint256 fee = spec.price_wei * params[kFeeBps].number / Uint256(10'000);
+    return JobTerms{spec.price_wei - fee, spec.audit_fee_wei * params[kK2].number};
+}
+
+/// A job's events, up to its end and what came back after it.
+Answer<std::vector<MarketEvent>> events_of(EthClient& client, uint64_t job, const JobSpan& span,
+                                           uint64_t to_block) {
+    std::vector<MarketEvent> out;
+    bool is_closed = false;
+    const auto read =
+        each_log(client, {span.first, to_block, kMarket, {std::nullopt, to_hash(Uint256(job))}},
+                 [&](const PlacedLog& log) {
+                     auto event = read_event(log);
+                     if (!event) return true;
+                     out.push_back(std::move(*event));
+                     is_closed = is_closed || out.back().name == "JobClosed";
+                     return !is_closed || out.back().block <= span.last_return;
+                 },
+                 {});
+    if (!read) return unexpected(read.error());
+    return out;
 }
 
 Answer<Done> fill_times(EthClient& client, Earnings& earnings) {
@@ -148,18 +255,42 @@ Answer<Done> fill_times(EthClient& client, Earnings& earnings) {
     };
     for (auto& segment : earnings.segments)
         if (auto done = fill(segment); !done) return done;
-    for (auto& loss : earnings.losses)
-        if (auto done = fill(loss); !done) return done;
+    for (auto& booking : earnings.bookings)
+        if (auto done = fill(booking); !done) return done;
     return Done{};
 }
 
 }  // namespace
 
+std::string_view to_text(BookingKind kind) {
+    constexpr std::string_view kTexts[] = {"fined",
+                                           "slashed",
+                                           "appeal bond",
+                                           "appeal bond returned",
+                                           "half of a challenge's bond",
+                                           "half of a dispute's bond",
+                                           "half of auditors' fines"};
+    return kTexts[static_cast<size_t>(kind)];
+}
+
+bool is_gain(BookingKind kind) {
+    return kind >= BookingKind::appeal_return;
+}
+
+Flow flow_of(const Earnings& earnings) {
+    Flow out;
+    for (const auto& segment : earnings.segments)
+        if (segment.state == SegmentState::final_) out.in_wei += segment.wei;
+    for (const auto& booking : earnings.bookings)
+        (is_gain(booking.kind) ? out.in_wei : out.out_wei) += booking.wei;
+    return out;
+}
+
 void add_job(Earnings& to, const Address& who, const std::vector<MarketEvent>& events,
-             const Uint256& pending_wei) {
-    JobFold fold(to, who);
+             const JobTerms& terms) {
+    JobFold fold(to, who, terms);
     for (const auto& event : events) fold.take(event);
-    fold.end(pending_wei);
+    fold.end();
 }
 
 Answer<uint64_t> block_at(uint64_t time_s, uint64_t head,
@@ -199,25 +330,14 @@ Answer<Earnings> read_earnings(EthClient& client, const EarningsQuery& query) {
     if (!jobs) return unexpected(jobs.error());
     Earnings out;
     if (jobs->empty()) return out;
-    constexpr size_t kFeeBps = 7;  // member of the market's Params
     const auto params = ask(client, {kMarket, "params()", {}, in_parentheses(kParamsType)});
     if (!params) return unexpected(params.error());
-    for (const auto& [job, first_block] : *jobs) {
-        std::vector<MarketEvent> events;
-        const LogQuery logs{
-            first_block, query.to_block, kMarket, {std::nullopt, to_hash(Uint256(job))}};
-        const auto read = each_log(client, logs,
-                                   [&events](const PlacedLog& log) {
-                                       auto event = read_event(log);
-                                       if (!event) return true;
-                                       events.push_back(std::move(*event));
-                                       return events.back().name != "JobClosed";
-                                   },
-                                   {});
-        if (!read) return unexpected(read.error());
-        const auto pay = pay_of(client, job, (*params)[0][kFeeBps].number);
-        if (!pay) return unexpected(pay.error());
-        add_job(out, query.who, events, *pay);
+    for (const auto& [job, span] : *jobs) {
+        const auto events = events_of(client, job, span, query.to_block);
+        if (!events) return unexpected(events.error());
+        const auto terms = terms_of(client, job, (*params)[0]);
+        if (!terms) return unexpected(terms.error());
+        add_job(out, query.who, *events, *terms);
     }
     if (auto done = fill_times(client, out); !done) return unexpected(done.error());
     return out;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "node/wallet/market.hpp"
@@ -20,25 +22,52 @@ struct EarnedSegment {
     bool operator==(const EarnedSegment&) const = default;
 };
 
-struct Loss {
+/// Besides the pay of segments, all that makes a provider richer or poorer; gas is not in it.
+enum class BookingKind : uint8_t {
+    fine,            ///< of the bond, for a missed deadline, a job given back or an unsound one
+    slash,           ///< of the bond, for a wrong segment or one that is not to be had
+    appeal_bond,     ///< put up with an appeal
+    appeal_return,   ///< came back, since the appeal was won or its segment fell
+    challenge_half,  ///< of the bond of a challenge that was lost
+    dispute_half,    ///< of the bond of a dispute that was lost
+    fine_half,       ///< of the fines of auditors that were wrong
+};
+[[nodiscard]] std::string_view to_text(BookingKind kind);
+[[nodiscard]] bool is_gain(BookingKind kind);
+
+struct Booking {
     uint64_t job = 0;
-    bool is_slash = false;  ///< a bond for a wrong segment; else a fine for a missed deadline
+    std::optional<uint32_t> seg;
+    BookingKind kind = BookingKind::fine;
     Uint256 wei;
     uint64_t block = 0, time_s = 0;
     Hash tx;
-    bool operator==(const Loss&) const = default;
+    bool operator==(const Booking&) const = default;
 };
 
 struct Earnings {
     std::vector<EarnedSegment> segments;
-    std::vector<Loss> losses;
+    std::vector<Booking> bookings;
+};
+
+/// What came in and went out, pay too. The difference is that of the provider's balance, credit and
+/// stake together, but for gas and what the account does in other roles.
+struct Flow {
+    Uint256 in_wei, out_wei;
+};
+[[nodiscard]] Flow flow_of(const Earnings& earnings);
+
+struct JobTerms {
+    Uint256 pay_wei;  ///< for a segment, after the fee
+    Uint256
+        committee_fees_wei;  ///< that a lost challenge pays before the rest of its bond is halved
 };
 
 /// Adds what `events`, those of one job from the oldest on, mean for `who`; times stay 0. A segment
 /// is paid to who committed it last; a void one takes all later ones with it; after a slash the
-/// job's other segments are worth nothing. `pending_wei`: of one segment, after the fee.
+/// job's other segments are worth nothing.
 void add_job(Earnings& to, const Address& who, const std::vector<MarketEvent>& events,
-             const Uint256& pending_wei);
+             const JobTerms& terms);
 
 /// The first block whose time is not before `time_s`, at most `head`. `time_of` gives nullopt for a
 /// block that the node no longer has, which counts as before.
@@ -46,9 +75,9 @@ void add_job(Earnings& to, const Address& who, const std::vector<MarketEvent>& e
     uint64_t time_s, uint64_t head,
     const std::function<Answer<std::optional<uint64_t>>(uint64_t)>& time_of);
 
-/// Earnings of the blocks from `from_block` to `to_block`, with times: jobs that `who` takes or
-/// commits segments of in these blocks. `progress` hears how much of
-/// a long range is read; it may be empty.
+/// Earnings of the blocks from `from_block` to `to_block`, with times: jobs in which events of
+/// these blocks name `who` as provider. `progress` hears how much of a long range is read; it may
+/// be empty.
 struct EarningsQuery {
     Address who;
     uint64_t from_block = 0, to_block = 0;

@@ -194,7 +194,9 @@ void Market::add_provider(const Address& who, const Uint256& stake) {
 
 Sent Market::call(const Address& from, std::string_view signature, const Abi& args,
                   const Uint256& value) {
-    return chain.send(from, at(), call_data(signature, args), value);
+    Sent sent = chain.send(from, at(), call_data(signature, args), value);
+    told_.push_back(sent.logs);
+    return sent;
 }
 
 Sent Market::post(const Address& client, JobSpec spec, const Uint256& value) {

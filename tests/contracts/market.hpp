@@ -152,6 +152,8 @@ public:
     explicit Market(size_t validators = 10, std::map<std::string, Uint256> overrides = {});
 
     [[nodiscard]] const Address& at() const { return chain.address("ComputeMarket"); }
+    /// Of each call, from the first on.
+    [[nodiscard]] const std::vector<std::vector<Log>>& told() const { return told_; }
     void add_provider(const Address& who, const Uint256& stake);
 
     // --- calls; `from` is the caller
@@ -224,6 +226,8 @@ private:
     [[nodiscard]] std::vector<UnitAt> units(const Bytes& output) const;
     void commit_and_reveal(uint64_t job, uint32_t seg, const std::map<Address, Manners>& manners,
                            const std::map<Address, std::pair<Verdict, std::vector<Hash>>>& answers);
+
+    std::vector<std::vector<Log>> told_;
 };
 
 [[nodiscard]] std::vector<ChainValidator> make_validators(size_t count);

@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "books.hpp"
 #include "core/hash.hpp"
 #include "market.hpp"
 #include "training/referee/game.hpp"
@@ -12,9 +13,12 @@
 namespace trainyard::contracts {
 namespace {
 
+using node::wallet::BookingKind;
+
 constexpr int kSeeds = 64;
 constexpr int kSteps = 800;
 constexpr int kStepsPerCheck = 4;
+constexpr int kStepsPerBooks = 100;
 const Address kAnyone = actor("anyone");
 
 /// What a validator decided to answer in one round, until it has revealed.
@@ -62,6 +66,7 @@ public:
             clients_.push_back(actor("client " + std::to_string(i)));
             providers_.push_back(actor("provider " + std::to_string(i)));
             market_.add_provider(providers_.back(), kCoin * 40);
+            endowed_[providers_.back()] = wealth_of(market_, providers_.back());
             outsiders_.push_back(actor("outsider " + std::to_string(i)));
         }
         market_.chain.give(kAnyone, kCoin);
@@ -94,6 +99,15 @@ public:
         for (uint64_t job = 0; job < jobs_; ++job) check_job(job);
     }
 
+    /// What events tell of a provider is all that made it richer or poorer.
+    void check_earnings() {
+        for (const Address& p : providers_) {
+            const auto flow = node::wallet::flow_of(earnings_of(market_, p, spec_));
+            EXPECT_EQ(to_decimal(endowed_.at(p) + flow.in_wei),
+                      to_decimal(wealth_of(market_, p) + flow.out_wei));
+        }
+    }
+
     /// Everyone but `kAnyone` has vanished; all jobs still close, and then all money can leave.
     void wind_up() {
         diligent_.clear();
@@ -121,6 +135,10 @@ public:
             EXPECT_EQ(market_.job(job).escrow, 0);
             for (const Address& p : providers_) free_bond(job, p);
         }
+        check_earnings();
+        for (const Address& p : providers_)
+            for (const auto& booking : earnings_of(market_, p, spec_).bookings)
+                ++counts_[std::string(node::wallet::to_text(booking.kind))];
         for (const Address& p : providers_)
             EXPECT_EQ(market_.provider_money(p)[1], 0) << "reserved";
         for (const std::vector<Address>* group : groups())
@@ -257,16 +275,30 @@ private:
         }
     }
 
+    /// Providers object to their own segments only, in vain: it would not be earned as a provider.
+    Address objector(uint64_t job, uint32_t seg) {
+        const std::vector<Address>& group = *groups()[pick(4)];
+        const Address& who = one_of(group);
+        return &group == &providers_ ? market_.segment(job, seg).provider : who;
+    }
+
+    /// What calls of the market are given to send along.
+    void endow(const Address& who, const Uint256& wei) {
+        given_ += wei;
+        endowed_[who] += wei;
+    }
+
     bool challenge(uint64_t job, uint32_t seg) {
         const Uint256 wei = market_.challenge_bond(job, seg) + pick(2);
-        given_ += wei;
-        return note(market_.challenge(one_of(*groups()[pick(4)]), job, seg, wei)).ok;
+        const Address who = objector(job, seg);
+        endow(who, wei);
+        return note(market_.challenge(who, job, seg, wei)).ok;
     }
 
     bool dispute(uint64_t job, uint32_t seg) {
-        const Address& who = one_of(*groups()[pick(4)]);
+        const Address who = objector(job, seg);
         const Uint256 wei = market_.dispute_bond(job, seg, who) + pick(2);
-        given_ += wei;
+        endow(who, wei);
         const bool is_own = who == market_.segment(job, seg).provider;
         const bool done = note(market_.dispute(who, job, seg, wei)).ok;
         EXPECT_FALSE(done && is_own);
@@ -275,7 +307,7 @@ private:
 
     void appeal(const Address& who, uint64_t job, uint32_t seg) {
         const Uint256 wei = market_.appeal_bond(job) + pick(2);
-        given_ += wei;
+        endow(who, wei);
         const SegmentView s = market_.segment(job, seg);
         const bool is_due = s.state == SegmentState::convicted && who == s.provider &&
                             market_.chain.number() <= s.phase_deadline;
@@ -693,6 +725,7 @@ private:
     std::vector<Address> clients_, providers_, outsiders_;
     uint64_t jobs_ = 0;
     Uint256 given_;
+    std::map<Address, Uint256> endowed_;
     Sent last_;
     Counts counts_;
     const Hash dispute_settled_ = topic("DisputeSettled(uint256,uint32,address,bool,uint256)");
@@ -720,6 +753,7 @@ TEST(market_model, random_calls_keep_money_and_segments_in_order) {
             SCOPED_TRACE("step " + std::to_string(i));
             model.step();
             if (i % kStepsPerCheck == 0) model.check();
+            if (i % kStepsPerBooks == 0) model.check_earnings();
         }
         model.wind_up();
         for (const auto& [what, count] : model.counts()) n[what] += count;
@@ -729,6 +763,10 @@ TEST(market_model, random_calls_keep_money_and_segments_in_order) {
     for (const char* what : {"audits postponed", "challenges won", "challenges lost",
                              "disputes won", "disputes lost", "appeals won", "appeals lost"})
         EXPECT_GT(n[what], 0u) << what;
+    for (const auto kind : {BookingKind::fine, BookingKind::slash, BookingKind::appeal_bond,
+                            BookingKind::appeal_return, BookingKind::challenge_half,
+                            BookingKind::dispute_half, BookingKind::fine_half})
+        EXPECT_GT(n[std::string(node::wallet::to_text(kind))], 0u) << node::wallet::to_text(kind);
     EXPECT_GT(n["challenges reclaimed"] + n["disputes reclaimed"] + n["appeals reclaimed"], 0u);
     for (const auto& [what, count] : n) std::printf("%zu %s\n", count, what.c_str());
 }

@@ -49,7 +49,7 @@ def run(test):
     net.expect_sums(DEV[CLIENT], DEV[CHEAT])
     earned = test.json("provider", "earnings", DEV[CHEAT], "--rpc", net.nodes[0].url)
     expect_equal((earned["lostWei"], earned["final"]["30 days"]["wei"], earned["pending"]["wei"]), (str(BOND), "0", "0"), "earnings of the cheat")
-    expect_equal([loss["kind"] for loss in earned["losses"]], ["slashed"], "its losses")
+    expect_equal(([booking["kind"] for booking in earned["bookings"]], earned["sumWei"]), (["slashed"], str(-BOND)), "its bookings and their sum")
     wait_until("the cheat hears of it", lambda: events_of(cheat, "voided"), 30)
     expect(cheat.is_alive(), "the provider's program ended")
     net.expect_agreement()

@@ -33,7 +33,7 @@ def is_shown(net, test, seg):
     expect(f"challenged by {OUTSIDER}" in status, status)
 
 
-def settled(net, provider):
+def settled(net, test, provider):
     rpc = net.rpc
     log = wait_until("the challenge is settled", lambda: rpc.logs(MARKET, SETTLED, 0), 120)[0]
     expect_equal((log_word(log, 0), log_word(log, 1)), (0, 0), "won and returned")
@@ -47,6 +47,8 @@ def settled(net, provider):
     finals = sum(log_word(log, 0) for log in rpc.logs(MARKET, "SegmentFinal(uint256,uint32,uint256,uint256)", 0))
     drawn = sum(log_word(log, 0) for log in rpc.logs(MARKET, "Withdrawn(address,uint256)", DEV[PROVIDER]))
     expect_equal(drawn, finals + PRICE * COIN, "what the provider withdrew: its pay and half of what the bond left")
+    told = test.json("provider", "earnings", DEV[PROVIDER], "--rpc", net.nodes[0].url)
+    expect_equal((told["gainedWei"], told["sumWei"]), (str(PRICE * COIN), str(drawn)), "earnings, with the half")
     net.expect_sums(DEV[CLIENT], DEV[PROVIDER], OUTSIDER)
 
 
@@ -56,7 +58,7 @@ def run(test):
     net.submit(SEGMENTS, STEPS, str(PRICE), CLIENT)
     challenge(net, 0)
     is_shown(net, test, 0)
-    settled(net, provider)
+    settled(net, test, provider)
     net.expect_agreement()
 
 

@@ -13,7 +13,7 @@ Address account(uint8_t number) {
     return out;
 }
 const Address kMe = account(1), kOther = account(2);
-const Uint256 kPending(97);
+const JobTerms kTerms{Uint256(97), Uint256(7)};
 
 Bytes words(std::initializer_list<uint64_t> numbers) {
     Bytes out;
@@ -46,7 +46,7 @@ public:
     }
     Earnings told() const {
         Earnings out;
-        add_job(out, kMe, events_, kPending);
+        add_job(out, kMe, events_, kTerms);
         return out;
     }
 
@@ -58,24 +58,28 @@ EarnedSegment segment(uint32_t seg, SegmentState state, uint64_t wei, uint64_t b
     return {7, seg, state, Uint256(wei), block, 0, {}};
 }
 
+Booking booking(std::optional<uint32_t> seg, BookingKind kind, uint64_t wei, uint64_t block) {
+    return {7, seg, kind, Uint256(wei), block, 0, {}};
+}
+
 TEST(earnings, final_segments_are_what_was_paid_and_others_wait) {
     const auto told =
         Story().committed(0, kMe).committed(1, kMe).paid(0, 96).committed(2, kMe).told();
     EXPECT_EQ(told.segments, (std::vector{segment(0, SegmentState::final_, 96, 102),
                                           segment(1, SegmentState::committed, 97, 101),
                                           segment(2, SegmentState::committed, 97, 103)}));
-    EXPECT_TRUE(told.losses.empty());
+    EXPECT_TRUE(told.bookings.empty());
 }
 
 TEST(earnings, a_segment_is_paid_to_who_committed_it_last) {
     const auto mine =
         Story().committed(0, kOther).annulled(0, kOther, 50).committed(0, kMe).paid(0, 97).told();
     EXPECT_EQ(mine.segments, (std::vector{segment(0, SegmentState::final_, 97, 103)}));
-    EXPECT_TRUE(mine.losses.empty());  // of another
+    EXPECT_TRUE(mine.bookings.empty());  // of another
     const auto his =
         Story().committed(0, kMe).annulled(0, kMe, 0).committed(0, kOther).paid(0, 97).told();
     EXPECT_EQ(his.segments, (std::vector{segment(0, SegmentState::void_, 0, 101)}));
-    EXPECT_TRUE(his.losses.empty());  // void without a slash
+    EXPECT_TRUE(his.bookings.empty());  // void without a slash
 }
 
 TEST(earnings, a_void_segment_takes_all_later_ones_with_it) {
@@ -95,12 +99,12 @@ TEST(earnings, after_a_slash_other_segments_of_the_job_are_worth_nothing) {
     const auto told = Story().committed(0, kMe).committed(1, kMe).annulled(1, kMe, 240).told();
     EXPECT_EQ(told.segments, (std::vector{segment(0, SegmentState::committed, 0, 100),
                                           segment(1, SegmentState::void_, 0, 102)}));
-    EXPECT_EQ(told.losses, (std::vector{Loss{7, true, Uint256(240), 102, 0, {}}}));
+    EXPECT_EQ(told.bookings, (std::vector{booking(1, BookingKind::slash, 240, 102)}));
 }
 
 TEST(earnings, fines_count_for_who_pays_them) {
     const auto told = Story().fined(kOther, 9).fined(kMe, 5).told();
-    EXPECT_EQ(told.losses, (std::vector{Loss{7, false, Uint256(5), 101, 0, {}}}));
+    EXPECT_EQ(told.bookings, (std::vector{booking({}, BookingKind::fine, 5, 101)}));
     EXPECT_TRUE(told.segments.empty());
 }
 
@@ -109,10 +113,18 @@ TEST(earnings, what_a_foreign_node_sends_does_no_harm) {
                           .add("SegmentFinal", 3, {}, words({97, 3}))  // nobody committed it
                           .committed(0, kMe)
                           .add("SegmentFinal", 0, {}, Bytes(31))  // too short
-                          .add("SegmentVoid", 0, kMe, {})
+                          .committed(1, kMe)
+                          .add("SegmentVoid", 2, kMe, {})
                           .add("ProviderFined", {}, kMe, {})
+                          .add("AuditorFined", 1, kOther, words({9, 1 << 20}))
+                          .add("ChallengeSettled", 1, kOther, {})
+                          .add("DisputeSettled", 1, kOther, {})
+                          .add("AppealSettled", 1, kMe, words({1}))
+                          .add("SegmentAccepted", 1, {}, {})
                           .told();
-    EXPECT_EQ(told.segments, (std::vector{segment(0, SegmentState::final_, 0, 102)}));
+    EXPECT_EQ(told.segments, (std::vector{segment(0, SegmentState::final_, 0, 102),
+                                          segment(1, SegmentState::committed, 97, 103)}));
+    EXPECT_TRUE(told.bookings.empty());
 }
 
 TEST(earnings, block_at_finds_the_first_block_of_a_time) {
