@@ -96,7 +96,7 @@ std::string name_of(uint64_t job, uint32_t seg) {
 
 Objector::Objector(const Output& out, const VerifyArgs& args, Court court,
                    wallet::MarketApi& market, verify::JobWatch& watch, ProgressLine& bar,
-                   verify::Verifier& verifier)
+                   verify::Verifier& verifier, std::string bonds_path)
     : out_(out),
       args_(args),
       court_(court),
@@ -104,6 +104,7 @@ Objector::Objector(const Output& out, const VerifyArgs& args, Court court,
       watch_(watch),
       bar_(bar),
       verifier_(verifier),
+      dues_(std::move(bonds_path)),
       id_(*args.job) {}
 
 // --- the bond
@@ -142,6 +143,7 @@ void Objector::contest(const verify::Contest& claim) {
                                    std::string("it was ") + words.did + " meanwhile"});
     if (is_first && !agree(claim.seg, *stakes)) return watch_.on_not_contested(claim.seg);
     if (const auto credit = market_.credit(market_.self())) credit_before_ = *credit;
+    dues_.note({id_, claim.seg, claim.attempt});
     const auto sent = is_game() ? market_.dispute(id_, claim.seg, stakes->bond_wei)
                                 : market_.challenge(id_, claim.seg, stakes->bond_wei);
     if (!sent) return refused(claim.seg, sent.error());
@@ -217,6 +219,7 @@ void Objector::play(uint32_t seg, const wallet::Segment& segment) {
     if (!dispute) return failed(dispute.error().text);
     if (dispute->challenger != market_.self())
         return failed("disputed by " + to_hex0x(dispute->challenger.bytes) + "; waiting");
+    dues_.note({id_, seg, segment.attempt});
     watch_.on_contested(seg, dispute->moved_at);
     bond_wei_ = dispute->bond_wei;
     if (!game_ || game_->seg != seg || game_->attempt != segment.attempt) {
@@ -280,11 +283,24 @@ std::string Objector::collect(const verify::Tell& end, json::object& fields) {
            coins(gained) + " coins, credited: `trainyard job withdraw` takes what is yours";
 }
 
+void Objector::take_back(uint64_t head) {
+    for (const auto& bond : dues_.reclaim(market_, head).reclaimed)
+        report("reclaimed", bond.job, bond.seg,
+               "fell with an earlier one; what was put up is credited: `trainyard job withdraw` "
+               "takes what is yours",
+               {{"attempt", bond.attempt}});
+}
+
 void Objector::event(const char* kind, uint32_t seg, const std::string& words,
                      json::object fields) {
+    report(kind, id_, seg, words, std::move(fields));
+}
+
+void Objector::report(const char* kind, uint64_t job, uint32_t seg, const std::string& words,
+                      json::object fields) {
     bar_.clear();
-    if (!out_.json) return out_.line(name_of(id_, seg) + " " + words);
-    json::object object{{"event", kind}, {"job", id_}, {"segment", seg}};
+    if (!out_.json) return out_.line(name_of(job, seg) + " " + words);
+    json::object object{{"event", kind}, {"job", job}, {"segment", seg}};
     for (auto& [key, value] : fields) object[key] = std::move(value);
     out_.line(json::serialize(object));
 }

@@ -15,21 +15,26 @@
 #include "node/verify/dispute_player.hpp"
 #include "node/verify/job_watch.hpp"
 #include "node/verify/verifier.hpp"
+#include "node/wallet/dues.hpp"
 #include "node/wallet/market.hpp"
 
 namespace trainyard::node::cli {
 
 class Objector {
 public:
-    /// `verifier` computes our moves. What is passed by reference must outlive it.
+    /// `verifier` computes our moves, `bonds_path` names the file of what we put up. What is passed
+    /// by reference must outlive it.
     Objector(const Output& out, const VerifyArgs& args, verify::Court court,
              wallet::MarketApi& market, verify::JobWatch& watch, ProgressLine& bar,
-             verify::Verifier& verifier);
+             verify::Verifier& verifier, std::string bonds_path);
 
     void contest(const verify::Contest& claim);
     /// A move, where it is our turn.
     void play(uint32_t seg, const wallet::Segment& segment);
     void tell(const verify::Tell& end);
+    /// Takes back what was put up, by earlier runs and at other jobs too, where a segment fell with
+    /// an earlier one.
+    void take_back(uint64_t head);
 
 private:
     /// What is sent with an objection, and what it may bring.
@@ -53,6 +58,8 @@ private:
     [[nodiscard]] std::string collect(const verify::Tell& end, boost::json::object& fields);
     void event(const char* kind, uint32_t seg, const std::string& words,
                boost::json::object fields);
+    void report(const char* kind, uint64_t job, uint32_t seg, const std::string& words,
+                boost::json::object fields);
 
     const Output& out_;
     const VerifyArgs& args_;
@@ -61,6 +68,7 @@ private:
     verify::JobWatch& watch_;
     ProgressLine& bar_;
     verify::Verifier& verifier_;
+    wallet::Dues dues_;
     uint64_t id_;
     std::map<std::pair<uint32_t, uint32_t>, uint8_t> tried_;  ///< segment, attempt -> objections
     std::optional<Game> game_;                                ///< before the referee

@@ -33,7 +33,7 @@ std::string_view to_text(Finding finding) {
 class JobCheck {
 public:
     JobCheck(const Output& out, const VerifyArgs& args, const verify::WatchRules& rules,
-             wallet::MarketApi& market)
+             wallet::MarketApi& market, std::string bonds_path)
         : out_(out),
           args_(args),
           id_(*args.job),
@@ -44,7 +44,8 @@ public:
           rules_(rules),
           watch_(rules),
           bar_(out),
-          objector_(out, args, rules.court, market, watch_, bar_, *verifier_) {}
+          objector_(out, args, rules.court, market, watch_, bar_, *verifier_,
+                    std::move(bonds_path)) {}
 
     int run() {
         out_.say("replaying on " + verifier_->name());
@@ -55,6 +56,7 @@ public:
                 continue;
             }
             has_looked_ = true;
+            if (rules_.court != verify::Court::none) objector_.take_back(view->head);
             const auto task = watch_.step(*view);
             if (std::holds_alternative<verify::Stop>(task)) return finish(view->job);
             if (auto done = carry_out(task, *view); !done) return fail(done.error());
@@ -235,6 +237,14 @@ private:
     bool has_looked_ = false;
 };
 
+Result<uint64_t, std::string> chain_id_of(const std::string& rpc) {
+    const auto client = wallet::EthClient::open(rpc);
+    if (!client) return unexpected(client.error().text);
+    const auto id = (*client)->chain_id();
+    if (!id) return unexpected(id.error().text);
+    return *id;
+}
+
 }  // namespace
 
 std::optional<SegmentRange> parse_segments(const std::string& text) {
@@ -274,7 +284,14 @@ int verify_job(const Output& out, const VerifyArgs& args) {
         return out.fail("--bond-max '" + args.bond_max + "' is no number of coins"), kUsage;
     const auto market = objects ? open_account(args.rpc, args.key) : open_reader(args.rpc);
     if (!market) return out.fail(market.error());
-    JobCheck check(out, args, rules, **market);
+    std::string bonds_path;
+    if (objects) {
+        const auto chain = chain_id_of(args.rpc);
+        if (!chain) return out.fail(chain.error());
+        bonds_path = home_folder() + "/bonds-" + std::to_string(*chain) + "-" +
+                     to_hex0x((*market)->self().bytes) + ".csv";
+    }
+    JobCheck check(out, args, rules, **market, std::move(bonds_path));
     const bool is_once = args.segment && !args.follow && !objects;
     return is_once ? check.run_once(*args.segment) : check.run();
 }

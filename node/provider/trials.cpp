@@ -199,6 +199,7 @@ void Trials::appeal(uint32_t seg, const wallet::Segment& segment, const std::str
                         " coins are missing of its bond of " + coins(*bond) +
                         ", and gas; send them to " + account_of(market_.self()) + " before block " +
                         std::to_string(segment.phase_deadline));
+    options_.on_put_up(seg, segment.attempt);
     const auto sent = market_.appeal(options_.job, seg, *bond);
     if (!sent) return warn(seg, trial, "cannot appeal: " + sent.error().text);
     trial = {};
@@ -214,6 +215,7 @@ void Trials::appeal(uint32_t seg, const wallet::Segment& segment, const std::str
 void Trials::await_disputes(uint32_t seg, const wallet::Segment& segment, Trial& trial) {
     if (trial.state == SegmentState::disputed) options_.on_event(make_event(Event::Kind::won, seg));
     if (trial.state != SegmentState::appealed) {
+        options_.on_put_up(seg, segment.attempt);
         trial = {};
         trial.state = SegmentState::appealed;
         defence_.forget(seg);

@@ -21,6 +21,8 @@ struct TrialsOptions {
     std::function<void(wallet::MarketApi::Nudge, uint32_t seg, bool at_once)> nudge;
     /// Brings the state before a segment into the job's folder. Empty, or why it cannot be had.
     std::function<std::string(uint32_t seg, const Hash& root)> fetch_state;
+    /// Money of ours is put up for this attempt, or will be at once.
+    std::function<void(uint32_t seg, uint32_t attempt)> on_put_up;
 };
 
 /// Looked at once a block, and never waits: what is computed meanwhile is played a look later.

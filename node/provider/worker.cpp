@@ -12,13 +12,17 @@ using wallet::JobState;
 using Nudge = wallet::MarketApi::Nudge;
 
 ProviderWorker::ProviderWorker(wallet::MarketApi& market, ProviderOptions options)
-    : market_(market), options_(std::move(options)), kept_(options_.folder + "/kept-blobs.csv") {}
+    : market_(market),
+      options_(std::move(options)),
+      kept_(options_.folder + "/kept-blobs.csv"),
+      dues_(options_.folder + "/bonds.csv") {}
 ProviderWorker::~ProviderWorker() = default;
 
 size_t ProviderWorker::remembered() const {
     const size_t in_hand =
         work_ ? work_->waiting.size() + work_->nudge_at.size() + work_->trials->size() : 0;
-    return memory_.size() + waiting_.size() + offers_.size() + in_hand;
+    return memory_.size() + waiting_.size() + offers_.size() + unfreed_.size() + dues_.size() +
+           in_hand;
 }
 
 void ProviderWorker::emit(Event event) const {
@@ -44,6 +48,21 @@ void ProviderWorker::tick() {
     else
         find_work();
     release_blobs();
+    collect_dues();
+}
+
+/// What is ours and nobody sends by itself.
+void ProviderWorker::collect_dues() {
+    for (const auto& line : lines_of(dues_.collect(market_, head_))) note(line);
+    constexpr uint64_t kEveryBlocks = 16;
+    if (head_ < freed_at_ + kEveryBlocks) return;
+    freed_at_ = head_;
+    for (const auto& [id, final_segments] : std::map(unfreed_)) {
+        const auto job = market_.job(id);
+        const bool is_due =
+            job && (job->state == JobState::closed || job->final_segments >= final_segments);
+        if (is_due && free_bond(id)) unfreed_.erase(id);
+    }
 }
 
 void ProviderWorker::release_blobs() {
@@ -106,6 +125,9 @@ TrialsOptions ProviderWorker::trials_options() {
     out.defence = {work_->trainer->job(), options_.make_host_backend, options_.defence_background};
     out.on_event = [this](Event event) { emit(work_->complete(std::move(event))); };
     out.nudge = [this](Nudge what, uint32_t seg, bool at_once) { nudge(what, seg, at_once); };
+    out.on_put_up = [this](uint32_t seg, uint32_t attempt) {
+        dues_.note({work_->id, seg, attempt});
+    };
     out.fetch_state = [this](uint32_t seg, const Hash& root) {
         return fetch_state(work_->id, seg, root, work_->program);
     };
@@ -222,12 +244,26 @@ void ProviderWorker::conclude(uint64_t id) {
     offers_.drop(id);
 }
 
+/// True once the job holds no bond of ours. It may still cover segments of others before ours.
+bool ProviderWorker::free_bond(uint64_t id) {
+    constexpr uint32_t kCallsMax = 16;
+    const auto job = market_.job(id);
+    if (!job) return false;
+    for (uint32_t calls = 0;; ++calls) {
+        const auto bond = market_.bond_of(id, market_.self());
+        if (!bond) return false;
+        if (bond->is_zero()) return true;
+        const bool is_useless = calls > job->attempt;  // each looks past one void
+        if (is_useless || calls == kCallsMax) return false;
+        if (!market_.nudge(Nudge::free_bond, id, 0)) return false;
+    }
+}
+
 /// Takes home what a job still holds of ours when our part of it is over.
 void ProviderWorker::settle(uint64_t id) {
-    constexpr int kCallsMax = 16;  // each looks past one void
-    for (int i = 0; i < kCallsMax; ++i) {
-        const auto held = market_.can_nudge(Nudge::free_bond, id, 0);
-        if (!held || !*held || !market_.nudge(Nudge::free_bond, id, 0)) break;
+    if (!free_bond(id)) {
+        const auto job = market_.job(id);
+        unfreed_[id] = job ? job->tip : 0;
     }
     const auto credit = market_.credit(market_.self());
     if (!credit || credit->is_zero()) return;

@@ -12,6 +12,7 @@
 #include "node/provider/offers.hpp"
 #include "node/provider/trainer.hpp"
 #include "node/wallet/blob.hpp"
+#include "node/wallet/dues.hpp"
 #include "node/wallet/job_agenda.hpp"
 #include "node/wallet/kept_blobs.hpp"
 #include "node/wallet/market.hpp"
@@ -48,7 +49,7 @@ public:
     void tick();
     [[nodiscard]] bool has_job() const { return work_ != nullptr; }
     [[nodiscard]] uint32_t jobs_finished() const { return jobs_finished_; }
-    /// Jobs, and records and nudges of the one in hand: for those who watch memory.
+    /// Jobs, bonds, and records and nudges of the one in hand: for those who watch memory.
     [[nodiscard]] size_t remembered() const;
 
 private:
@@ -95,6 +96,8 @@ private:
     void give_back(const std::string& why);
     void leave(const std::string& why);
     void settle(uint64_t id);
+    [[nodiscard]] bool free_bond(uint64_t id);
+    void collect_dues();
     void finish();
     void put_away();
     void conclude(uint64_t id);
@@ -114,7 +117,11 @@ private:
     wallet::JobAgenda offers_;     ///< jobs that are not closed
     wallet::KeptBlobs kept_;
     uint64_t released_at_ = 0;  ///< block
-    std::string trouble_;       ///< why the node did not answer last; empty: it did
+    wallet::Dues dues_;
+    /// Jobs whose bond of ours did not come free at once; it does when so many segments are final.
+    std::map<uint64_t, uint32_t> unfreed_;
+    uint64_t freed_at_ = 0;  ///< block
+    std::string trouble_;    ///< why the node did not answer last; empty: it did
     uint64_t head_ = 0;
     uint32_t jobs_finished_ = 0;
 };

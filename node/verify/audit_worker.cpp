@@ -84,7 +84,8 @@ AuditWorker::AuditWorker(MarketApi& market, Verifier& verifier, Verifier& replay
       replayer_(replayer),
       options_(std::move(options)),
       book_(options_.folder),
-      disputes_(market, mover,
+      dues_(options_.folder + "/bonds.csv"),
+      disputes_(market, mover, dues_,
                 {options_.dispute_bond_wei_max, options_.memory_bytes_max, options_.move_background,
                  options_.say}),
       shared_(std::make_shared<Shared>(options_.folder)) {
@@ -104,7 +105,7 @@ AuditCounters AuditWorker::counters() const {
 }
 
 size_t AuditWorker::remembered() const {
-    size_t out = memory_.size() + disputes_.remembered();
+    size_t out = memory_.size() + disputes_.remembered() + dues_.size();
     for (const auto& [id, memory] : memory_) out += memory.seen.size() + memory.nudged_at.size();
     const std::lock_guard lock(shared_->mutex);
     return out + shared_->in_the_way.size() + shared_->audits.remembered() +
@@ -133,6 +134,7 @@ void AuditWorker::tick() {
     judge_waiting();
     disputes_.free_memory();
     release_blobs();
+    for (const auto& line : lines_of(dues_.collect(market_, head_))) say(line);
 }
 
 void AuditWorker::release_blobs() {

@@ -17,6 +17,7 @@
 #include "node/verify/case_builder.hpp"
 #include "node/verify/own_disputes.hpp"
 #include "node/verify/verifier.hpp"
+#include "node/wallet/dues.hpp"
 #include "node/wallet/job_agenda.hpp"
 #include "node/wallet/kept_blobs.hpp"
 #include "node/wallet/market.hpp"
@@ -24,7 +25,7 @@
 namespace trainyard::node::verify {
 
 struct AuditWorkerOptions {
-    std::string folder;  ///< where answers are kept, and the list of what the node keeps for us
+    std::string folder;  ///< of answers, and lists of our bonds and what the node keeps for us
     size_t rank = 0;  ///< our number among those that move phases on, so that one sends at a time
     size_t ranks = 1;
     uint64_t blob_bytes_max = 4ull << 30;
@@ -58,7 +59,7 @@ public:
     void tick();
     [[nodiscard]] AuditCounters counters() const;
     [[nodiscard]] size_t remembered()
-        const;  ///< jobs, seats and nudges, for those who watch memory
+        const;  ///< jobs, seats, nudges and bonds, for those who watch memory
 
 private:
     using Nudge = wallet::MarketApi::Nudge;
@@ -96,6 +97,7 @@ private:
     Verifier& replayer_;
     AuditWorkerOptions options_;
     AnswerBook book_;
+    wallet::Dues dues_;
     OwnDisputes disputes_;
     std::shared_ptr<Shared> shared_;
     std::optional<training::AuditLimits> limits_;

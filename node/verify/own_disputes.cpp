@@ -102,9 +102,11 @@ struct OwnDisputes::Shared {
     }
 };
 
-OwnDisputes::OwnDisputes(wallet::MarketApi& market, Verifier& verifier, OwnDisputesOptions options)
+OwnDisputes::OwnDisputes(wallet::MarketApi& market, Verifier& verifier, wallet::Dues& dues,
+                         OwnDisputesOptions options)
     : market_(market),
       verifier_(verifier),
+      dues_(dues),
       options_(std::move(options)),
       shared_(std::make_shared<Shared>()) {
     shared_->say = options_.say;
@@ -157,6 +159,7 @@ std::optional<bool> OwnDisputes::has_tried(const Seat& key) const {
 Result<Uint256, std::string> OwnDisputes::open(const CaseRequest& request) const {
     const auto fits = dispute_fits(market_, request.spec, options_.memory_bytes_max);
     if (!fits) return unexpected(fits.error());
+    dues_.note({request.seat.job, request.seat.seg, request.seat.attempt});
     return open_dispute(market_, request.seat.job, request.seat.seg, options_.bond_wei_max);
 }
 
@@ -190,6 +193,7 @@ bool OwnDisputes::on_disputed(const CaseRequest& request) {
         on_elsewhere(key);
         return false;
     }
+    dues_.note({key.job, key.seg, key.attempt});
     {
         const std::lock_guard lock(shared_->mutex);
         Shared::Entry& entry = shared_->entries[key];

@@ -10,6 +10,7 @@
 
 #include "node/verify/case_builder.hpp"
 #include "node/verify/verifier.hpp"
+#include "node/wallet/dues.hpp"
 #include "node/wallet/market.hpp"
 
 namespace trainyard::node::verify {
@@ -34,7 +35,9 @@ struct DisputeCounters {
 /// open stands on the chain, so it may be made anew any time.
 class OwnDisputes {
 public:
-    OwnDisputes(wallet::MarketApi& market, Verifier& verifier, OwnDisputesOptions options);
+    /// `dues` hears of each bond that is put up.
+    OwnDisputes(wallet::MarketApi& market, Verifier& verifier, wallet::Dues& dues,
+                OwnDisputesOptions options);
 
     /// Of a segment that is appealed, at block `head`. True: to be looked at again in the next one.
     [[nodiscard]] bool on_appealed(const CaseRequest& request, uint64_t head);
@@ -61,6 +64,7 @@ private:
 
     wallet::MarketApi& market_;
     Verifier& verifier_;
+    wallet::Dues& dues_;
     OwnDisputesOptions options_;
     std::shared_ptr<Shared> shared_;
 };

@@ -6,13 +6,12 @@
 #include <map>
 #include <set>
 
+#include "node/wallet/log_walk.hpp"
 #include "node/wallet/market_abi.hpp"
 #include "node/wallet/view_call.hpp"
 
 namespace trainyard::node::wallet {
 namespace {
-
-constexpr uint64_t kSpanMost = 100'000, kSpanLeast = 500;  ///< blocks in one query for logs
 
 /// The word at this place of an event's data.
 Uint256 word(const MarketEvent& event, size_t place) {
@@ -145,29 +144,6 @@ private:
     bool is_slashed_ = false;
 };
 
-/// Asks for the logs of a long range piece by piece; nodes differ in how many blocks they allow.
-/// `take` says whether to go on.
-Answer<Done> each_log(EthClient& client, LogQuery query,
-                      const std::function<bool(const PlacedLog&)>& take,
-                      const std::function<void(uint64_t)>& progress) {
-    const uint64_t last = query.to_block;
-    uint64_t span = kSpanMost;
-    while (query.from_block <= last) {
-        query.to_block = std::min(last, query.from_block + span - 1);
-        const auto logs = client.logs(query);
-        if (!logs && logs.error().code == WalletErrorCode::rpc && span > kSpanLeast) {
-            span = std::max(kSpanLeast, span / 4);
-            continue;
-        }
-        if (!logs) return unexpected(logs.error());
-        for (const auto& log : *logs)
-            if (!take(log)) return Done{};
-        if (progress) progress(query.to_block - query.from_block + 1);
-        query.from_block = query.to_block + 1;
-    }
-    return Done{};
-}
-
 /// Where a job's events are read.
 struct JobSpan {
     uint64_t first = 0;        ///< block in which the query first meets `who` there
@@ -203,7 +179,7 @@ Answer<std::map<uint64_t, JobSpan>> jobs_of(EthClient& client, const EarningsQue
                 return true;
             },
             [&](uint64_t blocks) {
-                if (query.progress && all > 2 * kSpanMost) query.progress(done += blocks, all);
+                if (query.progress && all > 2 * kLogSpanMost) query.progress(done += blocks, all);
             });
         if (!read) return unexpected(read.error());
     }

@@ -7,6 +7,7 @@
 
 #include "core/assert.hpp"
 #include "core/hash.hpp"
+#include "node/wallet/log_walk.hpp"
 #include "node/wallet/market_abi.hpp"
 #include "node/wallet/view_call.hpp"
 
@@ -192,6 +193,12 @@ public:
     Answer<Uint256> bond(uint64_t id) override {
         return amount({kMarket, "bond(uint256)", {number(id)}, "(uint256)"});
     }
+    Answer<Uint256> bond_of(uint64_t id, const Address& who) override {
+        return amount({kMarket,
+                       "bondOf(uint256,address)",
+                       {number(id), AbiValue::of(who)},
+                       "(uint256,bool)"});
+    }
     Answer<Uint256> challenge_bounty(uint64_t id) override {
         const auto bounty = dispute_bounty(id);
         if (!bounty) return bounty;
@@ -220,6 +227,8 @@ public:
                 out.name = std::string(as_text(p[0].bytes));
                 out.stake_wei = p[3].number;
                 out.free_wei = checked_sub(p[3].number, p[4].number).value_or(Uint256{});
+                out.leaving_wei = p[5].number;
+                out.release_block = p[6].u64();
                 return out;
             });
     }
@@ -230,6 +239,11 @@ public:
         return amount({kMarket, "credit(address)", {AbiValue::of(who)}, "(uint256)"});
     }
     Answer<Uint256> balance(const Address& who) override { return client_->balance(who); }
+    Answer<Uint256> gas_price() override {
+        const auto head = client_->block("latest");
+        if (!head) return unexpected(head.error());
+        return head->base_fee_wei + Uint256(kWeiInGwei);  // the tip of a first try
+    }
 
     Answer<TxReceipt> post(const JobSpec& spec, const Uint256& escrow_wei) override {
         static const std::string signature = "post" + in_parentheses(kJobSpecType);
@@ -294,6 +308,13 @@ public:
     }
     Answer<TxReceipt> add_stake(const Uint256& stake_wei) override {
         return sender_.send({kProviders, stake_wei, call_data("addStake()", {})});
+    }
+    Answer<TxReceipt> request_unstake(const Uint256& stake_wei) override {
+        return sender_.send(
+            {kProviders, {}, call_data("requestUnstake(uint256)", {AbiValue::of(stake_wei)})});
+    }
+    Answer<TxReceipt> withdraw_stake() override {
+        return sender_.send({kProviders, {}, call_data("withdraw()", {})});
     }
     Answer<TxReceipt> withdraw() override { return send("withdraw()", {}); }
 
@@ -476,12 +497,14 @@ std::optional<MarketEvent> read_event(const PlacedLog& placed) {
 
 Answer<std::vector<MarketEvent>> events_of_job(EthClient& client, uint64_t id, uint64_t from_block,
                                                uint64_t to_block) {
-    const auto logs =
-        client.logs({from_block, to_block, kMarket, {std::nullopt, to_hash(Uint256(id))}});
-    if (!logs) return unexpected(logs.error());
     std::vector<MarketEvent> out;
-    for (const auto& log : *logs)
-        if (auto event = read_event(log)) out.push_back(std::move(*event));
+    const auto read =
+        each_log(client, {from_block, to_block, kMarket, {std::nullopt, to_hash(Uint256(id))}},
+                 [&](const PlacedLog& log) {
+                     if (auto event = read_event(log)) out.push_back(std::move(*event));
+                     return true;
+                 });
+    if (!read) return unexpected(read.error());
     return out;
 }
 

@@ -171,8 +171,10 @@ struct RevealedAnswer {
 struct ProviderRecord {
     bool registered = false;
     std::string name;
-    Uint256 stake_wei;  ///< with what is reserved
-    Uint256 free_wei;   ///< what further bonds may reserve
+    Uint256 stake_wei;    ///< with what is reserved
+    Uint256 free_wei;     ///< what further bonds may reserve
+    Uint256 leaving_wei;  ///< no stake any more, to be withdrawn from release_block on
+    uint64_t release_block = 0;
 };
 
 /// The chain as jobs see it: reads at the latest block, and calls that send a transaction and wait
@@ -219,6 +221,8 @@ public:
     [[nodiscard]] virtual Answer<training::AuditLimits> audit_limits() = 0;
     /// What `take` would reserve, in wei.
     [[nodiscard]] virtual Answer<Uint256> bond(uint64_t id) = 0;
+    /// What the job still holds of a provider's stake.
+    [[nodiscard]] virtual Answer<Uint256> bond_of(uint64_t id, const Address& who) = 0;
     /// What a won challenge brings besides its bond, where the whole of such a bond is slashed.
     [[nodiscard]] virtual Answer<Uint256> challenge_bounty(uint64_t id) = 0;
     /// The same for a won dispute; half of it where the segment was appealed.
@@ -229,6 +233,8 @@ public:
     [[nodiscard]] virtual Answer<Uint256> stake_minimum() = 0;  ///< to join as a provider
     [[nodiscard]] virtual Answer<Uint256> credit(const Address& who) = 0;
     [[nodiscard]] virtual Answer<Uint256> balance(const Address& who) = 0;
+    /// Wei for one gas in the next block.
+    [[nodiscard]] virtual Answer<Uint256> gas_price() = 0;
 
     virtual Answer<TxReceipt> post(const JobSpec& spec, const Uint256& escrow_wei) = 0;
     virtual Answer<TxReceipt> cancel(uint64_t id) = 0;
@@ -256,6 +262,10 @@ public:
     virtual Answer<TxReceipt> register_provider(std::string_view name, std::string_view endpoint,
                                                 const Uint256& stake_wei) = 0;
     virtual Answer<TxReceipt> add_stake(const Uint256& stake_wei) = 0;
+    /// Free stake leaves after a delay, which begins anew for what is leaving already.
+    virtual Answer<TxReceipt> request_unstake(const Uint256& stake_wei) = 0;
+    virtual Answer<TxReceipt> withdraw_stake() = 0;
+    /// All credit of this account.
     virtual Answer<TxReceipt> withdraw() = 0;
 
     /// Calls that anyone may make. Error reverted when the time has not come.

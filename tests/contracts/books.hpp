@@ -3,6 +3,7 @@
 #pragma once
 
 #include "market.hpp"
+#include "node/wallet/dues.hpp"
 #include "node/wallet/earnings.hpp"
 
 namespace trainyard::contracts {
@@ -13,6 +14,17 @@ namespace trainyard::contracts {
     return market.chain.balance(provider) + market.credit(provider) + money[0] + money[2];
 }
 
+/// By job, as a node's logs tell them.
+[[nodiscard]] inline std::map<uint64_t, std::vector<node::wallet::MarketEvent>> events_of(
+    const Market& market) {
+    std::map<uint64_t, std::vector<node::wallet::MarketEvent>> out;
+    for (size_t call = 0; call < market.told().size(); ++call)
+        for (const Log& log : market.told()[call])
+            if (auto event = node::wallet::read_event({log, call, to_hash(Uint256(call + 1))}))
+                out[event->job].push_back(std::move(*event));
+    return out;
+}
+
 /// Of all jobs, whose terms are one spec's; `committee` members decide, `fee_bps` are burned.
 [[nodiscard]] inline node::wallet::Earnings earnings_of(const Market& market,
                                                         const Address& provider,
@@ -20,16 +32,27 @@ namespace trainyard::contracts {
                                                         const Uint256& committee = 7,
                                                         const Uint256& fee_bps = 500) {
     namespace wallet = node::wallet;
-    std::map<uint64_t, std::vector<wallet::MarketEvent>> jobs;
-    for (size_t call = 0; call < market.told().size(); ++call)
-        for (const Log& log : market.told()[call])
-            if (auto event = wallet::read_event({log, call, to_hash(Uint256(call + 1))}))
-                jobs[event->job].push_back(std::move(*event));
     const wallet::JobTerms terms{spec.price - spec.price * fee_bps / Uint256(10'000),
                                  spec.audit_fee * committee};
     wallet::Earnings out;
-    for (const auto& [id, events] : jobs) wallet::add_job(out, provider, events, terms);
+    for (const auto& [id, events] : events_of(market))
+        wallet::add_job(out, provider, events, terms);
     return out;
+}
+
+/// As those judge who have put something up.
+[[nodiscard]] inline bool has_fallen(Market& market, const node::wallet::PutUp& bond) {
+    namespace wallet = node::wallet;
+    const JobView job_view = market.job(bond.job);
+    const SegmentView segment_view = market.segment(bond.job, bond.seg);
+    wallet::Job job;
+    job.state = static_cast<wallet::JobState>(job_view.state);
+    job.tip = static_cast<uint32_t>(job_view.tip);
+    job.attempt = static_cast<uint32_t>(job_view.attempt);
+    wallet::Segment segment;
+    segment.state = static_cast<wallet::SegmentState>(segment_view.state);
+    segment.attempt = static_cast<uint32_t>(segment_view.attempt);
+    return fate_of(bond, job, segment) == wallet::BondFate::fell;
 }
 
 }  // namespace trainyard::contracts

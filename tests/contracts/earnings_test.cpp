@@ -113,6 +113,9 @@ TEST_F(provider_books_with_time,
         {BookingKind::appeal_bond, bond}, {BookingKind::slash, provider_bond}};
     EXPECT_EQ(moved(earnings()), fallen);
     expect_balanced(bond);
+    const auto put_up = node::wallet::put_up_in(events_of(market).at(job), kProvider);
+    ASSERT_EQ(put_up, (std::set<node::wallet::PutUp>{{job, 1, 0}}));
+    ASSERT_TRUE(has_fallen(market, *put_up.begin()));
     ASSERT_TRUE(market.reclaim(job, 1, 0).ok);
     EXPECT_EQ(moved(earnings()).back(), (std::pair{BookingKind::appeal_return, bond}));
     expect_balanced(bond);

@@ -14,6 +14,7 @@ namespace trainyard::contracts {
 namespace {
 
 using node::wallet::BookingKind;
+using node::wallet::PutUp;
 
 constexpr int kSeeds = 64;
 constexpr int kSteps = 800;
@@ -108,6 +109,16 @@ public:
         }
     }
 
+    /// Events tell what everybody has put up, and at which attempt.
+    void check_put_up() {
+        const auto events = events_of(market_);
+        for (const auto& [who, expected] : put_up_) {
+            std::set<PutUp> told;
+            for (const auto& [job, list] : events) told.merge(node::wallet::put_up_in(list, who));
+            EXPECT_EQ(told, expected);
+        }
+    }
+
     /// Everyone but `kAnyone` has vanished; all jobs still close, and then all money can leave.
     void wind_up() {
         diligent_.clear();
@@ -136,6 +147,7 @@ public:
             for (const Address& p : providers_) free_bond(job, p);
         }
         check_earnings();
+        check_put_up();
         for (const Address& p : providers_)
             for (const auto& booking : earnings_of(market_, p, spec_).bookings)
                 ++counts_[std::string(node::wallet::to_text(booking.kind))];
@@ -360,6 +372,8 @@ private:
     void reclaim(const AttemptKey key) {
         const auto& [job, seg, attempt] = key;
         const bool is_due = has_bonds(key) && !is_live(key);
+        EXPECT_TRUE(!is_due || has_fallen(market_, {job, seg, static_cast<uint32_t>(attempt)}))
+            << "its owner would not ask for it";
         reclaiming_ = key;
         EXPECT_EQ(note(market_.reclaim(job, seg, attempt)).ok, is_due)
             << "bonds come back undecided only if the segment fell, and once";
@@ -557,6 +571,10 @@ private:
             const auto i = static_cast<size_t>(kind);
             if (log.topics[0] == made[i]) {
                 EXPECT_TRUE(open_bonds_.emplace(BondKey{now, kind}, word_at(log.data, 0)).second);
+                Address who;
+                std::copy(log.topics[3].begin() + 12, log.topics[3].end(), who.begin());
+                put_up_[who].insert(
+                    {job, seg, static_cast<uint32_t>(market_.segment(job, seg).attempt)});
                 on_objection(now, kind);
             }
             if (log.topics[0] != settled[i]) continue;
@@ -731,6 +749,7 @@ private:
     const Hash dispute_settled_ = topic("DisputeSettled(uint256,uint32,address,bool,uint256)");
     const Hash appeal_settled_ = topic("AppealSettled(uint256,uint32,address,bool,uint256)");
     std::map<BondKey, Uint256> open_bonds_;
+    std::map<Address, std::set<PutUp>> put_up_;
     std::map<AttemptKey, Game> games_;
     std::set<AttemptKey> convicted_;  ///< and not yet appealed or void
     std::set<AttemptKey> diligent_;   ///< right, and its provider misses no deadline over it

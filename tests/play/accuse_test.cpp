@@ -299,6 +299,28 @@ TEST(accuse, what_was_lost_before_a_node_was_started_is_not_staked_twice) {
     EXPECT_GE(count(trial.said, "its dispute of it is lost"), 3u);
 }
 
+TEST(accuse, a_bond_whose_segment_fell_before_the_dispute_was_decided_comes_back_after_a_restart) {
+    Trial trial(false_sum());
+    trial.run_until(SegmentState::disputed);
+    const auto put_up = trial.ledger->put_up;
+    const auto ours = std::find_if(put_up.begin(), put_up.end(), [](const auto& bond) {
+        return bond.kind == FakeLedger::Bond::Kind::dispute;
+    });
+    ASSERT_NE(ours, put_up.end());
+    auto& job = trial.ledger->jobs[0].job;  // as if an earlier segment were found wrong
+    job.tip = 0;
+    ++job.attempt;
+    trial.ledger->reopen(0);
+    trial.start_validators();
+    for (int i = 0; i < 20; ++i) {
+        for (auto& worker : trial.workers) worker->tick();
+        trial.ledger->pass(1);
+    }
+    EXPECT_TRUE(trial.ledger->put_up.empty()) << "the others' with it";
+    EXPECT_EQ(trial.ledger->withdrawn[ours->who], ours->wei);
+    EXPECT_EQ(count(trial.said, "took back what was put up at segment 0 of job 0"), 1u);
+}
+
 TEST(accuse, what_others_lose_on_purpose_does_not_keep_an_auditor_from_its_dispute) {
     Trial trial(false_sum());
     trial.bond_wei_max = Uint256(2);

@@ -3,6 +3,7 @@
 #include "fake_market.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/hash.hpp"
 #include "node/wallet/blob.hpp"
@@ -160,12 +161,22 @@ public:
         return locked<training::AuditLimits>([&] { return l_->limits; });
     }
     Answer<Uint256> bond(uint64_t) override { return Uint256(8); }
+    Answer<Uint256> bond_of(uint64_t id, const Address& who) override {
+        if (l_->is_away)
+            return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "away"});
+        return locked<Uint256>([&] { return Uint256(l_->bonds[{id, who}]); });
+    }
     Answer<Uint256> quote(const wallet::JobSpec&) override { return Uint256(1); }
     Answer<wallet::ProviderRecord> provider(const Address& who) override {
         return locked<wallet::ProviderRecord>([&] { return l_->providers[who]; });
     }
     Answer<Uint256> stake_minimum() override { return Uint256(1); }
-    Answer<Uint256> credit(const Address&) override { return Uint256(0); }
+    Answer<Uint256> credit(const Address& who) override {
+        return locked<Uint256>([&] { return l_->credits[who]; });
+    }
+    Answer<Uint256> gas_price() override {
+        return locked<Uint256>([&] { return l_->gas_price; });
+    }
     Answer<Uint256> balance(const Address& who) override {
         return locked<Uint256>([&] {
             const auto found = l_->balances.find(who);
@@ -257,6 +268,7 @@ public:
             if (b.segment.state != SegmentState::accepted || self_ == b.segment.provider ||
                 l_->block >= b.segment.phase_deadline)
                 return void(why = "challenge");
+            put_up(FakeLedger::Bond::Kind::challenge, id, seg, bond);
             b.challenge = {self_, static_cast<uint8_t>(b.challenge.number + 1), bond};
             b.segment.state = SegmentState::committed;
             b.segment.round = static_cast<uint8_t>(wallet::kCommitteeRound + b.challenge.number);
@@ -273,6 +285,7 @@ public:
                 return void(why = "dispute");
             const auto state = referee::start(referee::encode_claim(claim_of(id, seg)));
             if (is_accuser(id, seg)) b.disputed_by.insert(self_);
+            put_up(FakeLedger::Bond::Kind::dispute, id, seg, bond);
             b.dispute.challenger = self_;
             b.dispute.bond_wei = bond;
             b.dispute.moves = 0;
@@ -298,24 +311,35 @@ public:
                                                                    : take_state(b, *next);
         });
     }
-    Answer<TxReceipt> appeal(uint64_t id, uint32_t seg, const Uint256&) override {
+    Answer<TxReceipt> appeal(uint64_t id, uint32_t seg, const Uint256& bond) override {
         return change_job(id, [&](std::string& why) {
             auto& b = book(id, seg);
             if (b.segment.state != SegmentState::convicted || self_ != b.segment.provider ||
                 l_->block > b.segment.phase_deadline)
                 return void(why = "appeal");
+            put_up(FakeLedger::Bond::Kind::appeal, id, seg, bond);
             b.is_appealed = true;
             l_->jobs[id].history.push_back("seg " + std::to_string(seg) + " appealed");
             wait_for_disputes(b);
         });
     }
-    Answer<TxReceipt> reclaim(uint64_t, uint32_t, uint32_t) override {
-        return change([](std::string& why) { why = "NothingDue"; });
+    Answer<TxReceipt> reclaim(uint64_t id, uint32_t seg, uint32_t attempt) override {
+        return change_job(id, [&](std::string& why) {
+            const auto& j = l_->jobs[id];
+            if (seg < j.job.tip && j.segments[seg].segment.attempt == attempt)
+                return void(why = "WrongState");
+            const auto is_due = [&](const FakeLedger::Bond& bond) {
+                return bond.job == id && bond.seg == seg && bond.attempt == attempt;
+            };
+            for (const auto& bond : l_->put_up)
+                if (is_due(bond)) l_->credits[bond.who] += bond.wei;
+            if (std::erase_if(l_->put_up, is_due) == 0) why = "NothingDue";
+        });
     }
     Answer<TxReceipt> register_provider(std::string_view name, std::string_view,
                                         const Uint256& stake) override {
         return change([&](std::string&) {
-            l_->providers[self_] = {true, std::string(name), stake, stake};
+            l_->providers[self_] = {true, std::string(name), stake, stake, {}, 0};
         });
     }
     Answer<TxReceipt> add_stake(const Uint256& stake) override {
@@ -324,8 +348,20 @@ public:
             l_->providers[self_].free_wei += stake;
         });
     }
+    Answer<TxReceipt> request_unstake(const Uint256& stake) override {
+        return change([&](std::string&) {
+            auto& record = l_->providers[self_];
+            record.stake_wei -= stake, record.free_wei -= stake, record.leaving_wei += stake;
+        });
+    }
+    Answer<TxReceipt> withdraw_stake() override {
+        return change([&](std::string&) { l_->providers[self_].leaving_wei = {}; });
+    }
     Answer<TxReceipt> withdraw() override {
-        return change([](std::string&) {});
+        return change([&](std::string& why) {
+            if (l_->credits[self_].is_zero()) return void(why = "NothingDue");
+            l_->withdrawn[self_] += std::exchange(l_->credits[self_], Uint256{});
+        });
     }
 
     Answer<TxReceipt> nudge(Nudge what, uint64_t id, uint32_t seg) override {
@@ -397,6 +433,9 @@ private:
     template <class F>
     Answer<TxReceipt> change(F apply) {
         const std::lock_guard lock(l_->mutex);
+        if (l_->is_away)
+            return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "away"});
+        ++l_->calls;
         std::string why;
         apply(why);
         if (!why.empty()) return unexpected(revert(why));
@@ -404,6 +443,9 @@ private:
     }
 
     FakeLedger::SegmentBook& book(uint64_t id, uint32_t seg) { return l_->jobs[id].segments[seg]; }
+    void put_up(FakeLedger::Bond::Kind kind, uint64_t id, uint32_t seg, const Uint256& wei) {
+        l_->put_up.push_back({kind, id, seg, book(id, seg).segment.attempt, self_, wei});
+    }
     FakeLedger::Seat* find(uint64_t id, uint32_t seg, const Address& who) {
         for (auto& seat : book(id, seg).seats)
             if (seat.who == who) return &seat;
@@ -478,6 +520,10 @@ private:
     }
     void lose_dispute(uint64_t id, uint32_t seg) {
         auto& b = book(id, seg);
+        std::erase_if(l_->put_up, [&](const FakeLedger::Bond& bond) {
+            return bond.kind == FakeLedger::Bond::Kind::dispute && bond.job == id &&
+                   bond.seg == seg && bond.attempt == b.segment.attempt;
+        });
         ++b.dispute.lost;
         b.dispute.challenger = {};
         l_->jobs[id].history.push_back("seg " + std::to_string(seg) + " dispute lost");
@@ -489,7 +535,7 @@ private:
     }
     /// Without a window nobody can appeal.
     void convict(uint64_t id, uint32_t seg) {
-        if (l_->window_blocks == 0) return make_void(id, seg);
+        if (l_->window_blocks == 0) return l_->make_void(id, seg);
         auto& b = book(id, seg);
         b.segment.state = SegmentState::convicted;
         b.phase = Phase::done;
@@ -498,25 +544,12 @@ private:
     }
 
     void accept(uint64_t id, uint32_t seg) {
+        l_->decide(id, seg);
         book(id, seg).challenge.challenger = {};
         book(id, seg).segment.state = SegmentState::accepted;
         set_phase(book(id, seg), Phase::done);
         book(id, seg).segment.phase_deadline = l_->block + l_->window_blocks;
         l_->jobs[id].history.push_back("seg " + std::to_string(seg) + " accepted");
-    }
-
-    void make_void(uint64_t id, uint32_t seg) {
-        auto& j = l_->jobs[id];
-        j.segments[seg].segment.state = SegmentState::void_;
-        j.segments[seg].phase = Phase::done;
-        j.segments[seg].challenge.challenger = {};
-        j.segments[seg].dispute.challenger = {};
-        j.history.push_back("seg " + std::to_string(seg) + " void");
-        j.slashed = true;
-        j.job.tip = seg;
-        j.job.attempt++;
-        j.job.tip_root = seg == 0 ? Hash{} : j.segments[seg].segment.first;
-        l_->reopen(id);
     }
 
     void reveal(uint64_t id, uint32_t seg, const wallet::RevealedAnswer& a, std::string& why) {
@@ -581,7 +614,7 @@ private:
             auto& b = book(id, seg);
             if (l_->block <= b.segment.phase_deadline) return "NotYet";
             if (!apply) return "";
-            if (b.segment.state == SegmentState::convicted) return make_void(id, seg), "";
+            if (b.segment.state == SegmentState::convicted) return l_->make_void(id, seg), "";
             if (b.segment.state == SegmentState::appealed) {
                 accept(id, seg);
                 b.segment.phase_deadline = l_->block;
@@ -595,7 +628,7 @@ private:
             if (b.segment.state != SegmentState::disputed) return "WrongState";
             if (l_->block <= b.segment.phase_deadline) return "NotYet";
             if (!apply) return "";
-            b.dispute.is_challengers ? lose_dispute(id, seg) : make_void(id, seg);
+            b.dispute.is_challengers ? lose_dispute(id, seg) : l_->make_void(id, seg);
             return "";
         }
         if (what == Nudge::finalize) {
@@ -621,7 +654,8 @@ private:
         }
         if (what == Nudge::free_bond) {
             if (l_->bonds[{id, self_}] == 0) return "NothingDue";
-            if (apply) l_->bonds[{id, self_}] = 0;
+            const bool is_held = l_->held_bonds.contains({id, self_});
+            if (apply && (!is_held || j.job.state == JobState::closed)) l_->bonds[{id, self_}] = 0;
             return "";
         }
         return "NothingDue";
@@ -639,6 +673,28 @@ Hash FakeLedger::random(std::string_view purpose, uint64_t a, uint64_t b) const 
     append_le(data, a);
     append_le(data, b);
     return keccak256(data);
+}
+
+void FakeLedger::decide(uint64_t id, uint32_t seg) {
+    const uint32_t attempt = jobs[id].segments[seg].segment.attempt;
+    std::erase_if(put_up, [&](const Bond& bond) {
+        return bond.job == id && bond.seg == seg && bond.attempt == attempt;
+    });
+}
+
+void FakeLedger::make_void(uint64_t id, uint32_t seg) {
+    auto& j = jobs[id];
+    decide(id, seg);
+    j.segments[seg].segment.state = SegmentState::void_;
+    j.segments[seg].phase = Phase::done;
+    j.segments[seg].challenge.challenger = {};
+    j.segments[seg].dispute.challenger = {};
+    j.history.push_back("seg " + std::to_string(seg) + " void");
+    j.slashed = true;
+    j.job.tip = seg;
+    j.job.attempt++;
+    j.job.tip_root = seg == 0 ? Hash{} : j.segments[seg].segment.first;
+    reopen(id);
 }
 
 void FakeLedger::reopen(uint64_t id) {

@@ -39,6 +39,14 @@ public:
         bool is_appealed = false;
         std::set<Address> disputed_by;  ///< of those who convicted, for the first price
     };
+    /// What somebody has put up at an attempt of a segment that nobody has decided.
+    struct Bond {
+        enum class Kind { challenge, dispute, appeal } kind = Kind::challenge;
+        uint64_t job = 0;
+        uint32_t seg = 0, attempt = 0;
+        Address who;
+        Uint256 wei;
+    };
     struct JobBook {
         wallet::JobSpec spec;
         wallet::Job job;
@@ -60,7 +68,12 @@ public:
     size_t reads = 0;                          ///< of jobs and segments
     std::map<Address, wallet::ProviderRecord> providers;
     std::map<std::pair<uint64_t, Address>, uint64_t> bonds;  ///< job and provider -> wei
-    std::map<Address, uint64_t> balances;                    ///< wei; of others a million
+    std::set<std::pair<uint64_t, Address>> held_bonds;  ///< that come free when their job closes
+    std::vector<Bond> put_up;
+    std::map<Address, Uint256> credits, withdrawn;
+    Uint256 gas_price;
+    size_t calls = 0;                      ///< transactions that were sent, refused ones too
+    std::map<Address, uint64_t> balances;  ///< wei; of others a million
     uint64_t block = 1, now_s = 1000;
     uint64_t seed = 1;  ///< of the draws
     uint32_t auditors = 2, units = 4;
@@ -79,6 +92,10 @@ public:
     void pass(uint64_t blocks) { block += blocks; }
     /// As the contract does when a provider is late, gives back or is caught.
     void reopen(uint64_t id);
+    /// As the contract does where a segment is found wrong: it falls, and later ones with it.
+    void make_void(uint64_t id, uint32_t seg);
+    /// Bonds at this attempt go to whom they may; none waits any more.
+    void decide(uint64_t id, uint32_t seg);
     [[nodiscard]] Hash random(std::string_view purpose, uint64_t a, uint64_t b) const;
 };
 

@@ -3,6 +3,7 @@
 #include "node/verify/own_disputes.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "core/hash.hpp"
 #include "fake_market.hpp"
@@ -37,7 +38,8 @@ struct Case {
     std::unique_ptr<wallet::MarketApi> market = fake_market(ledger, {});
     Asked verifier;
     std::vector<std::function<void()>> tasks;
-    OwnDisputes disputes{*market, verifier, options()};
+    wallet::Dues dues{testing::TempDir() + "own_disputes_" + std::to_string(getpid()) + ".csv"};
+    OwnDisputes disputes{*market, verifier, dues, options()};
 
     Case() {
         auto small = training::small_options();
