@@ -37,6 +37,7 @@ struct Arguments {
     Output out;
     AccountArgs account;
     SendArgs send;
+    BalanceArgs balance;
     ProgramArgs program;
     TrainArgs train;
     EvalArgs eval;
@@ -53,6 +54,7 @@ struct Arguments {
     ValidatorArgs validator;
     ProviderCheckArgs provider_check;
     EarningsArgs earnings;
+    StakeArgs stake;
     VerifierArgs verifier;
     GenesisArgs genesis;
     ProtectionArgs protection;

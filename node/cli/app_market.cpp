@@ -74,13 +74,18 @@ void add_job(CLI::App& app, Arguments& a) {
     auto* withdraw = command(
         *job, "withdraw", "take what the market owes you", "trainyard job withdraw --key dev:0",
         [&a] { return run_job_withdraw(a.out, a.job); }, a);
-    for (auto* sub : {cancel, withdraw}) add_key(sub, a.job.key)->required();
+    auto* reclaim = command(
+        *job, "reclaim",
+        "take back bonds of yours that a job holds and nobody decides any more, as provider, "
+        "validator and running verify do by themselves",
+        "trainyard job reclaim 7 --key dev:1", [&a] { return run_job_reclaim(a.out, a.job); }, a);
+    for (auto* sub : {cancel, withdraw, reclaim}) add_key(sub, a.job.key)->required();
     auto* download = command(
         *job, "download", "the model as a Hugging Face folder",
         "trainyard job download 0 --out model", [&a] { return run_job_download(a.out, a.job); }, a);
     download->add_option("--out", a.job.out, "folder to write")->capture_default_str();
-    for (auto* sub : {status, list, cancel, withdraw, download}) add_rpc(sub, a.job.rpc);
-    for (auto* sub : {status, cancel, download})
+    for (auto* sub : {status, list, cancel, withdraw, reclaim, download}) add_rpc(sub, a.job.rpc);
+    for (auto* sub : {status, cancel, reclaim, download})
         sub->add_option("id", a.job.id, "number of the job")->required();
 }
 
@@ -214,6 +219,22 @@ void add_provider_earnings(CLI::App& provider, Arguments& a) {
                        "a row for each segment and whatever else came in or went out");
 }
 
+void add_provider_stake(CLI::App& provider, Arguments& a) {
+    auto* leave = command(
+        provider, "unstake", "let stake leave that no job holds; it is paid after a delay",
+        "trainyard provider unstake all --key dev:1",
+        [&a] { return run_provider_unstake(a.out, a.stake); }, a);
+    leave->add_option("amount", a.stake.amount, "coins, or `all`")->required();
+    auto* take = command(
+        provider, "withdraw", "take stake that has left, and what the market owes you",
+        "trainyard provider withdraw --key dev:1",
+        [&a] { return run_provider_withdraw(a.out, a.stake); }, a);
+    for (auto* sub : {leave, take}) {
+        add_rpc(sub, a.stake.rpc);
+        add_key(sub, a.stake.key)->required();
+    }
+}
+
 }  // namespace
 
 void add_provider(CLI::App& app, Arguments& a) {
@@ -245,6 +266,7 @@ void add_provider(CLI::App& app, Arguments& a) {
     add_devices(p, a.provider.threads, a.provider.no_cuda);
     add_provider_check(*p, a);
     add_provider_earnings(*p, a);
+    add_provider_stake(*p, a);
     // A command's own callback runs after that of its subcommand.
     p->callback([&a, p] {
         if (p->get_subcommands().empty()) a.run = [&a] { return run_provider(a.out, a.provider); };

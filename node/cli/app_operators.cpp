@@ -34,6 +34,15 @@ void add_account(CLI::App& app, Arguments& a) {
     add_key(send, a.send.key)->required();
     send->add_option("to", a.send.to, "address")->required();
     send->add_option("--amount", a.send.amount, "coins")->required();
+    auto* balance = command(
+        *account, "balance",
+        "coins of an account, what market and stake hold of it, and how to fetch that",
+        "trainyard account balance 0x70997970c51812dc3a010c7d01b50e0d17dc79c8\n"
+        "  trainyard account balance --key dev:1 --json",
+        [&a] { return run_account_balance(a.out, a.balance); }, a);
+    add_rpc(balance, a.balance.rpc);
+    balance->add_option("address", a.balance.address, "the account [that of --key]");
+    add_key(balance, a.balance.key);
     for (auto* sub : {made, import, list})
         sub->add_option("--keystore", a.account.folder,
                         "folder of keystores [keystore in $TRAINYARD_HOME, or in trainyard of "

@@ -38,6 +38,14 @@ struct SendArgs {
 };
 int run_account_send(const Output& out, const SendArgs& args);
 
+struct BalanceArgs {
+    std::string rpc = kUsualRpc;
+    std::string address;  ///< empty: that of the key
+    KeyChoice key;
+};
+/// Coins, and what lies elsewhere and has to be fetched, with the commands that do.
+int run_account_balance(const Output& out, const BalanceArgs& args);
+
 /// A template and its dimensions; zero takes the default of training/program.hpp or templates.hpp.
 struct TemplateArgs {
     std::string name = "gpt";  ///< gpt, mlp, cnn or diffusion
@@ -137,6 +145,9 @@ int run_job_list(const Output& out, const JobArgs& args);
 int run_job_cancel(const Output& out, const JobArgs& args);
 /// Takes what the market owes this account: pay, fees, refunds.
 int run_job_withdraw(const Output& out, const JobArgs& args);
+/// Asks a job for what it holds of this account and nobody decides any more: bonds of challenges,
+/// disputes and appeals whose segment fell, and the stake of a provider whose part is over.
+int run_job_reclaim(const Output& out, const JobArgs& args);
 int run_job_download(const Output& out, const JobArgs& args);
 
 struct ModelArgs {
@@ -238,6 +249,16 @@ struct EarningsArgs {
     bool csv = false;
 };
 int run_provider_earnings(const Output& out, const EarningsArgs& args);
+
+struct StakeArgs {
+    std::string rpc = kUsualRpc;
+    KeyChoice key;
+    std::string amount;  ///< coins, or "all"
+};
+/// Stake that no job holds leaves; after the registry's delay `provider withdraw` pays it.
+int run_provider_unstake(const Output& out, const StakeArgs& args);
+/// Takes what has left, and all credit.
+int run_provider_withdraw(const Output& out, const StakeArgs& args);
 
 struct VerifierArgs {
     int fd = -1;  ///< none: test the back ends and end

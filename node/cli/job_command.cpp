@@ -173,6 +173,15 @@ std::string watch_line(uint64_t id, const JobView& view, const std::vector<float
     return text;
 }
 
+/// What the end of a job leaves to its client; empty if there is nothing.
+std::string credit_text(wallet::MarketApi& market, const wallet::Job& job) {
+    if (job.state != wallet::JobState::closed) return "";
+    const auto credit = market.credit(job.client);
+    if (!credit || credit->is_zero()) return "";
+    return "\n  " + coins(*credit) + " coins of its client " + short_hex(job.client.bytes) +
+           " wait at the market: trainyard job withdraw";
+}
+
 int watch(const Output& out, wallet::MarketApi& market, uint64_t id, const std::string& rpc) {
     ProgressLine line(out);
     Losses losses;
@@ -191,11 +200,12 @@ int watch(const Output& out, wallet::MarketApi& market, uint64_t id, const std::
         if (view->job.state == wallet::JobState::closed) {
             line.clear();
             const bool complete = view->job.outcome == wallet::Outcome::complete;
-            out.line(out.json ? json::serialize(job_json(id, view->job, view->spec))
-                              : job_line(id, view->job, view->spec) +
-                                    (complete ? "\nnext: trainyard job download " +
-                                                    std::to_string(id) + rpc_flag(rpc)
-                                              : ""));
+            out.line(out.json
+                         ? json::serialize(job_json(id, view->job, view->spec))
+                         : job_line(id, view->job, view->spec) + credit_text(market, view->job) +
+                               (complete ? "\nnext: trainyard job download " + std::to_string(id) +
+                                               rpc_flag(rpc)
+                                         : ""));
             return complete ? kOk : kFailed;
         }
         std::this_thread::sleep_for(std::chrono::seconds(1));
@@ -265,7 +275,9 @@ int run_job_status(const Output& out, const JobArgs& args) {
     auto object = job_json(args.id, view->job, view->spec);
     object["segmentList"] = std::move(segments);
     if (losses.size() > 1) lines += "\n  loss  " + sparkline(losses, 64);
-    out.line(out.json ? json::serialize(object) : job_line(args.id, view->job, view->spec) + lines);
+    out.line(out.json ? json::serialize(object)
+                      : job_line(args.id, view->job, view->spec) + lines +
+                            credit_text(**market, view->job));
     return kOk;
 }
 

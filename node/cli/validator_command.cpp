@@ -136,7 +136,8 @@ json::object own_json(const OwnPart& own) {
 
 std::string own_text(const OwnPart& own) {
     std::string text = "\n  yours: " + coins(own.delegation.amount_wei) + " coins delegated, " +
-                       coins(own.rewards_wei) + " coins of rewards";
+                       coins(own.rewards_wei) +
+                       " coins of rewards (`trainyard validator withdraw` pays them)";
     for (const auto& exit : own.exits)
         text += "\n  yours: " + coins(exit.amount_wei) + " coins leave at block " +
                 std::to_string(exit.release_block);

@@ -89,6 +89,27 @@ def check_stake(net):
     expect_equal(net.rpc.balance(PROVIDERS), int(record["stake"], 16), "stake in the registry")
 
 
+def check_leaving(net, test):
+    """All that lies elsewhere is shown with the command that fetches it."""
+    url, key = net.nodes[0].url, ["--key", f"dev:{PROVIDER}"]
+    ask = lambda *words: test.json(*words, *key, "--rpc", url)
+    tell = lambda who: test.cli("account", "balance", who, "--rpc", url).out
+    stake = net.rpc.balance(PROVIDERS)
+    told = ask("account", "balance")
+    expect_equal((told["address"], told["balanceWei"]), (DEV[PROVIDER], str(net.rpc.balance(DEV[PROVIDER]))), "balance")
+    expect_equal((told["provider"]["stakeWei"], told["provider"]["boundWei"], told["creditWei"]), (str(stake), "0", "0"), "stake and credit")
+    expect("trainyard provider unstake" in tell(DEV[PROVIDER]), "how stake leaves")
+    expect("coins of credit: trainyard job withdraw" in tell(DEV[CLIENT]), "how the client gets its refund")
+    expect("wait at the market: trainyard job withdraw" in test.cli("job", "status", 0, "--rpc", url).out, "the refund in the job's status")
+    expect("coins of own stake" in tell(net.operators[0]), "an operator's stake")
+    expect_equal(ask("job", "reclaim", 0), {"reclaimed": [], "freedWei": "0"}, "what the job still holds")
+    left = ask("provider", "unstake", "all")
+    expect_equal(left["leavingWei"], str(stake), "stake that leaves")
+    expect(f"coins leave, from block {left['releaseBlock']} on" in tell(DEV[PROVIDER]), "when it has left")
+    expect_equal(ask("provider", "withdraw"), {"stakeWei": "0", "creditWei": "0"}, "what is paid before that")
+    expect("0 coins can leave" in test.cli("provider", "unstake", 1, *key, "--rpc", url, code=1).text, "none is left")
+
+
 def run(test):
     net = Devnet(test).start()
     before = net.rpc.balance(DEV[CLIENT])
@@ -101,6 +122,7 @@ def run(test):
     check_earnings(net, test)
     check_stake(net)
     expect_equal(provider.stop(), 0, "exit code of the provider after SIGTERM")
+    check_leaving(net, test)
     case = test.folder / "segment.case"
     test.cli("verify", "--rpc", net.nodes[0].url, "--job", 0, "--segment", SEGMENTS - 1, "--no-cuda", "--save", case)
     test.cli("verify", "--case", case, "--no-cuda")
