@@ -157,8 +157,9 @@ struct SegmentOptions {
 struct ReplayResult {
     Hash last_root;
     Hash steps_root;
-    Hash digest;  ///< replay_digest, of a run that diverges over the steps before that
-    std::optional<uint32_t> diverges_at = {};  ///< a step of the run; then there are no roots
+    Hash digest;             ///< replay_digest, of a run that diverges over the steps before that
+    uint32_t loss_bits = 0;  ///< last_loss_bits
+    std::optional<uint32_t> diverges_at = {};  ///< a step of the run; then there is no end
 };
 /// Full replay for the second committee. `first` moves to S_last, or is of no further use.
 [[nodiscard]] Result<ReplayResult, EngineError> replay_segment(Engine& engine, BytesView data,

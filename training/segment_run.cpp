@@ -189,7 +189,7 @@ Result<ReplayResult, EngineError> replay_segment(Engine& engine, BytesView data,
         const uint32_t t = record.first_step + i;
         auto step = run_step(engine, *live, data);
         if (!step && step.error() == EngineError::diverged)
-            return ReplayResult{{}, {}, replay_digest(record), t};
+            return ReplayResult{{}, {}, replay_digest(record), 0, t};
         if (!step) return unexpected(step.error());
         record_step(record, t, *step);
         engine.recycle(std::move(step->gradients));
@@ -198,7 +198,8 @@ Result<ReplayResult, EngineError> replay_segment(Engine& engine, BytesView data,
     }
     if (auto saved = live->save(); !saved) return unexpected(saved.error());
     const SegmentClaim claim = claim_of(record);
-    return ReplayResult{claim.last_root, claim.steps_root, replay_digest(record)};
+    return ReplayResult{claim.last_root, claim.steps_root, replay_digest(record),
+                        last_loss_bits(record)};
 }
 
 }  // namespace trainyard::training

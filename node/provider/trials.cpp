@@ -26,7 +26,9 @@ std::string account_of(const Address& who) {
 /// What a replay gives other than was committed, in words; empty if nothing.
 std::string difference(const training::ReplayResult& replay, const wallet::Segment& segment) {
     const bool is_step = replay.steps_root != segment.steps_root;
-    if (replay.last_root == segment.last) return is_step ? "another step" : "";
+    if (replay.last_root == segment.last && !is_step)
+        return replay.loss_bits == segment.loss_bits ? "" : "another loss";
+    if (replay.last_root == segment.last) return "another step";
     return is_step ? "another step and another state after it" : "another state after it";
 }
 

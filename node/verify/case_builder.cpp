@@ -159,6 +159,7 @@ public:
         ReplayRequest out;
         out.job = std::move(*job);
         out.claim = claim();
+        out.loss_bits = request_.segment.loss_bits;
         out.last_blob = request_.segment.state_blob;
         if (!before) return out;
         auto state = blob(*before, state_name);

@@ -132,6 +132,8 @@ AuditResult judge_replay(training::Backend& backend, const ReplayRequest& reques
         fail("replaying gives another root of the steps");
     else if (result.last_root != claim.last_root)
         fail("replaying ends in another state");
+    else if (result.loss_bits != request.loss_bits)
+        fail("replaying gives another loss of the last step");
     if (!answer.matches) return answer;
     Bytes last = training::encode_state(*state, request.job.program_id);
     // All numbers are right, so no referee would find it wrong; but nobody can have the state.

@@ -187,7 +187,7 @@ void put(Writer& out, const ReplayRequest& r) {
     out.number(uint64_t{kReplay});
     put_job(out, r.job);
     put_claim(out, r.claim);
-    out.fixed(r.last_blob).number(r.last_bytes_max);
+    out.number(uint64_t{r.loss_bits}).fixed(r.last_blob).number(r.last_bytes_max);
 }
 
 void put(Writer& out, const PickRequest& r) {
@@ -349,6 +349,7 @@ Request take_request(Fields& in) {
         ReplayRequest r;
         r.job = take_job(in);
         r.claim = take_claim(in);
+        r.loss_bits = in.u32();
         r.last_blob = in.hash();
         r.last_bytes_max = in.number(kFrameBytesMax);
         return r;

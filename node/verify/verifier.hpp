@@ -46,7 +46,8 @@ inline constexpr size_t kAuditsMax = 16;
 struct ReplayRequest {
     JobCase job;
     training::SegmentClaim claim;
-    Hash last_blob;  ///< id of the blob that must be the state with root claim.last_root
+    uint32_t loss_bits = 0;  ///< claimed for the last step
+    Hash last_blob;          ///< id of the blob that must be the state with root claim.last_root
     /// Nobody has that blob: a match brings its bytes, unless they are more than that.
     uint64_t last_bytes_max = 0;
     Bytes first_state;         ///< blob of S_first; without meaning in a run's first segment
@@ -64,7 +65,7 @@ struct VerifyAnswer {
 
 /// One turn of a challenger before the referee.
 struct PickRequest {
-    ReplayRequest segment;  ///< last_blob and last_bytes_max without meaning
+    ReplayRequest segment;  ///< loss_bits, last_blob and last_bytes_max without meaning
     Bytes state;            ///< of the referee, where it is the challenger's turn
 };
 /// Longer ones fit into no transaction, so that nobody can play them.

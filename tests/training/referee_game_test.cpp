@@ -35,6 +35,16 @@ TEST(referee_game, nothing_is_wrong_with_an_honest_segment) {
     }
 }
 
+TEST(referee_game, a_loss_that_is_not_the_last_steps_loses) {
+    Table table(text_job());
+    Witness provider = table.witness(std::nullopt);
+    State state = start_of(provider);
+    state.claim.loss_bits ^= 1;
+    const End end = play_out(
+        provider, [&](const State& s) { return *challenger_pick(table.challenger(), s); }, state);
+    EXPECT_EQ(end.phase, Phase::show_step);
+}
+
 /// Whatever is pointed at, an honest provider shows it, down to an input.
 TEST(referee_game, an_honest_provider_wins_every_path) {
     uint32_t draws = 0;

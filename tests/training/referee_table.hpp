@@ -99,8 +99,7 @@ struct End {
 
 /// Both play until one has no move. `pick`: what the challenger points at, nothing if it gives up.
 template <class Pick>
-End play_out(Witness& provider, const Pick& pick) {
-    State state = start_of(provider);
+End play_out(Witness& provider, const Pick& pick, State state) {
     End end;
     for (; end.moves < 200; ++end.moves) {
         end.phase = state.phase;
@@ -120,6 +119,11 @@ End play_out(Witness& provider, const Pick& pick) {
     }
     ADD_FAILURE() << "no end";
     return end;
+}
+
+template <class Pick>
+End play_out(Witness& provider, const Pick& pick) {
+    return play_out(provider, pick, start_of(provider));
 }
 
 inline End play_slip(Table& table, const Slip& slip) {

@@ -200,6 +200,7 @@ TEST(segment, replay_gives_roots_and_digest_of_an_honest_provider) {
     EXPECT_EQ(replayed->last_root, claim.last_root);
     EXPECT_EQ(replayed->steps_root, claim.steps_root);
     EXPECT_EQ(replayed->digest, replay_digest(t.log.record));
+    EXPECT_EQ(replayed->loss_bits, last_loss_bits(t.log.record));
 }
 
 }  // namespace

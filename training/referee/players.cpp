@@ -175,6 +175,10 @@ Pick pick_step(Witness& witness, const State& s) {
             (!is_last && s.hashes[2 * n + 1 + t] != own.whole[t]))
             return std::optional(t);
     }
+    const auto whole = witness.segment();
+    if (!whole) return unexpected(whole.error());
+    if ((*whole)->loss_bits != s.claim.loss_bits)
+        return std::optional(n - 1);  // its tuple has ours
     return std::optional<uint32_t>();
 }
 

@@ -32,6 +32,7 @@ ReplayRequest make_replay() {
     const auto log = training::run_segment(*engine, state, data, {2, training::Fault::none, {}});
     EXPECT_TRUE(log);
     request.claim = training::claim_of(log->record);
+    request.loss_bits = training::last_loss_bits(log->record);
     request.last_blob =
         node::wallet::blob_id(training::encode_state(state, request.job.program_id));
     return request;

@@ -50,6 +50,7 @@ struct Trained {
         matching.bundle = *make_bundle(program, *backend, *log, matching.draws);
         replay.job = job;
         replay.claim = matching.segment.claim;
+        replay.loss_bits = last_loss_bits(log->record);
         replay.last_blob = wallet::blob_id(matching.segment.last_state);
         wrong = matching;
         wrong.segment.claim.last_root.bytes[0] ^= 1;
@@ -193,6 +194,7 @@ TEST(replay, finds_a_wrong_claim_without_its_last_state_and_shows_the_right_dige
         [](ReplayRequest& r) { r.claim.steps_root.bytes[0] ^= 1; },
         [](ReplayRequest& r) { r.claim.last_root.bytes[0] ^= 1; },
         [](ReplayRequest& r) { r.claim.first_root.bytes[0] ^= 1; },
+        [](ReplayRequest& r) { r.loss_bits ^= 1; },
     };
     for (const auto& lie : lies) {
         const auto answer = replayed([&](ReplayRequest& r) {

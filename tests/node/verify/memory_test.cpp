@@ -50,7 +50,7 @@ struct Trained {
         audited.draws.tiles = tile_draws(program, seed_of(1), 4);
         audited.bundle = *make_bundle(program, *backend, *log, audited.draws);
         const Hash last = wallet::blob_id(audited.segment.last_state);
-        replay = {job, audited.segment.claim, last, 1u << 30, first};
+        replay = {job, audited.segment.claim, last_loss_bits(log->record), last, 1u << 30, first};
         audit = {job, {std::move(audited)}};
     }
     [[nodiscard]] AuditUse use() const { return {2, 4, 1, make_cpu_backend({})->operand_memory()}; }

@@ -29,13 +29,13 @@ AuditRequest example() {
 }
 
 PickRequest example_turn() {
-    return {{example().job, example().audits[0].segment.claim, {}, 0, {5, 6, 7}}, {1, 2, 3, 4}};
+    return {{example().job, example().audits[0].segment.claim, 0, {}, 0, {5, 6, 7}}, {1, 2, 3, 4}};
 }
 
 TEST(verify_protocol, requests_and_replies_round_trip) {
     const Request requests[] = {
         NameRequest{}, example(),
-        ReplayRequest{example().job, example().audits[0].segment.claim, filled(6), 9, {1, 2}},
+        ReplayRequest{example().job, example().audits[0].segment.claim, 7, filled(6), 9, {1, 2}},
         example_turn()};
     for (const auto& request : requests) {
         const auto encoded = encode_request(request);
