@@ -38,21 +38,23 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
     return spdlog::level::off;
 }
 
-// JSON string contents; also used for quoted values in the human form, so that nothing a peer says
-// can forge a line or move the cursor.
+// So that nothing a peer says can forge a line or move the cursor.
+void append_visible(std::string& to, char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+        to += c;
+        return;
+    }
+    to += "\\u00";
+    to += kHexDigits[byte >> 4];
+    to += kHexDigits[byte & 15];
+}
+
+// JSON string contents; also used for quoted values in the human form.
 void append_escaped(std::string& to, std::string_view text) {
     for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            to += '\\';
-            to += c;
-        } else if (byte < 0x20 || byte == 0x7f) {
-            to += "\\u00";
-            to += kHexDigits[byte >> 4];
-            to += kHexDigits[byte & 15];
-        } else {
-            to += c;
-        }
+        if (c == '"' || c == '\\') to += '\\';
+        append_visible(to, c);
     }
 }
 
@@ -64,7 +66,8 @@ bool needs_quotes(std::string_view value) {
 }
 
 std::string render_human(std::string_view text, Fields fields, uint64_t left_out) {
-    std::string out(text);
+    std::string out;
+    for (const char c : text) append_visible(out, c);
     for (const Field& field : fields) {
         out += fields.begin() == &field ? "  " : " ";
         out += field.key;

@@ -15,7 +15,7 @@ namespace trainyard::node::verify {
 struct AuditServiceOptions {
     std::string rpc_url;  ///< the node's own
     SecretKey account;    ///< the validator's operator account; pays for the answers
-    std::string folder;   ///< answers and the verifier's log are kept here
+    std::string folder;   ///< answers, and what was put up, are kept here
     std::string program;  ///< path of the trainyard program; empty: the running one
     unsigned threads = 1;
     uint64_t memory_bytes_max = 0;

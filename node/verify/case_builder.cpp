@@ -93,7 +93,7 @@ public:
     }
 
     Result<Hash, Gap> bundle_id(const NamedBlob& at) {
-        auto index = blob(at.id, at.name);
+        auto index = blob(at.id, at.name, wallet::kBundleIndexBytesMax);
         if (!index) return unexpected(index.error());
         const auto entries = wallet::decode_bundle_index(*index);
         if (!entries) return unexpected(Gap{Speak::at_once, "the bundle index is malformed"});
@@ -124,9 +124,9 @@ public:
         return out;
     }
 
-    Result<Bytes, Gap> blob(const Hash& id, const char* what) {
+    Result<Bytes, Gap> blob(const Hash& id, const char* what, uint64_t bytes_max = UINT64_MAX) {
         if (auto gap = missing({{id, what}})) return unexpected(std::move(*gap));
-        auto content = market_.get_blob(id, request_.blob_bytes_max);
+        auto content = market_.get_blob(id, std::min(bytes_max, request_.blob_bytes_max));
         if (content && !request_.trusts_node && wallet::blob_id(*content) != id)
             return unexpected(Gap{Speak::never, "the node gave another " + std::string(what) +
                                                     " than the chain names"});

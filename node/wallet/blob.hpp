@@ -20,6 +20,8 @@ struct BundleEntry {
     bool operator==(const BundleEntry&) const = default;
 };
 inline constexpr size_t kBundleEntriesMax = 64;
+/// Of 55 bytes each, and the list around them.
+inline constexpr size_t kBundleIndexBytesMax = 55 * kBundleEntriesMax + 3;
 
 /// rlp([[auditor, blob], ...]).
 [[nodiscard]] Bytes encode_bundle_index(const std::vector<BundleEntry>& entries);

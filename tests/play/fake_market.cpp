@@ -397,7 +397,7 @@ public:
             return Done{};
         });
     }
-    Answer<Bytes> get_blob(const Hash& id, uint64_t) override {
+    Answer<Bytes> get_blob(const Hash& id, uint64_t size_bytes_max) override {
         const std::lock_guard lock(l_->mutex);
         if (l_->is_away)
             return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "no node"});
@@ -406,6 +406,8 @@ public:
             l_->block += l_->wait_blocks;
             return unexpected(wallet::WalletError{WalletErrorCode::not_found, "no such blob"});
         }
+        if (found->second.size() > size_bytes_max)
+            return unexpected(wallet::WalletError{WalletErrorCode::too_large, "too large"});
         ++l_->blob_reads[id];
         return found->second;
     }

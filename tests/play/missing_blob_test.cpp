@@ -70,6 +70,20 @@ TEST(missing_blob, one_that_has_not_been_sought_for_long_is_not_called_withheld)
         << last_lines(play.said);
 }
 
+TEST(missing_blob, an_index_larger_than_any_is_not_read) {
+    Play play;
+    auto& ledger = *play.ledger;
+    ledger.phase_blocks = 60;
+    run_until_served(play);
+    const Hash index = play.segment(0).bundle_blob;
+    ledger.blobs[index] = Bytes(wallet::kBundleIndexBytesMax + 1);
+    const size_t reads = ledger.blob_reads[index];
+    play.tick_validators();
+    EXPECT_EQ(ledger.blob_reads[index], reads);
+    EXPECT_EQ(count(play.said, "the bundle index is not to be had: too large"), ledger.auditors)
+        << last_lines(play.said);
+}
+
 TEST(missing_blob, a_replay_looks_for_its_last_state_before_it_publishes_it) {
     Play play;
     auto& ledger = *play.ledger;

@@ -53,6 +53,13 @@ TEST(log, rejects_forged_lines_in_values) {
     EXPECT_THAT(out.lines[0], Not(HasSubstr("\n")));
 }
 
+TEST(log, rejects_forged_lines_in_texts) {
+    Lines out;
+    Logger(out.options()).info("node said: \"no\n12:00:00 error \x1b[31m");
+    ASSERT_EQ(out.lines.size(), 1u);
+    EXPECT_THAT(out.lines[0], EndsWith(R"(node said: "no\u000a12:00:00 error \u001b[31m)"));
+}
+
 TEST(log, says_nothing_below_its_level) {
     Lines out;
     auto options = out.options();
