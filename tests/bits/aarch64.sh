@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the training library for AArch64, with numvec and the small training runs, and runs both under
+# Builds the training library for AArch64, with numvec, the small training runs and the self-test, and runs all under
 # qemu on every path: the roots must be those of this machine. Needs Debian's g++-aarch64-linux-gnu and
 # qemu-user, and libssl-dev:arm64 (dpkg --add-architecture arm64); ends with 77 where they are missing.
 # usage: aarch64.sh [FOLDER [VECTORS]]
@@ -24,6 +24,8 @@ status=0
 qemu-aarch64 -cpu max "$out/bits" "aarch64 -O2" || status=1
 # A processor of the first generation, without dot products.
 qemu-aarch64 -cpu cortex-a53 "$out/bits" "cortex-a53" 0 neon mlp || status=1
+
+qemu-aarch64 -cpu max "$out/bits" operators || status=1
 
 if [ -d "$vectors" ]; then
     objects=$(ls "$out"/*.o | grep -v -e tests_bits_main -e node_mpi)

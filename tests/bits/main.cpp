@@ -9,6 +9,8 @@
 
 #include "node/mpi/crew.hpp"
 #include "tests/bits/matrix_programs.hpp"
+#include "training/operator_cases.hpp"
+#include "training/self_test.hpp"
 #include "training/state_root.hpp"
 
 namespace {
@@ -79,9 +81,30 @@ int print_root(const std::string& program, uint32_t steps, std::string_view path
     return root.size() == 64 ? 0 : 1;
 }
 
+/// Every operator on every path, also with values that are not finite: what a NaN looks like is up
+/// to the architecture, and must not show.
+int test_operators() {
+    int differ = 0;
+    for (const auto& backend : fast_backends()) {
+        const auto passed = self_test(*backend);
+        std::string failure = passed ? "" : passed.error();
+        for (const OperatorCase& c : operator_cases())
+            for (const uint32_t every : {5U, 400U})
+                if (const auto same = check_extremes(*backend, with_extremes(c, every, every));
+                    !same && failure.empty())
+                    failure = same.error();
+        differ += failure.empty() ? 0 : 1;
+        std::printf("operators    %-10s %s\n", backend->name().c_str(),
+                    failure.empty() ? "ok" : failure.c_str());
+        std::fflush(stdout);
+    }
+    return differ == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 // usage: bits root PROGRAM STEPS PATH THREADS   (also under mpirun)
+//        bits operators
 //        bits [NAME [STEPS [BACKEND [PROGRAM]]]]
 //   STEPS 0: the short runs; BACKEND: only that one ("all": every one but the reference); PROGRAM:
 //   gpt, mlp, cnn or diffusion.
@@ -89,6 +112,7 @@ int main(int argc, char** argv) {
     if (argc == 6 && std::string_view(argv[1]) == "root")
         return print_root(argv[2], static_cast<uint32_t>(std::atoi(argv[3])), argv[4],
                           static_cast<unsigned>(std::atoi(argv[5])));
+    if (argc == 2 && std::string_view(argv[1]) == "operators") return test_operators();
     const std::string label = argc > 1 ? argv[1] : "";
     const auto steps = static_cast<uint32_t>(argc > 2 ? std::atoi(argv[2]) : 0);
     const std::string only = argc > 3 ? argv[3] : "all", program = argc > 4 ? argv[4] : "";
