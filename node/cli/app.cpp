@@ -283,6 +283,12 @@ std::string usage_words(const CLI::App& app, const CLI::ParseError& error) {
     return what + word + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") + see;
 }
 
+/// A result that did not reach its file, on a full disk say, is a failure whatever else went well.
+int code_after_output(const Output& out, int code) {
+    if (wrote_all_lines() || code != kOk) return code;
+    return out.fail("not all of the output could be written to stdout: is the disk full?");
+}
+
 }  // namespace
 
 int run_app(int argc, char** argv) {
@@ -319,11 +325,12 @@ int run_app(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        if (error.get_exit_code() == 0) return app.exit(error);  // help or version
+        if (error.get_exit_code() == 0)  // help or version
+            return app.exit(error), code_after_output(a.out, kOk);
         a.out.json = app.count("--json") > 0;
         return a.out.fail(usage_words(app, error)), kUsage;
     }
-    return a.run ? a.run() : kUsage;
+    return a.run ? code_after_output(a.out, a.run()) : kUsage;
 }
 
 }  // namespace trainyard::node::cli

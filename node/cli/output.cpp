@@ -40,6 +40,10 @@ void Output::line(std::string_view text) const {
     std::fflush(stdout);
 }
 
+bool wrote_all_lines() {
+    return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+}
+
 void Output::say(std::string_view text) const {
     if (!quiet) std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
 }

@@ -29,6 +29,9 @@ struct Output {
     int fail(std::string_view text) const;
 };
 
+/// False where something that `line` was given did not get into the file behind stdout.
+[[nodiscard]] bool wrote_all_lines();
+
 /// True where stdout and stderr are terminals, NO_COLOR is unset or empty, and TERM is not dumb.
 [[nodiscard]] bool has_colour();
 [[nodiscard]] std::string bold(std::string_view text);

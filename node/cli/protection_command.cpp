@@ -23,7 +23,11 @@ Result<std::unique_ptr<state::Kv>, std::string> open_votes(const std::string& da
 
 Result<Done, std::string> write_out(const Output& out, const ProtectionArgs& args,
                                     const std::string& json) {
-    if (args.file == "-") return out.line(json.substr(0, json.size() - 1)), Done{};
+    if (args.file == "-") {
+        out.line(json.substr(0, json.size() - 1));
+        if (wrote_all_lines()) return Done{};
+        return unexpected(std::string("stdout did not take all of the export"));
+    }
     if (auto done = wallet::write_text(args.file, json); !done)
         return unexpected(done.error().text);
     return Done{};
@@ -93,9 +97,12 @@ int run_protection_import(const Output& out, const ProtectionArgs& args) {
                 ": the file and this database contradict each other; the key has broken a voting "
                 "rule there and can be slashed for it");
     const auto history = (*db)->history();
-    out.say(std::to_string(entry->history.views.size()) + " views imported; nothing below epoch " +
-            std::to_string(history.mark.epoch.value) + ", view " +
-            std::to_string(history.mark.view.value) + " is signed");
+    const std::string imported = std::to_string(entry->history.views.size()) + " views imported; ";
+    if (history.mark == signer::kNoMore)
+        out.say(imported + "this folder was retired: its key signs nothing here any more");
+    else
+        out.say(imported + "nothing below epoch " + std::to_string(history.mark.epoch.value) +
+                ", view " + std::to_string(history.mark.view.value) + " is signed");
     return kOk;
 }
 

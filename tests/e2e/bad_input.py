@@ -196,6 +196,14 @@ def rejects_wrong_files(net, test):
     refused(test, 1, "http://", "job", "list", "--rpc", "ftp://127.0.0.1")
 
 
+def rejects_a_full_disk(net, test):
+    """What is lost behind stdout is a failure, also of commands that have nothing else to fail at."""
+    with open("/dev/full", "wb") as full_disk:
+        for command in (["version"], ["job", "submit", "--help"], ["completion", "bash"], ["peers", "--json", "--rpc", net.nodes[0].url]):
+            done = test.cli(*command, code=1, stdout=full_disk)
+            expect("not all of the output" in done.text, f"{command} with a full disk: {done.text}")
+
+
 def raw(port, content, answer_to=2.0):
     """What a plain socket gets back; a closed connection is an answer too."""
     got = b""
@@ -261,7 +269,7 @@ def run(test):
     net = Devnet(test, validators=1).start()
     for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores,
                    rejects_a_new_password_that_is_not_typed_twice, rejects_servers_that_are_no_node, rejects_wrong_genesis,
-                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_rpc_garbage, rejects_peer_garbage):
+                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
         reject(net, test)
         say(reject.__name__.replace("_", " "))
     net.wait_growth(net.nodes, 3)

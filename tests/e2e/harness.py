@@ -185,15 +185,15 @@ class Test:
         self.processes.append(made)
         return made
 
-    def cli(self, *arguments, seconds=60, code=0, program=None, cwd=None):
-        """Runs one command to its end. `code` None accepts any exit code but death by a signal."""
+    def cli(self, *arguments, seconds=60, code=0, program=None, cwd=None, stdout=subprocess.PIPE):
+        """Runs one command to its end. `code` None accepts any exit code but death by a signal. `stdout`: another place for its output."""
         command = [program or self.program, *map(str, arguments)]
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds,
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, timeout=seconds,
                                   cwd=cwd or self.folder, env=self.environment, preexec_fn=_die_with_parent)
         except subprocess.TimeoutExpired as late:
             raise Failure(f"{' '.join(command)}: not done within {seconds} s\n{tail(late.stdout)}{tail(late.stderr)}") from None
-        result = Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        result = Result(done.returncode, (done.stdout or b"").decode(errors="replace"), done.stderr.decode(errors="replace"))
         if result.code < 0 or (code is not None and result.code != code):
             raise Failure(f"{' '.join(command)}: exit code {result.code}, expected {code}\n{result.text[-4000:]}")
         return result

@@ -22,10 +22,14 @@ def move_key(test, net):
     node, old, new = net.nodes[3], net.folder / "node-3" / "data", net.folder / "node-3" / "data-2"
     expect_equal(node.process.stop(), 0, "exit code of node3")
     file = test.folder / "votes.json"
+    with open("/dev/full", "wb") as full_disk:
+        lost = test.cli("slashing-protection", "export", "--datadir", old, "--retire", code=1, stdout=full_disk)
+    expect("did not take all of the export" in lost.text, f"an export that is lost says so, and retires nothing: {lost.text}")
     test.cli("slashing-protection", "export", "--datadir", old, "--out", file, "--retire")
     exported = json.loads(file.read_text())["data"][0]
     votes = exported["signed_views"]
     expect(len(votes) > 5, f"signed views in the export: {len(votes)}")
+    expect(int(exported["low_water_mark"]["epoch"]) < 2**64 - 1, "a folder whose export was lost was not retired")
     retired = test.cli("node", "--config", net.folder / "node-3" / "node.toml", code=1)
     expect("retired" in retired.text, f"a retired folder says so: {retired.text}")
     imported = test.cli("slashing-protection", "import", file, "--datadir", new)
