@@ -44,18 +44,8 @@ CLI::Option* add_key(CLI::App* sub, KeyChoice& key) {
         ->type_name("KEY");
 }
 
-CLI::Validator number_within(const std::string& what, double least, double most) {
-    const auto check = [what, least, most](const std::string& text) -> std::string {
-        char* end = nullptr;
-        const double value = std::strtod(text.c_str(), &end);
-        const bool is_whole = !text.empty() && *end == '\0';
-        return is_whole && value >= least && value <= most ? "" : "'" + text + "' is not " + what;
-    };
-    return {check, "NUMBER"};
-}
-
 void add_size(CLI::App* sub, const std::string& flag, uint32_t& size, const std::string& help) {
-    sub->add_option(flag, size, help)->check(CLI::Range(1U, UINT32_MAX, "POSITIVE"));
+    sub->add_option(flag, size, help)->check(whole_within(1, UINT32_MAX));
 }
 
 void add_gpt_sizes(CLI::App* sub, TemplateArgs& g) {
@@ -73,7 +63,7 @@ void add_run(CLI::App* sub, TemplateArgs& g) {
     add_size(sub, "--sequences", g.sequences, "sequences of a micro-batch [4]");
     add_size(sub, "--segment", g.segment, "steps of a segment [20]");
     sub->add_option("--learning-rate", g.learning_rate, "highest learning rate [by template]")
-        ->check(number_within("a finite number above 0", kLeastPositive, kMostFinite));
+        ->check(number_within("a number above 0 and at most 1", kLeastPositive, 1));
     sub->add_option("--optimiser", g.optimiser, "adamw, or sgd with momentum")
         ->check(CLI::IsMember({"adamw", "sgd"}))
         ->capture_default_str();
@@ -89,7 +79,7 @@ void add_gpt(CLI::App* sub, TemplateArgs& g) {
 
 void add_devices(CLI::App* sub, uint32_t& threads, bool& no_cuda) {
     sub->add_option("--threads", threads, "threads of the CPU path")
-        ->check(CLI::Range(1, 256))
+        ->check(whole_within(1, 256))
         ->capture_default_str();
     sub->add_flag("--no-cuda", no_cuda, "use the CPU even where there is a GPU");
 }
@@ -114,7 +104,7 @@ void add_devnet(CLI::App& app, Arguments& a) {
         sub->add_option("--dir", a.devnet.folder, "folder of the network")->capture_default_str();
     for (auto* sub : {init, up, demo}) {
         sub->add_option("--validators", a.devnet.validators, "nodes that vote")
-            ->check(CLI::Range(1, 16))
+            ->check(whole_within(1, 16))
             ->capture_default_str();
         sub->add_option("--http-port", a.devnet.http_port, "of the first node; 0: free ports")
             ->capture_default_str();
@@ -131,10 +121,10 @@ void add_devnet(CLI::App& app, Arguments& a) {
         ->capture_default_str();
     demo->add_flag("--keep", a.devnet.keep, "leave the network running, print its URL");
     demo->add_option("--segments", a.devnet.segments, "segments of the first job")
-        ->check(CLI::Range(1, 1000))
+        ->check(whole_within(1, 1000))
         ->capture_default_str();
     demo->add_option("--segment-steps", a.devnet.segment_steps, "steps of a segment")
-        ->check(CLI::Range(1, 256))
+        ->check(whole_within(1, 256))
         ->capture_default_str();
     demo->add_flag("--no-cheat", a.devnet.skip_cheat, "leave out the second job");
     for (auto* sub : {up, demo}) add_devices(sub, a.devnet.threads, a.devnet.no_cuda);
@@ -260,6 +250,21 @@ void add_small(CLI::App& app, Arguments& a) {
         a);
 }
 
+/// CLI11's words, where others say it better.
+std::string plain_words(const CLI::ParseError& error) {
+    const std::string said = error.what();
+    const std::string name = said.substr(0, said.find(": "));
+    if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr &&
+        said.find("At Most 1 required") != std::string::npos)
+        return name + " is given more than once";
+    // Whole numbers are checked before, so it is only that they do not fit.
+    const std::string unfit = "Could not convert: ";
+    const auto equal = said.find(" = ");
+    if (!said.starts_with(unfit) || equal == std::string::npos) return said;
+    return said.substr(unfit.size(), equal - unfit.size()) + ": '" + said.substr(equal + 3) +
+           "' is too large";
+}
+
 /// What is wrong with the command line, what was probably meant, and where to read on.
 std::string usage_words(const CLI::App& app, const CLI::ParseError& error) {
     const CLI::App* at = &app;
@@ -271,8 +276,7 @@ std::string usage_words(const CLI::App& app, const CLI::ParseError& error) {
     const std::string see = "; see `" + path + " --help`";
     const auto unknown = app.remaining(true);
     const bool lacks_command = at->get_require_subcommand_min() > at->get_subcommands().size();
-    if (unknown.empty())
-        return (lacks_command ? "a command is missing" : std::string(error.what())) + see;
+    if (unknown.empty()) return (lacks_command ? "a command is missing" : plain_words(error)) + see;
     const std::string& word = unknown.front();
     const auto known = words_after(*at);
     const auto near = config::nearest_name(word, known.data(), known.size());
@@ -322,6 +326,7 @@ int run_app(int argc, char** argv) {
     add_import(app, a);
     add_snapshot(app, a);
     add_small(app, a);
+    take_whole_numbers(app);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

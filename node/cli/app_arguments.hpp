@@ -77,8 +77,15 @@ struct Arguments {
 
 CLI::App* command(CLI::App& parent, const std::string& name, const std::string& help,
                   const std::string& example, Run run, Arguments& a);
+// app_numbers.cpp
 /// `what` names the range in the error. CLI::Range lets NaN through.
 CLI::Validator number_within(const std::string& what, double least, double most);
+/// For what `take_whole_numbers` reads.
+CLI::Validator whole_within(uint64_t least, uint64_t most);
+/// A size with or without a unit, such as 1.5G.
+void take_bytes(CLI::Option* option);
+/// Every option below `app` that takes unsigned numbers takes them, and nothing else.
+void take_whole_numbers(CLI::App& app);
 /// Bytes like those of an address; `what` names them in the error.
 template <class T>
 CLI::Validator hexadecimal(const std::string& what) {

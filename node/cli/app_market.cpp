@@ -213,7 +213,7 @@ void add_provider_earnings(CLI::App& provider, Arguments& a) {
     earnings->add_option("provider", a.earnings.provider, "its address [that of --key]");
     add_key(earnings, a.earnings.key);
     earnings->add_option("--days", a.earnings.days, "how far to look back")
-        ->check(CLI::Range(1U, 36'500U))
+        ->check(whole_within(1, 36'500))
         ->capture_default_str();
     earnings->add_flag("--csv", a.earnings.csv,
                        "a row for each segment and whatever else came in or went out");
@@ -253,11 +253,11 @@ void add_provider(CLI::App& app, Arguments& a) {
     p->add_option("--memory-mb", a.provider.memory_mb, "memory for a job")->capture_default_str();
     p->add_option("--fee-max-gwei", a.provider.fee_max_gwei,
                   "highest price of a gas: fees rise up to it until a transaction is in a block")
-        ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000}))
+        ->check(whole_within(1, 1'000'000))
         ->capture_default_str();
     p->add_option("--keep-days", a.provider.keep_days,
                   "days that the model of a finished job stays at the node, at least")
-        ->check(CLI::Range(1U, 36'500U))
+        ->check(whole_within(1, 36'500))
         ->capture_default_str();
     p->add_flag("--once", a.provider.once, "end after one finished job");
     p->add_option("--fault", a.provider.fault,

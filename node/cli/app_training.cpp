@@ -143,7 +143,7 @@ void add_data(CLI::App& app, Arguments& a) {
         "trainyard data shapes --count 4096 --out shapes.tyd",
         [&a] { return run_data_shapes(a.out, a.data); }, a);
     shapes->add_option("--count", d.count, "images")
-        ->check(CLI::Range(1, 1000000))
+        ->check(whole_within(1, 1'000'000))
         ->capture_default_str();
     shapes->add_option("--seed", d.seed, "of the drawing")->capture_default_str();
     for (auto* sub : {prepare, shapes})
@@ -162,13 +162,13 @@ void add_training(CLI::App& app, Arguments& a) {
         ->required();
     train->add_option("--program", a.train.program, "program file; default: the gpt template");
     train->add_option("--out", a.train.out, "folder for the model")->default_val("model");
-    train->add_option("--seed", a.train.seed, "run seed, 32 bytes in hexadecimal");
+    train->add_option("--seed", a.train.seed, "run seed, 32 bytes in hexadecimal [zeros]")
+        ->check(hexadecimal<Hash>("32 bytes in hexadecimal"));
     train->add_flag("--dry-run", a.train.dry_run, "say what memory and time it would take");
-    train
-        ->add_option("--memory", a.train.memory_bytes,
-                     "memory that the run may take, such as 2G: activations that do not fit are "
-                     "computed twice, with the same bits [no limit]")
-        ->transform(CLI::AsSizeValue(false));
+    take_bytes(train->add_option("--memory", a.train.memory_bytes,
+                                 "memory that the run may take, such as 2G or 1.5G: activations "
+                                 "that do not fit are computed twice, with the same bits [no "
+                                 "limit]"));
     train
         ->add_option("--checkpoint-every", a.train.checkpoint_every,
                      "steps between checkpoints, from which the same command goes on; 0: none")
@@ -200,10 +200,10 @@ void add_training(CLI::App& app, Arguments& a) {
     sample->add_option("--steps", a.sample.steps, "denoising steps of images")
         ->capture_default_str();
     sample->add_option("--scale", a.sample.scale, "pixels per pixel of images")
-        ->check(CLI::Range(1, 64))
+        ->check(whole_within(1, 64))
         ->capture_default_str();
     sample->add_option("--count", a.sample.count, "tokens or images to generate")
-        ->check(CLI::Range(1, 1000000))
+        ->check(whole_within(1, 1'000'000))
         ->capture_default_str();
     sample->add_option("--temperature", a.sample.temperature, "0 takes the likeliest token")
         ->check(number_within("a number from 0 to 10", 0, 10))

@@ -32,6 +32,8 @@ def rejects_wrong_usage(net, test):
         ("--validators", "devnet", "init", "--validators", "1000"), ("fish", "completion", "nushell"),
         ("1 to 65532", "devnet", "init", "--http-port", "65533", "--validators", "4"), ("1 to 65533", "devnet", "up", "--http-port", "65535", "--validators", "3"),
         ("1 to 65520", "devnet", "demo", "--http-port", "65521", "--validators", "16"),
+        ("'-1' is not a whole number", "job", "status", "-1"), ("too large", "job", "status", 2**64), ("1.5G", "train", "--data", "book.txt", "--memory", "1.5gigs"),
+        ("not from 1 to 16", "devnet", "up", "--validators", 17), ("more than once", "train", "--data", "book.txt", "--steps", 1, "--steps", 2),
         ("--job", "verify"), ("http.port", "node", "--http.port", "65536"), ("http.port", "node", "--http.port", "-1"),
         ("log.level", "node", "--log.level", "loud"), ("--segments", "devnet", "demo", "--segments", "0"),
         ("--job", "verify", "--segment", "3"), ("--width", "train", "--data", "book.txt", "--width", "0"),

@@ -77,6 +77,18 @@ TEST(app, exit_codes_tell_usage_from_failure) {
     EXPECT_EQ(run({"job", "list", "--rpc", "https://example.org"}), kFailed);
 }
 
+TEST(app, numbers_are_taken_as_written_or_refused) {
+    for (const auto* text : {"-1", "1.5", "", " 1", "1e3", "18446744073709551616", "0x", "1k"})
+        EXPECT_EQ(run({"job", "status", text, "--rpc", "http://127.0.0.1:1"}), kUsage) << text;
+    for (const auto* text : {"0", "010", "0x10", "18446744073709551615"})
+        EXPECT_EQ(run({"job", "status", text, "--rpc", "http://127.0.0.1:1"}), kFailed) << text;
+    for (const auto* text : {"-1", "0", "2x", "1e9", "G", "nan", "inf", "-1G", "9999999999T"})
+        EXPECT_EQ(run({"train", "--data", "/nonexistent", "--memory", text}), kUsage) << text;
+    for (const auto* text : {"1.5G", "2GiB", "512m", "100000000", ".5 gb"})
+        EXPECT_EQ(run({"train", "--data", "/nonexistent", "--memory", text}), kFailed) << text;
+    EXPECT_EQ(run({"devnet", "up", "--http-port", "65536"}), kUsage);
+}
+
 /// What a command that ends with `due` says on stderr.
 std::string said(const std::vector<std::string>& words, int due) {
     testing::internal::CaptureStderr();
@@ -102,9 +114,9 @@ TEST(app, sizes_from_one_on_are_taken_and_others_refused) {
     for (const auto* flag : {"--width", "--steps", "--segment", "--learning-rate"})
         EXPECT_NE(said({"train", "--data", "/nonexistent", flag, "0"}, kUsage).find(flag),
                   std::string::npos);
-    for (const auto* rate : {"nan", "inf", "-nan", "-1", "1e999", "0.1x", ""})
+    for (const auto* rate : {"nan", "inf", "-nan", "-1", "1e999", "1.5", "0.1x", ""})
         EXPECT_NE(said({"train", "--data", "/nonexistent", "--learning-rate", rate}, kUsage)
-                      .find("finite number"),
+                      .find("at most 1"),
                   std::string::npos)
             << rate;
     EXPECT_EQ(run({"train", "--data", "/nonexistent", "--learning-rate", "1e-3"}), kFailed);
