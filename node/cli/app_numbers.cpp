@@ -32,8 +32,8 @@ std::optional<double> bytes_of_unit(std::string unit) {
     double bytes = 1;
     for (const std::string prefix : {"", "k", "m", "g", "t"}) {
         const bool is_bytes = prefix.empty() && (unit.empty() || unit == "b");
-        if (is_bytes || (!prefix.empty() &&
-                         (unit == prefix || unit == prefix + "b" || unit == prefix + "ib")))
+        if (is_bytes ||
+            (!prefix.empty() && (unit == prefix || unit == prefix + "b" || unit == prefix + "ib")))
             return bytes;
         bytes *= 1024;
     }

@@ -58,6 +58,7 @@ struct TemplateArgs {
     double learning_rate = 0;
     std::string optimiser = "adamw";
     std::string recipe = "rmp-1";
+    friend bool operator==(const TemplateArgs&, const TemplateArgs&) = default;
 };
 
 struct DataArgs {

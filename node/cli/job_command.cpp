@@ -229,6 +229,8 @@ JobOffer terms_of(const JobArgs& args) {
 }  // namespace
 
 int run_job_submit(const Output& out, const JobArgs& args) {
+    if (auto why = flags_without_effect(args.program, args.gpt); !why.empty())
+        return out.fail(why), kUsage;
     auto data = read_data(args.data);
     if (!data) return out.fail(data.error());
     auto program = choose_program(args.program, args.gpt, *data);

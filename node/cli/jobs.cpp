@@ -49,13 +49,49 @@ std::optional<uint64_t> posted_id(const wallet::TxReceipt& receipt) {
     return std::nullopt;
 }
 
+/// The market's refusal, and which flag it is about.
+std::string refused_post(const wallet::WalletError& error) {
+    constexpr std::pair<std::string_view, std::string_view> kFlags[] = {
+        {") pricePerSegment", "--price is below the market's least, or beyond all coins"},
+        {") auditFee", "--audit-fee is more than --price"},
+        {") segmentBlocks", "--segment-blocks is less or more than the market allows"},
+        {") deadline", "--deadline-hours is not from 1 to 8784, a year"},
+        {") licence", "--licence has 1 to 64 letters, digits, spaces and -._+()"},
+    };
+    for (const auto& [field, words] : kFlags)
+        if (error.text.ends_with(field)) return "posting the job: " + std::string(words);
+    return "posting the job: " + error.text;
+}
+
 }  // namespace
 
+std::string beyond_market(const training::Program& program) {
+    // Source: ComputeMarket.sol, _checkSpec.
+    constexpr uint32_t kSegmentsMax = 65'536, kUnitsMin = 2, kUnitsMax = 1024;
+    const training::RunSpec& run = program.run;
+    const auto outside = [](uint32_t is, uint32_t least, uint32_t most, const std::string& what) {
+        return is >= least && is <= most
+                   ? ""
+                   : what + " are " + std::to_string(least) + " to " + std::to_string(most) +
+                         " in a job, not " + std::to_string(is);
+    };
+    if (program.recipe == training::Recipe::fp32)
+        return "the recipe fp32 is for comparison and never paid";
+    if (run.steps % run.segment_length != 0)
+        return std::to_string(run.steps) + " steps do not fill segments of " +
+               std::to_string(run.segment_length) +
+               ": choose --steps and --segment so that they do";
+    if (auto why =
+            outside(run.micro_batches, kUnitsMin, kUnitsMax, "the --micro-batches of a step");
+        !why.empty())
+        return why;
+    return outside(run.steps / run.segment_length, 1, kSegmentsMax, "segments");
+}
+
 Result<PostedJob, std::string> post_job(wallet::MarketApi& market, const JobOffer& offer) {
+    if (auto why = beyond_market(offer.program); !why.empty()) return unexpected(why);
     PostedJob out;
     out.spec = spec_of(offer);
-    if (out.spec.segments * out.spec.steps_per_segment != offer.program.run.steps)
-        return unexpected(std::string("the steps of a run must fill its segments exactly"));
     const auto limits = market.audit_limits();
     if (!limits) return unexpected("asking for the limits of audits: " + limits.error().text);
     if (auto why = training::beyond_audit(offer.program, *limits, offer.segment_blocks);
@@ -65,21 +101,24 @@ Result<PostedJob, std::string> post_job(wallet::MarketApi& market, const JobOffe
     }
     if (auto why = training::referee::beyond_dispute(offer.program); !why.empty())
         return unexpected("nobody would train it: " + why);
-    const auto program = market.put_blob(training::encode_program(offer.program));
-    if (!program) return unexpected("publishing the program: " + program.error().text);
-    const auto data = market.put_blob(offer.data);
-    if (!data) return unexpected("publishing the data set: " + data.error().text);
-    out.spec.program = *program;
-    out.spec.data = *data;
+    const Bytes program = training::encode_program(offer.program);
+    out.spec.program = wallet::blob_id(program);
+    out.spec.data = wallet::blob_id(offer.data);
     const auto escrow = market.quote(out.spec);
     if (!escrow) return unexpected("asking for the price: " + escrow.error().text);
     const auto balance = market.balance(market.self());
     if (balance && *balance < *escrow)
         return unexpected("the job needs " + coins(*escrow) + " coins in escrow, " +
                           to_hex0x(market.self().bytes) + " has " + coins(*balance));
+    if (const auto fine = market.check_post(out.spec, *escrow); !fine)
+        return unexpected(refused_post(fine.error()));
+    for (const auto& [what, content] :
+         {std::pair("program", BytesView(program)), std::pair("data set", BytesView(offer.data))})
+        if (const auto put = market.put_blob(content); !put)
+            return unexpected("publishing the " + std::string(what) + ": " + put.error().text);
     out.escrow_wei = *escrow;
     const auto sent = market.post(out.spec, *escrow);
-    if (!sent) return unexpected("posting the job: " + sent.error().text);
+    if (!sent) return unexpected(refused_post(sent.error()));
     const auto id = posted_id(*sent);
     if (!id) return unexpected(std::string("the market did not announce the job"));
     out.id = *id;

@@ -34,7 +34,10 @@ struct PostedJob {
     Uint256 escrow_wei;
     wallet::TxReceipt receipt;
 };
-/// Puts both blobs and posts the job with exactly the escrow it needs.
+/// Why no market takes a job with this program, or nothing.
+[[nodiscard]] std::string beyond_market(const training::Program& program);
+/// Puts both blobs and posts the job with exactly the escrow it needs; nothing is published where
+/// the job would be refused.
 [[nodiscard]] Result<PostedJob, std::string> post_job(wallet::MarketApi& market,
                                                       const JobOffer& offer);
 

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "core/hash.hpp"
+#include "node/cli/jobs.hpp"
 #include "node/cli/model_folder.hpp"
 #include "node/cli/programs.hpp"
 #include "node/wallet/blob.hpp"
@@ -87,8 +88,11 @@ int run_program_new(const Output& out, const ProgramArgs& args) {
     if (!program) return out.fail(program.error());
     auto written = wallet::write_file(args.out, training::encode_program(*program));
     if (!written) return out.fail(written.error().text);
+    const std::string why = beyond_market(*program);
     out.say("wrote " + args.out + "; next: trainyard train --program " + args.out + " --data " +
-            args.data + ", or trainyard job submit with the same options");
+            args.data +
+            (why.empty() ? ", or trainyard job submit with the same options"
+                         : "; as a job it would be refused: " + why));
     return describe(out, *program);
 }
 

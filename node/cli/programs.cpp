@@ -172,13 +172,20 @@ Result<training::Program, std::string> read_program(const std::string& path) {
     return std::move(*program);
 }
 
+std::string flags_without_effect(const std::string& program, const TemplateArgs& args) {
+    if (program.empty() || args == TemplateArgs{}) return "";
+    return "'" + program +
+           "' says itself what is trained and for how long: leave out --program, or the flags of "
+           "the template (--layers to --tokenizer, --steps to --recipe)";
+}
+
 Result<training::Program, std::string> choose_program(const std::string& path,
                                                       const TemplateArgs& args, const Bytes& data) {
     auto program = path.empty() ? make_program(args, data) : read_program(path);
     if (!program) return program;
     if (program->data.size_bytes != data.size() || program->data.root != wallet::blob_id(data))
-        return unexpected("'" + path + "' was made for another data set; make it again with " +
-                          "`trainyard program new gpt --data ...`");
+        return unexpected("'" + path + "' was made for another data set; make it again " +
+                          "from this one (`trainyard program new --help`)");
     return program;
 }
 

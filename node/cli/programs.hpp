@@ -23,6 +23,10 @@ inline constexpr size_t kDataBytesMax = size_t{4} << 30;
 [[nodiscard]] Result<training::Program, std::string> make_program(const TemplateArgs& args,
                                                                   const Bytes& data);
 [[nodiscard]] Result<training::Program, std::string> read_program(const std::string& path);
+/// Which flags of the template were given beside a program, which leaves them without effect; or
+/// nothing.
+[[nodiscard]] std::string flags_without_effect(const std::string& program,
+                                               const TemplateArgs& args);
 /// From `path`, or from the template when `path` is empty. Checked against the data.
 [[nodiscard]] Result<training::Program, std::string> choose_program(const std::string& path,
                                                                     const TemplateArgs& args,

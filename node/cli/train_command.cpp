@@ -371,6 +371,8 @@ private:
 }  // namespace
 
 int run_train(const Output& out, const TrainArgs& args) {
+    if (auto why = flags_without_effect(args.program, args.gpt); !why.empty())
+        return out.fail(why), kUsage;
     return TrainRun(out, args).run();
 }
 

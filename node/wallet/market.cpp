@@ -245,9 +245,13 @@ public:
         return head->base_fee_wei + Uint256(kWeiInGwei);  // the tip of a first try
     }
 
+    Answer<Done> check_post(const JobSpec& spec, const Uint256& escrow_wei) override {
+        const auto output = client_->call({self(), kMarket, escrow_wei, post_data(spec)});
+        if (!output) return unexpected(output.error());
+        return Done{};
+    }
     Answer<TxReceipt> post(const JobSpec& spec, const Uint256& escrow_wei) override {
-        static const std::string signature = "post" + in_parentheses(kJobSpecType);
-        return sender_.send({kMarket, escrow_wei, call_data(signature, {to_abi(spec)})});
+        return sender_.send({kMarket, escrow_wei, post_data(spec)});
     }
     Answer<TxReceipt> cancel(uint64_t id) override { return send("cancel(uint256)", {number(id)}); }
     Answer<TxReceipt> take(uint64_t id) override { return send("take(uint256)", {number(id)}); }
@@ -346,6 +350,11 @@ public:
     Answer<BlobPlace> seek_blob(const Hash& id) override { return client_->seek_blob(id); }
 
 private:
+    static Bytes post_data(const JobSpec& spec) {
+        static const std::string signature = "post" + in_parentheses(kJobSpecType);
+        return call_data(signature, {to_abi(spec)});
+    }
+
     template <class T, class F>
     Answer<T> read(const ViewCall& view, F convert) {
         const auto value = ask(*client_, view);

@@ -236,6 +236,8 @@ public:
     /// Wei for one gas in the next block.
     [[nodiscard]] virtual Answer<Uint256> gas_price() = 0;
 
+    /// Nothing, or why `post` would be refused now; nothing is sent.
+    virtual Answer<Done> check_post(const JobSpec& spec, const Uint256& escrow_wei) = 0;
     virtual Answer<TxReceipt> post(const JobSpec& spec, const Uint256& escrow_wei) = 0;
     virtual Answer<TxReceipt> cancel(uint64_t id) = 0;
     virtual Answer<TxReceipt> take(uint64_t id) = 0;

@@ -198,6 +198,22 @@ def rejects_wrong_files(net, test):
     refused(test, 1, "http://", "job", "list", "--rpc", "ftp://127.0.0.1")
 
 
+def rejects_jobs_before_anything_is_published(net, test):
+    program = test.folder / "job.program"
+    small = ["--layers", 1, "--width", 8, "--heads", 1, "--sequence", 8]
+    made = test.cli("program", "new", "gpt", "--data", net.data(), "--out", program, *small, "--steps", 10)
+    expect("10 steps do not fill segments of 20" in made.text, f"a program says that it is none for a job: {made.text}")
+    submit = ["job", "submit", "--rpc", net.nodes[0].url, "--key", "dev:0", "--data", net.data()]
+    refused(test, 1, "10 steps do not fill segments of 20", *submit, "--program", program)
+    refused(test, 2, "says itself what is trained", *submit, "--program", program, "--steps", 20)
+    refused(test, 2, "says itself what is trained", "train", "--data", net.data(), "--program", program, "--layers", 2)
+    for words, *flags in [("--price is below", "--price", 0), ("--audit-fee is more than --price", "--audit-fee", 2), ("--segment-blocks", "--segment-blocks", 0),
+                          ("--deadline-hours", "--deadline-hours", 0), ("--licence", "--licence", "a/b"), ("--micro-batches", "--micro-batches", 1),
+                          ("never paid", "--recipe", "fp32"), ("in escrow", "--price", 99999)]:
+        refused(test, 1, words, *submit, *small, *flags)
+    expect("\ntrainyard_blobs_used_bytes 0\n" in raw(int(net.nodes[0].url.rsplit(":", 1)[1]), b"GET /metrics HTTP/1.0\r\n\r\n").decode(), "nothing was published")
+
+
 def rejects_a_full_disk(net, test):
     """What is lost behind stdout is a failure, also of commands that have nothing else to fail at."""
     with open("/dev/full", "wb") as full_disk:
@@ -271,7 +287,7 @@ def run(test):
     net = Devnet(test, validators=1).start()
     for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores,
                    rejects_a_new_password_that_is_not_typed_twice, rejects_servers_that_are_no_node, rejects_wrong_genesis,
-                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
+                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_jobs_before_anything_is_published, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
         reject(net, test)
         say(reject.__name__.replace("_", " "))
     net.wait_growth(net.nodes, 3)

@@ -184,6 +184,7 @@ public:
         });
     }
 
+    Answer<Done> check_post(const wallet::JobSpec&, const Uint256&) override { return Done{}; }
     Answer<TxReceipt> post(const wallet::JobSpec& spec, const Uint256&) override {
         return change([&](std::string&) { l_->post(spec, self_); });
     }
