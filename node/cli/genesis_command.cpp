@@ -80,6 +80,10 @@ int run_genesis_build(const Output& out, const GenesisArgs& args) {
     inputs.timestamp = args.timestamp == 0 ? unix_seconds() : args.timestamp;
     const auto genesis = build_genesis(inputs);
     if (!genesis) return out.fail(origin + genesis.error().text());
+    if (wallet::file_exists(args.out))  // each has another seed and time
+        return out.fail("'" + args.out +
+                        "' is there already, and nodes may have begun with it: remove it, or name "
+                        "another --out");
     auto written = wallet::write_text(args.out, config::write_genesis(*genesis));
     if (!written) return out.fail(written.error().text);
     out.say("wrote " + args.out);
