@@ -120,9 +120,8 @@ int run_account_show(const Output& out, const AccountArgs& args) {
 }
 
 int run_account_send(const Output& out, const SendArgs& args) {
-    const auto to = fixed_from_hex<Address>(args.to);
+    const auto to = fixed_from_hex<Address>(args.to);  // one, as the command line has seen
     const auto amount = parse_coins(args.amount);
-    if (!to) return out.fail("'" + args.to + "' is no address"), kUsage;
     if (!amount)
         return out.fail("--amount '" + args.amount + "' is no amount like 1.5 or 3gwei"), kUsage;
     const auto key = open_key(args.key);
@@ -136,7 +135,8 @@ int run_account_send(const Output& out, const SendArgs& args) {
         out.line(boost::json::serialize(
             boost::json::object{{"tx", to_hex0x(sent->tx.bytes)}, {"block", sent->block}}));
     else
-        out.line(coins(*amount) + " coins sent in block " + std::to_string(sent->block));
+        out.line(coins(*amount) + " coins sent in block " + std::to_string(sent->block) + ", tx " +
+                 to_hex0x(sent->tx.bytes));
     return kOk;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "core/checksum.hpp"
 #include "node/cli/app_arguments.hpp"
 #include "node/cli/completion.hpp"
 #include "node/cli/manual.hpp"
@@ -42,6 +43,16 @@ CLI::Option* add_key(CLI::App* sub, KeyChoice& key) {
         ->type_name("PATH");
     return sub->add_option("--key", key.key, "keystore file, or dev:0 to dev:9 on a devnet")
         ->type_name("KEY");
+}
+
+CLI::Validator an_address() {
+    const auto check = [](const std::string& text) -> std::string {
+        const auto address = fixed_from_hex<Address>(text);
+        if (!address) return "'" + text + "' is no address";
+        if (has_checksum_of(text, *address)) return "";
+        return "'" + text + "' is mistyped: its capitals are not those of its checksum (EIP-55)";
+    };
+    return {check, ""};
 }
 
 void add_size(CLI::App* sub, const std::string& flag, uint32_t& size, const std::string& help) {

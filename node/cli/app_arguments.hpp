@@ -94,6 +94,8 @@ CLI::Validator hexadecimal(const std::string& what) {
     };
     return {check, ""};
 }
+/// 20 bytes, with or without the checksum of EIP-55; a wrong checksum is refused.
+CLI::Validator an_address();
 inline constexpr double kLeastPositive = std::numeric_limits<double>::min();
 inline constexpr double kMostFinite = std::numeric_limits<double>::max();
 /// A command that only has commands below it.

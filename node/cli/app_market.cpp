@@ -42,7 +42,7 @@ void add_submit(CLI::App& job, Arguments& a) {
         ->check(amount_of_coins())
         ->capture_default_str();
     submit->add_option("--provider", a.job.provider, "only this address may take it")
-        ->check(hexadecimal<Address>("address"));
+        ->check(an_address());
     submit->add_option("--licence", a.job.licence, "SPDX expression")->capture_default_str();
     submit
         ->add_option("--seed", a.job.seed,
@@ -122,7 +122,8 @@ void add_light(CLI::App& app, Arguments& a) {
     light->add_option("--store", a.light.store, "file with what was verified, to go on from");
     light->add_option("--checkpoint", a.light.checkpoint,
                       "NUMBER:HASH of a boundary from someone trusted; it must be on the chain");
-    light->add_option("--account", a.light.accounts, "prove balance and nonce of this address");
+    light->add_option("--account", a.light.accounts, "prove balance and nonce of this address")
+        ->check(an_address());
     light->add_flag("--follow", a.light.follow, "stay, and print each final block");
 }
 

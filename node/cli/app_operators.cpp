@@ -32,7 +32,7 @@ void add_account(CLI::App& app, Arguments& a) {
         [&a] { return run_account_send(a.out, a.send); }, a);
     add_rpc(send, a.send.rpc);
     add_key(send, a.send.key)->required();
-    send->add_option("to", a.send.to, "address")->required();
+    send->add_option("to", a.send.to, "address")->required()->check(an_address());
     send->add_option("--amount", a.send.amount, "coins")->required();
     auto* balance = command(
         *account, "balance",
@@ -75,7 +75,8 @@ void add_stake_moves(CLI::App& validator, Arguments& a) {
     for (auto* sub : {give, take, pay}) {
         add_rpc(sub, v.rpc);
         add_key(sub, v.key)->required();
-        sub->add_option("operator", v.operator_address, "account of the validator [yourself]");
+        sub->add_option("operator", v.operator_address, "account of the validator [yourself]")
+            ->check(an_address());
     }
     for (auto* sub : {give, take})
         sub->add_option("--amount", v.amount, "coins; undelegate also takes `all`")->required();
@@ -108,7 +109,8 @@ void add_validator(CLI::App& app, Arguments& a) {
         *validator, "status", "one validator; with --key also your part in it",
         "trainyard validator status 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --json",
         [&a] { return run_validator_status(a.out, a.validator); }, a);
-    status->add_option("operator", v.operator_address, "account of the validator [yourself]");
+    status->add_option("operator", v.operator_address, "account of the validator [yourself]")
+        ->check(an_address());
     auto* list = command(
         *validator, "list", "all candidates, the heaviest first", "trainyard validator list --json",
         [&a] { return run_validator_list(a.out, a.validator); }, a);

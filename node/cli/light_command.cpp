@@ -245,7 +245,7 @@ private:
     }
 
     Result<state::Account, std::string> prove(const std::string& text) {
-        const auto who = fixed_from_hex<Address>(text);  // one, as run_light has seen
+        const auto who = fixed_from_hex<Address>(text);  // one, as the command line has seen
         auto answer = ask(client_, "eth_getProof",
                           "[\"" + to_hex0x(who->bytes) + "\",[],\"" +
                               to_quantity(Uint256(head_->number)) + "\"]");
@@ -312,9 +312,6 @@ private:
 int run_light(const Output& out, const LightArgs& args) {
     config::NodeConfig config;
     config.genesis = args.genesis;
-    for (const auto& text : args.accounts)
-        if (!fixed_from_hex<Address>(text))
-            return out.fail("--account '" + text + "' is no address"), kUsage;
     auto setup = read_setup(config);
     if (!setup) return out.fail(setup.error());
     const auto client = wallet::EthClient::open(args.rpc);

@@ -39,13 +39,9 @@ Result<std::unique_ptr<StakingApi>, std::string> open_viewer(const ValidatorArgs
     return open_staking(args.rpc, nobody);
 }
 
-Result<Address, std::string> operator_of(const ValidatorArgs& args, const StakingApi& staking) {
+Address operator_of(const ValidatorArgs& args, const StakingApi& staking) {
     if (args.operator_address.empty()) return staking.self();
-    const auto address = fixed_from_hex<Address>(args.operator_address);
-    if (!address)
-        return unexpected("'" + args.operator_address +
-                          "' is no address; `trainyard validator list` shows the operators");
-    return *address;
+    return *fixed_from_hex<Address>(args.operator_address);  // the command line has seen it
 }
 
 /// "7.5" percent -> 750 basis points.
@@ -187,13 +183,12 @@ int run_validator_delegate(const Output& out, const ValidatorArgs& args) {
         return out.fail("--amount '" + args.amount + "' is no amount like 10 or 0.5"), kUsage;
     const auto staking = open_own(args);
     if (!staking) return out.fail(staking.error());
-    const auto at = operator_of(args, **staking);
-    if (!at) return out.fail(at.error()), kUsage;
-    if (*at == (*staking)->self())
-        return tell_sent(out, (*staking)->deposit(*at, *amount),
+    const Address at = operator_of(args, **staking);
+    if (at == (*staking)->self())
+        return tell_sent(out, (*staking)->deposit(at, *amount),
                          coins(*amount) + " coins added to this operator's own stake");
-    return tell_sent(out, (*staking)->delegate(*at, *amount),
-                     coins(*amount) + " coins delegated to " + to_hex0x(at->bytes));
+    return tell_sent(out, (*staking)->delegate(at, *amount),
+                     coins(*amount) + " coins delegated to " + to_hex0x(at.bytes));
 }
 
 int run_validator_undelegate(const Output& out, const ValidatorArgs& args) {
@@ -203,49 +198,51 @@ int run_validator_undelegate(const Output& out, const ValidatorArgs& args) {
         return out.fail("--amount '" + args.amount + "' is no amount like 10, nor `all`"), kUsage;
     const auto staking = open_own(args);
     if (!staking) return out.fail(staking.error());
-    const auto at = operator_of(args, **staking);
-    if (!at) return out.fail(at.error()), kUsage;
+    const Address at = operator_of(args, **staking);
     const std::string hint = "; `trainyard validator withdraw` pays it when it is released";
-    if (*at == (*staking)->self()) {
-        const auto self = (*staking)->candidate(*at);
+    if (at == (*staking)->self()) {
+        const auto self = (*staking)->candidate(at);
         if (!self) return out.fail(self.error().text);
         return tell_sent(out, (*staking)->unbond(all ? self->self_wei : *amount),
                          "this operator's own stake leaves" + hint + ". Requested");
     }
-    const auto own = (*staking)->delegation(*at, (*staking)->self());
+    const auto own = (*staking)->delegation(at, (*staking)->self());
     if (!own) return out.fail(own.error().text);
     if (own->amount_wei.is_zero())
-        return out.fail("this account has nothing delegated to " + to_hex0x(at->bytes));
+        return out.fail("this account has nothing delegated to " + to_hex0x(at.bytes));
     if (!all && *amount > own->amount_wei)
         return out.fail("only " + coins(own->amount_wei) + " coins are delegated to " +
-                        to_hex0x(at->bytes));
+                        to_hex0x(at.bytes));
     const Uint256 shares = all ? own->shares : *amount * own->shares / own->amount_wei;
-    return tell_sent(out, (*staking)->undelegate(*at, shares),
+    return tell_sent(out, (*staking)->undelegate(at, shares),
                      "the delegation leaves" + hint + ". Requested");
 }
 
 int run_validator_withdraw(const Output& out, const ValidatorArgs& args) {
     const auto staking = open_own(args);
     if (!staking) return out.fail(staking.error());
-    const auto at = operator_of(args, **staking);
-    if (!at) return out.fail(at.error()), kUsage;
-    const auto own = own_part(**staking, *at);
+    const Address at = operator_of(args, **staking);
+    const auto own = own_part(**staking, at);
     if (!own) return out.fail(own.error());
     const auto block = (*staking)->block_number();
     if (!block) return out.fail(block.error().text);
-    Uint256 released;
+    Uint256 released, leaving;
     for (const auto& exit : own->exits)
-        if (exit.release_block <= *block + 1) released += exit.amount_wei;
+        (exit.release_block <= *block + 1 ? released : leaving) += exit.amount_wei;
     if (!released.is_zero())
-        if (auto sent = (*staking)->withdraw(*at); !sent) return out.fail(sent.error().text);
+        if (auto sent = (*staking)->withdraw(at); !sent) return out.fail(sent.error().text);
     if (!own->rewards_wei.is_zero())
-        if (auto sent = (*staking)->claim(*at); !sent) return out.fail(sent.error().text);
+        if (auto sent = (*staking)->claim(at); !sent) return out.fail(sent.error().text);
     if (out.json)
         out.line(json::serialize(json::object{{"withdrawnWei", to_decimal(released)},
                                               {"rewardsWei", to_decimal(own->rewards_wei)}}));
     else
         out.line(coins(released) + " coins of stake and " + coins(own->rewards_wei) +
-                 " coins of rewards paid out");
+                 " coins of rewards paid out" +
+                 (leaving.is_zero() ? ""
+                                    : "; " + coins(leaving) +
+                                          " coins still leave, `trainyard validator status` says "
+                                          "until when"));
     return kOk;
 }
 
@@ -278,22 +275,21 @@ int run_validator_status(const Output& out, const ValidatorArgs& args) {
         return out.fail("name an operator, or give --key for your own"), kUsage;
     const auto staking = open_viewer(args);
     if (!staking) return out.fail(staking.error());
-    const auto at = operator_of(args, **staking);
-    if (!at) return out.fail(at.error()), kUsage;
-    const auto c = (*staking)->candidate(*at);
+    const Address at = operator_of(args, **staking);
+    const auto c = (*staking)->candidate(at);
     if (!c) return out.fail(c.error().text);
     if (!c->known)
-        return out.fail(to_hex0x(at->bytes) +
+        return out.fail(to_hex0x(at.bytes) +
                         " is not registered; `trainyard validator register --help` shows how");
     uint64_t epoch = 0;
     const auto set = seats(**staking, &epoch);
     if (!set) return out.fail(set.error());
-    const uint64_t weight = set->contains(*at) ? set->at(*at) : 0;
+    const uint64_t weight = set->contains(at) ? set->at(at) : 0;
     json::object object = candidate_json(*c, weight);
     object["epoch"] = epoch;
     std::string text = candidate_text(*c, weight, epoch);
     if (!args.key.key.empty()) {
-        const auto own = own_part(**staking, *at);
+        const auto own = own_part(**staking, at);
         if (!own) return out.fail(own.error());
         object["own"] = own_json(*own);
         text += own_text(*own);

@@ -2,10 +2,23 @@
 // The examples of EIP-55.
 #include "core/checksum.hpp"
 
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace trainyard {
 namespace {
+
+TEST(checksum, rejects_only_mixed_letters_that_do_not_fit) {
+    const std::string right = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";  // from EIP-55
+    const auto address = *fixed_from_hex<Address>(right);
+    for (const std::string& text :
+         std::vector<std::string>{right, right.substr(2), to_hex0x(address.bytes),
+                                  "0x5AAEB6053F3E94C9B9A09F33669435E7EF1BEAED"})
+        EXPECT_TRUE(has_checksum_of(text, address)) << text;
+    EXPECT_FALSE(has_checksum_of("0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", address));
+}
 
 TEST(checksum, capitals_are_those_of_the_examples_of_eip_55) {
     for (const char* text : {"0x52908400098527886E0F7030069857D2E4169EE7",

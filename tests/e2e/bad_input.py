@@ -34,6 +34,8 @@ def rejects_wrong_usage(net, test):
         ("1 to 65520", "devnet", "demo", "--http-port", "65521", "--validators", "16"),
         ("'-1' is not a whole number", "job", "status", "-1"), ("too large", "job", "status", 2**64), ("1.5G", "train", "--data", "book.txt", "--memory", "1.5gigs"),
         ("not from 1 to 16", "devnet", "up", "--validators", 17), ("more than once", "train", "--data", "book.txt", "--steps", 1, "--steps", 2),
+        ("EIP-55", "account", "send", "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "--amount", 1, "--key", "dev:0"), ("no address", "account", "send", "0x12", "--amount", 1, "--key", "dev:0"),
+        ("EIP-55", "validator", "status", "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
         ("--job", "verify"), ("http.port", "node", "--http.port", "65536"), ("http.port", "node", "--http.port", "-1"),
         ("log.level", "node", "--log.level", "loud"), ("--segments", "devnet", "demo", "--segments", "0"),
         ("--job", "verify", "--segment", "3"), ("--width", "train", "--data", "book.txt", "--width", "0"),
@@ -134,6 +136,12 @@ def rejects_wrong_genesis(net, test):
     keys = net.folder / "node-0" / "keys"
     refused(test, 1, "@host:port", "genesis", "build", "--validator", f"{keys}@127.0.0.1:99999", "--out", path)
     refused(test, 1, "the keys of one before", "genesis", "build", "--validator", f"{keys}@127.0.0.1:1", "--validator", f"{keys}@127.0.0.1:2", "--out", path)
+    path.unlink()
+    build = ["genesis", "build", "--validator", f"{keys}@127.0.0.1:1", "--out", path]
+    test.cli(*build)
+    built = path.read_text()
+    refused(test, 1, "is there already", *build)
+    expect_equal(path.read_text(), built, "the genesis file that was there")
     path.write_text('{"config":{"chainId":1},"difficulty":"0x1","gasLimit":"0x1000000","alloc":{}}')
     refused(test, 1, "trainyard import", "serve", "--genesis", path, "--datadir", test.folder / "absent")
 
