@@ -205,7 +205,7 @@ std::string model_card(const ModelCard& card) {
     row("data root", to_hex0x(card.data_root.bytes));
     row("final state root", to_hex0x(card.state_root.bytes));
     row("training loss (" + card.unit + ")", fixed(card.train_loss, 4));
-    row("held-out loss (" + card.unit + ")", fixed(card.held_out_loss, 4));
+    if (card.held_out_loss) row("held-out loss (" + card.unit + ")", fixed(*card.held_out_loss, 4));
     for (const auto& [name, value] : card.facts) row(name, value);
     return out;
 }

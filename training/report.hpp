@@ -2,6 +2,7 @@
 // What a finished run shows people: the loss curve, the loss log, the Hugging Face folder's texts.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,7 +34,7 @@ struct ModelCard {
     Hash data_root;
     Hash state_root;
     float train_loss = 0;
-    float held_out_loss = 0;
+    std::optional<float> held_out_loss;  ///< absent where the data is too small to hold some out
     std::vector<std::pair<std::string, std::string>> facts;  ///< rows of the table: name, value
 };
 /// Sets what the program's models are for.

@@ -66,6 +66,8 @@ public:
         auto data = read_data(args_.data.empty() ? "/usr/share/common-licenses" : args_.data);
         if (!data) return unexpected(data.error());
         data_ = std::move(*data);
+        // Now rather than when the model is there.
+        if (auto made = wallet::make_folder(args_.out); !made) return unexpected(made.error().text);
         const std::function<Result<Done, std::string>()> steps[] = {
             [this] { return start_network(); },  [this] { return publish(); },
             [this] { return watch_training(); }, [this] { return deliver(); },
@@ -346,7 +348,7 @@ private:
                               {"refundWei", to_decimal(story_.refund_wei)},
                               {"modelToken", to_decimal(story_.job.model_token - Uint256(1))},
                               {"stateRoot", to_hex0x(root_.bytes)},
-                              {"heldOutLoss", held_out_},
+                              {"heldOutLoss", held_out_json(held_out_)},
                               {"out", args_.out}};
         if (!args_.skip_cheat) {
             o["cheatedJob"] = cheat_.id;
@@ -372,8 +374,7 @@ private:
                   to_hex0x(wallet::kModels.bytes) + ", state root " + to_hex0x(root_.bytes));
         if (!losses_.empty())
             out_.line("  loss " + std::to_string(losses_.front().loss) + " -> " +
-                      std::to_string(losses_.back().loss) + ", held out " +
-                      std::to_string(held_out_));
+                      std::to_string(losses_.back().loss) + held_out_words(held_out_));
         if (!args_.skip_cheat) {
             out_.line("\n" + bold("A job that was cheated on") + "  (job " +
                       std::to_string(cheat_.id) + ")");
@@ -422,7 +423,7 @@ private:
     JobStory story_, cheat_story_;
     Progress progress_;
     std::vector<training::LossPoint> losses_;
-    float held_out_ = 0;
+    std::optional<float> held_out_;
     Hash root_;
     std::string sample_;
 };

@@ -344,9 +344,10 @@ int run_job_download(const Output& out, const JobArgs& args) {
                                    training::loss_svg(done->losses, "Training loss"));
     if (!plot) return out.fail(plot.error().text);
     if (out.json)
-        out.line(json::serialize(json::object{{"out", args.out},
-                                              {"stateRoot", to_hex0x(done->state_root.bytes)},
-                                              {"heldOutLoss", done->held_out_loss}}));
+        out.line(
+            json::serialize(json::object{{"out", args.out},
+                                         {"stateRoot", to_hex0x(done->state_root.bytes)},
+                                         {"heldOutLoss", held_out_json(done->held_out_loss)}}));
     else
         out.line("wrote " + args.out + " with state root " + to_hex0x(done->state_root.bytes) +
                  "\nnext: trainyard sample --model " + args.out);

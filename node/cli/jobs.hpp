@@ -72,7 +72,8 @@ struct JobMaterial {
 
 /// Fetches the model of a job, whole or up to its last final segment, into a folder.
 struct Download {
-    float held_out_loss = 0, train_loss = 0;
+    std::optional<float> held_out_loss;
+    float train_loss = 0;
     Hash state_root;
     std::vector<training::LossPoint> losses;
 };

@@ -179,15 +179,17 @@ Result<Done, std::string> write_model_folder(const std::string& folder,
         texts.emplace_back("tokenizer.json", tokenizer_json(program.tokenizer));
         texts.emplace_back("tokenizer_config.json", tokenizer_config(program));
     }
+    // The largest first: where the disk is full an older model stays as it was.
+    if (auto done = wallet::write_file(folder + "/model.safetensors", model); !done)
+        return unexpected(done.error().text);
+    if (auto done = write_constants(folder, program, origin.constants); !done) return done;
     for (const auto& [name, text] : texts)
         if (auto done = wallet::write_text(folder + "/" + name, text); !done)
             return unexpected(done.error().text);
     const auto encoded = training::encode_program(program);
     if (auto done = wallet::write_file(folder + "/trainyard.program", encoded); !done)
         return unexpected(done.error().text);
-    if (auto done = wallet::write_file(folder + "/model.safetensors", model); !done)
-        return unexpected(done.error().text);
-    return write_constants(folder, program, origin.constants);
+    return Done{};
 }
 
 Result<ModelFolder, std::string> read_model_folder(const std::string& folder) {

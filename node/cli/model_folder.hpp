@@ -17,7 +17,8 @@ namespace trainyard::node::cli {
 struct ModelOrigin {
     std::string name = "trainyard-model";
     std::string licence = "unknown";
-    float train_loss = 0, held_out_loss = 0;
+    float train_loss = 0;
+    std::optional<float> held_out_loss;  ///< absent where the program holds no records out
     std::optional<uint64_t> chain_id, job;
     std::optional<Uint256> token;  ///< id
     std::vector<std::pair<std::string, std::string>> facts;

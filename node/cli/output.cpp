@@ -26,6 +26,22 @@ std::string painted(std::string_view text, const char* code) {
     return "\033[" + std::string(code) + "m" + std::string(text) + "\033[0m";
 }
 
+/// Bytes of the printable character that comes first; 0: none does. Source: RFC 3629.
+size_t character_at(BytesView bytes) {
+    const uint8_t first = bytes[0];
+    if (first < 0x80) return (first >= 0x20 && first < 0x7f) || first == '\n' ? 1 : 0;
+    const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || bytes.size() < length) return 0;
+    uint32_t code = first & (0x7fu >> length);
+    for (size_t i = 1; i < length; ++i) {
+        if ((bytes[i] & 0xc0) != 0x80) return 0;
+        code = code << 6 | (bytes[i] & 0x3fu);
+    }
+    constexpr uint32_t kLeast[] = {0xa0, 0x800, 0x10000};  // below: controls, or too long a form
+    const bool is_surrogate = code >= 0xd800 && code < 0xe000;
+    return code >= kLeast[length - 2] && code < 0x110000 && !is_surrogate ? length : 0;
+}
+
 }  // namespace
 
 std::string fixed_text(double value, int digits) {
@@ -82,8 +98,14 @@ std::string dim(std::string_view text) {
 
 std::string printable(BytesView bytes) {
     std::string out;
-    for (const uint8_t b : bytes)
-        out += (b >= 0x20 && b < 0x7f) || b == '\n' ? static_cast<char>(b) : '?';
+    for (size_t i = 0; i < bytes.size();) {
+        const size_t length = character_at(bytes.subspan(i));
+        if (length == 0)
+            out += '?';
+        else
+            out.append(reinterpret_cast<const char*>(bytes.data() + i), length);
+        i += std::max<size_t>(length, 1);
+    }
     return out;
 }
 
@@ -155,11 +177,11 @@ std::string sparkline(const std::vector<float>& values, size_t width) {
 
 std::string progress_text(const Progress& p) {
     std::string bar = bar_text(p.step, p.steps);
-    bar += " step " + std::to_string(p.step) + "/" + std::to_string(p.steps) + "  loss " +
-           fixed_text(p.loss, 3);
+    bar += " step " + std::to_string(p.step) + "/" + std::to_string(p.steps);
+    if (p.step > 0) bar += "  loss " + fixed_text(p.loss, 3);
     if (p.tokens_per_s > 0)
-        bar += "  " + fixed_text(p.tokens_per_s, 0) + " tokens/s  " + fixed_text(p.tops, 3) +
-               " TOP/s  ETA " + seconds_text(p.seconds_left);
+        bar += "  ETA " + seconds_text(p.seconds_left) + "  " + fixed_text(p.tokens_per_s, 0) +
+               " tokens/s  " + fixed_text(p.tops, 3) + " TOP/s";
     if (p.segments > 0)
         bar += "  segments " + std::to_string(p.committed) + " committed, " +
                std::to_string(p.accepted) + " accepted of " + std::to_string(p.segments);

@@ -42,7 +42,8 @@ struct Output {
 
 using wallet::coins;
 using wallet::parse_coins;
-/// Bytes of a model as text: what is neither printable ASCII nor a line end becomes '?'.
+/// Bytes of a model as text: UTF-8 without control characters but line ends; every other byte
+/// becomes '?'.
 [[nodiscard]] std::string printable(BytesView bytes);
 [[nodiscard]] std::string short_hex(BytesView bytes);      ///< "0x1234…abcd"
 [[nodiscard]] std::string seconds_text(uint64_t seconds);  ///< "1m 05s"

@@ -189,14 +189,24 @@ Result<training::Program, std::string> choose_program(const std::string& path,
     return program;
 }
 
-Result<float, std::string> held_out_loss(const training::Program& program,
-                                         training::Backend& backend,
-                                         const std::vector<training::Tensor>& w, BytesView data) {
+Result<std::optional<float>, std::string> held_out_loss(const training::Program& program,
+                                                        training::Backend& backend,
+                                                        const std::vector<training::Tensor>& w,
+                                                        BytesView data) {
+    if (program.data.held_out == 0) return std::optional<float>();
     auto engine = training::Engine::make(program, backend, data);
     if (!engine) return unexpected(std::string(training::to_text(engine.error())));
     const auto bits = training::evaluate_held_out(*engine, w, data);
     if (!bits) return unexpected(std::string(training::to_text(bits.error())));
-    return std::bit_cast<float>(*bits);
+    return std::optional(std::bit_cast<float>(*bits));
+}
+
+std::string held_out_words(const std::optional<float>& loss) {
+    return loss ? ", held out " + std::to_string(*loss) : "";
+}
+
+boost::json::value held_out_json(const std::optional<float>& loss) {
+    return loss ? boost::json::value(*loss) : boost::json::value(nullptr);
 }
 
 }  // namespace trainyard::node::cli

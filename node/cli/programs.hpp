@@ -2,8 +2,11 @@
 // Programs and data sets that commands name by path.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
+
+#include <boost/json/value.hpp>
 
 #include "core/result.hpp"
 #include "node/cli/commands.hpp"
@@ -38,10 +41,13 @@ inline constexpr size_t kDataBytesMax = size_t{4} << 30;
 /// square.
 [[nodiscard]] std::pair<uint32_t, uint32_t> image_sides(const training::Program& program);
 
-/// Mean loss over the held-out records.
-[[nodiscard]] Result<float, std::string> held_out_loss(const training::Program& program,
-                                                       training::Backend& backend,
-                                                       const std::vector<training::Tensor>& w,
-                                                       BytesView data);
+/// Mean loss over the held-out records; nothing where the program holds none out.
+[[nodiscard]] Result<std::optional<float>, std::string> held_out_loss(
+    const training::Program& program, training::Backend& backend,
+    const std::vector<training::Tensor>& w, BytesView data);
+/// ", held out 1.234567", or nothing.
+[[nodiscard]] std::string held_out_words(const std::optional<float>& loss);
+/// A number, or null.
+[[nodiscard]] boost::json::value held_out_json(const std::optional<float>& loss);
 
 }  // namespace trainyard::node::cli

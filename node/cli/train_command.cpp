@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <csignal>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -76,6 +77,22 @@ void forget_self_test() {
 #endif
 }
 
+std::string rough_seconds(double seconds) {
+    if (seconds < 1) return fixed_text(1000 * seconds, seconds < 0.01 ? 2 : 0) + " ms";
+    if (seconds < 10) return fixed_text(seconds, 1) + " s";
+    return seconds_text(static_cast<uint64_t>(seconds));
+}
+
+volatile std::sig_atomic_t stop_flag = 0;
+
+/// The first Ctrl-C ends a run after its step, the second at once.
+void stop_after_step() {
+    struct sigaction action {};
+    action.sa_handler = [](int) { stop_flag = 1; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+}
+
 /// Shows steps as a bar or as JSON lines.
 class TrainReport {
 public:
@@ -126,10 +143,13 @@ public:
         if (is_first()) {  // now rather than after hours of training
             const auto made = wallet::make_folder(args_.out);
             if (!made) return fail_alone(made.error().text);
+            if (wallet::file_exists(args_.out + "/model.safetensors"))
+                out_.say("the model in '" + args_.out + "' is replaced when this run ends");
         }
         if (auto resumed = resume(); !resumed) return fail(resumed.error());
         if (auto done = train(); !done)
             return alone_ ? fail_alone(done.error()) : fail(done.error());
+        if (run_.state.step < program_.run.steps) return stopped();
         if (!is_first()) return kOk;
         if (auto done = finish(); !done) return fail(done.error());
         return kOk;
@@ -153,8 +173,6 @@ private:
         auto program = choose_program(args_.program, args_.gpt, data_);
         if (!program) return unexpected(program.error());
         program_ = std::move(*program);
-        if (program_.data.held_out == 0)
-            return unexpected(std::string("the program holds no records out"));
         id_ = training::program_id(program_);
         const uint32_t processes = crew_ ? crew_->size() : 1;
         if (program_.run.micro_batches % processes != 0)
@@ -225,13 +243,23 @@ private:
                                                    {"tokensPerStep", plan_.tokens_per_step}}));
         else
             out_.line("needs " + std::to_string(forecast_ / kMiB) + " MiB on " + backend_->name() +
-                      recompute_text() + ", about " + std::to_string(step) + " s per step, " +
-                      seconds_text(static_cast<uint64_t>(step * program_.run.steps)) + " for " +
+                      recompute_text() + ", about " + rough_seconds(step) + " per step, " +
+                      rough_seconds(step * program_.run.steps) + " for " +
                       std::to_string(program_.run.steps) + " steps; as a job, roots add " +
-                      std::to_string(roots) + " s (" +
+                      rough_seconds(roots) + " (" +
                       std::to_string(step > 0 ? std::lround(100 * roots / step) : 0) +
                       " %) to each");
         return kOk;
+    }
+
+    [[nodiscard]] int stopped() const {
+        constexpr int kStoppedBySignal = 130;
+        const std::string at = "stopped after step " + std::to_string(run_.state.step) + " of " +
+                               std::to_string(program_.run.steps);
+        out_.say(saves() ? at + "; the same command goes on from there"
+                         : at + "; nothing is kept of a run that is shorter than its "
+                                "--checkpoint-every");
+        return kStoppedBySignal;
     }
 
     /// Takes up the checkpoint in the folder, where there is one.
@@ -267,6 +295,7 @@ private:
         if (!state) return unexpected(std::string(training::to_text(state.error())));
         training::Crew* const crew = linked_ ? linked_.get() : crew_.get();
         TrainReport report(out_, plan_, program_.run.steps);
+        if (!crew_) stop_after_step();
         while (run_.state.step < program_.run.steps) {
             auto step = training::run_step(*engine_, *state, data_, crew);
             if (!step) {
@@ -280,10 +309,13 @@ private:
             run_.loss_bits.push_back(loss_bits);
             if (!is_first()) continue;
             report.on_step(static_cast<uint32_t>(run_.state.step), loss_bits);
-            if (auto saved = save(*state); !saved) {
+            // Several processes stop together, by the signal that mpirun sends to each.
+            const bool ends = stop_flag != 0 && !crew_;
+            if (auto saved = save(*state, ends); !saved) {
                 alone_ = true;
                 return saved;
             }
+            if (ends) break;
         }
         report.end();
         return to_host(*state);
@@ -303,8 +335,8 @@ private:
         return Done{};
     }
 
-    Result<Done, std::string> save(training::LiveState& state) const {
-        if (!saves() || run_.state.step % args_.checkpoint_every != 0) return Done{};
+    Result<Done, std::string> save(training::LiveState& state, bool ends) const {
+        if (!saves() || (!ends && run_.state.step % args_.checkpoint_every != 0)) return Done{};
         if (auto brought = to_host(state); !brought) return brought;
         auto written =
             wallet::write_file(checkpoint_path(), training::encode_checkpoint(run_, id_));
@@ -313,14 +345,16 @@ private:
     }
 
     Result<Done, std::string> finish() {
-        const auto bits = training::evaluate_held_out(*engine_, run_.state.w, data_);
-        if (!bits) return unexpected(std::string(training::to_text(bits.error())));
         auto constants = training::program_constants(program_, data_);
         if (!constants) return unexpected(std::string(training::to_text(constants.error())));
         ModelOrigin origin;
         origin.constants = std::move(*constants);
         origin.train_loss = std::bit_cast<float>(run_.loss_bits.back());
-        origin.held_out_loss = std::bit_cast<float>(*bits);
+        if (program_.data.held_out > 0) {
+            const auto bits = training::evaluate_held_out(*engine_, run_.state.w, data_);
+            if (!bits) return unexpected(std::string(training::to_text(bits.error())));
+            origin.held_out_loss = std::bit_cast<float>(*bits);
+        }
         if (auto done = write_model_folder(args_.out, program_, run_.state, origin); !done)
             return done;
         std::vector<training::LossPoint> points;
@@ -340,15 +374,16 @@ private:
         const auto root = to_hex0x(training::state_root(run_.state, id_).bytes);
         const uint64_t peak = own_memory("VmHWM:");
         if (out_.json)
-            out_.line(json::serialize(json::object{{"stateRoot", root},
-                                                   {"loss", origin.train_loss},
-                                                   {"heldOutLoss", origin.held_out_loss},
-                                                   {"peakBytes", peak},
-                                                   {"forecastBytes", forecast_},
-                                                   {"out", args_.out}}));
+            out_.line(
+                json::serialize(json::object{{"stateRoot", root},
+                                             {"loss", origin.train_loss},
+                                             {"heldOutLoss", held_out_json(origin.held_out_loss)},
+                                             {"peakBytes", peak},
+                                             {"forecastBytes", forecast_},
+                                             {"out", args_.out}}));
         else
             out_.line("state root " + root + "\nloss " + std::to_string(origin.train_loss) +
-                      ", held out " + std::to_string(origin.held_out_loss) + "\nmemory " +
+                      held_out_words(origin.held_out_loss) + "\nmemory " +
                       std::to_string(peak / kMiB) + " MiB, forecast " +
                       std::to_string(forecast_ / kMiB) + " MiB\nwrote " + args_.out);
     }
@@ -384,6 +419,8 @@ int run_eval(const Output& out, const EvalArgs& args) {
     const training::Program& program = model->program;
     if (program.data.size_bytes != data->size() || program.data.root != wallet::blob_id(*data))
         return out.fail("the model was trained on another data set than '" + args.data + "'");
+    if (program.data.held_out == 0)
+        return out.fail("the data set is too small: no record of it was held out from training");
     const auto backend = backend_for(program, {args.threads, !args.no_cuda});
     auto engine = training::Engine::make(program, *backend, *data);
     if (!engine) return out.fail(training::to_text(engine.error()));

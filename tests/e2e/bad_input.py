@@ -222,6 +222,18 @@ def rejects_jobs_before_anything_is_published(net, test):
     expect("\ntrainyard_blobs_used_bytes 0\n" in raw(int(net.nodes[0].url.rsplit(":", 1)[1]), b"GET /metrics HTTP/1.0\r\n\r\n").decode(), "nothing was published")
 
 
+def keeps_a_run_that_is_interrupted(net, test):
+    command = ["train", "--data", net.data(), "--out", test.folder / "stopped", "--layers", 1, "--width", 8, "--heads", 1, "--sequence", 8,
+               "--segment", 1, "--steps", 100_000, "--checkpoint-every", 50_000]
+    run = test.process("stopped run", *command).start()
+    wait_until("the run is on its way", lambda: "step 1/" in run.text(), 30)
+    expect_equal(run.stop(), 130, "exit code of an interrupted run")
+    expect("the same command goes on from there" in run.text(), f"it says how to go on: {run.text()}")
+    run.start()
+    wait_until("the run goes on", lambda: "going on after step" in run.text(), 30)
+    expect_equal(run.stop(), 130, "exit code of the run that went on")
+
+
 def rejects_a_full_disk(net, test):
     """What is lost behind stdout is a failure, also of commands that have nothing else to fail at."""
     with open("/dev/full", "wb") as full_disk:
@@ -295,7 +307,7 @@ def run(test):
     net = Devnet(test, validators=1).start()
     for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores,
                    rejects_a_new_password_that_is_not_typed_twice, rejects_servers_that_are_no_node, rejects_wrong_genesis,
-                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_jobs_before_anything_is_published, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
+                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_jobs_before_anything_is_published, keeps_a_run_that_is_interrupted, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
         reject(net, test)
         say(reject.__name__.replace("_", " "))
     net.wait_growth(net.nodes, 3)

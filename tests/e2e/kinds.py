@@ -63,6 +63,17 @@ def image_jobs(client):
     expect_equal(client.path("sample.png").read_bytes()[:8], b"\x89PNG\r\n\x1a\n", "the start of a PNG file")
 
 
+def little_data(client):
+    """Too little to hold anything out from training: the model is delivered all the same."""
+    path = client.path("little.txt")
+    path.write_text("one engine. " * 20)
+    number = client.test.json("job", "submit", "--rpc", client.net.nodes[0].url, "--key", "dev:0", "--data", path, *tiny_gpt(), "--steps", 4, "--segment", 4)["id"]
+    client.receive(number, "little")
+    card = (client.path("little") / "README.md").read_text()
+    expect("training loss" in card and "held-out" not in card, f"no held-out loss is made up: {card}")
+    say(f"job {number}: a model of {path.stat().st_size} bytes of text")
+
+
 def from_file(client):
     """A job as a file beside its data, posted from another folder at another price."""
     path, rpc = client.path("lora.toml"), ["--rpc", client.net.nodes[0].url]
@@ -112,6 +123,7 @@ def run(test):
     net.provider("provider", 1).start()
     client = Client(test, net)
     image_jobs(client)
+    little_data(client)
     lineage(client, *fine_tune(client))
 
 
