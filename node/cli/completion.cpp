@@ -30,6 +30,13 @@ std::string path_loop(const char* words, const char* count) {
            "done\n";
 }
 
+/// Flags stand last and are offered for a word that begins like one: where a command has nothing
+/// else the shell offers files, as for the value of a flag.
+std::string offered_list(const std::string& typed_word) {
+    return "  local now=\"" + typed_word + "\" list=\" $(_trainyard_words \"$typed\")\"\n" +
+           "  case \"$now\" in -*) ;; *) list=\"${list%% -*}\" ;; esac\n";
+}
+
 std::string fish(const std::vector<CommandWords>& commands) {
     std::string out = "function _trainyard_words\n  switch \"$argv\"\n";
     for (const auto& command : commands)
@@ -52,12 +59,13 @@ std::string completion_script(std::string_view shell, const std::vector<CommandW
     if (shell == "bash")
         return lookup_function(commands) + "_trainyard() {\n" +
                path_loop("COMP_WORDS", "$((COMP_CWORD-1))") +
-               "  COMPREPLY=($(compgen -W \"$(_trainyard_words \"$typed\")\" -- "
-               "\"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete -o default -F _trainyard trainyard\n";
+               offered_list("${COMP_WORDS[COMP_CWORD]}") +
+               "  COMPREPLY=($(compgen -W \"$list\" -- \"$now\"))\n}\ncomplete -o default -F "
+               "_trainyard trainyard\n";
     if (shell == "zsh")
         return "#compdef trainyard\n" + lookup_function(commands) + "_trainyard() {\n" +
-               path_loop("words", "$((CURRENT-2))") +
-               "  compadd -- ${=$(_trainyard_words \"$typed\")}\n  _files\n}\ncompdef _trainyard "
+               path_loop("words", "$((CURRENT-2))") + offered_list("${words[CURRENT]}") +
+               "  compadd -- ${=list}\n  _files\n}\ncompdef _trainyard "
                "trainyard\n"
                // Loaded by zsh itself this is the body of a function, which is asked already.
                "if [ \"$funcstack[1]\" = _trainyard ]; then _trainyard; fi\n";

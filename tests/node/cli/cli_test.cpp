@@ -256,6 +256,12 @@ TEST(completion, shells_offer_the_words_of_the_command_before_the_one_that_is_ty
     EXPECT_EQ(printed_by("bash", script("bash") + "COMP_WORDS=(trainyard --quiet job new s)\n"
                                                   "COMP_CWORD=4\n_trainyard\necho ${COMPREPLY[@]}"),
               "submit\n");
+    for (const auto& [now, offered] :
+         {std::pair("''", "new\n"), {"--", "--json\n"}, {"n", "new\n"}})
+        EXPECT_EQ(printed_by("bash", script("bash") + "COMP_WORDS=(trainyard job " + now +
+                                         ")\nCOMP_CWORD=2\n_trainyard\necho ${COMPREPLY[@]}"),
+                  offered)
+            << now;
     const std::string zsh = "compdef() { : }\n_files() { : }\ncompadd() { shift; echo $@ }\n" +
                             script("zsh") + "words=(trainyard --quiet job new list)\nCURRENT=5\n";
     EXPECT_EQ(printed_by("zsh", zsh + "_trainyard").value_or("submit\n"), "submit\n");
