@@ -48,11 +48,13 @@ int store(const Output& out, const AccountArgs& args, const SecretKey& key) {
     return kOk;
 }
 
-std::string address_in(const std::string& path) {
+/// Nothing of what is no keystore, such as the password beside a validator's keys.
+std::optional<std::string> address_in(const std::string& path) {
     const auto text = wallet::read_text(path, 65536);
     const auto root = text ? wallet::parse_json(*text) : std::nullopt;
     const auto address = root ? wallet::text_member(*root, "address") : std::nullopt;
-    return address ? (address->starts_with("0x") ? "" : "0x") + *address : "(no address)";
+    if (!address) return std::nullopt;
+    return (address->starts_with("0x") ? "" : "0x") + *address;
 }
 
 }  // namespace
@@ -96,15 +98,20 @@ int run_account_import(const Output& out, const AccountArgs& args) {
 
 int run_account_list(const Output& out, const AccountArgs& args) {
     const std::string folder = folder_of(args);
+    bool is_empty = true;
     for (const auto& name : wallet::list_folder(folder)) {
         const std::string path = folder + "/" + name;
         const auto address = address_in(path);
+        if (!address) continue;
+        is_empty = false;
         if (out.json)
             out.line(
-                boost::json::serialize(boost::json::object{{"address", address}, {"path", path}}));
+                boost::json::serialize(boost::json::object{{"address", *address}, {"path", path}}));
         else
-            out.line(address + "  " + path);
+            out.line(*address + "  " + path);
     }
+    if (is_empty && !out.json)
+        out.say("no keystores in '" + folder + "'; `trainyard account new` makes one");
     return kOk;
 }
 

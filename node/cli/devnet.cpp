@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -23,6 +24,8 @@
 namespace trainyard::node::cli {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr uint64_t kStakeCoins = 1000, kGasCoins = 100;
 
 volatile std::sig_atomic_t stop_flag = 0;
@@ -36,9 +39,11 @@ Uint256 in_wei(uint64_t whole) {
 
 std::string settings_text(const DevnetLayout& layout, uint32_t n, uint16_t http, uint16_t p2p) {
     config::NodeConfig c;
-    c.datadir = layout.node_folder(n) + "/data";
-    c.genesis = layout.genesis_path();
-    c.keys = layout.node_folder(n) + "/keys";
+    // From wherever it is started again.
+    const auto absolute = [](const std::string& path) { return fs::absolute(path).string(); };
+    c.datadir = absolute(layout.node_folder(n) + "/data");
+    c.genesis = absolute(layout.genesis_path());
+    c.keys = absolute(layout.node_folder(n) + "/keys");
     c.http_port = http;
     c.http_vhosts = {"localhost", "127.0.0.1"};
     c.http_cors = {"*"};

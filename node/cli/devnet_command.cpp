@@ -448,7 +448,8 @@ int run_devnet_up(const Output& out, const DevnetArgs& args) {
     const auto layout = layout_of(args, args.folder);
     if (wallet::file_exists(layout.genesis_path()))
         out.say("'" + args.folder +
-                "' goes on as it was made: with its validators, ports and chain");
+                "' goes on as it was made: with its validators, ports and chain" +
+                (args.settings.empty() ? "" : ", not with what --set says"));
     else if (const auto made = make_devnet(layout); !made)
         return out.fail(made.error());
     const auto net = Devnet::open(args.folder);
