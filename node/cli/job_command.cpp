@@ -121,30 +121,31 @@ struct JobView {
     wallet::JobSpec spec;
 };
 
-Result<JobView, std::string> look_up(wallet::MarketApi& market, uint64_t id) {
+wallet::Answer<JobView> look_up(wallet::MarketApi& market, uint64_t id) {
     const auto job = market.job(id);
-    if (!job) return unexpected(job.error().text);
+    if (!job) return unexpected(job.error());
     if (job->state == wallet::JobState::none)
-        return unexpected("there is no job " + std::to_string(id) +
-                          "; `trainyard job list` shows all");
+        return unexpected(wallet::WalletError{
+            wallet::WalletErrorCode::not_found,
+            "there is no job " + std::to_string(id) + "; `trainyard job list` shows all"});
     const auto spec = market.spec(id);
-    if (!spec) return unexpected(spec.error().text);
+    if (!spec) return unexpected(spec.error());
     return JobView{*job, *spec};
 }
 
 /// The losses of a job's segments, read once each unless they fell.
 class Losses {
 public:
-    /// Empty, or why they cannot be read.
-    [[nodiscard]] std::string read(wallet::MarketApi& market, uint64_t id, const wallet::Job& job) {
+    [[nodiscard]] wallet::Answer<Done> read(wallet::MarketApi& market, uint64_t id,
+                                            const wallet::Job& job) {
         if (job.attempt != attempt_ || job.tip < values_.size()) values_.clear();
         attempt_ = job.attempt;
         while (values_.size() < job.tip) {
             const auto segment = market.segment(id, static_cast<uint32_t>(values_.size()));
-            if (!segment) return segment.error().text;
+            if (!segment) return unexpected(segment.error());
             values_.push_back(std::bit_cast<float>(segment->loss_bits));
         }
-        return "";
+        return Done{};
     }
     [[nodiscard]] const std::vector<float>& values() const { return values_; }
 
@@ -166,9 +167,9 @@ std::string watch_line(uint64_t id, const JobView& view, const std::vector<float
                        "  " + stage_of(view.job) + "  " + std::to_string(view.job.tip) +
                        " committed, " + std::to_string(view.job.final_segments) + " paid of " +
                        std::to_string(view.spec.segments);
-    if (!losses.empty()) text += "  loss " + fixed_text(losses.back(), 3) + " " + sparkline(losses);
     if (segments_per_s > 0 && left > 0)
         text += "  ETA " + seconds_text(static_cast<uint64_t>(left / segments_per_s));
+    if (!losses.empty()) text += "  loss " + fixed_text(losses.back(), 3) + " " + sparkline(losses);
     if (!view.job.provider.is_zero()) text += "  provider " + short_hex(view.job.provider.bytes);
     return text;
 }
@@ -187,28 +188,33 @@ int watch(const Output& out, wallet::MarketApi& market, uint64_t id, const std::
     Losses losses;
     RateMeter meter;
     std::optional<uint32_t> tip;
-    for (;;) {
+    for (bool is_away = false;; std::this_thread::sleep_for(std::chrono::seconds(1))) {
         const auto view = look_up(market, id);
-        const auto fault = view ? losses.read(market, id, view->job) : view.error();
-        if (!fault.empty()) {
+        const auto read = view ? losses.read(market, id, view->job)
+                               : wallet::Answer<Done>(unexpected(view.error()));
+        if (!read) {
             line.clear();
-            return out.fail(fault);
+            if (read.error().code != wallet::WalletErrorCode::unreachable)
+                return out.fail(read.error().text);
+            if (!is_away)
+                out.say(read.error().text +
+                        "; asking again until it answers, whatever the job does");
+            is_away = true;
+            continue;
         }
+        is_away = false;
         if (view->job.tip != tip) meter.on_step(view->job.tip, steady_ms());
         tip = view->job.tip;
         line.show(watch_line(id, *view, losses.values(), meter.steps_per_s()));
-        if (view->job.state == wallet::JobState::closed) {
-            line.clear();
-            const bool complete = view->job.outcome == wallet::Outcome::complete;
-            out.line(out.json
-                         ? json::serialize(job_json(id, view->job, view->spec))
-                         : job_line(id, view->job, view->spec) + credit_text(market, view->job) +
-                               (complete ? "\nnext: trainyard job download " + std::to_string(id) +
-                                               rpc_flag(rpc)
-                                         : ""));
-            return complete ? kOk : kFailed;
-        }
-        std::this_thread::sleep_for(std::chrono::seconds(1));
+        if (view->job.state != wallet::JobState::closed) continue;
+        line.clear();
+        const bool complete = view->job.outcome == wallet::Outcome::complete;
+        out.line(out.json ? json::serialize(job_json(id, view->job, view->spec))
+                          : job_line(id, view->job, view->spec) + credit_text(market, view->job) +
+                                (complete ? "\nnext: trainyard job download " + std::to_string(id) +
+                                                rpc_flag(rpc)
+                                          : ""));
+        return complete ? kOk : kFailed;
     }
 }
 
@@ -233,6 +239,9 @@ int run_job_submit(const Output& out, const JobArgs& args) {
         return out.fail(why), kUsage;
     auto data = read_data(args.data);
     if (!data) return out.fail(data.error());
+    if (auto why = forgotten_tokenizer(args.data, *data, args.gpt);
+        args.program.empty() && !why.empty())
+        return out.fail(why);
     auto program = choose_program(args.program, args.gpt, *data);
     if (!program) return out.fail(program.error());
     JobOffer offer = terms_of(args);
@@ -260,7 +269,7 @@ int run_job_status(const Output& out, const JobArgs& args) {
     if (!market) return out.fail(market.error());
     if (args.wait) return watch(out, **market, args.id, args.rpc);
     const auto view = look_up(**market, args.id);
-    if (!view) return out.fail(view.error());
+    if (!view) return out.fail(view.error().text);
     json::array segments;
     std::string lines;
     std::vector<float> losses;
@@ -290,7 +299,7 @@ int run_job_list(const Output& out, const JobArgs& args) {
     if (!count) return out.fail(count.error().text);
     for (uint64_t id = 0; id < *count; ++id) {
         const auto view = look_up(**market, id);
-        if (!view) return out.fail(view.error());
+        if (!view) return out.fail(view.error().text);
         out.line(out.json ? json::serialize(job_json(id, view->job, view->spec))
                           : job_line(id, view->job, view->spec));
     }
@@ -301,14 +310,22 @@ int run_job_list(const Output& out, const JobArgs& args) {
 int run_job_cancel(const Output& out, const JobArgs& args) {
     const auto market = open_account(args.rpc, args.key);
     if (!market) return out.fail(market.error());
-    if (auto known = look_up(**market, args.id); !known) return out.fail(known.error());
+    const auto known = look_up(**market, args.id);
+    if (!known) return out.fail(known.error().text);
+    const std::string name = "job " + std::to_string(args.id);
+    if (known->job.client != (*market)->self())
+        return out.fail(name + " is paid by " + to_hex0x(known->job.client.bytes) +
+                        ", and the key is that of " + to_hex0x((*market)->self().bytes));
+    if (known->job.state == wallet::JobState::closed)
+        return out.fail(name + " is closed already (" +
+                        std::string(wallet::to_text(known->job.outcome)) + ")");
     const auto sent = (*market)->cancel(args.id);
     if (!sent) return out.fail(sent.error().text);
     const auto credit = (*market)->credit((*market)->self());
     if (credit && !credit->is_zero())
         if (const auto paid = (*market)->withdraw(); !paid) return out.fail(paid.error().text);
     const auto view = look_up(**market, args.id);
-    if (!view) return out.fail(view.error());
+    if (!view) return out.fail(view.error().text);
     if (out.json)
         out.line(json::serialize(job_json(args.id, view->job, view->spec)));
     else

@@ -19,10 +19,12 @@ constexpr size_t kLineageMax = 256;  ///< models shown of one lineage
 constexpr uint32_t kRoyaltyMax_bps = 1000;
 
 std::string refusal(const wallet::WalletError& error, const Uint256& token) {
-    if (error.code == wallet::WalletErrorCode::reverted)
-        return "model " + to_decimal(token) + ": " + error.text +
-               "; `trainyard model list` shows what there is";
-    return error.text;
+    if (error.code != wallet::WalletErrorCode::reverted) return error.text;
+    const std::string name = "model " + to_decimal(token) + ": ";
+    if (error.text.ends_with(") title"))
+        return name + "a title has 1 to 64 letters, digits, spaces and -._+()";
+    const bool is_absent = error.text.find("ERC721NonexistentToken") != std::string::npos;
+    return name + error.text + (is_absent ? "; `trainyard model list` shows what there is" : "");
 }
 
 json::array texts(const std::vector<Uint256>& numbers) {

@@ -84,6 +84,8 @@ int describe(const Output& out, const training::Program& program) {
 int run_program_new(const Output& out, const ProgramArgs& args) {
     const auto data = read_data(args.data);
     if (!data) return out.fail(data.error());
+    if (auto why = forgotten_tokenizer(args.data, *data, args.gpt); !why.empty())
+        return out.fail(why);
     const auto program = make_program(args.gpt, *data);
     if (!program) return out.fail(program.error());
     auto written = wallet::write_file(args.out, training::encode_program(*program));

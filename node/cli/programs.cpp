@@ -179,6 +179,17 @@ std::string flags_without_effect(const std::string& program, const TemplateArgs&
            "the template (--layers to --tokenizer, --steps to --recipe)";
 }
 
+std::string forgotten_tokenizer(const std::string& data_path, const Bytes& data,
+                                const TemplateArgs& args) {
+    const std::string path = data_path + ".tokenizer";
+    if (args.name != "gpt" || !args.tokenizer.empty() || !wallet::file_exists(path)) return "";
+    const auto info = training::inspect_dataset(data);
+    if (!info || info->kind != training::DataKind::tokens_u16) return "";
+    return "'" + data_path +
+           "' was made with a tokenizer, without which the model can neither read " +
+           "nor write text: add --tokenizer " + path;
+}
+
 Result<training::Program, std::string> choose_program(const std::string& path,
                                                       const TemplateArgs& args, const Bytes& data) {
     auto program = path.empty() ? make_program(args, data) : read_program(path);

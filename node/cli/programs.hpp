@@ -30,6 +30,9 @@ inline constexpr size_t kDataBytesMax = size_t{4} << 30;
 /// nothing.
 [[nodiscard]] std::string flags_without_effect(const std::string& program,
                                                const TemplateArgs& args);
+/// Why a tokenizer that lies beside the data must be named, or nothing.
+[[nodiscard]] std::string forgotten_tokenizer(const std::string& data_path, const Bytes& data,
+                                              const TemplateArgs& args);
 /// From `path`, or from the template when `path` is empty. Checked against the data.
 [[nodiscard]] Result<training::Program, std::string> choose_program(const std::string& path,
                                                                     const TemplateArgs& args,

@@ -170,6 +170,9 @@ private:
         auto data = read_data(args_.data);
         if (!data) return unexpected(data.error());
         data_ = std::move(*data);
+        if (auto why = forgotten_tokenizer(args_.data, data_, args_.gpt);
+            args_.program.empty() && !why.empty())
+            return unexpected(why);
         auto program = choose_program(args_.program, args_.gpt, data_);
         if (!program) return unexpected(program.error());
         program_ = std::move(*program);

@@ -215,6 +215,10 @@ def rejects_jobs_before_anything_is_published(net, test):
     refused(test, 1, "10 steps do not fill segments of 20", *submit, "--program", program)
     refused(test, 2, "says itself what is trained", *submit, "--program", program, "--steps", 20)
     refused(test, 2, "says itself what is trained", "train", "--data", net.data(), "--program", program, "--layers", 2)
+    tokens = test.folder / "tokens.tyd"
+    test.cli("data", "prepare", net.data(), "--merges", 4, "--out", tokens)
+    for command in (["train"], ["program", "new", "gpt", "--out", program], ["job", "submit", "--rpc", net.nodes[0].url, "--key", "dev:0"]):
+        refused(test, 1, f"--tokenizer {tokens}.tokenizer", *command, "--data", tokens)
     for words, *flags in [("--price is below", "--price", 0), ("--audit-fee is more than --price", "--audit-fee", 2), ("--segment-blocks", "--segment-blocks", 0),
                           ("--deadline-hours", "--deadline-hours", 0), ("--licence", "--licence", "a/b"), ("--micro-batches", "--micro-batches", 1),
                           ("never paid", "--recipe", "fp32"), ("in escrow", "--price", 99999)]:

@@ -115,6 +115,13 @@ def lineage(client, base, number):
     expect("set" in again.text, f"a lineage is written once: {again.text}")
     later = test.cli("model", "describe", token[base], "--parent", token[number], *rpc, "--key", "dev:0", code=2)
     expect("not older" in later.text, f"no model comes from a later one: {later.text}")
+    untitled = test.cli("model", "describe", token[base], "--title", "a/b", *rpc, "--key", "dev:0", code=1)
+    expect("1 to 64 letters" in untitled.text, f"what a title may be: {untitled.text}")
+    for key, words in (("dev:3", "is paid by 0xf39fd6"), ("dev:0", "closed already")):
+        kept = test.cli("job", "cancel", base, *rpc, "--key", key, code=1)
+        expect(words in kept.text, f"why a job is not cancelled: {kept.text}")
+    waited = test.cli("job", "status", base, "--wait", *rpc)
+    expect("wait at the market" in waited.out, f"what is left of the escrow is not forgotten: {waited.text}")
     say(test.cli("model", "show", token[number], *rpc).out.strip().splitlines()[0])
 
 
