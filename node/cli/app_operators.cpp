@@ -191,7 +191,8 @@ void add_peers(CLI::App& app, Arguments& a) {
         [&a] { return run_peers_unban(a.out, a.peers); }, a);
     for (auto* sub : {peers, add, remove, ban, unban}) add_rpc(sub, a.peers.rpc);
     for (auto* sub : {add, remove, ban, unban})
-        sub->add_option("peer", a.peers.peer, sub == add ? "<public key>@host:port" : "public key")
+        sub->add_option("peer", a.peers.peer,
+                        sub == add ? "<public key>@host:port" : "its public key, or how it begins")
             ->required();
     ban->add_option("--seconds", a.peers.seconds, "how long")->capture_default_str();
     ban->add_option("--reason", a.peers.reason, "why")->capture_default_str();

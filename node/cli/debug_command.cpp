@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <map>
 
 #include <boost/json.hpp>
 
@@ -65,11 +66,17 @@ public:
     /// What could not be had is said in the file itself, so that the bundle shows it.
     void add(const std::string& name, const Result<std::string, std::string>& content) {
         add(name, content ? *content : "not available: " + content.error() + "\n");
+        if (!content) absent_[content.error()].push_back(name);
+    }
+    /// Files that could not be had, by the reason.
+    [[nodiscard]] const std::map<std::string, std::vector<std::string>>& absent() const {
+        return absent_;
     }
     [[nodiscard]] const std::vector<ArchiveFile>& files() const { return files_; }
 
 private:
     std::vector<ArchiveFile> files_;
+    std::map<std::string, std::vector<std::string>> absent_;
 };
 
 Result<std::string, std::string> fetch(wallet::HttpClient& client, wallet::HttpRequest request) {
@@ -161,6 +168,11 @@ int run_debug_bundle(const Output& out, const DebugArgs& args) {
     if (!archive) return out.fail(archive.error());
     const auto written = wallet::write_file(args.out, *archive, wallet::FileMode::owner_only);
     if (!written) return out.fail(written.error().text);
+    for (const auto& [why, names] : bundle.absent()) {
+        std::string list;
+        for (const auto& name : names) list += (list.empty() ? "" : ", ") + name;
+        out.say("without " + list + ": " + why);
+    }
     const size_t count = bundle.files().size();
     if (out.json)
         out.line(json::serialize(json::object{{"file", args.out}, {"files", count}}));

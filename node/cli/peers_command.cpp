@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `trainyard peers`: who a node talks to, who is refused and why; and changes to that.
+#include <set>
+
 #include <boost/json.hpp>
 
 #include "node/cli/ask.hpp"
@@ -73,10 +75,30 @@ int change(const Output& out, const PeersArgs& args, const std::string& method, 
     return kOk;
 }
 
-/// The key alone, of "<key>@host:port" too, as the RPC takes it.
-std::string key_of(const std::string& peer) {
-    const auto key = peer.substr(0, peer.find('@'));
-    return key.starts_with("0x") ? key : "0x" + key;
+/// The peer's key as the RPC takes it: of "<key>@host:port", or the one that begins as `peer` does
+/// among those that the node knows, whose first byte the list leaves out.
+Result<std::string, std::string> key_of(const PeersArgs& args) {
+    std::string word = args.peer.substr(0, args.peer.find('@'));
+    if (word.starts_with("0x")) word.erase(0, 2);
+    if (fixed_from_hex<PublicKey>(word)) return "0x" + word;
+    constexpr size_t kLeastDigits = 4;
+    if (word.size() < kLeastDigits) return unexpected("'" + word + "' is too short to name a peer");
+    std::set<std::string> found;
+    for (const char* method : {"admin_peers", "admin_bans"}) {
+        const bool is_list = method == std::string_view("admin_peers");
+        const auto known = ask(args.rpc, method, is_list ? json::array{true} : json::array{});
+        if (!known) return unexpected(known.error());
+        if (!known->is_array()) continue;
+        for (const auto& peer : known->get_array()) {
+            const auto id = text_member(peer, "id").value_or("");
+            if (id.size() > 4 && (id.substr(2).starts_with(word) || id.substr(4).starts_with(word)))
+                found.insert(id);
+        }
+    }
+    if (found.size() == 1) return *found.begin();
+    return unexpected(
+        (found.empty() ? "no peer's key begins with '" : "several keys begin with '") + word +
+        "'; `trainyard peers` shows them, or give all 66 digits");
 }
 
 }  // namespace
@@ -108,16 +130,22 @@ int run_peers_add(const Output& out, const PeersArgs& args) {
 }
 
 int run_peers_remove(const Output& out, const PeersArgs& args) {
-    return change(out, args, "admin_removePeer", {args.peer}, "no longer dialled");
+    const auto key = key_of(args);
+    if (!key) return out.fail(key.error());
+    return change(out, args, "admin_removePeer", {*key}, "no longer dialled");
 }
 
 int run_peers_ban(const Output& out, const PeersArgs& args) {
-    return change(out, args, "admin_ban", {key_of(args.peer), args.seconds, args.reason},
+    const auto key = key_of(args);
+    if (!key) return out.fail(key.error());
+    return change(out, args, "admin_ban", {*key, args.seconds, args.reason},
                   "banned for " + seconds_text(args.seconds));
 }
 
 int run_peers_unban(const Output& out, const PeersArgs& args) {
-    return change(out, args, "admin_unban", {key_of(args.peer)}, "the ban is lifted");
+    const auto key = key_of(args);
+    if (!key) return out.fail(key.error());
+    return change(out, args, "admin_unban", {*key}, "the ban is lifted");
 }
 
 }  // namespace trainyard::node::cli

@@ -7,7 +7,7 @@ from harness import RpcError, expect, expect_equal, main, say, wait_until
 from network import Devnet
 
 
-def bans(net):
+def bans(net, test):
     node, victim = net.nodes[0], net.nodes[1]
     key = json.loads((net.folder / "genesis.json").read_text())["config"]["trainyard"]["validators"]
     peers = {v["p2pKey"] for v in key}
@@ -33,6 +33,13 @@ def bans(net):
     node.rpc("admin_unban", banned)
     wait_until("the peer is back", lambda: len(node.rpc("admin_peers")) == 3, 30)
     expect_equal(node.rpc("admin_bans"), [], "bans after one was lifted")
+    begins, rpc = banned[4:12], ["--rpc", node.url]  # as `trainyard peers` shows it
+    test.cli("peers", "ban", begins, "--seconds", 60, *rpc)
+    expect_equal([b["id"] for b in node.rpc("admin_bans")], [banned], "bans after one by the command")
+    test.cli("peers", "unban", "0x" + banned[2:10], *rpc)
+    expect_equal(node.rpc("admin_bans"), [], "bans after it was lifted by the command")
+    for short in ("0x", "zz", "zzzzzzzz"):
+        expect("peer" in test.cli("peers", "ban", short, *rpc, code=1).err, f"'{short}' names no peer")
     say("a ban ended a connection, lasted over kill -9, and was lifted")
 
 
@@ -57,7 +64,7 @@ def run(test):
     net = Devnet(test)
     net.nodes[0].process.command += ["--http.admin"]
     net.start()
-    bans(net)
+    bans(net, test)
     blobs(net, test)
     net.expect_agreement()
 

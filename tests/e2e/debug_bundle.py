@@ -37,7 +37,8 @@ def bundle(test, net):
     # A key that slipped into a log does not leave with it.
     slipped = test.folder / "slipped.log"
     slipped.write_text("info key=" + "ab" * 32 + " and 0x" + "cd" * 32 + "\n")
-    test.cli("debug", "bundle", "--rpc", "http://127.0.0.1:1", "--log", slipped, "--out", test.folder / "second.tgz")
+    down = test.cli("debug", "bundle", "--rpc", "http://127.0.0.1:1", "--config", "nowhere.toml", "--log", slipped, "--out", test.folder / "second.tgz")
+    expect("without settings.toml: cannot open 'nowhere.toml'" in down.err and "status.json" in down.err, f"what is missing is said: {down.err}")
     second = contents(test.folder / "second.tgz")
     log = second["log.txt"]
     expect("ab" * 32 not in log and "cd" * 32 not in log, f"64 digits in a row stay out: {log}")
