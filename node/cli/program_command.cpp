@@ -111,6 +111,13 @@ int run_program_finetune(const Output& out, const ProgramArgs& args) {
     if (!made) return out.fail(training::to_text(made.error()));
     const auto before = training::inspect_dataset(*data);
     if (!before) return out.fail("the data set is refused: " + training::to_text(before.error()));
+    const auto is_images = [](training::DataKind kind) {
+        return kind == training::DataKind::images;
+    };
+    if (is_images(before->kind) != is_images(model->program.data.kind))
+        return out.fail("the model in '" + args.model + "' learned from " +
+                        (is_images(before->kind) ? "text, and the data set holds images"
+                                                 : "images, and the data set holds text"));
     if (before->kind == training::DataKind::bytes)  // a base section needs a header: text as tokens
         data = training::make_token_dataset(training::encode_text(model->program.tokenizer, *data),
                                             {0}, training::vocabulary_of(model->program.tokenizer));

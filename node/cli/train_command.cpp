@@ -146,6 +146,7 @@ public:
             if (wallet::file_exists(args_.out + "/model.safetensors"))
                 out_.say("the model in '" + args_.out + "' is replaced when this run ends");
         }
+        if (!crew_) stop_after_step();
         if (auto resumed = resume(); !resumed) return fail(resumed.error());
         if (auto done = train(); !done)
             return alone_ ? fail_alone(done.error()) : fail(done.error());
@@ -298,7 +299,6 @@ private:
         if (!state) return unexpected(std::string(training::to_text(state.error())));
         training::Crew* const crew = linked_ ? linked_.get() : crew_.get();
         TrainReport report(out_, plan_, program_.run.steps);
-        if (!crew_) stop_after_step();
         while (run_.state.step < program_.run.steps) {
             auto step = training::run_step(*engine_, *state, data_, crew);
             if (!step) {
@@ -447,15 +447,24 @@ int run_eval(const Output& out, const EvalArgs& args) {
 
 namespace {
 
+std::string why_no_images(const training::Program& program, training::EngineError error) {
+    if (error != training::EngineError::wrong_shape) return std::string(training::to_text(error));
+    const bool draws =
+        std::any_of(program.nodes.begin(), program.nodes.end(),
+                    [](const auto& node) { return node.op == training::Op::diffuse; });
+    return draws
+               ? "--count is 1 to 4096, and --steps 2 to the program's --timesteps"
+               : "the model draws no images: it is not of the template diffusion; `trainyard eval` "
+                 "measures it";
+}
+
 int sample_image_file(const Output& out, const SampleArgs& args, const ModelFolder& model,
                       training::Backend& backend) {
     training::ImageSampleOptions o;
     o.count = args.count, o.steps = args.steps, o.seed = args.seed;
     std::tie(o.height, o.width) = image_sides(model.program);
     const auto images = training::sample_images(model.program, backend, model.w, o);
-    if (!images)
-        return out.fail(std::string(training::to_text(images.error())) +
-                        "; images come from programs of the template diffusion");
+    if (!images) return out.fail(why_no_images(model.program, images.error()));
     uint32_t columns = 1;
     while (columns * columns < o.count) ++columns;
     const auto file = data::write_png(data::grid_of(*images, columns, args.scale));

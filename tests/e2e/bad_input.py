@@ -194,6 +194,16 @@ def rejects_wrong_files(net, test):
         refused(test, 1, [name, "cut off"], "verify", "--model", model, "--offline")
         (model / name).write_bytes(whole)
     test.cli("verify", "--model", model, "--offline")
+    shapes, draws, sorts = test.folder / "shapes.tyd", test.folder / "draws", test.folder / "sorts"
+    test.cli("data", "shapes", "--count", 64, "--out", shapes)
+    for kind, folder, flags in (("diffusion", draws, ["--channels", 8]), ("mlp", sorts, [])):
+        test.cli("program", "new", kind, "--data", shapes, "--out", path, *flags, "--steps", 1, "--segment", 1)
+        test.cli("train", "--data", shapes, "--program", path, "--out", folder)
+    refused(test, 1, "draws no images", "sample", "--model", sorts)
+    for steps in (1, 10_000):
+        refused(test, 1, "--steps 2 to the program's", "sample", "--model", draws, "--steps", steps)
+    refused(test, 1, "learned from images", "program", "finetune", "--model", sorts, "--data", net.data(), "--out", path, "--data-out", test.folder / "d")
+    path.write_bytes(os.urandom(100))
     refused(test, 1, "absent", "program", "new", "gpt", "--data", test.folder / "absent", "--out", test.folder / "p")
     refused(test, 1, "absent", "devnet", "demo", "--data", test.folder / "absent", "--out", test.folder / "demo", seconds=5)
     refused(test, 1, "attention", "program", "new", "gpt", "--data", net.data(), "--out", test.folder / "p", "--width", 65, "--heads", 4)
