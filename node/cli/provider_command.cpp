@@ -12,6 +12,7 @@
 #include <boost/json.hpp>
 #include <unistd.h>
 
+#include "node/blobs/file.hpp"
 #include "node/cli/jobs.hpp"
 #include "node/cli/machine.hpp"
 #include "node/cli/self_test_report.hpp"
@@ -181,6 +182,18 @@ std::optional<training::Fault> parse_fault(const std::string& name) {
     return std::nullopt;
 }
 
+/// A file that is locked while it is open: of two processes each would take the other's segments
+/// and nonces for its own.
+Result<blobs::File, std::string> hold_folder(const std::string& path) {
+    if (auto made = wallet::make_folder(path); !made) return unexpected(made.error().text);
+    auto file = blobs::File::create(path + "/lock");
+    if (file && !file->lock())
+        return unexpected("'" + path +
+                          "' is another provider's that runs: stop it, or give this one a "
+                          "--datadir and a --key of its own");
+    return file;
+}
+
 wallet::SenderOptions sending_options(const ProviderArgs& args, EventView& view) {
     wallet::SenderOptions out;
     out.folder = args.datadir;
@@ -226,6 +239,8 @@ int run_provider(const Output& out, const ProviderArgs& args) {
         return out.fail("--stake and --price are amounts like 1.5 or 3gwei"), kUsage;
     if (args.key.key.empty())
         return out.fail("--key is required: a keystore, or dev:0 to dev:9 on a devnet"), kUsage;
+    const auto held = hold_folder(args.datadir);
+    if (!held) return out.fail(held.error());
     auto choice = verify::choose_backend({args.threads, !args.no_cuda});
     show_tested(out, choice);
     if (!choice.backend)

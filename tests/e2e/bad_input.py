@@ -86,6 +86,21 @@ def rejects_wrong_keystores(net, test):
         refused(test, 1, "key", "account", "import", secret, "--light", "--keystore", keys, "--password-file", right)
 
 
+def rejects_a_providers_folder_that_is_in_use(net, test):
+    folder = test.folder / "provider data"
+    command = ["provider", "--rpc", net.nodes[0].url, "--key", "dev:9", "--no-cuda", "--datadir", folder]
+    first = subprocess.Popen([test.program, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=test.environment)
+    try:
+        wait_until("the first provider's lock", (folder / "lock").exists, 30)
+        time.sleep(0.2)
+        refused(test, 1, "another provider's that runs", *command)
+    finally:
+        first.terminate()
+        first.wait(timeout=30)
+    (test.folder / "a file").write_text("")
+    refused(test, 1, "cannot make the folder", *command[:-1], test.folder / "a file")
+
+
 def rejects_a_new_password_that_is_not_typed_twice(net, test):
     for second, code in (("another one", 1), ("a good password", 0)):
         folder = test.folder / f"typed-{code}"
@@ -320,7 +335,7 @@ def rejects_peer_garbage(net, test):
 def run(test):
     net = Devnet(test, validators=1).start()
     for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores,
-                   rejects_a_new_password_that_is_not_typed_twice, rejects_servers_that_are_no_node, rejects_wrong_genesis,
+                   rejects_a_providers_folder_that_is_in_use, rejects_a_new_password_that_is_not_typed_twice, rejects_servers_that_are_no_node, rejects_wrong_genesis,
                    rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_jobs_before_anything_is_published, keeps_a_run_that_is_interrupted, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
         reject(net, test)
         say(reject.__name__.replace("_", " "))
