@@ -7,6 +7,7 @@
 
 #include "core/hash.hpp"
 #include "fake_market.hpp"
+#include "node/wallet/files.hpp"
 #include "tests/training/small_program.hpp"
 
 namespace trainyard::test {
@@ -38,7 +39,9 @@ struct Case {
     std::unique_ptr<wallet::MarketApi> market = fake_market(ledger, {});
     Asked verifier;
     std::vector<std::function<void()>> tasks;
-    wallet::Dues dues{testing::TempDir() + "own_disputes_" + std::to_string(getpid()) + ".csv"};
+    const std::string path =
+        testing::TempDir() + "own_disputes_" + std::to_string(getpid()) + ".csv";
+    wallet::Dues dues{path};
     OwnDisputes disputes{*market, verifier, dues, options()};
 
     Case() {
@@ -63,6 +66,7 @@ struct Case {
             book.dispute.is_challengers = true;
         }
     }
+    ~Case() { wallet::remove_file(path); }
     OwnDisputesOptions options() {
         OwnDisputesOptions out;
         out.background = [this](std::function<void()> task) { tasks.push_back(std::move(task)); };
