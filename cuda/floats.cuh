@@ -90,8 +90,9 @@ __device__ __forceinline__ float exp_of(float x) {
     return exp_of_falling(x > 87.0F ? 87.0F : x);
 }
 
-/// Precondition: x is a positive normal number.
+/// Precondition: x is a positive normal number, or a NaN, which stays one.
 __device__ __forceinline__ float log_of(float x) {
+    if (x != x) return x;
     const uint32_t v = bits_of(x) - 0x3f3504f3U;
     const float e = __int2float_rn(static_cast<int32_t>(v) >> 23);
     const float f = sub(as_float((v & 0x007fffffU) + 0x3f3504f3U), 1.0F);

@@ -359,6 +359,7 @@ BENCHMARK(step)
     ->ArgNames({"layers", "width", "sequence", "vocabulary", "sequences"})
     ->Args({4, 128, 128, 256, 16})
     ->Args({2, 768, 1024, 50257, 8})  // few enough kernels for a profiler
+    ->Args({2, 2048, 1024, 50257, 16})
     ->Args({12, 768, 1024, 50257, 8})
     ->Args({12, 768, 1024, 50304, 8})  // rows of logits begin where loads of 16 bytes may
     ->Args({12, 768, 1024, 50257, 32})

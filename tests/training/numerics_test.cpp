@@ -24,6 +24,13 @@ TEST(functions, stay_within_two_ulp_of_the_double_results) {
     }
 }
 
+TEST(functions, make_no_number_of_a_nan) {
+    for (const uint32_t bits : {0x7fc00000U, 0xffc00000U, 0x7fffffffU, 0x7f800001U}) {
+        const float nan = as_float(bits);
+        for (const float y : {exp(nan), log(nan), tanh(nan)}) EXPECT_TRUE(std::isnan(y)) << bits;
+    }
+}
+
 TEST(philox, gives_the_published_answer_for_zeros) {
     // Random123, kat_vectors: philox4x32 10 rounds, all zero.
     const PhiloxBlock due{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};

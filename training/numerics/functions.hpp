@@ -60,8 +60,10 @@ inline float exp(float x) {
     return p * as_float(static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23);
 }
 
-/// Precondition: x is a positive normal number.
+/// Precondition: x is a positive normal number, or a NaN, which stays one: its bits are up to a
+/// machine, and would make any number.
 inline float log(float x) {
+    if (x != x) return x;
     const uint32_t v = bits_of(x) - 0x3f3504f3U;
     const auto e = static_cast<float>(static_cast<int32_t>(v) >> 23);
     const float f = as_float((v & 0x007fffffU) + 0x3f3504f3U) - 1.0F;

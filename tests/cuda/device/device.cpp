@@ -67,6 +67,15 @@ TEST_P(DeviceProducts, passes_the_self_test) {
     EXPECT_TRUE(passed) << passed.error();
 }
 
+TEST_P(DeviceProducts, take_values_that_are_not_finite_as_the_reference_does) {
+    for (const training::OperatorCase& c : training::operator_cases())
+        for (const uint32_t every : {5U, 400U}) {
+            const auto same =
+                training::check_extremes(*backend, training::with_extremes(c, every, every));
+            EXPECT_TRUE(same) << same.error();
+        }
+}
+
 /// Odd sides, more tiles than multiprocessors, and contractions of many steps.
 TEST_P(DeviceProducts, multiply_to_the_bits_of_single_warps) {
     std::string reason;

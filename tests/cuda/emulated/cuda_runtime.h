@@ -48,23 +48,30 @@ struct alignas(16) uint4 {
     unsigned x, y, z, w;
 };
 
+namespace emulated {
+/// Whatever NaN the host makes, a device has this one.
+inline float result(float x) {
+    return x == x ? x : std::bit_cast<float>(0x7fffffffU);
+}
+}  // namespace emulated
+
 inline float __fadd_rn(float a, float b) {
-    return a + b;
+    return emulated::result(a + b);
 }
 inline float __fsub_rn(float a, float b) {
-    return a - b;
+    return emulated::result(a - b);
 }
 inline float __fmul_rn(float a, float b) {
-    return a * b;
+    return emulated::result(a * b);
 }
 inline float __fdiv_rn(float a, float b) {
-    return a / b;
+    return emulated::result(a / b);
 }
 inline float __fsqrt_rn(float a) {
-    return std::sqrt(a);
+    return emulated::result(std::sqrt(a));
 }
 inline float __fmaf_rn(float a, float b, float c) {
-    return std::fma(a, b, c);
+    return emulated::result(std::fma(a, b, c));
 }
 inline float __uint_as_float(unsigned bits) {
     return std::bit_cast<float>(bits);
