@@ -20,12 +20,12 @@ build() {
     cmake --build --preset "$preset" -j "$JOBS" | tail -n 3
 }
 
-# run_tests PRESET [CTEST OPTIONS]: adds up what ctest counted. A test that hangs is ended after five minutes (left alone,
+# run_tests PRESET JOBS [CTEST OPTIONS]: adds up what ctest counted. A test that hangs is ended after five minutes (left alone,
 # ctest waits 25) and is named at once.
 run_tests() {
-    local preset=$1 log="build/$1.ctest.log" total bad
-    shift
-    ctest --preset "$preset" -j "$JOBS" --timeout 300 "$@" 2>&1 </dev/null | tee "$log" | grep --line-buffered -Ev '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test.*Passed)' || true
+    local preset=$1 jobs=$2 log="build/$1.ctest.log" total bad
+    shift 2
+    ctest --preset "$preset" -j "$jobs" --timeout 300 "$@" 2>&1 </dev/null | tee "$log" | grep --line-buffered -Ev '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test.*Passed)' || true
     total=$(sed -n 's/.*% tests passed, [0-9]* tests failed out of \([0-9]*\).*/\1/p' "$log" | tail -1)
     bad=$(sed -n 's/.*% tests passed, \([0-9]*\) tests failed out of .*/\1/p' "$log" | tail -1)
     local skip
@@ -44,13 +44,16 @@ done
 say "release: build"
 build release -DTRAINYARD_BENCH=OFF
 say "release: tests"
-run_tests release
+run_tests release "$JOBS" -LE e2e
+# These wait for blocks and deadlines most of the time: a fifth of a core each.
+say "release: end-to-end tests"
+run_tests release $((2 * JOBS)) -L e2e
 
 if [ "${YARD_QUICK:-}" != 1 ]; then
     say "asan: build of the unit tests"
     build asan
     say "asan: tests"
-    run_tests asan -L unit
+    run_tests asan "$JOBS" -L unit
 fi
 
 say "done"

@@ -248,7 +248,7 @@ def rejects_jobs_before_anything_is_published(net, test):
                           ("--deadline-hours", "--deadline-hours", 0), ("--licence", "--licence", "a/b"), ("--micro-batches", "--micro-batches", 1),
                           ("never paid", "--recipe", "fp32"), ("in escrow", "--price", 99999)]:
         refused(test, 1, words, *submit, *small, *flags)
-    expect("\ntrainyard_blobs_used_bytes 0\n" in raw(int(net.nodes[0].url.rsplit(":", 1)[1]), b"GET /metrics HTTP/1.0\r\n\r\n").decode(), "nothing was published")
+    expect("\ntrainyard_blobs_used_bytes 0\n" in raw(int(net.nodes[0].url.rsplit(":", 1)[1]), b"GET /metrics HTTP/1.0\r\n\r\n", answer_to=20).decode(), "nothing was published")
 
 
 def keeps_a_run_that_is_interrupted(net, test):
