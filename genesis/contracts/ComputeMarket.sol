@@ -68,28 +68,23 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
     function commit(
         uint256 jobId, uint32 seg, bytes32 first, bytes32 last, bytes32 stepsRoot, uint32 lossBits, bytes32 stateBlob
     ) external {
+        Segment storage s = _newSegment(jobId, seg, first);
+        require(last != 0 && stepsRoot != 0 && stateBlob != 0, BadValue("root"));
+        (s.last, s.stepsRoot, s.stateBlob, s.lossBits) = (last, stepsRoot, stateBlob, lossBits);
+        _append(jobId, seg, s);
         Job storage j = _jobs[jobId];
-        require(j.state == JobState.Active, WrongState());
-        require(msg.sender == j.provider, NotAllowed());
-        require(block.number <= j.segmentDeadline && block.timestamp <= _specs[jobId].deadline, TooLate());
-        require(seg == j.tip, BadValue("segment"));
-        require(seg == 0 || first == j.tipRoot, BadValue("first"));
-        require(first != 0 && last != 0 && stepsRoot != 0 && stateBlob != 0, BadValue("root"));
-        require(!_isFull(j), BadValue("in flight"));
-        Segment storage s = _segments[jobId][seg];
-        delete _segments[jobId][seg];
-        (s.state, s.provider, s.attempt, s.lossBits) = (SegmentState.Committed, msg.sender, j.attempt, lossBits);
-        (s.first, s.last, s.stepsRoot, s.stateBlob) = (first, last, stepsRoot, stateBlob);
-        s.committedAt = uint64(block.number);
-        s.seedEpoch = uint64(beacon.epochOf(block.number));
-        s.root = _segRoot(jobId, seg, s);
-        _bonds[jobId][msg.sender].through = seg + 1;
-        _bonds[jobId][msg.sender].attempt = j.attempt;
-        (j.tip, j.tipRoot) = (seg + 1, last);
-        j.segmentDeadline = uint64(block.number) + _specs[jobId].segmentBlocks;
-        emit SegmentCommitted(jobId, seg, msg.sender, s.root, last, lossBits);
         if (j.tip == _specs[jobId].segments) _drain(j, Outcome.Complete);
         else if (_lineages[jobId].cancelled) _drain(j, Outcome.Cancelled);
+    }
+
+    /// Nothing can follow it.
+    function commitDivergence(uint256 jobId, uint32 seg, bytes32 first, uint32 step) external {
+        Segment storage s = _newSegment(jobId, seg, first);
+        require(step >= 1 && step <= _specs[jobId].stepsPerSegment, BadValue("step"));
+        s.divergesAt = step;
+        _append(jobId, seg, s);
+        emit SegmentDiverged(jobId, seg, msg.sender, step);
+        _drain(_jobs[jobId], Outcome.Diverged);
     }
 
     function release(uint256 jobId) external {
@@ -286,22 +281,50 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         require(rules.isPlain(s.licence, 64), BadValue("licence"));
     }
 
+    function _newSegment(uint256 jobId, uint32 seg, bytes32 first) internal returns (Segment storage s) {
+        Job storage j = _jobs[jobId];
+        require(j.state == JobState.Active, WrongState());
+        require(msg.sender == j.provider, NotAllowed());
+        require(block.number <= j.segmentDeadline && block.timestamp <= _specs[jobId].deadline, TooLate());
+        require(seg == j.tip, BadValue("segment"));
+        require(seg == 0 || first == j.tipRoot, BadValue("first"));
+        require(first != 0, BadValue("root"));
+        require(!_isFull(j), BadValue("in flight"));
+        s = _segments[jobId][seg];
+        delete _segments[jobId][seg];
+        (s.state, s.provider, s.attempt, s.first) = (SegmentState.Committed, msg.sender, j.attempt, first);
+        s.committedAt = uint64(block.number);
+        s.seedEpoch = uint64(beacon.epochOf(block.number));
+    }
+
+    function _append(uint256 jobId, uint32 seg, Segment storage s) internal {
+        Job storage j = _jobs[jobId];
+        s.root = _segRoot(jobId, seg, s);
+        _bonds[jobId][msg.sender].through = seg + 1;
+        _bonds[jobId][msg.sender].attempt = j.attempt;
+        (j.tip, j.tipRoot) = (seg + 1, s.last);
+        j.segmentDeadline = uint64(block.number) + _specs[jobId].segmentBlocks;
+        emit SegmentCommitted(jobId, seg, msg.sender, s.root, s.last, s.lossBits);
+    }
+
     function _segRoot(uint256 jobId, uint32 seg, Segment storage s) internal view returns (bytes32) {
         return keccak256(abi.encode(
             TAG_SEGMENT, block.chainid, address(this), jobId, _jobs[jobId].runSeed, seg, s.attempt, s.provider,
-            s.first, s.last, s.stepsRoot, s.lossBits
+            s.first, s.last, s.stepsRoot, s.lossBits, s.divergesAt
         ));
     }
 
-    /// A slashed provider's other segments of the job are not paid; the auditors are. What is not paid stays in escrow.
+    /// A slashed provider's other segments of the job are not paid; the auditors are. What is not paid stays in escrow. One that
+    /// diverges is paid by its steps, and is not part of the model.
     function _pay(uint256 jobId, uint32 seg, Segment storage s) internal {
         s.state = SegmentState.Final;
         uint256 price = _bonds[jobId][s.provider].slashed ? 0 : _specs[jobId].pricePerSegment;
+        if (s.divergesAt > 0) price = price * s.divergesAt / _specs[jobId].stepsPerSegment;
         uint256 fee = price * _params.feeBps / ONE;
         uint256 spent = price + _payAuditors(jobId, seg, s);
         _jobs[jobId].escrow -= spent;
         _credit(s.provider, price - fee);
-        _extend(_lineages[jobId], s);
+        if (s.divergesAt == 0) _extend(_lineages[jobId], s);
         emit SegmentFinal(jobId, seg, price - fee, fee);
         _burn(fee);
     }
@@ -327,19 +350,21 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         Job storage j = _jobs[jobId];
         uint256 refund = j.escrow;
         (j.state, j.escrow) = (JobState.Closed, 0);
-        if (j.finalSegments == _specs[jobId].segments) j.outcome = Outcome.Complete;
+        uint32 trained = j.finalSegments;
+        if (j.outcome == Outcome.Diverged) trained--;
+        else if (trained == _specs[jobId].segments) j.outcome = Outcome.Complete;
         _credit(j.client, refund);
         if (_bonds[jobId][j.provider].amount > 0) _freeBond(jobId, j.provider);
-        if (j.finalSegments > 0) j.modelToken = models.mint(j.client, _record(jobId)) + 1;
+        if (trained > 0) j.modelToken = models.mint(j.client, _record(jobId, trained)) + 1;
         emit JobClosed(jobId, j.outcome, refund, j.modelToken);
     }
 
-    function _record(uint256 jobId) internal view returns (IModelRegistry.ModelRecord memory r) {
+    function _record(uint256 jobId, uint32 trained) internal view returns (IModelRegistry.ModelRecord memory r) {
         JobSpec storage s = _specs[jobId];
         Lineage storage l = _lineages[jobId];
         (r.jobId, r.program, r.programId, r.dataRoot) = (jobId, s.program, s.programId, s.data);
         (r.stateRoot, r.stateBlob, r.segmentsRoot) = (l.stateRoot, l.stateBlob, l.segmentsRoot);
-        (r.segments, r.lossBits) = (_jobs[jobId].finalSegments, l.lossBits);
+        (r.segments, r.lossBits) = (trained, l.lossBits);
         (r.providers, r.licence) = (l.providers, s.licence);
     }
 

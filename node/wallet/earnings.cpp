@@ -40,8 +40,11 @@ public:
             if (e.name == name) (this->*handle)(e);
     }
     void end() {
-        for (const auto& [seg, at] : open_)
-            to_.segments[at].wei = is_slashed_ ? Uint256{} : terms_.pay_wei;
+        for (const auto& [seg, at] : open_) {
+            const auto diverged = diverged_.find(seg);
+            const uint32_t done = diverged == diverged_.end() ? terms_.steps : diverged->second;
+            to_.segments[at].wei = is_slashed_ ? Uint256{} : terms_.pay_wei(done);
+        }
     }
 
 private:
@@ -57,9 +60,13 @@ private:
     }
     void on_committed(const MarketEvent& e) {
         open_.erase(*e.seg);
+        diverged_.erase(*e.seg);
         if (e.who != who_) return;
         open_[*e.seg] = to_.segments.size();
         to_.segments.push_back({e.job, *e.seg, SegmentState::committed, {}, e.block, 0, e.tx});
+    }
+    void on_diverged(const MarketEvent& e) {
+        diverged_[*e.seg] = static_cast<uint32_t>(word(e, 0).low());
     }
     void on_final(const MarketEvent& e) { settle(open_.find(*e.seg), SegmentState::final_, e); }
     void settle(Open::iterator at, SegmentState state, const MarketEvent& e) {
@@ -123,6 +130,7 @@ private:
 
     static constexpr std::pair<std::string_view, Handler> kHandlers[] = {
         {"SegmentCommitted", &JobFold::on_committed},
+        {"SegmentDiverged", &JobFold::on_diverged},
         {"SegmentFinal", &JobFold::on_final},
         {"SegmentVoid", &JobFold::on_void},
         {"SegmentAccepted", &JobFold::on_accepted},
@@ -139,6 +147,7 @@ private:
     const Address who_;
     const JobTerms terms_;
     Open open_;
+    std::map<uint32_t, uint32_t> diverged_;  ///< segment -> number of its step without a result
     std::map<uint32_t, Uint256> challenge_bonds_, dispute_bonds_;  ///< the last of each segment
     std::map<uint32_t, Fines> fines_;  ///< of a transaction that has not told its end yet
     bool is_slashed_ = false;
@@ -194,8 +203,8 @@ Answer<JobTerms> terms_of(EthClient& client, uint64_t job, const AbiValue& param
             {kMarket, "spec(uint256)", {AbiValue::of(Uint256(job))}, in_parentheses(kJobSpecType)});
     if (!asked) return unexpected(asked.error());
     const JobSpec spec = job_spec_from((*asked)[0]);
-    const Uint256 fee = spec.price_wei * params[kFeeBps].number / Uint256(10'000);
-    return JobTerms{spec.price_wei - fee, spec.audit_fee_wei * params[kK2].number};
+    return JobTerms{spec.price_wei, params[kFeeBps].number, spec.steps_per_segment,
+                    spec.audit_fee_wei * params[kK2].number};
 }
 
 /// A job's events, up to its end and what came back after it.
@@ -251,6 +260,11 @@ std::string_view to_text(BookingKind kind) {
 
 bool is_gain(BookingKind kind) {
     return kind >= BookingKind::appeal_return;
+}
+
+Uint256 JobTerms::pay_wei(uint32_t done) const {
+    const Uint256 price = price_wei * Uint256(done) / Uint256(steps);
+    return price - price * fee_bps / Uint256(10'000);
 }
 
 Flow flow_of(const Earnings& earnings) {

@@ -263,6 +263,10 @@ public:
                     {number(id), number(c.seg), AbiValue::of(c.first), AbiValue::of(c.last),
                      AbiValue::of(c.steps_root), number(c.loss_bits), AbiValue::of(c.state_blob)});
     }
+    Answer<TxReceipt> commit_divergence(uint64_t id, const Divergence& d) override {
+        return send("commitDivergence(uint256,uint32,bytes32,uint32)",
+                    {number(id), number(d.seg), AbiValue::of(d.first), number(d.step)});
+    }
     Answer<TxReceipt> serve(uint64_t id, uint32_t seg, const Hash& bundle_blob) override {
         return send("serve(uint256,uint32,bytes32)",
                     {number(id), number(seg), AbiValue::of(bundle_blob)});
@@ -421,6 +425,7 @@ constexpr EventShape kEvents[] = {
     {"JobClosed", "(uint256,uint8,uint256,uint256)", false, false},
     {"JobCancelled", "(uint256)", false, false},
     {"SegmentCommitted", "(uint256,uint32,address,bytes32,bytes32,uint32)", true, true},
+    {"SegmentDiverged", "(uint256,uint32,address,uint32)", true, true},
     {"AuditPostponed", "(uint256,uint32,uint64)", true, false},
     {"AuditOpened", "(uint256,uint32,uint8,uint8,address[],bytes32)", true, false},
     {"BundleServed", "(uint256,uint32,bytes32)", true, false},
@@ -454,7 +459,7 @@ std::string_view to_text(JobState state) {
     return names[static_cast<size_t>(state)];
 }
 std::string_view to_text(Outcome outcome) {
-    constexpr std::string_view names[] = {"none", "complete", "cancelled", "expired"};
+    constexpr std::string_view names[] = {"none", "complete", "cancelled", "expired", "diverged"};
     return names[static_cast<size_t>(outcome)];
 }
 std::string_view to_text(SegmentState state) {

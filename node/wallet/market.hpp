@@ -28,7 +28,13 @@ inline constexpr Address kMarket = system_address(0x0b03);
 inline constexpr Address kModels = system_address(0x0b04);
 
 enum class JobState : uint8_t { none, open, active, draining, closed };
-enum class Outcome : uint8_t { none, complete, cancelled, expired };
+enum class Outcome : uint8_t {
+    none,
+    complete,
+    cancelled,
+    expired,
+    diverged,  ///< the last segment claims that it has no end
+};
 enum class SegmentState : uint8_t {
     none,
     committed,
@@ -89,7 +95,8 @@ struct Segment {
     uint32_t attempt = 0, loss_bits = 0;
     Hash first, last, steps_root, root, state_blob, bundle_blob;
     uint64_t committed_at = 0, seed_epoch = 0, phase_deadline = 0;
-    uint8_t round = 0;  ///< at level 1: kPairRound, kCommitteeRound or that of a challenge
+    uint8_t round = 0;         ///< at level 1: kPairRound, kCommitteeRound or that of a challenge
+    uint32_t diverges_at = 0;  ///< number, from 1, of its step without a result; 0: it has an end
     bool operator==(const Segment&) const = default;
 };
 /// A challenge waits for its committee, or the committee is at work.
@@ -140,6 +147,13 @@ struct Commitment {
     Hash first, last, steps_root;
     uint32_t loss_bits = 0;
     Hash state_blob;
+};
+
+/// Instead of a Commitment, where a step gives an Inf or a NaN.
+struct Divergence {
+    uint32_t seg = 0;
+    Hash first;
+    uint32_t step = 0;  ///< in the segment, from 1
 };
 
 struct AnswerState {
@@ -244,6 +258,7 @@ public:
     /// Gives back a job that this account has taken, for half the fine of a missed deadline.
     virtual Answer<TxReceipt> release(uint64_t id) = 0;
     virtual Answer<TxReceipt> commit(uint64_t id, const Commitment& commitment) = 0;
+    virtual Answer<TxReceipt> commit_divergence(uint64_t id, const Divergence& divergence) = 0;
     virtual Answer<TxReceipt> serve(uint64_t id, uint32_t seg, const Hash& bundle_blob) = 0;
     virtual Answer<TxReceipt> open(uint64_t id, uint32_t seg,
                                    const std::vector<UnitOpening>& openings) = 0;

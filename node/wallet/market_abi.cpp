@@ -66,7 +66,7 @@ Job job_from(const AbiValue& v) {
     j.client = v[0].address();
     j.provider = v[1].address();
     j.state = enumerator(v[2], JobState::closed);
-    j.outcome = enumerator(v[3], Outcome::expired);
+    j.outcome = enumerator(v[3], Outcome::diverged);
     j.tip = v[4].u32();
     j.final_segments = v[5].u32();
     j.attempt = v[6].u32();
@@ -94,6 +94,7 @@ Segment segment_from(const AbiValue& v) {
     s.seed_epoch = v[11].u64();
     s.phase_deadline = v[12].u64();
     s.round = static_cast<uint8_t>(v[13].u64());
+    s.diverges_at = v[14].u32();
     return s;
 }
 

@@ -18,7 +18,7 @@ inline constexpr std::string_view kParamsType =
     "uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint256)";
 inline constexpr std::string_view kSegmentType =
     "(uint8,address,uint32,uint32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,uint64,uint64,"
-    "uint64,uint8)";
+    "uint64,uint8,uint32)";
 inline constexpr std::string_view kDisputeType =
     "(address,uint8,uint8,uint8,uint64,uint256,bytes32)";
 inline constexpr std::string_view kUnitOpeningType =

@@ -32,8 +32,7 @@ namespace trainyard::contracts {
                                                         const Uint256& committee = 7,
                                                         const Uint256& fee_bps = 500) {
     namespace wallet = node::wallet;
-    const wallet::JobTerms terms{spec.price - spec.price * fee_bps / Uint256(10'000),
-                                 spec.audit_fee * committee};
+    const wallet::JobTerms terms{spec.price, fee_bps, spec.steps, spec.audit_fee * committee};
     wallet::Earnings out;
     for (const auto& [id, events] : events_of(market))
         wallet::add_job(out, provider, events, terms);

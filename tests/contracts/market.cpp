@@ -51,6 +51,17 @@ FakeSegment FakeSegment::with_other_sums() const {
     return out;
 }
 
+FakeSegment FakeSegment::diverging_at(uint32_t step) const {
+    FakeSegment out = *this;
+    out.diverges_at_ = step;
+    return out;
+}
+
+bool FakeSegment::claims_the_same(const FakeSegment& other) const {
+    if (diverges_at_ > 0 || other.diverges_at_ > 0) return diverges_at_ == other.diverges_at_;
+    return steps_root() == other.steps_root();
+}
+
 Hash FakeSegment::value(std::string_view what, uint32_t a, uint32_t b) const {
     Bytes data(story_.begin(), story_.end());
     append(data, as_bytes(what));
@@ -148,7 +159,8 @@ Abi FakeSegment::opening(const UnitAt& at) const {
 
 Hash FakeSegment::digest() const {
     Sha256 hash;
-    for (uint32_t t = first_step_; t < first_step_ + steps_; ++t)
+    const uint32_t done = diverges_at_ > 0 ? diverges_at_ - 1 : steps_;
+    for (uint32_t t = first_step_; t < first_step_ + done; ++t)
         for (const Hash& leaf : unit_leaves(t)) hash.update(leaf.bytes);
     return hash.finish();
 }
@@ -212,10 +224,18 @@ uint64_t Market::post(const Address& client, const JobSpec& spec) {
 }
 
 Sent Market::commit(const Address& from, uint64_t job, uint32_t seg, const FakeSegment& made) {
+    if (made.diverges_at() > 0)
+        return commit_divergence(from, job, seg, made.first(), made.diverges_at());
     const Abi args =
         segment_key(job, seg).hash(made.first()).hash(made.last()).hash(made.steps_root());
     return call(from, "commit(uint256,uint32,bytes32,bytes32,bytes32,uint32,bytes32)",
                 Abi(args).word(made.loss_bits()).hash(keccak256(as_bytes("state blob"))));
+}
+
+Sent Market::commit_divergence(const Address& from, uint64_t job, uint32_t seg, const Hash& first,
+                               uint32_t step) {
+    return call(from, "commitDivergence(uint256,uint32,bytes32,uint32)",
+                segment_key(job, seg).hash(first).word(step));
 }
 
 Sent Market::simple(const Address& from, std::string_view name, uint64_t job) {
@@ -342,7 +362,8 @@ void Market::run_round(uint64_t job, uint32_t seg, const FakeSegment& truth,
 void Market::run_level1(uint64_t job, uint32_t seg, const FakeSegment& truth,
                         const std::map<Address, Manners>& manners) {
     const SegmentView s = segment(job, seg);
-    const bool is_right = s.steps_root == truth.steps_root();
+    const bool is_right = truth.diverges_at() > 0 ? s.diverges_at == truth.diverges_at()
+                                                  : s.steps_root == truth.steps_root();
     const Hash digest = s.round == 0 ? sha256(truth.digest().bytes) : truth.digest();
     std::map<Address, std::pair<Verdict, std::vector<Hash>>> answers;
     for (const Address& auditor : auditors(job, seg)) {
@@ -421,6 +442,7 @@ SegmentView Market::segment(uint64_t job, uint32_t seg) {
     s.seed_epoch = word_at(out, 11).low();
     s.phase_deadline = word_at(out, 12).low();
     s.round = word_at(out, 13).low();
+    s.diverges_at = word_at(out, 14).low();
     return s;
 }
 

@@ -17,7 +17,7 @@
 namespace trainyard::contracts {
 
 enum class JobState { none, open, active, draining, closed };
-enum class Outcome { none, complete, cancelled, expired };
+enum class Outcome { none, complete, cancelled, expired, diverged };
 enum class SegmentState {
     none,
     committed,
@@ -62,7 +62,7 @@ struct SegmentView {
     Address provider;
     uint64_t attempt = 0;
     Hash first, last, steps_root, root, bundle_blob;
-    uint64_t seed_epoch = 0, phase_deadline = 0, round = 0;
+    uint64_t seed_epoch = 0, phase_deadline = 0, round = 0, diverges_at = 0;
 };
 
 /// The open challenge of a segment, if the challenger is not zero.
@@ -105,8 +105,14 @@ public:
     /// The same units, but the gradients of a step are not their sum.
     [[nodiscard]] FakeSegment with_other_sums() const;
 
+    /// The same units up to this step, counted from 1, which gives a NaN: it has no end.
+    [[nodiscard]] FakeSegment diverging_at(uint32_t step) const;
+
     [[nodiscard]] Hash first() const { return first_; }
     [[nodiscard]] Hash last() const { return state_root(steps_); }
+    [[nodiscard]] uint32_t diverges_at() const { return diverges_at_; }
+    /// What a provider commits to, first state aside.
+    [[nodiscard]] bool claims_the_same(const FakeSegment& other) const;
     [[nodiscard]] Hash steps_root() const;
     [[nodiscard]] uint32_t loss_bits() const { return tuple_loss(first_step_ + steps_ - 1); }
     [[nodiscard]] Hash unit_leaf(const UnitAt& at) const;
@@ -129,7 +135,7 @@ private:
     [[nodiscard]] std::vector<Hash> sequence() const;
 
     std::string story_, sum_ = "gradient";
-    uint32_t first_step_, steps_, micro_batches_;
+    uint32_t first_step_, steps_, micro_batches_, diverges_at_ = 0;
     Hash first_;
 };
 
@@ -166,6 +172,8 @@ public:
         return call(from, "take(uint256)", Abi().word(job));
     }
     Sent commit(const Address& from, uint64_t job, uint32_t seg, const FakeSegment& made);
+    Sent commit_divergence(const Address& from, uint64_t job, uint32_t seg, const Hash& first,
+                           uint32_t step);
     Sent simple(const Address& from, std::string_view name, uint64_t job);
     Sent on_segment(const Address& from, std::string_view name, uint64_t job, uint32_t seg);
     Sent serve(const Address& from, uint64_t job, uint32_t seg);

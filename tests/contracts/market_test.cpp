@@ -201,8 +201,13 @@ TEST_F(market_job,
                              .word(0)
                              .word(0)
                              .address(kProvider);
-    const Bytes rest =
-        Abi().hash(s.first).hash(s.last).hash(s.steps_root).word(honest(0).loss_bits()).encode();
+    const Bytes rest = Abi()
+                           .hash(s.first)
+                           .hash(s.last)
+                           .hash(s.steps_root)
+                           .word(honest(0).loss_bits())
+                           .word(0)
+                           .encode();
     Bytes all = preimage.encode();
     append(all, rest);
     EXPECT_EQ(keccak256(all), s.root);

@@ -211,30 +211,19 @@ public:
         });
     }
     Answer<TxReceipt> commit(uint64_t id, const wallet::Commitment& c) override {
-        auto receipt = change_job(id, [&](std::string& why) {
-            auto& j = l_->jobs[id];
-            if (j.job.provider != self_ || c.seg != j.job.tip) return void(why = "commit");
-            if (c.seg > 0 && c.first != j.job.tip_root) return void(why = "first");
-            if (l_->now_s > j.spec.deadline_s) return void(why = "TooLate");
-            j.segments.resize(c.seg);
-            FakeLedger::SegmentBook b;
-            b.segment.state = SegmentState::committed;
-            b.segment.provider = self_;
-            b.segment.attempt = j.job.attempt;
-            b.segment.loss_bits = c.loss_bits;
-            b.segment.first = c.first;
-            b.segment.last = c.last;
-            b.segment.steps_root = c.steps_root;
-            b.segment.state_blob = c.state_blob;
-            b.segment.committed_at = l_->block;
-            j.segments.push_back(std::move(b));
-            j.job.tip = c.seg + 1;
-            j.job.tip_root = c.last;
-            if (j.job.tip == j.spec.segments) j.job.state = JobState::draining;
-        });
-        if (l_->loses_receipts)
-            return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "no receipt"});
-        return receipt;
+        wallet::Segment made;
+        made.loss_bits = c.loss_bits;
+        made.first = c.first;
+        made.last = c.last;
+        made.steps_root = c.steps_root;
+        made.state_blob = c.state_blob;
+        return append(id, c.seg, std::move(made));
+    }
+    Answer<TxReceipt> commit_divergence(uint64_t id, const wallet::Divergence& d) override {
+        wallet::Segment made;
+        made.first = d.first;
+        made.diverges_at = d.step;
+        return append(id, d.seg, std::move(made));
     }
     Answer<TxReceipt> serve(uint64_t id, uint32_t seg, const Hash& blob) override {
         return change_job(id, [&](std::string& why) {
@@ -282,7 +271,8 @@ public:
             auto& b = book(id, seg);
             const bool is_open = b.segment.state == SegmentState::accepted ||
                                  b.segment.state == SegmentState::appealed;
-            if (!is_open || self_ == b.segment.provider || l_->block >= b.segment.phase_deadline)
+            if (!is_open || self_ == b.segment.provider || b.segment.diverges_at > 0 ||
+                l_->block >= b.segment.phase_deadline)
                 return void(why = "dispute");
             const auto state = referee::start(referee::encode_claim(claim_of(id, seg)));
             if (is_accuser(id, seg)) b.disputed_by.insert(self_);
@@ -445,6 +435,30 @@ private:
         return TxReceipt{{}, l_->block++, true, 0, {}, {}, {}};
     }
 
+    Answer<TxReceipt> append(uint64_t id, uint32_t seg, wallet::Segment made) {
+        auto receipt = change_job(id, [&](std::string& why) {
+            auto& j = l_->jobs[id];
+            if (j.job.provider != self_ || seg != j.job.tip) return void(why = "commit");
+            if (seg > 0 && made.first != j.job.tip_root) return void(why = "first");
+            if (l_->now_s > j.spec.deadline_s) return void(why = "TooLate");
+            if (made.diverges_at > j.spec.steps_per_segment) return void(why = "step");
+            made.state = SegmentState::committed;
+            made.provider = self_;
+            made.attempt = j.job.attempt;
+            made.committed_at = l_->block;
+            j.job.tip = seg + 1;
+            j.job.tip_root = made.last;
+            if (made.diverges_at > 0) j.job.outcome = wallet::Outcome::diverged;
+            if (made.diverges_at > 0 || j.job.tip == j.spec.segments)
+                j.job.state = JobState::draining;
+            j.segments.resize(seg);
+            j.segments.emplace_back().segment = std::move(made);
+        });
+        if (l_->loses_receipts)
+            return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "no receipt"});
+        return receipt;
+    }
+
     FakeLedger::SegmentBook& book(uint64_t id, uint32_t seg) { return l_->jobs[id].segments[seg]; }
     void put_up(FakeLedger::Bond::Kind kind, uint64_t id, uint32_t seg, const Uint256& wei) {
         l_->put_up.push_back({kind, id, seg, book(id, seg).segment.attempt, self_, wei});
@@ -536,10 +550,11 @@ private:
         b.segment.state = SegmentState::appealed;
         b.segment.phase_deadline = l_->block + 2 * l_->window_blocks;
     }
-    /// Without a window nobody can appeal.
+    /// Without a window nobody can appeal, and never where no referee could judge.
     void convict(uint64_t id, uint32_t seg) {
-        if (l_->window_blocks == 0) return l_->make_void(id, seg);
         auto& b = book(id, seg);
+        if (b.segment.diverges_at > 0) return l_->refute(id, seg);
+        if (l_->window_blocks == 0) return l_->make_void(id, seg);
         b.segment.state = SegmentState::convicted;
         b.phase = Phase::done;
         b.segment.phase_deadline = l_->block + l_->window_blocks;
@@ -608,6 +623,7 @@ private:
             if (l_->block < b.segment.committed_at + l_->seed_delay_blocks) return "NotYet";
             if (!apply) return "";
             if (wallet::is_challenged(b.segment)) return start_level1(id, seg, b.segment.round), "";
+            if (b.segment.diverges_at > 0) return start_level1(id, seg, wallet::kPairRound), "";
             b.segment.state = SegmentState::l0;
             seat_auditors(id, seg, l_->auditors);
             set_phase(b, Phase::serve);
@@ -652,7 +668,8 @@ private:
             if (j.job.state != JobState::draining || j.job.final_segments != j.job.tip)
                 return "NotYet";
             if (apply) j.job.state = JobState::closed;
-            if (apply) j.job.outcome = wallet::Outcome::complete;
+            if (apply && j.job.outcome == wallet::Outcome::none)
+                j.job.outcome = wallet::Outcome::complete;
             return "";
         }
         if (what == Nudge::free_bond) {
@@ -686,6 +703,16 @@ void FakeLedger::decide(uint64_t id, uint32_t seg) {
 }
 
 void FakeLedger::make_void(uint64_t id, uint32_t seg) {
+    jobs[id].slashed = true;
+    fall(id, seg);
+}
+
+void FakeLedger::refute(uint64_t id, uint32_t seg) {
+    jobs[id].history.push_back("seg " + std::to_string(seg) + " no divergence");
+    fall(id, seg);
+}
+
+void FakeLedger::fall(uint64_t id, uint32_t seg) {
     auto& j = jobs[id];
     decide(id, seg);
     j.segments[seg].segment.state = SegmentState::void_;
@@ -693,7 +720,6 @@ void FakeLedger::make_void(uint64_t id, uint32_t seg) {
     j.segments[seg].challenge.challenger = {};
     j.segments[seg].dispute.challenger = {};
     j.history.push_back("seg " + std::to_string(seg) + " void");
-    j.slashed = true;
     j.job.tip = seg;
     j.job.attempt++;
     j.job.tip_root = seg == 0 ? Hash{} : j.segments[seg].segment.first;
@@ -702,6 +728,7 @@ void FakeLedger::make_void(uint64_t id, uint32_t seg) {
 
 void FakeLedger::reopen(uint64_t id) {
     jobs[id].job.state = JobState::open;
+    jobs[id].job.outcome = wallet::Outcome::none;
     jobs[id].job.provider = Address{};
 }
 

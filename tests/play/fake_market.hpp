@@ -94,9 +94,14 @@ public:
     void reopen(uint64_t id);
     /// As the contract does where a segment is found wrong: it falls, and later ones with it.
     void make_void(uint64_t id, uint32_t seg);
+    /// The same where it does not diverge as its provider claims, which costs that one little.
+    void refute(uint64_t id, uint32_t seg);
     /// Bonds at this attempt go to whom they may; none waits any more.
     void decide(uint64_t id, uint32_t seg);
     [[nodiscard]] Hash random(std::string_view purpose, uint64_t a, uint64_t b) const;
+
+private:
+    void fall(uint64_t id, uint32_t seg);
 };
 
 /// One account's view of the ledger.

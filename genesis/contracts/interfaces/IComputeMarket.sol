@@ -4,7 +4,8 @@ pragma solidity ^0.8.28;
 /// @title Types, events and errors of the market
 interface IMarketTypes {
     enum JobState { None, Open, Active, Draining, Closed }
-    enum Outcome { None, Complete, Cancelled, Expired }
+    /// Diverged: the last segment claims that it has no end.
+    enum Outcome { None, Complete, Cancelled, Expired, Diverged }
     /// Committed: waits for its seed, again after a challenge. L0: three auditors replay drawn units. L1: a pair drawn by lot or a
     /// committee replays it all. Accepted: audited, may be challenged or disputed, then payable. Final: paid. Void: wrong. Disputed: before
     /// the referee. Convicted: found wrong by a committee, void unless its provider appeals. Appealed: right unless somebody disputes it.
@@ -89,6 +90,7 @@ interface IMarketTypes {
         uint64 seedEpoch;        // epoch e whose R_end(e+2) seeds the draw: that of committedAt, or of the last postponement or challenge
         uint64 phaseDeadline;    // block; Accepted: the first in which it is payable; Disputed: the last for the move
         uint8 round;             // L0: 0, 1, … substitutes' rounds. L1: 0 the pair drawn by lot, 1 the committee, 1 + c that of challenge c
+        uint32 divergesAt;       // number, from 1, of the step that has no result; zero: the segment has an end
     }
 
     /// A challenge that waits for its decision.
@@ -128,6 +130,8 @@ interface IMarketTypes {
     event JobReopened(uint256 indexed jobId, string reason);
     event JobClosed(uint256 indexed jobId, Outcome outcome, uint256 refund, uint256 modelToken);
     event SegmentCommitted(uint256 indexed jobId, uint32 indexed seg, address indexed provider, bytes32 root, bytes32 last, uint32 lossBits);
+    /// Told after SegmentCommitted: this one has no end. `step` is counted from 1, within the segment.
+    event SegmentDiverged(uint256 indexed jobId, uint32 indexed seg, address indexed provider, uint32 step);
     /// The commitment counts as one of mini-epoch seedEpoch from now on: nobody had opened its audit in time.
     event AuditPostponed(uint256 indexed jobId, uint32 indexed seg, uint64 seedEpoch);
     event AuditOpened(uint256 indexed jobId, uint32 indexed seg, SegmentState level, uint8 round, address[] auditors, bytes32 seed);
@@ -180,6 +184,8 @@ interface IComputeMarket is IMarketTypes {
     // --- provider
     function take(uint256 jobId) external;
     function commit(uint256 jobId, uint32 seg, bytes32 first, bytes32 last, bytes32 stepsRoot, uint32 lossBits, bytes32 stateBlob) external;
+    /// Instead of a segment with an end: its step number `step`, from 1, gives an Inf or a NaN. Ends the job if that is so.
+    function commitDivergence(uint256 jobId, uint32 seg, bytes32 first, uint32 step) external;
     function serve(uint256 jobId, uint32 seg, bytes32 bundleBlob) external;
     function open(uint256 jobId, uint32 seg, UnitOpening[] calldata openings) external;
     function release(uint256 jobId) external;
@@ -188,7 +194,8 @@ interface IComputeMarket is IMarketTypes {
     /// c = keccak256(abi.encode(jobId, seg, attempt, level, round, msg.sender, verdict, answers, salt))
     function commitAnswer(uint256 jobId, uint32 seg, bytes32 c) external;
     /// L0 answers: the unit leaves in draw order. L1 answers: the committee's is the digest over all unit leaves of the
-    /// segment, the pair's its SHA-256; a Mismatch may say 0, the job is unsound, or 1, withheld.
+    /// segment, or those of the steps before the one that diverges, the pair's its SHA-256; a Mismatch may say 0, the job is
+    /// unsound, or 1, withheld. Where a divergence is claimed, Match says that it diverges at that step.
     function revealAnswer(uint256 jobId, uint32 seg, Verdict verdict, bytes32[] calldata answers, bytes32 salt) external;
 
     // --- anyone
@@ -203,7 +210,7 @@ interface IComputeMarket is IMarketTypes {
     function challenge(uint256 jobId, uint32 seg) external payable;
     /// Credits whoever had a bond at a segment that fell with an earlier one before it was decided: of a challenge, a dispute, an appeal.
     function reclaim(uint256 jobId, uint32 seg, uint32 attempt) external;
-    /// Calls the referee on an accepted or appealed segment, before its phaseDeadline. Not for its provider. Wei sent must be at
+    /// Calls the referee on an accepted or appealed segment that has an end, before its phaseDeadline. Not for its provider. Wei sent must be at
     /// least disputeBond(jobId, seg, msg.sender); the rest is returned as credit.
     function dispute(uint256 jobId, uint32 seg) external payable;
     /// A move of whoever's turn it is, with the state that the last DisputeMoved told.

@@ -27,8 +27,9 @@ contract MarketAudits is MarketEnds {
         }
         if (a.challenge.challenger != address(0)) return _startLevel1(jobId, seg, s, a, COMMITTEE + a.challenge.number);
         a.seed = _seed(s);
-        s.state = SegmentState.L0;
         _holdDrawn(jobId, seg, s, a);
+        if (s.divergesAt > 0) return _startLevel1(jobId, seg, s, a, PAIR);
+        s.state = SegmentState.L0;
         if (!_startRound(jobId, seg, s, a, _params.k0)) _accept(jobId, seg, s, a, false);
     }
 
@@ -228,14 +229,14 @@ contract MarketAudits is MarketEnds {
     }
 
     /// The answer (verdict, digest) with the most stake decides if it holds more than half of what answered. Without such an
-    /// answer nobody is slashed: the segment is void, or accepted unaudited when the provider did its part and no auditor did.
-    /// A Mismatch that the job is unsound proves no fraud: void and a fine. One that the provider withholds what it committed to
+    /// answer nobody is slashed: the segment is void, or accepted unaudited when the provider did its part and no auditor did; but
+    /// not one that diverges, of which it has shown nothing. A Mismatch that the job is unsound proves no fraud: void and a fine. One that the provider withholds what it committed to
     /// costs as much as a fraud, and pays nobody.
     function _decide(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
         (uint256 best, bool decided, bool any) = _majority(s, a);
         if (!decided) {
             _settleChallenge(jobId, seg, a, false, 0);
-            if (any || a.providerFailed) _void(jobId, seg, s, a, 0, "undecided");
+            if (any || a.providerFailed || s.divergesAt > 0) _void(jobId, seg, s, a, 0, "undecided");
             else _accept(jobId, seg, s, a, false);
             return;
         }
@@ -252,7 +253,7 @@ contract MarketAudits is MarketEnds {
             return _void(jobId, seg, s, a, lost, "withheld");
         }
         a.best = uint8(best);
-        if (!isMatch) return _accuse(jobId, seg, s, a);
+        if (!isMatch) return s.divergesAt > 0 ? _refute(jobId, seg, s, a) : _accuse(jobId, seg, s, a);
         _fineMinority(jobId, seg, a, best, s.provider);
         _fineEarlier(jobId, seg, a, best, s.provider);
         _fineDeviators(jobId, seg, s, a);
@@ -266,6 +267,15 @@ contract MarketAudits is MarketEnds {
         s.state = SegmentState.Convicted;
         _setPhase(s, a, Phase.Done, _params.windowBlocks);
         emit SegmentConvicted(jobId, seg, s.provider, s.phaseDeadline);
+    }
+
+    /// It does not diverge there. No referee can be shown that, so no bond hangs on it, and nobody gains.
+    function _refute(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+        _fineMinority(jobId, seg, a, a.best, address(0));
+        _fineEarlier(jobId, seg, a, a.best, address(0));
+        _fineProvider(jobId, s.provider, _lateFine(jobId));
+        _settleChallenge(jobId, seg, a, true, 0);
+        _void(jobId, seg, s, a, 0, "no divergence");
     }
 
     function _convict(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
@@ -353,10 +363,11 @@ contract MarketAudits is MarketEnds {
         return staking.draw(seed, s.seedEpoch, s.provider, _jobs[jobId].client, count);
     }
 
-    /// Level 0 replays units and updates, but not how a step's gradients are summed from its units, nor their norm.
+    /// Level 0 replays units and updates, but not how a step's gradients are summed from its units, nor their norm. Of a segment
+    /// without end it has nothing to replay.
     function _isDrawnForReplay(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal view returns (bool) {
         bytes32 lot = keccak256(abi.encode(TAG_REPLAY, a.seed, jobId, seg, s.attempt));
-        return uint256(lot) % ONE < _params.replayBps;
+        return s.divergesAt > 0 || uint256(lot) % ONE < _params.replayBps;
     }
 
     function _compare(Audit storage a, bytes32[] memory leaves) internal {

@@ -23,6 +23,7 @@ contract MarketDisputes is MarketEnds {
         (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
         require(s.state == SegmentState.Accepted || s.state == SegmentState.Appealed, WrongState());
         require(block.number < s.phaseDeadline, TooLate());
+        require(s.divergesAt == 0, WrongState());
         require(msg.sender != s.provider, NotAllowed());
         Dispute storage d = a.dispute;
         uint256 seat = _accuser(a, msg.sender);

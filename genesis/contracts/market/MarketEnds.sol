@@ -34,7 +34,7 @@ abstract contract MarketEnds is MarketDraws {
         j.tip = seg;
         j.tipRoot = seg == 0 ? bytes32(0) : s.first;
         emit SegmentVoid(jobId, seg, s.provider, slashed);
-        if (j.state == JobState.Draining && j.outcome != Outcome.Complete) return;
+        if (j.outcome == Outcome.Cancelled || j.outcome == Outcome.Expired) return;
         _reopen(jobId, reason);
     }
 

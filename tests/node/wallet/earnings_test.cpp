@@ -13,7 +13,7 @@ Address account(uint8_t number) {
     return out;
 }
 const Address kMe = account(1), kOther = account(2);
-const JobTerms kTerms{Uint256(97), Uint256(7)};
+const JobTerms kTerms{Uint256(100), Uint256(300), 5, Uint256(7)};
 
 Bytes words(std::initializer_list<uint64_t> numbers) {
     Bytes out;
