@@ -42,7 +42,7 @@ public:
     void end() {
         for (const auto& [seg, at] : open_) {
             const auto diverged = diverged_.find(seg);
-            const uint32_t done = diverged == diverged_.end() ? terms_.steps : diverged->second;
+            const uint64_t done = diverged == diverged_.end() ? terms_.steps : diverged->second;
             to_.segments[at].wei = is_slashed_ ? Uint256{} : terms_.pay_wei(done);
         }
     }
@@ -66,7 +66,7 @@ private:
         to_.segments.push_back({e.job, *e.seg, SegmentState::committed, {}, e.block, 0, e.tx});
     }
     void on_diverged(const MarketEvent& e) {
-        diverged_[*e.seg] = static_cast<uint32_t>(word(e, 0).low());
+        if (word(e, 0) < Uint256(terms_.steps)) diverged_[*e.seg] = word(e, 0).low();
     }
     void on_final(const MarketEvent& e) { settle(open_.find(*e.seg), SegmentState::final_, e); }
     void settle(Open::iterator at, SegmentState state, const MarketEvent& e) {
@@ -147,7 +147,7 @@ private:
     const Address who_;
     const JobTerms terms_;
     Open open_;
-    std::map<uint32_t, uint32_t> diverged_;  ///< segment -> number of its step without a result
+    std::map<uint32_t, uint64_t> diverged_;  ///< segment -> number of its step without a result
     std::map<uint32_t, Uint256> challenge_bonds_, dispute_bonds_;  ///< the last of each segment
     std::map<uint32_t, Fines> fines_;  ///< of a transaction that has not told its end yet
     bool is_slashed_ = false;
@@ -203,7 +203,8 @@ Answer<JobTerms> terms_of(EthClient& client, uint64_t job, const AbiValue& param
             {kMarket, "spec(uint256)", {AbiValue::of(Uint256(job))}, in_parentheses(kJobSpecType)});
     if (!asked) return unexpected(asked.error());
     const JobSpec spec = job_spec_from((*asked)[0]);
-    return JobTerms{spec.price_wei, params[kFeeBps].number, spec.steps_per_segment,
+    return JobTerms{spec.price_wei, params[kFeeBps].number,
+                    std::max<uint64_t>(spec.steps_per_segment, 1),
                     spec.audit_fee_wei * params[kK2].number};
 }
 
@@ -262,7 +263,7 @@ bool is_gain(BookingKind kind) {
     return kind >= BookingKind::appeal_return;
 }
 
-Uint256 JobTerms::pay_wei(uint32_t done) const {
+Uint256 JobTerms::pay_wei(uint64_t done) const {
     const Uint256 price = price_wei * Uint256(done) / Uint256(steps);
     return price - price * fee_bps / Uint256(10'000);
 }

@@ -59,11 +59,11 @@ struct Flow {
 
 struct JobTerms {
     Uint256 price_wei, fee_bps;  ///< of a segment; the fee is taken from the price
-    uint32_t steps = 1;          ///< of a segment
+    uint64_t steps = 1;          ///< of a segment; at least 1
     Uint256
         committee_fees_wei;  ///< that a lost challenge pays before the rest of its bond is halved
     /// For so many steps, after the fee.
-    [[nodiscard]] Uint256 pay_wei(uint32_t done) const;
+    [[nodiscard]] Uint256 pay_wei(uint64_t done) const;
 };
 
 /// Adds what `events`, those of one job from the oldest on, mean for `who`; times stay 0. A segment

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a provider has, beside what `trainyard provider earnings` makes of the market's events.
+// What providers and validators have, beside what the market's events and the contracts say of it.
 #pragma once
+
+#include <gtest/gtest.h>
 
 #include "market.hpp"
 #include "node/wallet/dues.hpp"
@@ -37,6 +39,21 @@ namespace trainyard::contracts {
     for (const auto& [id, events] : events_of(market))
         wallet::add_job(out, provider, events, terms);
     return out;
+}
+
+/// What validators have at stake, and what leaves it, is there.
+inline void expect_stakes_backed(Market& market) {
+    const Address& staking = market.chain.address("Staking");
+    Uint256 active, leaving;
+    for (const Address& v : market.validators) {
+        active += market.stake_of(v);
+        const Bytes queue = market.chain.call(
+            staking, call_data("unbonding(address,address)", Abi().address(v).address(v)));
+        const size_t count = array_at(queue, 0).size();
+        for (size_t i = 0; i < count; ++i) leaving += word_at(queue, 2 + 2 * i);
+    }
+    EXPECT_EQ(active, word_at(market.chain.call(staking, call_data("totalStake()")), 0));
+    EXPECT_EQ(active + leaving, market.chain.balance(staking));
 }
 
 /// As those judge who have put something up.

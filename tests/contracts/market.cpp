@@ -514,6 +514,22 @@ Uint256 Market::stake_of(const Address& validator) {
                    0);
 }
 
+Uint256 Market::weight_of(const Address& validator, uint64_t mini_epoch) {
+    const Abi args = Abi().address(validator).word(mini_epoch);
+    return word_at(
+        chain.call(chain.address("Staking"), call_data("weightAt(address,uint256)", args)), 0);
+}
+
+Uint256 Market::bond_of(uint64_t job, const Address& provider) {
+    return word_at(view("bondOf(uint256,address)", Abi().word(job).address(provider)), 0);
+}
+
+uint64_t Market::segments_of_model(uint64_t token) {
+    const Bytes out =
+        chain.call(chain.address("ModelRegistry"), call_data("record(uint256)", Abi().word(token)));
+    return word_at(out, 8).low();
+}
+
 std::vector<Uint256> Market::provider_money(const Address& provider) {
     const Bytes out = chain.call(chain.address("ProviderRegistry"),
                                  call_data("provider(address)", Abi().address(provider)));

@@ -222,6 +222,10 @@ public:
     [[nodiscard]] Uint256 credit(const Address& of);
     [[nodiscard]] Uint256 quote(const JobSpec& spec);
     [[nodiscard]] Uint256 stake_of(const Address& validator);
+    [[nodiscard]] Uint256 weight_of(const Address& validator, uint64_t mini_epoch);
+    /// That the job holds of the provider's stake.
+    [[nodiscard]] Uint256 bond_of(uint64_t job, const Address& provider);
+    [[nodiscard]] uint64_t segments_of_model(uint64_t token);
     /// stake, reserved, unbonding
     [[nodiscard]] std::vector<Uint256> provider_money(const Address& provider);
     [[nodiscard]] Uint256 burned() const { return chain.balance(Address{}); }

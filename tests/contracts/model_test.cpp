@@ -8,6 +8,7 @@
 #include "books.hpp"
 #include "core/hash.hpp"
 #include "market.hpp"
+#include "model_runs.hpp"
 #include "training/referee/game.hpp"
 
 namespace trainyard::contracts {
@@ -17,7 +18,7 @@ using node::wallet::BookingKind;
 using node::wallet::PutUp;
 
 constexpr int kSeeds = 64;
-constexpr int kSteps = 800;
+constexpr int kSteps = 900;
 constexpr int kStepsPerCheck = 4;
 constexpr int kStepsPerBooks = 100;
 const Address kAnyone = actor("anyone");
@@ -207,22 +208,14 @@ private:
         if (jobs_ > 0) note(market_.take(one_of(providers_), pick(jobs_)));
     }
 
-    [[nodiscard]] FakeSegment truth(uint32_t seg, const Hash& first) const {
-        return {spec_, seg, "truth" + to_hex(first.bytes), first};
-    }
-
     void commit() {
         if (jobs_ == 0) return;
         const uint64_t job = pick(jobs_);
         const JobView j = market_.job(job);
         const uint32_t seg = static_cast<uint32_t>(j.tip);
-        const Hash first = seg == 0 ? keccak256(as_bytes("init")) : j.tip_root;
+        const Hash first = seg == 0 ? runs_.initial_state(job) : j.tip_root;
         const bool lies = pick(4) == 0;
-        FakeSegment made = truth(seg, first);
-        if (lies && pick(3) == 0)
-            made = FakeSegment(spec_, seg, "lie", first);
-        else if (lies)
-            made = made.with_other_sums();  // which level 0 does not see
+        const FakeSegment made = lies ? runs_.lie(seg, first, random_()) : runs_.truth(seg, first);
         if (!note(market_.commit(j.provider, job, seg, made)).ok) return;
         made_.insert_or_assign({job, seg}, made);
         if (!lies && pick(4) != 0) diligent_.insert({job, seg, j.attempt});
@@ -240,7 +233,7 @@ private:
         const SegmentView s = market_.segment(job, seg);
         const Address provider = s.provider;
         if (s.state == SegmentState::disputed) return play({job, seg, s.attempt});
-        if (s.state == SegmentState::convicted && pick(4) == 0)  // liars too
+        if (s.state == SegmentState::convicted && pick(2) == 0)  // liars too
             appeal(pick(4) == 0 ? one_of(*groups()[pick(4)]) : provider, job, seg);
         switch (market_.phase(job, seg)) {
             case Phase::serve:
@@ -337,7 +330,7 @@ private:
     [[nodiscard]] bool is_right(const AttemptKey& key) const {
         const auto& [job, seg, attempt] = key;
         const FakeSegment& made = made_.at({job, seg});
-        return made.steps_root() == truth(seg, made.first()).steps_root();
+        return runs_.is_true(seg, made);
     }
 
     /// Whoever is not diligent does what it likes; a stranger can do nothing.
@@ -388,15 +381,15 @@ private:
     void commit_answer(const Address& auditor, uint64_t job, uint32_t seg) {
         if (pick(10) == 0) return;
         const SegmentView s = market_.segment(job, seg);
-        const FakeSegment right = truth(seg, s.first);
+        const FakeSegment right = runs_.truth(seg, s.first);
         const bool is_bought = s.state == SegmentState::l1 && s.round > 0 && pick(4) != 0 &&
                                (seed_ + job + seg + s.attempt + s.round) % 5 == 0;
         const bool lies = is_bought || auditor == market_.validators[0] || pick(25) == 0;
         const Hash own = keccak256(is_bought ? as_bytes("agreed") : BytesView(auditor.bytes));
         Planned plan;
         if (s.state == SegmentState::l1) {
-            const bool is_right = s.steps_root == right.steps_root();
-            plan.verdict = is_right != lies ? Verdict::match : Verdict::mismatch;
+            plan.verdict =
+                is_right({job, seg, s.attempt}) != lies ? Verdict::match : Verdict::mismatch;
             const Hash digest = s.round == 0 ? sha256(right.digest().bytes) : right.digest();
             plan.answers = {lies ? own : digest};
             if (lies && !is_bought && pick(3) == 0)
@@ -418,8 +411,8 @@ private:
             // Counted before the call, because the last reveal already decides.
             Tally& tally = tallies_[{job, seg, s.attempt}];
             const Tally before = tally;
-            const Uint256 weight = weight_of(auditor, s.seed_epoch);
-            const Hash digest = truth(seg, s.first).digest();
+            const Uint256 weight = market_.weight_of(auditor, s.seed_epoch);
+            const Hash digest = runs_.truth(seg, s.first).digest();
             if (s.round == 0) {
                 tally.is_contested |= plan->second.answers[0] == sha256(digest.bytes);
             } else {
@@ -433,13 +426,6 @@ private:
             return;
         }
         note(market_.reveal_answer(auditor, job, seg, plan->second.verdict, plan->second.answers));
-    }
-
-    [[nodiscard]] Uint256 weight_of(const Address& validator, uint64_t epoch) {
-        const Abi args = Abi().address(validator).word(epoch);
-        return word_at(market_.chain.call(market_.chain.address("Staking"),
-                                          call_data("weightAt(address,uint256)", args)),
-                       0);
     }
 
     void on_job() {
@@ -545,12 +531,17 @@ private:
                     << "job " << job << " segment " << seg << " paid twice";
                 ++counts_["segments paid"];
                 const Uint256 sum = word_at(log.data, 0) + word_at(log.data, 1);
-                EXPECT_TRUE(sum == spec_.price || sum.is_zero());
+                EXPECT_TRUE(sum == runs_.price_of(made_.at({job, seg})) || sum.is_zero());
+                if (made_.at({job, seg}).diverges_at() > 0) ++counts_["divergences paid"];
                 roots_[{job, seg}] = market_.segment(job, seg).root;
             }
-            if (log.topics[0] == void_topic && !word_at(log.data, 0).is_zero())
-                expect_guilty(job, seg);
-            if (log.topics[0] == accepted_topic) expect_unseen_or_right(job, seg);
+            if (log.topics[0] == void_topic)
+                word_at(log.data, 0).is_zero() ? expect_doubted(job, seg) : expect_guilty(job, seg);
+            if (log.topics[0] == accepted_topic) {
+                const bool is_audited = word_at(log.data, 0) == 1;
+                EXPECT_TRUE(is_audited || made_.at({job, seg}).diverges_at() == 0);
+                expect_unseen_or_right(job, seg);
+            }
             if (log.topics[0] == postponed_topic) ++counts_["audits postponed"];
             note_bond(log, job, seg);
             note_game(log, job, seg);
@@ -665,6 +656,17 @@ private:
             << "an honest provider was slashed";
     }
 
+    /// A segment fell without a slash. That it does not diverge is for a majority to say, as that
+    /// its job is unsound.
+    void expect_doubted(uint64_t job, uint32_t seg) {
+        static const Hash fined_topic = topic("ProviderFined(uint256,address,uint256)");
+        const AttemptKey key{job, seg, market_.segment(job, seg).attempt};
+        if (made_.at({job, seg}).diverges_at() == 0 || !has_told(fined_topic)) return;
+        ++counts_["divergences refuted"];
+        const Tally& tally = tallies_[key];
+        EXPECT_FALSE(tally.truth * 2 > tally.all && is_right(key)) << "it does diverge";
+    }
+
     /// One honest auditor of the pair or one challenger is enough to bring a lie before a
     /// committee, and a majority there to end it, if its provider does not appeal.
     void expect_unseen_or_right(uint64_t job, uint32_t seg) {
@@ -693,28 +695,9 @@ private:
         EXPECT_EQ(stakes, market_.chain.balance(market_.chain.address("ProviderRegistry")));
         Uint256 bonds;
         for (uint64_t job = 0; job < jobs_; ++job)
-            for (const Address& p : providers_) bonds += bond_of(job, p);
+            for (const Address& p : providers_) bonds += market_.bond_of(job, p);
         EXPECT_EQ(bonds, reserved_all);
-        check_validators();
-    }
-
-    void check_validators() {
-        const Address& staking = market_.chain.address("Staking");
-        Uint256 active, leaving;
-        for (const Address& v : market_.validators) {
-            active += market_.stake_of(v);
-            const Bytes queue = market_.chain.call(
-                staking, call_data("unbonding(address,address)", Abi().address(v).address(v)));
-            const size_t count = array_at(queue, 0).size();
-            for (size_t i = 0; i < count; ++i) leaving += word_at(queue, 2 + 2 * i);
-        }
-        EXPECT_EQ(active, word_at(market_.chain.call(staking, call_data("totalStake()")), 0));
-        EXPECT_EQ(active + leaving, market_.chain.balance(staking));
-    }
-
-    [[nodiscard]] Uint256 bond_of(uint64_t job, const Address& p) {
-        const Bytes data = call_data("bondOf(uint256,address)", Abi().word(job).address(p));
-        return word_at(market_.chain.call(market_.at(), data), 0);
+        expect_stakes_backed(market_);
     }
 
     /// Final segments are a prefix that never changes, each starts where the one before ended.
@@ -727,19 +710,32 @@ private:
         EXPECT_TRUE(j.state == JobState::closed || j.escrow >= due)
             << "later segments are not covered";
         Hash last;
+        bool has_end = true;
         for (uint32_t seg = 0; seg < j.tip; ++seg) {
             const SegmentView s = market_.segment(job, seg);
+            EXPECT_TRUE(has_end) << "something follows a divergence";
+            has_end = s.diverges_at == 0;
             EXPECT_EQ(s.state == SegmentState::final_paid, seg < j.final_segments);
             EXPECT_TRUE(seg == 0 || s.first == last);
             EXPECT_TRUE(seg >= j.final_segments || (s.root == roots_[{job, seg}]));
             last = s.last;
         }
+        EXPECT_EQ(j.outcome == Outcome::diverged, !has_end);
+        if (j.state == JobState::closed) check_token(j, j.final_segments - (has_end ? 0 : 1));
+    }
+
+    /// A model of the segments that have an end, if there are any.
+    void check_token(const JobView& j, uint64_t trained) {
+        ASSERT_EQ(j.model_token > 0, trained > 0);
+        if (trained == 0) return;
+        EXPECT_EQ(market_.segments_of_model(j.model_token - 1), trained);
     }
 
     Market market_;
     std::mt19937_64 random_;
     uint64_t seed_;
     JobSpec spec_;
+    Runs runs_{spec_, seed_};
     std::vector<Address> clients_, providers_, outsiders_;
     uint64_t jobs_ = 0;
     Uint256 given_;
@@ -779,8 +775,9 @@ TEST(market_model, random_calls_keep_money_and_segments_in_order) {
     }
     EXPECT_GT(n["segments paid"], kSeeds * 2u) << "the runs must reach the end of audits";
     EXPECT_GT(n["bonds slashed"], kSeeds / 2u) << "and find frauds";
-    for (const char* what : {"audits postponed", "challenges won", "challenges lost",
-                             "disputes won", "disputes lost", "appeals won", "appeals lost"})
+    for (const char* what :
+         {"audits postponed", "challenges won", "challenges lost", "disputes won", "disputes lost",
+          "appeals won", "appeals lost", "divergences paid", "divergences refuted"})
         EXPECT_GT(n[what], 0u) << what;
     for (const auto kind : {BookingKind::fine, BookingKind::slash, BookingKind::appeal_bond,
                             BookingKind::appeal_return, BookingKind::challenge_half,

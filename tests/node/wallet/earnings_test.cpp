@@ -30,6 +30,9 @@ public:
     Story& committed(uint32_t seg, const Address& by) {
         return add("SegmentCommitted", seg, by, Bytes(96));
     }
+    Story& diverged(uint32_t seg, const Address& by, uint64_t step) {
+        return committed(seg, by).add("SegmentDiverged", seg, by, words({step}));
+    }
     Story& paid(uint32_t seg, uint64_t wei) {
         return add("SegmentFinal", seg, {}, words({wei, 3}));
     }
@@ -69,6 +72,19 @@ TEST(earnings, final_segments_are_what_was_paid_and_others_wait) {
                                           segment(1, SegmentState::committed, 97, 101),
                                           segment(2, SegmentState::committed, 97, 103)}));
     EXPECT_TRUE(told.bookings.empty());
+}
+
+TEST(earnings, a_segment_that_diverges_will_be_paid_by_its_steps) {
+    const auto told = Story().committed(0, kMe).diverged(1, kMe, 2).told();
+    EXPECT_EQ(told.segments,
+              (std::vector{segment(0, SegmentState::committed, 97, 100),
+                           segment(1, SegmentState::committed, 39, 101)}));  // 40 without 3 %
+    const auto later = Story().diverged(0, kMe, 2).annulled(0, kMe, 0).committed(0, kMe).told();
+    EXPECT_EQ(later.segments, (std::vector{segment(0, SegmentState::void_, 0, 102),
+                                           segment(0, SegmentState::committed, 97, 103)}));
+    const auto nonsense =
+        Story().committed(0, kMe).add("SegmentDiverged", 0, kMe, words({1000})).told();
+    EXPECT_EQ(nonsense.segments, (std::vector{segment(0, SegmentState::committed, 97, 100)}));
 }
 
 TEST(earnings, a_segment_is_paid_to_who_committed_it_last) {
