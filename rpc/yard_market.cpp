@@ -13,7 +13,7 @@ constexpr uint64_t kPageMax = 100;
 constexpr uint64_t kSegmentsPageMax = 1024;
 
 constexpr std::string_view kJobStates[] = {"none", "open", "active", "draining", "closed"};
-constexpr std::string_view kOutcomes[] = {"none", "complete", "cancelled", "expired"};
+constexpr std::string_view kOutcomes[] = {"none", "complete", "cancelled", "expired", "diverged"};
 constexpr std::string_view kSegmentStates[] = {"none",      "committed", "l0",   "l1",
                                                "accepted",  "final",     "void", "disputed",
                                                "convicted", "appealed"};
@@ -57,6 +57,7 @@ constexpr Field kSegment[] = {
     {"seedEpoch", Word::quantity},
     {"phaseDeadline", Word::quantity},
     {"round", Word::quantity},
+    {"divergesAt", Word::quantity},
 };
 constexpr Field kChallenge[] = {
     {"challenger", Word::address},

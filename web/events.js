@@ -11,7 +11,7 @@ const word = (log, i) => BigInt('0x' + (log.data.slice(2 + 64 * i, 2 + 64 * (i +
 const address_in = (topic) => '0x' + topic.slice(-40);
 const who = (log, i) => found(address_in(log.topics[i]));
 const seg = (log) => `segment ${number(log.topics[2])}`;
-const kOutcomes = ['', 'complete', 'cancelled', 'expired'];
+const kOutcomes = ['', 'complete', 'cancelled', 'expired', 'diverged'];
 
 /// The first four bytes of an event's topic, its name, and its words.
 export const events = {
@@ -21,6 +21,7 @@ export const events = {
   '0x58243f87': ['JobCancelled', () => ['cancelled by its client']],
   '0x6841448e': ['JobClosed', (log) => [`closed, ${kOutcomes[Number(word(log, 0))]}; ${coins(word(log, 1))} come back to the client`]],
   '0xcb8c0b34': ['SegmentCommitted', (log) => [`${seg(log)} committed by `, who(log, 3)]],
+  '0xb05109fe': ['SegmentDiverged', (log) => [`${seg(log)}: step ${word(log, 0)} gives an Inf or a NaN, says `, who(log, 3)], () => 'warn'],
   '0x8c933043': ['AuditOpened', (log) => [`${seg(log)}: ${word(log, 0) === 2n ? 'auditors' : word(log, 1) === 0n ? 'a pair that replays all' : 'a committee that replays all'} drawn`]],
   '0x8cd84711': ['AuditPostponed', (log) => [`${seg(log)}: its audit will be drawn anew`]],
   '0xb56918e4': ['BundleServed', (log) => [`${seg(log)}: the provider shows what auditors need`]],

@@ -45,6 +45,17 @@ export function verdict_of(s) {
   }[s.state] ?? [s.state, ''];
 }
 
+/// Of a segment that its provider says has no end: the number of the step that gives an Inf or a NaN; else 0.
+const diverges_at = (s) => number(s.divergesAt);
+
+/// Wei for the segments that are final, before the fee; one that diverges is paid by its steps.
+export function paid_for(job) {
+  const price = BigInt(job.spec.pricePerSegment), last = job.segments.at(-1);
+  const paid = price * BigInt(job.finalSegments);
+  if (last?.state !== 'final' || diverges_at(last) === 0) return paid;
+  return paid - price + price * BigInt(diverges_at(last)) / BigInt(job.spec.stepsPerSegment);
+}
+
 /// A square for each segment.
 function squares(job, segments) {
   const total = number(job.spec.segments);
@@ -63,15 +74,15 @@ function progress(job) {
   return [element('progress', '', { max: total, value: committed }), ` ${committed} of ${total}`];
 }
 
-const last_loss = (segments) => segments?.[segments.length - 1]?.loss;
+const losses_of = (segments) => segments.filter((s) => diverges_at(s) === 0).map((s) => s.loss);
 
 export function show_jobs(jobs, total, names) {
   $('jobs-count').textContent = total === 0 ? '' : total;
   $('jobs').replaceChildren(table(['job', 'state', 'segments', 'loss', '', 'price of one', 'provider'], jobs.map((job) => {
     const segments = known.get(job.id)?.segments ?? [];
-    const loss = last_loss(segments);
+    const losses = losses_of(segments), loss = losses.at(-1);
     return [link(`#${number(job.id)}`, `job-${number(job.id)}`), badge(...state_of(job)), progress(job),
-      Number.isFinite(loss) ? loss.toFixed(3) : '', sparkline(segments.map((s) => s.loss)), coins(job.spec.pricePerSegment),
+      Number.isFinite(loss) ? loss.toFixed(3) : '', sparkline(losses), coins(job.spec.pricePerSegment),
       provider_of(job.provider, names)];
   }), 'None yet. `trainyard job submit` posts one.'));
 }
@@ -88,7 +99,7 @@ function terms(job, names) {
     ['client', found(job.client)],
     ['provider', is_nobody(job.provider) ? undefined : provider_of(job.provider, names)],
     ['work', `${number(s.segments)} segments of ${steps} steps, ${number(s.microBatches)} micro-batches each`],
-    ['paid so far', `${coins(BigInt(s.pricePerSegment) * BigInt(job.finalSegments))} of ${coins(BigInt(s.pricePerSegment) * BigInt(s.segments))}`],
+    ['paid so far', `${coins(paid_for(job))} of ${coins(BigInt(s.pricePerSegment) * BigInt(s.segments))}`],
     ['in escrow', coins(job.escrow)],
     ['ends', is_over(job) ? undefined : until_s > 0 ? `in ${duration(until_s)} at the latest` : 'now: its time is over'],
     ['licence', s.licence || 'not stated'],
@@ -101,8 +112,9 @@ function terms(job, names) {
 function segment_table(segments, names) {
   return table(['segment', 'verdict', 'loss', 'committed in', 'provider', 'state after it'], [...segments].reverse().map((s) => {
     const [text, tone] = verdict_of(s);
-    return [number(s.index), badge(text, tone), s.loss.toFixed(4), link(number(s.committedAt), number(s.committedAt)),
-      provider_of(s.provider, names), element('a', element('code', s.last.slice(0, 10)), { href: '/blob/' + s.stateBlob, title: s.last })];
+    const state = diverges_at(s) > 0 ? 'none' : element('a', element('code', s.last.slice(0, 10)), { href: '/blob/' + s.stateBlob, title: s.last });
+    return [number(s.index), badge(text, tone), diverges_at(s) > 0 ? `diverges at step ${diverges_at(s)}` : s.loss.toFixed(4),
+      link(number(s.committedAt), number(s.committedAt)), provider_of(s.provider, names), state];
   }));
 }
 
@@ -111,7 +123,7 @@ export async function show_job(id, head, names) {
   $('job').hidden = !job;
   if (!job) return;
   const steps = number(job.spec.stepsPerSegment);
-  const points = job.segments.filter((s) => s.state !== 'void').map((s) => ({ x: (number(s.index) + 1) * steps, y: s.loss }));
+  const points = job.segments.filter((s) => s.state !== 'void' && diverges_at(s) === 0).map((s) => ({ x: (number(s.index) + 1) * steps, y: s.loss }));
   const history = await history_of(id, head, kHistory);
   $('job-title').replaceChildren(`Job #${id} `, badge(...state_of(job)));
   $('job-body').replaceChildren(squares(job, job.segments), element('h3', 'Loss by step'),

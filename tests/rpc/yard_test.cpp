@@ -34,7 +34,7 @@ private:
 
 Answer job_answer() {
     Answer a;
-    a.address(address_of_key(1)).address(address_of_key(2)).number(2).number(0).number(2).number(1);
+    a.address(address_of_key(1)).address(address_of_key(2)).number(2).number(4).number(2).number(1);
     return a.number(0).number(77).add(word(9)).number(1000).add(word(8)).number(0);
 }
 Answer spec_answer() {
@@ -48,7 +48,7 @@ Answer segment_answer(uint64_t state, uint64_t round) {
     Answer a;
     a.number(state).address(address_of_key(2)).number(0).number(0x40400000);  // binary32 3.0
     for (int i = 0; i < 6; ++i) a.add(word(7));
-    return a.number(12).number(1).number(30).number(round);
+    return a.number(12).number(1).number(30).number(round).number(6);
 }
 
 bool calls(const CallRequest& request, std::string_view signature) {
@@ -234,12 +234,14 @@ TEST(yard_jobs, are_decoded_from_the_contract) {
     const auto& job = jobs.at("jobs").at(0);
     EXPECT_EQ(text(job.at("client")), to_hex0x(address_of_key(1).bytes));
     EXPECT_EQ(text(job.at("state")), "active");
+    EXPECT_EQ(text(job.at("outcome")), "diverged");
     EXPECT_EQ(text(job.at("spec").at("segments")), "0xa");
     EXPECT_EQ(text(job.at("spec").at("licence")), "CC0-1.0");
     const auto whole = rpc.result("yard_job", R"(["0x0"])");
     ASSERT_EQ(whole.at("segments").as_array().size(), 2u);
     EXPECT_EQ(text(whole.at("segments").at(1).at("state")), "final");
     EXPECT_EQ(whole.at("segments").at(1).at("loss").to_number<double>(), 3.0);
+    EXPECT_EQ(text(whole.at("segments").at(1).at("divergesAt")), "0x6");
     EXPECT_EQ(rpc.result("yard_job", R"(["0x0","0x1"])").at("segments").as_array().size(), 1u);
     EXPECT_TRUE(rpc.result("yard_job", R"(["0x1"])").is_null());
     const auto provider = rpc.result("yard_providers").at("providers").at(0);

@@ -44,6 +44,13 @@ async function checkEvents(load) {
     Object.fromEntries(Object.entries(due).sort()), "the page knows every event of a job");
 }
 
+async function checkPay(load) {
+  const { paid_for } = await load("jobs.js");
+  const paid = (finalSegments, state, divergesAt) => paid_for({
+    finalSegments, spec: { pricePerSegment: "0x64", stepsPerSegment: "0x5" }, segments: [{ state: "final", divergesAt: "0x0" }, { state, divergesAt }] });
+  equal([paid("0x2", "final", "0x0"), paid("0x2", "final", "0x2"), paid("0x1", "l1", "0x2")], [200n, 140n, 100n], "a divergence is paid by its steps");
+}
+
 async function checkFiles() {
   for (const file of ["app.js", "chart.js", "style.css"]) {
     const answer = await fetch(options.http + "/" + file);
@@ -90,6 +97,7 @@ await run("page", async () => {
   const window = await open(`#job-${given.complete}`);
   await checkFiles();
   await checkEvents(load);
+  await checkPay(load);
   await load("app.js");
   await eventually(() => text("job-title").includes("complete"), 20, "the job's part of the page");
   await eventually(() => count("validators", "tbody tr") > 0, 20, "the last part of the page");
