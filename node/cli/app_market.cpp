@@ -16,6 +16,7 @@ CLI::Validator amount_of_coins() {
 void add_submit(CLI::App& job, Arguments& a) {
     auto* submit = command(job, "submit", "publish data and program, fund the job",
                            "trainyard job submit --key dev:0 --data text.txt --price 1 --wait\n"
+                           "  trainyard job submit --key dev:0 --data text.txt --dry-run\n"
                            "  trainyard job submit --data text.txt --print-file > job.toml\n"
                            "  trainyard job submit --file job.toml --key dev:0",
                            {}, a);
@@ -53,6 +54,9 @@ void add_submit(CLI::App& job, Arguments& a) {
     submit->add_option("--deadline-hours", a.job.deadline_hours, "then the rest is refunded")
         ->capture_default_str();
     submit->add_flag("--wait", a.job.wait, "watch until it is closed");
+    submit->add_flag("--yes", a.job.yes,
+                     "do not ask before paying; without a terminal nobody is asked");
+    submit->add_flag("--dry-run", a.job.dry_run, "say what it would cost; publish and pay nothing");
     add_gpt(submit, a.job.gpt);
 }
 

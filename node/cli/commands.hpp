@@ -139,6 +139,8 @@ struct JobArgs {
     uint64_t segment_blocks = 480;
     uint64_t deadline_hours = 24;
     bool wait = false;
+    bool yes = false;      ///< do not ask before paying
+    bool dry_run = false;  ///< say what it costs, and end
 };
 int run_job_submit(const Output& out, const JobArgs& args);
 int run_job_status(const Output& out, const JobArgs& args);

@@ -148,10 +148,16 @@ private:
         return o;
     }
 
+    Result<PostedJob, std::string> post(const JobOffer& o) {
+        const auto quote = quote_job(*market_, o);
+        if (!quote) return unexpected(quote.error());
+        return post_job(*market_, *quote, o.data);
+    }
+
     Result<Done, std::string> publish() {
         const auto o = offer(args_.segments, 1);
         if (!o) return unexpected(o.error());
-        const auto posted = post_job(*market_, *o);
+        const auto posted = post(*o);
         if (!posted) return unexpected(posted.error());
         job_ = *posted;
         tell("published " + std::to_string(data_.size()) + " bytes of text and a program of " +
@@ -292,7 +298,7 @@ private:
         if (args_.skip_cheat) return Done{};
         const auto o = offer(kCheatSegments, 2);
         if (!o) return unexpected(o.error());
-        const auto posted = post_job(*market_, *o);
+        const auto posted = post(*o);
         if (!posted) return unexpected(posted.error());
         cheat_ = *posted;
         tell("job " + std::to_string(posted->id) +

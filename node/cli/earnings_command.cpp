@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `trainyard provider earnings`: pay and losses of a provider, by day, job and segment.
-#include <ctime>
 #include <map>
 
 #include <boost/json.hpp>
@@ -64,14 +63,6 @@ struct Report {
     std::map<uint64_t, JobPart> jobs;
     Earnings earnings;
 };
-
-std::string utc(uint64_t time_s) {
-    const auto time = static_cast<std::time_t>(time_s);
-    std::tm parts{};
-    char text[32];
-    ::gmtime_r(&time, &parts);
-    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
 
 std::vector<Window> windows_of(uint64_t now_s, uint64_t days) {
     const auto since = [&](uint64_t n) { return now_s - std::min(now_s, n * kDay_s); };
@@ -170,7 +161,7 @@ int tell_json(const Output& out, const Report& r) {
 int tell_csv(const Output& out, const Report& r) {
     out.line("job,segment,state,time,block,coins,tx");
     const auto end_of = [](const auto& entry, const std::string& sign) {
-        return "," + utc(entry.time_s) + "," + std::to_string(entry.block) + "," + sign +
+        return "," + utc_text(entry.time_s) + "," + std::to_string(entry.block) + "," + sign +
                coins(entry.wei) + "," + to_hex0x(entry.tx.bytes);
     };
     for (const auto& s : r.earnings.segments)
@@ -192,7 +183,8 @@ int tell_text(const Output& out, const Report& r) {
         return std::to_string(n) + (n == 1 ? " segment" : " segments");
     };
     const std::string days = r.windows.back().name;
-    out.line(to_hex0x(r.who.bytes) + " at block " + std::to_string(r.block) + ", " + utc(r.now_s));
+    out.line(to_hex0x(r.who.bytes) + " at block " + std::to_string(r.block) + ", " +
+             utc_text(r.now_s));
     for (const auto& window : r.windows)
         row(window.name, coins(window.paid.wei) + " coins, " + count(window.paid.count) + " final");
     row("pending", coins(r.pending.wei) + " coins, " + count(r.pending.count) + " under audit");

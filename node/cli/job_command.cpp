@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 
+#include "node/cli/confirm.hpp"
 #include "node/cli/jobs.hpp"
 #include "node/cli/programs.hpp"
 #include "node/wallet/files.hpp"
@@ -232,6 +233,20 @@ JobOffer terms_of(const JobArgs& args) {
     return offer;
 }
 
+void tell_posted(const Output& out, const PostedJob& posted, const JobCost& cost,
+                 const std::string& rpc) {
+    const auto id = std::to_string(posted.id);
+    if (!out.json)
+        return out.line("job " + id + " posted in block " + std::to_string(posted.receipt.block) +
+                        ", " + coins(posted.escrow_wei) +
+                        " coins in escrow\nnext: trainyard job status " + id + rpc_flag(rpc));
+    json::object object{{"id", posted.id},
+                        {"tx", to_hex0x(posted.receipt.tx.bytes)},
+                        {"block", posted.receipt.block}};
+    for (auto& member : to_json(cost)) object.insert(member);
+    out.line(json::serialize(object));
+}
+
 }  // namespace
 
 int run_job_submit(const Output& out, const JobArgs& args) {
@@ -249,18 +264,18 @@ int run_job_submit(const Output& out, const JobArgs& args) {
     offer.program = std::move(*program);
     const auto market = open_account(args.rpc, args.key);
     if (!market) return out.fail(market.error());
-    const auto posted = post_job(**market, offer);
+    const auto quote = quote_job(**market, offer);
+    if (!quote) return out.fail(quote.error());
+    if (args.dry_run)
+        return out.line(out.json ? json::serialize(to_json(quote->cost)) : to_text(quote->cost)),
+               kOk;
+    out.say(to_text(quote->cost));
+    if (!args.yes && can_ask() &&
+        !confirmed("Pay " + coins(quote->cost.escrow_wei) + " coins into escrow?"))
+        return out.fail("nothing was published or paid");
+    const auto posted = post_job(**market, *quote, offer.data);
     if (!posted) return out.fail(posted.error());
-    if (out.json)
-        out.line(json::serialize(json::object{{"id", posted->id},
-                                              {"tx", to_hex0x(posted->receipt.tx.bytes)},
-                                              {"block", posted->receipt.block},
-                                              {"escrowWei", to_decimal(posted->escrow_wei)}}));
-    else
-        out.line("job " + std::to_string(posted->id) + " posted in block " +
-                 std::to_string(posted->receipt.block) + ", " + coins(posted->escrow_wei) +
-                 " coins in escrow\nnext: trainyard job status " + std::to_string(posted->id) +
-                 rpc_flag(args.rpc));
+    tell_posted(out, *posted, quote->cost, args.rpc);
     return args.wait ? watch(out, **market, posted->id, args.rpc) : kOk;
 }
 

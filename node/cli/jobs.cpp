@@ -88,9 +88,9 @@ std::string beyond_market(const training::Program& program) {
     return outside(run.steps / run.segment_length, 1, kSegmentsMax, "segments");
 }
 
-Result<PostedJob, std::string> post_job(wallet::MarketApi& market, const JobOffer& offer) {
+Result<JobQuote, std::string> quote_job(wallet::MarketApi& market, const JobOffer& offer) {
     if (auto why = beyond_market(offer.program); !why.empty()) return unexpected(why);
-    PostedJob out;
+    JobQuote out;
     out.spec = spec_of(offer);
     const auto limits = market.audit_limits();
     if (!limits) return unexpected("asking for the limits of audits: " + limits.error().text);
@@ -101,29 +101,31 @@ Result<PostedJob, std::string> post_job(wallet::MarketApi& market, const JobOffe
     }
     if (auto why = training::referee::beyond_dispute(offer.program); !why.empty())
         return unexpected("nobody would train it: " + why);
-    const Bytes program = training::encode_program(offer.program);
-    out.spec.program = wallet::blob_id(program);
+    out.program = training::encode_program(offer.program);
+    out.spec.program = wallet::blob_id(out.program);
     out.spec.data = wallet::blob_id(offer.data);
-    const auto escrow = market.quote(out.spec);
-    if (!escrow) return unexpected("asking for the price: " + escrow.error().text);
-    const auto balance = market.balance(market.self());
-    if (balance && *balance < *escrow)
-        return unexpected("the job needs " + coins(*escrow) + " coins in escrow, " +
-                          to_hex0x(market.self().bytes) + " has " + coins(*balance));
-    if (const auto fine = market.check_post(out.spec, *escrow); !fine)
+    const auto cost = cost_of(market, out.spec);
+    if (!cost) return unexpected("asking for the price: " + cost.error().text);
+    out.cost = *cost;
+    if (cost->balance_wei < cost->escrow_wei)
+        return unexpected("the job needs " + coins(cost->escrow_wei) + " coins in escrow, " +
+                          to_hex0x(market.self().bytes) + " has " + coins(cost->balance_wei));
+    if (const auto fine = market.check_post(out.spec, cost->escrow_wei); !fine)
         return unexpected(refused_post(fine.error()));
+    return out;
+}
+
+Result<PostedJob, std::string> post_job(wallet::MarketApi& market, const JobQuote& quote,
+                                        BytesView data) {
     for (const auto& [what, content] :
-         {std::pair("program", BytesView(program)), std::pair("data set", BytesView(offer.data))})
+         {std::pair("program", BytesView(quote.program)), std::pair("data set", data)})
         if (const auto put = market.put_blob(content); !put)
             return unexpected("publishing the " + std::string(what) + ": " + put.error().text);
-    out.escrow_wei = *escrow;
-    const auto sent = market.post(out.spec, *escrow);
+    const auto sent = market.post(quote.spec, quote.cost.escrow_wei);
     if (!sent) return unexpected(refused_post(sent.error()));
     const auto id = posted_id(*sent);
     if (!id) return unexpected(std::string("the market did not announce the job"));
-    out.id = *id;
-    out.receipt = *sent;
-    return out;
+    return PostedJob{*id, quote.spec, quote.cost.escrow_wei, *sent};
 }
 
 Result<JobMaterial, std::string> fetch_job(wallet::MarketApi& market, const wallet::JobSpec& spec) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "node/cli/commands.hpp"
+#include "node/cli/job_cost.hpp"
 #include "node/cli/model_folder.hpp"
 #include "node/verify/case_builder.hpp"
 #include "node/wallet/market.hpp"
@@ -28,6 +29,13 @@ struct JobOffer {
     uint64_t deadline_s = 0;
 };
 
+/// A job that the market would take now.
+struct JobQuote {
+    wallet::JobSpec spec;
+    Bytes program;  ///< encoded
+    JobCost cost;
+};
+
 struct PostedJob {
     uint64_t id = 0;
     wallet::JobSpec spec;
@@ -36,10 +44,12 @@ struct PostedJob {
 };
 /// Why no market takes a job with this program, or nothing.
 [[nodiscard]] std::string beyond_market(const training::Program& program);
-/// Puts both blobs and posts the job with exactly the escrow it needs; nothing is published where
-/// the job would be refused.
-[[nodiscard]] Result<PostedJob, std::string> post_job(wallet::MarketApi& market,
+/// What the job costs, or why it would be refused; nothing is published or paid.
+[[nodiscard]] Result<JobQuote, std::string> quote_job(wallet::MarketApi& market,
                                                       const JobOffer& offer);
+/// Puts both blobs and posts the job with exactly the escrow it needs.
+[[nodiscard]] Result<PostedJob, std::string> post_job(wallet::MarketApi& market,
+                                                      const JobQuote& quote, BytesView data);
 
 /// Program and data of a job from the blob store, checked against the spec.
 struct JobMaterial {

@@ -3,11 +3,9 @@
 #include "node/cli/objector.hpp"
 
 #include <chrono>
-#include <iostream>
 #include <thread>
 
-#include <unistd.h>
-
+#include "node/cli/confirm.hpp"
 #include "node/cli/jobs.hpp"
 #include "node/cli/machine.hpp"
 #include "node/wallet/coins.hpp"
@@ -70,13 +68,6 @@ const CourtWords& words_of(Court court) {
         "it was disputed before, ",
         "stands: its provider could show it, and the bond is lost"};
     return court == Court::referee ? kReferee : kCommittee;
-}
-
-bool confirmed(const char* what) {
-    std::fprintf(stderr, "%s it? [y/N] ", what);
-    std::fflush(stderr);
-    std::string answer;
-    return std::getline(std::cin, answer) && (answer == "y" || answer == "yes");
 }
 
 }  // namespace
@@ -183,7 +174,7 @@ bool Objector::agree(uint32_t seg, const Stakes& stakes) {
         event(kind.c_str(), seg, kind + ": " + why, {{"why", why}});
         return false;
     }
-    return may_go_unasked(stakes) || confirmed(words.ask);
+    return may_go_unasked(stakes) || confirmed(words.ask + std::string(" it?"));
 }
 
 /// --yes means one for each claim, or as many as the limit allows: a watch that is started again
@@ -204,7 +195,7 @@ std::string Objector::why_not(const Stakes& stakes) const {
     if (stakes.balance_wei < stakes.bond_wei)
         return "the bond is " + coins(stakes.bond_wei) + " coins, " +
                to_hex0x(market_.self().bytes) + " has " + coins(stakes.balance_wei);
-    if (!may_go_unasked(stakes) && ::isatty(STDIN_FILENO) != 1)
+    if (!may_go_unasked(stakes) && !can_ask())
         return std::string("a ") + words_of(court_).ask +
                " was lost before; --yes is for the first, --bond-max for later ones";
     return "";

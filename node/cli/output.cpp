@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 
 #include <boost/json.hpp>
 #include <unistd.h>
@@ -119,6 +120,14 @@ std::string seconds_text(uint64_t seconds) {
     if (seconds < 60) return std::to_string(seconds) + "s";
     const auto rest = std::to_string(seconds % 60);
     return std::to_string(seconds / 60) + "m " + (rest.size() < 2 ? "0" : "") + rest + "s";
+}
+
+std::string utc_text(uint64_t unix_s) {
+    const auto time = static_cast<std::time_t>(unix_s);
+    std::tm parts{};
+    char text[32];
+    ::gmtime_r(&time, &parts);
+    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
 ProgressLine::ProgressLine(const Output& out)

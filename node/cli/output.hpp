@@ -47,6 +47,7 @@ using wallet::parse_coins;
 [[nodiscard]] std::string printable(BytesView bytes);
 [[nodiscard]] std::string short_hex(BytesView bytes);      ///< "0x1234…abcd"
 [[nodiscard]] std::string seconds_text(uint64_t seconds);  ///< "1m 05s"
+[[nodiscard]] std::string utc_text(uint64_t unix_s);       ///< "2026-01-31T23:59:59Z"
 
 /// One line that is written over and over on a terminal; plain lines every few seconds elsewhere;
 /// nothing where `out` is quiet or JSON.

@@ -4,12 +4,11 @@
 
 #include <charconv>
 #include <chrono>
-#include <iostream>
 #include <thread>
 
 #include <boost/json.hpp>
-#include <unistd.h>
 
+#include "node/cli/confirm.hpp"
 #include "node/cli/jobs.hpp"
 #include "node/cli/machine.hpp"
 #include "node/cli/objector.hpp"
@@ -277,7 +276,7 @@ int verify_job(const Output& out, const VerifyArgs& args) {
     if (!range) return out.fail("--segments '" + args.segments + "' is not like 3 or 2-5"), kUsage;
     rules.from = range->from;
     rules.to = range->to;
-    if (objects && !args.yes && ::isatty(STDIN_FILENO) != 1)
+    if (objects && !args.yes && !can_ask())
         return out.fail("it asks before it stakes a bond, and here nobody can answer: --yes"),
                kUsage;
     if (!parse_coins(args.bond_max))

@@ -190,6 +190,10 @@ public:
             {kMarket, "params()", {}, in_parentheses(kParamsType)},
             [](const AbiValue& v) { return audit_limits_from(v[0]); });
     }
+    Answer<MarketTerms> terms() override {
+        return read<MarketTerms>({kMarket, "params()", {}, in_parentheses(kParamsType)},
+                                 [](const AbiValue& v) { return market_terms_from(v[0]); });
+    }
     Answer<Uint256> bond(uint64_t id) override {
         return amount({kMarket, "bond(uint256)", {number(id)}, "(uint256)"});
     }

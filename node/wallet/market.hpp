@@ -182,6 +182,14 @@ struct RevealedAnswer {
     Hash salt;
 };
 
+/// What the market's parameters mean for the price of a job.
+struct MarketTerms {
+    uint32_t first_auditors = 0;  ///< of every segment
+    uint32_t seats = 0;           ///< auditors of a segment that the escrow pays, at most
+    Uint256 bond_factor;          ///< a provider's bond in prices of a segment
+    bool operator==(const MarketTerms&) const = default;
+};
+
 struct ProviderRecord {
     bool registered = false;
     std::string name;
@@ -233,6 +241,7 @@ public:
                                                       const Dispute& dispute) = 0;
     /// What every auditor of the chain can do.
     [[nodiscard]] virtual Answer<training::AuditLimits> audit_limits() = 0;
+    [[nodiscard]] virtual Answer<MarketTerms> terms() = 0;
     /// What `take` would reserve, in wei.
     [[nodiscard]] virtual Answer<Uint256> bond(uint64_t id) = 0;
     /// What the job still holds of a provider's stake.

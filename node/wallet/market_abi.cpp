@@ -115,6 +115,10 @@ training::AuditLimits audit_limits_from(const AbiValue& v) {
     return {v[3].u32(), v[4].u32(), v[15].u64(), v[16].u64(), v[23].u64(), v[24].u64()};
 }
 
+MarketTerms market_terms_from(const AbiValue& v) {
+    return {v[0].u32(), v[0].u32() + v[1].u32() + v[2].u32(), v[6].number};
+}
+
 ModelRecord model_record_from(const AbiValue& v) {
     ModelRecord r;
     r.job = v[0].u64();

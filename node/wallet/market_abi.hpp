@@ -36,6 +36,7 @@ inline constexpr std::string_view kModelRecordType =
 [[nodiscard]] Segment segment_from(const AbiValue& value);
 [[nodiscard]] Dispute dispute_from(const AbiValue& value);
 [[nodiscard]] training::AuditLimits audit_limits_from(const AbiValue& params);
+[[nodiscard]] MarketTerms market_terms_from(const AbiValue& params);
 [[nodiscard]] ModelRecord model_record_from(const AbiValue& value);
 
 /// Selector and arguments; `signature` is "name(types)". Precondition: the arguments fit the types.

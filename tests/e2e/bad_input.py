@@ -101,25 +101,56 @@ def rejects_a_providers_folder_that_is_in_use(net, test):
     refused(test, 1, "cannot make the folder", *command[:-1], test.folder / "a file")
 
 
+def answered(test, *answers, command):
+    """Exit code and what the command says at a terminal where each (question, answer) is typed."""
+    terminal, its_end = pty.openpty()
+    child = subprocess.Popen([test.program, *map(str, command)], stdin=its_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=test.environment)
+    asked = b""
+    for question, answer in answers:
+        while not asked.endswith(question.encode()):
+            byte = child.stderr.read(1)
+            expect(byte, f"no question but: {asked}")
+            asked += byte
+        time.sleep(0.1)  # the echo of a password goes off after the question
+        os.write(terminal, answer.encode() + b"\n")
+    out, rest = child.communicate(timeout=60)
+    os.close(terminal)
+    os.close(its_end)
+    return child.returncode, (out + asked + rest).decode()
+
+
 def rejects_a_new_password_that_is_not_typed_twice(net, test):
     for second, code in (("another one", 1), ("a good password", 0)):
         folder = test.folder / f"typed-{code}"
-        terminal, its_end = pty.openpty()
-        command = [test.program, "account", "new", "--light", "--keystore", str(folder)]
-        child = subprocess.Popen(command, stdin=its_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=test.environment)
-        asked = b""
-        for prompt, answer in ((b"new password: ", "a good password"), (b"once more: ", second)):
-            while not asked.endswith(prompt):
-                byte = child.stderr.read(1)
-                expect(byte, f"no question but: {asked}")
-                asked += byte
-            time.sleep(0.1)  # the echo goes off after the question
-            os.write(terminal, answer.encode() + b"\n")
-        said = child.communicate(timeout=60)[1]
-        expect_equal(child.returncode, code, f"exit code after {asked + said}")
+        code_given, said = answered(test, ("new password: ", "a good password"), ("once more: ", second),
+                                    command=["account", "new", "--light", "--keystore", folder])
+        expect_equal(code_given, code, f"exit code after {said}")
         expect_equal(folder.exists() and len(list(folder.iterdir())) or 0, 1 - code, "keystores written")
-        os.close(terminal)
-        os.close(its_end)
+
+
+def asks_before_a_job_is_paid(net, test):
+    submit = ["job", "submit", "--rpc", net.nodes[0].url, "--key", "dev:3", "--data", net.data(), "--layers", 1, "--width", 8, "--heads", 1, "--sequence", 8,
+              "--steps", 40, "--audit-fee", "0.1"]
+    client = test.json("account", "show", "dev:3")["address"]
+    before = net.nodes[0].rpc.balance(client)
+    costs = ["2 segments x (1 price + ", "x 0.1 audit fee)", "balance", "deadline", "coins of free stake"]
+    dry = test.cli(*submit, "--dry-run").out
+    quoted = test.json(*submit, "--dry-run")
+    expect_equal(quoted["segments"], 2, "segments of a dry run")
+    question = " coins into escrow? [y/N] "
+    for answer in ("n", "", "yess"):
+        code, said = answered(test, (question, answer), command=submit)
+        expect(code == 1 and "nothing was published or paid" in said, f"the answer '{answer}': {code}, {said}")
+        for word in costs:
+            expect(word in dry and word in said, f"no '{word}' in {dry} or {said}")
+    expect_equal(net.nodes[0].rpc.balance(client), before, "the balance after dry runs and answers that are no yes")
+    code, said = answered(test, (question, "y"), command=submit)
+    expect(code == 0 and "posted in block" in said, f"the answer y: {code}, {said}")
+    code, said = answered(test, command=[*submit, "--yes"])
+    expect(code == 0 and "[y/N]" not in said, f"nobody is asked with --yes: {code}, {said}")
+    posted = test.cli("--json", *submit)
+    expect(costs[0] in posted.err, f"what it costs is said to scripts, too: {posted.err}")
+    expect_equal(json.loads(posted.out)["escrowWei"], quoted["escrowWei"], "the escrow that was paid")
 
 
 def rejects_servers_that_are_no_node(net, test):
@@ -336,7 +367,7 @@ def run(test):
     net = Devnet(test, validators=1).start()
     for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores,
                    rejects_a_providers_folder_that_is_in_use, rejects_a_new_password_that_is_not_typed_twice, rejects_servers_that_are_no_node, rejects_wrong_genesis,
-                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_jobs_before_anything_is_published, keeps_a_run_that_is_interrupted, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
+                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_jobs_before_anything_is_published, asks_before_a_job_is_paid, keeps_a_run_that_is_interrupted, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
         reject(net, test)
         say(reject.__name__.replace("_", " "))
     net.wait_growth(net.nodes, 3)

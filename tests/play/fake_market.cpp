@@ -160,6 +160,7 @@ public:
     Answer<training::AuditLimits> audit_limits() override {
         return locked<training::AuditLimits>([&] { return l_->limits; });
     }
+    Answer<wallet::MarketTerms> terms() override { return wallet::MarketTerms{3, 12, Uint256(8)}; }
     Answer<Uint256> bond(uint64_t) override { return Uint256(8); }
     Answer<Uint256> bond_of(uint64_t id, const Address& who) override {
         if (l_->is_away)
