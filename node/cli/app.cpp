@@ -8,6 +8,7 @@
 #include "core/checksum.hpp"
 #include "node/cli/app_arguments.hpp"
 #include "node/cli/completion.hpp"
+#include "node/cli/environment.hpp"
 #include "node/cli/manual.hpp"
 #include "node/cli/node_command.hpp"
 #include "node/cli/version.hpp"
@@ -304,6 +305,13 @@ int code_after_output(const Output& out, int code) {
     return out.fail("not all of the output could be written to stdout: is the disk full?");
 }
 
+void warn_of_unknown_variables(const Output& out) {
+    for (const auto& name : unknown_variables(variable_names())) {
+        out.say("warning: " + unknown_variable_text(name) + "; it has no effect");
+        ::unsetenv(name.c_str());  // or nodes and verifiers that this process starts say so again
+    }
+}
+
 }  // namespace
 
 int run_app(int argc, char** argv) {
@@ -347,6 +355,7 @@ int run_app(int argc, char** argv) {
         return a.out.fail(usage_words(app, error)), kUsage;
     }
     return a.run ? code_after_output(a.out, a.run()) : kUsage;
+    warn_of_unknown_variables(a.out);
 }
 
 }  // namespace trainyard::node::cli

@@ -62,6 +62,12 @@ def rejects_wrong_settings(net, test):
     refused(test, 2, ["TRAINYARD_HTTP_PORT", "many"], "node", variables={"TRAINYARD_HTTP_PORT": "many"})
     refused(test, 1, "absent.toml", "node", "--config", test.folder / "absent.toml")
 
+    for name, words in (("TRAINYARD_HTP_PORT", "did you mean 'TRAINYARD_HTTP_PORT'"), ("TRAINYARD_HOM", "did you mean 'TRAINYARD_HOME'"), ("TRAINYARD_QUITE_ANOTHER", "node --help")):
+        test.environment[name] = "1"
+        said = test.cli("version")
+        expect(name in said.err and words in said.err and "TRAINYARD_E2E" not in said.err, f"a warning of {name}: {said.text}")
+        expect_equal(test.cli("--quiet", "version").err, "", "what is said where nothing is to be said")
+        del test.environment[name]
 
 def rejects_wrong_keystores(net, test):
     right, wrong = test.folder / "right", test.folder / "wrong"
