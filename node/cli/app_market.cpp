@@ -13,6 +13,15 @@ CLI::Validator amount_of_coins() {
     return {check, ""};
 }
 
+CLI::Validator bytes_within(size_t least, size_t most) {
+    const auto check = [least, most](const std::string& text) -> std::string {
+        if (text.size() >= least && text.size() <= most) return "";
+        return "has " + std::to_string(text.size()) + " bytes, not " + std::to_string(least) +
+               " to " + std::to_string(most);
+    };
+    return {check, ""};
+}
+
 void add_submit(CLI::App& job, Arguments& a) {
     auto* submit = command(job, "submit", "publish data and program, fund the job",
                            "trainyard job submit --key dev:0 --data text.txt --price 1 --wait\n"
@@ -215,7 +224,8 @@ void add_provider_earnings(CLI::App& provider, Arguments& a) {
         "  trainyard provider earnings --key dev:1 --days 365 --csv > earnings.csv",
         [&a] { return run_provider_earnings(a.out, a.earnings); }, a);
     add_rpc(earnings, a.earnings.rpc);
-    earnings->add_option("provider", a.earnings.provider, "its address [that of --key]");
+    earnings->add_option("provider", a.earnings.provider, "its address [that of --key]")
+        ->check(an_address());
     add_key(earnings, a.earnings.key);
     earnings->add_option("--days", a.earnings.days, "how far to look back")
         ->check(whole_within(1, 36'500))
@@ -250,7 +260,9 @@ void add_provider(CLI::App& app, Arguments& a) {
     add_rpc(p, a.provider.rpc);
     add_key(p, a.provider.key);
     p->add_option("--datadir", a.provider.datadir, "folder of checkpoints")->capture_default_str();
-    p->add_option("--name", a.provider.name, "name in the registry")->capture_default_str();
+    p->add_option("--name", a.provider.name, "name in the registry")
+        ->check(bytes_within(1, 256))  // Source: ProviderRegistry.sol, register.
+        ->capture_default_str();
     p->add_option("--stake", a.provider.stake, "at most so many coins are staked")
         ->capture_default_str();
     p->add_option("--price", a.provider.price, "coins per segment, at least")

@@ -41,7 +41,8 @@ void add_account(CLI::App& app, Arguments& a) {
         "  trainyard account balance --key dev:1 --json",
         [&a] { return run_account_balance(a.out, a.balance); }, a);
     add_rpc(balance, a.balance.rpc);
-    balance->add_option("address", a.balance.address, "the account [that of --key]");
+    balance->add_option("address", a.balance.address, "the account [that of --key]")
+        ->check(an_address());
     add_key(balance, a.balance.key);
     for (auto* sub : {made, import, list})
         sub->add_option("--keystore", a.account.folder,

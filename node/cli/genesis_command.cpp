@@ -21,6 +21,9 @@ Result<config::GenesisValidator, std::string> read_validator(const std::string& 
     const auto at = text.rfind('@');
     if (at == std::string::npos || at == 0 || !p2p::endpoint_from(text.substr(at + 1)))
         return unexpected("--validator '" + text + "' is not <folder of keystores>@host:port");
+    if (p2p::endpoint_from(text.substr(at + 1))->port == 0)
+        return unexpected("--validator '" + text +
+                          "' has port 0: name the one at which the others will find it");
     const auto keys = wallet::load_validator_keys(text.substr(0, at));
     if (!keys) return unexpected(keys.error().text);
     return config::GenesisValidator{*address_of(keys->account),

@@ -34,7 +34,8 @@ std::string number(double x, int digits) {
     out << std::fixed << std::setprecision(digits) << x;
     return out.str();
 }
-std::string gib(uint64_t bytes) {
+std::string size_text(uint64_t bytes) {
+    if (bytes < uint64_t{1} << 30) return std::to_string(bytes >> 20) + " MiB";
     return number(static_cast<double>(bytes) / (1 << 30), 1) + " GiB";
 }
 /// "13.0" of 13000.
@@ -108,8 +109,9 @@ private:
         const uint64_t needed = uint64_t{args_.memory_mb} << 20;
         const uint64_t host = available_memory_bytes();
         const uint64_t there = memory_bytes_ != 0 ? memory_bytes_ : host;
-        CheckLine line{"memory", gib(there) + (memory_bytes_ != 0 ? " on the GPU" : " available"),
-                       gib(needed) + " (--memory-mb)"};
+        CheckLine line{"memory",
+                       size_text(there) + (memory_bytes_ != 0 ? " on the GPU" : " available"),
+                       size_text(needed) + " (--memory-mb)"};
         line.passed = there >= needed;
         if (!line.passed) line.advice = "lower --memory-mb, or add memory";
         line.values = {{"bytes", there}};
@@ -119,8 +121,8 @@ private:
     CheckLine disk() const {
         constexpr uint64_t kFreeMin = uint64_t{4} << 30;
         const auto free = free_disk_bytes(args_.datadir);
-        CheckLine line{"disk", free ? gib(*free) + " free" : "the system does not say",
-                       gib(kFreeMin) + " for checkpoints"};
+        CheckLine line{"disk", free ? size_text(*free) + " free" : "the system does not say",
+                       size_text(kFreeMin) + " for checkpoints"};
         line.passed = free && *free >= kFreeMin;
         if (!line.passed) line.advice = "give --datadir a folder on a larger disk";
         return line;

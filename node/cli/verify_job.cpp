@@ -203,11 +203,8 @@ private:
         bar_.clear();
         const auto counts = watch_.counts();
         const uint32_t all = counts.matches + counts.mismatches + counts.unjudged;
-        const bool is_all_paid = !rules_.final_too && job.tip > 0;
-        if (all == 0)
-            return out_.fail(is_all_paid
-                                 ? "all committed segments are final; --all replays them too"
-                                 : "nothing is committed there yet");
+        const bool is_all_final = !rules_.final_too && job.tip > 0 && job.final_segments >= job.tip;
+        if (all == 0 && !is_all_final) return out_.fail("nothing is committed there yet");
         const bool is_right = all == counts.matches;
         if (out_.json)
             out_.line(json::serialize(json::object{{"event", "done"},
@@ -215,6 +212,8 @@ private:
                                                    {"matches", counts.matches},
                                                    {"mismatches", counts.mismatches},
                                                    {"unjudged", counts.unjudged}}));
+        else if (all == 0)
+            out_.line("nothing to verify: all segments so far are final; --all replays them too");
         else if (all > 1)
             out_.line(std::to_string(counts.matches) + " of " + std::to_string(all) +
                       " segments match" +

@@ -126,6 +126,8 @@ def run(test):
     case = test.folder / "segment.case"
     test.cli("verify", "--rpc", net.nodes[0].url, "--job", 0, "--segment", SEGMENTS - 1, "--no-cuda", "--save", case)
     test.cli("verify", "--case", case, "--no-cuda")
+    left = test.cli("verify", "--rpc", net.nodes[0].url, "--job", 0, "--no-cuda")
+    expect("nothing to verify: all segments so far are final" in left.out, f"a job that is paid: {left.text}")
     say("anyone can replay the last segment, with the network and without")
 
 

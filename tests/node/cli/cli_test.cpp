@@ -220,6 +220,7 @@ TEST(app, rejects_bad_node_settings_with_code_two) {
     EXPECT_EQ(run({"node", "--http.port", "70000", "--print-config"}), kUsage);
     EXPECT_EQ(run({"node", "--fault", "made-up-sums", "--print-config"}), kUsage);
     EXPECT_EQ(run({"node", "--fault", "accuse", "--print-config"}), kOk);
+    EXPECT_EQ(lines[1].at("required").as_string(), "16 MiB (--memory-mb)");
     EXPECT_EQ(run({"node", "--log.json", "--print-config"}), kOk);
     EXPECT_EQ(run({"node", "--genesis", "/nonexistent"}), kFailed);
     std::filesystem::remove(file);
