@@ -196,7 +196,10 @@ void add_training(CLI::App& app, Arguments& a) {
         [&a] { return run_sample(a.out, a.sample); }, a);
     sample->add_option("--model", a.sample.model, "model folder")->required();
     sample->add_option("--prompt", a.sample.prompt, "text to continue")->capture_default_str();
-    sample->add_option("--out", a.sample.out, "PNG file for images")->capture_default_str();
+    sample
+        ->add_option("--out", a.sample.out,
+                     "PNG file for images [samples.png], or a file for text [stdout]")
+        ->type_name("PATH");
     sample->add_option("--steps", a.sample.steps, "denoising steps of images")
         ->capture_default_str();
     sample->add_option("--scale", a.sample.scale, "pixels per pixel of images")

@@ -116,8 +116,8 @@ int run_eval(const Output& out, const EvalArgs& args);
 
 struct SampleArgs {
     std::string model;
-    std::string out = "samples.png";  ///< of image models
-    uint32_t steps = 50, scale = 4;   ///< of image models
+    std::string out;                 ///< empty: samples.png, text to stdout
+    uint32_t steps = 50, scale = 4;  ///< of image models
     std::string prompt = "The ";
     uint32_t count = 300;
     double temperature = 0.8;

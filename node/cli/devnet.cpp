@@ -89,10 +89,9 @@ std::string DevnetLayout::genesis_path() const {
     return folder + "/genesis.json";
 }
 
-Result<config::Genesis, std::string> make_devnet(const DevnetLayout& layout) {
-    if (wallet::file_exists(layout.genesis_path()))
-        return unexpected("'" + layout.folder +
-                          "' holds a devnet already; remove it or choose another folder");
+namespace {
+
+Result<config::Genesis, std::string> fill(const DevnetLayout& layout) {
     const PortRange http_ports{layout.http_port, layout.validators};
     const auto ports = free_ports(2 * size_t{layout.validators}, http_ports);
     if (ports.size() != 2 * size_t{layout.validators})
@@ -123,6 +122,23 @@ Result<config::Genesis, std::string> make_devnet(const DevnetLayout& layout) {
     auto written = wallet::write_text(layout.genesis_path(), config::write_genesis(*genesis));
     if (!written) return unexpected(written.error().text);
     return std::move(*genesis);
+}
+
+}  // namespace
+
+Result<config::Genesis, std::string> make_devnet(const DevnetLayout& layout) {
+    if (wallet::file_exists(layout.genesis_path()))
+        return unexpected("'" + layout.folder +
+                          "' holds a devnet already; remove it or choose another folder");
+    std::vector<std::string> made{layout.genesis_path()};
+    for (uint32_t n = 0; n < layout.validators; ++n) made.push_back(layout.node_folder(n));
+    made.push_back(layout.folder);
+    std::error_code ignored;
+    std::erase_if(made, [&](const auto& path) { return fs::exists(path, ignored); });
+    auto genesis = fill(layout);
+    if (!genesis)
+        for (const auto& path : made) fs::remove_all(path, ignored);
+    return genesis;
 }
 
 Result<std::unique_ptr<Devnet>, std::string> Devnet::open(std::string folder) {

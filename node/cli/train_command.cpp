@@ -469,11 +469,12 @@ int sample_image_file(const Output& out, const SampleArgs& args, const ModelFold
     while (columns * columns < o.count) ++columns;
     const auto file = data::write_png(data::grid_of(*images, columns, args.scale));
     if (!file) return out.fail(file.error());
-    if (auto done = wallet::write_file(args.out, *file); !done) return out.fail(done.error().text);
+    const std::string path = args.out.empty() ? "samples.png" : args.out;
+    if (auto done = wallet::write_file(path, *file); !done) return out.fail(done.error().text);
     if (out.json)
-        out.line(json::serialize(json::object{{"images", images->size()}, {"out", args.out}}));
+        out.line(json::serialize(json::object{{"images", images->size()}, {"out", path}}));
     else
-        out.line("wrote " + std::to_string(images->size()) + " images to " + args.out);
+        out.line("wrote " + std::to_string(images->size()) + " images to " + path);
     return kOk;
 }
 
@@ -494,10 +495,16 @@ int run_sample(const Output& out, const SampleArgs& args) {
         training::sample(model->program, *backend, model->w, as_bytes(args.prompt), options);
     if (!text) return out.fail(training::to_text(text.error()));
     const std::string words = printable(*text);
+    json::object object{{"prompt", args.prompt}, {"text", words}};
+    if (!args.out.empty()) {
+        const auto done = wallet::write_text(args.out, args.prompt + words + "\n");
+        if (!done) return out.fail(done.error().text);
+        object["out"] = args.out;
+    }
     if (out.json)
-        out.line(json::serialize(json::object{{"prompt", args.prompt}, {"text", words}}));
+        out.line(json::serialize(object));
     else
-        out.line(args.prompt + words);
+        out.line(args.out.empty() ? args.prompt + words : "wrote the text to " + args.out);
     return kOk;
 }
 

@@ -26,8 +26,12 @@ bool is_file(const std::string& path) {
     return !fs::is_symlink(path, ignored) && fs::is_regular_file(path, ignored);
 }
 
+struct NamedFile {
+    std::string path;
+    Bytes content;
+};
 /// The file itself, or the files of the folder in name order.
-Result<std::vector<Bytes>, std::string> read_files(const std::string& path) {
+Result<std::vector<NamedFile>, std::string> read_files(const std::string& path) {
     std::vector<std::string> names;
     if (is_folder(path)) {
         for (const auto& name : wallet::list_folder(path))
@@ -35,13 +39,13 @@ Result<std::vector<Bytes>, std::string> read_files(const std::string& path) {
     } else {
         names.push_back(path);
     }
-    std::vector<Bytes> out;
+    std::vector<NamedFile> out;
     size_t room = kSourceBytesMax;
     for (const auto& name : names) {
         auto content = wallet::read_file(name, room);
         if (!content) return unexpected(content.error().text);
         room -= content->size();
-        if (!content->empty()) out.push_back(std::move(*content));
+        if (!content->empty()) out.push_back({name, std::move(*content)});
     }
     if (out.empty()) return unexpected("'" + path + "' holds no data");
     return out;
@@ -71,9 +75,11 @@ Ingested tokenised(const std::vector<Bytes>& documents, uint32_t merges) {
 Result<Ingested, std::string> ingest_text(const std::string& path, const IngestOptions& o) {
     auto files = read_files(path);
     if (!files) return unexpected(files.error());
-    if (o.merges > 0) return tokenised(*files, o.merges);
+    std::vector<Bytes> documents;
+    for (NamedFile& file : *files) documents.push_back(std::move(file.content));
+    if (o.merges > 0) return tokenised(documents, o.merges);
     Ingested out;
-    out.blob = joined(*files);
+    out.blob = joined(documents);
     return out;
 }
 
@@ -81,9 +87,9 @@ Result<Ingested, std::string> ingest_jsonl(const std::string& path, const Ingest
     auto files = read_files(path);
     if (!files) return unexpected(files.error());
     std::vector<Bytes> documents;
-    for (const Bytes& file : *files) {
-        const auto texts = read_jsonl(as_text(file), o.field);
-        if (!texts) return unexpected("'" + path + "', " + texts.error());
+    for (const auto& [name, content] : *files) {
+        const auto texts = read_jsonl(as_text(content), o.field);
+        if (!texts) return unexpected(name + ":" + texts.error());
         for (const std::string& text : *texts) {
             const BytesView bytes = as_bytes(text);
             if (bytes.empty()) continue;
@@ -188,11 +194,11 @@ Result<std::vector<std::string>, std::string> read_jsonl(std::string_view lines,
         if (line.find_first_not_of(" \t\r") == line.npos) continue;
         const auto object = wallet::parse_json(line);
         if (!object || !object->is_object())
-            return unexpected("line " + std::to_string(number) + " is not a JSON object");
+            return unexpected(std::to_string(number) + ": not a JSON object");
         auto text = wallet::text_member(*object, field);
         if (!text)
-            return unexpected("line " + std::to_string(number) + " has no text in its member '" +
-                              field + "'; name another one with --field");
+            return unexpected(std::to_string(number) + ": no text in the member '" + field +
+                              "'; name another one with --field");
         out.push_back(std::move(*text));
     }
     return out;

@@ -2,9 +2,11 @@
 // The ports of a devnet; that one runs is shown by tests/e2e.
 #include "node/cli/devnet.hpp"
 
+#include <filesystem>
 #include <set>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace trainyard::node::cli {
 namespace {
@@ -22,6 +24,21 @@ TEST(devnet_ports, of_a_range_are_the_first_and_those_behind_it) {
     for (const uint32_t port : {8545U, 8548U}) EXPECT_TRUE(range.has(port)) << port;
     for (const uint32_t port : {0U, 8544U, 8549U, 65535U}) EXPECT_FALSE(range.has(port)) << port;
     EXPECT_FALSE((PortRange{0, 4}.has(10'000)));
+}
+
+TEST(make_devnet, leaves_nothing_behind_where_it_fails) {
+    namespace fs = std::filesystem;
+    const auto folder = fs::temp_directory_path() / ("devnet_test_" + std::to_string(::getpid()));
+    const DevnetLayout unbuildable{folder, 2, 0, 1, {"k0=300"}};
+    EXPECT_FALSE(make_devnet(unbuildable));
+    EXPECT_FALSE(fs::exists(folder));
+    fs::create_directories(folder / "mine");
+    EXPECT_FALSE(make_devnet(unbuildable));
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder), {}), 1) << "what was there stays";
+    EXPECT_TRUE(make_devnet({folder, 2, 0, 1, {}}));
+    EXPECT_FALSE(make_devnet({folder, 2, 0, 1, {}}));
+    EXPECT_TRUE(fs::exists(folder / "node-1" / "keys"));
+    fs::remove_all(folder);
 }
 
 }  // namespace

@@ -103,6 +103,13 @@ TEST_F(TrainingCommands, run_gpt_with_a_tokenizer_and_lora_on_it) {
     args.gpt.steps = 2, args.gpt.layers = 1, args.gpt.width = 16, args.gpt.sequence = 16;
     ASSERT_EQ(run_program_new(out_, args), kOk);
     ASSERT_EQ(train("text.tyd"), kOk);
+    SampleArgs to_file;
+    to_file.model = at("model"), to_file.out = at("said"), to_file.prompt = "train",
+    to_file.count = 5;
+    EXPECT_EQ(run_sample(out_, to_file), kOk);
+    EXPECT_TRUE(wallet::read_text(at("said"), 1000)->starts_with("train"));
+    to_file.out = at("no/such/folder");
+    EXPECT_EQ(run_sample(out_, to_file), kFailed);
     EXPECT_EQ(sample(), kOk);
     args.model = at("model"), args.data = at("text"), args.data_out = at("lora.tyd"), args.rank = 2;
     ASSERT_EQ(run_program_finetune(out_, args), kOk);

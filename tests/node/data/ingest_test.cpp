@@ -60,7 +60,7 @@ TEST(png, rejects_damaged_and_oversized_images) {
 TEST(jsonl, rejects_lines_that_are_no_objects_and_names_them) {
     EXPECT_EQ(*read_jsonl("{\"text\":\"a\"}\n\n{\"text\":\"b\\n\"}", "text"),
               (std::vector<std::string>{"a", "b\n"}));
-    EXPECT_NE(read_jsonl("{\"text\":\"a\"}\n[1]", "text").error().find("line 2"),
+    EXPECT_NE(read_jsonl("{\"text\":\"a\"}\n[1]", "text").error().find("2: not"),
               std::string::npos);
     EXPECT_NE(read_jsonl("{\"text\":1}", "text").error().find("--field"), std::string::npos);
     EXPECT_FALSE(read_jsonl("{\"text\":\"a", "text"));
@@ -81,6 +81,11 @@ TEST(ingest, makes_data_sets_of_text_lines_tokens_and_images) {
     const auto lines =
         ingest(folder.write("l", as_bytes("{\"text\":\"a\"}\n{\"text\":\"bc\"}")), o);
     ASSERT_TRUE(lines) << lines.error();
+    folder.write("two/a", as_bytes("{\"text\":\"a\"}"));
+    folder.write("two/b", as_bytes("{\"text\":\"a\"}\n{\"txt\":\"b\"}"));
+    EXPECT_TRUE(ingest(folder.path() + "/two", o)
+                    .error()
+                    .starts_with(folder.path() + "/two/b:2: no text in the member 'text'"));
     EXPECT_EQ(training::inspect_dataset(lines->blob)->records, 2U);
     o.kind = "tokens";
     const auto tokens = ingest(folder.write("t", Bytes{1, 0, 4, 1}), o);
