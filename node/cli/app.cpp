@@ -316,6 +316,7 @@ void warn_of_unknown_variables(const Output& out) {
 
 int run_app(int argc, char** argv) {
     CLI::App app{"Trainyard: a proof-of-stake EVM ledger for verifiable AI training", "trainyard"};
+    wrap_help(app);
     app.footer(
         "Exit codes: 0 done, 1 failed, 2 wrong usage. `trainyard COMMAND --help` has examples.");
     app.require_subcommand(1);
@@ -354,8 +355,8 @@ int run_app(int argc, char** argv) {
         a.out.json = app.count("--json") > 0;
         return a.out.fail(usage_words(app, error)), kUsage;
     }
-    return a.run ? code_after_output(a.out, a.run()) : kUsage;
     warn_of_unknown_variables(a.out);
+    return a.run ? code_after_output(a.out, a.run()) : kUsage;
 }
 
 }  // namespace trainyard::node::cli

@@ -77,6 +77,12 @@ struct Arguments {
 
 CLI::App* command(CLI::App& parent, const std::string& name, const std::string& help,
                   const std::string& example, Run run, Arguments& a);
+// app_help.cpp
+/// Line ends in place of spaces, so that no line of several words has more characters than `width`.
+std::string wrapped(std::string_view text, size_t width);
+/// Breaks the help of `app` and of commands that are added later to the width of the terminal, or
+/// to $COLUMNS; not at all where neither is known.
+void wrap_help(CLI::App& app);
 // app_numbers.cpp
 /// `what` names the range in the error. CLI::Range lets NaN through.
 CLI::Validator number_within(const std::string& what, double least, double most);

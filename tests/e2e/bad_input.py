@@ -68,6 +68,8 @@ def rejects_wrong_settings(net, test):
         expect(name in said.err and words in said.err and "TRAINYARD_E2E" not in said.err, f"a warning of {name}: {said.text}")
         expect_equal(test.cli("--quiet", "version").err, "", "what is said where nothing is to be said")
         del test.environment[name]
+    refused(test, 1, "absent.toml", "node", "--config", test.folder / "absent.toml")
+
 
 def rejects_wrong_keystores(net, test):
     right, wrong = test.folder / "right", test.folder / "wrong"
@@ -187,6 +189,7 @@ def rejects_wrong_genesis(net, test):
     refused(test, 1, "holds a devnet already", "devnet", "init", "--dir", net.folder)
     keys = net.folder / "node-0" / "keys"
     refused(test, 1, "@host:port", "genesis", "build", "--validator", f"{keys}@127.0.0.1:99999", "--out", path)
+    refused(test, 1, "has port 0", "genesis", "build", "--validator", f"{keys}@127.0.0.1:0", "--out", path)
     refused(test, 1, "the keys of one before", "genesis", "build", "--validator", f"{keys}@127.0.0.1:1", "--validator", f"{keys}@127.0.0.1:2", "--out", path)
     path.unlink()
     build = ["genesis", "build", "--validator", f"{keys}@127.0.0.1:1", "--out", path]

@@ -53,6 +53,29 @@ TEST(amounts, rejects_what_is_no_amount) {
         EXPECT_FALSE(parse_coins(text)) << text;
 }
 
+TEST(app, help_is_broken_to_the_width_of_the_terminal_but_not_for_those_who_grep) {
+    const auto before = std::getenv("COLUMNS");
+    const std::string kept = before == nullptr ? "" : before;
+    const auto help_at = [](const char* columns) {
+        ::setenv("COLUMNS", columns, 1);
+        testing::internal::CaptureStdout();
+        EXPECT_EQ(run({"job", "submit", "--help"}), kOk);
+        const auto text = testing::internal::GetCapturedStdout();
+        return text.substr(0, text.find("Example:"));
+    };
+    const std::string whole = "do not ask before paying; without a terminal nobody is asked\n";
+    EXPECT_NE(help_at("").find(whole), std::string::npos);
+    EXPECT_NE(help_at("none").find(whole), std::string::npos);
+    const auto narrow = help_at("70");
+    const std::string indent(30, ' ');
+    EXPECT_NE(narrow.find("do not ask before paying; without a\n" + indent), std::string::npos);
+    std::istringstream lines(narrow);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 70U) << line;
+    EXPECT_EQ(help_at("1"), help_at("50"));
+    EXPECT_EQ(help_at("1000"), help_at("100"));
+    before == nullptr ? ::unsetenv("COLUMNS") : ::setenv("COLUMNS", kept.c_str(), 1);
+}
+
 TEST(app, exit_codes_tell_usage_from_failure) {
     EXPECT_EQ(run({"version"}), kOk);
     EXPECT_EQ(run({"job", "submit", "--help"}), kOk);
@@ -197,6 +220,7 @@ TEST(provider_check, measures_this_machine_and_says_what_is_required) {
         EXPECT_FALSE(line.at("actual").as_string().empty());
         EXPECT_FALSE(line.at("required").as_string().empty());
     }
+    EXPECT_EQ(lines[1].at("required").as_string(), "16 MiB (--memory-mb)");
     EXPECT_EQ(names, "driver memory disk self-test products bandwidth challenge ");
     ASSERT_EQ(lines.size(), 7u);
     EXPECT_GT(lines[4].at("topPerS").as_double(), 0);
@@ -220,7 +244,6 @@ TEST(app, rejects_bad_node_settings_with_code_two) {
     EXPECT_EQ(run({"node", "--http.port", "70000", "--print-config"}), kUsage);
     EXPECT_EQ(run({"node", "--fault", "made-up-sums", "--print-config"}), kUsage);
     EXPECT_EQ(run({"node", "--fault", "accuse", "--print-config"}), kOk);
-    EXPECT_EQ(lines[1].at("required").as_string(), "16 MiB (--memory-mb)");
     EXPECT_EQ(run({"node", "--log.json", "--print-config"}), kOk);
     EXPECT_EQ(run({"node", "--genesis", "/nonexistent"}), kFailed);
     std::filesystem::remove(file);
