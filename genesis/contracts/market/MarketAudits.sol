@@ -363,11 +363,10 @@ contract MarketAudits is MarketEnds {
         return staking.draw(seed, s.seedEpoch, s.provider, _jobs[jobId].client, count);
     }
 
-    /// Level 0 replays units and updates, but not how a step's gradients are summed from its units, nor their norm. Of a segment
-    /// without end it has nothing to replay.
+    /// Level 0 replays units and updates, but not how a step's gradients are summed from its units, nor their norm.
     function _isDrawnForReplay(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal view returns (bool) {
         bytes32 lot = keccak256(abi.encode(TAG_REPLAY, a.seed, jobId, seg, s.attempt));
-        return s.divergesAt > 0 || uint256(lot) % ONE < _params.replayBps;
+        return uint256(lot) % ONE < _params.replayBps;
     }
 
     function _compare(Audit storage a, bytes32[] memory leaves) internal {
