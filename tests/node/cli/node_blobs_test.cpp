@@ -2,6 +2,7 @@
 // What JSON-RPC says of a blob that could not be fetched.
 #include "node/cli/node_blobs.hpp"
 
+#include <deque>
 #include <filesystem>
 
 #include "tests/node/p2p/cluster.hpp"
@@ -30,9 +31,10 @@ protected:
         std::unique_ptr<sync::BlobService> service;
         std::unique_ptr<NodeBlobs> blobs;
     };
-    Node add(const p2p::NetworkOptions& o, uint64_t quota, size_t fetches_max,
-             runtime::Duration wait = NodeBlobs::kFetchWait) {
-        Node node;
+    /// They outlive what the runtime does with them.
+    Node& add(const p2p::NetworkOptions& o, uint64_t quota, size_t fetches_max,
+              runtime::Duration wait = NodeBlobs::kFetchWait) {
+        Node& node = nodes_.emplace_back();
         node.network = std::make_unique<p2p::Network>(runtime_, o, log_);
         auto store = blobs::BlobStore::open(
             {folder_ / to_hex(node.network->id().bytes), quota, blobs::kBlobBytesMax});
@@ -53,28 +55,29 @@ protected:
     runtime::Logger log_ = runtime::Logger::null();
     std::filesystem::path folder_ =
         std::filesystem::temp_directory_path() / ("node_blobs_" + std::to_string(::getpid()));
+    std::deque<Node> nodes_;
 };
 
 TEST_F(NodeBlobsTest, absent_is_only_what_no_peer_has) {
-    const auto has = add(options(1), 1 << 20, 16);
+    const auto& has = add(options(1), 1 << 20, 16);
     const Hash id = *has.store->put(Bytes(100, 7));
     auto o = options(2);
     o.peers = {peer_at(1, has.network->port())};
-    const auto full = add(o, 10, 16);
+    const auto& full = add(o, 10, 16);
     ASSERT_TRUE(eventually([&] { return !full.network->connected().empty(); }));
     EXPECT_EQ(full.blobs->info(id, true).error(), rpc::BlobError::quota);
     EXPECT_EQ(full.blobs->info(Hash{}, true).error(), rpc::BlobError::not_found);
     EXPECT_EQ(full.blobs->info(id, false).error(), rpc::BlobError::not_found);
-    const auto busy = add(options(3), 1 << 20, 0);
+    const auto& busy = add(options(3), 1 << 20, 0);
     EXPECT_EQ(busy.blobs->info(id, true).error(), rpc::BlobError::busy);
 }
 
 TEST_F(NodeBlobsTest, one_that_is_sought_comes_or_counts_as_absent_after_a_while) {
-    const auto has = add(options(1), 1 << 20, 16);
+    const auto& has = add(options(1), 1 << 20, 16);
     const Hash id = *has.store->put(Bytes(100, 7));
     auto o = options(2);
     o.peers = {peer_at(1, has.network->port())};
-    const auto node = add(o, 1 << 20, 16, runtime::Duration(1));
+    const auto& node = add(o, 1 << 20, 16, runtime::Duration(1));
     using rpc::BlobPlace;
     EXPECT_EQ(node.blobs->seek(Hash{}), BlobPlace::sought);
     EXPECT_TRUE(eventually([&] { return node.blobs->seek(Hash{}) == BlobPlace::absent; }));
@@ -86,7 +89,7 @@ TEST_F(NodeBlobsTest, one_that_is_sought_comes_or_counts_as_absent_after_a_while
 }
 
 TEST_F(NodeBlobsTest, a_few_calls_alone_wait_for_absent_blobs) {
-    const auto node = add(options(1), 1 << 20, 16);
+    const auto& node = add(options(1), 1 << 20, 16);
     std::atomic<bool> is_over{false};
     std::vector<std::thread> waiting;
     for (int i = 0; i < NodeBlobs::kWaitsMax; ++i)
