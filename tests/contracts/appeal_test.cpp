@@ -156,15 +156,15 @@ TEST_F(appeal, of_a_fraud_that_is_proven_costs_both_bonds_and_rewards_all_who_sa
     EXPECT_EQ(told(proven, "SegmentVoid(uint256,uint32,address,uint256)", kProvider),
               Words{provider_bond});
     EXPECT_EQ(market.segment(job, 0).state, SegmentState::void_proven);
-    const Uint256 bounty = provider_bond / 5;
+    const Uint256 bounty = provider_bond / 5, share = bounty / 2 / 6;
     EXPECT_EQ(stake(kProvider), kCoin * 100 - provider_bond);
     EXPECT_EQ(reserved(kProvider), 0);
     EXPECT_EQ(market.credit(kProvider), 0);
     EXPECT_EQ(market.credit(kRival), bond + bounty / 2 + bond) << "and the appeal's bond";
-    EXPECT_EQ(market.credit(kOutsider), first_challenge);
-    expect_earned({committee.begin(), committee.begin() + 5}, bounty / 10);
+    EXPECT_EQ(market.credit(kOutsider), first_challenge + share) << "it had asked the committee";
+    expect_earned({committee.begin(), committee.begin() + 5}, share);
     expect_fined(before, {{committee[5], deviation}});
-    EXPECT_EQ(market.burned(), provider_bond - bounty + deviation);
+    EXPECT_EQ(market.burned(), provider_bond - bounty / 2 - share * 6 + deviation);
     EXPECT_EQ(market.challenge_of(job, 0), (ChallengeView{{}, 1, 0}));
     EXPECT_EQ(market.dispute_of(job, 0).challenger, Address{});
     EXPECT_EQ(market.reclaim(job, 0, 0).error(), "NothingDue");
@@ -248,11 +248,12 @@ TEST_F(appeal, that_one_challenger_lost_to_can_be_lost_to_the_next) {
     let_deadline_pass(job, 0);
     ASSERT_TRUE(market.timeout(job, 0).ok);
     prove(kRival, job);
-    const Uint256 bounty = provider_bond / 5;
+    const Uint256 bounty = provider_bond / 5, share = bounty / 2 / 6;
     EXPECT_EQ(market.credit(kRival), bond * 2 + bounty / 2 + bond);
-    EXPECT_EQ(market.credit(kOutsider), first_challenge) << "as challenger, not as disputer";
+    EXPECT_EQ(market.credit(kOutsider), first_challenge + share)
+        << "as challenger, not as disputer";
     EXPECT_EQ(market.credit(kProvider), bond / 2);
-    EXPECT_EQ(market.burned(), bond / 2 + provider_bond - bounty + deviation);
+    EXPECT_EQ(market.burned(), bond / 2 + provider_bond - bounty / 2 - share * 6 + deviation);
     expect_solvent(1);
 }
 

@@ -282,7 +282,7 @@ contract MarketAudits is MarketEnds {
         _fineMinority(jobId, seg, a, a.best, address(0));
         _fineEarlier(jobId, seg, a, a.best, address(0));
         uint256 slashed = _slash(jobId, s.provider);
-        _burn(slashed - _reward(a, a.best, a.challenge.challenger, slashed * _params.bountyBps / ONE));
+        _burn(slashed - _reward(a, a.best, a.challenge.challenger, address(0), slashed * _params.bountyBps / ONE));
         _settleChallenge(jobId, seg, a, true, 0);
         _void(jobId, seg, s, a, slashed, "fraud");
     }

@@ -135,7 +135,7 @@ contract MarketDisputes is MarketEnds {
         uint256 slashed = _slash(jobId, s.provider);
         uint256 bounty = slashed * _params.bountyBps / ONE;
         if (a.appealBond > 0) {
-            bounty = _reward(a, a.best, challenger, bounty);
+            bounty = _reward(a, a.best, challenger, a.challenge.challenger, bounty);
             _fineSaid(jobId, seg, a, Verdict.Match, address(0));
         } else {
             _credit(challenger, bounty);

@@ -64,13 +64,15 @@ abstract contract MarketEnds is MarketDraws {
 
     // --- who raised or confirmed an alarm
 
-    /// Half of the bounty to `first`, if there is one, the rest to those who raised the alarm or said what `a.list[best]` says.
-    function _reward(Audit storage a, uint256 best, address first, uint256 bounty) internal returns (uint256) {
+    /// Half of the bounty to `first`, if there is one, the rest to those who raised the alarm or said what `a.list[best]` says;
+    /// `asked` raised it too, if there is one.
+    function _reward(Audit storage a, uint256 best, address first, address asked, uint256 bounty) internal returns (uint256) {
         uint256 half = first == address(0) ? 0 : bounty / 2;
         _credit(first, half);
-        uint256 winners = 0;
+        uint256 winners = asked == address(0) ? 0 : 1;
         for (uint256 i = 0; i < a.list.length; i++) if (_isWinner(a, i, best)) winners++;
         uint256 share = (bounty - half) / winners;
+        if (asked != address(0)) _credit(asked, share);
         for (uint256 i = 0; i < a.list.length; i++) if (_isWinner(a, i, best)) _credit(a.list[i].who, share);
         return half + share * winners;
     }
