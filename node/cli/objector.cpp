@@ -35,6 +35,8 @@ std::string_view to_text(Ending ending) {
             return "window over";
         case Ending::too_early:
             return "under audit";
+        case Ending::no_game:
+            return "no dispute";
     }
     return "";
 }
@@ -251,7 +253,10 @@ void Objector::tell(const verify::Tell& end) {
          "was found wrong, but its provider appeals: --dispute proves it before the referee"},
         {Ending::paid, "was paid although it does not match"},
         {Ending::window_over, "does not match, but its time for objections is over"},
-        {Ending::too_early, "is still under audit: --follow contests it if that passes it"}};
+        {Ending::too_early, "is still under audit: --follow contests it if that passes it"},
+        {Ending::no_game,
+         "cannot be disputed: it claims to diverge, and so no end that the referee could look at; "
+         "--challenge takes it to a fresh committee"}};
     std::string words;
     for (const auto& [ending, text] : kWords)
         if (ending == end.ending) words = text;

@@ -28,18 +28,24 @@ int verify_case(const Output& out, const VerifyArgs& args) {
     const auto answer = verifier->replay(*replay);
     if (!answer) return out.fail(answer.error().text);
     const auto& claim = replay->claim;
+    const bool has_end = replay->diverges_at == 0;
+    const std::string what = has_end
+                                 ? "claimed root " + to_hex0x(claim.steps_root.bytes)
+                                 : "claimed to diverge at step " +
+                                       std::to_string(claim.first_step + replay->diverges_at - 1);
     if (out.json)
         out.line(json::serialize(json::object{{"matches", answer->matches},
                                               {"finding", answer->finding},
                                               {"firstStep", claim.first_step},
                                               {"steps", claim.steps},
+                                              {"divergesAt", replay->diverges_at},
                                               {"stepsRoot", to_hex0x(claim.steps_root.bytes)}}));
     else
-        out.line(
-            "steps " + std::to_string(claim.first_step) + " to " +
-            std::to_string(claim.first_step + claim.steps - 1) + ", claimed root " +
-            to_hex0x(claim.steps_root.bytes) + "\nreplayed on " + verifier->name() + ": " +
-            (answer->matches ? green("match, bit for bit") : red("MISMATCH: " + answer->finding)));
+        out.line("steps " + std::to_string(claim.first_step) + " to " +
+                 std::to_string(claim.first_step + claim.steps - 1) + ", " + what +
+                 "\nreplayed on " + verifier->name() + ": " +
+                 (answer->matches ? green(has_end ? "match, bit for bit" : answer->finding)
+                                  : red("MISMATCH: " + answer->finding)));
     return answer->matches ? kOk : kFailed;
 }
 

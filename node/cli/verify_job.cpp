@@ -145,7 +145,8 @@ private:
                     !saved)
                     return unexpected(saved.error().text);
             claim = verify::check_claim(*verifier_, second_verifier(), *request);
-            if (claim.finding == Finding::mismatch) claim.text += where(request->claim);
+            if (claim.finding == Finding::mismatch && request->diverges_at == 0)
+                claim.text += where(request->claim);
         }
         print(seg, segment, claim);
         watch_.on_replayed(seg, segment.attempt, claim.finding, view.head);
@@ -189,9 +190,12 @@ private:
                                              {"attempt", segment.attempt},
                                              {"provider", to_hex0x(segment.provider.bytes)},
                                              {"state", state},
+                                             {"divergesAt", segment.diverges_at},
                                              {"verdict", to_text(claim.finding)},
                                              {"finding", claim.text}}));
-        const std::string verdict = claim.finding == Finding::match ? green("match, bit for bit")
+        const bool has_end = segment.diverges_at == 0;
+        const std::string match = has_end ? "match, bit for bit" : claim.text;
+        const std::string verdict = claim.finding == Finding::match ? green(match)
                                     : claim.finding == Finding::mismatch
                                         ? red("MISMATCH: " + claim.text)
                                         : yellow("could not be judged: " + claim.text);

@@ -161,6 +161,7 @@ public:
         out.claim = claim();
         out.loss_bits = request_.segment.loss_bits;
         out.last_blob = request_.segment.state_blob;
+        out.diverges_at = request_.segment.diverges_at;
         if (!before) return out;
         auto state = blob(*before, state_name);
         if (!state) return unexpected(state.error());
@@ -242,7 +243,8 @@ CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const Cas
     if (auto time = patience_ms(market, request); !time) return unexpected(NotJudged{time.error()});
     Gathering gather(market, request);
     // Looking for it makes this node keep it. Where that fails, the replay has it.
-    const auto last = gather.missing({gather.last_state()});
+    const bool has_end = request.segment.diverges_at == 0;
+    const auto last = has_end ? gather.missing({gather.last_state()}) : std::nullopt;
     if (last && last->speak == Speak::never) return without_answers(market, *last, request);
     auto replay = gather.replay();
     if (!replay) return without_answers(market, replay.error(), request);

@@ -21,6 +21,11 @@ bool is_claim(const Job& job, uint32_t seg, const Segment& segment) {
            segment.state != SegmentState::void_;
 }
 
+/// A segment that has no end has nothing to play for before the referee.
+bool has_no_game(const Segment& segment, Court court) {
+    return court == Court::referee && segment.diverges_at != 0;
+}
+
 /// A transaction that is sent at `head` stands in the next block at the earliest.
 bool can_be_contested(const Segment& segment, Court court, uint64_t head) {
     const bool is_open = segment.state == SegmentState::accepted ||
@@ -117,6 +122,8 @@ WatchTask JobWatch::look_at(const WatchView& view, Claims::iterator at) {
         return Play{seg};  // perhaps ours, of before this watch was started
     else if (is_ours)
         return Wait{};
+    else if (has_no_game(segment, rules_.court))
+        tell.ending = Ending::no_game;
     else if (can_be_contested(segment, rules_.court, view.head))
         return Contest{seg, claim.attempt};
     else if (rules_.court != Court::none && segment.state == SegmentState::accepted)

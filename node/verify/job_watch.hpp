@@ -34,6 +34,7 @@ enum class Ending : uint8_t {
     paid,         ///< final, and nobody proved it wrong
     window_over,  ///< accepted, and too late to object
     too_early,    ///< still under audit, and the watch does not follow
+    no_game,      ///< it claims no end that the referee could compare; a committee can judge it
 };
 
 /// The job at one block, with the segments that `JobWatch::wanted` named.

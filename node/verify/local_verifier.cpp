@@ -105,12 +105,38 @@ Result<Replayed, training::EngineError> replay_from(training::ModelState& state,
     return out;
 }
 
+std::string step_text(uint32_t t) {
+    return "at step " + std::to_string(t);
+}
+
+/// What a replay gives other than was claimed; empty if nothing.
+std::string difference_of(const Replayed& replayed, const ReplayRequest& request) {
+    const auto& [result, starts_right] = replayed;
+    const auto& claim = request.claim;
+    if (!starts_right) return "the segment starts from another state";
+    if (request.diverges_at != 0) {
+        const uint32_t claimed = claim.first_step + request.diverges_at - 1;
+        if (result.diverges_at == claimed) return "";
+        return (result.diverges_at
+                    ? "training diverges " + step_text(*result.diverges_at) + ", and not "
+                    : "the segment has an end, and does not diverge ") +
+               step_text(claimed) + " as claimed";
+    }
+    if (result.diverges_at)
+        return "training diverges " + step_text(*result.diverges_at) +
+               ", so that the segment has no end";
+    if (result.steps_root != claim.steps_root) return "replaying gives another root of the steps";
+    if (result.last_root != claim.last_root) return "replaying ends in another state";
+    if (result.loss_bits != request.loss_bits)
+        return "replaying gives another loss of the last step";
+    return "";
+}
+
 /// A state is one sequence of bytes, so the replay knows the blob that the commitment must name.
 AuditResult judge_replay(training::Backend& backend, const ReplayRequest& request,
                          const Room& room) {
     const auto program = open_program(request.job);
     if (!program) return unexpected(program.error());
-    const auto& claim = request.claim;
     const auto cuts = room.cuts(*program, backend, request);
     if (!cuts) return unexpected(cuts.error());
     auto state = first_state(*program, request);
@@ -118,23 +144,14 @@ AuditResult judge_replay(training::Backend& backend, const ReplayRequest& reques
     const auto replayed = replay_from(*state, *program, backend, request, *cuts);
     if (!replayed) return unexpected(from_engine(replayed.error()));
     const auto& result = replayed->result;
-    VerifyAnswer answer{true, {result.digest}, "match", {}};
-    const auto fail = [&](std::string_view why) {
-        answer.matches = false;
-        answer.finding = why;
-    };
-    if (!replayed->starts_right)
-        fail("the segment starts from another state");
-    else if (result.diverges_at)
-        fail("training diverges at step " + std::to_string(*result.diverges_at) +
-             ", so that the segment has no end");
-    else if (result.steps_root != claim.steps_root)
-        fail("replaying gives another root of the steps");
-    else if (result.last_root != claim.last_root)
-        fail("replaying ends in another state");
-    else if (result.loss_bits != request.loss_bits)
-        fail("replaying gives another loss of the last step");
+    const std::string difference = difference_of(*replayed, request);
+    VerifyAnswer answer{difference.empty(), {result.digest}, difference, {}};
     if (!answer.matches) return answer;
+    answer.finding = "match";
+    if (request.diverges_at != 0) {
+        answer.finding += ", training diverges " + step_text(*result.diverges_at);
+        return answer;
+    }
     Bytes last = training::encode_state(*state, request.job.program_id);
     // All numbers are right, so no referee would find it wrong; but nobody can have the state.
     if (wallet::blob_id(last) != request.last_blob)

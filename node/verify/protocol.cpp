@@ -188,6 +188,7 @@ void put(Writer& out, const ReplayRequest& r) {
     put_job(out, r.job);
     put_claim(out, r.claim);
     out.number(uint64_t{r.loss_bits}).fixed(r.last_blob).number(r.last_bytes_max);
+    out.number(uint64_t{r.diverges_at});
 }
 
 void put(Writer& out, const PickRequest& r) {
@@ -352,6 +353,7 @@ Request take_request(Fields& in) {
         r.loss_bits = in.u32();
         r.last_blob = in.hash();
         r.last_bytes_max = in.number(kFrameBytesMax);
+        r.diverges_at = static_cast<uint32_t>(in.number(r.claim.steps));
         return r;
     }
     if (kind == kPick) {

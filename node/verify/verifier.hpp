@@ -50,7 +50,10 @@ struct ReplayRequest {
     Hash last_blob;          ///< id of the blob that must be the state with root claim.last_root
     /// Nobody has that blob: a match brings its bytes, unless they are more than that.
     uint64_t last_bytes_max = 0;
-    Bytes first_state;         ///< blob of S_first; without meaning in a run's first segment
+    Bytes first_state;  ///< blob of S_first; without meaning in a run's first segment
+    /// Claimed: the step of the segment, counted from 1, at which training diverges; then what is
+    /// said above of its end has no meaning. 0: it has one.
+    uint32_t diverges_at = 0;
     uint64_t patience_ms = 0;  ///< as above
 };
 
@@ -65,7 +68,7 @@ struct VerifyAnswer {
 
 /// One turn of a challenger before the referee.
 struct PickRequest {
-    ReplayRequest segment;  ///< loss_bits, last_blob and last_bytes_max without meaning
+    ReplayRequest segment;  ///< of it job, claim and first_state alone have meaning
     Bytes state;            ///< of the referee, where it is the challenger's turn
 };
 /// Longer ones fit into no transaction, so that nobody can play them.

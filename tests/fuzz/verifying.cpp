@@ -77,7 +77,8 @@ struct Bounded {
                std::all_of(request.audits.begin(), request.audits.end(), is_bounded);
     }
     bool operator()(const ReplayRequest& request) const {
-        return request.last_bytes_max <= kFrameBytesMax;
+        return request.last_bytes_max <= kFrameBytesMax &&
+               request.diverges_at <= request.claim.steps;
     }
     bool operator()(const PickRequest& request) const {
         return request.state.size() <= kRefereeStateBytesMax;

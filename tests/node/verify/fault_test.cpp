@@ -207,24 +207,62 @@ TEST(replay, finds_a_wrong_claim_without_its_last_state_and_shows_the_right_dige
     }
 }
 
-/// A moment that overflows in the second step.
+/// The trained run's second segment, with a moment that, where it is infinite, overflows in the
+/// second step.
+VerifyAnswer replayed_from(float moment, uint32_t diverges_at) {
+    return replayed([&](ReplayRequest& r) {
+        const Program& program = Trained::get().program;
+        ModelState first = *decode_state(program, Trained::get().matching.segment.last_state);
+        first.m.back().data[0] = moment;
+        r.claim.first_step = 6;
+        r.claim.first_root = state_root(first, r.job.program_id);
+        r.first_state = encode_state(first, r.job.program_id);
+        r.diverges_at = diverges_at;
+        r.last_bytes_max = 1 << 20;
+    });
+}
+constexpr float kInfinite = std::numeric_limits<float>::infinity();
+
 TEST(replay, a_run_that_diverges_is_no_excuse_either) {
-    const auto replayed_from = [](float moment) {
-        return replayed([&](ReplayRequest& r) {
-            const Program& program = Trained::get().program;
-            ModelState first = *decode_state(program, Trained::get().matching.segment.last_state);
-            first.m.back().data[0] = moment;
-            r.claim.first_step = 6;
-            r.claim.first_root = state_root(first, r.job.program_id);
-            r.first_state = encode_state(first, r.job.program_id);
-        });
-    };
-    const VerifyAnswer fewer = replayed_from(std::numeric_limits<float>::infinity());
+    const VerifyAnswer fewer = replayed_from(kInfinite, 0);
     EXPECT_FALSE(fewer.matches);
     EXPECT_EQ(fewer.finding, "training diverges at step 7, so that the segment has no end");
     ASSERT_EQ(fewer.answers.size(), 1U);
     EXPECT_NE(fewer.answers[0], wallet::kWithheld);
-    EXPECT_NE(fewer.answers, replayed_from(0).answers);
+    EXPECT_NE(fewer.answers, replayed_from(0, 0).answers);
+}
+
+TEST(replay, a_claim_of_divergence_matches_at_that_very_step_alone) {
+    const VerifyAnswer right = replayed_from(kInfinite, 2);
+    EXPECT_TRUE(right.matches) << right.finding;
+    EXPECT_EQ(right.finding, "match, training diverges at step 7");
+    EXPECT_EQ(right.answers, replayed_from(kInfinite, 0).answers)
+        << "the digest of the steps before, whatever was claimed";
+    EXPECT_TRUE(right.last_state.empty()) << "there is none";
+    for (const uint32_t step : {1U, 3U, 6U}) {
+        const VerifyAnswer wrong = replayed_from(kInfinite, step);
+        EXPECT_FALSE(wrong.matches);
+        EXPECT_EQ(wrong.finding, "training diverges at step 7, and not at step " +
+                                     std::to_string(5 + step) + " as claimed");
+        EXPECT_EQ(wrong.answers, right.answers);
+    }
+}
+
+TEST(replay, a_claim_of_divergence_of_a_segment_with_an_end_brings_the_digest_of_all_of_it) {
+    const VerifyAnswer whole = replayed_from(0, 0), lie = replayed_from(0, 2);
+    EXPECT_FALSE(lie.matches);
+    EXPECT_EQ(lie.finding, "the segment has an end, and does not diverge at step 7 as claimed");
+    EXPECT_EQ(lie.answers, whole.answers);
+    EXPECT_TRUE(lie.last_state.empty());
+}
+
+TEST(replay, a_claim_of_divergence_from_another_state_is_wrong) {
+    const auto answer = replayed([](ReplayRequest& r) {
+        r.claim.first_root.bytes[0] ^= 1;
+        r.diverges_at = 2;
+    });
+    EXPECT_FALSE(answer.matches);
+    EXPECT_EQ(answer.finding, "the segment starts from another state");
 }
 
 TEST(replay, a_blob_that_is_not_the_state_of_the_end_withholds_it) {

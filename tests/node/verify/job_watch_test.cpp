@@ -310,5 +310,22 @@ TEST(job_watch, tells_that_what_its_challenge_convicted_is_appealed) {
     EXPECT_EQ(w.step(), WatchTask(Tell{0, 0, true, Ending::appealed}));
 }
 
+TEST(job_watch, takes_a_claim_of_divergence_to_a_committee_and_never_before_the_referee) {
+    for (const Court court : {Court::committee, Court::referee}) {
+        Watching w({.follows = true, .court = court});
+        w.commit(1, SegmentState::accepted);
+        w.segments[0].diverges_at = 3;
+        ASSERT_EQ(w.step(), WatchTask(Replay{0}));
+        w.answer(0, Finding::mismatch);
+        const WatchTask due = court == Court::committee
+                                  ? WatchTask(Contest{0, 0})
+                                  : WatchTask(Tell{0, 0, false, Ending::no_game});
+        EXPECT_EQ(w.step(), due);
+        if (court == Court::referee) {
+            EXPECT_EQ(w.step(), kWait) << "told once";
+        }
+    }
+}
+
 }  // namespace
 }  // namespace trainyard::node::verify

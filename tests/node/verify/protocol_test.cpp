@@ -28,15 +28,16 @@ AuditRequest example() {
     return {{{1, 2, 3}, filled(1), Bytes(1000, 7), filled(2)}, {audit, audit}};
 }
 
+ReplayRequest example_replay() {
+    return {example().job, example().audits[0].segment.claim, 7, filled(6), 9, {1, 2}, 3};
+}
+
 PickRequest example_turn() {
     return {{example().job, example().audits[0].segment.claim, 0, {}, 0, {5, 6, 7}}, {1, 2, 3, 4}};
 }
 
 TEST(verify_protocol, requests_and_replies_round_trip) {
-    const Request requests[] = {
-        NameRequest{}, example(),
-        ReplayRequest{example().job, example().audits[0].segment.claim, 7, filled(6), 9, {1, 2}},
-        example_turn()};
+    const Request requests[] = {NameRequest{}, example(), example_replay(), example_turn()};
     for (const auto& request : requests) {
         const auto encoded = encode_request(request);
         const auto decoded = decode_request(encoded);
@@ -70,6 +71,20 @@ TEST(verify_protocol, a_pick_is_an_index_or_nothing_and_a_state_is_bounded) {
     EXPECT_FALSE(decode_request(encode_request(turn)));
 }
 
+TEST(verify_protocol, a_replay_is_of_an_end_or_of_a_step_that_the_segment_has) {
+    ReplayRequest request = example_replay();
+    for (const uint32_t step : {0U, 1U, request.claim.steps}) {
+        request.diverges_at = step;
+        const auto decoded = decode_request(encode_request(request));
+        ASSERT_TRUE(decoded);
+        EXPECT_EQ(std::get<ReplayRequest>(*decoded).diverges_at, step);
+    }
+    for (const uint32_t step : {request.claim.steps + 1, 0xffffffffU}) {
+        request.diverges_at = step;
+        EXPECT_EQ(decode_request(encode_request(request)).error(), rlp::Error::too_long);
+    }
+}
+
 TEST(verify_protocol, results_of_a_batch_round_trip_with_errors_among_them) {
     const VerifyAnswer answer{false, {filled(3)}, "gradient at step 4"};
     const VerifyError error{VerifyErrorCode::device_failed, "the device failed"};
@@ -93,7 +108,8 @@ TEST(verify_protocol, rejects_more_audits_than_a_request_may_hold) {
 }
 
 TEST(verify_protocol, rejects_every_truncation_and_leftovers) {
-    for (const Request& request : {Request(example()), Request(example_turn())}) {
+    for (const Request& request :
+         {Request(example()), Request(example_replay()), Request(example_turn())}) {
         const auto encoded = encode_request(request);
         for (size_t size = 0; size < encoded.size(); ++size)
             EXPECT_FALSE(decode_request(BytesView(encoded).first(size))) << size;
