@@ -113,6 +113,7 @@ enum class Fault : uint8_t {
     zero_gradients,   ///< every second step: gradients of zero, an honest update on them
     made_up_sums,     ///< every second step: honest units, an update with the gradients of the step
                       ///< before. Level 0 does not see it: docs/spec/audits.md, section 3
+    diverge,          ///< the second step is said to diverge
 };
 
 /// What a provider keeps of one segment: enough to regenerate every S_t without training again.

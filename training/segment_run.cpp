@@ -60,6 +60,7 @@ Result<StepResult, EngineError> honest_units(Engine& engine, const LiveState& st
 Result<StepResult, EngineError> fake_step(Engine& engine, LiveState& state, BytesView data,
                                           const StepResult& before,
                                           const std::vector<Tensor>& gradients, Fault fault) {
+    if (fault == Fault::diverge) return unexpected(EngineError::diverged);
     auto made = fault == Fault::made_up_sums ? honest_units(engine, state, data)
                                              : Result<StepResult, EngineError>(make_up(before));
     if (!made) return made;

@@ -279,7 +279,8 @@ void add_provider(CLI::App& app, Arguments& a) {
     p->add_flag("--once", a.provider.once, "end after one finished job");
     p->add_option("--fault", a.provider.fault,
                   "TEST ONLY, cheats and loses its stake: skip-steps, reuse-gradients, "
-                  "zero-gradients, made-up-sums (only a replay shows it)");
+                  "zero-gradients, made-up-sums (only a replay shows it), diverge (says that "
+                  "training does)");
     add_devices(p, a.provider.threads, a.provider.no_cuda);
     add_provider_check(*p, a);
     add_provider_earnings(*p, a);

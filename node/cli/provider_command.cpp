@@ -81,6 +81,7 @@ private:
             o["secondsLeft"] = p.seconds_left;
         } else {
             o["seg"] = e.seg;
+            if (e.kind == Event::Kind::diverged) o["step"] = e.step, o["steps"] = e.steps;
             o["block"] = e.block;
             o["tx"] = to_hex0x(e.tx.bytes);
             o["text"] = e.text;
@@ -104,6 +105,14 @@ private:
                 return job + " taken" + at + ", " + e.text;
             case Event::Kind::committed:
                 return seg + " committed" + at;
+            case Event::Kind::diverged:
+                return yellow(
+                    seg + " diverges at its step " + std::to_string(e.step) + " of " +
+                    std::to_string(e.steps) +
+                    " (Inf or NaN, whoever trains it; a second run confirms it): claimed" + at +
+                    "; auditors who find the same let it be paid for " + std::to_string(e.step) +
+                    " of " + std::to_string(e.steps) + " steps, " + e.text +
+                    " coins less the market's fee");
             case Event::Kind::served:
                 return seg + " served to its auditors" + at;
             case Event::Kind::opened:
@@ -179,6 +188,7 @@ std::optional<training::Fault> parse_fault(const std::string& name) {
     if (name == "reuse-gradients") return training::Fault::reuse_gradients;
     if (name == "zero-gradients") return training::Fault::zero_gradients;
     if (name == "made-up-sums") return training::Fault::made_up_sums;
+    if (name == "diverge") return training::Fault::diverge;
     return std::nullopt;
 }
 

@@ -18,6 +18,7 @@ struct Event {
         taken,
         step,       ///< step, steps, loss_bits
         committed,  ///< seg
+        diverged,   ///< seg, step, steps of the segment; text: pay, in coins
         served,     ///< seg
         opened,     ///< seg
         accepted,   ///< seg

@@ -90,6 +90,25 @@ Result<Done, wallet::WalletError> JobFolder::keep_state(uint32_t seg, BytesView 
     return wallet::write_file(file("state", seg), encoded);
 }
 
+Result<Done, wallet::WalletError> JobFolder::keep_divergence(const Divergence& found) {
+    if (auto made = wallet::make_folder(path_); !made) return unexpected(made.error());
+    Bytes content;
+    append_le(content, found.step);
+    append_le(content, found.attempt);
+    append(content, found.first_root.bytes);
+    return wallet::write_file(file("divergence", found.seg), content);
+}
+
+std::optional<Divergence> JobFolder::load_divergence(uint32_t seg) const {
+    constexpr size_t kSize = 2 * sizeof(uint32_t) + Hash::size();
+    const auto content = wallet::read_file(file("divergence", seg), kSize);
+    if (!content || content->size() != kSize) return std::nullopt;
+    Divergence out{
+        seg, load_le<uint32_t>(content->data()), load_le<uint32_t>(content->data() + 4), {}};
+    std::copy(content->begin() + 8, content->end(), out.first_root.bytes.begin());
+    return out;
+}
+
 std::string JobFolder::begin_log(uint32_t seg) const {
     std::error_code error;  // without a spare one the file is a new one
     if (!wallet::file_exists(log_path(seg)))

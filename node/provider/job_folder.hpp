@@ -14,6 +14,15 @@ namespace trainyard::node::provider {
 
 inline constexpr size_t kStateBytesMax = size_t{16} << 30;  ///< of an encoded state
 
+/// A segment that has no end.
+struct Divergence {
+    uint32_t seg = 0;
+    uint32_t step = 0;     ///< of the segment, counted from 1, in which Inf or NaN comes up
+    uint32_t attempt = 0;  ///< of the job: a claim that was found wrong is not made again
+    Hash first_root;       ///< of the state that it begins with
+    bool operator==(const Divergence&) const = default;
+};
+
 /// States and records are written beside and renamed, so a crash leaves whole files only. The log
 /// of a segment's gradients (gradient_file.hpp) need not be whole: training the segment again from
 /// its first state gives the same bits.
@@ -37,6 +46,9 @@ public:
                                                          const training::ModelState& after);
     /// The state before segment `seg` as another provider left it, checked by the caller.
     [[nodiscard]] Result<Done, wallet::WalletError> keep_state(uint32_t seg, BytesView encoded);
+    [[nodiscard]] Result<Done, wallet::WalletError> keep_divergence(const Divergence& found);
+    /// What was kept of that segment; nullopt if nothing.
+    [[nodiscard]] std::optional<Divergence> load_divergence(uint32_t seg) const;
     /// Where the gradients of segment `seg` are logged.
     [[nodiscard]] std::string log_path(uint32_t seg) const { return file("gradients", seg); }
     /// The same for a log that begins: of a file that is not needed any more where there is one, as

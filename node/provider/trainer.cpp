@@ -13,6 +13,17 @@ namespace trainyard::node::provider {
 using training::EngineError;
 using training::SegmentRecord;
 
+namespace {
+
+constexpr const char* kSecondRun =
+    "a second run, so that one of them is wrong: test this machine with `trainyard verifier`";
+
+std::string text_of(EngineError error) {
+    return std::string(training::to_text(error));
+}
+
+}  // namespace
+
 Result<training::ModelState, std::string> state_before(const TrainerOptions& job, uint32_t seg) {
     if (seg == 0) return training::make_initial_state(job.program, job.run_seed, job.data);
     auto kept = JobFolder(job.folder, job.program).load_state(seg);
@@ -27,15 +38,22 @@ struct Trainer::Shared {
     bool at_work = false;
     bool keeping = false;  ///< a trained segment is on its way to disk
     bool stopping = false;
+    std::optional<Divergence> divergence;
     std::string failure;
 
-    /// Trains a segment from the state at hand and logs its gradients. The error says what, where
-    /// and why.
-    Result<SegmentRecord, std::string> train(training::Engine& engine, training::LiveState& state,
-                                             training::GradientSaver& saver, uint32_t seg,
-                                             const training::SegmentOptions& run) {
+    /// Why a segment has no record.
+    struct Stop {
+        std::string text;  ///< what, where and why
+        bool is_diverged = false;
+        uint32_t seg = 0, t = 0;  ///< where: a step of the run
+    };
+
+    /// Trains a segment from the state at hand and logs its gradients.
+    Result<SegmentRecord, Stop> train(training::Engine& engine, training::LiveState& state,
+                                      training::GradientSaver& saver, uint32_t seg,
+                                      const training::SegmentOptions& run) {
         if (auto made = wallet::make_folder(options.folder); !made)
-            return unexpected(made.error().text);
+            return unexpected(Stop{made.error().text});
         GradientWriter log(JobFolder(options.folder, options.program).begin_log(seg));
         saver.begin(log);
         auto record = training::run_segment(engine, state, options.data, run, saver);
@@ -44,8 +62,10 @@ struct Trainer::Shared {
         if (auto stored = saver.finish(); !stored && !error) error = stored.error();
         if (!error) return record.value();
         const bool is_file = error == EngineError::bad_log && !log.failure().empty();
-        return unexpected((is_file ? log.failure() : std::string(training::to_text(*error))) +
-                          " at step " + std::to_string(state.host().step));
+        const auto t = static_cast<uint32_t>(state.host().step);
+        const std::string what = is_file ? log.failure() : text_of(*error);
+        return unexpected(
+            Stop{what + " at step " + std::to_string(t), error == EngineError::diverged, seg, t});
     }
 
     training::SegmentOptions segment_options() const {
@@ -93,14 +113,83 @@ struct Trainer::Shared {
         }
     }
 
+    void end_with(const Divergence& found) {
+        const std::lock_guard lock(mutex);
+        divergence = found;
+        at_work = false;
+    }
+
     void run(uint32_t seg) {
         auto state = state_before(options, seg);
         if (!state) return stop_with(state.error());
+        if (const auto known = known_divergence(seg, *state)) return end_with(*known);
+        const auto stop = train_ahead(seg, std::move(*state));
+        if (!stop) return;
+        if (!stop->is_diverged) return stop_with(stop->text);
+        const auto found = confirm(*stop);
+        if (!found) return stop_with(stop->text + ", but " + found.error());
+        end_with(*found);
+    }
+
+    /// What a process before this one has found out of this attempt.
+    std::optional<Divergence> known_divergence(uint32_t seg,
+                                               const training::ModelState& first) const {
+        auto known = JobFolder(options.folder, options.program).load_divergence(seg);
+        if (!known || known->attempt != options.attempt) return std::nullopt;
+        const bool is_from_here = known->first_root == root_of(first);
+        return is_from_here ? known : std::nullopt;
+    }
+
+    Hash root_of(const training::ModelState& state) const {
+        return training::state_root(state, training::program_id(options.program));
+    }
+
+    /// A claim that is wrong is fined, and a device or memory may err: what one run gives another
+    /// one must give, too. The error says what it gives instead.
+    Result<Divergence, std::string> confirm(const Stop& stop) const {
+        auto state = state_before(options, stop.seg);
+        if (!state) return unexpected(state.error());
+        const uint32_t before = stop.t - static_cast<uint32_t>(state->step);
+        const Divergence found{stop.seg, before + 1, options.attempt, root_of(*state)};
+        JobFolder folder(options.folder, options.program);
+        folder.forget_log(stop.seg);
+        if (options.fault == training::Fault::diverge) return found;
+        if (auto why = why_not_again(std::move(*state), before); !why.empty())
+            return unexpected(std::move(why));
+        if (auto kept = folder.keep_divergence(found); !kept) return unexpected(kept.error().text);
+        return found;
+    }
+
+    /// The steps before it anew where this machine trains, the step itself on the host. Empty if it
+    /// diverges there.
+    std::string why_not_again(training::ModelState state, uint32_t steps_before) const {
+        if (steps_before > 0) {
+            const auto backend = options.make_backend();
+            auto engine = training::Engine::make(options.program, *backend, options.data);
+            if (!engine) return text_of(engine.error());
+            const auto replay =
+                training::replay_segment(*engine, options.data, state, steps_before);
+            if (!replay) return text_of(replay.error());
+            if (replay->diverges_at)
+                return "at step " + std::to_string(*replay->diverges_at) + " in " + kSecondRun;
+        }
+        const auto host = options.make_host_backend();
+        auto engine = training::Engine::make(options.program, *host, options.data);
+        if (!engine) return text_of(engine.error());
+        auto live = training::LiveState::load(*host, options.program, state);
+        if (!live) return text_of(live.error());
+        const auto step = training::run_step(*engine, *live, options.data);
+        if (step) return std::string("not in ") + kSecondRun;
+        return step.error() == EngineError::diverged ? "" : text_of(step.error());
+    }
+
+    /// Why it stopped; nothing where it was told to, or is far enough ahead.
+    std::optional<Stop> train_ahead(uint32_t seg, training::ModelState state) {
         const auto backend = options.make_backend();
         auto engine = training::Engine::make(options.program, *backend, options.data);
-        if (!engine) return stop_with(std::string(training::to_text(engine.error())));
-        auto live = training::LiveState::load(*backend, options.program, *state);
-        if (!live) return stop_with(std::string(training::to_text(live.error())));
+        if (!engine) return Stop{text_of(engine.error())};
+        auto live = training::LiveState::load(*backend, options.program, state);
+        if (!live) return Stop{text_of(live.error())};
         JobFolder folder(options.folder, options.program);
         training::SegmentOptions run = segment_options();
         run.on_step = [&](uint64_t done, const training::StepResult& step) {
@@ -113,9 +202,8 @@ struct Trainer::Shared {
         for (; may_go_on(seg); ++seg) {
             auto record = train(*engine, *live, saver, seg, run);
             if (keeper.joinable()) keeper.join();
-            if (!record) return stop_with(record.error());
-            if (auto saved = live->save_to(after); !saved)
-                return stop_with(std::string(training::to_text(saved.error())));
+            if (!record) return record.error();
+            if (auto saved = live->save_to(after); !saved) return Stop{text_of(saved.error())};
             run.first_root = record->states.last;
             begin_keeping();
             keeper = std::thread([this, seg, r = std::move(*record), &after]() mutable {
@@ -125,6 +213,7 @@ struct Trainer::Shared {
         if (keeper.joinable()) keeper.join();
         const std::lock_guard lock(mutex);
         at_work = false;
+        return std::nullopt;
     }
 };
 
@@ -149,7 +238,7 @@ void Trainer::try_again() {
 void Trainer::go_on(uint32_t seg) {
     {
         const std::lock_guard lock(shared_->mutex);
-        if (shared_->at_work || !shared_->failure.empty()) return;
+        if (shared_->at_work || shared_->divergence || !shared_->failure.empty()) return;
         auto& finished = shared_->finished;
         finished.erase(finished.begin(), finished.lower_bound(seg));
         while (finished.contains(seg)) ++seg;
@@ -170,6 +259,11 @@ std::optional<SegmentRecord> Trainer::take(uint32_t seg) {
     return out;
 }
 
+std::optional<Divergence> Trainer::divergence() const {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->divergence;
+}
+
 std::string Trainer::failure() const {
     const std::lock_guard lock(shared_->mutex);
     return shared_->failure;
@@ -185,12 +279,12 @@ Result<Done, std::string> Trainer::rebuild(uint32_t seg) {
     if (!state) return unexpected(state.error());
     const auto backend = options.make_backend();
     auto engine = training::Engine::make(options.program, *backend, options.data);
-    if (!engine) return unexpected(std::string(training::to_text(engine.error())));
+    if (!engine) return unexpected(text_of(engine.error()));
     auto live = training::LiveState::load(*backend, options.program, *state);
-    if (!live) return unexpected(std::string(training::to_text(live.error())));
+    if (!live) return unexpected(text_of(live.error()));
     training::GradientSaver saver(*engine);
     auto record = shared_->train(*engine, *live, saver, seg, shared_->segment_options());
-    if (!record) return unexpected(record.error());
+    if (!record) return unexpected(record.error().text);
     return Done{};
 }
 

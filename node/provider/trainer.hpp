@@ -28,12 +28,14 @@ struct TrainerOptions {
     training::Program program;
     Bytes data;
     Hash run_seed;
+    uint32_t attempt = 0;  ///< of the job
     std::string folder;
     uint32_t segments = 0;
     uint32_t steps_per_segment = 0;
     uint32_t segments_ahead_max = 4;  ///< finished ones that wait to be taken
     training::Fault fault = training::Fault::none;
     BackendMaker make_backend;
+    BackendMaker make_host_backend;  ///< on the CPU: has the last word on a divergence
     Background background;
     std::function<void(const StepNote&)> on_step;  ///< from the training thread; may be empty
 };
@@ -55,6 +57,8 @@ public:
     /// Takes a segment out that is finished, with its record and the state after it in the folder;
     /// nullopt if it is not.
     [[nodiscard]] std::optional<training::SegmentRecord> take(uint32_t seg);
+    /// Where training ends because it diverges, as a second run has confirmed.
+    [[nodiscard]] std::optional<Divergence> divergence() const;
     /// Why training stopped; empty while it did not.
     [[nodiscard]] std::string failure() const;
     /// Forgets the failure: `go_on` may begin once more.

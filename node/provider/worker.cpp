@@ -3,11 +3,13 @@
 #include "node/provider/worker.hpp"
 
 #include "node/provider/work.hpp"
+#include "node/wallet/coins.hpp"
 #include "node/wallet/files.hpp"
 #include "training/plan.hpp"
 
 namespace trainyard::node::provider {
 
+using wallet::coins;
 using wallet::JobState;
 using Nudge = wallet::MarketApi::Nudge;
 
@@ -93,11 +95,13 @@ void ProviderWorker::begin(uint64_t id, const wallet::Job& job, const wallet::Jo
     trainer.program = std::move(material.program);
     trainer.data = std::move(material.data);
     trainer.run_seed = job.run_seed;
+    trainer.attempt = job.attempt;
     trainer.folder = options_.folder + "/job-" + std::to_string(id);
     trainer.segments = spec.segments;
     trainer.steps_per_segment = spec.steps_per_segment;
     trainer.fault = options_.fault;
     trainer.make_backend = options_.make_backend;
+    trainer.make_host_backend = options_.make_host_backend;
     trainer.background = options_.background;
     Event base;
     base.kind = Event::Kind::step;
@@ -143,8 +147,7 @@ void ProviderWorker::go_on() {
     const bool ours = job->provider == market_.self() && job->attempt == work_->attempt;
     if (!ours && !work_->is_left) {
         const bool voided = job->attempt != work_->attempt;
-        leave(voided ? "an audit voided segment " + std::to_string(job->tip)
-                     : "the segment deadline was missed");
+        leave(voided ? why_void(job->tip) : "the segment deadline was missed");
     }
     if (!work_->is_left && job->state == JobState::active) train_and_commit(*job);
     bool waits = false;  // a segment of ours is neither paid nor void
@@ -158,9 +161,20 @@ void ProviderWorker::go_on() {
     put_away();
 }
 
+/// A job that diverges here and nowhere else is not taken again.
+std::string ProviderWorker::why_void(uint32_t seg) {
+    const auto found = work_->trainer->divergence();
+    if (!found || found->seg != seg) return "an audit voided segment " + std::to_string(seg);
+    memory_[work_->id].is_given_back = true;
+    return "training does not diverge at step " + std::to_string(found->step) + " of segment " +
+           std::to_string(seg) + " as this machine claimed; test it with `trainyard verifier`";
+}
+
 void ProviderWorker::train_and_commit(const wallet::Job& job) {
     if (options_.now_s() > work_->spec.deadline_s) return nudge(Nudge::expire, job.tip);
     if (const auto failure = work_->trainer->failure(); !failure.empty()) return try_again(failure);
+    if (const auto found = work_->trainer->divergence(); found && found->seg == job.tip)
+        return claim(*found);
     work_->trainer->go_on(work_->next_segment(job.tip));
     if (auto record = work_->trainer->take(job.tip)) work_->waiting[job.tip] = std::move(*record);
     const auto waiting = work_->waiting.find(job.tip);
@@ -187,6 +201,23 @@ bool ProviderWorker::commit(uint32_t seg, const training::SegmentRecord& record)
     event.tx = sent->tx;
     emit(std::move(event));
     return true;
+}
+
+/// There is no state after such a segment, so that the job ends with it.
+void ProviderWorker::claim(const Divergence& found) {
+    const auto sent =
+        market_.commit_divergence(work_->id, {found.seg, found.first_root, found.step});
+    if (!sent)
+        return note("cannot claim that training diverges in segment " + std::to_string(found.seg) +
+                    ": " + sent.error().text);
+    work_->counts->committed = found.seg + 1;
+    Event event = work_->event(Event::Kind::diverged, found.seg);
+    event.step = found.step;
+    event.steps = work_->spec.steps_per_segment;
+    event.block = sent->block;
+    event.tx = sent->tx;
+    event.text = coins(work_->spec.price_wei * Uint256(event.step) / Uint256(event.steps));
+    emit(std::move(event));
 }
 
 /// What stopped training may pass, as a full disk does; a provider that does not come back to its

@@ -87,6 +87,8 @@ private:
     void go_on();
     void train_and_commit(const wallet::Job& job);
     [[nodiscard]] bool commit(uint32_t seg, const training::SegmentRecord& record);
+    void claim(const Divergence& found);
+    [[nodiscard]] std::string why_void(uint32_t seg);
     [[nodiscard]] bool look_after(uint32_t seg, const wallet::Job& job);
     void note_accepted(uint32_t seg);
     void serve(uint32_t seg, const wallet::Segment& segment);

@@ -56,7 +56,7 @@ bool is_asked_for(const KeptBlob& blob, const Job& job) {
         case BlobUse::material:
             return true;
         case BlobUse::state:
-            return uint64_t{blob.seg} + 1 >= job.final_segments;
+            return uint64_t{blob.seg} + 1 >= trained_segments(job);
         case BlobUse::bundle:
             return blob.seg >= job.final_segments;
     }
@@ -64,8 +64,9 @@ bool is_asked_for(const KeptBlob& blob, const Job& job) {
 }
 
 bool is_of_model(const KeptBlob& blob, const Job& job) {
-    if (job.final_segments == 0 || blob.use == BlobUse::bundle) return false;
-    return blob.use == BlobUse::material || uint64_t{blob.seg} + 1 == job.final_segments;
+    const uint32_t trained = trained_segments(job);
+    if (trained == 0 || blob.use == BlobUse::bundle) return false;
+    return blob.use == BlobUse::material || uint64_t{blob.seg} + 1 == trained;
 }
 
 KeptBlobs::KeptBlobs(std::string path) : path_(std::move(path)) {

@@ -89,6 +89,13 @@ struct Job {
     bool operator==(const Job&) const = default;
 };
 
+/// Final segments that the model is made of: one that diverges leaves none behind.
+[[nodiscard]] constexpr uint32_t trained_segments(const Job& job) {
+    const bool is_last_without_end =
+        job.outcome == Outcome::diverged && job.final_segments > 0 && job.final_segments == job.tip;
+    return job.final_segments - (is_last_without_end ? 1 : 0);
+}
+
 struct Segment {
     SegmentState state = SegmentState::none;
     Address provider;

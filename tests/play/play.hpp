@@ -14,6 +14,7 @@
 #include "node/provider/worker.hpp"
 #include "node/verify/audit_worker.hpp"
 #include "node/wallet/files.hpp"
+#include "tests/training/image_programs.hpp"
 
 namespace trainyard::test {
 
@@ -35,13 +36,14 @@ inline constexpr uint32_t kSegments = 3, kSteps = 4;
 /// One job over a tiny transformer, one provider, three validators; everything on one thread.
 class Play {
 public:
-    Play() {
+    enum class Run { sound, diverging };
+    explicit Play(Run run = Run::sound) {
         folder_ = (std::filesystem::temp_directory_path() /
                    ("play_" + std::to_string(::getpid()) + "_" + std::to_string(counter_++)))
                       .string();
         for (uint8_t v = 1; v <= 3; ++v) ledger->validators.push_back(account(v));
         client_ = fake_market(ledger, account(9));
-        post_job();
+        post_job(run);
         restart_validators();
         restart_provider();
     }
@@ -146,22 +148,31 @@ public:
     std::vector<std::string> said;
 
 private:
-    void post_job() {
-        Bytes text;
-        for (int i = 0; i < 4000; ++i) text.push_back(static_cast<uint8_t>('a' + (i * i) % 23));
+    static Bytes text() {
+        Bytes out;
+        for (int i = 0; i < 4000; ++i) out.push_back(static_cast<uint8_t>('a' + (i * i) % 23));
+        return out;
+    }
+    static training::Program sound_program(const Hash& data_root, size_t data_bytes) {
         training::GptOptions gpt;
         gpt.layers = 1, gpt.width = 32, gpt.heads = 2, gpt.sequence = 16;
         gpt.steps = kSegments * kSteps, gpt.segment_length = kSteps, gpt.warmup = 2;
         gpt.micro_batches = 2, gpt.sequences = 2, gpt.held_out = 4;
-        gpt.data_root = *client_->put_blob(text);
-        gpt.data_bytes = text.size();
-        const auto program = training::make_gpt(gpt);
-        ASSERT_TRUE(program) << training::to_text(program.error());
-        const Bytes encoded = training::encode_program(*program);
+        gpt.data_root = data_root;
+        gpt.data_bytes = data_bytes;
+        return *training::make_gpt(gpt);
+    }
+    void post_job(Run run) {
+        const bool is_sound = run == Run::sound;
+        const Bytes data = is_sound ? text() : training::shapes_data();
+        const Hash root = *client_->put_blob(data);
+        const auto program = is_sound ? sound_program(root, data.size())
+                                      : training::diverging_program(kSegments * kSteps, root);
+        const Bytes encoded = training::encode_program(program);
         wallet::JobSpec spec;
         spec.program = *client_->put_blob(encoded);
         spec.program_id = sha256(encoded);
-        spec.data = gpt.data_root;
+        spec.data = root;
         spec.segments = kSegments;
         spec.steps_per_segment = kSteps;
         spec.micro_batches = 2;

@@ -31,6 +31,16 @@ inline Program mlp_program(uint32_t steps = 150) {
     return *make_mlp(o);
 }
 
+/// Learns so fast, and with gradients so little clipped, that it ends in Inf or NaN after some
+/// steps.
+inline Program diverging_program(uint32_t steps, const Hash& data_root = {}) {
+    MlpOptions o{image_options(steps), 4, 32};
+    o.image.data.root = data_root;
+    o.image.run.optimiser = OptimiserKind::sgd;
+    o.image.run.warmup = 1, o.image.run.learning_rate = 1, o.image.run.clip = 1e6;
+    return *make_mlp(o);
+}
+
 inline Program cnn_program(uint32_t steps = 100) {
     return *make_cnn({image_options(steps), 2, 8});
 }

@@ -70,5 +70,19 @@ TEST_F(job_folder, keeps_records_and_losses_of_a_job_that_is_over) {
     forget_states(path_ + "/absent");
 }
 
+TEST_F(job_folder, keeps_where_a_segment_diverges) {
+    JobFolder folder(path_, program_);
+    Divergence found{2, 3, 1, {}};
+    found.first_root.bytes.fill(9);
+    ASSERT_TRUE(folder.keep_divergence(found));
+    EXPECT_EQ(folder.load_divergence(2), found);
+    EXPECT_EQ(folder.load_divergence(1), std::nullopt);
+    for (const char* damaged :
+         {"", "short", "a file that is longer than what was written into it"}) {
+        write("divergence-2", damaged);
+        EXPECT_EQ(folder.load_divergence(2), std::nullopt) << damaged;
+    }
+}
+
 }  // namespace
 }  // namespace trainyard::node::provider

@@ -6,7 +6,9 @@
 
 #include "node/wallet/files.hpp"
 #include "tests/state/temporary_folder.hpp"
+#include "tests/training/image_programs.hpp"
 #include "tests/training/small_program.hpp"
+#include "training/cpu/backend.hpp"
 
 namespace trainyard::node::provider {
 namespace {
@@ -58,6 +60,116 @@ TEST_F(training_ahead, leaves_nothing_of_a_segment_within_which_it_is_stopped) {
     EXPECT_FALSE(has("record-0"));
     EXPECT_FALSE(has("gradients-0"));
     EXPECT_TRUE(has("loss.csv")) << "it was trained";
+}
+
+constexpr uint32_t kSteps = 4;  ///< of a segment that may diverge
+
+/// A machine on which a sound step looks as if it diverged.
+class Erring final : public training::cpu::CpuBackend {
+public:
+    explicit Erring(uint32_t sound)
+        : CpuBackend(kernels_for(training::CpuPath::best), 1), sound_(sound) {}
+    Result<training::BackendStatus, training::BackendError> finish() override {
+        auto status = CpuBackend::finish();
+        if (sound_ > 0)
+            --sound_;
+        else if (status)
+            status->nonfinite = true;
+        return status;
+    }
+
+private:
+    uint32_t sound_;  ///< reports before the wrong one
+};
+
+class diverging_training : public training_ahead {
+protected:
+    [[nodiscard]] TrainerOptions of(training::Program program, Bytes data) const {
+        TrainerOptions out = options();
+        out.program = std::move(program);
+        out.data = std::move(data);
+        out.steps_per_segment = kSteps;
+        out.make_host_backend = out.make_backend;
+        return out;
+    }
+    [[nodiscard]] TrainerOptions diverging() const {
+        return of(training::diverging_program(kSegments * kSteps), training::shapes_data());
+    }
+    /// Of segments that have an end.
+    [[nodiscard]] TrainerOptions sound() const {
+        auto gpt = training::small_options();
+        gpt.segment_length = kSteps;
+        return of(*training::make_gpt(gpt), training::make_text(4000));
+    }
+    /// Trains until it stops, and takes what is finished.
+    static uint32_t run(Trainer& trainer) {
+        uint32_t seg = 0;
+        for (trainer.go_on(0); trainer.take(seg); trainer.go_on(seg)) ++seg;
+        return seg;
+    }
+};
+
+TEST_F(diverging_training, ends_at_the_step_that_a_second_run_finds_too) {
+    uint32_t steps = 0;
+    auto counts = diverging();
+    counts.attempt = 3;
+    counts.on_step = [&](const StepNote& note) { steps = note.step; };
+    Trainer trainer(counts);
+    const uint32_t finished = run(trainer);
+    const auto found = trainer.divergence();
+    ASSERT_TRUE(found) << trainer.failure();
+    EXPECT_EQ(trainer.failure(), "");
+    EXPECT_EQ(found->seg, finished);
+    EXPECT_EQ(finished * kSteps + found->step, steps + 1) << "one after the last that has a result";
+    EXPECT_FALSE(has("gradients-" + std::to_string(finished)));
+    const auto first = *state_before(counts, finished);
+    EXPECT_EQ(found->first_root, training::state_root(first, training::program_id(counts.program)));
+    const auto kept_of_attempt = [&] {
+        return JobFolder(folder_.path(), counts.program).load_divergence(finished)->attempt;
+    };
+    EXPECT_EQ(kept_of_attempt(), 3U);
+    steps = 0;
+    Trainer again(counts);
+    again.go_on(finished);
+    EXPECT_EQ(again.divergence(), found);
+    EXPECT_EQ(steps, 0U) << "it was kept";
+    ++counts.attempt;
+    Trainer later(counts);
+    later.go_on(finished);
+    EXPECT_TRUE(later.divergence());
+    EXPECT_EQ(kept_of_attempt(), 4U)
+        << "what may have been found wrong in the attempt before is computed anew";
+}
+
+TEST_F(diverging_training, is_not_claimed_where_another_run_of_the_step_has_a_result) {
+    for (const uint32_t reports : {0U, 5U}) {
+        auto errs = sound();
+        bool is_first = true;
+        errs.make_backend = [&]() -> std::unique_ptr<training::Backend> {
+            if (std::exchange(is_first, false)) return std::make_unique<Erring>(reports);
+            return training::make_cpu_backend({});
+        };
+        Trainer trainer(std::move(errs));
+        trainer.go_on(0);
+        EXPECT_FALSE(trainer.divergence()) << reports;
+        EXPECT_NE(trainer.failure().find("but not in a second run"), std::string::npos)
+            << trainer.failure();
+        EXPECT_FALSE(has("divergence-0"));
+        trainer.try_again();
+        trainer.go_on(0);
+        EXPECT_TRUE(trainer.take(0)) << "a machine that erred once goes on: " << trainer.failure();
+    }
+}
+
+TEST_F(diverging_training, is_claimed_of_the_second_step_by_the_fault_that_does) {
+    auto lies = sound();
+    lies.fault = training::Fault::diverge;
+    Trainer trainer(std::move(lies));
+    trainer.go_on(0);
+    const auto found = trainer.divergence();
+    ASSERT_TRUE(found) << trainer.failure();
+    EXPECT_EQ((std::pair{found->seg, found->step}), (std::pair{0U, 2U}));
+    EXPECT_FALSE(has("divergence-0"));
 }
 
 }  // namespace

@@ -57,6 +57,26 @@ TEST_F(kept_blobs, stay_until_their_segment_is_final_and_states_one_longer) {
     EXPECT_EQ(names(kept.due(1000)), (std::vector<uint8_t>{1, 3})) << "the first time counts";
 }
 
+TEST_F(kept_blobs, of_a_job_that_diverged_are_the_state_before_that_segment) {
+    KeptBlobs kept(path_);
+    ASSERT_TRUE(kept.note({4, 0, BlobUse::material, id_of(1), 0}));
+    ASSERT_TRUE(kept.note(state(0, 2)) && kept.note(state(1, 3)));
+    Job job = job_at(2);
+    job.outcome = Outcome::diverged;
+    job.tip = 3;
+    EXPECT_EQ(trained_segments(job), 2U) << "the claim is not final yet";
+    job.final_segments = 3;
+    EXPECT_EQ(trained_segments(job), 2U);
+    kept.see(4, job, 1000);
+    EXPECT_EQ(names(kept.due(900)), (std::vector<uint8_t>{2}));
+    job.state = JobState::closed;
+    kept.see(4, job, 1000);
+    EXPECT_EQ(names(kept.due(999)), (std::vector<uint8_t>{2})) << "the others are of the model";
+    job.tip = job.final_segments = 1;
+    EXPECT_EQ(trained_segments(job), 0U);
+    EXPECT_FALSE(is_of_model(state(0, 2), job));
+}
+
 TEST_F(kept_blobs, go_at_once_with_a_job_that_left_no_model_or_is_no_more) {
     for (const auto state_now : {JobState::closed, JobState::none}) {
         KeptBlobs kept(path_);
