@@ -45,6 +45,32 @@ std::string job_line(uint64_t id, const wallet::Job& job, const wallet::JobSpec&
     return text;
 }
 
+/// "3 of 20", of its segment.
+std::string step_of(const wallet::Segment& segment, uint32_t steps) {
+    return std::to_string(segment.diverges_at) + " of " + std::to_string(steps);
+}
+
+/// What a client can make of a job that has ended without all of its segments being trained; empty
+/// of others. An answer of the node that is missing takes nothing away from the rest.
+std::string divergence_text(wallet::MarketApi& market, uint64_t id, const wallet::Job& job,
+                            const wallet::JobSpec& spec) {
+    if (job.outcome != wallet::Outcome::diverged || job.tip == 0) return "";
+    const uint32_t last = job.tip - 1;
+    const auto segment = market.segment(id, last);
+    if (!segment || segment->diverges_at == 0) return "";
+    const uint64_t step = uint64_t{last} * spec.steps_per_segment + segment->diverges_at;
+    const std::string before = std::to_string(last) + (last == 1 ? " segment" : " segments");
+    const std::string kept =
+        last == 0 ? "there is no model" : "the model is what " + before + " before made of it";
+    const bool is_closed = job.state == wallet::JobState::closed;
+    return "\n  training diverges (Inf or NaN) at step " + std::to_string(step) + ", which is " +
+           step_of(*segment, spec.steps_per_segment) + " of segment " + std::to_string(last) +
+           (is_closed ? "" : ", as its provider claims; auditors replay it") + ": " + kept +
+           ", and the rest of the escrow " + (is_closed ? "came" : "comes") +
+           " back\n  post it again with a lower --learning-rate, or look for extreme values in its "
+           "data";
+}
+
 /// One segment for `job status`: what it waits for, and who objects to it.
 struct SegmentWords {
     json::object object;
@@ -79,7 +105,7 @@ wallet::Answer<std::string> dispute_words(wallet::MarketApi& market, uint64_t id
            turn + " has until block " + std::to_string(segment.phase_deadline);
 }
 
-/// What a segment waits for.
+/// What a segment with an end waits for.
 wallet::Answer<std::string> state_words(wallet::MarketApi& market, uint64_t id, uint32_t seg,
                                         const wallet::Segment& segment, json::object& object) {
     const auto until = std::to_string(segment.phase_deadline);
@@ -102,18 +128,23 @@ wallet::Answer<std::string> state_words(wallet::MarketApi& market, uint64_t id, 
 }
 
 Result<SegmentWords, std::string> segment_words(wallet::MarketApi& market, uint64_t id,
-                                                uint32_t seg, const wallet::Segment& segment) {
+                                                uint32_t seg, const wallet::Segment& segment,
+                                                uint32_t steps) {
+    const bool has_end = segment.diverges_at == 0;
     const float loss = std::bit_cast<float>(segment.loss_bits);
     SegmentWords out;
     out.object = {{"seg", seg},
                   {"state", wallet::to_text(segment.state)},
-                  {"loss", loss},
+                  {"loss", has_end ? json::value(loss) : json::value(nullptr)},
                   {"root", to_hex0x(segment.root.bytes)},
-                  {"last", to_hex0x(segment.last.bytes)}};
+                  {"last", to_hex0x(segment.last.bytes)},
+                  {"divergesAt", segment.diverges_at}};
     const auto state = state_words(market, id, seg, segment, out.object);
     if (!state) return unexpected(state.error().text);
-    out.line = "\n  segment " + std::to_string(seg) + "  " + *state + "  loss " +
-               std::to_string(loss) + "  root " + short_hex(segment.root.bytes);
+    out.line = "\n  segment " + std::to_string(seg) + "  " + *state +
+               (has_end ? "  loss " + std::to_string(loss)
+                        : "  diverges at step " + step_of(segment, steps)) +
+               "  root " + short_hex(segment.root.bytes);
     return out;
 }
 
@@ -139,9 +170,10 @@ class Losses {
 public:
     [[nodiscard]] wallet::Answer<Done> read(wallet::MarketApi& market, uint64_t id,
                                             const wallet::Job& job) {
-        if (job.attempt != attempt_ || job.tip < values_.size()) values_.clear();
+        const uint32_t end = job.tip - (job.outcome == wallet::Outcome::diverged ? 1 : 0);
+        if (job.attempt != attempt_ || end < values_.size()) values_.clear();
         attempt_ = job.attempt;
-        while (values_.size() < job.tip) {
+        while (values_.size() < end) {
             const auto segment = market.segment(id, static_cast<uint32_t>(values_.size()));
             if (!segment) return unexpected(segment.error());
             values_.push_back(std::bit_cast<float>(segment->loss_bits));
@@ -168,7 +200,8 @@ std::string watch_line(uint64_t id, const JobView& view, const std::vector<float
                        "  " + stage_of(view.job) + "  " + std::to_string(view.job.tip) +
                        " committed, " + std::to_string(view.job.final_segments) + " paid of " +
                        std::to_string(view.spec.segments);
-    if (segments_per_s > 0 && left > 0)
+    const bool has_ended = view.job.outcome != wallet::Outcome::none;
+    if (segments_per_s > 0 && left > 0 && !has_ended)
         text += "  ETA " + seconds_text(static_cast<uint64_t>(left / segments_per_s));
     if (!losses.empty()) text += "  loss " + fixed_text(losses.back(), 3) + " " + sparkline(losses);
     if (!view.job.provider.is_zero()) text += "  provider " + short_hex(view.job.provider.bytes);
@@ -210,11 +243,14 @@ int watch(const Output& out, wallet::MarketApi& market, uint64_t id, const std::
         if (view->job.state != wallet::JobState::closed) continue;
         line.clear();
         const bool complete = view->job.outcome == wallet::Outcome::complete;
+        const bool has_model = !view->job.model_token.is_zero();
         out.line(out.json ? json::serialize(job_json(id, view->job, view->spec))
-                          : job_line(id, view->job, view->spec) + credit_text(market, view->job) +
-                                (complete ? "\nnext: trainyard job download " + std::to_string(id) +
-                                                rpc_flag(rpc)
-                                          : ""));
+                          : job_line(id, view->job, view->spec) +
+                                divergence_text(market, id, view->job, view->spec) +
+                                credit_text(market, view->job) +
+                                (has_model ? "\nnext: trainyard job download " +
+                                                 std::to_string(id) + rpc_flag(rpc)
+                                           : ""));
         return complete ? kOk : kFailed;
     }
 }
@@ -292,10 +328,10 @@ int run_job_status(const Output& out, const JobArgs& args) {
         const auto segment = (*market)->segment(args.id, seg);
         if (!segment) return out.fail(segment.error().text);
         if (segment->state == wallet::SegmentState::none) break;
-        auto words = segment_words(**market, args.id, seg, *segment);
+        auto words = segment_words(**market, args.id, seg, *segment, view->spec.steps_per_segment);
         if (!words) return out.fail(words.error());
         segments.push_back(std::move(words->object));
-        losses.push_back(std::bit_cast<float>(segment->loss_bits));
+        if (segment->diverges_at == 0) losses.push_back(std::bit_cast<float>(segment->loss_bits));
         lines += words->line;
     }
     auto object = job_json(args.id, view->job, view->spec);
@@ -303,6 +339,7 @@ int run_job_status(const Output& out, const JobArgs& args) {
     if (losses.size() > 1) lines += "\n  loss  " + sparkline(losses, 64);
     out.line(out.json ? json::serialize(object)
                       : job_line(args.id, view->job, view->spec) + lines +
+                            divergence_text(**market, args.id, view->job, view->spec) +
                             credit_text(**market, view->job));
     return kOk;
 }

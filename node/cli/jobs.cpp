@@ -164,6 +164,7 @@ Result<std::vector<training::LossPoint>, std::string> chain_losses(wallet::Marke
     for (uint32_t seg = 0; seg < job.tip; ++seg) {
         const auto segment = market.segment(id, seg);
         if (!segment) return unexpected(segment.error().text);
+        if (segment->diverges_at != 0) break;
         out.push_back(
             {(seg + 1) * spec.steps_per_segment, std::bit_cast<float>(segment->loss_bits)});
     }
@@ -226,15 +227,18 @@ Result<Download, std::string> download_model(wallet::MarketApi& market, wallet::
     if (!job) return unexpected(job.error().text);
     if (job->state == wallet::JobState::none)
         return unexpected("there is no job " + std::to_string(id));
-    if (job->final_segments == 0)
+    const uint32_t trained = wallet::trained_segments(*job);
+    if (trained == 0)
         return unexpected("job " + std::to_string(id) +
-                          " has no final segment yet; see `trainyard job status " +
-                          std::to_string(id) + "`");
+                          (job->final_segments > 0 ? " has no model: it diverged in its first "
+                                                     "segment"
+                                                   : " has no final segment yet") +
+                          "; see `trainyard job status " + std::to_string(id) + "`");
     const auto spec = market.spec(id);
     if (!spec) return unexpected(spec.error().text);
     auto material = fetch_job(market, *spec);
     if (!material) return unexpected(material.error());
-    const auto segment = market.segment(id, job->final_segments - 1);
+    const auto segment = market.segment(id, trained - 1);
     if (!segment) return unexpected(segment.error().text);
     auto state = fetch_state(market, material->program, *segment);
     if (!state) return unexpected(state.error());
@@ -255,7 +259,7 @@ Result<Download, std::string> download_model(wallet::MarketApi& market, wallet::
     origin.constants = std::move(*constants);
     if (!job->model_token.is_zero()) origin.token = job->model_token - Uint256(1);
     origin.facts = {{"job", std::to_string(id)},
-                    {"segments", std::to_string(job->final_segments)},
+                    {"segments", std::to_string(trained)},
                     {"provider", to_hex0x(segment->provider.bytes)}};
     if (auto done = write_model_folder(folder, material->program, *state, origin); !done)
         return unexpected(done.error());
