@@ -48,6 +48,17 @@ export function verdict_of(s) {
 /// Of a segment that its provider says has no end: the number of the step that gives an Inf or a NaN; else 0.
 const diverges_at = (s) => number(s.divergesAt);
 
+/// Why a job ends before its last segment, what is left of it and what its client can do.
+export function divergence_of(job) {
+  const last = job.segments.at(-1);
+  if (job.outcome !== 'diverged' || !last || diverges_at(last) === 0) return '';
+  const before = number(last.index);
+  const claimed = is_over(job) ? '' : ', as its provider says and auditors replay';
+  const model = before === 0 ? 'there is no model' : `the model is what ${before === 1 ? 'the segment' : `${before} segments`} before made of it`;
+  return `Step ${diverges_at(last)} of ${number(job.spec.stepsPerSegment)} of segment ${before} gives an Inf or a NaN${claimed}: ${model}, and the rest of the escrow goes back to the client. ` +
+    'A lower learning rate may help, or data without extreme values.';
+}
+
 /// Wei for the segments that are final, before the fee; one that diverges is paid by its steps.
 export function paid_for(job) {
   const price = BigInt(job.spec.pricePerSegment), last = job.segments.at(-1);
@@ -126,7 +137,7 @@ export async function show_job(id, head, names) {
   const points = job.segments.filter((s) => s.state !== 'void' && diverges_at(s) === 0).map((s) => ({ x: (number(s.index) + 1) * steps, y: s.loss }));
   const history = await history_of(id, head, kHistory);
   $('job-title').replaceChildren(`Job #${id} `, badge(...state_of(job)));
-  $('job-body').replaceChildren(squares(job, job.segments), element('h3', 'Loss by step'),
+  $('job-body').replaceChildren(squares(job, job.segments), divergence_of(job) && element('p', divergence_of(job), { class: 'warn' }), element('h3', 'Loss by step'),
     loss_chart(points, steps * number(job.spec.segments)), terms(job, names), element('h3', 'Segments'), element('div', segment_table(job.segments, names), { class: 'scroll' }),
     element('h3', 'What happened'), element('div', timeline(history), { class: 'scroll' }));
 }

@@ -45,10 +45,13 @@ async function checkEvents(load) {
 }
 
 async function checkPay(load) {
-  const { paid_for } = await load("jobs.js");
+  const { divergence_of, paid_for } = await load("jobs.js");
   const paid = (finalSegments, state, divergesAt) => paid_for({
     finalSegments, spec: { pricePerSegment: "0x64", stepsPerSegment: "0x5" }, segments: [{ state: "final", divergesAt: "0x0" }, { state, divergesAt }] });
   equal([paid("0x2", "final", "0x0"), paid("0x2", "final", "0x2"), paid("0x1", "l1", "0x2")], [200n, 140n, 100n], "a divergence is paid by its steps");
+  const said = (outcome, index) => divergence_of({ state: "closed", outcome, spec: { stepsPerSegment: "0x5" }, segments: [{ index, divergesAt: "0x2" }] });
+  equal([said("complete", "0x0"), said("diverged", "0x0").includes("Step 2 of 5 of segment 0"), said("diverged", "0x3").includes("3 segments before")], ["", true, true],
+    "what is said of a job that diverged");
 }
 
 async function checkFiles() {
