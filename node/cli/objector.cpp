@@ -116,8 +116,11 @@ wallet::Answer<uint8_t> Objector::number_of(uint32_t seg) {
 wallet::Answer<Objector::Stakes> Objector::stakes_of(uint32_t seg) {
     const auto bond = is_game() ? market_.dispute_bond(id_, seg) : market_.challenge_bond(id_, seg);
     if (!bond) return unexpected(bond.error());
-    const auto bounty = is_game() ? market_.dispute_bounty(id_) : market_.challenge_bounty(id_);
+    const auto segment = market_.segment(id_, seg);
+    if (!segment) return unexpected(segment.error());
+    auto bounty = is_game() ? market_.dispute_bounty(id_) : market_.challenge_bounty(id_);
     if (!bounty) return unexpected(bounty.error());
+    if (segment->diverges_at != 0) bounty = Uint256();  // no bond is slashed for such a claim
     const auto balance = market_.balance(market_.self());
     if (!balance) return unexpected(balance.error());
     const auto number = number_of(seg);
@@ -158,15 +161,22 @@ void Objector::refused(uint32_t seg, const wallet::WalletError& error) {
     event(kind.c_str(), seg, kind + ": " + error.text, {{"why", error.text}});
 }
 
+/// What comes besides the bond.
+std::string Objector::gain_words(const Stakes& stakes) const {
+    if (stakes.bounty_wei.is_zero())
+        return "nothing besides: a claim to diverge that is wrong costs its provider half a price, "
+               "of which nobody has a part but the client";
+    return coins(stakes.bounty_wei) + " coins besides, where the provider's whole bond is slashed" +
+           (is_game() ? "; half of it where a committee has convicted the segment before" : "");
+}
+
 /// Says what is at stake, and asks where it must.
 bool Objector::agree(uint32_t seg, const Stakes& stakes) {
     const CourtWords& words = words_of(court_);
     bar_.clear();
     out_.say(std::string(words.does) + " " + name_of(id_, seg) + " " + words.before + "\n  bond  " +
              coins(stakes.bond_wei) + " coins, " + words.returned + "\n  gain  " +
-             coins(stakes.bounty_wei) +
-             " coins besides, where the provider's whole bond is slashed" +
-             (is_game() ? "; half of it where a committee has convicted the segment before" : "") +
+             gain_words(stakes) +
              (stakes.number == 0 ? ""
                                  : std::string("\n  ") + words.lost +
                                        std::to_string(stakes.number) + " times, and stood"));

@@ -50,6 +50,7 @@ private:
     [[nodiscard]] bool is_game() const { return court_ == verify::Court::referee; }
     [[nodiscard]] wallet::Answer<Stakes> stakes_of(uint32_t seg);
     [[nodiscard]] wallet::Answer<uint8_t> number_of(uint32_t seg);
+    [[nodiscard]] std::string gain_words(const Stakes& stakes) const;
     [[nodiscard]] bool agree(uint32_t seg, const Stakes& stakes);
     [[nodiscard]] std::string why_not(const Stakes& stakes) const;
     [[nodiscard]] bool may_go_unasked(const Stakes& stakes) const;
