@@ -58,12 +58,11 @@ std::string divergence_text(wallet::MarketApi& market, uint64_t id, const wallet
     const uint32_t last = job.tip - 1;
     const auto segment = market.segment(id, last);
     if (!segment || segment->diverges_at == 0) return "";
-    const uint64_t step = uint64_t{last} * spec.steps_per_segment + segment->diverges_at;
-    const std::string before = std::to_string(last) + (last == 1 ? " segment" : " segments");
+    const std::string before = last == 1 ? "the segment" : std::to_string(last) + " segments";
     const std::string kept =
         last == 0 ? "there is no model" : "the model is what " + before + " before made of it";
     const bool is_closed = job.state == wallet::JobState::closed;
-    return "\n  training diverges (Inf or NaN) at step " + std::to_string(step) + ", which is " +
+    return "\n  training diverges (Inf or NaN) at step " +
            step_of(*segment, spec.steps_per_segment) + " of segment " + std::to_string(last) +
            (is_closed ? "" : ", as its provider claims; auditors replay it") + ": " + kept +
            ", and the rest of the escrow " + (is_closed ? "came" : "comes") +

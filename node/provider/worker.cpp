@@ -166,8 +166,9 @@ std::string ProviderWorker::why_void(uint32_t seg) {
     const auto found = work_->trainer->divergence();
     if (!found || found->seg != seg) return "an audit voided segment " + std::to_string(seg);
     memory_[work_->id].is_given_back = true;
-    return "training does not diverge at step " + std::to_string(found->step) + " of segment " +
-           std::to_string(seg) + " as this machine claimed; test it with `trainyard verifier`";
+    return "auditors do not confirm that training diverges at step " + std::to_string(found->step) +
+           " of segment " + std::to_string(seg) +
+           ", as this machine claimed; test it with `trainyard verifier`";
 }
 
 void ProviderWorker::train_and_commit(const wallet::Job& job) {
