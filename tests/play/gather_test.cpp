@@ -101,13 +101,15 @@ public:
         const node::verify::AuditRequest&) override {
         return unexpected(node::verify::VerifyError{});
     }
-    node::verify::AuditResult replay(const node::verify::ReplayRequest&) override {
+    node::verify::AuditResult replay(const node::verify::ReplayRequest& request) override {
+        asked = request;
         return node::verify::VerifyAnswer{true, {Hash{}}, "match", state_};
     }
     Result<node::verify::Pick, node::verify::VerifyError> pick(
         const node::verify::PickRequest&) override {
         return unexpected(node::verify::VerifyError{});
     }
+    node::verify::ReplayRequest asked;  ///< last
 
 private:
     Bytes state_;
@@ -127,6 +129,25 @@ TEST(judge_cases, brings_no_state_but_the_one_that_the_chain_names) {
             unserved = result->unserved;
         });
         EXPECT_EQ(unserved, brought == named ? named : Bytes{});
+    }
+}
+
+TEST(judge_cases, asks_for_no_end_of_a_segment_that_claims_to_diverge) {
+    Case c;
+    c.request.seat.level = wallet::SegmentState::l1;
+    c.request.segment.phase_deadline = 1'000;
+    c.request.waits = false;
+    for (const uint32_t diverges_at : {0U, 2U}) {
+        c.request.segment.diverges_at = diverges_at;
+        Brings verifier({});
+        bool is_judged = false;
+        judge_cases(*c.market, verifier, {c.request}, [&](size_t, node::verify::CaseResult result) {
+            is_judged = result && result->answer.verdict == wallet::Verdict::match;
+        });
+        EXPECT_TRUE(is_judged);
+        EXPECT_EQ(verifier.asked.diverges_at, diverges_at);
+        EXPECT_EQ(verifier.asked.last_bytes_max > 0, diverges_at == 0)
+            << "nobody has the state of an end";
     }
 }
 
