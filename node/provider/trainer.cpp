@@ -156,7 +156,7 @@ struct Trainer::Shared {
         if (options.fault == training::Fault::diverge) return found;
         if (auto why = why_not_again(std::move(*state), before); !why.empty())
             return unexpected(std::move(why));
-        if (auto kept = folder.keep_divergence(found); !kept) return unexpected(kept.error().text);
+        (void)folder.keep_divergence(found);  // found out again otherwise
         return found;
     }
 
