@@ -31,6 +31,8 @@ struct Plan {
     uint64_t parameter_count = 0;
     uint64_t state_bytes = 0;           ///< w, m and v
     uint64_t gradient_bytes = 0;        ///< one set
+    uint64_t constant_bytes = 0;        ///< frozen weights and the like
+    uint64_t tile_list_bytes = 0;       ///< to hash one set: narrow tensors are padded to tiles
     uint64_t arena_bytes = 0;           ///< activations of one micro-batch
     uint64_t macs_per_micro_batch = 0;  ///< int8 multiply-adds, forward and backward
     uint64_t macs_per_step = 0;
@@ -66,8 +68,8 @@ struct HostUse {
 /// Sets of gradients that the tree over a step's micro-batches holds at once.
 [[nodiscard]] uint64_t gradient_sets(uint32_t micro_batches);
 
-/// Memory that training needs on a host, in bytes, beside the data: state, activations, operands,
-/// gradients and the partial sums of their tree, and what is written at the end.
+/// Memory that training needs on a host, in bytes, beside the data: state, constants, activations,
+/// operands, gradients and the partial sums of their tree, and what is written at the end.
 [[nodiscard]] uint64_t host_bytes(const Plan& plan, const HostUse& use);
 
 /// Of the plans whose bytes are at most `limit`, one with the least work; if there is none, that

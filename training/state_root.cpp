@@ -238,9 +238,13 @@ Hash initial_root(const Program& program, const Hash& run_seed, BytesView data) 
 uint64_t tile_list_bytes(const Program& program) {
     constexpr uint64_t kOfTile = sizeof(cpu::TileRows) + 2 * sizeof(Hash);
     uint64_t bytes = 0;
-    for (const Parameter& p : program.parameters)
-        for (uint32_t i = 0, count = tile_count(p.shape); i < count; ++i)
-            bytes += kOfTile + (is_partial(p.shape, i) ? kTileBytes : 0);
+    for (const Parameter& p : program.parameters) {
+        const Shape& s = p.shape;
+        const uint64_t all = tile_count(s);
+        const uint64_t whole = s.rank == 1 ? s.cols / kTileElements
+                                           : uint64_t{s.rows / kTileSide} * (s.cols / kTileSide);
+        bytes += all * kOfTile + (all - whole) * kTileBytes;
+    }
     return bytes;
 }
 

@@ -27,6 +27,7 @@ RUNS = [
     ("mlp 16 hidden B8", ["mlp", "--hidden", "16", "--sequences", "8"], 1, 1.2),
     ("cnn 16 channels B128", ["cnn", "--channels", "16", "--sequences", "128"], 1, 0.9),
     ("diffusion 16 channels B64", ["diffusion", "--channels", "16", "--sequences", "64"], 1, 0.85),
+    ("LoRA on L4 d256 T128 B4", ["finetune", "--sequences", "4"], 1, 0.9),
 ]
 
 
@@ -40,16 +41,22 @@ def call(*words):
 def measure(folder, run, path):
     """Rows of one program on one path; True if all is well."""
     title, options, micro_batches, share = run
-    data = folder / ("text" if options[0] == "gpt" else "shapes.tyd")
     program = folder / "program"
-    call("program", "new", *options, "--data", data, "--micro-batches", micro_batches, "--steps", STEPS, "--out", program)
+    common = ["--micro-batches", micro_batches, "--steps", STEPS, "--out", program]
+    if options[0] == "finetune":
+        data = folder / "with weights.tyd"
+        call("program", *options, "--model", folder / "base", "--data", folder / "text", "--data-out", data, *common)
+    else:
+        data = folder / ("text" if options[0] == "gpt" else "shapes.tyd")
+        call("program", "new", *options, "--data", data, *common)
     threads = [] if micro_batches == 1 else ["--threads", 2, "--checkpoint-every", 2]
     common = ["train", "--program", program, "--data", data, "--no-cuda", "--cpu-path", path, "--out", folder / "model", *threads]
     free = call(*common, "--dry-run")["memoryBytes"]
     roots, good = set(), True
     for limit in [0, int(free * share)]:
-        plan = call(*common, "--memory", limit, "--dry-run")
-        got = call(*common, "--memory", limit)
+        within = ["--memory", limit] if limit else []
+        plan = call(*common, *within, "--dry-run")
+        got = call(*common, *within)
         roots.add(got["stateRoot"])
         difference = got["peakBytes"] / got["forecastBytes"] - 1
         good &= abs(difference) <= TOLERANCE
@@ -66,6 +73,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "text").write_text("".join(f"line {i * i % 977} of the yard\n" for i in range(50_000)))
+        call("train", "--data", folder / "text", "--no-cuda", "--layers", 4, "--width", 256, "--sequence", 128, "--steps", 1, "--segment", 1, "--out", folder / "base")
         call("data", "shapes", "--count", 4096, "--out", folder / "shapes.tyd")
         good = all([measure(folder, run, path) for path in PATHS for run in RUNS])
     print("within 5 %, the same bits" if good else "FAILED")

@@ -43,7 +43,7 @@ int run_program_import(const Output& out, const ForeignArgs& args) {
     state.w = std::move(made->w);
     ModelOrigin origin;
     origin.name = "imported-model";
-    auto done = write_model_folder(args.out, made->program, state, origin);
+    auto done = write_model_folder(args.out, made->program, state, origin, {});
     if (!done) return out.fail(done.error());
     uint64_t parameters = 0;
     for (const auto& p : made->program.parameters) parameters += p.shape.count();

@@ -256,12 +256,13 @@ Result<Download, std::string> download_model(wallet::MarketApi& market, wallet::
     origin.job = id;
     auto constants = training::program_constants(material->program, material->data);
     if (!constants) return unexpected(std::string(training::to_text(constants.error())));
-    origin.constants = std::move(*constants);
     if (!job->model_token.is_zero()) origin.token = job->model_token - Uint256(1);
     origin.facts = {{"job", std::to_string(id)},
                     {"segments", std::to_string(trained)},
                     {"provider", to_hex0x(segment->provider.bytes)}};
-    if (auto done = write_model_folder(folder, material->program, *state, origin); !done)
+    if (auto done =
+            write_model_folder(folder, material->program, *state, origin, std::move(*constants));
+        !done)
         return unexpected(done.error());
     return Download{*held_out, origin.train_loss, segment->last, std::move(*losses)};
 }

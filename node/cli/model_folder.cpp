@@ -123,13 +123,13 @@ bool needs_constants(const training::Program& program) {
 
 Result<Done, std::string> write_constants(const std::string& folder,
                                           const training::Program& program,
-                                          const std::vector<training::Tensor>& constants) {
+                                          std::vector<training::Tensor> constants) {
     if (!needs_constants(program)) return Done{};
     if (constants.size() != program.constants.size())
         return unexpected(std::string("the model's frozen weights stand in its data set"));
     std::vector<training::NamedTensor> tensors;
     for (size_t k = 0; k < constants.size(); ++k)
-        tensors.push_back({program.constants[k].name, constants[k]});
+        tensors.push_back({program.constants[k].name, std::move(constants[k])});
     const auto done = wallet::write_file(folder + "/constants.safetensors",
                                          training::write_safetensors(std::move(tensors), {}));
     if (!done) return unexpected(done.error().text);
@@ -164,7 +164,8 @@ Result<std::vector<training::Tensor>, std::string> read_constants(
 Result<Done, std::string> write_model_folder(const std::string& folder,
                                              const training::Program& program,
                                              const training::ModelState& state,
-                                             const ModelOrigin& origin) {
+                                             const ModelOrigin& origin,
+                                             std::vector<training::Tensor> constants) {
     if (auto made = wallet::make_folder(folder); !made) return unexpected(made.error().text);
     const Hash root = training::state_root(state, training::program_id(program));
     const auto model = training::write_model(
@@ -182,7 +183,7 @@ Result<Done, std::string> write_model_folder(const std::string& folder,
     // The largest first: where the disk is full an older model stays as it was.
     if (auto done = wallet::write_file(folder + "/model.safetensors", model); !done)
         return unexpected(done.error().text);
-    if (auto done = write_constants(folder, program, origin.constants); !done) return done;
+    if (auto done = write_constants(folder, program, std::move(constants)); !done) return done;
     for (const auto& [name, text] : texts)
         if (auto done = wallet::write_text(folder + "/" + name, text); !done)
             return unexpected(done.error().text);

@@ -22,18 +22,17 @@ struct ModelOrigin {
     std::optional<uint64_t> chain_id, job;
     std::optional<Uint256> token;  ///< id
     std::vector<std::pair<std::string, std::string>> facts;
-    std::vector<training::Tensor>
-        constants;  ///< of the program; empty: its own, if it needs no data
 };
 
 /// Writes config.json, model.safetensors, tokenizer.json, tokenizer_config.json,
 /// generation_config.json, README.md, trainyard.program and trainyard.json (the leaves of the state
-/// root besides those of the weights); constants.safetensors if the program has constants. The
-/// error is text for the user.
+/// root besides those of the weights); constants.safetensors if the program has constants that do
+/// not stand in itself. The error is text for the user.
 [[nodiscard]] Result<Done, std::string> write_model_folder(const std::string& folder,
                                                            const training::Program& program,
                                                            const training::ModelState& state,
-                                                           const ModelOrigin& origin);
+                                                           const ModelOrigin& origin,
+                                                           std::vector<training::Tensor> constants);
 
 struct ModelFolder {
     training::Program program;

@@ -351,14 +351,15 @@ private:
         auto constants = training::program_constants(program_, data_);
         if (!constants) return unexpected(std::string(training::to_text(constants.error())));
         ModelOrigin origin;
-        origin.constants = std::move(*constants);
         origin.train_loss = std::bit_cast<float>(run_.loss_bits.back());
         if (program_.data.held_out > 0) {
             const auto bits = training::evaluate_held_out(*engine_, run_.state.w, data_);
             if (!bits) return unexpected(std::string(training::to_text(bits.error())));
             origin.held_out_loss = std::bit_cast<float>(*bits);
         }
-        if (auto done = write_model_folder(args_.out, program_, run_.state, origin); !done)
+        if (auto done =
+                write_model_folder(args_.out, program_, run_.state, origin, std::move(*constants));
+            !done)
             return done;
         std::vector<training::LossPoint> points;
         for (uint32_t i = 0; i < run_.loss_bits.size(); ++i)

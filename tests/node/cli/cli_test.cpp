@@ -439,7 +439,7 @@ TEST(model_folder, weights_lead_to_the_state_root_and_changed_ones_do_not) {
     ASSERT_TRUE(program) << program.error();
     const auto state = training::make_initial_state(*program, Hash{});
     const auto folder = temporary("model");
-    ASSERT_TRUE(write_model_folder(folder, *program, state, {}));
+    ASSERT_TRUE(write_model_folder(folder, *program, state, {}, {}));
     auto model = read_model_folder(folder);
     ASSERT_TRUE(model) << model.error();
     const auto proof = read_model_proof(folder);
