@@ -11,15 +11,12 @@ namespace trainyard::training {
 
 namespace {
 
-bundle::Path path_of(const Tensor& tensor, uint32_t tile, const std::vector<Hash>& leaves,
-                     size_t at) {
-    return {merkle::path(tile_leaves(tensor), tile), merkle::path(leaves, at)};
-}
-
 class BundleWriter {
 public:
-    BundleWriter(const Program& program, const SegmentLog& log, const AuditDraws& draws)
+    BundleWriter(const Program& program, Backend& backend, const SegmentLog& log,
+                 const AuditDraws& draws)
         : program_(program),
+          backend_(backend),
           id_(program_id(program)),
           log_(log),
           draws_(draws),
@@ -29,9 +26,9 @@ public:
         content_.tiles.resize(draws.tiles.size());
     }
 
-    Result<Bytes, EngineError> write(Backend& backend) {
+    Result<Bytes, EngineError> write() {
         ModelState state = log_.first;
-        auto live = LiveState::load(backend, program_, state);
+        auto live = LiveState::load(backend_, program_, state);
         if (!live) return unexpected(live.error());
         collect(state, 0);
         for (uint32_t i = 0; i < log_.record.steps(); ++i) {
@@ -49,8 +46,9 @@ public:
 private:
     void collect(const ModelState& state, uint32_t i) {
         const bundle::StateTree tree = bundle::state_tree(program_, content_.states, i);
-        const std::vector<Hash> leaves =
-            content_.states.is_whole(i) ? state_leaves(state, id_) : weights_leaves(state, id_);
+        const std::vector<Hash> leaves = content_.states.is_whole(i)
+                                             ? state_leaves(state, id_, backend_.pool())
+                                             : weights_leaves(state, id_, backend_.pool());
         content_.scalar_paths.push_back(merkle::path(leaves, tree.scalars()));
         if (std::find(steps_.begin(), steps_.end(), state.step) != steps_.end())
             content_.weights.push_back(
@@ -75,8 +73,7 @@ private:
 
     /// False if they are not those that were committed.
     [[nodiscard]] bool collect_gradients(uint32_t i, const std::vector<Tensor>& gradients) {
-        std::vector<Hash> leaves;
-        for (const Tensor& g : gradients) leaves.push_back(tensor_leaf(g));
+        const std::vector<Hash> leaves = tensor_leaves(gradients, backend_.pool());
         if (merkle::root(leaves) != log_.record.tuples[i].grad_root) return false;
         for (size_t k = 0; k < draws_.tiles.size(); ++k) {
             const auto [tensor, tile] = draws_.tiles[k];
@@ -86,7 +83,13 @@ private:
         return true;
     }
 
+    [[nodiscard]] bundle::Path path_of(const Tensor& tensor, uint32_t tile,
+                                       const std::vector<Hash>& leaves, size_t at) const {
+        return {tile_path(tensor, tile, backend_.pool()), merkle::path(leaves, at)};
+    }
+
     const Program& program_;
+    Backend& backend_;
     Hash id_;
     const SegmentLog& log_;
     const AuditDraws& draws_;
@@ -100,7 +103,7 @@ Result<Bytes, EngineError> make_bundle(const Program& program, Backend& backend,
                                        const SegmentLog& log, const AuditDraws& draws) {
     if (!bundle::draws_fit(program, log.record.first_step, log.record.steps(), draws))
         return unexpected(EngineError::wrong_shape);
-    return BundleWriter(program, log, draws).write(backend);
+    return BundleWriter(program, backend, log, draws).write();
 }
 
 }  // namespace trainyard::training

@@ -55,7 +55,7 @@ private:
             find(AuditFinding::boundary, claim.first_step);
         if (content_.states.last != claim.last_root) find(AuditFinding::boundary, end);
         if (claim.first_step == 0 &&
-            initial_root(program_, in_.run_seed, in_.data) != claim.first_root)
+            initial_root(program_, in_.run_seed, in_.data, pool()) != claim.first_root)
             find(AuditFinding::boundary, 0);
         for (uint32_t i = 0; i < claim.steps; ++i)
             if (content_.tuples[i].nonfinite != 0 ||
@@ -157,9 +157,9 @@ private:
             if (!inside[e]) tile.w[e] = tile.m[e] = tile.v[e] = 0.0F;
     }
 
-    bool weights_hold(const bundle::StepWeights& step, const std::vector<Tensor>& weights) const {
-        std::vector<Hash> leaves;
-        for (const Tensor& w : weights) leaves.push_back(tensor_leaf(w));
+    bool weights_hold(const bundle::StepWeights& step,
+                      const std::vector<TensorBytes>& weights) const {
+        std::vector<Hash> leaves = tensor_leaves(weights, pool());
         leaves.insert(leaves.end(), step.m_v_leaves.begin(), step.m_v_leaves.end());
         const uint32_t i = step.t - in_.claim.first_step;
         leaves.push_back(leaves_[i]);
@@ -170,21 +170,23 @@ private:
         std::vector<Hash> units(in_.draws.units.size());
         bool complete = true;
         for (const bundle::StepWeights& step : content_.weights) {
-            const auto weights = bundle::read_weights(program_, step, served_);
-            if (!weights_hold(step, weights)) {
+            const auto served = bundle::weights_in(program_, step, served_);
+            if (!weights_hold(step, served)) {
                 find(AuditFinding::weights, step.t);
                 complete = false;
                 continue;
             }
-            auto loaded = engine_.load_weights(weights);
-            if (!loaded) return loaded;
+            Backend& backend = engine_.backend();
+            const TensorSet weights = TensorSet::of(backend, served);
+            if (!weights.ok()) return unexpected(failure_on(backend, EngineError::out_of_memory));
+            engine_.use_weights(weights);
             for (size_t k = 0; k < units.size(); ++k) {
                 const UnitDraw draw = in_.draws.units[k];
                 if (draw.t != step.t) continue;
                 auto unit = run_micro_batch(engine_, in_.data, in_.run_seed, draw.t, draw.j);
                 if (!unit) return unexpected(unit.error());
                 if (unit->nonfinite) find(AuditFinding::nonfinite, draw.t);
-                auto root = grad_root(engine_.backend(), unit->gradients);
+                auto root = grad_root(backend, unit->gradients);
                 if (!root) return unexpected(root.error());
                 units[k] = unit_leaf(draw.t, draw.j, {unit->loss_bits, *root});
                 engine_.recycle(std::move(unit->gradients));
@@ -193,6 +195,8 @@ private:
         if (complete) answer_.units = std::move(units);
         return Done{};
     }
+
+    [[nodiscard]] Pool* pool() const { return engine_.backend().pool(); }
 
     Engine& engine_;
     const Program& program_;

@@ -67,10 +67,9 @@ public:
         for (size_t i = 0; ok_ && i < count; ++i) out.push_back(hash());
         return out;
     }
-    template <class Vector = std::vector<float>>
-    Vector floats(size_t count) {
+    std::vector<float> floats(size_t count) {
         if (count > rest_.size() / sizeof(float)) ok_ = false;
-        Vector out(ok_ ? count : 0);
+        std::vector<float> out(ok_ ? count : 0);
         take(reinterpret_cast<uint8_t*>(out.data()), out.size() * sizeof(float));
         return out;
     }
@@ -228,11 +227,14 @@ Result<Content, AuditFinding> decode(const Program& program, const SegmentClaim&
     return c;
 }
 
-std::vector<Tensor> read_weights(const Program& program, const StepWeights& step, BytesView bytes) {
-    Reader r(bytes.subspan(step.at));
-    std::vector<Tensor> w;
-    for (const Parameter& p : program.parameters)
-        w.push_back({p.shape, r.floats<Floats>(p.shape.count())});
+std::vector<TensorBytes> weights_in(const Program& program, const StepWeights& step,
+                                    BytesView bytes) {
+    std::vector<TensorBytes> w;
+    const uint8_t* at = bytes.data() + step.at;
+    for (const Parameter& p : program.parameters) {
+        w.emplace_back(at, p.shape);
+        at += w.back().size();
+    }
     return w;
 }
 

@@ -27,7 +27,7 @@ struct TileTrace {
 
 struct StepWeights {
     uint32_t t = 0;
-    std::vector<Tensor> w;         ///< of what was decoded: none, see read_weights
+    std::vector<Tensor> w;         ///< of what was decoded: none, see weights_in
     std::vector<Hash> m_v_leaves;  ///< of m, then of v, at S_0; else none
     size_t at = 0;                 ///< of what was decoded: where w begins in the bytes
 };
@@ -65,8 +65,8 @@ struct Content {
 [[nodiscard]] Result<Content, AuditFinding> decode(const Program& program,
                                                    const SegmentClaim& claim,
                                                    const AuditDraws& draws, BytesView bytes);
-/// The weights of a step of what `bytes` were decoded to.
-[[nodiscard]] std::vector<Tensor> read_weights(const Program& program, const StepWeights& step,
-                                               BytesView bytes);
+/// The weights of a step in what was decoded from `bytes`.
+[[nodiscard]] std::vector<TensorBytes> weights_in(const Program& program, const StepWeights& step,
+                                                  BytesView bytes);
 
 }  // namespace trainyard::training::bundle

@@ -44,10 +44,9 @@ uint64_t constant_bytes(const Program& program) {
     return 2 * count * sizeof(float);
 }
 
-uint64_t largest_tensor_bytes(const Program& program) {
-    uint64_t most = 0;
-    for (const Parameter& p : program.parameters) most = std::max<uint64_t>(most, p.shape.count());
-    return most * sizeof(float);
+/// The trees over w, m and v.
+uint64_t tree_bytes(const Program& program) {
+    return 3 * tile_roots_bytes(parameter_shapes(program));
 }
 
 /// The trajectories of the drawn tiles: at each state a tile and its paths, of some 25 hashes each.
@@ -106,16 +105,15 @@ uint64_t replay_request_bytes(const Program& program) {
 }
 
 uint64_t audit_working_bytes(const Program& program, const Plan& plan, const AuditUse& use) {
-    // The weights of one step and the gradients of one unit; a state whose root is computed passes
-    // tensor by tensor.
-    return 2 * set_bytes(program) + largest_tensor_bytes(program) + tile_list_bytes(program) +
-           trajectory_bytes(program, use.tiles) + constant_bytes(program) +
-           operator_bytes(plan, use.threads, use.operands);
+    // The weights of one step, in whose place a tensor of the first state is drawn before, and the
+    // gradients of one unit; roots are computed of what was sent, where it lies.
+    return 2 * set_bytes(program) + tree_bytes(program) + trajectory_bytes(program, use.tiles) +
+           constant_bytes(program) + operator_bytes(plan, use.threads, use.operands);
 }
 
 uint64_t replay_working_bytes(const Program& program, const Plan& plan, const AuditUse& use) {
     const uint64_t sets = gradient_sets(program.run.micro_batches);
-    const uint64_t steps = sets * set_bytes(program) + 3 * tile_list_bytes(program) +
+    const uint64_t steps = sets * set_bytes(program) + tree_bytes(program) +
                            constant_bytes(program) +
                            operator_bytes(plan, use.threads, use.operands);
     // The operators are gone when the last state is encoded.

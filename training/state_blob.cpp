@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The byte form of whole states: docs/spec/training.md, section 7.
 #include <cstring>
+#include <iterator>
 
 #include "training/state_root.hpp"
 
@@ -24,17 +25,15 @@ void append_tensors(Bytes& to, const std::vector<Tensor>& tensors) {
     }
 }
 
-Tensor read_tensor(Shape shape, const uint8_t*& at) {
-    Tensor t = Tensor::zeros(shape);
-    const size_t bytes = t.data.size() * sizeof(float);
-    std::memcpy(t.data.data(), at, bytes);
-    at += bytes;
-    return t;
-}
-
-std::vector<Tensor> read_tensors(const Program& program, const uint8_t*& at) {
-    std::vector<Tensor> out;
-    for (const Parameter& p : program.parameters) out.push_back(read_tensor(p.shape, at));
+/// w, m and v of a blob that has room for them.
+std::vector<TensorBytes> tensors_in(const Program& program, BytesView blob) {
+    std::vector<TensorBytes> out;
+    const uint8_t* at = blob.data() + kHeaderBytes;
+    for (int kind = 0; kind < 3; ++kind)
+        for (const Parameter& p : program.parameters) {
+            out.emplace_back(at, p.shape);
+            at += out.back().size();
+        }
     return out;
 }
 
@@ -82,29 +81,26 @@ Bytes encode_state(const ModelState& state, const Hash& program) {
 }
 
 Result<ModelState, StateError> decode_state(const Program& program, BytesView blob,
-                                            const std::optional<Hash>& expected_root) {
-    const Hash id = program_id(program);
-    auto state = read_header(program, id, blob);
+                                            const std::optional<Hash>& expected_root, Pool* pool) {
+    auto state = read_header(program, program_id(program), blob);
     if (!state) return state;
-    const uint8_t* at = blob.data() + kHeaderBytes;
-    state->w = read_tensors(program, at);
-    state->m = read_tensors(program, at);
-    state->v = read_tensors(program, at);
-    if (expected_root && state_root(*state, id) != *expected_root)
+    if (expected_root && *blob_root(program, blob, pool) != *expected_root)
         return unexpected(StateError::wrong_root);
+    auto all = read_tensors(tensors_in(program, blob), pool);
+    auto next = std::make_move_iterator(all.begin());
+    for (auto* tensors : {&state->w, &state->m, &state->v}) {
+        const auto end = next + static_cast<ptrdiff_t>(program.parameters.size());
+        tensors->assign(next, end);
+        next = end;
+    }
     return state;
 }
 
-Result<Hash, StateError> blob_root(const Program& program, BytesView blob) {
+Result<Hash, StateError> blob_root(const Program& program, BytesView blob, Pool* pool) {
     const Hash id = program_id(program);
     const auto header = read_header(program, id, blob);
     if (!header) return unexpected(header.error());
-    const uint8_t* at = blob.data() + kHeaderBytes;
-    std::vector<Hash> leaves;
-    for (int kind = 0; kind < 3; ++kind)
-        for (const Parameter& p : program.parameters)
-            leaves.push_back(tensor_leaf(read_tensor(p.shape, at)));
-    return state_root(std::move(leaves), *header, id);
+    return state_root(tensor_leaves(tensors_in(program, blob), pool), *header, id);
 }
 
 std::string_view to_text(StateError error) {

@@ -3,18 +3,11 @@
 #include "training/state_root.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
-#include <deque>
 
 #include "core/hash.hpp"
 #include "core/merkle.hpp"
-#include "training/tile_hash.hpp"
 
 namespace trainyard::training {
-
-static_assert(std::endian::native == std::endian::little,
-              "tiles are hashed as they lie in memory; a big-endian machine must swap first");
 
 namespace {
 
@@ -22,87 +15,18 @@ constexpr uint8_t kTensorTag = 0x02;
 constexpr uint8_t kScalarTag = 0x03;
 constexpr uint8_t kFloat32 = 0x01;
 
-uint32_t tiles_across(Shape shape) {
-    return (shape.cols + kTileSide - 1) / kTileSide;
-}
-
-/// Copies tile `index` to 1,024 zeroed elements; `to` need not be aligned.
-void copy_tile(uint8_t* to, const TensorView& tensor, uint32_t index) {
-    const Shape& s = tensor.shape;
-    if (s.rank == 1) {
-        const size_t from = size_t{index} * kTileElements;
-        const size_t n = std::min<size_t>(kTileElements, s.cols - from);
-        std::memcpy(to, tensor.data + from, n * sizeof(float));
-        return;
-    }
-    const uint32_t row0 = index / tiles_across(s) * kTileSide;
-    const uint32_t col0 = index % tiles_across(s) * kTileSide;
-    const uint32_t rows = std::min(kTileSide, s.rows - row0);
-    const uint32_t cols = std::min(kTileSide, s.cols - col0);
-    for (uint32_t r = 0; r < rows; ++r)
-        std::memcpy(to + size_t{r} * kTileSide * sizeof(float),
-                    tensor.data + size_t{row0 + r} * s.cols + col0, cols * sizeof(float));
-}
-
-/// True if tile `index` leaves elements of its 1,024 as they were.
-bool is_partial(const Shape& s, uint32_t index) {
-    if (s.rank == 1) return s.cols - size_t{index} * kTileElements < kTileElements;
-    const uint32_t across = tiles_across(s);
-    return s.rows - index / across * kTileSide < kTileSide ||
-           s.cols - index % across * kTileSide < kTileSide;
-}
-
-/// Tiles of one tensor after the other, where they lie; those at the edges are copied and padded.
-class TileList {
-public:
-    void add(const TensorView& tensor) {
-        const uint32_t count = tile_count(tensor.shape);
-        for (uint32_t i = 0; i < count; ++i) tiles_.push_back(rows_of(tensor, i));
-        ends_.push_back(tiles_.size());
-    }
-    /// Leaves of the tensors, in order: `take` gets the number of a tensor and its leaves.
-    void hash(Pool* pool, const std::function<void(size_t, std::vector<Hash>)>& take) const {
-        const std::vector<Hash> leaves = hash_tiles(tiles_, pool);
-        run_ranges(pool, ends_.size(), 1, [&](size_t k, size_t) {
-            const auto first = leaves.begin() + static_cast<ptrdiff_t>(k == 0 ? 0 : ends_[k - 1]);
-            take(k, {first, leaves.begin() + static_cast<ptrdiff_t>(ends_[k])});
-        });
-    }
-
-private:
-    [[nodiscard]] cpu::TileRows rows_of(const TensorView& tensor, uint32_t index) {
-        const Shape& s = tensor.shape;
-        if (is_partial(s, index)) {
-            auto& copy = padded_.emplace_back();
-            copy_tile(copy.data(), tensor, index);
-            return {copy.data(), kTileSide * sizeof(float)};
-        }
-        const auto at = [&tensor](size_t element) {
-            return reinterpret_cast<const uint8_t*>(tensor.data + element);
-        };
-        if (s.rank == 1) return {at(size_t{index} * kTileElements), kTileSide * sizeof(float)};
-        const size_t row = index / tiles_across(s) * kTileSide;
-        const size_t col = index % tiles_across(s) * kTileSide;
-        return {at(row * s.cols + col), s.cols * sizeof(float)};
-    }
-
-    std::vector<cpu::TileRows> tiles_;
-    std::vector<size_t> ends_;  ///< one past the last tile of each tensor
-    std::deque<std::array<uint8_t, kTileBytes>> padded_;
-};
-
 /// Roots over the tiles of each tensor become its leaf.
-std::vector<Hash> to_leaves(std::span<const TensorView> tensors, std::vector<Hash> roots) {
+template <class Tensors>
+std::vector<Hash> to_leaves(const Tensors& tensors, std::vector<Hash> roots) {
     for (size_t k = 0; k < tensors.size(); ++k) roots[k] = tensor_leaf(tensors[k].shape, roots[k]);
     return roots;
 }
 
 std::vector<Hash> leaves_of(const std::vector<const std::vector<Tensor>*>& groups, Pool* pool) {
-    std::vector<TensorView> tensors;
-    for (const auto* group : groups) tensors.insert(tensors.end(), group->begin(), group->end());
-    std::vector<Hash> roots(tensors.size());
-    tile_roots(roots.data(), tensors, pool);
-    return to_leaves(tensors, std::move(roots));
+    std::vector<TensorBytes> tensors;
+    for (const auto* group : groups)
+        for (const Tensor& t : *group) tensors.emplace_back(t);
+    return tensor_leaves(tensors, pool);
 }
 
 /// The same where a backend computes.
@@ -135,31 +59,6 @@ Result<Hash, EngineError> root_of(const LiveState& state,
 
 }  // namespace
 
-uint32_t tile_count(Shape shape) {
-    if (shape.rank == 1) return (shape.cols + kTileElements - 1) / kTileElements;
-    return (shape.rows + kTileSide - 1) / kTileSide * tiles_across(shape);
-}
-
-std::vector<float> read_tile(const Tensor& tensor, uint32_t index) {
-    ASSERT(index < tile_count(tensor.shape));
-    std::vector<float> tile(kTileElements, 0.0F);
-    copy_tile(reinterpret_cast<uint8_t*>(tile.data()), tensor, index);
-    return tile;
-}
-
-Hash tile_leaf(const std::vector<float>& tile) {
-    ASSERT(tile.size() == kTileElements);
-    return merkle::leaf({reinterpret_cast<const uint8_t*>(tile.data()), kTileBytes});
-}
-
-std::vector<Hash> tile_leaves(const Tensor& tensor) {
-    TileList tiles;
-    tiles.add(tensor);
-    std::vector<Hash> out;
-    tiles.hash(nullptr, [&out](size_t, std::vector<Hash> leaves) { out = std::move(leaves); });
-    return out;
-}
-
 Hash tensor_leaf(Shape shape, const Hash& tile_root) {
     Bytes bytes{kTensorTag, kFloat32, shape.rank};
     if (shape.rank == 2) append_le(bytes, shape.rows);
@@ -168,15 +67,17 @@ Hash tensor_leaf(Shape shape, const Hash& tile_root) {
     return sha256(bytes);
 }
 
-Hash tensor_leaf(const Tensor& tensor) {
-    return tensor_leaf(tensor.shape, hash_root(tile_leaves(tensor)));
+Hash tensor_leaf(const Tensor& tensor, Pool* pool) {
+    const TensorBytes bytes = tensor;
+    return tensor_leaf(tensor.shape, tile_roots({&bytes, 1}, pool)[0]);
 }
 
-void tile_roots(Hash* out, std::span<const TensorView> tensors, Pool* pool) {
-    TileList tiles;
-    for (const TensorView& tensor : tensors) tiles.add(tensor);
-    tiles.hash(
-        pool, [out](size_t k, std::vector<Hash> leaves) { out[k] = hash_root(std::move(leaves)); });
+std::vector<Hash> tensor_leaves(std::span<const TensorBytes> tensors, Pool* pool) {
+    return to_leaves(tensors, tile_roots(tensors, pool));
+}
+
+std::vector<Hash> tensor_leaves(const std::vector<Tensor>& tensors, Pool* pool) {
+    return leaves_of({&tensors}, pool);
 }
 
 Hash grad_root(const std::vector<Shape>& shapes, const std::vector<Hash>& tile_roots) {
@@ -222,30 +123,17 @@ Hash state_root(std::vector<Hash> tensor_leaves, const ModelState& scalars, cons
     return merkle::root(std::move(tensor_leaves));
 }
 
-Hash initial_root(const Program& program, const Hash& run_seed, BytesView data) {
+Hash initial_root(const Program& program, const Hash& run_seed, BytesView data, Pool* pool) {
     std::vector<Hash> leaves, zeros;
     for_initial_weights(program, run_seed, data, [&](Tensor w) {
-        leaves.push_back(tensor_leaf(w));
+        leaves.push_back(tensor_leaf(w, pool));
         std::fill(w.data.begin(), w.data.end(), 0.0F);
-        zeros.push_back(tensor_leaf(w));
+        zeros.push_back(tensor_leaf(w, pool));
     });
     for (int kind = 0; kind < 2; ++kind) leaves.insert(leaves.end(), zeros.begin(), zeros.end());
     ModelState start;
     start.run_seed = run_seed;
     return state_root(std::move(leaves), start, program_id(program));
-}
-
-uint64_t tile_list_bytes(const Program& program) {
-    constexpr uint64_t kOfTile = sizeof(cpu::TileRows) + 2 * sizeof(Hash);
-    uint64_t bytes = 0;
-    for (const Parameter& p : program.parameters) {
-        const Shape& s = p.shape;
-        const uint64_t all = tile_count(s);
-        const uint64_t whole = s.rank == 1 ? s.cols / kTileElements
-                                           : uint64_t{s.rows / kTileSide} * (s.cols / kTileSide);
-        bytes += all * kOfTile + (all - whole) * kTileBytes;
-    }
-    return bytes;
 }
 
 std::vector<Hash> weights_leaves(const ModelState& state, const Hash& program, Pool* pool) {

@@ -11,27 +11,17 @@
 #include "core/result.hpp"
 #include "training/engine.hpp"
 #include "training/live_state.hpp"
-#include "training/pool.hpp"
+#include "training/tiles.hpp"
 
 namespace trainyard::training {
 
-inline constexpr uint32_t kTileSide = 32;        ///< a matrix tile is 32 x 32 elements
-inline constexpr uint32_t kTileElements = 1024;  ///< and a vector tile 1,024
-inline constexpr size_t kTileBytes = 4096;
-
-[[nodiscard]] uint32_t tile_count(Shape shape);
-/// Tile `index` (tile-major), zero-padded, 1,024 elements.
-[[nodiscard]] std::vector<float> read_tile(const Tensor& tensor, uint32_t index);
-/// SHA-256(00 | 4,096 bytes little-endian).
-[[nodiscard]] Hash tile_leaf(const std::vector<float>& tile);
-[[nodiscard]] std::vector<Hash> tile_leaves(const Tensor& tensor);
 /// SHA-256(02 | dtype 01 | rank u8 | dims u32 each | root over the tile leaves).
 [[nodiscard]] Hash tensor_leaf(Shape shape, const Hash& tile_root);
-[[nodiscard]] Hash tensor_leaf(const Tensor& tensor);
-
-/// Roots over the tile leaves of tensors on the host.
-/// This and the roots of states share their tiles among the threads of `pool`, where there is one.
-void tile_roots(Hash* out, std::span<const TensorView> tensors, Pool* pool = nullptr);
+[[nodiscard]] Hash tensor_leaf(const Tensor& tensor, Pool* pool = nullptr);
+[[nodiscard]] std::vector<Hash> tensor_leaves(std::span<const TensorBytes> tensors,
+                                              Pool* pool = nullptr);
+[[nodiscard]] std::vector<Hash> tensor_leaves(const std::vector<Tensor>& tensors,
+                                              Pool* pool = nullptr);
 
 /// Merkle root over the leaves of gradient tensors in parameter order.
 [[nodiscard]] Hash grad_root(const std::vector<Shape>& shapes, const std::vector<Hash>& tile_roots);
@@ -60,9 +50,8 @@ struct ScalarLeaf {
 [[nodiscard]] Hash state_root(std::vector<Hash> tensor_leaves, const ModelState& scalars,
                               const Hash& program);
 /// Of make_initial_state, with the memory of one tensor.
-[[nodiscard]] Hash initial_root(const Program& program, const Hash& run_seed, BytesView data);
-/// Bytes that the tiles of tensors take while their roots are computed.
-[[nodiscard]] uint64_t tile_list_bytes(const Program& program);
+[[nodiscard]] Hash initial_root(const Program& program, const Hash& run_seed, BytesView data,
+                                Pool* pool = nullptr);
 
 /// What stands for a state inside a segment. Leaves in order: w of every parameter, scalars.
 [[nodiscard]] std::vector<Hash> weights_leaves(const ModelState& state, const Hash& program,
@@ -81,11 +70,13 @@ enum class StateError {
 };
 [[nodiscard]] Bytes encode_state(const ModelState& state, const Hash& program);
 void append_state(Bytes& to, const ModelState& state, const Hash& program);
-/// Recomputes the state root and compares it where one is expected.
+/// Recomputes the state root and compares it where one is expected, before it copies anything.
 [[nodiscard]] Result<ModelState, StateError> decode_state(
-    const Program& program, BytesView blob, const std::optional<Hash>& expected_root = {});
-/// The root of the state that `decode_state` gives, with the memory of one tensor.
-[[nodiscard]] Result<Hash, StateError> blob_root(const Program& program, BytesView blob);
+    const Program& program, BytesView blob, const std::optional<Hash>& expected_root = {},
+    Pool* pool = nullptr);
+/// The root of the state that `decode_state` gives; copies no tensor.
+[[nodiscard]] Result<Hash, StateError> blob_root(const Program& program, BytesView blob,
+                                                 Pool* pool = nullptr);
 [[nodiscard]] std::string_view to_text(StateError error);
 
 }  // namespace trainyard::training

@@ -48,6 +48,22 @@ TensorSet TensorSet::of(Backend& backend, const std::vector<Tensor>& host) {
     return out;
 }
 
+TensorSet TensorSet::of(Backend& backend, std::span<const TensorBytes> bytes) {
+    TensorSet out;
+    if (backend.is_host()) {
+        out.own_ = read_tensors(bytes, backend.pool());
+        out.views_.assign(out.own_.begin(), out.own_.end());
+        out.backend_ = &backend;
+        return out;
+    }
+    std::vector<Shape> shapes;
+    for (const TensorBytes& t : bytes) shapes.push_back(t.shape);
+    out = TensorSet(backend, shapes);
+    for (size_t k = 0; k < out.size(); ++k)
+        backend.upload(out.at(k), bytes[k].data, bytes[k].size());
+    return out;
+}
+
 std::vector<std::span<float>> TensorSet::pieces() const {
     if (block_.ok()) return {{block_.floats(), block_count_}};
     std::vector<std::span<float>> out;

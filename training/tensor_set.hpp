@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "training/backend.hpp"
+#include "training/tensor_bytes.hpp"
 
 namespace trainyard::training {
 
@@ -43,6 +44,8 @@ public:
     TensorSet(Backend& backend, const std::vector<Shape>& shapes);
     /// On a host backend `host` itself, which must stay in its place; else a copy.
     [[nodiscard]] static TensorSet of(Backend& backend, const std::vector<Tensor>& host);
+    /// A copy on every backend.
+    [[nodiscard]] static TensorSet of(Backend& backend, std::span<const TensorBytes> bytes);
 
     [[nodiscard]] bool ok() const { return backend_ != nullptr; }
     [[nodiscard]] size_t size() const { return views_.size(); }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/blob.hpp"
 #include "core/merkle.hpp"
 #include "training/backend.hpp"
 
@@ -14,7 +15,6 @@ namespace trainyard::training {
 namespace {
 
 constexpr size_t kRows = 32, kRowBytes = 128, kTileBytes = kRows * kRowBytes;
-constexpr size_t kTilesAtOnce = 32;  ///< of the kernel for tiles
 
 /// Sixteen nodes SHA-256(01 | left | right), padded as FIPS 180-4 says.
 class NodeLanes {
@@ -66,20 +66,28 @@ void hash_some(Hash* out, const cpu::TileRows* tiles, size_t count) {
     for (size_t i = 0; i < count; ++i) std::memcpy(out[i].data(), digests + 32 * i, 32);
 }
 
+/// Of at most 128 pieces.
+constexpr size_t kBlockBytes = 128 * kTileBytes;
+Hash block_root(BytesView bytes) {
+    std::array<cpu::TileRows, kBlockBytes / kTileBytes> pieces;
+    const size_t whole = bytes.size() / kTileBytes;
+    for (size_t i = 0; i < whole; ++i) pieces[i] = {bytes.data() + i * kTileBytes, kRowBytes};
+    std::vector<Hash> leaves(whole);
+    hash_tiles(leaves.data(), std::span(pieces).first(whole));
+    const BytesView rest = bytes.subspan(whole * kTileBytes);
+    if (!rest.empty()) leaves.push_back(merkle::leaf(rest));
+    return hash_root(std::move(leaves));
+}
+
 }  // namespace
 
-std::vector<Hash> hash_tiles(const std::vector<cpu::TileRows>& tiles, Pool* pool) {
-    constexpr size_t kTilesPerTask = 4 * kTilesAtOnce;
-    std::vector<Hash> out(tiles.size());
-    run_ranges(pool, tiles.size(), kTilesPerTask, [&](size_t first, size_t last) {
-        if (!has_lanes()) {
-            for (size_t i = first; i < last; ++i) out[i] = hash_one(tiles[i]);
-            return;
-        }
-        for (size_t i = first; i < last; i += kTilesAtOnce)
-            hash_some(&out[i], &tiles[i], std::min(kTilesAtOnce, last - i));
-    });
-    return out;
+void hash_tiles(Hash* out, std::span<const cpu::TileRows> tiles) {
+    if (!has_lanes()) {
+        for (const cpu::TileRows& tile : tiles) *out++ = hash_one(tile);
+        return;
+    }
+    for (size_t i = 0; i < tiles.size(); i += kTilesAtOnce)
+        hash_some(out + i, &tiles[i], std::min(kTilesAtOnce, tiles.size() - i));
 }
 
 Hash hash_root(std::vector<Hash> leaves) {
@@ -98,6 +106,15 @@ Hash hash_root(std::vector<Hash> leaves) {
         leaves.resize(pairs + leaves.size() % 2);
     }
     return merkle::root(std::move(leaves));
+}
+
+Hash piece_root(BytesView bytes, Pool* pool) {
+    static_assert(kTileBytes == blob::kPieceBytes);
+    std::vector<Hash> nodes((bytes.size() + kBlockBytes - 1) / kBlockBytes);
+    run_ranges(pool, bytes.size(), kBlockBytes, [&](size_t first, size_t last) {
+        nodes[first / kBlockBytes] = block_root(bytes.subspan(first, last - first));
+    });
+    return hash_root(std::move(nodes));
 }
 
 }  // namespace trainyard::training

@@ -2,6 +2,7 @@
 // Leaves and inner nodes of Merkle trees over tiles, many at once where the machine can.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "core/bytes.hpp"
@@ -10,10 +11,13 @@
 
 namespace trainyard::training {
 
+inline constexpr size_t kTilesAtOnce = 32;  ///< what one call of a kernel takes
+
 /// merkle::leaf of each tile: 32 rows of 128 bytes.
-[[nodiscard]] std::vector<Hash> hash_tiles(const std::vector<cpu::TileRows>& tiles,
-                                           Pool* pool = nullptr);
+void hash_tiles(Hash* out, std::span<const cpu::TileRows> tiles);
 /// As merkle::root.
 [[nodiscard]] Hash hash_root(std::vector<Hash> leaves);
+/// As blob::root, whose pieces are as long as tiles.
+[[nodiscard]] Hash piece_root(BytesView bytes, Pool* pool = nullptr);
 
 }  // namespace trainyard::training

@@ -5,12 +5,13 @@
 
 #include <optional>
 
+#include "core/blob.hpp"
 #include "core/hash.hpp"
 #include "node/verify/room.hpp"
-#include "node/wallet/blob.hpp"
 #include "node/wallet/market.hpp"
 #include "training/referee/players.hpp"
 #include "training/segment.hpp"
+#include "training/tile_hash.hpp"
 
 namespace trainyard::node::verify {
 namespace {
@@ -40,8 +41,8 @@ Result<Program, VerifyError> open_program(const JobCase& job) {
 }
 
 /// Empty if the blob is the state with that root, else what is wrong with it.
-std::string state_fault(const Program& program, const SegmentCase& segment) {
-    const auto root = training::blob_root(program, segment.last_state);
+std::string state_fault(const Program& program, const SegmentCase& segment, training::Pool* pool) {
+    const auto root = training::blob_root(program, segment.last_state, pool);
     if (!root) return "the published state of the segment's end cannot be read";
     const bool right = *root == segment.claim.last_root;
     return right ? "" : "the published state of the segment's end has another root";
@@ -61,10 +62,12 @@ std::string describe(const training::AuditAnswer& answer) {
 
 /// Where the run starts only its seed counts, whatever the claim says; elsewhere the blob.
 std::optional<training::ModelState> first_state(const Program& program,
-                                                const ReplayRequest& request) {
+                                                const ReplayRequest& request,
+                                                training::Pool* pool) {
     if (request.claim.first_step == 0)
         return training::make_initial_state(program, request.job.run_seed, request.job.data);
-    auto state = training::decode_state(program, request.first_state, request.claim.first_root);
+    auto state =
+        training::decode_state(program, request.first_state, request.claim.first_root, pool);
     if (!state) return std::nullopt;
     return std::move(*state);
 }
@@ -78,7 +81,7 @@ AuditResult judge_audit(training::Engine& engine, const JobCase& job, const Audi
     const auto result = training::check_bundle_and_audit(engine, audit.bundle, inputs);
     if (!result) return unexpected(from_engine(result.error()));
     VerifyAnswer answer{result->matches(), result->units, describe(*result), {}};
-    const auto fault = state_fault(engine.program(), audit.segment);
+    const auto fault = state_fault(engine.program(), audit.segment, engine.backend().pool());
     if (!fault.empty() && answer.matches) answer = {false, answer.answers, fault, {}};
     return answer;
 }
@@ -95,8 +98,10 @@ Result<Replayed, training::EngineError> replay_from(training::ModelState& state,
                                                     const ReplayRequest& request,
                                                     const training::Cuts& cuts) {
     Replayed out;
-    out.starts_right =
-        training::state_root(state, request.job.program_id) == request.claim.first_root;
+    // What was decoded from a blob has that root.
+    out.starts_right = request.claim.first_step != 0 ||
+                       training::state_root(state, request.job.program_id, backend.pool()) ==
+                           request.claim.first_root;
     auto engine = training::Engine::make(program, backend, request.job.data, cuts);
     if (!engine) return unexpected(engine.error());
     auto result = training::replay_segment(*engine, request.job.data, state, request.claim.steps);
@@ -139,7 +144,7 @@ AuditResult judge_replay(training::Backend& backend, const ReplayRequest& reques
     if (!program) return unexpected(program.error());
     const auto cuts = room.cuts(*program, backend, request);
     if (!cuts) return unexpected(cuts.error());
-    auto state = first_state(*program, request);
+    auto state = first_state(*program, request, backend.pool());
     if (!state) return withheld("the published state before the segment is another one");
     const auto replayed = replay_from(*state, *program, backend, request, *cuts);
     if (!replayed) return unexpected(from_engine(replayed.error()));
@@ -154,7 +159,8 @@ AuditResult judge_replay(training::Backend& backend, const ReplayRequest& reques
     }
     Bytes last = training::encode_state(*state, request.job.program_id);
     // All numbers are right, so no referee would find it wrong; but nobody can have the state.
-    if (wallet::blob_id(last) != request.last_blob)
+    const Hash last_root = training::piece_root(last, backend.pool());
+    if (blob::id(last.size(), last_root) != request.last_blob)
         return withheld("the blob that it names is not the state in which replaying ends");
     if (last.size() <= request.last_bytes_max) answer.last_state = std::move(last);
     return answer;
@@ -276,7 +282,7 @@ private:
                                                                 const PickRequest& request) {
         auto cuts = room_.cuts(program, steps, request);
         if (!cuts) return unexpected(cuts.error());
-        auto first = first_state(program, request.segment);
+        auto first = first_state(program, request.segment, steps.pool());
         if (!first)
             return unexpected(bad_request("the published state before the segment is another one"));
         const training::SegmentClaim& claim = request.segment.claim;

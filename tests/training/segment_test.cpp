@@ -72,6 +72,23 @@ TEST(state_blob, decodes_to_the_same_root) {
     EXPECT_EQ(encode_state(*state, t.id), blob);
 }
 
+TEST(state_blob, has_its_root_wherever_it_lies_on_any_number_of_threads) {
+    const Trained& t = Trained::get();
+    const Hash root = state_root(t.last, t.id);
+    const Bytes blob = encode_state(t.last, t.id);
+    Pool three(3);
+    for (const size_t shift : {0UL, 1UL, 2UL, 7UL}) {
+        Bytes moved(shift);
+        append(moved, blob);
+        const BytesView view = BytesView(moved).subspan(shift);
+        EXPECT_EQ(*blob_root(t.program, view), root) << shift;
+        EXPECT_EQ(*blob_root(t.program, view, &three), root) << shift;
+        const auto state = decode_state(t.program, view, root, &three);
+        ASSERT_TRUE(state.has_value()) << shift;
+        EXPECT_EQ(encode_state(*state, t.id), blob) << shift;
+    }
+}
+
 TEST(state_blob, rejects_other_lengths_programs_counters_and_contents) {
     const Trained& t = Trained::get();
     const Hash root = state_root(t.last, t.id);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/blob.hpp"
 #include "core/merkle.hpp"
 #include "training/numerics/philox.hpp"
 
@@ -27,7 +28,6 @@ Hash leaf_of(const cpu::TileRows& tile) {
 
 TEST(tile_hash, leaves_of_every_count_and_stride_equal_the_library) {
     // Tiles start at odd places and end with the memory: nothing before or behind may be read.
-    Pool two(2);
     for (const size_t stride : {kRowBytes, kRowBytes + 12, 5 * kRowBytes})
         for (const size_t count : {0UL, 1UL, 3UL, 31UL, 32UL, 33UL, 70UL, 300UL}) {
             const auto memory = some_bytes(count * 36 + (kRows - 1) * stride + kRowBytes);
@@ -37,8 +37,9 @@ TEST(tile_hash, leaves_of_every_count_and_stride_equal_the_library) {
                 tiles.push_back({memory.data() + (i + 1) * 36, stride});
                 due.push_back(leaf_of(tiles.back()));
             }
-            EXPECT_EQ(hash_tiles(tiles), due) << count << " tiles, " << stride << " bytes apart";
-            EXPECT_EQ(hash_tiles(tiles, &two), due) << count << " tiles on two threads";
+            std::vector<Hash> leaves(count);
+            hash_tiles(leaves.data(), tiles);
+            EXPECT_EQ(leaves, due) << count << " tiles, " << stride << " bytes apart";
         }
 }
 
@@ -47,6 +48,17 @@ TEST(tile_hash, roots_of_every_count_equal_the_library) {
         std::vector<Hash> leaves;
         for (size_t i = 0; i < count; ++i) leaves.push_back(merkle::leaf(some_bytes(i)));
         EXPECT_EQ(hash_root(leaves), merkle::root(leaves)) << count << " leaves";
+    }
+}
+
+TEST(tile_hash, roots_of_pieces_are_those_of_blobs_of_any_length) {
+    const auto bytes = some_bytes(300 * blob::kPieceBytes);
+    Pool three(3);
+    for (const size_t size : {0UL, 1UL, 4095UL, 4096UL, 4097UL, 128 * 4096UL, 128 * 4096UL + 1,
+                              160 * 4096UL, 257 * 4096UL + 7}) {
+        const BytesView some(bytes.data() + 3, size);
+        EXPECT_EQ(piece_root(some), blob::root(some)) << size;
+        EXPECT_EQ(piece_root(some, &three), blob::root(some)) << size;
     }
 }
 
