@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The seam's operators on one device, in the order of one stream; errors wait for `finish`.
 #include <algorithm>
+#include <optional>
 
 #include "cuda/cuda_backend.hpp"
 #include "cuda/factors.cuh"
@@ -80,8 +81,8 @@ private:
 
 class CudaBackend final : public Backend, public LinkEnd {
 public:
-    CudaBackend(DeviceInfo info, Products products, ProductBlocks blocks)
-        : info_(std::move(info)), on_(info_.index) {
+    CudaBackend(DeviceInfo info, Products products, ProductBlocks blocks, unsigned host_threads)
+        : info_(std::move(info)), host_threads_(host_threads), on_(info_.index) {
         on_.set_products(products, blocks);
     }
     [[nodiscard]] bool ok() const { return on_.ok(); }
@@ -91,6 +92,10 @@ public:
     }
     [[nodiscard]] Recipe recipe() const override { return Recipe::rmp1; }
     [[nodiscard]] bool is_host() const override { return false; }
+    [[nodiscard]] Pool* pool() override {
+        if (!pool_) pool_.emplace(host_threads_);  // training alone has no use for it
+        return &*pool_;
+    }
 
     [[nodiscard]] std::string device_id() const override { return info_.uuid; }
     [[nodiscard]] void* open_stream() override {
@@ -222,6 +227,8 @@ private:
     [[nodiscard]] Operand rows_of_input(const float* x, LinearShape s, Layout layout);
 
     DeviceInfo info_;
+    unsigned host_threads_;
+    std::optional<Pool> pool_;
     Context on_;
     Factors factors_{on_};
     std::vector<TensorView> hashed_;  ///< last
@@ -373,7 +380,8 @@ std::vector<Products> cuda_products(int device) {
 }
 
 std::unique_ptr<training::Backend> make_cuda_backend(int device, std::string* reason,
-                                                     Products products, ProductBlocks blocks) {
+                                                     Products products, ProductBlocks blocks,
+                                                     unsigned host_threads) {
     const Found found = find_devices();
     std::string why = found.reason;
     for (const DeviceInfo& info : found.devices) {
@@ -385,7 +393,7 @@ std::unique_ptr<training::Backend> make_cuda_backend(int device, std::string* re
                                ? " cannot be opened: another program may hold it or its memory"
                                : " has no products by warpgroups, or this program no code for it");
         if (!has_code) break;
-        auto backend = std::make_unique<CudaBackend>(info, products, blocks);
+        auto backend = std::make_unique<CudaBackend>(info, products, blocks, host_threads);
         if (backend->ok()) return backend;
     }
     if (reason != nullptr)

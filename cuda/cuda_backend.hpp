@@ -51,11 +51,12 @@ enum class ProductBlocks : uint8_t { all, few };
 /// fastest; none if there is no such device.
 [[nodiscard]] std::vector<Products> cuda_products(int device);
 
-/// A backend on one device, for one thread at a time; nullptr with one line in `reason` if there
-/// is no such device, or it lacks these products. Not yet trusted: see `make_tested_cuda_backend`.
+/// A backend on one device, for one thread at a time, whose `pool` has `host_threads`; nullptr with
+/// one line in `reason` if there is no such device, or it lacks these products. Not yet trusted:
+/// see `make_tested_cuda_backend`.
 [[nodiscard]] std::unique_ptr<training::Backend> make_cuda_backend(
     int device, std::string* reason = nullptr, Products products = Products::fastest,
-    ProductBlocks blocks = ProductBlocks::all);
+    ProductBlocks blocks = ProductBlocks::all, unsigned host_threads = 1);
 
 /// The backend of `device` after it has passed training/self_test.hpp, with few blocks too where
 /// those take tile after tile, else nullptr and the reason. Where the fastest products fail the

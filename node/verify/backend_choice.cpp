@@ -56,8 +56,10 @@ BackendChoice choose_backend(const BackendOptions& options) {
         for (size_t i = 0; i < devices.size(); ++i) {
             const int index = devices[(options.first_device + i) % devices.size()].index;
             for (const cuda::Products products : cuda::cuda_products(index))
-                candidates.emplace_back(
-                    [=] { return cuda::make_cuda_backend(index, nullptr, products); });
+                candidates.emplace_back([=, threads = options.threads] {
+                    return cuda::make_cuda_backend(index, nullptr, products,
+                                                   cuda::ProductBlocks::all, threads);
+                });
         }
     }
     for (const training::CpuPath path : training::kCpuPaths)

@@ -13,7 +13,7 @@
 namespace trainyard::node::verify {
 
 struct BackendOptions {
-    unsigned threads = 1;  ///< of the CPU path
+    unsigned threads = 1;  ///< of the CPU path, and beside a device
     bool allow_cuda = true;
     training::CpuPath path = training::CpuPath::best;  ///< any other: it alone, and no device
     uint32_t first_device = 0;  ///< tried first, modulo their number; then those after it

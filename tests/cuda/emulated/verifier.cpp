@@ -41,7 +41,9 @@ ReplayRequest make_replay() {
 /// As if the device had passed its self-test.
 std::unique_ptr<Verifier> on_device() {
     BackendChoice choice;
-    choice.backend = cuda::make_cuda_backend(0);
+    choice.backend =
+        cuda::make_cuda_backend(0, nullptr, cuda::Products::fastest, cuda::ProductBlocks::all, 3);
+    EXPECT_EQ(choice.backend->pool()->threads(), 3U) << "for what the host hashes";
     return make_local_verifier(std::move(choice), 1);
 }
 
