@@ -8,7 +8,6 @@
 #include "training/cpu/attention.hpp"
 #include "training/graph.hpp"
 #include "training/reference/matmul.hpp"
-#include "training/state_root.hpp"
 
 namespace trainyard::training {
 
@@ -211,7 +210,6 @@ Plan plan_of(const Program& program, const TrainingGraph& derived, const Cuts& c
     out.state_bytes = 3 * out.gradient_bytes;
     for (const Constant& c : program.constants)
         out.constant_bytes += c.shape.count() * sizeof(float);
-    out.tile_list_bytes = tile_list_bytes(program);
     out.arena_bytes =
         layout_arena(graph, graph.nodes.size(), {training.losses}, training.gradients).arena_bytes;
     Scratch scratch;
@@ -269,10 +267,8 @@ uint64_t host_bytes(const Plan& plan, const HostUse& use) {
     constexpr uint64_t kProgramBytes = 1 << 20;  // of our own code and tables, touched only then
     const uint64_t sets = gradient_sets(use.micro_batches) + (use.saves ? 3 : 2);
     constexpr uint64_t kConstants = 3;  // the engine's, read again for the model, and its file
-    constexpr uint64_t kHashed = 3;     // sets, for the root of the state at the end
-    return kProgramBytes + plan.state_bytes + kHashed * plan.tile_list_bytes +
-           kConstants * plan.constant_bytes + sets * plan.gradient_bytes +
-           operator_bytes(plan, use.threads, use.operands);
+    return kProgramBytes + plan.state_bytes + kConstants * plan.constant_bytes +
+           sets * plan.gradient_bytes + operator_bytes(plan, use.threads, use.operands);
 }
 
 Result<Plan, ProgramFault> plan(const Program& program, const Cuts& cuts) {

@@ -32,7 +32,6 @@ struct Plan {
     uint64_t state_bytes = 0;           ///< w, m and v
     uint64_t gradient_bytes = 0;        ///< one set
     uint64_t constant_bytes = 0;        ///< frozen weights and the like
-    uint64_t tile_list_bytes = 0;       ///< to hash one set: narrow tensors are padded to tiles
     uint64_t arena_bytes = 0;           ///< activations of one micro-batch
     uint64_t macs_per_micro_batch = 0;  ///< int8 multiply-adds, forward and backward
     uint64_t macs_per_step = 0;

@@ -68,12 +68,10 @@ Result<training::Program, std::string> fetch_program(wallet::MarketApi& market,
     if (auto fault = mismatch(spec, *program); !fault.empty()) return unexpected(fault);
     const auto plan = training::plan(*program);
     if (!plan) return unexpected("its program is refused: " + training::to_text(plan.error()));
-    // The state, one that is brought to disk and its encoding, and its tiles while it is hashed;
-    // frozen weights, twice while they are loaded; gradients that are summed, and the sets on their
-    // way to the log; the data set.
+    // The state, one that is brought to disk and its encoding; frozen weights, twice while they are
+    // loaded; gradients that are summed, and the sets on their way to the log; the data set.
     const uint64_t sets = std::bit_width(spec.micro_batches) + training::GradientSaver::kSets;
-    const uint64_t needed = plan->state_bytes * 3 + plan->tile_list_bytes * 3 +
-                            plan->constant_bytes * 2 + plan->arena_bytes +
+    const uint64_t needed = plan->state_bytes * 3 + plan->constant_bytes * 2 + plan->arena_bytes +
                             plan->gradient_bytes * sets + program->data.size_bytes;
     if (needed > rules.memory_bytes_max)
         return unexpected("it needs " + std::to_string(needed >> 20) + " MiB, our limit is " +
