@@ -36,7 +36,8 @@ public:
             if (!gradients) return unexpected(gradients.error());
             if (!collect_gradients(i, *gradients)) return unexpected(EngineError::bad_log);
             auto next = repeat_update(program_, *live, log_, i, *gradients);
-            if (next) next = live->save();
+            // Inside a segment states are committed to by their weights.
+            if (next) next = content_.states.is_whole(i + 1) ? live->save() : live->save_weights();
             if (!next) return unexpected(next.error());
             collect(state, i + 1);
         }

@@ -28,6 +28,8 @@ public:
     [[nodiscard]] Sequence& updates() const { return *updates_; }
     /// Brings the tensors of `host` up to date; nothing to do on a host backend.
     [[nodiscard]] Result<Done, EngineError> save();
+    /// Of w alone: m and v of `host` stay as they were.
+    [[nodiscard]] Result<Done, EngineError> save_weights();
     /// The state as it is now in `to`, which is empty or one of the same program, whose memory is
     /// used again: fresh pages take longer than the copy.
     [[nodiscard]] Result<Done, EngineError> save_to(ModelState& to) const;

@@ -44,9 +44,13 @@ Result<LiveState, EngineError> LiveState::load(Backend& backend, const Program& 
 }
 
 Result<Done, EngineError> LiveState::save() {
-    w_.copy_to(host_->w);
     m_.copy_to(host_->m);
     v_.copy_to(host_->v);
+    return save_weights();
+}
+
+Result<Done, EngineError> LiveState::save_weights() {
+    w_.copy_to(host_->w);
     if (auto done = backend_->finish(); !done) return unexpected(engine_error(done.error()));
     return Done{};
 }

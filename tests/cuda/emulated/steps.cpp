@@ -8,6 +8,8 @@
 #include "streams.hpp"
 #include "tests/training/image_programs.hpp"
 #include "tests/training/late_store.hpp"
+#include "training/audit.hpp"
+#include "training/draws.hpp"
 #include "training/image_sample.hpp"
 #include "training/numerics/functions.hpp"
 #include "training/plan.hpp"
@@ -140,8 +142,9 @@ TEST(emulated_steps, bring_the_state_to_memory_that_is_used_again) {
     }
 }
 
-TEST(emulated_steps, log_a_segment_that_the_host_can_regenerate) {
+TEST(emulated_steps, log_a_segment_that_the_host_can_regenerate_and_serve) {
     const Case c = gpt_case(2);
+    const AuditDraws draws{{{0, 0}, {kSteps - 1, 1}}, tile_draws(c.program, Hash{}, 4)};
     const auto reference = make_reference_backend();
     const auto backend = cuda::make_cuda_backend(0);
     auto on_host = Engine::make(c.program, *reference, c.data);
@@ -160,6 +163,10 @@ TEST(emulated_steps, log_a_segment_that_the_host_can_regenerate) {
         const auto again = regenerate_state(c.program, *backend, *log, kSteps);
         ASSERT_TRUE(again);
         EXPECT_EQ(state_root(*again, Hash{}), state_root(a, Hash{}));
+        const auto served = make_bundle(c.program, *backend, *log, draws);
+        const auto due_bundle = make_bundle(c.program, *reference, *due, draws);
+        ASSERT_TRUE(served && due_bundle);
+        EXPECT_EQ(*served, *due_bundle);
     }
 }
 
