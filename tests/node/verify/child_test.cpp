@@ -55,7 +55,7 @@ TEST(child_process, gets_large_pages_where_it_asks_for_them_and_has_no_tunables)
 
 TEST(child_process, one_that_ignores_the_polite_signal_is_killed) {
     auto child =
-        ChildProcess::start({{"/bin/sh", "-c", "trap '' TERM; sleep 60"}, "", -1, 0, true});
+        ChildProcess::start({{"/bin/sh", "-c", "trap '' TERM; exec sleep 60"}, "", -1, 0, true});
     ASSERT_TRUE(child);
     const int pid = child->pid();
     child->stop(100);
