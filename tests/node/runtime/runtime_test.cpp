@@ -201,14 +201,17 @@ TEST_F(runtime, pool_queue_leaves_a_thread_to_others_and_refuses_what_does_not_f
     runtime_.offload([&] { other.set_value(true); });
     EXPECT_TRUE(get(other.get_future()));
     gate.set_value();
-    for (int i = 0; i < 500 && handled < taken; ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    EXPECT_EQ(handled, taken);
+    const auto wait_for = [&](int count) {
+        for (int i = 0; i < 500 && handled < count; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        EXPECT_EQ(handled, count);
+    };
+    wait_for(taken);
     EXPECT_TRUE(queue.post(7, 1));
+    wait_for(taken + 1);
 }
 
 TEST_F(runtime, pool_queue_lets_what_others_posted_go_first) {
-    Runtime one{Runtime::Options{.io_threads = 1, .pool_threads = 1}};
     std::mutex mutex;
     std::vector<int> order;
     const auto note = [&](int what) {
@@ -216,10 +219,11 @@ TEST_F(runtime, pool_queue_lets_what_others_posted_go_first) {
         order.push_back(what);
     };
     std::promise<void> gate;
+    std::promise<bool> done;
+    Runtime one{Runtime::Options{.io_threads = 1, .pool_threads = 1}};  // ends before the above
     one.offload([open = gate.get_future().share()] { open.wait(); });
     PoolQueue<int> queue(one, {1000, 1000, 4}, note);
     for (int i = 1; i <= 100; ++i) ASSERT_TRUE(queue.post(i, 1));
-    std::promise<bool> done;
     one.offload([&] { note(0), done.set_value(true); });
     gate.set_value();
     EXPECT_TRUE(get(done.get_future()));
