@@ -17,7 +17,12 @@ namespace {
 using node::wallet::BookingKind;
 using node::wallet::PutUp;
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int kSeeds = 16;  // each takes more than twenty times as long
+#else
 constexpr int kSeeds = 64;
+#endif
+constexpr int kSeedsForAll = 64;  ///< what is rare has happened, too
 constexpr int kSteps = 900;
 constexpr int kStepsPerCheck = 4;
 constexpr int kStepsPerBooks = 100;
@@ -775,6 +780,7 @@ TEST(market_model, random_calls_keep_money_and_segments_in_order) {
     }
     EXPECT_GT(n["segments paid"], kSeeds * 2u) << "the runs must reach the end of audits";
     EXPECT_GT(n["bonds slashed"], kSeeds / 2u) << "and find frauds";
+    if (kSeeds < kSeedsForAll) return;
     for (const char* what :
          {"audits postponed", "challenges won", "challenges lost", "disputes won", "disputes lost",
           "appeals won", "appeals lost", "divergences paid", "divergences refuted"})
