@@ -66,10 +66,10 @@ void hash_some(Hash* out, const cpu::TileRows* tiles, size_t count) {
     for (size_t i = 0; i < count; ++i) std::memcpy(out[i].data(), digests + 32 * i, 32);
 }
 
-/// Of at most 128 pieces.
-constexpr size_t kBlockBytes = 128 * kTileBytes;
+constexpr size_t kBlockBytes = kBlockTiles * kTileBytes;
+/// Of at most that many bytes.
 Hash block_root(BytesView bytes) {
-    std::array<cpu::TileRows, kBlockBytes / kTileBytes> pieces;
+    std::array<cpu::TileRows, kBlockTiles> pieces;
     const size_t whole = bytes.size() / kTileBytes;
     for (size_t i = 0; i < whole; ++i) pieces[i] = {bytes.data() + i * kTileBytes, kRowBytes};
     std::vector<Hash> leaves(whole);

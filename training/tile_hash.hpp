@@ -12,6 +12,9 @@
 namespace trainyard::training {
 
 inline constexpr size_t kTilesAtOnce = 32;  ///< what one call of a kernel takes
+/// Tiles that a thread takes to their root, but for the last ones of a tensor or blob: a power of
+/// two, so that the root is a node of the tree.
+inline constexpr uint32_t kBlockTiles = 128;
 
 /// merkle::leaf of each tile: 32 rows of 128 bytes.
 void hash_tiles(Hash* out, std::span<const cpu::TileRows> tiles);

@@ -17,10 +17,6 @@ static_assert(std::endian::native == std::endian::little,
 
 namespace {
 
-/// Of a block, but the last one of a tensor: a power of two, so that its root is a node of the
-/// tree.
-constexpr uint32_t kBlockTiles = 128;
-
 uint32_t tiles_across(Shape shape) {
     return (shape.cols + kTileSide - 1) / kTileSide;
 }

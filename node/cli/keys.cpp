@@ -8,6 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "node/cli/confirm.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/hd.hpp"
 #include "node/wallet/keystore.hpp"
@@ -46,7 +47,7 @@ Result<std::string, std::string> ask_password(const std::string& prompt,
         trim_line_end(*content);
         return std::move(*content);
     }
-    if (::isatty(STDIN_FILENO) != 1)
+    if (!can_ask())
         return unexpected(std::string("a password is needed; give --password-file FILE"));
     std::fprintf(stderr, "%s: ", prompt.c_str());
     std::string password;
