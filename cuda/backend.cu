@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "cuda/checksums.cuh"
 #include "cuda/cuda_backend.hpp"
 #include "cuda/factors.cuh"
 #include "cuda/link_end.hpp"
@@ -81,14 +82,17 @@ private:
 
 class CudaBackend final : public Backend, public LinkEnd {
 public:
-    CudaBackend(DeviceInfo info, Products products, ProductBlocks blocks, unsigned host_threads)
+    CudaBackend(DeviceInfo info, Products products, ProductBlocks blocks, unsigned host_threads,
+                bool checks)
         : info_(std::move(info)), host_threads_(host_threads), on_(info_.index) {
         on_.set_products(products, blocks);
+        if (checks && on_.ok()) on_.check_products();
     }
     [[nodiscard]] bool ok() const { return on_.ok(); }
 
     [[nodiscard]] std::string name() const override {
-        return "cuda " + info_.name + " (" + std::string(to_text(on_.products())) + ")";
+        const char* const checks = on_.residues() != nullptr ? ", checksums" : "";
+        return "cuda " + info_.name + " (" + std::string(to_text(on_.products())) + checks + ")";
     }
     [[nodiscard]] Recipe recipe() const override { return Recipe::rmp1; }
     [[nodiscard]] bool is_host() const override { return false; }
@@ -96,6 +100,8 @@ public:
         if (!pool_) pool_.emplace(host_threads_);  // training alone has no use for it
         return &*pool_;
     }
+
+    [[nodiscard]] uint64_t wrong_products() const override { return wrong_; }
 
     [[nodiscard]] std::string device_id() const override { return info_.uuid; }
     [[nodiscard]] void* open_stream() override {
@@ -184,6 +190,8 @@ public:
     void check_finite(const float* x, size_t count) override { cuda::check_finite(on_, x, count); }
     void clip_norm(float* out, const float* squares, size_t count, float limit) override {
         const Context::KeepBranch reads_only(on_);
+        on_.begin();
+        settle_sums(on_);  // nothing is updated by a gradient of a wrong product
         cuda::clip_norm(on_, out, squares, count, limit);
     }
     void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s,
@@ -232,6 +240,7 @@ private:
     Context on_;
     Factors factors_{on_};
     std::vector<TensorView> hashed_;  ///< last
+    uint64_t wrong_ = 0;              ///< times that `finish` told of
 };
 
 void* CudaBackend::allocate(size_t bytes) {
@@ -263,12 +272,17 @@ void CudaBackend::fetch(void* to_host, const void* from, size_t bytes) {
 
 Result<BackendStatus, BackendError> CudaBackend::finish() {
     on_.begin();
+    settle_sums(on_);
     Flags flags;
     on_.fetch(&flags, on_.flags(), sizeof flags);
     on_.set_bytes(on_.flags(), 0, sizeof flags);
     on_.wait();
     if (on_.ok() && flags.stuck != 0) on_.fail(BackendError::device_failed);
     if (const auto error = on_.take_error()) return unexpected(*error);
+    if (flags.wrong_product != 0) {
+        ++wrong_;
+        return unexpected(BackendError::wrong_product);
+    }
     return BackendStatus{flags.nonfinite != 0};
 }
 
@@ -352,7 +366,8 @@ Found find_devices() {
         cudaDeviceProp p = {};
         if (cudaGetDeviceProperties(&p, i) != cudaSuccess || p.major < kMajorMin) continue;
         found.devices.push_back({i, p.name, p.totalGlobalMem, p.major, p.minor, driver, runtime,
-                                 std::string(p.uuid.bytes, sizeof p.uuid.bytes)});
+                                 std::string(p.uuid.bytes, sizeof p.uuid.bytes),
+                                 p.ECCEnabled != 0});
     }
     if (found.devices.empty())
         found.reason =
@@ -381,7 +396,7 @@ std::vector<Products> cuda_products(int device) {
 
 std::unique_ptr<training::Backend> make_cuda_backend(int device, std::string* reason,
                                                      Products products, ProductBlocks blocks,
-                                                     unsigned host_threads) {
+                                                     unsigned host_threads, Checksums checksums) {
     const Found found = find_devices();
     std::string why = found.reason;
     for (const DeviceInfo& info : found.devices) {
@@ -393,7 +408,9 @@ std::unique_ptr<training::Backend> make_cuda_backend(int device, std::string* re
                                ? " cannot be opened: another program may hold it or its memory"
                                : " has no products by warpgroups, or this program no code for it");
         if (!has_code) break;
-        auto backend = std::make_unique<CudaBackend>(info, products, blocks, host_threads);
+        const bool checks = checksums == Checksums::always ||
+                            (checksums == Checksums::where_no_ecc && !info.has_ecc);
+        auto backend = std::make_unique<CudaBackend>(info, products, blocks, host_threads, checks);
         if (backend->ok()) return backend;
     }
     if (reason != nullptr)

@@ -208,7 +208,7 @@ __device__ __forceinline__ bool multiply_tile(const Product& p, const Tile& tile
     return true;
 }
 
-template <uint32_t kBlocks>
+template <uint32_t kBlocks, Checks kChecks>
 __device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemory& shared) {
     Turn turn;
     uint32_t parity = 0;  ///< of the scales
@@ -219,6 +219,7 @@ __device__ __forceinline__ void multiply_stages(const Product& p, const BulkMemo
         hold_sums(acc);
         if (!multiply_tile<kBlocks>(p, tile, shared, turn, acc)) return false;
         hold_sums(acc);
+        if constexpr (kChecks == Checks::sums) check_sums(p, tile, acc);
         if (!wait_for(p, &shared.barriers->scales_full, parity)) return false;
         store_sums(p, tile, acc, shared.outlets(), *shared.scales);
         __syncwarp();  // all lanes have read them
@@ -251,7 +252,7 @@ __device__ __forceinline__ void meet() {
 /// As many blocks as run at once, in clusters of kBlocks; each takes tile after tile. The size of
 /// the cluster is part of the code too: no page says that a graph keeps that of a launch when the
 /// arguments of its node change.
-template <uint32_t kBlocks>
+template <uint32_t kBlocks, Checks kChecks>
 __global__ void __launch_bounds__(BulkShape::threads, 1)
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     __cluster_dims__(kBlocks, 1, 1)
@@ -265,7 +266,7 @@ __global__ void __launch_bounds__(BulkShape::threads, 1)
         const bool is_hopeless = *p.stuck != 0;  // a launch before this one gave up
         if (threadIdx.x < BulkShape::multiplying) {
             take_registers<BulkShape::registers_multiplying>();
-            if (!is_hopeless) multiply_stages<kBlocks>(p, shared);
+            if (!is_hopeless) multiply_stages<kBlocks, kChecks>(p, shared);
         } else {
             give_registers<BulkShape::registers_filling>();
             const uint32_t warp = (threadIdx.x - BulkShape::multiplying) / kWarp;

@@ -55,9 +55,13 @@ private:
 
 /// Raised by kernels, read and lowered by the host.
 struct Flags {
-    uint32_t nonfinite = 0;  ///< a group held an Inf or NaN
-    uint32_t stuck = 0;      ///< a wait inside a kernel did not end, and the kernel gave up
+    uint32_t nonfinite = 0;      ///< a group held an Inf or NaN
+    uint32_t stuck = 0;          ///< a wait inside a kernel did not end, and the kernel gave up
+    uint32_t wrong_product = 0;  ///< sums were not what the operands give: checksums.cuh
 };
+
+/// Words in which sums of products are checked: 64 KiB, which stay in L2.
+constexpr uint32_t kResidues = 1 << 14;
 
 /// A second row of work beside the operators: its stream, its scratch memory, and the events
 /// between which it runs.
@@ -148,6 +152,16 @@ public:
     void set_products(Products products, ProductBlocks blocks = ProductBlocks::all) {
         products_ = products;
         product_blocks_ = blocks;
+    }
+    /// From now on the sums of products are checked.
+    void check_products() {
+        residues_ = DeviceMemory(kResidues * sizeof(uint32_t));
+        if (residues_.data() == nullptr) return fail(training::BackendError::out_of_memory);
+        set_bytes(residues_.data(), 0, residues_.bytes());
+    }
+    /// kResidues words, which are zero unless a product was wrong; nullptr: nothing is checked.
+    [[nodiscard]] uint32_t* residues() const {
+        return reinterpret_cast<uint32_t*>(residues_.data());
     }
     void fail(training::BackendError error) {
         if (!error_) error_ = error;
@@ -414,7 +428,7 @@ private:
     Staging staging_;
     Fetches fetches_;
     int processors_ = 1, shared_bytes_max_ = 0;
-    DeviceMemory flags_;
+    DeviceMemory flags_, residues_;
     std::vector<DeviceMemory> blocks_;    ///< of scratch memory
     std::map<void*, uint32_t> clusters_;  ///< by kernel
     std::map<void*, DeviceMemory> lent_;

@@ -22,6 +22,7 @@ struct DeviceInfo {
     int driver = 0;            ///< CUDA version of the driver, 13000 for 13.0
     int runtime = 0;           ///< CUDA version that this program was built with
     std::string uuid;          ///< 16 bytes that no other device has
+    bool has_ecc = false;      ///< its memory corrects and tells errors
 };
 
 /// The devices that the backend can use, by index. Empty where the program was built without a
@@ -47,6 +48,10 @@ enum class Products : uint8_t {
 /// each takes many tiles one after the other also of what is small.
 enum class ProductBlocks : uint8_t { all, few };
 
+/// Whether the sums of products are checked against their operands, exactly; one that is wrong is
+/// told by `finish`. Devices without ECC, which are what people have at home, need it.
+enum class Checksums : uint8_t { where_no_ecc, always, never };
+
 /// The products that a device can make with the code of this program, first what should be
 /// fastest; none if there is no such device.
 [[nodiscard]] std::vector<Products> cuda_products(int device);
@@ -56,7 +61,8 @@ enum class ProductBlocks : uint8_t { all, few };
 /// see `make_tested_cuda_backend`.
 [[nodiscard]] std::unique_ptr<training::Backend> make_cuda_backend(
     int device, std::string* reason = nullptr, Products products = Products::fastest,
-    ProductBlocks blocks = ProductBlocks::all, unsigned host_threads = 1);
+    ProductBlocks blocks = ProductBlocks::all, unsigned host_threads = 1,
+    Checksums checksums = Checksums::where_no_ecc);
 
 /// The backend of `device` after it has passed training/self_test.hpp, with few blocks too where
 /// those take tile after tile, else nullptr and the reason. Where the fastest products fail the

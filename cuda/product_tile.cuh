@@ -16,7 +16,8 @@ struct Product {
     uint32_t splits = 1;
     int32_t* partial = nullptr;
     uint32_t batch = 1;
-    uint32_t* stuck = nullptr;  ///< raised by a kernel that waits in vain
+    uint32_t* stuck = nullptr;     ///< raised by a kernel that waits in vain
+    uint32_t* residues = nullptr;  ///< where sums are checked, if they are: checksums.cuh
 };
 
 /// The first row and column of a tile of matrix z, and its steps [first, last) of the contraction.

@@ -5,6 +5,7 @@
 
 #include "cuda/alternating_product.cuh"
 #include "cuda/bulk_product.cuh"
+#include "cuda/checksums.cuh"
 #include "cuda/product_tile.cuh"
 #include "cuda/tensor_core.cuh"
 #include "cuda/tile_store.cuh"
@@ -156,9 +157,26 @@ __device__ __forceinline__ void take_over(int32_t (&acc)[S::mi][S::ni][4],
             }
 }
 
+/// Adds a warp's sums to where they are checked: operands are zero behind their last row, so that
+/// all of its columns count. `row` is the lane's first.
+template <class S>
+__device__ __forceinline__ void check_tile(const Product& p, uint32_t z, uint32_t row,
+                                           const int32_t (&acc)[S::mi][S::ni][4]) {
+#pragma unroll
+    for (uint32_t i = 0; i < 2 * S::mi; ++i) {
+        uint32_t sum = 0;
+#pragma unroll
+        for (uint32_t j = 0; j < S::ni; ++j)
+#pragma unroll
+            for (uint32_t e = 0; e < 2; ++e)
+                sum += static_cast<uint32_t>(acc[i / 2][j][i % 2 * 2 + e]);
+        add_to_residue(p, z, row + i * 8, sum);
+    }
+}
+
 /// One block per tile; copies run two stages ahead of the products. Sum: int32_t, or float for
 /// products of bf16.
-template <class S, class Sum>
+template <class S, class Sum, Checks kChecks>
 __global__ void __launch_bounds__(S::threads, 1) warp_product_kernel(Product p) {
     follow_kernel_before();
     const Tile tile = tile_of_block<S>(p);
@@ -182,6 +200,7 @@ __global__ void __launch_bounds__(S::threads, 1) warp_product_kernel(Product p) 
     const uint32_t warp = threadIdx.x / kWarp;
     const uint32_t row = tile.row + warp / (S::bn / S::wn) * S::wm + lane_id() / 4;
     const uint32_t col = tile.col + warp % (S::bn / S::wn) * S::wn + lane_id() % 4 * 2;
+    if constexpr (kChecks == Checks::sums) check_tile<S>(p, tile.z, row, acc);
     Row rows[2 * S::mi];
 #pragma unroll
     for (uint32_t i = 0; i < 2 * S::mi; ++i) rows[i] = row_of(p, tile.z, row + i * 8);
@@ -269,13 +288,23 @@ void launch_product(Context& on, const Product& product, void (*kernel)(Product)
 
 template <class S, class Sum>
 void launch_by_warps(Context& on, const Product& p) {
-    launch_product<S>(on, p, warp_product_kernel<S, Sum>, size_t{S::stage_bytes} * kStages);
+    const auto kernel = p.residues == nullptr ? warp_product_kernel<S, Sum, Checks::none>
+                                              : warp_product_kernel<S, Sum, Checks::sums>;
+    launch_product<S>(on, p, kernel, size_t{S::stage_bytes} * kStages);
+}
+
+void launch_by_warpgroups(Context& on, const Product& p) {
+    using S = WarpgroupShape;
+    const auto kernel = p.residues == nullptr ? warpgroup_product_kernel<S, Checks::none>
+                                              : warpgroup_product_kernel<S, Checks::sums>;
+    launch_product<S>(on, p, kernel, S::bytes);
 }
 
 /// As many blocks as the device runs at once.
 template <uint32_t kBlocks>
 void launch_bulk(Context& on, const Product& product) {
-    const auto kernel = bulk_product_kernel<kBlocks>;
+    const auto kernel = product.residues == nullptr ? bulk_product_kernel<kBlocks, Checks::none>
+                                                    : bulk_product_kernel<kBlocks, Checks::sums>;
     const uint32_t clusters = on.product_clusters(
         kernel, {dim3(kBlocks), BulkShape::threads, BulkMemory::kBytes, kBlocks});
     const Blocks blocks{clusters * kBlocks, kBlocks};
@@ -292,8 +321,8 @@ void launch_bulk(Context& on, const Product& product) {
 bool is_for_alternating(const Context& on, const Product& p) {
     using S = AlternatingShape;
     const uint32_t steps = p.a.k / S::step;
-    if (on.products() != Products::alternating || p.a.groups <= S::bm || steps < S::steps_min ||
-        p.out.turned || p.out.folded != nullptr || !leave_in_fours(p))
+    if (on.products() != Products::alternating || p.residues != nullptr || p.a.groups <= S::bm ||
+        steps < S::steps_min || p.out.turned || p.out.folded != nullptr || !leave_in_fours(p))
         return false;
     const uint32_t clusters =
         on.product_blocks() == ProductBlocks::few ? 1 : on.multiprocessors() / S::blocks;
@@ -337,6 +366,8 @@ void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
     Product p;
     p.a = a, p.b = b, p.out = out, p.batch = batch;
     if (on.ok()) p.stuck = &on.flags()->stuck;
+    if (out.folded == nullptr) p.residues = on.residues();
+    if (p.residues != nullptr) foresee_sums(on, p);
     const uint32_t least = std::min(a.groups, b.groups);
     const bool has_warpgroups = on.products() != Products::int8 && on.products() != Products::bf16;
     if (a.layout == Layout::slabs && is_for_alternating(on, p))
@@ -347,8 +378,7 @@ void multiply(Context& on, uint32_t batch, const Operand& a, const Operand& b,
     else if (a.layout == Layout::slabs)
         launch_bulk<1>(on, p);
     else if (has_warpgroups && least >= kWarpgroupGroupsMin)
-        launch_product<WarpgroupShape>(on, p, warpgroup_product_kernel<WarpgroupShape>,
-                                       WarpgroupShape::bytes);
+        launch_by_warpgroups(on, p);
     else if (on.products() == Products::bf16 && least > 64)
         launch_by_warps<Shape<128, 128, 64, 32>, float>(on, p);
     else if (on.products() == Products::bf16)
@@ -375,9 +405,9 @@ std::vector<Products> products_of(int major, int minor) {
     // B300 has given up most of its int8 rate.
     if (major == 10 && minor == 3) return {Products::bf16, Products::int8};
     std::vector<Products> out;
-    if (major == 9 && has_code(bulk_product_kernel<2>))
+    if (major == 9 && has_code(bulk_product_kernel<2, Checks::none>))
         out.insert(out.end(), {Products::alternating, Products::pairs, Products::bulk});
-    if (major == 9 && has_code(warpgroup_product_kernel<WarpgroupShape>))
+    if (major == 9 && has_code(warpgroup_product_kernel<WarpgroupShape, Checks::none>))
         out.push_back(Products::warpgroup);
     out.insert(out.end(), {Products::int8, Products::bf16});
     return out;

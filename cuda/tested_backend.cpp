@@ -76,7 +76,7 @@ std::vector<Products> cuda_products(int) {
 }
 
 std::unique_ptr<training::Backend> make_cuda_backend(int, std::string* reason, Products,
-                                                     ProductBlocks, unsigned) {
+                                                     ProductBlocks, unsigned, Checksums) {
     if (reason != nullptr) *reason = cuda_unavailable();
     return nullptr;
 }

@@ -2,6 +2,7 @@
 // Products by warpgroups of compute capability 9.0, whose stages all threads fill by small copies.
 #pragma once
 
+#include "cuda/checksums.cuh"
 #include "cuda/follow.cuh"
 #include "cuda/fragments.cuh"
 #include "cuda/product_tile.cuh"
@@ -86,7 +87,7 @@ __device__ __forceinline__ void start_products(int32_t (&acc)[kSums], const Desc
 }
 
 /// One block per tile. While the products of one step run, copies are under way for two more.
-template <class W>
+template <class W, Checks kChecks>
 __global__ void __launch_bounds__(W::threads, 1) warpgroup_product_kernel(Product p) {
     follow_kernel_before();
     if constexpr (kHasWarpgroups) {
@@ -115,6 +116,7 @@ __global__ void __launch_bounds__(W::threads, 1) warpgroup_product_kernel(Produc
         }
         warpgroup_wait<0>();
         hold_sums(acc);
+        if constexpr (kChecks == Checks::sums) check_sums(p, tile, acc);
         store_sums(p, tile, acc, shared + W::outlets_at, scales);
     }
 }

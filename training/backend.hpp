@@ -26,6 +26,7 @@ enum class Recipe : uint8_t {
 
 enum class BackendError {
     out_of_memory,
+    wrong_product,  ///< sums that their operands do not give: nothing since the last `finish` holds
     device_failed,  ///< the backend is of no further use; fall back to the reference
 };
 
@@ -170,6 +171,10 @@ public:
     [[nodiscard]] virtual std::string name() const = 0;
     [[nodiscard]] virtual Recipe recipe() const = 0;
     [[nodiscard]] virtual bool is_host() const = 0;
+
+    /// Products so far that came out wrong, or times that `finish` told of some: machines err. What
+    /// is known of them was made again, or the caller was told.
+    [[nodiscard]] virtual uint64_t wrong_products() const { return 0; }
 
     /// Threads for work on the host; nullptr: only the caller's.
     [[nodiscard]] virtual Pool* pool() { return nullptr; }

@@ -7,13 +7,21 @@
 #include "training/graph.hpp"
 #include "training/numerics/functions.hpp"
 #include "training/numerics/float_mode.hpp"
+#include "training/repeat.hpp"
 #include "training/runner.hpp"
 
 namespace trainyard::training {
 
 EngineError engine_error(BackendError error) {
-    return error == BackendError::out_of_memory ? EngineError::out_of_memory
-                                                : EngineError::device_failed;
+    switch (error) {
+        case BackendError::out_of_memory:
+            return EngineError::out_of_memory;
+        case BackendError::wrong_product:
+            return EngineError::wrong_product;
+        case BackendError::device_failed:
+            break;
+    }
+    return EngineError::device_failed;
 }
 
 EngineError failure_on(Backend& backend, EngineError otherwise) {
@@ -41,8 +49,17 @@ std::string_view to_text(EngineError error) {
             return "the segment's log of gradients is damaged or cannot be written";
         case EngineError::diverged:
             return "training diverged: Inf or NaN";
+        case EngineError::wrong_product:
+            return "products come out wrong on this machine again and again: look after its "
+                   "memory, clocks and cooling";
     }
     return "unknown error";
+}
+
+std::string wrong_products_text(uint64_t step) {
+    return "a product of step " + std::to_string(step) +
+           " came out wrong and was made again: look after this machine's memory, clocks and "
+           "cooling";
 }
 
 struct Engine::Impl {
@@ -280,21 +297,25 @@ float Engine::mean_loss(float loss_sum) const {
 
 Result<MicroBatchResult, EngineError> Engine::run_batch(const Batch& batch, uint32_t seed,
                                                         uint32_t step_word) {
-    auto gradients = start_batch(batch, seed, step_word, impl_->loss.floats());
-    if (!gradients) return unexpected(gradients.error());
-    auto loss = impl_->finish_losses();
-    if (!loss) return unexpected(loss.error());
-    MicroBatchResult out{*loss, std::move(*gradients), *loss == kNanBits};
-    if (out.nonfinite) out.gradients.clear();
-    return out;
+    return repeat_wrong([&]() -> Result<MicroBatchResult, EngineError> {
+        auto gradients = start_batch(batch, seed, step_word, impl_->loss.floats());
+        if (!gradients) return unexpected(gradients.error());
+        auto loss = impl_->finish_losses();
+        if (!loss) return unexpected(loss.error());
+        MicroBatchResult out{*loss, std::move(*gradients), *loss == kNanBits};
+        if (out.nonfinite) out.gradients.clear();
+        return out;
+    });
 }
 
 Result<uint32_t, EngineError> Engine::forward_loss(const Batch& batch) {
     auto uploaded = impl_->upload(batch);
     if (!uploaded) return unexpected(uploaded.error());
-    impl_->runner.run(0, impl_->training.forward_nodes, {});
-    impl_->sum_losses(impl_->loss.floats());
-    return impl_->finish_losses();
+    return repeat_wrong([&] {
+        impl_->runner.run(0, impl_->training.forward_nodes, {});
+        impl_->sum_losses(impl_->loss.floats());
+        return impl_->finish_losses();
+    });
 }
 
 Result<Tensor, EngineError> Engine::forward_logits(const Batch& batch) {

@@ -34,10 +34,13 @@ enum class EngineError {
     bad_base,      ///< the base section holds an Inf or NaN
     out_of_memory,
     device_failed,
-    bad_log,   ///< gradients of a segment cannot be kept, or are not those that were
-    diverged,  ///< Inf or NaN: the program itself fails at this step
+    bad_log,        ///< gradients of a segment cannot be kept, or are not those that were
+    diverged,       ///< Inf or NaN: the program itself fails at this step
+    wrong_product,  ///< the machine errs: BackendError
 };
 [[nodiscard]] std::string_view to_text(EngineError error);
+/// What to say of a step of the run that had wrong products: StepResult.
+[[nodiscard]] std::string wrong_products_text(uint64_t step);
 [[nodiscard]] EngineError engine_error(BackendError error);
 /// For whoever gives up between calls of a backend: what `finish` tells, which so is not left to
 /// the backend's next user, or `otherwise`. A device that fails has no room either.
@@ -184,9 +187,11 @@ struct StepResult {
     Hash grad_root;
     uint32_t norm_bits = 0;
     bool nonfinite = false;
+    uint64_t wrong_products = 0;  ///< that this process saw, and made again: Backend
 };
 
-/// A whole step on `state`: all micro-batches, sum, update. Error `diverged` leaves it unchanged.
+/// A whole step on `state`: all micro-batches, sum, update. Errors `diverged` and `wrong_product`
+/// leave it unchanged; the latter is told where the step came out wrong three times.
 /// With a crew each process computes its part, and all reach the same state; the crew's size
 /// divides the micro-batches of a step, else the error is `wrong_shape`.
 [[nodiscard]] Result<StepResult, EngineError> run_step(Engine& engine, LiveState& state,

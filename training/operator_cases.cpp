@@ -387,7 +387,15 @@ std::string hex(float x) {
 }  // namespace
 
 std::string_view to_text(BackendError error) {
-    return error == BackendError::out_of_memory ? "out of memory" : "the device failed";
+    switch (error) {
+        case BackendError::out_of_memory:
+            return "out of memory";
+        case BackendError::wrong_product:
+            return "a product came out wrong";
+        case BackendError::device_failed:
+            break;
+    }
+    return "the device failed";
 }
 
 namespace {

@@ -7,6 +7,7 @@
 
 #include "training/engine.hpp"
 #include "training/numerics/functions.hpp"
+#include "training/repeat.hpp"
 #include "training/state_root.hpp"
 #include "training/tree_sum.hpp"
 #include "training/update.hpp"
@@ -218,9 +219,9 @@ Result<Done, EngineError> join_parts(Engine& engine, Crew& crew, StepReport& rep
     return Done{};
 }
 
-}  // namespace
-
-Result<StepResult, EngineError> run_step(Engine& engine, LiveState& state, BytesView data,
+/// A step once. A wrong product is told to all processes of a crew, as any error is, so that all
+/// of them do it again.
+Result<StepResult, EngineError> try_step(Engine& engine, LiveState& state, BytesView data,
                                          Crew* crew) {
     const Program& program = engine.program();
     ModelState& host = state.host();
@@ -258,6 +259,16 @@ Result<StepResult, EngineError> run_step(Engine& engine, LiveState& state, Bytes
     out.grad_root = program.run.micro_batches == 1 ? out.unit_grad_roots[0] : report.root_of(count);
     out.loss_bits = mean_of_losses(out.unit_loss_bits);
     return out;
+}
+
+}  // namespace
+
+Result<StepResult, EngineError> run_step(Engine& engine, LiveState& state, BytesView data,
+                                         Crew* crew) {
+    const uint64_t before = engine.backend().wrong_products();
+    auto step = repeat_wrong([&] { return try_step(engine, state, data, crew); });
+    if (step) step->wrong_products = engine.backend().wrong_products() - before;
+    return step;
 }
 
 Result<StepResult, EngineError> run_step(Engine& engine, ModelState& state, BytesView data,

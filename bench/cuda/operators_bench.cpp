@@ -45,6 +45,12 @@ Products tested_products(int device) {
     return found;
 }
 
+/// As devices of this kind do, unless TRAINYARD_BENCH_CHECKSUMS is set: then always.
+cuda::Checksums checksums() {
+    return std::getenv("TRAINYARD_BENCH_CHECKSUMS") != nullptr ? cuda::Checksums::always
+                                                               : cuda::Checksums::where_no_ecc;
+}
+
 std::unique_ptr<training::Backend> backend_or_skip(benchmark::State& state,
                                                    Products products = Products::fastest) {
     const auto devices = cuda::cuda_devices();
@@ -55,7 +61,8 @@ std::unique_ptr<training::Backend> backend_or_skip(benchmark::State& state,
         reason = "no products, or not those of TRAINYARD_BENCH_PRODUCTS, pass the self-test";
     auto backend = devices.empty() || products == Products::fastest
                        ? nullptr
-                       : cuda::make_cuda_backend(devices[0].index, &reason, products);
+                       : cuda::make_cuda_backend(devices[0].index, &reason, products,
+                                                 cuda::ProductBlocks::all, 1, checksums());
     if (backend == nullptr) state.SkipWithError(reason.c_str());
     return backend;
 }

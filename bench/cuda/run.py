@@ -3,7 +3,7 @@
 """Measures the CUDA back end of this machine in one call: bits, each operator against its floor, whole steps against PyTorch,
 a cold audit.
 
-usage: run.py [--build FOLDER] [--parts LIST] [--filter REGEX] [--products WAY] [--seconds N] [--out FILE]
+usage: run.py [--build FOLDER] [--parts LIST] [--filter REGEX] [--products WAY] [--checksums] [--seconds N] [--out FILE]
 exit code 0: measured; 1: bits are wrong, or a part ended early; 77: there is no GPU here
 
 parts   bits       every operator and 500 steps of gpt, mlp, cnn and diffusion: the CPU's hashes (test_cuda_device)
@@ -305,6 +305,8 @@ class Run:
         self.binaries, self.args, self.env = binaries, args, environment_of(binaries)
         if args.products:
             self.env = dict(self.env, TRAINYARD_BENCH_PRODUCTS=args.products)
+        if args.checksums:
+            self.env = dict(self.env, TRAINYARD_BENCH_CHECKSUMS="1")
         self.deadline = time.monotonic() + args.seconds
         self.early = []  # what ended early
         self.found = {"benches": [], "bandwidth": 0.0, "rivals": {}, "audit": {}, "torch": None, "bits": False,
@@ -361,6 +363,7 @@ def main():
     parser.add_argument("--parts", type=parts_of, default=list(PARTS), help="some of them, with commas between [all]")
     parser.add_argument("--filter", help="which operators, a regular expression [all]")
     parser.add_argument("--products", help="how steps and operators make products, as `trainyard verifier` names it [the first that passes]")
+    parser.add_argument("--checksums", action="store_true", help="check products as devices without ECC do")
     parser.add_argument("--seconds", type=float, default=240, help="for all parts together [240]")
     parser.add_argument("--out", default=str(ROOT / "bench/results/cuda.md"))
     args = parser.parse_args()

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flags and help of jobs, models, providers, and of checking them.
+#include <map>
+
 #include "node/cli/app_arguments.hpp"
 
 namespace trainyard::node::cli {
@@ -282,6 +284,14 @@ void add_provider(CLI::App& app, Arguments& a) {
                   "zero-gradients, made-up-sums (only a replay shows it), diverge (says that "
                   "training does)");
     add_devices(p, a.provider.threads, a.provider.no_cuda);
+    p->add_option("--checksums", a.provider.checksums,
+                  "whether products on the GPU are checked, so that a wrong bit costs a step and "
+                  "not the bond: where its memory has no ECC (auto), always, never")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, cuda::Checksums>{{"auto", cuda::Checksums::where_no_ecc},
+                                                   {"always", cuda::Checksums::always},
+                                                   {"never", cuda::Checksums::never}}))
+        ->default_str("auto");
     add_provider_check(*p, a);
     add_provider_earnings(*p, a);
     add_provider_stake(*p, a);

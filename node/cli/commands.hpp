@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/cuda_backend.hpp"
 #include "node/cli/keys.hpp"
 #include "node/cli/output.hpp"
 #include "node/wallet/fees.hpp"
@@ -212,6 +213,7 @@ struct ProviderArgs {
     bool no_cuda = false;
     uint32_t keep_days = 30;  ///< of the models of finished jobs
     bool once = false;        ///< ends after one finished job
+    cuda::Checksums checksums = cuda::Checksums::where_no_ecc;
 };
 int run_provider(const Output& out, const ProviderArgs& args);
 

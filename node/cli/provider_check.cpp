@@ -87,6 +87,7 @@ private:
         if (!devices.empty() && !args_.no_cuda) {
             const auto& d = devices[0];
             memory_bytes_ = d.memory_bytes;
+            has_ecc_ = d.has_ecc;
             device_ = d.index;
             line.actual = d.name + ", compute capability " + std::to_string(d.major) + "." +
                           std::to_string(d.minor) + ", driver for CUDA " + cuda_version(d.driver);
@@ -109,8 +110,9 @@ private:
         const uint64_t needed = uint64_t{args_.memory_mb} << 20;
         const uint64_t host = available_memory_bytes();
         const uint64_t there = memory_bytes_ != 0 ? memory_bytes_ : host;
-        CheckLine line{"memory",
-                       size_text(there) + (memory_bytes_ != 0 ? " on the GPU" : " available"),
+        const std::string where =
+            has_ecc_ ? " on the GPU, with ECC" : " on the GPU, without ECC: products are checked";
+        CheckLine line{"memory", size_text(there) + (memory_bytes_ != 0 ? where : " available"),
                        size_text(needed) + " (--memory-mb)"};
         line.passed = there >= needed;
         if (!line.passed) line.advice = "lower --memory-mb, or add memory";
@@ -254,6 +256,7 @@ private:
     bool is_device_ = false;
     int device_ = 0;
     uint64_t memory_bytes_ = 0;  ///< of the GPU; 0: none is used
+    bool has_ecc_ = false;
 };
 
 }  // namespace

@@ -251,7 +251,9 @@ int run_provider(const Output& out, const ProviderArgs& args) {
         return out.fail("--key is required: a keystore, or dev:0 to dev:9 on a devnet"), kUsage;
     const auto held = hold_folder(args.datadir);
     if (!held) return out.fail(held.error());
-    auto choice = verify::choose_backend({args.threads, !args.no_cuda});
+    verify::BackendOptions devices{args.threads, !args.no_cuda};
+    devices.checksums = args.checksums;
+    auto choice = verify::choose_backend(devices);
     show_tested(out, choice);
     if (!choice.backend)
         return out.fail("no back end of this machine gives the right bits; nothing would be paid");

@@ -310,6 +310,7 @@ private:
             const uint32_t loss_bits = step->loss_bits;
             engine_->recycle(std::move(step->gradients));
             run_.loss_bits.push_back(loss_bits);
+            if (step->wrong_products > 0) out_.say(training::wrong_products_text(run_.state.step));
             if (!is_first()) continue;
             report.on_step(static_cast<uint32_t>(run_.state.step), loss_bits);
             // Several processes stop together, by the signal that mpirun sends to each.

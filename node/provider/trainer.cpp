@@ -194,7 +194,8 @@ struct Trainer::Shared {
         training::SegmentOptions run = segment_options();
         run.on_step = [&](uint64_t done, const training::StepResult& step) {
             folder.log_loss(static_cast<uint32_t>(done - 1), step.loss_bits);
-            if (options.on_step) options.on_step({static_cast<uint32_t>(done), step.loss_bits});
+            if (options.on_step)
+                options.on_step({static_cast<uint32_t>(done), step.loss_bits, step.wrong_products});
         };
         training::GradientSaver saver(*engine);
         training::ModelState after;  // the segment before, until the keeper has done with it

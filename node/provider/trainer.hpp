@@ -22,6 +22,7 @@ using BackendMaker = std::function<std::unique_ptr<training::Backend>()>;
 struct StepNote {
     uint32_t step = 0;  ///< done so far in the whole run
     uint32_t loss_bits = 0;
+    uint64_t wrong_products = 0;  ///< that this step was made again for
 };
 
 struct TrainerOptions {

@@ -5,9 +5,19 @@
 #include "node/provider/work.hpp"
 #include "node/wallet/coins.hpp"
 #include "node/wallet/files.hpp"
+#include "training/engine.hpp"
 #include "training/plan.hpp"
 
 namespace trainyard::node::provider {
+namespace {
+
+Event note_of_wrong_products(Event step) {
+    step.kind = Event::Kind::note;
+    step.text = training::wrong_products_text(step.step);
+    return step;
+}
+
+}  // namespace
 
 using wallet::coins;
 using wallet::JobState;
@@ -118,6 +128,7 @@ void ProviderWorker::begin(uint64_t id, const wallet::Job& job, const wallet::Jo
         base.committed = counts->committed;
         base.accepted = counts->accepted;
         report(base);
+        if (step.wrong_products > 0) report(note_of_wrong_products(base));
     };
     work_->trainer = std::make_unique<Trainer>(std::move(trainer));
     work_->trials = std::make_unique<Trials>(market_, trials_options());

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <utility>
 
-#include "cuda/cuda_backend.hpp"
 #include "training/self_test.hpp"
 
 namespace trainyard::node::verify {
@@ -56,9 +55,9 @@ BackendChoice choose_backend(const BackendOptions& options) {
         for (size_t i = 0; i < devices.size(); ++i) {
             const int index = devices[(options.first_device + i) % devices.size()].index;
             for (const cuda::Products products : cuda::cuda_products(index))
-                candidates.emplace_back([=, threads = options.threads] {
-                    return cuda::make_cuda_backend(index, nullptr, products,
-                                                   cuda::ProductBlocks::all, threads);
+                candidates.emplace_back([=, o = options] {
+                    return cuda::make_cuda_backend(
+                        index, nullptr, products, cuda::ProductBlocks::all, o.threads, o.checksums);
                 });
         }
     }

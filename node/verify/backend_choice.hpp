@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/cuda_backend.hpp"
 #include "training/backend.hpp"
 
 namespace trainyard::node::verify {
@@ -17,6 +18,7 @@ struct BackendOptions {
     bool allow_cuda = true;
     training::CpuPath path = training::CpuPath::best;  ///< any other: it alone, and no device
     uint32_t first_device = 0;  ///< tried first, modulo their number; then those after it
+    cuda::Checksums checksums = cuda::Checksums::where_no_ecc;  ///< of a device's products
 };
 
 using BackendMaker = std::function<std::unique_ptr<training::Backend>()>;

@@ -198,7 +198,7 @@ TEST(backend, a_flipped_bit_in_a_product_is_seen_and_the_product_repeated) {
             for (const unsigned faults : {0U, 1U, 2U, 3U}) {
                 FaultyBackend b(kernels_for(path), faults);
                 b.linear(got.data(), x.data(), w.data(), s);
-                EXPECT_EQ(b.repeated_products(), faults) << b.name();
+                EXPECT_EQ(b.wrong_products(), faults) << b.name();
                 const auto status = b.finish();
                 EXPECT_EQ(status.has_value(), faults < 3)
                     << "three wrong products in a row are given up";

@@ -180,7 +180,7 @@ void CpuBackend::multiply(float* c, Operand& a, Operand& b, ProductSize size,
         const size_t fitting = kBytesOfA / std::max<size_t>(1, a.row_bytes()) / 16 * 16;
         run_product(args, per_task(size.m, std::clamp<size_t>(fitting, 16, 1024), pool_.threads()));
         if (sums_ == due_sums_) return;
-        ++repeated_;
+        ++wrong_;
     }
     failed_ = true;
 }

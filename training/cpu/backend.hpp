@@ -64,7 +64,7 @@ public:
     void apply(const OpCall& call) override;
 
     /// Products whose sums were wrong and which were computed again since the start.
-    [[nodiscard]] uint64_t repeated_products() const { return repeated_; }
+    [[nodiscard]] uint64_t wrong_products() const override { return wrong_; }
 
 protected:
     /// For tests of the check: called when a product's sums are known and it is about to run.
@@ -98,7 +98,7 @@ private:
     std::deque<HeadWorker> workers_;  ///< one per thread of the pool
     Buffer words_;
     std::vector<uint32_t> row_sums_, due_sums_, sums_;
-    uint64_t repeated_ = 0;
+    uint64_t wrong_ = 0;
     bool failed_ = false;  ///< a product was wrong again and again
 };
 

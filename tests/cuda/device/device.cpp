@@ -76,6 +76,25 @@ TEST_P(DeviceProducts, take_values_that_are_not_finite_as_the_reference_does) {
         }
 }
 
+/// With the sums of all products checked, as on devices without ECC.
+TEST_P(DeviceProducts, are_right_by_their_checksums) {
+    std::string reason;
+    const auto checked = cuda::make_cuda_backend(
+        device, &reason, GetParam(), cuda::ProductBlocks::all, 1, cuda::Checksums::always);
+    ASSERT_NE(checked, nullptr) << reason;
+    const auto passed = training::self_test(*checked);
+    EXPECT_TRUE(passed) << passed.error();
+    for (const training::LinearShape s :
+         {training::LinearShape{1029, 515, 1537}, {2048, 4160, 1024}, {6000, 300, 6000}})
+        for (const auto& c : {training::linear_case(s), training::linear_grad_case(s)}) {
+            const auto got = training::run_case(*checked, c);
+            const auto due = training::run_case(*backend, c);
+            ASSERT_TRUE(got && due) << c.name;
+            EXPECT_EQ(*got, *due) << c.name;
+        }
+    EXPECT_EQ(checked->wrong_products(), 0U);
+}
+
 /// Odd sides, more tiles than multiprocessors, and contractions of many steps.
 TEST_P(DeviceProducts, multiply_to_the_bits_of_single_warps) {
     std::string reason;

@@ -214,6 +214,15 @@ TEST_F(EmulatedCrew, reaches_the_root_of_one_worker_through_the_host) {
     }
 }
 
+/// Whose product it was is known to the others, so that nobody waits for a message.
+TEST_F(EmulatedCrew, does_a_step_again_together_where_one_computes_wrongly) {
+    emulated::set_devices(2);
+    emulated::set_faults({.has_ecc = false, .first_wrong_product = 0});
+    Meeting meeting(2);
+    EXPECT_EQ(train(meeting, 4, in_process), "");
+    emulated::set_faults({});
+}
+
 TEST_F(EmulatedCrew, passes_gradients_from_device_to_device_alone) {
     struct Share {
         uint32_t workers, micro_batches, sets_each;  ///< that a worker sends in a step

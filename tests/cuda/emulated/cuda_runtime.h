@@ -170,6 +170,11 @@ inline int atomicAdd(int* at, int x) {
     *at += x;
     return before;
 }
+inline unsigned atomicAdd(unsigned* at, unsigned x) {
+    const unsigned before = *at;
+    *at += x;
+    return before;
+}
 inline unsigned atomicMax(unsigned* at, unsigned x) {
     const unsigned before = *at;
     *at = x > before ? x : before;
@@ -206,6 +211,7 @@ struct cudaDeviceProp {
     cudaUUID_t uuid;
     size_t totalGlobalMem = size_t{1} << 30;
     int major = 8, minor = 0;
+    int ECCEnabled = 1;
 };
 enum cudaLaunchAttributeID {
     cudaLaunchAttributeClusterDimension,
@@ -243,6 +249,7 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
     *p = {};
     p->uuid.bytes[15] = static_cast<char>(device);
     if (emulated::is_hopper()) p->major = 9;
+    p->ECCEnabled = emulated::faults().has_ecc ? 1 : 0;
     return cudaSuccess;
 }
 namespace emulated {

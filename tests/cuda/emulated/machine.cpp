@@ -72,7 +72,7 @@ struct Machine {
     Order order = Order::forward;
     Faults faults;
     std::map<void*, size_t> memory;
-    size_t in_use = 0, allocations = 0, objects = 0, calls = 0;
+    size_t in_use = 0, allocations = 0, objects = 0, calls = 0, products = 0;
     Traffic traffic;
     std::byte* base = nullptr;  ///< of all device memory
     size_t used = 0;            ///< addresses given away; they start anew when nothing is in use
@@ -262,6 +262,7 @@ Order order() {
 void set_faults(const Faults& faults) {
     machine().faults = faults;
     machine().calls = 0;
+    machine().products = 0;
 }
 const Faults& faults() {
     return machine().faults;
@@ -304,6 +305,13 @@ size_t calls() {
 }
 bool call_fails() {
     return machine().calls++ == machine().faults.failing_call;
+}
+size_t products() {
+    return machine().products;
+}
+bool product_errs() {
+    const size_t number = machine().products++, first = machine().faults.first_wrong_product;
+    return number >= first && number - first < machine().faults.wrong_products;
 }
 Traffic& traffic() {
     return machine().traffic;

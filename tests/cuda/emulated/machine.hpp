@@ -27,6 +27,9 @@ struct Faults {
     bool bulk_copies_get_lost = false;
     bool overlaps_are_refused = false;  ///< of kernels in graphs
     size_t failing_call = SIZE_MAX;     ///< the number, from 0 on, of the one call without memory
+    bool has_ecc = true;
+    /// The instructions that err in one bit: so many from this number on.
+    size_t first_wrong_product = SIZE_MAX, wrong_products = 1;
 };
 
 void set_order(Order order);
@@ -61,6 +64,11 @@ struct Traffic {
 [[nodiscard]] bool call_fails();
 /// Calls since the faults were set.
 [[nodiscard]] size_t calls();
+/// Counts an instruction that multiplies matrices; true if it is one of the faults'. One warp of
+/// those that carry it out asks.
+[[nodiscard]] bool product_errs();
+/// Such instructions since the faults were set.
+[[nodiscard]] size_t products();
 
 /// Device memory, filled with bytes that no result contains by chance; a write behind its end
 /// stops the program when it is freed.

@@ -115,6 +115,7 @@ void wait_products(unsigned pending_max) {
     if (thread.c.empty() || has_products_under_way()) return;
     const bool errs = faults().warpgroups_err || ++thread.done > faults().warpgroups_err_behind;
     if (errs && threadIdx.x == 0) ++thread.sums[0];
+    if (threadIdx.x == 0 && product_errs()) thread.sums[0] ^= 1 << 9;
     std::copy(thread.sums.begin(), thread.sums.end(), thread.c.begin());
     thread.c = {};
     thread.is_fenced = false;

@@ -48,6 +48,31 @@ TEST_F(training_ahead, goes_on_where_what_it_finished_was_committed_without_it) 
     EXPECT_EQ(trainer.failure(), "");
 }
 
+/// Its third product is made of an operand with a flipped bit, once.
+class ErringBackend final : public training::cpu::CpuBackend {
+public:
+    ErringBackend() : CpuBackend(training::kernels_for(training::CpuPath::scalar), 1) {}
+
+private:
+    void before_product(const training::cpu::ProductArgs& args, unsigned) override {
+        if (++products_ == 3) const_cast<uint8_t*>(args.a)[3] ^= 0x04;
+    }
+    int products_ = 0;
+};
+
+TEST_F(training_ahead, tells_of_a_step_with_a_wrong_product) {
+    std::vector<uint64_t> wrong;
+    auto errs = options();
+    errs.make_backend = [] { return std::make_unique<ErringBackend>(); };
+    errs.on_step = [&](const StepNote& note) { wrong.push_back(note.wrong_products); };
+    Trainer trainer(std::move(errs));
+    trainer.go_on(0);
+    ASSERT_GE(wrong.size(), 2U);
+    EXPECT_EQ(wrong[0], 1U);
+    EXPECT_EQ(wrong[1], 0U);
+    EXPECT_EQ(trainer.failure(), "");
+}
+
 TEST_F(training_ahead, leaves_nothing_of_a_segment_within_which_it_is_stopped) {
     Trainer* stopped = nullptr;
     auto stops = options();

@@ -56,6 +56,7 @@ inline void mma_s8(int32_t (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[
                                mma::col_of(slots, lane % 4 * 2 + 1)};
     for (unsigned i = 0; i < 4; ++i)
         for (unsigned k = 0; k < 32; ++k) c[i] += rows[i / 2].at[k] * cols[i % 2].at[k];
+    if (lane == 0 && emulated::product_errs()) c[0] ^= 1 << 9;
 }
 
 /// A (16 x 16) and B (16 x 8) hold pairs of bf16, the lower k in the lower half of a register.
@@ -77,6 +78,7 @@ inline void mma_bf16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[
         }
         if (std::fabs(c[i]) >= 8388608.0F) emulated::stop("a float sum is no longer exact");
     }
+    if (lane == 0 && emulated::product_errs()) c[0] += 512.0F;
 }
 
 constexpr bool kHasWarpgroups = true;
