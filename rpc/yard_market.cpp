@@ -39,8 +39,8 @@ constexpr Field kSpec[] = {
     {"segments", Word::quantity},     {"stepsPerSegment", Word::quantity},
     {"microBatches", Word::quantity}, {"segmentBlocks", Word::quantity},
     {"deadline", Word::quantity},     {"pricePerSegment", Word::quantity},
-    {"auditFee", Word::quantity},     {"provider", Word::address},
-    {"licence", Word::text},
+    {"auditFee", Word::quantity},     {"unitWork", Word::quantity},
+    {"provider", Word::address},      {"licence", Word::text},
 };
 constexpr Field kSegment[] = {
     {"state", Word::choice, kSegmentStates},
@@ -87,6 +87,7 @@ constexpr Field kModel[] = {
     {"providers", Word::addresses},  {"licence", Word::text},
 };
 constexpr Field kOwner[] = {{"owner", Word::address}};
+constexpr Field kWait[] = {{"auditWaitBlocks", Word::quantity}};
 
 struct View {
     Address contract;
@@ -96,6 +97,7 @@ struct View {
 constexpr View kJobView{kComputeMarket, "job(uint256)", kJob};
 constexpr View kSpecView{kComputeMarket, "spec(uint256)", kSpec};
 constexpr View kSegmentView{kComputeMarket, "segment(uint256,uint32)", kSegment};
+constexpr View kWaitView{kComputeMarket, "auditWait(uint256,uint32)", kWait};
 constexpr View kChallengeView{kComputeMarket, "challengeOf(uint256,uint32)", kChallenge};
 constexpr View kDisputeView{kComputeMarket, "disputeOf(uint256,uint32)", kDispute};
 constexpr View kProviderView{kProviderRegistry, "provider(address)", kProvider};
@@ -157,9 +159,10 @@ struct Objection {
     std::string_view name;
     View view;
 };
+constexpr size_t kState = 0, kRound = 13;  // members of a segment
+constexpr uint64_t kCommitted = 1;
 std::optional<Objection> objection_to(BytesView segment) {
-    constexpr size_t kState = 0, kRound = 13;
-    constexpr uint64_t kCommitted = 1, kLevel1 = 3, kDisputed = 7, kCommitteeRound = 1;
+    constexpr uint64_t kLevel1 = 3, kDisputed = 7, kCommitteeRound = 1;
     if (segment.size() < (kRound + 1) * 32) return std::nullopt;
     const auto state = from_be(segment.subspan(kState * 32, 32));
     const auto round = from_be(segment.subspan(kRound * 32, 32));
@@ -174,6 +177,9 @@ Outcome write_segment(Call& call, const Hash& block, uint64_t id, uint64_t seg) 
                                   {Uint256(id), Uint256(seg)});
     if (!answer) return Unexpected(answer.error());
     if (auto done = write_struct(call.out, *answer, kSegment); !done) return done;
+    if (from_be(BytesView(*answer).subspan(kState * 32, 32)) == Uint256(kCommitted))
+        if (auto done = write_view(call, block, kWaitView, {Uint256(id), Uint256(seg)}); !done)
+            return done;
     const auto objection = objection_to(*answer);
     if (!objection) return Done{};
     call.out.key(objection->name).begin_object();

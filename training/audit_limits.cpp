@@ -131,6 +131,11 @@ Result<Plan, ProgramFault> audit_plan(const Program& program, const AuditUse& us
     return least_work_within(program, bytes_of, limit);
 }
 
+uint64_t audit_unit_work(const Program& program, const AuditLimits& limits) {
+    const auto planned = audit_plan(program, {limits.units, limits.tiles}, limits.memory_bytes_max);
+    return planned ? unit_work(*planned) : 0;
+}
+
 std::string beyond_audit(const Program& program, const AuditLimits& limits,
                          uint64_t segment_blocks) {
     return excess(program, limits, segment_blocks).text;

@@ -47,6 +47,10 @@ struct AuditUse {
 [[nodiscard]] Result<Plan, ProgramFault> audit_plan(const Program& program, const AuditUse& use,
                                                     uint64_t limit);
 
+/// Multiply-adds of a unit as auditors of such a chain run it, which a job declares; 0 if there is
+/// no plan.
+[[nodiscard]] uint64_t audit_unit_work(const Program& program, const AuditLimits& limits);
+
 /// Empty if an audit takes at most half of its time, a replay likewise, and both the memory that
 /// there is; else what is too large, with both numbers. The other half is for fetching and hashing.
 [[nodiscard]] std::string beyond_audit(const Program& program, const AuditLimits& limits,

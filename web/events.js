@@ -15,7 +15,7 @@ const kOutcomes = ['', 'complete', 'cancelled', 'expired', 'diverged'];
 
 /// The first four bytes of an event's topic, its name, and its words.
 export const events = {
-  '0xc4ee1a7e': ['JobPosted', (log) => ['posted by ', who(log, 2)]],
+  '0xa8bd0a6a': ['JobPosted', (log) => ['posted by ', who(log, 2)]],
   '0x3ac9914b': ['JobTaken', (log) => ['taken by ', who(log, 2), `, which bonds ${coins(word(log, 0))}`]],
   '0xe05db8ec': ['JobReopened', () => ['open again']],
   '0x58243f87': ['JobCancelled', () => ['cancelled by its client']],
@@ -23,6 +23,7 @@ export const events = {
   '0xcb8c0b34': ['SegmentCommitted', (log) => [`${seg(log)} committed by `, who(log, 3)]],
   '0xb05109fe': ['SegmentDiverged', (log) => [`${seg(log)}: step ${word(log, 0)} gives an Inf or a NaN, says `, who(log, 3)], () => 'warn'],
   '0x8c933043': ['AuditOpened', (log) => [`${seg(log)}: ${word(log, 0) === 2n ? 'auditors' : word(log, 1) === 0n ? 'a pair that replays all' : 'a committee that replays all'} drawn`]],
+  '0xf251ccd8': ['AuditWaits', (log) => [`${seg(log)}: auditors are drawn and busy until about block ${word(log, 0)}`]],
   '0x8cd84711': ['AuditPostponed', (log) => [`${seg(log)}: its audit will be drawn anew`]],
   '0xb56918e4': ['BundleServed', (log) => [`${seg(log)}: the provider shows what auditors need`]],
   '0x9869b285': ['AnswerCommitted', (log) => [`${seg(log)}: an answer of `, who(log, 3), ' is sealed']],

@@ -178,6 +178,14 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
 
     // --- views
 
+    function auditQueue() external view returns (uint256, uint256) { return (_blocksToRoom(AUDITS), _blocksToRoom(REPLAYS)); }
+
+    function auditWait(uint256 jobId, uint32 seg) external view returns (uint256) {
+        Segment storage s = _segments[jobId][seg];
+        if (s.state != SegmentState.Committed || seg >= _jobs[jobId].tip) return 0;
+        return _blocksToRoom(_opensLevel0(s, _audit(jobId, seg)) ? AUDITS : REPLAYS);
+    }
+
     function params() external view returns (Params memory) { return _params; }
 
     function quote(JobSpec calldata s) public view returns (uint256) {
@@ -276,9 +284,24 @@ contract ComputeMarket is MarketDraws, IComputeMarket {
         require(s.microBatches >= 2 && s.microBatches <= 1024, BadValue("microBatches"));
         require(s.segmentBlocks >= _params.minSegmentBlocks && s.segmentBlocks <= _params.maxSegmentBlocks, BadValue("segmentBlocks"));
         require(s.deadline > block.timestamp && s.deadline <= block.timestamp + MAX_LIFE_SECONDS, BadValue("deadline"));
-        require(s.pricePerSegment >= _params.minPriceWei && s.pricePerSegment <= type(uint128).max, BadValue("pricePerSegment"));
+        _checkWork(s);
+        require(s.pricePerSegment <= type(uint128).max, BadValue("pricePerSegment"));
         require(s.auditFee <= s.pricePerSegment, BadValue("auditFee"));  // fines are multiples of it
         require(rules.isPlain(s.licence, 64), BadValue("licence"));
+    }
+
+    /// What no auditor could do in half of its time is refused. What auditors are kept busy with has its price.
+    function _checkWork(JobSpec calldata s) internal view {
+        (uint256 perBlock, uint256 replayBlocks) = (_params.workPerBlock, uint256(_params.commitBlocksL1) + 2 * uint256(s.segmentBlocks));
+        require(s.unitWork > 0, BadValue("unitWork"));
+        uint256 audit = uint256(_params.units) * s.unitWork;
+        uint256 auditMax = perBlock * _params.commitBlocks / 2;
+        require(audit <= auditMax, BeyondAudit(audit, auditMax));
+        uint256 replay = uint256(s.stepsPerSegment) * s.microBatches * s.unitWork;
+        uint256 replayMax = perBlock * replayBlocks / 2;
+        require(replay <= replayMax, BeyondAudit(replay, replayMax));
+        uint256 blocks = (replay + perBlock - 1) / perBlock;
+        require(s.pricePerSegment >= _params.minPriceWei * blocks, BadValue("pricePerSegment"));
     }
 
     function _newSegment(uint256 jobId, uint32 seg, bytes32 first) internal returns (Segment storage s) {

@@ -80,6 +80,7 @@ boost::json::object to_json(const JobCost& c) {
             {"pricePerSegmentWei", to_decimal(c.spec.price_wei)},
             {"auditFeeWei", to_decimal(c.spec.audit_fee_wei)},
             {"auditSeats", c.terms.seats},
+            {"unitWork", c.spec.unit_work},
             {"escrowWei", to_decimal(c.escrow_wei)},
             {"leastSpentWei", to_decimal(least_spent_wei(c))},
             {"balanceWei", to_decimal(c.balance_wei)},

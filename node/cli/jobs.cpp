@@ -52,7 +52,8 @@ std::optional<uint64_t> posted_id(const wallet::TxReceipt& receipt) {
 /// The market's refusal, and which flag it is about.
 std::string refused_post(const wallet::WalletError& error) {
     constexpr std::pair<std::string_view, std::string_view> kFlags[] = {
-        {") pricePerSegment", "--price is below the market's least, or beyond all coins"},
+        {") pricePerSegment",
+         "--price is below the market's least for so much work, or beyond all coins"},
         {") auditFee", "--audit-fee is more than --price"},
         {") segmentBlocks", "--segment-blocks is less or more than the market allows"},
         {") deadline", "--deadline-hours is not from 1 to 8784, a year"},
@@ -101,6 +102,7 @@ Result<JobQuote, std::string> quote_job(wallet::MarketApi& market, const JobOffe
     }
     if (auto why = training::referee::beyond_dispute(offer.program); !why.empty())
         return unexpected("nobody would train it: " + why);
+    out.spec.unit_work = training::audit_unit_work(offer.program, *limits);
     out.program = training::encode_program(offer.program);
     out.spec.program = wallet::blob_id(out.program);
     out.spec.data = wallet::blob_id(offer.data);

@@ -80,6 +80,8 @@ Result<training::Program, std::string> fetch_program(wallet::MarketApi& market,
     if (!limits) return unexpected(limits.error().text);
     if (auto why = training::beyond_audit(*program, *limits, spec.segment_blocks); !why.empty())
         return unexpected("it could not be audited and would not be paid: " + why);
+    if (training::audit_unit_work(*program, *limits) != spec.unit_work)
+        return unexpected(std::string("its work of a unit is not that of its program"));
     if (auto why = training::referee::beyond_dispute(*program); !why.empty())
         return unexpected("it could not be defended: " + why);
     return std::move(*program);

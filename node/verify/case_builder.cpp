@@ -56,6 +56,9 @@ public:
         if (auto why = training::beyond_audit(*program, request_.limits, spec.segment_blocks);
             !why.empty())
             return unexpected(Gap{Speak::at_once, std::move(why)});
+        if (training::audit_unit_work(*program, request_.limits) != spec.unit_work)
+            return unexpected(
+                Gap{Speak::at_once, "the job's work of a unit is not that of its program"});
         return OpenedProgram{std::move(*encoded), std::move(*program)};
     }
 

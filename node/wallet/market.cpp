@@ -139,6 +139,11 @@ public:
                                      return out;
                                  });
     }
+    Answer<uint64_t> audit_wait(uint64_t id, uint32_t seg) override {
+        return read<uint64_t>(
+            {kMarket, "auditWait(uint256,uint32)", {number(id), number(seg)}, "(uint256)"},
+            [](const AbiValue& v) { return v[0].u64(); });
+    }
     Answer<Uint256> challenge_bond(uint64_t id, uint32_t seg) override {
         return amount(
             {kMarket, "challengeBond(uint256,uint32)", {number(id), number(seg)}, "(uint256)"});
@@ -422,7 +427,7 @@ struct EventShape {
 constexpr EventShape kEvents[] = {
     {"JobPosted",
      "(uint256,address,address,(bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,"
-     "uint64,uint256,uint256,address,string))",
+     "uint64,uint256,uint256,uint64,address,string))",
      false, true},
     {"JobTaken", "(uint256,address,uint256)", false, true},
     {"JobReopened", "(uint256,string)", false, false},
@@ -431,6 +436,7 @@ constexpr EventShape kEvents[] = {
     {"SegmentCommitted", "(uint256,uint32,address,bytes32,bytes32,uint32)", true, true},
     {"SegmentDiverged", "(uint256,uint32,address,uint32)", true, true},
     {"AuditPostponed", "(uint256,uint32,uint64)", true, false},
+    {"AuditWaits", "(uint256,uint32,uint256)", true, false},
     {"AuditOpened", "(uint256,uint32,uint8,uint8,address[],bytes32)", true, false},
     {"BundleServed", "(uint256,uint32,bytes32)", true, false},
     {"AnswerCommitted", "(uint256,uint32,address,bytes32)", true, true},

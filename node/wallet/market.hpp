@@ -71,7 +71,8 @@ struct JobSpec {
     uint64_t segment_blocks = 0;
     uint64_t deadline_s = 0;  ///< unix time
     Uint256 price_wei, audit_fee_wei;
-    Address provider;  ///< zero: any
+    uint64_t unit_work = 0;  ///< multiply-adds of a unit: training::audit_unit_work
+    Address provider;        ///< zero: any
     std::string licence;
     bool operator==(const JobSpec&) const = default;
 };
@@ -234,6 +235,9 @@ public:
     [[nodiscard]] virtual Answer<Phase> phase(uint64_t id, uint32_t seg) = 0;
     [[nodiscard]] virtual Answer<AnswerState> answer_of(uint64_t id, uint32_t seg,
                                                         const Address& auditor) = 0;
+    /// Blocks until auditors have room for what a committed segment waits for, if nobody else takes
+    /// it; 0 for others.
+    [[nodiscard]] virtual Answer<uint64_t> audit_wait(uint64_t id, uint32_t seg) = 0;
     /// Wei to send with the segment's next challenge.
     [[nodiscard]] virtual Answer<Uint256> challenge_bond(uint64_t id, uint32_t seg) = 0;
     [[nodiscard]] virtual Answer<Challenge> challenge_of(uint64_t id, uint32_t seg) = 0;

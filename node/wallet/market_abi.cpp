@@ -32,8 +32,8 @@ AbiValue to_abi(const JobSpec& s) {
         {AbiValue::of(s.program), AbiValue::of(s.program_id), AbiValue::of(s.data),
          AbiValue::of(s.client_seed), number(s.segments), number(s.steps_per_segment),
          number(s.micro_batches), number(s.segment_blocks), number(s.deadline_s),
-         AbiValue::of(s.price_wei), AbiValue::of(s.audit_fee_wei), AbiValue::of(s.provider),
-         AbiValue::of(s.licence)});
+         AbiValue::of(s.price_wei), AbiValue::of(s.audit_fee_wei), number(s.unit_work),
+         AbiValue::of(s.provider), AbiValue::of(s.licence)});
 }
 
 AbiValue to_abi(const UnitOpening& o) {
@@ -56,8 +56,9 @@ JobSpec job_spec_from(const AbiValue& v) {
     s.deadline_s = v[8].u64();
     s.price_wei = v[9].number;
     s.audit_fee_wei = v[10].number;
-    s.provider = v[11].address();
-    s.licence = std::string(as_text(v[12].bytes));
+    s.unit_work = v[11].u64();
+    s.provider = v[12].address();
+    s.licence = std::string(as_text(v[13].bytes));
     return s;
 }
 

@@ -9,8 +9,8 @@
 namespace trainyard::node::wallet {
 
 inline constexpr std::string_view kJobSpecType =
-    "(bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,address,"
-    "string)";
+    "(bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,uint64,"
+    "address,string)";
 inline constexpr std::string_view kJobType =
     "(address,address,uint8,uint8,uint32,uint32,uint32,uint64,bytes32,uint256,bytes32,uint256)";
 inline constexpr std::string_view kParamsType =

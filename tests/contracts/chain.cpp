@@ -98,6 +98,10 @@ std::string error_text(BytesView data) {
     if (is("Refused(uint8)")) return "Refused(" + to_decimal(word_at(body, 0)) + ")";
     if (is("NotEnoughStake(uint256,uint256)")) return "NotEnoughStake";
     if (is("Held(uint256)")) return "Held";
+    if (is("AuditorsBusy(uint256)")) return "AuditorsBusy(" + to_decimal(word_at(body, 0)) + ")";
+    if (is("BeyondAudit(uint256,uint256)"))
+        return "BeyondAudit(" + to_decimal(word_at(body, 0)) + ", " + to_decimal(word_at(body, 1)) +
+               ")";
     return "unknown error " + to_hex(data.first(4));
 }
 

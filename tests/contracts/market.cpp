@@ -12,10 +12,10 @@ namespace {
 
 constexpr std::string_view kPost =
     "post((bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,"
-    "address,string))";
+    "uint64,address,string))";
 constexpr std::string_view kQuote =
     "quote((bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,"
-    "address,string))";
+    "uint64,address,string))";
 constexpr std::string_view kOpen =
     "open(uint256,uint32,(uint32,uint32,uint32,bytes32,bytes32[],bytes32,uint32,uint32,uint8,"
     "bytes32[])[])";
@@ -185,6 +185,7 @@ Abi encode_spec(const JobSpec& spec, uint64_t now) {
         .word(spec.deadline == 0 ? now + 86'400 : spec.deadline)
         .word(spec.price)
         .word(spec.audit_fee)
+        .word(spec.unit_work)
         .address(spec.provider)
         .text(spec.licence);
 }
@@ -473,6 +474,15 @@ std::vector<UnitAt> Market::units_of(uint64_t job, uint32_t seg, const Address& 
 
 std::vector<UnitAt> Market::units_to_open(uint64_t job, uint32_t seg) {
     return units(view("unitsToOpen(uint256,uint32)", segment_key(job, seg)));
+}
+
+QueueView Market::audit_queue() {
+    const Bytes out = view("auditQueue()", Abi());
+    return {word_at(out, 0).low(), word_at(out, 1).low()};
+}
+
+uint64_t Market::audit_wait(uint64_t job, uint32_t seg) {
+    return word_at(view("auditWait(uint256,uint32)", segment_key(job, seg)), 0).low();
 }
 
 Uint256 Market::challenge_bond(uint64_t job, uint32_t seg) {

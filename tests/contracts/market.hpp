@@ -41,6 +41,7 @@ struct JobSpec {
     uint64_t deadline = 0;  ///< zero: a day from now
     Uint256 price = kCoin;
     Uint256 audit_fee = kCoin / 1000;
+    uint64_t unit_work = 1'000'000;
     Address provider;
     std::string licence = "Apache-2.0";
     Hash program_id = keccak256(as_bytes("program id"));
@@ -85,6 +86,12 @@ struct DisputeView {
     uint64_t moves = 0, lost = 0, moved_at = 0;
     Uint256 bond;
     Hash state_hash;
+};
+
+/// Blocks until there is room.
+struct QueueView {
+    uint64_t audits = 0, replays = 0;
+    bool operator==(const QueueView&) const = default;
 };
 
 /// What the DisputeMoved of a call told, if there was one.
@@ -214,6 +221,8 @@ public:
     [[nodiscard]] std::vector<Address> auditors(uint64_t job, uint32_t seg);
     [[nodiscard]] std::vector<UnitAt> units_of(uint64_t job, uint32_t seg, const Address& auditor);
     [[nodiscard]] std::vector<UnitAt> units_to_open(uint64_t job, uint32_t seg);
+    [[nodiscard]] QueueView audit_queue();
+    [[nodiscard]] uint64_t audit_wait(uint64_t job, uint32_t seg);
     [[nodiscard]] Uint256 challenge_bond(uint64_t job, uint32_t seg);
     [[nodiscard]] ChallengeView challenge_of(uint64_t job, uint32_t seg);
     [[nodiscard]] Uint256 dispute_bond(uint64_t job, uint32_t seg, const Address& by = {});

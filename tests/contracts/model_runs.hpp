@@ -6,6 +6,13 @@
 
 namespace trainyard::contracts {
 
+/// What answered at level 1 of one attempt: stake of the last committee, and whether a committee
+/// had to be asked because one of the pair was honest or somebody challenged the segment.
+struct Tally {
+    Uint256 truth, all;
+    bool is_contested = false;
+};
+
 class Runs {
 public:
     Runs(JobSpec spec, uint64_t seed) : spec_(std::move(spec)), seed_(seed) {}

@@ -9,6 +9,7 @@
 #include "core/hash.hpp"
 #include "market.hpp"
 #include "model_runs.hpp"
+#include "queue_books.hpp"
 #include "training/referee/game.hpp"
 
 namespace trainyard::contracts {
@@ -48,13 +49,6 @@ struct Game {
 /// How often something happened, by name.
 using Counts = std::map<std::string, size_t>;
 
-/// What answered at level 1 of one attempt: stake of the last committee, and whether a committee
-/// had to be asked because one of the pair was honest or somebody challenged the segment.
-struct Tally {
-    Uint256 truth, all;
-    bool is_contested = false;
-};
-
 class Model {
 public:
     explicit Model(uint64_t seed)
@@ -66,6 +60,7 @@ public:
                       {"maxInFlight", 3},
                       {"replayBps", 5000},
                       {"moveBlocks", 10},
+                      {"workPerBlock", seed % 3 == 0 ? 500'000 : 10'000'000'000},
                       {"windowBlocks", seed % 4 == 0 ? 0 : 20}}),
           random_(seed),
           seed_(seed) {
@@ -103,6 +98,7 @@ public:
 
     void check() {
         check_money();
+        queues_.check(market_);
         for (uint64_t job = 0; job < jobs_; ++job) check_job(job);
     }
 
@@ -548,6 +544,7 @@ private:
                 expect_unseen_or_right(job, seg);
             }
             if (log.topics[0] == postponed_topic) ++counts_["audits postponed"];
+            if (queues_.note(market_, log, spec_)) ++counts_["audits that waited"];
             note_bond(log, job, seg);
             note_game(log, job, seg);
             note_fine(log, job, seg);
@@ -739,6 +736,7 @@ private:
     Market market_;
     std::mt19937_64 random_;
     uint64_t seed_;
+    QueueBooks queues_{market_};
     JobSpec spec_;
     Runs runs_{spec_, seed_};
     std::vector<Address> clients_, providers_, outsiders_;
@@ -781,9 +779,9 @@ TEST(market_model, random_calls_keep_money_and_segments_in_order) {
     EXPECT_GT(n["segments paid"], kSeeds * 2u) << "the runs must reach the end of audits";
     EXPECT_GT(n["bonds slashed"], kSeeds / 2u) << "and find frauds";
     if (kSeeds < kSeedsForAll) return;
-    for (const char* what :
-         {"audits postponed", "challenges won", "challenges lost", "disputes won", "disputes lost",
-          "appeals won", "appeals lost", "divergences paid", "divergences refuted"})
+    for (const char* what : {"audits postponed", "audits that waited", "challenges won",
+                             "challenges lost", "disputes won", "disputes lost", "appeals won",
+                             "appeals lost", "divergences paid", "divergences refuted"})
         EXPECT_GT(n[what], 0u) << what;
     for (const auto kind : {BookingKind::fine, BookingKind::slash, BookingKind::appeal_bond,
                             BookingKind::appeal_return, BookingKind::challenge_half,

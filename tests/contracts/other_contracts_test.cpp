@@ -217,7 +217,7 @@ TEST_F(receivers, a_client_that_refuses_money_locks_only_its_own) {
     market.chain.give(unwilling.at, escrow);
     const std::string post =
         "post((bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,"
-        "address,string))";
+        "uint64,address,string))";
     ASSERT_TRUE(
         unwilling.call(post, Abi().dynamic(encode_spec(spec, market.chain.timestamp())), escrow)
             .ok);
@@ -246,7 +246,7 @@ TEST_F(receivers, a_client_that_enters_again_is_paid_once) {
     market.post(kClient, spec);  // another's escrow that could be stolen
     const std::string post =
         "post((bytes32,bytes32,bytes32,bytes32,uint32,uint32,uint32,uint64,uint64,uint256,uint256,"
-        "address,string))";
+        "uint64,address,string))";
     ASSERT_TRUE(
         greedy.call(post, Abi().dynamic(encode_spec(spec, market.chain.timestamp())), escrow).ok);
     ASSERT_TRUE(greedy.call("cancel(uint256)", Abi().word(1)).ok);

@@ -55,10 +55,13 @@ def write_spec(net):
     data, program = net.data(), net.test.folder / "tiny.program"
     said = net.test.json("program", "new", "gpt", "--data", data, "--out", program, "--steps", SEGMENTS * STEPS,
                          "--segment", STEPS, *tiny_gpt())
+    # What its auditors do for one unit, by the chain's own terms.
+    quoted = net.test.json("job", "submit", "--rpc", net.nodes[0].url, "--key", "dev:0", "--data", data, "--program", program,
+                           "--price", 1, "--dry-run")
     spec = {
         "program": publish(net, program), "programId": said["programId"], "data": publish(net, data),
         "segments": SEGMENTS, "stepsPerSegment": STEPS, "microBatches": 2, "segmentBlocks": 480,
-        "pricePerSegment": str(COIN), "auditFee": str(COIN // 100), "licence": "CC0-1.0",
+        "pricePerSegment": str(COIN), "auditFee": str(COIN // 100), "unitWork": quoted["unitWork"], "licence": "CC0-1.0",
     }
     path = net.test.folder / "spec.json"
     path.write_text(json.dumps(spec))

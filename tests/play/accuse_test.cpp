@@ -170,6 +170,7 @@ private:
         spec.program_id = sha256(encoded);
         spec.data = gpt.data_root;
         spec.segments = 1, spec.steps_per_segment = kSteps, spec.micro_batches = 2;
+        spec.unit_work = training::audit_unit_work(program_, ledger->limits);
         spec.segment_blocks = 100;
         spec.deadline_s = 1'000'000;
         spec.price_wei = 100;

@@ -135,6 +135,12 @@ public:
                        : wallet::AnswerState{seat->commitment, seat->verdict, seat->answers};
         });
     }
+    Answer<uint64_t> audit_wait(uint64_t id, uint32_t seg) override {
+        return locked<uint64_t>([&] {
+            const bool waits = book(id, seg).segment.state == SegmentState::committed;
+            return waits && l_->room_at > l_->block ? l_->room_at - l_->block : 0;
+        });
+    }
     Answer<Uint256> challenge_bond(uint64_t id, uint32_t seg) override {
         return locked<Uint256>(
             [&] { return Uint256(uint64_t{2} << book(id, seg).challenge.number); });
@@ -622,6 +628,7 @@ private:
             auto& b = book(id, seg);
             if (b.segment.state != SegmentState::committed) return "WrongState";
             if (l_->block < b.segment.committed_at + l_->seed_delay_blocks) return "NotYet";
+            if (l_->block < l_->room_at) return "AuditorsBusy";
             if (!apply) return "";
             if (wallet::is_challenged(b.segment)) return start_level1(id, seg, b.segment.round), "";
             if (b.segment.diverges_at > 0) return start_level1(id, seg, wallet::kPairRound), "";

@@ -81,6 +81,7 @@ public:
     uint64_t window_blocks = 0;         ///< for challenges, disputes, and appeals if not 0
     uint64_t move_blocks = 1000;        ///< for a move of a dispute
     uint64_t seed_delay_blocks = 3;
+    uint64_t room_at = 0;  ///< block from which auditors have room
     training::AuditLimits limits{4, 4, 1000, 1000, 1'000'000'000, 1ull << 30};
     bool tells_events = true;
     bool is_away = false;         ///< no node answers

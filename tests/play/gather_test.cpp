@@ -37,6 +37,7 @@ struct Case {
         spec.data = options.data_root;
         spec.steps_per_segment = program->run.segment_length;
         spec.micro_batches = program->run.micro_batches;
+        spec.unit_work = training::audit_unit_work(*program, ledger->limits);
         spec.segment_blocks = 100;
         const uint64_t id = ledger->post(spec, {});
         ledger->jobs[id].segments.resize(2);
@@ -90,6 +91,10 @@ TEST(gather_replay, refuses_a_job_that_no_auditor_could_check) {
     c.request.limits = c.ledger->limits;
     ++c.request.spec.micro_batches;
     EXPECT_NE(c.gap(), "");
+    --c.request.spec.micro_batches;
+    EXPECT_EQ(c.gap(), "");
+    --c.request.spec.unit_work;
+    EXPECT_NE(c.gap().find("work of a unit"), std::string::npos);
 }
 
 /// A verifier process in strange hands.

@@ -10,8 +10,9 @@ namespace trainyard::test {
 namespace {
 
 /// Why a provider does not take a job of that program; empty if nothing stands against it.
-std::string refusal(uint64_t data_bytes, uint32_t steps) {
-    const auto market = fake_market(std::make_shared<FakeLedger>(), {});
+std::string refusal(uint64_t data_bytes, uint32_t steps, uint64_t undeclared_work = 0) {
+    const auto ledger = std::make_shared<FakeLedger>();
+    const auto market = fake_market(ledger, {});
     node::provider::OfferRules rules;
     rules.memory_bytes_max = 1u << 30;
     training::GptOptions gpt;
@@ -26,6 +27,7 @@ std::string refusal(uint64_t data_bytes, uint32_t steps) {
     spec.program_id = sha256(encoded);
     spec.data = program->data.root;
     spec.segments = steps / 4, spec.steps_per_segment = 4, spec.micro_batches = 2;
+    spec.unit_work = training::audit_unit_work(*program, ledger->limits) - undeclared_work;
     const auto fetched = node::provider::fetch_program(*market, spec, rules);
     return fetched ? "" : fetched.error();
 }
@@ -38,6 +40,11 @@ TEST(offers, a_data_set_takes_memory_too) {
 TEST(offers, a_program_that_does_not_fit_into_a_move_of_a_dispute_cannot_be_defended) {
     EXPECT_EQ(refusal(uint64_t{1} << 20, 20'000), "");
     EXPECT_NE(refusal(uint64_t{1} << 20, 40'000).find("could not be defended"), std::string::npos);
+}
+
+TEST(offers, a_job_must_declare_what_its_audits_take) {
+    EXPECT_EQ(refusal(uint64_t{1} << 20, 8), "");
+    EXPECT_NE(refusal(uint64_t{1} << 20, 8, 1).find("work of a unit"), std::string::npos);
 }
 
 }  // namespace

@@ -57,6 +57,7 @@ struct Case {
         spec.data = small.data_root;
         spec.steps_per_segment = program->run.segment_length;
         spec.micro_batches = program->run.micro_batches;
+        spec.unit_work = training::audit_unit_work(*program, ledger->limits);
         spec.segment_blocks = 100;
         auto& job = ledger->jobs[ledger->post(spec, {})];
         job.segments.resize(3);

@@ -176,6 +176,7 @@ private:
         spec.segments = kSegments;
         spec.steps_per_segment = kSteps;
         spec.micro_batches = 2;
+        spec.unit_work = training::audit_unit_work(program, ledger->limits);
         spec.segment_blocks = 100;
         spec.deadline_s = 1'000'000;
         spec.price_wei = 100;

@@ -41,7 +41,7 @@ Answer spec_answer() {
     Answer a;
     a.number(32).add(word(1)).add(word(2)).add(word(3)).add(word(4)).number(10).number(20).number(
         4);
-    a.number(50).number(99).number(500).number(6).address(Address{}).number(13 * 32);
+    a.number(50).number(99).number(500).number(6).number(80).address(Address{}).number(14 * 32);
     return a.text("CC0-1.0");
 }
 Answer segment_answer(uint64_t state, uint64_t round) {
@@ -236,6 +236,7 @@ TEST(yard_jobs, are_decoded_from_the_contract) {
     EXPECT_EQ(text(job.at("state")), "active");
     EXPECT_EQ(text(job.at("outcome")), "diverged");
     EXPECT_EQ(text(job.at("spec").at("segments")), "0xa");
+    EXPECT_EQ(text(job.at("spec").at("unitWork")), "0x50");
     EXPECT_EQ(text(job.at("spec").at("licence")), "CC0-1.0");
     const auto whole = rpc.result("yard_job", R"(["0x0"])");
     ASSERT_EQ(whole.at("segments").as_array().size(), 2u);
@@ -260,6 +261,8 @@ TEST(yard_jobs, tell_who_challenges_or_disputes_a_segment) {
                 out.output = segment_answer(state, round).bytes();
             else if (calls(request, "challengeOf(uint256,uint32)"))
                 out.output = Answer().address(address_of_key(3)).number(2).number(7).bytes();
+            else if (calls(request, "auditWait(uint256,uint32)"))
+                out.output = Answer().number(40).bytes();
             else if (calls(request, "disputeOf(uint256,uint32)"))
                 out.output = Answer()
                                  .address(address_of_key(4))
@@ -282,6 +285,8 @@ TEST(yard_jobs, tell_who_challenges_or_disputes_a_segment) {
         EXPECT_EQ(text(challenge.at("number")), "0x2");
         EXPECT_EQ(text(challenge.at("bond")), "0x7");
     }
+    EXPECT_EQ(text(segment(1, 0).at("auditWaitBlocks")), "0x28") << "until auditors have room";
+    EXPECT_FALSE(segment(3, 0).contains("auditWaitBlocks"));
     const auto disputed = segment(7, 3);
     EXPECT_EQ(text(disputed.at("state")), "disputed");
     EXPECT_FALSE(disputed.contains("challenge"));

@@ -6,7 +6,7 @@ interface IMarketTypes {
     enum JobState { None, Open, Active, Draining, Closed }
     /// Diverged: the last segment claims that it has no end.
     enum Outcome { None, Complete, Cancelled, Expired, Diverged }
-    /// Committed: waits for its seed, again after a challenge. L0: three auditors replay drawn units. L1: a pair drawn by lot or a
+    /// Committed: waits for its seed, again after a challenge, or for auditors that have room, also before level 1. L0: three auditors replay drawn units. L1: a pair drawn by lot or a
     /// committee replays it all. Accepted: audited, may be challenged or disputed, then payable. Final: paid. Void: wrong. Disputed: before
     /// the referee. Convicted: found wrong by a committee, void unless its provider appeals. Appealed: right unless somebody disputes it.
     enum SegmentState { None, Committed, L0, L1, Accepted, Final, Void, Disputed, Convicted, Appealed }
@@ -39,9 +39,9 @@ interface IMarketTypes {
         uint64 moveBlocks;       // for a move of a dispute; the first ten also have twice the job's segmentBlocks; see openDisputes
         uint64 minSegmentBlocks;
         uint64 maxSegmentBlocks;
-        uint64 workPerBlock;     // that every auditor can do, in multiply-adds; read by auditors and providers, not by the contract
-        uint64 auditMemory;      // bytes that every auditor has for an audit; as above
-        uint256 minPriceWei;     // per segment
+        uint64 workPerBlock;     // that every auditor can do, in multiply-adds
+        uint64 auditMemory;      // bytes that every auditor has for an audit; read by auditors and providers, not by the contract
+        uint256 minPriceWei;     // of a segment, for each block, or part of one, that its replay takes at workPerBlock
     }
 
     struct JobSpec {
@@ -56,6 +56,7 @@ interface IMarketTypes {
         uint64 deadline;         // unix time after which the rest is refunded
         uint256 pricePerSegment; // wei paid for an accepted segment, before the fee
         uint256 auditFee;        // wei paid to each auditor of a segment that answered
+        uint64 unitWork;         // multiply-adds of a unit, as auditors run it: docs/spec/audits.md, section 2
         address provider;        // zero: any registered provider; else only this one
         string licence;          // SPDX expression of the model
     }
@@ -134,6 +135,8 @@ interface IMarketTypes {
     event SegmentDiverged(uint256 indexed jobId, uint32 indexed seg, address indexed provider, uint32 step);
     /// The commitment counts as one of mini-epoch seedEpoch from now on: nobody had opened its audit in time.
     event AuditPostponed(uint256 indexed jobId, uint32 indexed seg, uint64 seedEpoch);
+    /// Drawn, and held to their stake, but not seated: the chain's auditors have enough to do.
+    event AuditWaits(uint256 indexed jobId, uint32 indexed seg, uint256 untilBlock);
     event AuditOpened(uint256 indexed jobId, uint32 indexed seg, SegmentState level, uint8 round, address[] auditors, bytes32 seed);
     event BundleServed(uint256 indexed jobId, uint32 indexed seg, bytes32 bundleBlob);
     event AnswerCommitted(uint256 indexed jobId, uint32 indexed seg, address indexed auditor, bytes32 commitment);
@@ -167,6 +170,8 @@ interface IMarketTypes {
     error NotYet();                // a deadline or a seed is still ahead
     error TooLate();               // a deadline has passed
     error NothingDue();
+    error AuditorsBusy(uint256 untilBlock);              // about then there is room, if nobody else takes it
+    error BeyondAudit(uint256 work, uint256 limit);      // multiply-adds of an audit or a replay: no auditor has time for it
     error Refused(uint8 why);      // by the referee: docs/spec/execution.md
     error BadValue(string what);   // the argument or field that is wrong
 }
@@ -199,7 +204,8 @@ interface IComputeMarket is IMarketTypes {
     function revealAnswer(uint256 jobId, uint32 seg, Verdict verdict, bytes32[] calldata answers, bytes32 salt) external;
 
     // --- anyone
-    /// Draws and seats the auditors; or postpones the audit of a commitment so old that their stake may have left.
+    /// Draws and seats auditors; or only draws them, once, where they have no room; or postpones the audit of a commitment so old
+    /// that their stake may have left.
     function openAudit(uint256 jobId, uint32 seg) external;
     /// Moves a segment on when its phase is complete or its deadline has passed; reverts with NotYet otherwise.
     function advance(uint256 jobId, uint32 seg) external;
@@ -250,6 +256,10 @@ interface IComputeMarket is IMarketTypes {
     /// Of all jobs; a provider's clock in each of them is so many times as long.
     function openDisputes(address provider) external view returns (uint256);
     function disputeOf(uint256 jobId, uint32 seg) external view returns (Dispute memory);
+    /// Blocks until there is room for auditors of level 0 and for replays, if nobody else takes it; 0: at once.
+    function auditQueue() external view returns (uint256 audits, uint256 replays);
+    /// The same for what a Committed segment waits for; 0 for any other.
+    function auditWait(uint256 jobId, uint32 seg) external view returns (uint256 blocks);
     function params() external view returns (Params memory);
     /// Wei to send with post: segments * (pricePerSegment + (k0 + k1 + k2) * auditFee). What is not spent is refunded.
     function quote(JobSpec calldata spec) external view returns (uint256);

@@ -119,6 +119,8 @@ interface IStaking is IStakingTypes {
     function possessionDigest(address operator, uint256 kind) external view returns (bytes32);
     /// Weight in draws of commits of a mini-epoch: that in the set of the epoch it lies in.
     function weightAt(address operator, uint256 miniEpoch) external view returns (uint256);
+    /// Of that set: the sum of all weights and the largest.
+    function spread(uint256 miniEpoch) external view returns (uint256 total, uint256 largest);
     /// First block in which stake may be gone that weighs in draws of that mini-epoch: what left when its set was fixed is
     /// released then. Who is drawn before can be held.
     function backedUntil(uint256 miniEpoch) external view returns (uint256);

@@ -16,19 +16,20 @@ contract MarketAudits is MarketEnds {
     constructor(Parts memory parts, Params memory params_) MarketBase(parts, params_) {}
 
     /// A commitment that nobody has opened while its auditors' stake was surely there counts as made in this block: it waits
-    /// for another seed, and those who hold stake now audit it.
+    /// for another seed, and those who hold stake now audit it. So does a draw that has found no room for too long.
     function openAudit(uint256 jobId, uint32 seg) public {
         (Segment storage s, Audit storage a) = _liveSegment(jobId, seg);
         require(s.state == SegmentState.Committed, WrongState());
-        if (block.number >= staking.backedUntil(s.seedEpoch)) {
+        if (block.number >= (a.seatBefore > 0 ? a.seatBefore : staking.backedUntil(s.seedEpoch))) {
             _dateAnew(jobId, s, a);
             emit AuditPostponed(jobId, seg, s.seedEpoch);
             return;
         }
-        if (a.challenge.challenger != address(0)) return _startLevel1(jobId, seg, s, a, COMMITTEE + a.challenge.number);
-        a.seed = _seed(s);
-        _holdDrawn(jobId, seg, s, a);
-        if (s.divergesAt > 0) return _startLevel1(jobId, seg, s, a, PAIR);
+        if (s.round == 0 && a.list.length == 0) a.seed = _seed(s);
+        if (!_opensLevel0(s, a)) return _startLevel1(jobId, seg, s, a, s.round);
+        bool waits = _mustWait(jobId, seg, s, a, AUDITS);
+        _holdDrawn(jobId, seg, s, a, _blocksHeld(jobId, waits));
+        if (waits) return;
         s.state = SegmentState.L0;
         if (!_startRound(jobId, seg, s, a, _params.k0)) _accept(jobId, seg, s, a, false);
     }
@@ -140,7 +141,7 @@ contract MarketAudits is MarketEnds {
     }
 
     function _dateAnew(uint256 jobId, Segment storage s, Audit storage a) internal {
-        s.seedEpoch = uint64(beacon.epochOf(block.number));
+        (s.seedEpoch, a.seatBefore) = (uint64(beacon.epochOf(block.number)), 0);
         _holdJudges(a, staking.backedUntil(s.seedEpoch) + _auditBlocks(jobId));
     }
 
@@ -162,7 +163,10 @@ contract MarketAudits is MarketEnds {
     function _startRound(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 count) internal returns (bool) {
         address[] memory order = _draw(TAG_AUDIT, a.seed, jobId, seg, s, a.drawn + count);
         if (order.length <= a.drawn) return false;
-        _seat(jobId, a, s, order, a.drawn);
+        // Substitutes cannot wait: the segment's other auditors have answered.
+        _addWork(AUDITS, s, (order.length - a.drawn) * _unitCount(jobId) * _specs[jobId].unitWork);
+        if (s.round > 0) _hold(order, a.drawn, _auditBlocks(jobId));
+        _seat(a, s, order, a.drawn);
         a.drawn = uint8(order.length);
         s.bundleBlob = 0;
         _setPhase(s, a, Phase.Serve, _params.serveBlocks);
@@ -173,22 +177,55 @@ contract MarketAudits is MarketEnds {
     /// The pair has a draw of its own: who bought level 0's auditors has not bought it. The committee begins with level 0's. One
     /// that a challenge calls has a seed of its own too.
     function _startLevel1(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint8 round) internal {
-        (s.state, s.round) = (SegmentState.L1, round);
+        s.round = round;
         bytes32 tag = round == PAIR ? TAG_PAIR : round == COMMITTEE ? TAG_AUDIT : TAG_CHALLENGE;
-        bytes32 seed = round <= COMMITTEE ? a.seed : _seed(s);
-        _seat(jobId, a, s, _draw(tag, seed, jobId, seg, s, round == PAIR ? _params.k1 : _params.k2), 0);
+        // Level 0's, unless the segment was dated anew since.
+        bytes32 seed = _seed(s);
+        address[] memory order = _draw(tag, seed, jobId, seg, s, round == PAIR ? _params.k1 : _params.k2);
+        bool waits = _mustWait(jobId, seg, s, a, REPLAYS);
+        uint256 blocks = _blocksHeld(jobId, waits);
+        _hold(order, 0, blocks);
+        if (round == PAIR) _hold(_draw(TAG_AUDIT, seed, jobId, seg, s, _params.k2), 0, blocks);
+        if (waits) return;
+        _addWork(REPLAYS, s, order.length * _unitsAll(jobId) * _specs[jobId].unitWork);
+        s.state = SegmentState.L1;
+        _seat(a, s, order, 0);
         // Replaying the whole segment takes as long as training it; the client chose that time.
         _setPhase(s, a, Phase.Commit, _params.commitBlocksL1 + 2 * _specs[jobId].segmentBlocks);
         emit AuditOpened(jobId, seg, s.state, s.round, _round(a), seed);
     }
 
-    function _seat(uint256 jobId, Audit storage a, Segment storage s, address[] memory order, uint256 from) internal {
-        _hold(jobId, order, from);
+    function _seat(Audit storage a, Segment storage s, address[] memory order, uint256 from) internal {
+        a.seatBefore = 0;
         (a.start, a.committed, a.revealed) = (uint8(a.list.length), 0, 0);
         for (uint256 i = from; i < order.length; i++) {
             Auditor storage auditor = a.list.push();
             (auditor.who, auditor.level, auditor.round, auditor.k) = (order[i], s.state, s.round, uint8(i - from));
         }
+    }
+
+    // --- queues
+
+    /// Whether those who are drawn must wait: what the chain's auditors have to do leaves no room. Said once for each draw; then the
+    /// call fails until there is.
+    function _mustWait(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 kind) internal returns (bool) {
+        uint256 blocks = _blocksToRoom(kind);
+        if (blocks == 0) return false;
+        require(a.seatBefore == 0, AuditorsBusy(block.number + blocks));
+        (s.state, s.phaseDeadline, a.phase) = (SegmentState.Committed, 0, Phase.None);
+        a.seatBefore = uint64(block.number + _auditBlocks(jobId));
+        _holdJudges(a, block.number + _blocksHeld(jobId, true));
+        emit AuditWaits(jobId, seg, block.number + blocks);
+        return true;
+    }
+
+    /// As if the auditors did a quarter of workPerBlock at each kind of work, and the most heavily staked as much of it as is its
+    /// share of the draws. What nobody does is forgotten.
+    function _addWork(uint256 kind, Segment storage s, uint256 work) internal {
+        (uint256 total, uint256 largest) = staking.spread(s.seedEpoch);
+        uint256 from = block.number << 32;
+        if (_busyUntil[kind] > from) from = _busyUntil[kind];
+        _busyUntil[kind] = uint128(from + (work * 4 * largest << 32) / (_params.workPerBlock * total));
     }
 
     function _endReveal(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
@@ -397,15 +434,19 @@ contract MarketAudits is MarketEnds {
     // --- stake that fines are taken from
 
     /// Who will substitute or replay if it comes to that is known from the seed on, and could leave before it is seated.
-    function _holdDrawn(uint256 jobId, uint32 seg, Segment storage s, Audit storage a) internal {
+    function _holdDrawn(uint256 jobId, uint32 seg, Segment storage s, Audit storage a, uint256 blocks) internal {
         uint256 seats = uint256(_params.k0) * (1 + uint256(_params.substRounds));
-        _hold(jobId, _draw(TAG_AUDIT, a.seed, jobId, seg, s, seats > _params.k2 ? seats : _params.k2), 0);
-        if (_isDrawnForReplay(jobId, seg, s, a)) _hold(jobId, _draw(TAG_PAIR, a.seed, jobId, seg, s, _params.k1), 0);
+        _hold(_draw(TAG_AUDIT, a.seed, jobId, seg, s, seats > _params.k2 ? seats : _params.k2), 0, blocks);
+        if (_isDrawnForReplay(jobId, seg, s, a)) _hold(_draw(TAG_PAIR, a.seed, jobId, seg, s, _params.k1), 0, blocks);
     }
 
-    function _hold(uint256 jobId, address[] memory who, uint256 from) internal {
-        uint256 until = block.number + _auditBlocks(jobId);
-        for (uint256 i = from; i < who.length; i++) staking.hold(who[i], uint64(until));
+    function _hold(address[] memory who, uint256 from, uint256 blocks) internal {
+        for (uint256 i = from; i < who.length; i++) staking.hold(who[i], uint64(block.number + blocks));
+    }
+
+    /// Who waits is held for the longest wait too, after which others are drawn.
+    function _blocksHeld(uint256 jobId, bool waits) internal view returns (uint256) {
+        return (waits ? 2 : 1) * _auditBlocks(jobId);
     }
 
     /// A whole audit and the longer window after it, so that what is left of this one ends before, also if some phases end late.

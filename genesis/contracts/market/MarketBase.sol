@@ -22,6 +22,9 @@ abstract contract MarketBase is IMarketTypes {
     bytes32 internal constant TAG_CHALLENGE = keccak256("trainyard.challenge.1");
     uint256 internal constant ONE = 10_000;
     uint256 internal constant MAX_PROVIDERS = 16;
+    /// Queues: of seats at level 0 and at level 1.
+    uint256 internal constant AUDITS = 0;
+    uint256 internal constant REPLAYS = 1;
 
     /// One auditor's part in one round. It is in time or fined; a deviation is fined when the committee contradicts it.
     struct Auditor {
@@ -53,6 +56,7 @@ abstract contract MarketBase is IMarketTypes {
         Dispute dispute;         // the open one
         uint8 best;              // in `list`: says what the committee decided
         address accused;         // the segment's provider, once it is disputed or appeals
+        uint64 seatBefore;       // block; who is drawn waits for room, held for an audit that begins before it; zero: nobody waits
         uint256 appealBond;      // wei; zero: nobody does
         Auditor[] list;          // fewer than 256: 40 of level 0, 16 of a pair, 16 of each committee
     }
@@ -93,6 +97,8 @@ abstract contract MarketBase is IMarketTypes {
     mapping(address => uint256) internal _credits;
     /// By provider.
     mapping(address => uint256) internal _openDisputes;
+    /// AUDITS, REPLAYS: how far the work that the chain's auditors were given reaches, in blocks times 2^32.
+    uint128[2] internal _busyUntil;
 
     struct Parts {
         IBeacon beacon;
@@ -110,6 +116,7 @@ abstract contract MarketBase is IMarketTypes {
         require(params_.units <= 16 && params_.substRounds <= 4 && params_.k0 <= 8, BadValue("committee"));
         require(params_.feeBps <= ONE && params_.bountyBps <= ONE && params_.lateBps <= ONE, BadValue("share"));
         require(params_.replayBps <= ONE, BadValue("share"));
+        require(params_.workPerBlock > 0, BadValue("workPerBlock"));
         require(params_.bondFactor > 0 && params_.maxInFlight > 0, BadValue("bond"));
         _params = params_;
     }

@@ -42,6 +42,19 @@ abstract contract MarketDraws is MarketBase {
         return _params.units < all ? _params.units : all;
     }
 
+    /// Of a Committed segment. Else it is replayed: somebody has judged it already, or it shows nothing.
+    function _opensLevel0(Segment storage s, Audit storage a) internal view returns (bool) {
+        return s.round == 0 && a.list.length == 0 && s.divergesAt == 0;
+    }
+
+    /// Blocks until the work of one kind that is left fits into half of the time for it: whoever is seated then has the other half,
+    /// which no audit exceeds.
+    function _blocksToRoom(uint256 kind) internal view returns (uint256) {
+        uint256 slack = (kind == AUDITS ? _params.commitBlocks : _params.commitBlocksL1) / 2;
+        uint256 busyUntil = (uint256(_busyUntil[kind]) + type(uint32).max) >> 32;
+        return busyUntil > block.number + slack ? busyUntil - block.number - slack : 0;
+    }
+
     /// Twice a segment's price and a committee's fees, doubled by each earlier challenge: whoever delays a payment again and again
     /// pays more each time.
     function _challengeBond(uint256 jobId, Audit storage a) internal view returns (uint256) {

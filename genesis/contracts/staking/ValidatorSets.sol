@@ -24,6 +24,7 @@ abstract contract ValidatorSets is StakingBase {
     address internal _lastLeader;
     uint256[][] internal _sets;            // of seats; Election.sol
     Checkpoints.Trace208 internal _setIds; // epoch -> index in _sets, from that epoch on
+    uint256[] internal _largest;           // weights, by index in _sets
 
     /// (view, parentView, parentRandao): fees of the block before, turns of this one, and at the end of an epoch the
     /// jail and the election. It must not fail: that would make the block invalid.
@@ -77,6 +78,11 @@ abstract contract ValidatorSets is StakingBase {
         return uint96(seats[low]) - (low == 0 ? 0 : uint96(seats[low - 1]));
     }
 
+    function spread(uint256 miniEpoch) external view returns (uint256 total, uint256 largest) {
+        uint256 id = _setOf(_epochOfMini(miniEpoch));
+        return (uint96(_sets[id][_sets[id].length - 1]), _largest[id]);
+    }
+
     function backedUntil(uint256 miniEpoch) external view returns (uint256) {
         uint256 epoch = _epochOfMini(miniEpoch);
         uint256 fixedAt = epoch < 2 ? 0 : (epoch - 1) * epochLength;
@@ -120,8 +126,12 @@ abstract contract ValidatorSets is StakingBase {
     }
 
     function _seatsOf(uint256 epoch) internal view returns (uint256[] storage) {
+        return _sets[_setOf(epoch)];
+    }
+
+    function _setOf(uint256 epoch) private view returns (uint256) {
         require(epoch <= lastEpoch, NotYet());
-        return _sets[_setIds.upperLookupRecent(uint48(epoch))];
+        return _setIds.upperLookupRecent(uint48(epoch));
     }
 
     function _seatsAtMini(uint256 miniEpoch) private view returns (uint256[] storage) {
@@ -137,6 +147,13 @@ abstract contract ValidatorSets is StakingBase {
         if (_sets.length > 0 && keccak256(abi.encode(seats)) == keccak256(abi.encode(_sets[_sets.length - 1]))) return;
         _setIds.push(uint48(epoch), uint208(_sets.length));
         _sets.push(seats);
+        (uint256 largest, uint256 below) = (0, 0);
+        for (uint256 i = 0; i < seats.length; i++) {
+            uint256 weight = uint96(seats[i]) - below;
+            below = uint96(seats[i]);
+            if (weight > largest) largest = weight;
+        }
+        _largest.push(largest);
     }
 
     function _closeEpoch(uint256 epoch) private {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Funds a training job with viem and sees it settle. --spec names a JSON file with the fields of JobSpec:
 // {program, programId, data, clientSeed?, segments, stepsPerSegment, microBatches, segmentBlocks, deadlineSeconds?,
-//  pricePerSegment, auditFee, provider?, licence}; wei as decimal strings. The blobs must be published already.
+//  pricePerSegment, auditFee, unitWork, provider?, licence}; wei as decimal strings. The blobs must be published already.
 import { readFileSync } from "node:fs";
 import { createPublicClient, createWalletClient, defineChain, http, parseEventLogs, webSocket, zeroAddress } from "viem";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
@@ -21,6 +21,7 @@ function readSpec(now) {
     segments: given.segments, stepsPerSegment: given.stepsPerSegment, microBatches: given.microBatches,
     segmentBlocks: BigInt(given.segmentBlocks), deadline: now + BigInt(given.deadlineSeconds ?? 3600),
     pricePerSegment: BigInt(given.pricePerSegment), auditFee: BigInt(given.auditFee),
+    unitWork: BigInt(given.unitWork),
     provider: given.provider ?? zeroAddress, licence: given.licence,
   };
 }
