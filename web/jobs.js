@@ -31,9 +31,11 @@ function state_of(job) {
 
 /// Words and colour of a segment.
 export function verdict_of(s) {
-  if (s.challenge) return ['challenged', 'warn'];
+  const wait = number(s.auditWaitBlocks ?? '0x0');
+  const busy = wait > 0 ? `, auditors are busy for about ${wait} blocks` : '';
+  if (s.challenge) return [`challenged${busy}`, 'warn'];
   return {
-    committed: ['waits for its audit', ''],
+    committed: [`waits for its audit${busy}`, ''],
     l0: ['audited', 'busy'],
     l1: ['replayed', 'busy'],
     accepted: ['accepted', 'good light'],
@@ -109,7 +111,7 @@ function terms(job, names) {
   return facts([
     ['client', found(job.client)],
     ['provider', is_nobody(job.provider) ? undefined : provider_of(job.provider, names)],
-    ['work', `${number(s.segments)} segments of ${steps} steps, ${number(s.microBatches)} micro-batches each`],
+    ['work', `${number(s.segments)} segments of ${steps} steps, ${number(s.microBatches)} micro-batches each of ${(number(s.unitWork) / 1e9).toPrecision(3)} G multiply-adds`],
     ['paid so far', `${coins(paid_for(job))} of ${coins(BigInt(s.pricePerSegment) * BigInt(s.segments))}`],
     ['in escrow', coins(job.escrow)],
     ['ends', is_over(job) ? undefined : until_s > 0 ? `in ${duration(until_s)} at the latest` : 'now: its time is over'],

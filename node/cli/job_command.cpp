@@ -30,6 +30,7 @@ json::object job_json(uint64_t id, const wallet::Job& job, const wallet::JobSpec
             {"attempt", job.attempt},
             {"escrowWei", to_decimal(job.escrow_wei)},
             {"pricePerSegmentWei", to_decimal(spec.price_wei)},
+            {"unitWork", spec.unit_work},
             {"tipRoot", to_hex0x(job.tip_root.bytes)},
             {"licence", spec.licence}};
 }
@@ -76,6 +77,16 @@ struct SegmentWords {
     std::string line;
 };
 
+/// Where a committed segment waits only because auditors have enough to do: ", …"; empty of others.
+wallet::Answer<std::string> wait_words(wallet::MarketApi& market, uint64_t id, uint32_t seg,
+                                       json::object& object) {
+    const auto blocks = market.audit_wait(id, seg);
+    if (!blocks) return unexpected(blocks.error());
+    if (*blocks == 0) return std::string();
+    object["auditWaitBlocks"] = *blocks;
+    return ", waits for auditors: about " + std::to_string(*blocks) + " blocks";
+}
+
 /// Who challenges it, and who is asked.
 wallet::Answer<std::string> challenge_words(wallet::MarketApi& market, uint64_t id, uint32_t seg,
                                             const wallet::Segment& segment, json::object& object) {
@@ -83,11 +94,12 @@ wallet::Answer<std::string> challenge_words(wallet::MarketApi& market, uint64_t 
     if (!challenge) return unexpected(challenge.error());
     const auto who = to_hex0x(challenge->challenger.bytes);
     object["challenger"] = who;
-    return "challenged by " + who +
-           (segment.state == SegmentState::committed
-                ? ", a fresh committee is to be drawn"
-                : ", a fresh committee replays it until block " +
-                      std::to_string(segment.phase_deadline));
+    if (segment.state != SegmentState::committed)
+        return "challenged by " + who + ", a fresh committee replays it until block " +
+               std::to_string(segment.phase_deadline);
+    const auto wait = wait_words(market, id, seg, object);
+    if (!wait) return unexpected(wait.error());
+    return "challenged by " + who + ", a fresh committee is to be drawn" + *wait;
 }
 
 /// Who disputes it, and whose move it is.
@@ -110,6 +122,11 @@ wallet::Answer<std::string> state_words(wallet::MarketApi& market, uint64_t id, 
     const auto until = std::to_string(segment.phase_deadline);
     if (wallet::is_challenged(segment)) return challenge_words(market, id, seg, segment, object);
     switch (segment.state) {
+        case SegmentState::committed: {
+            const auto wait = wait_words(market, id, seg, object);
+            if (!wait) return unexpected(wait.error());
+            return std::string(wallet::to_text(segment.state)) + *wait;
+        }
         case SegmentState::accepted:
             object["payableFrom"] = segment.phase_deadline;
             return "accepted, payable from block " + until;

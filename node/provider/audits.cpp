@@ -37,6 +37,7 @@ bool ProviderWorker::look_after(uint32_t seg, const wallet::Job& job) {
     const bool ours = segment->provider == market_.self();
     if (ours && work_->trials->look_after(seg, *segment, head_)) return true;
     if (segment->state == SegmentState::committed) {
+        if (seg == job.final_segments) note_wait(seg);
         nudge(Nudge::open_audit, seg);
     } else if (segment->state == SegmentState::accepted) {
         if (ours) note_accepted(seg);
@@ -49,6 +50,16 @@ bool ProviderWorker::look_after(uint32_t seg, const wallet::Job& job) {
         if (phase && *phase == Phase::open) open(seg);
     }
     return ours;
+}
+
+/// Said once of a segment that holds up pay, if nothing but auditors' time does.
+void ProviderWorker::note_wait(uint32_t seg) {
+    if (seg < work_->waits_told) return;
+    const auto blocks = market_.audit_wait(work_->id, seg);
+    if (!blocks || *blocks == 0) return;
+    work_->waits_told = seg + 1;
+    note("segment " + std::to_string(seg) + " waits for auditors: about " +
+         std::to_string(*blocks) + " blocks");
 }
 
 void ProviderWorker::note_accepted(uint32_t seg) {

@@ -90,6 +90,7 @@ private:
     void claim(const Divergence& found);
     [[nodiscard]] std::string why_void(uint32_t seg);
     [[nodiscard]] bool look_after(uint32_t seg, const wallet::Job& job);
+    void note_wait(uint32_t seg);
     void note_accepted(uint32_t seg);
     void serve(uint32_t seg, const wallet::Segment& segment);
     void open(uint32_t seg);

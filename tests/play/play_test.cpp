@@ -534,6 +534,31 @@ TEST(play, a_job_whose_segments_are_longer_than_its_program_says_is_void) {
     EXPECT_EQ(play.history(), "seg 0 void; ") << last_lines(play.said);
 }
 
+TEST(play, a_job_that_declares_less_work_than_its_program_is_void) {
+    Play play;
+    play.ledger->phase_blocks = 24;
+    while (play.job().tip == 0) play.tick_provider();
+    --play.ledger->jobs[0].spec.unit_work;
+    for (int i = 0; i < 200 && play.history().empty(); ++i) play.tick_validators();
+    EXPECT_EQ(play.history(), "seg 0 void; ") << last_lines(play.said);
+}
+
+TEST(play, nobody_calls_in_vain_while_auditors_are_busy) {
+    Play play;
+    play.ledger->room_at = 1'000;
+    while (play.job().tip < kSegments) play.tick();
+    const size_t calls = play.ledger->calls;
+    for (int i = 0; i < 60; ++i) play.tick();
+    EXPECT_EQ(play.ledger->calls, calls);
+    EXPECT_NE(play.told(Event::Kind::note).find("segment 0 waits for auditors: about "),
+              std::string::npos)
+        << play.told(Event::Kind::note);
+    EXPECT_EQ(play.told(Event::Kind::note).find("segment 1"), std::string::npos);
+    play.ledger->room_at = 0;
+    play.run(800);
+    EXPECT_EQ(play.job().final_segments, kSegments) << last_lines(play.said);
+}
+
 TEST(play, a_provider_ends_a_job_whose_deadline_has_passed_before_it_is_late) {
     Play play;
     play.tick();

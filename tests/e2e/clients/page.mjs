@@ -45,7 +45,10 @@ async function checkEvents(load) {
 }
 
 async function checkPay(load) {
-  const { divergence_of, paid_for } = await load("jobs.js");
+  const { divergence_of, paid_for, verdict_of } = await load("jobs.js");
+  const verdict = (auditWaitBlocks, challenge) => verdict_of({ state: "committed", auditWaitBlocks, challenge })[0];
+  equal([verdict("0x0"), verdict("0x28"), verdict("0x28", {})],
+    ["waits for its audit", "waits for its audit, auditors are busy for about 40 blocks", "challenged, auditors are busy for about 40 blocks"], "what a segment waits for");
   const paid = (finalSegments, state, divergesAt) => paid_for({
     finalSegments, spec: { pricePerSegment: "0x64", stepsPerSegment: "0x5" }, segments: [{ state: "final", divergesAt: "0x0" }, { state, divergesAt }] });
   equal([paid("0x2", "final", "0x0"), paid("0x2", "final", "0x2"), paid("0x1", "l1", "0x2")], [200n, 140n, 100n], "a divergence is paid by its steps");
