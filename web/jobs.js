@@ -8,6 +8,14 @@ import { batch, number, quantity, rpc } from './rpc.js';
 const kHistory = 60;  // events of a job that are shown
 const kSegments = 1024;  // of a job, that a node tells at once
 
+const first_of_newest = (job) => Math.max(0, number(job.tip) - kSegments);
+
+/// A job with its newest segments: how it ends, and what is paid for it, hangs on its last one. `ask`: as `rpc`.
+export async function job_of(id, ask = rpc) {
+  const job = await ask('yard_job', [quantity(id)]);
+  return job && first_of_newest(job) > 0 ? ask('yard_job', [quantity(id), quantity(first_of_newest(job))]) : job;
+}
+
 /// By id: {key, segments}; asked again when the job's `key` has changed.
 const known = new Map();
 
@@ -17,7 +25,7 @@ const is_over = (job) => job.state === 'closed';
 /// Segments of the jobs that changed, in one request.
 export async function learn_segments(jobs) {
   const due = jobs.filter((job) => known.get(job.id)?.key !== key_of(job) || !is_over(job));
-  const answers = await batch(due.map((job) => ['yard_job', [job.id, quantity(Math.max(0, number(job.tip) - kSegments))]]));
+  const answers = await batch(due.map((job) => ['yard_job', [job.id, quantity(first_of_newest(job))]]));
   due.forEach((job, i) => { if (answers[i]) known.set(job.id, { key: key_of(job), segments: answers[i].segments }); });
   const shown = new Set(jobs.map((job) => job.id));
   for (const id of known.keys()) if (!shown.has(id)) known.delete(id);
@@ -132,7 +140,7 @@ function segment_table(segments, names) {
 }
 
 export async function show_job(id, head, names) {
-  const job = await rpc('yard_job', [quantity(id)]);
+  const job = await job_of(id);
   $('job').hidden = !job;
   if (!job) return;
   const steps = number(job.spec.stepsPerSegment);
@@ -140,6 +148,6 @@ export async function show_job(id, head, names) {
   const history = await history_of(id, head, kHistory);
   $('job-title').replaceChildren(`Job #${id} `, badge(...state_of(job)));
   $('job-body').replaceChildren(squares(job, job.segments), divergence_of(job) && element('p', divergence_of(job), { class: 'warn' }), element('h3', 'Loss by step'),
-    loss_chart(points, steps * number(job.spec.segments)), terms(job, names), element('h3', 'Segments'), element('div', segment_table(job.segments, names), { class: 'scroll' }),
+    loss_chart(points, steps * number(job.spec.segments)), terms(job, names), element('h3', first_of_newest(job) > 0 ? `The newest ${kSegments} segments` : 'Segments'), element('div', segment_table(job.segments, names), { class: 'scroll' }),
     element('h3', 'What happened'), element('div', timeline(history), { class: 'scroll' }));
 }

@@ -45,7 +45,7 @@ async function checkEvents(load) {
 }
 
 async function checkPay(load) {
-  const { divergence_of, paid_for, verdict_of } = await load("jobs.js");
+  const { divergence_of, job_of, paid_for, verdict_of } = await load("jobs.js");
   const verdict = (auditWaitBlocks, challenge) => verdict_of({ state: "committed", auditWaitBlocks, challenge })[0];
   equal([verdict("0x0"), verdict("0x28"), verdict("0x28", {})],
     ["waits for its audit", "waits for its audit, auditors are busy for about 40 blocks", "challenged, auditors are busy for about 40 blocks"], "what a segment waits for");
@@ -55,6 +55,15 @@ async function checkPay(load) {
   const said = (outcome, index) => divergence_of({ state: "closed", outcome, spec: { stepsPerSegment: "0x5" }, segments: [{ index, divergesAt: "0x2" }] });
   equal([said("complete", "0x0"), said("diverged", "0x0").includes("Step 2 of 5 of segment 0"), said("diverged", "0x3").includes("3 segments before")], ["", true, true],
     "what is said of a job that diverged");
+  const long = async (segments) => paid_for(await job_of(7, async (method, [id, first = "0x0"]) => {
+    equal([method, id], ["yard_job", "0x7"], "what is asked for");
+    const known = Array.from({ length: segments }, (_, i) => ({ state: "final", divergesAt: i === segments - 1 ? "0x2" : "0x0" }));
+    const tip = "0x" + segments.toString(16);
+    return { tip, finalSegments: tip, spec: { pricePerSegment: "0x64", stepsPerSegment: "0x5" }, segments: known.slice(Number(first), Number(first) + 1024) };
+  }));
+  equal([await long(1), await long(1024), await long(1025), await long(3000)], [40n, 102340n, 102440n, 299940n],
+    "what is paid for a job whose last segment is not among the first that a node tells");
+  equal(await job_of(8, async () => null), null, "a job that there is not");
 }
 
 async function checkFiles() {
