@@ -122,8 +122,8 @@ void add_devnet(CLI::App& app, Arguments& a) {
             ->capture_default_str();
         sub->add_option("--seed", a.devnet.seed, "of the chain's randomness; 0: random");
         sub->add_option("--set", a.devnet.settings,
-                        "another value for a number of the chain spec, such as blockIntervalMs or "
-                        "workPerBlock; may be repeated")
+                        "another value for a number of the chain spec or its contracts, such as "
+                        "blockIntervalMs, workPerBlock or unstakeBlocks; may be repeated")
             ->type_name("NAME=NUMBER")
             ->take_all();
     }

@@ -129,7 +129,8 @@ void add_genesis(CLI::App& app, Arguments& a) {
     build->add_option("--spec", a.genesis.spec, "chain spec; default: the devnet's");
     build
         ->add_option("--set", a.genesis.settings,
-                     "another value for a number of the spec, NAME=NUMBER")
+                     "another value for a number of the spec or its contracts, such as "
+                     "blockIntervalMs or Beacon.cutoff")
         ->type_name("NAME=NUMBER");
     build->add_option("--artifacts", a.genesis.artifacts, "folder of compiled contracts");
     build->add_option("--validator", a.genesis.validators, "<folder of keystores>@host:port")

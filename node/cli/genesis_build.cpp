@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <boost/json.hpp>
 
@@ -344,27 +345,78 @@ private:
     std::map<std::string, Address> addresses_;
 };
 
-/// Every place of a spec that has a name which may be set.
-std::vector<std::pair<std::string, json::value*>> places_of(json::object& spec) {
-    std::vector<std::pair<std::string, json::value*>> out;
+/// A number of a spec that may be set.
+struct Place {
+    std::string contract;  ///< whose argument it is; empty: the spec's own, or one of its groups
+    std::string name;
+    json::value* value = nullptr;
+
+    [[nodiscard]] std::string whole_name() const {
+        return contract.empty() ? name : contract + "." + name;
+    }
+};
+
+/// A number that a file holds as text since it may be too large for JSON.
+bool is_number_in_text(const json::value& value) {
+    if (!value.is_string()) return false;
+    const std::string_view text(value.get_string());
+    return !text.starts_with("0x") && parse_uint256(text);
+}
+
+/// Those of a list of arguments.
+void add_places(const std::string& contract, json::value* list, std::vector<Place>& out) {
+    if (list == nullptr || !list->is_array()) return;
+    for (auto& item : list->get_array()) {
+        auto* name = item.is_object() ? item.get_object().if_contains("name") : nullptr;
+        auto* value = item.is_object() ? item.get_object().if_contains("value") : nullptr;
+        const bool is_number =
+            name != nullptr && name->is_string() && value != nullptr && is_number_in_text(*value);
+        if (is_number) out.push_back({contract, std::string(name->get_string()), value});
+    }
+}
+
+std::vector<Place> places_of(json::object& spec) {
+    std::vector<Place> out;
     for (auto& [key, value] : spec)
-        if (value.is_int64()) out.emplace_back(key, &value);
+        if (value.is_int64() || is_number_in_text(value))
+            out.push_back({"", std::string(key), &value});
     auto* groups = spec.if_contains("groups");
-    if (groups == nullptr || !groups->is_object()) return out;
-    for (auto& [group, items] : groups->get_object()) {
-        if (!items.is_array()) continue;
-        for (auto& item : items.get_array()) {
-            auto* name = item.is_object() ? item.get_object().if_contains("name") : nullptr;
-            auto* value = item.is_object() ? item.get_object().if_contains("value") : nullptr;
-            const bool is_number = name != nullptr && name->is_string() && value != nullptr &&
-                                   value->is_string() && parse_uint256(value->get_string());
-            if (is_number) out.emplace_back(name->get_string(), value);
-        }
+    if (groups != nullptr && groups->is_object())
+        for (auto& [group, items] : groups->get_object()) add_places("", &items, out);
+    auto* contracts = spec.if_contains("contracts");
+    if (contracts == nullptr || !contracts->is_array()) return out;
+    for (auto& contract : contracts->get_array()) {
+        auto* name = contract.is_object() ? contract.get_object().if_contains("name") : nullptr;
+        if (name == nullptr || !name->is_string()) continue;
+        add_places(std::string(name->get_string()), contract.get_object().if_contains("args"), out);
     }
     return out;
 }
 
-/// "name=value", wherever the spec has that name.
+/// What a name means: the places of its whole name, or else the arguments that contracts have under
+/// it.
+std::vector<Place> places_named(const std::vector<Place>& all, const std::string& name) {
+    std::vector<Place> out;
+    for (const Place& place : all)
+        if (place.whole_name() == name) out.push_back(place);
+    if (!out.empty()) return out;
+    for (const Place& place : all)
+        if (place.name == name) out.push_back(place);
+    return out;
+}
+
+ConfigError no_such_number(const std::vector<Place>& all, const std::string& name) {
+    std::vector<std::string> known;
+    for (const Place& place : all) {
+        known.push_back(place.whole_name());
+        known.push_back(place.name);
+    }
+    const auto near = config::nearest_name(name, known.data(), known.size());
+    return error(ConfigErrorCode::unknown_key, name, "there is no such number to set",
+                 near.empty() ? "docs/spec/genesis.md names them" : "did you mean '" + near + "'?");
+}
+
+/// "name=value".
 Built<Done> apply_setting(json::object& spec, const std::string& setting) {
     const auto cut = setting.find('=');
     const std::string name = setting.substr(0, cut);
@@ -373,16 +425,20 @@ Built<Done> apply_setting(json::object& spec, const std::string& setting) {
     if (!number)
         return unexpected(error(ConfigErrorCode::bad_value, name, "must be set to a whole number",
                                 "write it as NAME=NUMBER"));
-    std::vector<std::string> known;
-    for (const auto& [key, place] : places_of(spec)) {
-        known.push_back(key);
-        if (key == name) *place = to_decimal(*number);
+    const auto all = places_of(spec);
+    const auto named = places_named(all, name);
+    if (named.empty()) return unexpected(no_such_number(all, name));
+    std::set<std::string> choices;
+    for (const Place& place : named) choices.insert(place.whole_name());
+    if (choices.size() > 1) {
+        std::string list;
+        for (const auto& choice : choices) list += (list.empty() ? "" : " or ") + choice;
+        return unexpected(error(ConfigErrorCode::bad_value, name,
+                                "several contracts have an argument of that name",
+                                "say which: " + list));
     }
-    if (std::find(known.begin(), known.end(), name) != known.end()) return Done{};
-    const auto near = config::nearest_name(name, known.data(), known.size());
-    return unexpected(
-        error(ConfigErrorCode::unknown_key, name, "there is no such number to set",
-              near.empty() ? "docs/spec/genesis.md names them" : "did you mean '" + near + "'?"));
+    for (const Place& place : named) *place.value = to_decimal(*number);
+    return Done{};
 }
 
 }  // namespace

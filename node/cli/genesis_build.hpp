@@ -23,8 +23,9 @@ struct GenesisInputs {
     Hash seed;  ///< of the chain's randomness
 };
 
-/// The chain spec with other numbers, each "name=number": of the spec itself, or of an argument in
-/// its groups, wherever the name stands.
+/// The chain spec with other numbers, each "name=number": of the spec itself and of its groups,
+/// wherever the name stands; else of the one contract that has an argument of that name, or
+/// "contract.name". Errors: unknown_key; bad_value (no number, or arguments of several contracts).
 [[nodiscard]] Result<std::string, config::ConfigError> with_settings(
     const std::string& spec, const std::vector<std::string>& settings);
 

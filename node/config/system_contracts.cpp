@@ -19,13 +19,15 @@ struct Agreement {
     const char* getter;
     const char* setting;
     uint64_t Genesis::*value;
+    const char* options;  ///< of `genesis build` and `devnet`
 };
 constexpr Agreement kAgreements[] = {
     {"Beacon", consensus::address::kBeacon, "epochLength()", "miniEpochLength",
-     &Genesis::mini_epoch_length},
-    {"Beacon", consensus::address::kBeacon, "cutoff()", "cutoff", &Genesis::cutoff},
+     &Genesis::mini_epoch_length, "--set miniEpochLength=N --set Beacon.epochLength=N"},
+    {"Beacon", consensus::address::kBeacon, "cutoff()", "cutoff", &Genesis::cutoff,
+     "--set cutoff=N --set Beacon.cutoff=N"},
     {"Staking", consensus::address::kStaking, "epochLength()", "epochLength",
-     &Genesis::epoch_length},
+     &Genesis::epoch_length, "--set epochLength=N"},
 };
 
 std::optional<Uint256> ask(const state::StateView& view, const Genesis& genesis,
@@ -61,11 +63,11 @@ Result<Done, ConfigError> check_system_contracts(const Genesis& genesis) {
                             "there is no such contract at " + to_hex0x(each.address.bytes),
                             "`trainyard genesis build` makes genesis files"});
         if (*found == Uint256(genesis.*each.value)) continue;
-        return unexpected(ConfigError{
-            ConfigErrorCode::mismatch, where,
-            std::string(each.getter) + " is " + to_decimal(*found) + ", but " + each.setting +
-                " is " + std::to_string(genesis.*each.value),
-            "give the contract's constructor and the chain spec the same number, and build again"});
+        return unexpected(
+            ConfigError{ConfigErrorCode::mismatch, where,
+                        std::string(each.getter) + " is " + to_decimal(*found) + ", but " +
+                            each.setting + " is " + std::to_string(genesis.*each.value),
+                        std::string("build it anew with one number for both: ") + each.options});
     }
     return Done{};
 }

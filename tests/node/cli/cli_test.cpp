@@ -389,12 +389,47 @@ TEST(genesis_build, numbers_of_the_spec_and_of_its_groups_can_be_set) {
     EXPECT_EQ(*with_settings(inputs.spec, {}), inputs.spec);
 }
 
+TEST(genesis_build, numbers_of_the_contracts_can_be_set_by_a_name_that_is_theirs_alone) {
+    const auto built_with = [](const std::vector<std::string>& settings) {
+        auto inputs = genesis_inputs();
+        const auto spec = with_settings(inputs.spec, settings);
+        if (!spec) return config::Genesis{};
+        inputs.spec = *spec;
+        auto built = build_genesis(inputs);
+        EXPECT_TRUE(built) << built.error().text();
+        return built ? std::move(*built) : config::Genesis{};
+    };
+    const auto plain = built_with({});
+    for (const auto* setting : {"unstakeBlocks=9", "minStake=7", "ProviderRegistry.minStake=7"})
+        EXPECT_NE(built_with({setting}).alloc[wallet::kProviders].code,
+                  plain.alloc.at(wallet::kProviders).code)
+            << setting;
+    EXPECT_EQ(built_with({"minStake=7"}), built_with({"ProviderRegistry.minStake=7"}));
+    EXPECT_EQ(built_with({"gasLimit=30000000"}).gas_limit, 30'000'000U);
+    EXPECT_EQ(built_with({"miniEpochLength=16", "Beacon.epochLength=16"}).mini_epoch_length, 16U);
+    EXPECT_EQ(built_with({"cutoff=3", "Beacon.cutoff=3"}).cutoff, 3U);
+}
+
+TEST(genesis_build, a_name_that_several_contracts_have_is_refused_with_the_choices) {
+    auto spec = genesis_inputs().spec;
+    const std::string from = R"({"name": "cutoff", "type")";
+    spec.replace(spec.find(from), from.size(), R"({"name": "minStake", "type")");
+    const auto refused = with_settings(spec, {"minStake=7"});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().text(),
+              "spec.minStake: several contracts have an argument of that name (say which: "
+              "Beacon.minStake or ProviderRegistry.minStake)");
+    EXPECT_TRUE(with_settings(spec, {"Beacon.minStake=2", "ProviderRegistry.minStake=7"}));
+}
+
 TEST(genesis_build, settings_that_the_spec_does_not_have_are_refused_by_name) {
     const auto fault_of = [](const std::string& setting) {
         const auto spec = with_settings(embedded_devnet_spec(), {setting});
         return spec ? std::string("taken") : spec.error().text();
     };
     EXPECT_NE(fault_of("workPerBlok=1").find("workPerBlock"), std::string::npos);
+    EXPECT_NE(fault_of("Beacon.cutof=1").find("Beacon.cutoff"), std::string::npos);
+    EXPECT_NE(fault_of("unstakeBlok=1").find("unstakeBlocks"), std::string::npos);
     EXPECT_NE(fault_of("name=5").find("no such number"), std::string::npos);
     EXPECT_NE(fault_of("beacon=5").find("no such number"), std::string::npos) << "an address";
     for (const char* bad : {"k0", "k0=", "k0=x", "k0=-1", "=5", ""})
@@ -422,6 +457,7 @@ TEST(genesis_build, rejects_contracts_that_count_epochs_otherwise_than_the_chain
         ASSERT_FALSE(built) << to;
         EXPECT_EQ(built.error().code, config::ConfigErrorCode::mismatch);
         EXPECT_NE(built.error().text().find(words), std::string::npos) << built.error().text();
+        EXPECT_NE(built.error().text().find("--set "), std::string::npos) << built.error().text();
     }
     auto genesis = *build_genesis(genesis_inputs());
     EXPECT_TRUE(config::check_system_contracts(genesis));
