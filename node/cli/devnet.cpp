@@ -91,7 +91,8 @@ std::string DevnetLayout::genesis_path() const {
 
 namespace {
 
-Result<config::Genesis, std::string> fill(const DevnetLayout& layout) {
+/// Makes the files in the folder of `place`; what they name lies in that of `layout`.
+Result<config::Genesis, std::string> fill(const DevnetLayout& layout, const DevnetLayout& place) {
     const PortRange http_ports{layout.http_port, layout.validators};
     const auto ports = free_ports(2 * size_t{layout.validators}, http_ports);
     if (ports.size() != 2 * size_t{layout.validators})
@@ -105,7 +106,7 @@ Result<config::Genesis, std::string> fill(const DevnetLayout& layout) {
     inputs.timestamp = unix_seconds();
     inputs.seed = seed_of(layout.seed);
     for (uint32_t n = 0; n < layout.validators; ++n) {
-        const auto keys = wallet::create_validator_keys(layout.node_folder(n) + "/keys", true);
+        const auto keys = wallet::create_validator_keys(place.node_folder(n) + "/keys", true);
         if (!keys) return unexpected(keys.error().text);
         const uint16_t http =
             layout.http_port == 0 ? ports[2 * n] : static_cast<uint16_t>(layout.http_port + n);
@@ -113,31 +114,64 @@ Result<config::Genesis, std::string> fill(const DevnetLayout& layout) {
                                      *public_key(keys->vrf), *public_key(keys->p2p),
                                      in_wei(kStakeCoins),
                                      "127.0.0.1:" + std::to_string(ports[2 * n + 1])});
-        auto written = wallet::write_text(layout.node_folder(n) + "/node.toml",
+        auto written = wallet::write_text(place.node_folder(n) + "/node.toml",
                                           settings_text(layout, n, http, ports[2 * n + 1]));
         if (!written) return unexpected(written.error().text);
     }
     auto genesis = build_genesis(inputs);
     if (!genesis) return unexpected(genesis.error().text());
-    auto written = wallet::write_text(layout.genesis_path(), config::write_genesis(*genesis));
+    auto written = wallet::write_text(place.genesis_path(), config::write_genesis(*genesis));
     if (!written) return unexpected(written.error().text);
     return std::move(*genesis);
+}
+
+/// The nodes' folders, and last the genesis, without which nothing is a devnet.
+std::vector<std::string> parts_of(const DevnetLayout& layout) {
+    std::vector<std::string> out;
+    for (uint32_t n = 0; n < layout.validators; ++n) out.push_back(layout.node_folder(n));
+    out.push_back(layout.genesis_path());
+    return out;
+}
+
+/// In the folder if there is one, which may be another file system's, else beside it.
+DevnetLayout place_to_make(const DevnetLayout& layout) {
+    DevnetLayout out = layout;
+    const auto whole = fs::absolute(layout.folder).lexically_normal();
+    const auto folder = whole.has_filename() ? whole : whole.parent_path();  // without "/" behind
+    out.folder = folder.string() + (fs::exists(folder) ? "/.making" : ".making");
+    return out;
+}
+
+Result<Done, std::string> move_in(const DevnetLayout& place, const DevnetLayout& layout) {
+    std::error_code failed;
+    if (!fs::exists(layout.folder)) {
+        fs::rename(place.folder, layout.folder, failed);
+    } else {
+        const auto from = parts_of(place), to = parts_of(layout);
+        for (size_t i = 0; i < from.size() && !failed; ++i) fs::rename(from[i], to[i], failed);
+    }
+    if (failed) return unexpected("cannot move into '" + layout.folder + "': " + failed.message());
+    return Done{};
 }
 
 }  // namespace
 
 Result<config::Genesis, std::string> make_devnet(const DevnetLayout& layout) {
-    if (wallet::file_exists(layout.genesis_path()))
+    std::error_code ignored;
+    if (fs::exists(layout.genesis_path(), ignored))
         return unexpected("'" + layout.folder +
                           "' holds a devnet already; remove it or choose another folder");
-    std::vector<std::string> made{layout.genesis_path()};
-    for (uint32_t n = 0; n < layout.validators; ++n) made.push_back(layout.node_folder(n));
-    made.push_back(layout.folder);
-    std::error_code ignored;
-    std::erase_if(made, [&](const auto& path) { return fs::exists(path, ignored); });
-    auto genesis = fill(layout);
-    if (!genesis)
-        for (const auto& path : made) fs::remove_all(path, ignored);
+    for (const auto& path : parts_of(layout))
+        if (fs::exists(path, ignored))
+            return unexpected("'" + path +
+                              "' is in the way and belongs to no devnet: remove it, "
+                              "or choose another folder");
+    const DevnetLayout place = place_to_make(layout);
+    fs::remove_all(place.folder, ignored);  // of one that was killed
+    auto genesis = fill(layout, place);
+    const Result<Done, std::string> moved = genesis ? move_in(place, layout) : Done{};
+    fs::remove_all(place.folder, ignored);
+    if (!moved) return unexpected(moved.error());
     return genesis;
 }
 

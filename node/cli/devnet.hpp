@@ -32,7 +32,8 @@ struct PortRange {
 /// Ports that nobody listens on now, none of them in `other`; fewer where there are not so many.
 [[nodiscard]] std::vector<uint16_t> free_ports(size_t count, PortRange other);
 
-/// Makes keys, genesis and settings; refuses a folder that holds a devnet already.
+/// Makes keys, genesis and settings, all or nothing, also where the process is killed meanwhile;
+/// refuses a folder that holds a devnet already.
 [[nodiscard]] Result<config::Genesis, std::string> make_devnet(const DevnetLayout& layout);
 
 struct ProviderStart {
