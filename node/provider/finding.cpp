@@ -118,6 +118,19 @@ std::string ProviderWorker::fetch_state(uint64_t id, uint32_t seg, const Hash& r
     return kept ? "" : kept.error().text;
 }
 
+/// Whether auditors did not confirm a divergence that was claimed here: while a process ran, or
+/// while none did, which the chain tells until somebody commits that segment.
+bool ProviderWorker::was_refuted(uint64_t id, const wallet::Job& job) {
+    const std::string folder = folder_of(id);
+    if (!wallet::file_exists(folder)) return false;
+    if (is_refuted(folder, job.run_seed)) return true;
+    const auto last = market_.segment(id, job.tip);
+    const bool is_ours = last && last->provider == market_.self() && last->diverges_at != 0;
+    if (!is_ours || last->attempt + 1 != job.attempt) return false;
+    (void)keep_refuted(folder, job.run_seed);  // found on the chain again otherwise
+    return true;
+}
+
 void ProviderWorker::consider(uint64_t id) {
     Memory& memory = memory_[id];
     if (head_ < memory.look_again_at) return;
@@ -126,6 +139,10 @@ void ProviderWorker::consider(uint64_t id) {
     if (job->state == JobState::closed) return conclude(id);
     memory.look_again_at = head_ + kPatienceBlocks;
     if (job->state != JobState::open || memory.is_given_back) return;
+    if (was_refuted(id, *job))
+        return skip(id,
+                    "auditors did not confirm that its training diverges, as this machine "
+                    "claimed before");
     const auto spec = market_.spec(id);
     if (!spec) return;
     std::string reason = why_not(*spec, options_.rules, market_.self(), options_.now_s());

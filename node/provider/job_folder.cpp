@@ -15,6 +15,7 @@ namespace trainyard::node::provider {
 namespace {
 
 constexpr const char* kSpareLog = "/gradients-spare";
+constexpr const char* kRefuted = "/refuted";
 constexpr size_t kLossBytesMax = size_t{1} << 30;
 
 /// First number of the last complete line of the loss log, plus one.
@@ -138,6 +139,18 @@ void forget_states(const std::string& folder) {
     for (const std::string& name : wallet::list_folder(folder))
         if (name.starts_with("gradients-") || name.starts_with("state-"))
             wallet::remove_file(folder + "/" + name);
+}
+
+Result<Done, wallet::WalletError> keep_refuted(const std::string& folder, const Hash& run_seed) {
+    if (auto made = wallet::make_folder(folder); !made) return unexpected(made.error());
+    return wallet::write_text(folder + kRefuted, to_hex0x(run_seed.bytes) + "\n");
+}
+
+/// The seed tells a run from that of a chain that was begun anew.
+bool is_refuted(const std::string& folder, const Hash& run_seed) {
+    const std::string expected = to_hex0x(run_seed.bytes) + "\n";
+    const auto kept = wallet::read_text(folder + kRefuted, expected.size());
+    return kept && *kept == expected;
 }
 
 void JobFolder::forget_before(uint32_t seg) {

@@ -74,4 +74,10 @@ private:
 /// Removes the states and logs of a job that is over; records and losses stay.
 void forget_states(const std::string& folder);
 
+/// Keeps with a job that auditors did not confirm what was claimed of its run: that it diverges. So
+/// a machine that errs is fined once, and not once for each process.
+[[nodiscard]] Result<Done, wallet::WalletError> keep_refuted(const std::string& folder,
+                                                             const Hash& run_seed);
+[[nodiscard]] bool is_refuted(const std::string& folder, const Hash& run_seed);
+
 }  // namespace trainyard::node::provider

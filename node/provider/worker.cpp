@@ -177,8 +177,9 @@ std::string ProviderWorker::why_void(uint32_t seg) {
     const auto found = work_->trainer->divergence();
     if (!found || found->seg != seg) return "an audit voided segment " + std::to_string(seg);
     memory_[work_->id].is_given_back = true;
-    return "auditors do not confirm that training diverges at step " + std::to_string(found->step) +
-           " of segment " + std::to_string(seg) +
+    (void)keep_refuted(folder_of(work_->id), work_->run_seed);  // this process knows it anyway
+    return "auditors do not confirm that training diverges at " +
+           wallet::step_name(found->step, work_->spec.steps_per_segment, seg) +
            ", as this machine claimed; test it with `trainyard verifier`";
 }
 

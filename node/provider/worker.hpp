@@ -89,6 +89,7 @@ private:
     [[nodiscard]] bool commit(uint32_t seg, const training::SegmentRecord& record);
     void claim(const Divergence& found);
     [[nodiscard]] std::string why_void(uint32_t seg);
+    [[nodiscard]] bool was_refuted(uint64_t id, const wallet::Job& job);
     [[nodiscard]] bool look_after(uint32_t seg, const wallet::Job& job);
     void note_wait(uint32_t seg);
     void note_accepted(uint32_t seg);

@@ -108,6 +108,35 @@ TEST(divergence, a_claim_of_what_has_an_end_falls_and_an_honest_provider_finishe
     EXPECT_EQ(play.history(), "seg 0 no divergence; seg 0 void; " + accepted_up_to(2));
 }
 
+TEST(divergence, a_claim_that_fell_is_not_made_again_after_a_restart) {
+    for (const bool runs : {true, false}) {
+        Play play;
+        play.fault = training::Fault::diverge;
+        play.restart_provider();
+        while (play.job().tip == 0) play.tick();
+        while (play.job().attempt == 0) runs ? play.tick() : play.tick_validators();
+        if (runs) play.tick();  // it hears of it
+        play.events.clear();
+        for (int i = 0; i < 3; ++i) {
+            play.restart_provider();
+            play.run(20);
+        }
+        EXPECT_EQ(play.history(), "seg 0 no divergence; seg 0 void; ");
+        EXPECT_NE(play.told(Event::Kind::skipped).find("did not confirm"), std::string::npos);
+        EXPECT_TRUE(std::filesystem::exists(play.job_file("refuted")));
+    }
+}
+
+TEST(divergence, a_claim_that_fell_with_an_earlier_segment_is_made_again_after_a_restart) {
+    Play play(Play::Run::diverging);
+    const auto [seg, step] = where_it_diverges(play);
+    while (play.job().tip <= seg) play.tick();
+    play.ledger->refute(0, seg - 1);  // which slashes nobody
+    play.restart_provider();
+    play.run(300);
+    EXPECT_EQ(play.job().outcome, wallet::Outcome::diverged);
+}
+
 TEST(divergence, a_claim_one_step_beside_falls_as_well) {
     Play play(Play::Run::diverging);
     const auto [seg, step] = where_it_diverges(play);

@@ -84,5 +84,23 @@ TEST_F(job_folder, keeps_where_a_segment_diverges) {
     }
 }
 
+TEST_F(job_folder, keeps_which_run_was_found_not_to_diverge) {
+    Hash run, other;
+    run.bytes.fill(3), other.bytes.fill(4);
+    const std::string job = path_ + "/job-1";
+    EXPECT_FALSE(is_refuted(job, run));
+    ASSERT_TRUE(keep_refuted(job, run));
+    EXPECT_TRUE(is_refuted(job, run));
+    EXPECT_FALSE(is_refuted(job, other)) << "the job of another chain";
+    forget_states(job);
+    EXPECT_TRUE(is_refuted(job, run));
+    for (const char* damaged : {"", "0x03",
+                                "more than a run's seed: nothing of ours is so long, "
+                                "and nothing of that is believed"}) {
+        write("job-1/refuted", damaged);
+        EXPECT_FALSE(is_refuted(job, run)) << damaged;
+    }
+}
+
 }  // namespace
 }  // namespace trainyard::node::provider
