@@ -245,6 +245,9 @@ void Objector::move(uint32_t number) {
         return event("moved", game_->seg,
                      "move " + std::to_string(number) + ": points at what is wrong",
                      {{"move", number}});
+    if (*step == verify::DisputePlayer::Step::timed_out)
+        return event("timed out", game_->seg, "is wrong: its provider has not moved in time",
+                     json::object{});
     if (*step == verify::DisputePlayer::Step::no_move && !game_->is_lost) {
         game_->is_lost = true;
         const std::string why = "all that the provider has shown is right here, too";

@@ -248,9 +248,10 @@ uint64_t AuditWorker::look_at_segment(const View& view, uint32_t seg) {
             return is_busy ? head_ + 1 : next;
         }
         case SegmentState::disputed: {
-            const bool is_busy = disputes_.on_disputed(case_of(view, seg, *segment));
-            const uint64_t next = end_phase(Nudge::timeout, view, seg, *segment);
-            return is_busy ? head_ + 1 : next;
+            const DisputeLook look = disputes_.on_disputed(case_of(view, seg, *segment));
+            const Caller caller = look.wins_by_the_clock ? Caller::winner : Caller::anyone;
+            const uint64_t next = end_phase(Nudge::timeout, view, seg, *segment, caller);
+            return look.is_busy ? head_ + 1 : next;
         }
         case SegmentState::accepted:
             if (seg != view.job.final_segments) return kNever;
@@ -263,9 +264,9 @@ uint64_t AuditWorker::look_at_segment(const View& view, uint32_t seg) {
 
 /// Moves on what waits for nobody but its deadline; the block to look again.
 uint64_t AuditWorker::end_phase(Nudge what, const View& view, uint32_t seg,
-                                const wallet::Segment& segment) {
+                                const wallet::Segment& segment, Caller caller) {
     if (head_ <= segment.phase_deadline) return segment.phase_deadline + 1;
-    nudge(what, view, seg);
+    nudge(what, view, seg, caller);
     return head_ + kRetryBlocks;
 }
 
@@ -418,8 +419,8 @@ bool AuditWorker::my_turn(uint64_t id, uint32_t seg) const {
     return (head_ / kTurnBlocks + id + seg) % std::max<size_t>(options_.ranks, 1) == options_.rank;
 }
 
-void AuditWorker::nudge(Nudge what, const View& view, uint32_t seg) {
-    if (!my_turn(view.id, seg)) return;
+void AuditWorker::nudge(Nudge what, const View& view, uint32_t seg, Caller caller) {
+    if (caller == Caller::anyone && !my_turn(view.id, seg)) return;
     // Nobody waits for the end of a job that nobody works on.
     const uint64_t pause = what == Nudge::expire ? kExpireBlocks : kRetryBlocks;
     const auto [last, is_first] = view.memory.nudged_at.try_emplace({seg, what}, head_);

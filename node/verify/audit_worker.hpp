@@ -68,6 +68,9 @@ private:
         std::set<Seat> seen;
         std::map<std::pair<uint32_t, Nudge>, uint64_t> nudged_at;  ///< segment, what -> block
     };
+    /// Of a call that anyone may make: those of whom one is enough take turns, who wins by it does
+    /// not wait for its own.
+    enum class Caller : uint8_t { anyone, winner };
     struct Shared;
     struct View;
 
@@ -77,7 +80,8 @@ private:
     [[nodiscard]] uint64_t look_at_view(const View& view);
     [[nodiscard]] uint64_t look_at_segment(const View& view, uint32_t seg);
     [[nodiscard]] uint64_t end_phase(Nudge what, const View& view, uint32_t seg,
-                                     const wallet::Segment& segment);
+                                     const wallet::Segment& segment,
+                                     Caller caller = Caller::anyone);
     [[nodiscard]] CaseRequest case_of(const View& view, uint32_t seg,
                                       const wallet::Segment& segment) const;
     [[nodiscard]] bool take_part(const View& view, uint32_t seg, const wallet::Segment& segment);
@@ -88,7 +92,7 @@ private:
     [[nodiscard]] std::function<void()> judging(bool replays);
     void forget_closed(uint64_t id);
     void reveal(const View& view, const Seat& seat);
-    void nudge(Nudge what, const View& view, uint32_t seg);
+    void nudge(Nudge what, const View& view, uint32_t seg, Caller caller = Caller::anyone);
     [[nodiscard]] bool my_turn(uint64_t id, uint32_t seg) const;
     void say(const std::string& text) const;
 

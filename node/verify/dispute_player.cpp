@@ -7,6 +7,11 @@
 #include "training/referee/game.hpp"
 
 namespace trainyard::node::verify {
+namespace {
+
+constexpr uint64_t kClockBlocks = 8;  ///< before the clock is called for once more
+
+}  // namespace
 
 DisputePlayer::DisputePlayer(wallet::MarketApi& market, Verifier& verifier, CaseRequest request)
     : market_(market), verifier_(verifier), request_(std::move(request)) {}
@@ -19,7 +24,7 @@ Result<DisputePlayer::Step, std::string> DisputePlayer::step() {
     const auto dispute = market_.dispute_of(job, seg);
     if (!dispute) return unexpected(dispute.error().text);
     if (dispute->challenger != market_.self()) return Step::over;
-    if (!dispute->is_challengers) return Step::waits;
+    if (!dispute->is_challengers) return end_by_the_clock(*segment);
     request_.segment = std::move(*segment);
     if (!turn_ || turn_->state_hash != dispute->state_hash) {
         auto turn = work_out(*dispute);
@@ -33,6 +38,26 @@ Result<DisputePlayer::Step, std::string> DisputePlayer::step() {
     if (!sent) return unexpected("the move cannot be sent: " + sent.error().text);
     turn_->is_sent = true;
     return Step::pointed;
+}
+
+/// Anyone may say that the provider's time is over; who wins by it does not wait for others to.
+Result<DisputePlayer::Step, std::string> DisputePlayer::end_by_the_clock(
+    const wallet::Segment& segment) {
+    const auto& [job, seg] = std::pair(request_.seat.job, request_.seat.seg);
+    const auto head = market_.block_number();
+    if (!head) return unexpected(head.error().text);
+    const bool has_just_called = timed_out_at_ != 0 && *head < timed_out_at_ + kClockBlocks;
+    if (*head <= segment.phase_deadline || has_just_called) return Step::waits;
+    const auto possible = market_.can_nudge(wallet::MarketApi::Nudge::timeout, job, seg);
+    if (!possible) return unexpected(possible.error().text);
+    if (!*possible) return Step::waits;  // somebody else was faster
+    timed_out_at_ = *head;
+    const auto sent = market_.nudge(wallet::MarketApi::Nudge::timeout, job, seg);
+    if (!sent)
+        return unexpected(
+            "the provider's time is over, and the call that says so cannot be sent: " +
+            sent.error().text);
+    return Step::timed_out;
 }
 
 Result<DisputePlayer::Turn, std::string> DisputePlayer::work_out(const wallet::Dispute& dispute) {

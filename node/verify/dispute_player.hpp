@@ -16,10 +16,11 @@ namespace trainyard::node::verify {
 class DisputePlayer {
 public:
     enum class Step {
-        over,     ///< no dispute of this account is open
-        waits,    ///< for the provider
-        pointed,  ///< the move stands in a block
-        no_move,  ///< all that was shown is right: what is left is to lose by the clock
+        over,       ///< no dispute of this account is open
+        waits,      ///< for the provider
+        pointed,    ///< the move stands in a block
+        no_move,    ///< all that was shown is right: what is left is to lose by the clock
+        timed_out,  ///< the provider has not moved in time: the call that ends it is in a block
     };
 
     /// `request` names job, segment and what may be fetched; the segment itself is read anew in
@@ -38,11 +39,13 @@ private:
         bool is_sent = false;
     };
     [[nodiscard]] Result<Turn, std::string> work_out(const wallet::Dispute& dispute);
+    [[nodiscard]] Result<Step, std::string> end_by_the_clock(const wallet::Segment& segment);
 
     wallet::MarketApi& market_;
     Verifier& verifier_;
     CaseRequest request_;
-    std::optional<Turn> turn_;  ///< of the last step that had one
+    std::optional<Turn> turn_;   ///< of the last step that had one
+    uint64_t timed_out_at_ = 0;  ///< block of the last call for the clock
 };
 
 /// Whether the turns of a dispute over the job fit into a verifier of that memory (0: no limit): a

@@ -185,21 +185,22 @@ bool OwnDisputes::on_appealed(const CaseRequest& request, uint64_t head) {
     return true;
 }
 
-bool OwnDisputes::on_disputed(const CaseRequest& request) {
+DisputeLook OwnDisputes::on_disputed(const CaseRequest& request) {
     const Seat key = key_of(request.seat);
     const auto dispute = market_.dispute_of(key.job, key.seg);
-    if (!dispute) return true;
+    if (!dispute) return {true, false};
     if (dispute->challenger != market_.self()) {
         on_elsewhere(key);
-        return false;
+        return {};
     }
     dues_.note({key.job, key.seg, key.attempt});
     {
         const std::lock_guard lock(shared_->mutex);
         Shared::Entry& entry = shared_->entries[key];
         entry.has_tried = true;
-        if (entry.has_no_move || !dispute->is_challengers) return false;
-        if (entry.due || entry.is_played) return true;
+        if (!dispute->is_challengers) return {false, true};
+        if (entry.has_no_move) return {};
+        if (entry.due || entry.is_played) return {true, false};
         entry.due = request.segment.phase_deadline;
         if (!entry.player)
             entry.player = std::make_shared<DisputePlayer>(market_, verifier_, request);
@@ -209,7 +210,7 @@ bool OwnDisputes::on_disputed(const CaseRequest& request) {
         const auto [of, player] = shared->next();
         if (player) shared->played(of, player->step());
     });
-    return true;
+    return {true, false};
 }
 
 void OwnDisputes::on_elsewhere(const Seat& seat) {

@@ -29,6 +29,12 @@ struct DisputeCounters {
     uint64_t opened = 0, moves = 0;
 };
 
+/// What a look at a dispute found.
+struct DisputeLook {
+    bool is_busy = false;            ///< to be looked at again in the next block
+    bool wins_by_the_clock = false;  ///< this node does, once the segment's deadline is over
+};
+
 /// Of those whose answers convicted a segment one after the other has the right to put up the bond,
 /// so that one does; near the end all have. Nobody opens a second one of a segment's attempt. Turns
 /// are played in the background, each once, the one that is due first before the others. What is
@@ -41,8 +47,8 @@ public:
 
     /// Of a segment that is appealed, at block `head`. True: to be looked at again in the next one.
     [[nodiscard]] bool on_appealed(const CaseRequest& request, uint64_t head);
-    /// Of a segment before the referee. True: likewise.
-    [[nodiscard]] bool on_disputed(const CaseRequest& request);
+    /// Of a segment before the referee.
+    [[nodiscard]] DisputeLook on_disputed(const CaseRequest& request);
 
     /// Of a segment that is not before the referee, or by somebody else.
     void on_elsewhere(const Seat& seat);

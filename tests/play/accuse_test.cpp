@@ -9,6 +9,7 @@
 
 #include "core/hash.hpp"
 #include "fake_market.hpp"
+#include "node/cli/objector.hpp"
 #include "node/verify/audit_worker.hpp"
 #include "node/verify/dispute_player.hpp"
 #include "training/referee/players.hpp"
@@ -131,6 +132,7 @@ public:
     [[nodiscard]] uint64_t picks() const {
         return movers[0].picks + movers[1].picks + movers[2].picks;
     }
+    [[nodiscard]] std::string file(const std::string& name) const { return folder_ + "/" + name; }
     [[nodiscard]] uint64_t rests() const {
         return movers[0].rests + movers[1].rests + movers[2].rests;
     }
@@ -390,6 +392,65 @@ TEST(accuse, a_move_that_could_not_be_sent_is_sent_again_and_not_worked_out_agai
     DisputePlayer other(trial.market_of(1), trial.verifiers[1], trial.case_of(1));
     EXPECT_EQ(other.step().value(), DisputePlayer::Step::over) << "not its dispute";
     EXPECT_EQ(trial.verifiers[1].picks, 0u);
+}
+
+TEST(accuse, a_player_whose_opponent_does_not_move_ends_the_game_by_the_clock_itself) {
+    Trial trial(false_sum());
+    trial.run_until(SegmentState::appealed);
+    ASSERT_TRUE(open_dispute(trial.market_of(0), 0, 0, Uint256(1000)));
+    DisputePlayer player(trial.market_of(0), trial.verifiers[0], trial.case_of(0));
+    const auto open = trial.ledger->jobs[0].segments[0].dispute;
+    trial.ledger->block = trial.segment().phase_deadline;
+    size_t calls = trial.ledger->calls;
+    EXPECT_EQ(player.step().value(), DisputePlayer::Step::waits);
+    EXPECT_EQ(trial.ledger->calls, calls) << "the last block in which the provider may move";
+    trial.ledger->pass(1);
+    EXPECT_EQ(player.step().value(), DisputePlayer::Step::timed_out);
+    EXPECT_EQ(trial.segment().state, SegmentState::void_);
+    EXPECT_EQ(player.step().value(), DisputePlayer::Step::over);
+    calls = trial.ledger->calls;
+    trial.segment().state = SegmentState::disputed;  // a node that does not know of it yet
+    trial.ledger->jobs[0].segments[0].dispute = open;
+    EXPECT_EQ(player.step().value(), DisputePlayer::Step::waits);
+    EXPECT_EQ(trial.ledger->calls, calls) << "once";
+}
+
+TEST(accuse, a_validator_that_wins_by_the_clock_does_not_wait_for_its_turn_to_say_so) {
+    Trial trial(false_sum());
+    trial.run_until(SegmentState::disputed);
+    const auto& book = trial.ledger->jobs[0].segments[0];
+    size_t own = 0;
+    while (trial.market_of(own).self() != book.dispute.challenger) ++own;
+    if (book.dispute.is_challengers) trial.workers[own]->tick();
+    ASSERT_FALSE(book.dispute.is_challengers) << "now it waits";
+    // The right goes round every four blocks: rank 0 has it where the number is below 4, modulo 12.
+    const uint64_t round = (trial.segment().phase_deadline / 12 + 1) * 12;
+    trial.ledger->block = round + 4 * ((own + 1) % 3);
+    trial.workers[(own + 2) % 3]->tick();
+    EXPECT_EQ(trial.segment().state, SegmentState::disputed) << "neither its turn nor its game";
+    trial.workers[own]->tick();
+    EXPECT_EQ(trial.segment().state, SegmentState::void_) << trial.said;
+}
+
+TEST(accuse, who_verifies_a_job_ends_the_game_of_a_provider_that_does_not_move_and_says_so) {
+    namespace cli = node::cli;
+    Trial trial(false_sum());
+    trial.run_until(SegmentState::appealed);
+    ASSERT_TRUE(open_dispute(trial.market_of(0), 0, 0, Uint256(1000)));
+    const cli::Output out{true, true};
+    cli::VerifyArgs args;
+    args.job = 0, args.yes = true;
+    JobWatch watch({});
+    cli::ProgressLine bar(out);
+    cli::Objector objector(out, args, Court::referee, trial.market_of(0), watch, bar,
+                           trial.verifiers[0], trial.file("bonds.csv"));
+    testing::internal::CaptureStdout();
+    objector.play(0, trial.segment());
+    trial.ledger->block = trial.segment().phase_deadline + 1;
+    objector.play(0, trial.segment());
+    EXPECT_EQ(testing::internal::GetCapturedStdout(),
+              "{\"event\":\"timed out\",\"job\":0,\"segment\":0}\n");
+    EXPECT_EQ(trial.segment().state, SegmentState::void_);
 }
 
 TEST(accuse, a_bond_that_is_beyond_limit_or_account_is_not_put_up) {

@@ -81,7 +81,7 @@ struct Case {
         request.seat = {0, seg, 0, SegmentState::disputed};
         request.segment = book.segments[seg].segment;
         request.limits = ledger->limits;
-        return disputes.on_disputed(request);
+        return disputes.on_disputed(request).is_busy;
     }
     void work() {
         for (const auto& task : std::exchange(tasks, {})) task();
