@@ -11,6 +11,7 @@
 #include "node/cli/programs.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/secrets.hpp"
+#include "node/wallet/step_name.hpp"
 
 namespace trainyard::node::cli {
 namespace {
@@ -63,8 +64,8 @@ std::string divergence_text(wallet::MarketApi& market, uint64_t id, const wallet
     const std::string kept =
         last == 0 ? "there is no model" : "the model is what " + before + " before made of it";
     const bool is_closed = job.state == wallet::JobState::closed;
-    return "\n  training diverges (Inf or NaN) at step " +
-           step_of(*segment, spec.steps_per_segment) + " of segment " + std::to_string(last) +
+    return "\n  training diverges (Inf or NaN) at " +
+           wallet::step_name(segment->diverges_at, spec.steps_per_segment, last) +
            (is_closed ? "" : ", as its provider claims; auditors replay it") + ": " + kept +
            ", and the rest of the escrow " + (is_closed ? "came" : "comes") +
            " back\n  post it again with a lower --learning-rate, or look for extreme values in its "

@@ -305,7 +305,8 @@ private:
                 alone_ = step.error() == training::EngineError::out_of_memory ||
                          step.error() == training::EngineError::device_failed;
                 return unexpected(std::string(training::to_text(step.error())) + " at step " +
-                                  std::to_string(run_.state.step));
+                                  std::to_string(run_.state.step + 1) + " of " +
+                                  std::to_string(program_.run.steps));
             }
             const uint32_t loss_bits = step->loss_bits;
             engine_->recycle(std::move(step->gradients));

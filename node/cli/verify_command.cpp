@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `trainyard verify`: anyone replays a segment, or recomputes a model's root.
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include "node/cli/model_folder.hpp"
@@ -10,6 +12,7 @@
 #include "node/verify/verifier.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/models.hpp"
+#include "node/wallet/step_name.hpp"
 
 namespace trainyard::node::cli {
 namespace {
@@ -29,10 +32,10 @@ int verify_case(const Output& out, const VerifyArgs& args) {
     if (!answer) return out.fail(answer.error().text);
     const auto& claim = replay->claim;
     const bool has_end = replay->diverges_at == 0;
-    const std::string what = has_end
-                                 ? "claimed root " + to_hex0x(claim.steps_root.bytes)
-                                 : "claimed to diverge at step " +
-                                       std::to_string(claim.first_step + replay->diverges_at - 1);
+    const uint32_t seg = claim.first_step / std::max(claim.steps, 1U);
+    const std::string what = has_end ? "claimed root " + to_hex0x(claim.steps_root.bytes)
+                                     : "claimed to diverge at " +
+                                           wallet::step_name(replay->diverges_at, claim.steps, seg);
     if (out.json)
         out.line(json::serialize(json::object{{"matches", answer->matches},
                                               {"finding", answer->finding},
@@ -41,9 +44,8 @@ int verify_case(const Output& out, const VerifyArgs& args) {
                                               {"divergesAt", replay->diverges_at},
                                               {"stepsRoot", to_hex0x(claim.steps_root.bytes)}}));
     else
-        out.line("steps " + std::to_string(claim.first_step) + " to " +
-                 std::to_string(claim.first_step + claim.steps - 1) + ", " + what +
-                 "\nreplayed on " + verifier->name() + ": " +
+        out.line("segment " + std::to_string(seg) + ", " + std::to_string(claim.steps) +
+                 " steps, " + what + "\nreplayed on " + verifier->name() + ": " +
                  (answer->matches ? green(has_end ? "match, bit for bit" : answer->finding)
                                   : red("MISMATCH: " + answer->finding)));
     return answer->matches ? kOk : kFailed;

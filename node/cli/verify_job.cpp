@@ -145,18 +145,14 @@ private:
                     !saved)
                     return unexpected(saved.error().text);
             claim = verify::check_claim(*verifier_, second_verifier(), *request);
+            // What is committed of the steps in between only their provider can open.
             if (claim.finding == Finding::mismatch && request->diverges_at == 0)
-                claim.text += where(request->claim);
+                claim.text +=
+                    ", somewhere in its " + std::to_string(request->claim.steps) + " steps";
         }
         print(seg, segment, claim);
         watch_.on_replayed(seg, segment.attempt, claim.finding, view.head);
         return Done{};
-    }
-
-    /// What is committed of the steps in between only their provider can open.
-    static std::string where(const training::SegmentClaim& claim) {
-        return ", somewhere in steps " + std::to_string(claim.first_step) + " to " +
-               std::to_string(claim.first_step + claim.steps - 1);
     }
 
     /// Made when the first mismatch asks for it, and only where money hangs on it.

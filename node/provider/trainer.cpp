@@ -2,10 +2,12 @@
 // The training loop of a provider.
 #include "node/provider/trainer.hpp"
 
+#include <algorithm>
 #include <thread>
 
 #include "node/provider/gradient_file.hpp"
 #include "node/wallet/files.hpp"
+#include "node/wallet/step_name.hpp"
 #include "training/live_state.hpp"
 
 namespace trainyard::node::provider {
@@ -65,7 +67,13 @@ struct Trainer::Shared {
         const auto t = static_cast<uint32_t>(state.host().step);
         const std::string what = is_file ? log.failure() : text_of(*error);
         return unexpected(
-            Stop{what + " at step " + std::to_string(t), error == EngineError::diverged, seg, t});
+            Stop{what + " at " + name_of(seg, t), error == EngineError::diverged, seg, t});
+    }
+
+    /// Of the step of the run in which a segment stopped; what fails behind the last one is its.
+    std::string name_of(uint32_t seg, uint32_t t) const {
+        const uint32_t steps = options.steps_per_segment;
+        return wallet::step_name(std::min(t - seg * steps + 1, steps), steps, seg);
     }
 
     training::SegmentOptions segment_options() const {
@@ -171,7 +179,9 @@ struct Trainer::Shared {
                 training::replay_segment(*engine, options.data, state, steps_before);
             if (!replay) return text_of(replay.error());
             if (replay->diverges_at)
-                return "at step " + std::to_string(*replay->diverges_at) + " in " + kSecondRun;
+                return "at " +
+                       wallet::step_name_in_run(*replay->diverges_at, options.steps_per_segment) +
+                       " in " + kSecondRun;
         }
         const auto host = options.make_host_backend();
         auto engine = training::Engine::make(options.program, *host, options.data);

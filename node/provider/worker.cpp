@@ -5,6 +5,7 @@
 #include "node/provider/work.hpp"
 #include "node/wallet/coins.hpp"
 #include "node/wallet/files.hpp"
+#include "node/wallet/step_name.hpp"
 #include "training/engine.hpp"
 #include "training/plan.hpp"
 

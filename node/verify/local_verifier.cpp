@@ -9,6 +9,7 @@
 #include "core/hash.hpp"
 #include "node/verify/room.hpp"
 #include "node/wallet/market.hpp"
+#include "node/wallet/step_name.hpp"
 #include "training/referee/players.hpp"
 #include "training/segment.hpp"
 #include "training/tile_hash.hpp"
@@ -49,10 +50,10 @@ std::string state_fault(const Program& program, const SegmentCase& segment, trai
     return right ? "" : "the published state of the segment's end has another root";
 }
 
-std::string describe(const training::AuditAnswer& answer) {
+std::string describe(const training::AuditAnswer& answer, uint32_t steps) {
     if (answer.matches()) return "match";
     std::string text(training::to_text(answer.finding));
-    text += " at step " + std::to_string(answer.step);
+    text += " at " + wallet::step_name_in_run(answer.step, steps);
     const bool tile = answer.finding == training::AuditFinding::gradient ||
                       answer.finding == training::AuditFinding::update;
     if (tile)
@@ -81,7 +82,8 @@ AuditResult judge_audit(training::Engine& engine, const JobCase& job, const Audi
     const training::AuditInputs inputs{audit.segment.claim, job.run_seed, job.data, audit.draws};
     const auto result = training::check_bundle_and_audit(engine, audit.bundle, inputs);
     if (!result) return unexpected(from_engine(result.error()));
-    VerifyAnswer answer{result->matches(), result->units, describe(*result), {}};
+    VerifyAnswer answer{
+        result->matches(), result->units, describe(*result, audit.segment.claim.steps), {}};
     const auto fault = state_fault(engine.program(), audit.segment, engine.backend().pool());
     if (!fault.empty() && answer.matches) answer = {false, answer.answers, fault, {}};
     return answer;
@@ -111,26 +113,21 @@ Result<Replayed, training::EngineError> replay_from(training::ModelState& state,
     return out;
 }
 
-std::string step_text(uint32_t t) {
-    return "at step " + std::to_string(t);
-}
-
 /// What a replay gives other than was claimed; empty if nothing.
 std::string difference_of(const Replayed& replayed, const ReplayRequest& request) {
     const auto& [result, starts_right] = replayed;
     const auto& claim = request.claim;
+    const auto at = [&](uint32_t t) { return "at " + wallet::step_name_in_run(t, claim.steps); };
     if (!starts_right) return "the segment starts from another state";
     if (request.diverges_at != 0) {
         const uint32_t claimed = claim.first_step + request.diverges_at - 1;
         if (result.diverges_at == claimed) return "";
-        return (result.diverges_at
-                    ? "training diverges " + step_text(*result.diverges_at) + ", and not "
-                    : "the segment has an end, and does not diverge ") +
-               step_text(claimed) + " as claimed";
+        return (result.diverges_at ? "training diverges " + at(*result.diverges_at) + ", and not "
+                                   : "the segment has an end, and does not diverge ") +
+               at(claimed) + " as claimed";
     }
     if (result.diverges_at)
-        return "training diverges " + step_text(*result.diverges_at) +
-               ", so that the segment has no end";
+        return "training diverges " + at(*result.diverges_at) + ", so that the segment has no end";
     if (result.steps_root != claim.steps_root) return "replaying gives another root of the steps";
     if (result.last_root != claim.last_root) return "replaying ends in another state";
     if (result.loss_bits != request.loss_bits)
@@ -155,7 +152,8 @@ AuditResult judge_replay(training::Backend& backend, const ReplayRequest& reques
     if (!answer.matches) return answer;
     answer.finding = "match";
     if (request.diverges_at != 0) {
-        answer.finding += ", training diverges " + step_text(*result.diverges_at);
+        answer.finding += ", training diverges at " +
+                          wallet::step_name_in_run(*result.diverges_at, request.claim.steps);
         return answer;
     }
     Bytes last = training::encode_state(*state, request.job.program_id);

@@ -68,7 +68,7 @@ def is_shown(net, test, job, seg, step):
     verdict = test.json("verify", "--job", job, "--segment", seg, "--rpc", url, "--no-cuda")
     expect_equal(verdict, {"event": "done", "job": job, "matches": 1, "mismatches": 0, "unjudged": 0}, "a replay of the claim")
     words = test.cli("verify", "--job", job, "--segment", seg, "--rpc", url, "--no-cuda").out
-    expect(f"match, training diverges at step {seg * STEPS + step - 1}" in words, words)
+    expect(f"match, training diverges at step {step} of {STEPS} of segment {seg}" in words, words)
 
 
 def is_settled(net, test, provider, posted, seg, step):
@@ -106,7 +106,7 @@ def liar_is_found_out(net, test):
     fines = [(log["topics"][2][-40:], log_word(log, 0)) for log in net.rpc.logs(MARKET, FINED, job)]
     expect_equal(fines, [(DEV[LIAR][2:], PRICE * COIN // 2)], "fines")
     expect_equal(stake_of(net, LIAR), staked - PRICE * COIN // 2, "stake of the liar")
-    wait_until("the liar hears of it", lambda: [e for e in events_of(liar, "voided") if "do not confirm that training diverges at step 2 of segment 0" in e["text"]], 30)
+    wait_until("the liar hears of it", lambda: [e for e in events_of(liar, "voided") if f"do not confirm that training diverges at step 2 of {STEPS} of segment 0" in e["text"]], 30)
     liar.stop()
     say("a false claim costs half a segment's price")
     return job

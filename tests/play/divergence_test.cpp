@@ -94,7 +94,7 @@ TEST(divergence, a_claim_of_what_has_an_end_falls_and_an_honest_provider_finishe
     play.run(60);
     EXPECT_EQ(play.history(), "seg 0 no divergence; seg 0 void; ") << "once, and not taken again";
     EXPECT_NE(play.told(Event::Kind::voided)
-                  .find("do not confirm that training diverges at step 2 of segment 0"),
+                  .find("do not confirm that training diverges at step 2 of 4 of segment 0"),
               std::string::npos)
         << play.told(Event::Kind::voided);
     EXPECT_FALSE(std::filesystem::exists(play.job_file("divergence-0")));

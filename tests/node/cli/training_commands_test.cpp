@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Data, program, training, evaluation and samples through the commands themselves, per template.
+#include <algorithm>
 #include <filesystem>
 
 #include <gtest/gtest.h>
@@ -8,7 +9,9 @@
 #include "node/cli/commands.hpp"
 #include "node/cli/model_folder.hpp"
 #include "node/data/png.hpp"
+#include "node/wallet/blob.hpp"
 #include "node/wallet/files.hpp"
+#include "tests/training/image_programs.hpp"
 #include "training/safetensors.hpp"
 
 namespace trainyard::node::cli {
@@ -121,6 +124,23 @@ TEST_F(TrainingCommands, run_gpt_with_a_tokenizer_and_lora_on_it) {
     EXPECT_TRUE(training::read_safetensors(*model));
     std::filesystem::remove(at("model") + "/constants.safetensors");
     EXPECT_FALSE(read_model_folder(at("model")));
+}
+
+TEST_F(TrainingCommands, a_run_that_diverges_names_its_step_from_one_as_progress_does) {
+    constexpr uint32_t kSteps = 20;
+    const Bytes data = training::shapes_data();
+    const auto program = training::diverging_program(kSteps, wallet::blob_id(data));
+    ASSERT_TRUE(wallet::write_file(at("data"), data));
+    ASSERT_TRUE(wallet::write_file(at("program"), training::encode_program(program)));
+    out_.json = true;
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(train("data"), kFailed);
+    const std::string done = testing::internal::GetCapturedStdout();
+    const auto lines = std::count(done.begin(), done.end(), '\n');
+    const std::string expected = "at step " + std::to_string(lines + 1) + " of 20";
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_NE(said.find(expected), std::string::npos) << said;
 }
 
 TEST_F(TrainingCommands, rejects_data_of_another_kind_or_run) {

@@ -226,7 +226,8 @@ constexpr float kInfinite = std::numeric_limits<float>::infinity();
 TEST(replay, a_run_that_diverges_is_no_excuse_either) {
     const VerifyAnswer fewer = replayed_from(kInfinite, 0);
     EXPECT_FALSE(fewer.matches);
-    EXPECT_EQ(fewer.finding, "training diverges at step 7, so that the segment has no end");
+    EXPECT_EQ(fewer.finding,
+              "training diverges at step 2 of 6 of segment 1, so that the segment has no end");
     ASSERT_EQ(fewer.answers.size(), 1U);
     EXPECT_NE(fewer.answers[0], wallet::kWithheld);
     EXPECT_NE(fewer.answers, replayed_from(0, 0).answers);
@@ -235,15 +236,15 @@ TEST(replay, a_run_that_diverges_is_no_excuse_either) {
 TEST(replay, a_claim_of_divergence_matches_at_that_very_step_alone) {
     const VerifyAnswer right = replayed_from(kInfinite, 2);
     EXPECT_TRUE(right.matches) << right.finding;
-    EXPECT_EQ(right.finding, "match, training diverges at step 7");
+    EXPECT_EQ(right.finding, "match, training diverges at step 2 of 6 of segment 1");
     EXPECT_EQ(right.answers, replayed_from(kInfinite, 0).answers)
         << "the digest of the steps before, whatever was claimed";
     EXPECT_TRUE(right.last_state.empty()) << "there is none";
     for (const uint32_t step : {1U, 3U, 6U}) {
         const VerifyAnswer wrong = replayed_from(kInfinite, step);
         EXPECT_FALSE(wrong.matches);
-        EXPECT_EQ(wrong.finding, "training diverges at step 7, and not at step " +
-                                     std::to_string(5 + step) + " as claimed");
+        EXPECT_EQ(wrong.finding, "training diverges at step 2 of 6 of segment 1, and not at step " +
+                                     std::to_string(step) + " of 6 of segment 1 as claimed");
         EXPECT_EQ(wrong.answers, right.answers);
     }
 }
@@ -251,7 +252,9 @@ TEST(replay, a_claim_of_divergence_matches_at_that_very_step_alone) {
 TEST(replay, a_claim_of_divergence_of_a_segment_with_an_end_brings_the_digest_of_all_of_it) {
     const VerifyAnswer whole = replayed_from(0, 0), lie = replayed_from(0, 2);
     EXPECT_FALSE(lie.matches);
-    EXPECT_EQ(lie.finding, "the segment has an end, and does not diverge at step 7 as claimed");
+    EXPECT_EQ(
+        lie.finding,
+        "the segment has an end, and does not diverge at step 2 of 6 of segment 1 as claimed");
     EXPECT_EQ(lie.answers, whole.answers);
     EXPECT_TRUE(lie.last_state.empty());
 }
