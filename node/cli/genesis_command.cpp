@@ -4,6 +4,7 @@
 
 #include "node/cli/commands.hpp"
 #include "node/cli/genesis_build.hpp"
+#include "node/cli/node_setup.hpp"
 #include "node/config/system_contracts.hpp"
 #include "node/p2p/network.hpp"
 #include "node/wallet/files.hpp"
@@ -19,11 +20,10 @@ constexpr size_t kTextMax = 64u << 20;
 Result<config::GenesisValidator, std::string> read_validator(const std::string& text,
                                                              const Uint256& stake_wei) {
     const auto at = text.rfind('@');
-    if (at == std::string::npos || at == 0 || !p2p::endpoint_from(text.substr(at + 1)))
-        return unexpected("--validator '" + text + "' is not <folder of keystores>@host:port");
-    if (p2p::endpoint_from(text.substr(at + 1))->port == 0)
+    if (at == std::string::npos || at == 0 || !p2p::peer_endpoint_from(text.substr(at + 1)))
         return unexpected("--validator '" + text +
-                          "' has port 0: name the one at which the others will find it");
+                          "' is not <folder of keystores>@host:port, with the port at which the "
+                          "others will find it");
     const auto keys = wallet::load_validator_keys(text.substr(0, at));
     if (!keys) return unexpected(keys.error().text);
     return config::GenesisValidator{*address_of(keys->account),
@@ -102,6 +102,7 @@ int run_genesis_check(const Output& out, const GenesisArgs& args) {
     if (!hash) return out.fail(hash.error().text());
     if (auto agree = config::check_system_contracts(*genesis); !agree)
         return out.fail(agree.error().text());
+    if (auto found = validator_peers(*genesis); !found) return out.fail(found.error());
     return tell(out, *genesis, *hash);
 }
 

@@ -68,13 +68,9 @@ Result<std::vector<p2p::StaticPeer>, std::string> static_peers(
 
 Result<std::vector<p2p::StaticPeer>, std::string> peers_of(const config::NodeConfig& config,
                                                            const config::Genesis& genesis) {
-    std::vector<p2p::StaticPeer> peers;
-    for (const auto& v : genesis.validators) {
-        if (v.endpoint.empty()) continue;
-        const auto endpoint = p2p::endpoint_from(v.endpoint);
-        if (!endpoint) return unexpected("genesis: endpoint '" + v.endpoint + "' is not host:port");
-        peers.push_back({*endpoint, v.p2p_key});
-    }
+    auto validators = validator_peers(genesis);
+    if (!validators) return unexpected(validators.error());
+    std::vector<p2p::StaticPeer> peers = std::move(*validators);
     const auto more = static_peers("p2p.peers", config.p2p_peers);
     if (!more) return unexpected(more.error());
     peers.insert(peers.end(), more->begin(), more->end());
@@ -155,6 +151,19 @@ Result<std::unique_ptr<state::Kv>, std::string> open_store(const std::filesystem
 }
 
 }  // namespace
+
+Result<std::vector<p2p::StaticPeer>, std::string> validator_peers(const config::Genesis& genesis) {
+    std::vector<p2p::StaticPeer> peers;
+    for (const auto& v : genesis.validators) {
+        if (v.endpoint.empty()) continue;
+        const auto endpoint = p2p::peer_endpoint_from(v.endpoint);
+        if (!endpoint)
+            return unexpected("genesis: endpoint '" + v.endpoint +
+                              "' is not host:port, with the port at which others find it");
+        peers.push_back({*endpoint, v.p2p_key});
+    }
+    return peers;
+}
 
 Result<NodeSetup, std::string> read_setup(const config::NodeConfig& config) {
     if (config.genesis.empty())

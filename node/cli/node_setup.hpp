@@ -34,6 +34,11 @@ struct NodeSetup {
 /// Errors say what is wrong, where, and what to do.
 [[nodiscard]] Result<NodeSetup, std::string> read_setup(const config::NodeConfig& config);
 
+/// Where the validators of a genesis are found; those that name no endpoint are left out. The error
+/// names one that nobody could reach.
+[[nodiscard]] Result<std::vector<p2p::StaticPeer>, std::string> validator_peers(
+    const config::Genesis& genesis);
+
 struct NodeStores {
     std::unique_ptr<state::Kv> chain;
     std::unique_ptr<state::Kv> votes;

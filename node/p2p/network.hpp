@@ -32,6 +32,8 @@ struct Endpoint {
 
 /// "host:port" or "[v6]:port"; nullopt on anything else.
 [[nodiscard]] std::optional<Endpoint> endpoint_from(std::string_view text);
+/// The same of a node that others are to find: not with port 0, which only who listens may name.
+[[nodiscard]] std::optional<Endpoint> peer_endpoint_from(std::string_view text);
 [[nodiscard]] std::string to_string(const Endpoint& endpoint);
 
 struct StaticPeer {

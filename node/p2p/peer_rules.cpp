@@ -42,6 +42,11 @@ std::optional<Endpoint> endpoint_from(std::string_view text) {
     return Endpoint{std::string(host), *port};
 }
 
+std::optional<Endpoint> peer_endpoint_from(std::string_view text) {
+    auto endpoint = endpoint_from(text);
+    return endpoint && endpoint->port != 0 ? std::move(endpoint) : std::nullopt;
+}
+
 std::string to_string(const Endpoint& endpoint) {
     const bool is_v6 = endpoint.host.find(':') != std::string::npos;
     const std::string host = is_v6 ? "[" + endpoint.host + "]" : endpoint.host;
@@ -52,8 +57,8 @@ std::optional<StaticPeer> static_peer_from(std::string_view text) {
     const size_t at = text.find('@');
     if (at == std::string_view::npos) return std::nullopt;
     const auto id = fixed_from_hex<PublicKey>(text.substr(0, at));
-    auto endpoint = endpoint_from(text.substr(at + 1));
-    if (!id || !endpoint || endpoint->port == 0) return std::nullopt;
+    auto endpoint = peer_endpoint_from(text.substr(at + 1));
+    if (!id || !endpoint) return std::nullopt;
     return StaticPeer{std::move(*endpoint), *id};
 }
 

@@ -180,8 +180,10 @@ def rejects_wrong_genesis(net, test):
     unknown = json.loads(good) | {"difficultyBomb": 1}
     poor = json.loads(good)
     poor["config"]["trainyard"]["validators"] = []
+    unreachable = json.loads(good)
+    unreachable["config"]["trainyard"]["validators"][0]["endpoint"] = "127.0.0.1:0"
     for text in ("", "{}", "[]", "null", good[:len(good) // 2], good + "x", "[" * 100_000, json.dumps(spoilt),
-                 json.dumps(unknown), json.dumps(poor)):
+                 json.dumps(unknown), json.dumps(poor), json.dumps(unreachable)):
         path.write_text(text)
         refused(test, 1, "genesis", "genesis", "check", path)
         refused(test, 1, ["cannot start", "genesis"], "node", "--genesis", path, "--datadir", test.folder / "unused", "--http.port", 0, "--p2p.port", 0)
@@ -189,7 +191,7 @@ def rejects_wrong_genesis(net, test):
     refused(test, 1, "holds a devnet already", "devnet", "init", "--dir", net.folder)
     keys = net.folder / "node-0" / "keys"
     refused(test, 1, "@host:port", "genesis", "build", "--validator", f"{keys}@127.0.0.1:99999", "--out", path)
-    refused(test, 1, "has port 0", "genesis", "build", "--validator", f"{keys}@127.0.0.1:0", "--out", path)
+    refused(test, 1, "the port at which the others will find it", "genesis", "build", "--validator", f"{keys}@127.0.0.1:0", "--out", path)
     refused(test, 1, "the keys of one before", "genesis", "build", "--validator", f"{keys}@127.0.0.1:1", "--validator", f"{keys}@127.0.0.1:2", "--out", path)
     path.unlink()
     build = ["genesis", "build", "--validator", f"{keys}@127.0.0.1:1", "--out", path]

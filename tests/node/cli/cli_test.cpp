@@ -12,6 +12,7 @@
 #include "node/cli/app.hpp"
 #include "node/cli/completion.hpp"
 #include "node/cli/genesis_build.hpp"
+#include "node/cli/node_setup.hpp"
 #include "node/cli/manual.hpp"
 #include "node/cli/model_folder.hpp"
 #include "node/cli/output.hpp"
@@ -343,6 +344,19 @@ TEST(genesis_build, the_devnets_constructors_run_and_the_file_reads_back) {
     ASSERT_TRUE(again) << again.error().text();
     EXPECT_EQ(*again, *genesis);
     EXPECT_EQ(*config::check_genesis(*again), genesis->block_hash);
+}
+
+TEST(genesis_build, validators_that_nobody_could_reach_are_named) {
+    auto genesis = *build_genesis(genesis_inputs());
+    EXPECT_EQ(validator_peers(genesis)->size(), 4U);
+    genesis.validators[1].endpoint = "";
+    EXPECT_EQ(validator_peers(genesis)->size(), 3U);
+    for (const char* bad : {"127.0.0.1:0", "127.0.0.1", "[::1]:0", ":1"}) {
+        genesis.validators[2].endpoint = bad;
+        const auto peers = validator_peers(genesis);
+        ASSERT_FALSE(peers) << bad;
+        EXPECT_NE(peers.error().find(std::string("'") + bad + "'"), std::string::npos);
+    }
 }
 
 TEST(genesis_build, is_the_same_for_the_same_inputs_and_differs_by_seed) {

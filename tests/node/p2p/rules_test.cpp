@@ -205,6 +205,10 @@ TEST(names, endpoints_and_static_peers) {
          {"", "host", "host:", ":5", "::1:5", "host:65536", "host:-1", "host:5x"}) {
         EXPECT_FALSE(endpoint_from(bad)) << bad;
     }
+    EXPECT_EQ(endpoint_from("host:0"), (Endpoint{"host", 0}));
+    EXPECT_EQ(peer_endpoint_from("host:1"), (Endpoint{"host", 1}));
+    for (const char* bad : {"", "host", "host:0", "[::1]:0"})
+        EXPECT_FALSE(peer_endpoint_from(bad)) << bad;
     const std::string key = to_hex(peer(7).bytes);
     EXPECT_EQ(static_peer_from(key + "@1.2.3.4:5"), (StaticPeer{{"1.2.3.4", 5}, peer(7)}));
     EXPECT_FALSE(static_peer_from(key + "@1.2.3.4:0"));
