@@ -242,6 +242,8 @@ void add_provider_stake(CLI::App& provider, Arguments& a) {
         "trainyard provider unstake all --key dev:1",
         [&a] { return run_provider_unstake(a.out, a.stake); }, a);
     leave->add_option("amount", a.stake.amount, "coins, or `all`")->required();
+    leave->add_flag("--yes", a.stake.yes,
+                    "do not ask where stake that is leaving already begins to wait anew");
     auto* take = command(
         provider, "withdraw", "take stake that has left, and what the market owes you",
         "trainyard provider withdraw --key dev:1",

@@ -259,6 +259,7 @@ struct StakeArgs {
     std::string rpc = kUsualRpc;
     KeyChoice key;
     std::string amount;  ///< coins, or "all"
+    bool yes = false;    ///< do not ask where what leaves already begins to wait anew
 };
 /// Stake that no job holds leaves; after the registry's delay `provider withdraw` pays it.
 int run_provider_unstake(const Output& out, const StakeArgs& args);

@@ -4,7 +4,9 @@
 #include <boost/json.hpp>
 
 #include "node/cli/commands.hpp"
+#include "node/cli/confirm.hpp"
 #include "node/cli/jobs.hpp"
+#include "node/cli/stake_delay.hpp"
 #include "node/wallet/dues.hpp"
 #include "node/wallet/staking.hpp"
 
@@ -168,6 +170,24 @@ std::optional<std::vector<wallet::PutUp>> reclaim_bonds(const Output& out, const
     return back;
 }
 
+// --- stake that leaves
+
+/// A request makes what is leaving already wait for as long as what is new. Error: why it is not
+/// sent.
+Result<Done, std::string> agree_to_wait(const Output& out, const StakeArgs& args, MarketApi& market,
+                                        const wallet::ProviderRecord& record) {
+    if (record.leaving_wei.is_zero()) return Done{};
+    const auto delay = stake_delay(market);
+    if (!delay) return unexpected(delay.error().text);
+    out.say(delay_text(record, *delay));
+    if (args.yes) return Done{};
+    if (!can_ask())
+        return unexpected(std::string("it asks before that, and here nobody can answer: --yes"));
+    if (!confirmed("Let it all wait so long?"))
+        return unexpected(std::string("nothing was requested"));
+    return Done{};
+}
+
 }  // namespace
 
 int run_account_balance(const Output& out, const BalanceArgs& args) {
@@ -222,6 +242,8 @@ int run_provider_unstake(const Output& out, const StakeArgs& args) {
     if (leaving.is_zero() || leaving > record->free_wei)
         return out.fail(coins(record->free_wei) + " coins can leave; " +
                         coins(record->stake_wei - record->free_wei) + " are bonds of jobs");
+    if (auto agreed = agree_to_wait(out, args, **market, *record); !agreed)
+        return out.fail(agreed.error());
     const auto sent = (*market)->request_unstake(leaving);
     if (!sent) return out.fail(sent.error().text);
     const auto after = (*market)->provider((*market)->self());

@@ -244,6 +244,10 @@ public:
     Answer<Uint256> stake_minimum() override {
         return amount({kProviders, "minStake()", {}, "(uint256)"});
     }
+    Answer<uint64_t> unstake_blocks() override {
+        return read<uint64_t>({kProviders, "unstakeBlocks()", {}, "(uint64)"},
+                              [](const AbiValue& v) { return v[0].u64(); });
+    }
     Answer<Uint256> credit(const Address& who) override {
         return amount({kMarket, "credit(address)", {AbiValue::of(who)}, "(uint256)"});
     }

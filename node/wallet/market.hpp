@@ -264,7 +264,8 @@ public:
     /// Wei to send with `post`; what is not spent is refunded.
     [[nodiscard]] virtual Answer<Uint256> quote(const JobSpec& spec) = 0;
     [[nodiscard]] virtual Answer<ProviderRecord> provider(const Address& who) = 0;
-    [[nodiscard]] virtual Answer<Uint256> stake_minimum() = 0;  ///< to join as a provider
+    [[nodiscard]] virtual Answer<Uint256> stake_minimum() = 0;    ///< to join as a provider
+    [[nodiscard]] virtual Answer<uint64_t> unstake_blocks() = 0;  ///< that stake waits to leave
     [[nodiscard]] virtual Answer<Uint256> credit(const Address& who) = 0;
     [[nodiscard]] virtual Answer<Uint256> balance(const Address& who) = 0;
     /// Wei for one gas in the next block.

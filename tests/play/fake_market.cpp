@@ -178,6 +178,7 @@ public:
         return locked<wallet::ProviderRecord>([&] { return l_->providers[who]; });
     }
     Answer<Uint256> stake_minimum() override { return Uint256(1); }
+    Answer<uint64_t> unstake_blocks() override { return 400; }
     Answer<Uint256> credit(const Address& who) override {
         return locked<Uint256>([&] { return l_->credits[who]; });
     }
