@@ -3,7 +3,7 @@
 cheat, which has nothing to show, falls."""
 from harness import COIN, DEV, MARKET, expect, expect_equal, log_word, main, say, wait_until
 from network import Devnet, events_of
-from signing import KEYS, transaction
+from signing import KEYS
 
 SEGMENTS, STEPS, PRICE = 1, 2, 2
 CLIENT, CHEAT = 0, 2
@@ -14,14 +14,8 @@ BOUNTY = PROVIDER_BOND * 2000 // 10_000  # bountyBps
 
 def appeal(net):
     """By hand: the program of a provider appeals only if its segment is right."""
-    rpc = net.rpc
     net.wait_job(0, "has a convicted segment", lambda job: job["segments"] and job["segments"][0]["state"] == "convicted", 120)
-    data = bytes.fromhex(rpc.keccak("appeal(uint256,uint32)")[2:10] + f"{0:064x}{0:064x}")
-    nonce = int(rpc("eth_getTransactionCount", DEV[CHEAT], "pending"), 16)
-    raw, tx = transaction(KEYS[CHEAT], int(rpc("eth_chainId"), 16), nonce, MARKET, value=BOND, data=data, gas=500_000)
-    rpc("eth_sendRawTransaction", raw)
-    receipt = wait_until("the appeal is in a block", lambda: rpc("eth_getTransactionReceipt", tx), 20)
-    expect_equal(receipt["status"], "0x1", "status of the appeal")
+    receipt = net.rpc.send(KEYS[CHEAT], MARKET, "appeal(uint256,uint32)", 0, 0, value=BOND)
     say(f"the cheat appeals in block {int(receipt['blockNumber'], 16)}")
 
 

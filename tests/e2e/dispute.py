@@ -3,7 +3,7 @@
 shows one number after the other and wins. A watcher disputes a fraud that level 0 cannot see: its provider has nothing to show."""
 from harness import COIN, DEV, MARKET, expect, expect_equal, log_word, main, say, wait_until
 from network import Devnet, events_of
-from signing import KEYS, address_of, transaction
+from signing import KEYS, address_of
 
 SEGMENTS, STEPS, PRICE = 2, 2, 2
 CLIENT, HONEST, CHEAT, WATCHER = 0, 1, 2, 3
@@ -20,23 +20,8 @@ PICK_STEP, PICK_ELEMENT = 1, 14  # training/referee/game.hpp
 
 # --- the outsider, by hand
 
-def send(net, signature, arguments, value=0):
-    rpc = net.rpc
-    data = bytes.fromhex(rpc.keccak(signature)[2:10]) + arguments
-    nonce = int(rpc("eth_getTransactionCount", OUTSIDER, "latest"), 16)
-    raw, tx = transaction(KEY, int(rpc("eth_chainId"), 16), nonce, MARKET, value=value, data=data, gas=4_000_000)
-    rpc("eth_sendRawTransaction", raw)
-    receipt = wait_until(f"{signature} is in a block", lambda: rpc("eth_getTransactionReceipt", tx), 20)
-    expect_equal(receipt["status"], "0x1", f"status of {signature}")
-    return receipt
-
-
-def words(*numbers):
-    return b"".join(number.to_bytes(32, "big") for number in numbers)
-
-
 def padded(content):
-    return words(len(content)) + content + bytes(-len(content) % 32)
+    return len(content).to_bytes(32, "big") + content + bytes(-len(content) % 32)
 
 
 def items_of(rlp):
@@ -85,7 +70,7 @@ def last_move(net, seg):
 def begin(net, seg):
     net.wait_job(0, f"has segment {seg} accepted", lambda job: len(job["segments"]) > seg and job["segments"][seg]["state"] == "accepted")
     expect_equal(net.rpc.view(MARKET, "disputeBond(uint256,uint32,address)", 0, seg, OUTSIDER), [BOND], "the bond")
-    receipt = send(net, "dispute(uint256,uint32)", words(0, seg), BOND)
+    receipt = net.rpc.send(KEY, MARKET, "dispute(uint256,uint32)", 0, seg, value=BOND)
     say(f"segment {seg} is disputed in block {int(receipt['blockNumber'], 16)}")
 
 
@@ -105,8 +90,9 @@ def play(net, provider):
             known = len(net.rpc.logs(MARKET, MOVED, 0, 0))
             wait_until("the provider moves", lambda: len(net.rpc.logs(MARKET, MOVED, 0, 0)) > known or net.rpc.logs(MARKET, SETTLED, 0), 60)
         else:
-            head = words(0, 0, 128, 128 + len(padded(state)))
-            gas = max(gas, int(send(net, "play(uint256,uint32,bytes,bytes)", head + padded(state) + padded(pick(state)))["gasUsed"], 16))
+            receipt = net.rpc.send(KEY, MARKET, "play(uint256,uint32,bytes,bytes)", 0, 0, 128, 128 + len(padded(state)),
+                                   tail=padded(state) + padded(pick(state)))
+            gas = max(gas, int(receipt["gasUsed"], 16))
             moves += 1
             if moves == 4:
                 provider.kill()

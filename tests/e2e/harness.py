@@ -21,6 +21,8 @@ import urllib.error
 import urllib.request
 import uuid
 
+from signing import address_of, transaction
+
 SKIPPED = 77  # SKIP_RETURN_CODE in CMakeLists.txt
 MARK = "TRAINYARD_E2E"  # every process that a test starts, and their children, carry it
 COIN = 10**18
@@ -354,6 +356,17 @@ class Rpc:
             data += f"{int(word, 16) if isinstance(word, str) else word:064x}"
         answer = self("eth_call", {"to": contract, "data": data}, block)[2:]
         return [int(answer[i:i + 64], 16) for i in range(0, len(answer), 64)]
+
+    def send(self, key, contract, signature, *words, value=0, tail=b""):
+        """The receipt of a call that succeeds, signed here: for what no command of the program sends. Words as those of `view`."""
+        data = bytes.fromhex(self.keccak(signature)[2:10]) + b"".join(
+            (int(word, 16) if isinstance(word, str) else word).to_bytes(32, "big") for word in words) + tail
+        nonce = int(self("eth_getTransactionCount", address_of(key), "pending"), 16)
+        raw, tx = transaction(key, int(self("eth_chainId"), 16), nonce, contract, value=value, data=data, gas=4_000_000)
+        self("eth_sendRawTransaction", raw)
+        receipt = wait_until(f"{signature} is in a block", lambda: self("eth_getTransactionReceipt", tx), 20)
+        expect_equal(receipt["status"], "0x1", f"status of {signature}")
+        return receipt
 
     def logs(self, contract, signature, *topics):
         """All logs of one event whose first indexed arguments are `topics`, oldest first."""

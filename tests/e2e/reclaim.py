@@ -3,7 +3,7 @@
 what was put up there. The next run of verify takes one bond back by itself, `job reclaim` the other, each once."""
 from harness import COIN, DEV, MARKET, expect, expect_equal, log_word, main, say, wait_until
 from network import Devnet
-from signing import KEYS, transaction
+from signing import KEYS
 
 SEGMENTS, STEPS, PRICE = 3, 2, 2
 CLIENT, PROVIDER, OUTSIDER = 0, 1, 2
@@ -11,22 +11,12 @@ BOND = 2 * PRICE * COIN
 BOUNTY = 24 * PRICE * COIN * 2000 // 10_000  # bondFactor and bountyBps of genesis/devnet.json
 
 
-def dispute(net, seg):
-    rpc = net.rpc
-    data = bytes.fromhex(rpc.keccak("dispute(uint256,uint32)")[2:10] + f"{0:064x}{seg:064x}")
-    nonce = int(rpc("eth_getTransactionCount", DEV[OUTSIDER], "latest"), 16)
-    raw, tx = transaction(KEYS[OUTSIDER], int(rpc("eth_chainId"), 16), nonce, MARKET, value=BOND, data=data, gas=1_000_000)
-    rpc("eth_sendRawTransaction", raw)
-    receipt = wait_until("the dispute is in a block", lambda: rpc("eth_getTransactionReceipt", tx), 20)
-    expect_equal(receipt["status"], "0x1", "status of the dispute: it came too late if 0x0")
-
-
 def fall(net, provider):
     accepted = lambda job: len(job["segments"]) == SEGMENTS and all(s["state"] == "accepted" for s in job["segments"])
     net.wait_job(0, "has three accepted segments", accepted, 120)
     expect_equal(provider.stop(), 0, "exit code of the provider after SIGTERM")
     for seg in range(SEGMENTS):
-        dispute(net, seg)
+        net.rpc.send(KEYS[OUTSIDER], MARKET, "dispute(uint256,uint32)", 0, seg, value=BOND)
     void = wait_until("the first segment falls", lambda: net.rpc.logs(MARKET, "SegmentVoid(uint256,uint32,address,uint256)", 0), 120)
     expect_equal([int(log["topics"][2], 16) for log in void], [0], "void segments")
     expect_equal(credit(net), BOND + BOUNTY, "credit of the challenger: the decided one's")

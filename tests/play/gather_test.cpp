@@ -4,10 +4,10 @@
 
 #include <gtest/gtest.h>
 
-#include "core/hash.hpp"
 #include "fake_market.hpp"
 #include "node/verify/case_builder.hpp"
 #include "node/wallet/blob.hpp"
+#include "small_job.hpp"
 #include "tests/training/small_program.hpp"
 
 namespace trainyard::test {
@@ -23,23 +23,9 @@ struct Case {
     Hash state;
 
     Case() {
-        auto options = training::small_options();
-        const Bytes text = training::make_text(4000);
-        options.data_root = *market->put_blob(text);
-        options.data_bytes = text.size();
-        const auto program = training::make_gpt(options);
-        EXPECT_TRUE(program);
-        const Bytes encoded = training::encode_program(*program);
         state = *market->put_blob(Bytes(100, 7));
-        wallet::JobSpec& spec = request.spec;
-        spec.program = *market->put_blob(encoded);
-        spec.program_id = sha256(encoded);
-        spec.data = options.data_root;
-        spec.steps_per_segment = program->run.segment_length;
-        spec.micro_batches = program->run.micro_batches;
-        spec.unit_work = training::audit_unit_work(*program, ledger->limits);
-        spec.segment_blocks = 100;
-        const uint64_t id = ledger->post(spec, {});
+        request.spec = publish_small_job(*market);
+        const uint64_t id = ledger->post(request.spec, {});
         ledger->jobs[id].segments.resize(2);
         ledger->jobs[id].segments[0].segment.state_blob = state;
         request.seat.seg = 1;

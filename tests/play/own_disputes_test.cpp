@@ -5,10 +5,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "core/hash.hpp"
 #include "fake_market.hpp"
 #include "node/wallet/files.hpp"
-#include "tests/training/small_program.hpp"
+#include "small_job.hpp"
 
 namespace trainyard::test {
 namespace {
@@ -45,21 +44,7 @@ struct Case {
     OwnDisputes disputes{*market, verifier, dues, options()};
 
     Case() {
-        auto small = training::small_options();
-        const Bytes text = training::make_text(4000);
-        small.data_root = *market->put_blob(text);
-        small.data_bytes = text.size();
-        const auto program = training::make_gpt(small);
-        const Bytes encoded = training::encode_program(*program);
-        wallet::JobSpec spec;
-        spec.program = *market->put_blob(encoded);
-        spec.program_id = sha256(encoded);
-        spec.data = small.data_root;
-        spec.steps_per_segment = program->run.segment_length;
-        spec.micro_batches = program->run.micro_batches;
-        spec.unit_work = training::audit_unit_work(*program, ledger->limits);
-        spec.segment_blocks = 100;
-        auto& job = ledger->jobs[ledger->post(spec, {})];
+        auto& job = ledger->jobs[ledger->post(publish_small_job(*market), {})];
         job.segments.resize(3);
         for (auto& book : job.segments) {
             book.segment.state = SegmentState::disputed;
