@@ -34,10 +34,10 @@ export function ticks(low, high, count) {
 
 const kWidth = 720, kHeight = 240, kLeft = 48, kRight = 12, kTop = 12, kBottom = 28;
 
-/// `points`: {x: step, y: loss}; the axis of steps ends at `steps`.
-export function loss_chart(points, steps) {
+/// `points`: {x: step, y: loss}; the axis of steps ends at `steps`. `nothing`: said where there are none.
+export function loss_chart(points, steps, nothing) {
   points = is_finite(points);
-  if (points.length === 0) return element('p', 'No loss yet: the first is committed with the first segment.', { class: 'dim' });
+  if (points.length === 0) return element('p', nothing, { class: 'dim' });
   const { low, high } = extent(points);
   const margin = (high - low) * 0.06;
   const x_of = (x) => kLeft + ((kWidth - kLeft - kRight) * x) / Math.max(steps, 1);

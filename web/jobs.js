@@ -130,13 +130,16 @@ function terms(job, names) {
   ]);
 }
 
-function segment_table(segments, names) {
+/// What stands where a job has no segments.
+export const nothing_of = (job) => (is_over(job) ? 'None: it ended before one was accepted.' : 'None yet: the first comes with the first segment.');
+
+function segment_table(job, segments, names) {
   return table(['segment', 'verdict', 'loss', 'committed in', 'provider', 'state after it'], [...segments].reverse().map((s) => {
     const [text, tone] = verdict_of(s);
     const state = diverges_at(s) > 0 ? 'none' : element('a', element('code', s.last.slice(0, 10)), { href: '/blob/' + s.stateBlob, title: s.last });
     return [number(s.index), badge(text, tone), diverges_at(s) > 0 ? `diverges at step ${diverges_at(s)}` : s.loss.toFixed(4),
       link(number(s.committedAt), number(s.committedAt)), provider_of(s.provider, names), state];
-  }));
+  }), nothing_of(job));
 }
 
 export async function show_job(id, head, names) {
@@ -148,6 +151,6 @@ export async function show_job(id, head, names) {
   const history = await history_of(id, head, kHistory);
   $('job-title').replaceChildren(`Job #${id} `, badge(...state_of(job)));
   $('job-body').replaceChildren(squares(job, job.segments), divergence_of(job) && element('p', divergence_of(job), { class: 'warn' }), element('h3', 'Loss by step'),
-    loss_chart(points, steps * number(job.spec.segments)), terms(job, names), element('h3', first_of_newest(job) > 0 ? `The newest ${kSegments} segments` : 'Segments'), element('div', segment_table(job.segments, names), { class: 'scroll' }),
+    loss_chart(points, steps * number(job.spec.segments), nothing_of(job)), terms(job, names), element('h3', first_of_newest(job) > 0 ? `The newest ${kSegments} segments` : 'Segments'), element('div', segment_table(job, job.segments, names), { class: 'scroll' }),
     element('h3', 'What happened'), element('div', timeline(history), { class: 'scroll' }));
 }

@@ -9,6 +9,7 @@
 #include "node/cli/app_arguments.hpp"
 #include "node/cli/completion.hpp"
 #include "node/cli/environment.hpp"
+#include "node/cli/keys.hpp"
 #include "node/cli/manual.hpp"
 #include "node/cli/node_command.hpp"
 #include "node/cli/version.hpp"
@@ -19,7 +20,14 @@ namespace trainyard::node::cli {
 
 namespace {
 constexpr const char* kForAll = "For --json and --quiet see `trainyard --help`.";
+
+/// Whose a development key is that stands where an address is expected; else empty.
+std::string owner_of(const std::string& text) {
+    if (!text.starts_with("dev:")) return "";
+    const auto key = open_key({text, ""});
+    return key ? " but the key of " + to_hex0x(address_of(*key)->bytes) : "";
 }
+}  // namespace
 
 CLI::App* command(CLI::App& parent, const std::string& name, const std::string& help,
                   const std::string& example, Run run, Arguments& a) {
@@ -49,7 +57,7 @@ CLI::Option* add_key(CLI::App* sub, KeyChoice& key) {
 CLI::Validator an_address() {
     const auto check = [](const std::string& text) -> std::string {
         const auto address = fixed_from_hex<Address>(text);
-        if (!address) return "'" + text + "' is no address";
+        if (!address) return "'" + text + "' is no address" + owner_of(text);
         if (has_checksum_of(text, *address)) return "";
         return "'" + text + "' is mistyped: its capitals are not those of its checksum (EIP-55)";
     };

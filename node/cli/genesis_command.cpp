@@ -97,12 +97,13 @@ int run_genesis_check(const Output& out, const GenesisArgs& args) {
     const auto text = wallet::read_text(args.file, kTextMax);
     if (!text) return out.fail(text.error().text);
     const auto genesis = config::parse_genesis(*text);
-    if (!genesis) return out.fail(genesis.error().text());
+    const std::string where = args.file + ": ";
+    if (!genesis) return out.fail(where + genesis.error().text());
     const auto hash = config::check_genesis(*genesis);
-    if (!hash) return out.fail(hash.error().text());
+    if (!hash) return out.fail(where + hash.error().text());
     if (auto agree = config::check_system_contracts(*genesis); !agree)
-        return out.fail(agree.error().text());
-    if (auto found = validator_peers(*genesis); !found) return out.fail(found.error());
+        return out.fail(where + agree.error().text());
+    if (auto found = validator_peers(*genesis); !found) return out.fail(where + found.error());
     return tell(out, *genesis, *hash);
 }
 

@@ -69,14 +69,22 @@ public:
         if (!view) return fail(view.error().text);
         auto segment = market_.segment(id_, seg);
         if (!segment) return fail(segment.error().text);
-        if (segment->state == wallet::SegmentState::none)
-            return fail("nothing is committed there yet");
+        if (segment->state == wallet::SegmentState::none) return fail(why_nothing(seg, view->job));
         view->segments[seg] = std::move(*segment);
         if (auto done = check(seg, *view); !done) return fail(done.error());
         return finish(view->job);
     }
 
 private:
+    std::string why_nothing(uint32_t seg, const wallet::Job& job) {
+        const auto spec = market_.spec(id_);
+        if (spec && seg >= spec->segments)
+            return "job " + std::to_string(id_) + " has " + std::to_string(spec->segments) +
+                   " segments, counted from 0";
+        return job.state == wallet::JobState::closed ? "nothing was committed there"
+                                                     : "nothing is committed there yet";
+    }
+
     int fail(const std::string& text) {
         bar_.clear();
         return out_.fail(text);
@@ -171,8 +179,10 @@ private:
     }
 
     static std::string progress(uint32_t seg, const wallet::Job& job, uint32_t done) {
-        return bar_text(seg, job.tip) + " replaying segment " + std::to_string(seg) + " of " +
-               std::to_string(job.tip) + " committed, " + std::to_string(done) + " done";
+        const std::string name = "replaying segment " + std::to_string(seg);
+        if (seg >= job.tip) return name + ", which is void";
+        return bar_text(seg, job.tip) + " " + name + " of " + std::to_string(job.tip) +
+               " committed, " + std::to_string(done) + " done";
     }
 
     void print(uint32_t seg, const wallet::Segment& segment, const verify::CheckedClaim& claim) {

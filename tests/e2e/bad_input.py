@@ -35,6 +35,7 @@ def rejects_wrong_usage(net, test):
         ("'-1' is not a whole number", "job", "status", "-1"), ("too large", "job", "status", 2**64), ("1.5G", "train", "--data", "book.txt", "--memory", "1.5gigs"),
         ("not from 1 to 16", "devnet", "up", "--validators", 17), ("more than once", "train", "--data", "book.txt", "--steps", 1, "--steps", 2),
         ("EIP-55", "account", "send", "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "--amount", 1, "--key", "dev:0"), ("no address", "account", "send", "0x12", "--amount", 1, "--key", "dev:0"),
+        ("the key of 0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266", "account", "balance", "dev:0"), ("is no address;", "account", "balance", "dev:10"),
         ("EIP-55", "provider", "earnings", "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"), ("EIP-55", "account", "balance", "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
         ("has 257 bytes, not 1 to 256", "provider", "--name", "x" * 257), ("has 0 bytes", "provider", "--name", ""),
         ("EIP-55", "validator", "status", "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
@@ -185,7 +186,7 @@ def rejects_wrong_genesis(net, test):
     for text in ("", "{}", "[]", "null", good[:len(good) // 2], good + "x", "[" * 100_000, json.dumps(spoilt),
                  json.dumps(unknown), json.dumps(poor), json.dumps(unreachable)):
         path.write_text(text)
-        refused(test, 1, "genesis", "genesis", "check", path)
+        refused(test, 1, [f"{path}: ", "genesis"], "genesis", "check", path)
         refused(test, 1, ["cannot start", "genesis"], "node", "--genesis", path, "--datadir", test.folder / "unused", "--http.port", 0, "--p2p.port", 0)
     test.cli("genesis", "check", net.folder / "genesis.json")
     refused(test, 1, "holds a devnet already", "devnet", "init", "--dir", net.folder)

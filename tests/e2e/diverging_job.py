@@ -67,6 +67,8 @@ def is_shown(net, test, job, seg, step):
     expect_equal([s["divergesAt"] for s in told["segmentList"][:seg]], [0] * seg, "segments before it")
     verdict = test.json("verify", "--job", job, "--segment", seg, "--rpc", url, "--no-cuda")
     expect_equal(verdict, {"event": "done", "job": job, "matches": 1, "mismatches": 0, "unjudged": 0}, "a replay of the claim")
+    beyond = test.cli("verify", "--job", job, "--segment", 3, "--rpc", url, "--no-cuda", code=1).text
+    expect(f"job {job} has 3 segments, counted from 0" in beyond, beyond)
     words = test.cli("verify", "--job", job, "--segment", seg, "--rpc", url, "--no-cuda").out
     expect(f"match, training diverges at step {step} of {STEPS} of segment {seg}" in words, words)
 
