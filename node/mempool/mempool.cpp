@@ -6,6 +6,7 @@
 #include <deque>
 #include <mutex>
 #include <unordered_set>
+#include <utility>
 
 #include "consensus/rules/block.hpp"
 #include "core/assert.hpp"
@@ -29,11 +30,18 @@ HeadAccount account_at(const state::StateView& view, const Address& who) {
     return {{account->nonce, account->balance, has_code && !is_delegated}, is_delegated};
 }
 
-/// Dear: 50 us each, and a transaction may have hundreds.
-std::vector<Address> authorities_of(const Tx& tx) {
+/// Whom it may delegate in a block above this state. An authorization for another chain, or one
+/// that was used, binds nobody: anybody may copy it. Dear: 50 us each, and a transaction may have
+/// hundreds.
+std::vector<Address> authorities_of(const Tx& tx, const state::StateView& view, uint64_t chain_id) {
     std::vector<Address> out;
-    for (const auto& authorization : tx.authorizations)
-        if (const auto who = recover_authority(authorization)) out.push_back(*who);
+    for (const auto& authorization : tx.authorizations) {
+        if (!authorization.chain_id.is_zero() && authorization.chain_id != Uint256(chain_id))
+            continue;
+        const auto who = recover_authority(authorization);
+        const auto account = who ? view.account(*who) : std::nullopt;
+        if (who && authorization.nonce >= (account ? account->nonce : 0)) out.push_back(*who);
+    }
     return out;
 }
 
@@ -100,15 +108,42 @@ struct Mempool::Impl {
         const bool follows = head && block->block.header.parent_hash == head->hash;
         std::vector<Address> touched;
         for (const auto& [who, change] : block->diff.accounts) touched.push_back(who);
-        head = block;
+        const auto previous = std::exchange(head, block);
         view = std::move(fresh);
         refused.clear();
+        const auto left = left_behind(previous);
         auto now_pending = state.on_head(
             env_after(block->block.header, chain.config()),
             [this](const Address& who) { return account_at(*view, who); },
             follows ? &touched : nullptr);
+        for (auto it = left.rbegin(); it != left.rend(); ++it) take_back(**it, now_pending);
         forget_dropped();
         return now_pending;
+    }
+
+    /// From the head before down: blocks that the chain went on without.
+    [[nodiscard]] std::vector<chain::ChainBlockPtr> left_behind(chain::ChainBlockPtr from) const {
+        std::vector<chain::ChainBlockPtr> out;
+        for (; from && !chain.is_canonical(*from);
+             from = chain.by_hash(from->block.header.parent_hash))
+            out.push_back(from);
+        return out;
+    }
+
+    /// With the lock held: its transactions wait again, but for those that are in other blocks now,
+    /// or can no longer pay.
+    void take_back(const chain::ChainBlock& block, std::vector<PooledPtr>& now_pending) {
+        const uint64_t chain_id = chain.config().chain_id;
+        for (size_t i = 0; i < block.block.txs.size(); ++i) {
+            const Tx& tx = block.block.txs[i];
+            const Address& sender = block.senders[i];
+            auto added =
+                state.add({tx, hash_tx(tx), sender, authorities_of(tx, *view, chain_id)},
+                          account_at(*view, sender));
+            if (!added) continue;
+            known.add(added->tx->hash);
+            for (auto& pending : added->now_pending) now_pending.push_back(std::move(pending));
+        }
     }
 
     /// With the lock held: gossip may bring back what had to make room.
@@ -136,15 +171,18 @@ Result<PooledPtr, PoolRefusal> Mempool::submit(const Tx& tx) {
     const Hash hash = hash_tx(tx);
     if (find(hash)) return Unexpected(PoolRefusal{PoolError::already_known, {}, {}});
     const auto sender = recover_sender(tx);
+    std::shared_ptr<const state::StateView> view;
     {
         const std::lock_guard lock(impl_->mutex);
         if (!sender)
             return impl_->refuse(hash,
                                  {PoolError::invalid, consensus::TxInvalid::bad_signature, {}});
-        auto ok = impl_->state.check(tx, account_at(*impl_->view, *sender));
+        auto ok = impl_->state.check(tx, *sender, account_at(*impl_->view, *sender));
         if (!ok) return impl_->refuse(hash, std::move(ok).error());
+        view = impl_->view;
     }
-    auto authorities = authorities_of(tx);  // for those alone who can pay
+    // For those alone that can pay and would get a place.
+    auto authorities = authorities_of(tx, *view, impl_->chain.config().chain_id);
     std::vector<PooledPtr> now_pending;
     PooledPtr added;
     {

@@ -97,7 +97,21 @@ PoolState::Price PoolState::price_of(const Pooled& tx) {
     return {tx.tx.max_priority_fee_per_gas, ~tx.arrival};
 }
 
-PoolState::Check PoolState::check(const Tx& tx, const HeadAccount& state) const {
+PoolState::Check PoolState::check(const Tx& tx, const Address& sender,
+                                  const HeadAccount& state) const {
+    if (auto done = check_alone(tx, state); !done) return done;
+    const Account account = account_now(sender, state);
+    if (auto done = check_place(tx, account); !done) return done;
+    if (account.txs.count(tx.nonce) != 0) return Done{};
+    const Newcomer who{sender, tx.max_priority_fee_per_gas, encode_tx(tx).size(),
+                       tx.nonce == account.next_gap()};
+    if (has_room_for(who)) return Done{};
+    if (const auto victim = find_victim(who); !victim) return Unexpected(victim.error());
+    return Done{};
+}
+
+/// What the pool holds does not matter here.
+PoolState::Check PoolState::check_alone(const Tx& tx, const HeadAccount& state) const {
     const size_t size = encode_tx(tx).size();
     if (size > limits_.tx_size_bytes_max)
         return refuse(PoolError::oversized, "transaction size " + std::to_string(size) +
@@ -128,14 +142,23 @@ PoolState::Check PoolState::check(const Tx& tx, const HeadAccount& state) const 
     return Done{};
 }
 
+/// As it is at the head, with what it has here.
+PoolState::Account PoolState::account_now(const Address& who, const HeadAccount& state) const {
+    const auto known = accounts_.find(who);
+    Account now = known == accounts_.end() ? Account{} : known->second;
+    now.nonce = state.nonce;
+    now.balance = state.balance;
+    return now;
+}
+
 /// What the sender has here already: the same nonce, too many, or all its funds bound.
-PoolState::Check PoolState::check_place(const Pooled& tx, const Account& account) const {
-    const auto same = account.txs.find(tx.tx.nonce);
+PoolState::Check PoolState::check_place(const Tx& tx, const Account& account) const {
+    const auto same = account.txs.find(tx.nonce);
     const bool replaces = same != account.txs.end();
     if (replaces) {
         const Tx& old = same->second->tx;
-        if (!is_bumped(old.max_fee_per_gas, tx.tx.max_fee_per_gas, limits_.price_bump_percent) ||
-            !is_bumped(old.max_priority_fee_per_gas, tx.tx.max_priority_fee_per_gas,
+        if (!is_bumped(old.max_fee_per_gas, tx.max_fee_per_gas, limits_.price_bump_percent) ||
+            !is_bumped(old.max_priority_fee_per_gas, tx.max_priority_fee_per_gas,
                        limits_.price_bump_percent))
             return refuse(PoolError::replacement_underpriced);
     } else if (account.txs.size() >= limits_.txs_per_sender_max) {
@@ -143,9 +166,9 @@ PoolState::Check PoolState::check_place(const Pooled& tx, const Account& account
                                                   std::to_string(limits_.txs_per_sender_max) +
                                                   " transactions wait for one sender");
     }
-    std::optional<Uint256> sum = tx.max_cost_wei;
+    std::optional<Uint256> sum = consensus::max_cost_wei(tx);
     for (const auto& [nonce, other] : account.txs)
-        if (sum && nonce != tx.tx.nonce) sum = checked_add(*sum, other->max_cost_wei);
+        if (sum && nonce != tx.nonce) sum = checked_add(*sum, other->max_cost_wei);
     if (!sum || *sum > account.balance)
         return refuse(PoolError::insufficient_funds, "balance " + to_decimal(account.balance) +
                                                          ", with what is queued " +
@@ -181,26 +204,30 @@ PooledPtr PoolState::cheapest_queued(const Address& but_of) const {
     return out;
 }
 
-/// Evicts worse transactions of other senders, each sender's last first, until this one fits. Those
-/// that wait behind a gap may promise any price, since nobody can make them pay it: they go first.
-PoolState::Check PoolState::make_room(const Pooled& tx, bool is_pending) {
-    const auto is_full = [&] {
-        return by_hash_.size() >= limits_.txs_max || bytes_ + tx.size_bytes > limits_.bytes_max;
-    };
-    while (is_full()) {
-        const auto queued = cheapest_queued(tx.sender);
-        if (queued && (is_pending || price_of(*queued).tip < price_of(tx).tip)) {
-            drop(queued);
-            continue;
-        }
-        if (!is_pending) return refuse(PoolError::pool_full);
-        auto worst = by_price_.begin();
-        while (worst != by_price_.end() && worst->second->sender == tx.sender) ++worst;
-        if (worst == by_price_.end()) return refuse(PoolError::pool_full);
-        if (worst->first.tip >= tx.tx.max_priority_fee_per_gas)
-            return refuse(PoolError::underpriced);
-        const auto victim = accounts_.at(worst->second->sender).txs.rbegin()->second;
-        drop(victim);
+bool PoolState::has_room_for(const Newcomer& who) const {
+    return by_hash_.size() < limits_.txs_max && bytes_ + who.size_bytes <= limits_.bytes_max;
+}
+
+/// The worse transaction of another sender that goes first, each sender's last before its others.
+/// Those that wait behind a gap may promise any price, since nobody can make them pay it: they go
+/// before all.
+Result<PooledPtr, PoolRefusal> PoolState::find_victim(const Newcomer& who) const {
+    const auto queued = cheapest_queued(who.sender);
+    if (queued && (who.is_pending || price_of(*queued).tip < who.tip)) return queued;
+    if (!who.is_pending) return refuse(PoolError::pool_full);
+    auto worst = by_price_.begin();
+    while (worst != by_price_.end() && worst->second->sender == who.sender) ++worst;
+    if (worst == by_price_.end()) return refuse(PoolError::pool_full);
+    if (worst->first.tip >= who.tip) return refuse(PoolError::underpriced);
+    return accounts_.at(worst->second->sender).txs.rbegin()->second;
+}
+
+/// Evicts until the newcomer fits.
+PoolState::Check PoolState::make_room(const Newcomer& who) {
+    while (!has_room_for(who)) {
+        const auto victim = find_victim(who);
+        if (!victim) return Unexpected(victim.error());
+        drop(*victim);
     }
     return Done{};
 }
@@ -235,23 +262,20 @@ Result<PoolState::Added, PoolRefusal> PoolState::add(Signed given, const HeadAcc
     const Tx& tx = given.tx;
     const Address sender = given.sender;
     if (by_hash_.count(given.hash) != 0) return refuse(PoolError::already_known);
-    if (auto done = check(tx, state); !done) return Unexpected(std::move(done).error());
+    if (auto done = check_alone(tx, state); !done) return Unexpected(std::move(done).error());
     const size_t size = encode_tx(tx).size();
     const auto pooled = std::make_shared<const Pooled>(
         Pooled{tx, given.hash, sender, size, *consensus::max_cost_wei(tx), arrivals_++,
                std::move(given.authorities)});
 
-    const auto known = accounts_.find(sender);
-    Account now = known == accounts_.end() ? Account{} : known->second;
-    now.nonce = state.nonce;
-    now.balance = state.balance;
-    if (auto done = check_place(*pooled, now); !done) return Unexpected(std::move(done).error());
+    const Account now = account_now(sender, state);
+    if (auto done = check_place(tx, now); !done) return Unexpected(std::move(done).error());
     if (auto done = check_delegation(*pooled, now, state.is_delegated); !done)
         return Unexpected(std::move(done).error());
     const auto same = now.txs.find(tx.nonce);
     if (same == now.txs.end()) {
         const bool is_pending = tx.nonce == now.next_gap();
-        if (auto done = make_room(*pooled, is_pending); !done)
+        if (auto done = make_room({sender, tx.max_priority_fee_per_gas, size, is_pending}); !done)
             return Unexpected(std::move(done).error());
     } else {
         if (bytes_ - same->second->size_bytes + size > limits_.bytes_max)

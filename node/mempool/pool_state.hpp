@@ -102,8 +102,8 @@ public:
     };
     /// `state` is the sender's account at the head.
     [[nodiscard]] Result<Added, PoolRefusal> add(Signed tx, const HeadAccount& state);
-    /// The part of it that needs neither the authorities, which are dear to recover, nor the pool.
-    [[nodiscard]] Check check(const Tx& tx, const HeadAccount& state) const;
+    /// The part of it that needs no authorities, which are dear to recover. Changes nothing.
+    [[nodiscard]] Check check(const Tx& tx, const Address& sender, const HeadAccount& state) const;
 
     /// A new head: forgets what was mined or can no longer be paid. `touched` limits the accounts
     /// that are looked up; null means all. Gives what became pending.
@@ -131,10 +131,21 @@ private:
         std::map<uint64_t, PooledPtr> txs;
         [[nodiscard]] uint64_t next_gap() const;  ///< first nonce that is missing
     };
-    [[nodiscard]] Check check_place(const Pooled& tx, const Account& account) const;
+    [[nodiscard]] Check check_alone(const Tx& tx, const HeadAccount& state) const;
+    [[nodiscard]] Account account_now(const Address& who, const HeadAccount& state) const;
+    [[nodiscard]] Check check_place(const Tx& tx, const Account& account) const;
     [[nodiscard]] Check check_delegation(const Pooled& tx, const Account& account,
                                          bool is_delegated) const;
-    [[nodiscard]] Check make_room(const Pooled& tx, bool is_pending);
+    /// Who asks for a place.
+    struct Newcomer {
+        Address sender;
+        Uint256 tip;
+        size_t size_bytes = 0;
+        bool is_pending = false;
+    };
+    [[nodiscard]] bool has_room_for(const Newcomer& who) const;
+    [[nodiscard]] Result<PooledPtr, PoolRefusal> find_victim(const Newcomer& who) const;
+    [[nodiscard]] Check make_room(const Newcomer& who);
     [[nodiscard]] PooledPtr cheapest_queued(const Address& but_of) const;
     void insert(Account& account, const PooledPtr& tx);
     void erase(const PooledPtr& tx);

@@ -54,8 +54,8 @@ public:
     [[nodiscard]] ChainBlockPtr head() const { return chain_->latest(); }
 
     /// A block with these transactions becomes the latest.
-    ChainBlockPtr add_block(const std::vector<Tx>& txs) {
-        const auto parent = chain_->latest();
+    ChainBlockPtr add_block(const std::vector<Tx>& txs) { return add_block(txs, head()); }
+    ChainBlockPtr add_block(const std::vector<Tx>& txs, const ChainBlockPtr& parent) {
         consensus::bft::Seal seal;
         seal.view = View{parent->height() + 1};
         seal.parent_view = View{parent->height()};

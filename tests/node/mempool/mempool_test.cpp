@@ -30,9 +30,9 @@ Tx payment(uint8_t from, uint64_t nonce, uint8_t to = 9, uint64_t value = 1) {
 }
 
 /// Lets `authority` delegate its account to contract 1.
-Authorization authorization_of(uint8_t authority, uint64_t nonce) {
+Authorization authorization_of(uint8_t authority, uint64_t nonce, uint64_t chain_id = 7777) {
     Authorization out;
-    out.chain_id = 7777;
+    out.chain_id = Uint256(chain_id);
     out.address = chain::contract_of(1);
     out.nonce = nonce;
     // What is signed is the hash that recover_authority computes: keccak(05 | rlp(...)).
@@ -132,6 +132,37 @@ TEST(mempool, so_does_one_that_is_about_to_be_delegated) {
     EXPECT_EQ(p.submit(payment(3, 0)), "taken");
     EXPECT_EQ(p.submit(payment(3, 1)), "taken");
     EXPECT_EQ(p.submit(delegation(4, 0, 3, 0)).substr(0, 26), "authority already reserved");
+}
+
+TEST(mempool, an_authorization_that_can_delegate_nobody_binds_nobody) {
+    Pool p;
+    p.add_block({payment(2, 0)});
+    Tx foreign = payment(3, 0);
+    foreign.type = TxType::set_code;
+    foreign.gas_limit = 100'000;
+    foreign.authorizations = {authorization_of(4, 0, 1)};
+    sign_tx(foreign, key_of(3));
+    ASSERT_EQ(p.submit(delegation(1, 0, 2, 0)), "taken") << "used up: anybody may copy it";
+    ASSERT_EQ(p.submit(foreign), "taken");
+    for (const uint64_t nonce : {0, 1, 5}) EXPECT_EQ(p.submit(payment(4, nonce)), "taken");
+    for (const uint64_t nonce : {1, 2, 5}) EXPECT_EQ(p.submit(payment(2, nonce)), "taken");
+}
+
+TEST(mempool, takes_back_what_was_in_a_block_that_the_chain_left) {
+    Pool p;
+    std::vector<Hash> told;
+    p.pool.on_pending([&](const PooledPtr& tx) { told.push_back(tx->hash); });
+    const Tx first = payment(1, 0), second = payment(1, 1), other = payment(2, 0);
+    for (const auto* tx : {&first, &second, &other}) ASSERT_EQ(p.submit(*tx), "taken");
+    const auto parent = p.small.head();
+    p.add_block({first, other});
+    ASSERT_EQ(p.pool.find(hash_tx(first)), nullptr);
+    told.clear();
+    p.pool.on_head(p.small.add_block({other}, parent));
+    EXPECT_NE(p.pool.find(hash_tx(first)), nullptr);
+    EXPECT_EQ(p.pool.find(hash_tx(other)), nullptr) << "mined in both";
+    EXPECT_EQ(p.pool.counts().pending, 2u);
+    EXPECT_EQ(told, (std::vector<Hash>{hash_tx(first), hash_tx(second)}));
 }
 
 TEST(mempool, an_account_that_was_delegated_keeps_its_next_transaction) {

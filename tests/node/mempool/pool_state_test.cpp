@@ -193,6 +193,26 @@ TEST(pool_state, rejects_a_sender_that_queues_beyond_its_funds_or_share) {
     EXPECT_EQ(pool.refusal(Pool::tx(2, 3), 2).substr(0, 22), "account limit exceeded");
 }
 
+TEST(pool_state, judges_what_it_holds_before_authorities_are_recovered) {
+    Limits limits;
+    limits.txs_max = 3;
+    limits.txs_per_sender_max = 2;
+    Pool p(limits);
+    const auto judge = [&](const Tx& tx, uint8_t from) {
+        const auto done = p.state.check(tx, Pool::who(from), p.accounts[Pool::who(from)]);
+        return done ? "fine" : to_text(done.error());
+    };
+    ASSERT_TRUE(p.add(1, 0, 5) && p.add(1, 1, 5));
+    EXPECT_EQ(judge(Pool::tx(1, 0, 5), 1), "replacement transaction underpriced");
+    EXPECT_EQ(judge(Pool::tx(1, 2, 9), 1).substr(0, 22), "account limit exceeded");
+    ASSERT_TRUE(p.add(2, 0, 5));
+    EXPECT_EQ(judge(Pool::tx(3, 0, 5), 3), "transaction underpriced");
+    EXPECT_EQ(judge(Pool::tx(3, 1, 9), 3), "txpool is full");
+    EXPECT_EQ(judge(Pool::tx(3, 0, 6), 3), "fine");
+    EXPECT_EQ(judge(Pool::tx(1, 0, 6, 11), 1), "fine");
+    EXPECT_EQ(p.state.size(), 3u) << "nothing was dropped";
+}
+
 TEST(pool_state, evicts_the_cheapest_when_full_but_no_nonce_before_another) {
     Limits limits;
     limits.txs_max = 3;
