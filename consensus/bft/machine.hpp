@@ -131,6 +131,8 @@ private:
     [[nodiscard]] bool is_whole_here(View view, ValidatorIndex leader, const Hash& block) const;
     void refuse(View view, ValidatorIndex leader, const Hash& block);
     [[nodiscard]] bool is_near(View view) const;
+    [[nodiscard]] bool may_keep(ValidatorIndex proposer, View view, size_t kept) const;
+    [[nodiscard]] bool has_place_for(const PendingProposal& proposal) const;
     [[nodiscard]] bool store_proposal(PendingProposal proposal);
     TreeBlock* add_block(const BlockPtr& block);
     [[nodiscard]] bool connect_voted();

@@ -28,11 +28,13 @@ void Machine::take_proposal(const Peer& from, PendingProposal proposal, const Co
     const Vote vote{VoteKind::notarize, seal->epoch,     seal->view,
                     block.hash,         proposal.leader, signature};
     if (is_whole_here(seal->view, proposal.leader, block.hash)) return;
+    if (book_.is_stale(vote) && !has_place_for(proposal)) return;
     if (!book_.holds(vote) && !is_signed_right(vote)) return accuse(from);
     const bool fits = proposal.body != Body::here || checks_.is_body_of(block.header, block.body);
+    if (!fits) accuse(from);
     // A wrong body is the leader's fault only if it came from the leader: the signature does not
     // cover it.
-    if (!fits && from != peer_of(proposal.leader)) return accuse(from);
+    if (!fits && from != peer_of(proposal.leader)) return;
     take_vote(vote);
     if (!fits) return refuse(seal->view, proposal.leader, block.hash);
     // Only one justification a view and proposer is worth the signatures in it.
@@ -74,27 +76,42 @@ void Machine::on_message(const Peer& from, const Repropose& message) {
     const Vote& vote = message.vote;
     if (vote.epoch != epoch_ || vote.signer >= set_.size() || !is_near(vote.view)) return;
     if (vote.kind != VoteKind::notarize || message.justification.size() > kJustificationMax) return;
+    const auto* record = book_.find(vote.view);
+    const bool is_new = !record || (!record->reproposals.contains(vote.signer) &&
+                                    may_keep(vote.signer, vote.view, record->reproposals.size()));
+    if (book_.is_stale(vote) && !is_new) return;
     if (!book_.holds(vote) && !is_signed_right(vote)) return accuse(from);
     take_vote(vote);
-    auto& kept = book_.open(vote.view).reproposals;
-    const bool expected = vote.signer == tree_.leader_above(tip(), vote.view);
-    if (!expected && kept.size() >= kProposalsPerViewMax) return;
-    if (!kept.try_emplace(vote.signer, vote.block).second) return;
+    if (!is_new) return;
+    book_.open(vote.view).reproposals.emplace(vote.signer, vote.block);
     for (const auto& certificate : message.justification) take_certificate(from, certificate);
+}
+
+/// A view has room for its leader's proposal, and for some of others.
+bool Machine::may_keep(ValidatorIndex proposer, View view, size_t kept) const {
+    return kept < kProposalsPerViewMax || proposer == tree_.leader_above(tip(), view);
+}
+
+/// The first of its proposer in its view, or the body that was missing.
+bool Machine::has_place_for(const PendingProposal& proposal) const {
+    const auto* record = book_.find(proposal.seal.view);
+    if (record == nullptr) return true;
+    const auto held = record->proposals.find(proposal.leader);
+    if (held == record->proposals.end())
+        return may_keep(proposal.leader, proposal.seal.view, record->proposals.size());
+    return proposal.body == Body::here && held->second.body != Body::here &&
+           held->second.block->hash == proposal.block->hash;
 }
 
 /// True for a proposal that is new; a body that was missing is kept, too.
 bool Machine::store_proposal(PendingProposal proposal) {
+    if (!has_place_for(proposal)) return false;
     auto& kept = book_.open(proposal.seal.view).proposals;
     if (const auto it = kept.find(proposal.leader); it != kept.end()) {
-        auto& held = it->second;
-        const bool completes = proposal.body == Body::here && held.body != Body::here &&
-                               held.block->hash == proposal.block->hash;
-        if (completes) held.block = proposal.block, held.body = Body::here;
+        it->second.block = proposal.block;
+        it->second.body = Body::here;
         return false;
     }
-    const bool expected = proposal.leader == tree_.leader_above(tip(), proposal.seal.view);
-    if (!expected && kept.size() >= kProposalsPerViewMax) return false;
     return kept.emplace(proposal.leader, std::move(proposal)).second;
 }
 

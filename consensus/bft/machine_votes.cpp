@@ -14,7 +14,7 @@ void Machine::on_message(const Peer& from, const Vote& vote) {
         if (is_answered(from)) emit(Send{from, own_status()});
         return;
     }
-    if (book_.holds(vote)) return;
+    if (book_.is_stale(vote)) return;
     if (!is_signed_right(vote)) return accuse(from);
     take_vote(vote);
 }

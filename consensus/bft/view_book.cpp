@@ -11,6 +11,10 @@ size_t slot(VoteKind kind) {
     return static_cast<size_t>(kind) - 1;
 }
 
+Offence offence_of_two(VoteKind kind) {
+    return kind == VoteKind::notarize ? Offence::two_notarize : Offence::two_finalize;
+}
+
 }  // namespace
 
 const Vote* ViewRecord::vote(VoteKind kind, ValidatorIndex signer) const {
@@ -56,6 +60,14 @@ bool ViewBook::holds(const Vote& vote) const {
     return held && held->block == vote.block && held->signature == vote.signature;
 }
 
+bool ViewBook::is_stale(const Vote& vote) const {
+    const auto* record = find(vote.view);
+    const auto* held = record ? record->vote(vote.kind, vote.signer) : nullptr;
+    if (!held) return false;
+    return held->block == vote.block ||
+           record->offenders.contains({vote.signer, offence_of_two(vote.kind)});
+}
+
 bool ViewBook::has_nullification(View view) const {
     const auto* record = find(view);
     return record && record->certificate(VoteKind::nullify);
@@ -76,8 +88,7 @@ ViewBook::Recorded ViewBook::record(const Vote& vote) {
     };
     if (const auto* same_kind = record.vote(vote.kind, vote.signer)) {
         if (same_kind->block == vote.block) return out;
-        accuse(vote.kind == VoteKind::notarize ? Offence::two_notarize : Offence::two_finalize,
-               *same_kind);
+        accuse(offence_of_two(vote.kind), *same_kind);
         return out;
     }
     if (vote.kind != VoteKind::notarize) {

@@ -58,7 +58,11 @@ public:
     void forget_below(View view) { views_.erase(views_.begin(), views_.lower_bound(view)); }
     void drop_proposals_below(View view);
 
+    /// This very vote, signature included.
     [[nodiscard]] bool holds(const Vote& vote) const;
+    /// It says nothing new, whatever its signature: its signer has said so before, or said two
+    /// other things and is convicted. One key can sign one vote in as many ways as it likes.
+    [[nodiscard]] bool is_stale(const Vote& vote) const;
     [[nodiscard]] bool has_nullification(View view) const;
     /// The first view of (above, below) without a nullification, if there is one.
     [[nodiscard]] std::optional<View> first_gap(View above, View below) const;

@@ -404,6 +404,53 @@ TEST(bft, equivocation_is_proven_once) {
     EXPECT_TRUE(all<Evidence>(hear(machine, liar, s.proposal(1, 3))).empty());
 }
 
+TEST(bft, what_was_said_is_not_checked_again_however_it_is_signed) {
+    Scene s;
+    auto machine = s.machine(s.follower());
+    (void)machine.step(Start{});
+    const auto liar = s.others(s.follower())[0];
+    const auto signed_anew = [&](VoteKind kind, const Hash& block) {
+        auto vote = s.vote(kind, liar, 1, block);
+        vote.signature[5] ^= 1;  // stands for one that is right: a key has any number of them
+        return vote;
+    };
+    const Hash one = keccak256(as_bytes("1")), two = keccak256(as_bytes("2"));
+    const auto finalize = VoteKind::finalize;
+    (void)hear(machine, liar, s.vote(finalize, liar, 1, one));
+    EXPECT_TRUE(hear(machine, liar, signed_anew(finalize, one)).empty());
+    EXPECT_EQ(all<Misbehaved>(hear(machine, liar, signed_anew(finalize, two))).size(), 1u);
+    EXPECT_EQ(all<Evidence>(hear(machine, liar, s.vote(finalize, liar, 1, two))).size(), 1u);
+    const Hash three = keccak256(as_bytes("3"));
+    EXPECT_TRUE(hear(machine, liar, signed_anew(finalize, three)).empty()) << "convicted already";
+}
+
+TEST(bft, proposals_of_a_convicted_leader_are_not_checked) {
+    Scene s;
+    auto machine = s.machine(s.follower());
+    (void)machine.step(Start{});
+    const auto liar = s.leader(1);
+    (void)hear(machine, liar, s.proposal(1, 1));
+    auto first = s.proposal(1, 2), next = s.proposal(1, 3);
+    ASSERT_EQ(all<Evidence>(hear(machine, liar, first)).size(), 1u);
+    first.signature[5] ^= 1;
+    next.signature[5] ^= 1;
+    EXPECT_TRUE(hear(machine, liar, first).empty());
+    EXPECT_TRUE(hear(machine, liar, next).empty());
+}
+
+TEST(bft, a_leader_that_sends_a_wrong_body_loses_points) {
+    Scene s;
+    auto machine = s.machine(s.follower());
+    (void)machine.step(Start{});
+    auto wrong = s.proposal(1);
+    wrong.block = std::make_shared<BlockData>(
+        BlockData{wrong.block->header, Bytes{9, 9}, wrong.block->hash});
+    const auto effects = hear(machine, s.leader(1), wrong);
+    EXPECT_EQ(votes_sent(effects, VoteKind::nullify).size(), 1u);
+    ASSERT_EQ(all<Misbehaved>(effects).size(), 1u);
+    EXPECT_EQ(all<Misbehaved>(effects)[0].peer, peer(s.leader(1)));
+}
+
 TEST(bft, nullify_with_finalize_is_an_offence_and_nullify_with_notarize_is_none) {
     Scene s;
     auto machine = s.machine(s.follower());
