@@ -16,9 +16,6 @@ namespace trainyard::node::bft {
 namespace cb = consensus::bft;
 namespace {
 
-/// Inputs that wait for the strand. Beyond this, messages of peers are dropped: they come again.
-/// Timeouts and verdicts never are, because they do not.
-constexpr size_t kInputsMax = 4096;
 constexpr size_t kServedMax = 64;  ///< old blocks that wait to be read for peers
 constexpr size_t kSeenMax = 1024;  ///< blocks whose time to finality is being taken
 
@@ -93,15 +90,16 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
 
     // --- inputs
 
+    /// What comes while no machine runs, before the start or after a halt, is of no use: peers say
+    /// it again. Kept, it would be as much as they like.
     void give(cb::Input input) {
-        if (inputs.size() >= kInputsMax && std::holds_alternative<cb::Received>(input))
-            return count([](BftCounters& c) { ++c.dropped; });
+        if (machine == nullptr || is_halted()) return count([](BftCounters& c) { ++c.dropped; });
         inputs.push_back(std::move(input));
         drain();
     }
 
     void drain() {
-        if (busy || machine == nullptr) return;
+        if (busy) return;
         busy = true;
         while (!inputs.empty() && !is_halted()) {
             const cb::Input next = std::move(inputs.front());

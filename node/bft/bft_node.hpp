@@ -24,7 +24,7 @@ struct BftCounters {
     uint64_t proposed = 0;  ///< blocks asked of this node as a leader
     uint64_t certified = 0, finalised = 0;
     uint64_t offences = 0;     ///< of validators, proven
-    uint64_t dropped = 0;      ///< inputs of peers beyond the queue
+    uint64_t dropped = 0;      ///< inputs while no machine ran, questions beyond the queue
     uint64_t waiting = 0;      ///< inputs in the queue now
     metrics::Durations fsync;  ///< of a vote, before it leaves
     metrics::Durations execution;

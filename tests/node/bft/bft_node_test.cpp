@@ -112,6 +112,7 @@ public:
     mempool::Mempool& pool() { return *pool_; }
     [[nodiscard]] uint64_t height() const { return chain_->finalised()->height(); }
     [[nodiscard]] consensus::bft::Standing standing() const { return bft_->standing(); }
+    BftNode& bft() { return *bft_; }
     /// To all peers, past the vote machine.
     void broadcast(const consensus::bft::Message& message) {
         network_->broadcast(kind_of(message), consensus::bft::encode_message(message));
@@ -283,6 +284,17 @@ TEST(bft_node, a_validator_that_votes_twice_is_reported_with_what_proves_it) {
     EXPECT_EQ(evidence[0].first, guilty.address);
     EXPECT_EQ(cb::judge_evidence(evidence[0].second, guilty.consensus_key, chain),
               cb::Offence::two_notarize);
+}
+
+TEST(bft_node, one_that_stands_still_keeps_nothing_of_what_it_hears) {
+    Cluster cluster;
+    for (size_t i = 0; i < 4; ++i) cluster.start(i);
+    ASSERT_TRUE(cluster.reaches(1, 30));
+    auto& node = cluster.node(0).bft();
+    node.halt("for a test");
+    for (int i = 0; i < 500 && node.counters().dropped == 0; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_GT(node.counters().dropped, 0u);
 }
 
 TEST(bft_node, three_of_four_go_on_and_the_fourth_comes_back) {
