@@ -42,12 +42,14 @@ Result<Range, Error> resolve_range(const Call& call, const LogFilter& filter) {
 }
 
 /// Appends the matches of one block, until they are too many or too long.
-Outcome write_matches(Call& call, const LogFilter& filter, const FullBlock& block,
+Outcome write_matches(Call& call, const LogMatcher& matcher, const FullBlock& block,
                       uint64_t& found) {
     const auto& options = call.service.options();
     const auto fits = [&] { return call.out.size() <= options.response_bytes_max; };
-    for_each_match(filter, block, [&](const LogPlace& place) {
-        if (++found <= options.log_results_max && fits()) write_log(call.out, block, place, false);
+    for_each_match(matcher, block, [&](const LogPlace& place) {
+        if (++found > options.log_results_max) return false;
+        write_log(call.out, block, place, false);
+        return fits();
     });
     if (found > options.log_results_max)
         return Unexpected(too_many_results(options.log_results_max));
@@ -62,7 +64,8 @@ Outcome write_logs_of_block(Call& call, const LogFilter& filter) {
     if (!block) return Unexpected(server_error("unknown block"));
     uint64_t found = 0;
     call.out.begin_array();
-    if (const auto written = write_matches(call, filter, *block, found); !written) return written;
+    const LogMatcher matcher(filter);
+    if (const auto written = write_matches(call, matcher, *block, found); !written) return written;
     call.out.end_array();
     return Done{};
 }
@@ -71,7 +74,7 @@ Outcome write_logs(Call& call, const LogFilter& filter) {
     if (filter.block_hash) return write_logs_of_block(call, filter);
     const auto range = resolve_range(call, filter);
     if (!range) return Unexpected(range.error());
-    const BloomTest test(filter);
+    const LogMatcher matcher(filter);
     const auto& options = call.service.options();
     const uint64_t end_ms = options.now_ms() + options.log_ms;
     uint64_t found = 0;
@@ -82,11 +85,11 @@ Outcome write_logs(Call& call, const LogFilter& filter) {
                 Error{kLimitExceeded, "query timeout exceeded: ask for fewer blocks"});
         const auto header = call.backend.header(number);
         if (!header && call.backend.is_pruned(number)) return Unexpected(pruned_history());
-        if (!header || !test.may_match(header->logs_bloom)) continue;
+        if (!header || !matcher.may_match(header->logs_bloom)) continue;
         const auto block = call.backend.block(number);
         if (!block && call.backend.is_pruned(number)) return Unexpected(pruned_history());
         if (!block) continue;
-        const auto written = write_matches(call, filter, *block, found);
+        const auto written = write_matches(call, matcher, *block, found);
         if (!written) return written;
     }
     call.out.end_array();
@@ -124,7 +127,7 @@ Outcome get_filter_changes(Call& call) {
     const auto changes = call.service.with_filters([&](Filters& f) { return f.take_changes(id); });
     if (!changes) return Unexpected(server_error("filter not found"));
     call.out.begin_array();
-    for (const auto& change : *changes) call.out.raw(change);
+    for (const auto& change : *changes) call.out.raw(*change);
     call.out.end_array();
     return Done{};
 }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/hash.hpp"
-#include "rpc/log_match.hpp"
 
 namespace trainyard::rpc {
 
@@ -22,7 +21,8 @@ bool in_range(const LogFilter& filter, uint64_t number) {
 
 std::optional<std::string> Filters::add(Topic topic, LogFilter filter) {
     drop_idle();
-    const uint64_t bytes = kept_bytes_ + filter.size_bytes();
+    LogMatcher criteria(std::move(filter));
+    const uint64_t bytes = kept_bytes_ + criteria.size_bytes();
     if (filters_.size() >= options_.filters_max || bytes > options_.filters_bytes_max)
         return std::nullopt;
     kept_bytes_ = bytes;
@@ -31,7 +31,7 @@ std::optional<std::string> Filters::add(Topic topic, LogFilter filter) {
     append_le(seed, next_id_++);
     const Hash hash = keccak256(seed);
     std::string id = to_hex0x(BytesView(hash.bytes).first(16));
-    filters_[id] = Filter{topic, std::move(filter), now(), {}, 0, false};
+    filters_.emplace(id, Filter{topic, std::move(criteria), now(), {}, 0, false});
     return id;
 }
 
@@ -47,7 +47,7 @@ Filters::Entry Filters::end(Entry at) {
     return filters_.erase(at);
 }
 
-std::optional<std::vector<std::string>> Filters::take_changes(const std::string& id) {
+std::optional<std::vector<Filters::Change>> Filters::take_changes(const std::string& id) {
     drop_idle();
     const auto found = filters_.find(id);
     if (found == filters_.end()) return std::nullopt;
@@ -60,43 +60,48 @@ std::optional<LogFilter> Filters::criteria(const std::string& id) {
     const auto found = filters_.find(id);
     if (found == filters_.end() || found->second.topic != Topic::logs) return std::nullopt;
     found->second.last_used_ms = now();
-    return found->second.criteria;
+    return found->second.criteria.filter();
 }
 
-void Filters::on_block(const FullBlock& block, bool removed) {
+void Filters::on_block(WrittenLogs& logs) {
     drop_idle();
+    const FullBlock& block = logs.block();
+    const auto hash = std::make_shared<const std::string>('"' + to_hex0x(block.hash.bytes) + '"');
     for (auto& [id, filter] : filters_) {
-        if (filter.topic == Topic::blocks && !removed) {
-            collect(filter, '"' + to_hex0x(block.hash.bytes) + '"');
+        if (filter.topic == Topic::blocks && !logs.removed()) {
+            (void)collect(filter, hash);
         } else if (filter.topic == Topic::logs &&
-                   in_range(filter.criteria, block.block.header.number)) {
+                   in_range(filter.criteria.filter(), block.block.header.number)) {
             for_each_match(filter.criteria, block, [&, &to = filter](const LogPlace& place) {
-                std::string json;
-                JsonWriter writer(json);
-                write_log(writer, block, place, removed);
-                collect(to, std::move(json));
+                return collect(to, logs.at(place));
             });
         }
     }
 }
 
 void Filters::on_pending_tx(const Hash& hash) {
+    const auto text = std::make_shared<const std::string>('"' + to_hex0x(hash.bytes) + '"');
     for (auto& [id, filter] : filters_)
-        if (filter.topic == Topic::pending_txs) collect(filter, '"' + to_hex0x(hash.bytes) + '"');
+        if (filter.topic == Topic::pending_txs) (void)collect(filter, text);
 }
 
-void Filters::collect(Filter& filter, std::string change) {
-    const uint64_t bytes = sizeof(change) + change.size();
+/// False once the filter holds too much: it takes no more then.
+bool Filters::collect(Filter& filter, const Change& change) {
+    const uint64_t bytes = sizeof(*change) + change->size();
     filter.overflowed = filter.overflowed || filter.changes.size() >= options_.filter_backlog_max ||
                         filter.changes_bytes + bytes > options_.response_bytes_max ||
                         kept_bytes_ + bytes > options_.filters_bytes_max;
-    if (filter.overflowed) return void(take(filter));
-    filter.changes.push_back(std::move(change));
+    if (filter.overflowed) {
+        take(filter);
+        return false;
+    }
+    filter.changes.push_back(change);
     filter.changes_bytes += bytes;
     kept_bytes_ += bytes;
+    return true;
 }
 
-std::vector<std::string> Filters::take(Filter& filter) {
+std::vector<Filters::Change> Filters::take(Filter& filter) {
     kept_bytes_ -= std::exchange(filter.changes_bytes, 0);
     return std::exchange(filter.changes, {});
 }

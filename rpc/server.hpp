@@ -20,6 +20,8 @@ class Session {
 public:
     virtual ~Session() = default;
     virtual void push(std::shared_ptr<const std::string> message) = 0;
+    /// False once the connection was dropped: what is pushed then is written for nobody.
+    [[nodiscard]] virtual bool is_open() const { return true; }
 };
 
 /// Limits follow geth's defaults where clients rely on them (docs/spec/rpc.md, section 4).

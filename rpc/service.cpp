@@ -15,17 +15,17 @@ Service::Service(Backend& backend, Options options)
 void Service::on_head(const std::vector<BlockPtr>& removed, const std::vector<BlockPtr>& added) {
     {
         const std::lock_guard lock(mutex_);
-        for (const auto& block : removed) {
-            filters_.on_block(*block, true);
-            subscriptions_.on_block(*block, true);
-        }
-        for (const auto& block : added) {
-            filters_.on_block(*block, false);
-            subscriptions_.on_block(*block, false);
-        }
+        for (const auto& block : removed) tell(*block, true);
+        for (const auto& block : added) tell(*block, false);
         ++heads_;
     }
     head_changed_.notify_all();
+}
+
+void Service::tell(const FullBlock& block, bool removed) {
+    WrittenLogs logs(block, removed);
+    filters_.on_block(logs);
+    subscriptions_.on_block(logs);
 }
 
 void Service::on_pending_tx(const PooledTx& tx) {

@@ -46,6 +46,8 @@ public:
     void end_work();
 
 private:
+    void tell(const FullBlock& block, bool removed);
+
     Backend& backend_;
     const Options options_;
     std::mutex mutex_;

@@ -2,15 +2,17 @@
 // Pushes to subscribers.
 #include "rpc/subscriptions.hpp"
 
+#include <utility>
+
 #include "core/hash.hpp"
-#include "rpc/log_match.hpp"
 
 namespace trainyard::rpc {
 
 std::optional<std::string> Subscriptions::add(const std::shared_ptr<Session>& session, Topic topic,
                                               LogFilter filter) {
     auto& count = counts_[session.get()];
-    const uint64_t bytes = criteria_bytes_ + filter.size_bytes();
+    LogMatcher criteria(std::move(filter));
+    const uint64_t bytes = criteria_bytes_ + criteria.size_bytes();
     const bool is_full = count >= options_.subscriptions_per_session_max ||
                          subscriptions_.size() >= options_.subscriptions_max;
     if (is_full || bytes > options_.filters_bytes_max) return std::nullopt;
@@ -21,7 +23,8 @@ std::optional<std::string> Subscriptions::add(const std::shared_ptr<Session>& se
     append_le(seed, next_id_++);
     const Hash hash = keccak256(seed);
     std::string id = to_hex0x(BytesView(hash.bytes).first(16));
-    subscriptions_[id] = Subscription{session, session.get(), topic, std::move(filter), false};
+    subscriptions_.emplace(
+        id, Subscription{session, session.get(), topic, std::move(criteria), false});
     return id;
 }
 
@@ -49,18 +52,16 @@ void Subscriptions::activate(const Session& session) {
         if (s.key == &session) s.active = true;
 }
 
-void Subscriptions::on_block(const FullBlock& block, bool removed) {
+void Subscriptions::on_block(WrittenLogs& logs) {
+    const FullBlock& block = logs.block();
     std::string header;
     JsonWriter header_writer(header);
     write_header(header_writer, block.hash, block.block.header);
     for (const auto& [id, s] : subscriptions_) {
-        if (s.topic == Topic::heads && !removed) push(id, s, header);
+        if (s.topic == Topic::heads && !logs.removed()) push(id, s, header);
         if (s.topic != Topic::logs) continue;
         for_each_match(s.filter, block, [&, &key = id, &to = s](const LogPlace& place) {
-            std::string json;
-            JsonWriter writer(json);
-            write_log(writer, block, place, removed);
-            push(key, to, json);
+            return push(key, to, *logs.at(place));
         });
     }
 }
@@ -91,15 +92,17 @@ void Subscriptions::on_syncing(const std::optional<SyncStatus>& status) {
         if (s.topic == Topic::syncing) push(id, s, json);
 }
 
-void Subscriptions::push(const std::string& id, const Subscription& to, std::string_view result) {
+/// False where nobody listens any more.
+bool Subscriptions::push(const std::string& id, const Subscription& to, std::string_view result) {
     const auto session = to.session.lock();
-    if (!session || !to.active) return;
+    if (!session || !to.active || !session->is_open()) return false;
     auto message = std::make_shared<std::string>();
     JsonWriter out(*message);
     out.begin_object().key("jsonrpc").text("2.0").key("method").text("eth_subscription");
     out.key("params").begin_object().key("subscription").text(id);
     out.key("result").raw(result).end_object().end_object();
     session->push(std::move(message));
+    return true;
 }
 
 }  // namespace trainyard::rpc

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "rpc/log_match.hpp"
 #include "rpc/params.hpp"
 #include "rpc/server.hpp"
 
@@ -28,7 +29,7 @@ public:
     /// The session has been told its new ids.
     void activate(const Session& session);
 
-    void on_block(const FullBlock& block, bool removed);
+    void on_block(WrittenLogs& logs);
     void on_pending_tx(const PooledTx& tx);
     void on_syncing(const std::optional<SyncStatus>& status);
 
@@ -37,10 +38,10 @@ private:
         std::weak_ptr<Session> session;
         const Session* key = nullptr;
         Topic topic = Topic::heads;
-        LogFilter filter;
+        LogMatcher filter;
         bool active = false;
     };
-    void push(const std::string& id, const Subscription& to, std::string_view result);
+    bool push(const std::string& id, const Subscription& to, std::string_view result);
 
     const Options& options_;
     uint64_t next_id_ = 1;

@@ -3,6 +3,7 @@
 #include "core/checksum.hpp"
 #include "rpc/encode.hpp"
 #include "rpc/method.hpp"
+#include "rpc/service.hpp"
 
 namespace trainyard::rpc {
 
@@ -19,13 +20,16 @@ void write_queue(JsonWriter& out, const std::map<uint64_t, PooledTx>& queue) {
     out.end_object();
 }
 
-void write_senders(JsonWriter& out, const BySender& senders) {
+/// False, and incomplete, where it would be longer: the pool takes more than an answer may have.
+bool write_senders(JsonWriter& out, const BySender& senders, uint64_t size_max) {
     out.begin_object();
     for (const auto& [sender, queue] : senders) {
         out.key(to_checksummed(sender));
         write_queue(out, queue);
+        if (out.size() > size_max) return false;
     }
     out.end_object();
+    return true;
 }
 
 void write_queue_of(JsonWriter& out, const BySender& senders, const Address& who) {
@@ -42,10 +46,12 @@ Outcome status(Call& call) {
 
 Outcome content(Call& call) {
     const auto pool = call.backend.pool_content();
+    const uint64_t size_max = call.service.options().response_bytes_max;
     call.out.begin_object().key("pending");
-    write_senders(call.out, pool.pending);
+    bool fits = write_senders(call.out, pool.pending, size_max);
     call.out.key("queued");
-    write_senders(call.out, pool.queued);
+    fits = fits && write_senders(call.out, pool.queued, size_max);
+    if (!fits) return Unexpected(Error{kResponseTooLarge, "response too large"});
     call.out.end_object();
     return Done{};
 }

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <thread>
 
+#include "rpc/filters.hpp"
 #include "tests/rpc/fixture.hpp"
 
 namespace trainyard::rpc::test {
@@ -169,6 +170,31 @@ TEST(filters, are_limited_in_bytes_each_and_together) {
     EXPECT_TRUE(is_alive(next)) << "nothing is left of those that ended";
 }
 
+TEST(filters, share_what_a_block_brings) {
+    Rpc rpc;
+    add_logs(rpc);
+    const Options options;
+    Filters filters(options);
+    const auto topic = Filters::Topic::logs;
+    const auto one = filters.add(topic, {}), other = filters.add(topic, {});
+    WrittenLogs logs(*rpc.chain.blocks[1], false);
+    filters.on_block(logs);
+    const auto of_one = filters.take_changes(*one), of_other = filters.take_changes(*other);
+    ASSERT_EQ(of_one->size(), 1u);
+    EXPECT_EQ(of_one->at(0), of_other->at(0)) << "written once, however many look for it";
+}
+
+TEST(filters, look_at_no_more_of_a_block_than_they_can_take) {
+    Rpc rpc;
+    rpc.chain.add_block({make_tx(1, 0)}, {{kFirst, kSecond, kSecond}});
+    size_t seen = 0;
+    const auto stop_at = [&](size_t last) {
+        return [&, last](const LogPlace&) { return ++seen < last; };
+    };
+    for_each_match(LogMatcher({}), *rpc.chain.blocks[1], stop_at(2));
+    EXPECT_EQ(seen, 2u);
+}
+
 TEST(filters, and_subscriptions_are_limited_in_what_they_look_for) {
     Rpc rpc([](Options& o) { o.filters_bytes_max = 5000; });
     std::string addresses;
@@ -285,6 +311,23 @@ TEST(subscriptions, miss_nothing_once_the_client_knows_the_id) {
     session->elsewhere.join();
     ASSERT_EQ(session->messages.size(), 2u);
     EXPECT_THAT(session->messages[1], HasSubstr(to_hex0x(rpc.chain.blocks[3]->hash.bytes)));
+}
+
+/// Dropped after its first push under a subscription.
+struct BriefSession : Session {
+    size_t pushed = 0;
+    void push(std::shared_ptr<const std::string>) override { ++pushed; }
+    [[nodiscard]] bool is_open() const override { return pushed < 2; }
+};
+
+TEST(subscriptions, write_nothing_for_who_was_dropped) {
+    Rpc rpc;
+    rpc.chain.add_block({make_tx(1, 0)}, {{kFirst, kSecond, kSecond}});
+    const auto session = std::make_shared<BriefSession>();
+    rpc.raw(R"({"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["logs",{}]})", session);
+    ASSERT_EQ(session->pushed, 1u) << "the answer";
+    rpc.server->on_head({}, {rpc.chain.blocks[1]});
+    EXPECT_EQ(session->pushed, 2u);
 }
 
 TEST(subscriptions, tell_when_the_node_falls_behind) {

@@ -412,4 +412,11 @@ TEST(txpool, names_senders_with_the_checksum_of_eip_55) {
         content.at("pending").as_object().contains("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"));
 }
 
+TEST(txpool, is_not_told_whole_where_it_is_longer_than_an_answer) {
+    Rpc rpc([](Options& options) { options.response_bytes_max = 1000; });
+    const auto tx = make_tx(1, 0, [](Tx& t) { t.data = Bytes(600); });
+    rpc.chain.pool[hash_tx(tx)] = {tx, hash_tx(tx), address_of_key(1)};
+    EXPECT_EQ(rpc.error("txpool_content"), "-32003 response too large");
+}
+
 }  // namespace trainyard::rpc::test
