@@ -267,6 +267,7 @@ Header make_header(const Header& parent, const HeaderChoice& choice, const Chain
 Result<BuiltBlock, BlockInvalid> build_block(const state::StateView& parent_state,
                                              const BuildInput& input) {
     constexpr uint64_t kTxGasLeast = 21000;
+    constexpr uint64_t kPrefixMax = 4;  // of an item of the list, below 16 MiB
     BuiltBlock built;
     built.block.header = input.header;
     const auto& rules =
@@ -274,14 +275,17 @@ Result<BuiltBlock, BlockInvalid> build_block(const state::StateView& parent_stat
     if (rules.withdrawals) built.block.withdrawals.emplace();
     Execution e(parent_state, input.header, input.hashes, input.config, input.codes);
     if (auto begun = begin(e, input.header, input.parent); !begun) return unexpected(begun.error());
-    uint64_t size = 0;
+    // Half of the cap leaves room for the header.
+    const uint64_t size_max = rules.block_size_is_capped
+                                  ? std::min(input.txs_size_max, kBlockSizeMax / 2)
+                                  : input.txs_size_max;
+    uint64_t size = kPrefixMax;
     while (e.context.env.gas_limit - e.outcome.gas_used >= kTxGasLeast) {
         if (input.is_time_up && input.is_time_up()) break;
         auto candidate = input.next ? input.next() : std::nullopt;
         if (!candidate) break;
-        const uint64_t tx_size = encode_tx(candidate->tx).size();
-        // Half of the cap leaves room for the header and the prefixes.
-        if (rules.block_size_is_capped && size + tx_size > kBlockSizeMax / 2) continue;
+        const uint64_t tx_size = encode_tx(candidate->tx).size() + kPrefixMax;
+        if (size + tx_size > size_max) continue;
         const auto added = add_transaction(e, candidate->tx, candidate->sender);
         if (!added) {
             built.skipped.push_back({hash_tx(candidate->tx), added.error()});

@@ -65,6 +65,7 @@ struct BuildInput {
     std::function<std::optional<Candidate>()> next;  ///< best first; nullopt: no more
     std::function<bool()> is_time_up;                ///< asked before each candidate; may be empty
     vm::CodeCache* codes = nullptr;                  ///< may be null
+    uint64_t txs_size_max = UINT64_MAX;              ///< bytes of the list of transactions
 };
 
 struct Skipped {

@@ -40,6 +40,10 @@ ChainBlockPtr make_chain_block(Block block, consensus::BlockOutcome outcome,
     return made;
 }
 
+/// What consensus carries of a body, but for the prefixes of its lists, without ommers and
+/// withdrawals.
+constexpr uint64_t kTxsSizeMax = cb::kBodySizeMax - 64;
+
 /// No rule of execution: refuses what cannot be a proof of the certificate's kind.
 bool certifies(const cb::Certificate& certificate, const Hash& hash) {
     return certificate.kind == cb::VoteKind::finalize && certificate.block == hash;
@@ -111,6 +115,7 @@ cb::BlockPtr Chain::build(const BuildRequest& request, const CandidateSource& ca
         .next = candidates,
         .is_time_up = request.is_time_up,
         .codes = &impl_->codes,
+        .txs_size_max = kTxsSizeMax,
     };
     auto built = consensus::build_block(*view, input);
     if (!built || impl_->world->damage()) return nullptr;

@@ -91,7 +91,8 @@ Tx payment(uint64_t nonce) {
 
 /// The next block on the latest one, with payments of one account.
 cb::BlockPtr build_next(Chain& chain, uint64_t payments = 1,
-                        std::function<bool()> is_time_up = {}) {
+                        std::function<bool()> is_time_up = {},
+                        const std::function<Tx(uint64_t nonce)>& make = payment) {
     const auto parent = chain.latest();
     cb::Seal seal;
     seal.view = View{parent->height() + 1};
@@ -108,7 +109,7 @@ cb::BlockPtr build_next(Chain& chain, uint64_t payments = 1,
     return chain.build(request, [&]() -> std::optional<consensus::Candidate> {
         if (given == payments) return std::nullopt;
         const uint64_t nonce = parent->height() * payments + given++;
-        return consensus::Candidate{payment(nonce), *address_of(secret(100))};
+        return consensus::Candidate{make(nonce), *address_of(secret(100))};
     });
 }
 
@@ -178,6 +179,24 @@ TEST(chain, a_block_takes_no_more_transactions_when_the_time_for_it_is_up) {
     int asked = 0;
     const auto block = build_next(*chain, 50, [&] { return ++asked > 3; });
     EXPECT_EQ(join_body(block->header, block->body)->txs.size(), 3u);
+}
+
+TEST(chain, builds_no_block_that_consensus_cannot_carry) {
+    const auto network = make_network();
+    const auto kv = state::make_memory_kv();
+    const auto chain = open(*kv, network);
+    const auto long_one = [](uint64_t nonce) {
+        Tx tx = payment(nonce);
+        tx.data = Bytes(130'000);  // zeros are cheap: 5 MiB of them fit into the gas of a block
+        tx.gas_limit = 1'400'000;
+        sign_tx(tx, secret(100));
+        return tx;
+    };
+    const auto block = build_next(*chain, 20, {}, long_one);
+    ASSERT_NE(block, nullptr);
+    EXPECT_EQ(join_body(block->header, block->body)->txs.size(), 16u);
+    EXPECT_LE(block->body.size(), cb::kBodySizeMax);
+    EXPECT_TRUE(cb::decode_message(cb::encode_message(cb::BlockMessage{block})));
 }
 
 TEST(chain, executes_a_block_on_several_threads) {
