@@ -220,8 +220,7 @@ chain::CandidateSource Mempool::best(const Hash& parent) const {
     std::vector<PooledPtr> txs;
     {
         const std::lock_guard lock(impl_->mutex);
-        // Twice the limit, since a gas limit says more than a transaction uses.
-        txs = impl_->state.best(env.base_fee, 2 * env.gas_limit);
+        txs = impl_->state.best(env.base_fee);
     }
     return
         [txs = std::move(txs), next = size_t{0}]() mutable -> std::optional<consensus::Candidate> {

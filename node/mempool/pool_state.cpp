@@ -332,7 +332,7 @@ std::vector<PooledPtr> PoolState::on_head(const HeadEnv& env, const Lookup& look
     return now_pending;
 }
 
-std::vector<PooledPtr> PoolState::best(const Uint256& base_fee, uint64_t gas_max) const {
+std::vector<PooledPtr> PoolState::best(const Uint256& base_fee) const {
     struct Front {
         Uint256 tip;
         PooledPtr tx;
@@ -350,12 +350,10 @@ std::vector<PooledPtr> PoolState::best(const Uint256& base_fee, uint64_t gas_max
     };
     for (const auto& [who, account] : accounts_) push(account, account.nonce);
     std::vector<PooledPtr> out;
-    uint64_t gas = 0;
-    while (!fronts.empty() && gas < gas_max) {
+    while (!fronts.empty()) {
         const Front front = fronts.top();
         fronts.pop();
         out.push_back(front.tx);
-        gas += front.tx->tx.gas_limit;
         push(*front.account, front.tx->tx.nonce + 1);
     }
     return out;

@@ -111,7 +111,8 @@ public:
                                                  const std::vector<Address>* touched);
 
     /// Pending transactions that can pay `base_fee`, best tip first, each sender's in nonce order.
-    [[nodiscard]] std::vector<PooledPtr> best(const Uint256& base_fee, uint64_t gas_max) const;
+    /// All of them: what they say to use at most tells nothing of how many fit into a block.
+    [[nodiscard]] std::vector<PooledPtr> best(const Uint256& base_fee) const;
 
     [[nodiscard]] PooledPtr find(const Hash& hash) const;
     /// The nonce after the pending transactions; nullopt: nothing of this sender is here.

@@ -70,7 +70,7 @@ struct Pool {
     /// "sender:nonce" of the best transactions.
     std::vector<std::string> best() {
         std::vector<std::string> out;
-        for (const auto& t : state.best(base_fee, 30'000'000))
+        for (const auto& t : state.best(base_fee))
             for (uint8_t n = 1; n < 50; ++n)
                 if (t->sender == who(n))
                     out.push_back(std::to_string(n) + ":" + std::to_string(t->tx.nonce));
@@ -104,6 +104,18 @@ TEST(pool_state, orders_by_what_is_left_of_the_tip) {
     ASSERT_TRUE(pool.add(2, 0, 2, 10));
     pool.base_fee = Uint256(8 * kGwei);
     EXPECT_EQ(pool.best(), (Order{"2:0", "1:0"}));
+}
+
+TEST(pool_state, offers_also_what_comes_after_many_that_say_to_use_much_gas) {
+    Pool pool;
+    for (uint8_t n = 1; n < 30; ++n) {
+        Tx greedy = Pool::tx(n, 0, 5);
+        greedy.gas_limit = 16'000'000;
+        sign_tx(greedy, key_of(n));
+        ASSERT_TRUE(pool.add(greedy, n));
+    }
+    ASSERT_TRUE(pool.add(30, 0, 1));
+    EXPECT_EQ(pool.best().back(), "30:0");
 }
 
 TEST(pool_state, keeps_a_gap_queued_until_it_closes) {
