@@ -11,6 +11,9 @@ namespace {
 constexpr size_t kPendingMax = 8192;
 constexpr size_t kBacklogMessagesMax = 8192;
 constexpr size_t kBacklogBytesMax = 64u << 20;
+constexpr size_t kBacklogShares = 8;  ///< of which one peer may take one
+constexpr size_t kBacklogPeersMax = 1024;
+constexpr uint64_t kBacklogWarnEvery_ms = 1'000;
 constexpr uint64_t kCostPerMessage = 64;
 constexpr runtime::Duration kRefreshTime{500};
 constexpr int64_t kClockOffsetWarn_ms = 500;
@@ -110,25 +113,43 @@ void Network::Impl::hand_to(const std::shared_ptr<Handler>& handler, const PeerI
         responder = std::make_shared<Responder::Impl>(weak_from_this(), peer, message.request_id,
                                                       find_kind(message.kind)->answer);
     }
-    Backlog& backlog = handler->backlog;
+    Backlog& all = handler->backlog;
+    const auto own = handler->backlog_of(peer);
     const size_t bytes = message.payload.size();
-    if (backlog.messages >= kBacklogMessagesMax || backlog.bytes + bytes > kBacklogBytesMax) {
-        log.warn("handler too slow, message dropped", {{"kind", find_kind(message.kind)->name}});
+    const bool is_own_full =
+        own->messages >= kBacklogMessagesMax / kBacklogShares ||
+        (own->messages > 0 && own->bytes + bytes > kBacklogBytesMax / kBacklogShares);
+    if (is_own_full || all.messages >= kBacklogMessagesMax ||
+        all.bytes + bytes > kBacklogBytesMax) {
         if (responder) responder->refuse(RequestError::throttled);
-        return;
+        const uint64_t now = now_ms();
+        if (handler->warned_at_ms && now - *handler->warned_at_ms < kBacklogWarnEvery_ms) return;
+        handler->warned_at_ms = now;
+        return log.warn("handler too slow, messages dropped",
+                        {{"kind", find_kind(message.kind)->name}, {"peer", short_name(peer)}});
     }
-    ++backlog.messages;
-    backlog.bytes += bytes;
-    handler->strand.post([me = shared_from_this(), handler, peer, responder, bytes,
+    all.add(bytes);
+    own->add(bytes);
+    handler->strand.post([me = shared_from_this(), handler, own, peer, responder, bytes,
                           payload = std::move(message.payload)]() mutable {
         if (!me->is_stopped && responder) {
             handler->on_request(peer, std::move(payload), Responder(std::move(responder)));
         } else if (!me->is_stopped) {
             handler->on_message(peer, std::move(payload));
         }
-        --handler->backlog.messages;
-        handler->backlog.bytes -= bytes;
+        handler->backlog.remove(bytes);
+        own->remove(bytes);
     });
+}
+
+/// Of who waits for nothing none is remembered for long: peers come and go.
+std::shared_ptr<Network::Impl::Backlog> Network::Impl::Handler::backlog_of(const PeerId& peer) {
+    auto& own = backlog_of_peer[peer];
+    if (own != nullptr) return own;
+    const auto made = own = std::make_shared<Backlog>();
+    if (backlog_of_peer.size() > kBacklogPeersMax)
+        std::erase_if(backlog_of_peer, [](const auto& one) { return one.second->messages == 0; });
+    return made;
 }
 
 void Network::Impl::send(const PeerId& to, Lane lane, Frame frame) {

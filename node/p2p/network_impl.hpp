@@ -28,12 +28,18 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     struct Backlog {
         std::atomic<size_t> messages{0};
         std::atomic<size_t> bytes{0};
+        void add(size_t size) { ++messages, bytes += size; }
+        void remove(size_t size) { bytes -= size, --messages; }
     };
     struct Handler {
         runtime::Strand strand;
         OnMessage on_message;
         OnRequest on_request;
         Backlog backlog;
+        /// The parts of it of each peer; here on the network's strand alone.
+        std::map<PeerId, std::shared_ptr<Backlog>> backlog_of_peer{};
+        std::optional<uint64_t> warned_at_ms{};
+        [[nodiscard]] std::shared_ptr<Backlog> backlog_of(const PeerId& peer);
     };
     struct Dial {
         Dial(StaticPeer p, Source from, const runtime::Strand& strand)

@@ -197,6 +197,34 @@ TEST_F(network, throttles_requests_above_the_budget_of_their_lane) {
     EXPECT_EQ(served, 2);
 }
 
+TEST_F(network, one_peer_cannot_take_all_room_before_a_slow_handler) {
+    auto a = make(options(1));
+    std::promise<void> gate;
+    std::atomic<int> of_flood = 0, of_other = 0;
+    a->on(Kind::tx, strand_, [&, open = gate.get_future().share()](const PeerId& from, Bytes) {
+        open.wait();
+        ++(from == id_of(2) ? of_flood : of_other);
+    });
+    start(*a);
+    auto ob = options(2), oc = options(3);
+    ob.peers = oc.peers = {peer_at(1, a->port())};
+    auto b = started(ob), c = started(oc);
+    ASSERT_TRUE(eventually([&] { return b->is_connected(id_of(1)) && c->is_connected(id_of(1)); }));
+    constexpr int kFlood = 9'000;
+    for (int i = 0; i < kFlood; ++i) b->send(id_of(1), Kind::tx, {1});
+    ASSERT_TRUE(eventually([&] {
+        for (const auto& info : a->peers())
+            if (info.id == id_of(2) && info.bytes_received > 8 * kFlood) return true;
+        return false;
+    }));
+    c->send(id_of(1), Kind::tx, {1});
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    gate.set_value();
+    EXPECT_TRUE(eventually([&] { return of_other == 1; }));
+    EXPECT_TRUE(eventually([&] { return of_flood > 0; }));
+    EXPECT_LE(of_flood, 1024);
+}
+
 TEST_F(network, finds_a_restarted_peer_again) {
     auto o2 = options(2);
     auto a = started(options(1));
