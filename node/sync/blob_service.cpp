@@ -56,6 +56,7 @@ struct BlobService::Impl : std::enable_shared_from_this<BlobService::Impl> {
 
     // Fetching
     void fetch(const Hash& id, const runtime::Strand& on, OnFetched on_fetched);
+    [[nodiscard]] bool make_room();
     void tick();
     void pump(const JobPtr& job);
     void ask(const JobPtr& job, const Ask& question);
@@ -141,7 +142,7 @@ void BlobService::Impl::fetch(const Hash& id, const runtime::Strand& on, OnFetch
     if (parts.store.has(id)) return on.post([on_fetched] { on_fetched(Done{}); });
     auto found = jobs.find(id);
     if (found == jobs.end()) {
-        if (jobs.size() >= options.fetches_max) {
+        if (jobs.size() >= options.fetches_max && !make_room()) {
             const FetchFailure failure{FetchError::busy, "too many blobs are being fetched"};
             return on.post([on_fetched, failure] { on_fetched(unexpected(failure)); });
         }
@@ -152,6 +153,17 @@ void BlobService::Impl::fetch(const Hash& id, const runtime::Strand& on, OnFetch
     job->waiting.emplace_back(on, std::move(on_fetched));
     pump(job);
     if (!timer.is_pending()) tick();
+}
+
+/// Anybody may ask for blobs that are nowhere: of the searches that have found nothing the oldest
+/// ends for another. False: all have found what they look for.
+bool BlobService::Impl::make_room() {
+    JobPtr oldest;
+    for (const auto& [id, job] : jobs)
+        if (!job->writer && (!oldest || job->began_ms < oldest->began_ms)) oldest = job;
+    if (!oldest) return false;
+    end(oldest, unexpected(FetchFailure{FetchError::busy, "too many blobs are sought"}));
+    return true;
 }
 
 void BlobService::Impl::tick() {

@@ -120,6 +120,7 @@ protected:
             blobs::BlobStore::open({folder_ / std::to_string(n), quota, blobs::kBlobBytesMax});
         node->store = *std::move(opened);
         BlobService::Options blob_options;
+        blob_options.fetches_max = fetches_max_;
         blob_options.limits.no_progress_ms = 1500;
         blob_options.limits.reask_ms = 200;
         node->blobs = std::make_unique<BlobService>(
@@ -150,6 +151,7 @@ protected:
     }
 
     fs::path folder_;
+    size_t fetches_max_ = 256;
     runtime::Runtime runtime_{runtime::Runtime::Options{.io_threads = 2, .pool_threads = 2}};
     runtime::Logger log_ = runtime::Logger::null();
     runtime::Strand strand_ = runtime_.make_strand();
@@ -210,6 +212,23 @@ TEST_F(nodes, blob_that_appears_later_is_found) {
     std::this_thread::sleep_for(std::chrono::milliseconds(400));
     ASSERT_TRUE(a.store->put(blob).has_value());
     EXPECT_TRUE(fetched.get_future().get());
+}
+
+TEST_F(nodes, searches_in_vain_make_room_for_others) {
+    fetches_max_ = 4;
+    Node& a = add(1);
+    start(a);
+    Node& b = add(2);
+    start(b);
+    const Hash id = a.store->put(pattern(1000)).value();
+    std::atomic<int> ended = 0;
+    for (uint8_t n = 1; n <= 4; ++n) {
+        Hash nowhere;
+        nowhere[0] = n;
+        b.blobs->fetch(nowhere, strand_, [&](Fetched got) { ended += got ? 100 : 1; });
+    }
+    EXPECT_TRUE(fetch(b, id).has_value());
+    EXPECT_TRUE(eventually([&] { return ended == 4; }));
 }
 
 TEST_F(nodes, fetch_fails_clearly_when_nobody_has_it_or_it_does_not_fit) {
