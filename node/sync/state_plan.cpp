@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/assert.hpp"
+#include "state/snapshot.hpp"
 
 namespace trainyard::sync {
 namespace {
@@ -143,7 +144,8 @@ bool StatePlan::has_all_boundaries(uint64_t now_ms) const {
 bool StatePlan::may_take(const p2p::SnapshotOffer& offer) const {
     const auto found = proven_.find(offer.height);
     return found != proven_.end() && found->second == offer.block && offer.chunks > 0 &&
-           offer.chunks <= limits_.chunks_max && !rejected_.contains(offer.id);
+           offer.chunks <= limits_.chunks_max && offer.manifest_bytes > 0 &&
+           offer.manifest_bytes <= state::kManifestBytesMax && !rejected_.contains(offer.id);
 }
 
 /// Time that a target took which turned out to be a lie does not count.
@@ -264,7 +266,7 @@ void StatePlan::ask_manifest(std::vector<StateAsk>& asks, uint64_t now_ms) {
         manifest_parts_ = manifest_parts_due_ = 0;
         for (const auto& [id, peer] : peers_) {
             const auto* offer = may_ask(peer, now_ms) ? offer_of_target(peer) : nullptr;
-            if (offer == nullptr || offer->manifest_bytes == 0) continue;
+            if (offer == nullptr || !may_take(*offer)) continue;
             manifest_peer_ = id;
             manifest_parts_due_ = parts_of(offer->manifest_bytes);
             break;
@@ -277,9 +279,19 @@ void StatePlan::ask_manifest(std::vector<StateAsk>& asks, uint64_t now_ms) {
         {StateAsk::What::manifest, manifest_peer_, target_->id, manifest_parts_, round_});
 }
 
-void StatePlan::on_manifest_part(const StateAsk& ask, Outcome outcome, uint64_t now_ms) {
+/// Else a liar could have a manifest of any number of parts, and nothing in them.
+bool StatePlan::is_manifest_part(uint64_t index, uint64_t size_bytes) const {
+    const bool is_last = index + 1 == manifest_parts_due_;
+    return is_last ? size_bytes > 0 : size_bytes == p2p::kSnapshotPartBytes;
+}
+
+void StatePlan::on_manifest_part(const StateAsk& ask, Outcome outcome, uint64_t size_bytes,
+                                 uint64_t now_ms) {
+    const bool is_current = target_ && round_ == ask.round;
+    if (is_current && outcome == Outcome::good && !is_manifest_part(ask.index, size_bytes))
+        outcome = Outcome::wrong;
     note(peers_[ask.peer], outcome, now_ms);
-    if (!target_ || round_ != ask.round) return;
+    if (!is_current) return;
     is_asking_manifest_ = false;
     if (outcome == Outcome::good)
         ++manifest_parts_, moved_at_ms_ = now_ms;

@@ -63,7 +63,9 @@ public:
     void on_proven(Height height, const Hash& block);
     /// A snapshot that was begun before: taken if anybody offers it.
     void prefer(const Hash& id) { preferred_ = id; }
-    void on_manifest_part(const StateAsk& ask, Outcome outcome, uint64_t now_ms);
+    /// `size_bytes`: of the part, where one came; each but the last is whole.
+    void on_manifest_part(const StateAsk& ask, Outcome outcome, uint64_t size_bytes,
+                          uint64_t now_ms);
     /// The manifest fits the target, and these chunks are still to come.
     void on_manifest(std::set<uint64_t> missing);
     /// What came last does not fit: `manifest_peer` is at fault, and another is asked.
@@ -114,6 +116,7 @@ private:
     void watch_target(uint64_t now_ms);
     void drop_target();
     void give_up_target();
+    [[nodiscard]] bool is_manifest_part(uint64_t index, uint64_t size_bytes) const;
     void note(Peer& peer, Outcome outcome, uint64_t now_ms);
     void judge_offers(const PublicKey& id, Peer& peer);
 

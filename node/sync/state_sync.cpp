@@ -306,11 +306,12 @@ Judged StateSync::Impl::judge(const std::vector<Bytes>& boundaries, bool saves) 
 }
 
 void StateSync::Impl::on_manifest_part(const StateAsk& question, const Answer& answer) {
-    if (!answer) return plan.on_manifest_part(question, outcome_of(answer.error()), now_ms());
+    if (!answer) return plan.on_manifest_part(question, outcome_of(answer.error()), 0, now_ms());
     if (question.index == 0) manifest_bytes.clear();
     append(manifest_bytes, *answer);
     const bool fits = manifest_bytes.size() <= state::kManifestBytesMax;
-    plan.on_manifest_part(question, fits ? Outcome::good : Outcome::wrong, now_ms());
+    plan.on_manifest_part(question, fits ? Outcome::good : Outcome::wrong, answer->size(),
+                          now_ms());
 }
 
 void StateSync::Impl::on_chunk(const StateAsk& question, Answer answer) {

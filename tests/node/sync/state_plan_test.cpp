@@ -63,7 +63,7 @@ struct Scene {
         return std::nullopt;
     }
     void give_manifest(const StateAsk& ask, std::set<uint64_t> missing) {
-        plan.on_manifest_part(ask, Outcome::good, now_ms);
+        plan.on_manifest_part(ask, Outcome::good, 10, now_ms);
         ASSERT_TRUE(plan.has_manifest_parts());
         plan.on_manifest(std::move(missing));
     }
@@ -226,7 +226,7 @@ TEST(state_plan, a_wrong_manifest_costs_its_peer_and_another_is_asked) {
                                                                       {peer(2), {offer(1, 8)}}};
     const auto first = scene.to_manifest(offers);
     ASSERT_TRUE(first);
-    scene.plan.on_manifest_part(*first, Outcome::good, scene.now_ms);
+    scene.plan.on_manifest_part(*first, Outcome::good, 10, scene.now_ms);
     ASSERT_TRUE(scene.plan.has_manifest_parts());
     EXPECT_EQ(scene.plan.manifest_peer(), first->peer);
     scene.plan.on_wrong_manifest();
@@ -247,15 +247,40 @@ TEST(state_plan, a_manifest_of_several_parts_comes_from_one_peer) {
     for (uint64_t part = 0; part < 2; ++part) {
         EXPECT_EQ(ask->index, part);
         EXPECT_EQ(ask->peer, giver);
-        scene.plan.on_manifest_part(*ask, Outcome::good, scene.now_ms);
+        scene.plan.on_manifest_part(*ask, Outcome::good, p2p::kSnapshotPartBytes, scene.now_ms);
         EXPECT_FALSE(scene.plan.has_manifest_parts());
         ask = scene.to_manifest(offers);
         ASSERT_TRUE(ask);
     }
-    scene.plan.on_manifest_part(*ask, Outcome::lost, scene.now_ms);
+    scene.plan.on_manifest_part(*ask, Outcome::lost, 0, scene.now_ms);
     ask = scene.to_manifest(offers);
     ASSERT_TRUE(ask);
     EXPECT_EQ(ask->index, 0u) << "parts of two peers do not fit";
+}
+
+TEST(state_plan, a_manifest_with_nothing_in_its_parts_holds_nobody_up) {
+    Scene scene(2);
+    auto hollow = offer(1, 8);
+    hollow.manifest_bytes = 40 * p2p::kSnapshotPartBytes;
+    const std::map<PublicKey, std::vector<p2p::SnapshotOffer>> offers{{peer(1), {hollow}},
+                                                                      {peer(2), {hollow}}};
+    const auto first = scene.to_manifest(offers);
+    ASSERT_TRUE(first);
+    scene.plan.on_manifest_part(*first, Outcome::good, 0, scene.now_ms);
+    const auto second = scene.to_manifest(offers);
+    ASSERT_TRUE(second);
+    EXPECT_NE(second->peer, first->peer);
+    EXPECT_EQ(second->index, 0u);
+}
+
+TEST(state_plan, passes_over_snapshots_whose_manifest_is_too_long_or_none) {
+    Scene scene(3);
+    auto endless = offer(1, 12), empty = offer(2, 12);
+    endless.manifest_bytes = UINT32_MAX;
+    empty.manifest_bytes = 0;
+    ASSERT_TRUE(scene.to_manifest(
+        {{peer(1), {endless}}, {peer(2), {empty}}, {peer(3), {offer(3, 4)}}}));
+    EXPECT_EQ(scene.plan.target()->id, hash(3));
 }
 
 TEST(state_plan, a_target_that_is_a_lie_is_not_taken_again) {
@@ -349,7 +374,7 @@ TEST(state_plan, a_target_of_which_nothing_comes_gives_way_to_that_of_who_was_he
     for (int i = 0; i < 500 && !has_moved(); ++i) {
         for (const auto& ask : scene.step(offers))
             if (ask.what == What::manifest)
-                scene.plan.on_manifest_part(ask, Outcome::throttled, scene.now_ms);
+                scene.plan.on_manifest_part(ask, Outcome::throttled, 0, scene.now_ms);
         if (scene.now_ms - begun_ms < 50'000) continue;
         scene.peers.push_back(peer(4));  // the idle one again, by another name
         offers[peer(4)] = {offer(4, 8)};
