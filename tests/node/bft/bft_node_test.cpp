@@ -35,6 +35,7 @@ struct Chainspec {
     consensus::ValidatorSet set;
     std::vector<Keys> keys;  ///< in the order of the set
     chain::SetReader read_set{};
+    uint64_t execute_ms = 100;
 };
 
 Chainspec make_spec() {
@@ -84,7 +85,7 @@ public:
         options.params.chain = {kChainId, chain_->genesis_hash()};
         options.params.self = *public_key(spec.keys[index].consensus);
         options.params.delta_ms = spec.genesis.delta_ms;
-        options.params.execute_ms = 100;
+        options.params.execute_ms = spec.execute_ms;
         options.params.block_interval_ms = spec.genesis.block_interval_ms;
         options.params.mini_epoch_length = 8;
         options.params.epoch_length = spec.genesis.epoch_length;
@@ -225,6 +226,32 @@ TEST(bft_node, four_nodes_finalise_blocks_and_a_transaction) {
     ASSERT_TRUE(cluster.reaches(cluster.node(0).height() + 8, 30));
     EXPECT_TRUE(cluster.agree(5));
     for (size_t i = 0; i < 4; ++i) EXPECT_TRUE(cluster.node(i).chain().find_tx(hash_tx(tx)));
+}
+
+TEST(bft_node, more_bytes_in_the_pools_than_a_block_carries_stop_nobody) {
+    constexpr uint64_t kTxs = 20;
+    auto spec = make_spec();
+    spec.execute_ms = 2000;  // the time is not what ends a block here
+    Cluster cluster(std::move(spec));
+    for (size_t i = 0; i < 4; ++i) cluster.start(i);
+    ASSERT_TRUE(cluster.reaches(1, 30));
+    Tx tx;
+    tx.type = TxType::dynamic_fee;
+    tx.chain_id = kChainId;
+    tx.max_fee_per_gas = Uint256(5'000'000'000);
+    tx.max_priority_fee_per_gas = Uint256(1'000'000);
+    tx.gas_limit = 1'400'000;
+    tx.to = *address_of(secret(101));
+    tx.data = Bytes(130'000);
+    for (uint64_t left = kTxs; left > 0; --left) {  // the first last, so that all are due at once
+        tx.nonce = left - 1;
+        sign_tx(tx, secret(100));
+        for (size_t i = 0; i < 4; ++i) EXPECT_TRUE(cluster.node(i).pool().submit(tx));
+    }
+    ASSERT_TRUE(cluster.reaches(cluster.node(0).height() + 8, 30));
+    const auto& chain = cluster.node(0).chain();
+    const auto view = chain.view(chain.finalised()->hash);
+    EXPECT_EQ(view->account(*address_of(secret(100)))->nonce, kTxs);
 }
 
 TEST(bft_node, sets_that_change_in_every_epoch_make_one_chain) {
