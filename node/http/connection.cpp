@@ -27,6 +27,7 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr uint32_t kHeaderBytesMax = 16 << 10;
 constexpr size_t kDrainBytesMax = 1 << 20;
 constexpr auto kDrainTime = std::chrono::seconds(1);
+constexpr std::string_view kTooMuch = "too many long requests at once; ask again in a moment\n";
 
 std::chrono::milliseconds ms(uint64_t n) {
     return std::chrono::milliseconds(n);
@@ -148,6 +149,11 @@ asio::awaitable<bool> Connection::answer_rpc(Parser& head) {
         co_await refuse(head.get(), status::payload_too_large, "content length too large\n");
         co_return false;
     }
+    Share share(shared_);
+    if (!share.set(head.content_length().value_or(options.body_bytes_max))) {
+        co_await refuse(head.get(), status::service_unavailable, kTooMuch);
+        co_return false;
+    }
     if (!co_await send_continue(head.get())) co_return false;
     beast_http::request_parser<beast_http::string_body> parser(std::move(head));
     parser.body_limit(options.body_bytes_max);
@@ -161,12 +167,16 @@ asio::awaitable<bool> Connection::answer_rpc(Parser& head) {
     stream_.expires_never();
     const bool keep_alive = parser.keep_alive();
     auto request = parser.release();
+    // Those that have not begun when the node stops never do: there may be a thousand.
     auto work = [shared = shared_, text = std::move(request.body())] {
-        return shared->server.handle(text, nullptr);
+        return shared->stopping ? std::string() : shared->server.handle(text, nullptr);
     };
     auto text = co_await on_pool(*shared_, std::move(work));
+    if (text.empty() && shared_->stopping) co_return false;
+    const bool fits = share.set(text.size());
     auto response =
-        make_response(request, options, status::ok, "application/json", std::move(text));
+        fits ? make_response(request, options, status::ok, "application/json", std::move(text))
+             : make_text(request, options, status::service_unavailable, kTooMuch);
     co_return co_await send(response, keep_alive, false);
 }
 

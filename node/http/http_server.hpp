@@ -32,6 +32,8 @@ struct Options {
     uint64_t ws_queue_bytes_max = 64ull << 20;  ///< unsent pushes; more ends the connection
     uint64_t ws_queue_messages_max = 20'000;
     uint64_t ws_queues_bytes_max = 512ull << 20;  ///< of all connections together
+    uint64_t rpc_bytes_max = 512ull << 20;  ///< of long requests being read and long answers being
+                                            ///< sent, of all connections together
     unsigned rpc_threads = 8;
     uint64_t stop_ms = 3'000;  ///< for requests in flight when the node stops
 };

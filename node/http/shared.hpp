@@ -32,6 +32,7 @@ struct Shared {
     const std::unique_ptr<boost::asio::thread_pool> pool;
     std::atomic<bool> stopping{false};
     std::atomic<uint64_t> ws_queued_bytes{0};  ///< unsent pushes of all WebSockets
+    std::atomic<uint64_t> rpc_bytes{0};        ///< that Shares hold
 
     /// Open connections and how to end each; `close` may be called from any thread.
     struct Handle {
@@ -49,6 +50,33 @@ struct Shared {
           options(std::move(o)),
           hooks(std::move(h)),
           pool(make_pool(std::max(1u, options.rpc_threads))) {}
+};
+
+/// What one connection holds in memory of a request that comes or an answer that goes. Those who
+/// are slow at either may be many: together they have a limit, from which short ones are free.
+class Share {
+public:
+    explicit Share(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+    ~Share() { shared_->rpc_bytes -= bytes_; }
+    Share(const Share&) = delete;
+    Share& operator=(const Share&) = delete;
+
+    /// From now on it is so much; false, and nothing changes, where that is too much for all.
+    [[nodiscard]] bool set(uint64_t bytes) {
+        constexpr uint64_t kFree = 64 << 10;
+        const uint64_t counted = bytes > kFree ? bytes : 0;
+        const uint64_t all = shared_->rpc_bytes += counted - bytes_;  // modulo 2^64
+        if (counted > bytes_ && all > shared_->options.rpc_bytes_max) {
+            shared_->rpc_bytes -= counted - bytes_;
+            return false;
+        }
+        bytes_ = counted;
+        return true;
+    }
+
+private:
+    std::shared_ptr<Shared> shared_;
+    uint64_t bytes_ = 0;
 };
 
 /// Runs `work` on the pool and resumes the coroutine on its own executor with the result.

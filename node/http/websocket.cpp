@@ -3,11 +3,11 @@
 #include "node/http/websocket.hpp"
 
 #include <chrono>
+#include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 
 namespace trainyard::node::http {
 
@@ -17,10 +17,11 @@ namespace websocket = boost::beast::websocket;
 
 namespace {
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr size_t kReadBytes = 64 << 10;
 }  // namespace
 
 WebSocketSession::WebSocketSession(beast::tcp_stream stream, std::shared_ptr<Shared> shared)
-    : ws_(std::move(stream)), shared_(std::move(shared)) {}
+    : ws_(std::move(stream)), shared_(std::move(shared)), deadline_(ws_.get_executor()) {}
 
 WebSocketSession::~WebSocketSession() {
     shared_->ws_queued_bytes -= queued_bytes_;
@@ -41,11 +42,11 @@ asio::awaitable<void> WebSocketSession::run(
     const auto [refused] = co_await ws_.async_accept(upgrade, kTuple);
     while (!refused) {
         beast::flat_buffer buffer;
-        const auto [failed, size] = co_await ws_.async_read(buffer, kTuple);
-        if (failed) break;
+        Share share(shared_);
+        if (!co_await read_message(buffer, share)) break;
         auto text = beast::buffers_to_string(buffer.data());
         auto work = [self, shared = shared_, body = std::move(text)] {
-            return shared->server.handle(body, self);
+            return shared->stopping ? std::string() : shared->server.handle(body, self);
         };
         const auto rest = co_await on_pool(*shared_, std::move(work));
         if (!rest.empty()) push(std::make_shared<const std::string>(rest));
@@ -53,6 +54,24 @@ asio::awaitable<void> WebSocketSession::run(
     dropped_ = true;
     shared_->server.close(*this);
     beast::get_lowest_layer(ws_).close();
+}
+
+/// Part by part: who begins long messages and does not end them, while it answers pings, must not
+/// fill the memory. It has as long as for a request over HTTP.
+asio::awaitable<bool> WebSocketSession::read_message(beast::flat_buffer& message, Share& share) {
+    bool is_timed = false;
+    do {
+        const auto [failed, size] = co_await ws_.async_read_some(message, kReadBytes, kTuple);
+        if (failed || !share.set(message.size())) co_return false;
+        if (std::exchange(is_timed, true) || ws_.is_message_done()) continue;
+        deadline_.expires_after(std::chrono::milliseconds(shared_->options.request_ms));
+        deadline_.async_wait([weak = weak_from_this()](boost::system::error_code cancelled) {
+            const auto self = weak.lock();
+            if (!cancelled && self) self->close(true);
+        });
+    } while (!ws_.is_message_done());
+    deadline_.cancel();
+    co_return true;
 }
 
 /// Accounts for a message before it is handed over, so that a stuck strand is bounded too.

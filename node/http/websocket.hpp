@@ -5,6 +5,8 @@
 
 #include <deque>
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/websocket/stream.hpp>
 
@@ -22,9 +24,11 @@ public:
 
     boost::asio::awaitable<void> run(const beast_http::request<beast_http::empty_body>& upgrade);
     void push(std::shared_ptr<const std::string> message) override;
+    [[nodiscard]] bool is_open() const override { return !dropped_; }
     void close(bool at_once);
 
 private:
+    boost::asio::awaitable<bool> read_message(boost::beast::flat_buffer& message, Share& share);
     [[nodiscard]] bool reserve(const std::string& message);
     void enqueue(std::shared_ptr<const std::string> message);
     void write_next();
@@ -36,6 +40,7 @@ private:
     std::atomic<uint64_t> queued_messages_{0};
     std::atomic<bool> dropped_{false};
     bool closing_ = false;
+    boost::asio::steady_timer deadline_;  ///< of a message that has begun
 };
 
 }  // namespace trainyard::node::http

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <deque>
 #include <future>
 #include <thread>
 
@@ -195,6 +196,40 @@ TEST(http_server, rejects_bodies_above_the_limit) {
         "Transfer-Encoding: chunked\r\n\r\n800\r\n" +
         std::string(0x800, ' ') + "\r\n");
     EXPECT_EQ(status_of(chunked.read()), 413u);
+}
+
+TEST(http_server, takes_no_more_long_requests_and_answers_than_fit_together) {
+    Options options;
+    options.rpc_bytes_max = 200'000;
+    Node node(options);
+    const std::string head =
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Content-Length: 150000\r\n\r\n";
+    Client slow(node);
+    slow.write(head + "[");  // and the rest never comes
+    for (int i = 0; i < 500 && node.http.connections() == 0; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_EQ(status_of(Client(node).post(kChainId)), 200u) << "a short one";
+    EXPECT_EQ(status_of(Client(node).post(std::string(150'000, ' '))), 503u);
+    slow.socket.close();
+    unsigned status = 0;
+    for (int i = 0; i < 500 && status != 200; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        status = status_of(Client(node).post(std::string(150'000, ' ')));
+    }
+    EXPECT_EQ(status, 200u) << "there is room again";
+
+    std::string batch;
+    for (int i = 0; i < 1000; ++i) {
+        batch += i == 0 ? '[' : ',';
+        batch += R"({"jsonrpc":"2.0","id":1,"method":"web3_sha3","params":["0x"]})";
+    }
+    const auto answered = Client(node).post(batch + "]");
+    EXPECT_EQ(status_of(answered), 200u);
+    EXPECT_GT(answered.body().size(), 100'000u);
+    options.rpc_bytes_max = 100'000;
+    Node tight(options);
+    EXPECT_EQ(status_of(Client(tight).post(batch + "]")), 503u) << "an answer that is too long";
 }
 
 TEST(http_server, rejects_other_content_types_methods_and_paths) {
@@ -425,6 +460,23 @@ TEST(http_websocket, rejects_messages_above_the_limit) {
     EXPECT_THAT(socket.ask(std::string(1001, ' ')), HasSubstr("closed"));
 }
 
+TEST(http_websocket, ends_messages_that_do_not_end) {
+    Options options;
+    options.rpc_bytes_max = 200'000;
+    Node node(options);
+    Socket first(node), second(node);
+    first.ws.write_some(false, asio::buffer(std::string(150'000, ' ')));
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    boost::system::error_code closed_meanwhile;
+    second.ws.write_some(false, asio::buffer(std::string(150'000, ' ')), closed_meanwhile);
+    EXPECT_THAT(second.read(), HasSubstr("closed")) << "too much together";
+    options.request_ms = 200;
+    Node brisk(options);
+    Socket third(brisk);
+    third.ws.write_some(false, asio::buffer(std::string(1000, ' ')));
+    EXPECT_THAT(third.read(), HasSubstr("closed")) << "too slow";
+}
+
 void expect_a_slow_reader_is_dropped(const Options& options) {
     constexpr auto kSubscribe =
         R"({"jsonrpc":"2.0","id":2,"method":"eth_subscribe","params":["newHeads"]})";
@@ -487,6 +539,31 @@ TEST(http_server, finishes_a_request_in_flight_when_it_stops) {
     while (!entered) std::this_thread::yield();
     node.http.stop();
     asker.join();
+}
+
+TEST(http_server, begins_no_request_any_more_when_it_stops) {
+    Options options;
+    options.rpc_threads = 1;
+    Node node(options);
+    std::atomic<int> begun{0};
+    node.chain.on_call = [&](const rpc::CallRequest&, const rpc::Overrides&) {
+        ++begun;
+        std::this_thread::sleep_for(std::chrono::milliseconds(500));
+        return rpc::CallOutcome{};
+    };
+    constexpr auto kCall = R"({"jsonrpc":"2.0","id":1,"method":"eth_call","params":[{}]})";
+    std::deque<Client> clients;
+    for (int i = 0; i < 5; ++i) {
+        bh::request<bh::string_body> request(bh::verb::post, "/", 11);
+        request.set(bh::field::content_type, "application/json");
+        request.body() = kCall;
+        request.prepare_payload();
+        bh::write(clients.emplace_back(node).socket, request);
+    }
+    while (begun == 0) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    node.http.stop();
+    EXPECT_EQ(begun, 1);
 }
 
 TEST(http_server, answers_on_threads_that_give_way_to_the_others) {
