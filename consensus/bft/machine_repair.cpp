@@ -112,10 +112,10 @@ void Machine::on_message(const Peer& from, const GetBlock& message) {
         emit(ServeBlock{from, message.hash});
 }
 
-void Machine::on_message(const Peer&, const BlockMessage& message) {
+void Machine::on_message(const Peer& from, const BlockMessage& message) {
     const auto& block = message.block;
     if (!block || wanted_.count(block->hash) == 0) return;
-    if (!checks_.is_body_of(block->header, block->body)) return;
+    if (!checks_.is_body_of(block->header, block->body)) return accuse(from);
     wanted_.erase(block->hash);
     if (block->header.number <= tree_.root().block->header.number) return;
     if (orphans_.size() >= kOrphansMax) orphans_.clear();

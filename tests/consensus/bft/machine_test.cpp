@@ -566,6 +566,11 @@ TEST(bft, a_wanted_block_is_asked_of_another_peer_until_it_comes) {
     for (const auto other : s.others(self)) others.push_back(peer(other));
     std::sort(others.begin(), others.end());
     EXPECT_EQ(asked, others);
+    const auto forged =
+        std::make_shared<BlockData>(BlockData{block->header, Bytes{9, 9}, block->hash});
+    const auto forging = hear(machine, 1, BlockMessage{forged});
+    ASSERT_EQ(forging.size(), 1u) << "it is still asked for";
+    EXPECT_EQ(all<Misbehaved>(forging).at(0).peer, peer(1));
     EXPECT_EQ(all<Execute>(hear(machine, 0, BlockMessage{block})).size(), 1u);
     EXPECT_TRUE(all<Execute>(hear(machine, 0, BlockMessage{block})).empty());
 }
