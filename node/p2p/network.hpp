@@ -154,6 +154,8 @@ struct NetworkOptions {
     size_t inbound_max = 64;             ///< connections from peers that are not configured
     size_t handshakes_max = 64;
     std::array<size_t, kLanes> queue_bytes_max{1u << 20, 16u << 20, 8u << 20, 4u << 20, 32u << 20};
+    /// Of the lane bulk, to all peers together; beyond it a peer has one message there at most.
+    size_t bulk_queues_bytes_max = 512u << 20;
     std::array<LaneRate, kLanes> rates{{{4u << 20, 8u << 20},
                                         {16u << 20, 32u << 20},
                                         {16u << 20, 32u << 20},

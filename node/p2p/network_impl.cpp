@@ -154,7 +154,18 @@ std::shared_ptr<Network::Impl::Backlog> Network::Impl::Handler::backlog_of(const
 
 void Network::Impl::send(const PeerId& to, Lane lane, Frame frame) {
     const auto found = sessions.find(to);
-    if (found != sessions.end()) found->second->send(lane, std::move(frame));
+    if (found == sessions.end()) return;
+    Session& session = *found->second;
+    if (lane == Lane::bulk && session.unsent_bytes(lane) > 0 && is_bulk_full())
+        return session.count_drop();
+    session.send(lane, std::move(frame));
+}
+
+/// Answers in bulk are each peer's own, and those who ask and do not read may be many.
+bool Network::Impl::is_bulk_full() const {
+    size_t bytes = 0;
+    for (const auto& [peer, session] : sessions) bytes += session->unsent_bytes(Lane::bulk);
+    return bytes > options.bulk_queues_bytes_max;
 }
 
 void Network::Impl::request(const PeerId& to, Kind kind, const Bytes& payload,

@@ -126,6 +126,7 @@ struct Network::Impl final : Session::Owner, std::enable_shared_from_this<Networ
     void on_answer_frame(const SessionPtr& session, Message message);
     void hand_to(const std::shared_ptr<Handler>& handler, const PeerId& peer, Message message);
     void send(const PeerId& to, Lane lane, Frame frame);
+    [[nodiscard]] bool is_bulk_full() const;
     void request(const PeerId& to, Kind kind, const Bytes& payload, runtime::Duration timeout,
                  const runtime::Strand& on, OnAnswer on_answer);
     void settle(uint64_t request_id, Answer answer);

@@ -60,6 +60,7 @@ public:
     /// False if the peer used up its budget of this lane.
     [[nodiscard]] bool take_tokens(Lane lane, uint64_t cost);
     void count_drop() { ++dropped_; }
+    [[nodiscard]] size_t unsent_bytes(Lane lane) const { return unsent_.bytes(lane); }
 
     [[nodiscard]] bool is_inbound() const { return !setup_.expected; }
     [[nodiscard]] bool is_ready() const { return state_ == State::ready; }

@@ -395,6 +395,30 @@ TEST_F(network, slow_reader_blocks_nobody_and_is_let_go) {
     EXPECT_TRUE(a->is_connected(id_of(2)));
 }
 
+TEST_F(network, answers_that_nobody_reads_have_a_limit_together_and_leave_room_for_others) {
+    auto oa = options(1);
+    oa.bulk_queues_bytes_max = 1u << 20;
+    auto a = make(oa);
+    a->on_request(Kind::get_blob_chunk, strand_, [](const PeerId&, Bytes, Responder responder) {
+        responder.answer(Bytes(256u << 10));
+    });
+    start(*a);
+    RawPeer slow(a->port());
+    slow.greet();
+    for (uint64_t id = 1; id <= 120; ++id) slow.write(Kind::get_blob_chunk, id, {});  // 30 MiB
+    EXPECT_TRUE(eventually([&] {
+        const auto peers = a->peers();
+        return peers.size() == 1 && peers[0].messages_dropped > 0;
+    }));
+    RawPeer other(a->port(), 98);
+    other.greet();
+    other.write(Kind::get_blob_chunk, 1, {});
+    std::optional<Message> got;
+    while ((got = other.read()) && got->kind != Kind::blob_chunk) {
+    }
+    EXPECT_TRUE(got);
+}
+
 TEST_F(network, limits_strangers_but_not_configured_peers) {
     auto oa = options(1);
     oa.inbound_max = 1;
