@@ -40,7 +40,7 @@ HOMES = {
     "secp256k1": ["core"], "openssl/": ["core", "node", "vm/precompiles", "bench"], "leveldb/": ["state"],
     "gmp": ["vm"], "isa-l": ["consensus/dispersal"], "cuda": ["cuda", "bench"], "boost/json": ["rpc", "node", "tests"], "boost/": ["node", "tests"],
     "google/protobuf": ["node/p2p", "node/imports"], "proto/": ["node/p2p", "node/imports", "tests/node/imports"], "CLI/": ["node/cli"],
-    "png.h": ["node/data"], "zlib.h": ["node/cli"], "spdlog/": ["node"], "prometheus/": ["node/metrics"], "fmt/": ["node"], "toml++/": ["node/config"],
+    "seccomp.h": ["node/verify", "tests/node/verify"], "png.h": ["node/data"], "zlib.h": ["node/cli"], "spdlog/": ["node"], "prometheus/": ["node/metrics"], "fmt/": ["node"], "toml++/": ["node/config"],
     "gtest/": ["tests"], "gmock/": ["tests"], "benchmark/": ["bench"], "cblas": ["bench"], "mpi.h": ["node/mpi"],
 }
 PURE = ["core", "state", "vm", "consensus", "rpc"]

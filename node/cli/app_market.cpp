@@ -142,6 +142,33 @@ void add_light(CLI::App& app, Arguments& a) {
     light->add_flag("--follow", a.light.follow, "stay, and print each final block");
 }
 
+namespace {
+
+void add_verifier(CLI::App& app, Arguments& a) {
+    auto* verifier = command(
+        app, "verifier", "test this machine's operators bit for bit, as a node's verifier does",
+        "trainyard verifier\n  trainyard verifier --no-cuda --json",
+        [&a] { return run_verifier(a.out, a.verifier); }, a);
+    verifier->add_option("--fd", a.verifier.fd,
+                         "then judge what a node sends over this connected socket");
+    verifier->add_option("--memory-mb", a.verifier.memory_mb,
+                         "compute activations again rather than take more memory than this");
+    verifier
+        ->add_option("--sandbox", a.verifier.sandbox,
+                     "as verifier.sandbox of a node: auto, on or off")
+        ->check(CLI::IsMember({"auto", "on", "off"}))
+        ->capture_default_str();
+    verifier
+        ->add_option("--hide", a.verifier.hidden,
+                     "file or folder that the sandbox keeps out of reach wherever it lies; may be "
+                     "repeated")
+        ->type_name("PATH")
+        ->take_all();
+    add_devices(verifier, a.verifier.threads, a.verifier.no_cuda);
+}
+
+}  // namespace
+
 void add_verify(CLI::App& app, Arguments& a) {
     auto* verify = command(
         app, "verify",
@@ -193,15 +220,7 @@ void add_verify(CLI::App& app, Arguments& a) {
         ->excludes(job);
     verify->add_flag("--offline", a.verify.offline, "compare a model with its own proof only");
     add_devices(verify, a.verify.threads, a.verify.no_cuda);
-    auto* verifier = command(
-        app, "verifier", "test this machine's operators bit for bit, as a node's verifier does",
-        "trainyard verifier\n  trainyard verifier --no-cuda --json",
-        [&a] { return run_verifier(a.out, a.verifier); }, a);
-    verifier->add_option("--fd", a.verifier.fd,
-                         "then judge what a node sends over this connected socket");
-    verifier->add_option("--memory-mb", a.verifier.memory_mb,
-                         "compute activations again rather than take more memory than this");
-    add_devices(verifier, a.verifier.threads, a.verifier.no_cuda);
+    add_verifier(app, a);
 }
 
 namespace {

@@ -270,6 +270,8 @@ struct VerifierArgs {
     int fd = -1;  ///< none: test the back ends and end
     uint32_t threads = 1;
     uint32_t memory_mb = 0;  ///< of this process; 0: no limit
+    std::string sandbox = "auto";
+    std::vector<std::string> hidden;  ///< paths that are out of reach in the sandbox
     bool no_cuda = false;
 };
 int run_verifier(const Output& out, const VerifierArgs& args);

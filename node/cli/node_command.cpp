@@ -12,6 +12,7 @@
 #include "node/bft/bft_node.hpp"
 #include "node/chain/executor.hpp"
 #include "node/cli/head_feed.hpp"
+#include "node/cli/keys.hpp"
 #include "node/cli/node_blobs.hpp"
 #include "node/cli/node_limits.hpp"
 #include "node/cli/node_peers.hpp"
@@ -471,9 +472,13 @@ void Node::start_auditor(const std::string& rpc_url) {
     options.fee_max_wei = fee_max_wei(config_);
     options.dispute_bond_wei_max = dispute_bond_wei_max(config_);
     options.accuses = config_.accuses;
+    options.sandbox = *verify::sandbox_mode_from(config_.verifier_sandbox);
+    for (const auto& path : {config_.datadir, config_.keys, home_folder()})
+        if (!path.empty()) options.hidden.push_back(path);
     if (config_.accuses)
         log_.warn("THIS VALIDATOR LIES IN AUDITS (--fault): it is for tests, and is fined");
     options.say = [log = log_.named("audit")](const std::string& text) { log.info(text); };
+    options.hear = [log = log_.named("verifier")](const std::string& text) { log.info(text); };
     auto service = verify::AuditService::start(std::move(options));
     if (service) {
         auditor_ = std::move(*service);

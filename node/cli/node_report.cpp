@@ -189,6 +189,10 @@ void add_audits(Metrics& out, const verify::AuditService& audits) {
     out.gauge("trainyard_verifier_without_cuda",
               "1 while the verifier does without CUDA because it failed.",
               status.verifier_without_cuda ? 1 : 0);
+    if (status.confined)
+        out.gauge("trainyard_verifier_confined",
+                  "1 where files and calls are out of a verifier process's reach.",
+                  status.confined->is_whole() ? 1 : 0);
     out.counter("trainyard_sender_raised_total",
                 "Transactions of audits that were signed again with higher fees.",
                 number(status.sending.raised));

@@ -9,6 +9,7 @@
 #include "node/cli/verify_job.hpp"
 #include "node/verify/child_verifier.hpp"
 #include "node/verify/protocol.hpp"
+#include "node/verify/sandbox.hpp"
 #include "node/verify/verifier.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/models.hpp"
@@ -106,16 +107,41 @@ int run_verify(const Output& out, const VerifyArgs& args) {
     return verify_job(out, args);
 }
 
+namespace {
+
+/// A driver may need what a sandbox refuses.
+void say_if_without_gpu(const Output& out, const verify::BackendChoice& choice) {
+    const auto is_gpu = [](const verify::TestedBackend& t) { return t.name.starts_with("cuda"); };
+    if (std::any_of(choice.tested.begin(), choice.tested.end(), is_gpu)) return;
+    out.say(
+        "warning: there is a driver of GPUs, but none could be opened in the sandbox; "
+        "verifier.sandbox = off (here: --sandbox off) does without it");
+}
+
+}  // namespace
+
 int run_verifier(const Output& out, const VerifierArgs& args) {
+    const auto mode = *verify::sandbox_mode_from(args.sandbox);
+    const auto sandbox = verify::enter_sandbox({mode, !args.no_cuda, args.hidden});
+    const bool is_off = mode == verify::SandboxMode::off;
+    const auto held = "verifier sandbox: " + (is_off ? "off" : to_text(sandbox));
+    out.say(held);
+    if (mode == verify::SandboxMode::on && !sandbox.confined.is_whole()) {
+        const auto why = held + "; verifier.sandbox = on asks for all of it";
+        if (args.fd < 0) return out.fail(why);
+        return verify::serve_verifier(args.fd, *verify::make_refusing_verifier(why),
+                                      sandbox.confined);
+    }
     auto choice = verify::choose_backend({args.threads, !args.no_cuda});
     show_tested(out, choice);
+    if (!args.no_cuda && !is_off && verify::has_gpu_driver()) say_if_without_gpu(out, choice);
     const bool is_usable = choice.backend != nullptr;
     if (args.fd < 0) return is_usable ? kOk : kFailed;
     // A node that asks hears the reason; one that only saw a dead process would start it again.
     verify::exit_when_out_of_memory();
     const auto verifier = verify::make_local_verifier(std::move(choice), args.threads,
                                                       uint64_t{args.memory_mb} << 20);
-    return verify::serve_verifier(args.fd, *verifier);
+    return verify::serve_verifier(args.fd, *verifier, sandbox.confined);
 }
 
 }  // namespace trainyard::node::cli

@@ -106,6 +106,19 @@ Setting sync_way(std::string key) {
     return s;
 }
 
+Setting sandbox(std::string key) {
+    Setting s =
+        text(std::move(key), &NodeConfig::verifier_sandbox,
+             "keep verifier processes from files, network and other processes: auto (as far "
+             "as this kernel can), on (judge nothing where it cannot) or off");
+    s.set = [](NodeConfig& c, std::string_view v) {
+        if (v != "auto" && v != "on" && v != "off") return false;
+        c.verifier_sandbox = std::string(v);
+        return true;
+    };
+    return s;
+}
+
 std::vector<Setting> make_settings() {
     using C = NodeConfig;
     return {
@@ -165,6 +178,7 @@ std::vector<Setting> make_settings() {
         number<uint32_t>("verifier.timeout-s", &C::verifier_timeout_s, 1,
                          "time limit of one audit in seconds"),
         number<uint32_t>("verifier.threads", &C::verifier_threads, 1, "threads of the verifier"),
+        sandbox("verifier.sandbox"),
         number<uint64_t>("verifier.dispute-max-coins", &C::dispute_max_coins, 0,
                          "largest bond that a validator puts up by itself to dispute a segment "
                          "that it convicted and whose provider has appealed; 0: none"),

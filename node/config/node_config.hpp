@@ -41,11 +41,12 @@ struct NodeConfig {
     uint32_t verifier_memory_mb = 8192;
     uint32_t verifier_timeout_s = 600;
     uint32_t verifier_threads = 1;
-    uint64_t dispute_max_coins = 1000;  ///< bond of a dispute that a validator opens by itself
-    bool accuses = false;               ///< TEST ONLY, no setting: lies in audits
-    uint64_t fee_max_gwei = 1000;       ///< for one gas of what a validator sends by itself
-    uint32_t parallel = 1;              ///< threads for the transactions of one block
-    std::string pruning;                ///< archive, full or validator; empty: as the store has it
+    std::string verifier_sandbox = "auto";  ///< auto, on or off
+    uint64_t dispute_max_coins = 1000;      ///< bond of a dispute that a validator opens by itself
+    bool accuses = false;                   ///< TEST ONLY, no setting: lies in audits
+    uint64_t fee_max_gwei = 1000;           ///< for one gas of what a validator sends by itself
+    uint32_t parallel = 1;                  ///< threads for the transactions of one block
+    std::string pruning;  ///< archive, full or validator; empty: as the store has it
     uint32_t blob_quota_gb = 100;
     std::string sync = "blocks";  ///< how an empty data folder is filled: blocks or state
     std::string trust;            ///< "EPOCH:HASH" of a boundary; empty: genesis is trusted

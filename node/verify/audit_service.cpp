@@ -140,7 +140,10 @@ Result<std::unique_ptr<AuditService>, std::string> AuditService::start(
     child.threads = options.threads;
     child.memory_bytes_max = options.memory_bytes_max;
     child.timeout_ms = options.timeout_ms;
+    child.sandbox = options.sandbox;
+    child.hidden = options.hidden;
     child.say = options.say;
+    child.hear = options.hear;
     impl->client = std::move(*client);
     impl->market = std::move(*market);
     impl->verifier = std::make_unique<ChildVerifier>(child);
@@ -192,6 +195,8 @@ AuditServiceStatus AuditService::status() const {
         out.verifier_without_cuda |= counters.without_cuda;
     }
     out.verifier = impl_->verifier_name + (out.verifier_without_cuda ? ", failed: on the CPU" : "");
+    out.confined = impl_->verifier->confined();
+    if (out.confined && !out.confined->is_whole()) out.verifier += ", not confined";
     return out;
 }
 

@@ -9,6 +9,7 @@
 #include "core/keys.hpp"
 #include "core/result.hpp"
 #include "node/verify/audit_worker.hpp"
+#include "node/verify/sandbox.hpp"
 
 namespace trainyard::node::verify {
 
@@ -24,7 +25,12 @@ struct AuditServiceOptions {
     Uint256 fee_max_wei;                               ///< for one gas
     Uint256 dispute_bond_wei_max;                      ///< of one that is put up by itself
     bool accuses = false;                              ///< TEST ONLY: lies, see accuser.hpp
+    SandboxMode sandbox = SandboxMode::automatic;      ///< of the verifier processes
+    std::vector<std::string> hidden;                   ///< from them, see sandbox.hpp
     std::function<void(const std::string& text)> say;  ///< from any thread; may be empty
+    /// What the processes print, by lines that a log can show, from any thread; empty: they have
+    /// our stdout and stderr.
+    std::function<void(const std::string& text)> hear;
 };
 
 struct AuditServiceStatus {
@@ -32,8 +38,9 @@ struct AuditServiceStatus {
     wallet::SenderStatus sending;
     uint64_t verifier_starts = 0, verifier_deaths = 0, verifier_timeouts = 0;
     uint64_t verifier_device_faults = 0, verifier_out_of_memory = 0;
-    bool verifier_without_cuda = false;  ///< because it failed
-    std::string verifier;                ///< "cpu avx512"; "starting" at first
+    bool verifier_without_cuda = false;   ///< because it failed
+    std::string verifier;                 ///< "cpu avx512"; "starting" at first
+    std::optional<Confinement> confined;  ///< of its process; nullopt at first
 };
 
 /// Works from construction until it is stopped. The RPC need not answer yet.

@@ -20,14 +20,16 @@ namespace {
 /// Everything the child needs, made before the fork: after it only safe calls are allowed.
 struct Prepared {
     std::vector<char*> arguments, environment;
-    int output = -1;
+    int input = -1, output = -1;
     int report = -1;  ///< written to if exec fails, closed by exec if not
 };
 
-/// A pipe away from the low descriptors that the child gives a meaning to.
+/// Away from the low descriptors that the child gives a meaning to.
+constexpr int kAboveGiven = 64;
+
 bool make_report_pipe(int (&ends)[2]) {
     if (::pipe2(ends, O_CLOEXEC) != 0) return false;
-    const int high = ::fcntl(ends[1], F_DUPFD_CLOEXEC, 64);
+    const int high = ::fcntl(ends[1], F_DUPFD_CLOEXEC, kAboveGiven);
     ::close(ends[1]);
     ends[1] = high;
     if (high < 0) ::close(ends[0]);
@@ -42,6 +44,7 @@ bool make_report_pipe(int (&ends)[2]) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
     ::signal(SIGPIPE, SIG_DFL);
+    if (prepared.input >= 0) ::dup2(prepared.input, STDIN_FILENO);
     if (prepared.output >= 0) {
         ::dup2(prepared.output, STDOUT_FILENO);
         ::dup2(prepared.output, STDERR_FILENO);
@@ -68,16 +71,41 @@ bool make_report_pipe(int (&ends)[2]) {
 /// of blocks that go back to the kernel when they are freed, which else grows with what was freed.
 char kHugePages[] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1048576";
 
-/// This process's environment; with large pages, unless it has tunables of its own.
-std::vector<char*> make_environment(bool huge_pages) {
+/// The child's environment; with large pages, unless it has tunables of its own.
+std::vector<char*> make_environment(const ChildOptions& options) {
     std::vector<char*> out;
-    for (char** variable = environ; *variable != nullptr; ++variable) {
-        out.push_back(*variable);
-        huge_pages = huge_pages && std::strncmp(*variable, "GLIBC_TUNABLES=", 15) != 0;
-    }
-    if (huge_pages) out.push_back(kHugePages);
+    if (options.environment)
+        for (const auto& variable : *options.environment)
+            out.push_back(const_cast<char*>(variable.c_str()));
+    else
+        for (char** variable = environ; *variable != nullptr; ++variable) out.push_back(*variable);
+    const bool has_tunables = std::any_of(out.begin(), out.end(), [](const char* variable) {
+        return std::strncmp(variable, "GLIBC_TUNABLES=", 15) == 0;
+    });
+    if (options.huge_pages && !has_tunables) out.push_back(kHugePages);
     out.push_back(nullptr);
     return out;
+}
+
+Result<Done, std::string> open_streams(const ChildOptions& options, Prepared& prepared) {
+    if (options.output_fd >= 0) {
+        prepared.output = ::fcntl(options.output_fd, F_DUPFD_CLOEXEC, kAboveGiven);
+        const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+        prepared.input = ::fcntl(nothing, F_DUPFD_CLOEXEC, kAboveGiven);
+        if (nothing >= 0) ::close(nothing);
+        if (prepared.output >= 0 && prepared.input >= 0) return Done{};
+        return unexpected(std::string("no descriptor for the child's output"));
+    }
+    if (options.output.empty()) return Done{};
+    prepared.output =
+        ::open(options.output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (prepared.output >= 0) return Done{};
+    return unexpected("cannot open '" + options.output + "': " + std::strerror(errno));
+}
+
+void close_streams(const Prepared& prepared) {
+    for (const int fd : {prepared.input, prepared.output})
+        if (fd >= 0) ::close(fd);
 }
 
 }  // namespace
@@ -87,21 +115,19 @@ Result<ChildProcess, std::string> ChildProcess::start(const ChildOptions& option
     for (const auto& argument : options.command)
         prepared.arguments.push_back(const_cast<char*>(argument.c_str()));
     prepared.arguments.push_back(nullptr);
-    prepared.environment = make_environment(options.huge_pages);
-    if (!options.output.empty()) {
-        prepared.output =
-            ::open(options.output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-        if (prepared.output < 0)
-            return unexpected("cannot open '" + options.output + "': " + std::strerror(errno));
-    }
+    prepared.environment = make_environment(options);
     int ends[2];
-    if (!make_report_pipe(ends)) return unexpected(std::string("no pipe"));
+    const auto opened = open_streams(options, prepared);
+    if (!opened || !make_report_pipe(ends)) {
+        close_streams(prepared);
+        return unexpected(opened ? std::string("no pipe") : opened.error());
+    }
     prepared.report = ends[1];
     const int parent = ::getpid();
     const int pid = ::fork();
     if (pid == 0) become(prepared, options, parent);
     int problem = pid < 0 ? errno : 0;
-    if (prepared.output >= 0) ::close(prepared.output);
+    close_streams(prepared);
     ::close(ends[1]);
     // Waiting for exec also means that the death signal is armed when we return.
     if (pid > 0 && ::read(ends[0], &problem, sizeof(problem)) <= 0) problem = 0;

@@ -17,6 +17,9 @@ struct ChildOptions {
     uint64_t memory_bytes_max = 0;     ///< RLIMIT_DATA; 0: none
     bool own_group = false;            ///< not hit by Ctrl-C at the terminal; we end it ourselves
     bool huge_pages = false;           ///< for a child that fills gigabytes once
+    int output_fd = -1;                ///< instead of `output`; then nothing is read from stdin
+    /// "NAME=value"; nullopt: the parent's.
+    std::optional<std::vector<std::string>> environment{};
 };
 
 /// Owns one process: ends it (SIGTERM, then SIGKILL after `grace_ms`) and collects it.

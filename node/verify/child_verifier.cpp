@@ -10,11 +10,14 @@
 #include <optional>
 #include <thread>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "node/verify/child_output.hpp"
 #include "node/verify/child_process.hpp"
 #include "node/verify/protocol.hpp"
+#include "node/verify/verifier_environment.hpp"
 
 namespace trainyard::node::verify {
 
@@ -59,10 +62,13 @@ struct ChildVerifier::Impl {
     ChildCounters counters;
     std::mutex mutex;
     std::optional<ChildProcess> child;
+    std::optional<OutputReader> output;
     int socket = -1;
     std::optional<Clock::time_point> cuda_again;  ///< until then without it
     std::atomic<int> pid{-1};
     std::atomic<bool> interrupted{false};
+    mutable std::mutex confined_mutex;
+    std::optional<Confinement> confined;
 
     void say(const std::string& text) const {
         if (options.say) options.say(text);
@@ -72,6 +78,7 @@ struct ChildVerifier::Impl {
         if (socket >= 0) ::close(socket);
         socket = -1;
         child.reset();
+        output.reset();
         pid = -1;
     }
 
@@ -99,27 +106,47 @@ struct ChildVerifier::Impl {
         return start();
     }
 
+    [[nodiscard]] std::vector<std::string> command() const {
+        std::vector<std::string> out{
+            options.program, "verifier", "--fd", "3", "--threads", std::to_string(options.threads)};
+        const auto add = [&out](const char* flag, std::string value) {
+            out.emplace_back(flag);
+            out.push_back(std::move(value));
+        };
+        if (options.memory_bytes_max != 0)
+            add("--memory-mb", std::to_string(options.memory_bytes_max >> 20));
+        add("--sandbox", std::string(to_text(options.sandbox)));
+        for (const auto& path : options.hidden) add("--hide", path);
+        if (cuda_again) out.emplace_back("--no-cuda");
+        return out;
+    }
+
     Result<Done, VerifyError> start() {
         int ends[2];
         if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
             return unexpected(VerifyError{VerifyErrorCode::unavailable, "no socket pair"});
-        ChildOptions start;
-        start.command = {
-            options.program, "verifier", "--fd", "3", "--threads", std::to_string(options.threads)};
-        if (options.memory_bytes_max != 0) {
-            start.command.emplace_back("--memory-mb");
-            start.command.push_back(std::to_string(options.memory_bytes_max >> 20));
+        int printed[2] = {-1, -1};
+        if (options.hear && ::pipe2(printed, O_CLOEXEC) != 0) {
+            for (const int fd : ends) ::close(fd);
+            return unexpected(VerifyError{VerifyErrorCode::unavailable, "no pipe"});
         }
-        if (cuda_again) start.command.emplace_back("--no-cuda");
-        start.output = options.output;
+        ChildOptions start;
+        start.command = command();
         start.socket = ends[1];
+        start.output_fd = printed[1];
         start.memory_bytes_max = options.memory_bytes_max;
         start.huge_pages = true;  // for states of gigabytes
         start.own_group = true;
+        start.environment = verifier_environment();
         auto started = ChildProcess::start(start);
         ::close(ends[1]);
+        if (options.hear) {
+            ::close(printed[1]);
+            output.emplace(printed[0], options.hear);
+        }
         if (!started) {
             ::close(ends[0]);
+            output.reset();
             return unexpected(VerifyError{VerifyErrorCode::unavailable, started.error()});
         }
         ++counters.started;
@@ -218,8 +245,11 @@ ChildVerifier::~ChildVerifier() {
 std::string ChildVerifier::name() {
     auto reply = impl_->ask(pieces_of(NameRequest{}), impl_->options.timeout_ms);
     if (!reply) return "none";
-    const auto* name = std::get_if<std::string>(&*reply);
-    return name == nullptr ? "none" : *name;
+    const auto* introduction = std::get_if<Introduction>(&*reply);
+    if (introduction == nullptr) return "none";
+    const std::lock_guard lock(impl_->confined_mutex);
+    impl_->confined = introduction->confined;
+    return introduction->name;
 }
 
 Result<std::vector<AuditResult>, VerifyError> ChildVerifier::audit(const AuditRequest& request) {
@@ -271,6 +301,10 @@ const ChildCounters& ChildVerifier::counters() const {
 int ChildVerifier::pid() const {
     return impl_->pid;
 }
+std::optional<Confinement> ChildVerifier::confined() const {
+    const std::lock_guard lock(impl_->confined_mutex);
+    return impl_->confined;
+}
 
 namespace {
 
@@ -282,7 +316,8 @@ Reply to_reply(Result<T, VerifyError> result) {
 
 struct Serve {
     Verifier& verifier;
-    Reply operator()(const NameRequest&) const { return verifier.name(); }
+    Confinement confined;
+    Reply operator()(const NameRequest&) const { return Introduction{verifier.name(), confined}; }
     Reply operator()(const AuditRequest& r) const { return to_reply(verifier.audit(r)); }
     Reply operator()(const ReplayRequest& r) const { return to_reply(verifier.replay(r)); }
     Reply operator()(const PickRequest& r) const { return to_reply(verifier.pick(r)); }
@@ -290,13 +325,13 @@ struct Serve {
 
 }  // namespace
 
-int serve_verifier(int fd, Verifier& verifier) {
+int serve_verifier(int fd, Verifier& verifier, Confinement confined) {
     for (;;) {
         const auto request = read_request(fd, 0);
         const bool is_answered = request || request.error() == FrameError::malformed;
         if (!is_answered) return request.error() == FrameError::closed ? 0 : 1;
         Reply reply = VerifyError{VerifyErrorCode::bad_request, "malformed request"};
-        if (request) reply = std::visit(Serve{verifier}, *request);
+        if (request) reply = std::visit(Serve{verifier, confined}, *request);
         if (!write_pieces(fd, pieces_of(reply), 60'000)) return 1;
         if (device_fault(reply) != nullptr) return 1;
     }

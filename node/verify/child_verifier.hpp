@@ -5,8 +5,11 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "node/verify/sandbox.hpp"
 #include "node/verify/verifier.hpp"
 
 namespace trainyard::node::verify {
@@ -15,10 +18,14 @@ struct ChildVerifierOptions {
     std::string program;  ///< path of the trainyard program
     unsigned threads = 1;
     uint64_t memory_bytes_max = 0;
-    uint32_t timeout_ms = 600'000;                ///< for one audit, or for what names no patience
-    uint32_t cuda_pause_ms = 600'000;             ///< without CUDA after it failed twice in a row
-    std::string output;                           ///< its log file; empty: ours
+    uint32_t timeout_ms = 600'000;     ///< for one audit, or for what names no patience
+    uint32_t cuda_pause_ms = 600'000;  ///< without CUDA after it failed twice in a row
+    SandboxMode sandbox = SandboxMode::automatic;
+    std::vector<std::string> hidden;              ///< files and folders, see sandbox.hpp
     std::function<void(const std::string&)> say;  ///< events for the log; may be empty
+    /// A line that the process printed, from a thread of its own; empty: it has our stdout and
+    /// stderr.
+    std::function<void(const std::string&)> hear;
 };
 
 struct ChildCounters {
@@ -46,6 +53,8 @@ public:
     void interrupt();
     [[nodiscard]] const ChildCounters& counters() const;
     [[nodiscard]] int pid() const;  ///< of the process now; -1 when none runs
+    /// As the process said when it was asked for its name; nullopt before that.
+    [[nodiscard]] std::optional<Confinement> confined() const;
 
 private:
     struct Impl;
@@ -53,8 +62,9 @@ private:
 };
 
 /// Serves requests from descriptor `fd` until it is closed or the device has failed; the body of
-/// `trainyard verifier --fd`. The exit code of the process.
-int serve_verifier(int fd, Verifier& verifier);
+/// `trainyard verifier --fd`. `confined` is told to who asks for the name. The exit code of the
+/// process.
+int serve_verifier(int fd, Verifier& verifier, Confinement confined = {});
 
 /// Exit code of a verifier process that reached its memory limit.
 inline constexpr int kExitOutOfMemory = 71;

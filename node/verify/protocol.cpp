@@ -205,9 +205,10 @@ void put_text(Writer& out, std::string_view text) {
     out.bytes(shown);
 }
 
-void put(Writer& out, const std::string& name) {
+void put(Writer& out, const Introduction& i) {
     out.number(uint64_t{kName});
-    put_text(out, name);
+    put_text(out, i.name);
+    out.number(uint64_t{i.confined.files ? 1u : 0u}).number(uint64_t{i.confined.calls ? 1u : 0u});
 }
 
 void put(Writer& out, const VerifyAnswer& a) {
@@ -369,7 +370,12 @@ Request take_request(Fields& in) {
 
 Reply take_reply(Fields& in) {
     const auto kind = in.number(kPick);
-    if (kind == kName) return in.text();
+    if (kind == kName) {
+        Introduction i{in.text(), {}};
+        i.confined.files = in.number(1) == 1;
+        i.confined.calls = in.number(1) == 1;
+        return i;
+    }
     if (kind == kPick) {
         const bool points = in.number(1) == 1;
         const uint32_t index = in.number(points ? 0xffffffff : 0);

@@ -30,7 +30,12 @@ struct NameRequest {
     bool operator==(const NameRequest&) const = default;
 };
 using Request = std::variant<NameRequest, AuditRequest, ReplayRequest, PickRequest>;
-using Reply = std::variant<std::string, VerifyAnswer, VerifyError, std::vector<AuditResult>, Pick>;
+struct Introduction {
+    std::string name;
+    Confinement confined;
+    bool operator==(const Introduction&) const = default;
+};
+using Reply = std::variant<Introduction, VerifyAnswer, VerifyError, std::vector<AuditResult>, Pick>;
 
 /// A message as it travels: a frame of its small fields and the sizes of the large ones, which
 /// follow bare, in order, from where they lie in the message; that must stay as it is. So each

@@ -92,6 +92,13 @@ struct VerifyError {
 
 using AuditResult = Result<VerifyAnswer, VerifyError>;
 
+/// What a verifier process cannot do any more, see sandbox.hpp.
+struct Confinement {
+    bool files = false, calls = false;
+    [[nodiscard]] bool is_whole() const { return files && calls; }
+    bool operator==(const Confinement&) const = default;
+};
+
 /// Errors say that this machine could not judge; a wrong claim is an answer that does not match.
 class Verifier {
 public:

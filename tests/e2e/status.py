@@ -47,7 +47,14 @@ def run(test):
     expect("http.admin" in test.cli("peers", "ban", victim, "--rpc", net.nodes[1].url, code=1).text, "without the switch")
     expect("66 hex digits" in test.cli("peers", "add", "nobody", "--rpc", node.url, code=1).text, "a peer that is none")
     wait_until("all three clocks are compared again", compared, 30)
-    text = Rpc(node.url + "/metrics").post(None, method="GET")[1].decode()
+    metrics = lambda: Rpc(node.url + "/metrics").post(None, method="GET")[1].decode()
+    wait_until("the verifier process has said what confines it", lambda: "\ntrainyard_verifier_confined " in metrics(), 120)
+    text = metrics()
+    landlock = "no Landlock in this kernel" not in node.process.text()
+    expect(f"\ntrainyard_verifier_confined {int(landlock)}" in text, "the verifier process is confined")
+    expect_equal("not confined" in node.rpc("yard_status")["verifier"], not landlock, "which its name says where it is not")
+    if not landlock:
+        say("THIS KERNEL HAS NO LANDLOCK: verifier processes can read the keys of their nodes")
     for name in ["clock_ahead_seconds", "p2p_queued_bytes{lane=\"votes\"}", "p2p_addresses{table=\"tried\"}",
                  "p2p_banned_peers", "staking_turns_led", "staking_turns_missed", "staking_jailed", "disk_free_bytes",
                  "consensus_vote_fsync_seconds", "consensus_finality_seconds", "consensus_nullify_total"]:

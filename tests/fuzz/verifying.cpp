@@ -51,7 +51,7 @@ bool is_shown(std::string_view text) {
 }
 
 struct Bounded {
-    bool operator()(const std::string& name) const { return is_shown(name); }
+    bool operator()(const Introduction& i) const { return is_shown(i.name); }
     bool operator()(const VerifyError& error) const {
         return error.code <= VerifyErrorCode::device_failed && is_shown(error.text);
     }

@@ -49,7 +49,7 @@ def check_contents(deb):
     version = run(PROGRAM, "version").split()[1]
     expect(field("Version") == version, f"version {field('Version')}, the program's is {version}")
     depends = field("Depends")
-    for library in ("libc6", "libssl3", "libleveldb1d", "systemd | systemd-standalone-sysusers"):
+    for library in ("libc6", "libssl3", "libleveldb1d", "libseccomp2", "systemd | systemd-standalone-sysusers"):
         expect(library in depends, f"depends on {library}: {depends}")
     lines = [line.split(None, 5) for line in run("dpkg-deb", "-c", deb).splitlines()]
     files = {line[5].removeprefix("./"): line for line in lines if line[0].startswith("-")}

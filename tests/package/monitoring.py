@@ -22,6 +22,7 @@ COVERED = {
     "missed proposals": ["trainyard_staking_turns_missed", "trainyard_staking_turns_led"],
     "missed votes": ["trainyard_signer_voting", "trainyard_consensus_own_weight"],
     "verifier fell back to the CPU": ["trainyard_verifier_without_cuda"],
+    "verifier can reach the keys": ["trainyard_verifier_confined"],
     "slash risk": ["trainyard_signer_refusals_total", "trainyard_signer_contentions_total"],
     "answers stuck": ["trainyard_sender_stuck"],
 }

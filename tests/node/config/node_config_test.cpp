@@ -47,7 +47,8 @@ TEST(node_config, what_is_written_reads_back_the_same) {
     for (const auto& [key, value] : {std::pair{"datadir", "a \"b\" \\c"},
                                      {"http.corsdomain", "x,y"},
                                      {"log.json", "true"},
-                                     {"verifier.memory-mb", "100"}})
+                                     {"verifier.memory-mb", "100"},
+                                     {"verifier.sandbox", "off"}})
         ASSERT_TRUE(apply_setting(config, key, value, "test"));
     const auto text = write_toml(config);
     NodeConfig again;
@@ -76,6 +77,7 @@ TEST(node_config, rejects_values_of_the_wrong_type_or_range) {
          {"[http]\nport = 70000\n", "[http]\nport = -1\n", "[http]\nport = 1.5\n",
           "[http]\nport = true\n", "[http]\naddr = [\"a\"]\n", "[log]\njson = \"yes\"\n",
           "[log]\nlevel = \"loud\"\n", "[http]\ncorsdomain = \"a\"\n", "[verifier]\nthreads = 0\n",
+          "[verifier]\nsandbox = \"maybe\"\n", "[verifier]\nsandbox = true\n",
           "[http]\ncorsdomain = [\"a,b\"]\n", "datadir = 1979-05-27\n"})
         EXPECT_EQ(toml_error(text).code, ConfigErrorCode::bad_value) << text;
 }

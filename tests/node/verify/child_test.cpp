@@ -226,7 +226,7 @@ TEST(serve_verifier, answers_its_name_and_refuses_what_is_malformed) {
     ASSERT_TRUE(write_pieces(ends[0], pieces_of(NameRequest{}), 1000));
     const auto name = read_reply(ends[0], 0, 60'000);
     ASSERT_TRUE(name);
-    EXPECT_FALSE(std::get<std::string>(*name).empty());
+    EXPECT_FALSE(std::get<Introduction>(*name).name.empty());
     for (const auto& request :
          {Pieces{{1, 2, 3}, {}}, pieces_of(AuditRequest{}), pieces_of(PickRequest{})}) {
         ASSERT_TRUE(write_pieces(ends[0], request, 1000));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real verifier process with one fault: it is killed, hangs, eats memory or loses its device
-// while it judges.
+// The real verifier process with one fault: it is killed, hangs, eats memory, loses its device
+// while it judges, or says what it got at beyond its work.
 //
-// usage: faulty_verifier FAULT TIMES MARKS verifier --fd 3 --threads N [--memory-mb N] [--no-cuda]
+// usage: faulty_verifier FAULT TIMES MARKS verifier --fd 3 --threads N [--memory-mb N]
+//        --sandbox MODE [--hide PATH]... [--no-cuda]
 // The first TIMES processes have the fault; each leaves one byte in the file MARKS. With --no-cuda
 // none has a fault of the device.
 #include <csignal>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "node/verify/child_verifier.hpp"
+#include "tests/node/verify/escapes.hpp"
 
 namespace {
 
@@ -21,7 +23,8 @@ using namespace trainyard::node::verify;
 
 class Faulty final : public Verifier {
 public:
-    Faulty(std::string fault, Verifier& honest) : fault_(std::move(fault)), honest_(honest) {}
+    Faulty(std::string fault, std::string folder, Verifier& honest)
+        : fault_(std::move(fault)), folder_(std::move(folder)), honest_(honest) {}
     std::string name() override { return fault_.empty() ? honest_.name() : "cuda " + fault_; }
     Result<std::vector<AuditResult>, VerifyError> audit(const AuditRequest& request) override {
         act();
@@ -30,6 +33,7 @@ public:
     }
     AuditResult replay(const ReplayRequest& request) override {
         act();
+        if (fault_ == "spy") return VerifyAnswer{true, {}, reached(folder_), {}};
         return fault_ == "device" ? failed() : honest_.replay(request);
     }
     Result<Pick, VerifyError> pick(const PickRequest& request) override {
@@ -49,7 +53,7 @@ private:
         while (fault_ == "memory") eaten.emplace_back(size_t{16} << 20, uint8_t{1});
     }
 
-    std::string fault_;
+    std::string fault_, folder_;
     Verifier& honest_;
 };
 
@@ -64,11 +68,17 @@ int main(int count, char** words) {
     const bool is_cpu = std::string(words[count - 1]) == "--no-cuda";
     if ((!absent && used >= std::stoull(words[2])) || (is_cpu && fault == "device")) fault.clear();
     std::ofstream(marks, std::ios::app) << '.';
-    exit_when_out_of_memory();
     uint64_t memory_mb = 0;
-    for (int i = 4; i + 1 < count; ++i)
-        if (std::string(words[i]) == "--memory-mb") memory_mb = std::stoull(words[i + 1]);
+    SandboxOptions sandbox;
+    for (int i = 4; i + 1 < count; ++i) {
+        const std::string flag = words[i];
+        if (flag == "--memory-mb") memory_mb = std::stoull(words[i + 1]);
+        if (flag == "--sandbox") sandbox.mode = *sandbox_mode_from(words[i + 1]);
+        if (flag == "--hide") sandbox.hidden.emplace_back(words[i + 1]);
+    }
+    const auto confined = enter_sandbox(sandbox).confined;
+    exit_when_out_of_memory();
     const auto honest = make_local_verifier(choose_backend({1, false}), 1, memory_mb << 20);
-    Faulty verifier(fault, *honest);
-    return serve_verifier(3, verifier);
+    Faulty verifier(fault, std::filesystem::path(marks).parent_path().string(), *honest);
+    return serve_verifier(3, verifier, confined);
 }

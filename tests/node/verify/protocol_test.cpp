@@ -130,14 +130,14 @@ TEST(verify_protocol, texts_are_cut_and_made_printable_where_they_are_written) {
     const std::string text = "bad\n\x1b[2J\xff" + std::string(2 * kTextBytesMax, 'x');
     const auto shown = [](const Reply& reply) { return *decode_reply(encode_reply(reply)); };
     const std::string due = "bad??[2J?" + std::string(kTextBytesMax - 9, 'x');
-    EXPECT_EQ(std::get<std::string>(shown(text)), due);
+    EXPECT_EQ(std::get<Introduction>(shown(Introduction{text, {}})).name, due);
     EXPECT_EQ(std::get<VerifyAnswer>(shown(VerifyAnswer{false, {}, text})).finding, due);
     EXPECT_EQ(std::get<VerifyError>(shown(VerifyError{VerifyErrorCode::died, text})).text, due);
 }
 
 TEST(verify_protocol, rejects_texts_that_no_log_can_show) {
     for (const uint8_t byte : {0x00, 0x0a, 0x1b, 0x1f, 0x7f, 0x80, 0xff}) {
-        Bytes encoded = encode_reply(std::string("name"));
+        Bytes encoded = encode_reply(Introduction{"name", {}});
         const auto place = std::find(encoded.begin(), encoded.end(), uint8_t{'m'});
         *place = byte;
         EXPECT_EQ(decode_reply(encoded).error(), rlp::Error::bad_value) << int{byte};
