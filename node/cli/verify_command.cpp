@@ -124,7 +124,7 @@ int run_verifier(const Output& out, const VerifierArgs& args) {
     const auto mode = *verify::sandbox_mode_from(args.sandbox);
     const auto sandbox = verify::enter_sandbox({mode, !args.no_cuda, args.hidden});
     const bool is_off = mode == verify::SandboxMode::off;
-    const auto held = "verifier sandbox: " + (is_off ? "off" : to_text(sandbox));
+    const auto held = "sandbox: " + (is_off ? "off" : to_text(sandbox));
     out.say(held);
     if (mode == verify::SandboxMode::on && !sandbox.confined.is_whole()) {
         const auto why = held + "; verifier.sandbox = on asks for all of it";

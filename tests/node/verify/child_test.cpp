@@ -2,9 +2,11 @@
 // Child processes and the supervised verifier: deaths, silence and nonsense do not hurt the node.
 #include "node/verify/child_verifier.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -216,6 +218,25 @@ TEST(child_verifier, has_no_process_while_it_rests) {
         EXPECT_EQ(verifier.pid(), -1);
     }
     EXPECT_EQ(verifier.counters().died, 0u);
+}
+
+TEST(child_verifier, hears_what_its_process_prints_by_lines_that_a_log_can_show) {
+    ChildVerifierOptions options;
+    options.program = script("prints", "printf '\\033[2Jout\\n'; echo err >&2; cat; exit 1");
+    std::mutex mutex;
+    std::vector<std::string> heard;
+    options.hear = [&](const std::string& line) {
+        const std::lock_guard lock(mutex);
+        heard.push_back(line);
+    };
+    options.timeout_ms = 60'000;
+    {
+        ChildVerifier verifier(options);
+        EXPECT_FALSE(verifier.audit({}));
+    }
+    const std::vector<std::string> once{"?[2Jout", "err"};
+    ASSERT_EQ(heard.size(), 3 * once.size()) << "three attempts, and nothing to read from stdin";
+    EXPECT_TRUE(std::equal(once.begin(), once.end(), heard.begin()));
 }
 
 TEST(serve_verifier, answers_its_name_and_refuses_what_is_malformed) {
