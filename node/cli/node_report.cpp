@@ -70,8 +70,10 @@ void add_consensus(Metrics& out, const cb::Standing& at, const bft::BftCounters&
                 number(c.proposed));
     out.counter("trainyard_consensus_offences_total", "Broken voting rules of validators, proven.",
                 number(c.offences));
-    out.counter("trainyard_consensus_inputs_dropped_total",
-                "Messages of peers that found the queue full.", number(c.dropped));
+    out.counter(
+        "trainyard_consensus_inputs_dropped_total",
+        "Inputs that came while no vote machine ran, and questions that found the queue full.",
+        number(c.dropped));
     out.gauge("trainyard_consensus_inputs_waiting", "Inputs in the vote machine's queue.",
               number(c.waiting));
     Family causes{
