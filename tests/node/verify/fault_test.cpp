@@ -117,7 +117,8 @@ TEST_F(Faults, a_process_that_ends_between_two_turns_of_a_dispute_does_not_end_t
 
 TEST_F(Faults, a_hanging_process_is_replaced_after_its_time) {
     auto options = faulty("hang", 1);
-    options.timeout_ms = 3'000;
+    options.timeout_ms =
+        10'000;  // of which the second process needs a part, also on a busy machine
     ChildVerifier verifier(options);
     const auto results = verifier.audit(Trained::get().request());
     ASSERT_TRUE(results) << results.error().text;
