@@ -172,8 +172,8 @@ public:
     [[nodiscard]] virtual Recipe recipe() const = 0;
     [[nodiscard]] virtual bool is_host() const = 0;
 
-    /// Products so far that came out wrong, or times that `finish` told of some: machines err. What
-    /// is known of them was made again, or the caller was told.
+    /// How often products came out wrong so far: on the CPU each one, which is made again at once;
+    /// on a device each `finish` that told of some.
     [[nodiscard]] virtual uint64_t wrong_products() const { return 0; }
 
     /// Threads for work on the host; nullptr: only the caller's.

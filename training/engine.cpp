@@ -50,8 +50,8 @@ std::string_view to_text(EngineError error) {
         case EngineError::diverged:
             return "training diverged: Inf or NaN";
         case EngineError::wrong_product:
-            return "products come out wrong on this machine again and again: look after its "
-                   "memory, clocks and cooling";
+            return "products come out wrong on this machine: look after its memory, clocks and "
+                   "cooling";
     }
     return "unknown error";
 }
