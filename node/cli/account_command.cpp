@@ -142,7 +142,7 @@ int run_account_send(const Output& out, const SendArgs& args) {
         out.line(boost::json::serialize(
             boost::json::object{{"tx", to_hex0x(sent->tx.bytes)}, {"block", sent->block}}));
     else
-        out.line(coins(*amount) + " coins sent in block " + std::to_string(sent->block) + ", tx " +
+        out.line(in_coins(*amount) + " sent in block " + std::to_string(sent->block) + ", tx " +
                  to_hex0x(sent->tx.bytes));
     return kOk;
 }

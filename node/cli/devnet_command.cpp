@@ -23,7 +23,7 @@ namespace trainyard::node::cli {
 namespace {
 
 constexpr uint32_t kReadyTimeoutMs = 60'000;
-constexpr uint32_t kJobTimeoutMs = 600'000;
+constexpr uint32_t kStandstillMs = 600'000;
 constexpr uint32_t kCheatSegments = 2;
 
 void sleep_ms(uint64_t ms) {
@@ -164,8 +164,8 @@ private:
              std::to_string(o->program.parameters.size()) + " tensors, " +
              std::to_string(o->program.run.steps) + " steps in " + std::to_string(args_.segments) +
              " segments");
-        tell("job " + std::to_string(posted->id) + " funded with " + coins(posted->escrow_wei) +
-             " coins in block " + std::to_string(posted->receipt.block) + ", tx " +
+        tell("job " + std::to_string(posted->id) + " funded with " + in_coins(posted->escrow_wei) +
+             " in block " + std::to_string(posted->receipt.block) + ", tx " +
              short_hex(posted->receipt.tx.bytes));
         return Done{};
     }
@@ -196,20 +196,21 @@ private:
         const auto revived = net_->revive();
         if (!revived) return unexpected(revived.error());
         for (const auto& line : *revived) tell(line);
-        if (steady_ms() > since_ms + kJobTimeoutMs)
-            return unexpected(std::string(what) + " took longer than " +
-                              std::to_string(kJobTimeoutMs / 1000) + " s");
+        if (steady_ms() > since_ms + kStandstillMs)
+            return unexpected(std::string(what) + " did not get on for " +
+                              std::to_string(kStandstillMs / 1000) + " s");
         return Done{};
     }
 
     Result<Done, std::string> watch_training() {
         LogTail tail(net_->provider_log(0));
-        const uint64_t since = steady_ms();
+        uint64_t since = steady_ms();  // that something happened: machines are slow
         bool taken = false;
         progress_.segments = args_.segments;
         progress_.steps = args_.segments * args_.segment_steps;
         for (;;) {
             if (auto ok = still_running(since, "job 0"); !ok) return ok;
+            const uint32_t step = progress_.step;
             follow(tail);
             const auto job = plain(market_->job(job_.id));
             if (!job) return unexpected(job.error());
@@ -217,6 +218,9 @@ private:
                 taken = true;
                 tell("taken by provider " + short_hex(job->provider.bytes) + "; training");
             }
+            if (progress_.step != step || progress_.committed != job->tip ||
+                progress_.accepted != job->final_segments)
+                since = steady_ms();
             progress_.committed = job->tip;
             progress_.accepted = job->final_segments;
             if (taken) bar_.show(progress_text(progress_));
@@ -369,7 +373,7 @@ private:
         bar_.clear();
         if (out_.json) return last_object();
         out_.line("\n" + bold("An honest job") + "  (job " + std::to_string(job_.id) + ")");
-        event_line(story_, "JobPosted", "funded: " + coins(job_.escrow_wei) + " coins");
+        event_line(story_, "JobPosted", "funded: " + in_coins(job_.escrow_wei));
         event_line(story_, "JobTaken", "taken by " + to_hex0x(story_.job.provider.bytes));
         event_line(story_, "SegmentAccepted", "last segment accepted after its audit");
         event_line(story_, "JobClosed",
@@ -389,9 +393,9 @@ private:
             event_line(cheat_story_, "AuditOpened",
                        "second committee drawn by the chain's randomness");
             event_line(cheat_story_, "SegmentVoid",
-                       "void: " + coins(cheat_story_.slashed_wei) + " coins slashed");
+                       "void: " + in_coins(cheat_story_.slashed_wei) + " slashed");
             event_line(cheat_story_, "JobClosed",
-                       "client refunded: " + coins(cheat_story_.refund_wei) + " coins");
+                       "client refunded: " + in_coins(cheat_story_.refund_wei));
         }
         out_.line("\n" + bold("The model says") + "\n" + sample_);
         out_.line("\n" + bold("Look") + "  " + args_.out +

@@ -186,20 +186,20 @@ int tell_text(const Output& out, const Report& r) {
     out.line(to_hex0x(r.who.bytes) + " at block " + std::to_string(r.block) + ", " +
              utc_text(r.now_s));
     for (const auto& window : r.windows)
-        row(window.name, coins(window.paid.wei) + " coins, " + count(window.paid.count) + " final");
-    row("pending", coins(r.pending.wei) + " coins, " + count(r.pending.count) + " under audit");
+        row(window.name, in_coins(window.paid.wei) + ", " + count(window.paid.count) + " final");
+    row("pending", in_coins(r.pending.wei) + ", " + count(r.pending.count) + " under audit");
     const auto& moved = r.bookings;
-    row("lost", coins(moved.lost_wei) + " coins by fines and slashes in " + days);
+    row("lost", in_coins(moved.lost_wei) + " by fines and slashes in " + days);
     if (!moved.gained_wei.is_zero())
-        row("gained", coins(moved.gained_wei) + " coins, halves of what others lost, in " + days);
+        row("gained", in_coins(moved.gained_wei) + ", halves of what others lost, in " + days);
     if (!moved.appealed_wei.is_zero() || !moved.returned_wei.is_zero())
-        row("appeals", coins(moved.appealed_wei) + " coins put up, " + coins(moved.returned_wei) +
+        row("appeals", in_coins(moved.appealed_wei) + " put up, " + coins(moved.returned_wei) +
                            " came back, in " + days);
     row("sum", sum_of(r, coins) + " coins in " + days + ", before gas");
-    row("credit", coins(r.credit_wei) + " coins wait at the market for `trainyard job withdraw`");
+    row("credit", in_coins(r.credit_wei) + " at the market, for `trainyard job withdraw`");
     for (const auto& [id, job] : r.jobs)
         row("job " + std::to_string(id),
-            coins(job.paid.wei) + " coins for " + count(job.paid.count) + ", pending " +
+            in_coins(job.paid.wei) + " for " + count(job.paid.count) + ", pending " +
                 coins(job.pending.wei) + " for " + std::to_string(job.pending.count) + ", lost " +
                 coins(job.bookings.lost_wei) +
                 (job.bookings.gained_wei.is_zero() ? ""

@@ -80,9 +80,9 @@ std::string stake_words(const NodeFacts& facts) {
                                  : stake.jailed_until != 0 ? "jailed"
                                  : stake.weight_gwei == 0  ? "not eligible"
                                                            : "eligible";
-    return standing + ", " + coins(stake.self_wei + stake.delegated_wei) +
-           " coins staked, missed " + std::to_string(stake.missed) + " of " +
-           std::to_string(stake.led) + " turns of this epoch";
+    return standing + ", " + in_coins(stake.self_wei + stake.delegated_wei) + " staked, missed " +
+           std::to_string(stake.missed) + " of " + std::to_string(stake.led) +
+           " turns of this epoch";
 }
 
 std::string painted(const Finding& finding, const std::string& text) {

@@ -41,8 +41,8 @@ std::string job_line(uint64_t id, const wallet::Job& job, const wallet::JobSpec&
     if (job.outcome != wallet::Outcome::none)
         text += " (" + std::string(wallet::to_text(job.outcome)) + ")";
     text += "  " + std::to_string(job.tip) + " committed, " + std::to_string(job.final_segments) +
-            " final of " + std::to_string(spec.segments) + "  " + coins(spec.price_wei) +
-            " coins per segment";
+            " final of " + std::to_string(spec.segments) + "  " + in_coins(spec.price_wei) +
+            " per segment";
     if (!job.provider.is_zero()) text += "  provider " + short_hex(job.provider.bytes);
     return text;
 }
@@ -230,8 +230,8 @@ std::string credit_text(wallet::MarketApi& market, const wallet::Job& job) {
     if (job.state != wallet::JobState::closed) return "";
     const auto credit = market.credit(job.client);
     if (!credit || credit->is_zero()) return "";
-    return "\n  " + coins(*credit) + " coins of its client " + short_hex(job.client.bytes) +
-           " wait at the market: trainyard job withdraw";
+    return "\n  " + in_coins(*credit) + " of its client " + short_hex(job.client.bytes) +
+           " at the market: trainyard job withdraw";
 }
 
 int watch(const Output& out, wallet::MarketApi& market, uint64_t id, const std::string& rpc) {
@@ -291,8 +291,8 @@ void tell_posted(const Output& out, const PostedJob& posted, const JobCost& cost
     const auto id = std::to_string(posted.id);
     if (!out.json)
         return out.line("job " + id + " posted in block " + std::to_string(posted.receipt.block) +
-                        ", " + coins(posted.escrow_wei) +
-                        " coins in escrow\nnext: trainyard job status " + id + rpc_flag(rpc));
+                        ", " + in_coins(posted.escrow_wei) +
+                        " in escrow\nnext: trainyard job status " + id + rpc_flag(rpc));
     json::object object{{"id", posted.id},
                         {"tx", to_hex0x(posted.receipt.tx.bytes)},
                         {"block", posted.receipt.block}};
@@ -324,7 +324,7 @@ int run_job_submit(const Output& out, const JobArgs& args) {
                kOk;
     out.say(to_text(quote->cost));
     if (!args.yes && can_ask() &&
-        !confirmed("Pay " + coins(quote->cost.escrow_wei) + " coins into escrow?"))
+        !confirmed("Pay " + in_coins(quote->cost.escrow_wei) + " into escrow?"))
         return out.fail("nothing was published or paid");
     const auto posted = post_job(**market, *quote, offer.data);
     if (!posted) return out.fail(posted.error());
@@ -401,7 +401,7 @@ int run_job_cancel(const Output& out, const JobArgs& args) {
         out.line("job " + std::to_string(args.id) + " cancelled in block " +
                  std::to_string(sent->block) + "; now " +
                  std::string(wallet::to_text(view->job.state)) +
-                 (credit ? ", " + coins(*credit) + " coins returned" : ""));
+                 (credit ? ", " + in_coins(*credit) + " returned" : ""));
     return kOk;
 }
 
@@ -415,7 +415,7 @@ int run_job_withdraw(const Output& out, const JobArgs& args) {
     if (out.json)
         out.line(json::serialize(json::object{{"withdrawnWei", to_decimal(*credit)}}));
     else
-        out.line(coins(*credit) + " coins withdrawn from the market");
+        out.line(in_coins(*credit) + " withdrawn from the market");
     return kOk;
 }
 

@@ -10,7 +10,7 @@ namespace {
 std::string sum_text(const JobCost& c) {
     return std::to_string(c.spec.segments) + " segments x (" + coins(c.spec.price_wei) +
            " price + " + std::to_string(c.terms.seats) + " x " + coins(c.spec.audit_fee_wei) +
-           " audit fee) = " + coins(c.escrow_wei) + " coins";
+           " audit fee) = " + in_coins(c.escrow_wei);
 }
 
 /// How long training takes if a provider needs all of its time for every segment.
@@ -61,17 +61,17 @@ std::string to_text(const JobCost& c) {
     const auto& spec = c.spec;
     std::string out = "what this job costs:\n" + row("escrow", sum_text(c));
     out += "\n" +
-           row("spent", coins(least_spent_wei(c)) +
-                            " coins if no segment is replayed, at "
+           row("spent", in_coins(least_spent_wei(c)) +
+                            " if no segment is replayed, at "
                             "most the escrow; the rest comes back, also of what is not trained");
-    out += "\n" + row("balance", coins(c.balance_wei) + " coins of " + to_hex0x(c.client.bytes) +
+    out += "\n" + row("balance", in_coins(c.balance_wei) + " of " + to_hex0x(c.client.bytes) +
                                      ", then " + coins(c.balance_wei - c.escrow_wei) + " less gas");
     out += "\n" + row("time", time_text(c));
     out += "\n" + row("deadline", utc_text(spec.deadline_s) + ", then the rest is refunded");
     out +=
         "\n" + row("provider", (spec.provider.is_zero() ? "any" : to_hex0x(spec.provider.bytes)) +
-                                   " with " + coins(c.terms.bond_factor * spec.price_wei) +
-                                   " coins of free stake, as bond");
+                                   " with " + in_coins(c.terms.bond_factor * spec.price_wei) +
+                                   " of free stake, as bond");
     return out;
 }
 

@@ -110,7 +110,7 @@ Result<JobQuote, std::string> quote_job(wallet::MarketApi& market, const JobOffe
     if (!cost) return unexpected("asking for the price: " + cost.error().text);
     out.cost = *cost;
     if (cost->balance_wei < cost->escrow_wei)
-        return unexpected("the job needs " + coins(cost->escrow_wei) + " coins in escrow, " +
+        return unexpected("the job needs " + in_coins(cost->escrow_wei) + " in escrow, " +
                           to_hex0x(market.self().bytes) + " has " + coins(cost->balance_wei));
     if (const auto fine = market.check_post(out.spec, cost->escrow_wei); !fine)
         return unexpected(refused_post(fine.error()));

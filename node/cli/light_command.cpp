@@ -181,7 +181,7 @@ public:
         for (const auto& who : args_.accounts) {
             auto account = prove(who);
             if (!account) return unexpected(account.error());
-            text += "\n  " + who + "  " + coins(account->balance) + " coins, nonce " +
+            text += "\n  " + who + "  " + in_coins(account->balance) + ", nonce " +
                     std::to_string(account->nonce) + "  (proven)";
             accounts.push_back(json::object{{"address", who},
                                             {"balanceWei", to_decimal(account->balance)},

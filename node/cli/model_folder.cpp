@@ -3,6 +3,7 @@
 #include "node/cli/model_folder.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <boost/json.hpp>
 
@@ -159,6 +160,17 @@ Result<std::vector<training::Tensor>, std::string> read_constants(
     return out;
 }
 
+/// A clear word where a folder is none, or none of ours.
+Result<Done, std::string> has_model(const std::string& folder) {
+    std::error_code failed;
+    if (!std::filesystem::is_directory(folder, failed))
+        return unexpected("'" + folder + "' is no folder; a model is one, as `train` and " +
+                          "`job download` leave it");
+    if (!wallet::file_exists(folder + "/trainyard.program"))
+        return unexpected("'" + folder + "' holds no model: it has no 'trainyard.program'");
+    return Done{};
+}
+
 }  // namespace
 
 Result<Done, std::string> write_model_folder(const std::string& folder,
@@ -194,6 +206,7 @@ Result<Done, std::string> write_model_folder(const std::string& folder,
 }
 
 Result<ModelFolder, std::string> read_model_folder(const std::string& folder) {
+    if (auto at_hand = has_model(folder); !at_hand) return unexpected(at_hand.error());
     const std::string program_path = folder + "/trainyard.program";
     const auto encoded =
         wallet::read_file(program_path, training::ProgramLimits::encoded_bytes_max);

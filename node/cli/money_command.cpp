@@ -101,26 +101,26 @@ void tell(const Output& out, const Balance& b) {
         out.line("  " + name + std::string(name.size() < 10 ? 10 - name.size() : 1, ' ') + text);
     };
     out.line(to_hex0x(b.who.bytes) + " at block " + std::to_string(b.block));
-    row("account", coins(b.coins_wei) + " coins");
-    row("market", coins(b.credit_wei) + " coins of credit" +
+    row("account", in_coins(b.coins_wei));
+    row("market", in_coins(b.credit_wei) + " of credit" +
                       (b.credit_wei.is_zero() ? "" : ": trainyard job withdraw"));
     const auto& p = b.provider;
     if (!p.stake_wei.is_zero())
         row("provider",
-            coins(p.stake_wei) + " coins staked, " + coins(p.stake_wei - p.free_wei) +
+            in_coins(p.stake_wei) + " staked, " + coins(p.stake_wei - p.free_wei) +
                 " of them bonds of jobs" +
                 (p.free_wei.is_zero() ? "" : "; the others: trainyard provider unstake"));
     if (!p.leaving_wei.is_zero())
-        row("provider", coins(p.leaving_wei) + " coins leave, " +
+        row("provider", in_coins(p.leaving_wei) + " leaving, " +
                             release_text(p.release_block, b.block, "trainyard provider withdraw"));
     if (!b.validator.self_wei.is_zero())
         row("validator",
-            coins(b.validator.self_wei) + " coins of own stake: trainyard validator undelegate");
+            in_coins(b.validator.self_wei) + " of own stake: trainyard validator undelegate");
     if (!b.rewards_wei.is_zero())
-        row("validator", coins(b.rewards_wei) + " coins of rewards: trainyard validator withdraw");
+        row("validator", in_coins(b.rewards_wei) + " of rewards: trainyard validator withdraw");
     for (const auto& exit : b.exits)
         row("validator",
-            coins(exit.amount_wei) + " coins leave, " +
+            in_coins(exit.amount_wei) + " leaving, " +
                 release_text(exit.release_block, b.block, "trainyard validator withdraw"));
 }
 
@@ -142,8 +142,8 @@ std::optional<Uint256> free_bond(const Output& out, MarketApi& market, uint64_t 
     }
     if (!left) return out.fail(left.error().text), std::nullopt;
     if (!left->is_zero())
-        out.say(coins(*left) +
-                " coins of stake stay bound: until the job is closed, or all segments up to the "
+        out.say(in_coins(*left) +
+                " of stake stay bound: until the job is closed, or all segments up to the "
                 "last that you committed are final");
     return *before - *left;
 }
@@ -223,7 +223,7 @@ int run_job_reclaim(const Output& out, const JobArgs& args) {
         return kOk;
     }
     for (const auto& line : wallet::lines_of({*bonds, {}})) out.line(line);
-    if (!freed->is_zero()) out.line(coins(*freed) + " coins of stake are free again");
+    if (!freed->is_zero()) out.line(in_coins(*freed) + " of stake free again");
     if (bonds->empty() && freed->is_zero())
         out.line("job " + std::to_string(args.id) + " holds nothing that you could take back now");
     return kOk;
@@ -240,7 +240,7 @@ int run_provider_unstake(const Output& out, const StakeArgs& args) {
     if (!record) return out.fail(record.error().text);
     const Uint256 leaving = all ? record->free_wei : *amount;
     if (leaving.is_zero() || leaving > record->free_wei)
-        return out.fail(coins(record->free_wei) + " coins can leave; " +
+        return out.fail(in_coins(record->free_wei) + " can leave; " +
                         coins(record->stake_wei - record->free_wei) + " are bonds of jobs");
     if (auto agreed = agree_to_wait(out, args, **market, *record); !agreed)
         return out.fail(agreed.error());
@@ -253,8 +253,8 @@ int run_provider_unstake(const Output& out, const StakeArgs& args) {
                                               {"releaseBlock", after->release_block},
                                               {"tx", to_hex0x(sent->tx.bytes)}}));
     else
-        out.line(coins(after->leaving_wei) +
-                 " coins leave; `trainyard provider withdraw` pays them from block " +
+        out.line(in_coins(after->leaving_wei) +
+                 " leaving; `trainyard provider withdraw` pays them from block " +
                  std::to_string(after->release_block) + " on");
     return kOk;
 }
@@ -276,8 +276,8 @@ int run_provider_withdraw(const Output& out, const StakeArgs& args) {
         out.line(json::serialize(json::object{{"stakeWei", to_decimal(stake)},
                                               {"creditWei", to_decimal(balance->credit_wei)}}));
     else
-        out.line(coins(stake) + " coins of stake and " + coins(balance->credit_wei) +
-                 " coins of credit paid out" +
+        out.line(in_coins(stake) + " of stake and " + in_coins(balance->credit_wei) +
+                 " of credit paid out" +
                  (is_released || provider.leaving_wei.is_zero()
                       ? ""
                       : "; " + coins(provider.leaving_wei) + " more from block " +

@@ -17,6 +17,7 @@ namespace json = boost::json;
 using verify::Court;
 using verify::Ending;
 using wallet::coins;
+using wallet::in_coins;
 using wallet::WalletErrorCode;
 
 constexpr auto kPause = std::chrono::milliseconds(500);
@@ -166,7 +167,7 @@ std::string Objector::gain_words(const Stakes& stakes) const {
     if (stakes.bounty_wei.is_zero())
         return "nothing besides: a claim to diverge that is wrong costs its provider half a price, "
                "of which nobody has a part but the client";
-    return coins(stakes.bounty_wei) + " coins besides, where the provider's whole bond is slashed" +
+    return in_coins(stakes.bounty_wei) + " besides, where the provider's whole bond is slashed" +
            (is_game() ? "; half of it where a committee has convicted the segment before" : "");
 }
 
@@ -175,8 +176,7 @@ bool Objector::agree(uint32_t seg, const Stakes& stakes) {
     const CourtWords& words = words_of(court_);
     bar_.clear();
     out_.say(std::string(words.does) + " " + name_of(id_, seg) + " " + words.before + "\n  bond  " +
-             coins(stakes.bond_wei) + " coins, " + words.returned + "\n  gain  " +
-             gain_words(stakes) +
+             in_coins(stakes.bond_wei) + ", " + words.returned + "\n  gain  " + gain_words(stakes) +
              (stakes.number == 0 ? ""
                                  : std::string("\n  ") + words.lost +
                                        std::to_string(stakes.number) + " times, and stood"));
@@ -205,8 +205,8 @@ std::string Objector::why_not(const Stakes& stakes) const {
         if (!fits) return fits.error();
     }
     if (stakes.balance_wei < stakes.bond_wei)
-        return "the bond is " + coins(stakes.bond_wei) + " coins, " +
-               to_hex0x(market_.self().bytes) + " has " + coins(stakes.balance_wei);
+        return "the bond is " + in_coins(stakes.bond_wei) + ", " + to_hex0x(market_.self().bytes) +
+               " has " + coins(stakes.balance_wei);
     if (!may_go_unasked(stakes) && !can_ask())
         return std::string("a ") + words_of(court_).ask +
                " was lost before; --yes is for the first, --bond-max for later ones";
@@ -289,7 +289,7 @@ std::string Objector::collect(const verify::Tell& end, json::object& fields) {
     const Uint256 gained = *credit < credit_before_ ? Uint256() : *credit - credit_before_;
     fields["creditedWei"] = to_decimal(gained);
     return std::string(bond_wei_ < gained ? "; bond and bounty, " : "; the bond, ") +
-           coins(gained) + " coins, credited: `trainyard job withdraw` takes what is yours";
+           in_coins(gained) + ", credited: `trainyard job withdraw` takes what is yours";
 }
 
 void Objector::take_back(uint64_t head) {

@@ -41,6 +41,7 @@ struct Output {
 [[nodiscard]] std::string dim(std::string_view text);
 
 using wallet::coins;
+using wallet::in_coins;
 using wallet::parse_coins;
 /// Bytes of a model as text: UTF-8 without control characters but line ends; every other byte
 /// becomes '?'.

@@ -132,8 +132,7 @@ private:
             case Event::Kind::acquitted:
                 return green(seg + " acquitted");
             case Event::Kind::paid:
-                return job + " paid: withdrew " + coins(parse_uint256(e.text).value_or(0)) +
-                       " coins" + at;
+                return job + " paid: withdrew " + in_coins(parse_uint256(e.text).value_or(0)) + at;
             case Event::Kind::voided:
                 return red(job + " lost: " + e.text);
             case Event::Kind::finished:

@@ -30,7 +30,7 @@ std::string delay_text(const wallet::ProviderRecord& record, const StakeDelay& d
     if (record.leaving_wei.is_zero()) return "";
     const uint64_t next = delay.head + 1;  // the first block that can have the request
     const bool is_released = record.release_block <= next;
-    return coins(record.leaving_wei) + " coins are leaving already, and begin to wait anew:\n" +
+    return in_coins(record.leaving_wei) + " already leaving, which will wait anew:\n" +
            "  so far  " +
            (is_released ? "paid now by `trainyard provider withdraw`"
                         : "paid " + when(record.release_block, delay)) +

@@ -131,11 +131,11 @@ json::object own_json(const OwnPart& own) {
 }
 
 std::string own_text(const OwnPart& own) {
-    std::string text = "\n  yours: " + coins(own.delegation.amount_wei) + " coins delegated, " +
-                       coins(own.rewards_wei) +
-                       " coins of rewards (`trainyard validator withdraw` pays them)";
+    std::string text = "\n  yours: " + in_coins(own.delegation.amount_wei) + " delegated, " +
+                       in_coins(own.rewards_wei) +
+                       " of rewards (`trainyard validator withdraw` pays them)";
     for (const auto& exit : own.exits)
-        text += "\n  yours: " + coins(exit.amount_wei) + " coins leave at block " +
+        text += "\n  yours: " + in_coins(exit.amount_wei) + " leaving at block " +
                 std::to_string(exit.release_block);
     return text;
 }
@@ -143,7 +143,7 @@ std::string own_text(const OwnPart& own) {
 std::string candidate_text(const wallet::Candidate& c, uint64_t seat_weight_gwei, uint64_t epoch) {
     std::string text =
         "operator " + to_hex0x(c.operator_address.bytes) + "\n  " + standing_of(c) +
-        "\n  stake: " + coins(c.self_wei) + " coins of its own, " + coins(c.delegated_wei) +
+        "\n  stake: " + in_coins(c.self_wei) + " of its own, " + coins(c.delegated_wei) +
         " delegated, " + coins(c.leaving_wei) + " leaving; commission " +
         percent(c.commission_bps) + "\n  turns in this epoch: led " + std::to_string(c.led) +
         ", missed " + std::to_string(c.missed) + "\n  set of epoch " + std::to_string(epoch) + ": ";
@@ -172,8 +172,8 @@ int run_validator_register(const Output& out, const ValidatorArgs& args) {
         return out.fail("this operator is registered already; see `trainyard validator status " +
                         to_hex0x(self.bytes) + "`");
     return tell_sent(out, (*staking)->join(*keys, *bps, *stake),
-                     "operator " + to_hex0x(self.bytes) + " registered with " + coins(*stake) +
-                         " coins; it can be elected at the end of this epoch, for the one after "
+                     "operator " + to_hex0x(self.bytes) + " registered with " + in_coins(*stake) +
+                         "; it can be elected at the end of this epoch, for the one after "
                          "the next. Registered");
 }
 
@@ -186,9 +186,9 @@ int run_validator_delegate(const Output& out, const ValidatorArgs& args) {
     const Address at = operator_of(args, **staking);
     if (at == (*staking)->self())
         return tell_sent(out, (*staking)->deposit(at, *amount),
-                         coins(*amount) + " coins added to this operator's own stake");
+                         in_coins(*amount) + " added to this operator's own stake");
     return tell_sent(out, (*staking)->delegate(at, *amount),
-                     coins(*amount) + " coins delegated to " + to_hex0x(at.bytes));
+                     in_coins(*amount) + " delegated to " + to_hex0x(at.bytes));
 }
 
 int run_validator_undelegate(const Output& out, const ValidatorArgs& args) {
@@ -211,7 +211,7 @@ int run_validator_undelegate(const Output& out, const ValidatorArgs& args) {
     if (own->amount_wei.is_zero())
         return out.fail("this account has nothing delegated to " + to_hex0x(at.bytes));
     if (!all && *amount > own->amount_wei)
-        return out.fail("only " + coins(own->amount_wei) + " coins are delegated to " +
+        return out.fail("only " + in_coins(own->amount_wei) + " delegated to " +
                         to_hex0x(at.bytes));
     const Uint256 shares = all ? own->shares : *amount * own->shares / own->amount_wei;
     return tell_sent(out, (*staking)->undelegate(at, shares),
@@ -237,11 +237,11 @@ int run_validator_withdraw(const Output& out, const ValidatorArgs& args) {
         out.line(json::serialize(json::object{{"withdrawnWei", to_decimal(released)},
                                               {"rewardsWei", to_decimal(own->rewards_wei)}}));
     else
-        out.line(coins(released) + " coins of stake and " + coins(own->rewards_wei) +
-                 " coins of rewards paid out" +
+        out.line(in_coins(released) + " of stake and " + in_coins(own->rewards_wei) +
+                 " of rewards paid out" +
                  (leaving.is_zero() ? ""
-                                    : "; " + coins(leaving) +
-                                          " coins still leave, `trainyard validator status` says "
+                                    : "; " + in_coins(leaving) +
+                                          " still leaving, `trainyard validator status` says "
                                           "until when"));
     return kOk;
 }
@@ -321,8 +321,9 @@ int run_validator_list(const Output& out, const ValidatorArgs& args) {
             out.line(json::serialize(candidate_json(c, weight)));
             continue;
         }
-        out.line(to_hex0x(c.operator_address.bytes) + "  " + coins(c.self_wei + c.delegated_wei) +
-                 " coins  commission " + percent(c.commission_bps) +
+        out.line(to_hex0x(c.operator_address.bytes) + "  " +
+                 in_coins(c.self_wei + c.delegated_wei) + "  commission " +
+                 percent(c.commission_bps) +
                  (weight == 0 ? "" : "  in the set of epoch " + std::to_string(epoch)) +
                  (c.weight_gwei == 0 ? "  " + standing_of(c) : ""));
     }

@@ -8,7 +8,7 @@
 
 namespace trainyard::node::provider {
 
-using wallet::coins;
+using wallet::in_coins;
 using wallet::JobState;
 
 namespace {
@@ -222,8 +222,8 @@ Result<Uint256, std::string> ProviderWorker::missing_stake(const Uint256& bond_w
         missing = std::max(missing, *least);
     }
     if (!missing.is_zero() && record->stake_wei + missing > options_.stake_wei_max)
-        return unexpected("its bond of " + coins(bond_wei) +
-                          " coins needs more stake than --stake allows");
+        return unexpected("its bond of " + in_coins(bond_wei) +
+                          " needs more stake than --stake allows");
     return missing;
 }
 
@@ -234,7 +234,7 @@ std::string ProviderWorker::add_stake(const Uint256& amount_wei) {
     const auto sent = record->registered ? market_.add_stake(amount_wei)
                                          : market_.register_provider(options_.name, "", amount_wei);
     if (!sent) return "cannot stake: " + sent.error().text;
-    note("staked " + coins(amount_wei) + " coins as a provider");
+    note("staked " + in_coins(amount_wei) + " as a provider");
     return "";
 }
 
@@ -249,7 +249,7 @@ std::string ProviderWorker::take(uint64_t id, const wallet::JobSpec& spec, const
     event.segments = spec.segments;
     event.block = taken->block;
     event.tx = taken->tx;
-    event.text = "bond " + coins(bond_wei) + " coins";
+    event.text = "bond " + in_coins(bond_wei);
     emit(std::move(event));
     return "";
 }

@@ -50,7 +50,7 @@ std::string why_not(const wallet::JobSpec& spec, const OfferRules& rules, const 
         return "only " + to_hex0x(spec.provider.bytes) + " may take it";
     if (now_s > spec.deadline_s) return "its deadline has passed";
     if (spec.price_wei < rules.price_wei_min)
-        return "it pays " + wallet::coins(spec.price_wei) + " coins per segment, less than our " +
+        return "it pays " + wallet::in_coins(spec.price_wei) + " per segment, less than our " +
                wallet::coins(rules.price_wei_min);
     return "";
 }

@@ -10,6 +10,7 @@
 namespace trainyard::node::provider {
 
 using wallet::coins;
+using wallet::in_coins;
 using wallet::SegmentState;
 using Nudge = wallet::MarketApi::Nudge;
 
@@ -83,8 +84,8 @@ void Trials::note_dispute(uint32_t seg, const wallet::Segment& segment,
     trial.lost = dispute.lost;
     Event event = make_event(Event::Kind::disputed, seg);
     if (dispute.moves == 0) event.block = dispute.moved_at;
-    event.text = "by " + account_of(dispute.challenger) + " for " + coins(dispute.bond_wei) +
-                 " coins; the next move is due in block " + std::to_string(segment.phase_deadline);
+    event.text = "by " + account_of(dispute.challenger) + " for " + in_coins(dispute.bond_wei) +
+                 "; the next move is due in block " + std::to_string(segment.phase_deadline);
     options_.on_event(std::move(event));
 }
 
@@ -197,10 +198,9 @@ void Trials::appeal(uint32_t seg, const wallet::Segment& segment, const std::str
     if (!bond || !balance) return;
     if (*balance < *bond)
         return warn(seg, trial,
-                    "cannot appeal: " + coins(*bond - *balance) +
-                        " coins are missing of its bond of " + coins(*bond) +
-                        ", and gas; send them to " + account_of(market_.self()) + " before block " +
-                        std::to_string(segment.phase_deadline));
+                    "cannot appeal: " + in_coins(*bond - *balance) + " missing of its bond of " +
+                        coins(*bond) + ", and gas; send them to " + account_of(market_.self()) +
+                        " before block " + std::to_string(segment.phase_deadline));
     options_.on_put_up(seg, segment.attempt);
     const auto sent = market_.appeal(options_.job, seg, *bond);
     if (!sent) return warn(seg, trial, "cannot appeal: " + sent.error().text);
@@ -210,7 +210,7 @@ void Trials::appeal(uint32_t seg, const wallet::Segment& segment, const std::str
     Event event = make_event(Event::Kind::appealed, seg);
     event.block = sent->block;
     event.tx = sent->tx;
-    event.text = "for " + coins(*bond) + " coins: " + why;
+    event.text = "for " + in_coins(*bond) + ": " + why;
     options_.on_event(std::move(event));
 }
 

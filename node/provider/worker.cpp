@@ -21,6 +21,7 @@ Event note_of_wrong_products(Event step) {
 }  // namespace
 
 using wallet::coins;
+using wallet::in_coins;
 using wallet::JobState;
 using Nudge = wallet::MarketApi::Nudge;
 

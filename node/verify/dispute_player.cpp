@@ -94,7 +94,7 @@ Result<Uint256, std::string> open_dispute(wallet::MarketApi& market, uint64_t jo
                                           const Uint256& bond_wei_max) {
     const auto bond = market.dispute_bond(job, seg);
     if (!bond) return unexpected(bond.error().text);
-    const std::string price = "the bond is " + wallet::coins(*bond) + " coins";
+    const std::string price = "the bond is " + wallet::in_coins(*bond);
     if (*bond > bond_wei_max)
         return unexpected(price + ", and the limit is " + wallet::coins(bond_wei_max));
     const auto balance = market.balance(market.self());

@@ -179,7 +179,7 @@ bool OwnDisputes::on_appealed(const CaseRequest& request, uint64_t head) {
     }
     if (options_.say)
         options_.say("disputes " + name_of(key) + ", whose provider has appealed, for a bond of " +
-                     wallet::coins(*bond) + " coins");
+                     wallet::in_coins(*bond));
     const std::lock_guard lock(shared_->mutex);
     ++shared_->counters.opened;
     return true;

@@ -13,6 +13,10 @@ std::string coins(const Uint256& wei) {
     return part.empty() ? whole : whole + "." + part;
 }
 
+std::string in_coins(const Uint256& wei) {
+    return coins(wei) + (wei == Uint256(kWeiInCoin) ? " coin" : " coins");
+}
+
 std::optional<Uint256> parse_coins(std::string_view text) {
     size_t places = 18;
     if (text.ends_with("gwei")) {

@@ -84,8 +84,8 @@ std::vector<std::string> lines_of(const Collected& collected) {
                       " of job " + std::to_string(bond.job) +
                       ", which fell with an earlier one: it is credit at the market now");
     if (collected.withdrawn)
-        out.push_back("withdrew " + coins(collected.withdrawn->wei) +
-                      " coins of credit from the market");
+        out.push_back("withdrew " + in_coins(collected.withdrawn->wei) +
+                      " of credit from the market");
     return out;
 }
 

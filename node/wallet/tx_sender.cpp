@@ -84,8 +84,8 @@ struct TxSender::Impl {
         if (!says(error, "insufficient funds")) return error;
         const auto balance = chain.balance(address);
         if (balance)
-            error.text += ": " + to_hex0x(address.bytes) + " has " + coins(*balance) +
-                          " coins and is to send " + coins(value) + " and fees";
+            error.text += ": " + to_hex0x(address.bytes) + " has " + in_coins(*balance) +
+                          " and is to send " + coins(value) + " and fees";
         return error;
     }
 

@@ -121,7 +121,7 @@ def lineage(client, base, number):
         kept = test.cli("job", "cancel", base, *rpc, "--key", key, code=1)
         expect(words in kept.text, f"why a job is not cancelled: {kept.text}")
     waited = test.cli("job", "status", base, "--wait", *rpc)
-    expect("wait at the market" in waited.out, f"what is left of the escrow is not forgotten: {waited.text}")
+    expect("at the market: trainyard job withdraw" in waited.out, f"what is left of the escrow is not forgotten: {waited.text}")
     say(test.cli("model", "show", token[number], *rpc).out.strip().splitlines()[0])
 
 

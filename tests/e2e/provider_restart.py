@@ -100,17 +100,17 @@ def check_leaving(net, test):
     expect_equal((told["provider"]["stakeWei"], told["provider"]["boundWei"], told["creditWei"]), (str(stake), "0", "0"), "stake and credit")
     expect("trainyard provider unstake" in tell(DEV[PROVIDER]), "how stake leaves")
     expect("coins of credit: trainyard job withdraw" in tell(DEV[CLIENT]), "how the client gets its refund")
-    expect("wait at the market: trainyard job withdraw" in test.cli("job", "status", 0, "--rpc", url).out, "the refund in the job's status")
+    expect("at the market: trainyard job withdraw" in test.cli("job", "status", 0, "--rpc", url).out, "the refund in the job's status")
     expect("coins of own stake" in tell(net.operators[0]), "an operator's stake")
     expect_equal(ask("job", "reclaim", 0), {"reclaimed": [], "freedWei": "0"}, "what the job still holds")
     first = ask("provider", "unstake", 1)
     refused = test.cli("provider", "unstake", "all", *key, "--rpc", url, code=1).text
-    for words in ("1 coins are leaving already", f"paid from block {first['releaseBlock']} on", "nobody can answer: --yes"):
+    for words in ("1 coin already leaving", f"paid from block {first['releaseBlock']} on", "nobody can answer: --yes"):
         expect(words in refused, f"'{words}' is not in {refused}")
     left = ask("provider", "unstake", "all", "--yes")
     expect(left["releaseBlock"] > first["releaseBlock"], "what was leaving waits anew")
     expect_equal(left["leavingWei"], str(stake), "stake that leaves")
-    expect(f"coins leave, from block {left['releaseBlock']} on" in tell(DEV[PROVIDER]), "when it has left")
+    expect(f"leaving, from block {left['releaseBlock']} on" in tell(DEV[PROVIDER]), "when it has left")
     expect_equal(ask("provider", "withdraw"), {"stakeWei": "0", "creditWei": "0"}, "what is paid before that")
     expect("0 coins can leave" in test.cli("provider", "unstake", 1, *key, "--rpc", url, code=1).text, "none is left")
 

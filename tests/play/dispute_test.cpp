@@ -301,7 +301,7 @@ TEST(appeal, money_that_is_missing_is_told_and_waited_for) {
     tick_provider(play, 10);
     EXPECT_EQ(play.segment(0).state, SegmentState::convicted);
     const std::string told = play.told(Event::Kind::failed);
-    EXPECT_NE(told.find("0.000000000000000001 coins are missing"), std::string::npos) << told;
+    EXPECT_NE(told.find("0.000000000000000001 coins missing"), std::string::npos) << told;
     EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1) << "once: " << told;
     play.ledger->balances[account(7)] = 2;
     tick_provider(play, 2);

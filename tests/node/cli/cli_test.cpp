@@ -503,8 +503,9 @@ TEST(model_folder, weights_lead_to_the_state_root_and_changed_ones_do_not) {
 
 TEST(model_folder, rejects_a_folder_without_or_with_a_damaged_proof) {
     const auto folder = temporary("damaged");
-    EXPECT_FALSE(read_model_folder(folder));
+    EXPECT_NE(read_model_folder(folder).error().find("' is no folder"), std::string::npos);
     ASSERT_TRUE(wallet::make_folder(folder));
+    EXPECT_NE(read_model_folder(folder).error().find("' holds no model"), std::string::npos);
     for (const auto* text : {"", "{}", R"({"programId":"0x12"})"}) {
         ASSERT_TRUE(wallet::write_text(folder + "/trainyard.json", text));
         EXPECT_FALSE(read_model_proof(folder)) << text;

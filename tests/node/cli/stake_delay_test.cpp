@@ -24,7 +24,7 @@ TEST(stake_delay, nothing_is_said_where_nothing_leaves) {
 
 TEST(stake_delay, tells_block_and_time_before_and_after) {
     EXPECT_EQ(delay_text(leaving("3.5", 460), {100, 400, 2, 1'700'000'000}),
-              "3.5 coins are leaving already, and begin to wait anew:\n"
+              "3.5 coins already leaving, which will wait anew:\n"
               "  so far  paid from block 460 on, about 2023-11-14T22:25:20Z\n"
               "  then    with the others from block 501 on, about 2023-11-14T22:26:42Z");
 }
@@ -32,7 +32,7 @@ TEST(stake_delay, tells_block_and_time_before_and_after) {
 TEST(stake_delay, what_could_be_paid_now_is_said_to_wait_again) {
     const auto text = delay_text(leaving("3.5", 101), {100, 400, 0, 1'700'000'000});
     EXPECT_EQ(text,
-              "3.5 coins are leaving already, and begin to wait anew:\n"
+              "3.5 coins already leaving, which will wait anew:\n"
               "  so far  paid now by `trainyard provider withdraw`\n"
               "  then    with the others from block 501 on");
     EXPECT_EQ(delay_text(leaving("3.5", 102), {100, 400, 0, 0}).find("now"), std::string::npos);
