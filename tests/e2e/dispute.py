@@ -15,7 +15,8 @@ PROVIDER_BOND = 24 * PRICE * COIN  # bondFactor of genesis/devnet.json
 BOUNTY = PROVIDER_BOND * 2000 // 10_000  # bountyBps
 MOVED = "DisputeMoved(uint256,uint32,uint8,bytes)"
 SETTLED = "DisputeSettled(uint256,uint32,address,bool,uint256)"
-PICK_STEP, PICK_ELEMENT = 1, 14  # training/referee/game.hpp
+PICK_STEP, PICK_VALUE, PICK_ELEMENT = 1, 7, 14  # training/referee/game.hpp
+PRODUCT = 2  # the value of the first layer's first product, behind embedding and norm
 
 
 # --- the outsider, by hand
@@ -50,21 +51,24 @@ def rlp_number(number):
 
 
 def pick(state):
-    """Anything that can be pointed at, in the middle, so that the game is a long one."""
+    """Anything that can be pointed at, mostly in the middle. A product's numbers have parts whatever the run's seed is; a gradient of an
+    embedding has none where its token is not asked for, and the game ends there."""
     items = items_of(state)
     phase = int.from_bytes(items[1], "big")
     shown = max(len(items[17]) // 32, len(items[18]) // 4)
-    index = {PICK_STEP: 1, PICK_ELEMENT: 0}.get(phase, shown // 2)
+    index = {PICK_STEP: 1, PICK_VALUE: PRODUCT, PICK_ELEMENT: 0}.get(phase, shown // 2)
     content = rlp_number(index)
     return bytes([0xc0 + len(content)]) + content
 
 
 def last_move(net, seg):
-    log = net.rpc.logs(MARKET, MOVED, 0, seg)[-1]
+    """Number of moves so far, whose turn it is, and where the game stands: of one answer, as the provider may move at any time."""
+    logs = net.rpc.logs(MARKET, MOVED, 0, seg)
+    log = logs[-1]
     data = bytes.fromhex(log["data"][2:])
     at = log_word(log, 1)
     size = int.from_bytes(data[at:at + 32], "big")
-    return log_word(log, 0), data[at + 32:at + 32 + size]
+    return len(logs), log_word(log, 0), data[at + 32:at + 32 + size]
 
 
 def begin(net, seg):
@@ -85,9 +89,8 @@ def play(net, provider):
     """Whatever is pointed at, the provider shows what is below; returns the number of moves."""
     moves, gas = 1, 0
     while not net.rpc.logs(MARKET, SETTLED, 0):
-        turn, state = last_move(net, 0)
+        known, turn, state = last_move(net, 0)
         if turn == 0:
-            known = len(net.rpc.logs(MARKET, MOVED, 0, 0))
             wait_until("the provider moves", lambda: len(net.rpc.logs(MARKET, MOVED, 0, 0)) > known or net.rpc.logs(MARKET, SETTLED, 0), 60)
         else:
             receipt = net.rpc.send(KEY, MARKET, "play(uint256,uint32,bytes,bytes)", 0, 0, 128, 128 + len(padded(state)),
