@@ -42,6 +42,7 @@ struct Forward {
     float alpha;
     uint32_t chunks;  ///< of a row, if more than one, else 0
     uint32_t* flag;
+    StripDue due;
 };
 
 /// The largest score of each of the lane's rows; every order gives it, and so do factors that are
@@ -185,7 +186,9 @@ __device__ __forceinline__ bool mix_values(int32_t (&mixed)[S::cols / 8][4], Row
                 if (n % 2 == 1 && e == 3) pack_pair<0>(left, n / 2, q);
             });
             multiply_far<S::cols>(mixed, left, far);
+            strip.check.multiply_columns(left, at, 0);
         });
+    strip.check.add_out(mixed);
     bool is_right = true;
 #pragma unroll
     for (uint32_t r = 0; r < 2; ++r) {
@@ -229,17 +232,17 @@ __device__ __forceinline__ void store_forward(const Forward& p, const OwnRows& o
 /// One block per 64 rows and kCols columns of the head, one warp per 16 rows. The scores are made
 /// three times: for their maximum, the sum of exponentials, and P' V, which is made again where
 /// the scale of a row was not that of its largest P'.
-template <uint32_t kCols, bool kSliced, bool kFolded>
+template <uint32_t kCols, bool kSliced, bool kFolded, Checks kChecks>
 __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kSliced, false))
     forward_kernel(Forward p) {
     follow_kernel_before();
-    using S = StripShape<1, 1, kCols, kSliced>;
+    using S = StripShape<1, 1, kCols, kSliced, kChecks>;
     // Long rows first, so that the last blocks to start are short.
     const uint32_t first = (gridDim.z - 1 - blockIdx.z) * kStripRows, col = blockIdx.y * kCols;
     const TileRange range = range_of<false>(p.in, first);
     auto* const shared = shared_memory<int8_t>();
     auto* const is_wrong = reinterpret_cast<uint32_t*>(shared + S::bytes);
-    Strip<S> strip(p.in, shared, first, col);
+    Strip<S> strip(p.in, p.due, shared, first, col);
     const OwnRows own(p.in, first);
     const ScoreScale<kFolded> scores{p.alpha};
     RowSums rows;
@@ -255,6 +258,7 @@ __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kSliced, 
         again = *is_wrong != 0;
         __syncthreads();
     }
+    strip.settle_check(range);
     store_forward<S>(p, own, rows, col, mixed);
 }
 
@@ -278,16 +282,17 @@ void forward_group(Context& on, float* out, float* stats, const float* qkv, cons
     p.chunks = h.t > kChunk ? blocks_for(h.t, kChunk) : 0;
     p.flag = on.nonfinite_flag();
     const size_t chunk_bytes = kWordBytes + size_t{p.chunks} * kStripRows * sizeof(float);
-    with_columns(h, [&](auto cols, auto sliced, auto folded) {
-        launch_strips<StripShape<1, 1, cols(), sliced()>>(
-            on, h, forward_kernel<cols(), sliced(), folded()>, p, chunk_bytes);
+    with_columns(on, h, [&](auto cols, auto sliced, auto folded, auto checks) {
+        p.due = foresee_strips(on, h.count, p.in, cols(), false);
+        launch_strips<StripShape<1, 1, cols(), sliced(), checks()>>(
+            on, h, forward_kernel<cols(), sliced(), folded(), checks()>, p, chunk_bytes);
     });
 }
 
 }  // namespace
 
 void attention(Context& on, float* out, float* stats, const float* qkv, AttentionShape s) {
-    for_each_group(on, s, head_bytes(s, 2, 1),
+    for_each_group(on, s, head_bytes(on, s, 2, 1),
                    [&](const Heads& h) { forward_group(on, out, stats, qkv, h); });
 }
 

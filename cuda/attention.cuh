@@ -46,12 +46,14 @@ struct Heads {
 }
 
 /// Scratch of one head: `rows` operands by position, `cols` by column, scales, positions, maxima.
-[[nodiscard]] inline size_t head_bytes(AttentionShape s, uint32_t rows, uint32_t cols) {
+[[nodiscard]] inline size_t head_bytes(const Context& on, AttentionShape s, uint32_t rows,
+                                       uint32_t cols) {
     const size_t row = padded_terms(s.hd, Layout::lines) + 2 * sizeof(float);
     const size_t col = padded_terms(s.t, Layout::paired) + 2 * sizeof(float);
     const size_t maxima = 2 * sizeof(uint32_t);
+    const size_t checks = on.residues() != nullptr ? strip_check_bytes(s.t, s.hd) : 0;
     return size_t{s.t} * (rows * row + maxima) + position_tiles(s.t) * sizeof(PositionTile) +
-           size_t{s.hd} * cols * (col + sizeof(uint32_t));
+           size_t{s.hd} * cols * (col + sizeof(uint32_t)) + checks;
 }
 
 /// Calls `body` with one group of heads after another: those whose operands fit into the scratch
@@ -162,15 +164,21 @@ void launch_strips(Context& on, const Heads& h, Kernel* kernel, const Parameters
 }
 
 /// Calls `launch` with the number of columns that a block takes of a head, whether there are more,
-/// and whether alpha is a power of two, for the commonest heads.
+/// whether alpha is a power of two, for the commonest heads, and whether sums are checked.
 template <class Launch>
-void with_columns(const Heads& h, const Launch& launch) {
+void with_columns(const Context& on, const Heads& h, const Launch& launch) {
     using std::false_type, std::integral_constant, std::true_type;
+    const auto with = [&](auto cols, auto sliced, auto folded) {
+        if (on.residues() == nullptr)
+            launch(cols, sliced, folded, integral_constant<Checks, Checks::none>{});
+        else
+            launch(cols, sliced, folded, integral_constant<Checks, Checks::sums>{});
+    };
     const bool is_folded = h.hd == 16 || h.hd == 64;
-    if (is_folded) return launch(integral_constant<uint32_t, 64>{}, false_type{}, true_type{});
-    if (h.hd <= 64) return launch(integral_constant<uint32_t, 64>{}, false_type{}, false_type{});
-    if (h.hd <= 128) return launch(integral_constant<uint32_t, 128>{}, false_type{}, false_type{});
-    launch(integral_constant<uint32_t, 128>{}, true_type{}, false_type{});
+    if (is_folded) return with(integral_constant<uint32_t, 64>{}, false_type{}, true_type{});
+    if (h.hd <= 64) return with(integral_constant<uint32_t, 64>{}, false_type{}, false_type{});
+    if (h.hd <= 128) return with(integral_constant<uint32_t, 128>{}, false_type{}, false_type{});
+    with(integral_constant<uint32_t, 128>{}, true_type{}, false_type{});
 }
 
 }  // namespace trainyard::cuda

@@ -27,6 +27,7 @@ struct Backward {
     uint32_t* column_maxima;  ///< batch x (of P, of dS) x t
     Words words;  ///< of dS; element (i, j) of head z has index ((z * t) + i) * t + j from idx0 on
     uint32_t* flag;
+    StripDue due;
 };
 
 /// The rounding words of 16 x 32 elements of dS in the warp's shared memory. Row i has
@@ -208,16 +209,16 @@ __device__ __forceinline__ void load_column_maxima(uint32_t (&most)[2][2], const
 /// By rows: one block per 64 rows of dS, dQ = dS K. By columns: one block per 64 columns of P and
 /// dS, dV = P^T dO and dK = dS^T Q. Scores are made twice by rows, for all scales and for dQ, and
 /// then once by columns.
-template <uint32_t kCols, bool kSliced, bool kFolded, bool kByColumn>
+template <uint32_t kCols, bool kSliced, bool kFolded, bool kByColumn, Checks kChecks>
 __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kSliced, kByColumn))
     backward_kernel(Backward p) {
     follow_kernel_before();
-    using S = StripShape<2, kByColumn ? 2 : 1, kCols, kSliced>;
+    using S = StripShape<2, kByColumn ? 2 : 1, kCols, kSliced, kChecks>;
     const uint32_t block = kByColumn ? blockIdx.z : gridDim.z - 1 - blockIdx.z;  // long ones first
     const uint32_t own0 = block * kStripRows, col = blockIdx.y * kCols;
     const TileRange range = range_of<kByColumn>(p.in, own0);
     auto* const shared = shared_memory<int8_t>();
-    Strip<S> strip(p.in, shared, own0, col);
+    Strip<S> strip(p.in, p.due, shared, own0, col);
     const OwnRows own(p.in, own0);
     const ScoreScale<kFolded> scores{p.alpha};
     uint32_t most[S::far][2];
@@ -247,20 +248,26 @@ __global__ void __launch_bounds__(kStripThreads, strips_at_once(kCols, kSliced, 
                 pack_pair<2>(left[S::far - 1], n / 2, of_ds);
             });
 #pragma unroll
-            for (uint32_t f = 0; f < S::far; ++f)
+            for (uint32_t f = 0; f < S::far; ++f) {
                 multiply_far<kCols>(out[f], left[f], far + f * S::far_bytes);
+                strip.check.multiply_columns(left[f], at, f);
+            }
         });
+#pragma unroll
+    for (uint32_t f = 0; f < S::far; ++f) strip.check.add_out(out[f]);
+    strip.settle_check(range);
     // Loaded again, as a walk needs all registers.
     if constexpr (kByColumn) load_column_maxima(most, p, own);
     store_grads<S>(p, own, col, out, most);
 }
 
 template <bool kByColumn>
-void launch_backward(Context& on, const Heads& h, const Backward& p) {
-    with_columns(h, [&](auto cols, auto sliced, auto folded) {
-        using S = StripShape<2, kByColumn ? 2 : 1, cols(), sliced()>;
-        launch_strips<S>(on, h, backward_kernel<cols(), sliced(), folded(), kByColumn>, p,
-                         kStripWarps * WordTile<kByColumn>::bytes);
+void launch_backward(Context& on, const Heads& h, Backward& p) {
+    with_columns(on, h, [&](auto cols, auto sliced, auto folded, auto checks) {
+        using S = StripShape<2, kByColumn ? 2 : 1, cols(), sliced(), checks()>;
+        p.due = foresee_strips(on, h.count, p.in, cols(), kByColumn);
+        launch_strips<S>(on, h, backward_kernel<cols(), sliced(), folded(), kByColumn, checks()>,
+                         p, kStripWarps * WordTile<kByColumn>::bytes);
     });
 }
 
@@ -301,7 +308,7 @@ void backward_group(Context& on, float* dqkv, const AttentionGradInputs& in, con
 
 void attention_grad(Context& on, float* dqkv, const AttentionGradInputs& in, AttentionShape s,
                     const AttentionNoise& noise) {
-    for_each_group(on, s, head_bytes(s, 4, 3),
+    for_each_group(on, s, head_bytes(on, s, 4, 3),
                    [&](const Heads& h) { backward_group(on, dqkv, in, h, noise); });
 }
 

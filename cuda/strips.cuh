@@ -7,6 +7,7 @@
 
 #include "cuda/heads.cuh"
 #include "cuda/reduce.cuh"
+#include "cuda/strip_checks.cuh"
 #include "cuda/tensor_core.cuh"
 
 namespace trainyard::cuda {
@@ -40,17 +41,20 @@ __device__ __forceinline__ uint32_t own_head() {
 /// The stages of a walk. A row of a head lies in shared memory in slices of kCols bytes. Of a head
 /// of one slice warps hold their own side in registers; in a kSliced one the slices of both sides
 /// come in turn.
-template <uint32_t kFacing, uint32_t kFar, uint32_t kCols, bool kSliced>
+template <uint32_t kFacing, uint32_t kFar, uint32_t kCols, bool kSliced, Checks kChecks>
 struct StripShape {
     static constexpr uint32_t facing = kFacing, far = kFar, cols = kCols;
     static constexpr bool sliced = kSliced;
+    static constexpr Checks checks = kChecks;
     static constexpr uint32_t parts = kCols / 16;  ///< of a slice, as they are copied
     /// Of a row in shared memory: the 16 bytes that each of eight lanes loads at a time lie in
     /// different banks.
     static constexpr uint32_t line = kCols == 64 ? kCols : kCols + 16;
     static constexpr uint32_t own_bytes = kSliced ? kFacing * kStripRows * line : 0;
     static constexpr uint32_t far_bytes = kCols * kStripTile;
-    static constexpr uint32_t position_bytes = sizeof(PositionTile);
+    static constexpr uint32_t column_sum_bytes =
+        kChecks == Checks::sums ? kFar * ColumnSums::bytes : 0;
+    static constexpr uint32_t position_bytes = sizeof(PositionTile) + column_sum_bytes;
     static constexpr uint32_t stage_bytes =
         kFacing * kStripTile * line + kFar * far_bytes + position_bytes;
     /// One is multiplied while copies for the others are under way. Two of these are needed where a
@@ -73,6 +77,12 @@ struct StripShape {
 /// meets a column, in [free_first, free_last) all of them meet all columns.
 struct TileRange {
     uint32_t first, last, met_first, met_last, free_first, free_last;
+
+    [[nodiscard]] __device__ __forceinline__ uint32_t met() const {
+        const uint32_t begin = first > met_first ? first : met_first;
+        const uint32_t end = last < met_last ? last : met_last;
+        return end > begin ? end - begin : 0;
+    }
 };
 
 /// 16 neighbouring terms of a row, which must be aligned.
@@ -111,8 +121,10 @@ template <class S>
 class Strip {
 public:
     /// `first_own`: the first of the 64 rows; `first_col`: the first of S::cols columns of far.
-    __device__ Strip(const StripInputs& in, int8_t* shared, uint32_t first_own, uint32_t first_col)
-        : in_(in),
+    __device__ Strip(const StripInputs& in, const StripDue& due, int8_t* shared,
+                     uint32_t first_own, uint32_t first_col)
+        : check(due),
+          in_(in),
           slices_(S::sliced ? (in.k + S::cols - 1) / S::cols : 1),
           k_(S::sliced ? in.k : S::cols),
           shared_(shared),
@@ -135,6 +147,7 @@ public:
     __device__ __forceinline__ void walk(const TileRange& range, bool with_far, const Begin& begin,
                                          const Use& use) {
         StripSums sums[S::facing];
+        check.begin_walk();
         __syncthreads();  // the stages of the walk before are free
         Step now = {range.first, 0, 0};
 #pragma unroll
@@ -151,6 +164,7 @@ public:
             }
             multiply(sums, now.stage);
             if (now.slice + 1 < slices_) continue;
+            check.add_scores(sums);
             const int8_t* const stage = stage_at(now.stage) + S::facing * kStripTile * S::line;
             const auto* const positions =
                 reinterpret_cast<const PositionTile*>(stage + S::far * S::far_bytes);
@@ -159,6 +173,14 @@ public:
             else
                 use(std::false_type{}, tile * kStripTile, sums, stage, positions);
         }
+    }
+
+    /// What the sums of all walks come to; `multiply_columns` and `add_out` are its user's.
+    StripCheck<S, S::checks> check;
+
+    /// Behind the last walk. All lanes of the warp call it.
+    __device__ __forceinline__ void settle_check(const TileRange& range) {
+        check.settle(in_.t, own_ + threadIdx.x / kWarp * 16 + lane_id() / 4, range.met());
     }
 
     /// The sum of one own row and one of the other side, by the four lanes of a row.
@@ -259,7 +281,19 @@ private:
                 stage + S::far * S::far_bytes, sizeof(PositionTile),
                 reinterpret_cast<const int8_t*>(from), sizeof(PositionTile), 1,
                 sizeof(PositionTile));
+            if constexpr (S::checks == Checks::sums)
+                load_column_sums(stage + S::far * S::far_bytes + sizeof(PositionTile), step.tile);
         }
+    }
+    /// By threads that copy no positions.
+    __device__ __forceinline__ void load_column_sums(int8_t* to, uint32_t tile) const {
+        constexpr uint32_t kFirst = sizeof(PositionTile) / 16, kParts = S::column_sum_bytes / 16;
+        static_assert(kFirst + kParts <= kStripThreads);
+        if (threadIdx.x < kFirst || threadIdx.x >= kFirst + kParts) return;
+        const int8_t* const from = check.columns(size_t{own_head()} * gridDim.y + blockIdx.y,
+                                                 position_tiles(in_.t));
+        const uint32_t at = (threadIdx.x - kFirst) * 16;
+        copy16_async(to + at, from + size_t{tile} * S::column_sum_bytes + at, true);
     }
     __device__ __forceinline__ void load_far(int8_t* to, uint32_t other) const {
         const size_t first = size_t{own_head()} * in_.hd + col_;

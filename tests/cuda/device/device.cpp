@@ -84,14 +84,20 @@ TEST_P(DeviceProducts, are_right_by_their_checksums) {
     ASSERT_NE(checked, nullptr) << reason;
     const auto passed = training::self_test(*checked);
     EXPECT_TRUE(passed) << passed.error();
+    std::vector<training::OperatorCase> cases;
     for (const training::LinearShape s :
          {training::LinearShape{1029, 515, 1537}, {2048, 4160, 1024}, {6000, 300, 6000}})
-        for (const auto& c : {training::linear_case(s), training::linear_grad_case(s)}) {
-            const auto got = training::run_case(*checked, c);
-            const auto due = training::run_case(*backend, c);
-            ASSERT_TRUE(got && due) << c.name;
-            EXPECT_EQ(*got, *due) << c.name;
-        }
+        for (const auto& c : {training::linear_case(s), training::linear_grad_case(s)})
+            cases.push_back(c);
+    for (const training::AttentionShape s :
+         {training::AttentionShape{2, 3, 1030, 64}, {1, 2, 390, 128, false}, {1, 1, 130, 320}})
+        cases.push_back(training::attention_case(s));
+    for (const training::OperatorCase& c : cases) {
+        const auto got = training::run_case(*checked, c);
+        const auto due = training::run_case(*backend, c);
+        ASSERT_TRUE(got && due) << c.name;
+        EXPECT_EQ(*got, *due) << c.name;
+    }
     EXPECT_EQ(checked->wrong_products(), 0U);
 }
 
