@@ -11,14 +11,6 @@ namespace trainyard::training {
 
 namespace {
 
-/// Element numbers of a tile that lie inside the tensor; the others stay +0.
-std::vector<bool> inside_of(Shape shape, uint32_t tile) {
-    const Tensor ones{shape, Floats(shape.count(), 1.0F)};
-    std::vector<bool> inside;
-    for (const float x : read_tile(ones, tile)) inside.push_back(x != 0.0F);
-    return inside;
-}
-
 class Auditor {
 public:
     Auditor(Engine& engine, const AuditInputs& in, bundle::Content content, BytesView served)
@@ -131,7 +123,7 @@ private:
         const TileDraw draw = in_.draws.tiles[k];
         bundle::TileTrace& trace = content_.tiles[k];
         const std::vector<bool> inside =
-            inside_of(program_.parameters[draw.tensor].shape, draw.tile);
+            inside_tile(program_.parameters[draw.tensor].shape, draw.tile);
         if (!state_holds(trace, draw, 0))
             return find(AuditFinding::boundary, in_.claim.first_step, draw);
         for (uint32_t i = 0; i < in_.claim.steps; ++i) {

@@ -170,6 +170,21 @@ std::vector<float> read_tile(const Tensor& tensor, uint32_t index) {
     return tile;
 }
 
+std::vector<bool> inside_tile(Shape shape, uint32_t index) {
+    ASSERT(index < tile_count(shape));
+    std::vector<bool> inside(kTileElements);
+    if (shape.rank == 1) {
+        const uint32_t left = shape.cols - index * kTileElements;
+        std::fill_n(inside.begin(), std::min(kTileElements, left), true);
+        return inside;
+    }
+    const uint32_t rows = shape.rows - index / tiles_across(shape) * kTileSide;
+    const uint32_t cols = shape.cols - index % tiles_across(shape) * kTileSide;
+    for (uint32_t e = 0; e < kTileElements; ++e)
+        inside[e] = e / kTileSide < rows && e % kTileSide < cols;
+    return inside;
+}
+
 Hash tile_leaf(const std::vector<float>& tile) {
     ASSERT(tile.size() == kTileElements);
     return merkle::leaf({reinterpret_cast<const uint8_t*>(tile.data()), kTileBytes});

@@ -20,6 +20,8 @@ inline constexpr size_t kTileBytes = 4096;
 [[nodiscard]] uint32_t tile_count(Shape shape);
 /// Tile `index` (tile-major), zero-padded, 1,024 elements.
 [[nodiscard]] std::vector<float> read_tile(const Tensor& tensor, uint32_t index);
+/// Which of a tile's 1,024 elements are the tensor's; the others stay +0.
+[[nodiscard]] std::vector<bool> inside_tile(Shape shape, uint32_t index);
 /// SHA-256(00 | 4,096 bytes little-endian).
 [[nodiscard]] Hash tile_leaf(const std::vector<float>& tile);
 [[nodiscard]] std::vector<Hash> tile_leaves(const Tensor& tensor);  ///< one thread

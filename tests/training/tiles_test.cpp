@@ -3,6 +3,8 @@
 // any number of threads.
 #include "training/tiles.hpp"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "core/merkle.hpp"
@@ -66,6 +68,17 @@ TEST(tiles, paths_lead_from_every_kind_of_tile_to_the_root) {
         for (const uint32_t i : {0U, count / 2, count - 1}) {
             EXPECT_EQ(tile_path(t, i), merkle::path(leaves, i)) << i << " of " << count;
             EXPECT_EQ(tile_path(t, i, &three), merkle::path(leaves, i)) << i << " of " << count;
+        }
+    }
+}
+
+TEST(tiles, an_element_is_inside_where_a_tensor_of_ones_has_a_one) {
+    for (Tensor ones : some_tensors()) {
+        std::fill(ones.data.begin(), ones.data.end(), 1.0F);
+        for (uint32_t i = 0; i < tile_count(ones.shape); ++i) {
+            const auto tile = read_tile(ones, i);
+            const std::vector<bool> due(tile.begin(), tile.end());
+            ASSERT_EQ(inside_tile(ones.shape, i), due) << i;
         }
     }
 }
