@@ -258,7 +258,7 @@ CaseResult judge_replay(wallet::MarketApi& market, Verifier& verifier, const Cas
     auto answer = verifier.replay(*replay);
     if (!answer) return without_answers(market, gap_of(answer.error()), request);
     // What is published under our name is what the chain names, whatever our own process says.
-    if (wallet::blob_id(answer->last_state) != replay->last_blob) answer->last_state.clear();
+    if (wallet::blob_id(answer->last_state) != replay->last_blob) answer->last_state = {};
     if (request.seat.round == wallet::kPairRound) close_answers(answer->answers);
     return to_judgement(std::move(*answer), 1);
 }

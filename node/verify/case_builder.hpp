@@ -28,7 +28,7 @@ struct CaseRequest {
 struct Judgement {
     wallet::RevealedAnswer answer;  ///< without its salt
     std::string finding;
-    Bytes unserved = {};  ///< the state at the end of a replay, where nobody has it
+    Content unserved = {};  ///< the state at the end of a replay, where nobody has it
 };
 
 /// Why no verdict is possible now; try again later.

@@ -174,7 +174,8 @@ struct ChildVerifier::Impl {
     Result<Reply, VerifyError> exchange(const Pieces& message, uint32_t timeout_ms,
                                         uint64_t last_bytes_max) {
         if (auto ready = ensure(); !ready) return unexpected(ready.error());
-        const auto sent = write_pieces(socket, message, timeout_ms);
+        const auto sent =
+            write_request(socket, message, {child->pid(), options.threads}, timeout_ms);
         auto reply = sent ? read_reply(socket, last_bytes_max, timeout_ms)
                           : Result<Reply, FrameError>(unexpected(sent.error()));
         if (!reply && is_nonsense(reply.error())) {

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "node/verify/placing.hpp"
+
 namespace trainyard::node::verify {
 namespace {
 
@@ -240,7 +242,7 @@ void put(Writer& out, const std::vector<AuditResult>& results) {
     out.end_list();
 }
 
-/// Collects the fields that follow a message's head, in order; `Field` is Bytes or const Bytes.
+/// Collects the fields that follow a message's head, in order; `Field` is Content or const Content.
 template <class Field>
 struct LargeFields {
     std::vector<Field*> fields;
@@ -272,14 +274,14 @@ std::vector<Field*> large_fields(Message& message) {
 /// A request or a reply, or one alternative of it.
 template <class Message>
 Pieces make_pieces(const Message& message) {
-    LargeFields<const Bytes> large;
+    LargeFields<const Content> large;
     Pieces pieces;
     Writer out;
     out.begin_list();
     put(out, message);
     large(message);
     out.begin_list();
-    for (const Bytes* field : large.fields) {
+    for (const Content* field : large.fields) {
         out.number(uint64_t{field->size()});
         pieces.large.emplace_back(*field);
     }
@@ -397,7 +399,7 @@ Result<Head<Message>, rlp::Error> decode_head(BytesView encoded, Message (*take)
     auto in = open_fields(encoded);
     if (!in) return unexpected(in.error());
     Head<Message> out{take(*in), {}};
-    out.sizes = in->sizes(large_fields<Bytes>(out.message).size());
+    out.sizes = in->sizes(large_fields<Content>(out.message).size());
     in->end();
     if (in->error()) return unexpected(*in->error());
     return out;
@@ -413,11 +415,11 @@ Result<Message, rlp::Error> split(BytesView encoded, Message (*take)(Fields&)) {
     auto head = decode_head(rest.first(size), take);
     if (!head) return unexpected(head.error());
     rest = rest.subspan(size);
-    const auto fields = large_fields<Bytes>(head->message);
+    const auto fields = large_fields<Content>(head->message);
     for (size_t k = 0; k < fields.size(); ++k) {
         if (head->sizes[k] > rest.size()) return unexpected(rlp::Error::truncated);
         const BytesView field = rest.first(head->sizes[k]);
-        fields[k]->assign(field.begin(), field.end());
+        *fields[k] = Bytes(field.begin(), field.end());
         rest = rest.subspan(field.size());
     }
     if (!rest.empty()) return unexpected(rlp::Error::leftover);
@@ -472,11 +474,11 @@ Result<Done, FrameError> write_exactly(int fd, BytesView from,
 
 constexpr size_t kPieceBytes = size_t{16} << 20;
 
-/// Takes room for `room` bytes, then more as they arrive, by so much that little is copied.
-Result<Bytes, FrameError> read_bytes(int fd, uint64_t size, uint64_t room,
+/// Takes more room as bytes arrive, by so much that little is copied.
+Result<Bytes, FrameError> read_bytes(int fd, uint64_t size,
                                      const std::optional<Clock::time_point>& deadline) {
     Bytes out;
-    out.reserve(std::min(size, room));
+    out.reserve(std::min<uint64_t>(size, kPieceBytes));
     while (out.size() < size) {
         const size_t from = out.size(), piece = std::min<uint64_t>(size - from, kPieceBytes);
         if (from + piece > out.capacity())
@@ -540,51 +542,120 @@ Result<Bytes, FrameError> read_frame(int fd, uint64_t bytes_max, uint32_t timeou
     if (auto done = read_exactly(fd, head, deadline); !done) return unexpected(done.error());
     const auto size = load_le<uint64_t>(head.data());
     if (size > bytes_max) return unexpected(FrameError::too_large);
-    return read_bytes(fd, size, kPieceBytes, deadline);
-}
-
-Result<Done, FrameError> write_pieces(int fd, const Pieces& message, uint32_t timeout_ms) {
-    const auto deadline = deadline_of(timeout_ms);
-    auto done = write_frame(fd, message.head, timeout_ms);
-    for (const BytesView field : message.large)
-        if (done) done = write_exactly(fd, field, deadline);
-    return done;
+    return read_bytes(fd, size, deadline);
 }
 
 namespace {
 
-/// What a message may bring, and how much room is taken for a field that has yet to arrive.
-struct Limits {
-    uint64_t head_bytes_max, field_bytes_max, room;
-};
+/// The fields behind a head, as they lie.
+Result<Done, FrameError> write_fields(int fd, const Pieces& message,
+                                      const std::optional<Clock::time_point>& deadline) {
+    for (const BytesView field : message.large)
+        if (auto done = write_exactly(fd, field, deadline); !done) return done;
+    return Done{};
+}
 
-template <class Message>
-Result<Message, FrameError> read_message(int fd, uint32_t timeout_ms, const Limits& limits,
-                                         Message (*take)(Fields&)) {
-    const auto deadline = deadline_of(timeout_ms);
-    const auto frame = read_frame(fd, limits.head_bytes_max, timeout_ms);
+/// What a verifier process says of the fields of a head: its number and an address for each.
+Result<Places, FrameError> read_places(int fd, size_t fields, uint32_t timeout_ms) {
+    const uint64_t due = (1 + fields) * sizeof(uint64_t);
+    const auto frame = read_frame(fd, due, timeout_ms);
     if (!frame) return unexpected(frame.error());
-    auto head = decode_head(*frame, take);
-    if (!head) return unexpected(FrameError::malformed);
-    const auto fields = large_fields<Bytes>(head->message);
-    for (size_t k = 0; k < fields.size(); ++k) {
-        if (head->sizes[k] > limits.field_bytes_max) return unexpected(FrameError::too_large);
-        auto field = read_bytes(fd, head->sizes[k], limits.room, deadline);
-        if (!field) return unexpected(field.error());
-        *fields[k] = std::move(*field);
-    }
-    return std::move(head->message);
+    if (frame->size() != due) return unexpected(FrameError::malformed);
+    const auto number = [&](size_t k) {
+        return load_le<uint64_t>(frame->data() + k * sizeof(uint64_t));
+    };
+    Places places;
+    places.pid = static_cast<int>(std::min<uint64_t>(number(0), INT32_MAX));
+    for (size_t k = 1; k <= fields; ++k) places.addresses.push_back(number(k));
+    return places;
+}
+
+enum Answer : uint8_t { kComesBare = 0, kLiesThere = 1 };  ///< a byte, to the places
+
+}  // namespace
+
+Result<Done, FrameError> write_pieces(int fd, const Pieces& message, uint32_t timeout_ms) {
+    const auto deadline = deadline_of(timeout_ms);
+    if (auto done = write_frame(fd, message.head, timeout_ms); !done) return done;
+    return write_fields(fd, message, deadline);
+}
+
+Result<Done, FrameError> write_request(int fd, const Pieces& request, const Receiver& to,
+                                       uint32_t timeout_ms) {
+    if (request.size() < kPlacedBytesMin || request.large.empty())
+        return write_pieces(fd, request, timeout_ms);
+    const auto deadline = deadline_of(timeout_ms);
+    if (auto done = write_frame(fd, {}, timeout_ms); !done) return done;
+    if (auto done = write_frame(fd, request.head, timeout_ms); !done) return done;
+    const auto places = read_places(fd, request.large.size(), timeout_ms);
+    if (!places) return unexpected(places.error());
+    auto placing = Placing::refused;
+    if (places->pid == to.pid) placing = place(*places, request.large, to.threads, deadline);
+    if (placing == Placing::late) return unexpected(FrameError::timed_out);
+    const uint8_t answer = placing == Placing::done ? kLiesThere : kComesBare;
+    if (auto done = write_exactly(fd, {&answer, 1}, deadline); !done) return done;
+    return placing == Placing::done ? Done{} : write_fields(fd, request, deadline);
+}
+
+namespace {
+
+/// Says where the fields shall lie. True if they do then, false if they come bare.
+Result<bool, FrameError> have_placed(int fd, const std::vector<Blank>& blanks,
+                                     const std::optional<Clock::time_point>& deadline) {
+    Bytes places;
+    append_le<uint64_t>(places, (1 + blanks.size()) * sizeof(uint64_t));
+    append_le<uint64_t>(places, static_cast<uint64_t>(::getpid()));
+    for (const Blank& blank : blanks)
+        append_le<uint64_t>(places, reinterpret_cast<uintptr_t>(blank.bytes().data()));
+    if (auto done = write_exactly(fd, places, deadline); !done) return unexpected(done.error());
+    uint8_t answer = 0;
+    if (auto done = read_exactly(fd, {&answer, 1}, deadline); !done)
+        return unexpected(done.error());
+    if (answer > kLiesThere) return unexpected(FrameError::malformed);
+    return answer == kLiesThere;
 }
 
 }  // namespace
 
 Result<Request, FrameError> read_request(int fd, uint32_t timeout_ms) {
-    const Limits limits{kFrameBytesMax, kFrameBytesMax, kFrameBytesMax};
-    return read_message(fd, timeout_ms, limits, &take_request);
+    const auto deadline = deadline_of(timeout_ms);
+    auto frame = read_frame(fd, kFrameBytesMax, timeout_ms);
+    const bool is_announced = frame && frame->empty();
+    if (is_announced) frame = read_frame(fd, kFrameBytesMax, timeout_ms);
+    if (!frame) return unexpected(frame.error());
+    auto head = decode_head(*frame, &take_request);
+    if (!head) return unexpected(FrameError::malformed);
+    std::vector<Blank> blanks;
+    for (const uint64_t size : head->sizes) blanks.emplace_back(size);
+    bool is_there = false;
+    if (is_announced) {
+        const auto placed = have_placed(fd, blanks, deadline);
+        if (!placed) return unexpected(placed.error());
+        is_there = *placed;
+    }
+    const auto fields = large_fields<Content>(head->message);
+    for (size_t k = 0; k < fields.size(); ++k) {
+        auto done = is_there ? Done{} : read_exactly(fd, blanks[k].bytes(), deadline);
+        if (!done) return unexpected(done.error());
+        *fields[k] = std::move(blanks[k]).take();
+    }
+    return std::move(head->message);
 }
+
 Result<Reply, FrameError> read_reply(int fd, uint64_t last_bytes_max, uint32_t timeout_ms) {
-    const Limits limits{kReplyHeadBytesMax, last_bytes_max, kPieceBytes};
-    return read_message(fd, timeout_ms, limits, &take_reply);
+    const auto deadline = deadline_of(timeout_ms);
+    const auto frame = read_frame(fd, kReplyHeadBytesMax, timeout_ms);
+    if (!frame) return unexpected(frame.error());
+    auto head = decode_head(*frame, &take_reply);
+    if (!head) return unexpected(FrameError::malformed);
+    const auto fields = large_fields<Content>(head->message);
+    for (size_t k = 0; k < fields.size(); ++k) {
+        if (head->sizes[k] > last_bytes_max) return unexpected(FrameError::too_large);
+        auto field = read_bytes(fd, head->sizes[k], deadline);
+        if (!field) return unexpected(field.error());
+        *fields[k] = std::move(*field);
+    }
+    return std::move(head->message);
 }
 
 }  // namespace trainyard::node::verify

@@ -40,6 +40,8 @@ using Reply = std::variant<Introduction, VerifyAnswer, VerifyError, std::vector<
 /// A message as it travels: a frame of its small fields and the sizes of the large ones, which
 /// follow bare, in order, from where they lie in the message; that must stay as it is. So each
 /// arrives in memory of its own and is not copied again. One behind the other: `encode_request`.
+/// Between a node and its verifier process large ones do not pass through the socket, see
+/// `write_request`.
 struct Pieces {
     Bytes head;
     std::vector<BytesView> large;
@@ -63,11 +65,24 @@ enum class FrameError { closed, timed_out, too_large, malformed };
 [[nodiscard]] Result<Bytes, FrameError> read_frame(int fd, uint64_t bytes_max, uint32_t timeout_ms);
 [[nodiscard]] Result<Done, FrameError> write_pieces(int fd, const Pieces& message,
                                                     uint32_t timeout_ms);
+/// The process at the other end, which this one has started.
+struct Receiver {
+    int pid = -1;
+    unsigned threads = 1;  ///< of this process, that write into its memory
+};
+/// Requests that are shorter travel bare.
+inline constexpr uint64_t kPlacedBytesMin = uint64_t{1} << 20;
+/// An empty frame announces that the fields of the next one need not come through the socket. The
+/// process says where they shall lie (a frame: its number, then an address for each, u64) and is
+/// told by a byte that they do (1), or that they follow bare after all (0): where the kernel does
+/// not let this process write there, or another process answers.
+[[nodiscard]] Result<Done, FrameError> write_request(int fd, const Pieces& request,
+                                                     const Receiver& to, uint32_t timeout_ms);
 /// A node believes nothing of its verifier process: `last_bytes_max` is what the request allowed.
 [[nodiscard]] Result<Reply, FrameError> read_reply(int fd, uint64_t last_bytes_max,
                                                    uint32_t timeout_ms);
-/// A verifier process believes the node that started it: room for a large field is taken at once,
-/// and it takes no more than the field.
+/// Either kind. A verifier process believes the node that started it: room for a large field is
+/// taken at once, and it takes no more than the field.
 [[nodiscard]] Result<Request, FrameError> read_request(int fd, uint32_t timeout_ms);
 
 }  // namespace trainyard::node::verify

@@ -11,6 +11,7 @@
 #include "core/bytes.hpp"
 #include "core/result.hpp"
 #include "node/verify/backend_choice.hpp"
+#include "node/verify/content.hpp"
 #include "training/audit.hpp"
 
 namespace trainyard::node::verify {
@@ -19,19 +20,19 @@ namespace trainyard::node::verify {
 struct JobCase {
     Bytes program;    ///< canonical encoding
     Hash program_id;  ///< what it must hash to
-    Bytes data;
+    Content data;
     Hash run_seed;
 };
 
 struct SegmentCase {
     training::SegmentClaim claim;
-    Bytes last_state;  ///< blob that must be the state with root claim.last_root
+    Content last_state;  ///< blob that must be the state with root claim.last_root
 };
 
 struct Audit {
     SegmentCase segment;
     training::AuditDraws draws;
-    Bytes bundle;
+    Content bundle;
 };
 
 /// Audits of one job at once: its program and data travel and are opened once.
@@ -50,7 +51,7 @@ struct ReplayRequest {
     Hash last_blob;          ///< id of the blob that must be the state with root claim.last_root
     /// Nobody has that blob: a match brings its bytes, unless they are more than that.
     uint64_t last_bytes_max = 0;
-    Bytes first_state;  ///< blob of S_first; without meaning in a run's first segment
+    Content first_state;  ///< blob of S_first; without meaning in a run's first segment
     /// Claimed: the step of the segment, counted from 1, at which training diverges; then what is
     /// said above of its end has no meaning. 0: it has one.
     uint32_t diverges_at = 0;
@@ -62,7 +63,7 @@ struct VerifyAnswer {
     bool matches = false;
     std::vector<Hash> answers;  ///< unit leaves in draw order, or one replay digest; may be empty
     std::string finding;        ///< what differs and where, for people
-    Bytes last_state = {};      ///< of a replay that matches, where it was asked for
+    Content last_state = {};    ///< of a replay that matches, where it was asked for
     bool operator==(const VerifyAnswer&) const = default;
 };
 

@@ -132,9 +132,9 @@ public:
         return out;
     }
     AuditResult replay(const ReplayRequest& request) override {
-        Bytes state = request.first_state;
-        state.resize(std::min<uint64_t>(state.size(), request.last_bytes_max));
-        return VerifyAnswer{true, {request.last_blob}, "match", std::move(state)};
+        const BytesView state = request.first_state;
+        const auto shown = state.first(std::min<uint64_t>(state.size(), request.last_bytes_max));
+        return VerifyAnswer{true, {request.last_blob}, "match", Bytes(shown.begin(), shown.end())};
     }
     Result<Pick, VerifyError> pick(const PickRequest& request) override {
         if (!request.state.empty()) return Pick(request.state[0]);

@@ -114,12 +114,12 @@ TEST(judge_cases, brings_no_state_but_the_one_that_the_chain_names) {
     c.request.segment.state_blob = wallet::blob_id(named);
     for (const Bytes& brought : {named, Bytes(50, 4), Bytes{}}) {
         Brings verifier(brought);
-        Bytes unserved;
+        node::verify::Content unserved;
         judge_cases(*c.market, verifier, {c.request}, [&](size_t, node::verify::CaseResult result) {
             ASSERT_TRUE(result) << result.error().text;
             unserved = result->unserved;
         });
-        EXPECT_EQ(unserved, brought == named ? named : Bytes{});
+        EXPECT_EQ(unserved, node::verify::Content(brought == named ? named : Bytes{}));
     }
 }
 

@@ -99,6 +99,17 @@ std::unique_ptr<Verifier> verifier() {
     return make_local_verifier(BackendOptions{1, false});
 }
 
+Bytes without_last_byte(BytesView bytes) {
+    const BytesView rest = bytes.first(bytes.size() - 1);
+    return {rest.begin(), rest.end()};
+}
+
+Bytes with_other_last_byte(BytesView bytes) {
+    Bytes out = without_last_byte(bytes);
+    out.push_back(bytes.back() ^ 1);
+    return out;
+}
+
 TEST(pick, a_lie_is_followed_until_its_provider_has_nothing_to_show) {
     const auto challenger = verifier();
     for (const uint32_t first_step : {0U, 2U}) {  // one verifier, one dispute after the other
@@ -163,10 +174,10 @@ TEST(pick, rejects_states_that_are_not_of_this_dispute_or_no_turn_of_the_challen
     other.state.resize(kRefereeStateBytesMax + 1);
     EXPECT_NE(refusal(other).find("too long"), std::string::npos);
     other = turn;
-    other.segment.first_state.back() ^= 1;
+    other.segment.first_state = with_other_last_byte(turn.segment.first_state);
     EXPECT_NE(refusal(other).find("state before the segment is another one"), std::string::npos);
     other = turn;
-    other.segment.job.data.pop_back();
+    other.segment.job.data = without_last_byte(turn.segment.job.data);
     EXPECT_NE(refusal(other).find("data set has another size"), std::string::npos);
 }
 
