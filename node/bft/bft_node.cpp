@@ -74,7 +74,8 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
     runtime::Strand strand;
     NodeChecks checks;
     Journal journal;
-    runtime::PoolQueue<cb::ServeBlock> served;  ///< old blocks take long to read: not on the strand
+    /// Old blocks take long to read: not on the strand.
+    runtime::PoolQueue<cb::ServeBlock, p2p::PeerId> served;
     const runtime::Clock& clock;
     std::unique_ptr<cb::Bft> machine;
     std::map<cb::TimerId, runtime::Timer> timers;
@@ -255,7 +256,7 @@ struct BftNode::Impl : std::enable_shared_from_this<BftNode::Impl> {
         if (!done) halt(done.error().what);
     }
     void carry_out(const cb::ServeBlock& e) {
-        const bool is_taken = served.post(e, 1);
+        const bool is_taken = served.post(e.to, e, 1);
         if (!is_taken) count([](BftCounters& c) { ++c.dropped; });
     }
     void serve(const cb::ServeBlock& e) {

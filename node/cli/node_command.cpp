@@ -146,7 +146,8 @@ private:
     const runtime::ServiceManager service_;
     runtime::Strand service_strand_;
     runtime::Timer service_timer_;
-    runtime::PoolQueue<Tx> gossip_;  ///< transactions of peers: blocks must not wait for them
+    /// Transactions of peers: blocks must not wait for them.
+    runtime::PoolQueue<Tx, p2p::PeerId> gossip_;
     const uint64_t started_ms_;
     uint64_t first_height_ = 0;  ///< final when the node started
     const NodeLimits limits_;
@@ -400,7 +401,7 @@ void Node::on_tx(const p2p::PeerId& peer, const Bytes& payload) {
     auto tx = decode_tx(payload);
     if (!tx) return network_->punish(peer, 10, to_text(tx.error()));
     if (pool_->is_known(hash_tx(*tx))) return;
-    gossip_.post(*std::move(tx), payload.size());
+    gossip_.post(peer, *std::move(tx), payload.size());
 }
 
 void Node::take_gossip(const Tx& tx) {

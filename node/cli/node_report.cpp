@@ -214,7 +214,7 @@ void add_machine(Metrics& out, const ReportParts& parts) {
     out.gauge("trainyard_blobs_kept_bytes", "Bytes of blobs that do not make room for others.",
               static_cast<double>(parts.blobs.kept_bytes()));
     out.counter("trainyard_mempool_gossip_dropped_total",
-                "Transactions of peers that found the queue full.",
+                "Transactions of peers that found the queue, or their part of it, full.",
                 static_cast<double>(parts.gossip_dropped));
     const auto counts = parts.pool.counts();
     out.families.push_back({"trainyard_mempool_transactions",

@@ -21,6 +21,7 @@ constexpr runtime::Duration kTick{250};
 constexpr runtime::Duration kBlockTimeout{3'000};
 constexpr size_t kBlockAsksMax = 4;
 constexpr size_t kServingMax = 16;  ///< questions of peers that wait; others are told to slow down
+constexpr size_t kServingShares = 4;  ///< of which one peer has one
 constexpr int kMalformedPoints = 34;
 constexpr int kBadBlockPoints = 50;
 // Leaves room in the message for lengths; a single block always fits its own kind and so this one.
@@ -42,7 +43,8 @@ struct BlockSync::Impl : std::enable_shared_from_this<BlockSync::Impl> {
           options(std::move(o)),
           strand(parts.runtime.make_strand()),
           timer(strand),
-          served(parts.runtime, {kServingMax, kServingMax, 1}, [](const Serve& serve) { serve(); }),
+          served(parts.runtime, {kServingMax, kServingMax, 1, kServingShares},
+                 [](const Serve& serve) { serve(); }),
           plan(options.limits, parts.target.status().finalised_height) {}
 
     void attach();
@@ -53,8 +55,8 @@ struct BlockSync::Impl : std::enable_shared_from_this<BlockSync::Impl> {
     void on_answer(const RangeAsk& question, const Answer& answer);
     void apply(Batch batch);
     void on_batch(const Batch& batch, const Result<Done, SyncTarget::Refusal>& outcome);
-    void serve_blocks(const Bytes& payload, p2p::Responder responder);
-    void serve_block(const Bytes& payload, p2p::Responder responder);
+    void serve_blocks(const PeerId& peer, const Bytes& payload, p2p::Responder responder);
+    void serve_block(const PeerId& peer, const Bytes& payload, p2p::Responder responder);
     void fetch_next(std::shared_ptr<BlockFetch> fetch);
 
     [[nodiscard]] uint64_t now_ms() const { return parts.runtime.clock().steady_ms(); }
@@ -65,7 +67,7 @@ struct BlockSync::Impl : std::enable_shared_from_this<BlockSync::Impl> {
     const runtime::Strand strand;
     runtime::Timer timer;
     /// Peers' questions do not keep blocks from being executed. What waits in it owns nothing.
-    runtime::PoolQueue<Serve> served;
+    runtime::PoolQueue<Serve, PeerId> served;
     SyncPlan plan;
     bool is_asking = false;  ///< from the start until the target takes no more blocks
     p2p::Status announced;
@@ -91,14 +93,14 @@ void BlockSync::Impl::attach() {
         me->pump();
     });
     parts.network.on_request(Kind::get_blocks, strand,
-                             [weak](const PeerId&, Bytes payload, p2p::Responder responder) {
+                             [weak](const PeerId& peer, Bytes payload, p2p::Responder responder) {
                                  if (const auto me = weak.lock())
-                                     me->serve_blocks(payload, std::move(responder));
+                                     me->serve_blocks(peer, payload, std::move(responder));
                              });
     parts.network.on_request(Kind::get_block, strand,
-                             [weak](const PeerId&, Bytes payload, p2p::Responder responder) {
+                             [weak](const PeerId& peer, Bytes payload, p2p::Responder responder) {
                                  if (const auto me = weak.lock())
-                                     me->serve_block(payload, std::move(responder));
+                                     me->serve_block(peer, payload, std::move(responder));
                              });
 }
 
@@ -186,7 +188,8 @@ void BlockSync::Impl::on_batch(const Batch& batch,
     }
 }
 
-void BlockSync::Impl::serve_blocks(const Bytes& payload, p2p::Responder responder) {
+void BlockSync::Impl::serve_blocks(const PeerId& peer, const Bytes& payload,
+                                   p2p::Responder responder) {
     const auto request = p2p::decode_get_blocks(payload);
     if (!request) return responder.refuse();
     const auto serve = [weak = weak_from_this(), request = *request, responder] {
@@ -203,10 +206,11 @@ void BlockSync::Impl::serve_blocks(const Bytes& payload, p2p::Responder responde
         }
         responder.answer(p2p::encode_blocks(blocks));
     };
-    if (!served.post(serve, 1)) responder.throttle();
+    if (!served.post(peer, serve, 1)) responder.throttle();
 }
 
-void BlockSync::Impl::serve_block(const Bytes& payload, p2p::Responder responder) {
+void BlockSync::Impl::serve_block(const PeerId& peer, const Bytes& payload,
+                                  p2p::Responder responder) {
     const auto hash = p2p::decode_get_block(payload);
     if (!hash) return responder.refuse();
     const auto serve = [weak = weak_from_this(), hash = *hash, responder] {
@@ -215,7 +219,7 @@ void BlockSync::Impl::serve_block(const Bytes& payload, p2p::Responder responder
         auto block = me->parts.target.block(hash);
         block ? responder.answer(*std::move(block)) : responder.refuse();
     };
-    if (!served.post(serve, 1)) responder.throttle();
+    if (!served.post(peer, serve, 1)) responder.throttle();
 }
 
 void BlockSync::Impl::fetch_next(std::shared_ptr<BlockFetch> fetch) {

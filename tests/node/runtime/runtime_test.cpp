@@ -190,11 +190,12 @@ TEST(clock, moves_forward_and_knows_the_year) {
 TEST_F(runtime, pool_queue_leaves_a_thread_to_others_and_refuses_what_does_not_fit) {
     std::promise<void> gate;
     std::atomic<int> handled = 0;
-    PoolQueue<int> queue(runtime_, {10, 1000},
-                         [&, open = gate.get_future().share()](int) { open.wait(), ++handled; });
-    EXPECT_FALSE(queue.post(0, 1001));
+    PoolQueue<int, int> queue(runtime_, {10, 1000}, [&, open = gate.get_future().share()](int) {
+        open.wait(), ++handled;
+    });
+    EXPECT_FALSE(queue.post(0, 0, 1001));
     int taken = 0;
-    for (int i = 0; i < 100; ++i) taken += queue.post(i, 1) ? 1 : 0;
+    for (int i = 0; i < 100; ++i) taken += queue.post(i, i, 1) ? 1 : 0;
     EXPECT_LE(taken, 11);  // one may be in hand
     EXPECT_EQ(queue.dropped(), static_cast<uint64_t>(101 - taken));
     std::promise<bool> other;  // of two threads one is stuck
@@ -207,7 +208,7 @@ TEST_F(runtime, pool_queue_leaves_a_thread_to_others_and_refuses_what_does_not_f
         EXPECT_EQ(handled, count);
     };
     wait_for(taken);
-    EXPECT_TRUE(queue.post(7, 1));
+    EXPECT_TRUE(queue.post(7, 7, 1));
     wait_for(taken + 1);
 }
 
@@ -222,13 +223,38 @@ TEST_F(runtime, pool_queue_lets_what_others_posted_go_first) {
     std::promise<bool> done;
     Runtime one{Runtime::Options{.io_threads = 1, .pool_threads = 1}};  // ends before the above
     one.offload([open = gate.get_future().share()] { open.wait(); });
-    PoolQueue<int> queue(one, {1000, 1000, 4}, note);
-    for (int i = 1; i <= 100; ++i) ASSERT_TRUE(queue.post(i, 1));
+    PoolQueue<int, int> queue(one, {1000, 1000, 4}, note);
+    for (int i = 1; i <= 100; ++i) ASSERT_TRUE(queue.post(0, i, 1));
     one.offload([&] { note(0), done.set_value(true); });
     gate.set_value();
     EXPECT_TRUE(get(done.get_future()));
     const std::lock_guard lock(mutex);
     EXPECT_EQ(std::find(order.begin(), order.end(), 0) - order.begin(), 4);
+}
+
+TEST_F(runtime, pool_queue_gives_one_source_its_share_and_lets_sources_take_turns) {
+    std::vector<int> order;
+    std::promise<void> gate;
+    std::promise<bool> done;
+    Runtime one{Runtime::Options{.io_threads = 1, .pool_threads = 1}};
+    one.offload([open = gate.get_future().share()] { open.wait(); });
+    PoolQueue<int, int> queue(one, {16, 1600, 64, 4}, [&](int what) {
+        order.push_back(what);
+        if (what == 30) done.set_value(true);
+    });
+    constexpr int kFlood = 1, kOther = 2, kLong = 3;
+    for (int i = 10; i < 20; ++i) EXPECT_EQ(queue.post(kFlood, i, 1), i < 14) << i;
+    EXPECT_TRUE(queue.post(kOther, 20, 1));
+    EXPECT_TRUE(queue.post(kOther, 21, 1));
+    EXPECT_TRUE(queue.post(kLong, 30, 401));  // one always fits
+    EXPECT_FALSE(queue.post(kLong, 31, 1));
+    EXPECT_EQ(queue.dropped(), 7u);
+    one.start();
+    gate.set_value();
+    EXPECT_TRUE(get(done.get_future()));
+    one.request_stop();
+    one.join();
+    EXPECT_EQ((std::vector<int>(order.begin(), order.begin() + 3)), (std::vector<int>{10, 20, 30}));
 }
 
 }  // namespace
