@@ -11,7 +11,7 @@
 #include "node/backend/node_backend.hpp"
 #include "node/bft/bft_node.hpp"
 #include "node/chain/executor.hpp"
-#include "node/cli/head_feed.hpp"
+#include "node/chain/head_feed.hpp"
 #include "node/cli/keys.hpp"
 #include "node/cli/node_blobs.hpp"
 #include "node/cli/node_limits.hpp"
@@ -157,6 +157,7 @@ private:
     std::unique_ptr<sync::SnapshotShelf> shelf_;  ///< null: no snapshots are kept
     std::unique_ptr<chain::Chain> chain_;
     std::unique_ptr<mempool::Mempool> pool_;
+    std::atomic<bool> pool_follows_{false};  ///< it is going to look at the head
     std::unique_ptr<blobs::BlobStore> store_;
     std::unique_ptr<p2p::Network> network_;
     std::unique_ptr<sync::BlobService> blob_service_;
@@ -169,7 +170,7 @@ private:
     std::unique_ptr<NodeBlobs> node_blobs_;
     std::unique_ptr<backend::NodeBackend> backend_;
     std::unique_ptr<rpc::Server> server_;
-    std::unique_ptr<HeadFeed> feed_;
+    std::unique_ptr<chain::HeadFeed> feed_;
     std::unique_ptr<http::HttpServer> http_;
     std::unique_ptr<verify::AuditService> auditor_;
     std::unique_ptr<verify::SlashReporter> reporter_;
@@ -304,7 +305,7 @@ void Node::build_rpc() {
     options.now_ms = [this] { return runtime_.clock().steady_ms(); };
     options.id_seed = random_seed();
     server_ = std::make_unique<rpc::Server>(*backend_, std::move(options));
-    feed_ = std::make_unique<HeadFeed>(*chain_);
+    feed_ = std::make_unique<chain::HeadFeed>(*chain_);
     http::Options web;
     web.address = config_.http_addr;
     web.port = config_.http_port;
@@ -341,8 +342,15 @@ void Node::join() {
 }
 
 void Node::on_latest(const chain::ChainBlockPtr& block) {
+    // On the pool, once for all blocks that come meanwhile: it is long work, which neither those
+    // who listen nor the threads that carry votes may wait for.
+    if (!pool_follows_.exchange(true)) {
+        runtime_.offload([this] {
+            pool_follows_ = false;
+            pool_->on_head();
+        });
+    }
     rpc_strand_.post([this, block] {
-        pool_->on_head(block);
         const auto change = feed_->move_to(block);
         std::vector<rpc::BlockPtr> removed, added;
         for (const auto& b : change.removed) removed.push_back(backend_->full(b));

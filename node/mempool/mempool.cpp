@@ -11,6 +11,7 @@
 #include "consensus/rules/block.hpp"
 #include "core/assert.hpp"
 #include "core/seeded_hasher.hpp"
+#include "node/chain/head_feed.hpp"
 
 namespace trainyard::node::mempool {
 
@@ -83,16 +84,19 @@ struct Mempool::Impl {
     PoolState state;
     Recent known;    ///< taken, or refused for good
     Recent refused;  ///< at this head
-    chain::ChainBlockPtr head;
-    std::shared_ptr<const state::StateView> view;  ///< of `head`
+    chain::HeadFeed feed;
+    std::shared_ptr<const state::StateView> view;  ///< of the feed's head
     std::function<void(const PooledPtr&)> callback;
 
     Impl(const chain::Chain& c, const Options& options)
         : chain(c),
           state(c.config(), options.limits),
           known(options.known_max),
-          refused(options.known_max) {
-        const auto pending = move_to(c.latest());
+          refused(options.known_max),
+          feed(c),
+          view(c.view(feed.head()->hash)) {
+        ASSERT(view != nullptr);
+        const auto pending = refresh(nullptr);
         ASSERT(pending.empty());
     }
 
@@ -101,49 +105,53 @@ struct Mempool::Impl {
         for (const auto& tx : txs) callback(tx);
     }
 
+    /// With the lock held: what waits, at the feed's head.
+    std::vector<PooledPtr> refresh(const std::vector<Address>* touched) {
+        return state.on_head(
+            env_after(feed.head()->block.header, chain.config()),
+            [this](const Address& who) { return account_at(*view, who); }, touched);
+    }
+
+    struct Followed {
+        std::vector<chain::ChainBlockPtr> removed;  ///< from the old head down
+        std::vector<PooledPtr> now_pending;
+    };
     /// With the lock held.
-    std::vector<PooledPtr> move_to(const chain::ChainBlockPtr& block) {
+    Followed follow() {
+        const auto block = chain.latest();
         auto fresh = chain.view(block->hash);
-        if (!fresh) return {};
-        const bool follows = head && block->block.header.parent_hash == head->hash;
-        std::vector<Address> touched;
-        for (const auto& [who, change] : block->diff.accounts) touched.push_back(who);
-        const auto previous = std::exchange(head, block);
+        auto change = fresh ? feed.move_to(block) : chain::HeadFeed::Change{};
+        if (change.is_empty()) return {};
         view = std::move(fresh);
         refused.clear();
-        const auto left = left_behind(previous);
-        auto now_pending = state.on_head(
-            env_after(block->block.header, chain.config()),
-            [this](const Address& who) { return account_at(*view, who); },
-            follows ? &touched : nullptr);
-        for (auto it = left.rbegin(); it != left.rend(); ++it) take_back(**it, now_pending);
+        std::vector<Address> touched;
+        for (const auto& [who, changed] : block->diff.accounts) touched.push_back(who);
+        const bool is_next = change.removed.empty() && change.added.size() == 1;
+        auto now_pending = refresh(is_next ? &touched : nullptr);
         forget_dropped();
-        return now_pending;
+        return {std::move(change.removed), std::move(now_pending)};
     }
 
-    /// From the head before down: blocks that the chain went on without.
-    [[nodiscard]] std::vector<chain::ChainBlockPtr> left_behind(chain::ChainBlockPtr from) const {
-        std::vector<chain::ChainBlockPtr> out;
-        for (; from && !chain.is_canonical(*from);
-             from = chain.by_hash(from->block.header.parent_hash))
-            out.push_back(from);
-        return out;
-    }
-
-    /// With the lock held: its transactions wait again, but for those that are in other blocks now,
-    /// or can no longer pay.
+    /// Its transactions wait again, but for those that are in other blocks now, or can no longer
+    /// pay. Authorities are recovered without the lock.
     void take_back(const chain::ChainBlock& block, std::vector<PooledPtr>& now_pending) {
         const uint64_t chain_id = chain.config().chain_id;
         for (size_t i = 0; i < block.block.txs.size(); ++i) {
             const Tx& tx = block.block.txs[i];
             const Address& sender = block.senders[i];
-            auto added =
-                state.add({tx, hash_tx(tx), sender, authorities_of(tx, *view, chain_id)},
-                          account_at(*view, sender));
+            auto authorities = authorities_of(tx, *view_now(), chain_id);
+            const std::lock_guard lock(mutex);
+            auto added = state.add({tx, hash_tx(tx), sender, std::move(authorities)},
+                                   account_at(*view, sender));
+            forget_dropped();
             if (!added) continue;
             known.add(added->tx->hash);
             for (auto& pending : added->now_pending) now_pending.push_back(std::move(pending));
         }
+    }
+    [[nodiscard]] std::shared_ptr<const state::StateView> view_now() const {
+        const std::lock_guard lock(mutex);
+        return view;
     }
 
     /// With the lock held: gossip may bring back what had to make room.
@@ -204,13 +212,15 @@ bool Mempool::is_known(const Hash& hash) const {
     return impl_->known.has(hash) || impl_->refused.has(hash);
 }
 
-void Mempool::on_head(const chain::ChainBlockPtr& head) {
-    std::vector<PooledPtr> now_pending;
+void Mempool::on_head() {
+    Impl::Followed followed;
     {
         const std::lock_guard lock(impl_->mutex);
-        now_pending = impl_->move_to(head);
+        followed = impl_->follow();
     }
-    impl_->tell(now_pending);
+    for (auto it = followed.removed.rbegin(); it != followed.removed.rend(); ++it)
+        impl_->take_back(**it, followed.now_pending);
+    impl_->tell(followed.now_pending);
 }
 
 chain::CandidateSource Mempool::best(const Hash& parent) const {
@@ -236,10 +246,13 @@ PooledPtr Mempool::find(const Hash& hash) const {
 }
 
 uint64_t Mempool::pending_nonce(const Address& who) const {
+    // Who was told of a block may ask before the pool has followed.
+    const auto latest = impl_->chain.latest();
     const std::lock_guard lock(impl_->mutex);
-    if (const auto nonce = impl_->state.pending_nonce(who)) return *nonce;
-    const auto account = impl_->view->account(who);
-    return account ? account->nonce : 0;
+    const auto view =
+        latest->hash == impl_->feed.head()->hash ? nullptr : impl_->chain.view(latest->hash);
+    const auto account = (view ? *view : *impl_->view).account(who);
+    return std::max(account ? account->nonce : 0, impl_->state.pending_nonce(who).value_or(0));
 }
 
 Mempool::Counts Mempool::counts() const {

@@ -37,14 +37,15 @@ public:
     /// to look at it again.
     [[nodiscard]] bool is_known(const Hash& hash) const;
 
-    /// The chain's `latest` changed.
-    void on_head(const chain::ChainBlockPtr& head);
+    /// The chain's `latest` changed. Looks at accounts and recovers authorities of what waits
+    /// again, so it takes time; calls of several threads, and those left out, do no harm.
+    void on_head();
 
     /// A snapshot for a block on top of `parent`, best tip first.
     [[nodiscard]] chain::CandidateSource best(const Hash& parent) const;
 
     [[nodiscard]] PooledPtr find(const Hash& hash) const;
-    /// The account's nonce at the head plus its pending transactions.
+    /// The account's nonce at the chain's latest block plus its pending transactions.
     [[nodiscard]] uint64_t pending_nonce(const Address& who) const;
     struct Counts {
         uint64_t pending = 0, queued = 0;

@@ -99,7 +99,7 @@ public:
             BftNode::Parts{runtime_, *network_, *chain_, *pool_, votes, runtime::Logger::null()},
             std::move(options));
         bft_->attach();
-        chain_->listen({[this](const chain::ChainBlockPtr& b) { pool_->on_head(b); }, {}});
+        chain_->listen({[this](const chain::ChainBlockPtr&) { pool_->on_head(); }, {}});
         runtime_.start();
         EXPECT_TRUE(network_->start());
         bft_->start();

@@ -66,7 +66,10 @@ struct Pool {
         const auto taken = pool.submit(tx);
         return taken ? "taken" : to_text(taken.error());
     }
-    void add_block(const std::vector<Tx>& txs) { pool.on_head(small.add_block(txs)); }
+    void add_block(const std::vector<Tx>& txs) {
+        small.add_block(txs);
+        pool.on_head();
+    }
 };
 
 TEST(mempool, takes_from_gossip_later_what_it_refused_for_a_passing_reason) {
@@ -158,11 +161,43 @@ TEST(mempool, takes_back_what_was_in_a_block_that_the_chain_left) {
     p.add_block({first, other});
     ASSERT_EQ(p.pool.find(hash_tx(first)), nullptr);
     told.clear();
-    p.pool.on_head(p.small.add_block({other}, parent));
+    p.small.add_block({other}, parent);
+    p.pool.on_head();
     EXPECT_NE(p.pool.find(hash_tx(first)), nullptr);
     EXPECT_EQ(p.pool.find(hash_tx(other)), nullptr) << "mined in both";
     EXPECT_EQ(p.pool.counts().pending, 2u);
     EXPECT_EQ(told, (std::vector<Hash>{hash_tx(first), hash_tx(second)}));
+}
+
+TEST(mempool, takes_back_what_was_in_blocks_that_the_chain_has_forgotten) {
+    Pool p;
+    const Tx first = payment(1, 0), second = payment(1, 1), other = payment(2, 0);
+    const auto parent = p.small.head();
+    p.add_block({first});
+    p.add_block({second});
+    const auto final_block = p.small.add_block({other}, parent);
+    consensus::bft::Certificate certificate;
+    certificate.block = final_block->hash;
+    ASSERT_TRUE(p.small.chain().finalise(final_block->hash, certificate));
+    p.pool.on_head();
+    EXPECT_EQ(p.pool.counts().pending, 2u);
+    EXPECT_NE(p.pool.find(hash_tx(first)), nullptr);
+}
+
+TEST(mempool, counts_nonces_of_a_block_that_it_has_not_followed_yet) {
+    Pool p;
+    p.small.add_block({payment(1, 0), payment(1, 1)});
+    EXPECT_EQ(p.pool.pending_nonce(account_of(1)), 2u);
+}
+
+TEST(mempool, catches_up_over_blocks_that_it_was_not_told_of) {
+    Pool p;
+    const Tx mined = payment(1, 0);
+    ASSERT_EQ(p.submit(mined), "taken");
+    p.small.add_block({mined});
+    p.small.add_block({payment(2, 0)});
+    p.pool.on_head();
+    EXPECT_EQ(p.pool.find(hash_tx(mined)), nullptr);
 }
 
 TEST(mempool, an_account_that_was_delegated_keeps_its_next_transaction) {
