@@ -311,6 +311,8 @@ void Node::build_rpc() {
     web.port = config_.http_port;
     web.cors_origins = config_.http_cors;
     web.vhosts = config_.http_vhosts;
+    web.client_connections_max = config_.http_client_connections;
+    web.proxies = config_.http_proxies;
     http::Hooks hooks;
     hooks.why_not_ready = [this] {
         if (state_sync_) return state_sync_->progress().words();
@@ -319,10 +321,11 @@ void Node::build_rpc() {
     };
     hooks.metrics = [this] {
         const uint64_t up_ms = runtime_.clock().steady_ms() - started_ms_;
-        return metrics::to_prometheus_text(metrics_of(
-            {*bft_, *chain_, *pool_, *network_, *store_, auditor(), voting_.get(),
-             is_complete_ ? reporter_.get() : nullptr, shelf_.get(), state_sync_.get(),
-             gossip_.dropped(), config_.datadir, runtime_.clock().wall_ms(), up_ms, own_stake()}));
+        return metrics::to_prometheus_text(
+            metrics_of({*bft_, *chain_, *pool_, *network_, *store_, auditor(), voting_.get(),
+                        is_complete_ ? reporter_.get() : nullptr, shelf_.get(), state_sync_.get(),
+                        gossip_.dropped(), http_->connections(), http_->refused(), config_.datadir,
+                        runtime_.clock().wall_ms(), up_ms, own_stake()}));
     };
     http_ = std::make_unique<http::HttpServer>(
         http::HttpServer::Parts{runtime_, *server_, *backend_, log_.named("http")}, std::move(web),

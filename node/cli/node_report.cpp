@@ -216,6 +216,14 @@ void add_machine(Metrics& out, const ReportParts& parts) {
     out.counter("trainyard_mempool_gossip_dropped_total",
                 "Transactions of peers that found the queue, or their part of it, full.",
                 static_cast<double>(parts.gossip_dropped));
+    out.gauge("trainyard_http_connections", "Open connections of JSON-RPC and the page.",
+              static_cast<double>(parts.http_connections));
+    out.families.push_back(
+        {"trainyard_http_refused_total",
+         "Connections and requests refused: of a client that has its share, or all are in use.",
+         Kind::counter,
+         {{{{"why", "client"}}, static_cast<double>(parts.http_refused.of_clients)},
+          {{{"why", "full"}}, static_cast<double>(parts.http_refused.full)}}});
     const auto counts = parts.pool.counts();
     out.families.push_back({"trainyard_mempool_transactions",
                             "Transactions in the pool.",

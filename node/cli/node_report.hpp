@@ -10,6 +10,7 @@
 #include "node/chain/chain.hpp"
 #include "node/cli/node_state.hpp"
 #include "node/cli/node_voting.hpp"
+#include "node/http/http_server.hpp"
 #include "node/mempool/mempool.hpp"
 #include "node/metrics/exposition.hpp"
 #include "node/p2p/network.hpp"
@@ -42,6 +43,8 @@ struct ReportParts {
     const sync::SnapshotShelf* shelf;
     const sync::StateSync* state_sync;
     uint64_t gossip_dropped;  ///< transactions of peers that found the queue full
+    size_t http_connections;
+    http::HttpServer::Refused http_refused;
     std::string datadir;
     uint64_t wall_ms;
     uint64_t uptime_ms;

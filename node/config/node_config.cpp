@@ -119,6 +119,20 @@ Setting sandbox(std::string key) {
     return s;
 }
 
+Setting client_connections(std::string key) {
+    return number<uint32_t>(
+        std::move(key), &NodeConfig::http_client_connections, 0,
+        "connections of one address (an IPv6 /64), and requests that a proxy brings for it, at "
+        "once; more get status 429; this machine has no limit but that of all, 1024, and nobody "
+        "else with 0");
+}
+
+Setting proxies(std::string key) {
+    return list(std::move(key), &NodeConfig::http_proxies,
+                "addresses or ranges (10.0.0.0/8) of reverse proxies besides this machine: their "
+                "X-Forwarded-For says for whom they ask, and they have no such limit");
+}
+
 std::vector<Setting> make_settings() {
     using C = NodeConfig;
     return {
@@ -148,6 +162,8 @@ std::vector<Setting> make_settings() {
         number<uint16_t>("http.port", &C::http_port, 0, "port for JSON-RPC; 0 chooses a free one"),
         list("http.corsdomain", &C::http_cors, "origins of web pages that may call, * for all"),
         list("http.vhosts", &C::http_vhosts, "host names that requests may use, * for all"),
+        client_connections("http.client-connections"),
+        proxies("http.proxies"),
         flag("http.admin", &C::http_admin,
              "let JSON-RPC change the node (admin_addPeer, admin_ban, …); only on an address that "
              "you alone can reach"),

@@ -25,7 +25,9 @@ struct NodeConfig {
     uint16_t http_port = 8545;           ///< HTTP and WebSocket
     std::vector<std::string> http_cors;  ///< allowed origins, "*" for all
     std::vector<std::string> http_vhosts{"localhost"};
-    bool http_admin = false;  ///< JSON-RPC methods that change the node
+    uint32_t http_client_connections = 128;  ///< of one address; 0: no limit
+    std::vector<std::string> http_proxies;   ///< addresses and ranges
+    bool http_admin = false;                 ///< JSON-RPC methods that change the node
     uint32_t call_timeout_s = 5;
     std::string p2p_addr = "0.0.0.0";
     uint16_t p2p_port = 30303;

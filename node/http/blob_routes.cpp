@@ -98,7 +98,7 @@ asio::awaitable<bool> Connection::answer_put_blob(Parser& head) {
         auto writer = shared->backend.begin_blob(owner);
         return std::make_shared<decltype(writer)>(std::move(writer));
     };
-    auto opened = co_await on_pool(*shared_, std::move(open));
+    auto opened = co_await on_pool(*shared_, client_, std::move(open));
     if (!*opened) {
         co_await refuse(request, to_status(opened->error()), to_text(opened->error()));
         co_return false;
@@ -124,7 +124,7 @@ asio::awaitable<bool> Connection::answer_put_blob(Parser& head) {
         auto append = [writer, chunk, size] {
             return std::make_shared<Stored>(writer->append(BytesView(*chunk).first(size)));
         };
-        auto stored = co_await on_pool(*shared_, std::move(append));
+        auto stored = co_await on_pool(*shared_, client_, std::move(append));
         if (*stored) continue;
         co_await refuse(request, to_status(stored->error()), to_text(stored->error()));
         co_return false;
@@ -132,7 +132,7 @@ asio::awaitable<bool> Connection::answer_put_blob(Parser& head) {
     auto finish = [writer] {
         return std::make_shared<Result<rpc::BlobInfo, rpc::BlobError>>(writer->finish());
     };
-    const auto info = co_await on_pool(*shared_, std::move(finish));
+    const auto info = co_await on_pool(*shared_, client_, std::move(finish));
     const bool keep_alive = parser.keep_alive();
     auto response =
         *info
@@ -154,7 +154,7 @@ asio::awaitable<bool> Connection::answer_get_blob(const RequestHead& request) {
         return std::make_shared<Result<rpc::BlobInfo, rpc::BlobError>>(
             shared->backend.blob_info(blob, true));
     };
-    const auto info = co_await on_pool(*shared_, std::move(look));
+    const auto info = co_await on_pool(*shared_, client_, std::move(look));
     if (!*info) {
         auto response =
             make_text(request, shared_->options, to_status(info->error()), to_text(info->error()));
@@ -175,7 +175,7 @@ asio::awaitable<bool> Connection::answer_release_blob(const RequestHead& request
     auto release = [shared = shared_, blob = *id, by = *owner] {
         return std::make_shared<Stored>(shared->backend.release_blob(blob, by));
     };
-    const auto done = co_await on_pool(*shared_, std::move(release));
+    const auto done = co_await on_pool(*shared_, client_, std::move(release));
     auto response = *done ? make_text(request, shared_->options, status::no_content, "")
                           : make_text(request, shared_->options, to_status(done->error()),
                                       to_text(done->error()));
@@ -226,7 +226,7 @@ asio::awaitable<bool> Connection::send_chunks(const Hash& id, uint64_t offset, u
             return std::make_shared<Result<Bytes, rpc::BlobError>>(
                 shared->backend.read_blob(id, offset, want));
         };
-        const auto chunk = co_await on_pool(*shared_, std::move(read));
+        const auto chunk = co_await on_pool(*shared_, client_, std::move(read));
         // The header promised a length, so all that is left to say is to hang up.
         if (!*chunk || (*chunk)->size() != want) co_return false;
         stream_.expires_after(ms(shared_->options.blob_chunk_ms));

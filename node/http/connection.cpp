@@ -38,14 +38,26 @@ std::string_view path_of(const RequestHead& request) {
     return target.substr(0, target.find('?'));
 }
 
+std::string forwarded_for(const RequestHead& request) {
+    std::string all;
+    const auto [first, last] = request.equal_range("X-Forwarded-For");
+    for (auto line = first; line != last; ++line)
+        all += (all.empty() ? "" : ",") + std::string(to_view(line->value()));
+    return all;
+}
+
 bool has_blob_path(const RequestHead& request) {
     return path_of(request).substr(0, 6) == "/blob/";
 }
 
 }  // namespace
 
-Connection::Connection(asio::ip::tcp::socket socket, std::shared_ptr<Shared> shared)
-    : stream_(std::move(socket)), shared_(std::move(shared)) {}
+Connection::Connection(asio::ip::tcp::socket socket, std::shared_ptr<Shared> shared, Client from,
+                       std::unique_ptr<Places::Place> place)
+    : stream_(std::move(socket)),
+      shared_(std::move(shared)),
+      from_(std::move(from)),
+      place_(std::move(place)) {}
 
 void Connection::close(bool at_once) {
     asio::post(stream_.get_executor(), [self = shared_from_this(), at_once] {
@@ -93,7 +105,22 @@ asio::awaitable<bool> Connection::wait_for_request() {
     co_return true;
 }
 
+/// Who comes through a proxy has a place for each request, and a WebSocket as long as it is open.
 asio::awaitable<bool> Connection::answer(Parser& head) {
+    client_ = from_;
+    std::unique_ptr<Places::Place> place;
+    if (from_.empty()) {
+        client_ = shared_->rules->forwarded_client(forwarded_for(head.get()));
+        place = shared_->places->enter(client_);
+        if (!place) {
+            co_await refuse(head.get(), status::too_many_requests, kTooManyOfClient);
+            co_return false;
+        }
+    }
+    co_return co_await answer_to_client(head);
+}
+
+asio::awaitable<bool> Connection::answer_to_client(Parser& head) {
     const RequestHead& request = head.get();
     const auto& options = shared_->options;
     if (!is_host_allowed(to_view(request[field::host]), options.vhosts)) {
@@ -121,7 +148,7 @@ asio::awaitable<bool> Connection::answer(Parser& head) {
         auto work = [self = shared_from_this(), &request] {
             return std::make_shared<Response>(self->answer_plain(request));
         };
-        const auto metrics = co_await on_pool(*shared_, std::move(work));
+        const auto metrics = co_await on_pool(*shared_, client_, std::move(work));
         co_return co_await send(*metrics, head.keep_alive(), is_head);
     }
     auto response = answer_plain(request);
@@ -171,7 +198,7 @@ asio::awaitable<bool> Connection::answer_rpc(Parser& head) {
     auto work = [shared = shared_, text = std::move(request.body())] {
         return shared->stopping ? std::string() : shared->server.handle(text, nullptr);
     };
-    auto text = co_await on_pool(*shared_, std::move(work));
+    auto text = co_await on_pool(*shared_, client_, std::move(work));
     if (text.empty() && shared_->stopping) co_return false;
     const bool fits = share.set(text.size());
     auto response =
@@ -235,7 +262,7 @@ asio::awaitable<void> Connection::serve_websocket(Parser& head) {
         co_await refuse(request, status::forbidden, "origin not allowed\n");
         co_return;
     }
-    auto session = std::make_shared<WebSocketSession>(std::move(stream_), shared_);
+    auto session = std::make_shared<WebSocketSession>(std::move(stream_), shared_, client_);
     close_websocket_ = [weak = std::weak_ptr(session)](bool at_once) {
         if (const auto alive = weak.lock()) alive->close(at_once);
     };

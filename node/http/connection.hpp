@@ -17,7 +17,9 @@ namespace trainyard::node::http {
 /// Everything runs on the strand that `socket` was accepted on, except `close`.
 class Connection : public std::enable_shared_from_this<Connection> {
 public:
-    Connection(boost::asio::ip::tcp::socket socket, std::shared_ptr<Shared> shared);
+    /// `from` is the other end; its place is given back when the connection ends.
+    Connection(boost::asio::ip::tcp::socket socket, std::shared_ptr<Shared> shared, Client from,
+               std::unique_ptr<Places::Place> place);
 
     /// Serves until the peer leaves, a limit is broken or the server stops.
     boost::asio::awaitable<void> run();
@@ -32,6 +34,7 @@ private:
 
     Task<bool> wait_for_request();
     Task<bool> answer(Parser& head);  ///< true: another request may follow
+    Task<bool> answer_to_client(Parser& head);
     [[nodiscard]] Response answer_plain(const RequestHead& request);
     Task<bool> answer_rpc(Parser& head);
     Task<bool> answer_put_blob(Parser& head);
@@ -49,6 +52,9 @@ private:
     boost::beast::tcp_stream stream_;
     boost::beast::flat_buffer buffer_;
     std::shared_ptr<Shared> shared_;
+    const Client from_;
+    const std::unique_ptr<Places::Place> place_;
+    Client client_;  ///< who asks: `from_`, or whom a proxy names
     std::atomic<bool> busy_{false};
     std::function<void(bool)> close_websocket_;  ///< on the strand
 };

@@ -2,18 +2,18 @@
 // Accepts connections, counts them and ends them.
 #include "node/http/http_server.hpp"
 
-#include <unistd.h>
-
 #include <chrono>
-#include <thread>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
 
 #include "node/http/connection.hpp"
 
@@ -25,8 +25,10 @@ using asio::ip::tcp;
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-constexpr int kNiceness = 10;  ///< a ninth of the time that a thread of consensus gets
 constexpr auto kPauseAfterError = std::chrono::milliseconds(100);
+constexpr size_t kTurnedAwayMax = 64;
+constexpr size_t kTurnAwayPartsMax = 16;
+constexpr auto kTurnAwayTime = std::chrono::seconds(1);
 
 void forget(Shared& shared, uint64_t id) {
     {
@@ -36,15 +38,46 @@ void forget(Shared& shared, uint64_t id) {
     shared.empty.notify_all();
 }
 
-/// Starts serving; a connection above the limit is closed at once.
+/// Says why, to a few at a time; it is read before the connection ends with unread bytes.
+asio::awaitable<void> turn_away(std::shared_ptr<Shared> shared, tcp::socket socket) {
+    boost::beast::tcp_stream stream(std::move(socket));
+    const std::string text =
+        "HTTP/1.1 429 Too Many Requests\r\nServer: trainyard\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+        "Content-Length: " +
+        std::to_string(kTooManyOfClient.size()) + "\r\n\r\n" + std::string(kTooManyOfClient);
+    boost::system::error_code ignored;
+    stream.expires_after(kTurnAwayTime);
+    co_await asio::async_write(stream, asio::buffer(text), kTuple);
+    stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    std::array<char, 4096> waste;
+    for (size_t parts = 0; parts < kTurnAwayPartsMax; ++parts) {
+        const auto [failed, size] = co_await stream.async_read_some(asio::buffer(waste), kTuple);
+        if (failed) break;
+    }
+    --shared->turned_away;
+}
+
+/// Starts serving; a connection above the limit of all is closed at once.
 void serve(const std::shared_ptr<Shared>& shared, tcp::socket socket) {
     auto executor = socket.get_executor();
-    auto connection = std::make_shared<Connection>(std::move(socket), shared);
+    boost::system::error_code unconnected;
+    const auto other = socket.remote_endpoint(unconnected);
+    if (unconnected) return;
+    auto from = shared->rules->client_of(other.address().to_string());
+    auto place = shared->places->enter(from);
+    if (!place) {
+        if (shared->turned_away.fetch_add(1) >= kTurnedAwayMax) return void(--shared->turned_away);
+        return asio::co_spawn(executor, turn_away(shared, std::move(socket)), asio::detached);
+    }
+    auto connection =
+        std::make_shared<Connection>(std::move(socket), shared, std::move(from), std::move(place));
     uint64_t id = 0;
     {
         const std::lock_guard lock(shared->mutex);
-        if (shared->stopping || shared->connections.size() >= shared->options.connections_max)
-            return;
+        if (shared->stopping) return;
+        if (shared->connections.size() >= shared->options.connections_max)
+            return void(++shared->refused_full);
         id = shared->next_id++;
         shared->connections[id] = {[weak = std::weak_ptr(connection)](bool at_once) {
             if (const auto alive = weak.lock()) alive->close(at_once);
@@ -77,16 +110,6 @@ asio::awaitable<void> accept_all(std::shared_ptr<Shared> shared,
 
 }  // namespace
 
-std::unique_ptr<asio::thread_pool> make_pool(unsigned threads) {
-    // Threads take their niceness from the one that makes them.
-    std::unique_ptr<asio::thread_pool> pool;
-    std::thread([&] {
-        (void)::nice(kNiceness);
-        pool = std::make_unique<asio::thread_pool>(threads);
-    }).join();
-    return pool;
-}
-
 struct HttpServer::Impl {
     runtime::Runtime& runtime;
     std::shared_ptr<Shared> shared;
@@ -105,6 +128,15 @@ struct HttpServer::Impl {
 
 Result<uint16_t, HttpError> HttpServer::Impl::start() {
     const auto& options = shared->options;
+    std::vector<AddressRange> proxies;
+    for (const auto& text : options.proxies) {
+        const auto range = range_from(text);
+        if (!range)
+            return Unexpected(HttpError{"http.proxies: \"" + text +
+                                        "\" is neither an IP address nor a range as 10.0.0.0/8"});
+        proxies.push_back(*range);
+    }
+    shared->rules.emplace(std::move(proxies), options.believes_machine);
     const auto where = options.address + ":" + std::to_string(options.port);
     boost::system::error_code failed;
     const auto address = asio::ip::make_address(options.address, failed);
@@ -153,7 +185,7 @@ void HttpServer::Impl::stop() {
         if (!wait_until_empty(std::chrono::milliseconds(shared->options.stop_ms)))
             shared->log.warn("HTTP connections did not end in time", {});
     }
-    shared->pool->join();
+    shared->pool.join();
 }
 
 HttpServer::HttpServer(Parts parts, Options options, Hooks hooks)
@@ -169,6 +201,10 @@ Result<uint16_t, HttpError> HttpServer::start() {
 
 void HttpServer::stop() {
     impl_->stop();
+}
+
+HttpServer::Refused HttpServer::refused() const {
+    return {impl_->shared->places->refused(), impl_->shared->refused_full};
 }
 
 size_t HttpServer::connections() const {

@@ -23,6 +23,11 @@ struct Options {
     std::vector<std::string> cors_origins;         ///< "*" for all; empty: no web page of others
     std::vector<std::string> vhosts{"localhost"};  ///< besides bare IP addresses; "*" for all
     size_t connections_max = 1024;
+    size_t client_connections_max = 128;  ///< of one address, or one IPv6 /64; 0: no limit
+    /// Addresses and ranges, besides this machine: they have no limit of their own, and say in
+    /// X-Forwarded-For for whom they ask.
+    std::vector<std::string> proxies;
+    bool believes_machine = true;  ///< false: this machine is a client like others; for tests
     uint64_t body_bytes_max = 5ull << 20;
     uint64_t blob_bytes_max = 4ull << 30;
     uint64_t request_ms = 30'000;     ///< to read a header, or a JSON body
@@ -71,6 +76,12 @@ public:
     /// run.
     void stop();
     [[nodiscard]] size_t connections() const;
+    /// Since the start.
+    struct Refused {
+        uint64_t of_clients = 0;  ///< connections and requests above the limit of one client
+        uint64_t full = 0;        ///< connections above that of all
+    };
+    [[nodiscard]] Refused refused() const;
 
 private:
     struct Impl;

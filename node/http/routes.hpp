@@ -30,6 +30,9 @@ void add_cors(beast_http::fields& to, const RequestHead& request, const Options&
 /// The answer to a CORS preflight.
 [[nodiscard]] Response answer_options(const RequestHead& request, const Options& options);
 
+constexpr std::string_view kTooManyOfClient =
+    "this address has too many connections and requests here at once\n";
+
 inline std::string_view to_view(boost::beast::string_view text) {
     return {text.data(), text.size()};
 }

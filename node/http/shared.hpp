@@ -12,16 +12,12 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "node/http/fair_pool.hpp"
 #include "node/http/http_server.hpp"
 
 namespace trainyard::node::http {
-
-/// Threads that run only where the others of the process leave time: those who call may be many,
-/// and consensus must not wait for them.
-[[nodiscard]] std::unique_ptr<boost::asio::thread_pool> make_pool(unsigned threads);
 
 struct Shared {
     rpc::Server& server;
@@ -29,7 +25,11 @@ struct Shared {
     runtime::Logger log;
     const Options options;
     const Hooks hooks;
-    const std::unique_ptr<boost::asio::thread_pool> pool;
+    FairPool pool;
+    const std::shared_ptr<Places> places;
+    std::optional<ClientRules> rules;  ///< from the start on
+    std::atomic<uint64_t> refused_full{0};
+    std::atomic<size_t> turned_away{0};  ///< connections that are being told why
     std::atomic<bool> stopping{false};
     std::atomic<uint64_t> ws_queued_bytes{0};  ///< unsent pushes of all WebSockets
     std::atomic<uint64_t> rpc_bytes{0};        ///< that Shares hold
@@ -49,7 +49,8 @@ struct Shared {
           log(parts.log),
           options(std::move(o)),
           hooks(std::move(h)),
-          pool(make_pool(std::max(1u, options.rpc_threads))) {}
+          pool(options.rpc_threads),
+          places(std::make_shared<Places>(options.client_connections_max)) {}
 };
 
 /// What one connection holds in memory of a request that comes or an answer that goes. Those who
@@ -79,24 +80,28 @@ private:
     uint64_t bytes_ = 0;
 };
 
-/// Runs `work` on the pool and resumes the coroutine on its own executor with the result.
+/// Runs `work` on the pool, when `client` has its turn, and resumes the coroutine on its own
+/// executor with the result.
 ///
 /// GCC 12 destroys closures and other class temporaries twice when they are arguments inside a
 /// co_await expression, so here and in `send` callers pass named objects.
 template <class Work>
-auto on_pool(Shared& shared, Work&& work) {
+auto on_pool(Shared& shared, const Client& client, Work&& work) {
     using Function = std::decay_t<Work>;
     using Value = std::invoke_result_t<Function>;
-    auto start = [&shared](auto handler, Function job) {
+    auto start = [&shared, client](auto handler, Function job) {
         auto executor = boost::asio::get_associated_executor(handler);
         auto guard = boost::asio::make_work_guard(executor);
-        boost::asio::post(*shared.pool, [h = std::move(handler), g = std::move(guard), executor,
-                                         w = std::move(job)]() mutable {
+        auto run = [h = std::move(handler), g = std::move(guard), executor,
+                    w = std::move(job)]() mutable {
             auto value = w();
             boost::asio::post(executor, [h2 = std::move(h), v = std::move(value)]() mutable {
                 std::move(h2)(std::move(v));
             });
-        });
+        };
+        // A handler cannot be copied, and a std::function has to be.
+        auto held = std::make_shared<decltype(run)>(std::move(run));
+        shared.pool.post(client, [held = std::move(held)] { (*held)(); });
     };
     boost::asio::use_awaitable_t<> token;
     return boost::asio::async_initiate<boost::asio::use_awaitable_t<>, void(Value)>(

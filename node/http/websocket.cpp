@@ -20,8 +20,12 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kReadBytes = 64 << 10;
 }  // namespace
 
-WebSocketSession::WebSocketSession(beast::tcp_stream stream, std::shared_ptr<Shared> shared)
-    : ws_(std::move(stream)), shared_(std::move(shared)), deadline_(ws_.get_executor()) {}
+WebSocketSession::WebSocketSession(beast::tcp_stream stream, std::shared_ptr<Shared> shared,
+                                   Client client)
+    : ws_(std::move(stream)),
+      shared_(std::move(shared)),
+      client_(std::move(client)),
+      deadline_(ws_.get_executor()) {}
 
 WebSocketSession::~WebSocketSession() {
     shared_->ws_queued_bytes -= queued_bytes_;
@@ -48,7 +52,7 @@ asio::awaitable<void> WebSocketSession::run(
         auto work = [self, shared = shared_, body = std::move(text)] {
             return shared->stopping ? std::string() : shared->server.handle(body, self);
         };
-        const auto rest = co_await on_pool(*shared_, std::move(work));
+        const auto rest = co_await on_pool(*shared_, client_, std::move(work));
         if (!rest.empty()) push(std::make_shared<const std::string>(rest));
     }
     dropped_ = true;

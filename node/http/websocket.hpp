@@ -19,7 +19,8 @@ namespace trainyard::node::http {
 class WebSocketSession final : public rpc::Session,
                                public std::enable_shared_from_this<WebSocketSession> {
 public:
-    WebSocketSession(boost::beast::tcp_stream stream, std::shared_ptr<Shared> shared);
+    WebSocketSession(boost::beast::tcp_stream stream, std::shared_ptr<Shared> shared,
+                     Client client);
     ~WebSocketSession() override;
 
     boost::asio::awaitable<void> run(const beast_http::request<beast_http::empty_body>& upgrade);
@@ -35,6 +36,7 @@ private:
 
     boost::beast::websocket::stream<boost::beast::tcp_stream> ws_;
     std::shared_ptr<Shared> shared_;
+    const Client client_;
     std::deque<std::shared_ptr<const std::string>> queue_;
     std::atomic<uint64_t> queued_bytes_{0};
     std::atomic<uint64_t> queued_messages_{0};

@@ -46,6 +46,8 @@ TEST(node_config, what_is_written_reads_back_the_same) {
     NodeConfig config;
     for (const auto& [key, value] : {std::pair{"datadir", "a \"b\" \\c"},
                                      {"http.corsdomain", "x,y"},
+                                     {"http.client-connections", "0"},
+                                     {"http.proxies", "10.0.0.0/8,::1"},
                                      {"log.json", "true"},
                                      {"verifier.memory-mb", "100"},
                                      {"verifier.sandbox", "off"}})

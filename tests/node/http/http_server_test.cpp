@@ -292,6 +292,108 @@ TEST(http_server, limits_connections) {
     EXPECT_EQ(status_of(first.post(kChainId)), 200u);
 }
 
+/// Whom a proxy on this machine names.
+std::vector<std::pair<std::string, std::string>> forwarded_for(const std::string& who) {
+    return {{"X-Forwarded-For", who}};
+}
+
+TEST(http_server, gives_one_address_a_share_of_the_connections) {
+    Options options;
+    options.client_connections_max = 2;
+    options.believes_machine = false;
+    Node node(options);
+    std::optional<Client> first(std::in_place, node);
+    Client second(node);
+    EXPECT_EQ(status_of(first->post(kChainId)), 200u);
+    EXPECT_EQ(status_of(second.post(kChainId)), 200u);
+    Client third(node);
+    const auto refused = third.post(kChainId);
+    EXPECT_EQ(status_of(refused), 429u);
+    EXPECT_THAT(refused.body(), HasSubstr("too many connections"));
+    EXPECT_TRUE(third.is_closed());
+    EXPECT_EQ(node.http.refused().of_clients, 1u);
+    first.reset();
+    while (node.http.connections() > 1) std::this_thread::yield();
+    EXPECT_EQ(status_of(Client(node).post(kChainId)), 200u);
+}
+
+TEST(http_server, limits_no_connections_of_this_machine_and_of_proxies) {
+    Options options;
+    options.client_connections_max = 1;
+    Node by_default(options);
+    options.believes_machine = false;
+    options.proxies = {"127.0.0.0/8"};
+    Node by_setting(options);
+    for (const auto* node : {&by_default, &by_setting}) {
+        std::deque<Client> clients;
+        for (int i = 0; i < 3; ++i)
+            EXPECT_EQ(status_of(clients.emplace_back(*node).post(kChainId)), 200u);
+    }
+}
+
+TEST(http_server, holds_those_whom_a_proxy_names_to_their_shares) {
+    Options options;
+    options.client_connections_max = 1;
+    Node node(options);
+    Client socket(node), other(node), again(node);
+    for (const auto* who : {"192.0.2.1", "9.9.9.9, 192.0.2.1"}) {
+        beast::websocket::stream<tcp::socket&> ws(socket.socket);
+        if (who[0] == '1') {
+            ws.set_option(beast::websocket::stream_base::decorator(
+                [&](beast::websocket::request_type& head) { head.set("X-Forwarded-For", who); }));
+            ws.handshake("localhost", "/");
+        }
+        EXPECT_EQ(status_of(Client(node).ask(bh::verb::post, "/", kChainId, forwarded_for(who))),
+                  429u);
+    }
+    EXPECT_EQ(status_of(other.ask(bh::verb::post, "/", kChainId, forwarded_for("192.0.2.2"))),
+              200u);
+    EXPECT_EQ(status_of(again.post(kChainId)), 200u);
+    EXPECT_EQ(node.http.refused().of_clients, 2u);
+}
+
+TEST(http_server, one_client_has_half_of_the_threads) {
+    Options options;
+    options.rpc_threads = 4;
+    Node node(options);
+    std::promise<void> gate;
+    std::atomic<int> begun{0};
+    node.chain.on_call = [&, open = gate.get_future().share()](const rpc::CallRequest& request,
+                                                               const rpc::Overrides&) {
+        if (request.from) return ++begun, open.wait(), rpc::CallOutcome{};
+        return rpc::CallOutcome{};
+    };
+    const std::string slow =
+        R"({"jsonrpc":"2.0","id":1,"method":"eth_call","params":[{"from":"0x)" +
+        std::string(40, '1') + R"("}]})";
+    std::deque<Client> clients;
+    for (int i = 0; i < 6; ++i) {
+        bh::request<bh::string_body> request(bh::verb::post, "/", 11);
+        request.set(bh::field::content_type, "application/json");
+        request.set("X-Forwarded-For", "192.0.2.1");
+        request.body() = slow;
+        request.prepare_payload();
+        bh::write(clients.emplace_back(node).socket, request);
+    }
+    while (begun < 2) std::this_thread::yield();
+    EXPECT_EQ(status_of(Client(node).ask(bh::verb::post, "/", kChainId, forwarded_for("1.2.3.4"))),
+              200u);
+    EXPECT_EQ(begun, 2);
+    gate.set_value();
+    for (auto& client : clients) EXPECT_EQ(status_of(client.read()), 200u);
+}
+
+TEST(http_server, says_which_proxy_is_none) {
+    Options options = Node::on_free_port({});
+    options.proxies = {"10.0.0.0/33"};
+    Node node;
+    HttpServer server({node.runtime, node.server, node.chain, runtime::Logger::null()}, options,
+                      {});
+    const auto started = server.start();
+    ASSERT_FALSE(started);
+    EXPECT_THAT(started.error().what, HasSubstr("10.0.0.0/33"));
+}
+
 TEST(http_server, says_whether_it_is_well_and_ready) {
     std::string why;
     Hooks hooks;

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whom addresses and headers name, and turns on threads.
+#include "node/http/clients.hpp"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "node/http/fair_pool.hpp"
+
+namespace trainyard::node::http {
+namespace {
+
+TEST(http_clients, an_address_or_a_network_of_ipv6_is_one_client) {
+    const ClientRules rules({}, true);
+    EXPECT_EQ(rules.client_of("192.0.2.7"), "192.0.2.7");
+    EXPECT_EQ(rules.client_of("::ffff:192.0.2.7"), "192.0.2.7");
+    EXPECT_EQ(rules.client_of("2001:db8:1:2::1"), rules.client_of("2001:db8:1:2:ffff::9"));
+    EXPECT_NE(rules.client_of("2001:db8:1:2::1"), rules.client_of("2001:db8:1:3::1"));
+    for (const char* own : {"127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"})
+        EXPECT_EQ(rules.client_of(own), "") << own;
+    EXPECT_EQ(ClientRules({}, false).client_of("127.0.0.1"), "127.0.0.1");
+}
+
+TEST(http_clients, ranges_have_an_address_and_bits) {
+    for (const char* text : {"10.0.0.0/8", "10.0.0.1", "fd00::/8", "::/0", "10.0.0.0/32"})
+        EXPECT_TRUE(range_from(text)) << text;
+    for (const char* text :
+         {"", "proxy", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "::/129", "10.0.0.0/8x", "/8"})
+        EXPECT_FALSE(range_from(text)) << text;
+    const ClientRules rules({*range_from("10.128.0.0/9"), *range_from("fd00::/8")}, true);
+    EXPECT_EQ(rules.client_of("10.200.1.1"), "");
+    EXPECT_EQ(rules.client_of("10.100.1.1"), "10.100.1.1");
+    EXPECT_EQ(rules.client_of("fdff::1"), "");
+    EXPECT_NE(rules.client_of("fe00::1"), "");
+}
+
+TEST(http_clients, a_header_names_the_last_who_is_no_proxy) {
+    const ClientRules rules({*range_from("10.0.0.0/8")}, true);
+    for (const char* header :
+         {"192.0.2.1", "9.9.9.9, 192.0.2.1", "9.9.9.9,192.0.2.1 , 10.0.0.5,127.0.0.1",
+          "192.0.2.1:4711", "[::ffff:192.0.2.1]:4711", "192.0.2.1,,"})
+        EXPECT_EQ(rules.forwarded_client(header), "192.0.2.1") << header;
+    for (const char* header : {"", ",", "10.0.0.1", "127.0.0.1, 10.0.0.1"})
+        EXPECT_EQ(rules.forwarded_client(header), "") << header;
+    EXPECT_EQ(rules.forwarded_client("somebody"), rules.forwarded_client("192.0.2.1, else"));
+    EXPECT_NE(rules.forwarded_client("somebody"), "");
+}
+
+TEST(http_clients, places_come_back) {
+    const auto places = std::make_shared<Places>(1);
+    auto first = places->enter("a");
+    EXPECT_NE(first, nullptr);
+    EXPECT_EQ(places->enter("a"), nullptr);
+    EXPECT_NE(places->enter("b"), nullptr);
+    for (int i = 0; i < 3; ++i) EXPECT_NE(places->enter(""), nullptr);
+    first.reset();
+    EXPECT_NE(places->enter("a"), nullptr);
+    EXPECT_EQ(places->refused(), 1u);
+    const auto endless = std::make_shared<Places>(0);
+    const auto one = endless->enter("a"), two = endless->enter("a");
+    EXPECT_NE(two, nullptr);
+}
+
+TEST(http_fair_pool, clients_take_turns) {
+    FairPool pool(1);
+    std::promise<void> gate;
+    std::vector<std::string> order;
+    pool.post("first", [&] { gate.get_future().wait(); });
+    for (const char* job : {"a1", "a2", "a3"})
+        pool.post("a", [&order, job] { order.emplace_back(job); });
+    pool.post("b", [&order] { order.emplace_back("b1"); });
+    gate.set_value();
+    pool.join();
+    EXPECT_EQ(order, (std::vector<std::string>{"a1", "b1", "a2", "a3"}));
+}
+
+}  // namespace
+}  // namespace trainyard::node::http
