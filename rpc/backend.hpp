@@ -409,7 +409,8 @@ public:
     /// Takes a signed transaction into the pool and spreads it.
     [[nodiscard]] virtual Result<Hash, Refusal> submit(const Tx& tx) = 0;
     [[nodiscard]] virtual std::optional<PooledTx> pooled_tx(const Hash& hash) const = 0;
-    [[nodiscard]] virtual PoolContent pool_content() const = 0;
+    /// Of one sender, or all.
+    [[nodiscard]] virtual PoolContent pool_content(const std::optional<Address>& of) const = 0;
     [[nodiscard]] virtual PoolStatus pool_status() const = 0;
     /// The nonce after the account's consecutive pending transactions.
     [[nodiscard]] virtual uint64_t pending_nonce(const Address& address) const = 0;

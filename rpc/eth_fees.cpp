@@ -5,6 +5,7 @@
 #include "rpc/encode.hpp"
 #include "rpc/fees.hpp"
 #include "rpc/lookup.hpp"
+#include "rpc/service.hpp"
 
 namespace trainyard::rpc {
 
@@ -113,8 +114,10 @@ private:
     }
     Outcome write_all_rewards(uint64_t first, uint64_t last,
                               const std::vector<double>& percentiles) {
+        const ReadTime time(call_.service.options());
         call_.out.key("reward").begin_array();
         for (uint64_t n = first; n <= last; ++n) {
+            if (time.is_up()) return Unexpected(time.refusal());
             const auto block = call_.backend.block(n);
             if (!block && call_.backend.is_pruned(n)) return Unexpected(pruned_history());
             if (!block) return Unexpected(server_error("header not found"));

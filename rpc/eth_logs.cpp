@@ -75,14 +75,11 @@ Outcome write_logs(Call& call, const LogFilter& filter) {
     const auto range = resolve_range(call, filter);
     if (!range) return Unexpected(range.error());
     const LogMatcher matcher(filter);
-    const auto& options = call.service.options();
-    const uint64_t end_ms = options.now_ms() + options.log_ms;
+    const ReadTime time(call.service.options());
     uint64_t found = 0;
     call.out.begin_array();
     for (uint64_t number = range->first; number <= range->last; ++number) {
-        if (options.now_ms() > end_ms)
-            return Unexpected(
-                Error{kLimitExceeded, "query timeout exceeded: ask for fewer blocks"});
+        if (time.is_up()) return Unexpected(time.refusal());
         const auto header = call.backend.header(number);
         if (!header && call.backend.is_pruned(number)) return Unexpected(pruned_history());
         if (!header || !matcher.may_match(header->logs_bloom)) continue;

@@ -34,7 +34,8 @@ struct Options {
     uint64_t batch_ms = 30'000;         ///< the rest of a batch that takes longer is refused
     uint64_t log_blocks_max = 100'000;  ///< blocks in one range of eth_getLogs
     uint64_t log_results_max = 20'000;
-    uint64_t log_ms = 10'000;  ///< a query that takes longer is refused
+    uint64_t read_ms = 10'000;  ///< a query of logs, of past fees or of the market that takes
+                                ///< longer is refused
     uint64_t filters_max = 10'000;
     uint64_t filter_backlog_max = 20'000;  ///< changes kept for one filter; more ends the filter,
                                            ///< as does more than response_bytes_max of them

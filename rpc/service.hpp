@@ -60,6 +60,21 @@ private:
     Subscriptions subscriptions_;
 };
 
+/// How long a question that reads many blocks, or runs many views, may take.
+class ReadTime {
+public:
+    explicit ReadTime(const Options& options)
+        : options_(options), end_ms_(options.now_ms() + options.read_ms) {}
+    [[nodiscard]] bool is_up() const { return options_.now_ms() > end_ms_; }
+    [[nodiscard]] static Error refusal() {
+        return {kLimitExceeded, "query timeout exceeded: ask for less at once"};
+    }
+
+private:
+    const Options& options_;
+    const uint64_t end_ms_;
+};
+
 /// A place among the traces and simulations that run at once, and the limits that hold in it.
 class WorkSlot {
 public:

@@ -23,8 +23,8 @@ std::optional<std::string> Subscriptions::add(const std::shared_ptr<Session>& se
     append_le(seed, next_id_++);
     const Hash hash = keccak256(seed);
     std::string id = to_hex0x(BytesView(hash.bytes).first(16));
-    subscriptions_.emplace(
-        id, Subscription{session, session.get(), topic, std::move(criteria), false});
+    subscriptions_.emplace(id,
+                           Subscription{session, session.get(), topic, std::move(criteria), false});
     return id;
 }
 

@@ -45,7 +45,7 @@ Outcome status(Call& call) {
 }
 
 Outcome content(Call& call) {
-    const auto pool = call.backend.pool_content();
+    const auto pool = call.backend.pool_content(std::nullopt);
     const uint64_t size_max = call.service.options().response_bytes_max;
     call.out.begin_object().key("pending");
     bool fits = write_senders(call.out, pool.pending, size_max);
@@ -57,8 +57,8 @@ Outcome content(Call& call) {
 }
 
 Outcome content_from(Call& call) {
-    const auto pool = call.backend.pool_content();
     const auto& who = call.args.at<Address>(0);
+    const auto pool = call.backend.pool_content(who);
     call.out.begin_object().key("pending");
     write_queue_of(call.out, pool.pending, who);
     call.out.key("queued");

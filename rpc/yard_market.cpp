@@ -4,6 +4,7 @@
 
 #include "rpc/contract_view.hpp"
 #include "rpc/lookup.hpp"
+#include "rpc/service.hpp"
 
 namespace trainyard::rpc {
 
@@ -135,8 +136,10 @@ Page page_of(const Call& call, size_t i, uint64_t total, uint64_t max) {
 template <class WriteItem>
 Outcome write_page(Call& call, std::string_view name, uint64_t total, WriteItem write_item) {
     const auto page = page_of(call, 0, total, kPageMax);
+    const ReadTime time(call.service.options());
     call.out.begin_object().key("total").quantity(total).key(name).begin_array();
     for (uint64_t i = page.first; i < page.end; ++i) {
+        if (time.is_up()) return Unexpected(time.refusal());
         call.out.begin_object();
         if (Outcome done = write_item(i); !done) return done;
         call.out.end_object();
@@ -194,8 +197,10 @@ Outcome write_segments(Call& call, const Hash& block, uint64_t id) {
     if (!tip || tip->size() < 5 * 32) return Unexpected(server_error("no such job"));
     const Uint256 committed = from_be(BytesView(*tip).subspan(4 * 32, 32));  // member `tip`
     const auto page = page_of(call, 1, committed.low(), kSegmentsPageMax);
+    const ReadTime time(call.service.options());
     call.out.key("segments").begin_array();
     for (uint64_t seg = page.first; seg < page.end; ++seg) {
+        if (time.is_up()) return Unexpected(time.refusal());
         call.out.begin_object().key("index").quantity(seg);
         if (auto done = write_segment(call, block, id, seg); !done) return done;
         call.out.end_object();

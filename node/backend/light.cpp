@@ -17,11 +17,11 @@ rpc::CallError not_final() {
 
 /// The certificate if it is this very block's.
 std::optional<Bytes> own_certificate(const chain::Chain& chain, const Header& header) {
-    const auto bytes = chain.final_bytes(header.number);
+    auto bytes = chain.certificate(header.number);
     if (!bytes) return std::nullopt;
-    const auto certificate = consensus::bft::decode_certificate(bytes->certificate);
+    const auto certificate = consensus::bft::decode_certificate(*bytes);
     if (!certificate || certificate->block != hash_header(header)) return std::nullopt;
-    return bytes->certificate;
+    return bytes;
 }
 
 }  // namespace
@@ -29,10 +29,10 @@ std::optional<Bytes> own_certificate(const chain::Chain& chain, const Header& he
 std::optional<rpc::FinalHeader> NodeBackend::final_header(uint64_t number) const {
     const uint64_t last = std::min(number, parts_.chain.finalised()->height());
     for (uint64_t at = last; at > 0 && at + kSearchMax > last; --at) {
-        const auto block = parts_.chain.by_number(at);
-        if (!block) return std::nullopt;
-        if (auto certificate = own_certificate(parts_.chain, block->block.header))
-            return rpc::FinalHeader{block->block.header, std::move(*certificate)};
+        auto header = parts_.chain.header(at);
+        if (!header) return std::nullopt;
+        if (auto certificate = own_certificate(parts_.chain, *header))
+            return rpc::FinalHeader{std::move(*header), std::move(*certificate)};
     }
     return std::nullopt;
 }

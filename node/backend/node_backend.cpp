@@ -222,9 +222,10 @@ std::optional<rpc::PooledTx> NodeBackend::pooled_tx(const Hash& hash) const {
     return found ? std::optional(pooled(*found)) : std::nullopt;
 }
 
-rpc::PoolContent NodeBackend::pool_content() const {
+rpc::PoolContent NodeBackend::pool_content(const std::optional<Address>& of) const {
     rpc::PoolContent content;
     for (const auto& entry : parts_.pool.content()) {
+        if (of && entry.tx->sender != *of) continue;
         auto& side = entry.pending ? content.pending : content.queued;
         side[entry.tx->sender][entry.tx->tx.nonce] = pooled(*entry.tx);
     }

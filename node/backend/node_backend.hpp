@@ -142,7 +142,7 @@ public:
 
     [[nodiscard]] Result<Hash, rpc::Refusal> submit(const Tx& tx) override;
     [[nodiscard]] std::optional<rpc::PooledTx> pooled_tx(const Hash& hash) const override;
-    [[nodiscard]] rpc::PoolContent pool_content() const override;
+    [[nodiscard]] rpc::PoolContent pool_content(const std::optional<Address>& of) const override;
     [[nodiscard]] rpc::PoolStatus pool_status() const override;
     [[nodiscard]] uint64_t pending_nonce(const Address& address) const override {
         return parts_.pool.pending_nonce(address);

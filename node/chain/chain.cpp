@@ -233,6 +233,10 @@ std::optional<Chain::FinalBytes> Chain::final_bytes(uint64_t height) const {
     return FinalBytes{encode_block(*block), std::move(*certificate)};
 }
 
+std::optional<Bytes> Chain::certificate(uint64_t height) const {
+    return impl_->world->certificate(height);
+}
+
 // --- reads
 
 ChainBlockPtr Chain::latest() const {

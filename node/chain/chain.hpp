@@ -125,6 +125,8 @@ public:
         Bytes certificate;
     };
     [[nodiscard]] std::optional<FinalBytes> final_bytes(uint64_t height) const;
+    /// What made the block of this height final: its own certificate, or a descendant's.
+    [[nodiscard]] std::optional<Bytes> certificate(uint64_t height) const;
     /// Takes the next final block. Its certificate may be a descendant's: then the block waits
     /// until one comes that certifies itself. Errors say what is wrong, and whose failure it is.
     [[nodiscard]] Result<Done, ChainError> apply_final(BytesView block, BytesView certificate);

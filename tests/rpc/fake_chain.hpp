@@ -277,9 +277,10 @@ public:
         const auto found = pool.find(hash);
         return found == pool.end() ? std::nullopt : std::optional(found->second);
     }
-    PoolContent pool_content() const override {
+    PoolContent pool_content(const std::optional<Address>& of) const override {
         PoolContent out;
-        for (const auto& [hash, tx] : pool) out.pending[tx.sender][tx.tx.nonce] = tx;
+        for (const auto& [hash, tx] : pool)
+            if (!of || tx.sender == *of) out.pending[tx.sender][tx.tx.nonce] = tx;
         return out;
     }
     PoolStatus pool_status() const override { return {pool.size(), 0}; }

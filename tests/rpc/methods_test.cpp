@@ -370,6 +370,18 @@ TEST(pruned_blocks, are_named_as_such_and_never_passed_over) {
     EXPECT_TRUE(rpc.result("eth_getLogs", R"([{"fromBlock":"0x4","toBlock":"0x5"}])").is_array());
 }
 
+TEST(fee_history, that_takes_too_long_is_told_to_ask_for_less) {
+    uint64_t step_ms = 0, now_ms = 0;
+    Rpc rpc([&](Options& o) { o.now_ms = [&] { return now_ms += step_ms; }; });
+    for (uint64_t n = 0; n < 20; ++n) rpc.chain.add_block({make_tx(1, n)}, {});
+    EXPECT_EQ(
+        rpc.result("eth_feeHistory", R"(["0x14","latest",[50]])").at("reward").as_array().size(),
+        20u);
+    step_ms = 1'000;
+    EXPECT_EQ(rpc.error("eth_feeHistory", R"(["0x14","latest",[50]])"),
+              "-32005 query timeout exceeded: ask for less at once");
+}
+
 TEST(log_queries, that_take_too_long_are_told_to_ask_for_less) {
     uint64_t step_ms = 0, now_ms = 0;
     Rpc rpc([&](Options& o) { o.now_ms = [&] { return now_ms += step_ms; }; });
@@ -377,7 +389,7 @@ TEST(log_queries, that_take_too_long_are_told_to_ask_for_less) {
     const std::string all = R"([{"fromBlock":"0x0","toBlock":"0x14"}])";
     EXPECT_TRUE(rpc.result("eth_getLogs", all).is_array());
     step_ms = 1'000;
-    EXPECT_EQ(rpc.error("eth_getLogs", all), "-32005 query timeout exceeded: ask for fewer blocks");
+    EXPECT_EQ(rpc.error("eth_getLogs", all), "-32005 query timeout exceeded: ask for less at once");
 }
 
 TEST(debug_methods, give_the_consensus_encodings) {

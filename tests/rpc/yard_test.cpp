@@ -226,6 +226,19 @@ TEST(admin, says_what_consensus_waits_for) {
               "127.0.0.1:30303");
 }
 
+TEST(yard_jobs, that_take_too_long_are_told_to_ask_for_less) {
+    uint64_t step_ms = 0, now_ms = 0;
+    Rpc rpc([&](Options& o) { o.now_ms = [&] { return now_ms += step_ms; }; });
+    rpc.chain.on_call = [&](const CallRequest& request, const Overrides& overrides) {
+        now_ms += step_ms;
+        return market(request, overrides);
+    };
+    EXPECT_FALSE(rpc.result("yard_job", R"(["0x0"])").is_null());
+    step_ms = 4'000;
+    EXPECT_EQ(rpc.error("yard_job", R"(["0x0"])"),
+              "-32005 query timeout exceeded: ask for less at once");
+}
+
 TEST(yard_jobs, are_decoded_from_the_contract) {
     Rpc rpc;
     rpc.chain.on_call = market;
