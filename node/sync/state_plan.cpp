@@ -47,10 +47,9 @@ std::vector<StateAsk> StatePlan::next(const std::vector<PublicKey>& connected, u
     if (!target_) ask_boundaries(asks, now_ms);
     if (!target_) choose_target(now_ms);
     if (!target_) return asks;
-    if (has_manifest_)
-        ask_chunks(asks, now_ms);
-    else
-        ask_manifest(asks, now_ms);
+    if (!has_manifest_) return ask_manifest(asks, now_ms), asks;
+    give_up_slow_chunks(now_ms);
+    for (const bool slow_ones : {false, true}) ask_chunks(asks, slow_ones, now_ms);
     return asks;
 }
 
@@ -229,6 +228,7 @@ void StatePlan::drop_target() {
     ++round_;
     manifest_parts_ = manifest_parts_due_ = 0;
     is_asking_manifest_ = has_manifest_ = false;
+    wanted_.clear();
     missing_.clear();
     open_ = 0;
 }
@@ -261,12 +261,14 @@ void StatePlan::ask_manifest(std::vector<StateAsk>& asks, uint64_t now_ms) {
     if (is_asking_manifest_ || has_manifest_parts()) return;
     const auto held = peers_.find(manifest_peer_);
     const bool goes_on = manifest_parts_ > 0 && held != peers_.end() &&
-                         may_ask(held->second, now_ms) && offer_of_target(held->second);
+                         may_ask(held->second, now_ms) && offer_of_target(held->second) &&
+                         (!held->second.is_slow || !has_fast_one(now_ms));
     if (!goes_on) {
         manifest_parts_ = manifest_parts_due_ = 0;
+        const bool has_fast = has_fast_one(now_ms);
         for (const auto& [id, peer] : peers_) {
             const auto* offer = may_ask(peer, now_ms) ? offer_of_target(peer) : nullptr;
-            if (offer == nullptr || !may_take(*offer)) continue;
+            if (offer == nullptr || !may_take(*offer) || (peer.is_slow && has_fast)) continue;
             manifest_peer_ = id;
             manifest_parts_due_ = parts_of(offer->manifest_bytes);
             break;
@@ -275,6 +277,7 @@ void StatePlan::ask_manifest(std::vector<StateAsk>& asks, uint64_t now_ms) {
     }
     is_asking_manifest_ = true;
     ++peers_[manifest_peer_].in_flight;
+    peers_[manifest_peer_].manifest_asked_at_ms = now_ms;
     asks.push_back(
         {StateAsk::What::manifest, manifest_peer_, target_->id, manifest_parts_, round_});
 }
@@ -290,7 +293,9 @@ void StatePlan::on_manifest_part(const StateAsk& ask, Outcome outcome, uint64_t 
     const bool is_current = target_ && round_ == ask.round;
     if (is_current && outcome == Outcome::good && !is_manifest_part(ask.index, size_bytes))
         outcome = Outcome::wrong;
-    note(peers_[ask.peer], outcome, now_ms);
+    Peer& peer = peers_[ask.peer];
+    note(peer, outcome, now_ms);
+    if (now_ms - peer.manifest_asked_at_ms > limits_.slow_ms) peer.is_slow = true;
     if (!is_current) return;
     is_asking_manifest_ = false;
     if (outcome == Outcome::good)
@@ -303,6 +308,7 @@ void StatePlan::on_manifest(std::set<uint64_t> missing) {
     ASSERT(target_ && !has_manifest_);
     has_manifest_ = true;
     moved_at_ms_.reset();
+    wanted_ = missing;
     missing_ = std::move(missing);
 }
 
@@ -312,16 +318,27 @@ void StatePlan::on_wrong_manifest() {
     manifest_parts_ = manifest_parts_due_ = 0;
 }
 
+bool StatePlan::has_fast_one(uint64_t now_ms) const {
+    return std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+        const Peer& peer = entry.second;
+        return !peer.is_slow && may_ask(peer, now_ms) && offer_of_target(peer);
+    });
+}
+
 /// One chunk to each peer in turn, so that a small state too comes from several.
-void StatePlan::ask_chunks(std::vector<StateAsk>& asks, uint64_t now_ms) {
+void StatePlan::ask_chunks(std::vector<StateAsk>& asks, bool slow_ones, uint64_t now_ms) {
+    const size_t at_once = slow_ones ? 1 : limits_.in_flight_per_peer;
     for (bool found = true; found && !missing_.empty();) {
         found = false;
         for (auto& [id, peer] : peers_) {
             if (missing_.empty() || open_ >= limits_.in_flight_max) return;
+            if (peer.is_slow != slow_ones || peer.in_flight >= at_once) continue;
             if (!may_ask(peer, now_ms) || !offer_of_target(peer)) continue;
-            if (peer.in_flight >= limits_.in_flight_per_peer) continue;
-            asks.push_back({StateAsk::What::chunk, id, target_->id, *missing_.begin(), round_});
+            const uint64_t index = *missing_.begin();
+            if (peer.owes.contains({round_, index})) continue;
+            asks.push_back({StateAsk::What::chunk, id, target_->id, index, round_});
             missing_.erase(missing_.begin());
+            peer.owes[{round_, index}] = {now_ms};
             ++peer.in_flight;
             ++open_;
             found = true;
@@ -329,15 +346,44 @@ void StatePlan::ask_chunks(std::vector<StateAsk>& asks, uint64_t now_ms) {
     }
 }
 
+/// Else a few peers that let each chunk drip could hold all questions that may be open.
+void StatePlan::give_up_slow_chunks(uint64_t now_ms) {
+    for (auto& [id, peer] : peers_)
+        for (const auto& [what, owed] : peer.owes)
+            if (now_ms - owed.since_ms > limits_.slow_ms) peer.is_slow = true;
+    if (!has_fast_one(now_ms)) return;
+    for (auto& [id, peer] : peers_) {
+        for (auto& [what, owed] : peer.owes) {
+            const bool is_late = now_ms - owed.since_ms > limits_.slow_ms;
+            if (what.first != round_ || owed.is_given_up || !is_late) continue;
+            owed.is_given_up = true;
+            --open_;
+            if (wanted_.contains(what.second)) missing_.insert(what.second);
+        }
+    }
+}
+
 void StatePlan::on_chunk(const StateAsk& ask, Outcome outcome, uint64_t now_ms) {
-    note(peers_[ask.peer], outcome, now_ms);
+    Peer& peer = peers_[ask.peer];
+    note(peer, outcome, now_ms);
+    const auto found = peer.owes.find({ask.round, ask.index});
+    ASSERT(found != peer.owes.end());
+    const Owed owed = found->second;
+    peer.owes.erase(found);
+    const bool is_late = now_ms - owed.since_ms > limits_.slow_ms;
+    if (is_late || outcome == Outcome::good) peer.is_slow = is_late;
     if (!target_ || round_ != ask.round) return;
-    ASSERT(open_ > 0);
-    --open_;
-    if (outcome == Outcome::good)
+    if (!owed.is_given_up) {
+        ASSERT(open_ > 0);
+        --open_;
+    }
+    if (outcome == Outcome::good) {
         moved_at_ms_ = now_ms;
-    else
+        wanted_.erase(ask.index);
+        missing_.erase(ask.index);
+    } else if (!owed.is_given_up && wanted_.contains(ask.index)) {
         missing_.insert(ask.index);
+    }
 }
 
 void StatePlan::note(Peer& peer, Outcome outcome, uint64_t now_ms) {

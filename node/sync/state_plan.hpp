@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/keys.hpp"
@@ -22,6 +23,7 @@ struct StateLimits {
     size_t in_flight_max = 32;
     unsigned strikes_max = 3;                 ///< lost answers in a row after which a peer rests
     uint64_t rest_ms = 5'000;                 ///< so long
+    uint64_t slow_ms = 20'000;                ///< who needs longer for a part of 1 MiB is slow
     uint64_t throttle_ms = 200;               ///< pause after a peer asked for one
     uint64_t reask_ms = 5'000;                ///< for offers, and for boundaries of who had no more
     uint64_t gather_ms = 2'000;               ///< for offers of others after the first
@@ -44,8 +46,9 @@ struct StateAsk {
 /// First the boundaries from the trusted one up to the last that anybody has, one question after
 /// the other, since each is proven by those before; meanwhile what all peers offer. Of the offers
 /// of proven blocks the highest is taken, of several at one height that of most peers. Its manifest
-/// comes from one peer, its chunks from all who offer the same at once. Every StateAsk is followed
-/// by exactly one on_… call for it.
+/// comes from one peer, its chunks from all who offer the same at once. Who is slow is asked last,
+/// for one part at a time, and what it owes for long is asked from a faster one as well. Every
+/// StateAsk is followed by exactly one on_… call for it.
 class StatePlan {
 public:
     StatePlan(const StateLimits& limits, Epoch next) : limits_(limits), next_epoch_(next) {}
@@ -78,10 +81,10 @@ public:
     [[nodiscard]] const std::optional<p2p::SnapshotOffer>& target() const { return target_; }
     [[nodiscard]] const PublicKey& manifest_peer() const { return manifest_peer_; }
     [[nodiscard]] bool has_manifest_parts() const;  ///< all, and nobody has judged them yet
-    [[nodiscard]] bool is_complete() const {
-        return has_manifest_ && missing_.empty() && open_ == 0;
-    }
-    [[nodiscard]] uint64_t chunks_missing() const { return missing_.size() + open_; }
+    [[nodiscard]] bool is_complete() const { return has_manifest_ && wanted_.empty(); }
+    [[nodiscard]] uint64_t chunks_missing() const { return wanted_.size(); }
+    /// Has it not come from somebody else?
+    [[nodiscard]] bool wants_chunk(uint64_t index) const { return wanted_.contains(index); }
     [[nodiscard]] Epoch next_epoch() const { return next_epoch_; }
     /// Nobody who is connected has offered a snapshot of a proven block for too long.
     [[nodiscard]] bool is_hopeless(uint64_t now_ms) const;
@@ -89,6 +92,10 @@ public:
     [[nodiscard]] std::vector<PublicKey> take_liars();
 
 private:
+    struct Owed {
+        uint64_t since_ms = 0;
+        bool is_given_up = false;  ///< another may be asked for it
+    };
     struct Peer {
         bool is_connected = false;
         bool is_bad = false;
@@ -102,13 +109,18 @@ private:
         uint64_t not_before_ms = 0;
         unsigned strikes = 0;
         size_t in_flight = 0;  ///< parts and boundaries
+        bool is_slow = false;
+        std::map<std::pair<uint64_t, uint64_t>, Owed> owes;  ///< chunks, by round and index
+        uint64_t manifest_asked_at_ms = 0;
     };
     [[nodiscard]] bool may_ask(const Peer& peer, uint64_t now_ms) const;
     [[nodiscard]] const p2p::SnapshotOffer* offer_of_target(const Peer& peer) const;
     void ask_offers(std::vector<StateAsk>& asks, uint64_t now_ms);
     void ask_boundaries(std::vector<StateAsk>& asks, uint64_t now_ms);
     void ask_manifest(std::vector<StateAsk>& asks, uint64_t now_ms);
-    void ask_chunks(std::vector<StateAsk>& asks, uint64_t now_ms);
+    void ask_chunks(std::vector<StateAsk>& asks, bool slow_ones, uint64_t now_ms);
+    void give_up_slow_chunks(uint64_t now_ms);
+    [[nodiscard]] bool has_fast_one(uint64_t now_ms) const;
     [[nodiscard]] bool has_all_boundaries(uint64_t now_ms) const;
     [[nodiscard]] bool may_take(const p2p::SnapshotOffer& offer) const;
     void hope(uint64_t now_ms);
@@ -142,8 +154,9 @@ private:
     uint64_t manifest_parts_due_ = 0;
     bool is_asking_manifest_ = false;
     bool has_manifest_ = false;
-    std::set<uint64_t> missing_;  ///< neither here nor asked for
-    size_t open_ = 0;             ///< questions for chunks of the target
+    std::set<uint64_t> wanted_;   ///< chunks that are not here
+    std::set<uint64_t> missing_;  ///< of those, the ones that nobody is waited for with
+    size_t open_ = 0;             ///< questions for chunks of the target that are not given up
 };
 
 }  // namespace trainyard::sync

@@ -319,6 +319,8 @@ void StateSync::Impl::on_chunk(const StateAsk& question, Answer answer) {
     if (!manifest || target != question.id) {
         return plan.on_chunk(question, Outcome::lost, now_ms());
     }
+    if (!plan.wants_chunk(question.index))  // another was faster
+        return plan.on_chunk(question, Outcome::good, now_ms());
     auto stored = std::make_shared<Result<Done, std::string>>(Done{});
     auto fits = std::make_shared<bool>(false);
     parts.runtime.offload(

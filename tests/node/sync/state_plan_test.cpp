@@ -220,6 +220,83 @@ TEST(state_plan, rests_from_a_peer_that_loses_answers_and_heeds_one_that_is_busy
     EXPECT_EQ(scene.step(offers).size(), 1u);
 }
 
+TEST(state_plan, peers_that_drip_cannot_hold_all_questions) {
+    StateLimits limits;
+    limits.in_flight_max = 8;
+    Scene scene(3, limits);
+    const std::map<PublicKey, std::vector<p2p::SnapshotOffer>> offers{
+        {peer(1), {offer(7, 8, 30)}}, {peer(2), {offer(7, 8, 30)}}, {peer(3), {offer(7, 8, 30)}}};
+    const auto manifest = scene.to_manifest(offers);
+    ASSERT_TRUE(manifest);
+    std::set<uint64_t> chunks;
+    for (uint64_t i = 0; i < 30; ++i) chunks.insert(i);
+    scene.give_manifest(*manifest, chunks);
+    Asks slow;
+    std::map<PublicKey, size_t> open;
+    for (int i = 0; i < 200 && !scene.plan.is_complete(); ++i) {
+        for (const auto& ask : scene.step(offers)) {
+            ++open[ask.peer];
+            if (ask.peer != peer(3)) {
+                slow.push_back(ask);
+                continue;
+            }
+            scene.plan.on_chunk(ask, Outcome::good, scene.now_ms);
+            --open[ask.peer];
+        }
+        // Peers 1 and 2 give each chunk after 30 s, which is in time.
+        for (auto it = slow.begin(); it != slow.end();)
+            if (i % 60 == 59) {
+                scene.plan.on_chunk(*it, Outcome::good, scene.now_ms);
+                --open[it->peer];
+                it = slow.erase(it);
+            } else {
+                ++it;
+            }
+        if (scene.now_ms > 35'000) {
+            EXPECT_LE(open[peer(1)], 1u) << "slow";
+        }
+    }
+    EXPECT_TRUE(scene.plan.is_complete());
+    EXPECT_LT(scene.now_ms, 40'000u) << "what the slow ones owed came from the fast one";
+    for (const auto& ask : slow) scene.plan.on_chunk(ask, Outcome::good, scene.now_ms);
+}
+
+TEST(state_plan, all_that_is_slow_is_asked_all_the_same_and_once) {
+    Scene scene(2);
+    const std::map<PublicKey, std::vector<p2p::SnapshotOffer>> offers{{peer(1), {offer(7, 8)}},
+                                                                      {peer(2), {offer(7, 8)}}};
+    const auto manifest = scene.to_manifest(offers);
+    ASSERT_TRUE(manifest);
+    scene.give_manifest(*manifest, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+    const Asks first = scene.step(offers);
+    EXPECT_EQ(first.size(), 8u);
+    scene.now_ms += 30'000;
+    EXPECT_TRUE(scene.step(offers).empty()) << "nobody is faster";
+    for (const auto& ask : first) scene.plan.on_chunk(ask, Outcome::good, scene.now_ms);
+    const Asks rest = scene.step(offers);
+    ASSERT_EQ(rest.size(), 2u);
+    EXPECT_NE(rest[0].peer, rest[1].peer) << "one at a time";
+    for (const auto& ask : rest) scene.plan.on_chunk(ask, Outcome::good, scene.now_ms);
+    EXPECT_TRUE(scene.plan.is_complete());
+}
+
+TEST(state_plan, a_slow_manifest_is_asked_from_another) {
+    Scene scene(2);
+    p2p::SnapshotOffer long_one = offer(7, 8);
+    long_one.manifest_bytes = 3 * p2p::kSnapshotPartBytes;
+    const std::map<PublicKey, std::vector<p2p::SnapshotOffer>> offers{{peer(1), {long_one}},
+                                                                      {peer(2), {long_one}}};
+    const auto ask = scene.to_manifest(offers);
+    ASSERT_TRUE(ask);
+    EXPECT_EQ(ask->peer, peer(1));
+    scene.now_ms += 30'000;
+    scene.plan.on_manifest_part(*ask, Outcome::good, p2p::kSnapshotPartBytes, scene.now_ms);
+    const auto next = scene.to_manifest(offers);
+    ASSERT_TRUE(next);
+    EXPECT_EQ(next->peer, peer(2));
+    EXPECT_EQ(next->index, 0u);
+}
+
 TEST(state_plan, a_wrong_manifest_costs_its_peer_and_another_is_asked) {
     Scene scene(2);
     const std::map<PublicKey, std::vector<p2p::SnapshotOffer>> offers{{peer(1), {offer(1, 8)}},
@@ -278,8 +355,8 @@ TEST(state_plan, passes_over_snapshots_whose_manifest_is_too_long_or_none) {
     auto endless = offer(1, 12), empty = offer(2, 12);
     endless.manifest_bytes = UINT32_MAX;
     empty.manifest_bytes = 0;
-    ASSERT_TRUE(scene.to_manifest(
-        {{peer(1), {endless}}, {peer(2), {empty}}, {peer(3), {offer(3, 4)}}}));
+    ASSERT_TRUE(
+        scene.to_manifest({{peer(1), {endless}}, {peer(2), {empty}}, {peer(3), {offer(3, 4)}}}));
     EXPECT_EQ(scene.plan.target()->id, hash(3));
 }
 
