@@ -43,7 +43,8 @@ bool LaneQueues::empty() const {
 bool TokenBucket::take(uint64_t cost, uint64_t now_ms) {
     // An idle hour may not overflow the product: more than a minute fills every bucket we
     // configure.
-    const uint64_t elapsed_ms = std::min<uint64_t>(now_ms - last_ms_, 60'000);
+    const uint64_t elapsed_ms =
+        now_ms > last_ms_ ? std::min<uint64_t>(now_ms - last_ms_, 60'000) : 0;
     const uint64_t refill = elapsed_ms * rate_ / 1000;
     if (refill > 0) {
         tokens_ = std::min(burst_, tokens_ + refill);
@@ -52,6 +53,14 @@ bool TokenBucket::take(uint64_t cost, uint64_t now_ms) {
     if (tokens_ < cost) return false;
     tokens_ -= cost;
     return true;
+}
+
+uint64_t TokenBucket::charge(uint64_t cost, uint64_t now_ms) {
+    if (take(cost, now_ms)) return 0;
+    const uint64_t wait_ms = (cost - tokens_) * 1000 / rate_ + 1;
+    tokens_ = 0;
+    last_ms_ = now_ms + wait_ms;  // what comes in until then is spent
+    return wait_ms;
 }
 
 }  // namespace trainyard::p2p

@@ -48,6 +48,8 @@ public:
 
     /// Takes `cost` and returns true if the bucket holds that much; otherwise takes nothing.
     [[nodiscard]] bool take(uint64_t cost, uint64_t now_ms);
+    /// Takes `cost` in any case, and returns the milliseconds until the bucket has had that much.
+    [[nodiscard]] uint64_t charge(uint64_t cost, uint64_t now_ms);
 
 private:
     uint64_t rate_;

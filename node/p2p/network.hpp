@@ -161,6 +161,8 @@ struct NetworkOptions {
                                         {16u << 20, 32u << 20},
                                         {4u << 20, 8u << 20},
                                         {128u << 20, 128u << 20}}};
+    /// What is read from one peer only to be dropped; above it we read no faster than this.
+    LaneRate waste{1u << 20, 16u << 20};
     runtime::Duration handshake_timeout{5'000};
     runtime::Duration ping_interval{5'000};
     runtime::Duration idle_timeout{20'000};  ///< no byte received, or none of ours accepted

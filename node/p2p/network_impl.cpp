@@ -96,7 +96,8 @@ void Network::Impl::on_message(const SessionPtr& session, Message message) {
 
 void Network::Impl::on_answer_frame(const SessionPtr& session, Message message) {
     const auto found = pending.find(message.request_id);
-    if (found == pending.end() || found->second.peer != session->peer()) return;  // came too late
+    if (found == pending.end() || found->second.peer != session->peer())
+        return session->note_waste();  // too late, or never asked for
     if (message.kind == found->second.answer) {
         return settle(message.request_id, std::move(message.payload));
     }

@@ -3,6 +3,7 @@
 #include "node/p2p/session.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/read.hpp>
@@ -44,7 +45,9 @@ Session::Session(Setup setup)
     : setup_(std::move(setup)),
       stream_(std::move(setup_.socket), SSL_new(setup_.tls->native())),
       timer_(setup_.strand),
+      read_timer_(setup_.strand),
       unsent_(setup_.options.queue_bytes_max),
+      waste_(setup_.options.waste.bytes_per_second, setup_.options.waste.burst_bytes, now_ms()),
       begun_ms_(now_ms()),
       received_at_ms_(now_ms()),
       written_at_ms_(now_ms()) {
@@ -120,7 +123,22 @@ void Session::on_envelope(const KindRow& row) {
     } else if (state_ == State::ready) {
         on_frame(std::move(*message));
     }
-    if (state_ != State::closed) read_header();
+    if (state_ != State::closed) read_on();
+}
+
+/// What comes meanwhile waits in the peer: its own lanes put votes first.
+void Session::read_on() {
+    const uint64_t wait_ms = std::exchange(read_wait_ms_, 0);
+    if (wait_ms == 0) return read_header();
+    read_timer_.start(runtime::Duration(wait_ms), [self = shared_from_this()] {
+        if (self->state_ != State::closed) self->read_header();
+    });
+}
+
+void Session::note_waste() {
+    constexpr uint64_t kLeastCost = 64;
+    const uint64_t cost = kLeastCost + kFrameHeaderBytes + envelope_.size();
+    read_wait_ms_ = std::max(read_wait_ms_, waste_.charge(cost, now_ms()));
 }
 
 void Session::on_hello(const Message& message) {
@@ -163,7 +181,7 @@ void Session::on_frame(Message message) {
 
 void Session::on_pong(const Message& message) {
     if (message.payload.size() != 2 * sizeof(uint64_t)) return leave("a pong has 16 bytes", true);
-    if (load_le<uint64_t>(message.payload.data()) != ping_sent_at_ms_) return;
+    if (load_le<uint64_t>(message.payload.data()) != ping_sent_at_ms_) return note_waste();
     round_trip_ms_ = now_ms() - ping_sent_at_ms_;
     // The peer read its clock half a round trip ago, as far as one can tell.
     const auto theirs = load_le<uint64_t>(message.payload.data() + sizeof(uint64_t));
@@ -248,6 +266,7 @@ void Session::close(std::string reason, bool is_offence) {
     if (state_ != State::leaving) ending_ = {std::move(reason), is_offence};
     state_ = State::closed;
     timer_.cancel();
+    read_timer_.cancel();
     Error ignored;
     stream_.next_layer().close(ignored);
     tell_owner();
@@ -266,6 +285,7 @@ void Session::take_unsent_of(Session& other) {
 bool Session::take_tokens(Lane lane, uint64_t cost) {
     if (buckets_[static_cast<size_t>(lane)].take(cost, now_ms())) return true;
     ++dropped_;
+    note_waste();
     return false;
 }
 

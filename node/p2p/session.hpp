@@ -60,6 +60,9 @@ public:
     /// False if the peer used up its budget of this lane.
     [[nodiscard]] bool take_tokens(Lane lane, uint64_t cost);
     void count_drop() { ++dropped_; }
+    /// The message in hand was read for nothing. Who sends much of that waits: it is decrypted and
+    /// decoded before it can be dropped.
+    void note_waste();
     [[nodiscard]] size_t unsent_bytes(Lane lane) const { return unsent_.bytes(lane); }
 
     [[nodiscard]] bool is_inbound() const { return !setup_.expected; }
@@ -85,6 +88,7 @@ private:
     void on_pong(const Message& message);
     void on_tick();
     void read_header();
+    void read_on();
     void read_envelope(const KindRow& row, size_t bytes_left);
     void on_envelope(const KindRow& row);
     void pump();
@@ -95,7 +99,7 @@ private:
 
     Setup setup_;
     boost::asio::ssl::stream<boost::asio::ip::tcp::socket> stream_;
-    runtime::Timer timer_;
+    runtime::Timer timer_, read_timer_;
     State state_ = State::handshaking;
     PeerId peer_;
     Hello peer_hello_;
@@ -105,6 +109,8 @@ private:
     Bytes envelope_;
     LaneQueues unsent_;
     std::vector<TokenBucket> buckets_;
+    TokenBucket waste_;
+    uint64_t read_wait_ms_ = 0;  ///< before the next frame
     Frame current_;
     size_t current_offset_ = 0;
     bool is_writing_ = false;

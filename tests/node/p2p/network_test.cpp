@@ -197,6 +197,51 @@ TEST_F(network, throttles_requests_above_the_budget_of_their_lane) {
     EXPECT_EQ(served, 2);
 }
 
+/// Bytes that `node` has read from the peer so far.
+uint64_t read_from(const Network& node, const PeerId& peer) {
+    for (const auto& info : node.peers())
+        if (info.id == peer) return info.bytes_received;
+    return 0;
+}
+
+TEST_F(network, reads_slowly_what_it_only_drops) {
+    auto oa = options(1);
+    oa.rates[static_cast<size_t>(Lane::txs)] = {1, 1};
+    oa.waste = {50'000, 100'000};
+    auto a = started(oa);
+    auto ob = options(2);
+    ob.peers = {peer_at(1, a->port())};
+    auto b = started(ob);
+    ASSERT_TRUE(eventually([&] { return a->is_connected(id_of(2)) && b->is_connected(id_of(1)); }));
+    for (int i = 0; i < 300; ++i) b->send(id_of(1), Kind::tx, Bytes(10'000, 1));
+    ASSERT_TRUE(eventually([&] { return read_from(*a, id_of(2)) >= 100'000; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1'500));
+    EXPECT_LT(read_from(*a, id_of(2)), 1'000'000u) << "of 3,000,000";
+    EXPECT_TRUE(a->is_connected(id_of(2)));
+}
+
+TEST_F(network, answers_that_nobody_asked_for_are_read_slowly_too) {
+    auto oa = options(1);
+    oa.waste = {50'000, 100'000};
+    auto a = started(oa);
+    auto ob = options(2);
+    ob.peers = {peer_at(1, a->port())};
+    auto b = make(ob);
+    std::atomic<bool> is_asked = false;
+    b->on_request(Kind::get_blob_chunk, strand_, [&](const PeerId&, Bytes, Responder responder) {
+        responder.answer(Bytes(200'000, 1));
+        is_asked = true;
+    });
+    start(*b);
+    ASSERT_TRUE(eventually([&] { return a->is_connected(id_of(2)) && b->is_connected(id_of(1)); }));
+    for (int i = 0; i < 20; ++i)  // each is given up before its answer can come
+        a->request(id_of(2), Kind::get_blob_chunk, {}, runtime::Duration(0), strand_,
+                   [](Answer) {});
+    ASSERT_TRUE(eventually([&] { return is_asked.load(); }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1'500));
+    EXPECT_LT(read_from(*a, id_of(2)), 1'000'000u) << "of 4,000,000";
+}
+
 TEST_F(network, one_peer_cannot_take_all_room_before_a_slow_handler) {
     auto a = make(options(1));
     std::promise<void> gate;
