@@ -2,11 +2,11 @@
 // The actor around blob stores and fetch plans.
 #include "node/sync/blob_service.hpp"
 
-#include <atomic>
 #include <map>
 #include <mutex>
 
 #include "node/p2p/messages.hpp"
+#include "node/sync/serving.hpp"
 
 namespace trainyard::sync {
 
@@ -46,13 +46,15 @@ struct BlobService::Impl : std::enable_shared_from_this<BlobService::Impl> {
         : parts(std::move(p)),
           options(std::move(o)),
           strand(parts.runtime.make_strand()),
-          timer(strand) {}
+          timer(strand),
+          serving(std::make_shared<Serving>(options.serving_max, options.serving_of_peer_max)) {}
 
     // Serving
     void attach();
-    void serve(p2p::Responder responder, std::function<std::optional<Bytes>()> read);
-    void serve_manifest(const Bytes& payload, p2p::Responder responder);
-    void serve_chunk(const Bytes& payload, p2p::Responder responder);
+    void serve(const PeerId& peer, p2p::Responder responder,
+               std::function<std::optional<Bytes>()> read);
+    void serve_manifest(const PeerId& peer, const Bytes& payload, p2p::Responder responder);
+    void serve_chunk(const PeerId& peer, const Bytes& payload, p2p::Responder responder);
 
     // Fetching
     void fetch(const Hash& id, const runtime::Strand& on, OnFetched on_fetched);
@@ -80,16 +82,17 @@ struct BlobService::Impl : std::enable_shared_from_this<BlobService::Impl> {
     const Options options;
     const runtime::Strand strand;
     runtime::Timer timer;
+    const std::shared_ptr<Serving> serving;
     std::map<Hash, JobPtr> jobs;
-    std::atomic<size_t> serving{0};
     mutable std::mutex progress_mutex;
     std::vector<FetchProgress> progress;
 };
 
 void BlobService::Impl::attach() {
     const auto with_id = [me = weak_from_this()](auto member) {
-        return [me, member](const PeerId&, Bytes payload, p2p::Responder responder) {
-            if (const auto impl = me.lock()) (impl.get()->*member)(payload, std::move(responder));
+        return [me, member](const PeerId& peer, Bytes payload, p2p::Responder responder) {
+            if (const auto impl = me.lock())
+                (impl.get()->*member)(peer, payload, std::move(responder));
         };
     };
     parts.network.on_request(
@@ -104,34 +107,33 @@ void BlobService::Impl::attach() {
     parts.network.on_request(Kind::get_blob_chunk, strand, with_id(&Impl::serve_chunk));
 }
 
-void BlobService::Impl::serve(p2p::Responder responder,
+void BlobService::Impl::serve(const PeerId& peer, p2p::Responder responder,
                               std::function<std::optional<Bytes>()> read) {
-    if (serving.fetch_add(1) >= options.serving_max) {
-        --serving;
-        return responder.throttle();
-    }
+    const auto place = serving->begin(peer);
+    if (!place) return responder.throttle();
     parts.runtime.offload(
-        [me = shared_from_this(), responder = std::move(responder), read = std::move(read)] {
+        [me = shared_from_this(), place, responder = std::move(responder), read = std::move(read)] {
             const auto bytes = read();
             bytes ? responder.answer(*bytes) : responder.refuse();
-            --me->serving;
         });
 }
 
-void BlobService::Impl::serve_manifest(const Bytes& payload, p2p::Responder responder) {
+void BlobService::Impl::serve_manifest(const PeerId& peer, const Bytes& payload,
+                                       p2p::Responder responder) {
     const auto request = p2p::decode_blob_request(payload);
     if (!request) return responder.refuse();
-    serve(std::move(responder), [this, id = request->id]() -> std::optional<Bytes> {
+    serve(peer, std::move(responder), [this, id = request->id]() -> std::optional<Bytes> {
         const auto manifest = parts.store.manifest(id);
         if (!manifest) return std::nullopt;
         return p2p::encode_blob_manifest({(*manifest)->size_bytes, (*manifest)->leaves});
     });
 }
 
-void BlobService::Impl::serve_chunk(const Bytes& payload, p2p::Responder responder) {
+void BlobService::Impl::serve_chunk(const PeerId& peer, const Bytes& payload,
+                                    p2p::Responder responder) {
     const auto request = p2p::decode_blob_request(payload);
     if (!request) return responder.refuse();
-    serve(std::move(responder), [this, request = *request]() -> std::optional<Bytes> {
+    serve(peer, std::move(responder), [this, request = *request]() -> std::optional<Bytes> {
         auto chunk = parts.store.chunk(request.id, request.chunk);
         if (!chunk) return std::nullopt;
         return *std::move(chunk);

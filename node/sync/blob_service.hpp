@@ -49,6 +49,7 @@ public:
         runtime::Duration answer_timeout{10'000};
         size_t fetches_max = 256;
         size_t serving_max = 256;  ///< answers in preparation; above that askers are throttled
+        size_t serving_of_peer_max = 32;
     };
 
     /// Registers its handlers: construct before Network::start.

@@ -2,7 +2,7 @@
 // Three requests and their answers, a few at a time.
 #include "node/sync/state_service.hpp"
 
-#include <atomic>
+#include "node/sync/serving.hpp"
 
 namespace trainyard::sync {
 namespace {
@@ -10,7 +10,8 @@ namespace {
 using p2p::Kind;
 using p2p::PeerId;
 
-constexpr size_t kServingMax = 8;              ///< answers that are being read
+constexpr size_t kServingMax = 16;             ///< answers that are being read
+constexpr size_t kServingOfPeerMax = 4;        ///< of those, for one peer
 constexpr size_t kAnswerBytesMax = 3'500'000;  ///< leaves room in the message for lengths
 
 }  // namespace
@@ -20,24 +21,26 @@ struct StateService::Impl : std::enable_shared_from_this<StateService::Impl> {
 
     using Read = std::function<std::optional<Bytes>()>;
     void attach();
-    void serve(p2p::Responder responder, Read read);
+    void serve(const PeerId& peer, p2p::Responder responder, Read read);
     [[nodiscard]] std::optional<Bytes> boundaries(const p2p::GetBoundaries& request) const;
 
     const Parts parts;
     const runtime::Strand strand;
-    std::atomic<size_t> serving{0};
+    const std::shared_ptr<Serving> serving =
+        std::make_shared<Serving>(kServingMax, kServingOfPeerMax);
 };
 
 void StateService::Impl::attach() {
     const auto on = [this](Kind kind, auto read) {
-        parts.network.on_request(
-            kind, strand,
-            [weak = weak_from_this(), read](const PeerId&, Bytes payload, p2p::Responder asker) {
-                if (const auto me = weak.lock())
-                    me->serve(std::move(asker), [me, read, payload = std::move(payload)] {
-                        return read(*me, payload);
-                    });
-            });
+        parts.network.on_request(kind, strand,
+                                 [weak = weak_from_this(), read](const PeerId& peer, Bytes payload,
+                                                                 p2p::Responder asker) {
+                                     if (const auto me = weak.lock())
+                                         me->serve(peer, std::move(asker),
+                                                   [me, read, payload = std::move(payload)] {
+                                                       return read(*me, payload);
+                                                   });
+                                 });
     };
     on(Kind::get_boundaries, [](const Impl& me, BytesView payload) -> std::optional<Bytes> {
         const auto request = p2p::decode_get_boundaries(payload);
@@ -53,15 +56,12 @@ void StateService::Impl::attach() {
     });
 }
 
-void StateService::Impl::serve(p2p::Responder responder, Read read) {
-    if (serving.fetch_add(1) >= kServingMax) {
-        --serving;
-        return responder.throttle();
-    }
-    parts.runtime.offload([me = shared_from_this(), responder, read = std::move(read)] {
+void StateService::Impl::serve(const PeerId& peer, p2p::Responder responder, Read read) {
+    const auto place = serving->begin(peer);
+    if (!place) return responder.throttle();
+    parts.runtime.offload([place, responder, read = std::move(read)] {
         auto bytes = read();
         bytes ? responder.answer(*std::move(bytes)) : responder.refuse();
-        --me->serving;
     });
 }
 
