@@ -27,7 +27,7 @@ std::vector<Ask> FetchPlan::next(const std::vector<PublicKey>& connected, uint64
     std::vector<Ask> asks;
     ask_who_has(asks, now_ms);
     if (has_manifest_) {
-        ask_chunks(asks, now_ms);
+        for (const bool slow_ones : {false, true}) ask_chunks(asks, slow_ones, now_ms);
     } else if (!is_manifest_asked_) {
         ask_manifest(asks, now_ms);
     }
@@ -54,16 +54,19 @@ void FetchPlan::ask_manifest(std::vector<Ask>& asks, uint64_t now_ms) {
     }
 }
 
-// One chunk to each peer in turn, so that a small blob too comes from several.
-void FetchPlan::ask_chunks(std::vector<Ask>& asks, uint64_t now_ms) {
+// One chunk to each peer in turn, so that a small blob too comes from several. A few that answer
+// just in time must not hold all questions that may be open.
+void FetchPlan::ask_chunks(std::vector<Ask>& asks, bool slow_ones, uint64_t now_ms) {
+    const size_t at_once = slow_ones ? 1 : limits_.in_flight_per_peer;
     for (bool found = true; found && !missing_.empty() && in_flight_ < limits_.in_flight_max;) {
         found = false;
         for (auto& [id, peer] : peers_) {
             if (missing_.empty() || in_flight_ >= limits_.in_flight_max) return;
             if (peer.answer != Peer::Answer::has || !may_ask(peer, now_ms)) continue;
-            if (peer.in_flight >= limits_.in_flight_per_peer) continue;
+            if (peer.is_slow != slow_ones || peer.in_flight >= at_once) continue;
             const uint64_t chunk = *missing_.begin();
             missing_.erase(missing_.begin());
+            peer.asked_at_ms[chunk] = now_ms;
             ++peer.in_flight;
             ++in_flight_;
             asks.push_back({Ask::What::chunk, id, chunk});
@@ -110,7 +113,12 @@ void FetchPlan::on_manifest(const PublicKey& id, Outcome outcome, uint64_t chunk
 }
 
 void FetchPlan::on_chunk(const PublicKey& id, uint64_t chunk, Outcome outcome, uint64_t now_ms) {
-    note(peers_[id], outcome, now_ms);
+    Peer& peer = peers_[id];
+    note(peer, outcome, now_ms);
+    const auto asked = peer.asked_at_ms.extract(chunk);
+    ASSERT(!asked.empty());
+    const bool is_late = now_ms - asked.mapped() > limits_.slow_ms;
+    if (is_late || outcome == Outcome::good) peer.is_slow = is_late;
     --in_flight_;
     if (outcome == Outcome::good) {
         ++done_;

@@ -17,6 +17,7 @@ struct FetchLimits {
     size_t in_flight_max = 32;
     unsigned strikes_max = 3;          ///< lost answers after which a peer is left alone
     uint64_t reask_ms = 2'000;         ///< a peer that had nothing is asked again after this
+    uint64_t slow_ms = 3'000;          ///< who needs longer for a chunk of 256 KiB is slow
     uint64_t throttle_ms = 100;        ///< pause after a peer asked for one
     uint64_t no_progress_ms = 60'000;  ///< then the fetch fails
 };
@@ -37,7 +38,8 @@ struct Ask {
 };
 
 /// First who has the blob, then its manifest from one of those, then chunks from all of those at
-/// once. Every Ask is followed by exactly one on_… call for it.
+/// once; who is slow is asked last, for one at a time. Every Ask is followed by exactly one on_…
+/// call for it.
 class FetchPlan {
 public:
     FetchPlan(const FetchLimits& limits, uint64_t now_ms)
@@ -68,13 +70,15 @@ private:
         uint64_t again_at_ms = 0;  // throttled, or has_not: not before this
         unsigned strikes = 0;
         bool is_bad = false;
+        bool is_slow = false;
+        std::map<uint64_t, uint64_t> asked_at_ms;  // by chunk
         size_t in_flight = 0;
         bool is_connected = false;
     };
     [[nodiscard]] bool may_ask(const Peer& peer, uint64_t now_ms) const;
     void ask_who_has(std::vector<Ask>& asks, uint64_t now_ms);
     void ask_manifest(std::vector<Ask>& asks, uint64_t now_ms);
-    void ask_chunks(std::vector<Ask>& asks, uint64_t now_ms);
+    void ask_chunks(std::vector<Ask>& asks, bool slow_ones, uint64_t now_ms);
     void note(Peer& peer, Outcome outcome, uint64_t now_ms);
 
     FetchLimits limits_;

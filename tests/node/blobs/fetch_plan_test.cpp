@@ -113,6 +113,21 @@ TEST_F(fetch_plan, three_losses_in_a_row_end_a_source) {
     EXPECT_THAT(next(), IsEmpty());
 }
 
+TEST_F(fetch_plan, slow_sources_are_asked_last_and_for_one_chunk_at_a_time) {
+    begin({1, 2}, 9);
+    ASSERT_THAT(next(), ElementsAre(chunk(1, 0), chunk(2, 1), chunk(1, 2)));
+    now_ += 100;
+    plan_.on_chunk(peer(2), 1, Outcome::good, now_);
+    now_ += limits_.slow_ms;
+    plan_.on_chunk(peer(1), 0, Outcome::good, now_);
+    plan_.on_chunk(peer(1), 2, Outcome::good, now_);
+    EXPECT_THAT(next(), ElementsAre(chunk(2, 3), chunk(2, 4), chunk(1, 5)));
+    now_ += 100;
+    for (const uint64_t n : {3, 4}) plan_.on_chunk(peer(2), n, Outcome::good, now_);
+    plan_.on_chunk(peer(1), 5, Outcome::good, now_);
+    EXPECT_THAT(next(), ElementsAre(chunk(1, 6), chunk(2, 7), chunk(1, 8))) << "no longer slow";
+}
+
 TEST_F(fetch_plan, throttling_peer_gets_its_pause) {
     begin({1}, 1);
     ASSERT_THAT(next(), ElementsAre(chunk(1, 0)));
