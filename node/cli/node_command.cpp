@@ -321,11 +321,11 @@ void Node::build_rpc() {
     };
     hooks.metrics = [this] {
         const uint64_t up_ms = runtime_.clock().steady_ms() - started_ms_;
-        return metrics::to_prometheus_text(
-            metrics_of({*bft_, *chain_, *pool_, *network_, *store_, auditor(), voting_.get(),
-                        is_complete_ ? reporter_.get() : nullptr, shelf_.get(), state_sync_.get(),
-                        gossip_.dropped(), http_->connections(), http_->refused(), config_.datadir,
-                        runtime_.clock().wall_ms(), up_ms, own_stake()}));
+        return metrics::to_prometheus_text(metrics_of(
+            {*bft_, *chain_, *pool_, *network_, *store_, auditor(), voting_.get(),
+             is_complete_ ? reporter_.get() : nullptr, shelf_.get(), state_sync_.get(),
+             gossip_.dropped(), http_->connections(), http_->refused(), config_.datadir,
+             runtime_.clock().wall_ms(), up_ms, own_stake(), audit_queue_of(*backend_)}));
     };
     http_ = std::make_unique<http::HttpServer>(
         http::HttpServer::Parts{runtime_, *server_, *backend_, log_.named("http")}, std::move(web),

@@ -6,6 +6,7 @@
 
 #include "node/cli/version.hpp"
 #include "node/wallet/market.hpp"
+#include "rpc/contract_view.hpp"
 
 namespace trainyard::node::cli {
 namespace {
@@ -300,6 +301,16 @@ std::optional<wallet::Candidate> stake_of(const rpc::Backend& backend, const Add
     return outcome ? wallet::candidate_from(who, outcome->output) : std::nullopt;
 }
 
+std::optional<AuditQueue> audit_queue_of(const rpc::Backend& backend) {
+    const auto latest = backend.block(rpc::Tag::latest);
+    if (!latest) return std::nullopt;
+    const auto answer =
+        rpc::call_view(backend, latest->hash, rpc::kComputeMarket, "auditQueue()", {});
+    if (!answer || answer->size() != 64) return std::nullopt;
+    const BytesView words(*answer);
+    return AuditQueue{from_be(words.first(32)).low(), from_be(words.subspan(32)).low()};
+}
+
 Metrics metrics_of(const ReportParts& parts) {
     Metrics out;
     add_consensus(out, parts.bft.standing(), parts.bft.counters());
@@ -310,6 +321,13 @@ Metrics metrics_of(const ReportParts& parts) {
         out.counter("trainyard_staking_slashes_total", "Validators slashed by own reports.",
                     static_cast<double>(parts.reporter->slashed()));
     add_state_metrics(out, parts.shelf, parts.state_sync, parts.wall_ms);
+    if (parts.queue)
+        out.families.push_back(
+            {"trainyard_audit_queue_blocks",
+             "Blocks until all auditors of the chain have room, by what for.",
+             Kind::gauge,
+             {{{{"what", "audits"}}, static_cast<double>(parts.queue->audits)},
+              {{{"what", "replays"}}, static_cast<double>(parts.queue->replays)}}});
     if (parts.stake && parts.stake->known) add_stake(out, *parts.stake);
     add_machine(out, parts);
     return out;

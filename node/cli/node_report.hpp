@@ -30,6 +30,14 @@ namespace trainyard::node::cli {
 [[nodiscard]] std::string one_line(const rpc::NodeStatus& status, uint64_t final_height,
                                    size_t peers);
 
+/// Blocks until auditors have room, if nobody else takes it (docs/spec/audits.md, section 3).
+struct AuditQueue {
+    uint64_t audits = 0, replays = 0;
+    bool operator==(const AuditQueue&) const = default;
+};
+/// As the market has it at the latest block; nullopt: there is none.
+[[nodiscard]] std::optional<AuditQueue> audit_queue_of(const rpc::Backend& backend);
+
 /// What metrics are read from; pointers may be null.
 struct ReportParts {
     const bft::BftNode& bft;
@@ -49,6 +57,7 @@ struct ReportParts {
     uint64_t wall_ms;
     uint64_t uptime_ms;
     std::optional<wallet::Candidate> stake;  ///< of the validator, at the latest block
+    std::optional<AuditQueue> queue;         ///< at the latest block
 };
 /// What Staking says of a validator at the latest block; nullopt: nothing.
 [[nodiscard]] std::optional<wallet::Candidate> stake_of(const rpc::Backend& backend,

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include "rpc/contract_view.hpp"
+#include "tests/rpc/fake_chain.hpp"
+
 namespace trainyard::node::cli {
 namespace {
 
@@ -58,6 +61,24 @@ TEST(node_report, one_line_tells_height_and_peers_and_what_is_wrong) {
     status.halted = "the disk is full";
     EXPECT_EQ(one_line(status, 812, 0),
               "stands still: the disk is full; block 812 final, 0 peers, validator");
+}
+
+TEST(node_report, tells_for_how_long_the_auditors_of_the_chain_are_busy) {
+    rpc::test::FakeChain chain;
+    chain.add_block({}, {});
+    Bytes words(64);
+    words[31] = 7;
+    words[62] = 1;
+    chain.on_call = [&](const rpc::CallRequest& request, const rpc::Overrides&) {
+        EXPECT_EQ(request.to, rpc::kComputeMarket);
+        EXPECT_EQ(request.data.size(), 4u);
+        rpc::CallOutcome out;
+        out.output = words;
+        return Result<rpc::CallOutcome, rpc::CallError>(out);
+    };
+    EXPECT_EQ(audit_queue_of(chain), (AuditQueue{7, 256}));
+    words.clear();
+    EXPECT_EQ(audit_queue_of(chain), std::nullopt) << "a chain without the market";
 }
 
 }  // namespace
