@@ -102,6 +102,7 @@ public:
     }
 
     [[nodiscard]] uint64_t wrong_products() const override { return wrong_; }
+    [[nodiscard]] bool checks_states() const override { return on_.residues() != nullptr; }
 
     [[nodiscard]] std::string device_id() const override { return info_.uuid; }
     [[nodiscard]] void* open_stream() override {
@@ -197,17 +198,18 @@ public:
     void adamw(const AdamwTensors& tensors, size_t count, const AdamwScalars& s,
                float wd) override {
         const TensorUpdate all[] = {{tensors, count, wd}};
-        cuda::adamw_all(on_, all, s);
+        cuda::adamw_all(on_, all, s, nullptr);
     }
-    void adamw_all(std::span<const TensorUpdate> all, const AdamwScalars& s) override {
-        update(all, [&] { cuda::adamw_all(on_, all, s); });
+    void adamw_all(std::span<const TensorUpdate> all, const AdamwScalars& s,
+                   StateSums* sums) override {
+        update(all, [&] { cuda::adamw_all(on_, all, s, sums); });
     }
     void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) override {
         const TensorUpdate all[] = {{tensors, count, wd}};
-        cuda::sgd_all(on_, all, s);
+        cuda::sgd_all(on_, all, s, nullptr);
     }
-    void sgd_all(std::span<const TensorUpdate> all, const SgdScalars& s) override {
-        update(all, [&] { cuda::sgd_all(on_, all, s); });
+    void sgd_all(std::span<const TensorUpdate> all, const SgdScalars& s, StateSums* sums) override {
+        update(all, [&] { cuda::sgd_all(on_, all, s, sums); });
     }
     void tile_roots(void* out, std::span<const TensorView> tensors) override {
         hashed_.assign(tensors.begin(), tensors.end());
@@ -279,6 +281,7 @@ Result<BackendStatus, BackendError> CudaBackend::finish() {
     on_.wait();
     if (on_.ok() && flags.stuck != 0) on_.fail(BackendError::device_failed);
     if (const auto error = on_.take_error()) return unexpected(*error);
+    if (flags.state_changed != 0) return unexpected(BackendError::state_changed);
     if (flags.wrong_product != 0) {
         ++wrong_;
         return unexpected(BackendError::wrong_product);

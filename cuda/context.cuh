@@ -58,6 +58,7 @@ struct Flags {
     uint32_t nonfinite = 0;      ///< a group held an Inf or NaN
     uint32_t stuck = 0;          ///< a wait inside a kernel did not end, and the kernel gave up
     uint32_t wrong_product = 0;  ///< sums were not what the operands give: checksums.cuh
+    uint32_t state_changed = 0;  ///< an update read another state than the last one left
 };
 
 /// Words in which sums of products are checked: 64 KiB, which stay in L2.

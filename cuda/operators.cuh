@@ -40,9 +40,9 @@ void check_finite(Context& on, const float* x, size_t count);
 void clip_norm(Context& on, float* out, const float* squares, size_t count, float limit);
 void tile_roots(Context& on, void* out, std::span<const training::TensorView> tensors);
 void adamw_all(Context& on, std::span<const training::TensorUpdate> all,
-               const training::AdamwScalars& s);
+               const training::AdamwScalars& s, training::StateSums* sums);
 void sgd_all(Context& on, std::span<const training::TensorUpdate> all,
-             const training::SgdScalars& s);
+             const training::SgdScalars& s, training::StateSums* sums);
 /// Products of any two values; each opens an operator of its own.
 void matmul(Context& on, const training::OpCall& call);
 void matmul_grad(Context& on, const training::OpCall& call);

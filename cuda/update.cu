@@ -9,6 +9,7 @@
 #include "cuda/operators.cuh"
 #include "cuda/reduce.cuh"
 #include "cuda/tensor_table.cuh"
+#include "training/state_sums.hpp"
 
 namespace trainyard::cuda {
 
@@ -17,6 +18,7 @@ namespace {
 using training::AdamwScalars;
 using training::AdamwTensors;
 using training::SgdScalars;
+using training::StateSums;
 using training::TensorUpdate;
 using training::TensorView;
 
@@ -104,6 +106,34 @@ struct Update {
 
 constexpr uint32_t kPerBlock = kThreads * 4;
 
+/// What a thread has of a tensor's state.
+struct Elements {
+    Four w, m, v;
+};
+
+__device__ __forceinline__ void change(Elements& e, const Four& gradient, float clip, float wd,
+                                       const AdamwScalars& s) {
+#pragma unroll
+    for (uint32_t k = 0; k < 4; ++k) {
+        const float g = mul(gradient.x[k], clip);
+        e.m.x[k] = one_nan(fused(s.b1, e.m.x[k], mul(s.o1, g)));
+        e.v.x[k] = one_nan(fused(s.b2, e.v.x[k], mul(mul(s.o2, g), g)));
+        const float d = add(root(mul(e.v.x[k], s.ic2)), s.eps);
+        const float u = fused(wd, e.w.x[k], divide(mul(e.m.x[k], s.ic1), d));
+        e.w.x[k] = one_nan(fused(-s.lr, u, e.w.x[k]));
+    }
+}
+
+__device__ __forceinline__ void change(Elements& e, const Four& gradient, float clip, float wd,
+                                       const SgdScalars& s) {
+#pragma unroll
+    for (uint32_t k = 0; k < 4; ++k) {
+        const float g = fused(wd, e.w.x[k], mul(gradient.x[k], clip));
+        e.m.x[k] = one_nan(fused(s.momentum, e.m.x[k], g));
+        e.w.x[k] = one_nan(fused(-s.lr, e.m.x[k], e.w.x[k]));
+    }
+}
+
 __global__ void adamw_kernel(TensorTable<Update> table, AdamwScalars s) {
     follow_kernel_before();
     const Update& own = table.work[table.tensor_of(blockIdx.x)];
@@ -112,19 +142,11 @@ __global__ void adamw_kernel(TensorTable<Update> table, AdamwScalars s) {
     const float clip = x.clip != nullptr ? *x.clip : s.clip;
     if (at.left == 0 || is_nonfinite(clip)) return;
     const Four gradient = at.load(x.g);
-    Four w = at.load(x.w), m = at.load(x.m), v = at.load(x.v);
-#pragma unroll
-    for (uint32_t k = 0; k < 4; ++k) {
-        const float g = mul(gradient.x[k], clip);
-        m.x[k] = one_nan(fused(s.b1, m.x[k], mul(s.o1, g)));
-        v.x[k] = one_nan(fused(s.b2, v.x[k], mul(mul(s.o2, g), g)));
-        const float d = add(root(mul(v.x[k], s.ic2)), s.eps);
-        const float u = fused(own.wd, w.x[k], divide(mul(m.x[k], s.ic1), d));
-        w.x[k] = one_nan(fused(-s.lr, u, w.x[k]));
-    }
-    at.store(x.m, m);
-    at.store(x.v, v);
-    at.store(x.w, w);
+    Elements e{at.load(x.w), at.load(x.m), at.load(x.v)};
+    change(e, gradient, clip, own.wd, s);
+    at.store(x.m, e.m);
+    at.store(x.v, e.v);
+    at.store(x.w, e.w);
 }
 
 __global__ void sgd_kernel(TensorTable<Update> table, SgdScalars s) {
@@ -135,27 +157,89 @@ __global__ void sgd_kernel(TensorTable<Update> table, SgdScalars s) {
     const float clip = x.clip != nullptr ? *x.clip : s.clip;
     if (at.left == 0 || is_nonfinite(clip)) return;
     const Four gradient = at.load(x.g);
-    Four w = at.load(x.w), m = at.load(x.m);
+    Elements e{at.load(x.w), at.load(x.m), {}};
+    change(e, gradient, clip, own.wd, s);
+    at.store(x.m, e.m);
+    at.store(x.w, e.w);
+}
+
+/// Adds what the lanes of a warp have of `x`, of which `left` are elements, to one of the words.
+__device__ __forceinline__ void add_bits(uint32_t* words, const Four& x, uint32_t left,
+                                         bool takes) {
+    uint32_t sum = 0;
 #pragma unroll
-    for (uint32_t k = 0; k < 4; ++k) {
-        const float g = fused(own.wd, w.x[k], mul(gradient.x[k], clip));
-        m.x[k] = one_nan(fused(s.momentum, m.x[k], g));
-        w.x[k] = one_nan(fused(-s.lr, m.x[k], w.x[k]));
+    for (uint32_t k = 0; k < 4; ++k) sum += k < left ? bits_of(x.x[k]) : 0;
+    for (uint32_t s = kWarp / 2; s > 0; s /= 2) sum += __shfl_xor_sync(kAllLanes, sum, s);
+    if (lane_id() == 0)
+        atomicAdd(words + warp_number() % StateSums::kWords, takes ? 0U - sum : sum);
+}
+
+/// Kinds of the state that an update reads.
+constexpr uint32_t kinds_of(const AdamwScalars&) {
+    return 3;
+}
+constexpr uint32_t kinds_of(const SgdScalars&) {
+    return 2;
+}
+
+/// The update with the sums of the bits that it reads and leaves, also where it changes nothing.
+template <class Scalars, uint32_t kKinds>
+__global__ void checked_kernel(TensorTable<Update> table, Scalars s, StateSums* sums) {
+    follow_kernel_before();
+    const Update& own = table.work[table.tensor_of(blockIdx.x)];
+    const AdamwTensors x = own.x;
+    const FourOf at(own.count, blockIdx.x - own.first);
+    const float clip = x.clip != nullptr ? *x.clip : s.clip;
+    const bool changes = !is_nonfinite(clip);
+    Four gradient = {};
+    if (changes) gradient = at.load(x.g);
+    Elements e{at.load(x.w), at.load(x.m), {}};
+    if (kKinds == 3) e.v = at.load(x.v);
+    const auto add_all = [&](StateSums::Words& words, bool takes) {
+        add_bits(words[0], e.w, at.left, takes);
+        add_bits(words[1], e.m, at.left, takes);
+        if (kKinds == 3) add_bits(words[2], e.v, at.left, takes);
+    };
+    add_all(sums->due, true);
+    if (changes) {
+        change(e, gradient, clip, own.wd, s);
+        at.store(x.m, e.m);
+        if (kKinds == 3) at.store(x.v, e.v);
+        at.store(x.w, e.w);
     }
-    at.store(x.m, m);
-    at.store(x.w, w);
+    add_all(sums->left, false);
+}
+
+/// A warp for each kind: what was read is what was due, or the state has changed by itself.
+__global__ void settle_state_kernel(StateSums* sums, Flags* flags) {
+    follow_kernel_before();
+    uint32_t* const due = sums->due[blockIdx.x];
+    uint32_t* const left = sums->left[blockIdx.x];
+    uint32_t rest = 0;
+    for (uint32_t i = lane_id(); i < StateSums::kWords; i += kWarp) {
+        rest += due[i];
+        due[i] = left[i];
+        left[i] = 0;
+    }
+    for (uint32_t s = kWarp / 2; s > 0; s /= 2) rest += __shfl_xor_sync(kAllLanes, rest, s);
+    if (lane_id() == 0 && rest != 0) atomicOr(&flags->state_changed, 1U);
 }
 
 template <class Scalars>
-void update(Context& on, std::span<const TensorUpdate> all, const Scalars& s,
+void update(Context& on, std::span<const TensorUpdate> all, const Scalars& s, StateSums* sums,
             void (*kernel)(TensorTable<Update>, Scalars)) {
+    constexpr uint32_t kKinds = kinds_of(Scalars{});
     on.begin();
     std::vector<Update> list;
     for (const TensorUpdate& u : all) list.push_back({0, u.wd, u.count, u.tensors});
     const auto blocks_of = [](const Update& u) { return blocks_for(u.count, kPerBlock); };
     for_each_table<Update>(list, blocks_of, [&](const auto& table, uint32_t blocks) {
-        on.launch({dim3(blocks), kThreads}, kernel, table, s);
+        if (sums == nullptr)
+            on.launch({dim3(blocks), kThreads}, kernel, table, s);
+        else
+            on.launch({dim3(blocks), kThreads}, checked_kernel<Scalars, kKinds>, table, s, sums);
     });
+    if (sums != nullptr) on.launch({dim3(kKinds), kWarp}, settle_state_kernel, sums, on.flags());
 }
 
 }  // namespace
@@ -184,12 +268,13 @@ void clip_norm(Context& on, float* out, const float* squares, size_t count, floa
     on.launch({dim3(1), 1}, clip_norm_kernel, out, squares, count, limit, on.nonfinite_flag());
 }
 
-void adamw_all(Context& on, std::span<const TensorUpdate> all, const AdamwScalars& s) {
-    update(on, all, s, adamw_kernel);
+void adamw_all(Context& on, std::span<const TensorUpdate> all, const AdamwScalars& s,
+               StateSums* sums) {
+    update(on, all, s, sums, adamw_kernel);
 }
 
-void sgd_all(Context& on, std::span<const TensorUpdate> all, const SgdScalars& s) {
-    update(on, all, s, sgd_kernel);
+void sgd_all(Context& on, std::span<const TensorUpdate> all, const SgdScalars& s, StateSums* sums) {
+    update(on, all, s, sums, sgd_kernel);
 }
 
 }  // namespace trainyard::cuda

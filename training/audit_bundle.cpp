@@ -3,6 +3,7 @@
 #include "core/hash.hpp"
 #include "core/merkle.hpp"
 #include "training/audit_format.hpp"
+#include "training/repeat.hpp"
 #include "training/update.hpp"
 
 #include <algorithm>
@@ -104,7 +105,7 @@ Result<Bytes, EngineError> make_bundle(const Program& program, Backend& backend,
                                        const SegmentLog& log, const AuditDraws& draws) {
     if (!bundle::draws_fit(program, log.record.first_step, log.record.steps(), draws))
         return unexpected(EngineError::wrong_shape);
-    return BundleWriter(program, backend, log, draws).write();
+    return repeat_changed([&] { return BundleWriter(program, backend, log, draws).write(); });
 }
 
 }  // namespace trainyard::training

@@ -27,6 +27,7 @@ enum class Recipe : uint8_t {
 enum class BackendError {
     out_of_memory,
     wrong_product,  ///< sums that their operands do not give: nothing since the last `finish` holds
+    state_changed,  ///< memory did not keep a state as an update had left it: the state is lost
     device_failed,  ///< the backend is of no further use; fall back to the reference
 };
 
@@ -126,6 +127,8 @@ struct AdamwTensors {
     const float* clip = nullptr;
 };
 
+struct StateSums;
+
 /// One tensor of an update by AdamW or SGD; wd is +0 for tensors without decay.
 struct TensorUpdate {
     AdamwTensors tensors;
@@ -175,6 +178,9 @@ public:
     /// How often products came out wrong so far: on the CPU each one, which is made again at once;
     /// on a device each `finish` that told of some.
     [[nodiscard]] virtual uint64_t wrong_products() const { return 0; }
+
+    /// True where updates look whether memory has kept the state: `adamw_all`.
+    [[nodiscard]] virtual bool checks_states() const { return false; }
 
     /// Threads for work on the host; nullptr: only the caller's.
     [[nodiscard]] virtual Pool* pool() { return nullptr; }
@@ -265,11 +271,17 @@ public:
                        float wd) = 0;
     /// One update of one tensor by SGD with momentum; v is left alone. In place on w and m.
     virtual void sgd(const AdamwTensors& tensors, size_t count, const SgdScalars& s, float wd) = 0;
-    /// The same for each of `all`, whose memory does not overlap.
-    virtual void adamw_all(std::span<const TensorUpdate> all, const AdamwScalars& s) {
+    /// The same for each of `all`, whose memory does not overlap. `sums`, where not nullptr: of all
+    /// tensors of the state, in memory of a backend that checks states. If what the update reads,
+    /// also where it changes nothing, has other sums than are due, `finish` tells `state_changed`;
+    /// what it leaves is due from then on.
+    virtual void adamw_all(std::span<const TensorUpdate> all, const AdamwScalars& s,
+                           StateSums* sums) {
+        static_cast<void>(sums);
         for (const TensorUpdate& u : all) adamw(u.tensors, u.count, s, u.wd);
     }
-    virtual void sgd_all(std::span<const TensorUpdate> all, const SgdScalars& s) {
+    virtual void sgd_all(std::span<const TensorUpdate> all, const SgdScalars& s, StateSums* sums) {
+        static_cast<void>(sums);
         for (const TensorUpdate& u : all) sgd(u.tensors, u.count, s, u.wd);
     }
 

@@ -18,6 +18,8 @@ EngineError engine_error(BackendError error) {
             return EngineError::out_of_memory;
         case BackendError::wrong_product:
             return EngineError::wrong_product;
+        case BackendError::state_changed:
+            return EngineError::state_changed;
         case BackendError::device_failed:
             break;
     }
@@ -52,6 +54,8 @@ std::string_view to_text(EngineError error) {
         case EngineError::wrong_product:
             return "products come out wrong on this machine: look after its memory, clocks and "
                    "cooling";
+        case EngineError::state_changed:
+            return "a bit of the weights or moments flipped in the memory of the GPU";
     }
     return "unknown error";
 }

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "core/bytes.hpp"
@@ -37,10 +38,14 @@ enum class EngineError {
     bad_log,        ///< gradients of a segment cannot be kept, or are not those that were
     diverged,       ///< Inf or NaN: the program itself fails at this step
     wrong_product,  ///< the machine errs: BackendError
+    state_changed,  ///< its memory does: the state is lost, and whoever has an older one loads it
 };
 [[nodiscard]] std::string_view to_text(EngineError error);
 /// What to say of a step of the run that had wrong products: StepResult.
 [[nodiscard]] std::string wrong_products_text(uint64_t step);
+/// What to do about `state_changed`, of which training recovers.
+inline constexpr std::string_view kStateChangedAdvice =
+    "if it happens again, lower the clock of the GPU's memory or replace it";
 [[nodiscard]] EngineError engine_error(BackendError error);
 /// For whoever gives up between calls of a backend: what `finish` tells, which so is not left to
 /// the backend's next user, or `otherwise`. A device that fails has no room either.
@@ -191,7 +196,8 @@ struct StepResult {
 };
 
 /// A whole step on `state`: all micro-batches, sum, update. Errors `diverged` and `wrong_product`
-/// leave it unchanged; the latter is told where the step came out wrong three times.
+/// leave it unchanged; the latter is told where the step came out wrong three times. After
+/// `state_changed`, which all processes of a crew get, it is of no further use.
 /// With a crew each process computes its part, and all reach the same state; the crew's size
 /// divides the micro-batches of a step, else the error is `wrong_shape`.
 [[nodiscard]] Result<StepResult, EngineError> run_step(Engine& engine, LiveState& state,

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "training/engine.hpp"
+#include "training/state_sums.hpp"
 #include "training/tensor_set.hpp"
 
 namespace trainyard::training {
@@ -26,6 +27,11 @@ public:
     [[nodiscard]] const TensorSet& v() const { return v_; }
     /// For the operators of its updates.
     [[nodiscard]] Sequence& updates() const { return *updates_; }
+    /// Of what updates leave; nullptr where the backend checks no states.
+    [[nodiscard]] StateSums* sums() const { return static_cast<StateSums*>(sums_.data()); }
+    // What follows brings to the host what memory holds. Error state_changed: it is not what the
+    // last update left, or not what arrived; the state is of no further use.
+
     /// Brings the tensors of `host` up to date; nothing to do on a host backend.
     [[nodiscard]] Result<Done, EngineError> save();
     /// Of w alone: m and v of `host` stay as they were.
@@ -36,10 +42,15 @@ public:
 
 private:
     LiveState(Backend& backend, ModelState& state);
+    void expect(const ModelState& state);
+    /// Waits for the copies to `to` and looks at their sums, of m and v where they came, too.
+    [[nodiscard]] Result<Done, EngineError> finish_copies(const ModelState& to,
+                                                          uint32_t kinds) const;
 
     Backend* backend_;
     ModelState* host_;
     TensorSet w_, m_, v_;
+    BackendMemory sums_;
     std::unique_ptr<Sequence> updates_;
 };
 

@@ -258,8 +258,9 @@ OperatorCase updates_case() {
                     gradients.push_back({g, Shape::vector(static_cast<uint32_t>(count))});
                     at += count;
                 }
-                on.adamw_all(adamw, {1e-3F, 0.7F, 0.9F, 0.99F, 0.1F, 0.01F, 1.7F, 8.3F, 1e-8F});
-                on.sgd_all(sgd, {1e-2F, 0.7F, 0.9F});
+                on.adamw_all(adamw, {1e-3F, 0.7F, 0.9F, 0.99F, 0.1F, 0.01F, 1.7F, 8.3F, 1e-8F},
+                             nullptr);
+                on.sgd_all(sgd, {1e-2F, 0.7F, 0.9F}, nullptr);
                 on.sums_of_squares(out[5], gradients);
             }};
 }
@@ -392,6 +393,8 @@ std::string_view to_text(BackendError error) {
             return "out of memory";
         case BackendError::wrong_product:
             return "a product came out wrong";
+        case BackendError::state_changed:
+            return "memory changed a state";
         case BackendError::device_failed:
             break;
     }

@@ -81,4 +81,8 @@ struct OperatorCase {
 /// An Inf in a group or in check_finite raises the flag once, and a finite tensor does not.
 [[nodiscard]] Result<Done, std::string> check_flags(Backend& backend);
 
+/// A backend that checks states updates them as the reference does, and tells of a flipped bit and
+/// of nothing else. Nothing to do for one that does not.
+[[nodiscard]] Result<Done, std::string> check_state_sums(Backend& backend);
+
 }  // namespace trainyard::training

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Training a segment with its log, regenerating states from the log, and full replay.
 #include "core/hash.hpp"
+#include "training/repeat.hpp"
 #include "training/segment.hpp"
 #include "training/update.hpp"
 
@@ -159,10 +160,10 @@ Result<SegmentLog, EngineError> run_segment(Engine& engine, ModelState& state, B
     return log;
 }
 
-Result<ModelState, EngineError> regenerate_state(const Program& program, Backend& backend,
-                                                 const SegmentLog& log, uint32_t t) {
-    if (t < log.record.first_step || t - log.record.first_step > log.record.steps())
-        return unexpected(EngineError::wrong_shape);
+namespace {
+
+Result<ModelState, EngineError> repeat_updates(const Program& program, Backend& backend,
+                                               const SegmentLog& log, uint32_t t) {
     ModelState state = log.first;
     auto live = LiveState::load(backend, program, state);
     if (!live) return unexpected(live.error());
@@ -174,6 +175,15 @@ Result<ModelState, EngineError> regenerate_state(const Program& program, Backend
     }
     if (auto saved = live->save(); !saved) return unexpected(saved.error());
     return state;
+}
+
+}  // namespace
+
+Result<ModelState, EngineError> regenerate_state(const Program& program, Backend& backend,
+                                                 const SegmentLog& log, uint32_t t) {
+    if (t < log.record.first_step || t - log.record.first_step > log.record.steps())
+        return unexpected(EngineError::wrong_shape);
+    return repeat_changed([&] { return repeat_updates(program, backend, log, t); });
 }
 
 Result<ReplayResult, EngineError> replay_segment(Engine& engine, BytesView data, ModelState& first,

@@ -169,6 +169,7 @@ Result<uint32_t, std::string> self_test(Backend& backend) {
     });
     if (!failure.empty()) return unexpected(failure);
     if (auto flags = check_flags(backend); !flags) return unexpected(flags.error());
+    if (auto sums = check_state_sums(backend); !sums) return unexpected(sums.error());
     return passed;
 }
 

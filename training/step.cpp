@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A whole step: micro-batches, the fixed tree that sums them, the update; its results reach the
 // host together.
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <optional>
@@ -219,6 +220,33 @@ Result<Done, EngineError> join_parts(Engine& engine, Crew& crew, StepReport& rep
     return Done{};
 }
 
+/// Whether any process's memory has changed the state. Each has one of its own, and all go back to
+/// an older one together.
+bool any_changed(Crew& crew, bool mine) {
+    const Bytes all = crew.gather(Bytes{static_cast<uint8_t>(mine ? 1 : 0)});
+    return std::find(all.begin(), all.end(), 1) != all.end();
+}
+
+/// Why a step of a crew ends before its update, the same for all. A flipped bit may well look like
+/// divergence, and no update has read the state.
+EngineError why_not_joined(const Program& program, const LiveState& state, Crew& crew,
+                           EngineError error) {
+    if (error != EngineError::diverged) return error;
+    const auto kept = check_state(program, state);
+    const bool is_changed = !kept && kept.error() == EngineError::state_changed;
+    return any_changed(crew, is_changed) ? EngineError::state_changed : error;
+}
+
+/// What the report says behind the update. With a crew it is the end of the step for all, so that
+/// nobody goes on with a state that another one has lost.
+Result<BackendStatus, EngineError> end_step(StepReport& report, Crew* crew) {
+    auto status = report.collect();
+    if (crew == nullptr) return status;
+    const bool is_changed = !status && status.error() == EngineError::state_changed;
+    if (any_changed(*crew, is_changed)) return unexpected(EngineError::state_changed);
+    return status;
+}
+
 /// A step once. A wrong product is told to all processes of a crew, as any error is, so that all
 /// of them do it again.
 Result<StepResult, EngineError> try_step(Engine& engine, LiveState& state, BytesView data,
@@ -240,7 +268,7 @@ Result<StepResult, EngineError> try_step(Engine& engine, LiveState& state, Bytes
     }();
     if (crew != nullptr) {
         auto joined = join_parts(engine, *crew, report, count, part);
-        if (!joined) return unexpected(joined.error());
+        if (!joined) return unexpected(why_not_joined(program, state, *crew, joined.error()));
     }
     if (part.error) return unexpected(failure_on(engine.backend(), *part.error));
     StepResult out;
@@ -248,7 +276,7 @@ Result<StepResult, EngineError> try_step(Engine& engine, LiveState& state, Bytes
     if (program.run.micro_batches > 1)
         engine.backend().tile_roots(report.roots(count), out.gradients.views());
     start_update(program, state, out.gradients, report.squares(), report.norm());
-    const auto status = report.collect();
+    const auto status = end_step(report, crew);
     if (!status) return unexpected(status.error());
     if (crew == nullptr) read_units(engine, report, *status, count, part);
     out.norm_bits = bits_of(report.norm_value());

@@ -2,6 +2,8 @@
 // The clipped update by AdamW or SGD on a state where a backend computes.
 #include "training/update.hpp"
 
+#include <array>
+
 #include "training/numerics/float_mode.hpp"
 #include "training/numerics/functions.hpp"
 #include "training/tree_sum.hpp"
@@ -19,9 +21,15 @@ void update_tensors(const Program& program, const LiveState& state, const Tensor
                        gradients.count(k),
                        decay_of(program, k)});
     if (scalars.kind == OptimiserKind::sgd)
-        state.backend().sgd_all(all, scalars.sgd);
+        state.backend().sgd_all(all, scalars.sgd, state.sums());
     else
-        state.backend().adamw_all(all, scalars.adamw);
+        state.backend().adamw_all(all, scalars.adamw, state.sums());
+}
+
+constexpr uint32_t kWeightsOnly = 1;
+
+std::array<const std::vector<Tensor>*, StateSums::kKinds> kinds_of(const ModelState& state) {
+    return {&state.w, &state.m, &state.v};
 }
 
 }  // namespace
@@ -32,6 +40,7 @@ LiveState::LiveState(Backend& backend, ModelState& state)
       w_(TensorSet::of(backend, state.w)),
       m_(TensorSet::of(backend, state.m)),
       v_(TensorSet::of(backend, state.v)),
+      sums_(backend.checks_states() ? BackendMemory(backend, sizeof(StateSums)) : BackendMemory()),
       updates_(backend.make_sequence()) {}
 
 Result<LiveState, EngineError> LiveState::load(Backend& backend, const Program& program,
@@ -40,19 +49,45 @@ Result<LiveState, EngineError> LiveState::load(Backend& backend, const Program& 
     LiveState out(backend, state);
     if (!out.w_.ok() || !out.m_.ok() || !out.v_.ok())
         return unexpected(failure_on(backend, EngineError::out_of_memory));
+    if (!backend.checks_states()) return out;
+    if (!out.sums_.ok()) return unexpected(failure_on(backend, EngineError::out_of_memory));
+    out.expect(state);
     return out;
 }
 
+/// From the bytes on the host, so that what changes on the way to the device is seen, too.
+void LiveState::expect(const ModelState& state) {
+    const auto kinds = kinds_of(state);
+    for (uint32_t kind = 0; kind < StateSums::kKinds; ++kind) {
+        const uint32_t sum = sum_of_bits(*kinds[kind], backend_->pool());
+        backend_->upload(sums()->due[kind], &sum, sizeof sum);
+    }
+}
+
+Result<Done, EngineError> LiveState::finish_copies(const ModelState& to, uint32_t kinds) const {
+    StateSums::Words due = {};
+    if (sums() != nullptr) backend_->fetch(due, sums()->due, sizeof due);
+    if (auto done = backend_->finish(); !done) return unexpected(engine_error(done.error()));
+    if (sums() == nullptr) return Done{};
+    for (uint32_t kind = 0; kind < kinds; ++kind) {
+        uint32_t sum = 0;
+        for (const uint32_t word : due[kind]) sum += word;
+        if (sum_of_bits(*kinds_of(to)[kind], backend_->pool()) != sum)
+            return unexpected(EngineError::state_changed);
+    }
+    return Done{};
+}
+
 Result<Done, EngineError> LiveState::save() {
+    w_.copy_to(host_->w);
     m_.copy_to(host_->m);
     v_.copy_to(host_->v);
-    return save_weights();
+    return finish_copies(*host_, StateSums::kKinds);
 }
 
 Result<Done, EngineError> LiveState::save_weights() {
     w_.copy_to(host_->w);
-    if (auto done = backend_->finish(); !done) return unexpected(engine_error(done.error()));
-    return Done{};
+    return finish_copies(*host_, kWeightsOnly);
 }
 
 Result<Done, EngineError> LiveState::save_to(ModelState& to) const {
@@ -65,8 +100,7 @@ Result<Done, EngineError> LiveState::save_to(ModelState& to) const {
     w_.copy_to(to.w);
     m_.copy_to(to.m);
     v_.copy_to(to.v);
-    if (auto done = backend_->finish(); !done) return unexpected(engine_error(done.error()));
-    return Done{};
+    return finish_copies(to, StateSums::kKinds);
 }
 
 UpdateScalars update_scalars(const Program& program, uint64_t t, uint32_t p1_bits, uint32_t p2_bits,
@@ -124,6 +158,16 @@ void start_update(const Program& program, const LiveState& state, const TensorSe
         backend.clip_norm(norm, squares, gradients.size(), as_float(program.optimiser.clip_bits));
         update_tensors(program, state, gradients, scalars, norm + 1);
     });
+}
+
+Result<Done, EngineError> check_state(const Program& program, const LiveState& state) {
+    if (state.sums() == nullptr) return Done{};
+    UpdateScalars scalars;
+    scalars.kind = program.optimiser.kind;
+    scalars.adamw.clip = scalars.sgd.clip = as_float(kNanBits);
+    update_tensors(program, state, state.w(), scalars, nullptr);  // no gradient is read
+    if (auto done = state.backend().finish(); !done) return unexpected(engine_error(done.error()));
+    return Done{};
 }
 
 Result<Done, EngineError> update_with(const Program& program, LiveState& state,

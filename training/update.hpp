@@ -22,6 +22,10 @@ void advance_counters(const Program& program, ModelState& state);
 void start_update(const Program& program, const LiveState& state, const TensorSet& gradients,
                   float* squares, float* norm);
 
+/// An update that changes nothing: state_changed if memory did not keep the state, where the
+/// backend can tell.
+[[nodiscard]] Result<Done, EngineError> check_state(const Program& program, const LiveState& state);
+
 /// The update from the state's step with a known clip norm; moves the counters on.
 /// Preconditions: shapes fit and the step lies inside the run.
 [[nodiscard]] Result<Done, EngineError> update_with(const Program& program, LiveState& state,

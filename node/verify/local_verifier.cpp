@@ -26,7 +26,9 @@ VerifyError bad_request(std::string text) {
 VerifyError from_engine(training::EngineError error) {
     using training::EngineError;
     const auto code = error == EngineError::out_of_memory ? VerifyErrorCode::out_of_memory
-                      : error == EngineError::device_failed || error == EngineError::wrong_product
+                      : error == EngineError::device_failed ||
+                              error == EngineError::wrong_product ||
+                              error == EngineError::state_changed
                           ? VerifyErrorCode::device_failed
                           : VerifyErrorCode::bad_request;
     return {code, std::string(training::to_text(error))};

@@ -339,8 +339,8 @@ TEST(emulated_steps, hash_tensors_as_they_were_before_the_operators_behind) {
         const TensorUpdate of_hashed{{set.at(0), set.at(1), set.at(1), other.at(0)}, count, 0.5F};
         const TensorUpdate of_other{{other.at(0), other.at(1), other.at(1), set.at(0)}, count, 0};
         const SgdScalars scalars{0.5F, 1.0F, 0.5F};
-        if (change == 0) on.sgd_all(std::span(&of_hashed, 1), scalars);
-        if (change == 1) on.sgd_all(std::span(&of_other, 1), scalars);
+        if (change == 0) on.sgd_all(std::span(&of_hashed, 1), scalars, nullptr);
+        if (change == 1) on.sgd_all(std::span(&of_other, 1), scalars, nullptr);
         if (change == 2) on.fill_zero(set.at(1), count);
         std::vector<Hash> out(2);
         on.download(out.data(), roots.data(), 2 * sizeof(Hash));
