@@ -9,6 +9,7 @@
 #include "node/wallet/files.hpp"
 #include "node/wallet/step_name.hpp"
 #include "training/live_state.hpp"
+#include "training/repeat.hpp"
 
 namespace trainyard::node::provider {
 
@@ -46,9 +47,15 @@ struct Trainer::Shared {
     /// Why a segment has no record.
     struct Stop {
         std::string text;  ///< what, where and why
-        bool is_diverged = false;
+        std::optional<EngineError> error = std::nullopt;
         uint32_t seg = 0, t = 0;  ///< where: a step of the run
     };
+
+    /// A stop in, or behind, step `t` of the run.
+    [[nodiscard]] Stop stop_at(uint32_t seg, uint32_t t, EngineError error,
+                               const std::string& what) const {
+        return {what + " at " + name_of(seg, t), error, seg, t};
+    }
 
     /// Trains a segment from the state at hand and logs its gradients.
     Result<SegmentRecord, Stop> train(training::Engine& engine, training::LiveState& state,
@@ -66,8 +73,7 @@ struct Trainer::Shared {
         const bool is_file = error == EngineError::bad_log && !log.failure().empty();
         const auto t = static_cast<uint32_t>(state.host().step);
         const std::string what = is_file ? log.failure() : text_of(*error);
-        return unexpected(
-            Stop{what + " at " + name_of(seg, t), error == EngineError::diverged, seg, t});
+        return unexpected(stop_at(seg, t, *error, what));
     }
 
     /// Of the step of the run in which a segment stopped; what fails behind the last one is its.
@@ -133,7 +139,7 @@ struct Trainer::Shared {
         if (const auto known = known_divergence(seg, *state)) return end_with(*known);
         const auto stop = train_ahead(seg, std::move(*state));
         if (!stop) return;
-        if (!stop->is_diverged) return stop_with(stop->text);
+        if (stop->error != EngineError::diverged) return stop_with(stop->text);
         const auto found = confirm(*stop);
         if (!found) return stop_with(stop->text + ", but " + found.error());
         end_with(*found);
@@ -193,12 +199,40 @@ struct Trainer::Shared {
         return step.error() == EngineError::diverged ? "" : text_of(step.error());
     }
 
-    /// Why it stopped; nothing where it was told to, or is far enough ahead.
-    std::optional<Stop> train_ahead(uint32_t seg, training::ModelState state) {
+    /// What `work` gives of segments from `seg` on, given the state before it. Where memory has
+    /// changed a state, of which nothing is kept, it is called again with the segment's first one.
+    template <class Work>
+    std::optional<Stop> repeat_segments(uint32_t seg, training::ModelState state,
+                                        const Work& work) {
+        for (int attempt = 1;; ++attempt) {
+            auto stop = work(seg, std::move(state));
+            if (!stop || stop->error != EngineError::state_changed) return stop;
+            if (stop->seg != seg) attempt = 1;
+            if (attempt == training::kAttemptsMax) return stop;
+            seg = stop->seg;
+            if (options.on_note)
+                options.on_note(stop->text + "; nothing of it was committed, and segment " +
+                                std::to_string(seg) + " is trained again from its start; " +
+                                std::string(training::kStateChangedAdvice));
+            auto first = state_before(options, seg);
+            if (!first) return Stop{first.error()};
+            state = std::move(*first);
+        }
+    }
+
+    std::optional<Stop> train_ahead(uint32_t first, training::ModelState state) {
         const auto backend = options.make_backend();
         auto engine = training::Engine::make(options.program, *backend, options.data);
         if (!engine) return Stop{text_of(engine.error())};
-        auto live = training::LiveState::load(*backend, options.program, state);
+        return repeat_segments(first, std::move(state), [&](uint32_t seg, auto from) {
+            return train_from(*engine, seg, std::move(from));
+        });
+    }
+
+    /// Why it stopped; nothing where it was told to, or is far enough ahead.
+    std::optional<Stop> train_from(training::Engine& engine, uint32_t seg,
+                                   training::ModelState state) {
+        auto live = training::LiveState::load(engine.backend(), options.program, state);
         if (!live) return Stop{text_of(live.error())};
         JobFolder folder(options.folder, options.program);
         training::SegmentOptions run = segment_options();
@@ -207,14 +241,16 @@ struct Trainer::Shared {
             if (options.on_step)
                 options.on_step({static_cast<uint32_t>(done), step.loss_bits, step.wrong_products});
         };
-        training::GradientSaver saver(*engine);
+        training::GradientSaver saver(engine);
         training::ModelState after;  // the segment before, until the keeper has done with it
         std::thread keeper;
         for (; may_go_on(seg); ++seg) {
-            auto record = train(*engine, *live, saver, seg, run);
+            auto record = train(engine, *live, saver, seg, run);
             if (keeper.joinable()) keeper.join();
             if (!record) return record.error();
-            if (auto saved = live->save_to(after); !saved) return Stop{text_of(saved.error())};
+            if (auto saved = live->save_to(after); !saved)
+                return stop_at(seg, static_cast<uint32_t>(state.step), saved.error(),
+                               text_of(saved.error()));
             run.first_root = record->states.last;
             begin_keeping();
             keeper = std::thread([this, seg, r = std::move(*record), &after]() mutable {
@@ -291,11 +327,16 @@ Result<Done, std::string> Trainer::rebuild(uint32_t seg) {
     const auto backend = options.make_backend();
     auto engine = training::Engine::make(options.program, *backend, options.data);
     if (!engine) return unexpected(text_of(engine.error()));
-    auto live = training::LiveState::load(*backend, options.program, *state);
-    if (!live) return unexpected(text_of(live.error()));
-    training::GradientSaver saver(*engine);
-    auto record = shared_->train(*engine, *live, saver, seg, shared_->segment_options());
-    if (!record) return unexpected(record.error().text);
+    using Stop = Shared::Stop;
+    const auto once = [&](uint32_t, training::ModelState from) -> std::optional<Stop> {
+        auto live = training::LiveState::load(*backend, options.program, from);
+        if (!live) return Stop{text_of(live.error())};
+        training::GradientSaver saver(*engine);
+        auto record = shared_->train(*engine, *live, saver, seg, shared_->segment_options());
+        return record ? std::nullopt : std::optional(record.error());
+    };
+    const auto stop = shared_->repeat_segments(seg, std::move(*state), once);
+    if (stop) return unexpected(stop->text);
     return Done{};
 }
 

@@ -39,6 +39,7 @@ struct TrainerOptions {
     BackendMaker make_host_backend;  ///< on the CPU: has the last word on a divergence
     Background background;
     std::function<void(const StepNote&)> on_step;  ///< from the training thread; may be empty
+    std::function<void(std::string)> on_note;      ///< the same, for people
 };
 
 /// The state before a segment, from the job's folder, or the initial one. The error tells that it

@@ -132,6 +132,13 @@ void ProviderWorker::begin(uint64_t id, const wallet::Job& job, const wallet::Jo
         report(base);
         if (step.wrong_products > 0) report(note_of_wrong_products(base));
     };
+    trainer.on_note = [id, report = options_.on_event](std::string text) {
+        if (!report) return;
+        Event note;
+        note.job = id;
+        note.text = std::move(text);
+        report(note);
+    };
     work_->trainer = std::make_unique<Trainer>(std::move(trainer));
     work_->trials = std::make_unique<Trials>(market_, trials_options());
 }

@@ -2,6 +2,8 @@
 // Segments that nobody takes, and those that nobody waits for any more.
 #include "node/provider/trainer.hpp"
 
+#include <utility>
+
 #include <gtest/gtest.h>
 
 #include "node/wallet/files.hpp"
@@ -9,6 +11,7 @@
 #include "tests/training/image_programs.hpp"
 #include "tests/training/small_program.hpp"
 #include "training/cpu/backend.hpp"
+#include "training/numerics/functions.hpp"
 
 namespace trainyard::node::provider {
 namespace {
@@ -71,6 +74,116 @@ TEST_F(training_ahead, tells_of_a_step_with_a_wrong_product) {
     EXPECT_EQ(wrong[0], 1U);
     EXPECT_EQ(wrong[1], 0U);
     EXPECT_EQ(trainer.failure(), "");
+}
+
+/// Its memory changes the weights as often as it is told to, each time before a report.
+class ForgettingBackend final : public training::cpu::CpuBackend {
+public:
+    explicit ForgettingBackend(int& flips)
+        : CpuBackend(training::kernels_for(training::CpuPath::scalar), 1), flips_(flips) {}
+    void adamw(const training::AdamwTensors& tensors, size_t count, const training::AdamwScalars& s,
+               float wd) override {
+        CpuBackend::adamw(tensors, count, s, wd);
+        w_ = tensors.w;
+    }
+    Result<training::BackendStatus, training::BackendError> finish() override {
+        const auto status = CpuBackend::finish();
+        if (flips_ == 0 || w_ == nullptr) return status;
+        --flips_;
+        float& w = *std::exchange(w_, nullptr);
+        w = training::as_float(training::bits_of(w) ^ 1U << 20);
+        return unexpected(training::BackendError::state_changed);
+    }
+
+private:
+    int& flips_;
+    float* w_ = nullptr;  ///< changed last
+};
+
+class forgetting_training : public training_ahead {
+protected:
+    static constexpr uint32_t kLong = 4;  ///< steps of a segment
+    /// Whose memory flips `count` bits behind that step of the run, the first time that it is done.
+    [[nodiscard]] TrainerOptions forgetting(uint32_t step, int count) {
+        TrainerOptions out = of_long_segments();
+        out.make_backend = [this] { return std::make_unique<ForgettingBackend>(flips_); };
+        out.on_step = [this, step, count](const StepNote& note) {
+            if (note.step == step && !std::exchange(has_begun_, true)) flips_ = count;
+        };
+        out.on_note = [this](std::string text) { notes_.push_back(std::move(text)); };
+        return out;
+    }
+    [[nodiscard]] TrainerOptions of_long_segments() const {
+        TrainerOptions out = options();
+        auto gpt = training::small_options();
+        gpt.steps = kSegments * kLong, gpt.segment_length = kLong;
+        out.program = *training::make_gpt(gpt);
+        out.steps_per_segment = kLong;
+        return out;
+    }
+    /// The claims of as many segments as there are.
+    static std::vector<training::SegmentRecord> run(TrainerOptions options) {
+        Trainer trainer(std::move(options));
+        std::vector<training::SegmentRecord> out;
+        for (uint32_t seg = 0;; ++seg) {
+            trainer.go_on(seg);
+            auto record = trainer.take(seg);
+            if (!record) break;
+            out.push_back(std::move(*record));
+        }
+        EXPECT_EQ(trainer.failure(), "");
+        return out;
+    }
+
+    int flips_ = 0;
+    bool has_begun_ = false;
+    std::vector<std::string> notes_;
+};
+
+TEST_F(forgetting_training, makes_a_segment_again_from_the_state_before_it) {
+    state::TemporaryFolder other;
+    auto sound = of_long_segments();
+    sound.folder = other.path();
+    const auto due = run(std::move(sound));
+    ASSERT_EQ(due.size(), kSegments);
+    // In the first segment and in one that has a state on disk: inside, and behind the last step.
+    for (const uint32_t step : {1U, 6U, 8U, 24U}) {
+        has_begun_ = false;
+        notes_.clear();
+        state::TemporaryFolder own;
+        auto forgets = forgetting(step, 1);
+        forgets.folder = own.path();
+        EXPECT_EQ(run(std::move(forgets)), due) << step;
+        EXPECT_EQ(notes_.size(), 1U) << step;
+        EXPECT_EQ(flips_, 0);
+    }
+    EXPECT_EQ(notes_.at(0),
+              "a bit of the weights or moments flipped in the memory of the GPU at step 4 of 4 of "
+              "segment 5; nothing of it was committed, and segment 5 is trained again from its "
+              "start; if it happens again, lower the clock of the GPU's memory or replace it");
+}
+
+TEST_F(forgetting_training, gives_up_memory_that_forgets_again_and_again) {
+    Trainer trainer(forgetting(6, 3));
+    trainer.go_on(0);
+    EXPECT_TRUE(trainer.take(0));
+    EXPECT_FALSE(trainer.take(1));
+    EXPECT_EQ(notes_.size(), 2U);
+    EXPECT_NE(trainer.failure().find("flipped in the memory of the GPU"), std::string::npos);
+    trainer.try_again();
+    trainer.go_on(1);
+    EXPECT_TRUE(trainer.take(1));
+}
+
+TEST_F(forgetting_training, logs_a_segment_again_where_memory_forgets) {
+    Trainer trainer(forgetting(1, 1));
+    EXPECT_TRUE(trainer.rebuild(0));
+    EXPECT_EQ(notes_.size(), 0U) << "it notes no steps";
+    flips_ = 2;
+    EXPECT_TRUE(trainer.rebuild(0));
+    EXPECT_EQ(notes_.size(), 2U);
+    flips_ = 3;
+    EXPECT_FALSE(trainer.rebuild(0));
 }
 
 TEST_F(training_ahead, leaves_nothing_of_a_segment_within_which_it_is_stopped) {
