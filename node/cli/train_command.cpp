@@ -27,6 +27,7 @@
 #include "training/image_sample.hpp"
 #include "training/live_state.hpp"
 #include "training/plan.hpp"
+#include "training/repeat.hpp"
 #include "training/report.hpp"
 #include "training/state_root.hpp"
 
@@ -266,10 +267,26 @@ private:
         return kStoppedBySignal;
     }
 
-    /// Takes up the checkpoint in the folder, where there is one.
+    /// Takes up the checkpoint in the folder, where there is one; all processes do, or none.
     Result<Done, std::string> resume() {
+        auto loaded = load_checkpoint();
+        if (!crew_) return loaded;
+        Bytes mine;
+        append_le(mine, loaded ? run_.state.step : ~uint64_t{0});
+        const Bytes all = crew_->gather(mine);
+        if (!loaded) return loaded;
+        for (size_t at = 0; at < all.size(); at += mine.size())
+            if (!std::equal(mine.begin(), mine.end(), all.begin() + static_cast<ptrdiff_t>(at)))
+                return unexpected(
+                    "processes begin after different steps: --out must be a folder "
+                    "that all of them can read");
+        return Done{};
+    }
+
+    Result<Done, std::string> load_checkpoint() {
+        run_ = {};  // two states may not fit
         if (!wallet::file_exists(checkpoint_path())) {
-            run_.state = training::make_initial_state(program_, seed_, data_);
+            run_ = {{}, training::make_initial_state(program_, seed_, data_)};
             return Done{};
         }
         const auto file =
@@ -287,6 +304,13 @@ private:
         return Done{};
     }
 
+    /// Why training ends before its last step.
+    struct Stop {
+        std::string text;
+        bool is_changed = false;  ///< memory has lost the state, of this process or another
+    };
+
+    /// A state that memory has changed is left for the checkpoint's, by all processes together.
     Result<Done, std::string> train() {
         auto engine = training::Engine::make(program_, *backend_, data_, plan_.cuts);
         if (!engine) return unexpected(std::string(training::to_text(engine.error())));
@@ -295,8 +319,22 @@ private:
                  (crew_ ? " in " + std::to_string(crew_->size()) + " processes" : "") +
                  ", memory " + std::to_string(forecast_ / kMiB) + " MiB" + recompute_text());
         link_devices();
+        for (int attempt = 1;; ++attempt) {
+            const uint64_t from = run_.state.step;
+            auto done = train_on();
+            if (done) return Done{};
+            const bool is_last = attempt == training::kAttemptsMax || stop_flag != 0;
+            if (!done.error().is_changed || is_last) return unexpected(done.error().text);
+            out_.say(done.error().text + "; " + std::string(training::kStateChangedAdvice));
+            if (auto resumed = resume(); !resumed) return resumed;
+            if (run_.state.step == 0) out_.say("training begins again");
+            if (run_.state.step != from) attempt = 0;
+        }
+    }
+
+    Result<Done, Stop> train_on() {
         auto state = training::LiveState::load(*backend_, program_, run_.state);
-        if (!state) return unexpected(std::string(training::to_text(state.error())));
+        if (!state) return unexpected(Stop{std::string(training::to_text(state.error()))});
         training::Crew* const crew = linked_ ? linked_.get() : crew_.get();
         TrainReport report(out_, plan_, program_.run.steps);
         while (run_.state.step < program_.run.steps) {
@@ -304,9 +342,7 @@ private:
             if (!step) {
                 alone_ = step.error() == training::EngineError::out_of_memory ||
                          step.error() == training::EngineError::device_failed;
-                return unexpected(std::string(training::to_text(step.error())) + " at step " +
-                                  std::to_string(run_.state.step + 1) + " of " +
-                                  std::to_string(program_.run.steps));
+                return unexpected(stop_by(step.error()));
             }
             const uint32_t loss_bits = step->loss_bits;
             engine_->recycle(std::move(step->gradients));
@@ -318,12 +354,24 @@ private:
             const bool ends = stop_flag != 0 && !crew_;
             if (auto saved = save(*state, ends); !saved) {
                 alone_ = true;
-                return saved;
+                return unexpected(Stop{saved.error()});
             }
             if (ends) break;
         }
         report.end();
-        return to_host(*state);
+        const auto saved = state->save();
+        const bool is_changed = !saved && saved.error() == training::EngineError::state_changed;
+        if (!all_agree(!is_changed))
+            return unexpected(stop_by(training::EngineError::state_changed));
+        if (!saved) return unexpected(Stop{std::string(training::to_text(saved.error()))});
+        return Done{};
+    }
+
+    [[nodiscard]] Stop stop_by(training::EngineError error) const {
+        const uint64_t step = std::min<uint64_t>(run_.state.step + 1, program_.run.steps);
+        return {std::string(training::to_text(error)) + " at step " + std::to_string(step) +
+                    " of " + std::to_string(program_.run.steps),
+                error == training::EngineError::state_changed};
     }
 
     void link_devices() {
@@ -334,15 +382,13 @@ private:
         if (linked_) out_.say("gradients pass from GPU to GPU");
     }
 
-    static Result<Done, std::string> to_host(training::LiveState& state) {
-        if (auto saved = state.save(); !saved)
-            return unexpected(std::string(training::to_text(saved.error())));
-        return Done{};
-    }
-
     Result<Done, std::string> save(training::LiveState& state, bool ends) const {
         if (!saves() || (!ends && run_.state.step % args_.checkpoint_every != 0)) return Done{};
-        if (auto brought = to_host(state); !brought) return brought;
+        if (auto brought = state.save(); !brought) {
+            // Without this checkpoint, since the next step finds it, too, and tells all processes.
+            if (!ends && brought.error() == training::EngineError::state_changed) return Done{};
+            return unexpected(std::string(training::to_text(brought.error())));
+        }
         auto written =
             wallet::write_file(checkpoint_path(), training::encode_checkpoint(run_, id_));
         if (!written) return unexpected(written.error().text);
