@@ -203,11 +203,13 @@ enum class StateError { unknown_block, unavailable };
 enum class BlobError {
     not_found,  ///< neither here nor at a peer that answered in time
     too_large,  ///< above the limit for one blob
-    quota,      ///< the store is full
+    quota,      ///< the store is full, or what guests may fill of it
     busy,       ///< too many are being fetched
     io,
     out_of_range,
 };
+/// Guests may fill half of the store with what is kept; anybody on another machine is one.
+enum class Uploader : uint8_t { own, guest };
 struct BlobInfo {
     Hash id;
     uint64_t size_bytes = 0;
@@ -418,7 +420,7 @@ public:
     // --- blobs; ids are those of docs/spec/wire.md
     /// `owner`, 32 bytes that only it knows: the blob is kept until it releases it; else for good.
     [[nodiscard]] virtual Result<std::unique_ptr<BlobWriter>, BlobError> begin_blob(
-        const std::optional<Hash>& owner) = 0;
+        const std::optional<Hash>& owner, Uploader who) = 0;
     [[nodiscard]] virtual Result<Done, BlobError> release_blob(const Hash& id,
                                                                const Hash& owner) = 0;
     /// For the operator. Blobs stored here, those behind an id in the order of ids.

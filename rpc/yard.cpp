@@ -20,7 +20,7 @@ Outcome put_blob(Call& call) {
         return Unexpected(Error{kLimitExceeded, "blob too large for JSON: at most " +
                                                     std::to_string(max) +
                                                     " bytes; use PUT /blob for larger ones"});
-    auto writer = call.backend.begin_blob(std::nullopt);
+    auto writer = call.backend.begin_blob(std::nullopt, Uploader::guest);
     if (!writer) return Unexpected(to_error(writer.error()));
     if (const auto done = (*writer)->append(data); !done) return Unexpected(to_error(done.error()));
     const auto info = (*writer)->finish();

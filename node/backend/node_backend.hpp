@@ -37,7 +37,7 @@ class Blobs {
 public:
     virtual ~Blobs() = default;
     [[nodiscard]] virtual Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin(
-        const std::optional<Hash>& owner) = 0;
+        const std::optional<Hash>& owner, rpc::Uploader who) = 0;
     [[nodiscard]] virtual Result<Done, rpc::BlobError> release(const Hash& id,
                                                                const Hash& owner) = 0;
     [[nodiscard]] virtual Result<Done, rpc::BlobError> release(const Hash& id) = 0;
@@ -149,8 +149,8 @@ public:
     }
 
     [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin_blob(
-        const std::optional<Hash>& owner) override {
-        return parts_.blobs.begin(owner);
+        const std::optional<Hash>& owner, rpc::Uploader who) override {
+        return parts_.blobs.begin(owner, who);
     }
     [[nodiscard]] Result<Done, rpc::BlobError> release_blob(const Hash& id,
                                                             const Hash& owner) override {

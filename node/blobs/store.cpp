@@ -73,7 +73,8 @@ struct BlobStore::Impl {
     [[nodiscard]] BlobResult<Done> refuse_older_ids() const;
     BlobResult<Done> scan();
     [[nodiscard]] ManifestPtr load_manifest(const Hash& id) const;
-    BlobResult<Done> reserve(uint64_t bytes);
+    [[nodiscard]] BlobResult<Done> has_room_for_guests(uint64_t bytes) const;
+    BlobResult<Done> reserve(uint64_t bytes, Writes who);
     void release(uint64_t bytes);
     BlobResult<Done> publish(const Hash& id, const Manifest& manifest, const fs::path& written,
                              const Keep& keep);
@@ -95,6 +96,7 @@ struct BlobStore::Impl {
     std::map<Hash, uint64_t> sizes;
     std::map<Hash, std::set<Hash>> owners;     // none of these is empty
     mutable std::map<Hash, uint64_t> read_at;  // of those that may make room, in reads
+    uint64_t loose_bytes = 0;                  // of the same
     mutable uint64_t reads = 0;
     mutable std::deque<std::pair<Hash, ManifestPtr>> cache;  // newest first
 };
@@ -160,8 +162,8 @@ BlobResult<Done> BlobStore::Impl::scan() {
         }
         if (auto all = load_owners(*id); !all.empty())
             owners[*id] = std::move(all);
-        else if (fs::exists(mark_path(*id)))
-            read_at[*id] = 0;
+        else if (fs::exists(mark_path(*id)) && read_at.emplace(*id, 0).second)
+            loose_bytes += manifest->size_bytes;
         sizes[*id] = manifest->size_bytes;
         used_bytes += manifest->size_bytes;
     }
@@ -184,8 +186,24 @@ BlobStore::Impl::ManifestPtr BlobStore::Impl::load_manifest(const Hash& id) cons
     return std::make_shared<const Manifest>(*std::move(manifest));
 }
 
-BlobResult<Done> BlobStore::Impl::reserve(uint64_t bytes) {
+// What is on its way counts as kept: most of it will be. The lock is held.
+BlobResult<Done> BlobStore::Impl::has_room_for_guests(uint64_t bytes) const {
+    const uint64_t kept = used_bytes - loose_bytes, most = options.quota_bytes / 2;
+    if (bytes <= most && kept <= most - bytes &&
+        sizes.size() - read_at.size() < options.blobs_max / 2)
+        return Done{};
+    return fail(BlobError::quota_exceeded,
+                std::to_string(kept) + " bytes in " +
+                    std::to_string(sizes.size() - read_at.size()) +
+                    " blobs are kept here, and guests may fill half of " +
+                    std::to_string(options.quota_bytes) + " bytes and " +
+                    std::to_string(options.blobs_max) + " blobs");
+}
+
+BlobResult<Done> BlobStore::Impl::reserve(uint64_t bytes, Writes who) {
     const std::lock_guard lock(mutex);
+    if (who == Writes::guest)
+        if (auto room = has_room_for_guests(bytes); !room) return room;
     const auto is_full = [&] {
         return bytes > options.quota_bytes || used_bytes > options.quota_bytes - bytes ||
                sizes.size() >= options.blobs_max;
@@ -237,8 +255,9 @@ void BlobStore::Impl::set_mark(const Hash& id, bool is_fetched) {
     std::error_code ignored;
     if (is_fetched) {
         (void)File::create(mark_path(id));
-        read_at[id] = ++reads;
+        if (read_at.insert_or_assign(id, ++reads).second) loose_bytes += sizes.at(id);
     } else if (read_at.erase(id) != 0) {
+        loose_bytes -= sizes.at(id);
         fs::remove(mark_path(id), ignored);
     }
 }
@@ -342,7 +361,9 @@ BlobResult<Done> BlobStore::Impl::publish(const Hash& id, const Manifest& manife
     }
     if (auto done = or_io(sync_folder(options.folder)); !done) return done;
     sizes[id] = manifest.size_bytes;
-    if (keep.is_fetched) read_at[id] = ++reads;
+    if (!keep.is_fetched) return Done{};
+    read_at[id] = ++reads;
+    loose_bytes += manifest.size_bytes;
     return Done{};
 }
 
@@ -356,8 +377,8 @@ BlobResult<uint64_t> BlobStore::Impl::size_of(const Hash& id) const {
 }
 
 struct BlobWriter::Impl {
-    Impl(std::shared_ptr<BlobStore::Impl> s, const BlobStore::Owner& o)
-        : store(std::move(s)), owner(o), path(store->unfinished_path()) {}
+    Impl(std::shared_ptr<BlobStore::Impl> s, const BlobStore::Owner& o, BlobStore::Writes w)
+        : store(std::move(s)), owner(o), who(w), path(store->unfinished_path()) {}
     ~Impl() {
         if (is_published) return;
         std::error_code ignored;
@@ -375,6 +396,7 @@ struct BlobWriter::Impl {
 
     const std::shared_ptr<BlobStore::Impl> store;
     const BlobStore::Owner owner;
+    const BlobStore::Writes who;
     const fs::path path;
     File file;
     Manifest manifest;
@@ -392,7 +414,7 @@ BlobResult<Done> BlobWriter::append(BytesView bytes) {
         return fail(BlobError::too_large,
                     "a blob may have at most " + std::to_string(limit) + " bytes");
     }
-    if (auto done = impl_->store->reserve(bytes.size()); !done) return done;
+    if (auto done = impl_->store->reserve(bytes.size(), impl_->who); !done) return done;
     impl_->reserved += bytes.size();
     while (!bytes.empty()) {
         const size_t take = std::min<size_t>(bytes.size(), kChunkBytes - impl_->chunk.size());
@@ -479,8 +501,8 @@ BlobResult<Hash> BlobStore::put(BytesView blob, const Owner& owner) {
     return (*writing)->finish();
 }
 
-BlobResult<std::unique_ptr<BlobWriter>> BlobStore::writer(const Owner& owner) {
-    auto impl = std::make_unique<BlobWriter::Impl>(impl_, owner);
+BlobResult<std::unique_ptr<BlobWriter>> BlobStore::writer(const Owner& owner, Writes who) {
+    auto impl = std::make_unique<BlobWriter::Impl>(impl_, owner, who);
     auto file = File::create(impl->path);
     if (!file) return io_failure(std::move(file).error());
     impl->file = *std::move(file);
@@ -495,7 +517,7 @@ BlobResult<std::unique_ptr<ChunkWriter>> BlobStore::chunk_writer(const Hash& id,
                     "a blob may have at most " + std::to_string(impl_->options.blob_bytes_max) +
                         " bytes, this one has " + std::to_string(manifest.size_bytes));
     }
-    if (auto done = impl_->reserve(manifest.size_bytes); !done) {
+    if (auto done = impl_->reserve(manifest.size_bytes, Writes::own); !done) {
         return unexpected(std::move(done).error());
     }
     auto impl = std::make_unique<ChunkWriter::Impl>(impl_, id, std::move(manifest));

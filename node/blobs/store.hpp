@@ -93,10 +93,14 @@ public:
 
     /// Whom a blob is kept for: 32 bytes that only the owner knows. None: it is kept for good.
     using Owner = std::optional<Hash>;
+    /// Who writes. Guests may not bring what is kept above half of the quota, in bytes or blobs:
+    /// anybody can be one, and the operator's own blobs, and those that are fetched, need the rest.
+    enum class Writes : uint8_t { own, guest };
     static constexpr size_t kOwnersMax = 64;  ///< of one blob
 
     [[nodiscard]] BlobResult<Hash> put(BytesView blob, const Owner& owner = {});
-    [[nodiscard]] BlobResult<std::unique_ptr<BlobWriter>> writer(const Owner& owner = {});
+    [[nodiscard]] BlobResult<std::unique_ptr<BlobWriter>> writer(const Owner& owner = {},
+                                                                 Writes who = Writes::own);
     /// This owner does not need the blob any more: without another it may make room. Nothing
     /// happens where the owner has no part in it.
     [[nodiscard]] BlobResult<Done> release(const Hash& id, const Hash& owner);

@@ -59,8 +59,9 @@ private:
 }  // namespace
 
 Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> NodeBlobs::begin(
-    const std::optional<Hash>& owner) {
-    auto writer = store_.writer(owner);
+    const std::optional<Hash>& owner, rpc::Uploader who) {
+    using Writes = blobs::BlobStore::Writes;
+    auto writer = store_.writer(owner, who == rpc::Uploader::own ? Writes::own : Writes::guest);
     if (!writer) return unexpected(error_of(writer.error()));
     return std::unique_ptr<rpc::BlobWriter>(std::make_unique<Writer>(std::move(*writer)));
 }

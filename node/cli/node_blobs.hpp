@@ -22,7 +22,7 @@ public:
         : store_(store), service_(service), strand_(std::move(strand)), wait_(wait) {}
 
     [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin(
-        const std::optional<Hash>& owner) override;
+        const std::optional<Hash>& owner, rpc::Uploader who) override;
     [[nodiscard]] Result<Done, rpc::BlobError> release(const Hash& id, const Hash& owner) override;
     [[nodiscard]] Result<Done, rpc::BlobError> release(const Hash& id) override;
     [[nodiscard]] std::vector<rpc::HeldBlob> held_after(const Hash& id,

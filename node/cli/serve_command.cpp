@@ -21,7 +21,7 @@ constexpr size_t kGenesisMax = 64u << 20;
 class NoBlobs final : public backend::Blobs {
 public:
     [[nodiscard]] Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin(
-        const std::optional<Hash>&) override {
+        const std::optional<Hash>&, rpc::Uploader) override {
         return unexpected(rpc::BlobError::quota);
     }
     [[nodiscard]] Result<Done, rpc::BlobError> release(const Hash&, const Hash&) override {

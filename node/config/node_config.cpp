@@ -199,7 +199,8 @@ std::vector<Setting> make_settings() {
                          "largest bond that a validator puts up by itself to dispute a segment "
                          "that it convicted and whose provider has appealed; 0: none"),
         number<uint32_t>("blobs.quota-gb", &C::blob_quota_gb, 1,
-                         "disk space for blobs in GB; fetched ones make room"),
+                         "disk space for blobs in GB; fetched ones make room, and what clients on "
+                         "other machines upload is kept up to half of it"),
     };
 }
 

@@ -51,7 +51,7 @@ std::string_view to_text(rpc::BlobError error) {
         case rpc::BlobError::too_large:
             return "blob too large\n";
         case rpc::BlobError::quota:
-            return "blob store is full\n";
+            return "blob store is full; of that, clients on other machines may fill half\n";
         case rpc::BlobError::busy:
             return "too many blobs are being fetched; ask again in a moment\n";
         case rpc::BlobError::out_of_range:
@@ -94,8 +94,9 @@ asio::awaitable<bool> Connection::answer_put_blob(Parser& head) {
         co_await refuse(request, status::bad_request, kBadOwner);
         co_return false;
     }
-    auto open = [shared = shared_, owner] {
-        auto writer = shared->backend.begin_blob(owner);
+    const auto who = client_.empty() ? rpc::Uploader::own : rpc::Uploader::guest;
+    auto open = [shared = shared_, owner, who] {
+        auto writer = shared->backend.begin_blob(owner, who);
         return std::make_shared<decltype(writer)>(std::move(writer));
     };
     auto opened = co_await on_pool(*shared_, client_, std::move(open));

@@ -305,9 +305,10 @@ public:
         FakeChain& chain_;
         Bytes data_;
     };
-    Result<std::unique_ptr<BlobWriter>, BlobError> begin_blob(
-        const std::optional<Hash>& owner) override {
+    Result<std::unique_ptr<BlobWriter>, BlobError> begin_blob(const std::optional<Hash>& owner,
+                                                              Uploader who) override {
         blob_owner = owner;
+        uploader = who;
         return std::unique_ptr<BlobWriter>(std::make_unique<Writer>(*this));
     }
     Result<Done, BlobError> release_blob(const Hash& id, const Hash& owner) override {
@@ -316,6 +317,7 @@ public:
         return Done{};
     }
     std::optional<Hash> blob_owner;  ///< that the last one was put for
+    Uploader uploader = Uploader::own;
     Result<std::vector<HeldBlob>, Refusal> held_blobs(const Hash& after,
                                                       size_t count_max) const override {
         const std::lock_guard lock(mutex);

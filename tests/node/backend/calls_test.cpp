@@ -10,8 +10,8 @@ namespace {
 
 class NoBlobs final : public Blobs {
 public:
-    Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin(
-        const std::optional<Hash>&) override {
+    Result<std::unique_ptr<rpc::BlobWriter>, rpc::BlobError> begin(const std::optional<Hash>&,
+                                                                   rpc::Uploader) override {
         return unexpected(rpc::BlobError::io);
     }
     Result<Done, rpc::BlobError> release(const Hash&, const Hash&) override {

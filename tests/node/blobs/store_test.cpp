@@ -196,6 +196,40 @@ TEST_F(store, rejects_what_exceeds_limit_or_quota_and_frees_what_it_reserved) {
     EXPECT_TRUE(store_->put(pattern(401)).has_value());
 }
 
+TEST_F(store, keeps_of_guests_no_more_than_half_and_leaves_the_rest_to_its_operator) {
+    using Writes = BlobStore::Writes;
+    reopen(1000);
+    const auto put = [&](const Bytes& blob, Writes who) {
+        auto writer = store_->writer({}, who).value();
+        return writer->append(blob) && writer->finish();
+    };
+    EXPECT_TRUE(put(pattern(300, 1), Writes::guest));
+    EXPECT_FALSE(put(pattern(201, 2), Writes::guest));
+    EXPECT_TRUE(put(pattern(200, 2), Writes::guest));
+    EXPECT_FALSE(put(pattern(1, 3), Writes::guest));
+    EXPECT_TRUE(put(pattern(400, 4), Writes::own));
+    ASSERT_TRUE(store_->release(blob_id(manifest_of(pattern(400, 4)))).has_value());
+    EXPECT_FALSE(put(pattern(1, 3), Writes::guest)) << "500 bytes are kept still";
+    ASSERT_TRUE(store_->release(blob_id(manifest_of(pattern(300, 1)))).has_value());
+    reopen(1000);
+    EXPECT_FALSE(put(pattern(301, 5), Writes::guest));
+    EXPECT_TRUE(put(pattern(300, 5), Writes::guest)) << "what may go makes room";
+    EXPECT_EQ(store_->kept_bytes(), 500u);
+    EXPECT_TRUE(put(pattern(500, 6), Writes::own));
+    EXPECT_EQ(store_->used_bytes(), 1000u);
+}
+
+TEST_F(store, keeps_of_guests_no_more_than_half_of_the_number) {
+    using Writes = BlobStore::Writes;
+    reopen(1000, 600, 4);
+    for (const uint8_t seed : {1, 2}) {
+        auto writer = store_->writer({}, Writes::guest).value();
+        ASSERT_TRUE(writer->append(pattern(1, seed)) && writer->finish());
+    }
+    EXPECT_FALSE(store_->writer({}, Writes::guest).value()->append(pattern(1, 3)));
+    EXPECT_TRUE(store_->put(pattern(1, 3)).has_value());
+}
+
 TEST_F(store, takes_a_bounded_number_of_blobs_however_small) {
     const Hash owner = blob_id(manifest_of(pattern(1)));
     reopen(64u << 20, 32u << 20, 3);

@@ -488,6 +488,22 @@ TEST(http_blobs, are_released_by_who_knows_their_owner) {
     EXPECT_EQ(status_of(other.ask(bh::verb::put, "/blob", "x", {{"Blob-Owner", "12"}})), 400u);
 }
 
+TEST(http_blobs, of_who_is_on_another_machine_are_those_of_a_guest) {
+    Node node;
+    Client client(node);
+    const auto uploader = [&](const std::vector<std::pair<std::string, std::string>>& fields) {
+        EXPECT_EQ(status_of(client.ask(bh::verb::put, "/blob", "x", fields)), 201u);
+        return node.chain.uploader;
+    };
+    EXPECT_EQ(uploader({}), rpc::Uploader::own);
+    EXPECT_EQ(uploader(forwarded_for("192.0.2.1")), rpc::Uploader::guest);
+    EXPECT_EQ(uploader(forwarded_for("127.0.0.1")), rpc::Uploader::own);
+    EXPECT_EQ(status_of(client.post(
+                  R"({"jsonrpc":"2.0","id":1,"method":"yard_putBlob","params":["0x00"]})")),
+              200u);
+    EXPECT_EQ(node.chain.uploader, rpc::Uploader::guest);
+}
+
 TEST(http_blobs, rejects_unknown_ids_and_overlong_content) {
     Options options;
     options.blob_bytes_max = 1000;
