@@ -164,8 +164,8 @@ Result<std::vector<training::Tensor>, std::string> read_constants(
 Result<Done, std::string> has_model(const std::string& folder) {
     std::error_code failed;
     if (!std::filesystem::is_directory(folder, failed))
-        return unexpected("'" + folder + "' is no folder; a model is one, as `train` and " +
-                          "`job download` leave it");
+        return unexpected("'" + folder + "' is no folder; a model is one, as `train`, " +
+                          "`job download` and `program import` leave it");
     if (!wallet::file_exists(folder + "/trainyard.program"))
         return unexpected("'" + folder + "' holds no model: it has no 'trainyard.program'");
     return Done{};
