@@ -2,6 +2,7 @@
 // Audits of a segment: the bundle a provider serves for given draws, and the auditor's check of it.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,12 @@ struct AuditDraws {
     bool operator==(const AuditDraws&) const = default;
 };
 
-/// The bytes a provider serves. Errors: wrong_shape if a draw lies outside the segment; bad_log if
+/// The bytes a provider serves for each of the draws; walks through the segment once, for all of
+/// them. Errors: wrong_shape if a draw lies outside the segment; bad_log if
 /// a logged gradient cannot be read or does not lead to the committed root.
+[[nodiscard]] Result<std::vector<Bytes>, EngineError> make_bundles(
+    const Program& program, Backend& backend, const SegmentLog& log,
+    std::span<const AuditDraws> draws);
 [[nodiscard]] Result<Bytes, EngineError> make_bundle(const Program& program, Backend& backend,
                                                      const SegmentLog& log,
                                                      const AuditDraws& draws);

@@ -44,16 +44,12 @@ Result<std::vector<Hash>, EngineError> leaves_of(Backend& backend,
     return to_leaves(tensors, std::move(roots));
 }
 
-Hash scalar_leaf_of(const ModelState& s, const Hash& program) {
-    return scalar_leaf({s.step, s.p1_bits, s.p2_bits, s.cursor, s.run_seed, program});
-}
-
 Result<Hash, EngineError> root_of(const LiveState& state,
                                   const std::vector<const TensorSet*>& groups,
                                   const Hash& program) {
     auto leaves = leaves_of(state.backend(), groups);
     if (!leaves) return unexpected(leaves.error());
-    leaves->push_back(scalar_leaf_of(state.host(), program));
+    leaves->push_back(scalar_leaf(state.host(), program));
     return merkle::root(std::move(*leaves));
 }
 
@@ -78,6 +74,10 @@ std::vector<Hash> tensor_leaves(std::span<const TensorBytes> tensors, Pool* pool
 
 std::vector<Hash> tensor_leaves(const std::vector<Tensor>& tensors, Pool* pool) {
     return leaves_of({&tensors}, pool);
+}
+
+std::vector<Hash> tensor_leaves(const TileTrees& trees, Pool* pool) {
+    return to_leaves(trees.tensors(), trees.roots(pool));
 }
 
 Hash grad_root(const std::vector<Shape>& shapes, const std::vector<Hash>& tile_roots) {
@@ -108,9 +108,13 @@ Hash scalar_leaf(const ScalarLeaf& s) {
     return sha256(bytes);
 }
 
+Hash scalar_leaf(const ModelState& s, const Hash& program) {
+    return scalar_leaf({s.step, s.p1_bits, s.p2_bits, s.cursor, s.run_seed, program});
+}
+
 std::vector<Hash> state_leaves(const ModelState& state, const Hash& program, Pool* pool) {
     std::vector<Hash> leaves = leaves_of({&state.w, &state.m, &state.v}, pool);
-    leaves.push_back(scalar_leaf_of(state, program));
+    leaves.push_back(scalar_leaf(state, program));
     return leaves;
 }
 
@@ -119,7 +123,7 @@ Hash state_root(const ModelState& state, const Hash& program, Pool* pool) {
 }
 
 Hash state_root(std::vector<Hash> tensor_leaves, const ModelState& scalars, const Hash& program) {
-    tensor_leaves.push_back(scalar_leaf_of(scalars, program));
+    tensor_leaves.push_back(scalar_leaf(scalars, program));
     return merkle::root(std::move(tensor_leaves));
 }
 
@@ -138,7 +142,7 @@ Hash initial_root(const Program& program, const Hash& run_seed, BytesView data, 
 
 std::vector<Hash> weights_leaves(const ModelState& state, const Hash& program, Pool* pool) {
     std::vector<Hash> leaves = leaves_of({&state.w}, pool);
-    leaves.push_back(scalar_leaf_of(state, program));
+    leaves.push_back(scalar_leaf(state, program));
     return leaves;
 }
 

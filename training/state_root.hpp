@@ -23,6 +23,8 @@ namespace trainyard::training {
 [[nodiscard]] std::vector<Hash> tensor_leaves(const std::vector<Tensor>& tensors,
                                               Pool* pool = nullptr);
 
+[[nodiscard]] std::vector<Hash> tensor_leaves(const TileTrees& trees, Pool* pool = nullptr);
+
 /// Merkle root over the leaves of gradient tensors in parameter order.
 [[nodiscard]] Hash grad_root(const std::vector<Shape>& shapes, const std::vector<Hash>& tile_roots);
 [[nodiscard]] Hash grad_root(const std::vector<Tensor>& gradients, Pool* pool = nullptr);
@@ -38,6 +40,7 @@ struct ScalarLeaf {
     Hash program;
 };
 [[nodiscard]] Hash scalar_leaf(const ScalarLeaf& scalars);
+[[nodiscard]] Hash scalar_leaf(const ModelState& scalars, const Hash& program);
 
 /// Leaves in order: w of every parameter, m of every parameter, v of every parameter, scalars.
 [[nodiscard]] std::vector<Hash> state_leaves(const ModelState& state, const Hash& program,

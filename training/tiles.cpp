@@ -87,15 +87,17 @@ struct Range {
     size_t begin, end;
 };
 
+size_t block_count(Shape shape) {
+    return (size_t{tile_count(shape)} + kBlockTiles - 1) / kBlockTiles;
+}
+
 class Blocks {
 public:
     explicit Blocks(std::span<const TensorBytes> tensors) : tensors_(tensors) {
         for (size_t k = 0; k < tensors.size(); ++k) {
-            const size_t begin = blocks_.size();
             const uint32_t count = tile_count(tensors[k].shape);
             for (uint32_t i = 0; i < count; i += kBlockTiles)
                 add({static_cast<uint32_t>(k), i, std::min(kBlockTiles, count - i)});
-            of_tensors_.push_back({begin, blocks_.size()});
         }
     }
 
@@ -103,16 +105,6 @@ public:
     [[nodiscard]] std::vector<Hash> nodes(Pool* pool) const {
         std::vector<Hash> out(blocks_.size());
         run_ranges(pool, loads_.size(), 1, [&](size_t i, size_t) { hash(out.data(), loads_[i]); });
-        return out;
-    }
-    [[nodiscard]] std::vector<Hash> tensor_roots(Pool* pool) const {
-        const std::vector<Hash> all = nodes(pool);
-        std::vector<Hash> out(tensors_.size());
-        run_ranges(pool, out.size(), 1, [&](size_t k, size_t) {
-            const auto [begin, end] = of_tensors_[k];
-            out[k] = hash_root({all.begin() + static_cast<ptrdiff_t>(begin),
-                                all.begin() + static_cast<ptrdiff_t>(end)});
-        });
         return out;
     }
 
@@ -142,9 +134,8 @@ private:
 
     std::span<const TensorBytes> tensors_;
     std::vector<Block> blocks_;
-    std::vector<Range> of_tensors_;  ///< the blocks of each tensor
-    std::vector<Range> loads_;       ///< the blocks of each task
-    size_t load_tiles_ = 0;          ///< of the last one
+    std::vector<Range> loads_;  ///< the blocks of each task
+    size_t load_tiles_ = 0;     ///< of the last one
 };
 
 /// Leaves of tiles [first, last), one thread.
@@ -194,20 +185,38 @@ std::vector<Hash> tile_leaves(const Tensor& tensor) {
     return some_leaves(tensor, 0, tile_count(tensor.shape));
 }
 
-std::vector<Hash> tile_path(const Tensor& tensor, uint32_t index, Pool* pool) {
-    const TensorBytes bytes = tensor;
-    const uint32_t count = tile_count(tensor.shape), inside = index % kBlockTiles;
-    ASSERT(index < count);
-    const uint32_t first = index - inside;
-    const auto leaves = some_leaves(bytes, first, std::min(count, first + kBlockTiles));
+TileTrees::TileTrees(std::vector<TensorBytes> tensors, Pool* pool)
+    : tensors_(std::move(tensors)), nodes_(Blocks(tensors_).nodes(pool)) {
+    begins_.push_back(0);
+    for (const TensorBytes& t : tensors_) begins_.push_back(begins_.back() + block_count(t.shape));
+}
+
+std::vector<Hash> TileTrees::nodes_of(size_t tensor) const {
+    const auto at = [&](size_t k) { return nodes_.begin() + static_cast<ptrdiff_t>(begins_[k]); };
+    return {at(tensor), at(tensor + 1)};
+}
+
+std::vector<Hash> TileTrees::roots(Pool* pool) const {
+    std::vector<Hash> out(tensors_.size());
+    run_ranges(pool, out.size(), 1, [&](size_t k, size_t) { out[k] = hash_root(nodes_of(k)); });
+    return out;
+}
+
+std::vector<Hash> TileTrees::path(size_t tensor, uint32_t tile) const {
+    ASSERT(tensor < tensors_.size());
+    const TensorBytes& t = tensors_[tensor];
+    const uint32_t count = tile_count(t.shape), inside = tile % kBlockTiles;
+    ASSERT(tile < count);
+    const uint32_t first = tile - inside;
+    const auto leaves = some_leaves(t, first, std::min(count, first + kBlockTiles));
     std::vector<Hash> path = merkle::path(leaves, inside);
-    const auto above = merkle::path(Blocks({&bytes, 1}).nodes(pool), index / kBlockTiles);
+    const auto above = merkle::path(nodes_of(tensor), tile / kBlockTiles);
     path.insert(path.end(), above.begin(), above.end());
     return path;
 }
 
 std::vector<Hash> tile_roots(std::span<const TensorBytes> tensors, Pool* pool) {
-    return Blocks(tensors).tensor_roots(pool);
+    return TileTrees({tensors.begin(), tensors.end()}, pool).roots(pool);
 }
 
 void tile_roots(Hash* out, std::span<const TensorView> tensors, Pool* pool) {
@@ -221,7 +230,7 @@ uint64_t tile_roots_bytes(std::span<const Shape> shapes) {
     constexpr uint64_t kOfBlock = sizeof(Block) + sizeof(Range) + sizeof(Hash);
     uint64_t bytes = 0;
     for (const Shape& s : shapes)
-        bytes += kOfTensor + (tile_count(s) + kBlockTiles - 1) / kBlockTiles * kOfBlock;
+        bytes += kOfTensor + block_count(s) * kOfBlock;
     return 2 * bytes;  // lists that grow
 }
 

@@ -25,9 +25,27 @@ inline constexpr size_t kTileBytes = 4096;
 /// SHA-256(00 | 4,096 bytes little-endian).
 [[nodiscard]] Hash tile_leaf(const std::vector<float>& tile);
 [[nodiscard]] std::vector<Hash> tile_leaves(const Tensor& tensor);  ///< one thread
-/// Siblings of a tile's leaf on its way up to the tensor's root.
-[[nodiscard]] std::vector<Hash> tile_path(const Tensor& tensor, uint32_t index,
-                                          Pool* pool = nullptr);
+
+/// The trees over the tiles of some tensors, hashed once. Of each block of 128 tiles its root is
+/// kept, so that a path takes the hashing of one block. The tensors must stay as they are.
+class TileTrees {
+public:
+    explicit TileTrees(std::vector<TensorBytes> tensors, Pool* pool = nullptr);
+    [[nodiscard]] const std::vector<TensorBytes>& tensors() const { return tensors_; }
+    /// Over the tile leaves of each tensor.
+    [[nodiscard]] std::vector<Hash> roots(Pool* pool = nullptr) const;
+    /// Siblings of a tile's leaf on its way up to its tensor's root. Precondition: there is such a
+    /// tile of such a tensor.
+    [[nodiscard]] std::vector<Hash> path(size_t tensor, uint32_t tile) const;
+
+private:
+    /// The nodes of a tensor's blocks.
+    [[nodiscard]] std::vector<Hash> nodes_of(size_t tensor) const;
+
+    std::vector<TensorBytes> tensors_;
+    std::vector<size_t> begins_;  ///< of each tensor among the nodes, and their number
+    std::vector<Hash> nodes_;     ///< of all blocks, tensor by tensor
+};
 
 /// Roots over the tile leaves of each tensor.
 [[nodiscard]] std::vector<Hash> tile_roots(std::span<const TensorBytes> tensors,

@@ -83,20 +83,14 @@ Result<std::vector<Bytes>, std::string> ProviderWorker::make_bundles(
                                          training::parameter_shapes(work_->program)),
         options_.fault};
     const auto backend = options_.make_backend();
-    std::vector<Bytes> out;
-    for (bool is_rebuilt = false; out.size() < draws.size();) {
-        auto bundle = training::make_bundle(work_->program, *backend, log, draws[out.size()]);
-        if (bundle) {
-            out.push_back(std::move(*bundle));
-            continue;
-        }
-        if (bundle.error() != training::EngineError::bad_log || is_rebuilt)
-            return unexpected(std::string(training::to_text(bundle.error())));
+    for (bool is_rebuilt = false;; is_rebuilt = true) {
+        auto bundles = training::make_bundles(work_->program, *backend, log, draws);
+        if (bundles) return std::move(*bundles);
+        if (bundles.error() != training::EngineError::bad_log || is_rebuilt)
+            return unexpected(std::string(training::to_text(bundles.error())));
         note("the log of segment " + std::to_string(seg) + " is gone; it is trained again");
         if (auto done = work_->trainer->rebuild(seg); !done) return unexpected(done.error());
-        is_rebuilt = true;
     }
-    return out;
 }
 
 void ProviderWorker::serve(uint32_t seg, const wallet::Segment& segment) {

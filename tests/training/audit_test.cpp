@@ -229,6 +229,22 @@ TEST(audit, any_changed_byte_of_a_bundle_is_found) {
     }
 }
 
+TEST(audit, one_walk_gives_every_auditor_the_bundle_of_a_walk_alone) {
+    Case c(Fault::none);
+    std::vector<AuditDraws> draws;
+    for (uint8_t seed = 0; seed < 4; ++seed)
+        draws.push_back(draw(c.program, c.claim, seed_of(seed)));
+    draws.push_back({});
+    const auto bundles = make_bundles(c.program, *c.backend, c.log, draws);
+    ASSERT_TRUE(bundles && bundles->size() == draws.size());
+    for (size_t k = 0; k < draws.size(); ++k) {
+        EXPECT_EQ((*bundles)[k], *make_bundle(c.program, *c.backend, c.log, draws[k])) << k;
+        EXPECT_TRUE(check_bundle_and_audit(c.engine, (*bundles)[k], c.inputs(draws[k]))->matches());
+    }
+    draws.push_back({{{6, 0}}, {}});
+    EXPECT_EQ(make_bundles(c.program, *c.backend, c.log, draws).error(), EngineError::wrong_shape);
+}
+
 TEST(audit, no_bundle_is_made_from_a_log_that_is_damaged) {
     Case c(Fault::none);
     const AuditDraws draws{{{2, 1}}, {{4, 0}}};

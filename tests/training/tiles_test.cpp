@@ -59,15 +59,19 @@ TEST(tiles, roots_equal_those_over_single_tiles_wherever_the_bytes_begin) {
     EXPECT_TRUE(tile_roots({}, &three).empty());
 }
 
-TEST(tiles, paths_lead_from_every_kind_of_tile_to_the_root) {
+TEST(tiles, paths_lead_from_every_kind_of_tile_of_every_tensor_to_the_root) {
     Pool three(3);
-    for (const Tensor& t : some_tensors()) {
-        const auto leaves = plain_leaves(t);
-        EXPECT_EQ(tile_leaves(t), leaves);
-        const auto count = static_cast<uint32_t>(leaves.size());
-        for (const uint32_t i : {0U, count / 2, count - 1}) {
-            EXPECT_EQ(tile_path(t, i), merkle::path(leaves, i)) << i << " of " << count;
-            EXPECT_EQ(tile_path(t, i, &three), merkle::path(leaves, i)) << i << " of " << count;
+    const auto tensors = some_tensors();
+    const std::vector<TensorBytes> where(tensors.begin(), tensors.end());
+    for (Pool* pool : {static_cast<Pool*>(nullptr), &three}) {
+        const TileTrees trees(where, pool);
+        EXPECT_EQ(trees.roots(pool), tile_roots(where));
+        for (size_t k = 0; k < tensors.size(); ++k) {
+            const auto leaves = plain_leaves(tensors[k]);
+            EXPECT_EQ(tile_leaves(tensors[k]), leaves);
+            const auto count = static_cast<uint32_t>(leaves.size());
+            for (const uint32_t i : {0U, count / 2, count - 1})
+                EXPECT_EQ(trees.path(k, i), merkle::path(leaves, i)) << k << " tile " << i;
         }
     }
 }
