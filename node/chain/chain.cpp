@@ -281,17 +281,26 @@ bool Chain::is_canonical(const ChainBlock& block) const {
     return other && hash_header(*other) == block.hash;
 }
 
+// Not when it is executed: where nobody asks, nobody waits for it.
+std::optional<size_t> ChainBlock::index_of(const Hash& tx) const {
+    std::call_once(hashed_, [this] {
+        for (size_t i = 0; i < block.txs.size(); ++i)
+            by_hash_.emplace_back(hash_tx(block.txs[i]), i);
+        std::sort(by_hash_.begin(), by_hash_.end());
+    });
+    const auto at = std::lower_bound(by_hash_.begin(), by_hash_.end(), std::pair(tx, size_t{0}));
+    if (at == by_hash_.end() || at->first != tx) return std::nullopt;
+    return at->second;
+}
+
 std::optional<Chain::TxPlace> Chain::find_tx(const Hash& hash) const {
     std::vector<ChainBlockPtr> above;
     {
         const std::lock_guard lock(impl_->mutex);
         above = impl_->tree.branch(impl_->latest);
     }
-    for (const auto& block : above) {
-        const auto& txs = block->block.txs;
-        for (size_t i = 0; i < txs.size(); ++i)
-            if (hash_tx(txs[i]) == hash) return TxPlace{block, i};
-    }
+    for (const auto& block : above)
+        if (const auto index = block->index_of(hash)) return TxPlace{block, *index};
     const auto place = impl_->world->tx_location(hash);
     auto block = place ? impl_->store.by_number(place->block_number) : nullptr;
     if (block == nullptr || place->index >= block->block.txs.size()) return std::nullopt;

@@ -6,8 +6,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "consensus/bft/bft.hpp"
@@ -34,6 +36,12 @@ struct ChainBlock {
     state::StateDiff diff;
     state::StateUpdate update;  ///< root and trie nodes that this block adds
     [[nodiscard]] uint64_t height() const { return block.header.number; }
+    /// Where in the block a transaction is. The first call hashes all of them. Thread-safe.
+    [[nodiscard]] std::optional<size_t> index_of(const Hash& tx) const;
+
+private:
+    mutable std::once_flag hashed_;
+    mutable std::vector<std::pair<Hash, size_t>> by_hash_;  ///< sorted
 };
 using ChainBlockPtr = std::shared_ptr<const ChainBlock>;
 
