@@ -48,7 +48,7 @@ Result<TraceRequest, Error> options_at(const Call& call, size_t i, bool may_over
 Outcome trace_blocks(Call& call, const BlockPtr& block) {
     const auto request = options_at(call, 1, false);
     if (!request) return Unexpected(request.error());
-    const WorkSlot slot(call.service, request->options.timeout_ms);
+    const WorkSlot slot(call.service, call.asker.client, request->options.timeout_ms);
     if (!slot) return Unexpected(slot.refusal());
     const auto traces = call.backend.trace_block(block->hash, request->options, slot.limits());
     if (!traces) return Unexpected(to_error(traces.error(), slot.limits().bytes));
@@ -85,7 +85,7 @@ Outcome trace_transaction(Call& call) {
     if (!request) return Unexpected(request.error());
     const auto place = call.backend.find_tx(call.args.at<Hash>(0));
     if (!place) return Unexpected(server_error("transaction not found"));
-    const WorkSlot slot(call.service, request->options.timeout_ms);
+    const WorkSlot slot(call.service, call.asker.client, request->options.timeout_ms);
     if (!slot) return Unexpected(slot.refusal());
     const auto trace = call.backend.trace_transaction(*place, request->options, slot.limits());
     if (!trace) return Unexpected(to_error(trace.error(), slot.limits().bytes));
@@ -101,7 +101,7 @@ Outcome trace_call(Call& call) {
     auto args = call.args.at<CallRequest>(0);
     const uint64_t gas_max = call.service.options().call_gas_max;
     args.gas = std::min(args.gas.value_or(gas_max), gas_max);
-    const WorkSlot slot(call.service, request->options.timeout_ms);
+    const WorkSlot slot(call.service, call.asker.client, request->options.timeout_ms);
     if (!slot) return Unexpected(slot.refusal());
     const auto trace = call.backend.trace_call((*block)->hash, args, request->overrides,
                                                request->options, slot.limits());

@@ -97,7 +97,7 @@ Outcome simulate(Call& call) {
         return Unexpected(Error{code_of(SimulateError::Kind::too_many_blocks), "too many blocks"});
     const auto base = block_argument(call, 1);
     if (!base) return Unexpected(base.error());
-    const WorkSlot slot(call.service, std::nullopt);
+    const WorkSlot slot(call.service, call.asker.client, std::nullopt);
     if (!slot) return Unexpected(slot.refusal());
     const auto blocks = call.backend.simulate((*base)->hash, request,
                                               call.service.options().call_gas_max, slot.limits());

@@ -17,14 +17,14 @@ Error no_notifications() {
 
 Outcome add(Call& call, Topic topic, const LogFilter& filter) {
     const auto id = call.service.with_subscriptions(
-        [&](Subscriptions& s) { return s.add(call.session, topic, filter); });
+        [&](Subscriptions& s) { return s.add(call.asker.session, topic, filter); });
     if (!id) return Unexpected(Error{kLimitExceeded, "too many subscriptions"});
     call.out.text(*id);
     return Done{};
 }
 
 Outcome subscribe(Call& call) {
-    if (!call.session) return Unexpected(no_notifications());
+    if (!call.asker.session) return Unexpected(no_notifications());
     const auto& name = call.args.at<std::string>(0);
     const auto* option = call.args.maybe<SubscribeOption>(1);
     const bool full = option && option->full_txs;
@@ -37,10 +37,10 @@ Outcome subscribe(Call& call) {
 }
 
 Outcome unsubscribe(Call& call) {
-    if (!call.session) return Unexpected(no_notifications());
+    if (!call.asker.session) return Unexpected(no_notifications());
     const auto& id = call.args.at<std::string>(0);
     if (!call.service.with_subscriptions(
-            [&](Subscriptions& s) { return s.remove(*call.session, id); }))
+            [&](Subscriptions& s) { return s.remove(*call.asker.session, id); }))
         return Unexpected(server_error("subscription not found"));
     call.out.boolean(true);
     return Done{};

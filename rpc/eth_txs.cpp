@@ -107,7 +107,8 @@ Outcome send_raw_transaction_sync(Call& call) {
     const auto timeout = call.args.value_or<uint64_t>(1, options.sync_wait_ms);
     const auto hash = send(call);
     if (!hash) return Unexpected(hash.error());
-    const auto place = call.service.wait_for_tx(*hash, std::min(timeout, options.sync_wait_ms_max));
+    const auto place = call.service.wait_for_tx(call.asker.client, *hash,
+                                                std::min(timeout, options.sync_wait_ms_max));
     if (!place)
         return Unexpected(Error{kSyncTimeout,
                                 "the transaction was added to the pool but is in no block yet",

@@ -2,7 +2,6 @@
 // A row of the method table, and what a handler is given.
 #pragma once
 
-#include <memory>
 #include <span>
 #include <string_view>
 
@@ -13,14 +12,14 @@
 namespace trainyard::rpc {
 
 class Service;
-class Session;
+struct Asker;
 
 struct Call {
     Service& service;
     Backend& backend;
     const Args& args;
     JsonWriter& out;  ///< where a handler that succeeds has written exactly one value
-    const std::shared_ptr<Session>& session;  ///< null over plain HTTP
+    const Asker& asker;
 };
 
 using Outcome = Result<Done, Error>;

@@ -20,10 +20,7 @@ namespace {
 constexpr size_t kDepthMax = 32;
 constexpr size_t kMethodNameShownMax = 64;
 
-using SessionPtr = std::shared_ptr<Session>;
-
-Result<std::string, Error> run(Service& service, const Envelope& request,
-                               const SessionPtr& session) {
+Result<std::string, Error> run(Service& service, const Envelope& request, const Asker& asker) {
     const Method* method = find_method(request.method);
     if (!method)
         return Unexpected(
@@ -35,17 +32,17 @@ Result<std::string, Error> run(Service& service, const Envelope& request,
     if (!args) return Unexpected(args.error());
     std::string result;
     JsonWriter writer(result);
-    Call call{service, service.backend(), *args, writer, session};
+    Call call{service, service.backend(), *args, writer, asker};
     if (const auto done = method->handler(call); !done) return Unexpected(done.error());
     return result;
 }
 
 /// Appends the answer to one item; nothing for a notification.
 void answer_item(Service& service, const json::value& item, std::string_view source,
-                 const SessionPtr& session, std::string& out) {
+                 const Asker& asker, std::string& out) {
     const auto request = read_envelope(item, source);
     if (!request) return write_error(out, request.error().id, request.error().error);
-    const auto result = run(service, *request, session);
+    const auto result = run(service, *request, asker);
     if (request->id.empty()) return;
     result ? write_answer(out, request->id, *result)
            : write_error(out, request->id, result.error());
@@ -65,7 +62,7 @@ void refuse_item(const json::value& item, std::string_view source, const Error& 
 }
 
 std::string answer_batch(Service& service, const json::array& batch, std::string_view source,
-                         const SessionPtr& session) {
+                         const Asker& asker) {
     const auto& options = service.options();
     if (batch.empty()) return only_error(kInvalidRequest, "empty batch");
     if (batch.size() > options.batch_items_max)
@@ -83,7 +80,7 @@ std::string answer_batch(Service& service, const json::array& batch, std::string
         if (is_late)
             refuse_item(batch[i], item_source, {kTimedOut, "request timed out"}, answer);
         else if (!is_full)
-            answer_item(service, batch[i], item_source, session, answer);
+            answer_item(service, batch[i], item_source, asker, answer);
         if (is_full || out.size() + answer.size() > options.response_bytes_max) {
             is_full = true;
             answer.clear();
@@ -97,7 +94,7 @@ std::string answer_batch(Service& service, const json::array& batch, std::string
     return out;
 }
 
-std::string answer_body(Service& service, std::string_view body, const SessionPtr& session) {
+std::string answer_body(Service& service, std::string_view body, const Asker& asker) {
     if (body.size() > service.options().request_bytes_max)
         return only_error(kInvalidRequest, "request too large");
     json::monotonic_resource memory;
@@ -107,9 +104,9 @@ std::string answer_body(Service& service, std::string_view body, const SessionPt
     const auto parsed =
         json::parse(json::string_view(body.data(), body.size()), failed, &memory, limits);
     if (failed) return only_error(kParseError, "parse error: " + failed.message());
-    if (parsed.is_array()) return answer_batch(service, parsed.get_array(), body, session);
+    if (parsed.is_array()) return answer_batch(service, parsed.get_array(), body, asker);
     std::string out;
-    answer_item(service, parsed, body, session, out);
+    answer_item(service, parsed, body, asker, out);
     return out;
 }
 
@@ -120,8 +117,9 @@ Server::Server(Backend& backend, Options options)
 
 Server::~Server() = default;
 
-std::string Server::handle(std::string_view body, const std::shared_ptr<Session>& session) {
-    auto answer = answer_body(*service_, body, session);
+std::string Server::handle(std::string_view body, const Asker& asker) {
+    auto answer = answer_body(*service_, body, asker);
+    const auto& session = asker.session;
     if (!session) return answer;
     // A subscriber learns its id before the first event under it, and misses none after that:
     // events are pushed under the same lock.

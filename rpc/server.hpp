@@ -24,6 +24,12 @@ public:
     [[nodiscard]] virtual bool is_open() const { return true; }
 };
 
+/// Who asks, and how.
+struct Asker {
+    std::string client;  ///< its address; empty: this machine, or a proxy that names nobody
+    std::shared_ptr<Session> session;  ///< null over plain HTTP
+};
+
 /// Limits follow geth's defaults where clients rely on them (docs/spec/rpc.md, section 4).
 struct Options {
     std::function<uint64_t()> now_ms;  ///< any monotonic clock; ends idle filters
@@ -48,10 +54,12 @@ struct Options {
     uint64_t blob_hex_bytes_max = 2ull << 20;  ///< yard_putBlob; larger blobs go to PUT /blob
     uint64_t sync_wait_ms = 20'000;            ///< eth_sendRawTransactionSync: default,
     uint64_t sync_wait_ms_max = 60'000;        ///< longest,
-    uint64_t sync_waits_max = 4;               ///< and how many may hold a thread at once
+    size_t sync_waits_max = 4;                 ///< how many may hold a thread at once,
+    size_t sync_waits_of_client_max = 2;       ///< and how many of those one client's
     uint64_t work_ms = 5000;                   ///< a trace or simulation: default,
     uint64_t work_ms_max = 30'000;             ///< longest,
-    uint64_t works_max = 4;                    ///< and how many may run at once
+    size_t works_max = 4;                      ///< how many may run at once,
+    size_t works_of_client_max = 2;            ///< and how many of those for one client
 };
 
 class Service;  // the state behind the methods, rpc/service.hpp
@@ -64,10 +72,9 @@ public:
     ~Server();
 
     /// Answers one body: a request, a notification or a batch. Empty: nothing is to be sent.
-    /// `session` is null over plain HTTP, where eth_subscribe is refused; with one the answer goes
-    /// to its `push` and the result is empty.
-    [[nodiscard]] std::string handle(std::string_view body,
-                                     const std::shared_ptr<Session>& session);
+    /// Without a session eth_subscribe is refused; with one the answer goes to its `push` and the
+    /// result is empty.
+    [[nodiscard]] std::string handle(std::string_view body, const Asker& asker);
 
     /// Ends the session's subscriptions.
     void close(const Session& session);

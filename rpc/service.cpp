@@ -9,6 +9,8 @@ namespace trainyard::rpc {
 Service::Service(Backend& backend, Options options)
     : backend_(backend),
       options_(std::move(options)),
+      waits_({.all = options_.sync_waits_max, .of_one = options_.sync_waits_of_client_max}),
+      works_({.all = options_.works_max, .of_one = options_.works_of_client_max}),
       filters_(options_),
       subscriptions_(options_) {}
 
@@ -47,20 +49,8 @@ void Service::stop() {
     head_changed_.notify_all();
 }
 
-bool Service::begin_work() {
-    const std::lock_guard lock(mutex_);
-    if (works_ >= options_.works_max) return false;
-    ++works_;
-    return true;
-}
-
-void Service::end_work() {
-    const std::lock_guard lock(mutex_);
-    --works_;
-}
-
-WorkSlot::WorkSlot(Service& service, std::optional<uint64_t> timeout_ms)
-    : service_(service), taken_(service.begin_work()) {
+WorkSlot::WorkSlot(Service& service, const std::string& client, std::optional<uint64_t> timeout_ms)
+    : place_(service.works().take(client)) {
     const Options& options = service.options();
     const uint64_t time_ms = std::min(timeout_ms.value_or(options.work_ms), options.work_ms_max);
     limits_.bytes = options.response_bytes_max;
@@ -69,18 +59,15 @@ WorkSlot::WorkSlot(Service& service, std::optional<uint64_t> timeout_ms)
     };
 }
 
-WorkSlot::~WorkSlot() {
-    if (taken_) service_.end_work();
-}
-
 Error WorkSlot::refusal() {
     return {kLimitExceeded, "too many traces and simulations at once; ask again in a moment"};
 }
 
-std::optional<TxPlace> Service::wait_for_tx(const Hash& hash, uint64_t timeout_ms) {
+std::optional<TxPlace> Service::wait_for_tx(const std::string& client, const Hash& hash,
+                                            uint64_t timeout_ms) {
+    const auto waits = waits_.take(client);
+    if (!waits) return std::nullopt;
     std::unique_lock lock(mutex_);
-    if (waits_ >= options_.sync_waits_max) return std::nullopt;
-    ++waits_;
     std::optional<TxPlace> place;
     uint64_t left_ms = timeout_ms;
     while (!stopped_) {
@@ -95,7 +82,6 @@ std::optional<TxPlace> Service::wait_for_tx(const Hash& hash, uint64_t timeout_m
                                     [&] { return stopped_ || heads_ != seen; }))
             left_ms -= slice_ms;
     }
-    --waits_;
     return place;
 }
 

@@ -5,12 +5,15 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "core/places.hpp"
 #include "rpc/error.hpp"
 #include "rpc/filters.hpp"
 #include "rpc/server.hpp"
 #include "rpc/subscriptions.hpp"
 
 namespace trainyard::rpc {
+
+using ClientPlaces = Places<std::string>;
 
 /// Thread-safe.
 class Service {
@@ -38,12 +41,12 @@ public:
     void stop();
 
     /// Waits until `hash` is in a block, for at most `timeout_ms`; nullopt when it is not by then,
-    /// or when sync_waits_max calls wait already.
-    [[nodiscard]] std::optional<TxPlace> wait_for_tx(const Hash& hash, uint64_t timeout_ms);
+    /// or when as many calls wait already as may, of all or of this client.
+    [[nodiscard]] std::optional<TxPlace> wait_for_tx(const std::string& client, const Hash& hash,
+                                                     uint64_t timeout_ms);
 
-    /// Whether one more trace or simulation may run now; pair with `end_work`.
-    [[nodiscard]] bool begin_work();
-    void end_work();
+    /// Of traces and simulations that run.
+    [[nodiscard]] ClientPlaces& works() { return works_; }
 
 private:
     void tell(const FullBlock& block, bool removed);
@@ -53,8 +56,7 @@ private:
     std::mutex mutex_;
     std::condition_variable head_changed_;
     uint64_t heads_ = 0;
-    uint64_t waits_ = 0;
-    uint64_t works_ = 0;
+    ClientPlaces waits_, works_;
     bool stopped_ = false;
     Filters filters_;
     Subscriptions subscriptions_;
@@ -75,23 +77,20 @@ private:
     const uint64_t end_ms_;
 };
 
-/// A place among the traces and simulations that run at once, and the limits that hold in it.
+/// A place among the traces and simulations that run at once, of which one client may hold a part,
+/// and the limits that hold in it.
 class WorkSlot {
 public:
     /// `timeout_ms`: what the caller wants; the node's own longest time holds all the same.
-    WorkSlot(Service& service, std::optional<uint64_t> timeout_ms);
-    ~WorkSlot();
-    WorkSlot(const WorkSlot&) = delete;
-    WorkSlot& operator=(const WorkSlot&) = delete;
+    WorkSlot(Service& service, const std::string& client, std::optional<uint64_t> timeout_ms);
 
-    /// False: all places are taken, `refusal` says so.
-    explicit operator bool() const { return taken_; }
+    /// False: all places are taken, or all that this client may hold; `refusal` says so.
+    explicit operator bool() const { return place_ != nullptr; }
     [[nodiscard]] static Error refusal();
     [[nodiscard]] const WorkLimits& limits() const { return limits_; }
 
 private:
-    Service& service_;
-    bool taken_;
+    const ClientPlaces::Held place_;
     WorkLimits limits_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Addresses of clients, and their places.
+// Addresses of clients.
 #include "node/http/clients.hpp"
 
 #include <algorithm>
@@ -99,23 +99,6 @@ Client ClientRules::forwarded_client(std::string_view header) const {
         if (!client.empty()) return client;
     }
     return {};
-}
-
-std::unique_ptr<Places::Place> Places::enter(const Client& client) {
-    {
-        const std::lock_guard lock(mutex_);
-        const bool is_held = !client.empty() && per_client_max_ > 0;
-        size_t& taken = taken_[client];
-        if (is_held && taken >= per_client_max_) return ++refused_, nullptr;
-        ++taken;
-    }
-    return std::make_unique<Place>(shared_from_this(), client);
-}
-
-void Places::leave(const Client& client) {
-    const std::lock_guard lock(mutex_);
-    const auto found = taken_.find(client);
-    if (--found->second == 0) taken_.erase(found);
 }
 
 }  // namespace trainyard::node::http

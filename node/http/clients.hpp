@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who asks, by address, and what of the server one of them may hold; private to this folder.
+// Who asks, by address; private to this folder.
 #pragma once
 
 #include <array>
-#include <atomic>
-#include <map>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,37 +37,6 @@ public:
 private:
     const std::vector<AddressRange> proxies_;
     const bool believes_machine_;
-};
-
-/// Places of clients: connections, or requests that a proxy brings. Thread-safe.
-class Places : public std::enable_shared_from_this<Places> {
-public:
-    explicit Places(size_t per_client_max) : per_client_max_(per_client_max) {}
-
-    /// Given back where it ends.
-    class Place {
-    public:
-        Place(std::shared_ptr<Places> places, Client client)
-            : places_(std::move(places)), client_(std::move(client)) {}
-        ~Place() { places_->leave(client_); }
-        Place(const Place&) = delete;
-        Place& operator=(const Place&) = delete;
-
-    private:
-        const std::shared_ptr<Places> places_;
-        const Client client_;
-    };
-    /// Null: this client has all of its own.
-    [[nodiscard]] std::unique_ptr<Place> enter(const Client& client);
-    [[nodiscard]] uint64_t refused() const { return refused_; }
-
-private:
-    void leave(const Client& client);
-
-    const size_t per_client_max_;  ///< 0: no limit
-    std::mutex mutex_;
-    std::map<Client, size_t> taken_;
-    std::atomic<uint64_t> refused_{0};
 };
 
 }  // namespace trainyard::node::http

@@ -53,7 +53,7 @@ bool has_blob_path(const RequestHead& request) {
 }  // namespace
 
 Connection::Connection(asio::ip::tcp::socket socket, std::shared_ptr<Shared> shared, Client from,
-                       std::unique_ptr<Places::Place> place)
+                       Places<Client>::Held place)
     : stream_(std::move(socket)),
       shared_(std::move(shared)),
       from_(std::move(from)),
@@ -108,10 +108,10 @@ asio::awaitable<bool> Connection::wait_for_request() {
 /// Who comes through a proxy has a place for each request, and a WebSocket as long as it is open.
 asio::awaitable<bool> Connection::answer(Parser& head) {
     client_ = from_;
-    std::unique_ptr<Places::Place> place;
+    Places<Client>::Held place;
     if (from_.empty()) {
         client_ = shared_->rules->forwarded_client(forwarded_for(head.get()));
-        place = shared_->places->enter(client_);
+        place = shared_->places.take(client_);
         if (!place) {
             co_await refuse(head.get(), status::too_many_requests, kTooManyOfClient);
             co_return false;
@@ -195,8 +195,8 @@ asio::awaitable<bool> Connection::answer_rpc(Parser& head) {
     const bool keep_alive = parser.keep_alive();
     auto request = parser.release();
     // Those that have not begun when the node stops never do: there may be a thousand.
-    auto work = [shared = shared_, text = std::move(request.body())] {
-        return shared->stopping ? std::string() : shared->server.handle(text, nullptr);
+    auto work = [shared = shared_, client = client_, text = std::move(request.body())] {
+        return shared->stopping ? std::string() : shared->server.handle(text, {client, nullptr});
     };
     auto text = co_await on_pool(*shared_, client_, std::move(work));
     if (text.empty() && shared_->stopping) co_return false;

@@ -19,7 +19,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 public:
     /// `from` is the other end; its place is given back when the connection ends.
     Connection(boost::asio::ip::tcp::socket socket, std::shared_ptr<Shared> shared, Client from,
-               std::unique_ptr<Places::Place> place);
+               Places<Client>::Held place);
 
     /// Serves until the peer leaves, a limit is broken or the server stops.
     boost::asio::awaitable<void> run();
@@ -53,7 +53,7 @@ private:
     boost::beast::flat_buffer buffer_;
     std::shared_ptr<Shared> shared_;
     const Client from_;
-    const std::unique_ptr<Places::Place> place_;
+    const Places<Client>::Held place_;
     Client client_;  ///< who asks: `from_`, or whom a proxy names
     std::atomic<bool> busy_{false};
     std::function<void(bool)> close_websocket_;  ///< on the strand

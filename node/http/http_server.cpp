@@ -65,7 +65,7 @@ void serve(const std::shared_ptr<Shared>& shared, tcp::socket socket) {
     const auto other = socket.remote_endpoint(unconnected);
     if (unconnected) return;
     auto from = shared->rules->client_of(other.address().to_string());
-    auto place = shared->places->enter(from);
+    auto place = shared->places.take(from);
     if (!place) {
         if (shared->turned_away.fetch_add(1) >= kTurnedAwayMax) return void(--shared->turned_away);
         return asio::co_spawn(executor, turn_away(shared, std::move(socket)), asio::detached);
@@ -204,7 +204,7 @@ void HttpServer::stop() {
 }
 
 HttpServer::Refused HttpServer::refused() const {
-    return {impl_->shared->places->refused(), impl_->shared->refused_full};
+    return {impl_->shared->places.refused(), impl_->shared->refused_full};
 }
 
 size_t HttpServer::connections() const {

@@ -14,6 +14,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "core/places.hpp"
 #include "node/http/fair_pool.hpp"
 #include "node/http/http_server.hpp"
 
@@ -26,7 +27,7 @@ struct Shared {
     const Options options;
     const Hooks hooks;
     FairPool pool;
-    const std::shared_ptr<Places> places;
+    Places<Client> places;             ///< connections, or requests that a proxy brings
     std::optional<ClientRules> rules;  ///< from the start on
     std::atomic<uint64_t> refused_full{0};
     std::atomic<size_t> turned_away{0};  ///< connections that are being told why
@@ -50,7 +51,9 @@ struct Shared {
           options(std::move(o)),
           hooks(std::move(h)),
           pool(options.rpc_threads),
-          places(std::make_shared<Places>(options.client_connections_max)) {}
+          places({.of_one = options.client_connections_max == 0 ? Places<Client>::kNoLimit
+                                                                : options.client_connections_max}) {
+    }
 };
 
 /// What one connection holds in memory of a request that comes or an answer that goes. Those who

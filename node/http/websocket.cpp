@@ -50,7 +50,8 @@ asio::awaitable<void> WebSocketSession::run(
         if (!co_await read_message(buffer, share)) break;
         auto text = beast::buffers_to_string(buffer.data());
         auto work = [self, shared = shared_, body = std::move(text)] {
-            return shared->stopping ? std::string() : shared->server.handle(body, self);
+            return shared->stopping ? std::string()
+                                    : shared->server.handle(body, {self->client_, self});
         };
         const auto rest = co_await on_pool(*shared_, client_, std::move(work));
         if (!rest.empty()) push(std::make_shared<const std::string>(rest));

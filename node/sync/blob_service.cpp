@@ -5,8 +5,8 @@
 #include <map>
 #include <mutex>
 
+#include "core/places.hpp"
 #include "node/p2p/messages.hpp"
-#include "node/sync/serving.hpp"
 
 namespace trainyard::sync {
 
@@ -47,7 +47,7 @@ struct BlobService::Impl : std::enable_shared_from_this<BlobService::Impl> {
           options(std::move(o)),
           strand(parts.runtime.make_strand()),
           timer(strand),
-          serving(std::make_shared<Serving>(options.serving_max, options.serving_of_peer_max)) {}
+          serving({.all = options.serving_max, .of_one = options.serving_of_peer_max}) {}
 
     // Serving
     void attach();
@@ -82,7 +82,7 @@ struct BlobService::Impl : std::enable_shared_from_this<BlobService::Impl> {
     const Options options;
     const runtime::Strand strand;
     runtime::Timer timer;
-    const std::shared_ptr<Serving> serving;
+    Places<PeerId> serving;
     std::map<Hash, JobPtr> jobs;
     mutable std::mutex progress_mutex;
     std::vector<FetchProgress> progress;
@@ -109,7 +109,7 @@ void BlobService::Impl::attach() {
 
 void BlobService::Impl::serve(const PeerId& peer, p2p::Responder responder,
                               std::function<std::optional<Bytes>()> read) {
-    const auto place = serving->begin(peer);
+    const auto place = serving.take(peer);
     if (!place) return responder.throttle();
     parts.runtime.offload(
         [me = shared_from_this(), place, responder = std::move(responder), read = std::move(read)] {

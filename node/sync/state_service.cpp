@@ -2,7 +2,7 @@
 // Three requests and their answers, a few at a time.
 #include "node/sync/state_service.hpp"
 
-#include "node/sync/serving.hpp"
+#include "core/places.hpp"
 
 namespace trainyard::sync {
 namespace {
@@ -26,8 +26,7 @@ struct StateService::Impl : std::enable_shared_from_this<StateService::Impl> {
 
     const Parts parts;
     const runtime::Strand strand;
-    const std::shared_ptr<Serving> serving =
-        std::make_shared<Serving>(kServingMax, kServingOfPeerMax);
+    Places<PeerId> serving{{.all = kServingMax, .of_one = kServingOfPeerMax}};
 };
 
 void StateService::Impl::attach() {
@@ -57,7 +56,7 @@ void StateService::Impl::attach() {
 }
 
 void StateService::Impl::serve(const PeerId& peer, p2p::Responder responder, Read read) {
-    const auto place = serving->begin(peer);
+    const auto place = serving.take(peer);
     if (!place) return responder.throttle();
     parts.runtime.offload([place, responder, read = std::move(read)] {
         auto bytes = read();

@@ -65,6 +65,7 @@ public:
         const SimulateRequest&, uint64_t gas_max, const WorkLimits&)>
         on_simulate;
     std::function<Result<Trace, TraceError>(const TraceOptions&, const WorkLimits&)> on_trace;
+    std::function<void()> on_find_tx;
     mutable std::mutex mutex;
 
     FakeChain() { add_block({}, {}); }
@@ -184,6 +185,7 @@ public:
         return blocks[number]->block.header;
     }
     std::optional<TxPlace> find_tx(const Hash& hash) const override {
+        if (on_find_tx) on_find_tx();
         const std::lock_guard lock(mutex);
         for (const auto& b : blocks)
             for (size_t i = 0; i < b->tx_hashes.size(); ++i)

@@ -17,6 +17,7 @@ struct Rpc {
     uint64_t now_ms = 1;
     FakeChain chain;
     Options options;
+    std::string client;  ///< who asks
     std::unique_ptr<Server> server;
 
     explicit Rpc(const std::function<void(Options&)>& change = {}) {
@@ -26,7 +27,7 @@ struct Rpc {
     }
 
     std::string raw(const std::string& body, const std::shared_ptr<Session>& session = nullptr) {
-        return server->handle(body, session);
+        return server->handle(body, {client, session});
     }
     json::object ask(const std::string& method, const std::string& params = "[]") {
         const auto answer =

@@ -47,21 +47,6 @@ TEST(http_clients, a_header_names_the_last_who_is_no_proxy) {
     EXPECT_NE(rules.forwarded_client("somebody"), "");
 }
 
-TEST(http_clients, places_come_back) {
-    const auto places = std::make_shared<Places>(1);
-    auto first = places->enter("a");
-    EXPECT_NE(first, nullptr);
-    EXPECT_EQ(places->enter("a"), nullptr);
-    EXPECT_NE(places->enter("b"), nullptr);
-    for (int i = 0; i < 3; ++i) EXPECT_NE(places->enter(""), nullptr);
-    first.reset();
-    EXPECT_NE(places->enter("a"), nullptr);
-    EXPECT_EQ(places->refused(), 1u);
-    const auto endless = std::make_shared<Places>(0);
-    const auto one = endless->enter("a"), two = endless->enter("a");
-    EXPECT_NE(two, nullptr);
-}
-
 TEST(http_fair_pool, clients_take_turns) {
     FairPool pool(1);
     std::promise<void> gate;

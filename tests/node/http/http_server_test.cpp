@@ -317,14 +317,17 @@ TEST(http_server, gives_one_address_a_share_of_the_connections) {
     EXPECT_EQ(status_of(Client(node).post(kChainId)), 200u);
 }
 
-TEST(http_server, limits_no_connections_of_this_machine_and_of_proxies) {
+TEST(http_server, limits_no_connections_of_this_machine_of_proxies_or_by_zero) {
     Options options;
     options.client_connections_max = 1;
     Node by_default(options);
     options.believes_machine = false;
     options.proxies = {"127.0.0.0/8"};
     Node by_setting(options);
-    for (const auto* node : {&by_default, &by_setting}) {
+    options.proxies = {};
+    options.client_connections_max = 0;
+    Node by_zero(options);
+    for (const auto* node : {&by_default, &by_setting, &by_zero}) {
         std::deque<Client> clients;
         for (int i = 0; i < 3; ++i)
             EXPECT_EQ(status_of(clients.emplace_back(*node).post(kChainId)), 200u);
@@ -381,6 +384,31 @@ TEST(http_server, one_client_has_half_of_the_threads) {
     EXPECT_EQ(begun, 2);
     gate.set_value();
     for (auto& client : clients) EXPECT_EQ(status_of(client.read()), 200u);
+}
+
+TEST(http_server, says_who_asks_for_what_takes_long) {
+    Node node;
+    const auto tx = rpc::test::make_tx(1, 0);
+    node.chain.add_block({tx}, {});
+    const std::string wait =
+        R"({"jsonrpc":"2.0","id":1,"method":"eth_sendRawTransactionSync","params":[")" +
+        to_hex0x(encode_tx(tx)) + R"("]})";
+    std::promise<void> gate;
+    std::atomic<int> begun{0};
+    node.chain.on_find_tx = [&, open = gate.get_future().share()] {
+        if (++begun <= 2) open.wait();
+    };
+    const auto ask = [&](const std::string& who) {
+        return Client(node).ask(bh::verb::post, "/", wait, forwarded_for(who)).body();
+    };
+    std::vector<std::future<std::string>> first;
+    for (int i = 0; i < 2; ++i)
+        first.push_back(std::async(std::launch::async, ask, std::string("192.0.2.1")));
+    while (begun < 2) std::this_thread::yield();
+    EXPECT_THAT(ask("192.0.2.1"), HasSubstr("in no block yet"));
+    EXPECT_THAT(ask("192.0.2.2"), HasSubstr("blockNumber"));
+    gate.set_value();
+    for (auto& answer : first) EXPECT_THAT(answer.get(), HasSubstr("blockNumber"));
 }
 
 TEST(http_server, says_which_proxy_is_none) {
