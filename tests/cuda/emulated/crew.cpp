@@ -14,7 +14,7 @@
 #include "cuda/linked_crew.hpp"
 #include "flipped_bit.hpp"
 #include "streams.hpp"
-#include "thread_crew.hpp"
+#include "tests/training/thread_crew.hpp"
 #include "training/plan.hpp"
 #include "training_run.hpp"
 

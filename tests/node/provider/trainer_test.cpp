@@ -8,10 +8,10 @@
 
 #include "node/wallet/files.hpp"
 #include "tests/state/temporary_folder.hpp"
+#include "tests/training/forgetting_backend.hpp"
 #include "tests/training/image_programs.hpp"
 #include "tests/training/small_program.hpp"
 #include "training/cpu/backend.hpp"
-#include "training/numerics/functions.hpp"
 
 namespace trainyard::node::provider {
 namespace {
@@ -76,37 +76,16 @@ TEST_F(training_ahead, tells_of_a_step_with_a_wrong_product) {
     EXPECT_EQ(trainer.failure(), "");
 }
 
-/// Its memory changes the weights as often as it is told to, each time before a report.
-class ForgettingBackend final : public training::cpu::CpuBackend {
-public:
-    explicit ForgettingBackend(int& flips)
-        : CpuBackend(training::kernels_for(training::CpuPath::scalar), 1), flips_(flips) {}
-    void adamw(const training::AdamwTensors& tensors, size_t count, const training::AdamwScalars& s,
-               float wd) override {
-        CpuBackend::adamw(tensors, count, s, wd);
-        w_ = tensors.w;
-    }
-    Result<training::BackendStatus, training::BackendError> finish() override {
-        const auto status = CpuBackend::finish();
-        if (flips_ == 0 || w_ == nullptr) return status;
-        --flips_;
-        float& w = *std::exchange(w_, nullptr);
-        w = training::as_float(training::bits_of(w) ^ 1U << 20);
-        return unexpected(training::BackendError::state_changed);
-    }
-
-private:
-    int& flips_;
-    float* w_ = nullptr;  ///< changed last
-};
-
 class forgetting_training : public training_ahead {
 protected:
     static constexpr uint32_t kLong = 4;  ///< steps of a segment
     /// Whose memory flips `count` bits behind that step of the run, the first time that it is done.
     [[nodiscard]] TrainerOptions forgetting(uint32_t step, int count) {
         TrainerOptions out = of_long_segments();
-        out.make_backend = [this] { return std::make_unique<ForgettingBackend>(flips_); };
+        out.make_backend = [this] {
+            return std::make_unique<training::ForgettingBackend>(
+                [this](uint32_t) { return flips_ > 0 && flips_-- > 0; });
+        };
         out.on_step = [this, step, count](const StepNote& note) {
             if (note.step == step && !std::exchange(has_begun_, true)) flips_ = count;
         };

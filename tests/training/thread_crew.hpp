@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "machine.hpp"
+#include "core/assert.hpp"
 #include "training/crew.hpp"
 #include "training/tensor.hpp"
 
@@ -23,8 +23,8 @@ struct Mail {
     std::vector<size_t> shared_heard;
 };
 
-/// What the workers have said so far. One of them runs at a time, because there is one emulated
-/// machine: each holds the lock but for when it waits for another.
+/// What the workers have said so far. One of them runs at a time, so that an emulated machine may
+/// be all workers': each holds the lock but for when it waits for another.
 struct Meeting {
     explicit Meeting(uint32_t workers)
         : parts(workers), hosts(workers), devices(workers), members(workers, -1) {}
@@ -71,8 +71,8 @@ public:
     }
     template <class Condition>
     void wait_for(const Condition& condition) {
-        if (!meeting_.news.wait_for(lock_, std::chrono::minutes(2), condition))
-            emulated::stop("a worker waits for what does not come");
+        const bool came = meeting_.news.wait_for(lock_, std::chrono::minutes(2), condition);
+        ASSERT(came && "what a worker waits for");
     }
 
 private:
