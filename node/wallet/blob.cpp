@@ -2,12 +2,24 @@
 // Blob ids and bundle indexes.
 #include "node/wallet/blob.hpp"
 
+#include <algorithm>
+#include <thread>
+
 #include "core/blob.hpp"
+#include "training/tile_hash.hpp"
 
 namespace trainyard::node::wallet {
+namespace {
+
+constexpr size_t kSharedBytesMin = size_t{16} << 20;  ///< below, threads would not be worth it
+constexpr unsigned kThreadsMax = 8;
+
+}  // namespace
 
 Hash blob_id(BytesView content) {
-    return blob::id(content);
+    if (content.size() < kSharedBytesMin) return blob::id(content);
+    training::Pool pool(std::clamp(std::thread::hardware_concurrency(), 1U, kThreadsMax));
+    return blob::id(content.size(), training::piece_root(content, &pool));
 }
 
 Bytes encode_bundle_index(const std::vector<BundleEntry>& entries) {

@@ -10,7 +10,7 @@
 
 namespace trainyard::node::wallet {
 
-/// As a node would compute it (core/blob.hpp).
+/// As a node would compute it (core/blob.hpp); of large blobs with several threads.
 [[nodiscard]] Hash blob_id(BytesView content);
 
 /// One line of a served index: the blob with what this auditor needs.
