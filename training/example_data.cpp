@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Images from elsewhere: the IDX files of MNIST, and the built-in shapes.
 #include "training/dataset.hpp"
+
+#include "core/big_endian.hpp"
 #include "training/numerics/philox.hpp"
 
 namespace trainyard::training {
@@ -11,9 +13,8 @@ auto refuse(DatasetError error, int64_t where, std::string detail) {
     return unexpected(DatasetFault{error, where, std::move(detail)});
 }
 
-uint32_t load_be(BytesView from, size_t at) {
-    return uint32_t{from[at]} << 24 | uint32_t{from[at + 1]} << 16 | uint32_t{from[at + 2]} << 8 |
-           from[at + 3];
+uint32_t word_at(BytesView from, size_t at) {
+    return load_be<uint32_t>(&from[at]);
 }
 
 constexpr uint32_t kImagesMagic = 0x00000803, kLabelsMagic = 0x00000801;
@@ -64,14 +65,14 @@ Shape16 draw_shape(uint32_t i, uint32_t seed) {
 Result<std::vector<Image>, DatasetFault> read_idx(BytesView images, BytesView labels) {
     if (images.size() < 16 || labels.size() < 8)
         return refuse(DatasetError::truncated, -1, "the header of an IDX file is cut off");
-    if (load_be(images, 0) != kImagesMagic || load_be(labels, 0) != kLabelsMagic)
+    if (word_at(images, 0) != kImagesMagic || word_at(labels, 0) != kLabelsMagic)
         return refuse(DatasetError::bad_header, -1,
                       "not IDX files of images (00000803) and labels (00000801)");
-    const uint32_t count = load_be(images, 4), rows = load_be(images, 8),
-                   cols = load_be(images, 12);
-    if (load_be(labels, 4) != count)
+    const uint32_t count = word_at(images, 4), rows = word_at(images, 8),
+                   cols = word_at(images, 12);
+    if (word_at(labels, 4) != count)
         return refuse(DatasetError::bad_record, -1,
-                      std::to_string(count) + " images but " + std::to_string(load_be(labels, 4)) +
+                      std::to_string(count) + " images but " + std::to_string(word_at(labels, 4)) +
                           " labels");
     if (rows == 0 || cols == 0 || rows > DatasetLimits::side_max || cols > DatasetLimits::side_max)
         return refuse(DatasetError::too_large, -1, "images of 1 x 1 to 1,024 x 1,024 are allowed");

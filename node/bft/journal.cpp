@@ -5,21 +5,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/big_endian.hpp"
+
 namespace trainyard::node::bft {
 namespace {
 
 constexpr std::string_view kPrefix = "vote";
 constexpr size_t kKeySize = kPrefix.size() + 24;
-
-void append_be(Bytes& to, uint64_t value) {
-    for (int shift = 56; shift >= 0; shift -= 8) to.push_back(static_cast<uint8_t>(value >> shift));
-}
-
-uint64_t load_be(const uint8_t* from) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; ++i) value = value << 8 | from[i];
-    return value;
-}
 
 Bytes key_of(Epoch epoch, View view, uint64_t sequence) {
     Bytes key;
@@ -34,7 +26,8 @@ Bytes key_of(Epoch epoch, View view, uint64_t sequence) {
 
 Journal::Journal(state::Kv& kv) : kv_(kv) {
     kv_.scan(as_bytes(kPrefix), [this](BytesView key, BytesView) {
-        if (key.size() == kKeySize) next_ = std::max(next_, load_be(&key[kKeySize - 8]) + 1);
+        if (key.size() == kKeySize)
+            next_ = std::max(next_, load_be<uint64_t>(&key[kKeySize - 8]) + 1);
         return true;
     });
 }
@@ -60,7 +53,7 @@ Result<Done, state::KvError> Journal::forget(Epoch epoch, View below) {
         if (key.size() != kKeySize) return true;
         const uint8_t* at = &key[kPrefix.size()];
         const std::pair kept{epoch.value, below.value};
-        if (std::pair{load_be(at), load_be(at + 8)} >= kept) return false;
+        if (std::pair{load_be<uint64_t>(at), load_be<uint64_t>(at + 8)} >= kept) return false;
         batch.erase(key);
         return true;
     });

@@ -7,6 +7,7 @@
 #include "consensus/bft/messages.hpp"
 #include "consensus/light/light.hpp"
 #include "core/assert.hpp"
+#include "core/big_endian.hpp"
 #include "core/rlp.hpp"
 #include "state/trie.hpp"
 
@@ -17,8 +18,7 @@ constexpr size_t kKnownMax = 16;  ///< sets of 200 validators, about 30 kB each
 
 Bytes key_of(char table, Epoch epoch) {
     Bytes key{static_cast<uint8_t>(table)};
-    for (int shift = 56; shift >= 0; shift -= 8)
-        key.push_back(static_cast<uint8_t>(epoch.value >> shift));
+    append_be(key, epoch.value);
     return key;
 }
 

@@ -14,7 +14,6 @@ namespace {
 using consensus::BlobSchedule;
 using vm::Revision;
 
-constexpr size_t kTextMax = 64u << 20;
 constexpr uint64_t kUnknownYet = std::numeric_limits<uint64_t>::max();
 
 /// A fork that comes at a block, in order. `bomb_delay`: what it does to the ice age, in blocks.
@@ -279,22 +278,15 @@ void complete_genesis(Reading& in, const json::object& root, ChainSpec& spec) {
 }  // namespace
 
 Result<ChainSpec, ConfigError> parse_chain_spec(std::string_view text) {
-    const auto syntax = [](std::string what) {
-        return unexpected(
-            ConfigError{ConfigErrorCode::syntax, "genesis", std::move(what),
-                        "a genesis file in geth's format has config, alloc and header fields"});
-    };
-    if (text.size() > kTextMax) return syntax("more than 64 MiB");
-    boost::system::error_code failed;
-    const auto root = json::parse({text.data(), text.size()}, failed);
-    if (failed) return syntax("not JSON: " + failed.message());
-    if (!root.is_object()) return syntax("not a JSON object");
+    const auto root = read_genesis_object(
+        text, "a genesis file in geth's format has config, alloc and header fields");
+    if (!root) return unexpected(root.error());
     Reading in;
     ChainSpec spec;
-    read_config(in, root.get_object(), spec.config);
-    read_header(in, root.get_object(), spec.genesis.header);
-    read_alloc(in, root.get_object(), spec.alloc);
-    if (!in.error) complete_genesis(in, root.get_object(), spec);
+    read_config(in, *root, spec.config);
+    read_header(in, *root, spec.genesis.header);
+    read_alloc(in, *root, spec.alloc);
+    if (!in.error) complete_genesis(in, *root, spec);
     if (in.error) return unexpected(std::move(*in.error));
     return spec;
 }

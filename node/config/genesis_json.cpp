@@ -8,7 +8,6 @@
 namespace trainyard::node::config {
 namespace {
 
-constexpr size_t kTextMax = 64u << 20;
 constexpr size_t kForksMax = 64, kForkNameMax = 64;
 
 /// Forks of Ethereum that are active from block 0 or second 0, as geth names them.
@@ -223,20 +222,13 @@ void pretty(std::string& out, const json::value& value, const std::string& inden
 }  // namespace
 
 Result<Genesis, ConfigError> parse_genesis(std::string_view text) {
-    const auto syntax = [](std::string what) {
-        return unexpected(ConfigError{ConfigErrorCode::syntax, "genesis", std::move(what),
-                                      "`trainyard genesis build` writes such a file"});
-    };
-    if (text.size() > kTextMax) return syntax("more than 64 MiB");
-    boost::system::error_code failed;
-    const auto root = json::parse({text.data(), text.size()}, failed);
-    if (failed) return syntax("not JSON: " + failed.message());
-    if (!root.is_object()) return syntax("not a JSON object");
+    const auto root = read_genesis_object(text, "`trainyard genesis build` writes such a file");
+    if (!root) return unexpected(root.error());
     Reading in;
     Genesis out;
-    read_header(in, root.get_object(), out);
-    read_config(in, root.get_object(), out);
-    read_alloc(in, root.get_object(), out);
+    read_header(in, *root, out);
+    read_config(in, *root, out);
+    read_alloc(in, *root, out);
     if (in.error) return unexpected(std::move(*in.error));
     return out;
 }

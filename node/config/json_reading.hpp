@@ -11,12 +11,29 @@
 #include <boost/json.hpp>
 
 #include "core/bytes.hpp"
+#include "core/result.hpp"
 #include "core/uint256.hpp"
 #include "node/config/error.hpp"
 
 namespace trainyard::node::config {
 
 namespace json = boost::json;
+
+inline constexpr size_t kGenesisTextMax = 64u << 20;
+
+/// The object that a genesis file is; `hint` says what such a file has.
+[[nodiscard]] inline Result<json::object, ConfigError> read_genesis_object(
+    std::string_view text, const std::string& hint) {
+    const auto syntax = [&hint](std::string what) {
+        return unexpected(ConfigError{ConfigErrorCode::syntax, "genesis", std::move(what), hint});
+    };
+    if (text.size() > kGenesisTextMax) return syntax("more than 64 MiB");
+    boost::system::error_code failed;
+    auto root = json::parse({text.data(), text.size()}, failed);
+    if (failed) return syntax("not JSON: " + failed.message());
+    if (!root.is_object()) return syntax("not a JSON object");
+    return std::move(root.get_object());
+}
 
 /// Walks one JSON value and remembers the first thing that is wrong with it.
 class Reading {

@@ -2,6 +2,7 @@
 // Records of the signing database, and one batch for each change.
 #include "node/signer/signing_db.hpp"
 
+#include "core/big_endian.hpp"
 #include "state/world.hpp"
 
 namespace trainyard::node::signer {
@@ -14,15 +15,6 @@ constexpr uint8_t kVersion = 1;
 constexpr size_t kOwnerBytes = 1 + 8 + Hash::size() + PublicKey::size();
 constexpr uint8_t kNotarized = 1, kFinalized = 2, kNullified = 4;
 constexpr size_t kSlack = 1024;  ///< views beyond kViewsKept before some are dropped
-
-void append_be(Bytes& to, uint64_t value) {
-    for (int shift = 56; shift >= 0; shift -= 8) to.push_back(static_cast<uint8_t>(value >> shift));
-}
-uint64_t load_be(const uint8_t* from) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; ++i) value = value << 8 | from[i];
-    return value;
-}
 
 Bytes key_of(const Position& at) {
     Bytes key;
@@ -107,7 +99,8 @@ Result<History, std::string> read_history(const state::Kv& kv) {
             damage = "its record " + to_hex(key) + " is damaged";
             return false;
         }
-        const Position at{{load_be(&key[kViews.size()])}, {load_be(&key[kViews.size() + 8])}};
+        const Position at{{load_be<uint64_t>(&key[kViews.size()])},
+                          {load_be<uint64_t>(&key[kViews.size() + 8])}};
         if (at >= out.mark) out.views.emplace(at, *view);
         return true;
     });
