@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A provider's story from its first job to its fall, and what `trainyard provider earnings` makes
-// of it. tests/contracts/model_test.cpp compares the same sums along random calls.
+// of it. tests/contracts/market_model.cpp compares the same sums along random calls.
 #include "appeal_fixture.hpp"
 #include "books.hpp"
 
