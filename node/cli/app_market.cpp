@@ -63,6 +63,7 @@ void add_submit(CLI::App& job, Arguments& a) {
     submit->add_option("--segment-blocks", a.job.segment_blocks, "blocks for one segment")
         ->capture_default_str();
     submit->add_option("--deadline-hours", a.job.deadline_hours, "then the rest is refunded")
+        ->check(whole_within(1, JobArgs::kDeadlineHoursMax))
         ->capture_default_str();
     submit->add_flag("--wait", a.job.wait, "watch until it is closed");
     submit->add_flag("--yes", a.job.yes,

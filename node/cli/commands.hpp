@@ -138,6 +138,8 @@ struct JobArgs {
     std::string licence = "Apache-2.0";
     std::string seed;  ///< 32 bytes in hexadecimal; empty: random
     uint64_t segment_blocks = 480;
+    /// The market's year of 366 days but an hour: its clock may be behind this machine's.
+    static constexpr uint64_t kDeadlineHoursMax = 8783;
     uint64_t deadline_hours = 24;
     bool wait = false;
     bool yes = false;      ///< do not ask before paying

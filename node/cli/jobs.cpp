@@ -56,7 +56,9 @@ std::string refused_post(const wallet::WalletError& error) {
          "--price is below the market's least for so much work, or beyond all coins"},
         {") auditFee", "--audit-fee is more than --price"},
         {") segmentBlocks", "--segment-blocks is less or more than the market allows"},
-        {") deadline", "--deadline-hours is not from 1 to 8784, a year"},
+        {") deadline",
+         "the deadline is past or more than a year away by the chain's clock, which this machine's "
+         "differs from"},
         {") licence", "--licence has 1 to 64 letters, digits, spaces and -._+()"},
     };
     for (const auto& [field, words] : kFlags)

@@ -101,6 +101,16 @@ TEST(app, exit_codes_tell_usage_from_failure) {
     EXPECT_EQ(run({"job", "list", "--rpc", "https://example.org"}), kFailed);
 }
 
+TEST(app, a_job_has_an_hour_at_least_and_no_more_than_the_market_gives_it) {
+    const auto submit = [](const std::string& hours) {
+        return run({"job", "submit", "--key", "dev:0", "--data", "/nonexistent", "--deadline-hours",
+                    hours});
+    };
+    for (const auto* hours : {"0", "8784", "5124095576030432"})
+        EXPECT_EQ(submit(hours), kUsage) << hours;
+    for (const auto* hours : {"1", "8783"}) EXPECT_EQ(submit(hours), kFailed) << hours;
+}
+
 TEST(app, numbers_are_taken_as_written_or_refused) {
     for (const auto* text : {"-1", "1.5", "", " 1", "1e3", "18446744073709551616", "0x", "1k"})
         EXPECT_EQ(run({"job", "status", text, "--rpc", "http://127.0.0.1:1"}), kUsage) << text;
