@@ -279,7 +279,9 @@ public:
         const auto found = pool.find(hash);
         return found == pool.end() ? std::nullopt : std::optional(found->second);
     }
+    mutable std::optional<Address> content_asked_of;
     PoolContent pool_content(const std::optional<Address>& of) const override {
+        content_asked_of = of;
         PoolContent out;
         for (const auto& [hash, tx] : pool)
             if (!of || tx.sender == *of) out.pending[tx.sender][tx.tx.nonce] = tx;

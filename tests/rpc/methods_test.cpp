@@ -108,6 +108,7 @@ TEST(eth_transactions, in_the_pool_have_no_block) {
     EXPECT_EQ(text(rpc.result("txpool_status").at("pending")), "0x1");
     EXPECT_EQ(rpc.result("txpool_contentFrom", "[" + quoted(address_of_key(2).bytes) + "]"),
               json::parse(R"({"pending":{},"queued":{}})"));
+    EXPECT_EQ(rpc.chain.content_asked_of, address_of_key(2)) << "not for the whole pool";
 }
 
 TEST(eth_receipts, count_gas_and_logs_within_the_block) {

@@ -235,8 +235,12 @@ TEST(yard_jobs, that_take_too_long_are_told_to_ask_for_less) {
     };
     EXPECT_FALSE(rpc.result("yard_job", R"(["0x0"])").is_null());
     step_ms = 4'000;
-    EXPECT_EQ(rpc.error("yard_job", R"(["0x0"])"),
-              "-32005 query timeout exceeded: ask for less at once");
+    const std::string refusal = "-32005 query timeout exceeded: ask for less at once";
+    EXPECT_EQ(rpc.error("yard_job", R"(["0x0"])"), refusal);
+    step_ms = 0;
+    EXPECT_FALSE(rpc.result("yard_jobs").at("jobs").as_array().empty());
+    step_ms = 11'000;
+    EXPECT_EQ(rpc.error("yard_jobs"), refusal);
 }
 
 TEST(yard_jobs, are_decoded_from_the_contract) {

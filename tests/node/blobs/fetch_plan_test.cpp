@@ -128,6 +128,14 @@ TEST_F(fetch_plan, slow_sources_are_asked_last_and_for_one_chunk_at_a_time) {
     EXPECT_THAT(next(), ElementsAre(chunk(1, 6), chunk(2, 7), chunk(1, 8))) << "no longer slow";
 }
 
+TEST_F(fetch_plan, a_slow_source_has_one_question_though_nobody_else_is_there) {
+    begin({1}, 4);
+    ASSERT_THAT(next(), ElementsAre(chunk(1, 0), chunk(1, 1)));
+    now_ += limits_.slow_ms + 1;
+    for (const uint64_t n : {0, 1}) plan_.on_chunk(peer(1), n, Outcome::good, now_);
+    EXPECT_THAT(next(), ElementsAre(chunk(1, 2)));
+}
+
 TEST_F(fetch_plan, throttling_peer_gets_its_pause) {
     begin({1}, 1);
     ASSERT_THAT(next(), ElementsAre(chunk(1, 0)));

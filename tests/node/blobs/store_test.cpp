@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <map>
 #include <thread>
@@ -219,6 +220,25 @@ TEST_F(store, keeps_of_guests_no_more_than_half_and_leaves_the_rest_to_its_opera
     EXPECT_EQ(store_->used_bytes(), 1000u);
 }
 
+TEST_F(store, what_makes_room_takes_none_from_guests) {
+    reopen(1000, 600);
+    for (const uint32_t seed : {1, 2}) {
+        const Bytes blob = pattern(400, seed);
+        const Manifest manifest = manifest_of(blob);
+        auto fetched = store_->chunk_writer(blob_id(manifest), manifest).value();
+        ASSERT_TRUE(fetched->put(0, blob) && fetched->finish());
+    }
+    const auto put = [&](size_t size, uint32_t seed) {
+        auto writer = store_->writer({}, BlobStore::Writes::guest).value();
+        return writer->append(pattern(size, seed)) && writer->finish();
+    };
+    EXPECT_TRUE(put(300, 3)) << "in the place of one that was fetched";
+    EXPECT_TRUE(put(200, 4));
+    EXPECT_FALSE(put(1, 5));
+    EXPECT_EQ(store_->kept_bytes(), 500u);
+    EXPECT_EQ(store_->used_bytes(), 900u);
+}
+
 TEST_F(store, keeps_of_guests_no_more_than_half_of_the_number) {
     using Writes = BlobStore::Writes;
     reopen(1000, 600, 4);
@@ -228,6 +248,45 @@ TEST_F(store, keeps_of_guests_no_more_than_half_of_the_number) {
     }
     EXPECT_FALSE(store_->writer({}, Writes::guest).value()->append(pattern(1, 3)));
     EXPECT_TRUE(store_->put(pattern(1, 3)).has_value());
+}
+
+TEST_F(store, counts_right_while_many_write_give_up_release_and_read) {
+    constexpr uint64_t kQuota = 20'000;
+    constexpr uint32_t kRounds = 60;
+    reopen(kQuota);
+    std::atomic<size_t> above{0};
+    std::vector<std::thread> threads;
+    for (uint32_t t = 0; t < 4; ++t)
+        threads.emplace_back([&, t] {
+            for (uint32_t i = 0; i < kRounds; ++i) {
+                const Bytes blob = pattern(500 + 100 * t, i % 20 + 20 * (t % 2));
+                const Hash owner = keccak256(BytesView(blob).first(1 + t));
+                const auto who = t < 2 ? BlobStore::Writes::guest : BlobStore::Writes::own;
+                auto writer = store_->writer(owner, who).value();
+                const bool is_in = writer->append(blob).has_value();
+                if (is_in && i % 3 != 0) {
+                    const auto id = writer->finish();
+                    if (id && i % 3 == 1) (void)store_->release(*id, owner);
+                    if (id && i % 5 == 1) (void)store_->remove(*id);
+                    if (id && i % 5 == 2) (void)store_->get(*id);
+                }
+                if (store_->used_bytes() > kQuota || store_->kept_bytes() > kQuota) ++above;
+            }
+        });
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(above, 0u);
+    uint64_t used = 0, kept = 0;
+    for (const auto& held : store_->held_after({}, 1000)) {
+        used += held.size_bytes;
+        kept += held.is_kept ? held.size_bytes : 0;
+        EXPECT_TRUE(store_->get(held.id).has_value());
+    }
+    EXPECT_EQ(store_->used_bytes(), used) << "nothing is left of what was given up";
+    EXPECT_EQ(store_->kept_bytes(), kept);
+    EXPECT_TRUE(fs::is_empty(folder_ / "unfinished"));
+    reopen(kQuota);
+    EXPECT_EQ(store_->used_bytes(), used);
+    EXPECT_EQ(store_->kept_bytes(), kept);
 }
 
 TEST_F(store, takes_a_bounded_number_of_blobs_however_small) {

@@ -91,6 +91,22 @@ TEST(head_feed, tells_the_last_blocks_of_a_long_jump) {
     ASSERT_EQ(change.added.size(), 256u);
     EXPECT_EQ(change.added.back(), head);
     EXPECT_EQ(change.added.front()->height(), 45u);
+    const auto next = f.on(head);
+    EXPECT_EQ(f.feed.move_to(next).added, Blocks{next});
+}
+
+TEST(head_feed, lets_go_of_what_is_final) {
+    constexpr size_t kFeeds = 50;  // more than all others who may hold a block
+    Fork f;
+    std::vector<HeadFeed> feeds(kFeeds, f.feed);
+    const auto a1 = f.on(f.root), a2 = f.on(a1);
+    for (auto& feed : feeds) (void)feed.move_to(a2);
+    EXPECT_GE(a1.use_count(), static_cast<long>(kFeeds));
+    f.finalise(a1);
+    f.finalise(a2);
+    const auto a3 = f.on(a2);
+    for (auto& feed : feeds) EXPECT_EQ(feed.move_to(a3).added, Blocks{a3});
+    EXPECT_LT(a1.use_count(), static_cast<long>(kFeeds));
 }
 
 }  // namespace
