@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace trainyard {
@@ -47,6 +49,37 @@ TEST(places, have_no_limit_where_none_is_given) {
     EXPECT_NE(second, nullptr);
     Named closed({.of_one = 0});
     EXPECT_EQ(closed.take("a"), nullptr);
+}
+
+TEST(places, of_many_threads_come_back_and_are_never_too_many) {
+    constexpr size_t kMost = 4, kMostOfOne = 2;
+    const std::vector<std::string> names{"a", "b", "c"};
+    Named places({.all = kMost, .of_one = kMostOfOne});
+    std::vector<std::atomic<size_t>> taken(names.size());
+    std::atomic<size_t> all{0}, too_many{0}, refused{0};
+    std::vector<std::thread> threads;
+    for (size_t n = 0; n < 6; ++n)
+        threads.emplace_back([&, n] {
+            for (size_t i = 0; i < 500; ++i) {
+                const size_t who = (n + i) % names.size();
+                const auto place = places.take(names[who]);
+                if (!place) {
+                    ++refused;
+                    continue;
+                }
+                const size_t own = ++taken[who], every = ++all;
+                if (own > kMostOfOne || every > kMost) ++too_many;
+                std::this_thread::yield();
+                --taken[who], --all;
+            }
+        });
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(too_many, 0u);
+    EXPECT_EQ(places.refused(), refused);
+    std::vector<Named::Held> held;
+    for (const auto* who : {"a", "a", "b", "b"})
+        EXPECT_NE(held.emplace_back(places.take(who)), nullptr);
+    EXPECT_EQ(places.take("c"), nullptr);
 }
 
 TEST(places, come_back_after_their_end) {

@@ -4,12 +4,21 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
 #include <future>
+#include <thread>
 
 #include "node/http/fair_pool.hpp"
 
 namespace trainyard::node::http {
 namespace {
+
+void on_threads(size_t count, const std::function<void(size_t)>& work) {
+    std::vector<std::thread> threads;
+    for (size_t n = 0; n < count; ++n) threads.emplace_back(work, n);
+    for (auto& thread : threads) thread.join();
+}
 
 TEST(http_clients, an_address_or_a_network_of_ipv6_is_one_client) {
     const ClientRules rules({}, true);
@@ -58,6 +67,30 @@ TEST(http_fair_pool, clients_take_turns) {
     gate.set_value();
     pool.join();
     EXPECT_EQ(order, (std::vector<std::string>{"a1", "b1", "a2", "a3"}));
+}
+
+TEST(http_fair_pool, runs_what_many_threads_post_once_each_and_holds_clients_to_their_share) {
+    constexpr unsigned kThreads = 4;
+    constexpr size_t kPosters = 4, kJobs = 250;
+    const std::vector<Client> clients{"a", "b", ""};
+    std::vector<std::atomic<size_t>> running(clients.size());
+    std::vector<std::atomic<int>> runs(kPosters * kJobs);
+    std::atomic<size_t> all_running{0}, too_many{0};
+    FairPool pool(kThreads);
+    on_threads(kPosters, [&](size_t poster) {
+        for (size_t i = 0; i < kJobs; ++i) {
+            const size_t who = (poster + i) % clients.size();
+            pool.post(clients[who], [&, who, job = poster * kJobs + i] {
+                const size_t most = clients[who].empty() ? kThreads : kThreads / 2;
+                if (++running[who] > most || ++all_running > kThreads) ++too_many;
+                std::this_thread::yield();
+                --running[who], --all_running, ++runs[job];
+            });
+        }
+    });
+    pool.join();
+    EXPECT_EQ(too_many, 0u);
+    for (size_t job = 0; job < runs.size(); ++job) EXPECT_EQ(runs[job], 1) << job;
 }
 
 }  // namespace

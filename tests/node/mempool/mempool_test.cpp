@@ -2,6 +2,9 @@
 // The pool on a chain: what gossip may bring again, and delegated accounts.
 #include "node/mempool/mempool.hpp"
 
+#include <atomic>
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "core/rlp.hpp"
@@ -207,6 +210,69 @@ TEST(mempool, an_account_that_was_delegated_keeps_its_next_transaction) {
     EXPECT_EQ(p.pool.counts().pending, 1u);
     EXPECT_NE(p.pool.find(hash_tx(payment(2, 1))), nullptr);
     EXPECT_FALSE(p.pool.is_known(hash_tx(payment(2, 3))));
+}
+
+/// Of use with ThreadSanitizer, too.
+TEST(mempool, loses_nothing_while_many_submit_and_read_and_blocks_come_and_go) {
+    constexpr uint8_t kSenders = 3;
+    constexpr uint64_t kTxs = 50;
+    Pool p;
+    std::atomic<size_t> told{0};
+    p.pool.on_pending([&](const PooledPtr&) { ++told; });
+    std::vector<std::vector<Tx>> txs(kSenders);
+    for (uint8_t s = 0; s < kSenders; ++s)
+        for (uint64_t nonce = 0; nonce < kTxs; ++nonce)
+            txs[s].push_back(payment(static_cast<uint8_t>(s + 1), nonce));
+
+    std::atomic<bool> is_over{false};
+    std::vector<std::thread> submitters, others;
+    for (const auto& of_sender : txs)
+        submitters.emplace_back([&] {
+            for (const Tx& tx : of_sender) (void)p.pool.submit(tx), (void)p.pool.submit(tx);
+        });
+    others.emplace_back([&] {
+        while (!is_over) p.pool.on_head(), std::this_thread::yield();
+    });
+    others.emplace_back([&] {
+        for (size_t i = 0; !is_over; ++i) {
+            (void)p.pool.content();
+            (void)p.pool.counts();
+            (void)p.pool.pending_nonce(account_of(static_cast<uint8_t>(1 + i % kSenders)));
+            (void)p.pool.is_known(hash_tx(txs[i % kSenders][i % kTxs]));
+            std::this_thread::yield();
+        }
+    });
+    for (int round = 0; round < 30; ++round) {
+        p.pool.on_head();
+        const auto head = p.small.head();
+        const auto next = p.pool.best(head->hash);
+        std::vector<Tx> best;
+        for (int i = 0; i < 3; ++i)
+            if (auto candidate = next()) best.push_back(candidate->tx);
+        p.small.add_block(best);
+        if (round % 3 == 1) p.small.add_block({}, head);  // in its place
+        if (round % 5 != 4) continue;
+        consensus::bft::Certificate certificate;
+        certificate.block = p.small.head()->hash;
+        ASSERT_TRUE(p.small.chain().finalise(certificate.block, certificate));
+    }
+    for (auto& submitter : submitters) submitter.join();
+    is_over = true;
+    for (auto& other : others) other.join();
+    p.pool.on_head();
+
+    const auto view = p.small.chain().view(p.small.head()->hash);
+    uint64_t waiting = 0;
+    for (uint8_t s = 0; s < kSenders; ++s) {
+        const auto account = view->account(account_of(static_cast<uint8_t>(s + 1)));
+        for (uint64_t nonce = 0; nonce < kTxs; ++nonce)
+            EXPECT_EQ(p.pool.find(hash_tx(txs[s][nonce])) == nullptr, nonce < account->nonce)
+                << "sender " << s + 1 << ", nonce " << nonce << " of " << account->nonce;
+        waiting += kTxs - account->nonce;
+    }
+    EXPECT_EQ(p.pool.counts().pending, waiting);
+    EXPECT_EQ(p.pool.counts().queued, 0u);
+    EXPECT_GE(told, kSenders * kTxs);
 }
 
 }  // namespace

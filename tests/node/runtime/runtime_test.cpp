@@ -257,5 +257,35 @@ TEST_F(runtime, pool_queue_gives_one_source_its_share_and_lets_sources_take_turn
     EXPECT_EQ((std::vector<int>(order.begin(), order.begin() + 3)), (std::vector<int>{10, 20, 30}));
 }
 
+TEST_F(runtime, pool_queue_handles_what_many_threads_post_in_the_order_of_each_source) {
+    constexpr int kSources = 4, kItems = 2000;
+    using Item = std::pair<int, int>;  // source, number
+    std::atomic<int> in_hand{0}, at_once{0}, handled{0}, taken{0};
+    std::vector<std::vector<int>> seen(kSources), posted(kSources);
+    PoolQueue<Item, int> queue(runtime_, {64, 64, 8, 4}, [&](const Item& item) {
+        if (++in_hand > 1) ++at_once;
+        seen[item.first].push_back(item.second);
+        --in_hand;
+        ++handled;
+    });
+    std::vector<std::thread> posters;
+    for (int source = 0; source < kSources; ++source)
+        posters.emplace_back([&, source] {
+            for (int n = 0; n < kItems; ++n) {
+                if (!queue.post(source, {source, n}, 1)) continue;
+                posted[source].push_back(n);
+                ++taken;
+            }
+        });
+    for (auto& poster : posters) poster.join();
+    for (int i = 0; i < 1000 && handled < taken; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    runtime_.request_stop();
+    runtime_.join();
+    EXPECT_EQ(at_once, 0);
+    EXPECT_EQ(seen, posted);
+    EXPECT_EQ(queue.dropped(), static_cast<uint64_t>(kSources * kItems - taken));
+}
+
 }  // namespace
 }  // namespace trainyard::runtime

@@ -267,17 +267,51 @@ TEST(state_plan, all_that_is_slow_is_asked_all_the_same_and_once) {
                                                                       {peer(2), {offer(7, 8)}}};
     const auto manifest = scene.to_manifest(offers);
     ASSERT_TRUE(manifest);
-    scene.give_manifest(*manifest, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+    std::set<uint64_t> chunks;
+    for (uint64_t i = 0; i < 18; ++i) chunks.insert(i);
+    scene.give_manifest(*manifest, chunks);
+    const auto give = [&](const Asks& asks) {
+        for (const auto& ask : asks) scene.plan.on_chunk(ask, Outcome::good, scene.now_ms);
+    };
     const Asks first = scene.step(offers);
     EXPECT_EQ(first.size(), 8u);
     scene.now_ms += 30'000;
     EXPECT_TRUE(scene.step(offers).empty()) << "nobody is faster";
-    for (const auto& ask : first) scene.plan.on_chunk(ask, Outcome::good, scene.now_ms);
+    give(first);
+    const Asks slowly = scene.step(offers);
+    ASSERT_EQ(slowly.size(), 2u);
+    EXPECT_NE(slowly[0].peer, slowly[1].peer) << "one at a time";
+    give(slowly);
     const Asks rest = scene.step(offers);
-    ASSERT_EQ(rest.size(), 2u);
-    EXPECT_NE(rest[0].peer, rest[1].peer) << "one at a time";
-    for (const auto& ask : rest) scene.plan.on_chunk(ask, Outcome::good, scene.now_ms);
+    EXPECT_EQ(rest.size(), 8u) << "no longer slow";
+    give(rest);
     EXPECT_TRUE(scene.plan.is_complete());
+}
+
+TEST(state_plan, what_a_slow_peer_owes_is_asked_from_a_faster_one) {
+    Scene scene(2);
+    const std::map<PublicKey, std::vector<p2p::SnapshotOffer>> offers{{peer(1), {offer(7, 8)}},
+                                                                      {peer(2), {offer(7, 8)}}};
+    const auto manifest = scene.to_manifest(offers);
+    ASSERT_TRUE(manifest);
+    scene.give_manifest(*manifest, {0, 1, 2, 3});
+    const Asks first = scene.step(offers);
+    ASSERT_EQ(first.size(), 4u);
+    const auto give = [&](const Asks& asks, const PublicKey& of) {
+        for (const auto& ask : asks)
+            if (ask.peer == of) scene.plan.on_chunk(ask, Outcome::good, scene.now_ms);
+    };
+    give(first, peer(2));
+    EXPECT_TRUE(scene.step(offers).empty());
+    scene.now_ms += 21'000;
+    const Asks again = scene.step(offers);
+    ASSERT_EQ(again.size(), 2u);
+    for (const auto& ask : again) EXPECT_EQ(ask.peer, peer(2));
+    give(again, peer(2));
+    EXPECT_TRUE(scene.plan.is_complete());
+    EXPECT_FALSE(scene.plan.wants_chunk(first[0].index));
+    give(first, peer(1));
+    EXPECT_TRUE(scene.plan.is_complete()) << "what comes late is there already";
 }
 
 TEST(state_plan, a_slow_manifest_is_asked_from_another) {

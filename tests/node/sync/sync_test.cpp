@@ -121,6 +121,7 @@ protected:
         node->store = *std::move(opened);
         BlobService::Options blob_options;
         blob_options.fetches_max = fetches_max_;
+        blob_options.serving_of_peer_max = serving_of_peer_max_;
         blob_options.limits.no_progress_ms = 1500;
         blob_options.limits.reask_ms = 200;
         node->blobs = std::make_unique<BlobService>(
@@ -151,7 +152,7 @@ protected:
     }
 
     fs::path folder_;
-    size_t fetches_max_ = 256;
+    size_t fetches_max_ = 256, serving_of_peer_max_ = 32;
     runtime::Runtime runtime_{runtime::Runtime::Options{.io_threads = 2, .pool_threads = 2}};
     runtime::Logger log_ = runtime::Logger::null();
     runtime::Strand strand_ = runtime_.make_strand();
@@ -188,6 +189,17 @@ TEST_F(nodes, blob_is_fetched_from_several_peers_and_then_served_too) {
     start(d);
     ASSERT_TRUE(fetch(d, id).has_value());
     EXPECT_EQ(d.store->get(id).value(), blob);
+}
+
+TEST_F(nodes, blob_is_not_read_for_who_has_no_place) {
+    serving_of_peer_max_ = 0;
+    Node& giver = add(1);
+    const Hash id = giver.store->put(pattern(1000)).value();
+    start(giver);
+    Node& taker = add(2);
+    start(taker);
+    EXPECT_FALSE(fetch(taker, id));
+    EXPECT_FALSE(taker.store->has(id));
 }
 
 TEST_F(nodes, empty_blob_is_fetched_too) {
@@ -371,10 +383,11 @@ TEST_F(nodes, questions_for_blocks_leave_the_pool_to_others_and_are_bounded) {
     asker.greet();
     for (uint64_t id = 1; id <= 40; ++id)
         asker.write(Kind::get_blocks, id, p2p::encode_get_blocks({Height{1}, 1}));
+    constexpr size_t kWaiting = 4 + 1;  // its part of the queue, and one in hand
     size_t refused = 0;
-    for (std::optional<p2p::Message> m; refused < 20 && (m = asker.read());)
+    for (std::optional<p2p::Message> m; refused < 40 - kWaiting && (m = asker.read());)
         refused += m->kind == Kind::refused ? 1 : 0;
-    EXPECT_EQ(refused, 20u) << asker.error.message();
+    EXPECT_EQ(refused, 40 - kWaiting) << asker.error.message();
     std::promise<void> done;  // of two threads one waits for the disk
     runtime_.offload([&] { done.set_value(); });
     EXPECT_EQ(done.get_future().wait_for(std::chrono::seconds(5)), std::future_status::ready);
