@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program `trainyard`: everything is one of its commands.
 #include "node/cli/app.hpp"
+#include "node/runtime/process.hpp"
 
 int main(int argc, char** argv) {
+    trainyard::runtime::fill_standard_descriptors();
     return trainyard::node::cli::run_app(argc, argv);
 }

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <new>
+#include <string_view>
+
+#include <unistd.h>
 
 #include "core/checksum.hpp"
 #include "node/cli/app_arguments.hpp"
@@ -26,6 +30,15 @@ std::string owner_of(const std::string& text) {
     if (!text.starts_with("dev:")) return "";
     const auto key = open_key({text, ""});
     return key ? " but the key of " + to_hex0x(address_of(*key)->bytes) : "";
+}
+
+/// Memory that is not to be had ends the command with words and an exit code, not with an abort.
+template <bool json>
+[[noreturn]] void end_without_memory() {
+    constexpr std::string_view kText = json ? "{\"error\":\"not enough memory\"}\n"
+                                            : "error: not enough memory\n";
+    static_cast<void>(!::write(STDERR_FILENO, kText.data(), kText.size()));
+    ::_exit(kFailed);
 }
 }  // namespace
 
@@ -363,6 +376,7 @@ int run_app(int argc, char** argv) {
         a.out.json = app.count("--json") > 0;
         return a.out.fail(usage_words(app, error)), kUsage;
     }
+    std::set_new_handler(a.out.json ? end_without_memory<true> : end_without_memory<false>);
     warn_of_unknown_variables(a.out);
     return a.run ? code_after_output(a.out, a.run()) : kUsage;
 }

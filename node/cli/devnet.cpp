@@ -15,6 +15,7 @@
 #include "core/hash.hpp"
 #include "node/cli/genesis_build.hpp"
 #include "node/config/node_config.hpp"
+#include "node/runtime/process.hpp"
 #include "node/wallet/coins.hpp"
 #include "node/wallet/eth_client.hpp"
 #include "node/wallet/files.hpp"
@@ -305,9 +306,7 @@ void Devnet::stop() {
 }
 
 void catch_stop_signals() {
-    std::signal(SIGINT, set_stop_flag);
-    std::signal(SIGTERM, set_stop_flag);
-    std::signal(SIGHUP, set_stop_flag);
+    runtime::catch_stop_signals(set_stop_flag);
 }
 
 bool stop_was_requested() {

@@ -78,7 +78,8 @@ private:
     uint32_t providers_ = 0;
 };
 
-/// SIGINT and SIGTERM set a flag instead of ending the process, so that children are stopped first.
+/// SIGINT, SIGTERM and SIGHUP (unless ignored) set a flag instead of ending the process, so that
+/// children are stopped first.
 void catch_stop_signals();
 [[nodiscard]] bool stop_was_requested();
 

@@ -17,6 +17,7 @@
 #include "node/cli/machine.hpp"
 #include "node/cli/self_test_report.hpp"
 #include "node/provider/worker.hpp"
+#include "node/runtime/process.hpp"
 #include "node/runtime/service_manager.hpp"
 #include "node/verify/backend_choice.hpp"
 #include "node/wallet/files.hpp"
@@ -222,8 +223,7 @@ void on_stop_signal(int) {
 
 /// Until a signal comes or, with `once`, a job is finished.
 void work(provider::ProviderWorker& worker, bool once, const EventView& view) {
-    std::signal(SIGINT, on_stop_signal);
-    std::signal(SIGTERM, on_stop_signal);
+    runtime::catch_stop_signals(on_stop_signal);
     const auto service = runtime::ServiceManager::from_environment();
     service.ready();
     uint64_t next_report_ms = 0;

@@ -20,6 +20,7 @@
 
 #include "core/assert.hpp"
 #include "node/runtime/asio.hpp"
+#include "node/runtime/process.hpp"
 
 namespace trainyard::runtime {
 namespace asio = boost::asio;
@@ -114,9 +115,10 @@ struct Runtime::Impl {
           signals(io) {}
 
     void wait_for_signal() {
-        signals.async_wait([this](const boost::system::error_code& error, int) {
+        signals.async_wait([this](const boost::system::error_code& error, int signal) {
             if (error) return;
-            if (is_stopping.load()) ::_exit(kExitOnSecondSignal);
+            // Of a terminal that is closed, the shell and the kernel each send one.
+            if (is_stopping.load() && signal != SIGHUP) ::_exit(kExitOnSecondSignal);
             ask_to_stop();
             wait_for_signal();
         });
@@ -180,6 +182,7 @@ void Runtime::on_stop(Job stop) {
 void Runtime::stop_on_signals() {
     impl_->signals.add(SIGINT);
     impl_->signals.add(SIGTERM);
+    if (!is_ignored(SIGHUP)) impl_->signals.add(SIGHUP);
     impl_->wait_for_signal();
 }
 

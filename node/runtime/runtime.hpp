@@ -94,7 +94,7 @@ public:
     /// close).
     void on_stop(Job stop);
 
-    /// SIGINT and SIGTERM ask for a stop; a second one ends the process at once with status 130.
+    /// SIGINT, SIGTERM or, unless ignored, SIGHUP asks for a stop; a second one exits with 130.
     void stop_on_signals();
 
     void start();         ///< starts the I/O threads and returns
