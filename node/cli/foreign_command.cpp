@@ -8,6 +8,7 @@
 #include "node/cli/model_folder.hpp"
 #include "node/imports/imported.hpp"
 #include "node/wallet/files.hpp"
+#include "training/state_root.hpp"
 
 namespace trainyard::node::cli {
 namespace {
@@ -43,6 +44,11 @@ int run_program_import(const Output& out, const ForeignArgs& args) {
     state.w = std::move(made->w);
     ModelOrigin origin;
     origin.name = "imported-model";
+    const auto held = hold_model_folder(args.out);
+    if (!held) return out.fail(held.error());
+    const Hash root = training::state_root(state, training::program_id(made->program));
+    const auto is_same = [&root](const ModelProof& old) { return old.state_root == root; };
+    if (const auto why = why_not_replaced(args.out, is_same); !why.empty()) return out.fail(why);
     auto done = write_model_folder(args.out, made->program, state, origin, {});
     if (!done) return out.fail(done.error());
     uint64_t parameters = 0;

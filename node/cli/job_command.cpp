@@ -8,6 +8,7 @@
 
 #include "node/cli/confirm.hpp"
 #include "node/cli/jobs.hpp"
+#include "node/cli/model_folder.hpp"
 #include "node/cli/programs.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/secrets.hpp"
@@ -424,6 +425,14 @@ int run_job_download(const Output& out, const JobArgs& args) {
     if (!market) return out.fail(market.error());
     const auto client = wallet::EthClient::open(args.rpc);
     if (!client) return out.fail(client.error().text);
+    const auto held = hold_model_folder(args.out);
+    if (!held) return out.fail(held.error());
+    const auto chain = (*client)->chain_id();
+    if (!chain) return out.fail(chain.error().text);
+    const auto is_same = [&](const ModelProof& old) {
+        return old.job == args.id && old.chain_id == *chain;
+    };
+    if (const auto why = why_not_replaced(args.out, is_same); !why.empty()) return out.fail(why);
     const auto done = download_model(**market, **client, args.id, args.out, 1);
     if (!done) return out.fail(done.error());
     auto plot = wallet::write_text(args.out + "/loss.svg",

@@ -3,11 +3,13 @@
 #include "node/cli/model_folder.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 
 #include <boost/json.hpp>
 
 #include "core/merkle.hpp"
+#include "node/cli/machine.hpp"
 #include "node/wallet/files.hpp"
 #include "node/wallet/json_util.hpp"
 #include "training/safetensors.hpp"
@@ -172,6 +174,34 @@ Result<Done, std::string> has_model(const std::string& folder) {
 }
 
 }  // namespace
+
+Result<blobs::File, std::string> hold_model_folder(const std::string& folder) {
+    if (auto made = wallet::make_folder(folder); !made) return unexpected(made.error().text);
+    auto file = blobs::File::open(folder);
+    // Some network file systems cannot lock a folder: then nothing is known of others.
+    if (file && !file->lock() && errno == EWOULDBLOCK)
+        return unexpected("another process writes a model into '" + folder +
+                          "': wait for it, or name another --out");
+    return file;
+}
+
+std::string why_no_room(const std::string& folder, uint64_t need_bytes, uint64_t replaced_bytes) {
+    constexpr uint64_t kMiB = 1U << 20;
+    const auto free = free_disk_bytes(folder);
+    if (!free || *free + replaced_bytes >= need_bytes) return "";
+    return "up to " + std::to_string(need_bytes / kMiB + 1) + " MiB are written into '" + folder +
+           "', where " + std::to_string((*free + replaced_bytes) / kMiB) +
+           " MiB are free: make room, or name another --out";
+}
+
+std::string why_not_replaced(const std::string& folder,
+                             const std::function<bool(const ModelProof&)>& is_same) {
+    if (!wallet::file_exists(folder + "/model.safetensors")) return "";
+    const auto proof = read_model_proof(folder);
+    if (proof && is_same(*proof)) return "";
+    return "'" + folder + "' holds another model, which would be lost: name another --out, or " +
+           "move that model away";
+}
 
 Result<Done, std::string> write_model_folder(const std::string& folder,
                                              const training::Program& program,

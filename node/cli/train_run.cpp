@@ -9,6 +9,7 @@
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
+#include <filesystem>
 #include <fstream>
 
 #include <boost/json.hpp>
@@ -18,6 +19,7 @@
 #include "node/cli/model_folder.hpp"
 #include "node/cli/programs.hpp"
 #include "node/mpi/crew.hpp"
+#include "node/runtime/process.hpp"
 #include "node/wallet/files.hpp"
 #include "training/checkpoint.hpp"
 #include "training/graph.hpp"
@@ -75,12 +77,9 @@ std::string rough_seconds(double seconds) {
 
 volatile std::sig_atomic_t stop_flag = 0;
 
-/// The first Ctrl-C ends a run after its step, the second at once.
+/// The first Ctrl-C, or the end of its terminal, ends a run after its step, the second at once.
 void stop_after_step() {
-    struct sigaction action {};
-    action.sa_handler = [](int) { stop_flag = 1; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+    runtime::catch_stop_signals([](int) { stop_flag = 1; }, static_cast<int>(SA_RESETHAND));
 }
 
 /// Shows steps as a bar or as JSON lines.
@@ -132,8 +131,11 @@ public:
         if (auto ready = prepare(); !ready) return fail(ready.error());
         if (args_.dry_run) return describe();
         if (is_first()) {  // now rather than after hours of training
-            const auto made = wallet::make_folder(args_.out);
-            if (!made) return fail_alone(made.error().text);
+            auto held = hold_model_folder(args_.out);
+            if (!held) return fail_alone(held.error());
+            folder_ = std::move(*held);
+            remove_half_written();
+            if (const auto why = why_no_room_for_run(); !why.empty()) return fail_alone(why);
             if (wallet::file_exists(args_.out + "/model.safetensors"))
                 out_.say("the model in '" + args_.out + "' is replaced when this run ends");
         }
@@ -157,6 +159,23 @@ private:
         mpi::end_crew(kFailed);
     }
     [[nodiscard]] std::string checkpoint_path() const { return args_.out + "/checkpoint"; }
+
+    /// Checkpoints that a killed run was writing, each as large as a whole one.
+    void remove_half_written() const {
+        for (const std::string& name : wallet::list_folder(args_.out))
+            if (name.starts_with("checkpoint.tmp") || name.starts_with("model.safetensors.tmp"))
+                wallet::remove_file(args_.out + "/" + name);
+    }
+
+    /// The model is written at the end; until then a checkpoint, the new one beside the old one.
+    [[nodiscard]] std::string why_no_room_for_run() const {
+        if (!saves()) return why_no_room(args_.out, sizeof(float) * plan_.parameter_count);
+        std::error_code absent;
+        const auto there = std::filesystem::file_size(checkpoint_path(), absent);
+        const auto why = why_no_room(args_.out, 2 * training::checkpoint_bytes_max(program_),
+                                     absent ? 0 : there);
+        return why.empty() ? "" : why + "; --checkpoint-every 0 keeps no checkpoints";
+    }
 
     Result<Done, std::string> prepare() {
         auto data = read_data(args_.data);
@@ -432,6 +451,7 @@ private:
 
     Output out_;
     const TrainArgs& args_;
+    blobs::File folder_;  ///< --out, held
     const MakeBackend make_backend_;
     const std::unique_ptr<training::Crew> crew_;  ///< nullptr: one process alone
     Bytes data_;

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import socket
 import subprocess
 import threading
@@ -305,7 +306,24 @@ def keeps_a_run_that_is_interrupted(net, test):
     expect("the same command goes on from there" in run.text(), f"it says how to go on: {run.text()}")
     run.start()
     wait_until("the run goes on", lambda: "going on after step" in run.text(), 30)
-    expect_equal(run.stop(), 130, "exit code of the run that went on")
+    expect_equal(run.stop(by=signal.SIGHUP), 130, "exit code of the run that went on")
+
+
+def says_that_memory_is_not_enough(net, test):
+    for flags, words in (([], "error: not enough memory\n"), (["--json"], '{"error":"not enough memory"}\n')):
+        done = test.cli("-c", 'ulimit -v 1000000; exec "$@"', "sh", test.program, *flags, "data", "inspect", "/dev/zero", code=1, program="/bin/sh")
+        expect_equal(done.err, words, "what is said")
+
+
+def keeps_its_log_out_of_its_files(net, test):
+    """Started with stdin, stdout and stderr closed: no file gets their numbers, and with one what is said there."""
+    node = test.process("closed", "node", "--genesis", net.folder / "genesis.json", "--datadir", test.folder / "closed", "--http.port", 0, "--p2p.port", 0)
+    node.command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *node.command]
+    node.start()
+    wait_until("the node has its databases", (test.folder / "closed" / "votes" / "LOCK").exists, 30)
+    held = [os.readlink(f"/proc/{node.child.pid}/fd/{number}") for number in range(3)]
+    expect_equal(held, ["/dev/null"] * 3, "the standard descriptors")
+    node.kill()
 
 
 def rejects_a_full_disk(net, test):
@@ -381,7 +399,7 @@ def run(test):
     net = Devnet(test, validators=1).start()
     for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores,
                    rejects_a_providers_folder_that_is_in_use, rejects_a_new_password_that_is_not_typed_twice, rejects_servers_that_are_no_node, rejects_wrong_genesis,
-                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_jobs_before_anything_is_published, asks_before_a_job_is_paid, keeps_a_run_that_is_interrupted, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
+                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_jobs_before_anything_is_published, asks_before_a_job_is_paid, keeps_a_run_that_is_interrupted, says_that_memory_is_not_enough, keeps_its_log_out_of_its_files, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
         reject(net, test)
         say(reject.__name__.replace("_", " "))
     net.wait_growth(net.nodes, 3)

@@ -92,7 +92,7 @@ def is_settled(net, test, provider, posted, seg, step):
     watched = test.cli("job", "status", job, "--wait", "--rpc", url, code=1).out
     expect("(diverged)" in watched and "lower --learning-rate" in watched, watched)
     if seg > 0:
-        test.cli("job", "download", job, "--rpc", url, "--out", test.folder / "model")
+        test.cli("job", "download", job, "--rpc", url, "--out", test.folder / f"model {job}")
         expect(math.isfinite(test.json("job", "status", job, "--rpc", url)["segmentList"][seg - 1]["loss"]), "loss of the model")
     earned = test.json("provider", "earnings", DEV[HONEST], "--rpc", url)
     expect_equal((earned["lostWei"], earned["pending"]["wei"]), ("0", "0"), "earnings of an honest provider")

@@ -101,6 +101,7 @@ def wait_until(what, ask, seconds=60, every=0.2):
 
 
 def _die_with_parent():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
@@ -146,14 +147,14 @@ class Process:
         self.child.wait()
         self.child = None
 
-    def stop(self, seconds=20):
-        """SIGTERM; returns the exit code."""
+    def stop(self, seconds=20, by=signal.SIGTERM):
+        """Returns the exit code."""
         expect(self.is_alive(), f"{self.name} has ended by itself before it could be stopped")
-        self.child.terminate()
+        self.child.send_signal(by)
         try:
             code = self.child.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise Failure(f"{self.name} does not end within {seconds} s of SIGTERM") from None
+            raise Failure(f"{self.name} does not end within {seconds} s of {by.name}") from None
         self.child = None
         return code
 

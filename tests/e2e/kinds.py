@@ -92,6 +92,8 @@ def fine_tune(client):
     test.cli("program", "finetune", "--model", client.path("base"), "--data", new, "--rank", 4, "--out", client.path("lora.program"),
              "--data-out", client.path("lora.tyd"), *RUN)
     number = from_file(client)
+    lost = test.cli("job", "download", number, "--rpc", net.nodes[0].url, "--out", client.path("cnn"), code=1)
+    expect("holds another model" in lost.text, f"a model is not replaced by that of another job: {lost.text}")
     losses = client.receive(number, "tuned")
     expect(losses[-1] < losses[0], f"the loss of the fine-tune falls: {losses}")
     say(f"LoRA on the model of job {base} ({first[0]:.3f} -> {first[-1]:.3f}): job {number}, {losses[0]:.3f} -> {losses[-1]:.3f}")

@@ -66,6 +66,49 @@ protected:
     Output out_;
 };
 
+TEST_F(TrainingCommands, write_no_model_where_another_process_does) {
+    make_shapes();
+    ASSERT_EQ(make("mlp", "shapes.tyd"), kOk);
+    {
+        const auto other = hold_model_folder(at("model"));
+        ASSERT_TRUE(other);
+        EXPECT_EQ(train("shapes.tyd"), kFailed);
+    }
+    EXPECT_EQ(train("shapes.tyd"), kOk);
+}
+
+TEST_F(TrainingCommands, remove_what_a_killed_run_left_half_written) {
+    make_shapes();
+    ASSERT_EQ(make("mlp", "shapes.tyd"), kOk);
+    std::filesystem::create_directories(at("model"));
+    for (const char* name : {"checkpoint.tmp4711", "model.safetensors.tmp4711", "notes.tmp1"})
+        ASSERT_TRUE(wallet::write_text(at("model/") + name, "half"));
+    EXPECT_EQ(train("shapes.tyd"), kOk);
+    EXPECT_FALSE(wallet::file_exists(at("model/checkpoint.tmp4711")));
+    EXPECT_FALSE(wallet::file_exists(at("model/model.safetensors.tmp4711")));
+    EXPECT_TRUE(wallet::file_exists(at("model/notes.tmp1")));  // not its own
+}
+
+TEST_F(TrainingCommands, know_what_the_disk_has_room_for) {
+    const std::string folder = at("not/there/yet");
+    EXPECT_EQ(why_no_room(folder, 1), "");
+    EXPECT_NE(why_no_room(folder, uint64_t{1} << 62).find("MiB are free"), std::string::npos);
+    EXPECT_EQ(why_no_room(folder, uint64_t{1} << 62, uint64_t{1} << 62), "");
+}
+
+TEST_F(TrainingCommands, replace_no_model_that_came_from_elsewhere) {
+    const auto always = [](const ModelProof&) { return true; };
+    const auto never = [](const ModelProof&) { return false; };
+    EXPECT_EQ(why_not_replaced(at("model"), never), "");
+    make_shapes();
+    ASSERT_EQ(make("mlp", "shapes.tyd"), kOk);
+    ASSERT_EQ(train("shapes.tyd"), kOk);
+    EXPECT_EQ(why_not_replaced(at("model"), always), "");
+    EXPECT_NE(why_not_replaced(at("model"), never).find("another model"), std::string::npos);
+    wallet::remove_file(at("model/trainyard.json"));  // a model of another program, say
+    EXPECT_NE(why_not_replaced(at("model"), always).find("another model"), std::string::npos);
+}
+
 TEST_F(TrainingCommands, run_every_template_of_images) {
     make_shapes();
     for (const char* name : {"mlp", "cnn", "diffusion"}) {
