@@ -8,6 +8,7 @@
 #include "core/bytes.hpp"
 #include "training/cpu/kernels.hpp"
 #include "training/pool.hpp"
+#include "training/tensor_bytes.hpp"
 
 namespace trainyard::training {
 
@@ -18,6 +19,8 @@ inline constexpr uint32_t kBlockTiles = 128;
 
 /// merkle::leaf of each tile: 32 rows of 128 bytes.
 void hash_tiles(Hash* out, std::span<const cpu::TileRows> tiles);
+/// Of all tiles of a tensor, in order.
+[[nodiscard]] std::vector<Hash> tile_leaves(const TensorBytes& tensor, Pool* pool);
 /// As merkle::root.
 [[nodiscard]] Hash hash_root(std::vector<Hash> leaves);
 /// As blob::root, whose pieces are as long as tiles.

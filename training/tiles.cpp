@@ -139,11 +139,14 @@ private:
 };
 
 /// Leaves of tiles [first, last), one thread.
-std::vector<Hash> some_leaves(const TensorBytes& tensor, uint32_t first, uint32_t last) {
-    std::vector<Hash> out(last - first);
-    LeafWriter writer(out.data());
+void write_leaves(Hash* out, const TensorBytes& tensor, uint32_t first, uint32_t last) {
+    LeafWriter writer(out);
     for (uint32_t i = first; i < last; ++i) writer.add(tensor, i);
     writer.flush();
+}
+std::vector<Hash> some_leaves(const TensorBytes& tensor, uint32_t first, uint32_t last) {
+    std::vector<Hash> out(last - first);
+    write_leaves(out.data(), tensor, first, last);
     return out;
 }
 
@@ -183,6 +186,15 @@ Hash tile_leaf(const std::vector<float>& tile) {
 
 std::vector<Hash> tile_leaves(const Tensor& tensor) {
     return some_leaves(tensor, 0, tile_count(tensor.shape));
+}
+
+std::vector<Hash> tile_leaves(const TensorBytes& tensor, Pool* pool) {
+    std::vector<Hash> out(tile_count(tensor.shape));
+    run_ranges(pool, out.size(), kTilesAtOnce, [&](size_t first, size_t last) {
+        write_leaves(&out[first], tensor, static_cast<uint32_t>(first),
+                     static_cast<uint32_t>(last));
+    });
+    return out;
 }
 
 TileTrees::TileTrees(std::vector<TensorBytes> tensors, Pool* pool)

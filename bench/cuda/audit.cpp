@@ -6,11 +6,14 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <sys/resource.h>
 
 #include "node/verify/child_process.hpp"
 #include "node/verify/child_verifier.hpp"
@@ -43,6 +46,26 @@ public:
 private:
     std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
+
+/// Processor time in seconds, with the kernel's: RUSAGE_SELF, or RUSAGE_CHILDREN that have ended.
+double processor_s(int whose) {
+    rusage use{};
+    ::getrusage(whose, &use);
+    const auto seconds = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+    };
+    return seconds(use.ru_utime) + seconds(use.ru_stime);
+}
+
+/// What the process has had resident at most. (rusage counts what it was before it began, too.)
+double peak_mib(int pid) {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    std::string word;
+    double kib = 0;
+    while (status >> word)
+        if (word == "VmHWM:") status >> kib;
+    return kib / 1024;
+}
 
 /// Ends the program where a measurement makes no sense any more.
 [[noreturn]] void fail(std::string_view what) {
@@ -83,7 +106,8 @@ struct Trained {
     std::vector<Tensor> w;  ///< of the segment's first state
     Hash unit;              ///< leaf of the drawn micro-batch, as it was committed
     double step_s = 0;
-    double make_s = 0;  ///< the bundle, at its provider
+    double make_s = 0;            ///< the bundle, at its provider
+    double make_processor_s = 0;  ///< the same, of all threads
 };
 
 double seconds_per_step(Engine& engine, ModelState& state, BytesView data) {
@@ -118,7 +142,9 @@ Trained train(const GptOptions& options) {
     audit.draws = {{drawn}, tile_draws(out.program, Hash{}, kTiles)};
     audit.segment = {claim_of(log.record), encode_state(state, job.program_id)};
     Stopwatch watch;
+    const double before = processor_s(RUSAGE_SELF);
     audit.bundle = must(make_bundle(out.program, *choice.backend, log, audit.draws), "no bundle");
+    out.make_processor_s = processor_s(RUSAGE_SELF) - before;
     out.make_s = watch.lap();
     out.request.audits.push_back(std::move(audit));
     out.w = log.first.w;
@@ -130,6 +156,9 @@ struct Cold {
     std::string verifier;
     double start = 0;  ///< the process, its back end, the self-test
     double audit = 0;  ///< from the request to the verdict
+    /// Processor time: of the node for the request, of the verifier from its start to its end.
+    double node_s = 0, verifier_s = 0;
+    double peak_mib = 0;  ///< resident in the verifier
 };
 
 /// A verdict that is not "match", with the committed leaf, ends the program.
@@ -146,7 +175,7 @@ double judge(node::verify::Verifier& verifier, const node::verify::AuditRequest&
     return took;
 }
 
-Cold audit_cold(const node::verify::AuditRequest& request, const Hash& unit) {
+Cold audit_started(const node::verify::AuditRequest& request, const Hash& unit) {
     node::verify::ChildVerifierOptions options;
     const std::string own = node::verify::own_program();
     options.program = own.substr(0, own.rfind('/') + 1) + "trainyard";
@@ -157,8 +186,18 @@ Cold audit_cold(const node::verify::AuditRequest& request, const Hash& unit) {
     Stopwatch watch;
     out.verifier = child.name();
     out.start = watch.lap();
+    const double before = processor_s(RUSAGE_SELF);
     out.audit = judge(child, request, unit);
+    out.node_s = processor_s(RUSAGE_SELF) - before;
+    out.peak_mib = peak_mib(child.pid());
     if (child.counters().started != 1) fail("the verifier process had to be started again");
+    return out;
+}
+
+Cold audit_cold(const node::verify::AuditRequest& request, const Hash& unit) {
+    const double before = processor_s(RUSAGE_CHILDREN);
+    Cold out = audit_started(request, unit);
+    out.verifier_s = processor_s(RUSAGE_CHILDREN) - before;
     return out;
 }
 
@@ -202,9 +241,11 @@ void print(const Trained& trained, const Cold& cold) {
     const double all = cold.start + cold.audit, segment = kSegmentSteps * trained.step_s;
     std::printf(
         "{\"audit\":\"%s\",\"coldS\":%.3f,\"share\":%.4f,\"segmentS\":%.3f,\"stepS\":%.4f,"
-        "\"startS\":%.3f,\"makeS\":%.3f,\"bytes\":%zu}\n",
+        "\"startS\":%.3f,\"makeS\":%.3f,\"bytes\":%zu,\"makeProcessorS\":%.2f,"
+        "\"nodeProcessorS\":%.2f,\"verifierProcessorS\":%.2f,\"verifierMiB\":%.0f}\n",
         cold.verifier.c_str(), all, all / segment, segment, trained.step_s, cold.start,
-        trained.make_s, audit.segment.last_state.size() + audit.bundle.size());
+        trained.make_s, audit.segment.last_state.size() + audit.bundle.size(),
+        trained.make_processor_s, cold.node_s, cold.verifier_s, cold.peak_mib);
     std::fflush(stdout);
 }
 

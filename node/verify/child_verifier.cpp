@@ -327,8 +327,11 @@ struct Serve {
 }  // namespace
 
 int serve_verifier(int fd, Verifier& verifier, Confinement confined) {
+    const auto open = [&verifier](const JobCase& job, uint64_t size_bytes) {
+        return verifier.open_last_state(job, size_bytes);
+    };
     for (;;) {
-        const auto request = read_request(fd, 0);
+        const auto request = read_request(fd, 0, open);
         const bool is_answered = request || request.error() == FrameError::malformed;
         if (!is_answered) return request.error() == FrameError::closed ? 0 : 1;
         Reply reply = VerifyError{VerifyErrorCode::bad_request, "malformed request"};

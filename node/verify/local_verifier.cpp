@@ -34,19 +34,27 @@ VerifyError from_engine(training::EngineError error) {
     return {code, std::string(training::to_text(error))};
 }
 
-Result<Program, VerifyError> open_program(const JobCase& job) {
+Result<Program, VerifyError> read_program(const JobCase& job) {
     if (sha256(job.program) != job.program_id)
         return unexpected(bad_request("the program's bytes are not those that the job names"));
     auto program = training::decode_program(job.program);
     if (!program) return unexpected(bad_request("program: " + training::to_text(program.error())));
+    return std::move(*program);
+}
+
+Result<Program, VerifyError> open_program(const JobCase& job) {
+    auto program = read_program(job);
+    if (!program) return program;
     if (program->data.size_bytes != job.data.size())
         return unexpected(bad_request("the data set has another size than the program says"));
-    return std::move(*program);
+    return program;
 }
 
 /// Empty if the blob is the state with that root, else what is wrong with it.
 std::string state_fault(const Program& program, const SegmentCase& segment, training::Pool* pool) {
-    const auto root = training::blob_root(program, segment.last_state, pool);
+    const auto root = segment.last_found
+                          ? *segment.last_found
+                          : training::blob_root(program, segment.last_state, pool);
     if (!root) return "the published state of the segment's end cannot be read";
     const bool right = *root == segment.claim.last_root;
     return right ? "" : "the published state of the segment's end has another root";
@@ -259,6 +267,14 @@ public:
         if (!state) return unexpected(state.error());
         auto pick = pick_on(*choice_.backend, *program, *state, request);
         return is_for_cpu(pick) ? pick_on(cpu(), *program, *state, request) : pick;
+    }
+
+    std::optional<training::PiecewiseRoot> open_last_state(const JobCase& job,
+                                                           uint64_t size_bytes) override {
+        if (!choice_.backend) return std::nullopt;
+        auto program = read_program(job);
+        if (!program) return std::nullopt;
+        return training::PiecewiseRoot(std::move(*program), size_bytes, choice_.backend->pool());
     }
 
     void rest() override { run_.reset(); }

@@ -15,7 +15,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kPieceBytes = size_t{8} << 20;
+constexpr size_t kPieceBytes = size_t{2} << 20;
 constexpr unsigned kThreadsMax = 8;  ///< more than memory can serve
 
 struct Piece {

@@ -3,20 +3,17 @@
 #include "node/verify/protocol.hpp"
 
 #include <algorithm>
-#include <chrono>
 
-#include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "node/verify/placing.hpp"
+#include "node/verify/state_pieces.hpp"
 
 namespace trainyard::node::verify {
 namespace {
 
 using rlp::Reader;
 using rlp::Writer;
-using Clock = std::chrono::steady_clock;
 
 enum Kind : uint64_t {
     kName = 1,
@@ -426,57 +423,10 @@ Result<Message, rlp::Error> split(BytesView encoded, Message (*take)(Fields&)) {
     return std::move(head->message);
 }
 
-/// Waits until the descriptor is ready or the deadline has passed.
-bool wait_ready(int fd, short events, const std::optional<Clock::time_point>& deadline) {
-    for (;;) {
-        int wait_ms = -1;
-        if (deadline) {
-            const auto left =
-                std::chrono::duration_cast<std::chrono::milliseconds>(*deadline - Clock::now());
-            if (left.count() <= 0) return false;
-            wait_ms = static_cast<int>(std::min<int64_t>(left.count() + 1, 60'000));
-        }
-        pollfd entry{fd, events, 0};
-        const int ready = ::poll(&entry, 1, wait_ms);
-        if (ready > 0) return true;
-        if (ready < 0 && errno != EINTR) return true;  // the next read or write tells why
-    }
-}
-
-std::optional<Clock::time_point> deadline_of(uint32_t timeout_ms) {
-    if (timeout_ms == 0) return std::nullopt;
-    return Clock::now() + std::chrono::milliseconds(timeout_ms);
-}
-
-Result<Done, FrameError> read_exactly(int fd, std::span<uint8_t> out,
-                                      const std::optional<Clock::time_point>& deadline) {
-    while (!out.empty()) {
-        if (!wait_ready(fd, POLLIN, deadline)) return unexpected(FrameError::timed_out);
-        const ssize_t n = ::recv(fd, out.data(), out.size(), MSG_DONTWAIT);
-        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-        if (n <= 0) return unexpected(FrameError::closed);
-        out = out.subspan(static_cast<size_t>(n));
-    }
-    return Done{};
-}
-
-Result<Done, FrameError> write_exactly(int fd, BytesView from,
-                                       const std::optional<Clock::time_point>& deadline) {
-    while (!from.empty()) {
-        if (!wait_ready(fd, POLLOUT, deadline)) return unexpected(FrameError::timed_out);
-        const ssize_t n = ::send(fd, from.data(), from.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-        if (n <= 0) return unexpected(FrameError::closed);
-        from = from.subspan(static_cast<size_t>(n));
-    }
-    return Done{};
-}
-
 constexpr size_t kPieceBytes = size_t{16} << 20;
 
 /// Takes more room as bytes arrive, by so much that little is copied.
-Result<Bytes, FrameError> read_bytes(int fd, uint64_t size,
-                                     const std::optional<Clock::time_point>& deadline) {
+Result<Bytes, FrameError> read_bytes(int fd, uint64_t size, const Deadline& deadline) {
     Bytes out;
     out.reserve(std::min<uint64_t>(size, kPieceBytes));
     while (out.size() < size) {
@@ -548,8 +498,7 @@ Result<Bytes, FrameError> read_frame(int fd, uint64_t bytes_max, uint32_t timeou
 namespace {
 
 /// The fields behind a head, as they lie.
-Result<Done, FrameError> write_fields(int fd, const Pieces& message,
-                                      const std::optional<Clock::time_point>& deadline) {
+Result<Done, FrameError> write_fields(int fd, const Pieces& message, const Deadline& deadline) {
     for (const BytesView field : message.large)
         if (auto done = write_exactly(fd, field, deadline); !done) return done;
     return Done{};
@@ -570,8 +519,6 @@ Result<Places, FrameError> read_places(int fd, size_t fields, uint32_t timeout_m
     return places;
 }
 
-enum Answer : uint8_t { kComesBare = 0, kLiesThere = 1 };  ///< a byte, to the places
-
 }  // namespace
 
 Result<Done, FrameError> write_pieces(int fd, const Pieces& message, uint32_t timeout_ms) {
@@ -589,24 +536,62 @@ Result<Done, FrameError> write_request(int fd, const Pieces& request, const Rece
     if (auto done = write_frame(fd, request.head, timeout_ms); !done) return done;
     const auto places = read_places(fd, request.large.size(), timeout_ms);
     if (!places) return unexpected(places.error());
+    std::vector<BytesView> fields = request.large;
+    std::vector<size_t> asked_for;
+    for (size_t k = 0; k < fields.size(); ++k) {
+        if (places->addresses[k] != 0 || fields[k].empty()) continue;
+        asked_for.push_back(k);
+        fields[k] = {};
+    }
     auto placing = Placing::refused;
-    if (places->pid == to.pid) placing = place(*places, request.large, to.threads, deadline);
+    if (places->pid == to.pid) placing = place(*places, fields, to.threads, deadline);
     if (placing == Placing::late) return unexpected(FrameError::timed_out);
     const uint8_t answer = placing == Placing::done ? kLiesThere : kComesBare;
     if (auto done = write_exactly(fd, {&answer, 1}, deadline); !done) return done;
-    return placing == Placing::done ? Done{} : write_fields(fd, request, deadline);
+    if (placing != Placing::done) return write_fields(fd, request, deadline);
+    for (const size_t k : asked_for) {
+        const auto done = serve_pieces(fd, request.large[k], to, deadline);
+        if (!done) return done;
+    }
+    return Done{};
 }
 
 namespace {
 
+/// A large field on its way in: to memory of its own, or past what takes it.
+struct Incoming {
+    Content* field;
+    uint64_t size;
+    std::optional<training::PiecewiseRoot> root = std::nullopt;
+    std::optional<Result<Hash, training::StateError>>* found = nullptr;
+    Blank blank = Blank(0);
+};
+
+std::vector<Incoming> incoming_of(Head<Request>& head, const OpenLastState& open) {
+    std::vector<Incoming> out;
+    for (Content* field : large_fields<Content>(head.message))
+        out.push_back({field, head.sizes[out.size()]});
+    auto* request = std::get_if<AuditRequest>(&head.message);
+    for (Incoming& in : out) {
+        if (request != nullptr && open && in.size != 0)
+            for (Audit& audit : request->audits)
+                if (in.field == &audit.segment.last_state) {
+                    in.root = open(request->job, in.size);
+                    in.found = &audit.segment.last_found;
+                }
+        if (!in.root) in.blank = Blank(in.size);
+    }
+    return out;
+}
+
 /// Says where the fields shall lie. True if they do then, false if they come bare.
-Result<bool, FrameError> have_placed(int fd, const std::vector<Blank>& blanks,
-                                     const std::optional<Clock::time_point>& deadline) {
+Result<bool, FrameError> have_placed(int fd, const std::vector<Incoming>& fields,
+                                     const Deadline& deadline) {
     Bytes places;
-    append_le<uint64_t>(places, (1 + blanks.size()) * sizeof(uint64_t));
+    append_le<uint64_t>(places, (1 + fields.size()) * sizeof(uint64_t));
     append_le<uint64_t>(places, static_cast<uint64_t>(::getpid()));
-    for (const Blank& blank : blanks)
-        append_le<uint64_t>(places, reinterpret_cast<uintptr_t>(blank.bytes().data()));
+    for (const Incoming& in : fields)
+        append_le<uint64_t>(places, reinterpret_cast<uintptr_t>(in.blank.bytes().data()));
     if (auto done = write_exactly(fd, places, deadline); !done) return unexpected(done.error());
     uint8_t answer = 0;
     if (auto done = read_exactly(fd, {&answer, 1}, deadline); !done)
@@ -615,9 +600,24 @@ Result<bool, FrameError> have_placed(int fd, const std::vector<Blank>& blanks,
     return answer == kLiesThere;
 }
 
+Result<Done, FrameError> take_in(int fd, Incoming& in, bool is_there, const Deadline& deadline) {
+    Result<Done, FrameError> done = Done{};
+    if (in.root)
+        done = is_there ? ask_for_pieces(fd, *in.root, deadline)
+                        : read_bare_pieces(fd, *in.root, in.size, deadline);
+    else if (!is_there)
+        done = read_exactly(fd, in.blank.bytes(), deadline);
+    if (!done) return done;
+    if (in.root)
+        *in.found = in.root->finish();
+    else
+        *in.field = std::move(in.blank).take();
+    return done;
+}
+
 }  // namespace
 
-Result<Request, FrameError> read_request(int fd, uint32_t timeout_ms) {
+Result<Request, FrameError> read_request(int fd, uint32_t timeout_ms, const OpenLastState& open) {
     const auto deadline = deadline_of(timeout_ms);
     auto frame = read_frame(fd, kFrameBytesMax, timeout_ms);
     const bool is_announced = frame && frame->empty();
@@ -625,20 +625,15 @@ Result<Request, FrameError> read_request(int fd, uint32_t timeout_ms) {
     if (!frame) return unexpected(frame.error());
     auto head = decode_head(*frame, &take_request);
     if (!head) return unexpected(FrameError::malformed);
-    std::vector<Blank> blanks;
-    for (const uint64_t size : head->sizes) blanks.emplace_back(size);
+    auto fields = incoming_of(*head, open);
     bool is_there = false;
     if (is_announced) {
-        const auto placed = have_placed(fd, blanks, deadline);
+        const auto placed = have_placed(fd, fields, deadline);
         if (!placed) return unexpected(placed.error());
         is_there = *placed;
     }
-    const auto fields = large_fields<Content>(head->message);
-    for (size_t k = 0; k < fields.size(); ++k) {
-        auto done = is_there ? Done{} : read_exactly(fd, blanks[k].bytes(), deadline);
-        if (!done) return unexpected(done.error());
-        *fields[k] = std::move(blanks[k]).take();
-    }
+    for (Incoming& in : fields)
+        if (auto done = take_in(fd, in, is_there, deadline); !done) return unexpected(done.error());
     return std::move(head->message);
 }
 

@@ -13,6 +13,7 @@
 #include "node/verify/backend_choice.hpp"
 #include "node/verify/content.hpp"
 #include "training/audit.hpp"
+#include "training/piecewise_root.hpp"
 
 namespace trainyard::node::verify {
 
@@ -27,6 +28,8 @@ struct JobCase {
 struct SegmentCase {
     training::SegmentClaim claim;
     Content last_state;  ///< blob that must be the state with root claim.last_root
+    /// Its root, where it was found while the blob arrived, which then is not here.
+    std::optional<Result<Hash, training::StateError>> last_found = {};
 };
 
 struct Audit {
@@ -113,6 +116,12 @@ public:
     /// The state is what the chain has the hash of. What the turn before has computed of the
     /// segment serves the next one.
     [[nodiscard]] virtual Result<Pick, VerifyError> pick(const PickRequest& request) = 0;
+    /// What takes the bytes of a segment's last state as they arrive, of which an audit needs the
+    /// root alone; `job` is without its data then. Nothing: they are to be kept.
+    [[nodiscard]] virtual std::optional<training::PiecewiseRoot> open_last_state(
+        const JobCase& /*job*/, uint64_t /*size_bytes*/) {
+        return std::nullopt;
+    }
     /// Gives back what it keeps from one request to the next; later ones begin anew.
     virtual void rest() {}
 };

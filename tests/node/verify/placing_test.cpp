@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #include "node/verify/protocol.hpp"
+#include "tests/training/small_program.hpp"
+#include "training/state_root.hpp"
 
 namespace trainyard::node::verify {
 namespace {
@@ -239,6 +241,136 @@ TEST_F(Way, a_process_takes_an_announced_request_either_way_and_no_nonsense) {
         ::shutdown(node(), SHUT_WR);
     });
     EXPECT_EQ(got.error(), FrameError::closed);
+}
+
+/// A program whose states have a few pieces, and one of them. `found`: its root.
+struct State {
+    training::Program program;
+    Bytes blob;
+    Hash found;
+
+    State() {
+        training::GptOptions o = training::small_options();
+        o.vocabulary = 4000, o.width = 256;
+        program = *training::make_gpt(o);
+        const auto state = training::make_initial_state(program, training::seed_of(5));
+        blob = training::encode_state(state, training::program_id(program));
+        found = *training::blob_root(program, blob);
+    }
+    [[nodiscard]] OpenLastState open() const {
+        return [this](const JobCase&, uint64_t size) {
+            return training::PiecewiseRoot(program, size);
+        };
+    }
+    static const State& get() {
+        static const State state;
+        return state;
+    }
+};
+
+/// Two audits of it, the second with another byte at the end.
+AuditRequest stateful_request() {
+    AuditRequest out = large_request();
+    out.audits.resize(2);
+    Bytes changed = State::get().blob;
+    changed.back() ^= 1;
+    out.audits[0].segment.last_state = State::get().blob;
+    out.audits[1].segment.last_state = std::move(changed);
+    return out;
+}
+
+TEST_F(Way, a_last_state_arrives_as_its_root_whichever_way_it_comes) {
+    ASSERT_GT(State::get().blob.size(), 2 * training::PiecewiseRoot::kPieceBytes);
+    const AuditRequest request = stateful_request();
+    for (const int pid : {::getpid(), ::getppid()}) {
+        send(request, pid);
+        const auto got = read_request(process(), kSoon_ms, State::get().open());
+        EXPECT_TRUE(sent());
+        ASSERT_TRUE(got) << pid;
+        EXPECT_TRUE(is_silent());
+        const auto& audits = std::get<AuditRequest>(*got).audits;
+        ASSERT_EQ(audits.size(), 2u);
+        for (size_t k = 0; k < 2; ++k) {
+            EXPECT_TRUE(audits[k].segment.last_state.empty());
+            ASSERT_TRUE(audits[k].segment.last_found && *audits[k].segment.last_found);
+            EXPECT_EQ(**audits[k].segment.last_found == State::get().found, k == 0) << pid;
+            EXPECT_EQ(audits[k].bundle, request.audits[k].bundle);
+        }
+        EXPECT_EQ(std::get<AuditRequest>(*got).job.data, request.job.data);
+    }
+}
+
+TEST_F(Way, a_field_that_is_no_state_is_read_past_and_the_next_request_follows) {
+    const AuditRequest wrong = large_request();
+    ASSERT_LT(wrong.audits[0].segment.last_state.size(), State::get().blob.size());
+    for (const int pid : {::getpid(), ::getppid()}) {
+        send(wrong, pid);
+        const auto got = read_request(process(), kSoon_ms, State::get().open());
+        EXPECT_TRUE(sent());
+        ASSERT_TRUE(got);
+        const auto& found = std::get<AuditRequest>(*got).audits[0].segment.last_found;
+        ASSERT_TRUE(found);
+        EXPECT_EQ(found->error(), training::StateError::truncated);
+        EXPECT_FALSE(std::get<AuditRequest>(*got).audits[2].segment.last_found) << "it is empty";
+        EXPECT_TRUE(is_silent());
+    }
+}
+
+/// Bytes that /proc says of this process.
+uint64_t own_bytes(const std::string& name) {
+    std::ifstream status("/proc/self/status");
+    std::string line;
+    while (std::getline(status, line))
+        if (line.starts_with(name)) return std::stoull(line.substr(name.size())) << 10;
+    return 0;
+}
+
+TEST_F(Way, a_last_state_is_never_whole_in_the_memory_of_its_process) {
+    const AuditRequest request = stateful_request();
+    const size_t others = request.audits[0].bundle.size() + request.job.data.size();
+    std::ofstream("/proc/self/clear_refs") << 5;  // forgets the peak
+    const uint64_t before = own_bytes("VmRSS:");
+    send(request, ::getpid());
+    ASSERT_TRUE(read_request(process(), kSoon_ms, State::get().open()));
+    EXPECT_TRUE(sent());
+    const uint64_t taken = own_bytes("VmHWM:") - before;
+    constexpr uint64_t kPieces = 2 * training::PiecewiseRoot::kPieceBytes, kBeside = 4 << 20;
+    ASSERT_GT(State::get().blob.size(), kPieces + kBeside);
+    EXPECT_LT(taken, kPieces + others + kBeside);
+}
+
+TEST_F(Way, a_node_serves_pieces_in_order_bare_where_it_must_and_no_more_than_the_field) {
+    AuditRequest request;
+    request.job.data = varied(2'000'000, 1);
+    request.audits.resize(1);
+    request.audits[0].segment.last_state = varied(1000, 2);
+    const BytesView state = request.audits[0].segment.last_state;
+    Bytes data(2'000'000), room(600);
+    const auto self = static_cast<uint64_t>(::getpid());
+    const auto at = [](const Bytes& b) { return reinterpret_cast<uintptr_t>(b.data()); };
+    const auto wish = [&](uint64_t address, uint64_t size) {
+        const Bytes words = joined({address, size});
+        EXPECT_EQ(::send(process(), words.data(), words.size(), 0), 16);
+    };
+    for (const bool asks_too_much : {false, true}) {
+        send(request, ::getpid());
+        EXPECT_FALSE(read_announced_head().empty());
+        ASSERT_TRUE(write_frame(process(), joined({self, at(data), 0, 0}), kSoon_ms));
+        EXPECT_EQ(receive(1), Bytes{1});
+        wish(at(room), 600);
+        EXPECT_EQ(receive(1), Bytes{1});
+        EXPECT_TRUE(std::equal(room.begin(), room.end(), state.begin()));
+        wish(4096, 300);  // where nothing is
+        EXPECT_EQ(receive(1), Bytes{0});
+        const BytesView bare = state.subspan(600, 300);
+        EXPECT_EQ(receive(300), Bytes(bare.begin(), bare.end()));
+        wish(at(room), asks_too_much ? 101 : 0);
+        if (asks_too_much)
+            EXPECT_EQ(sent().error(), FrameError::malformed);
+        else
+            EXPECT_TRUE(sent()) << "the process may have enough";
+        EXPECT_TRUE(is_silent());
+    }
 }
 
 TEST(placing, is_late_after_its_deadline_and_refused_by_a_process_that_ended) {
