@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The byte form of whole states: docs/spec/training.md, section 7.
+// The byte form of whole states (docs/spec/training.md, section 7), and the root of one that passes
+// by in pieces.
 #include <algorithm>
 #include <cstring>
 #include <iterator>

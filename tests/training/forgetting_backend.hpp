@@ -10,8 +10,8 @@
 
 namespace trainyard::training {
 
-/// A bit of what an update has written flips, and the next report tells of it, where `forgets`,
-/// that is asked before the report with the number of updates so far, says so.
+/// Each report asks `forgets`, with the number of updates so far. Where it says yes, a bit of what
+/// the last update has written flips, and the report tells of it.
 class ForgettingBackend final : public cpu::CpuBackend {
 public:
     explicit ForgettingBackend(std::function<bool(uint32_t updates)> forgets)
