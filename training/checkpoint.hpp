@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "training/state_root.hpp"
+#include "training/state_blob.hpp"
 
 namespace trainyard::training {
 

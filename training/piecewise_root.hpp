@@ -8,7 +8,7 @@
 #include "core/result.hpp"
 #include "training/pool.hpp"
 #include "training/program.hpp"
-#include "training/state_root.hpp"
+#include "training/state_blob.hpp"
 
 namespace trainyard::training {
 

@@ -10,6 +10,7 @@
 #include "core/result.hpp"
 #include "training/engine.hpp"
 #include "training/gradient_log.hpp"
+#include "training/state_blob.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::training {

@@ -2,9 +2,7 @@
 // Merkle roots of tensors, gradients and whole states: docs/spec/numerics.md, section 16.
 #pragma once
 
-#include <optional>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "core/bytes.hpp"
@@ -61,25 +59,5 @@ struct ScalarLeaf {
                                                Pool* pool = nullptr);
 [[nodiscard]] Hash weights_root(const ModelState& state, const Hash& program, Pool* pool = nullptr);
 [[nodiscard]] Result<Hash, EngineError> weights_root(const LiveState& state, const Hash& program);
-
-/// A whole state as bytes: docs/spec/training.md, section 7. Bounded by the program; strict.
-enum class StateError {
-    truncated,
-    wrong_program,
-    wrong_shape,
-    leftover,
-    wrong_root,
-    other_version,  ///< of segment records: a format that is not in use any more
-};
-[[nodiscard]] Bytes encode_state(const ModelState& state, const Hash& program);
-void append_state(Bytes& to, const ModelState& state, const Hash& program);
-/// Recomputes the state root and compares it where one is expected, before it copies anything.
-[[nodiscard]] Result<ModelState, StateError> decode_state(
-    const Program& program, BytesView blob, const std::optional<Hash>& expected_root = {},
-    Pool* pool = nullptr);
-/// The root of the state that `decode_state` gives; copies no tensor.
-[[nodiscard]] Result<Hash, StateError> blob_root(const Program& program, BytesView blob,
-                                                 Pool* pool = nullptr);
-[[nodiscard]] std::string_view to_text(StateError error);
 
 }  // namespace trainyard::training

@@ -18,6 +18,7 @@
 #include "node/verify/child_process.hpp"
 #include "node/verify/child_verifier.hpp"
 #include "training/draws.hpp"
+#include "training/state_blob.hpp"
 #include "training/state_root.hpp"
 
 namespace {

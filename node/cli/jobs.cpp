@@ -10,6 +10,7 @@
 #include "node/wallet/blob.hpp"
 #include "node/wallet/files.hpp"
 #include "training/referee/size.hpp"
+#include "training/state_blob.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::node::cli {

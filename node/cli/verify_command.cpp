@@ -8,7 +8,7 @@
 #include "node/cli/self_test_report.hpp"
 #include "node/cli/verify_job.hpp"
 #include "node/verify/child_verifier.hpp"
-#include "node/verify/protocol.hpp"
+#include "node/verify/transfer.hpp"
 #include "node/verify/sandbox.hpp"
 #include "node/verify/verifier.hpp"
 #include "node/wallet/files.hpp"

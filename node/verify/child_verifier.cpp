@@ -16,7 +16,7 @@
 
 #include "node/verify/child_output.hpp"
 #include "node/verify/child_process.hpp"
-#include "node/verify/protocol.hpp"
+#include "node/verify/transfer.hpp"
 #include "node/verify/verifier_environment.hpp"
 
 namespace trainyard::node::verify {

@@ -9,7 +9,7 @@
 #include "training/dataset.hpp"
 #include "training/safetensors.hpp"
 #include "training/segment.hpp"
-#include "training/state_root.hpp"
+#include "training/state_blob.hpp"
 #include "training/tokenizer.hpp"
 
 namespace trainyard::training {

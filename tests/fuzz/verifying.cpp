@@ -9,7 +9,7 @@
 
 #include "core/assert.hpp"
 #include "node/verify/child_verifier.hpp"
-#include "node/verify/protocol.hpp"
+#include "node/verify/transfer.hpp"
 
 namespace trainyard::node::verify {
 namespace {

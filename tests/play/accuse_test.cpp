@@ -13,7 +13,7 @@
 #include "node/verify/audit_worker.hpp"
 #include "node/verify/dispute_player.hpp"
 #include "training/referee/players.hpp"
-#include "training/state_root.hpp"
+#include "training/state_blob.hpp"
 
 namespace trainyard::test {
 namespace {

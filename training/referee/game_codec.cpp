@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "training/state_blob.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::training::referee {

@@ -11,7 +11,7 @@
 #include "machine.hpp"
 #include "training/referee/players.hpp"
 #include "training/segment.hpp"
-#include "training/state_root.hpp"
+#include "training/state_blob.hpp"
 #include "training_run.hpp"
 
 namespace {

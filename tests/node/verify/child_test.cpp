@@ -16,7 +16,7 @@
 
 #include "node/verify/answer_book.hpp"
 #include "node/verify/child_process.hpp"
-#include "node/verify/protocol.hpp"
+#include "node/verify/transfer.hpp"
 #include "node/wallet/files.hpp"
 
 namespace trainyard::node::verify {

@@ -19,6 +19,7 @@
 #include "training/draws.hpp"
 #include "training/referee/players.hpp"
 #include "training/segment.hpp"
+#include "training/state_blob.hpp"
 #include "training/state_root.hpp"
 
 namespace trainyard::node::verify {

@@ -16,7 +16,7 @@
 #include "training/draws.hpp"
 #include "training/referee/players.hpp"
 #include "training/segment.hpp"
-#include "training/state_root.hpp"
+#include "training/state_blob.hpp"
 
 namespace trainyard::node::verify {
 namespace {

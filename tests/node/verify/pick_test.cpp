@@ -7,7 +7,7 @@
 #include "node/verify/verifier.hpp"
 #include "tests/training/small_program.hpp"
 #include "training/referee/players.hpp"
-#include "training/state_root.hpp"
+#include "training/state_blob.hpp"
 
 namespace trainyard::node::verify {
 namespace {

@@ -17,9 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "node/verify/protocol.hpp"
+#include "node/verify/transfer.hpp"
 #include "tests/training/small_program.hpp"
-#include "training/state_root.hpp"
+#include "training/state_blob.hpp"
 
 namespace trainyard::node::verify {
 namespace {
