@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | xargs), $(nproc) cores"
 for program in build/release/bin/bench_*; do
-    [ "$program" != build/release/bin/bench_evm ] || continue # has its own arguments, see below
+    case $program in */bench_evm | */bench_blobs) continue ;; esac # have their own arguments, see below
     "$program" --benchmark_min_time=0.3 ${FILTER:+--benchmark_filter="$FILTER"} 2>/dev/null
 done
 
@@ -25,3 +25,6 @@ fi
 
 # Finality of four processes on this machine's loopback.
 [ ! -x build/release/bin/trainyard ] || python3 bench/network/finality.py
+
+# A blob for the verifier, over HTTP and mapped.
+[ ! -x build/release/bin/bench_blobs ] || python3 bench/network/blobs.py

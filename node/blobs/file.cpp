@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -72,6 +73,14 @@ Result<Bytes, std::string> File::read_at(uint64_t offset, uint64_t size) const {
         have += static_cast<size_t>(n);
     }
     return out;
+}
+
+Result<Mapped, std::string> File::map(uint64_t size) const {
+    if (size == 0) return Mapped{};
+    void* at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor_, 0);
+    if (at == MAP_FAILED) return failure("cannot map", path_);
+    std::shared_ptr<const void> owner(at, [size](void* p) { ::munmap(p, size); });
+    return Mapped{std::move(owner), {static_cast<const uint8_t*>(at), size}};
 }
 
 File::Outcome File::sync() const {

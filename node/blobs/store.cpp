@@ -3,10 +3,12 @@
 #include "node/blobs/store.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include "core/assert.hpp"
 #include "core/blob.hpp"
@@ -24,6 +26,7 @@ struct Keep {
 };
 
 constexpr size_t kCachedManifestsMax = 16;
+constexpr unsigned kMapThreadsMax = 8;  ///< more than memory can serve
 constexpr char kUnfinished[] = "unfinished";
 constexpr char kLock[] = "LOCK";
 /// There where the leaves of chunks are roots over pieces; they were hashes of whole chunks before.
@@ -595,6 +598,33 @@ BlobResult<Bytes> BlobStore::chunk(const Hash& id, uint64_t index) const {
                                             "; remove the blob and fetch it again");
     }
     return *std::move(bytes);
+}
+
+BlobResult<Mapped> BlobStore::map(const Hash& id, unsigned threads) const {
+    const auto size = impl_->size_of(id);
+    if (!size) return unexpected(size.error());
+    const auto file = File::open(impl_->blob_path(id));
+    if (!file) return io_failure(file.error());
+    const uint64_t chunks = chunk_count(*size);
+    std::atomic<uint64_t> next{0};
+    std::mutex wrong_mutex;
+    std::optional<BlobFailure> wrong;
+    const auto check = [&] {
+        for (uint64_t k = next++; k < chunks; k = next++) {
+            auto content = chunk(id, k);
+            if (content) continue;
+            next = chunks;
+            const std::lock_guard lock(wrong_mutex);
+            wrong = std::move(content).error();
+        }
+    };
+    std::vector<std::jthread> others;
+    const uint64_t helpers = std::min<uint64_t>(std::clamp(threads, 1U, kMapThreadsMax), chunks);
+    for (uint64_t k = 1; k < helpers; ++k) others.emplace_back(check);
+    check();
+    others.clear();
+    if (wrong) return unexpected(*std::move(wrong));
+    return or_io<Mapped>(file->map(*size));
 }
 
 BlobResult<std::filesystem::path> BlobStore::path(const Hash& id) const {

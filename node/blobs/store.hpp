@@ -11,6 +11,7 @@
 #include "core/bytes.hpp"
 #include "core/result.hpp"
 #include "node/blobs/blob.hpp"
+#include "node/blobs/file.hpp"
 
 namespace trainyard::blobs {
 
@@ -116,7 +117,10 @@ public:
     [[nodiscard]] BlobResult<Bytes> get(const Hash& id) const;
     [[nodiscard]] BlobResult<Bytes> get_range(const Hash& id, uint64_t offset, uint64_t size) const;
     [[nodiscard]] BlobResult<Bytes> chunk(const Hash& id, uint64_t index) const;
-    /// The file with the blob's bytes, for readers that map it; unchecked, gone after `remove`.
+    /// All of it without taking memory, checked once by so many threads, each of which reads for
+    /// itself: what lies on the disk may still change behind it. Errors: as of `get`.
+    [[nodiscard]] BlobResult<Mapped> map(const Hash& id, unsigned threads) const;
+    /// The file with the blob's bytes; unchecked, gone after `remove`.
     [[nodiscard]] BlobResult<std::filesystem::path> path(const Hash& id) const;
 
     [[nodiscard]] BlobResult<Done> remove(const Hash& id);

@@ -489,6 +489,14 @@ void Node::start_auditor(const std::string& rpc_url) {
         if (!path.empty()) options.hidden.push_back(path);
     if (config_.accuses)
         log_.warn("THIS VALIDATOR LIES IN AUDITS (--fault): it is for tests, and is fined");
+    options.map_blob = [&store = *store_, threads = config_.verifier_threads](
+                           const Hash& id, uint64_t bytes_max) -> std::optional<verify::Content> {
+        const auto manifest = store.manifest(id);
+        if (!manifest || (*manifest)->size_bytes > bytes_max) return std::nullopt;
+        const auto mapped = store.map(id, threads);
+        if (!mapped) return std::nullopt;
+        return verify::Content(mapped->owner, mapped->bytes);
+    };
     options.say = [log = log_.named("audit")](const std::string& text) { log.info(text); };
     options.hear = [log = log_.named("verifier")](const std::string& text) { log.info(text); };
     auto service = verify::AuditService::start(std::move(options));

@@ -89,6 +89,7 @@ struct AuditService::Impl {
             if ((*accounts)[i] == market->self()) out.rank = i;
         out.memory_bytes_max = options.memory_bytes_max;
         out.dispute_bond_wei_max = options.dispute_bond_wei_max;
+        out.map_blob = options.map_blob;
         out.say = options.say;
         out.now_s = [] {
             const auto now = std::chrono::system_clock::now().time_since_epoch();

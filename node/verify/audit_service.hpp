@@ -27,6 +27,7 @@ struct AuditServiceOptions {
     bool accuses = false;                              ///< TEST ONLY: lies, see accuser.hpp
     SandboxMode sandbox = SandboxMode::automatic;      ///< of the verifier processes
     std::vector<std::string> hidden;                   ///< from them, see sandbox.hpp
+    MapBlob map_blob;                                  ///< of the node's own store; may be empty
     std::function<void(const std::string& text)> say;  ///< from any thread; may be empty
     /// What the processes print, by lines that a log can show, from any thread; empty: they have
     /// our stdout and stderr.

@@ -276,6 +276,7 @@ CaseRequest AuditWorker::case_of(const View& view, uint32_t seg,
     CaseRequest out{*view.memory.spec, view.job.run_seed, seat, segment, market_.self()};
     out.limits = *limits_;
     out.blob_bytes_max = options_.blob_bytes_max;
+    out.map_blob = options_.map_blob;
     out.waits = false;
     return out;
 }

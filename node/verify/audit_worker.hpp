@@ -34,6 +34,7 @@ struct AuditWorkerOptions {
     Background replay_background;     ///< of level 1, whose cases may take hours
     Background move_background;       ///< of disputes, whose clock does not wait for the others
     Uint256 dispute_bond_wei_max;     ///< put up at once, by itself; zero: never
+    MapBlob map_blob;                 ///< of the node's own store; may be empty
     std::function<uint64_t()> now_s;  ///< unix time
     std::function<void(const std::string& text)> say;  ///< log lines; may be empty
 };

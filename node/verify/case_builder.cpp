@@ -59,7 +59,8 @@ public:
         if (training::audit_unit_work(*program, request_.limits) != spec.unit_work)
             return unexpected(
                 Gap{Speak::at_once, "the job's work of a unit is not that of its program"});
-        return OpenedProgram{std::move(*encoded), std::move(*program)};
+        return OpenedProgram{Bytes(encoded->data(), encoded->data() + encoded->size()),
+                             std::move(*program)};
     }
 
     Result<JobCase, Gap> job_case(Bytes program) {
@@ -127,13 +128,16 @@ public:
         return out;
     }
 
-    Result<Bytes, Gap> blob(const Hash& id, const char* what, uint64_t bytes_max = UINT64_MAX) {
+    Result<Content, Gap> blob(const Hash& id, const char* what, uint64_t bytes_max = UINT64_MAX) {
         if (auto gap = missing({{id, what}})) return unexpected(std::move(*gap));
-        auto content = market_.get_blob(id, std::min(bytes_max, request_.blob_bytes_max));
+        bytes_max = std::min(bytes_max, request_.blob_bytes_max);
+        if (request_.map_blob)
+            if (auto mapped = request_.map_blob(id, bytes_max)) return *std::move(mapped);
+        auto content = market_.get_blob(id, bytes_max);
         if (content && !request_.trusts_node && wallet::blob_id(*content) != id)
             return unexpected(Gap{Speak::never, "the node gave another " + std::string(what) +
                                                     " than the chain names"});
-        if (content) return std::move(*content);
+        if (content) return Content(std::move(*content));
         const bool absent = content.error().code == wallet::WalletErrorCode::not_found;
         const bool too_large = content.error().code == wallet::WalletErrorCode::too_large;
         return unexpected(

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,10 @@
 #include "node/wallet/market.hpp"
 
 namespace trainyard::node::verify {
+
+/// A blob that this machine holds, without a copy; nothing where it does not, where it has more
+/// bytes or is damaged: the node is asked for it then. May be called by several threads.
+using MapBlob = std::function<std::optional<Content>(const Hash& id, uint64_t bytes_max)>;
 
 struct CaseRequest {
     wallet::JobSpec spec;
@@ -21,6 +26,7 @@ struct CaseRequest {
     training::AuditLimits limits = {};
     uint64_t blob_bytes_max = 4ull << 30;
     uint64_t give_up_at = UINT64_MAX;  ///< block; from it on "not to be had" is the answer
+    MapBlob map_blob = {};
     bool trusts_node = true;  ///< to give the blobs that were asked for; else they are hashed
     bool waits = true;        ///< for blobs that its node has to look for; else tried again later
 };

@@ -16,6 +16,9 @@ public:
     Content() = default;
     Content(Bytes bytes);
     Content(std::initializer_list<uint8_t> bytes) : Content(Bytes(bytes)) {}
+    /// What lies elsewhere as long as there is an owner.
+    Content(std::shared_ptr<const void> owner, BytesView view)
+        : owner_(std::move(owner)), view_(view) {}
     operator BytesView() const { return view_; }
     [[nodiscard]] const uint8_t* data() const { return view_.data(); }
     [[nodiscard]] size_t size() const { return view_.size(); }
@@ -23,9 +26,6 @@ public:
     bool operator==(const Content& other) const;
 
 private:
-    friend class Blank;
-    Content(std::shared_ptr<const void> owner, BytesView view)
-        : owner_(std::move(owner)), view_(view) {}
     std::shared_ptr<const void> owner_;
     BytesView view_;
 };

@@ -50,6 +50,25 @@ TEST(gather_replay, brings_program_data_and_the_state_before) {
         << "the run seed gives it";
 }
 
+TEST(gather_replay, takes_what_this_machine_holds_and_asks_the_node_for_the_rest) {
+    Case c;
+    const Bytes other(50, 3);
+    std::vector<uint64_t> limits;
+    c.request.map_blob = [&](const Hash& id,
+                             uint64_t bytes_max) -> std::optional<node::verify::Content> {
+        limits.push_back(bytes_max);
+        if (id != c.state) return std::nullopt;
+        return node::verify::Content(std::make_shared<int>(), other);
+    };
+    c.request.blob_bytes_max = 5000;
+    c.ledger->blobs.erase(c.state);
+    const auto replay = gather_replay(*c.market, c.request);
+    ASSERT_TRUE(replay) << c.gap();
+    EXPECT_EQ(replay->first_state.data(), other.data()) << "not copied";
+    EXPECT_EQ(replay->job.data, training::make_text(4000));
+    EXPECT_EQ(limits, std::vector<uint64_t>(3, 5000)) << "program, data, state";
+}
+
 TEST(gather_replay, a_node_that_gives_other_bytes_is_named_and_blames_nobody_else) {
     Case c;
     for (const Hash& id : {c.state, c.request.spec.data, c.request.spec.program}) {

@@ -457,6 +457,39 @@ TEST_F(store, rejects_bytes_that_the_disk_changed) {
     EXPECT_EQ(store_->get(id).error().error, BlobError::corrupt);
 }
 
+TEST_F(store, maps_a_blob_that_stays_when_it_is_removed) {
+    for (const size_t size : {size_t{0}, size_t{1}, 5 * kChunkBytes + 10}) {
+        const Bytes blob = pattern(size);
+        const Hash id = store_->put(blob).value();
+        for (const unsigned threads : {0U, 1U, 3U, 100U}) {
+            const auto mapped = store_->map(id, threads);
+            ASSERT_TRUE(mapped) << size << " " << threads;
+            EXPECT_EQ(Bytes(mapped->bytes.begin(), mapped->bytes.end()), blob);
+        }
+        const auto kept = store_->map(id, 2);
+        ASSERT_TRUE(store_->remove(id));
+        EXPECT_EQ(store_->map(id, 2).error().error, BlobError::not_found);
+        EXPECT_EQ(Bytes(kept->bytes.begin(), kept->bytes.end()), blob);
+    }
+}
+
+TEST_F(store, maps_nothing_that_the_disk_changed_wherever_it_is) {
+    const Bytes blob = pattern(5 * kChunkBytes + 10);
+    const Hash id = store_->put(blob).value();
+    for (size_t chunk = 0; chunk < 6; ++chunk) {
+        std::fstream file(store_->path(id).value(),
+                          std::ios::in | std::ios::out | std::ios::binary);
+        const auto at = static_cast<std::streamoff>(chunk * kChunkBytes + 3);
+        file.seekp(at).put(static_cast<char>(blob[chunk * kChunkBytes + 3] ^ 1)).flush();
+        for (const unsigned threads : {1U, 3U})
+            EXPECT_EQ(store_->map(id, threads).error().error, BlobError::corrupt) << chunk;
+        file.seekp(at).put(static_cast<char>(blob[chunk * kChunkBytes + 3])).flush();
+        EXPECT_TRUE(store_->map(id, 3)) << chunk;
+    }
+    fs::resize_file(store_->path(id).value(), kChunkBytes);
+    EXPECT_EQ(store_->map(id, 3).error().error, BlobError::io);
+}
+
 TEST_F(store, opening_ignores_and_removes_what_is_not_whole) {
     const Hash whole = store_->put(pattern(100, 1)).value();
     const Hash short_blob = store_->put(pattern(100, 2)).value();
