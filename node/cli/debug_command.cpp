@@ -95,7 +95,7 @@ void add_node(Bundle& bundle, const std::string& rpc) {
                                  std::string(question.method) + R"(","params":)" + question.params +
                                  "}";
         wallet::HttpRequest request;
-        request.body = Bytes(as_bytes(body).begin(), as_bytes(body).end());
+        request.body = as_bytes(body);
         bundle.add(question.file, fetch(client, std::move(request)));
     }
     for (const auto* page : kPages) {

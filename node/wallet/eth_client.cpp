@@ -122,16 +122,17 @@ std::string revert_text(BytesView payload) {
            to_hex0x(payload.first(std::min<size_t>(payload.size(), 132)));
 }
 
+/// For each mebibyte of a blob; the first waits for a node that looks for it.
+constexpr uint32_t kBlobPieceMs = 120'000;
+
 struct EthClient::Impl {
     HttpClient http;
     std::string path;
     std::atomic<uint64_t> next_id{1};
-    std::atomic<bool> closed{false};
 
     explicit Impl(HttpUrl url) : http(url), path(url.path) {}
 
     Answer<HttpAnswer> send(const HttpRequest& request) {
-        if (closed) return unexpected(WalletError{WalletErrorCode::closed, "shutting down"});
         return http.send(request);
     }
 
@@ -143,7 +144,7 @@ struct EthClient::Impl {
         const std::string text = json::serialize(request);
         HttpRequest message;
         message.path = path;
-        message.body.assign(text.begin(), text.end());
+        message.body = as_bytes(text);
         message.timeout_ms = 30'000;
         auto answer = send(message);
         if (!answer) return unexpected(answer.error());
@@ -191,7 +192,7 @@ Answer<std::unique_ptr<EthClient>> EthClient::open(std::string_view url) {
 }
 
 void EthClient::close() {
-    impl_->closed = true;
+    impl_->http.close();
 }
 
 std::string EthClient::url() const {
@@ -307,8 +308,9 @@ Answer<Hash> EthClient::put_blob(BytesView content, const std::optional<Hash>& o
     if (owner) request.blob_owner = to_hex0x(owner->bytes);
     request.path = "/blob";
     request.content_type = "application/octet-stream";
-    request.body.assign(content.begin(), content.end());
-    request.timeout_ms = 120'000;
+    request.body = content;
+    request.timeout_ms = kBlobPieceMs;
+    request.is_long = true;
     auto answer = impl_->send(request);
     if (!answer) return unexpected(answer.error());
     const std::string text(as_text(answer->body));
@@ -328,7 +330,8 @@ Answer<Bytes> EthClient::get_blob(const Hash& id, uint64_t size_bytes_max) {
     HttpRequest request;
     request.method = "GET";
     request.path = "/blob/" + to_hex0x(id.bytes);
-    request.timeout_ms = 120'000;
+    request.timeout_ms = kBlobPieceMs;
+    request.is_long = true;
     request.answer_bytes_max = size_bytes_max;
     auto answer = impl_->send(request);
     if (!answer) return unexpected(answer.error());

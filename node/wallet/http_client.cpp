@@ -2,6 +2,8 @@
 // Beast's asynchronous calls, run to their end one after the other so that each has a deadline.
 #include "node/wallet/http_client.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <optional>
@@ -9,6 +11,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
@@ -19,6 +22,28 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using boost::system::error_code;
+using Clock = std::chrono::steady_clock;
+
+/// Until when the next bytes must have passed.
+class Deadline {
+public:
+    explicit Deadline(const HttpRequest& request)
+        : time_(request.timeout_ms), is_long_(request.is_long), at_(Clock::now() + time_) {}
+    [[nodiscard]] Clock::time_point at() const { return at_; }
+    void passed(uint64_t bytes) {
+        left_ -= std::min(left_, bytes);
+        if (left_ != 0 || !is_long_) return;
+        left_ = kPieceBytes;
+        at_ = Clock::now() + time_;
+    }
+
+private:
+    static constexpr uint64_t kPieceBytes = 1 << 20;
+    std::chrono::milliseconds time_;
+    bool is_long_;
+    Clock::time_point at_;
+    uint64_t left_ = kPieceBytes;
+};
 
 }  // namespace
 
@@ -28,6 +53,7 @@ struct HttpClient::Impl {
     asio::io_context io{1};
     std::optional<beast::tcp_stream> stream;
     beast::flat_buffer buffer;
+    std::atomic<bool> is_closed{false};
 
     /// Runs the started operation to its end; the stream's own deadline ends it at the latest.
     void run() {
@@ -43,13 +69,13 @@ struct HttpClient::Impl {
         buffer.clear();
     }
 
-    error_code connect(std::chrono::steady_clock::time_point deadline) {
+    error_code connect(const Deadline& deadline) {
         error_code result;
         asio::ip::tcp::resolver resolver(io);
         const auto found = resolver.resolve(url.host, url.port, result);
         if (result) return result;
         stream.emplace(io);
-        stream->expires_at(deadline);
+        stream->expires_at(deadline.at());
         stream->async_connect(found, [&](error_code e, const auto&) { result = e; });
         run();
         if (!result) stream->socket().set_option(asio::ip::tcp::no_delay(true), result);
@@ -62,9 +88,11 @@ struct HttpClient::Impl {
         HttpAnswer answer;
     };
 
-    Outcome exchange(const HttpRequest& request, std::chrono::steady_clock::time_point deadline) {
-        Outcome out;
-        http::request<http::vector_body<uint8_t>> message;
+    using Message = http::request<http::span_body<const uint8_t>>;
+    using Parser = http::response_parser<http::vector_body<uint8_t>>;
+
+    Message message_of(const HttpRequest& request) const {
+        Message message;
         message.method_string(request.method);
         message.target(request.path);
         message.version(11);
@@ -74,19 +102,40 @@ struct HttpClient::Impl {
         if (!request.content_type.empty() && request.method != "GET")
             message.set(http::field::content_type, request.content_type);
         if (!request.blob_owner.empty()) message.set("Blob-Owner", request.blob_owner);
-        message.body() = request.body;
+        message.body() = {request.body.data(), request.body.size()};
         message.prepare_payload();
-        stream->expires_at(deadline);
-        http::async_write(*stream, message, [&](error_code e, size_t) { out.error = e; });
-        run();
+        return message;
+    }
+
+    /// Starts calls of `some` until it is done, each of which moves some bytes.
+    template <class Some>
+    error_code move_all(const auto& what, Deadline& deadline, Some some) {
+        error_code error;
+        while (!what.is_done() && !error) {
+            if (is_closed) return asio::error::operation_aborted;
+            stream->expires_at(deadline.at());
+            some([&](error_code e, size_t n) {
+                error = e;
+                deadline.passed(n);
+            });
+            run();
+        }
+        return error;
+    }
+
+    Outcome exchange(const HttpRequest& request, Deadline& deadline) {
+        Outcome out;
+        const Message message = message_of(request);
+        http::request_serializer<Message::body_type> serializer(message);
+        out.error = move_all(serializer, deadline,
+                             [&](auto done) { http::async_write_some(*stream, serializer, done); });
         if (out.error) return out;
-        http::response_parser<http::vector_body<uint8_t>> parser;
+        Parser parser;
         parser.body_limit(request.answer_bytes_max);
-        http::async_read(*stream, buffer, parser, [&](error_code e, size_t n) {
-            out.error = e;
-            out.sent = n > 0;
+        out.error = move_all(parser, deadline, [&](auto done) {
+            http::async_read_some(*stream, buffer, parser, done);
         });
-        run();
+        out.sent = parser.got_some();
         if (out.error) return out;
         out.answer = {parser.get().result_int(), std::move(parser.get().body())};
         if (!parser.get().keep_alive()) close();
@@ -97,6 +146,7 @@ struct HttpClient::Impl {
 namespace {
 
 WalletError describe(const error_code& error, const std::string& where) {
+    if (error == asio::error::operation_aborted) return {WalletErrorCode::closed, "shutting down"};
     if (error == beast::error::timeout)
         return {WalletErrorCode::timeout, where + " did not answer in time"};
     if (error == http::error::body_limit)
@@ -141,12 +191,19 @@ std::string HttpClient::text() const {
     return "http://" + impl_->url.host + ":" + impl_->url.port;
 }
 
+void HttpClient::close() {
+    impl_->is_closed = true;
+    asio::post(impl_->io, [impl = impl_.get()] {
+        if (impl->stream) impl->stream->cancel();
+    });
+}
+
 Result<HttpAnswer, WalletError> HttpClient::send(const HttpRequest& request) {
     const std::lock_guard lock(impl_->mutex);
-    const auto deadline =
-        std::chrono::steady_clock::now() + std::chrono::milliseconds(request.timeout_ms);
+    Deadline deadline(request);
     const bool reused = impl_->stream.has_value();
     for (int attempt = 0;; ++attempt) {
+        if (impl_->is_closed) return unexpected(describe(asio::error::operation_aborted, text()));
         if (!impl_->stream) {
             if (const auto error = impl_->connect(deadline)) {
                 impl_->close();

@@ -26,8 +26,9 @@ struct HttpRequest {
     std::string path = "/";
     std::string content_type = "application/json";
     std::string blob_owner;  ///< header Blob-Owner; empty: none
-    Bytes body;
+    BytesView body;          ///< stays where it is until the answer
     uint32_t timeout_ms = 10'000;
+    bool is_long = false;  ///< each mebibyte of the bodies has that time, not all of them together
     uint64_t answer_bytes_max = 64u << 20;
 };
 struct HttpAnswer {
@@ -44,8 +45,10 @@ public:
     HttpClient(const HttpClient&) = delete;
     HttpClient& operator=(const HttpClient&) = delete;
 
-    /// Errors: unreachable, timeout, too_large, malformed.
+    /// Errors: unreachable, timeout, too_large, malformed, closed.
     [[nodiscard]] Result<HttpAnswer, WalletError> send(const HttpRequest& request);
+    /// Ends what is in progress, from any thread; nothing is sent afterwards.
+    void close();
     [[nodiscard]] std::string text() const;  ///< "http://host:port"
 
 private:
