@@ -83,8 +83,16 @@ Error to_error(TxError error) {
     ASSERT(false);
 }
 
+bool is_of_type(BytesView encoded, TxType type) {
+    return !encoded.empty() && encoded[0] == static_cast<uint8_t>(type);
+}
+
 Result<Hash, Error> send(Call& call) {
-    const auto tx = decode_tx(call.args.at<Bytes>(0));
+    const auto& raw = call.args.at<Bytes>(0);
+    const auto tx = decode_tx(raw);
+    // Wallets send a blob transaction together with its blobs, in a form that no block has.
+    const bool brings_blobs = !tx && is_of_type(raw, TxType::blob);
+    if (brings_blobs) return Unexpected(to_error(TxError::unknown_type));
     if (!tx) return Unexpected(to_error(tx.error()));
     if (!tx->chain_id)
         return Unexpected(

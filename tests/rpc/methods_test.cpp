@@ -282,6 +282,9 @@ TEST(eth_send_raw_transaction, rejects_what_is_no_transaction) {
     };
     EXPECT_EQ(error_of({}), "-32000 rlp: malformed transaction");
     EXPECT_EQ(error_of({0x05, 0xc0}), "-32000 transaction type not supported");
+    // With its blobs, as wallets send it (EIP-4844, networking): a list that begins with a list.
+    EXPECT_EQ(error_of({0x03, 0xc4, 0xc0, 0xc0, 0xc0, 0xc0}),
+              "-32000 transaction type not supported");
     auto long_one = encode_tx(make_tx(1, 0));
     long_one.push_back(0);
     EXPECT_EQ(error_of(long_one), "-32000 rlp: malformed transaction");
