@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/uint256.hpp"
+#include "rpc/utf8.hpp"
 
 namespace trainyard::rpc {
 
@@ -64,12 +65,17 @@ std::optional<std::string> panic_string(BytesView data) {
     return panic_text(code.fits_u64() ? code.low() : ~0ull);
 }
 
-/// A reason may hold any bytes; JSON text must be UTF-8.
+/// A reason may hold any bytes. What is not text, or would control a terminal, is in the data
+/// alone.
 bool is_printable(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) {
-        const auto byte = static_cast<unsigned char>(c);
-        return byte >= 0x20 && byte < 0x7f;
-    });
+    while (!text.empty()) {
+        const size_t size = utf8_char_size(text);
+        const auto byte = static_cast<unsigned char>(text[0]);
+        const bool is_c1 = byte == 0xc2 && size == 2 && static_cast<unsigned char>(text[1]) < 0xa0;
+        if (size == 0 || byte < 0x20 || byte == 0x7f || is_c1) return false;
+        text.remove_prefix(size);
+    }
+    return true;
 }
 
 }  // namespace

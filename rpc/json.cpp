@@ -2,29 +2,37 @@
 // The JSON writer.
 #include "rpc/json.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+
+#include "rpc/utf8.hpp"
 
 namespace trainyard::rpc {
 
 namespace {
 constexpr char kDigits[] = "0123456789abcdef";
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
     out += '"';
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
+    while (!text.empty()) {
+        const auto byte = static_cast<unsigned char>(text[0]);
+        const size_t size = byte < 0x80 ? 1 : utf8_char_size(text);
+        if (size == 0) {
+            out += kReplacement;
+        } else if (byte == '"' || byte == '\\') {
             out += '\\';
-            out += c;
+            out += text[0];
         } else if (byte < 0x20) {
             out += "\\u00";
             out += kDigits[byte >> 4];
             out += kDigits[byte & 15];
         } else {
-            out += c;
+            out += text.substr(0, size);
         }
+        text.remove_prefix(std::max<size_t>(size, 1));
     }
     out += '"';
 }

@@ -46,7 +46,8 @@ private:
     bool comma_ = false;
 };
 
-/// Appends `text` as a quoted JSON string.
+/// Appends `text` as a quoted JSON string, with U+FFFD for each byte that is not UTF-8: who gets
+/// another one over a WebSocket has to close it (RFC 6455, section 8.1).
 void append_json_string(std::string& out, std::string_view text);
 
 }  // namespace trainyard::rpc

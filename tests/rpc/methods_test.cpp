@@ -161,6 +161,12 @@ TEST(eth_call, words_reverts_as_geth_does) {
               "3 execution reverted: arithmetic underflow or overflow");
     output = {};
     EXPECT_EQ(rpc.error("eth_call", kCall), "3 execution reverted");
+    output = revert_with("trop cher: 5 \xe2\x82\xac");
+    EXPECT_EQ(rpc.error("eth_call", kCall), "3 execution reverted: trop cher: 5 \xe2\x82\xac");
+    for (const auto* hidden : {"\x1b[2J", "a\nb", "\xc2\x9b", "\x7f", "\xff", "\xe2\x82"}) {
+        output = revert_with(hidden);
+        EXPECT_EQ(rpc.error("eth_call", kCall), "3 execution reverted") << hidden;
+    }
     output = revert_with("x");
     output[4 + 32] = 0xff;  // a length beyond the data
     EXPECT_EQ(rpc.error("eth_call", kCall), "3 execution reverted");

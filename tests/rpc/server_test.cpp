@@ -117,6 +117,33 @@ TEST(rpc_server, rejects_requests_of_the_wrong_shape) {
                 HasSubstr("\"code\":-32602"));
 }
 
+TEST(rpc_server, answers_in_utf_8_where_it_cuts_a_name) {
+    Rpc rpc;
+    const std::string name = std::string(63, 'x') + "\xc3\xa9";  // the 64th byte begins a letter
+    EXPECT_EQ(rpc.error(name), "-32601 the method " + std::string(63, 'x') +
+                                   "\xef\xbf\xbd does not exist/is not available");
+}
+
+TEST(json_strings, are_utf_8_whatever_they_are_made_of) {
+    const auto written = [](std::string_view text) {
+        std::string out;
+        append_json_string(out, text);
+        return out;
+    };
+    const std::string replaced = "\xef\xbf\xbd";  // U+FFFD
+    for (const std::string whole : {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
+                                    "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"})
+        EXPECT_EQ(written(whole), '"' + whole + '"');
+    EXPECT_EQ(written("a\xff"
+                      "b"),
+              "\"a" + replaced + "b\"");
+    EXPECT_EQ(written("\xe2\x82"), '"' + replaced + replaced + '"');
+    // Overlong, a surrogate, above U+10FFFF, a tail without a head.
+    for (const auto* broken :
+         {"\xc0\xaf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80"})
+        EXPECT_THAT(written(broken), StartsWith('"' + replaced)) << broken;
+}
+
 TEST(rpc_server, rejects_too_many_and_too_few_arguments) {
     Rpc rpc;
     EXPECT_EQ(rpc.error("eth_chainId", "[1]"), "-32602 too many arguments, want at most 0");
