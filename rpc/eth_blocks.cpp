@@ -30,12 +30,20 @@ Outcome get_block_by_hash(Call& call) {
     return write_or_null(call, find_block(call.backend, BlockByHash{call.args.at<Hash>(0), false}));
 }
 
-Outcome get_header_by_number(Call& call) {
-    const auto found = find_block(call.backend, call.args.at<BlockId>(0));
+Outcome write_header_or_null(Call& call, const Result<BlockPtr, Error>& found) {
     if (!found) return Unexpected(found.error());
     const BlockPtr& block = *found;
     block ? write_header(call.out, block->hash, block->block.header) : void(call.out.null());
     return Done{};
+}
+
+Outcome get_header_by_number(Call& call) {
+    return write_header_or_null(call, find_block(call.backend, call.args.at<BlockId>(0)));
+}
+
+Outcome get_header_by_hash(Call& call) {
+    return write_header_or_null(
+        call, find_block(call.backend, BlockByHash{call.args.at<Hash>(0), false}));
 }
 
 Outcome write_count(Call& call, const Result<BlockPtr, Error>& found) {
@@ -135,6 +143,7 @@ constexpr Method kMethods[] = {
      Shape::object,
      true,
      "a header by number or tag"},
+    {"eth_getHeaderByHash", get_header_by_hash, {kHash}, Shape::object, true, "a header by hash"},
     {"eth_getBlockTransactionCountByHash",
      tx_count_by_hash,
      {kHash},

@@ -58,6 +58,17 @@ Outcome get_raw_transaction_by_block_number(Call& call) {
     return write_raw_of(call, find_block(call.backend, call.args.at<BlockId>(0)));
 }
 
+Outcome get_raw_transaction_by_hash(Call& call) {
+    const auto& hash = call.args.at<Hash>(0);
+    if (const auto place = call.backend.find_tx(hash))
+        call.out.data(BytesView(encode_tx(place->block->block.txs[place->index])));
+    else if (const auto pooled = call.backend.pooled_tx(hash))
+        call.out.data(BytesView(encode_tx(pooled->tx)));
+    else
+        call.out.null();
+    return Done{};
+}
+
 void write_receipt_at(Call& call, const TxPlace& place) {
     const Uint256 blob_fee = call.backend.blob_base_fee(place.block->block.header);
     write_receipt(call.out, *place.block, place.index, blob_fee);
@@ -199,6 +210,12 @@ constexpr Method kMethods[] = {
      Shape::object,
      true,
      "a transaction of a block"},
+    {"eth_getRawTransactionByHash",
+     get_raw_transaction_by_hash,
+     {kHash},
+     Shape::data,
+     true,
+     "a transaction's encoding, in a block or in the pool"},
     {"eth_getRawTransactionByBlockHashAndIndex",
      get_raw_transaction_by_block_hash,
      {kHash, kIndex},

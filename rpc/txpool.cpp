@@ -56,6 +56,38 @@ Outcome content(Call& call) {
     return Done{};
 }
 
+/// What a person reads in a console, in geth's words.
+std::string to_line(const Tx& tx) {
+    return (tx.to ? to_checksummed(*tx.to) : "contract creation") + ": " + to_decimal(tx.value) +
+           " wei + " + std::to_string(tx.gas_limit) + " gas \u00d7 " +
+           to_decimal(tx.max_fee_per_gas) + " wei";
+}
+
+/// False, and incomplete, where it would be longer than an answer may be.
+bool write_lines(JsonWriter& out, const BySender& senders, uint64_t size_max) {
+    out.begin_object();
+    for (const auto& [sender, queue] : senders) {
+        out.key(to_checksummed(sender)).begin_object();
+        for (const auto& [nonce, tx] : queue) out.key(std::to_string(nonce)).text(to_line(tx.tx));
+        out.end_object();
+        if (out.size() > size_max) return false;
+    }
+    out.end_object();
+    return true;
+}
+
+Outcome inspect(Call& call) {
+    const auto pool = call.backend.pool_content(std::nullopt);
+    const uint64_t size_max = call.service.options().response_bytes_max;
+    call.out.begin_object().key("pending");
+    bool fits = write_lines(call.out, pool.pending, size_max);
+    call.out.key("queued");
+    fits = fits && write_lines(call.out, pool.queued, size_max);
+    if (!fits) return Unexpected(Error{kResponseTooLarge, "response too large"});
+    call.out.end_object();
+    return Done{};
+}
+
 Outcome content_from(Call& call) {
     const auto& who = call.args.at<Address>(0);
     const auto pool = call.backend.pool_content(who);
@@ -70,6 +102,7 @@ Outcome content_from(Call& call) {
 constexpr Method kMethods[] = {
     {"txpool_status", status, {}, Shape::object, false, "how many transactions wait"},
     {"txpool_content", content, {}, Shape::object, false, "all transactions that wait"},
+    {"txpool_inspect", inspect, {}, Shape::object, false, "a line for each of them"},
     {"txpool_contentFrom",
      content_from,
      {{{"address", Kind::address, true}}},

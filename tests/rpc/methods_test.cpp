@@ -90,6 +90,11 @@ TEST(eth_transactions, show_type_price_and_place) {
         rpc.result("eth_getTransactionByBlockNumberAndIndex", R"(["0x1","0x2"])").is_null());
     EXPECT_EQ(text(rpc.result("eth_getRawTransactionByBlockNumberAndIndex", R"(["0x1","0x0"])")),
               to_hex0x(encode_tx(typed)));
+    EXPECT_EQ(
+        text(rpc.result("eth_getRawTransactionByHash", "[" + quoted(hash_tx(typed).bytes) + "]")),
+        to_hex0x(encode_tx(typed)));
+    EXPECT_TRUE(
+        rpc.result("eth_getRawTransactionByHash", "[" + quoted(word(9).bytes) + "]").is_null());
 }
 
 TEST(eth_transactions, in_the_pool_have_no_block) {
@@ -103,12 +108,30 @@ TEST(eth_transactions, in_the_pool_have_no_block) {
     EXPECT_EQ(text(found.at("nonce")), "0x3");
     EXPECT_TRUE(
         rpc.result("eth_getTransactionReceipt", "[" + quoted(hash_tx(tx).bytes) + "]").is_null());
+    EXPECT_EQ(
+        text(rpc.result("eth_getRawTransactionByHash", "[" + quoted(hash_tx(tx).bytes) + "]")),
+        to_hex0x(encode_tx(tx)));
     const auto content = rpc.result("txpool_content");
     EXPECT_EQ(content.at("pending").at(to_checksummed(address_of_key(1))).at("3"), found);
     EXPECT_EQ(text(rpc.result("txpool_status").at("pending")), "0x1");
     EXPECT_EQ(rpc.result("txpool_contentFrom", "[" + quoted(address_of_key(2).bytes) + "]"),
               json::parse(R"({"pending":{},"queued":{}})"));
     EXPECT_EQ(rpc.chain.content_asked_of, address_of_key(2)) << "not for the whole pool";
+}
+
+TEST(txpool_inspect, has_a_line_for_each_transaction) {
+    Rpc rpc;
+    const auto sent = make_tx(1, 3);
+    const auto created = make_tx(1, 4, [](Tx& tx) { tx.to.reset(); });
+    for (const auto& tx : {sent, created})
+        rpc.chain.pool[hash_tx(tx)] = {tx, hash_tx(tx), address_of_key(1)};
+    const auto lines = rpc.result("txpool_inspect");
+    const auto& pending = lines.at("pending").at(to_checksummed(address_of_key(1)));
+    EXPECT_EQ(text(pending.at("3")),
+              to_checksummed(address_of_key(200)) + ": 5 wei + 100000 gas \xc3\x97 3000000000 wei");
+    EXPECT_EQ(text(pending.at("4")),
+              "contract creation: 5 wei + 100000 gas \xc3\x97 3000000000 wei");
+    EXPECT_TRUE(lines.at("queued").as_object().empty());
 }
 
 TEST(eth_receipts, count_gas_and_logs_within_the_block) {
@@ -217,6 +240,14 @@ TEST(eth_create_access_list, reports_a_revert_in_the_answer) {
     const auto list = rpc.result("eth_createAccessList", kCall);
     EXPECT_EQ(text(list.at("error")), "execution reverted");
     EXPECT_EQ(text(list.at("accessList").at(0).at("storageKeys").at(0)).size(), 66u);
+}
+
+TEST(eth_blocks, have_the_same_header_by_hash_and_by_number) {
+    Rpc rpc;
+    const auto block = rpc.chain.add_block({make_tx(1, 0)}, {});
+    EXPECT_EQ(rpc.result("eth_getHeaderByHash", "[" + quoted(block->hash.bytes) + "]"),
+              rpc.result("eth_getHeaderByNumber", R"(["0x1"])"));
+    EXPECT_TRUE(rpc.result("eth_getHeaderByHash", "[" + quoted(word(9).bytes) + "]").is_null());
 }
 
 TEST(eth_state, answers_from_the_account) {
