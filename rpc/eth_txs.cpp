@@ -2,6 +2,7 @@
 // eth_*: transactions: find, complete, send.
 #include <algorithm>
 
+#include "core/block.hpp"
 #include "rpc/encode.hpp"
 #include "rpc/fees.hpp"
 #include "rpc/lookup.hpp"
@@ -19,6 +20,68 @@ Outcome get_transaction_by_hash(Call& call) {
         write_pooled_tx(call.out, *pooled);
     else
         call.out.null();
+    return Done{};
+}
+
+Result<bool, Error> has_used(const Backend& backend, uint64_t block, const Address& who,
+                             uint64_t nonce) {
+    const auto header = backend.header(block);
+    if (!header) return Unexpected(server_error("header not found"));
+    const auto account = backend.account(hash_header(*header), who);
+    if (!account) return Unexpected(rpc::to_error(account.error()));
+    return account->value_or(AccountInfo{}).nonce > nonce;
+}
+
+/// The block in which an account used a nonce that it has used at the head; null for one that it
+/// had used at genesis. One look at a state for each halving of the chain, so that no index is
+/// needed.
+Result<BlockPtr, Error> block_that_used(const Backend& backend, uint64_t head_number,
+                                        const Address& who, uint64_t nonce) {
+    uint64_t before = std::min(backend.oldest_kept().state, head_number), after = head_number;
+    const auto always = has_used(backend, before, who, nonce);
+    if (!always) return Unexpected(always.error());
+    if (*always && before == 0) return BlockPtr();
+    if (*always) return Unexpected(rpc::to_error(StateError::unavailable));
+    while (after - before > 1) {
+        const uint64_t middle = before + (after - before) / 2;
+        const auto used = has_used(backend, middle, who, nonce);
+        if (!used) return Unexpected(used.error());
+        (*used ? after : before) = middle;
+    }
+    return find_block(backend, after);
+}
+
+std::optional<PooledTx> find_pooled(const Backend& backend, const Address& who, uint64_t nonce) {
+    const auto pool = backend.pool_content(who);
+    for (const auto* part : {&pool.pending, &pool.queued}) {
+        const auto queue = part->find(who);
+        if (queue == part->end()) continue;
+        const auto found = queue->second.find(nonce);
+        if (found != queue->second.end()) return found->second;
+    }
+    return std::nullopt;
+}
+
+Outcome get_transaction_by_sender(Call& call) {
+    const auto& who = call.args.at<Address>(0);
+    const uint64_t nonce = call.args.at<uint64_t>(1);
+    const uint64_t head_number = head(call.backend)->block.header.number;
+    const auto used = has_used(call.backend, head_number, who, nonce);
+    if (!used) return Unexpected(used.error());
+    if (!*used) {
+        const auto pooled = find_pooled(call.backend, who, nonce);
+        pooled ? write_pooled_tx(call.out, *pooled) : void(call.out.null());
+        return Done{};
+    }
+    const auto block = block_that_used(call.backend, head_number, who, nonce);
+    if (!block) return Unexpected(block.error());
+    const size_t count = *block ? (*block)->senders.size() : 0;
+    for (size_t i = 0; i < count; ++i) {
+        if ((*block)->senders[i] != who || (*block)->block.txs[i].nonce != nonce) continue;
+        write_mined_tx(call.out, **block, i);
+        return Done{};
+    }
+    call.out.null();  // an authorization used the nonce (EIP-7702)
     return Done{};
 }
 
@@ -198,6 +261,12 @@ constexpr Method kMethods[] = {
      Shape::object,
      true,
      "a transaction in a block or in the pool"},
+    {"eth_getTransactionBySenderAndNonce",
+     get_transaction_by_sender,
+     {{{"sender", Kind::address, true}, {"nonce", Kind::quantity, true}}},
+     Shape::object,
+     true,
+     "the transaction in which an account used a nonce, or will"},
     {"eth_getTransactionByBlockHashAndIndex",
      get_transaction_by_block_hash,
      {kHash, kIndex},

@@ -2,6 +2,7 @@
 // A chain in memory that stands in for a node at the seam rpc::Backend.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -49,6 +50,7 @@ public:
     std::vector<BlockPtr> blocks;
     uint64_t finalised = 0;
     std::map<Address, AccountInfo> accounts;
+    bool counts_nonces = false;  ///< an account has the nonce of what it had sent at the block
     std::map<std::pair<Address, Uint256>, Uint256> slots;
     std::map<Address, Bytes> codes;
     std::map<Hash, PooledTx> pool;
@@ -210,9 +212,18 @@ public:
     Result<std::optional<AccountInfo>, StateError> account(const Hash& at,
                                                            const Address& who) const override {
         if (blocks[0]->hash == at && blocks.size() > 1) return Unexpected(StateError::unavailable);
+        if (counts_nonces) return std::optional(AccountInfo{sent_until(at, who), {}, {}, {}});
         const auto found = accounts.find(who);
         if (found == accounts.end()) return std::optional<AccountInfo>();
         return std::optional<AccountInfo>(found->second);
+    }
+    uint64_t sent_until(const Hash& at, const Address& who) const {
+        uint64_t sent = 0;
+        for (const auto& b : blocks) {
+            sent += static_cast<uint64_t>(std::count(b->senders.begin(), b->senders.end(), who));
+            if (b->hash == at) break;
+        }
+        return sent;
     }
     Result<Uint256, StateError> storage(const Hash&, const Address& who,
                                         const Uint256& slot) const override {

@@ -134,6 +134,34 @@ TEST(txpool_inspect, has_a_line_for_each_transaction) {
     EXPECT_TRUE(lines.at("queued").as_object().empty());
 }
 
+TEST(eth_transactions, are_found_by_sender_and_nonce) {
+    Rpc rpc;
+    rpc.chain.counts_nonces = true;
+    rpc.chain.oldest.state = 1;
+    const auto ask = [](uint8_t key, uint64_t nonce) {
+        return "[" + quoted(address_of_key(key).bytes) + ",\"" + to_quantity(Uint256(nonce)) +
+               "\"]";
+    };
+    const auto* method = "eth_getTransactionBySenderAndNonce";
+    rpc.chain.add_block({make_tx(1, 0)}, {});
+    for (uint64_t n = 1; n < 8; ++n)
+        rpc.chain.add_block({make_tx(2, n - 1), make_tx(1, 2 * n - 1), make_tx(1, 2 * n)}, {});
+    for (const uint64_t nonce : {1u, 2u, 7u, 13u, 14u})
+        EXPECT_EQ(rpc.result(method, ask(1, nonce)),
+                  rpc.result("eth_getTransactionByHash",
+                             "[" + quoted(hash_tx(make_tx(1, nonce)).bytes) + "]"));
+    EXPECT_TRUE(rpc.result(method, ask(1, 15)).is_null());
+    EXPECT_TRUE(rpc.result(method, ask(3, 0)).is_null());
+    // In block 1, which has the oldest state: whether before it cannot be seen.
+    EXPECT_THAT(rpc.error(method, ask(1, 0)), StartsWith("-32000 missing trie node"));
+    const auto waits = make_tx(1, 15);
+    rpc.chain.pool[hash_tx(waits)] = {waits, hash_tx(waits), address_of_key(1)};
+    EXPECT_EQ(text(rpc.result(method, ask(1, 15)).at("hash")), to_hex0x(hash_tx(waits).bytes));
+    EXPECT_EQ(rpc.chain.content_asked_of, address_of_key(1));
+    rpc.chain.oldest.block = 8;
+    EXPECT_EQ(rpc.error(method, ask(1, 2)), "4444 pruned history unavailable");
+}
+
 TEST(eth_receipts, count_gas_and_logs_within_the_block) {
     Rpc rpc;
     const auto create = make_tx(2, 7, [](Tx& tx) { tx.to.reset(); });
