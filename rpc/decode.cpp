@@ -155,6 +155,18 @@ Decoded<std::vector<Uint256>> decode_slots(const json::value& value) {
     return slots;
 }
 
+Decoded<std::vector<ProofKey>> decode_proof_keys(const json::value& value) {
+    const auto slots = decode_slots(value);
+    if (!slots) return wrong(slots.error());
+    std::vector<ProofKey> keys;
+    for (size_t i = 0; i < slots->size(); ++i) {
+        const auto text = *decode_text(value.get_array()[i]);
+        const size_t digits = text.size() - (has_prefix(text) ? 2 : 0);
+        keys.push_back({(*slots)[i], digits > 62});
+    }
+    return keys;
+}
+
 Decoded<BlockId> decode_block_number(const json::value& value) {
     const auto text = decode_text(value);
     if (!text) return wrong("expected a block number or tag");

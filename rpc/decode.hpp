@@ -34,6 +34,7 @@ inline constexpr size_t kCallsOfBlockMax = 10'000;  ///< eth_simulateV1; more do
 [[nodiscard]] Decoded<uint64_t> decode_count(const boost::json::value& json);
 [[nodiscard]] Decoded<Uint256> decode_slot(const boost::json::value& json);
 [[nodiscard]] Decoded<std::vector<Uint256>> decode_slots(const boost::json::value& json);
+[[nodiscard]] Decoded<std::vector<ProofKey>> decode_proof_keys(const boost::json::value& json);
 [[nodiscard]] Decoded<BlockId> decode_block_number(const boost::json::value& json);
 [[nodiscard]] Decoded<BlockId> decode_block(const boost::json::value& json);
 [[nodiscard]] Decoded<std::vector<double>> decode_percentiles(const boost::json::value& json);

@@ -48,7 +48,7 @@ void write_kind(JsonWriter& out, Kind kind) {
         case Kind::slot:
             write_string(out, "storage key", "^(0x)?[0-9a-fA-F]{0,64}$");
             break;
-        case Kind::slots:
+        case Kind::proof_keys:
         case Kind::percentiles:
             write_type(out, "array");
             break;

@@ -88,13 +88,29 @@ void write_nodes(JsonWriter& out, const std::vector<Bytes>& nodes) {
     out.end_array();
 }
 
-/// EIP-1186. The key of a storage proof is a quantity, as the EIP's examples have it.
+/// Slots as they were named: clients look for their key, with all its bytes or as a quantity.
+void write_storage_proofs(JsonWriter& out, const std::vector<StorageProof>& proofs,
+                          const std::vector<ProofKey>& keys) {
+    out.begin_array();
+    for (size_t i = 0; i < proofs.size(); ++i) {
+        out.begin_object().key("key");
+        keys[i].has_all_bytes ? out.data(to_hash(keys[i].slot)) : out.quantity(keys[i].slot);
+        out.key("value").quantity(proofs[i].value).key("proof");
+        write_nodes(out, proofs[i].nodes);
+        out.end_object();
+    }
+    out.end_array();
+}
+
+/// EIP-1186.
 Outcome get_proof(Call& call) {
     const auto block = block_argument(call, 2);
     if (!block) return Unexpected(block.error());
     const auto& address = call.args.at<Address>(0);
-    const auto proof =
-        call.backend.proof((*block)->hash, address, call.args.at<std::vector<Uint256>>(1));
+    const auto& keys = call.args.at<std::vector<ProofKey>>(1);
+    std::vector<Uint256> slots;
+    for (const auto& key : keys) slots.push_back(key.slot);
+    const auto proof = call.backend.proof((*block)->hash, address, slots);
     if (!proof) return Unexpected(to_error(proof.error()));
     auto& out = call.out;
     out.begin_object().key("address").data(address).key("accountProof");
@@ -102,14 +118,9 @@ Outcome get_proof(Call& call) {
     out.key("balance").quantity(proof->account.balance);
     out.key("codeHash").data(proof->account.code_hash);
     out.key("nonce").quantity(proof->account.nonce);
-    out.key("storageHash").data(proof->account.storage_root).key("storageProof").begin_array();
-    for (const auto& slot : proof->storage) {
-        out.begin_object().key("key").quantity(slot.slot).key("value").quantity(slot.value);
-        out.key("proof");
-        write_nodes(out, slot.nodes);
-        out.end_object();
-    }
-    out.end_array().end_object();
+    out.key("storageHash").data(proof->account.storage_root).key("storageProof");
+    write_storage_proofs(out, proof->storage, keys);
+    out.end_object();
     return Done{};
 }
 
@@ -150,7 +161,7 @@ constexpr Method kMethods[] = {
      "balance, nonce and code at once"},
     {"eth_getProof",
      get_proof,
-     {{kAddress, {"slots", Kind::slots, true}, kBlock}},
+     {{kAddress, {"slots", Kind::proof_keys, true}, kBlock}},
      Shape::object,
      false,
      "Merkle proof of an account and its slots (EIP-1186)"},

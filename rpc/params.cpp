@@ -54,8 +54,8 @@ Decoded<Args::Value> decode(Kind kind, const json::value& value) {
             return as_value(decode_block_number(value));
         case Kind::slot:
             return as_value(decode_slot(value));
-        case Kind::slots:
-            return as_value(decode_slots(value));
+        case Kind::proof_keys:
+            return as_value(decode_proof_keys(value));
         case Kind::slots_by_account:
             return as_value(decode_slots_by_account(value));
         case Kind::boolean:

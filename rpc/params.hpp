@@ -29,7 +29,7 @@ enum class Kind {
     block,             ///< tag, number, hash or an EIP-1898 object
     block_number,      ///< tag or number
     slot,              ///< at most 32 bytes, leading zeros welcome
-    slots,             ///< array of slots
+    proof_keys,        ///< array of slots
     slots_by_account,  ///< object: address -> array of slots
     boolean,
     text,
@@ -76,15 +76,21 @@ struct TraceRequest {
     Overrides overrides;
 };
 
+/// A slot of eth_getProof, which names it in the answer as it was named.
+struct ProofKey {
+    Uint256 slot;
+    bool has_all_bytes = false;  ///< given with all 32, not as a quantity
+};
+
 using SlotsByAccount = std::map<Address, std::vector<Uint256>>;
 
 /// The decoded parameters of one call, in the order of its table row.
 class Args {
 public:
     using Value = std::variant<std::monostate, Address, Hash, Bytes, uint64_t, BlockId, Uint256,
-                               std::vector<Uint256>, SlotsByAccount, bool, std::string, CallRequest,
-                               StateOverrides, BlockOverrides, LogFilter, SubscribeOption,
-                               std::vector<double>, TraceRequest, SimulateRequest>;
+                               std::vector<ProofKey>, SlotsByAccount, bool, std::string,
+                               CallRequest, StateOverrides, BlockOverrides, LogFilter,
+                               SubscribeOption, std::vector<double>, TraceRequest, SimulateRequest>;
 
     /// Precondition: the row says that parameter `i` is required and decodes to T.
     template <class T>

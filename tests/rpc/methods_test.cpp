@@ -294,6 +294,13 @@ TEST(eth_state, answers_from_the_account) {
                                         "storageHash", "storageProof"}));
     EXPECT_EQ(text(proof.at("storageProof").at(0).at("key")), "0x0");
     EXPECT_EQ(text(proof.at("storageProof").at(0).at("value")), "0x7");
+    const std::string short_key = "0x" + std::string(62, '0'), whole_key = short_key + "01";
+    const auto named = rpc.result("eth_getProof", "[" + who + ",[\"" + short_key + "\",\"" +
+                                                      whole_key + "\",\"0x1\"],\"latest\"]");
+    const auto key_of = [&](size_t i) { return text(named.at("storageProof").at(i).at("key")); };
+    EXPECT_EQ(key_of(0), "0x0");
+    EXPECT_EQ(key_of(1), whole_key);
+    EXPECT_EQ(key_of(2), "0x1");
     EXPECT_TRUE(rpc.result("eth_accounts").as_array().empty());
     EXPECT_EQ(text(rpc.result("eth_getStorageValues", "[{" + who + R"(:["0x1"]}])")
                        .at(to_hex0x(address_of_key(1).bytes))
