@@ -143,7 +143,9 @@ Outcome fee_history(Call& call) {
     const uint64_t last = (*newest)->block.header.number;
     const uint64_t count = std::min({call.args.at<uint64_t>(0), kHistoryBlocksMax, last + 1});
     if (count == 0) {
+        // geth leaves baseFeePerGas out, and viem fails on that.
         call.out.begin_object().key("oldestBlock").quantity(uint64_t{0});
+        call.out.key("baseFeePerGas").begin_array().end_array();
         call.out.key("gasUsedRatio").begin_array().end_array().end_object();
         return Done{};
     }

@@ -335,7 +335,8 @@ TEST(eth_fee_history, has_one_base_fee_more_than_blocks) {
     EXPECT_FALSE(rpc.result("eth_feeHistory", R"([1,"latest"])").as_object().contains("reward"));
     EXPECT_EQ(rpc.error("eth_feeHistory", R"(["0x1","0x9"])"),
               "-32000 request beyond head block: requested 9, head 1");
-    EXPECT_EQ(text(rpc.result("eth_feeHistory", R"(["0x0","latest"])").at("oldestBlock")), "0x0");
+    EXPECT_EQ(rpc.result("eth_feeHistory", R"(["0x0","latest",[50]])"),
+              json::parse(R"({"oldestBlock":"0x0","baseFeePerGas":[],"gasUsedRatio":[]})"));
 }
 
 TEST(eth_send_raw_transaction, passes_on_the_words_of_the_pool) {
