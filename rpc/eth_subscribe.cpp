@@ -23,15 +23,24 @@ Outcome add(Call& call, Topic topic, const LogFilter& filter) {
     return Done{};
 }
 
+Error wrong_option(std::string_view expected) {
+    return invalid_params("invalid argument 1 (option): expected " + std::string(expected));
+}
+
 Outcome subscribe(Call& call) {
     if (!call.asker.session) return Unexpected(no_notifications());
     const auto& name = call.args.at<std::string>(0);
     const auto* option = call.args.maybe<SubscribeOption>(1);
     const bool full = option && option->full_txs;
     if (name == "newHeads") return add(call, Topic::heads, {});
-    if (name == "logs") return add(call, Topic::logs, option ? option->filter : LogFilter{});
-    if (name == "newPendingTransactions")
+    if (name == "logs") {
+        if (option && !option->filter) return Unexpected(wrong_option("a filter object"));
+        return add(call, Topic::logs, option ? *option->filter : LogFilter{});
+    }
+    if (name == "newPendingTransactions") {
+        if (option && option->filter) return Unexpected(wrong_option("a boolean"));
         return add(call, full ? Topic::full_pending_txs : Topic::pending_txs, {});
+    }
     if (name == "syncing") return add(call, Topic::syncing, {});
     return Unexpected(Error{kMethodNotFound, "no \"" + name + "\" subscription in eth namespace"});
 }

@@ -30,7 +30,7 @@ Decoded<std::string> decode_owned_text(const json::value& value) {
 }
 
 Decoded<SubscribeOption> decode_subscribe_option(const json::value& value) {
-    if (value.is_bool()) return SubscribeOption{{}, value.get_bool()};
+    if (value.is_bool()) return SubscribeOption{std::nullopt, value.get_bool()};
     auto filter = decode_log_filter(value);
     if (!filter) return Unexpected(std::move(filter).error());
     return SubscribeOption{std::move(*filter), false};

@@ -66,7 +66,7 @@ struct LogFilter {
 };
 
 struct SubscribeOption {
-    LogFilter filter;
+    std::optional<LogFilter> filter;  ///< none: it was a boolean
     bool full_txs = false;
 };
 

@@ -364,6 +364,26 @@ TEST(subscriptions, are_limited_and_cannot_be_ended_by_others) {
                 HasSubstr(R"(no \"weather\" subscription in eth namespace)"));
 }
 
+TEST(subscriptions, refuse_an_option_that_is_not_theirs) {
+    Rpc rpc;
+    const auto session = std::make_shared<RecordingSession>();
+    const auto answer = [&](const std::string& params) {
+        (void)rpc.raw(
+            R"({"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":)" + params + "}",
+            session);
+        return session->messages.back();
+    };
+    const auto refusal = [](const std::string& expected) {
+        return HasSubstr(R"({"code":-32602,"message":"invalid argument 1 (option): expected )" +
+                         expected + "\"}");
+    };
+    EXPECT_THAT(answer(R"(["logs",true])"), refusal("a filter object"));
+    EXPECT_THAT(answer(R"(["newPendingTransactions",{}])"), refusal("a boolean"));
+    EXPECT_THAT(answer(R"(["logs",{"address":"0x00"}])"), HasSubstr("-32602"));
+    EXPECT_THAT(answer(R"(["logs",{}])"), HasSubstr("result"));
+    EXPECT_THAT(answer(R"(["newPendingTransactions",false])"), HasSubstr("result"));
+}
+
 TEST(subscriptions, are_limited_over_all_connections) {
     Rpc rpc([](Options& o) { o.subscriptions_max = 2; });
     const std::string ask =
