@@ -102,6 +102,9 @@ private:
                 return e.text;
             case Event::Kind::skipped:
                 return job + " not taken: " + e.text;
+            case Event::Kind::outrun:
+                return job + " went to another provider, " + e.text +
+                       ", which was faster; the next one may be ours";
             case Event::Kind::taken:
                 return job + " taken" + at + ", " + e.text;
             case Event::Kind::committed:

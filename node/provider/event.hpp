@@ -15,6 +15,7 @@ struct Event {
     enum class Kind {
         note,     ///< text only
         skipped,  ///< an open job that is not taken; text says why
+        outrun,   ///< a job that went to another provider meanwhile; text: its address
         taken,
         step,       ///< step, steps, loss_bits
         committed,  ///< seg

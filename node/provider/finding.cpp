@@ -162,7 +162,7 @@ void ProviderWorker::skip(uint64_t id, std::string reason) {
     emit(std::move(event));
 }
 
-/// What costs little is asked first. Empty if the job is ours now.
+/// What costs little is asked first. Empty if the job is ours now, or went to another meanwhile.
 std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
                                         const wallet::JobSpec& spec) {
     if (auto reason = why_unfit(id, spec); !reason.empty()) return reason;
@@ -174,7 +174,10 @@ std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
     if (!material) return material.error();
     if (auto reason = fetch_state(id, job.tip, job.tip_root, material->program); !reason.empty())
         return reason;
-    if (auto reason = take(id, spec, *bond, *missing); !reason.empty()) return reason;
+    if (auto reason = add_stake(*missing); !reason.empty()) return reason;
+    const auto sent = market_.take(id);
+    if (!sent) return why_not_taken(id, sent.error());
+    note_taken(id, spec, *bond, *sent);
     publish(id, job, *material);
     const auto taken = market_.job(id);
     if (taken) begin(id, *taken, spec, std::move(*material));
@@ -238,18 +241,28 @@ std::string ProviderWorker::add_stake(const Uint256& amount_wei) {
     return "";
 }
 
-std::string ProviderWorker::take(uint64_t id, const wallet::JobSpec& spec, const Uint256& bond_wei,
-                                 const Uint256& missing_wei) {
-    if (auto reason = add_stake(missing_wei); !reason.empty()) return reason;
-    const auto taken = market_.take(id);
-    if (!taken) return "it cannot be taken: " + taken.error().text;
+void ProviderWorker::note_taken(uint64_t id, const wallet::JobSpec& spec, const Uint256& bond_wei,
+                                const wallet::TxReceipt& receipt) {
     Event event;
     event.kind = Event::Kind::taken;
     event.job = id;
     event.segments = spec.segments;
-    event.block = taken->block;
-    event.tx = taken->tx;
+    event.block = receipt.block;
+    event.tx = receipt.tx;
     event.text = "bond " + in_coins(bond_wei);
+    emit(std::move(event));
+}
+
+/// Empty where another provider was faster, which is told and is nobody's fault.
+std::string ProviderWorker::why_not_taken(uint64_t id, const wallet::WalletError& failure) {
+    const auto job = market_.job(id);
+    const bool is_anothers = job && job->state != JobState::open && !job->provider.is_zero() &&
+                             job->provider != market_.self();
+    if (!is_anothers) return "it cannot be taken: " + failure.text;
+    Event event;
+    event.kind = Event::Kind::outrun;
+    event.job = id;
+    event.text = to_hex0x(job->provider.bytes);
     emit(std::move(event));
     return "";
 }

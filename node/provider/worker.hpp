@@ -78,8 +78,9 @@ private:
     [[nodiscard]] std::string why_unfit(uint64_t id, const wallet::JobSpec& spec);
     [[nodiscard]] Result<Uint256, std::string> missing_stake(const Uint256& bond_wei);
     [[nodiscard]] std::string add_stake(const Uint256& amount_wei);
-    [[nodiscard]] std::string take(uint64_t id, const wallet::JobSpec& spec,
-                                   const Uint256& bond_wei, const Uint256& missing_wei);
+    void note_taken(uint64_t id, const wallet::JobSpec& spec, const Uint256& bond_wei,
+                    const wallet::TxReceipt& receipt);
+    [[nodiscard]] std::string why_not_taken(uint64_t id, const wallet::WalletError& failure);
     void begin(uint64_t id, const wallet::Job& job, const wallet::JobSpec& spec,
                JobMaterial material);
     [[nodiscard]] TrialsOptions trials_options();

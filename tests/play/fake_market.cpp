@@ -200,6 +200,7 @@ public:
         return change_job(id, [&](std::string&) { l_->jobs[id].job.state = JobState::closed; });
     }
     Answer<TxReceipt> take(uint64_t id) override {
+        if (const auto meanwhile = std::exchange(l_->before_take, nullptr)) meanwhile();
         return change_job(id, [&](std::string& why) {
             auto& j = l_->jobs[id];
             if (j.job.state != JobState::open || j.slashed) return void(why = "take");
