@@ -14,6 +14,12 @@ using wallet::JobState;
 namespace {
 constexpr uint64_t kPatienceBlocks = 8;  // before a job is looked at again
 constexpr size_t kLooksMax = 32;         // in one tick
+
+/// What was sent may count, or not.
+bool is_without_answer(wallet::WalletErrorCode code) {
+    using Code = wallet::WalletErrorCode;
+    return code == Code::unreachable || code == Code::timeout || code == Code::malformed;
+}
 }  // namespace
 
 std::string ProviderWorker::folder_of(uint64_t id) const {
@@ -23,15 +29,16 @@ std::string ProviderWorker::folder_of(uint64_t id) const {
 /// First what is ours already, then what is open: new jobs at once, others in rotation, of one turn
 /// the oldest first.
 void ProviderWorker::find_work() {
+    if (undecided_ && !decide(*undecided_)) return;
     const auto count = market_.job_count();
-    if (!count) return;
+    if (!count || work_) return;
     for (uint64_t id = looked_back_to_; id < *count; ++id) offers_.look_at(id, head_);
     if (!look_back_at_all(*count) || work_) return;
     auto turn = offers_.take(head_, {kLooksMax, kLooksMax});
     std::sort(turn.begin(), turn.end());
     for (const uint64_t id : turn) {
         offers_.rest(id);
-        if (!work_) consider(id);
+        if (!work_ && !undecided_) consider(id);
     }
 }
 
@@ -87,9 +94,11 @@ bool ProviderWorker::resume(uint64_t id, const wallet::Job& job) {
         skip(id, "it is ours but cannot go on yet: " + reason);
         return false;
     }
-    if (!is_left)
+    if (!is_left) {
         note("going on with job " + std::to_string(id) + " from segment " +
              std::to_string(job.tip));
+        if (!kept_.has_material(id)) publish(id, job, *material);
+    }
     begin(id, job, *spec, std::move(*material));
     work_->is_left = is_left;
     return true;
@@ -129,6 +138,18 @@ bool ProviderWorker::was_refuted(uint64_t id, const wallet::Job& job) {
     if (!is_ours || last->attempt + 1 != job.attempt) return false;
     (void)keep_refuted(folder, job.run_seed);  // found on the chain again otherwise
     return true;
+}
+
+/// Of a job that may be ours: whether it is known by now. No other is taken before, of which there
+/// would be two, and a fine for one of them.
+bool ProviderWorker::decide(uint64_t id) {
+    const auto job = market_.job(id);
+    if (!job || head_ < memory_[id].look_again_at) return false;
+    const bool is_ours = job->state != JobState::open && job->provider == market_.self();
+    if (is_ours && !resume(id, *job)) return false;
+    undecided_.reset();
+    if (!is_ours) consider(id);  // what is still on its way is not sent twice
+    return !undecided_;
 }
 
 void ProviderWorker::consider(uint64_t id) {
@@ -253,8 +274,16 @@ void ProviderWorker::note_taken(uint64_t id, const wallet::JobSpec& spec, const 
     emit(std::move(event));
 }
 
-/// Empty where another provider was faster, which is told and is nobody's fault.
+/// Empty where another provider was faster, which is told and is nobody's fault, and where nobody
+/// knows yet.
 std::string ProviderWorker::why_not_taken(uint64_t id, const wallet::WalletError& failure) {
+    if (is_without_answer(failure.code)) {
+        undecided_ = id;
+        memory_[id].look_again_at = 0;
+        note("job " + std::to_string(id) +
+             " may be ours: it was asked for, and the answer is lost (" + failure.text + ")");
+        return "";
+    }
     const auto job = market_.job(id);
     const bool is_anothers = job && job->state != JobState::open && !job->provider.is_zero() &&
                              job->provider != market_.self();

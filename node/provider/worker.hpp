@@ -69,6 +69,7 @@ private:
     [[nodiscard]] bool resume(uint64_t id, const wallet::Job& job);
     [[nodiscard]] std::string fetch_state(uint64_t id, uint32_t seg, const Hash& root,
                                           const training::Program& program);
+    [[nodiscard]] bool decide(uint64_t id);
     void consider(uint64_t id);
     void skip(uint64_t id, std::string reason);
     [[nodiscard]] std::string try_to_take(uint64_t id, const wallet::Job& job,
@@ -120,6 +121,7 @@ private:
     uint64_t looked_back_to_ = 0;  ///< jobs below it are not ours, or in hand, waiting or settled
     std::set<uint64_t> waiting_;   ///< jobs with segments of ours under audit
     wallet::JobAgenda offers_;     ///< jobs that are not closed
+    std::optional<uint64_t> undecided_;  ///< a job that was to be taken, and no answer came
     wallet::KeptBlobs kept_;
     uint64_t released_at_ = 0;  ///< block
     wallet::Dues dues_;

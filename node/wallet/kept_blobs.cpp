@@ -160,6 +160,13 @@ void KeptBlobs::forget(const KeptBlob& blob) {
     (void)write();  // released twice otherwise, which does nothing
 }
 
+bool KeptBlobs::has_material(uint64_t job) const {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(all_.begin(), all_.end(), [&](const KeptBlob& blob) {
+        return blob.job == job && blob.use == BlobUse::material;
+    });
+}
+
 std::vector<KeptBlob> KeptBlobs::all() const {
     const std::lock_guard lock(mutex_);
     return all_;

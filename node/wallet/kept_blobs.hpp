@@ -59,6 +59,8 @@ public:
     /// Whether another line has the same blob, which then stays.
     [[nodiscard]] bool is_shared(const KeptBlob& blob) const;
     void forget(const KeptBlob& blob);
+    /// Whether program and data of a job were given to the node, and nobody has released them.
+    [[nodiscard]] bool has_material(uint64_t job) const;
     [[nodiscard]] std::vector<KeptBlob> all() const;
 
 private:

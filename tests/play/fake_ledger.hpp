@@ -83,11 +83,12 @@ public:
     uint64_t room_at = 0;  ///< block from which auditors have room
     training::AuditLimits limits{4, 4, 1000, 1000, 1'000'000'000, 1ull << 30};
     bool tells_events = true;
-    bool is_away = false;               ///< no node answers
-    bool loses_receipts = false;        ///< of commitments: they seem to fail
-    std::function<void()> before_take;  ///< may be empty
-    uint32_t moves_to_lose = 0;         ///< calls of `play` that fail
-    bool draws_lots = false;            ///< two replay every segment that level 0 passes
+    bool is_away = false;                           ///< no node answers
+    bool loses_receipts = false;                    ///< of commitments: they seem to fail
+    std::function<void()> before_take, after_take;  ///< of the next one; may be empty
+    bool loses_take = false;                        ///< the answer of the next one; it counts
+    uint32_t moves_to_lose = 0;                     ///< calls of `play` that fail
+    bool draws_lots = false;  ///< two replay every segment that level 0 passes
 
     uint64_t post(const wallet::JobSpec& spec, const Address& client);
     void pass(uint64_t blocks) { block += blocks; }

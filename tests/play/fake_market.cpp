@@ -84,6 +84,8 @@ public:
     }
     Answer<wallet::Job> job(uint64_t id) override {
         ++l_->reads;
+        if (l_->is_away)
+            return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "away"});
         return locked<wallet::Job>([&] { return l_->jobs[id].job; });
     }
     Answer<wallet::JobSpec> spec(uint64_t id) override {
@@ -201,7 +203,7 @@ public:
     }
     Answer<TxReceipt> take(uint64_t id) override {
         if (const auto meanwhile = std::exchange(l_->before_take, nullptr)) meanwhile();
-        return change_job(id, [&](std::string& why) {
+        const auto receipt = change_job(id, [&](std::string& why) {
             auto& j = l_->jobs[id];
             if (j.job.state != JobState::open || j.slashed) return void(why = "take");
             j.job.state = JobState::active;
@@ -209,6 +211,10 @@ public:
             j.job.segment_deadline = l_->block + 100'000'000;
             l_->bonds[{id, self_}] = 8;
         });
+        if (const auto then = std::exchange(l_->after_take, nullptr)) then();
+        if (std::exchange(l_->loses_take, false))
+            return unexpected(wallet::WalletError{WalletErrorCode::unreachable, "no receipt"});
+        return receipt;
     }
     Answer<TxReceipt> release(uint64_t id) override {
         return change_job(id, [&](std::string& why) {

@@ -35,5 +35,46 @@ TEST(taking, a_job_that_its_client_withdrew_meanwhile_was_not_lost_to_anybody) {
     EXPECT_NE(play.told(Event::Kind::skipped).find("it cannot be taken"), std::string::npos);
 }
 
+/// It is fined for a job that nobody trains.
+TEST(taking, a_job_whose_taking_was_not_answered_is_trained_and_no_other_one_taken) {
+    Play play;
+    play.ledger->post(play.ledger->jobs[0].spec, account(9));
+    play.ledger->loses_take = true;
+    play.tick_provider();
+    EXPECT_EQ(play.ledger->jobs[1].job.state, JobState::open);
+    EXPECT_EQ(play.told(Event::Kind::skipped), "");
+    play.run(300);
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+}
+
+TEST(taking, a_job_whose_taking_was_not_answered_waits_for_a_node_that_is_away) {
+    Play play;
+    play.ledger->post(play.ledger->jobs[0].spec, account(9));
+    play.ledger->loses_take = true;
+    play.ledger->after_take = [&] { play.ledger->is_away = true; };
+    play.tick_provider();
+    ASSERT_EQ(play.job().provider, account(7));
+    for (int i = 0; i < 20; ++i) play.tick_provider();
+    EXPECT_FALSE(play.has_job());
+    play.ledger->is_away = false;
+    play.tick_provider();
+    EXPECT_TRUE(play.has_job());
+    EXPECT_EQ(play.ledger->jobs[1].job.state, JobState::open);
+    play.run(300);
+    EXPECT_EQ(play.history(), "seg 0 accepted; seg 1 accepted; seg 2 accepted; ");
+}
+
+/// Its absence costs the bond.
+TEST(taking, program_and_data_are_kept_also_where_the_process_ended_behind_the_taking) {
+    Play play;
+    const auto& spec = play.ledger->jobs[0].spec;
+    play.ledger->owners[spec.data] = {account(9)};  // as long as the client likes
+    ASSERT_TRUE(fake_market(play.ledger, account(7))->take(0));
+    play.restart_provider();
+    play.tick_provider();
+    EXPECT_TRUE(play.has_job());
+    EXPECT_TRUE(play.ledger->owners[spec.data].contains(account(7)));
+}
+
 }  // namespace
 }  // namespace trainyard::test
