@@ -21,6 +21,7 @@
 #include "node/runtime/service_manager.hpp"
 #include "node/verify/backend_choice.hpp"
 #include "node/wallet/files.hpp"
+#include "node/wallet/hd.hpp"
 
 namespace trainyard::node::cli {
 namespace {
@@ -67,7 +68,7 @@ private:
 
     [[nodiscard]] json::object as_json(const Event& e) const {
         json::object o{{"event", std::string(provider::to_text(e.kind))}};
-        if (e.kind == Event::Kind::note) {
+        if (e.kind == Event::Kind::note || e.kind == Event::Kind::unfunded) {
             o["text"] = e.text;
             return o;
         }
@@ -102,6 +103,8 @@ private:
                 return e.text;
             case Event::Kind::skipped:
                 return job + " not taken: " + e.text;
+            case Event::Kind::unfunded:
+                return yellow(e.text);
             case Event::Kind::outrun:
                 return job + " went to another provider, " + e.text +
                        ", which was faster; the next one may be ours";
@@ -287,6 +290,11 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     options.background = [trainer](std::function<void()> task) { trainer->post(std::move(task)); };
     options.defence_background = [defender](std::function<void()> task) {
         defender->post(std::move(task));
+    };
+    options.rich = *address_of(*wallet::account_key(wallet::kDevMnemonic, 0));
+    options.how_to_fund = [rpc = args.rpc](const std::string& who, const std::string& coins) {
+        return "this is a devnet: trainyard account send " + who + " --amount " + coins +
+               " --key dev:0 --rpc " + rpc;
     };
     options.now_s = unix_seconds;
     options.on_event = [view](const Event& event) { view->show(event); };

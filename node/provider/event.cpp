@@ -13,9 +13,9 @@ Event make_event(Event::Kind kind, uint32_t seg) {
 
 std::string_view to_text(Event::Kind kind) {
     constexpr std::string_view names[] = {
-        "note",     "skipped",   "outrun",   "taken",    "step",     "committed", "diverged",
-        "served",   "opened",    "accepted", "disputed", "moved",    "won",       "convicted",
-        "appealed", "acquitted", "paid",     "voided",   "finished", "failed"};
+        "note",      "skipped",  "unfunded",  "outrun",   "taken",    "step",     "committed",
+        "diverged",  "served",   "opened",    "accepted", "disputed", "moved",    "won",
+        "convicted", "appealed", "acquitted", "paid",     "voided",   "finished", "failed"};
     return names[static_cast<size_t>(kind)];
 }
 

@@ -13,9 +13,10 @@ namespace trainyard::node::provider {
 /// Something that happened, for a person, a log or a program that watches.
 struct Event {
     enum class Kind {
-        note,     ///< text only
-        skipped,  ///< an open job that is not taken; text says why
-        outrun,   ///< a job that went to another provider meanwhile; text: its address
+        note,      ///< text only
+        skipped,   ///< an open job that is not taken; text says why
+        unfunded,  ///< the account has too little to take a job; text says what to send where
+        outrun,    ///< a job that went to another provider meanwhile; text: its address
         taken,
         step,       ///< step, steps, loss_bits
         committed,  ///< seg

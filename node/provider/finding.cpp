@@ -33,13 +33,55 @@ void ProviderWorker::find_work() {
     const auto count = market_.job_count();
     if (!count || work_) return;
     for (uint64_t id = looked_back_to_; id < *count; ++id) offers_.look_at(id, head_);
-    if (!look_back_at_all(*count) || work_) return;
+    if (!look_back_at_all(*count) || work_ || !has_funds()) return;
     auto turn = offers_.take(head_, {kLooksMax, kLooksMax});
     std::sort(turn.begin(), turn.end());
     for (const uint64_t id : turn) {
         offers_.rest(id);
         if (!work_ && !undecided_) consider(id);
     }
+}
+
+/// Whether the least that a first job takes is on the account: asked once in some blocks, told once
+/// for each amount that is there.
+bool ProviderWorker::has_funds() {
+    if (looked_at_funds_ != 0 && head_ < looked_at_funds_ + kPatienceBlocks) return !poor_with_;
+    const auto least = missing_stake({});
+    const auto funds = read_funds(market_, least.value_or(Uint256{}));
+    if (!funds) return false;
+    looked_at_funds_ = head_;
+    const bool was_poor = poor_with_.has_value();
+    if (is_enough(*funds)) {
+        if (was_poor) note(to_hex0x(funds->who.bytes) + " has enough now");
+        poor_with_.reset();
+        return true;
+    }
+    if (poor_with_ != funds->has_wei) {
+        Event event;
+        event.kind = Event::Kind::unfunded;
+        event.text = what_to_send(*funds) + "; until then no job is taken";
+        emit(std::move(event));
+    }
+    poor_with_ = funds->has_wei;
+    return false;
+}
+
+/// Empty if the account can stake so much more and pay for gas.
+std::string ProviderWorker::why_unfunded(const Uint256& stake_wei) {
+    const auto funds = read_funds(market_, stake_wei);
+    return !funds || is_enough(*funds) ? "" : what_to_send(*funds);
+}
+
+std::string ProviderWorker::what_to_send(const Funds& funds) {
+    return to_text(funds) + "; send " + missing_coins(funds) + " more to that address" +
+           how_to_fund(funds);
+}
+
+std::string ProviderWorker::how_to_fund(const Funds& funds) {
+    if (!options_.how_to_fund || options_.rich == funds.who) return "";
+    const auto has = market_.balance(options_.rich);
+    if (!has || has->is_zero()) return "";
+    return " (" + options_.how_to_fund(to_hex0x(funds.who.bytes), missing_coins(funds)) + ")";
 }
 
 /// At every job once, some at a time, and at those that wait for the audits of our segments. False:
@@ -191,6 +233,7 @@ std::string ProviderWorker::try_to_take(uint64_t id, const wallet::Job& job,
     if (!bond) return bond.error().text;
     const auto missing = missing_stake(*bond);
     if (!missing) return missing.error();
+    if (auto reason = why_unfunded(*missing); !reason.empty()) return reason;
     auto material = fetch_material(market_, spec, options_.rules);
     if (!material) return material.error();
     if (auto reason = fetch_state(id, job.tip, job.tip_root, material->program); !reason.empty())

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "node/provider/event.hpp"
+#include "node/provider/funds.hpp"
 #include "node/provider/offers.hpp"
 #include "node/provider/trainer.hpp"
 #include "node/wallet/blob.hpp"
@@ -29,6 +30,10 @@ struct ProviderOptions {
     OfferRules rules;
     uint64_t keep_s =
         wallet::kKeepModel_s;  ///< so long the model of a closed job stays at the node
+    /// An account that has coins only where everybody may have some, as on a devnet, and how to get
+    /// them there, for people; empty: not told.
+    Address rich;
+    std::function<std::string(const std::string& who, const std::string& coins)> how_to_fund;
     training::Fault fault = training::Fault::none;
     BackendMaker make_backend;
     BackendMaker make_host_backend;  ///< on the CPU, for disputes
@@ -63,6 +68,10 @@ private:
     };
 
     void find_work();
+    [[nodiscard]] bool has_funds();
+    [[nodiscard]] std::string why_unfunded(const Uint256& stake_wei);
+    [[nodiscard]] std::string what_to_send(const Funds& funds);
+    [[nodiscard]] std::string how_to_fund(const Funds& funds);
     [[nodiscard]] bool look_back_at_all(uint64_t count);
     [[nodiscard]] bool look_back(uint64_t id);
     [[nodiscard]] bool waits_for(uint64_t id, const wallet::Job& job);
@@ -127,8 +136,10 @@ private:
     wallet::Dues dues_;
     /// Jobs whose bond of ours did not come free at once; it does when so many segments are final.
     std::map<uint64_t, uint32_t> unfreed_;
-    uint64_t freed_at_ = 0;  ///< block
-    std::string trouble_;    ///< why the node did not answer last; empty: it did
+    uint64_t freed_at_ = 0;             ///< block
+    uint64_t looked_at_funds_ = 0;      ///< block
+    std::optional<Uint256> poor_with_;  ///< what the account had when it was too little last
+    std::string trouble_;               ///< why the node did not answer last; empty: it did
     uint64_t head_ = 0;
     uint32_t jobs_finished_ = 0;
 };

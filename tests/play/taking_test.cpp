@@ -35,6 +35,40 @@ TEST(taking, a_job_that_its_client_withdrew_meanwhile_was_not_lost_to_anybody) {
     EXPECT_NE(play.told(Event::Kind::skipped).find("it cannot be taken"), std::string::npos);
 }
 
+TEST(taking, an_account_without_coins_is_told_at_the_start_what_to_send_where) {
+    Play play;
+    play.ledger->gas_price = Uint256(1'000'000'000);
+    play.ledger->balances[account(7)] = 0;
+    for (int i = 0; i < 30; ++i) {
+        play.tick_provider();
+        play.ledger->pass(1);
+    }
+    const std::string who = to_hex0x(account(7).bytes);
+    EXPECT_EQ(play.told(Event::Kind::unfunded),
+              who +
+                  " has 0 coins and needs 0.008000000000000001: 0.000000000000000001 to stake and "
+                  "0.008 for gas; send 0.009 more to that address; until then no job is taken\n");
+    EXPECT_EQ(play.told(Event::Kind::skipped), "") << "no job is to blame";
+    EXPECT_EQ(play.ledger->calls, 0u);
+    play.ledger->balances[account(7)] = 1'000'000'000'000'000'000;
+    for (int i = 0; i < 9; ++i) play.tick();
+    EXPECT_NE(play.told(Event::Kind::note).find(" has enough now"), std::string::npos);
+    EXPECT_EQ(play.job().provider, account(7));
+}
+
+TEST(taking, a_bond_that_the_account_cannot_stake_is_told_with_what_is_missing) {
+    Play play;
+    play.ledger->balances[account(7)] = 5;  // one to begin, eight for the bond
+    play.tick_provider();
+    EXPECT_EQ(play.told(Event::Kind::unfunded), "");
+    EXPECT_NE(play.told(Event::Kind::skipped)
+                  .find("has 0.000000000000000005 coins and needs 0.000000000000000008: "
+                        "0.000000000000000008 to stake and 0 for gas"),
+              std::string::npos)
+        << play.told(Event::Kind::skipped);
+    EXPECT_EQ(play.ledger->calls, 0u);
+}
+
 /// It is fined for a job that nobody trains.
 TEST(taking, a_job_whose_taking_was_not_answered_is_trained_and_no_other_one_taken) {
     Play play;
