@@ -428,9 +428,12 @@ public:
         const Hash& after, size_t count_max) const = 0;
     /// For the operator: nobody needs the blob any more, whoever it was kept for.
     [[nodiscard]] virtual Result<Done, Refusal> release_blob(const Hash& id) = 0;
-    /// The blob if it is stored here. `fetch` asks peers for an absent one and waits, within
-    /// limits.
-    [[nodiscard]] virtual Result<BlobInfo, BlobError> blob_info(const Hash& id, bool fetch) = 0;
+    /// The blob if it is stored here.
+    [[nodiscard]] virtual Result<BlobInfo, BlobError> blob_info(const Hash& id) = 0;
+    /// As `blob_info`, but asks peers for an absent one and waits for it, within limits. `busy`: as
+    /// many wait already as may, of all or of `client`; empty is nobody in particular.
+    [[nodiscard]] virtual Result<BlobInfo, BlobError> fetch_blob(const std::string& client,
+                                                                 const Hash& id) = 0;
     /// Asks peers for a blob that is not stored here, and does not wait.
     [[nodiscard]] virtual BlobPlace seek_blob(const Hash& id) = 0;
     /// At most `length` bytes from `offset` of a blob stored here; shorter only at its end.

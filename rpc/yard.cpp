@@ -31,7 +31,7 @@ Outcome put_blob(Call& call) {
 
 Outcome get_blob(Call& call) {
     const auto& id = call.args.at<Hash>(0);
-    const auto info = call.backend.blob_info(id, true);
+    const auto info = call.backend.fetch_blob(call.asker.client, id);
     if (!info) return Unexpected(to_error(info.error()));
     const uint64_t offset = call.args.value_or<uint64_t>(1, 0);
     if (offset > info->size_bytes) return Unexpected(to_error(BlobError::out_of_range));
@@ -49,7 +49,7 @@ Outcome get_blob(Call& call) {
 }
 
 Outcome has_blob(Call& call) {
-    call.out.boolean(call.backend.blob_info(call.args.at<Hash>(0), false).has_value());
+    call.out.boolean(call.backend.blob_info(call.args.at<Hash>(0)).has_value());
     return Done{};
 }
 
@@ -63,7 +63,7 @@ Outcome seek_blob(Call& call) {
 }
 
 Outcome blob_info(Call& call) {
-    const auto info = call.backend.blob_info(call.args.at<Hash>(0), true);
+    const auto info = call.backend.fetch_blob(call.asker.client, call.args.at<Hash>(0));
     if (!info && info.error() != BlobError::not_found) return Unexpected(to_error(info.error()));
     info ? write_blob(call.out, *info) : void(call.out.null());
     return Done{};

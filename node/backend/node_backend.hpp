@@ -43,8 +43,9 @@ public:
     [[nodiscard]] virtual Result<Done, rpc::BlobError> release(const Hash& id) = 0;
     [[nodiscard]] virtual std::vector<rpc::HeldBlob> held_after(const Hash& id,
                                                                 size_t count_max) const = 0;
-    [[nodiscard]] virtual Result<rpc::BlobInfo, rpc::BlobError> info(const Hash& id,
-                                                                     bool fetch) = 0;
+    [[nodiscard]] virtual Result<rpc::BlobInfo, rpc::BlobError> info(const Hash& id) = 0;
+    [[nodiscard]] virtual Result<rpc::BlobInfo, rpc::BlobError> fetch(const std::string& client,
+                                                                      const Hash& id) = 0;
     [[nodiscard]] virtual rpc::BlobPlace seek(const Hash& id) = 0;
     [[nodiscard]] virtual Result<Bytes, rpc::BlobError> read(const Hash& id, uint64_t offset,
                                                              uint64_t length) const = 0;
@@ -159,9 +160,12 @@ public:
     [[nodiscard]] Result<std::vector<rpc::HeldBlob>, rpc::Refusal> held_blobs(
         const Hash& after, size_t count_max) const override;
     [[nodiscard]] Result<Done, rpc::Refusal> release_blob(const Hash& id) override;
-    [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> blob_info(const Hash& id,
-                                                                  bool fetch) override {
-        return parts_.blobs.info(id, fetch);
+    [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> blob_info(const Hash& id) override {
+        return parts_.blobs.info(id);
+    }
+    [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> fetch_blob(const std::string& client,
+                                                                   const Hash& id) override {
+        return parts_.blobs.fetch(client, id);
     }
     [[nodiscard]] rpc::BlobPlace seek_blob(const Hash& id) override {
         return parts_.blobs.seek(id);

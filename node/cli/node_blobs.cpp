@@ -103,18 +103,17 @@ std::optional<rpc::BlobError> NodeBlobs::fetch_and_wait(const Hash& id) {
     return *wait->result ? std::nullopt : std::optional(error_of(wait->result->error()));
 }
 
-std::optional<rpc::BlobError> NodeBlobs::fetch(const Hash& id) {
-    const bool may_wait = waits_.fetch_add(1) < kWaitsMax;
-    const auto failure = may_wait ? fetch_and_wait(id) : rpc::BlobError::busy;
-    --waits_;
-    return failure;
+Result<rpc::BlobInfo, rpc::BlobError> NodeBlobs::fetch(const std::string& client, const Hash& id) {
+    if (!store_.has(id)) {
+        const auto place = waits_.take(client);
+        if (!place) return unexpected(rpc::BlobError::busy);
+        if (const auto failure = fetch_and_wait(id)) return unexpected(*failure);
+    }
+    return info(id);
 }
 
-Result<rpc::BlobInfo, rpc::BlobError> NodeBlobs::info(const Hash& id, bool fetch) {
-    if (!store_.has(id)) {
-        const auto failure = fetch ? this->fetch(id) : rpc::BlobError::not_found;
-        if (failure) return unexpected(*failure);
-    }
+Result<rpc::BlobInfo, rpc::BlobError> NodeBlobs::info(const Hash& id) {
+    if (!store_.has(id)) return unexpected(rpc::BlobError::not_found);
     const auto manifest = store_.manifest(id);
     if (!manifest) return unexpected(error_of(manifest.error()));
     return rpc::BlobInfo{id, (*manifest)->size_bytes};

@@ -33,7 +33,11 @@ public:
     [[nodiscard]] std::vector<rpc::HeldBlob> held_after(const Hash&, size_t) const override {
         return {};
     }
-    [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> info(const Hash&, bool) override {
+    [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> info(const Hash&) override {
+        return unexpected(rpc::BlobError::not_found);
+    }
+    [[nodiscard]] Result<rpc::BlobInfo, rpc::BlobError> fetch(const std::string&,
+                                                              const Hash&) override {
         return unexpected(rpc::BlobError::not_found);
     }
     [[nodiscard]] rpc::BlobPlace seek(const Hash&) override { return rpc::BlobPlace::absent; }

@@ -151,9 +151,9 @@ asio::awaitable<bool> Connection::answer_get_blob(const RequestHead& request) {
                                   "a blob id has 32 bytes in hexadecimal\n");
         co_return co_await send(response, keep_alive, is_head);
     }
-    auto look = [shared = shared_, blob = *id] {
+    auto look = [shared = shared_, client = client_, blob = *id] {
         return std::make_shared<Result<rpc::BlobInfo, rpc::BlobError>>(
-            shared->backend.blob_info(blob, true));
+            shared->backend.fetch_blob(client, blob));
     };
     const auto info = co_await on_pool(*shared_, client_, std::move(look));
     if (!*info) {

@@ -347,7 +347,15 @@ public:
         return Done{};
     }
     std::set<Hash> released;
-    Result<BlobInfo, BlobError> blob_info(const Hash& id, bool) override {
+    std::vector<std::string> blob_clients;  ///< who asked for a blob that peers may have
+    Result<BlobInfo, BlobError> fetch_blob(const std::string& client, const Hash& id) override {
+        {
+            const std::lock_guard lock(mutex);
+            blob_clients.push_back(client);
+        }
+        return blob_info(id);
+    }
+    Result<BlobInfo, BlobError> blob_info(const Hash& id) override {
         const std::lock_guard lock(mutex);
         const auto found = blobs.find(id);
         if (found == blobs.end()) return Unexpected(BlobError::not_found);

@@ -5,7 +5,9 @@
 
 namespace trainyard::rpc::test {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::StartsWith;
 
 namespace {
@@ -101,6 +103,18 @@ TEST(yard_blobs, go_in_and_come_out_in_parts) {
     EXPECT_FALSE(rpc.result("yard_hasBlob", "[" + unknown + "]").as_bool());
     EXPECT_TRUE(rpc.result("yard_blobInfo", "[" + unknown + "]").is_null());
     EXPECT_EQ(rpc.error("yard_getBlob", "[" + unknown + "]"), "-32000 blob not found");
+}
+
+TEST(yard_blobs, are_fetched_from_peers_in_the_name_of_who_asks) {
+    Rpc rpc;
+    const std::string id = "[" + quoted(word(9).bytes) + "]";
+    EXPECT_EQ(rpc.result("yard_hasBlob", id), false);
+    EXPECT_THAT(rpc.chain.blob_clients, IsEmpty());
+    rpc.client = "192.0.2.1";
+    EXPECT_TRUE(rpc.result("yard_blobInfo", id).is_null());
+    rpc.client = "192.0.2.2";
+    EXPECT_EQ(rpc.error("yard_getBlob", id), "-32000 blob not found");
+    EXPECT_THAT(rpc.chain.blob_clients, ElementsAre("192.0.2.1", "192.0.2.2"));
 }
 
 TEST(yard_blobs, rejects_what_is_too_large_for_json) {

@@ -21,7 +21,10 @@ public:
         return unexpected(rpc::BlobError::io);
     }
     std::vector<rpc::HeldBlob> held_after(const Hash&, size_t) const override { return {}; }
-    Result<rpc::BlobInfo, rpc::BlobError> info(const Hash&, bool) override {
+    Result<rpc::BlobInfo, rpc::BlobError> info(const Hash&) override {
+        return unexpected(rpc::BlobError::io);
+    }
+    Result<rpc::BlobInfo, rpc::BlobError> fetch(const std::string&, const Hash&) override {
         return unexpected(rpc::BlobError::io);
     }
     rpc::BlobPlace seek(const Hash&) override { return rpc::BlobPlace::absent; }

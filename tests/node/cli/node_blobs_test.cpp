@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <filesystem>
+#include <future>
 
 #include "tests/node/p2p/cluster.hpp"
 
@@ -65,11 +66,11 @@ TEST_F(NodeBlobsTest, absent_is_only_what_no_peer_has) {
     o.peers = {peer_at(1, has.network->port())};
     const auto& full = add(o, 10, 16);
     ASSERT_TRUE(eventually([&] { return !full.network->connected().empty(); }));
-    EXPECT_EQ(full.blobs->info(id, true).error(), rpc::BlobError::quota);
-    EXPECT_EQ(full.blobs->info(Hash{}, true).error(), rpc::BlobError::not_found);
-    EXPECT_EQ(full.blobs->info(id, false).error(), rpc::BlobError::not_found);
+    EXPECT_EQ(full.blobs->fetch("", id).error(), rpc::BlobError::quota);
+    EXPECT_EQ(full.blobs->fetch("", Hash{}).error(), rpc::BlobError::not_found);
+    EXPECT_EQ(full.blobs->info(id).error(), rpc::BlobError::not_found);
     const auto& busy = add(options(3), 1 << 20, 0);
-    EXPECT_EQ(busy.blobs->info(id, true).error(), rpc::BlobError::busy);
+    EXPECT_EQ(busy.blobs->fetch("", id).error(), rpc::BlobError::busy);
 }
 
 TEST_F(NodeBlobsTest, one_that_is_sought_comes_or_counts_as_absent_after_a_while) {
@@ -92,15 +93,43 @@ TEST_F(NodeBlobsTest, a_few_calls_alone_wait_for_absent_blobs) {
     const auto& node = add(options(1), 1 << 20, 16);
     std::atomic<bool> is_over{false};
     std::vector<std::thread> waiting;
-    for (int i = 0; i < NodeBlobs::kWaitsMax; ++i)
+    for (size_t i = 0; i < NodeBlobs::kWaitsMax; ++i)
         waiting.emplace_back([&] {
-            while (!is_over) (void)node.blobs->info(Hash{}, true);
+            while (!is_over) (void)node.blobs->fetch("", Hash{});
         });
     EXPECT_TRUE(
-        eventually([&] { return node.blobs->info(Hash{}, true).error() == rpc::BlobError::busy; }));
+        eventually([&] { return node.blobs->fetch("", Hash{}).error() == rpc::BlobError::busy; }));
     is_over = true;
     for (auto& thread : waiting) thread.join();
-    EXPECT_EQ(node.blobs->info(Hash{}, true).error(), rpc::BlobError::not_found);
+    EXPECT_EQ(node.blobs->fetch("", Hash{}).error(), rpc::BlobError::not_found);
+}
+
+TEST_F(NodeBlobsTest, one_client_alone_does_not_hold_all_places_for_waiting) {
+    const auto& node = add(options(1), 1 << 20, 16);
+    std::promise<void> gate;
+    runtime_.make_strand().post([open = gate.get_future().share()] { open.wait(); });
+    std::vector<std::future<rpc::BlobError>> calls;
+    const auto ask = [&](const char* client) {
+        calls.push_back(std::async(std::launch::async, [&node, client] {
+            return node.blobs->fetch(client, Hash{}).error();
+        }));
+    };
+    const auto answered = [&](size_t count) {
+        return eventually([&] {
+            return count == static_cast<size_t>(std::ranges::count_if(calls, [](const auto& call) {
+                       return call.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+                   }));
+        });
+    };
+    for (const char* client : {"a", "a", "a"}) ask(client);
+    EXPECT_TRUE(answered(1));
+    for (const char* client : {"b", "b", "b"}) ask(client);
+    EXPECT_TRUE(answered(3)) << "a place is left for one other";
+    gate.set_value();
+    std::multiset<rpc::BlobError> answers;
+    for (auto& call : calls) answers.insert(call.get());
+    EXPECT_EQ(answers.count(rpc::BlobError::busy), 3u);
+    EXPECT_EQ(answers.count(rpc::BlobError::not_found), 3u);
 }
 
 }  // namespace

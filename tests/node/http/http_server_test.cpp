@@ -532,6 +532,15 @@ TEST(http_blobs, of_who_is_on_another_machine_are_those_of_a_guest) {
     EXPECT_EQ(node.chain.uploader, rpc::Uploader::guest);
 }
 
+TEST(http_blobs, are_fetched_from_peers_in_the_name_of_who_asks) {
+    Node node;
+    for (const auto* who : {"192.0.2.1", "192.0.2.2", "127.0.0.1"})
+        EXPECT_EQ(status_of(Client(node).ask(bh::verb::get, "/blob/" + std::string(64, '0'), "",
+                                             forwarded_for(who))),
+                  404u);
+    EXPECT_THAT(node.chain.blob_clients, testing::ElementsAre("192.0.2.1", "192.0.2.2", ""));
+}
+
 TEST(http_blobs, rejects_unknown_ids_and_overlong_content) {
     Options options;
     options.blob_bytes_max = 1000;
