@@ -5,5 +5,6 @@
 
 int main(int argc, char** argv) {
     trainyard::runtime::fill_standard_descriptors();
+    trainyard::runtime::raise_open_files();  // before LevelDB looks at the limit
     return trainyard::node::cli::run_app(argc, argv);
 }

@@ -15,6 +15,7 @@
 #include "node/cli/environment.hpp"
 #include "node/cli/keys.hpp"
 #include "node/cli/manual.hpp"
+#include "node/cli/node_check.hpp"
 #include "node/cli/node_command.hpp"
 #include "node/cli/version.hpp"
 #include "node/config/node_config.hpp"
@@ -189,6 +190,7 @@ int run_configured_node(Arguments& a) {
     if (!config.accuses && a.node_fault != "none")
         return a.out.fail("--fault '" + a.node_fault + "' is not known"), kUsage;
     if (a.print_config) return a.out.line(config::write_toml(config)), kOk;
+    if (a.check_node) return run_node_check(a.out, config);
     return run_node(config);
 }
 
@@ -203,11 +205,13 @@ std::string flag_names(const std::string& key) {
 void add_node(CLI::App& app, Arguments& a) {
     auto* node = command(
         app, "node", "run a node; with --keys it is a validator",
-        "trainyard node --genesis genesis.json --datadir data --keys keys\n"
+        "trainyard node --genesis genesis.json --datadir data --keys keys --check\n"
+        "  trainyard node --genesis genesis.json --datadir data --keys keys\n"
         "  trainyard node --genesis genesis.json --datadir data --sync state --trust 812:0x…",
         [&a] { return run_configured_node(a); }, a);
     node->add_option("--config", a.config_file, "TOML file; flags and TRAINYARD_* variables win");
     node->add_flag("--print-config", a.print_config, "print the effective settings and end");
+    node->add_flag("--check", a.check_node, "say whether this machine is fit for that, and end");
     node->add_flag("--no-doppelganger-check", a.no_doppelganger_check,
                    "vote at once: you are sure that no other machine has the key");
     node->add_option("--fault", a.node_fault,

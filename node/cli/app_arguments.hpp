@@ -69,6 +69,7 @@ struct Arguments {
     std::string shell;
     std::string config_file;
     bool print_config = false;
+    bool check_node = false;
     bool no_doppelganger_check = false;
     std::string node_fault = "none";
     std::vector<NodeFlag> node;

@@ -26,6 +26,7 @@
 #include "node/http/http_server.hpp"
 #include "node/mempool/mempool.hpp"
 #include "node/runtime/pool_queue.hpp"
+#include "node/runtime/process.hpp"
 #include "node/runtime/service_manager.hpp"
 #include "node/sync/block_sync.hpp"
 #include "node/sync/snapshot_shelf.hpp"
@@ -616,6 +617,9 @@ Result<sync::StateSync::End, int> sync_state(const config::NodeConfig& config,
     return *end;
 }
 
+/// All connections of HTTP and peers, the tables of three databases, blobs that are read.
+constexpr uint64_t kOpenFilesMin = 4096;
+
 }  // namespace
 
 int run_node(const config::NodeConfig& config) {
@@ -624,6 +628,9 @@ int run_node(const config::NodeConfig& config) {
     options.json = config.log_json;
     options.repeats_max = 1000;
     const runtime::Logger log(options);
+    if (const auto files = runtime::raise_open_files(); files < kOpenFilesMin)
+        log.warn("few files and connections may be open at once; raise `ulimit -n`",
+                 {{"now", files}, {"needed", kOpenFilesMin}});
     auto setup = read_setup(config);
     if (!setup) return cannot_start(log, setup.error());
     auto stores = open_stores(config);

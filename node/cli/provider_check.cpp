@@ -3,13 +3,12 @@
 // earn. Each line says what was found, what is needed, and what to do.
 #include <algorithm>
 #include <filesystem>
-#include <iomanip>
-#include <sstream>
 
 #include <boost/json.hpp>
 
 #include "cuda/challenge.hpp"
 #include "cuda/cuda_backend.hpp"
+#include "node/cli/check_report.hpp"
 #include "node/cli/jobs.hpp"
 #include "node/cli/machine.hpp"
 #include "node/provider/offers.hpp"
@@ -22,22 +21,6 @@ namespace {
 
 namespace json = boost::json;
 
-struct CheckLine {
-    std::string name, actual, required;
-    bool passed = true;
-    std::string advice = {};  ///< what to do; empty if nothing
-    json::object values = {};
-};
-
-std::string number(double x, int digits) {
-    std::ostringstream out;
-    out << std::fixed << std::setprecision(digits) << x;
-    return out.str();
-}
-std::string size_text(uint64_t bytes) {
-    if (bytes < uint64_t{1} << 30) return std::to_string(bytes >> 20) + " MiB";
-    return number(static_cast<double>(bytes) / (1 << 30), 1) + " GiB";
-}
 /// "13.0" of 13000.
 std::string cuda_version(int version) {
     return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
@@ -45,42 +28,24 @@ std::string cuda_version(int version) {
 
 class Check {
 public:
-    Check(const Output& out, const ProviderCheckArgs& args) : out_(out), args_(args) {}
+    Check(const Output& out, const ProviderCheckArgs& args) : report_(out), args_(args) {}
 
     int run() {
-        show(driver());
-        show(memory());
-        show(disk());
+        report_.show(driver());
+        report_.show(memory());
+        report_.show(disk());
         auto choice = verify::choose_backend({args_.threads, !args_.no_cuda});
-        show(self_test(choice));
+        report_.show(self_test_line(choice, "what it trains would be slashed"));
         if (!choice.backend) return kFailed;
         is_device_ = !choice.backend->is_host();
-        show(products(*choice.backend));
-        show(bandwidth(*choice.backend));
-        show(challenge());
-        if (!args_.rpc.empty()) show(income(*choice.backend));
-        return all_passed_ ? kOk : kFailed;
+        report_.show(products(*choice.backend));
+        report_.show(bandwidth(*choice.backend));
+        report_.show(challenge());
+        if (!args_.rpc.empty()) report_.show(income(*choice.backend));
+        return report_.exit_code();
     }
 
 private:
-    void show(const CheckLine& line) {
-        all_passed_ = all_passed_ && line.passed;
-        if (out_.json) {
-            json::object o{{"check", line.name},
-                           {"passed", line.passed},
-                           {"actual", line.actual},
-                           {"required", line.required}};
-            if (!line.advice.empty()) o["advice"] = line.advice;
-            for (const auto& value : line.values) o[value.key()] = value.value();
-            return out_.line(json::serialize(o));
-        }
-        std::ostringstream text;
-        text << (line.passed ? green("ok  ") : red("FAIL")) << ' ' << std::left << std::setw(11)
-             << line.name << ' ' << line.actual << "  (required: " << line.required << ')';
-        if (!line.advice.empty()) text << "\n     -> " << line.advice;
-        out_.line(text.str());
-    }
-
     CheckLine driver() {
         const auto devices = cuda::cuda_devices();
         CheckLine line{"driver", "", "compute capability 8.0, or the CPU"};
@@ -130,26 +95,13 @@ private:
         return line;
     }
 
-    static CheckLine self_test(const verify::BackendChoice& choice) {
-        CheckLine line{"self-test", "no back end", "every operator bit-equal"};
-        if (!choice.tested.empty()) line.actual = verify::to_text(choice.tested.back());
-        line.passed = choice.backend != nullptr && choice.tested.size() == 1;
-        for (const auto& tested : choice.tested)
-            if (!tested.passed()) line.advice += verify::to_text(tested) + "; ";
-        if (!line.passed)
-            line.advice +=
-                "the hardware computes wrongly (overclocking, memory), or the build is "
-                "broken; what it trains would be slashed";
-        return line;
-    }
-
     static CheckLine products(training::Backend& backend) {
         const auto rate = measure_product(backend);
         CheckLine line{"products", "", "no wrong row (Freivalds, secret vectors)"};
         line.passed = rate.tops > 0 && !rate.wrong_row;
         line.actual = rate.tops == 0   ? "the back end failed"
                       : rate.wrong_row ? "row " + std::to_string(*rate.wrong_row) + " is wrong"
-                                       : number(rate.tops, rate.tops < 10 ? 3 : 0) +
+                                       : number_text(rate.tops, rate.tops < 10 ? 3 : 0) +
                                              " int8 TOP/s on " + backend.name();
         if (!line.passed) line.advice = "do not train on this machine; its products are wrong";
         line.values = {{"topPerS", rate.tops}};
@@ -158,7 +110,7 @@ private:
 
     static CheckLine bandwidth(training::Backend& backend) {
         const double rate = measure_bandwidth(backend);
-        CheckLine line{"bandwidth", number(rate, 1) + " GB/s", "any"};
+        CheckLine line{"bandwidth", number_text(rate, 1) + " GB/s", "any"};
         line.passed = rate > 0;
         if (!line.passed) line.advice = "the back end failed or has less memory than 2 GiB";
         line.values = {{"gBPerS", rate}};
@@ -183,7 +135,7 @@ private:
         const auto right = training::verify_rows(c, proof->root, beacon, opening, cpu);
         line.passed = right && *right;
         line.actual = std::to_string(c.links) + " products of " + std::to_string(c.size) +
-                      "^3 in " + number(took * 1e3, 0) + " ms, " +
+                      "^3 in " + number_text(took * 1e3, 0) + " ms, " +
                       std::to_string(training::kChallengeRows) + " rows " +
                       (line.passed ? "right" : "WRONG");
         if (line.passed) line.advice.clear();
@@ -244,15 +196,14 @@ private:
         }
         line.actual = std::to_string(open) + " open jobs, " + std::to_string(fitting) + " fit";
         if (fitting > 0)
-            line.actual += "; up to " + number(best, 3) + " coins an hour with job " +
+            line.actual += "; up to " + number_text(best, 3) + " coins an hour with job " +
                            std::to_string(best_job);
         line.values = {{"openJobs", open}, {"fitting", fitting}, {"coinsPerHour", best}};
         return line;
     }
 
-    const Output& out_;
+    CheckReport report_;
     const ProviderCheckArgs& args_;
-    bool all_passed_ = true;
     bool is_device_ = false;
     int device_ = 0;
     uint64_t memory_bytes_ = 0;  ///< of the GPU; 0: none is used

@@ -2,11 +2,13 @@
 // POSIX calls at the start of a process.
 #include "node/runtime/process.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <initializer_list>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace trainyard::runtime {
@@ -17,6 +19,15 @@ void fill_standard_descriptors() {
     for (int fd = 0; fd < 3; ++fd)
         if (::fcntl(fd, F_GETFD) == -1 && errno == EBADF)
             static_cast<void>(::open("/dev/null", kModes[fd]));
+}
+
+uint64_t raise_open_files() {
+    constexpr rlim_t kEnough = 65'536;
+    rlimit now{};
+    if (::getrlimit(RLIMIT_NOFILE, &now) != 0) return 0;
+    const rlimit more{std::min(now.rlim_max, kEnough), now.rlim_max};
+    const bool is_more = now.rlim_cur < more.rlim_cur;
+    return is_more && ::setrlimit(RLIMIT_NOFILE, &more) == 0 ? more.rlim_cur : now.rlim_cur;
 }
 
 bool is_ignored(int signal) {

@@ -210,44 +210,6 @@ TEST(app, errors_are_json_where_results_are) {
     }
 }
 
-/// What a program reads from `provider check --json`: one object a line.
-std::vector<boost::json::object> check_lines(const std::vector<std::string>& arguments, int due) {
-    testing::internal::CaptureStdout();
-    EXPECT_EQ(run(arguments), due);
-    std::istringstream text(testing::internal::GetCapturedStdout());
-    std::vector<boost::json::object> lines;
-    for (std::string line; std::getline(text, line);)
-        lines.push_back(boost::json::parse(line).as_object());
-    return lines;
-}
-
-TEST(provider_check, measures_this_machine_and_says_what_is_required) {
-    const auto lines =
-        check_lines({"--json", "provider", "check", "--no-cuda", "--memory-mb", "16"}, kOk);
-    std::string names;
-    for (const auto& line : lines) {
-        names += std::string(line.at("check").as_string()) + " ";
-        EXPECT_TRUE(line.at("passed").as_bool()) << boost::json::serialize(line);
-        EXPECT_FALSE(line.at("actual").as_string().empty());
-        EXPECT_FALSE(line.at("required").as_string().empty());
-    }
-    EXPECT_EQ(lines[1].at("required").as_string(), "16 MiB (--memory-mb)");
-    EXPECT_EQ(names, "driver memory disk self-test products bandwidth challenge ");
-    ASSERT_EQ(lines.size(), 7u);
-    EXPECT_GT(lines[4].at("topPerS").as_double(), 0);
-    EXPECT_GT(lines[5].at("gBPerS").as_double(), 0);
-}
-
-TEST(provider_check, fails_with_advice_where_a_line_fails) {
-    const auto lines = check_lines({"--json", "provider", "check", "--no-cuda", "--memory-mb",
-                                    "4000000000", "--rpc", "http://127.0.0.1:1"},
-                                   kFailed);
-    ASSERT_EQ(lines.size(), 8u);
-    EXPECT_FALSE(lines[1].at("passed").as_bool());
-    EXPECT_NE(lines[1].at("advice").as_string().find("--memory-mb"), std::string::npos);
-    EXPECT_FALSE(lines[7].at("passed").as_bool()) << "no node answers there";
-}
-
 TEST(app, rejects_bad_node_settings_with_code_two) {
     const auto file = temporary("node.toml");
     ASSERT_TRUE(wallet::write_text(file, "[http]\nprot = 1\n"));

@@ -2,12 +2,14 @@
 // Each case in a child of its own, whose descriptors and signals can be changed.
 #include "node/runtime/process.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <functional>
 #include <initializer_list>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,6 +108,29 @@ TEST(process, a_node_stops_when_its_terminal_is_closed_but_not_under_nohup) {
                   }),
                   7)
             << nohup;
+}
+
+TEST(process, may_open_as_many_files_as_it_is_allowed_up_to_65536) {
+    // The child's exit code: 1 the call's answer is right, 2 so is the limit, 4 nothing is lowered.
+    const auto after = [](rlim_t soft, rlim_t hard, rlim_t due) {
+        return in_child([=] {
+            const rlimit given{soft, hard};
+            if (::setrlimit(RLIMIT_NOFILE, &given) != 0) return 100;
+            const uint64_t said = raise_open_files();
+            rlimit now{};
+            ::getrlimit(RLIMIT_NOFILE, &now);
+            return (said == due ? 1 : 0) + (now.rlim_cur == due ? 2 : 0) +
+                   (now.rlim_max == hard ? 4 : 0);
+        });
+    };
+    rlimit own{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &own), 0);
+    EXPECT_EQ(after(200, 300, 300), 7);
+    EXPECT_EQ(after(300, 300, 300), 7);
+    EXPECT_EQ(after(250, own.rlim_max, std::min<rlim_t>(own.rlim_max, 65'536)), 7);
+    if (own.rlim_max < 70'000) GTEST_SKIP() << "this process may have " << own.rlim_max << " files";
+    EXPECT_EQ(after(1024, 70'000, 65'536), 7);
+    EXPECT_EQ(after(66'000, 70'000, 66'000), 7);
 }
 
 }  // namespace
