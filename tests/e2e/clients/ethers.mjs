@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ethers deploys, calls, reads logs and subscribes, over HTTP and WebSocket.
-import { ContractFactory, JsonRpcProvider, NonceManager, Wallet, WebSocketProvider, isError, parseEther } from "ethers";
+import { ContractFactory, JsonRpcProvider, NonceManager, Wallet, WebSocketProvider, isError, parseEther, parseUnits } from "ethers";
 import { counter, equal, eventually, isTrue, options, run, within } from "./common.mjs";
 
 async function deploy(signer) {
@@ -79,6 +79,21 @@ async function transfers(signer, wallet) {
   isTrue(isError(used, "NONCE_EXPIRED"), "a used nonce gives NONCE_EXPIRED");
 }
 
+async function replacements(wallet) {
+  const nonce = await wallet.getNonce("pending");
+  const fees = (gwei) => ({ gasLimit: 100_000n, maxFeePerGas: parseUnits(gwei, "gwei"), maxPriorityFeePerGas: parseUnits(gwei, "gwei") });
+  const next = { to: "0x00000000000000000000000000000000000c0ffe", value: 1n, nonce: nonce + 1 };
+  const first = await wallet.sendTransaction({ ...next, ...fees("1") });  // it waits for the nonce before
+  const outcome = first.wait().then(() => null, (e) => e);
+  const cheap = await wallet.sendTransaction({ ...next, value: 2n, ...fees("1") }).then(() => null, (e) => e);
+  isTrue(isError(cheap, "REPLACEMENT_UNDERPRICED"), "a replacement that pays no more gives REPLACEMENT_UNDERPRICED");
+  const second = await wallet.sendTransaction({ ...next, ...fees("2") });
+  await wallet.sendTransaction({ to: wallet.address, nonce, ...fees("2") });
+  const replaced = await within(outcome, 30, "replacement");
+  isTrue(isError(replaced, "TRANSACTION_REPLACED"), "who waits for a replaced transaction gets TRANSACTION_REPLACED");
+  equal([replaced.reason, replaced.receipt.hash], ["repriced", second.hash], "with the receipt of the one that pays more");
+}
+
 await run("ethers", async () => {
   const provider = new JsonRpcProvider(options.http, undefined, { pollingInterval: 200 });
   const wallet = new Wallet(options.key, provider);
@@ -91,5 +106,6 @@ await run("ethers", async () => {
   await polling(contract);
   await subscriptions(contract, signer);
   await transfers(signer, wallet);
+  await replacements(wallet);
   provider.destroy();
 });

@@ -2,14 +2,17 @@
 // viem deploys, calls, reads logs and subscribes, over HTTP and WebSocket.
 import { pathToFileURL } from "node:url";
 import {
-  BaseError, concatHex, createPublicClient, createWalletClient, decodeEventLog, defineChain, encodeDeployData, getContractAddress, http, keccak256,
-  pad, parseEther, toHex, webSocket,
+  BaseError, concatHex, createPublicClient, createWalletClient, decodeEventLog, defineChain, encodeDeployData, encodeFunctionData, getContractAddress,
+  http, keccak256, pad, parseEther, parseGwei, toHex, webSocket,
 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { addresses, counter, equal, eventually, isTrue, ok, options, run, within } from "./common.mjs";
 
 const { abi, bytecode } = counter;
 const account = privateKeyToAccount(options.key);
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+/// What the node said, in its own words.
+const refusal = (promise) => promise.then(() => "", (e) => e.details ?? e.message);
 
 /// What `trainyard genesis wallet --viem` has written, or the like of it.
 async function readChain() {
@@ -68,6 +71,18 @@ async function reverts({ reader }, address) {
     reader.simulateContract({ account, address, abi, functionName, args }).then(() => "", (e) => e.walk((c) => c instanceof BaseError && c.data) ?? e);
   equal((await fails("add", [101n])).data.errorName, "TooMuch", "a custom error is decoded");
   equal((await fails("refuse", ["no thanks"])).reason, "no thanks", "a revert reason is decoded");
+  const data = encodeFunctionData({ abi, functionName: "refuse", args: ["trop cher: 5 \u20ac"] });
+  equal(await refusal(reader.call({ to: address, data })), "execution reverted: trop cher: 5 \u20ac", "the message has it in any language");
+}
+
+async function lookups({ reader }, address, { transactionHash: hash }) {
+  equal(keccak256(await reader.getRawTransaction({ hash })), hash, "eth_getRawTransactionByHash gives the encoding");
+  const { nonce } = await reader.getTransaction({ hash });
+  equal((await reader.getTransaction({ sender: account.address, nonce })).hash, hash, "a transaction is found by sender and nonce");
+  const key = pad("0x00");
+  const [slot] = (await reader.getProof({ address, storageKeys: [key] })).storageProof;
+  equal(slot.value, await reader.readContract({ address, abi, functionName: "count" }), "eth_getProof has the slot");
+  equal(slot.key, key, "and its name as it was asked for");
 }
 
 async function logs({ reader }, address, receipt) {
@@ -98,12 +113,55 @@ async function subscriptions({ live, writer }, address) {
       address, abi, eventName: "Counted", args: { step: 11n }, poll: false, onLogs: (found) => (stop(), resolve(found)), onError: reject,
     });
   });
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await pause(500);
   await writer.writeContract({ address, abi, functionName: "add", args: [10n] });
   await writer.writeContract({ address, abi, functionName: "add", args: [11n] });
   const found = await within(seen, 30, "logs subscription");
   equal(found[0].args.step, 11n, "eth_subscribe logs gives the log that was asked for");
   equal(await live.getChainId(), await writer.getChainId(), "calls work over the same WebSocket");
+}
+
+async function pendingTransactions({ live, writer }) {
+  const hashes = new Set(), whole = new Set();
+  const stop = live.watchPendingTransactions({ onTransactions: (found) => found.forEach((hash) => hashes.add(hash)), poll: false });
+  const ask = (...params) => live.transport.subscribe({ params, onData: ({ result }) => whole.add(result.hash), onError() {} });
+  const subscription = await ask("newPendingTransactions", true);
+  const send = () => writer.sendTransaction({ to: account.address, value: 1n });
+  const hash = await send();
+  await eventually(() => hashes.has(hash) && whole.has(hash), 20, "pending transactions");
+  ok("eth_subscribe newPendingTransactions gives hashes, and whole transactions");
+  await subscription.unsubscribe();
+  stop();
+  const after = whole.size;
+  await send();
+  await live.getBlockNumber({ cacheTime: 0 });
+  equal(whole.size, after, "and nothing after eth_unsubscribe");
+  isTrue((await refusal(ask("logs", { address: "0x12" }))).startsWith("invalid argument 1 (option): address"), "a filter that is none is refused");
+}
+
+async function replacements({ reader, writer }) {
+  const nonce = await reader.getTransactionCount({ address: account.address, blockTag: "pending" });
+  const fees = (gwei) => ({ gas: 100_000n, maxFeePerGas: parseGwei(gwei), maxPriorityFeePerGas: parseGwei(gwei) });
+  const next = { to: addresses.deployer, value: 0n, nonce: nonce + 1 };
+  const first = await writer.sendTransaction({ ...next, ...fees("1") });  // it waits for the nonce before
+  let seen;
+  const receipt = reader.waitForTransactionReceipt({ hash: first, onReplaced: (replacement) => (seen = replacement) });
+  await pause(1000);
+  const again = writer.sendTransaction({ ...next, value: 1n, ...fees("1") });
+  equal(await refusal(again), "replacement transaction underpriced", "a replacement has to pay more");
+  const second = await writer.sendTransaction({ ...next, to: account.address, ...fees("2") });
+  await writer.sendTransaction({ to: account.address, nonce, ...fees("2") });
+  equal((await within(receipt, 30, "replacement")).transactionHash, second, "who waits for a transaction gets its replacement's receipt");
+  equal([seen.reason, seen.replacedTransaction.hash], ["cancelled", first], "and hears that it was cancelled");
+}
+
+async function blobs({ reader }) {
+  const none = () => new Uint8Array(48);
+  const serializedTransaction = await account.signTransaction({
+    type: "eip4844", chainId: await reader.getChainId(), nonce: 0, to: account.address, gas: 21_000n, maxFeePerGas: 1n, maxFeePerBlobGas: 1n,
+    blobs: [`0x${"00".repeat(131_072)}`], kzg: { blobToKzgCommitment: none, computeBlobKzgProof: none },
+  });
+  equal(await refusal(reader.sendRawTransaction({ serializedTransaction })), "transaction type not supported", "a transaction with blobs is refused");
 }
 
 async function manyAtOnce({ reader, writer }, address) {
@@ -118,6 +176,7 @@ async function manyAtOnce({ reader, writer }, address) {
 async function fees({ reader, writer }) {
   const history = await reader.getFeeHistory({ blockCount: 4, rewardPercentiles: [50] });
   isTrue(history.baseFeePerGas.length >= 2, "eth_feeHistory answers");
+  equal((await reader.getFeeHistory({ blockCount: 0, rewardPercentiles: [] })).baseFeePerGas, [], "of no blocks, too");
   equal(await reader.estimateGas({ account, to: account.address, value: 1n }), 21_000n, "a plain transfer needs 21,000 gas");
   const to = "0x00000000000000000000000000000000000c0ffe";
   const before = await reader.getBalance({ address: to });
@@ -159,9 +218,13 @@ await run("viem", async () => {
   const receipt = await callAndWrite(clients, address);
   await simulations(clients, address, receipt);
   await reverts(clients, address);
+  await lookups(clients, address, receipt);
   await logs(clients, address, receipt);
   await filters(clients, address);
   await subscriptions(clients, address);
+  await pendingTransactions(clients);
+  await replacements(clients);
+  await blobs(clients);
   await manyAtOnce(clients, address);
   await fees(clients);
   await wellKnown(clients, address);
