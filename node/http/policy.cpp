@@ -63,6 +63,10 @@ bool is_origin_allowed(std::string_view origin, const std::vector<std::string>& 
     return has(allowed, lower(trim(origin)));
 }
 
+bool may_pages_send(std::string_view header_names) {
+    return lower(header_names).find("x-forwarded-for") == std::string::npos;
+}
+
 bool is_same_origin(std::string_view origin, std::string_view host) {
     const auto scheme = origin.find("://");
     return scheme != std::string_view::npos &&

@@ -14,6 +14,10 @@ namespace trainyard::node::http {
 [[nodiscard]] bool is_host_allowed(std::string_view host, const std::vector<std::string>& vhosts);
 [[nodiscard]] bool is_origin_allowed(std::string_view origin,
                                      const std::vector<std::string>& allowed);
+/// Whether a page of an allowed origin may send these headers, the list of a preflight: a key for a
+/// proxy before this node may be among them, but nobody's name. A page on this machine would have
+/// its requests counted as another address's (docs/spec/rpc.md, section 5).
+[[nodiscard]] bool may_pages_send(std::string_view header_names);
 /// A page that this server served itself.
 [[nodiscard]] bool is_same_origin(std::string_view origin, std::string_view host);
 /// application/json, application/json-rpc or application/jsonrequest, with or without parameters.

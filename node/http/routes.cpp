@@ -84,7 +84,10 @@ Response answer_options(const RequestHead& request, const Options& options) {
     auto response = make_response(request, options, status::no_content, "", "");
     if (response.count(field::access_control_allow_origin) != 0) {
         response.set(field::access_control_allow_methods, "GET, POST, OPTIONS");
-        response.set(field::access_control_allow_headers, "Content-Type");
+        const auto asked = to_view(request[field::access_control_request_headers]);
+        const bool may_send = !asked.empty() && may_pages_send(asked);
+        response.set(field::access_control_allow_headers,
+                     may_send ? request[field::access_control_request_headers] : "Content-Type");
         response.set(field::access_control_max_age, "600");
     }
     return response;

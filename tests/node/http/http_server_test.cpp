@@ -463,8 +463,21 @@ TEST(http_server, speaks_cors_to_listed_origins_only) {
     EXPECT_EQ(status_of(preflight), 204u);
     EXPECT_EQ(preflight["Access-Control-Allow-Origin"], "https://dapp.example");
     EXPECT_EQ(preflight["Access-Control-Allow-Headers"], "Content-Type");
-    const auto other = client.ask(bh::verb::options, "/", "", {{"Origin", "https://evil.example"}});
+    const auto more =
+        client.ask(bh::verb::options, "/", "",
+                   {{"Origin", "https://dapp.example"},
+                    {"Access-Control-Request-Headers", "authorization,content-type"}});
+    EXPECT_EQ(more["Access-Control-Allow-Headers"], "authorization,content-type");
+    const auto hidden =
+        client.ask(bh::verb::options, "/", "",
+                   {{"Origin", "https://dapp.example"},
+                    {"Access-Control-Request-Headers", "content-type,X-Forwarded-For"}});
+    EXPECT_EQ(hidden["Access-Control-Allow-Headers"], "Content-Type");
+    const auto other = client.ask(
+        bh::verb::options, "/", "",
+        {{"Origin", "https://evil.example"}, {"Access-Control-Request-Headers", "authorization"}});
     EXPECT_EQ(other.count("Access-Control-Allow-Origin"), 0u);
+    EXPECT_EQ(other.count("Access-Control-Allow-Headers"), 0u);
     const auto answer =
         client.ask(bh::verb::post, "/", kChainId, {{"Origin", "https://dapp.example"}});
     EXPECT_EQ(answer["Access-Control-Allow-Origin"], "https://dapp.example");
