@@ -21,11 +21,14 @@ constexpr uint64_t kBlockMax = 64u << 20;  // bytes; EIP-7934 allows 10 MiB
 /// A file of RLP lists one after another, read one by one.
 class BlockFile {
 public:
-    explicit BlockFile(const std::string& path) : in_(path, std::ios::binary) {
-        if (!in_) why_not_ = std::generic_category().message(errno);
+    explicit BlockFile(const std::string& path) {
         std::error_code error;
         size_ = std::filesystem::file_size(path, error);
         if (error) why_not_ = error.message();
+        if (error == std::errc::not_supported) why_not_ = "it is a device or a pipe, no file";
+        if (error) return;  // a pipe would be opened when somebody writes into it
+        in_.open(path, std::ios::binary);
+        if (!in_) why_not_ = std::generic_category().message(errno);
     }
     /// Empty if it can be read.
     [[nodiscard]] const std::string& why_not() const { return why_not_; }

@@ -3,8 +3,6 @@
 #include "node/cli/node_setup.hpp"
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 
 #include "node/config/system_contracts.hpp"
@@ -16,16 +14,7 @@ namespace trainyard::node::cli {
 namespace {
 
 constexpr uint64_t kWeiPerGwei = 1'000'000'000;
-constexpr uintmax_t kGenesisBytesMax = 64u << 20;
-
-Result<std::string, std::string> read_file(const std::string& path) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(path, error);
-    if (error) return unexpected(path + ": cannot be read (" + error.message() + ")");
-    if (size > kGenesisBytesMax) return unexpected(path + ": larger than 64 MiB");
-    std::ifstream in(path, std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(in), {});
-}
+constexpr size_t kGenesisBytesMax = 64u << 20;
 
 Result<consensus::ValidatorSet, std::string> validators_of(const config::Genesis& genesis) {
     std::vector<consensus::Validator> validators;
@@ -108,8 +97,8 @@ Result<SecretKey, std::string> node_key(const config::NodeConfig& config) {
     const std::string path = config.datadir + "/nodekey";
     if (wallet::file_exists(path)) {
         const auto text = wallet::read_text(path, 1024);
-        const auto key =
-            text ? fixed_from_hex<SecretKey>(text->substr(0, text->find('\n'))) : std::nullopt;
+        if (!text) return unexpected(text.error().text);
+        const auto key = fixed_from_hex<SecretKey>(text->substr(0, text->find('\n')));
         if (key && is_valid_secret(*key)) return *key;
         return unexpected(path + ": not a key; remove it, and the node gets a new identity");
     }
@@ -168,8 +157,8 @@ Result<std::vector<p2p::StaticPeer>, std::string> validator_peers(const config::
 Result<NodeSetup, std::string> read_setup(const config::NodeConfig& config) {
     if (config.genesis.empty())
         return unexpected(std::string("no genesis file is named: pass --genesis FILE"));
-    const auto text = read_file(config.genesis);
-    if (!text) return unexpected(text.error());
+    const auto text = wallet::read_text(config.genesis, kGenesisBytesMax);
+    if (!text) return unexpected(text.error().text);
     auto genesis = config::parse_genesis(*text);
     if (!genesis) return unexpected(config.genesis + ": " + genesis.error().text());
     const auto hash = config::check_genesis(*genesis);

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,64 @@ struct Descriptor {
     }
 };
 
+/// What stands where a file should; nullptr: a file, or something that is none of these.
+const char* kind_of(mode_t mode) {
+    constexpr struct {
+        mode_t type;
+        const char* words;
+    } kKinds[] = {{S_IFDIR, "a folder"},
+                  {S_IFCHR, "a device"},
+                  {S_IFBLK, "a device"},
+                  {S_IFSOCK, "a socket"},
+                  {S_IFIFO, "a pipe"}};
+    for (const auto& kind : kKinds)
+        if ((mode & S_IFMT) == kind.type) return kind.words;
+    return nullptr;
+}
+
+WalletError no_file(const std::string& what, const std::string& path, const char* kind) {
+    return {WalletErrorCode::io, "cannot " + what + " '" + path + "': it is " + kind + ", no file"};
+}
+
+WalletError too_large(const std::string& path, size_t size_bytes_max) {
+    return {WalletErrorCode::too_large,
+            "'" + path + "' is larger than " + std::to_string(size_bytes_max) + " bytes"};
+}
+
+/// An open file or pipe, and how large a file is. Looks before it opens, which a device may notice
+/// and a socket refuses with another reason.
+struct Source {
+    Descriptor file;
+    struct stat info {};
+
+    [[nodiscard]] bool is_pipe() const { return S_ISFIFO(info.st_mode); }
+    [[nodiscard]] const char* why_not() const {
+        return is_pipe() ? nullptr : kind_of(info.st_mode);
+    }
+};
+
+Result<Done, WalletError> open_source(Source& source, const std::string& path) {
+    struct stat& info = source.info;
+    if (::stat(path.c_str(), &info) == 0 && source.why_not() != nullptr)
+        return unexpected(no_file("read", path, source.why_not()));
+    // Else a pipe without a writer would be waited for.
+    source.file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (source.file.fd < 0) return unexpected(io_error("open", path));
+    if (::fstat(source.file.fd, &info) != 0) return unexpected(io_error("read", path));
+    if (source.why_not() != nullptr) return unexpected(no_file("read", path, source.why_not()));
+    return Done{};
+}
+
+/// As read(2), but waits for a pipe's writer.
+ssize_t read_some(int fd, Bytes& buffer) {
+    for (;;) {
+        const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+        if (n >= 0 || (errno != EINTR && errno != EAGAIN)) return n;
+        pollfd wait{fd, POLLIN, 0};
+        if (errno == EAGAIN && ::poll(&wait, 1, -1) < 0 && errno != EINTR) return -1;
+    }
+}
+
 }  // namespace
 
 bool write_all(int fd, BytesView content) {
@@ -37,25 +96,22 @@ bool write_all(int fd, BytesView content) {
 }
 
 Result<Bytes, WalletError> read_file(const std::string& path, size_t size_bytes_max) {
-    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-    if (file.fd < 0) return unexpected(io_error("open", path));
-    struct stat info {};
-    if (::fstat(file.fd, &info) != 0) return unexpected(io_error("read", path));
-    if (S_ISDIR(info.st_mode)) {
-        errno = EISDIR;
-        return unexpected(io_error("read", path));
-    }
+    Source source;
+    if (auto opened = open_source(source, path); !opened) return unexpected(opened.error());
+    const auto size = static_cast<size_t>(source.is_pipe() ? 0 : source.info.st_size);
+    if (size > size_bytes_max) return unexpected(too_large(path, size_bytes_max));
     Bytes out;
+    out.reserve(size);  // what memory does not hold fails here, before anything is read
     Bytes buffer(1 << 16);
     for (;;) {
-        const ssize_t n = ::read(file.fd, buffer.data(), buffer.size());
-        if (n < 0 && errno == EINTR) continue;
+        const ssize_t n = read_some(source.file.fd, buffer);
         if (n < 0) return unexpected(io_error("read", path));
+        if (n == 0 && out.empty() && source.is_pipe())
+            return unexpected(
+                WalletError{WalletErrorCode::io, "nobody writes into the pipe '" + path + "'"});
         if (n == 0) return out;
         if (out.size() + static_cast<size_t>(n) > size_bytes_max)
-            return unexpected(WalletError{
-                WalletErrorCode::too_large,
-                "'" + path + "' is larger than " + std::to_string(size_bytes_max) + " bytes"});
+            return unexpected(too_large(path, size_bytes_max));
         append(out, BytesView(buffer).first(static_cast<size_t>(n)));
     }
 }
@@ -67,6 +123,10 @@ Result<std::string, WalletError> read_text(const std::string& path, size_t size_
 }
 
 Result<Done, WalletError> write_file(const std::string& path, BytesView content, FileMode mode) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0)
+        if (const char* kind = kind_of(info.st_mode); kind != nullptr)
+            return unexpected(no_file("write", path, kind));
     const std::string temporary = path + ".tmp" + std::to_string(::getpid());
     {
         const mode_t bits = mode == FileMode::owner_only ? 0600 : 0644;

@@ -11,6 +11,8 @@
 
 namespace trainyard::node::wallet {
 
+/// A file, or a pipe that somebody writes into; what else may stand at a path is refused unread, as
+/// is a file of more than `size_bytes_max`. A pipe without a writer counts as empty and is refused.
 [[nodiscard]] Result<Bytes, WalletError> read_file(const std::string& path, size_t size_bytes_max);
 [[nodiscard]] Result<std::string, WalletError> read_text(const std::string& path,
                                                          size_t size_bytes_max);
@@ -20,7 +22,8 @@ namespace trainyard::node::wallet {
 
 enum class FileMode { shared, owner_only };
 
-/// Writes beside the target, syncs, renames, syncs the folder.
+/// Writes beside the target, syncs, renames, syncs the folder. Only a file is replaced: a device or
+/// a pipe would be lost.
 [[nodiscard]] Result<Done, WalletError> write_file(const std::string& path, BytesView content,
                                                    FileMode mode = FileMode::shared);
 [[nodiscard]] Result<Done, WalletError> write_text(const std::string& path,

@@ -309,9 +309,38 @@ def keeps_a_run_that_is_interrupted(net, test):
     expect_equal(run.stop(by=signal.SIGHUP), 130, "exit code of the run that went on")
 
 
+def rejects_what_is_no_file(net, test):
+    """At once: nobody waits for a pipe without a writer, and no memory fills with what has no end."""
+    nowhere = test.folder / "nowhere"
+    pipe, huge, out = nowhere / "pipe", nowhere / "huge", nowhere / "out"
+    nowhere.mkdir()
+    os.mkfifo(pipe)
+    huge.touch()
+    os.truncate(huge, 1 << 40)
+    reads = [["train", "--out", out, "--data"], ["job", "submit", "--key", "dev:0", "--data"], ["program", "new", "gpt", "--out", out, "--data"],
+             ["data", "prepare", "--out", out], ["data", "inspect"], ["program", "inspect"], ["program", "import", "--out", out, "--onnx"],
+             ["verify", "--case"], ["account", "show"], ["genesis", "check"], ["node", "--config"], ["node", "--genesis"],
+             ["signer", "--keys", out, "--genesis"], ["slashing-protection", "import", "--datadir", out]]
+    for path, words in (("/dev/zero", "device"), ("/dev/null", "device"), (pipe, "pipe"), (huge, "larger"), (nowhere, "folder"), (out, "No such file")):
+        for command in reads:
+            if path == nowhere and ("--data" in command or "data" in command):
+                continue  # which a folder may hold
+            done = test.cli(*command, path, code=None, seconds=10)
+            expect(done.code in (1, 2) and words in done.err, f"{command} with {path}: {done.code} {done.text}")
+    for command in (["program", "new", "gpt", "--data", net.data(), "--out"], ["data", "shapes", "--out"], ["debug", "bundle", "--out"]):
+        done = test.cli(*command, pipe, code=1, seconds=20)
+        expect("pipe" in done.err and pipe.is_fifo(), f"{command} with a pipe: {done.text}")
+    (out / "nodekey").mkdir(parents=True)
+    done = test.cli("node", "--genesis", net.folder / "genesis.json", "--datadir", out, code=1)
+    expect("folder" in done.err and "remove it" not in done.err, f"a node with a key that cannot be read: {done.text}")
+
+
 def says_that_memory_is_not_enough(net, test):
+    large = test.folder / "large"
+    large.touch()
+    os.truncate(large, 2 << 30)
     for flags, words in (([], "error: not enough memory\n"), (["--json"], '{"error":"not enough memory"}\n')):
-        done = test.cli("-c", 'ulimit -v 1000000; exec "$@"', "sh", test.program, *flags, "data", "inspect", "/dev/zero", code=1, program="/bin/sh")
+        done = test.cli("-c", 'ulimit -v 1000000; exec "$@"', "sh", test.program, *flags, "data", "inspect", large, code=1, program="/bin/sh")
         expect_equal(done.err, words, "what is said")
 
 
@@ -399,7 +428,7 @@ def run(test):
     net = Devnet(test, validators=1).start()
     for reject in (rejects_wrong_usage, rejects_wrong_settings, rejects_wrong_keystores,
                    rejects_a_providers_folder_that_is_in_use, rejects_a_new_password_that_is_not_typed_twice, rejects_servers_that_are_no_node, rejects_wrong_genesis,
-                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_jobs_before_anything_is_published, asks_before_a_job_is_paid, keeps_a_run_that_is_interrupted, says_that_memory_is_not_enough, keeps_its_log_out_of_its_files, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
+                   rejects_wrong_folders_and_ports, rejects_wrong_files, rejects_jobs_before_anything_is_published, asks_before_a_job_is_paid, keeps_a_run_that_is_interrupted, rejects_what_is_no_file, says_that_memory_is_not_enough, keeps_its_log_out_of_its_files, rejects_a_full_disk, rejects_rpc_garbage, rejects_peer_garbage):
         reject(net, test)
         say(reject.__name__.replace("_", " "))
     net.wait_growth(net.nodes, 3)

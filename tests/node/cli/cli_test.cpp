@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/hash.hpp"
@@ -197,6 +198,8 @@ TEST(app, an_import_that_cannot_be_read_names_the_systems_reason) {
     };
     EXPECT_NE(import(folder.string()).find("cannot be read (Is a directory)"), std::string::npos);
     EXPECT_NE(import("/nonexistent").find("cannot be read (No such file"), std::string::npos);
+    ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+    EXPECT_NE(import((folder / "pipe").string()).find("a device or a pipe"), std::string::npos);
     std::filesystem::remove_all(folder);
 }
 
