@@ -21,6 +21,7 @@ namespace {
 
 namespace json = boost::json;
 constexpr size_t kModelBytesMax = size_t{64} << 30;
+constexpr const char* kConstantsFile = "/constants.safetensors";
 
 /// GPT-2's byte alphabet: printable bytes stand for themselves, the others for symbols from 256 on.
 std::vector<std::string> byte_alphabet() {
@@ -133,7 +134,7 @@ Result<Done, std::string> write_constants(const std::string& folder,
     std::vector<training::NamedTensor> tensors;
     for (size_t k = 0; k < constants.size(); ++k)
         tensors.push_back({program.constants[k].name, std::move(constants[k])});
-    const auto done = wallet::write_file(folder + "/constants.safetensors",
+    const auto done = wallet::write_file(folder + kConstantsFile,
                                          training::write_safetensors(std::move(tensors), {}));
     if (!done) return unexpected(done.error().text);
     return Done{};
@@ -146,7 +147,7 @@ Result<std::vector<training::Tensor>, std::string> read_constants(
         if (!own) return unexpected(std::string(training::to_text(own.error())));
         return std::move(*own);
     }
-    const std::string path = folder + "/constants.safetensors";
+    const std::string path = folder + kConstantsFile;
     const auto file = wallet::read_file(path, kModelBytesMax);
     if (!file) return unexpected(file.error().text);
     auto parsed = training::read_safetensors(*file);
@@ -160,6 +161,15 @@ Result<std::vector<training::Tensor>, std::string> read_constants(
         out.push_back(std::move(it->tensor));
     }
     return out;
+}
+
+/// Of the model that was here before: loaders take what they find, a tokenizer of other text too.
+void remove_what_it_lacks(const std::string& folder, const training::Program& program) {
+    if (!needs_constants(program)) wallet::remove_file(folder + kConstantsFile);
+    if (program.data.kind != training::DataKind::images) return;
+    for (const char* name :
+         {"/generation_config.json", "/tokenizer.json", "/tokenizer_config.json"})
+        wallet::remove_file(folder + name);
 }
 
 /// A clear word where a folder is none, or none of ours.
@@ -229,6 +239,7 @@ Result<Done, std::string> write_model_folder(const std::string& folder,
     for (const auto& [name, text] : texts)
         if (auto done = wallet::write_text(folder + "/" + name, text); !done)
             return unexpected(done.error().text);
+    remove_what_it_lacks(folder, program);
     const auto encoded = training::encode_program(program);
     if (auto done = wallet::write_file(folder + "/trainyard.program", encoded); !done)
         return unexpected(done.error().text);

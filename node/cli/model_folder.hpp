@@ -52,7 +52,8 @@ struct ModelProof {
 /// Writes config.json, model.safetensors, tokenizer.json, tokenizer_config.json,
 /// generation_config.json, README.md, trainyard.program and trainyard.json (the leaves of the state
 /// root besides those of the weights); constants.safetensors if the program has constants that do
-/// not stand in itself. The error is text for the user.
+/// not stand in itself. Of these it removes what another model left that this one lacks. The error
+/// is text for the user.
 [[nodiscard]] Result<Done, std::string> write_model_folder(const std::string& folder,
                                                            const training::Program& program,
                                                            const training::ModelState& state,

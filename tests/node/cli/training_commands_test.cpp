@@ -45,9 +45,9 @@ protected:
         args.gpt.sequence = 16;
         return run_program_new(out_, args);
     }
-    int train(const std::string& data) const {
+    int train(const std::string& data, const std::string& out = "model") const {
         TrainArgs args;
-        args.program = at("program"), args.data = at(data), args.out = at("model");
+        args.program = at("program"), args.data = at(data), args.out = at(out);
         args.no_cuda = true;
         return run_train(out_, args);
     }
@@ -87,6 +87,22 @@ TEST_F(TrainingCommands, remove_what_a_killed_run_left_half_written) {
     EXPECT_FALSE(wallet::file_exists(at("model/checkpoint.tmp4711")));
     EXPECT_FALSE(wallet::file_exists(at("model/model.safetensors.tmp4711")));
     EXPECT_TRUE(wallet::file_exists(at("model/notes.tmp1")));  // not its own
+}
+
+TEST_F(TrainingCommands, leave_nothing_of_the_model_that_they_replace) {
+    ASSERT_TRUE(wallet::write_text(at("text"), std::string(3000, 'x')));
+    ASSERT_EQ(make("gpt", "text"), kOk);
+    ASSERT_EQ(train("text"), kOk);
+    EXPECT_TRUE(wallet::file_exists(at("model/tokenizer.json")));
+    for (const char* name : {"constants.safetensors", "notes"})
+        ASSERT_TRUE(wallet::write_text(at("model/") + name, "of a model with frozen weights"));
+    make_shapes();
+    ASSERT_EQ(make("mlp", "shapes.tyd"), kOk);
+    ASSERT_EQ(train("shapes.tyd"), kOk);
+    ASSERT_EQ(train("shapes.tyd", "fresh"), kOk);
+    EXPECT_TRUE(wallet::file_exists(at("model/notes")));
+    wallet::remove_file(at("model/notes"));
+    EXPECT_EQ(wallet::list_folder(at("model")), wallet::list_folder(at("fresh")));
 }
 
 TEST_F(TrainingCommands, know_what_the_disk_has_room_for) {
