@@ -57,10 +57,10 @@ bool TokenBucket::take(uint64_t cost, uint64_t now_ms) {
 
 uint64_t TokenBucket::charge(uint64_t cost, uint64_t now_ms) {
     if (take(cost, now_ms)) return 0;
-    const uint64_t wait_ms = (cost - tokens_) * 1000 / rate_ + 1;
+    // What comes in until then is spent, and what an earlier charge waits for with it.
+    last_ms_ = std::max(last_ms_, now_ms) + (cost - tokens_) * 1000 / rate_ + 1;
     tokens_ = 0;
-    last_ms_ = now_ms + wait_ms;  // what comes in until then is spent
-    return wait_ms;
+    return last_ms_ - now_ms;
 }
 
 }  // namespace trainyard::p2p

@@ -65,6 +65,18 @@ TEST(token_bucket, counts_small_steps_of_time) {
     EXPECT_EQ(taken, 10);
 }
 
+TEST(token_bucket, a_charge_is_taken_in_any_case_and_waited_for) {
+    TokenBucket bucket(1000, 500, 0);
+    EXPECT_EQ(bucket.charge(400, 0), 0u);
+    EXPECT_EQ(bucket.charge(200, 0), 101u) << "a hundred were there";
+    EXPECT_FALSE(bucket.take(1, 101)) << "what came in until then is spent";
+    EXPECT_TRUE(bucket.take(100, 201));
+    EXPECT_EQ(bucket.charge(1000, 201), 1001u);
+    EXPECT_EQ(bucket.charge(1000, 301), 1902u) << "behind what the one before it waits for";
+    EXPECT_FALSE(bucket.take(1, 2203));
+    EXPECT_TRUE(bucket.take(1, 2204));
+}
+
 TEST(kinds, fit_their_frames_and_answers_exist) {
     for (const KindRow& row : kKinds) {
         EXPECT_LE(row.payload_max + kEnvelopeOverheadMax + kFrameHeaderBytes, kFrameBytesMax)
