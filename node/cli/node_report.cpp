@@ -311,6 +311,14 @@ std::optional<AuditQueue> audit_queue_of(const rpc::Backend& backend) {
     return AuditQueue{from_be(words.first(32)).low(), from_be(words.subspan(32)).low()};
 }
 
+void add_queue(Metrics& to, const AuditQueue& queue) {
+    to.families.push_back({"trainyard_audit_queue_blocks",
+                           "Blocks until all auditors of the chain have room, by what for.",
+                           Kind::gauge,
+                           {{{{"what", "audits"}}, static_cast<double>(queue.audits)},
+                            {{{"what", "replays"}}, static_cast<double>(queue.replays)}}});
+}
+
 Metrics metrics_of(const ReportParts& parts) {
     Metrics out;
     add_consensus(out, parts.bft.standing(), parts.bft.counters());
@@ -321,13 +329,7 @@ Metrics metrics_of(const ReportParts& parts) {
         out.counter("trainyard_staking_slashes_total", "Validators slashed by own reports.",
                     static_cast<double>(parts.reporter->slashed()));
     add_state_metrics(out, parts.shelf, parts.state_sync, parts.wall_ms);
-    if (parts.queue)
-        out.families.push_back(
-            {"trainyard_audit_queue_blocks",
-             "Blocks until all auditors of the chain have room, by what for.",
-             Kind::gauge,
-             {{{{"what", "audits"}}, static_cast<double>(parts.queue->audits)},
-              {{{"what", "replays"}}, static_cast<double>(parts.queue->replays)}}});
+    if (parts.queue) add_queue(out, *parts.queue);
     if (parts.stake && parts.stake->known) add_stake(out, *parts.stake);
     add_machine(out, parts);
     return out;

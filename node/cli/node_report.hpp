@@ -63,5 +63,6 @@ struct ReportParts {
 [[nodiscard]] std::optional<wallet::Candidate> stake_of(const rpc::Backend& backend,
                                                         const Address& who);
 [[nodiscard]] metrics::Metrics metrics_of(const ReportParts& parts);
+void add_queue(metrics::Metrics& to, const AuditQueue& queue);
 
 }  // namespace trainyard::node::cli

@@ -81,5 +81,15 @@ TEST(node_report, tells_for_how_long_the_auditors_of_the_chain_are_busy) {
     EXPECT_EQ(audit_queue_of(chain), std::nullopt) << "a chain without the market";
 }
 
+TEST(node_report, its_metrics_tell_audits_and_replays_that_wait_apart) {
+    metrics::Metrics metrics;
+    add_queue(metrics, {7, 256});
+    const std::string text = metrics::to_prometheus_text(metrics);
+    for (const char* line : {"# TYPE trainyard_audit_queue_blocks gauge\n",
+                             "\ntrainyard_audit_queue_blocks{what=\"audits\"} 7\n",
+                             "\ntrainyard_audit_queue_blocks{what=\"replays\"} 256\n"})
+        EXPECT_NE(text.find(line), std::string::npos) << line << text;
+}
+
 }  // namespace
 }  // namespace trainyard::node::cli

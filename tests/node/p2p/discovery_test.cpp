@@ -255,6 +255,22 @@ TEST_F(finding, a_pong_of_another_length_ends_the_connection) {
     EXPECT_EQ(peer.goodbye(), "a ping has 8 bytes");
 }
 
+TEST_F(finding, pongs_that_nobody_asked_for_are_paid_with_time) {
+    auto o = finding_options(1);
+    o.ping_interval = runtime::Duration(60'000);
+    o.waste = {.bytes_per_second = 400, .burst_bytes = 0};
+    const auto node = start(o);
+    RawPeer peer(node->net->port(), 121);
+    peer.greet();
+    const uint64_t begin_ms = runtime_.clock().steady_ms();
+    for (int i = 0; i < 4; ++i) peer.write(Kind::pong, 0, Bytes(16, 0xff));
+    peer.write(Kind::ping, 0, Bytes(8, 7));
+    while (const auto message = peer.read())
+        if (message->kind == Kind::pong) break;
+    ASSERT_FALSE(peer.error);
+    EXPECT_GE(runtime_.clock().steady_ms(), begin_ms + 4 * 200) << "of 80 bytes each, at least";
+}
+
 /// hidden 10 behind sentry 1, hidden 11 behind sentry 2, and 3 in the open.
 TEST_F(finding, hidden_validators_hear_and_are_heard_through_their_sentries) {
     auto o1 = finding_options(1);
