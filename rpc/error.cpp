@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/uint256.hpp"
-#include "rpc/utf8.hpp"
+#include "core/utf8.hpp"
 
 namespace trainyard::rpc {
 
@@ -70,9 +70,7 @@ std::optional<std::string> panic_string(BytesView data) {
 bool is_printable(std::string_view text) {
     while (!text.empty()) {
         const size_t size = utf8_char_size(text);
-        const auto byte = static_cast<unsigned char>(text[0]);
-        const bool is_c1 = byte == 0xc2 && size == 2 && static_cast<unsigned char>(text[1]) < 0xa0;
-        if (size == 0 || byte < 0x20 || byte == 0x7f || is_c1) return false;
+        if (size == 0 || is_control(text)) return false;
         text.remove_prefix(size);
     }
     return true;

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "core/utf8.hpp"
+
 #include <boost/json.hpp>
 #include <unistd.h>
 
@@ -27,20 +29,10 @@ std::string painted(std::string_view text, const char* code) {
     return "\033[" + std::string(code) + "m" + std::string(text) + "\033[0m";
 }
 
-/// Bytes of the printable character that comes first; 0: none does. Source: RFC 3629.
+/// Bytes of the character that comes first, if a terminal may be shown it; else 0.
 size_t character_at(BytesView bytes) {
-    const uint8_t first = bytes[0];
-    if (first < 0x80) return (first >= 0x20 && first < 0x7f) || first == '\n' ? 1 : 0;
-    const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || bytes.size() < length) return 0;
-    uint32_t code = first & (0x7fu >> length);
-    for (size_t i = 1; i < length; ++i) {
-        if ((bytes[i] & 0xc0) != 0x80) return 0;
-        code = code << 6 | (bytes[i] & 0x3fu);
-    }
-    constexpr uint32_t kLeast[] = {0xa0, 0x800, 0x10000};  // below: controls, or too long a form
-    const bool is_surrogate = code >= 0xd800 && code < 0xe000;
-    return code >= kLeast[length - 2] && code < 0x110000 && !is_surrogate ? length : 0;
+    const std::string_view text = as_text(bytes);
+    return is_control(text) && text[0] != '\n' ? 0 : utf8_char_size(text);
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sizes of characters in UTF-8.
-#include "rpc/utf8.hpp"
+#include "core/utf8.hpp"
 
 #include <cstdint>
 
-namespace trainyard::rpc {
+namespace trainyard {
 
 namespace {
 
@@ -41,4 +41,15 @@ size_t utf8_char_size(std::string_view text) {
     return 0;
 }
 
-}  // namespace trainyard::rpc
+bool is_control(std::string_view text) {
+    switch (utf8_char_size(text)) {
+        case 1:
+            return is_between(text[0], 0x00, 0x1f) || text[0] == 0x7f;
+        case 2:
+            return is_between(text[0], 0xc2, 0xc2) && is_between(text[1], 0x80, 0x9f);
+        default:
+            return false;
+    }
+}
+
+}  // namespace trainyard
