@@ -2,6 +2,7 @@
 // Sizes of characters in UTF-8.
 #include "core/utf8.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace trainyard {
@@ -50,6 +51,20 @@ bool is_control(std::string_view text) {
         default:
             return false;
     }
+}
+
+std::string printable(BytesView bytes, LineEnds line_ends) {
+    std::string out;
+    for (std::string_view text = as_text(bytes); !text.empty();) {
+        const size_t size = utf8_char_size(text);
+        const bool is_kept_end = text[0] == '\n' && line_ends == LineEnds::kept;
+        if (size == 0 || (is_control(text) && !is_kept_end))
+            out += '?';
+        else
+            out += text.substr(0, size);
+        text.remove_prefix(std::max<size_t>(size, 1));
+    }
+    return out;
 }
 
 }  // namespace trainyard

@@ -9,6 +9,7 @@
 #include <boost/json.hpp>
 #include <unistd.h>
 
+#include "core/utf8.hpp"
 #include "node/cli/demo.hpp"
 #include "node/cli/programs.hpp"
 #include "node/verify/backend_choice.hpp"
@@ -278,7 +279,7 @@ private:
         const auto text =
             training::sample(model->program, *backend, model->w, as_bytes(prompt), options);
         if (!text) return unexpected(std::string(training::to_text(text.error())));
-        sample_ = prompt + printable(*text);
+        sample_ = prompt + printable(*text, LineEnds::kept);
         auto written = wallet::write_text(args_.out + "/sample.txt", sample_ + "\n");
         if (!written) return unexpected(written.error().text);
         tell("model token " + to_decimal(story_.job.model_token - Uint256(1)) + " minted; wrote " +

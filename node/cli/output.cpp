@@ -9,8 +9,6 @@
 #include <cstdlib>
 #include <ctime>
 
-#include "core/utf8.hpp"
-
 #include <boost/json.hpp>
 #include <unistd.h>
 
@@ -27,12 +25,6 @@ bool is_terminal(int fd) {
 std::string painted(std::string_view text, const char* code) {
     if (!has_colour()) return std::string(text);
     return "\033[" + std::string(code) + "m" + std::string(text) + "\033[0m";
-}
-
-/// Bytes of the character that comes first, if a terminal may be shown it; else 0.
-size_t character_at(BytesView bytes) {
-    const std::string_view text = as_text(bytes);
-    return is_control(text) && text[0] != '\n' ? 0 : utf8_char_size(text);
 }
 
 }  // namespace
@@ -87,19 +79,6 @@ std::string yellow(std::string_view text) {
 }
 std::string dim(std::string_view text) {
     return painted(text, "2");
-}
-
-std::string printable(BytesView bytes) {
-    std::string out;
-    for (size_t i = 0; i < bytes.size();) {
-        const size_t length = character_at(bytes.subspan(i));
-        if (length == 0)
-            out += '?';
-        else
-            out.append(reinterpret_cast<const char*>(bytes.data() + i), length);
-        i += std::max<size_t>(length, 1);
-    }
-    return out;
 }
 
 std::string short_hex(BytesView bytes) {

@@ -43,9 +43,6 @@ struct Output {
 using wallet::coins;
 using wallet::in_coins;
 using wallet::parse_coins;
-/// Bytes of a model as text: UTF-8 without control characters but line ends; every other byte
-/// becomes '?'.
-[[nodiscard]] std::string printable(BytesView bytes);
 [[nodiscard]] std::string short_hex(BytesView bytes);      ///< "0x1234…abcd"
 [[nodiscard]] std::string seconds_text(uint64_t seconds);  ///< "1m 05s"
 [[nodiscard]] std::string utc_text(uint64_t unix_s);       ///< "2026-01-31T23:59:59Z"

@@ -7,6 +7,7 @@
 
 #include <boost/json.hpp>
 
+#include "core/utf8.hpp"
 #include "node/cli/model_folder.hpp"
 #include "node/cli/programs.hpp"
 #include "node/cli/train_run.hpp"
@@ -118,7 +119,7 @@ int run_sample(const Output& out, const SampleArgs& args) {
     const auto text =
         training::sample(model->program, *backend, model->w, as_bytes(args.prompt), options);
     if (!text) return out.fail(training::to_text(text.error()));
-    const std::string words = printable(*text);
+    const std::string words = printable(*text, LineEnds::kept);
     json::object object{{"prompt", args.prompt}, {"text", words}};
     if (!args.out.empty()) {
         const auto done = wallet::write_text(args.out, args.prompt + words + "\n");

@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "core/utf8.hpp"
 #include "node/wallet/abi.hpp"
 #include "node/wallet/contract_errors.hpp"
 #include "node/wallet/http_client.hpp"
@@ -92,6 +93,13 @@ std::string panic_text(uint64_t code) {
     }
 }
 
+/// What a node or a contract says, for a terminal and a log.
+std::string shown(BytesView said) {
+    while (!said.empty() && (said.back() == '\n' || said.back() == '\r'))
+        said = said.first(said.size() - 1);
+    return printable(said, LineEnds::replaced);
+}
+
 }  // namespace
 
 std::string revert_text(BytesView payload) {
@@ -102,7 +110,7 @@ std::string revert_text(BytesView payload) {
     if (selector == abi_selector("Error(string)")) {
         const auto type = parse_abi_type("(string)");
         if (const auto value = abi_decode(*type, arguments))
-            return "execution reverted: " + std::string(as_text(value->items[0].bytes));
+            return "execution reverted: " + shown(value->items[0].bytes);
     }
     if (selector == abi_selector("Panic(uint256)") && arguments.size() == 32)
         return "execution reverted: " + panic_text(from_be(arguments).low());
@@ -114,8 +122,7 @@ std::string revert_text(BytesView payload) {
         const auto value = abi_decode(*type, arguments);
         if (value)
             for (const auto& item : value->items)
-                text += " " + (item.bytes.empty() ? to_decimal(item.number)
-                                                  : std::string(as_text(item.bytes)));
+                text += " " + (item.bytes.empty() ? to_decimal(item.number) : shown(item.bytes));
         return text;
     }
     return "execution reverted with " +
@@ -132,9 +139,7 @@ struct EthClient::Impl {
 
     explicit Impl(HttpUrl url) : http(url), path(url.path) {}
 
-    Answer<HttpAnswer> send(const HttpRequest& request) {
-        return http.send(request);
-    }
+    Answer<HttpAnswer> send(const HttpRequest& request) { return http.send(request); }
 
     Answer<json::value> ask(std::string_view method, json::array params) {
         json::object request{{"jsonrpc", "2.0"},
@@ -162,7 +167,8 @@ struct EthClient::Impl {
     }
 
     static WalletError rpc_error(std::string_view method, const json::value& error) {
-        const auto message = text_member(error, "message").value_or("no message");
+        const auto said = text_member(error, "message").value_or("no message");
+        const auto message = shown(as_bytes(said));
         const auto payload = data(member(error, "data"));
         const auto* code = member(error, "code");
         const bool reverted = (code != nullptr && code->is_int64() && code->get_int64() == 3) ||
@@ -315,9 +321,9 @@ Answer<Hash> EthClient::put_blob(BytesView content, const std::optional<Hash>& o
     if (!answer) return unexpected(answer.error());
     const std::string text(as_text(answer->body));
     if (answer->status / 100 != 2)
-        return unexpected(
-            WalletError{WalletErrorCode::rpc, impl_->http.text() + " refused the blob: HTTP " +
-                                                  std::to_string(answer->status) + " " + text});
+        return unexpected(WalletError{
+            WalletErrorCode::rpc, impl_->http.text() + " refused the blob: HTTP " +
+                                      std::to_string(answer->status) + " " + shown(answer->body)});
     // The answer is JSON with the id, or the bare id.
     const auto root = parse_json(text);
     auto id = root ? fixed_member<Hash>(*root, "id") : std::nullopt;
@@ -340,9 +346,9 @@ Answer<Bytes> EthClient::get_blob(const Hash& id, uint64_t size_bytes_max) {
                                       "blob " + to_hex0x(id.bytes) + " is not found at " +
                                           impl_->http.text() + " or its peers"});
     if (answer->status / 100 != 2)
-        return unexpected(
-            WalletError{WalletErrorCode::rpc, "GET /blob: HTTP " + std::to_string(answer->status) +
-                                                  " " + std::string(as_text(answer->body))});
+        return unexpected(WalletError{
+            WalletErrorCode::rpc,
+            "GET /blob: HTTP " + std::to_string(answer->status) + " " + shown(answer->body)});
     return std::move(answer->body);
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
 namespace trainyard {
 
@@ -34,6 +35,27 @@ TEST(utf8, tells_control_characters) {
         EXPECT_TRUE(is_control(control));
     for (const auto* shown : {" ", "~", "\xc2\xa0", "\xe2\x82\xac", "\x9b", ""})
         EXPECT_FALSE(is_control(shown));
+}
+
+TEST(utf8, what_a_terminal_may_be_shown_has_no_controls) {
+    for (const std::string text :
+         {"plain\n", "h\u00e9llo", "\ud55c\uad6d\uc5b4", "\U0001f682", "\u00a0"})
+        EXPECT_EQ(printable(as_bytes(text), LineEnds::kept), text);
+    const std::pair<std::string, std::string> pairs[] = {
+        {"\x1b[2J", "?[2J"},  // an escape of the terminal
+        {"\xc2\x9b"
+         "2J",
+         "?2J"},                  // the same as one control of 8 bits
+        {"\xc0\xaf", "??"},       // "/" in two bytes
+        {"\xed\xa0\x80", "???"},  // half of a pair
+        {"\xf4\x90\x80\x80", "????"},
+        {"\xe2\x82", "??"},
+        {"a\xff\x80z", "a??z"},
+        {"\r\t\x7f", "???"}};
+    for (const auto& [bytes, text] : pairs)
+        EXPECT_EQ(printable(as_bytes(bytes), LineEnds::kept), text);
+    EXPECT_EQ(printable(as_bytes("a\nb"), LineEnds::kept), "a\nb");
+    EXPECT_EQ(printable(as_bytes("a\nb"), LineEnds::replaced), "a?b");
 }
 
 }  // namespace trainyard

@@ -124,24 +124,6 @@ TEST(app, numbers_are_taken_as_written_or_refused) {
     EXPECT_EQ(run({"devnet", "up", "--http-port", "65536"}), kUsage);
 }
 
-TEST(output, text_of_a_model_is_utf8_without_controls) {
-    for (const std::string text :
-         {"plain\n", "h\u00e9llo", "\ud55c\uad6d\uc5b4", "\U0001f682", "\u00a0"})
-        EXPECT_EQ(printable(as_bytes(text)), text);
-    const std::pair<std::string, std::string> pairs[] = {
-        {"\x1b[2J", "?[2J"},  // an escape of the terminal
-        {"\xc2\x9b"
-         "2J",
-         "??2J"},                 // the same as one control of 8 bits
-        {"\xc0\xaf", "??"},       // "/" in two bytes
-        {"\xed\xa0\x80", "???"},  // half of a pair
-        {"\xf4\x90\x80\x80", "????"},
-        {"\xe2\x82", "??"},
-        {"a\xff\x80z", "a??z"},
-        {"\r\t\x7f", "???"}};
-    for (const auto& [bytes, text] : pairs) EXPECT_EQ(printable(as_bytes(bytes)), text);
-}
-
 /// What a command that ends with `due` says on stderr.
 std::string said(const std::vector<std::string>& words, int due) {
     testing::internal::CaptureStderr();
