@@ -301,6 +301,9 @@ void add_provider(CLI::App& app, Arguments& a) {
         ->check(whole_within(1, 36'500))
         ->capture_default_str();
     p->add_flag("--once", a.provider.once, "end after one finished job");
+    p->add_flag("--take-over", a.provider.take_over,
+                "use the key here from now on, and stop a provider that uses it with another "
+                "--datadir or on another machine");
     p->add_option("--fault", a.provider.fault,
                   "TEST ONLY, cheats and loses its stake: skip-steps, reuse-gradients, "
                   "zero-gradients, made-up-sums (only a replay shows it), diverge (says that "

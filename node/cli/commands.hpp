@@ -215,6 +215,7 @@ struct ProviderArgs {
     bool no_cuda = false;
     uint32_t keep_days = 30;  ///< of the models of finished jobs
     bool once = false;        ///< ends after one finished job
+    bool take_over = false;   ///< the key, from a provider with another datadir
     cuda::Checksums checksums = cuda::Checksums::where_no_ecc;
 };
 int run_provider(const Output& out, const ProviderArgs& args);

@@ -16,6 +16,7 @@
 #include "node/cli/jobs.hpp"
 #include "node/cli/machine.hpp"
 #include "node/cli/self_test_report.hpp"
+#include "node/provider/place.hpp"
 #include "node/provider/worker.hpp"
 #include "node/runtime/process.hpp"
 #include "node/runtime/service_manager.hpp"
@@ -233,7 +234,8 @@ void work(provider::ProviderWorker& worker, bool once, const EventView& view) {
     const auto service = runtime::ServiceManager::from_environment();
     service.ready();
     uint64_t next_report_ms = 0;
-    while (stop_requested == 0 && !(once && worker.jobs_finished() > 0)) {
+    while (stop_requested == 0 && worker.why_ended().empty() &&
+           !(once && worker.jobs_finished() > 0)) {
         worker.tick();
         if (steady_ms() >= next_report_ms) {
             service.alive(view.latest());
@@ -242,6 +244,14 @@ void work(provider::ProviderWorker& worker, bool once, const EventView& view) {
         std::this_thread::sleep_for(std::chrono::milliseconds(worker.has_job() ? 50 : 300));
     }
     service.stopping();
+}
+
+/// Everything that matters is on disk or on the chain; a segment in training is done again. Code 2
+/// is not answered by a service manager with another start.
+[[noreturn]] void end(const Output& out, const std::string& why_ended) {
+    if (!why_ended.empty()) out.fail(why_ended);
+    std::fflush(nullptr);
+    ::_exit(why_ended.empty() ? kOk : kUsage);
 }
 
 }  // namespace
@@ -256,6 +266,9 @@ int run_provider(const Output& out, const ProviderArgs& args) {
         return out.fail("--key is required: a keystore, or dev:0 to dev:9 on a devnet"), kUsage;
     const auto held = hold_folder(args.datadir);
     if (!held) return out.fail(held.error());
+    const auto place =
+        provider::place_of(args.datadir, wallet::read_text("/etc/machine-id", 4096).value_or(""));
+    if (!place) return out.fail(place.error());
     verify::BackendOptions devices{args.threads, !args.no_cuda};
     devices.checksums = args.checksums;
     auto choice = verify::choose_backend(devices);
@@ -274,6 +287,8 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     provider::ProviderOptions options;
     options.folder = args.datadir;
     options.name = args.name;
+    options.place = *place;
+    options.takes_over = args.take_over;
     options.stake_wei_max = *stake;
     options.rules = offer_rules(args.memory_mb, args.datadir);
     options.rules.price_wei_min = *price;
@@ -305,9 +320,7 @@ int run_provider(const Output& out, const ProviderArgs& args) {
     view->show(hello);
     provider::ProviderWorker worker(**market, options);
     work(worker, args.once, *view);
-    // Everything that matters is on disk or on the chain; a segment in training is done again.
-    std::fflush(nullptr);
-    ::_exit(kOk);
+    end(out, worker.why_ended());
 }
 
 }  // namespace trainyard::node::cli

@@ -298,8 +298,9 @@ std::string ProviderWorker::add_stake(const Uint256& amount_wei) {
     const auto record = market_.provider(market_.self());
     if (!record) return record.error().text;
     if (record->registered && amount_wei.is_zero()) return "";
-    const auto sent = record->registered ? market_.add_stake(amount_wei)
-                                         : market_.register_provider(options_.name, "", amount_wei);
+    const auto sent = record->registered
+                          ? market_.add_stake(amount_wei)
+                          : market_.register_provider(options_.name, options_.place, amount_wei);
     if (!sent) return "cannot stake: " + sent.error().text;
     note("staked " + in_coins(amount_wei) + " as a provider");
     return "";

@@ -57,6 +57,7 @@ void ProviderWorker::tick() {
     trouble_ = trouble;
     if (!head) return;
     head_ = *head;
+    if (!holds_key()) return;
     if (work_)
         go_on();
     else

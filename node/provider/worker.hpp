@@ -26,7 +26,9 @@ struct TrialsOptions;
 struct ProviderOptions {
     std::string folder;
     std::string name = "provider";
-    Uint256 stake_wei_max;  ///< never more than this goes into the registry
+    std::string place;        ///< of this folder, for the registry: place_of
+    bool takes_over = false;  ///< the key, from wherever it is used
+    Uint256 stake_wei_max;    ///< never more than this goes into the registry
     OfferRules rules;
     uint64_t keep_s =
         wallet::kKeepModel_s;  ///< so long the model of a closed job stays at the node
@@ -54,6 +56,8 @@ public:
     void tick();
     [[nodiscard]] bool has_job() const { return work_ != nullptr; }
     [[nodiscard]] uint32_t jobs_finished() const { return jobs_finished_; }
+    /// Why nothing is done any more: another provider has the key. Empty while that is not so.
+    [[nodiscard]] const std::string& why_ended() const { return why_ended_; }
     /// Jobs, bonds, and records and nudges of the one in hand: for those who watch memory.
     [[nodiscard]] size_t remembered() const;
 
@@ -66,6 +70,10 @@ private:
         bool is_given_back = false;  ///< it cannot be trained here
         bool is_settled = false;     ///< it owes us nothing, but may be taken again
     };
+
+    [[nodiscard]] bool holds_key();
+    [[nodiscard]] bool claim_key();
+    void end_for_another();
 
     void find_work();
     [[nodiscard]] bool has_funds();
@@ -136,7 +144,11 @@ private:
     wallet::Dues dues_;
     /// Jobs whose bond of ours did not come free at once; it does when so many segments are final.
     std::map<uint64_t, uint32_t> unfreed_;
-    uint64_t freed_at_ = 0;             ///< block
+    uint64_t freed_at_ = 0;  ///< block
+    bool holds_ = false;     ///< this process has found, or made, the key to be its own
+    uint64_t held_at_ = 0;   ///< block of the last look at that
+    int strange_looks_ = 0;  ///< that found another's name, one after the other
+    std::string why_ended_;
     uint64_t looked_at_funds_ = 0;      ///< block
     std::optional<Uint256> poor_with_;  ///< what the account had when it was too little last
     std::string trouble_;               ///< why the node did not answer last; empty: it did

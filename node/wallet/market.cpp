@@ -234,6 +234,7 @@ public:
                 ProviderRecord out;
                 out.registered = !p[7].number.is_zero();
                 out.name = std::string(as_text(p[0].bytes));
+                out.endpoint = std::string(as_text(p[1].bytes));
                 out.stake_wei = p[3].number;
                 out.free_wei = checked_sub(p[3].number, p[4].number).value_or(Uint256{});
                 out.leaving_wei = p[5].number;

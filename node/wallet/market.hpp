@@ -201,6 +201,7 @@ struct MarketTerms {
 struct ProviderRecord {
     bool registered = false;
     std::string name;
+    std::string endpoint;
     Uint256 stake_wei;    ///< with what is reserved
     Uint256 free_wei;     ///< what further bonds may reserve
     Uint256 leaving_wei;  ///< no stake any more, to be withdrawn from release_block on

@@ -342,10 +342,13 @@ public:
             if (std::erase_if(l_->put_up, is_due) == 0) why = "NothingDue";
         });
     }
-    Answer<TxReceipt> register_provider(std::string_view name, std::string_view,
+    Answer<TxReceipt> register_provider(std::string_view name, std::string_view endpoint,
                                         const Uint256& stake) override {
         return change([&](std::string&) {
-            l_->providers[self_] = {true, std::string(name), stake, stake, {}, 0};
+            auto& record = l_->providers[self_];
+            record.registered = true;
+            record.name = name, record.endpoint = endpoint;
+            record.stake_wei += stake, record.free_wei += stake;
         });
     }
     Answer<TxReceipt> add_stake(const Uint256& stake) override {

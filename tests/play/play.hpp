@@ -51,8 +51,15 @@ public:
 
     void restart_provider() {
         provider_.reset();
+        provider_ = make_provider(provider_folder_);
+    }
+    /// One of the same account, whose folder is so called.
+    [[nodiscard]] std::unique_ptr<ProviderWorker> make_provider(const std::string& folder,
+                                                                bool takes_over = false) {
         ProviderOptions options;
-        options.folder = folder_ + "/" + provider_folder_;
+        options.folder = folder_ + "/" + folder;
+        options.place = folder;
+        options.takes_over = takes_over;
         options.rules = rules;
         options.stake_wei_max = 1000;
         options.fault = fault;
@@ -62,7 +69,7 @@ public:
         options.defence_background = [this](const std::function<void()>& task) { defence(task); };
         options.now_s = [this] { return ledger->now_s; };
         options.on_event = [this](const Event& e) { events.push_back(e); };
-        provider_ = std::make_unique<ProviderWorker>(*provider_market_, options);
+        return std::make_unique<ProviderWorker>(*provider_market_, options);
     }
 
     void restart_validators() {
@@ -85,6 +92,7 @@ public:
         provider_folder_ = "provider" + std::to_string(n);
         restart_provider();
     }
+    [[nodiscard]] const std::string& why_ended() const { return provider_->why_ended(); }
     [[nodiscard]] bool has_job() const { return provider_->has_job(); }
     [[nodiscard]] size_t remembered_by_provider() const { return provider_->remembered(); }
     [[nodiscard]] size_t remembered_by_validators() const {
