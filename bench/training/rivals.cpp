@@ -297,7 +297,7 @@ ProductTimes time_product(const ProductShape& s, int turns) {
     a.set_left(args);
     b.set_right(args);
     args.c = c.data(), args.c_stride = args.n = s.n, args.m = s.m;
-    std::vector<uint32_t> rows(args.groups * 4), due(s.n + k.panel), sums(s.n + k.panel);
+    std::vector<uint32_t> rows(args.groups * k.group), due(s.n + k.panel), sums(s.n + k.panel);
     const size_t fitting = std::clamp<size_t>((192 << 10) / a.row_bytes() / 16 * 16, 16, 1024);
     const auto product = [&](uint32_t* column_sums) {
         cpu::ProductArgs part = args;
@@ -306,6 +306,7 @@ ProductTimes time_product(const ProductShape& s, int turns) {
             k.product(part, at, std::min(s.m, at + fitting), 0, s.n);
     };
     const auto foresee = [&] {
+        std::fill(rows.begin(), rows.end(), 0);
         k.row_sums(rows.data(), args, 0, args.groups);
         k.due_sums(due.data(), rows.data(), args, 0, (s.n + k.panel - 1) / k.panel);
     };

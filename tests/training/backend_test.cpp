@@ -23,6 +23,7 @@ void expect_same(const Op& op) {
         ASSERT_EQ(got.size(), due.size());
         for (size_t i = 0; i < due.size(); ++i)
             EXPECT_TRUE(bits_equal(got[i], due[i])) << backend->name() << ", output " << i;
+        EXPECT_EQ(backend->wrong_products(), 0U) << backend->name();
     }
 }
 
@@ -205,6 +206,78 @@ TEST(backend, a_flipped_bit_in_a_product_is_seen_and_the_product_repeated) {
                 EXPECT_TRUE(faults == 3 || bits_equal(got, due)) << b.name();
             }
     }
+}
+
+Floats attention_and_its_gradient(Backend& b, AttentionShape s) {
+    const size_t n = size_t{s.b} * s.t, d = size_t{s.h} * s.hd;
+    const Floats qkv = noise(n * 3 * d, 4), d_out = noise(n * d, 5, 1e-3F);
+    Floats all(n * d + n * s.h * 2 + n * 3 * d);
+    float *const out = all.data(), *const stats = out + n * d, *const dqkv = stats + n * s.h * 2;
+    b.attention(out, stats, qkv.data(), s);
+    b.attention_grad(dqkv, {d_out.data(), out, stats, qkv.data()}, s, {1, 2, 3, 4});
+    return all;
+}
+
+/// Flips one bit of the left operand of a product of attention, after its rows were counted: of the
+/// one that comes so late in the first attempts, or of all products in all attempts.
+class FaultyAttention final : public cpu::CpuBackend {
+public:
+    explicit FaultyAttention(const cpu::Kernels& kernels) : CpuBackend(kernels, 1) {}
+    size_t products = 0;
+    size_t faulty = ~size_t{0};
+    bool always = false;
+
+private:
+    void before_product(const cpu::ProductArgs& args, unsigned attempt) override {
+        if (always || (attempt == 0 && products++ == faulty))
+            const_cast<uint8_t*>(args.a)[3] ^= 0x04;
+    }
+};
+
+TEST(backend, a_flipped_bit_in_attention_is_seen_and_the_head_repeated) {
+    // Strips of four rows or more, so that the bit is one of theirs. Backward in one block, and in
+    // blocks of columns and of rows.
+    const AttentionShape shapes[] = {{1, 2, 5, 4},    {2, 1, 70, 33},        {1, 1, 132, 16},
+                                     {1, 1, 411, 19}, {1, 1, 77, 40, false}, {1, 1, 304, 8, false}};
+    for (const AttentionShape s : shapes) {
+        const Floats due = attention_and_its_gradient(*make_reference_backend(), s);
+        for (const CpuPath path : kCpuPaths) {
+            if (!cpu_has(path)) continue;
+            FaultyAttention right(kernels_for(path));
+            ASSERT_TRUE(bits_equal(attention_and_its_gradient(right, s), due)) << right.name();
+            EXPECT_EQ(right.wrong_products(), 0U) << right.name();
+            for (size_t i = 0; i < right.products; ++i) {
+                FaultyAttention b(kernels_for(path));
+                b.faulty = i;
+                EXPECT_TRUE(bits_equal(attention_and_its_gradient(b, s), due))
+                    << b.name() << ", " << s.t << " positions, product " << i;
+                EXPECT_EQ(b.wrong_products(), 1U)
+                    << b.name() << ", " << s.t << " positions, product " << i;
+                EXPECT_TRUE(b.finish().has_value());
+            }
+        }
+    }
+}
+
+TEST(backend, a_head_that_is_wrong_three_times_in_a_row_is_given_up) {
+    for (const CpuPath path : kCpuPaths) {
+        if (!cpu_has(path)) continue;
+        FaultyAttention b(kernels_for(path));
+        b.always = true;
+        (void)attention_and_its_gradient(b, {1, 2, 5, 4});
+        EXPECT_EQ(b.wrong_products(), 12U) << b.name() << ": two heads, forward and backward";
+        EXPECT_EQ(b.finish().error(), BackendError::device_failed) << b.name();
+    }
+}
+
+TEST(backend, attention_is_right_for_every_number_of_positions) {
+    for (const CpuPath path : kCpuPaths)
+        for (uint32_t t = 1; cpu_has(path) && t < 400; t += t < 140 ? 1 : 37)
+            for (const bool causal : {true, false}) {
+                FaultyAttention b(kernels_for(path));
+                (void)attention_and_its_gradient(b, {1, 1, t, 3, causal});
+                EXPECT_EQ(b.wrong_products(), 0U) << b.name() << ", " << t << " positions";
+            }
 }
 
 }  // namespace

@@ -45,12 +45,13 @@ size_t rounded(size_t n) {
 HeadMemory head_memory(AttentionShape s) {
     const uint64_t t = s.t, hd = rounded(s.hd), width = block_width(s.t);
     constexpr uint64_t kBytes = 2 * sizeof(float) + sizeof(uint16_t);  // s_, p_, words
-    // Seven operands of the head, one of a strip, and their scales.
-    return {width * rounded(t) * kBytes + 7 * 12 * t, 7 * t * hd + kStrip * t};
+    // Seven operands of the head, one of a strip, their scales, and what checks add up.
+    return {width * rounded(t) * kBytes + (7 * 12 + 8 * 4) * t, 7 * t * hd + kStrip * t};
 }
 
-HeadWorker::HeadWorker(const Kernels& kernels)
+HeadWorker::HeadWorker(const Kernels& kernels, BeforeProduct before_product)
     : k_(kernels),
+      before_product_(std::move(before_product)),
       a_(kernels),
       q_(kernels),
       key_(kernels),
@@ -58,7 +59,13 @@ HeadWorker::HeadWorker(const Kernels& kernels)
       do_rows_(kernels),
       do_cols_(kernels),
       q_cols_(kernels),
-      key_cols_(kernels) {}
+      key_cols_(kernels),
+      scores_(kernels),
+      score_grads_(kernels),
+      out_sums_(kernels),
+      dv_sums_(kernels),
+      dk_sums_(kernels),
+      dq_sums_(kernels) {}
 
 void HeadWorker::start(AttentionShape s, size_t b, size_t h) {
     shape_ = s;
@@ -69,6 +76,16 @@ void HeadWorker::start(AttentionShape s, size_t b, size_t h) {
     col_ = h * s.hd;
     head_ = uint64_t{b} * s.h + h;
     alpha_ = 1.0F / std::sqrt(static_cast<float>(s.hd));
+}
+
+void HeadWorker::repeat(const std::function<bool()>& work) {
+    const bool before = nonfinite_;
+    for (attempt_ = 0; attempt_ < kProductAttempts; ++attempt_) {
+        nonfinite_ = before;  // a wrong product may make an Inf
+        if (work()) return;
+        ++wrong_;
+    }
+    failed_ = true;
 }
 
 Source HeadWorker::part(const float* qkv, size_t which) const {
@@ -98,7 +115,8 @@ void HeadWorker::fill_cols(Operand& o, const Source& s, Side side) {
     nonfinite_ = nonfinite_ || o.nonfinite();
 }
 
-void HeadWorker::multiply_block(const Operand& a, const Operand& b, const float* alpha) {
+void HeadWorker::multiply_block(const Operand& a, const Operand& b, ScoreSums& sums,
+                                const float* alpha) {
     ProductArgs args;
     a.set_left(args, block_.rows.first);
     b.set_right(args, block_.cols.first);
@@ -109,11 +127,13 @@ void HeadWorker::multiply_block(const Operand& a, const Operand& b, const float*
     args.n = block_.cols.size();
     args.causal = shape_.causal;
     args.diagonal = block_.rows.first - block_.cols.first;
+    args.column_sums = sums.from(block_.cols.first);
+    before_product_(args, attempt_);
     k_.product(args, 0, args.m, 0, args.n);
 }
 
 void HeadWorker::multiply_strip(float* c, size_t stride, const Operand& b, Range terms,
-                                const float* sb, const float* alpha) {
+                                StripSums& sums, const float* sb, const float* alpha) {
     ProductArgs args;
     a_.set_left(args, 0);
     b.set_right_terms(args, terms.first, terms.size(), flip_sums_);
@@ -123,6 +143,8 @@ void HeadWorker::multiply_strip(float* c, size_t stride, const Operand& b, Range
     args.alpha = alpha;
     args.m = a_.groups();
     args.n = hd_;
+    sums.add_rows(args, terms.first);
+    before_product_(args, attempt_);
     k_.product(args, 0, args.m, 0, hd_);
 }
 
@@ -141,7 +163,7 @@ void HeadWorker::softmax_rows(float* stats) {
 
 /// The block's probabilities from the statistics of their rows.
 void HeadWorker::probabilities(const float* stats) {
-    multiply_block(q_, key_, &alpha_);
+    multiply_block(q_, key_, scores_, &alpha_);
     for (size_t i = block_.rows.first; i < block_.rows.last; ++i) {
         float* p = p_ + at(i);
         const size_t n = seen_in_block(i);
@@ -151,7 +173,7 @@ void HeadWorker::probabilities(const float* stats) {
 }
 
 void HeadWorker::grad_scores() {
-    multiply_block(do_rows_, v_, nullptr);
+    multiply_block(do_rows_, v_, score_grads_, nullptr);
     for (size_t i = block_.rows.first; i < block_.rows.last; ++i) {
         float* s = s_ + at(i);
         const size_t n = seen_in_block(i);
@@ -163,21 +185,29 @@ void HeadWorker::grad_scores() {
 void HeadWorker::forward(float* out, float* stats, const float* qkv, AttentionShape s, size_t b,
                          size_t h) {
     start(s, b, h);
+    repeat([&] { return make_output(out, stats, qkv); });
+}
+
+bool HeadWorker::make_output(float* out, float* stats, const float* qkv) {
     fill_rows(q_, part(qkv, 0), Side::left);
     fill_rows(key_, part(qkv, 1), Side::right);
     v_.right_by_term(part(qkv, 2));
     nonfinite_ = nonfinite_ || v_.nonfinite();
+    scores_.foresee(q_, key_, shape_, {std::min(kStrip, t_), false});
+    out_sums_.begin(t_, hd_);
     const std::vector<float> ones(hd_, 1.0F);
     for (size_t i = 0; i < t_; i += kStrip) {
         const Range rows{i, std::min(t_, i + kStrip)};
         open({rows, seen(rows)});
-        multiply_block(q_, key_, &alpha_);
+        multiply_block(q_, key_, scores_, &alpha_);
         softmax_rows(stats + head_ * t_ * 2);
         for (size_t r = 0; r < rows.size(); ++r)
-            k_.multiply(p_ + r * stride_, p_ + r * stride_, v_.scale(), s.seen(i + r));
+            k_.multiply(p_ + r * stride_, p_ + r * stride_, v_.scale(), shape_.seen(i + r));
         fill_rows(a_, {p_, rows.size(), block_.cols.size(), stride_, nullptr, 0}, Side::left);
-        multiply_strip(out + (row0_ + i) * d_ + col_, d_, v_, block_.cols, ones.data(), nullptr);
+        multiply_strip(out + (row0_ + i) * d_ + col_, d_, v_, block_.cols, out_sums_, ones.data(),
+                       nullptr);
     }
+    return scores_.fit() && out_sums_.fit(v_);
 }
 
 /// Row i of the head's scores has the words from (head T + i) T on.
@@ -213,10 +243,10 @@ void HeadWorker::grads_of_cols(float* dqkv) {
         const size_t from = at(rows.first) + j - block_.cols.first;
         float* to = dqkv + (row0_ + j) * 3 * d_ + col_;
         fill_cols(a_, {p_ + from, rows.size(), width, stride_, nullptr, 0}, Side::left);
-        multiply_strip(to + 2 * d_, 3 * d_, do_cols_, rows, do_cols_.scale(), nullptr);
+        multiply_strip(to + 2 * d_, 3 * d_, do_cols_, rows, dv_sums_, do_cols_.scale(), nullptr);
         const Source ds{s_ + from, rows.size(), width, stride_, words_ + from, stride_};
         fill_cols(a_, ds, Side::left);
-        multiply_strip(to + d_, 3 * d_, q_cols_, rows, q_cols_.scale(), &alpha_);
+        multiply_strip(to + d_, 3 * d_, q_cols_, rows, dk_sums_, q_cols_.scale(), &alpha_);
     }
 }
 
@@ -227,14 +257,24 @@ void HeadWorker::grads_of_rows(float* dqkv) {
         const Range cols = seen(rows);
         const Source ds{s_ + at(i), rows.size(), cols.size(), stride_, words_ + at(i), stride_};
         fill_rows(a_, ds, Side::left);
-        multiply_strip(dqkv + (row0_ + i) * 3 * d_ + col_, 3 * d_, key_cols_, cols,
+        multiply_strip(dqkv + (row0_ + i) * 3 * d_ + col_, 3 * d_, key_cols_, cols, dq_sums_,
                        key_cols_.scale(), &alpha_);
     }
+}
+
+void HeadWorker::foresee_scores(ScoreParts parts) {
+    scores_.foresee(q_, key_, shape_, parts);
+    score_grads_.foresee(do_rows_, v_, shape_, parts);
 }
 
 void HeadWorker::backward(float* dqkv, const AttentionGradInputs& in, const uint16_t* words,
                           AttentionShape s, AttentionNoise noise, size_t b, size_t h) {
     start(s, b, h);
+    repeat([&] { return make_gradient(dqkv, in, words, noise); });
+}
+
+bool HeadWorker::make_gradient(float* dqkv, const AttentionGradInputs& in, const uint16_t* words,
+                               AttentionNoise noise) {
     const size_t first = row0_ * d_ + col_;
     const Source d_out{in.d_out + first, t_, hd_, d_, words + first, d_};
     fill_rows(q_, part(in.qkv, 0), Side::left);
@@ -247,19 +287,27 @@ void HeadWorker::backward(float* dqkv, const AttentionGradInputs& in, const uint
     dot_.resize(t_);
     for (size_t i = 0; i < t_; ++i)
         dot_[i] = long_dot(k_, d_out.x + i * d_, in.out + first + i * d_, hd_);
+    for (StripSums* sums : {&dv_sums_, &dk_sums_, &dq_sums_}) sums->begin(t_, hd_);
     const float* stats = in.stats + head_ * t_ * 2;
     const size_t width = block_width(t_);
+    foresee_scores({width, true});
     for (size_t j = 0; j < t_; j += width) {
         const Range cols{j, std::min(t_, j + width)};
         fill_block({seeing(cols), cols}, stats, noise);
         grads_of_cols(dqkv);
     }
-    if (width == t_) return grads_of_rows(dqkv);  // the block holds every row
+    const bool fit = scores_fit() && dv_sums_.fit(do_cols_) && dk_sums_.fit(q_cols_);
+    if (width == t_) {  // the block holds every row
+        grads_of_rows(dqkv);
+        return fit && dq_sums_.fit(key_cols_);
+    }
+    foresee_scores({width, false});
     for (size_t i = 0; i < t_; i += width) {
         const Range rows{i, std::min(t_, i + width)};
         fill_block({rows, seen(rows)}, stats, noise);
         grads_of_rows(dqkv);
     }
+    return fit && scores_fit() && dq_sums_.fit(key_cols_);
 }
 
 }  // namespace trainyard::training::cpu

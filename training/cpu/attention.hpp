@@ -2,9 +2,11 @@
 // One attention head on the kernels of a table, block by block of its T x T scores.
 #pragma once
 
+#include <functional>
 #include <utility>
 #include <vector>
 
+#include "training/cpu/head_sums.hpp"
 #include "training/cpu/operands.hpp"
 
 namespace trainyard::training::cpu {
@@ -15,9 +17,12 @@ namespace trainyard::training::cpu {
 /// rows need no other. Backward, dV and dK need scales over columns and dQ over rows: scores are
 /// made again from the row statistics, first in blocks of columns, then in blocks of rows. A head
 /// whose scores fit the cache is one block of both.
+///
+/// The products of a head are checked when it is done, and it is made again if one was wrong.
 class HeadWorker {
 public:
-    explicit HeadWorker(const Kernels& kernels);
+    /// `before_product`: called when a product's left operand was counted and it is about to run.
+    HeadWorker(const Kernels& kernels, BeforeProduct before_product);
 
     void forward(float* out, float* stats, const float* qkv, AttentionShape s, size_t b, size_t h);
     /// `words`: the rounding words of the whole N x D gradient of the output.
@@ -25,6 +30,10 @@ public:
                   AttentionShape s, AttentionNoise noise, size_t b, size_t h);
     /// True if an operand held an Inf or NaN since the last call.
     [[nodiscard]] bool take_nonfinite() { return std::exchange(nonfinite_, false); }
+    /// How often a head had to be made again since the last call.
+    [[nodiscard]] uint64_t take_wrong() { return std::exchange(wrong_, 0); }
+    /// True if a head was wrong again and again since the last call.
+    [[nodiscard]] bool take_failed() { return std::exchange(failed_, false); }
 
 private:
     /// first, first + 1, ... last - 1.
@@ -38,6 +47,11 @@ private:
     };
 
     void start(AttentionShape s, size_t b, size_t h);
+    /// Calls `work`, which says whether the head's products fit, until they do.
+    void repeat(const std::function<bool()>& work);
+    [[nodiscard]] bool make_output(float* out, float* stats, const float* qkv);
+    [[nodiscard]] bool make_gradient(float* dqkv, const AttentionGradInputs& in,
+                                     const uint16_t* words, AttentionNoise noise);
     [[nodiscard]] Source part(const float* qkv, size_t which) const;
     [[nodiscard]] Range seeing(Range cols) const { return {shape_.causal ? cols.first : 0, t_}; }
     [[nodiscard]] Range seen(Range rows) const { return {0, shape_.causal ? rows.last : t_}; }
@@ -48,10 +62,10 @@ private:
     void fill_rows(Operand& o, const Source& s, Side side);
     void fill_cols(Operand& o, const Source& s, Side side);
     /// s_ = a product of operands of the head, above the diagonal perhaps unwritten.
-    void multiply_block(const Operand& a, const Operand& b, const float* alpha);
+    void multiply_block(const Operand& a, const Operand& b, ScoreSums& sums, const float* alpha);
     /// c (rows of a_ x hd) = a_ times the rows `terms` of the source of `b`.
-    void multiply_strip(float* c, size_t stride, const Operand& b, Range terms, const float* sb,
-                        const float* alpha);
+    void multiply_strip(float* c, size_t stride, const Operand& b, Range terms, StripSums& sums,
+                        const float* sb, const float* alpha);
     void softmax_rows(float* stats);
     void probabilities(const float* stats);
     void grad_scores();
@@ -60,8 +74,11 @@ private:
     void fill_block(Block block, const float* stats, AttentionNoise noise);
     void grads_of_cols(float* dqkv);
     void grads_of_rows(float* dqkv);
+    void foresee_scores(ScoreParts parts);
+    [[nodiscard]] bool scores_fit() const { return scores_.fit() && score_grads_.fit(); }
 
     const Kernels& k_;
+    BeforeProduct before_product_;
     Operand a_, q_, key_, v_, do_rows_, do_cols_, q_cols_, key_cols_;
     Buffer s_buffer_, p_buffer_, words_buffer_, row_words_buffer_;
     AttentionShape shape_;
@@ -72,10 +89,14 @@ private:
     uint16_t* words_ = nullptr;  ///< rounding words of the block's gradients
     std::vector<float> dot_;
     std::vector<int32_t> flip_sums_;
+    ScoreSums scores_, score_grads_;
+    StripSums out_sums_, dv_sums_, dk_sums_, dq_sums_;
+    unsigned attempt_ = 0;
+    uint64_t wrong_ = 0;
     size_t t_ = 0, hd_ = 0, d_ = 0, row0_ = 0, col_ = 0;
     uint64_t head_ = 0;
     float alpha_ = 1.0F;
-    bool nonfinite_ = false;
+    bool nonfinite_ = false, failed_ = false;
 };
 
 /// What one HeadWorker holds for such heads.

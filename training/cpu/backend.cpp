@@ -39,7 +39,10 @@ size_t per_task(size_t count, size_t most, size_t threads) {
 
 CpuBackend::CpuBackend(const Kernels& kernels, unsigned threads)
     : k_(kernels), pool_(threads), a_(kernels), b_(kernels), a2_(kernels), b2_(kernels) {
-    for (unsigned i = 0; i < pool_.threads(); ++i) workers_.emplace_back(kernels);
+    const auto watch = [this](const ProductArgs& args, unsigned attempt) {
+        before_product(args, attempt);
+    };
+    for (unsigned i = 0; i < pool_.threads(); ++i) workers_.emplace_back(kernels, watch);
 }
 
 void* CpuBackend::allocate(size_t bytes) {
@@ -164,10 +167,9 @@ void CpuBackend::before_product(const ProductArgs&, unsigned) {}
 /// B[k][n].
 void CpuBackend::multiply(float* c, Operand& a, Operand& b, ProductSize size,
                           const std::function<void()>& fill) {
-    constexpr unsigned kAttempts = 3;
     // So many rows of A that they stay in the second-level cache while B passes by once per task.
     constexpr size_t kBytesOfA = 192 << 10;
-    for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+    for (unsigned attempt = 0; attempt < kProductAttempts; ++attempt) {
         fill();
         ProductArgs args;
         a.set_left(args);
@@ -188,7 +190,7 @@ void CpuBackend::multiply(float* c, Operand& a, Operand& b, ProductSize size,
 /// Fills due_sums_ with what the sums of the columns must be.
 void CpuBackend::foresee_sums(const ProductArgs& args) {
     constexpr size_t kGroupsPerTask = 64, kPanelsPerTask = 16;
-    row_sums_.resize(args.groups * 4);
+    row_sums_.assign(args.groups * k_.group, 0);
     ranges(args.groups, kGroupsPerTask,
            [&](size_t first, size_t last) { k_.row_sums(row_sums_.data(), args, first, last); });
     const size_t panels = (args.n + k_.panel - 1) / k_.panel;
@@ -244,7 +246,11 @@ void CpuBackend::linear_grad(float* dx, float* dw, const LinearGradInputs& in, L
 }
 
 void CpuBackend::collect_flags() {
-    for (HeadWorker& worker : workers_) nonfinite_ = worker.take_nonfinite() || nonfinite_;
+    for (HeadWorker& worker : workers_) {
+        nonfinite_ = worker.take_nonfinite() || nonfinite_;
+        wrong_ += worker.take_wrong();
+        failed_ = worker.take_failed() || failed_;
+    }
 }
 
 void CpuBackend::attention(float* out, float* stats, const float* qkv, AttentionShape s) {

@@ -63,11 +63,13 @@ public:
     void tile_roots(void* out, std::span<const TensorView> tensors) override;
     void apply(const OpCall& call) override;
 
-    /// Products whose sums were wrong and which were computed again since the start.
+    /// Products, and heads of attention with such, whose sums were wrong and which were computed
+    /// again since the start.
     [[nodiscard]] uint64_t wrong_products() const override { return wrong_; }
 
 protected:
-    /// For tests of the check: called when a product's sums are known and it is about to run.
+    /// For tests of the check: called when the sums of a product's left operand are known and it is
+    /// about to run; of attention's, by all threads of the pool.
     virtual void before_product(const ProductArgs& args, unsigned attempt);
 
     /// Splits [0, count) into ranges that start at multiples of `step`.

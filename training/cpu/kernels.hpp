@@ -88,8 +88,11 @@ struct Kernels {
     size_t group;          ///< neighbouring k in one group
     size_t panel;          ///< columns of a panel of a right operand
     size_t left_panel;     ///< rows of a panel of a left operand; divides `panel`
-    bool flips;            ///< elements of A are stored with an offset
-    bool stages;           ///< quantises into QuantiseArgs::stage
+    /// Rows and columns of C, from its first on, that a causal product makes or leaves out
+    /// together.
+    size_t tile_rows, tile_cols;
+    bool flips;   ///< elements of A are stored with an offset
+    bool stages;  ///< quantises into QuantiseArgs::stage
 
     /// amax[r] = largest magnitude of row r, as bits; the same of columns, merged with what is
     /// there.
@@ -112,11 +115,12 @@ struct Kernels {
     /// Rows [m0, m1) and columns [n0, n1); m0 and n0 are multiples of 16 (or the start).
     void (*product)(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1);
 
-    /// What column_sums of all rows must come to, computed by another way: the sums of the rows of
-    /// A as stored, for groups [g0, g1) of k, in a form of the table's own (four numbers of room
-    /// for each group); then their products with panels [p0, p1) of B.
-    void (*row_sums)(uint32_t* out, const ProductArgs& args, size_t g0, size_t g1);
-    void (*due_sums)(uint32_t* out, const uint32_t* row_sums, const ProductArgs& args, size_t p0,
+    /// What column_sums must come to, computed by another way, modulo 2^32. First the sums of the
+    /// rows of A: sums[k] += sum over m of A[m][k] for groups [g0, g1) of k, whole.
+    void (*row_sums)(uint32_t* sums, const ProductArgs& args, size_t g0, size_t g1);
+    /// Then their products with panels [p0, p1) of B, over all `groups`; args.m: of how many rows
+    /// the sums are, at most.
+    void (*due_sums)(uint32_t* out, const uint32_t* sums, const ProductArgs& args, size_t p0,
                      size_t p1);
     /// Rows of float32 sums in order of k: c[r][n] = fma(a[r][k], b[k][n], c[r][n]) from +0.
     void (*fp32_product)(const Fp32Args& args, size_t m0, size_t m1);

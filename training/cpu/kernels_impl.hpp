@@ -421,6 +421,8 @@ struct Kernel {
         t.group = V::kGroup;
         t.panel = V::kPanel;
         t.left_panel = V::kLeftPanel;
+        t.tile_rows = V::kRows;
+        t.tile_cols = V::kTileCols;
         t.flips = V::kFlips;
         t.stages = !requires(uint8_t * out, const QuantiseArgs& a) {
             V::quantise_cols(out, a, 1, 1);
@@ -478,10 +480,8 @@ struct PlainPacking {
                 }
     }
 
-    /// Both panels alike, without a flip: out[k] = the sum of all rows; out[n] = its product with
-    /// B.
+    /// Both panels alike, without a flip.
     static void row_sums(uint32_t* out, const ProductArgs& a, size_t g0, size_t g1) {
-        for (size_t i = g0 * G; i < g1 * G; ++i) out[i] = 0;
         for (size_t p = 0; p * P < a.m; ++p) {
             const E* q = reinterpret_cast<const E*>(a.a + p * a.a_panel) + g0 * P * G;
             for (size_t g = g0; g < g1; ++g)

@@ -111,6 +111,7 @@ struct NeonVectors {
 
 struct Neon : NeonVectors {
     static constexpr size_t kElementBytes = 1, kGroup = 4, kPanel = 8, kLeftPanel = 8;
+    static constexpr size_t kTileCols = kPanel;
     static constexpr size_t kGroupBytes = 32;  ///< of one panel, of either side
     static constexpr bool kFlips = false;
     using Packing = PlainPacking<int8_t, 4, 8>;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "training/backend.hpp"
@@ -40,6 +41,11 @@ struct Source {
 };
 
 constexpr size_t kColsPerTask = 256;  ///< columns that one task quantises at most
+
+/// A product whose sums are wrong is made again, so often in all.
+constexpr unsigned kProductAttempts = 3;
+/// For tests of the check: sees a product that is about to run.
+using BeforeProduct = std::function<void(const ProductArgs& args, unsigned attempt)>;
 
 enum class Side { left, right };
 

@@ -18,6 +18,7 @@ struct Avx512 {
     // vpdpbusd multiplies unsigned by signed bytes: A is stored with 128 added (the flip), and each
     // panel of B ends with 128 times its column sums, which the product subtracts.
     static constexpr size_t kElementBytes = 1, kGroup = 4, kPanel = 16, kLeftPanel = 8, kRows = 8;
+    static constexpr size_t kTileCols = 2 * kPanel;
     static constexpr bool kFlips = true;
 
     static __mmask16 mask(size_t n) { return static_cast<__mmask16>((1U << n) - 1); }
@@ -365,8 +366,9 @@ struct Avx512 {
         return _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4(_mm_setr_epi8(
                                           0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
     }
-    /// The sums of four k are stored turned: byte 0 of each, byte 1 of each and so on, which is how
-    /// due_sums multiplies by them.
+    static uint32_t stored_rows(const ProductArgs& args) {
+        return static_cast<uint32_t>((args.m + kLeftPanel - 1) / kLeftPanel * kLeftPanel);
+    }
     static void row_sums(uint32_t* out, const ProductArgs& args, size_t g0, size_t g1) {
         size_t g = g0;
         for (; g + 16 <= g1; g += 16) some_row_sums<8>(out + g * 4, args, g);
@@ -375,10 +377,7 @@ struct Avx512 {
         uint32_t last[4] = {};
         for (size_t p = 0; p * kLeftPanel < args.m; ++p)
             for (size_t i = 0; i < 32; ++i) last[i % 4] += args.a[p * args.a_panel + g * 32 + i];
-        const I words =
-            _mm512_castsi128_si512(_mm_loadu_si128(reinterpret_cast<const __m128i*>(last)));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + g * 4),
-                         _mm512_castsi512_si128(turned(words)));
+        for (size_t i = 0; i < 4; ++i) out[g * 4 + i] += last[i] - 128 * stored_rows(args);
     }
     /// 2 N groups from g on; each vector holds two halves of the sums of two groups.
     template <size_t N>
@@ -392,26 +391,26 @@ struct Avx512 {
             for (size_t i = 0; i < N; ++i)
                 sum[i] = _mm512_dpbusd_epi32(sum[i], turned(_mm512_loadu_si512(a + i * 64)), ones);
         }
+        // Each stored row has its offset.
+        const __m256i less = _mm256_set1_epi32(static_cast<int>(128 * stored_rows(args)));
         for (size_t i = 0; i < N; ++i) {
             const I both = add_int(sum[i], _mm512_shuffle_i32x4(sum[i], sum[i], 0xB1));
-            const I two = turned(_mm512_shuffle_i32x4(both, both, 0x08));
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i * 8),
-                                _mm512_castsi512_si256(two));
+            const I two = _mm512_shuffle_i32x4(both, both, 0x08);
+            auto* to = reinterpret_cast<__m256i*>(out + i * 8);
+            const __m256i eight = _mm256_sub_epi32(_mm512_castsi512_si256(two), less);
+            _mm256_storeu_si256(to, _mm256_add_epi32(_mm256_loadu_si256(to), eight));
         }
     }
     static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args, size_t p0,
                          size_t p1) {
-        // A sum of rows is a number of so many bytes at most.
-        const size_t most = 255 * stored_rows(args);
-        if (most < 1U << 16)
+        // With half of 2^16 or 2^24 added, sums of so many numbers from -128 on have two or three
+        // bytes.
+        if (args.m <= (1U << 15) / 128)
             all_due_sums<2>(out, rows, args, p0, p1);
-        else if (most < 1U << 24)
+        else if (args.m <= (1U << 23) / 128)
             all_due_sums<3>(out, rows, args, p0, p1);
         else
             all_due_sums<4>(out, rows, args, p0, p1);
-    }
-    static size_t stored_rows(const ProductArgs& args) {
-        return (args.m + kLeftPanel - 1) / kLeftPanel * kLeftPanel;
     }
     template <size_t Bytes>
     static void all_due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args,
@@ -424,30 +423,40 @@ struct Avx512 {
     static void some_due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args,
                               size_t p) {
         const uint8_t* b = args.b + p * args.b_panel;
+        const I more = set1_int(Bytes < 4 ? 1U << (8 * Bytes - 1) : 0);
         I sum[Bytes][N];
         for (auto& of_byte : sum)
             for (I& s : of_byte) s = zero_int();
-        for (size_t g = 0; g < args.groups; ++g)
+        for (size_t g = 0; g < args.groups; ++g) {
+            const __m128i four = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows + 4 * g));
+            // 32-bit word i holds byte i of the four sums.
+            const I split = turned(add_int(_mm512_broadcast_i32x4(four), more));
+            const I byte[4] = {_mm512_shuffle_epi32(split, _MM_PERM_AAAA),
+                               _mm512_shuffle_epi32(split, _MM_PERM_BBBB),
+                               _mm512_shuffle_epi32(split, _MM_PERM_CCCC),
+                               _mm512_shuffle_epi32(split, _MM_PERM_DDDD)};
 #pragma GCC unroll 2
             for (size_t j = 0; j < N; ++j) {
                 const I bytes = _mm512_loadu_si512(b + j * args.b_panel + g * 64);
 #pragma GCC unroll 4
                 for (size_t i = 0; i < Bytes; ++i)
-                    sum[i][j] = _mm512_dpbusd_epi32(sum[i][j], set1_int(rows[4 * g + i]), bytes);
+                    sum[i][j] = _mm512_dpbusd_epi32(sum[i][j], byte[i], bytes);
             }
-        // Each stored row of A has its offset.
-        const auto stored = static_cast<uint32_t>(stored_rows(args));
+        }
         for (size_t j = 0; j < N; ++j) {
-            const I extra = _mm512_mullo_epi32(
-                _mm512_loadu_si512(args.sums + (p + j) * args.sums_panel), set1_int(stored));
-            I all = _mm512_sub_epi32(sum[0][j], extra);
+            I all = sum[0][j];
             for (unsigned i = 1; i < Bytes; ++i)
                 all = add_int(all, _mm512_slli_epi32(sum[i][j], 8 * i));
+            // The sums of B's columns are there, times 128.
+            if constexpr (Bytes < 4) {
+                const I flips = _mm512_loadu_si512(args.sums + (p + j) * args.sums_panel);
+                all = _mm512_sub_epi32(all, _mm512_slli_epi32(flips, 8 * (Bytes - 1)));
+            }
             _mm512_storeu_si512(out + j * kPanel, all);
         }
     }
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
-        for (size_t n = n0; n < n1; n += 2 * kPanel)
+        for (size_t n = n0; n < n1; n += kTileCols)
             for (size_t m = m0; m < m1; m += kRows) {
                 if (args.causal && n > m + kRows - 1 + args.diagonal) continue;
                 const size_t rows = m1 - m < kRows ? m1 - m : kRows;

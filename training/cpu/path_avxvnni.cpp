@@ -13,6 +13,7 @@ struct AvxVnni : Avx2Vectors {
     // vpdpbusd multiplies unsigned by signed bytes: A is stored with 128 added (the flip), and each
     // panel of B ends with 128 times its column sums, which the product subtracts.
     static constexpr size_t kElementBytes = 1, kGroup = 4, kPanel = 8, kLeftPanel = 8, kRows = 4;
+    static constexpr size_t kTileCols = 3 * kPanel;
     static constexpr bool kFlips = true;
     static constexpr size_t kGroupBytes = 32;  ///< of one panel, of either side
 
@@ -180,8 +181,9 @@ struct AvxVnni : Avx2Vectors {
         }
     }
 
-    /// The sums of four k are stored turned: byte 0 of each, byte 1 of each and so on, which is how
-    /// due_sums multiplies by them.
+    static uint32_t stored_rows(const ProductArgs& args) {
+        return static_cast<uint32_t>((args.m + kLeftPanel - 1) / kLeftPanel * kLeftPanel);
+    }
     static void row_sums(uint32_t* out, const ProductArgs& args, size_t g0, size_t g1) {
         size_t g = g0;
         for (; g + 4 <= g1; g += 4) some_row_sums<4>(out + g * 4, args, g);
@@ -199,36 +201,55 @@ struct AvxVnni : Avx2Vectors {
                 sum[i] =
                     _mm256_dpbusd_avx_epi32(sum[i], turned(load_bytes(a + i * kGroupBytes)), ones);
         }
+        // Each stored row has its offset.
+        const __m128i less = _mm_set1_epi32(static_cast<int>(128 * stored_rows(args)));
         for (size_t i = 0; i < N; ++i) {
             const I both = add_int(sum[i], _mm256_permute2x128_si256(sum[i], sum[i], 1));
-            _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i * 4),
-                             _mm256_castsi256_si128(turned(both)));
+            auto* to = reinterpret_cast<__m128i*>(out + i * 4);
+            const __m128i four = _mm_sub_epi32(_mm256_castsi256_si128(both), less);
+            _mm_storeu_si128(to, _mm_add_epi32(_mm_loadu_si128(to), four));
         }
     }
     static void due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args, size_t p0,
                          size_t p1) {
-        // Each stored row of A has its offset.
-        const auto stored =
-            static_cast<uint32_t>((args.m + kLeftPanel - 1) / kLeftPanel * kLeftPanel);
-        for (size_t p = p0; p < p1; ++p) {
-            const uint8_t* b = args.b + p * args.b_panel;
-            I sum[4] = {zero_int(), zero_int(), zero_int(), zero_int()};
-            for (size_t g = 0; g < args.groups; ++g) {
-                const I bytes = load_bytes(b + g * kGroupBytes);
-#pragma GCC unroll 4
-                for (size_t i = 0; i < 4; ++i)
-                    sum[i] = _mm256_dpbusd_avx_epi32(sum[i], set1_int(rows[4 * g + i]), bytes);
-            }
-            const I extra =
-                _mm256_mullo_epi32(load_bytes(args.sums + p * args.sums_panel), set1_int(stored));
-            I all = _mm256_sub_epi32(sum[0], extra);
-            for (int i = 1; i < 4; ++i) all = add_int(all, _mm256_slli_epi32(sum[i], 8 * i));
-            store_bytes(out + p * kPanel, all);
+        for (size_t p = p0; p < p1; ++p)
+            if (args.m <= kRowsOfTwoBytes)
+                some_due_sums<2>(out + p * kPanel, rows, args, p);
+            else
+                some_due_sums<4>(out + p * kPanel, rows, args, p);
+    }
+    /// Of so many rows of numbers from -128 on the sums have two bytes, with 2^15 added.
+    static constexpr size_t kRowsOfTwoBytes = (1U << 15) / 128;
+    template <size_t Bytes>
+    static void some_due_sums(uint32_t* out, const uint32_t* rows, const ProductArgs& args,
+                              size_t p) {
+        const uint8_t* b = args.b + p * args.b_panel;
+        const I more = set1_int(Bytes == 2 ? 1U << 15 : 0);
+        I sum[4] = {zero_int(), zero_int(), zero_int(), zero_int()};
+        for (size_t g = 0; g < args.groups; ++g) {
+            const I bytes = load_bytes(b + g * kGroupBytes);
+            const __m128i four = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows + 4 * g));
+            // 32-bit word i holds byte i of the four sums.
+            const I split = turned(add_int(_mm256_broadcastsi128_si256(four), more));
+            sum[0] = _mm256_dpbusd_avx_epi32(sum[0], _mm256_shuffle_epi32(split, 0x00), bytes);
+            sum[1] = _mm256_dpbusd_avx_epi32(sum[1], _mm256_shuffle_epi32(split, 0x55), bytes);
+            if constexpr (Bytes == 2) continue;
+            sum[2] = _mm256_dpbusd_avx_epi32(sum[2], _mm256_shuffle_epi32(split, 0xAA), bytes);
+            sum[3] = _mm256_dpbusd_avx_epi32(sum[3], _mm256_shuffle_epi32(split, 0xFF), bytes);
         }
+        I all = sum[0];
+        for (int i = 1; i < static_cast<int>(Bytes); ++i)
+            all = add_int(all, _mm256_slli_epi32(sum[i], 8 * i));
+        // The sums of B's columns are there, times 128.
+        if constexpr (Bytes == 2) {
+            const I flips = load_bytes(args.sums + p * args.sums_panel);
+            all = _mm256_sub_epi32(all, _mm256_slli_epi32(flips, 8));
+        }
+        store_bytes(out, all);
     }
 
     static void product(const ProductArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
-        for (size_t n = n0; n < n1; n += 3 * kPanel)
+        for (size_t n = n0; n < n1; n += kTileCols)
             for (size_t m = m0; m < m1; m += kRows) {
                 if (args.causal && n > m + kRows - 1 + args.diagonal) continue;
                 const size_t rows = m1 - m < kRows ? m1 - m : kRows;

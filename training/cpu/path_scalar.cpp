@@ -10,6 +10,7 @@ struct Scalar {
     using I = int32_t;
     static constexpr size_t W = 1;
     static constexpr size_t kElementBytes = 1, kGroup = 1, kPanel = 16, kLeftPanel = 16;
+    static constexpr size_t kRows = 1, kTileCols = kPanel;
     static constexpr bool kFlips = false;
     using Packing = PlainPacking<int8_t, 1, 16>;
 
