@@ -266,8 +266,7 @@ int run_provider(const Output& out, const ProviderArgs& args) {
         return out.fail("--key is required: a keystore, or dev:0 to dev:9 on a devnet"), kUsage;
     const auto held = hold_folder(args.datadir);
     if (!held) return out.fail(held.error());
-    const auto place =
-        provider::place_of(args.datadir, wallet::read_text("/etc/machine-id", 4096).value_or(""));
+    const auto place = provider::place_of(args.datadir);
     if (!place) return out.fail(place.error());
     verify::BackendOptions devices{args.threads, !args.no_cuda};
     devices.checksums = args.checksums;
