@@ -5,6 +5,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "node/provider/trials.hpp"
@@ -22,11 +23,14 @@ struct ProviderWorker::Work {
     wallet::JobSpec spec;
     Hash run_seed;
     uint32_t attempt = 0;
-    uint32_t accepted = 0;    ///< segments whose acceptance was told
-    uint32_t waits_told = 0;  ///< segments of which it was told that auditors have no time yet
-    bool is_left = false;     ///< not ours any more, but segments of ours are under audit
-    uint32_t tries = 0;       ///< how often training was begun again after a failure
-    uint64_t failed_at = 0;   ///< block; 0 while it runs
+    uint32_t accepted = 0;       ///< segments whose acceptance was told
+    uint32_t waits_told = 0;     ///< segments of which it was told that auditors have no time yet
+    bool is_left = false;        ///< not ours any more, but segments of ours are under audit
+    uint32_t tries = 0;          ///< how often training was begun again after a failure
+    uint64_t failed_at = 0;      ///< block; 0 while it runs
+    uint64_t commits_at = 0;     ///< block from which a commitment that failed is tried again
+    std::string commit_failure;  ///< of the last one; empty if it succeeded
+    std::optional<std::pair<Hash, Hash>> kept;  ///< root of a state that the node has, and blob
     uint64_t macs_per_step = 0, tokens_per_step = 0;
     training::Program program;
     std::unique_ptr<JobFolder> folder;

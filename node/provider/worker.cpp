@@ -2,6 +2,8 @@
 // Training a job, committing what is trained, and leaving it.
 #include "node/provider/worker.hpp"
 
+#include <utility>
+
 #include "node/provider/work.hpp"
 #include "node/wallet/coins.hpp"
 #include "node/wallet/files.hpp"
@@ -196,27 +198,44 @@ std::string ProviderWorker::why_void(uint32_t seg) {
 void ProviderWorker::train_and_commit(const wallet::Job& job) {
     if (options_.now_s() > work_->spec.deadline_s) return nudge(Nudge::expire, job.tip);
     if (const auto failure = work_->trainer->failure(); !failure.empty()) return try_again(failure);
+    const bool may_commit = head_ >= work_->commits_at;
     if (const auto found = work_->trainer->divergence(); found && found->seg == job.tip)
-        return claim(*found);
+        return may_commit ? claim(*found) : void();
     work_->trainer->go_on(work_->next_segment(job.tip));
     if (auto record = work_->trainer->take(job.tip)) work_->waiting[job.tip] = std::move(*record);
     const auto waiting = work_->waiting.find(job.tip);
-    if (waiting != work_->waiting.end() && commit(job.tip, waiting->second))
+    if (may_commit && waiting != work_->waiting.end() && commit(job.tip, waiting->second))
         work_->waiting.erase(waiting);
+}
+
+/// The id of the blob that the node keeps. Once for a segment: it may have gigabytes.
+wallet::Answer<Hash> ProviderWorker::keep_state(uint32_t seg, const Hash& root) {
+    if (work_->kept && work_->kept->first == root) return work_->kept->second;
+    const auto state = work_->folder->load_encoded_state(seg + 1);
+    if (!state) return unexpected(state.error());
+    auto blob = kept_.keep(market_, {work_->id, seg, wallet::BlobUse::state, {}, 0}, *state);
+    if (blob) work_->kept.emplace(root, *blob);
+    return blob;
+}
+
+/// Once a block, and told once.
+bool ProviderWorker::commit_again_later(const std::string& failure) {
+    work_->commits_at = head_ + 1;
+    if (std::exchange(work_->commit_failure, failure) != failure) note(failure);
+    return false;
 }
 
 bool ProviderWorker::commit(uint32_t seg, const training::SegmentRecord& record) {
     const auto claim = training::claim_of(record);
-    const auto state = work_->folder->load_encoded_state(seg + 1);
-    if (!state) return note(state.error().text), false;
-    const auto blob = kept_.keep(market_, {work_->id, seg, wallet::BlobUse::state, {}, 0}, *state);
-    if (!blob) return note("cannot store the state blob: " + blob.error().text), false;
+    const auto blob = keep_state(seg, claim.last_root);
+    if (!blob) return commit_again_later("cannot store the state blob: " + blob.error().text);
     const uint32_t loss_bits = training::last_loss_bits(record);
     const auto sent = market_.commit(
         work_->id, {seg, claim.first_root, claim.last_root, claim.steps_root, loss_bits, *blob});
     if (!sent)
-        return note("cannot commit segment " + std::to_string(seg) + ": " + sent.error().text),
-               false;
+        return commit_again_later("cannot commit segment " + std::to_string(seg) + ": " +
+                                  sent.error().text);
+    work_->commit_failure.clear();
     work_->counts->committed = seg + 1;
     Event event = work_->event(Event::Kind::committed, seg);
     event.loss_bits = loss_bits;
@@ -231,8 +250,8 @@ void ProviderWorker::claim(const Divergence& found) {
     const auto sent =
         market_.commit_divergence(work_->id, {found.seg, found.first_root, found.step});
     if (!sent)
-        return note("cannot claim that training diverges in segment " + std::to_string(found.seg) +
-                    ": " + sent.error().text);
+        return void(commit_again_later("cannot claim that training diverges in segment " +
+                                       std::to_string(found.seg) + ": " + sent.error().text));
     work_->counts->committed = found.seg + 1;
     Event event = work_->event(Event::Kind::diverged, found.seg);
     event.step = found.step;

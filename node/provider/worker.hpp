@@ -106,6 +106,8 @@ private:
     void go_on();
     void train_and_commit(const wallet::Job& job);
     [[nodiscard]] bool commit(uint32_t seg, const training::SegmentRecord& record);
+    [[nodiscard]] wallet::Answer<Hash> keep_state(uint32_t seg, const Hash& root);
+    bool commit_again_later(const std::string& failure);
     void claim(const Divergence& found);
     [[nodiscard]] std::string why_void(uint32_t seg);
     [[nodiscard]] bool was_refuted(uint64_t id, const wallet::Job& job);

@@ -84,6 +84,8 @@ public:
     training::AuditLimits limits{4, 4, 1000, 1000, 1'000'000'000, 1ull << 30};
     bool tells_events = true;
     bool is_away = false;                           ///< no node answers
+    bool refuses_commits = false;                   ///< for want of gas, say
+    size_t uploads = 0;                             ///< blobs that were brought
     bool loses_receipts = false;                    ///< of commitments: they seem to fail
     std::function<void()> before_take, after_take;  ///< of the next one; may be empty
     bool loses_take = false;                        ///< the answer of the next one; it counts

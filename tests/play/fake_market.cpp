@@ -389,6 +389,7 @@ public:
     }
     Answer<Hash> keep_blob(BytesView content) override {
         return locked<Hash>([&] {
+            ++l_->uploads;
             const Hash id = wallet::blob_id(content);
             const bool is_new = l_->blobs.emplace(id, Bytes(content.begin(), content.end())).second;
             if (is_new || l_->owners.contains(id)) l_->owners[id].insert(self_);
@@ -454,6 +455,10 @@ private:
     }
 
     Answer<TxReceipt> append(uint64_t id, uint32_t seg, wallet::Segment made) {
+        if (l_->refuses_commits) {
+            ++l_->calls;
+            return unexpected(wallet::WalletError{WalletErrorCode::rpc, "insufficient funds"});
+        }
         auto receipt = change_job(id, [&](std::string& why) {
             auto& j = l_->jobs[id];
             if (j.job.provider != self_ || seg != j.job.tip) return void(why = "commit");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What comes between a provider and a job that it wants: others, lost answers, an empty account.
+// What comes between a provider and its work: others, lost answers, an empty account.
 #include "play.hpp"
 
 namespace trainyard::test {
@@ -108,6 +108,30 @@ TEST(taking, program_and_data_are_kept_also_where_the_process_ended_behind_the_t
     play.tick_provider();
     EXPECT_TRUE(play.has_job());
     EXPECT_TRUE(play.ledger->owners[spec.data].contains(account(7)));
+}
+
+/// A state has gigabytes, and ticks come many times a second.
+TEST(committing, what_fails_is_tried_once_a_block_told_once_and_not_uploaded_again) {
+    Play play;
+    play.tick_provider();
+    ASSERT_TRUE(play.has_job());
+    play.ledger->refuses_commits = true;
+    const size_t uploads = play.ledger->uploads, calls = play.ledger->calls;
+    constexpr size_t kBlocks = 3;
+    for (size_t block = 0; block < kBlocks; ++block) {
+        for (int i = 0; i < 10; ++i) play.tick_provider();
+        play.ledger->pass(1);
+    }
+    EXPECT_EQ(play.ledger->calls - calls, kBlocks);
+    EXPECT_EQ(play.ledger->uploads - uploads, 1u);
+    const std::string told = play.told(Event::Kind::note), line = "cannot commit segment 0";
+    const size_t first = told.find(line);
+    ASSERT_NE(first, std::string::npos) << told;
+    EXPECT_EQ(told.find(line, first + 1), std::string::npos) << told;
+    play.ledger->refuses_commits = false;
+    play.run(300);
+    EXPECT_EQ(play.job().state, JobState::closed);
+    EXPECT_EQ(play.count(Event::Kind::committed), kSegments);
 }
 
 }  // namespace
