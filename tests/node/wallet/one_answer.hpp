@@ -32,11 +32,13 @@ public:
         url_ = *parse_http_url("http://127.0.0.1:" + std::to_string(ntohs(at.sin_port)) + "/");
         thread_ = std::thread([this, answer = std::move(answer)] {
             const int fd = ::accept(listener_, nullptr, nullptr);
+            if (fd < 0) return;
             answer(fd);
             ::close(fd);
         });
     }
     ~OneAnswer() {
+        ::shutdown(listener_, SHUT_RDWR);  // where nobody came
         thread_.join();
         ::close(listener_);
     }
