@@ -35,13 +35,9 @@ Outcome raw_receipts(Call& call) {
 }
 
 Outcome raw_transaction(Call& call) {
-    const auto& hash = call.args.at<Hash>(0);
-    if (const auto place = call.backend.find_tx(hash))
-        call.out.data(BytesView(encode_tx(place->block->block.txs[place->index])));
-    else if (const auto pooled = call.backend.pooled_tx(hash))
-        call.out.data(BytesView(encode_tx(pooled->tx)));
-    else
-        return Unexpected(server_error("transaction not found"));
+    const auto raw = find_raw_tx(call.backend, call.args.at<Hash>(0));
+    if (!raw) return Unexpected(server_error("transaction not found"));
+    call.out.data(BytesView(*raw));
     return Done{};
 }
 

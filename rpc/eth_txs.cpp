@@ -122,13 +122,8 @@ Outcome get_raw_transaction_by_block_number(Call& call) {
 }
 
 Outcome get_raw_transaction_by_hash(Call& call) {
-    const auto& hash = call.args.at<Hash>(0);
-    if (const auto place = call.backend.find_tx(hash))
-        call.out.data(BytesView(encode_tx(place->block->block.txs[place->index])));
-    else if (const auto pooled = call.backend.pooled_tx(hash))
-        call.out.data(BytesView(encode_tx(pooled->tx)));
-    else
-        call.out.null();
+    const auto raw = find_raw_tx(call.backend, call.args.at<Hash>(0));
+    raw ? void(call.out.data(BytesView(*raw))) : void(call.out.null());
     return Done{};
 }
 

@@ -32,4 +32,11 @@ BlockPtr head(const Backend& backend) {
     return block;
 }
 
+std::optional<Bytes> find_raw_tx(const Backend& backend, const Hash& hash) {
+    if (const auto place = backend.find_tx(hash))
+        return encode_tx(place->block->block.txs[place->index]);
+    if (const auto pooled = backend.pooled_tx(hash)) return encode_tx(pooled->tx);
+    return std::nullopt;
+}
+
 }  // namespace trainyard::rpc

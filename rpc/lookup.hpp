@@ -2,6 +2,8 @@
 // From the block a caller names to the block, with the errors for one that is not there.
 #pragma once
 
+#include <optional>
+
 #include "rpc/method.hpp"
 
 namespace trainyard::rpc {
@@ -13,5 +15,7 @@ namespace trainyard::rpc {
 /// The block named by optional parameter `i`, the head without it.
 [[nodiscard]] Result<BlockPtr, Error> block_argument(const Call& call, size_t i);
 [[nodiscard]] BlockPtr head(const Backend& backend);
+/// A transaction's encoding, in a block or in the pool; nullopt where it is in neither.
+[[nodiscard]] std::optional<Bytes> find_raw_tx(const Backend& backend, const Hash& hash);
 
 }  // namespace trainyard::rpc

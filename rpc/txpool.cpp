@@ -20,16 +20,31 @@ void write_queue(JsonWriter& out, const std::map<uint64_t, PooledTx>& queue) {
     out.end_object();
 }
 
+using WriteQueue = void (*)(JsonWriter& out, const std::map<uint64_t, PooledTx>& queue);
+
 /// False, and incomplete, where it would be longer: the pool takes more than an answer may have.
-bool write_senders(JsonWriter& out, const BySender& senders, uint64_t size_max) {
+bool write_senders(JsonWriter& out, const BySender& senders, WriteQueue write, uint64_t size_max) {
     out.begin_object();
     for (const auto& [sender, queue] : senders) {
         out.key(to_checksummed(sender));
-        write_queue(out, queue);
+        write(out, queue);
         if (out.size() > size_max) return false;
     }
     out.end_object();
     return true;
+}
+
+/// All that waits.
+Outcome write_pool(Call& call, WriteQueue write) {
+    const auto pool = call.backend.pool_content(std::nullopt);
+    const uint64_t size_max = call.service.options().response_bytes_max;
+    call.out.begin_object().key("pending");
+    bool fits = write_senders(call.out, pool.pending, write, size_max);
+    call.out.key("queued");
+    fits = fits && write_senders(call.out, pool.queued, write, size_max);
+    if (!fits) return Unexpected(Error{kResponseTooLarge, "response too large"});
+    call.out.end_object();
+    return Done{};
 }
 
 void write_queue_of(JsonWriter& out, const BySender& senders, const Address& who) {
@@ -45,15 +60,7 @@ Outcome status(Call& call) {
 }
 
 Outcome content(Call& call) {
-    const auto pool = call.backend.pool_content(std::nullopt);
-    const uint64_t size_max = call.service.options().response_bytes_max;
-    call.out.begin_object().key("pending");
-    bool fits = write_senders(call.out, pool.pending, size_max);
-    call.out.key("queued");
-    fits = fits && write_senders(call.out, pool.queued, size_max);
-    if (!fits) return Unexpected(Error{kResponseTooLarge, "response too large"});
-    call.out.end_object();
-    return Done{};
+    return write_pool(call, write_queue);
 }
 
 /// What a person reads in a console, in geth's words.
@@ -63,29 +70,14 @@ std::string to_line(const Tx& tx) {
            to_decimal(tx.max_fee_per_gas) + " wei";
 }
 
-/// False, and incomplete, where it would be longer than an answer may be.
-bool write_lines(JsonWriter& out, const BySender& senders, uint64_t size_max) {
+void write_lines(JsonWriter& out, const std::map<uint64_t, PooledTx>& queue) {
     out.begin_object();
-    for (const auto& [sender, queue] : senders) {
-        out.key(to_checksummed(sender)).begin_object();
-        for (const auto& [nonce, tx] : queue) out.key(std::to_string(nonce)).text(to_line(tx.tx));
-        out.end_object();
-        if (out.size() > size_max) return false;
-    }
+    for (const auto& [nonce, tx] : queue) out.key(std::to_string(nonce)).text(to_line(tx.tx));
     out.end_object();
-    return true;
 }
 
 Outcome inspect(Call& call) {
-    const auto pool = call.backend.pool_content(std::nullopt);
-    const uint64_t size_max = call.service.options().response_bytes_max;
-    call.out.begin_object().key("pending");
-    bool fits = write_lines(call.out, pool.pending, size_max);
-    call.out.key("queued");
-    fits = fits && write_lines(call.out, pool.queued, size_max);
-    if (!fits) return Unexpected(Error{kResponseTooLarge, "response too large"});
-    call.out.end_object();
-    return Done{};
+    return write_pool(call, write_lines);
 }
 
 Outcome content_from(Call& call) {

@@ -158,12 +158,17 @@ double measure_bandwidth(training::Backend& backend) {
     return took == 0 ? 0 : 1e-9 * 12 * static_cast<double>(count) / took;
 }
 
-std::optional<uint64_t> free_disk_bytes(const std::string& folder) {
+std::string existing_folder(const std::string& folder) {
     std::filesystem::path existing = folder;
     std::error_code failed;
     while (!existing.empty() && !std::filesystem::exists(existing, failed))
         existing = existing.parent_path();
-    const auto space = std::filesystem::space(existing.empty() ? "." : existing, failed);
+    return existing.empty() ? "." : existing.string();
+}
+
+std::optional<uint64_t> free_disk_bytes(const std::string& folder) {
+    std::error_code failed;
+    const auto space = std::filesystem::space(existing_folder(folder), failed);
     if (failed) return std::nullopt;
     return space.available;
 }

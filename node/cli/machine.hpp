@@ -35,6 +35,8 @@ struct ProductRate {
 /// 10^9 bytes per second of a sum of two tensors; 0: the backend failed.
 [[nodiscard]] double measure_bandwidth(training::Backend& backend);
 
+/// The folder itself or, where it does not exist yet, the one above it that does.
+[[nodiscard]] std::string existing_folder(const std::string& folder);
 /// Bytes that a folder which may not exist yet has to grow; nullopt where the system does not say.
 [[nodiscard]] std::optional<uint64_t> free_disk_bytes(const std::string& folder);
 /// Rules for jobs that are kept in `datadir`, whose disk may not fill.

@@ -18,6 +18,7 @@
 
 #include "node/cli/check_report.hpp"
 #include "node/cli/machine.hpp"
+#include "node/cli/node_command.hpp"
 #include "node/cli/node_setup.hpp"
 #include "node/runtime/process.hpp"
 
@@ -116,10 +117,11 @@ private:
     CheckLine syncs() const {
         constexpr double kMedianMax_ms = 10;
         CheckLine line{"disk syncs", "", "10 ms for half of them: each vote waits for one"};
-        const auto times_ms = sync_times_ms(existing_folder());
+        const std::filesystem::path folder = existing_folder(config_.datadir);
+        const auto times_ms = sync_times_ms(folder);
         line.passed = !times_ms.empty();
         if (!line.passed) {
-            line.actual = "cannot write into " + existing_folder().string();
+            line.actual = "cannot write into " + folder.string();
             line.advice = "give datadir a folder that this user may write into";
             return line;
         }
@@ -130,14 +132,6 @@ private:
         if (!line.passed) line.advice = "use a local SSD or NVMe disk, not a network's";
         line.values = {{"medianMs", median}, {"mostMs", most}};
         return line;
-    }
-
-    [[nodiscard]] std::filesystem::path existing_folder() const {
-        std::error_code failed;
-        std::filesystem::path folder = std::filesystem::absolute(config_.datadir, failed);
-        while (folder.has_relative_path() && !std::filesystem::is_directory(folder, failed))
-            folder = folder.parent_path();
-        return folder;
     }
 
     /// Sorted; empty where the folder takes no file.
@@ -162,10 +156,9 @@ private:
     }
 
     static CheckLine files() {
-        constexpr uint64_t kFilesMin = 4096;
         const uint64_t there = runtime::raise_open_files();
-        CheckLine line{"open files", std::to_string(there), std::to_string(kFilesMin)};
-        line.passed = there >= kFilesMin;
+        CheckLine line{"open files", std::to_string(there), std::to_string(kOpenFilesMin)};
+        line.passed = there >= kOpenFilesMin;
         if (!line.passed) line.advice = "raise the hard limit: `ulimit -Hn`, or LimitNOFILE";
         return line;
     }

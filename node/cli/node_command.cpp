@@ -617,9 +617,6 @@ Result<sync::StateSync::End, int> sync_state(const config::NodeConfig& config,
     return *end;
 }
 
-/// All connections of HTTP and peers, the tables of three databases, blobs that are read.
-constexpr uint64_t kOpenFilesMin = 4096;
-
 }  // namespace
 
 int run_node(const config::NodeConfig& config) {

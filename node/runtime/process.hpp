@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process inherits from whoever starts it: standard descriptors and ignored signals.
+// What a process inherits from whoever starts it: standard descriptors, limits, ignored signals.
 #pragma once
 
 #include <cstdint>
